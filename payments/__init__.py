@@ -1,0 +1,1 @@
+"""Money from outside: gateways, payment attempts, notifications, settlement, the simulator."""

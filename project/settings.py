@@ -1,0 +1,238 @@
+"""Settings, from the environment only. `.env.example` explains every variable; `project/env.py` reads them.
+
+Read top to bottom: process, data stores, web, API, shop rules, Alipay, logging. Celery's own settings stand in `worker/config.py`.
+"""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import structlog
+from django.core.exceptions import ImproperlyConfigured
+
+from project.env import env
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+# --- Process ---------------------------------------------------------------------------------------------------------
+
+DEBUG = env.bool("DJANGO_DEBUG", False)
+SECRET_KEY = env.str("DJANGO_SECRET_KEY")
+SECRET_KEY_FALLBACKS = env.list("DJANGO_SECRET_KEY_FALLBACKS", [])
+if len(SECRET_KEY) < 50:
+    raise ImproperlyConfigured("DJANGO_SECRET_KEY needs at least 50 characters of randomness; bin/secret-key prints one.")
+
+ALLOWED_HOSTS = env.list("DJANGO_ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
+# Where buyers and Alipay reach this shop, without a slash at the end. Links that leave the process start with it.
+PUBLIC_URL = env.str("PUBLIC_URL", "http://127.0.0.1:8000").rstrip("/")
+CSRF_TRUSTED_ORIGINS = env.list("DJANGO_CSRF_TRUSTED_ORIGINS", [PUBLIC_URL])
+
+# The shop's calendar is China's: coupon dates and Alipay's timestamps are Beijing time. Rows are stored in UTC.
+TIME_ZONE = "Asia/Shanghai"
+USE_TZ = True
+LANGUAGE_CODE = "zh-hans"
+USE_I18N = True
+
+# Seconds added to every reading of the clock by `shop.clock.now()`, so that tests and the demo can travel in time.
+CLOCK_OFFSET_S = env.int("CLOCK_OFFSET_S", 0)
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "knox",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "project.apps.ProjectConfig",
+    "shop.apps.ShopConfig",
+    "payments.apps.PaymentsConfig",
+]
+
+# --- Data stores -----------------------------------------------------------------------------------------------------
+
+DATABASES: dict[str, Any] = {"default": env.dj_db_url("DATABASE_URL", conn_max_age=600, conn_health_checks=True)}
+if DATABASES["default"]["ENGINE"] != "django.db.backends.postgresql":
+    raise ImproperlyConfigured("DATABASE_URL must name a PostgreSQL database (postgres://…): the rules about money are its constraints.")
+DATABASES["default"].setdefault("OPTIONS", {}).update(
+    # A statement that waits for a lock longer than this is a bug or a fault, and is retried by the sweep.
+    options="-c lock_timeout=2s -c statement_timeout=10s -c idle_in_transaction_session_timeout=15s",
+)
+# Tests and the local runner turn the check off that a test database's name is not the real one's.
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# Carts, checkout snapshots, wake-up flags. Not the truth: losing it all loses no order and no payment.
+REDIS_URL = env.str("REDIS_URL", "redis://127.0.0.1:6379/1")
+# Queues. An own database (better: an own server), since anything foreign in it stops the workers.
+CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", "redis://127.0.0.1:6379/0")
+
+# --- Web -------------------------------------------------------------------------------------------------------------
+
+ROOT_URLCONF = "project.urls"
+WSGI_APPLICATION = "project.wsgi.application"
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "project.middleware.RequestIdMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "project.middleware.ContentSecurityPolicyMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    }
+]
+STATIC_URL = "/static/"
+STATIC_ROOT = Path(env.str("STATIC_ROOT", str(BASE_DIR / ".local" / "static")))
+WHITENOISE_USE_FINDERS = env.bool("WHITENOISE_USE_FINDERS", DEBUG)
+# The largest honest request is a cart of 50 courses (about 5 kB) or one of Alipay's forms (about 4 kB).
+DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
+
+AUTH_USER_MODEL = "shop.Account"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+
+HTTPS = PUBLIC_URL.startswith("https://")
+SECURE_SSL_REDIRECT = env.bool("DJANGO_SECURE_SSL_REDIRECT", HTTPS)
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]  # probes come from inside, over http
+SECURE_HSTS_SECONDS = env.int("DJANGO_HSTS_SECONDS", 31_536_000 if HTTPS else 0)
+SECURE_HSTS_INCLUDE_SUBDOMAINS = env.bool("DJANGO_HSTS_INCLUDE_SUBDOMAINS", HTTPS)
+SECURE_HSTS_PRELOAD = env.bool("DJANGO_HSTS_PRELOAD", HTTPS)
+SESSION_COOKIE_SECURE = HTTPS
+CSRF_COOKIE_SECURE = HTTPS
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+if env.bool("BEHIND_HTTPS_PROXY", False):
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
+# --- API -------------------------------------------------------------------------------------------------------------
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["knox.auth.TokenAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["project.api.envelope.EnvelopeRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["project.api.parsers.StrictJSONParser"],
+    "DEFAULT_PAGINATION_CLASS": "project.api.pagination.Pages",
+    "PAGE_SIZE": 20,
+    "DEFAULT_SCHEMA_CLASS": "project.api.schema.EnvelopeAutoSchema",
+    "EXCEPTION_HANDLER": "project.api.errors.handle_exception",
+    "COERCE_DECIMAL_TO_STRING": True,
+    "UNAUTHENTICATED_USER": None,
+    "NUM_PROXIES": env.int("NUM_PROXIES", 0),
+}
+REST_KNOX = {
+    "TOKEN_TTL": timedelta(days=env.int("TOKEN_TTL_DAYS", 7)),
+    "AUTH_HEADER_PREFIX": "Token",
+    "AUTO_REFRESH": False,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "课程商店 API",
+    "DESCRIPTION": "Cart, checkout, orders and Alipay payment of an online course shop. Amounts are yuan as strings with two decimals; 贝里 are integers.",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SERVE_AUTHENTICATION": [],
+    "COMPONENT_SPLIT_REQUEST": True,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "ENUM_NAME_OVERRIDES": {},
+    "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "project.api.schema.document_errors"],
+}
+
+# --- Shop rules ------------------------------------------------------------------------------------------------------
+
+# How many 贝里 are worth one yuan. A divisor of 100, so that any number of 贝里 is a whole number of fen.
+BEILI_PER_YUAN = env.int("BEILI_PER_YUAN", 1)
+CART_MAX_LINES = env.int("CART_MAX_LINES", 50)
+CART_TTL_S = env.int("CART_TTL_S", 30 * 24 * 3600)
+CHECKOUT_TTL_S = env.int("CHECKOUT_TTL_S", 30 * 60)
+# The deadline that a buyer sees, and how much later we really give up: a password typed in the last second still counts.
+ORDER_TTL_S = env.int("ORDER_TTL_S", 30 * 60)
+ORDER_GRACE_S = env.int("ORDER_GRACE_S", 2 * 60)
+# A claimed row that is not done after this long is taken for lost and claimed again. Longer than a task's hard time limit.
+WORK_LEASE_S = env.int("WORK_LEASE_S", 45)
+ORDER_STATUS_WAIT_MAX_S = env.int("ORDER_STATUS_WAIT_MAX_S", 25)
+# How many requests of one web process may be held open by `?wait=`; past that the answer comes at once with Retry-After.
+ORDER_STATUS_WAITERS = env.int("ORDER_STATUS_WAITERS", 12)
+
+# --- Alipay ----------------------------------------------------------------------------------------------------------
+
+ALIPAY = {
+    "GATEWAY_URL": env.str("ALIPAY_GATEWAY_URL", ""),
+    "APP_ID": env.str("ALIPAY_APP_ID", ""),
+    "SELLER_ID": env.str("ALIPAY_SELLER_ID", ""),
+    "APP_PRIVATE_KEY_PATH": env.str("ALIPAY_APP_PRIVATE_KEY_PATH", ""),
+    # Several while a key is being rotated: a signature by any of them counts.
+    "PUBLIC_KEY_PATHS": env.list("ALIPAY_PUBLIC_KEY_PATHS", []),
+    "NOTIFY_URL": env.str("ALIPAY_NOTIFY_URL", f"{PUBLIC_URL}/api/v1/payments/alipay/notify/"),
+    "RETURN_URL": env.str("ALIPAY_RETURN_URL", f"{PUBLIC_URL}/api/v1/payments/alipay/return/"),
+    "TIMEOUT_S": env.int("ALIPAY_TIMEOUT_S", 10),
+}
+
+# --- Logging ---------------------------------------------------------------------------------------------------------
+
+LOG_LEVEL = env.str("LOG_LEVEL", "INFO", validate=lambda level: None)
+LOG_FORMAT = env.str("LOG_FORMAT", "json")
+if LOG_FORMAT not in {"json", "console"}:
+    raise ImproperlyConfigured("LOG_FORMAT must be json or console.")
+
+_LOG_PROCESSORS: list[Any] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_logger_name,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.ExtraAdder(),
+    structlog.processors.TimeStamper(fmt="iso", utc=False),
+]
+structlog.configure(
+    processors=[*_LOG_PROCESSORS, structlog.processors.StackInfoRenderer(), structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+    logger_factory=structlog.stdlib.LoggerFactory(),
+    wrapper_class=structlog.stdlib.BoundLogger,
+    cache_logger_on_first_use=True,
+)
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "json": {
+            "()": structlog.stdlib.ProcessorFormatter,
+            "foreign_pre_chain": _LOG_PROCESSORS,
+            "processors": [
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                structlog.processors.JSONRenderer(ensure_ascii=False),
+            ],
+        },
+        "console": {
+            "()": structlog.stdlib.ProcessorFormatter,
+            "foreign_pre_chain": _LOG_PROCESSORS,
+            "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, structlog.dev.ConsoleRenderer(pad_event_to=0)],
+        },
+    },
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
+    "loggers": {
+        "django.server": {"level": "WARNING"},
+        "httpx": {"level": "WARNING"},
+    },
+}

@@ -1,0 +1,1 @@
+"""The shop: catalogue, coupons, cart, checkout, pricing, orders, balance ledger, enrolments, storefront."""

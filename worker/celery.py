@@ -1,0 +1,36 @@
+"""The Celery application. `celery -A worker worker` runs it; the web process imports it to publish wake-ups."""
+
+import os
+from typing import Any
+
+from celery import Celery
+from celery.signals import celeryd_init, setup_logging, task_postrun, task_prerun
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
+
+app = Celery("worker")
+app.config_from_object("worker.config")
+app.autodiscover_tasks()
+
+
+@setup_logging.connect
+def use_our_logging(**kwargs: Any) -> None:
+    """Keeps Celery from configuring logging: Django's LOGGING is the only place that does."""
+
+
+@celeryd_init.connect
+def use_consumer_timeouts(conf: Any, **kwargs: Any) -> None:
+    """A consumer blocks on its queue for seconds, so it can't live with the publisher's short time-outs."""
+    conf.broker_transport_options = {**conf.broker_transport_options, **conf.consumer_transport_options}
+
+
+@task_prerun.connect
+@task_postrun.connect
+def keep_connections_fresh(**kwargs: Any) -> None:
+    """Drops a database connection that is broken or too old.
+
+    Stands in for Celery's Django fixup, which opens a new connection for every task unless `db_reuse_max` is set.
+    """
+    from django.db import close_old_connections  # noqa: PLC0415 - Django is not set up yet when this module is loaded
+
+    close_old_connections()
