@@ -1,0 +1,262 @@
+"""The shop on one machine, from nothing to a bought course. Behind `bin/demo`."""
+
+import argparse
+import os
+import platform
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from project.local.errors import LocalError
+from project.local.ports import LOOPBACK, choose_port, require_port
+from project.local.postgres import PostgresServer
+from project.local.programs import beat_program, build_environment, flower_program, simulator_program, web_program, worker_program
+from project.local.purchase import PurchaseError, buy_courses
+from project.local.runner import Runner
+from project.local.simulator import Merchant, prepare_simulator
+from project.local.state import ROOT, Secrets, State, write_private
+from project.local.valkey import ValkeyServer
+from project.local.waiting import wait_until
+
+WEB_PORT, FLOWER_PORT, SIMULATOR_PORT = 8000, 5555, 8100
+POSTGRES_PORT, VALKEY_PORT = 54320, 63790
+READY_TIMEOUT_S = 90
+BUYERS = ("buyer1", "buyer2", "buyer3")
+OPERATOR = "operator"
+INTERRUPTED, TERMINATED = 130, 143  # 128 + the signal, as shells tell it
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Returns the exit status: 0 when the course was delivered (and the shop then stopped by Ctrl-C), 1 when something failed."""
+    options = _parse(argv)
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        _require_platform()
+        run(options)
+    except (LocalError, PurchaseError, httpx.HTTPError) as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nStopped.", file=sys.stderr)
+        return 0 if options.stopping_is_fine else INTERRUPTED
+    return 0
+
+
+@dataclass
+class Options:
+    """What the command line says. `stopping_is_fine` turns true once the shop is up: Ctrl-C is then the way to end."""
+
+    once: bool
+    reset: bool
+    port: int | None
+    state: State
+    stopping_is_fine: bool = False
+
+
+def run(options: Options) -> None:
+    """Everything, in order. Leaves no process behind, however it ends."""
+    with ExitStack() as stack:
+        stack.enter_context(options.state.lock())
+        if options.reset:
+            with _step("Removing the state of the last run"):
+                options.state.reset()
+        secrets = options.state.load_secrets()
+        web_port = require_port(options.port, option="--port") if options.port else choose_port(WEB_PORT)
+
+        with _step("PostgreSQL"):
+            postgres = PostgresServer(options.state.folder / "postgres", secrets.database_password, preferred_port=POSTGRES_PORT)
+            stack.callback(postgres.stop)
+            postgres.start()
+        with _step("Valkey"):
+            valkey = ValkeyServer(options.state.folder / "valkey", secrets.broker_password, preferred_port=VALKEY_PORT)
+            stack.callback(valkey.stop)
+            valkey.start()
+        with _step("Keys for Alipay's simulator"):
+            merchant = prepare_simulator(options.state.simulator_folder)
+
+        places = Places(web_port, choose_port(FLOWER_PORT), choose_port(SIMULATOR_PORT), postgres, valkey)
+        env = _environment(places, merchant, secrets)
+        with _step("Tables"):
+            _manage(env, "migrate", "--verbosity", "0")
+        with _step("Courses, coupons and buyers"):
+            _manage(env, "seed_demo")
+
+        runner = stack.enter_context(_make_runner(places, env, secrets, options.state))
+        with _step("Web, worker, beat, Flower, simulator"):
+            runner.start()
+            _wait_until_ready(runner, places)
+        write_private(options.state.description_path, _describe(places, secrets, runner))
+        stack.callback(options.state.description_path.unlink, missing_ok=True)
+
+        print("\nBuying courses, from the cart to the enrolment:")
+        receipt = buy_courses(places.web_url, username=BUYERS[0], password=secrets.demo_password)
+        print(f"Delivered {len(receipt.course_ids)} course(s) in {receipt.seconds:.2f} s, order {receipt.order_number}.")
+        if not options.once:
+            print(_table(places, secrets, options.state))
+            options.stopping_is_fine = True
+            runner.serve()
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where everything listens."""
+
+    web_port: int
+    flower_port: int
+    simulator_port: int
+    postgres: PostgresServer
+    valkey: ValkeyServer
+
+    @property
+    def web_url(self) -> str:
+        return f"http://{LOOPBACK}:{self.web_port}"
+
+    @property
+    def flower_url(self) -> str:
+        return f"http://{LOOPBACK}:{self.flower_port}"
+
+    @property
+    def simulator_url(self) -> str:
+        return f"http://{LOOPBACK}:{self.simulator_port}"
+
+
+def _parse(argv: Sequence[str] | None) -> Options:
+    parser = argparse.ArgumentParser(
+        prog="bin/demo", description="Sets up the shop on this machine, buys courses over HTTP, and serves until Ctrl-C."
+    )
+    parser.add_argument("--once", action="store_true", help="stop after the purchase; exit status 0 only if the courses were delivered")
+    parser.add_argument("--reset", action="store_true", help="first remove all that earlier runs have left in the state folder")
+    parser.add_argument(
+        "--port", type=int, metavar="N", help=f"port of the storefront (default: {WEB_PORT}, or a free one when that is taken)"
+    )
+    parser.add_argument(
+        "--state",
+        type=Path,
+        default=ROOT / ".local",
+        metavar="FOLDER",
+        help="where databases, keys, logs and logins are kept (default: .local)",
+    )
+    found = parser.parse_args(argv)
+    return Options(once=found.once, reset=found.reset, port=found.port, state=State(found.state.resolve()))
+
+
+def _require_platform() -> None:
+    if sys.version_info < (3, 11):  # noqa: UP036 - somebody may start this module with another Python
+        raise LocalError(f"Python 3.11 or newer is needed; this is {platform.python_version()}.")
+    if sys.platform not in {"linux", "darwin"}:
+        raise LocalError(f"There is no PostgreSQL and Valkey from wheels for {sys.platform}. Use docker-compose.yml instead.")
+
+
+def _environment(places: Places, merchant: Merchant, secrets: Secrets) -> dict[str, str]:
+    return build_environment(
+        database_url=places.postgres.url(),
+        valkey_url=places.valkey.url().rsplit("/", 1)[0],
+        web_port=places.web_port,
+        simulator_port=places.simulator_port,
+        simulator_env=merchant.environment(),
+        secret_key=secrets.django_secret_key,
+        demo_password=secrets.demo_password,
+    ) | {"FLOWER_BASIC_AUTH": f"{OPERATOR}:{secrets.flower_password}"}
+
+
+def _make_runner(places: Places, env: dict[str, str], secrets: Secrets, state: State) -> Runner:
+    programs = [
+        simulator_program(places.simulator_port, state.simulator_folder),
+        web_program(places.web_port),
+        worker_program(events=True),  # for Flower
+        beat_program(state.folder / "celerybeat-schedule"),
+        flower_program(places.flower_port),
+    ]
+    return Runner(programs, env=env, log_folder=state.log_folder, record_folder=state.folder / "run")
+
+
+def _manage(env: dict[str, str], *args: str) -> None:
+    ended = subprocess.run([sys.executable, "manage.py", *args], cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    if ended.returncode != 0:
+        raise LocalError(f"manage.py {' '.join(args)} failed:\n{ended.stdout}{ended.stderr}")
+
+
+def _wait_until_ready(runner: Runner, places: Places) -> None:
+    def is_ready() -> bool:
+        runner.require_alive()
+        return _answers(f"{places.web_url}/readyz") and _answers(f"{places.simulator_url}/") and _answers(places.flower_url, expected=401)
+
+    if not wait_until(is_ready, timeout_s=READY_TIMEOUT_S, poll_s=0.2):
+        tails = "\n".join(f"{child.log_path}:\n{child.log_tail()}" for child in runner.children.values())
+        raise LocalError(f"The shop did not get ready within {READY_TIMEOUT_S} s.\n{tails}")
+
+
+def _answers(url: str, *, expected: int = 200) -> bool:
+    try:
+        return httpx.get(url, timeout=5, trust_env=False, follow_redirects=True).status_code == expected
+    except httpx.HTTPError:
+        return False
+
+
+def _describe(places: Places, secrets: Secrets, runner: Runner) -> dict[str, object]:
+    password = secrets.demo_password
+    return {
+        "urls": {
+            "storefront": f"{places.web_url}/",
+            "admin": f"{places.web_url}/admin/",
+            "api": f"{places.web_url}/api/v1/",
+            "api_docs": f"{places.web_url}/api/docs/",
+            "flower": f"{places.flower_url}/",
+            "simulator": f"{places.simulator_url}/",
+        },
+        "logins": {
+            "buyers": [{"username": name, "password": password} for name in BUYERS],
+            "operator": {"username": OPERATOR, "password": password},
+            "flower": {"username": OPERATOR, "password": secrets.flower_password},
+        },
+        "database_url": places.postgres.url(),
+        "broker_url": places.valkey.url(0),
+        "redis_url": places.valkey.url(1),
+        "pids": {
+            "demo": os.getpid(),
+            "postgresql": places.postgres.child.pid,
+            "valkey": places.valkey.child.pid,
+            **{name: child.pid for name, child in runner.children.items()},
+        },
+    }
+
+
+def _table(places: Places, secrets: Secrets, state: State) -> str:
+    password = secrets.demo_password
+    rows = [
+        ("Storefront", f"{places.web_url}/", f"{', '.join(BUYERS)} / {password}"),
+        ("Admin", f"{places.web_url}/admin/", f"{OPERATOR} / {password}"),
+        ("API docs", f"{places.web_url}/api/docs/", "open; log in as a buyer to try it"),
+        ("Flower", f"{places.flower_url}/", f"{OPERATOR} / {secrets.flower_password}"),
+        ("Alipay simulator", f"{places.simulator_url}/", "open; any account at its cashier"),
+    ]
+    lines = [f"  {name:17} {url:38} {login}" for name, url, login in rows]
+    return "\n".join(["", *lines, f"\nFor scripts: {state.description_path}. Logs: {state.log_folder}. Ctrl-C stops everything.\n"])
+
+
+@contextmanager
+def _step(title: str) -> Iterator[None]:
+    print(f"{title} …", end="", flush=True)
+    started = time.monotonic()
+    try:
+        yield
+    except BaseException:
+        print(" failed", flush=True)
+        raise
+    print(f" {time.monotonic() - started:.1f} s", flush=True)
+
+
+def _terminate(signum: int, frame: object) -> None:
+    """A polite request to end goes the same way as Ctrl-C: every context is left, every process stopped."""
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,84 @@
+"""What makes up the shop on one machine: the programs with their arguments, and the environment that they share."""
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from project.local.ports import LOOPBACK
+from project.local.state import ROOT
+
+QUEUES = "checkout,orders,payments,upkeep"
+
+
+@dataclass(frozen=True)
+class Program:
+    """One line of the list. `stop_s` is how long it may take to finish its work when asked to end."""
+
+    name: str
+    argv: list[str]
+    env: Mapping[str, str] = field(default_factory=dict)
+    stop_s: float = 10
+
+
+def web_program(port: int, *, workers: int = 2) -> Program:
+    # Threads beyond the number of cores: a request that waits for news of an order (`?wait=`) holds one.
+    serve = ["granian", "--interface", "wsgi", "project.wsgi:application", "--host", LOOPBACK, "--port", str(port)]
+    return Program("web", [*program(*serve), "--workers", str(workers), "--blocking-threads", "16"])
+
+
+def worker_program(*, name: str = "worker", concurrency: int = 2, events: bool = False) -> Program:
+    """`events` feeds Flower and costs 38 to 51 % of the throughput of empty tasks. A shop that is short of that runs without."""
+    argv = [*program("celery", "-A", "worker", "worker", "-Q", QUEUES), "-n", f"{name}@%h", "--concurrency", str(concurrency)]
+    # A task's hard limit is 30 s, so nothing that is still running after that will end by itself.
+    return Program(
+        name, [*argv, "--without-gossip", "--without-mingle", "-O", "fair", "-l", "INFO", *(["-E"] if events else [])], stop_s=35
+    )
+
+
+def beat_program(schedule: Path) -> Program:
+    return Program("beat", program("celery", "-A", "worker", "beat", "-s", str(schedule), "-l", "INFO", "--pidfile="))
+
+
+def flower_program(port: int) -> Program:
+    return Program("flower", program("celery", "-A", "worker", "flower", f"--address={LOOPBACK}", f"--port={port}"))
+
+
+def simulator_program(port: int, folder: Path) -> Program:
+    return Program("simulator", [sys.executable, "-m", "payments.simulator", "serve", "--state", str(folder), "--port", str(port)])
+
+
+def build_environment(
+    *,
+    database_url: str,
+    valkey_url: str,
+    web_port: int,
+    simulator_port: int,
+    simulator_env: Mapping[str, str],
+    secret_key: str,
+    demo_password: str,
+) -> dict[str, str]:
+    """The environment of every program. `valkey_url` is the server's, without a database number; `simulator_env` is what the simulator's
+    `init` has printed: the merchant's ids and key paths."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("DJANGO_", "ALIPAY_", "CELERY_", "FLOWER_"))}
+    return inherited | {
+        "PYTHONPATH": str(ROOT),
+        "PYTHONUNBUFFERED": "1",
+        "DJANGO_SETTINGS_MODULE": "project.settings",
+        "DJANGO_SECRET_KEY": secret_key,
+        "DATABASE_URL": database_url,
+        "CELERY_BROKER_URL": f"{valkey_url}/0",
+        "REDIS_URL": f"{valkey_url}/1",
+        "PUBLIC_URL": f"http://{LOOPBACK}:{web_port}",
+        "WHITENOISE_USE_FINDERS": "true",  # static files straight from the packages: no collectstatic
+        "LOG_FORMAT": "console",
+        "DEMO_PASSWORD": demo_password,
+        **simulator_env,
+        "ALIPAY_GATEWAY_URL": f"http://{LOOPBACK}:{simulator_port}/gateway.do",
+    }
+
+
+def program(name: str, *args: str) -> list[str]:
+    """A console script of the environment that we run in, by its absolute path: nothing depends on PATH."""
+    return [str(Path(sys.executable).parent / name), *args]

@@ -1,0 +1,234 @@
+"""Buys courses as a buyer would: over HTTP only, from the cart to the enrolment, through Alipay's cashier page.
+
+Works against any running shop whose Alipay is the simulator. Prints what happens with the time that it took.
+"""
+
+import re
+import time
+import uuid
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import httpx
+
+PATIENCE_S = 60.0
+WAIT_S = 20  # how long one request for the order's status may be held open
+SUCCESS = 1000
+
+
+class PurchaseError(Exception):
+    """The shop did not do what its contract says."""
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What was bought, as the API tells it afterwards."""
+
+    order_number: str
+    amounts: dict[str, Any]
+    course_ids: list[int]
+    seconds: float
+
+
+class ApiClient:
+    """The shop's JSON API with one buyer's token. Answers are the envelope's `data`."""
+
+    def __init__(self, base_url: str, *, timeout_s: float = WAIT_S + 15) -> None:
+        # Straight to the shop: a proxy set in the environment is for the outside world.
+        self.http = httpx.Client(base_url=f"{base_url}/api/v1/", timeout=timeout_s, trust_env=False)
+
+    def __enter__(self) -> "ApiClient":
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.http.close()
+
+    def log_in(self, username: str, password: str) -> None:
+        data = self.post("auth/login/", {"username": username, "password": password})
+        self.http.headers["Authorization"] = f"Token {data['token']}"
+
+    def get(self, path: str, **params: Any) -> Any:
+        return self._data(self.http.get(path, params=params))
+
+    def post(self, path: str, body: Any = None, **headers: str) -> Any:
+        return self._data(self.http.post(path, json=body, headers=headers))
+
+    def delete(self, path: str) -> Any:
+        return self._data(self.http.delete(path))
+
+    def _data(self, response: httpx.Response) -> Any:
+        what = f"{response.request.method} {response.request.url.path} answered {response.status_code}"
+        try:
+            envelope = response.json()
+        except ValueError:
+            raise PurchaseError(f"{what} without JSON: {response.text[:300]!r}") from None
+        if response.is_error or envelope.get("code") != SUCCESS:
+            raise PurchaseError(f"{what}: {envelope.get('error')} {envelope.get('msg')} {envelope.get('details')}")
+        return envelope["data"]
+
+
+class Timeline:
+    """Prints each step with the seconds since the start."""
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        self._write = write
+        self._started = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._started
+
+    def tell(self, text: str) -> None:
+        self._write(f"  {self.seconds:6.2f} s  {text}")
+
+
+def buy_courses(base_url: str, *, username: str, password: str, count: int = 2, write: Callable[[str], None] = print) -> Receipt:
+    """Buys up to `count` courses that the buyer doesn't own yet, with the best coupons, paying the rest through Alipay.
+
+    Raises: PurchaseError when a step fails, when an amount doesn't add up, or when a course isn't delivered; httpx.HTTPError.
+    """
+    timeline = Timeline(write)
+    with ApiClient(base_url) as api:
+        api.log_in(username, password)
+        timeline.tell(f"logged in as {username}")
+        courses = _choose_courses(api, count)
+        _fill_cart(api, courses, timeline)
+        _claim_coupons(api, timeline)
+        checkout = _check_out(api, list(courses), timeline)
+        order = _place_order(api, checkout, courses, timeline)
+        if order["status"] == "awaiting_payment":
+            pay_at_cashier(order["pay_url"], timeline.tell)
+            order = _wait_for_order(api, order["order_number"], while_status={"awaiting_payment"})
+        if order["status"] != "paid":
+            raise PurchaseError(f"order {order['order_number']} is {order['status']} and not paid: {order.get('error')}")
+        timeline.tell("paid, says the shop")
+        _check_delivery(api, list(courses), order, timeline)
+    return Receipt(order["order_number"], order["amounts"], list(courses), timeline.seconds)
+
+
+def pay_at_cashier(pay_url: str, tell: Callable[[str], None] = lambda text: None, *, account: str = "buyer@example.com") -> None:
+    """Opens the order's payment link in a browser's stead, logs in at Alipay's cashier and pays.
+
+    Raises: PurchaseError when the cashier shows no form to go on with.
+    """
+    with httpx.Client(timeout=30, follow_redirects=True, trust_env=False) as browser:
+        page = browser.get(pay_url)
+        tell(f"opened the payment link, now at {urlsplit(str(page.url)).netloc}{urlsplit(str(page.url)).path}")
+        page = _submit_form(browser, page, ending="/login", account=account)
+        tell(f"logged in at Alipay's cashier as {account}")
+        page = _submit_form(browser, page, ending="/pay")
+        tell("paid at the cashier")
+
+
+def _choose_courses(api: ApiClient, count: int) -> dict[int, dict[str, Any]]:
+    """Course id → course, for courses with a price that the buyer doesn't own: not the cheapest ones, so that a coupon has a chance."""
+    owned = {item["course_id"] for item in _items(api.get("enrolments/"))}
+    sellable = [item for item in _items(api.get("courses/")) if item["id"] not in owned and item.get("price_policy_list")]
+    if not sellable:  # everything is owned: renewals are as good
+        sellable = [item for item in _items(api.get("courses/")) if item.get("price_policy_list")]
+    if not sellable:
+        raise PurchaseError("the shop has no course with a price")
+    return {int(item["id"]): item for item in sellable[:count]}
+
+
+def _fill_cart(api: ApiClient, courses: dict[int, dict[str, Any]], timeline: Timeline) -> None:
+    api.delete("cart/")
+    for course_id, course in courses.items():
+        policy = course["price_policy_list"][0]
+        api.post("cart/", {"course_id": course_id, "policy_id": policy["id"]})
+        timeline.tell(f"in the cart: {course['name']}, {policy['valid_period']}, ¥{policy['price']}")
+
+
+def _claim_coupons(api: ApiClient, timeline: Timeline) -> None:
+    for coupon in _items(api.get("coupons/")):
+        try:
+            api.post(f"coupons/{coupon['id']}/claim/")
+        except PurchaseError:
+            continue  # has it already, or the last one went to somebody else
+        timeline.tell(f"claimed a coupon: {coupon['name']}")
+
+
+def _check_out(api: ApiClient, course_ids: list[int], timeline: Timeline) -> dict[str, Any]:
+    checkout = api.post("checkout/", {"course_list": course_ids})
+    deadline = time.monotonic() + PATIENCE_S
+    while checkout["status"] == "pending":
+        _pause(deadline, "the checkout is still pending")
+        checkout = api.get(f"checkout/{checkout['checkout_id']}/")
+    if checkout["status"] != "ready":
+        raise PurchaseError(f"the checkout is {checkout['status']}")
+    timeline.tell("checkout ready: prices and coupons checked by a worker")
+    return dict(checkout)
+
+
+def _place_order(api: ApiClient, checkout: dict[str, Any], courses: dict[int, dict[str, Any]], timeline: Timeline) -> dict[str, Any]:
+    suggestion = checkout["quote"]
+    body = {name: suggestion[name] for name in ("course_price_list", "coupon_record_id", "balance", "alipay")}
+    accepted = api.post("orders/", {"checkout_id": checkout["checkout_id"], **body}, **{"Idempotency-Key": str(uuid.uuid4())})
+    timeline.tell(f"order {accepted['order_number']} taken in: {body['balance']} 贝里 and ¥{body['alipay']} through Alipay")
+    order = _wait_for_order(api, accepted["order_number"], while_status={"pending"})
+    if order["status"] == "rejected":
+        raise PurchaseError(f"order {order['order_number']} was rejected: {order['error']}")
+    timeline.tell(f"order created by a worker: {order['status']}")
+    return order
+
+
+def _wait_for_order(api: ApiClient, order_number: str, *, while_status: Iterable[str]) -> dict[str, Any]:
+    deadline = time.monotonic() + PATIENCE_S
+    order = api.get(f"orders/{order_number}/", wait=WAIT_S)
+    while order["status"] in while_status:
+        _pause(deadline, f"order {order_number} is still {order['status']}")
+        order = api.get(f"orders/{order_number}/", wait=WAIT_S)
+    return dict(order)
+
+
+def _check_delivery(api: ApiClient, course_ids: list[int], order: dict[str, Any], timeline: Timeline) -> None:
+    _check_amounts(order)
+    owned = {int(item["course_id"]): item for item in _items(api.get("enrolments/"))}
+    for course_id in course_ids:
+        if course_id not in owned:
+            raise PurchaseError(f"order {order['order_number']} is paid, but course {course_id} was not delivered")
+        enrolment = owned[course_id]
+        timeline.tell(f"enrolled: {enrolment['course_name']}, until {enrolment['valid_until'] or 'for ever'}")
+    timeline.tell(f"balance left: {api.get('balance/')['balance']} 贝里")
+
+
+def _check_amounts(order: dict[str, Any]) -> None:
+    """Lines add up to the total, and cash and 贝里 pay for it."""
+    amounts = order["amounts"]
+    lines = sum((Decimal(line["price"]) for line in order["lines"]), Decimal(0))
+    if lines != Decimal(amounts["total"]):
+        raise PurchaseError(f"the lines of order {order['order_number']} add up to {lines}, its total is {amounts['total']}")
+
+
+def _submit_form(browser: httpx.Client, page: httpx.Response, *, ending: str, **values: str) -> httpx.Response:
+    """Sends the page's form whose address ends so, with its hidden fields and these values filled in."""
+    for form in re.finditer(r"<form\b([^>]*)>(.*?)</form>", page.text, re.DOTALL | re.IGNORECASE):
+        action = _attribute(form[1], "action") or str(page.url)
+        if not urlsplit(action).path.rstrip("/").endswith(ending):
+            continue
+        inputs = re.findall(r"<(?:input|button)\b([^>]*)>", form[2], re.IGNORECASE)
+        fields = {name: _attribute(tag, "value") or "" for tag in inputs if (name := _attribute(tag, "name"))}
+        answer = browser.post(urljoin(str(page.url), action), data={**fields, **values})
+        if answer.is_error:
+            raise PurchaseError(f"{answer.request.url} answered {answer.status_code}: {answer.text[:300]!r}")
+        return answer
+    raise PurchaseError(f"{page.url} ({page.status_code}) shows no form for {ending}: {page.text[:300]!r}")
+
+
+def _attribute(tag: str, name: str) -> str | None:
+    found = re.search(rf"""\b{name}\s*=\s*(?:"([^"]*)"|'([^']*)')""", tag, re.IGNORECASE)
+    return None if found is None else (found[1] or found[2] or "")
+
+
+def _items(data: Any) -> list[dict[str, Any]]:
+    """The entries of a list that may come in pages."""
+    return list(data["results"] if isinstance(data, dict) else data)
+
+
+def _pause(deadline: float, complaint: str) -> None:
+    if time.monotonic() > deadline:
+        raise PurchaseError(f"{complaint} after {PATIENCE_S:.0f} s")
+    time.sleep(0.2)

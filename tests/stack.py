@@ -1,0 +1,109 @@
+"""The tests' own PostgreSQL and Valkey: started before Django's settings are read, thrown away at the end. Loaded by `-p tests.stack`.
+
+One pair of servers serves a whole run. Each parallel process has a database (made by pytest-django) and two Valkey databases of its own.
+"""
+
+import contextlib
+import os
+import re
+import secrets
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+import redis
+
+from project.local.postgres import PostgresServer
+from project.local.valkey import ValkeyServer
+
+FOLDER_PREFIX = "course-shop-tests-"
+FIRST_WORKER_DATABASE = 2  # 0 and 1 belong to a run without parallel processes
+
+PARALLEL_WORKER = os.environ.get("PYTEST_XDIST_WORKER")
+if PARALLEL_WORKER:
+    number = FIRST_WORKER_DATABASE + 2 * int(PARALLEL_WORKER.removeprefix("gw"))
+    server_url = os.environ["TEST_VALKEY_URL"]
+    os.environ |= {"CELERY_BROKER_URL": f"{server_url}/{number}", "REDIS_URL": f"{server_url}/{number + 1}"}
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]:
+    """Starts the servers, in the process that the others come from. pytest-django reads the settings in this same hook."""
+    if not PARALLEL_WORKER and not early_config.known_args_namespace.help and not early_config.known_args_namespace.version:
+        early_config.add_cleanup(_start_servers().close)
+    return (yield)
+
+
+@pytest.fixture(scope="session")
+def _valkey_clients() -> Iterator[list[redis.Redis]]:
+    clients = [redis.Redis.from_url(os.environ[name]) for name in ("REDIS_URL", "CELERY_BROKER_URL")]
+    yield clients
+    for client in clients:
+        client.close()
+
+
+@pytest.fixture(autouse=True)
+def _clean_valkey(_valkey_clients: list[redis.Redis]) -> None:
+    """No test sees what another one left in Valkey. Costs a fifth of a millisecond."""
+    for client in _valkey_clients:
+        client.flushdb()
+
+
+@pytest.fixture
+def valkey(_valkey_clients: list[redis.Redis]) -> redis.Redis:
+    """The Valkey database that the code under test uses (`REDIS_URL`), empty."""
+    return _valkey_clients[0]
+
+
+@pytest.fixture
+def broker_valkey(_valkey_clients: list[redis.Redis]) -> redis.Redis:
+    """The Valkey database that Celery's queues are in (`CELERY_BROKER_URL`), empty."""
+    return _valkey_clients[1]
+
+
+def _start_servers() -> contextlib.ExitStack:
+    _remove_leftovers()
+    folder = Path(tempfile.mkdtemp(prefix=f"{FOLDER_PREFIX}{os.getpid()}-"))
+    folder.chmod(0o711)  # PostgreSQL may have to run as somebody else
+    stack = contextlib.ExitStack()
+    stack.callback(shutil.rmtree, folder, ignore_errors=True)
+    try:
+        password = secrets.token_hex(16)
+        postgres = PostgresServer(folder / "postgres", password, durable=False)
+        stack.callback(postgres.remove)
+        stack.callback(postgres.stop)
+        postgres.start()
+        valkey = ValkeyServer(folder / "valkey", password, durable=False)
+        stack.callback(valkey.stop)
+        valkey.start()
+    except BaseException:
+        stack.close()
+        raise
+    server_url = valkey.url().rsplit("/", 1)[0]
+    os.environ |= {
+        "TEST_FOLDER": str(folder),
+        "TEST_VALKEY_URL": server_url,
+        "DATABASE_URL": postgres.url(),
+        "CELERY_BROKER_URL": f"{server_url}/0",
+        "REDIS_URL": f"{server_url}/1",
+        "DJANGO_SETTINGS_MODULE": "project.settings",
+        "DJANGO_SECRET_KEY": secrets.token_urlsafe(64),
+        "DEMO_PASSWORD": secrets.token_urlsafe(12),
+        "LOG_LEVEL": "WARNING",
+        "LOG_FORMAT": "console",
+        "WHITENOISE_USE_FINDERS": "true",
+    }
+    return stack
+
+
+def _remove_leftovers() -> None:
+    """Deletes what runs that were killed have left behind. Their servers died with them."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{FOLDER_PREFIX}*"):
+        owner = re.match(rf"{FOLDER_PREFIX}(\d+)-", folder.name)
+        is_old = time.time() - folder.stat().st_mtime > 60
+        if owner and is_old and folder.stat().st_uid == os.geteuid() and not psutil.pid_exists(int(owner[1])):
+            shutil.rmtree(folder, ignore_errors=True)
