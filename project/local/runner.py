@@ -81,9 +81,12 @@ class Runner:
         asked_at = time.monotonic()
         for child in self.children.values():
             child.send(child.stop_signal)
-        for child in self.children.values():
-            child.wait(max(0.0, asked_at + self._programs[child.name].stop_s - time.monotonic()))
-            child.kill()
+        try:
+            for child in self.children.values():
+                child.wait(max(0.0, asked_at + self._programs[child.name].stop_s - time.monotonic()))
+        finally:  # a second Ctrl-C: no more waiting
+            for child in self.children.values():
+                child.kill()
         if self._follower is not None:
             self._follower.finish()
 
