@@ -112,6 +112,8 @@ class LogFollower(threading.Thread):
         while not self._ended.wait(FOLLOW_S):
             self._print_new()
         self._print_new()
+        for _, file in self._sources:
+            file.close()
 
     def finish(self) -> None:
         """Prints the rest and returns when that is done."""
