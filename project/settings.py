@@ -129,7 +129,7 @@ if env.bool("BEHIND_HTTPS_PROXY", False):
 # --- API -------------------------------------------------------------------------------------------------------------
 
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["knox.auth.TokenAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["shop.api.authentication.TokenAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["project.api.envelope.EnvelopeRenderer"],
     "DEFAULT_PARSER_CLASSES": ["project.api.parsers.StrictJSONParser"],
@@ -172,6 +172,8 @@ ORDER_TTL_S = env.int("ORDER_TTL_S", 30 * 60)
 ORDER_GRACE_S = env.int("ORDER_GRACE_S", 2 * 60)
 # A claimed row that is not done after this long is taken for lost and claimed again. Longer than a task's hard time limit.
 WORK_LEASE_S = env.int("WORK_LEASE_S", 45)
+# How often beat looks for rows that were left behind.
+SWEEP_INTERVAL_S = env.float("SWEEP_INTERVAL_S", 5.0)
 ORDER_STATUS_WAIT_MAX_S = env.int("ORDER_STATUS_WAIT_MAX_S", 25)
 # How many requests of one web process may be held open by `?wait=`; past that the answer comes at once with Retry-After.
 ORDER_STATUS_WAITERS = env.int("ORDER_STATUS_WAITERS", 12)
@@ -192,7 +194,9 @@ ALIPAY = {
 
 # --- Logging ---------------------------------------------------------------------------------------------------------
 
-LOG_LEVEL = env.str("LOG_LEVEL", "INFO", validate=lambda level: None)
+LOG_LEVEL = env.str("LOG_LEVEL", "INFO").upper()
+if LOG_LEVEL not in {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}:
+    raise ImproperlyConfigured("LOG_LEVEL must be DEBUG, INFO, WARNING, ERROR or CRITICAL.")
 LOG_FORMAT = env.str("LOG_FORMAT", "json")
 if LOG_FORMAT not in {"json", "console"}:
     raise ImproperlyConfigured("LOG_FORMAT must be json or console.")

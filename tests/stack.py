@@ -84,6 +84,8 @@ def _start_servers() -> contextlib.ExitStack:
     except BaseException:
         stack.close()
         raise
+    static = folder / "static"
+    static.mkdir()
     server_url = valkey.url().rsplit("/", 1)[0]
     os.environ |= {
         "TEST_FOLDER": str(folder),
@@ -96,6 +98,7 @@ def _start_servers() -> contextlib.ExitStack:
         "DEMO_PASSWORD": secrets.token_urlsafe(12),
         "LOG_LEVEL": "WARNING",
         "LOG_FORMAT": "console",
+        "STATIC_ROOT": str(static),
         "WHITENOISE_USE_FINDERS": "true",
     }
     return stack

@@ -11,6 +11,13 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
 app = Celery("worker")
 app.config_from_object("worker.config")
 app.autodiscover_tasks()
+app.autodiscover_tasks(["worker"])
+
+
+@app.on_after_configure.connect
+def keep_database_connections(sender: Celery, **kwargs: Any) -> None:
+    """Celery's Django fixup opens a new connection for every task unless told how many tasks may share one."""
+    sender.conf["CELERY_DB_REUSE_MAX"] = 10**9
 
 
 @setup_logging.connect
@@ -26,11 +33,8 @@ def use_consumer_timeouts(conf: Any, **kwargs: Any) -> None:
 
 @task_prerun.connect
 @task_postrun.connect
-def keep_connections_fresh(**kwargs: Any) -> None:
-    """Drops a database connection that is broken or too old.
-
-    Stands in for Celery's Django fixup, which opens a new connection for every task unless `db_reuse_max` is set.
-    """
+def drop_stale_connections(**kwargs: Any) -> None:
+    """Closes a database connection that is broken or older than CONN_MAX_AGE, as Django does around each request."""
     from django.db import close_old_connections  # noqa: PLC0415 - Django is not set up yet when this module is loaded
 
     close_old_connections()

@@ -1,0 +1,58 @@
+"""System checks: a mixed-up Alipay configuration is refused at the start, not found out by the first buyer."""
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Warning, register
+
+from payments.gateways.alipay import read_private_key, read_public_key
+
+SANDBOX_HOST = "openapi-sandbox.dl.alipaydev.com"
+LIVE_HOST = "openapi.alipay.com"
+
+
+@register()
+def alipay(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Complete or absent, keys readable and not swapped, addresses that Alipay can use."""
+    config: dict[str, Any] = settings.ALIPAY
+    given = {name: config[name] for name in ("GATEWAY_URL", "APP_ID", "SELLER_ID", "APP_PRIVATE_KEY_PATH", "PUBLIC_KEY_PATHS")}
+    if not any(given.values()):
+        return [Warning("Alipay isn't configured: orders that cost money can't be paid.", hint="Set the ALIPAY_… variables.", id="payments.W001")]
+    if missing := [f"ALIPAY_{name}" for name, value in given.items() if not value]:
+        return [Error(f"Alipay is half configured: {', '.join(missing)} missing.", id="payments.E001")]
+    return [*_keys(config), *_addresses(config)]
+
+
+def _keys(config: dict[str, Any]) -> list[CheckMessage]:
+    try:
+        private_key = read_private_key(Path(config["APP_PRIVATE_KEY_PATH"]))
+        public_keys = [read_public_key(Path(path)) for path in config["PUBLIC_KEY_PATHS"]]
+    except (OSError, ValueError) as error:
+        return [Error(f"An Alipay key can't be read: {error}", id="payments.E002")]
+    if private_key.public_key().public_numbers() in [key.public_numbers() for key in public_keys]:
+        hint = "Alipay shows its own key after you upload yours: 支付宝公钥, not 应用公钥."
+        return [Error("ALIPAY_PUBLIC_KEY_PATHS holds the app's own public key instead of Alipay's.", hint=hint, id="payments.E003")]
+    return []
+
+
+def _addresses(config: dict[str, Any]) -> list[CheckMessage]:
+    errors: list[CheckMessage] = []
+    host = urlsplit(config["GATEWAY_URL"]).hostname
+    is_sandbox_app = config["APP_ID"].startswith("9021")
+    if (host == LIVE_HOST and is_sandbox_app) or (host == SANDBOX_HOST and not is_sandbox_app):
+        errors.append(Warning(f"{host} with app {config['APP_ID']}: sandbox and live look mixed up.", id="payments.W002"))
+    if host == LIVE_HOST and not settings.PUBLIC_URL.startswith("https://"):
+        errors.append(Error("Live Alipay needs PUBLIC_URL with https.", id="payments.E004"))
+    errors += [
+        Error(f"ALIPAY_{name} must be an http(s) address of at most 256 characters without a query.", id="payments.E005")
+        for name in ("NOTIFY_URL", "RETURN_URL")
+        if not _is_plain_address(config[name])
+    ]
+    return errors
+
+
+def _is_plain_address(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme in {"http", "https"} and bool(parts.hostname) and not parts.query and len(url) <= 256

@@ -1,0 +1,107 @@
+"""The inbox of notifications: stored before they are answered, applied by a worker, kept for good."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from django.db import IntegrityError, transaction
+
+from payments.domain import settlement
+from payments.gateways.protocol import Gateway, TradeReport
+from payments.models import Notification, Payment
+from payments.states import NotificationStatus, PaymentStatus
+from shop.domain import work
+
+BATCH_SIZE = 32
+BATCHES_PER_RUN = 40
+# What differs between two deliveries of the same facts.
+_PER_DELIVERY = frozenset({"notify_id", "notify_time", "sign", "sign_type"})
+
+
+def store_notification(*, gateway: Gateway, form: Mapping[str, str], raw_body: str, now: datetime) -> bool:
+    """Verifies and stores a notification, committed when this returns; returns whether its facts are new.
+
+    Raises:
+        InvalidSignature: it isn't the gateway's; nothing is stored.
+    """
+    gateway.verify_notification(form)
+    facts = {name: value for name, value in form.items() if name not in _PER_DELIVERY}
+    notification = Notification(
+        provider=gateway.name,
+        business_key=hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest(),
+        notify_id=form["notify_id"],
+        out_trade_no=form["out_trade_no"],
+        trade_status=form["trade_status"],
+        form=dict(form),
+        raw_body=raw_body,
+        received_at=now,
+        available_at=now,
+    )
+    try:
+        with transaction.atomic():
+            notification.save(force_insert=True)
+    except IntegrityError as error:
+        if "business_key" not in str(error):
+            raise
+        return False
+    return True
+
+
+def apply_due_notifications(*, gateway: Gateway, now: datetime, cause: str) -> int:
+    """Claims and applies due notifications, batch after batch; returns how many it claimed."""
+    claimed = 0
+    for _ in range(BATCHES_PER_RUN):
+        ids = work.claim(Notification, now=now, limit=BATCH_SIZE)
+        if not ids:
+            break
+        claimed += len(ids)
+        work.run_split(
+            ids,
+            lambda part: apply_notifications(part, gateway=gateway, now=now, cause=cause),
+            lambda pk, error: work.put_back(Notification, pk, now=now, error=error),
+        )
+    return claimed
+
+
+def apply_notifications(notification_ids: Sequence[int], *, gateway: Gateway, now: datetime, cause: str) -> None:
+    """Applies the received ones of these notifications in one transaction, oldest first; the others are left alone."""
+    with transaction.atomic(durable=True):
+        notifications = list(
+            Notification.objects.filter(pk__in=notification_ids, status=NotificationStatus.RECEIVED)
+            .select_for_update(skip_locked=True, no_key=True)
+            .order_by("pk")
+        )
+        # Verified again: what acts on money trusts the signature, not the table.
+        reports: list[TradeReport] = [gateway.verify_notification(notification.form) for notification in notifications]
+        results = settlement.apply_trades(reports, now=now, cause=cause)
+        for notification, result in zip(notifications, results, strict=True):
+            notification.status = _status_of(result.outcome)
+            notification.reason = "" if notification.status == NotificationStatus.APPLIED else result.outcome.value
+            notification.payment = result.payment
+            notification.handled_at = now
+            notification.available_at = None
+        Notification.objects.bulk_update(notifications, ["status", "reason", "payment", "handled_at", "available_at"])
+
+
+def _status_of(outcome: settlement.Outcome) -> NotificationStatus:
+    if outcome in settlement.APPLIED:
+        return NotificationStatus.APPLIED
+    return NotificationStatus.IGNORED if outcome in settlement.IGNORED else NotificationStatus.QUARANTINED
+
+
+def give_up_notifications(*, now: datetime) -> int:
+    """Quarantines the notifications that used all their attempts. Returns how many."""
+    buried = work.bury_exhausted(Notification, now=now)
+    return Notification.objects.filter(pk__in=buried, status=NotificationStatus.RECEIVED).update(
+        status=NotificationStatus.QUARANTINED, reason="attempts_exhausted", handled_at=now
+    )
+
+
+def note_return(*, out_trade_no: str, now: datetime) -> str | None:
+    """Makes the payment due for a query at once, since its buyer came back; returns its order's number, or None if it isn't ours."""
+    payment = Payment.objects.filter(out_trade_no=out_trade_no).select_related("order").first()
+    if payment is None:
+        return None
+    Payment.objects.filter(pk=payment.pk, status=PaymentStatus.OPEN, available_at__gt=now).update(available_at=now)
+    return payment.order.order_number

@@ -1,0 +1,16 @@
+"""The gateways that money comes through, behind one small protocol. One module a provider."""
+
+from functools import cache
+
+from payments.gateways.alipay import AlipayGateway
+from payments.gateways.protocol import Gateway
+
+
+@cache
+def get_gateway() -> Gateway:
+    """The configured gateway; built once in a process, since reading the keys takes tens of milliseconds.
+
+    Raises:
+        GatewayNotConfigured: the settings name no app or no keys.
+    """
+    return AlipayGateway.from_settings()

@@ -1,0 +1,51 @@
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import Q
+
+from payments.models.payment import Payment
+from payments.states import NotificationStatus
+from shop.models import Work
+from shop.models.work import dead_is_not_due, due_index
+
+
+class Notification(Work):
+    """The inbox: what the gateway told us, signature verified, stored before it is answered. Tellings of the same facts are one row."""
+
+    provider = models.CharField("渠道", max_length=16, default="alipay")
+    # SHA-256 of everything that was signed except what changes between deliveries of the same facts.
+    business_key = models.CharField("业务键", max_length=64, unique=True)
+    notify_id = models.CharField("通知编号", max_length=128)
+    out_trade_no = models.CharField("商户订单号", max_length=64)
+    trade_status = models.CharField("交易状态", max_length=32)
+    form = models.JSONField("字段")
+    raw_body = models.TextField("原文")
+    status = models.CharField("状态", max_length=16, choices=NotificationStatus, default=NotificationStatus.RECEIVED)
+    reason = models.CharField("原因", max_length=64, blank=True, default="")
+    payment = models.ForeignKey(Payment, models.PROTECT, null=True, blank=True, related_name="notifications", verbose_name="支付")
+    received_at = models.DateTimeField("收到时间")
+    handled_at = models.DateTimeField("处理时间", null=True, blank=True)
+
+    class Meta:
+        verbose_name = "支付通知"
+        verbose_name_plural = "支付通知"
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(status=NotificationStatus.RECEIVED, handled_at__isnull=True)
+                | (Q(available_at__isnull=True, handled_at__isnull=False) & ~Q(status=NotificationStatus.RECEIVED)),
+                name="notification_status_matches_times",
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=[NotificationStatus.RECEIVED, NotificationStatus.APPLIED]) | ~Q(reason=""),
+                name="notification_says_why_not_applied",
+            ),
+            dead_is_not_due("notification_dead_is_not_due"),
+        ]
+        indexes: ClassVar = [
+            due_index("notification_due"),
+            models.Index(fields=["out_trade_no"], name="notification_of_trade"),
+            models.Index(fields=["-received_at"], condition=Q(status=NotificationStatus.QUARANTINED), name="notification_quarantined"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.out_trade_no} {self.trade_status}"

@@ -1,0 +1,26 @@
+"""The payment tasks, as thin as views. `worker/policy.py` says where they run, how they retry and how long they may take."""
+
+from celery import Task, shared_task
+
+from payments.domain import inbox, polling
+from payments.gateways import get_gateway
+from payments.models import Notification, Payment
+from shop import clock
+from shop.domain import work
+from shop.wakeup import wake, woken
+
+
+@shared_task(name="payments.apply_notifications", bind=True)
+def apply_notifications(self: Task) -> None:
+    woken(self)
+    inbox.apply_due_notifications(gateway=get_gateway(), now=clock.now(), cause=f"task:{self.request.id}")
+    if work.has_due(Notification, now=clock.now()):
+        wake(self)
+
+
+@shared_task(name="payments.query_payments", bind=True)
+def query_payments(self: Task) -> None:
+    woken(self)
+    polling.query_due_payments(gateway=get_gateway(), now=clock.now(), cause=f"task:{self.request.id}")
+    if work.has_due(Payment, now=clock.now()):
+        wake(self)

@@ -1,0 +1,60 @@
+"""Is the process alive, are its dependencies there, and how much work is waiting."""
+
+from datetime import timedelta
+
+from django.db import DatabaseError, connection
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.http import require_GET
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
+from prometheus_client.registry import REGISTRY
+
+from shop import clock, valkey
+from worker.tasks import SWEPT
+
+
+@require_GET
+def healthz(request: HttpRequest) -> HttpResponse:
+    """The process answers. Nothing else is asked, so that a database that is away doesn't get the web process killed."""
+    return JsonResponse({"status": "ok"})
+
+
+@require_GET
+def readyz(request: HttpRequest) -> HttpResponse:
+    """200 when orders can be taken. That needs the database only; Valkey is reported, and needed by carts and checkouts."""
+    states = {"database": _database_answers(), "valkey": _valkey_answers()}
+    return JsonResponse({name: "ok" if answers else "unreachable" for name, answers in states.items()}, status=200 if states["database"] else 503)
+
+
+@require_GET
+def metrics(request: HttpRequest) -> HttpResponse:
+    """Prometheus: this process's counters, and gauges of the work rows as the database has them."""
+    registry = CollectorRegistry()
+    due = Gauge("work_due_rows", "Rows that wait for a worker.", ["table"], registry=registry)
+    oldest = Gauge("work_oldest_due_seconds", "How long the oldest of them has been due.", ["table"], registry=registry)
+    dead = Gauge("work_dead_rows", "Rows that were given up and wait for people.", ["table"], registry=registry)
+    now = clock.now()
+    for swept in SWEPT:
+        rows = swept.model._default_manager
+        table = swept.model._meta.db_table
+        waiting = rows.filter(available_at__lte=now)
+        due.labels(table).set(waiting.count())
+        first = waiting.order_by("available_at").values_list("available_at", flat=True).first()
+        oldest.labels(table).set((now - first if first else timedelta()).total_seconds())
+        dead.labels(table).set(rows.filter(dead_at__isnull=False).count())
+    return HttpResponse(generate_latest(registry) + generate_latest(REGISTRY), content_type=CONTENT_TYPE_LATEST)
+
+
+def _database_answers() -> bool:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError:
+        return False
+    return True
+
+
+def _valkey_answers() -> bool:
+    try:
+        return bool(valkey.client().ping())
+    except valkey.Unreachable:
+        return False

@@ -1,0 +1,26 @@
+"""Every address of the web process."""
+
+from django.contrib import admin
+from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+
+from payments.api import urls as payment_urls
+from project import health
+
+urlpatterns = [
+    path("healthz", health.healthz),
+    path("readyz", health.readyz),
+    path("metrics", health.metrics),
+    path("admin/", admin.site.urls),
+    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path("api/v1/", include("shop.api.urls")),
+    path("api/v1/", include(payment_urls.api_urlpatterns)),
+    path("", include(payment_urls.urlpatterns)),
+    path("", include("shop.storefront.urls")),
+]
+
+handler400 = "project.api.errors.bad_request"
+handler403 = "project.api.errors.permission_denied"
+handler404 = "project.api.errors.not_found"
+handler500 = "project.api.errors.server_error"

@@ -1,0 +1,83 @@
+"""`cart/`: what the buyer means to buy."""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from shop import clock
+from shop.api.authentication import account_of
+from shop.api.catalogue import PolicyOutput
+from shop.api.fields import IdField, Input, YuanField
+from shop.domain import cart
+
+
+class AddInput(Input):
+    course_id = IdField()
+    policy_id = IdField()
+
+
+class ChangeInput(Input):
+    policy_id = IdField()
+
+
+class CartLineOutput(serializers.Serializer[cart.CartLine]):
+    id = serializers.IntegerField(source="course.pk")
+    name = serializers.CharField(source="course.name")
+    course_img = serializers.CharField(source="course.course_img")
+    price_policy_list = PolicyOutput(source="policies", many=True)
+    choice_policy_id = serializers.IntegerField(source="choice.policy_id")
+    price_seen = YuanField(source="choice.price_seen", help_text="加入购物车时的价格")
+    flags = serializers.ListField(child=serializers.ChoiceField(choices=["offline", "policy_gone", "price_changed", "owned"]))
+
+
+def _shown(request: Request) -> Response:
+    lines = cart.list_cart(account=account_of(request), now=clock.now())
+    return Response({str(line.course.pk): CartLineOutput(line).data for line in lines})
+
+
+_CART: Any = {200: serializers.DictField(child=CartLineOutput())}
+
+
+class CartView(APIView):
+    """The whole cart."""
+
+    @extend_schema(responses=_CART)
+    def get(self, request: Request) -> Response:
+        """The cart by course id, each course as it is now."""
+        return _shown(request)
+
+    @extend_schema(request=AddInput, responses=_CART)
+    def post(self, request: Request) -> Response:
+        """Puts a course in, or changes its policy if it is in; answers the cart."""
+        data = AddInput(data=request.data)
+        data.is_valid(raise_exception=True)
+        cart.add_to_cart(account=account_of(request), **data.validated_data, now=clock.now())
+        return _shown(request)
+
+    @extend_schema(request=None, responses={204: None})
+    def delete(self, request: Request) -> Response:
+        """Empties the cart."""
+        cart.clear_cart(account=account_of(request))
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class CartLineView(APIView):
+    """One course of the cart."""
+
+    @extend_schema(request=ChangeInput, responses=_CART)
+    def put(self, request: Request, course_id: int) -> Response:
+        """Chooses another policy; answers the cart."""
+        data = ChangeInput(data=request.data)
+        data.is_valid(raise_exception=True)
+        cart.change_policy(account=account_of(request), course_id=course_id, **data.validated_data, now=clock.now())
+        return _shown(request)
+
+    @extend_schema(request=None, responses={204: None})
+    def delete(self, request: Request, course_id: int) -> Response:
+        """Takes the course out; not being in is no error."""
+        cart.remove_from_cart(account_id=account_of(request).pk, course_ids=[course_id])
+        return Response(status=status.HTTP_204_NO_CONTENT)

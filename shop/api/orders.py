@@ -1,0 +1,160 @@
+"""`orders/`: placing an order, following it, listing one's orders."""
+
+import re
+from typing import Any
+
+from django.conf import settings
+from django.db.models import QuerySet
+from django.urls import reverse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework import serializers, status
+from rest_framework.generics import ListAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from shop import clock, errors
+from shop.api.authentication import account_of, request_id_of
+from shop.api.fields import IdField, Input, StrictIntegerField, YuanField
+from shop.api.orderoutput import OrderOutput, OrderSummaryOutput, PlacedOutput, order_body, request_body
+from shop.domain import orders
+from shop.domain.waiting import wait_for_change
+from shop.models import Order
+from shop.money import MAX_YUAN
+from shop.states import OrderRequestStatus, OrderStatus
+from shop.tasks import create_orders
+from shop.wakeup import wake
+
+RETRY_AFTER_S = "1"
+# More 贝里 than all the yuan that an order can cost.
+MAX_BEILI = 10**12
+_KEY = re.compile(r"[\x21-\x7e]{1,100}")
+
+
+class LineInput(Input):
+    course_id = IdField()
+    policy_id = IdField()
+    coupon_record_id = IdField(allow_zero=True, required=False, allow_null=True, default=None, help_text="0 或 null 表示不使用")
+
+
+class PurchaseInput(Input):
+    checkout_id = serializers.RegexField(r"^[0-9A-Z]{1,64}$", required=False, allow_null=True, default=None)
+    course_price_list = LineInput(many=True, allow_empty=False, max_length=settings.CART_MAX_LINES)
+    coupon_record_id = IdField(allow_zero=True, required=False, allow_null=True, default=None, help_text="全场券；0 或 null 表示不使用")
+    balance = StrictIntegerField(min_value=0, max_value=MAX_BEILI, required=False, default=0, help_text="使用的贝里")
+    alipay = YuanField(min_value=0, max_value=MAX_YUAN, help_text="同意由支付宝支付的金额（元）")
+
+    def validate_course_price_list(self, lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        if len({line["course_id"] for line in lines}) != len(lines):
+            raise serializers.ValidationError("同一门课程出现了两次。")
+        return lines
+
+    def purchase(self) -> orders.Purchase:
+        """The validated body in the shop's words."""
+        data = self.validated_data
+        return orders.Purchase(
+            lines=[
+                orders.LineChoice(line["course_id"], line["policy_id"], line["coupon_record_id"] or None) for line in data["course_price_list"]
+            ],
+            coupon_record_id=data["coupon_record_id"] or None,
+            beili=data["balance"],
+            alipay=data["alipay"],
+            checkout_id=data["checkout_id"] or None,
+        )
+
+
+class OrderFilter(Input):
+    status = serializers.ChoiceField(choices=OrderStatus.choices, required=False)
+    page = serializers.IntegerField(required=False, min_value=1)
+    page_size = serializers.IntegerField(required=False, min_value=1, max_value=100)
+
+
+class WaitInput(Input):
+    wait = serializers.IntegerField(required=False, default=0, min_value=0, max_value=settings.ORDER_STATUS_WAIT_MAX_S)
+
+
+@extend_schema(parameters=[OpenApiParameter("status", OpenApiTypes.STR, enum=OrderStatus.values)], methods=["GET"])
+class OrderListView(ListAPIView[Order]):
+    """The buyer's orders, and where new ones are placed."""
+
+    serializer_class = OrderSummaryOutput
+
+    def get_queryset(self) -> QuerySet[Order]:
+        wanted = OrderFilter(data=self.request.query_params.dict())
+        wanted.is_valid(raise_exception=True)
+        return orders.list_orders(account=account_of(self.request), status=wanted.validated_data.get("status"))
+
+    @extend_schema(
+        request=PurchaseInput,
+        responses={202: PlacedOutput},
+        parameters=[
+            OpenApiParameter("Idempotency-Key", OpenApiTypes.STR, OpenApiParameter.HEADER, required=True, pattern="^[!-~]{1,100}$"),
+        ],
+    )
+    def post(self, request: Request) -> Response:
+        """Takes a purchase in; a worker creates the order. The same key and body again answer the same order."""
+        key = request.headers.get("Idempotency-Key", "")
+        if not _KEY.fullmatch(key):
+            raise errors.IdempotencyKeyMissing
+        data = PurchaseInput(data=request.data)
+        data.is_valid(raise_exception=True)
+        stored, is_new = orders.place_order(
+            account=account_of(request), purchase=data.purchase(), idempotency_key=key, request_id=request_id_of(request), now=clock.now()
+        )
+        if stored.status == OrderRequestStatus.PENDING:
+            wake(create_orders)
+        url = reverse("order", args=[stored.order_number])
+        response = Response(
+            {"order_number": stored.order_number, "status": "pending", "url": url},
+            status=status.HTTP_202_ACCEPTED,
+            headers={"Location": url, "Retry-After": RETRY_AFTER_S},
+        )
+        if not is_new:
+            response["Idempotent-Replayed"] = "true"
+        return response
+
+
+class OrderView(APIView):
+    """One order."""
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter(
+                "wait", {"type": "integer", "minimum": 0, "maximum": settings.ORDER_STATUS_WAIT_MAX_S}, description="等待状态变化的最长秒数"
+            ),
+            OpenApiParameter("If-None-Match", OpenApiTypes.STR, OpenApiParameter.HEADER),
+        ],
+        responses={200: OrderOutput, 304: OpenApiResponse(description="没有变化")},
+    )
+    def get(self, request: Request, order_number: str) -> Response:
+        """The order or what became of its request. With `If-None-Match` and `wait`, answers as soon as it is another than known."""
+        options = WaitInput(data=request.query_params.dict())
+        options.is_valid(raise_exception=True)
+        account_id = account_of(request).pk
+        version = orders.read_version(account_id=account_id, order_number=order_number)
+        if version is None:
+            raise errors.OrderNotFound
+        known = request.headers.get("If-None-Match")
+        is_news = known != _etag(version) if known else version[0] != OrderRequestStatus.PENDING
+        if options.validated_data["wait"] and not is_news:
+            wait_for_change(account_id=account_id, order_number=order_number, since=version, seconds=options.validated_data["wait"])
+        return _shown(account_id, order_number, known=known)
+
+
+def _shown(account_id: int, order_number: str, *, known: str | None) -> Response:
+    # The version is read first: if the order moves in between, the poller sees news under an old tag and comes back, never the reverse.
+    version = orders.read_version(account_id=account_id, order_number=order_number) or ("", 0)
+    etag = _etag(version)
+    is_pending = version[0] == OrderRequestStatus.PENDING
+    headers = {"ETag": etag, "Cache-Control": "private, no-cache"} | ({"Retry-After": RETRY_AFTER_S} if is_pending else {})
+    if known == etag:
+        return Response(status=status.HTTP_304_NOT_MODIFIED, headers=headers)
+    order = orders.find_order(account_id=account_id, order_number=order_number)
+    if order is not None:
+        return Response(order_body(order, now=clock.now()), headers=headers)
+    return Response(request_body(orders.get_request(account_id=account_id, order_number=order_number)), headers=headers)
+
+
+def _etag(version: tuple[str, int]) -> str:
+    return f'"{version[0]}-{version[1]}"'

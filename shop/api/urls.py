@@ -1,0 +1,46 @@
+"""The shop's part of `/api/v1/`."""
+
+from django.urls import path, register_converter
+from django.urls.converters import IntConverter
+
+from shop.api import auth, cart, catalogue, checkout, coupons, orders, possessions
+
+
+class IdConverter(IntConverter):
+    """An id that fits the database's column; anything longer is no address of ours."""
+
+    regex = "[0-9]{1,18}"
+
+
+class NumberConverter:
+    """An order's or a checkout's number."""
+
+    regex = "[0-9A-Za-z]{1,64}"
+
+    def to_python(self, value: str) -> str:
+        return value
+
+    def to_url(self, value: str) -> str:
+        return value
+
+
+register_converter(IdConverter, "id")
+register_converter(NumberConverter, "number")
+
+urlpatterns = [
+    path("auth/login/", auth.LoginView.as_view(), name="login"),
+    path("auth/logout/", auth.LogoutView.as_view(), name="logout"),
+    path("courses/", catalogue.CourseListView.as_view(), name="courses"),
+    path("courses/<id:course_id>/", catalogue.CourseView.as_view(), name="course"),
+    path("coupons/", coupons.CampaignListView.as_view(), name="coupons"),
+    path("coupons/mine/", coupons.MyCouponListView.as_view(), name="my-coupons"),
+    path("coupons/<id:coupon_id>/claim/", coupons.ClaimView.as_view(), name="claim-coupon"),
+    path("cart/", cart.CartView.as_view(), name="cart"),
+    path("cart/<id:course_id>/", cart.CartLineView.as_view(), name="cart-line"),
+    path("checkout/", checkout.CheckoutStartView.as_view(), name="checkouts"),
+    path("checkout/<number:checkout_id>/", checkout.CheckoutView.as_view(), name="checkout"),
+    path("orders/", orders.OrderListView.as_view(), name="orders"),
+    path("orders/<number:order_number>/", orders.OrderView.as_view(), name="order"),
+    path("enrolments/", possessions.EnrolmentListView.as_view(), name="enrolments"),
+    path("balance/", possessions.BalanceView.as_view(), name="balance"),
+]

@@ -1,0 +1,261 @@
+"""Checkout: the chosen cart courses with every coupon that could go on them, priced. An immutable snapshot with a time to live.
+
+It lives in Valkey only. Losing it loses no money and no order: the buyer checks out again, and an order stands on the amounts that the
+buyer agreed to, not on the snapshot.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.conf import settings
+from django.utils import timezone
+
+from shop import valkey
+from shop.clock import shanghai_date
+from shop.domain import cart, coupons
+from shop.domain.pricing import LineInput, Quote, discount_of, price_order
+from shop.domain.suggestion import Candidate, Suggestion, suggest
+from shop.errors import CheckoutNotFound, CouponNotApplicable, CourseNotInCart, CourseNotOnSale, DomainError, PolicyNotFound
+from shop.models import Account, Coupon, CouponRecord, Course, PricePolicy
+from shop.money import ZERO
+from shop.numbers import mint_number
+from shop.states import CouponScope
+
+# The first entry of the original's coupon lists.
+NO_COUPON = {"id": 0, "text": "请选择优惠券"}
+
+
+@dataclass(frozen=True, slots=True)
+class Checkout:
+    """A checkout as stored. `result` is None while pending; else `{"status": "ready" | "failed", …}` as the API shows it."""
+
+    checkout_id: str
+    account_id: int
+    course_ids: Sequence[int]
+    created_at: datetime
+    expires_at: datetime
+    result: Mapping[str, Any] | None
+
+
+def start_checkout(*, account: Account, course_ids: Sequence[int], now: datetime) -> Checkout:
+    """Stores what is to be checked out; a worker prices it. The newest one is the buyer's `latest`."""
+    checkout_id = mint_number(now)
+    expires_at = now + timedelta(seconds=settings.CHECKOUT_TTL_S)
+    stored = {
+        "account_id": account.pk,
+        "course_ids": list(course_ids),
+        "created_at": now.isoformat(),
+        "expires_at": expires_at.isoformat(),
+    }
+    pipeline = valkey.client().pipeline(transaction=True)
+    pipeline.set(valkey.checkout_key(checkout_id), json.dumps(stored), ex=settings.CHECKOUT_TTL_S)
+    pipeline.set(valkey.latest_checkout_key(account.pk), checkout_id, ex=settings.CHECKOUT_TTL_S)
+    pipeline.execute()
+    return Checkout(checkout_id, account.pk, list(course_ids), now, expires_at, None)
+
+
+def get_checkout(*, account_id: int, checkout_id: str) -> Checkout:
+    """The buyer's checkout.
+
+    Raises:
+        CheckoutNotFound: there is none, it is over, or it is somebody else's.
+    """
+    checkout = _load(checkout_id)
+    if checkout is None or checkout.account_id != account_id:
+        raise CheckoutNotFound
+    return checkout
+
+
+def get_latest_checkout(*, account_id: int) -> Checkout:
+    """The buyer's newest checkout.
+
+    Raises:
+        CheckoutNotFound: there is none, or it is over.
+    """
+    checkout_id = valkey.client().get(valkey.latest_checkout_key(account_id))
+    if checkout_id is None:
+        raise CheckoutNotFound
+    return get_checkout(account_id=account_id, checkout_id=checkout_id)
+
+
+def is_stalled(checkout: Checkout, *, now: datetime) -> bool:
+    """Whether a pending checkout waits longer than a worker ever needs: its message is probably lost and should be sent again."""
+    return checkout.result is None and now - checkout.created_at > timedelta(seconds=2)
+
+
+def prepare_checkout(*, checkout_id: str, now: datetime) -> None:
+    """Validates and prices a pending checkout and writes its result, once; a second run changes nothing."""
+    checkout = _load(checkout_id)
+    if checkout is None or checkout.result is not None:
+        return
+    try:
+        result = _priced(checkout, now=now)
+    except DomainError as error:
+        result = {"status": "failed", "error": {"code": error.code, "error": error.slug, "msg": error.text, "details": dict(error.details)}}
+    remaining = max(int((checkout.expires_at - now).total_seconds()), 1)
+    valkey.client().set(valkey.checkout_result_key(checkout_id), json.dumps(result, ensure_ascii=False), ex=remaining, nx=True)
+
+
+def _load(checkout_id: str) -> Checkout | None:
+    stored, result = valkey.client().mget(valkey.checkout_key(checkout_id), valkey.checkout_result_key(checkout_id))
+    if stored is None:
+        return None
+    fields = json.loads(stored)
+    return Checkout(
+        checkout_id=checkout_id,
+        account_id=fields["account_id"],
+        course_ids=fields["course_ids"],
+        created_at=datetime.fromisoformat(fields["created_at"]),
+        expires_at=datetime.fromisoformat(fields["expires_at"]),
+        result=json.loads(result) if result else None,
+    )
+
+
+def _priced(checkout: Checkout, *, now: datetime) -> dict[str, Any]:
+    account = Account.objects.get(pk=checkout.account_id)
+    chosen = _chosen_policies(checkout)
+    records = coupons.list_usable(account=account, now=now)
+    suggestion = _suggestion(chosen, [record for record in records if coupons.is_in_date(record, now=now)])
+    by_id = {record.pk: record for record in records}
+    quote = price_order(
+        [
+            LineInput(course.pk, policy.price, _terms(by_id, suggestion.by_course[course.pk]))
+            for course, policy in chosen
+        ],
+        _terms(by_id, suggestion.global_record_id),
+        beili=0,
+        beili_per_yuan=settings.BEILI_PER_YUAN,
+    )
+    subtotal = quote.list_total - quote.course_discount
+    return {
+        "status": "ready",
+        "balance": account.balance,
+        "beili_per_yuan": settings.BEILI_PER_YUAN,
+        "payment_list": {
+            "policy_course_dict": {str(course.pk): _course_entry(course, policy, records, now=now) for course, policy in chosen},
+            "global_coupon_record_dict": {
+                "0": NO_COUPON,
+                **{
+                    str(record.pk): _coupon_entry(record, subtotal, now=now)
+                    for record in records
+                    if record.coupon.scope == CouponScope.ORDER
+                },
+            },
+        },
+        "quote": quote_fields(quote, suggestion.by_course, suggestion.global_record_id),
+    }
+
+
+def _chosen_policies(checkout: Checkout) -> list[tuple[Course, PricePolicy]]:
+    choices = cart.read_choices(account_id=checkout.account_id)
+    missing = [course_id for course_id in checkout.course_ids if course_id not in choices]
+    if missing:
+        raise CourseNotInCart(course_ids=missing)
+    wanted = [choices[course_id].policy_id for course_id in checkout.course_ids]
+    policies = {policy.pk: policy for policy in PricePolicy.objects.filter(pk__in=wanted).select_related("course")}
+    chosen = []
+    for course_id in checkout.course_ids:
+        policy = policies.get(choices[course_id].policy_id)
+        if policy is None or policy.course_id != course_id:
+            raise PolicyNotFound(course_id=course_id, policy_id=choices[course_id].policy_id)
+        if not policy.course.is_sellable:
+            raise CourseNotOnSale(course_id=course_id)
+        chosen.append((policy.course, policy))
+    return chosen
+
+
+def _suggestion(chosen: Sequence[tuple[Course, PricePolicy]], records: Sequence[CouponRecord]) -> Suggestion:
+    return suggest(
+        {course.pk: policy.price for course, policy in chosen},
+        {
+            course.pk: [_candidate(record) for record in records if coupons.fits_course(record.coupon, course.pk)]
+            for course, _ in chosen
+        },
+        [_candidate(record) for record in records if record.coupon.scope == CouponScope.ORDER],
+    )
+
+
+def _candidate(record: CouponRecord) -> Candidate:
+    return Candidate(record.pk, coupons.terms_of(record.coupon))
+
+
+def _terms(records: Mapping[int, CouponRecord], record_id: int | None) -> Any:
+    return None if record_id is None else coupons.terms_of(records[record_id].coupon)
+
+
+def _course_entry(course: Course, policy: PricePolicy, records: Sequence[CouponRecord], *, now: datetime) -> dict[str, Any]:
+    fitting = [record for record in records if coupons.fits_course(record.coupon, course.pk)]
+    return {
+        "course_id": course.pk,
+        "course_name": course.name,
+        "course_img": course.course_img,
+        "policy_id": policy.pk,
+        "policy_price": str(policy.price),
+        "policy_period": policy.get_valid_period_display(),
+        "policy_valid_period": policy.valid_period,
+        "coupon_record_list": [NO_COUPON, *(_coupon_entry(record, policy.price, now=now) for record in fitting)],
+    }
+
+
+def _coupon_entry(record: CouponRecord, amount: Decimal, *, now: datetime) -> dict[str, Any]:
+    """One coupon as the buyer sees it beside an amount: whether it applies, why not, and what it would save."""
+    saving, reason = _saving(record, amount, now=now)
+    coupon: Coupon = record.coupon
+    return {
+        "id": record.pk,
+        "text": f"{coupon.name}（{coupons.describe(coupon)}）",
+        "coupon_type": coupon.coupon_type,
+        "money_equivalent_value": str(coupon.money_equivalent_value),
+        "off_percent": coupon.off_percent,
+        "minimum_consume": str(coupon.minimum_consume),
+        "valid_from": record.valid_from_date.isoformat(),
+        "valid_until": record.valid_until_date.isoformat(),
+        "applicable": reason is None,
+        "reason": reason,
+        "saving": str(saving),
+    }
+
+
+def _saving(record: CouponRecord, amount: Decimal, *, now: datetime) -> tuple[Decimal, str | None]:
+    if record.valid_from_date > shanghai_date(now):
+        return ZERO, "not_yet_valid"
+    try:
+        return discount_of(coupons.terms_of(record.coupon), amount), None
+    except CouponNotApplicable as error:
+        return ZERO, str(error.details["reason"])
+
+
+def quote_fields(quote: Quote, by_course: Mapping[int, int | None], global_record_id: int | None) -> dict[str, Any]:
+    """A quote as the API shows it: yuan as strings, coupons by record id (0 for none)."""
+    return {
+        "list_total": str(quote.list_total),
+        "course_discount": str(quote.course_discount),
+        "global_discount": str(quote.global_discount),
+        "coupon_record_id": global_record_id or 0,
+        "beili": quote.beili,
+        "beili_amount": str(quote.beili_amount),
+        "beili_max": quote.beili_max,
+        "alipay": str(quote.cash_due),
+        "lines": [
+            {**{name: str(value) if isinstance(value, Decimal) else value for name, value in asdict(line).items()},
+             "coupon_record_id": by_course.get(line.course_id) or 0}
+            for line in quote.lines
+        ],
+    }
+
+
+def snapshot_prices(checkout: Checkout) -> dict[int, tuple[int, str]]:
+    """Course id → (policy id, price in yuan) of a checkout that is ready."""
+    if checkout.result is None or checkout.result["status"] != "ready":
+        raise CheckoutNotFound
+    entries = checkout.result["payment_list"]["policy_course_dict"].values()
+    return {entry["course_id"]: (entry["policy_id"], entry["policy_price"]) for entry in entries}
+
+
+def shown_time(moment: datetime) -> str:
+    """A moment as the API shows it: ISO 8601 in Shanghai time."""
+    return timezone.localtime(moment).isoformat(timespec="seconds")

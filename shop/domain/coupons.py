@@ -1,0 +1,120 @@
+"""Coupons: claiming one from a campaign, what a record is worth on what, and until when."""
+
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+
+from django.db import IntegrityError, transaction
+from django.db.models import F, Q, QuerySet
+
+from shop.clock import shanghai_date
+from shop.domain.pricing import CouponTerms
+from shop.errors import CouponAlreadyClaimed, CouponNotFound, CouponNotOpen, CouponSoldOut
+from shop.models import Account, Coupon, CouponRecord
+from shop.numbers import mint_number
+from shop.states import CouponRecordStatus, CouponScope, CouponType
+
+
+def claim_coupon(*, account: Account, coupon_id: int, now: datetime) -> CouponRecord:
+    """Gives `account` one coupon of the campaign; at most one per buyer and `quantity` in all, under any race.
+
+    Raises:
+        CouponNotFound, CouponNotOpen, CouponAlreadyClaimed, CouponSoldOut: nothing has changed.
+    """
+    coupon = Coupon.objects.filter(pk=coupon_id).first()
+    if coupon is None:
+        raise CouponNotFound
+    today = shanghai_date(now)
+    if not coupon.open_date <= today <= coupon.close_date:
+        raise CouponNotOpen(open_date=coupon.open_date.isoformat(), close_date=coupon.close_date.isoformat())
+    valid_from, valid_until = validity(coupon, claimed_on=today)
+    if valid_until < max(today, valid_from):
+        raise CouponNotOpen(valid_until=valid_until.isoformat())
+    try:
+        with transaction.atomic(durable=True):
+            record = CouponRecord.objects.create(
+                coupon=coupon,
+                account=account,
+                number=mint_number(now),
+                claimed_at=now,
+                valid_from_date=valid_from,
+                valid_until_date=valid_until,
+            )
+            # The campaign's row is hot: its lock is taken last and held for the commit only.
+            if not Coupon.objects.filter(pk=coupon.pk, claimed_count__lt=F("quantity")).update(claimed_count=F("claimed_count") + 1):
+                raise CouponSoldOut
+    except IntegrityError as error:
+        if "coupon_record_one_per_buyer" not in str(error):
+            raise
+        raise CouponAlreadyClaimed from error
+    return record
+
+
+def validity(coupon: Coupon, *, claimed_on: date) -> tuple[date, date]:
+    """First and last day (inclusive, Shanghai) of a coupon claimed on `claimed_on`; of two ends the earlier one counts.
+
+    `coupon_valid_days=1` is good on the day of the claim only.
+    """
+    valid_from = coupon.valid_begin_date or claimed_on
+    ends = [coupon.valid_end_date] if coupon.valid_end_date else []
+    if coupon.coupon_valid_days:
+        ends.append(claimed_on + timedelta(days=coupon.coupon_valid_days - 1))
+    return valid_from, min(ends)
+
+
+def list_open_campaigns(*, now: datetime) -> QuerySet[Coupon]:
+    """Campaigns that can be claimed from today, sold out or not."""
+    today = shanghai_date(now)
+    return Coupon.objects.filter(open_date__lte=today, close_date__gte=today).select_related("course").order_by("id")
+
+
+def list_records(*, account: Account, status: str | None = None) -> QuerySet[CouponRecord]:
+    """The buyer's coupons, newest first."""
+    records = CouponRecord.objects.filter(account=account).select_related("coupon", "coupon__course", "order").order_by("-id")
+    return records.filter(status=status) if status else records
+
+
+def list_usable(*, account: Account, now: datetime) -> list[CouponRecord]:
+    """What the buyer could put on an order today: unused, and not past its last day (coupons that start later included)."""
+    return list(
+        CouponRecord.objects.filter(account=account, status=CouponRecordStatus.UNUSED, valid_until_date__gte=shanghai_date(now))
+        .select_related("coupon")
+        .order_by("id")
+    )
+
+
+def is_in_date(record: CouponRecord, *, now: datetime) -> bool:
+    """Whether today (Shanghai) is one of the coupon's days, both ends included."""
+    return record.valid_from_date <= shanghai_date(now) <= record.valid_until_date
+
+
+def fits_course(coupon: Coupon, course_id: int) -> bool:
+    """Whether a coupon of this campaign may go on the course's line."""
+    return coupon.scope == CouponScope.ANY_COURSE or (coupon.scope == CouponScope.COURSE and coupon.course_id == course_id)
+
+
+def terms_of(coupon: Coupon) -> CouponTerms:
+    """The campaign's numbers as pricing takes them."""
+    return CouponTerms(
+        kind=CouponType(coupon.coupon_type), value=coupon.money_equivalent_value, off_percent=coupon.off_percent, minimum=coupon.minimum_consume
+    )
+
+
+def describe(coupon: Coupon) -> str:
+    """What the coupon does, for people: `满100减20`, `7.9折`, `立减30元`."""
+    match CouponType(coupon.coupon_type):
+        case CouponType.FIXED:
+            return f"立减{_plain(coupon.money_equivalent_value)}元"
+        case CouponType.THRESHOLD:
+            return f"满{_plain(coupon.minimum_consume)}减{_plain(coupon.money_equivalent_value)}"
+        case CouponType.PERCENT:
+            return f"{_plain(Decimal(coupon.off_percent or 0) / 10)}折"
+
+
+def _plain(number: Decimal) -> str:
+    return f"{number.normalize():f}"
+
+
+def expire_records(*, now: datetime, limit: int) -> int:
+    """Marks up to `limit` unused coupons whose last day is over; returns how many."""
+    due = CouponRecord.objects.filter(status=CouponRecordStatus.UNUSED, valid_until_date__lt=shanghai_date(now)).order_by("id")[:limit]
+    return CouponRecord.objects.filter(Q(pk__in=due.values("pk")), status=CouponRecordStatus.UNUSED).update(status=CouponRecordStatus.EXPIRED)

@@ -1,0 +1,337 @@
+"""Turns stored order requests into orders, a batch at a time: lock, decide in memory, write with a few multi-row statements, commit once.
+
+A request that breaks a rule is rejected alone. The results are those of taking the requests one by one in the order of their ids.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.db import connection, transaction
+
+from shop import valkey
+from shop.domain import cart, coupons, fulfilment, ledger, work
+from shop.domain.checkout import quote_fields
+from shop.domain.orders import LineChoice, requested_lines
+from shop.domain.pricing import CouponTerms, LineInput, Quote, price_order
+from shop.domain.timeline import event
+from shop.errors import (
+    BalanceInsufficient,
+    CouponNotApplicable,
+    CouponUnavailable,
+    CourseNotOnSale,
+    DomainError,
+    OrderFailed,
+    PolicyNotFound,
+    QuoteChanged,
+    StaleState,
+)
+from shop.models import Account, Coupon, CouponRecord, LedgerTransfer, Order, OrderEvent, OrderLine, OrderRequest, PricePolicy
+from shop.states import CouponRecordStatus, CouponScope, OrderRequestStatus, OrderStatus, PaymentType
+
+log = structlog.get_logger(__name__)
+
+# Past 32 a batch gains little and holds its row locks four times as long.
+BATCH_SIZE = 32
+# One task takes at most so many batches before it hands over to a new message, so that its time limit is far away.
+BATCHES_PER_RUN = 40
+
+
+@dataclass(slots=True)
+class _World:
+    """What the batch's decisions stand on, all read under the locks. Decisions change it, so the next request sees them."""
+
+    accounts: Mapping[int, Account]
+    records: Mapping[int, CouponRecord]
+    policies: Mapping[int, PricePolicy]
+    reserved: set[int] = field(default_factory=set)
+    now: datetime = field(kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """An order that may be written."""
+
+    request: OrderRequest
+    choices: Sequence[LineChoice]
+    policies: Sequence[PricePolicy]
+    quote: Quote
+    coupon_record_ids: Sequence[int]
+
+
+def create_due_orders(*, now: datetime, cause: str) -> int:
+    """Claims and decides due requests, batch after batch; returns how many it claimed. Stops after `BATCHES_PER_RUN` batches."""
+    claimed = 0
+    for _ in range(BATCHES_PER_RUN):
+        ids = work.claim(OrderRequest, now=now, limit=BATCH_SIZE)
+        if not ids:
+            break
+        claimed += len(ids)
+        work.run_split(
+            ids,
+            lambda part: create_orders(part, now=now, cause=cause),
+            lambda pk, error: work.put_back(OrderRequest, pk, now=now, error=error),
+        )
+    return claimed
+
+
+def create_orders(request_ids: Sequence[int], *, now: datetime, cause: str) -> None:
+    """Decides the pending ones of these requests in one transaction; the others are left alone. Then takes the courses out of the carts."""
+    with transaction.atomic(durable=True):
+        requests = list(
+            OrderRequest.objects.filter(pk__in=request_ids, status=OrderRequestStatus.PENDING)
+            .select_for_update(skip_locked=True, no_key=True)
+            .order_by("pk")
+        )
+        if not requests:
+            return
+        world = _lock_world(requests, now=now)
+        plans, rejections = _decide(requests, world)
+        _write(plans, now=now, cause=cause)
+        _close_requests(plans, rejections, now=now)
+    _empty_carts(plans)
+    log.info("orders_created", created=len(plans), rejected=len(rejections), cause=cause)
+
+
+def _lock_world(requests: Sequence[OrderRequest], *, now: datetime) -> _World:
+    """Locks in the one order that everybody keeps: accounts, then coupon records, each by id."""
+    account_ids = {request.account_id for request in requests}
+    accounts = Account.objects.filter(pk__in=account_ids).select_for_update(no_key=True).order_by("pk").only("id", "balance")
+    locked_accounts = {account.pk: account for account in accounts}
+    record_ids = {pk for request in requests for pk in _coupon_ids(request)}
+    records = (
+        CouponRecord.objects.filter(pk__in=record_ids)
+        .select_related("coupon")
+        .select_for_update(of=("self",), no_key=True)
+        .order_by("pk")
+        if record_ids
+        else ()
+    )
+    policy_ids = {line.policy_id for request in requests for line in requested_lines(request.body)}
+    policies = PricePolicy.objects.filter(pk__in=policy_ids).select_related("course")
+    return _World(
+        accounts=locked_accounts,
+        records={record.pk: record for record in records},
+        policies={policy.pk: policy for policy in policies},
+        now=now,
+    )
+
+
+def _coupon_ids(request: OrderRequest) -> list[int]:
+    ids = [line.coupon_record_id for line in requested_lines(request.body)]
+    return [pk for pk in [*ids, request.body["coupon_record_id"]] if pk is not None]
+
+
+def _decide(requests: Sequence[OrderRequest], world: _World) -> tuple[list[_Plan], list[tuple[OrderRequest, DomainError]]]:
+    plans: list[_Plan] = []
+    rejections: list[tuple[OrderRequest, DomainError]] = []
+    for request in requests:
+        try:
+            plan = _plan(request, world)
+        except DomainError as refusal:
+            rejections.append((request, refusal))
+            continue
+        world.accounts[request.account_id].balance -= plan.quote.beili
+        world.reserved.update(plan.coupon_record_ids)
+        plans.append(plan)
+    return plans, rejections
+
+
+def _plan(request: OrderRequest, world: _World) -> _Plan:
+    choices = requested_lines(request.body)
+    coupon_ids = _coupon_ids(request)
+    if len(set(coupon_ids)) != len(coupon_ids):
+        raise CouponUnavailable(reason="twice_in_one_order")
+    lines = [_priced_line(request, choice, world) for choice in choices]
+    global_id: int | None = request.body["coupon_record_id"]
+    global_coupon = _global_terms(request, global_id, world)
+    quote = price_order(lines, global_coupon, beili=request.body["beili"], beili_per_yuan=settings.BEILI_PER_YUAN)
+    _check_consent(request, choices, quote, world)
+    return _Plan(request, choices, [world.policies[choice.policy_id] for choice in choices], quote, coupon_ids)
+
+
+def _priced_line(request: OrderRequest, choice: LineChoice, world: _World) -> LineInput:
+    policy = world.policies.get(choice.policy_id)
+    if policy is None or policy.course_id != choice.course_id:
+        raise PolicyNotFound(course_id=choice.course_id, policy_id=choice.policy_id)
+    if not policy.course.is_sellable:
+        raise CourseNotOnSale(course_id=choice.course_id)
+    terms = None
+    if choice.coupon_record_id is not None:
+        coupon = _usable_coupon(request, choice.coupon_record_id, world)
+        if not coupons.fits_course(coupon, choice.course_id):
+            raise CouponNotApplicable(coupon_record_id=choice.coupon_record_id, course_id=choice.course_id, reason="other_course")
+        terms = coupons.terms_of(coupon)
+    return LineInput(choice.course_id, policy.price, terms)
+
+
+def _global_terms(request: OrderRequest, record_id: int | None, world: _World) -> CouponTerms | None:
+    if record_id is None:
+        return None
+    coupon = _usable_coupon(request, record_id, world)
+    if coupon.scope != CouponScope.ORDER:
+        raise CouponNotApplicable(coupon_record_id=record_id, reason="not_a_global_coupon")
+    return coupons.terms_of(coupon)
+
+
+def _usable_coupon(request: OrderRequest, record_id: int, world: _World) -> Coupon:
+    record = world.records.get(record_id)
+    if (
+        record is None
+        or record.account_id != request.account_id
+        or record.status != CouponRecordStatus.UNUSED
+        or record_id in world.reserved
+        or not coupons.is_in_date(record, now=world.now)
+    ):
+        raise CouponUnavailable(coupon_record_id=record_id)
+    return record.coupon
+
+
+def _check_consent(request: OrderRequest, choices: Sequence[LineChoice], quote: Quote, world: _World) -> None:
+    """The buyer pays exactly what they agreed to, or nothing happens and they see the new quote."""
+    asked_beili: int = request.body["beili"]
+    if asked_beili > world.accounts[request.account_id].balance:
+        raise BalanceInsufficient(balance=world.accounts[request.account_id].balance, wanted=asked_beili)
+    prices_seen: Mapping[str, str] | None = request.body["prices_seen"]
+    prices_moved = prices_seen is not None and any(
+        Decimal(prices_seen[str(line.course_id)]) != line.list_price for line in quote.lines
+    )
+    if prices_moved or asked_beili != quote.beili or Decimal(request.body["alipay"]) != quote.cash_due:
+        by_course = {choice.course_id: choice.coupon_record_id for choice in choices}
+        raise QuoteChanged(quote=quote_fields(quote, by_course, request.body["coupon_record_id"]))
+
+
+def _write(plans: Sequence[_Plan], *, now: datetime, cause: str) -> None:
+    if not plans:
+        return
+    orders = Order.objects.bulk_create([_order(plan, now=now) for plan in plans])
+    made = list(zip(orders, plans, strict=True))
+    OrderLine.objects.bulk_create([line for order, plan in made for line in _lines(order, plan)])
+    _reserve_coupons([(record_id, order.pk) for order, plan in made for record_id in plan.coupon_record_ids])
+    ledger.move_balances(_held(orders))
+    LedgerTransfer.objects.bulk_create(ledger.hold_transfers(orders, now=now))
+    OrderEvent.objects.bulk_create([entry for order, plan in made for entry in _events(order, plan, now=now, cause=cause)])
+    fulfilment.finalise_orders([order for order in orders if order.cash_due == 0], now=now, cause=cause)
+
+
+def _order(plan: _Plan, *, now: datetime) -> Order:
+    quote = plan.quote
+    expires_at = now + timedelta(seconds=settings.ORDER_TTL_S)
+    closes_at = expires_at + timedelta(seconds=settings.ORDER_GRACE_S)
+    return Order(
+        request=plan.request,
+        account_id=plan.request.account_id,
+        order_number=plan.request.order_number,
+        status=OrderStatus.AWAITING_PAYMENT,
+        payment_type=PaymentType.ALIPAY if quote.cash_due else PaymentType.BEILI if quote.beili else PaymentType.COUPON,
+        list_total=quote.list_total,
+        course_discount=quote.course_discount,
+        global_discount=quote.global_discount,
+        beili=quote.beili,
+        beili_per_yuan=settings.BEILI_PER_YUAN,
+        beili_amount=quote.beili_amount,
+        cash_due=quote.cash_due,
+        created_at=now,
+        expires_at=expires_at,
+        closes_at=closes_at,
+        available_at=closes_at,
+    )
+
+
+def _lines(order: Order, plan: _Plan) -> list[OrderLine]:
+    return [
+        OrderLine(
+            order=order,
+            course_id=choice.course_id,
+            policy=policy,
+            course_name=policy.course.name,
+            course_img=policy.course.course_img,
+            valid_period=policy.valid_period,
+            valid_period_display=policy.get_valid_period_display(),
+            list_price=line.list_price,
+            coupon_record_id=choice.coupon_record_id,
+            course_discount=line.course_discount,
+            global_discount=line.global_discount,
+            beili_amount=line.beili_amount,
+            cash_amount=line.cash_amount,
+        )
+        for choice, policy, line in zip(plan.choices, plan.policies, plan.quote.lines, strict=True)
+    ]
+
+
+def _reserve_coupons(pairs: Sequence[tuple[int, int]]) -> None:
+    if not pairs:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE shop_couponrecord AS record SET status = 'reserved', order_id = pair.order_id
+            FROM unnest(%s::bigint[], %s::bigint[]) AS pair(id, order_id) WHERE record.id = pair.id AND record.status = 'unused'
+            """,
+            [[record_id for record_id, _ in pairs], [order_id for _, order_id in pairs]],
+        )
+        if cursor.rowcount != len(pairs):
+            raise StaleState("a coupon was taken although its row is locked")
+
+
+def _held(orders: Iterable[Order]) -> dict[int, tuple[int, int]]:
+    changes: dict[int, tuple[int, int]] = {}
+    for order in orders:
+        if order.beili:
+            available, held = changes.get(order.account_id, (0, 0))
+            changes[order.account_id] = (available - order.beili, held + order.beili)
+    return changes
+
+
+def _events(order: Order, plan: _Plan, *, now: datetime, cause: str) -> list[OrderEvent]:
+    kinds = OrderEvent.Kind
+    events = [event(order, kinds.PLACED, now=now, cause=cause, list_total=str(order.list_total), alipay=str(order.cash_due))]
+    if plan.coupon_record_ids:
+        saved = order.course_discount + order.global_discount
+        events.append(event(order, kinds.COUPONS_RESERVED, now=now, cause=cause, coupons=len(plan.coupon_record_ids), saved=str(saved)))
+    if order.beili:
+        events.append(event(order, kinds.BEILI_HELD, now=now, cause=cause, beili=order.beili))
+    return events
+
+
+def _close_requests(plans: Sequence[_Plan], rejections: Sequence[tuple[OrderRequest, DomainError]], *, now: datetime) -> None:
+    OrderRequest.objects.filter(pk__in=[plan.request.pk for plan in plans]).update(
+        status=OrderRequestStatus.CREATED, decided_at=now, available_at=None, last_error=""
+    )
+    for request, refusal in rejections:
+        _reject(request, refusal, now=now)
+    OrderRequest.objects.bulk_update(
+        [request for request, _ in rejections],
+        ["status", "decided_at", "available_at", "error_slug", "error_message", "error_details"],
+    )
+
+
+def _reject(request: OrderRequest, refusal: DomainError, *, now: datetime) -> None:
+    request.status = OrderRequestStatus.REJECTED
+    request.decided_at = now
+    request.available_at = None
+    request.error_slug = refusal.slug
+    request.error_message = refusal.text
+    request.error_details = dict(refusal.details)
+
+
+def give_up_requests(*, now: datetime) -> int:
+    """Rejects the requests that used all their attempts: nothing was taken from their buyers, who can order again. Returns how many."""
+    buried = work.bury_exhausted(OrderRequest, now=now)
+    refusal = OrderFailed()
+    return OrderRequest.objects.filter(pk__in=buried, status=OrderRequestStatus.PENDING).update(
+        status=OrderRequestStatus.REJECTED, decided_at=now, error_slug=refusal.slug, error_message=refusal.text
+    )
+
+
+def _empty_carts(plans: Sequence[_Plan]) -> None:
+    """Takes the bought courses out of the carts. A cart that keeps them is a nuisance, not a loss: the checkout can't be used again."""
+    try:
+        for plan in plans:
+            cart.remove_from_cart(account_id=plan.request.account_id, course_ids=[choice.course_id for choice in plan.choices])
+    except valkey.Unreachable as error:
+        log.warning("cart_not_emptied", error=str(error))

@@ -1,0 +1,89 @@
+"""One mechanism for every row that is also a piece of work: claim with a lease, count attempts, back off, give up loudly.
+
+A claim is its own short transaction, so an attempt counts even when the process is killed in the middle of it. The effect is a second
+transaction which locks the row again, looks at its status, and clears `available_at` together with everything else that it writes.
+Whoever comes late (a duplicate message, a lease that ran out too early) finds nothing to do.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+import structlog
+from django.conf import settings
+from django.db import connection
+
+from shop.models.work import Work
+
+log = structlog.get_logger(__name__)
+
+# Eight attempts with the backoff below span about eight minutes: longer than a restart, shorter than a buyer's patience with `pending`.
+MAX_ATTEMPTS = 8
+BACKOFF_BASE_S = 2
+BACKOFF_MAX_S = 300
+
+
+def claim(model: type[Work], *, now: datetime, limit: int) -> list[int]:
+    """Takes up to `limit` due rows of `model` for `WORK_LEASE_S` seconds and returns their ids, oldest first.
+
+    Rows that failed before (or whose worker died) come one at a time, so that a row which kills its worker can't take others along:
+    its neighbours are done before it comes round again.
+    """
+    fresh = _claim(model, now=now, limit=limit, condition="attempts = 0")
+    return fresh or _claim(model, now=now, limit=1, condition="attempts BETWEEN 1 AND %s" % (MAX_ATTEMPTS - 1))
+
+
+def _claim(model: type[Work], *, now: datetime, limit: int, condition: str) -> list[int]:
+    table = connection.ops.quote_name(model._meta.db_table)
+    statement = f"""
+        WITH due AS (
+            SELECT id FROM {table} WHERE available_at <= %s AND {condition}
+            ORDER BY available_at, id LIMIT %s FOR UPDATE SKIP LOCKED
+        )
+        UPDATE {table} AS work SET attempts = work.attempts + 1, available_at = %s FROM due WHERE work.id = due.id RETURNING work.id
+    """  # noqa: S608 - table and condition are ours, never input
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [now, limit, now + timedelta(seconds=settings.WORK_LEASE_S)])
+        return sorted(row[0] for row in cursor.fetchall())
+
+
+def has_due(model: type[Work], *, now: datetime) -> bool:
+    """Whether a claim could take something now."""
+    return model._default_manager.filter(available_at__lte=now).exists()
+
+
+def put_back(model: type[Work], pk: int, *, now: datetime, error: BaseException) -> None:
+    """Notes a failed attempt and makes the row due again after a backoff that doubles with each attempt."""
+    row = model._default_manager.values_list("attempts", flat=True).get(pk=pk)
+    delay = min(BACKOFF_BASE_S**row, BACKOFF_MAX_S)
+    model._default_manager.filter(pk=pk, available_at__isnull=False).update(
+        available_at=now + timedelta(seconds=delay), last_error=f"{type(error).__name__}: {error}"[:500]
+    )
+    log.warning("work_failed", table=model._meta.db_table, row=pk, attempt=row, retry_in_s=delay, exc_info=error)
+
+
+def bury_exhausted(model: type[Work], *, now: datetime) -> list[int]:
+    """Gives up the due rows that used all their attempts, alerts, and returns their ids. They stay for people to look at."""
+    rows = model._default_manager.filter(available_at__lte=now, attempts__gte=MAX_ATTEMPTS)
+    ids = sorted(rows.values_list("pk", flat=True)[:1000])
+    buried = [pk for pk in ids if rows.filter(pk=pk).update(available_at=None, dead_at=now)]
+    for pk in buried:
+        log.error("work_dead", table=model._meta.db_table, row=pk, alert=True)
+    return buried
+
+
+def run_split(ids: Sequence[int], effect: Callable[[Sequence[int]], None], on_error: Callable[[int, Exception], None]) -> None:
+    """Runs `effect` on all `ids` at once; where that raises, on each half, until the row that raises stands alone and goes to `on_error`.
+
+    `effect` is one transaction, so what raised has changed nothing.
+    """
+    if not ids:
+        return
+    try:
+        effect(ids)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it must not stop the other rows; it is noted on the row and logged
+        if len(ids) == 1:
+            on_error(ids[0], error)
+            return
+        middle = len(ids) // 2
+        run_split(ids[:middle], effect, on_error)
+        run_split(ids[middle:], effect, on_error)

@@ -1,0 +1,187 @@
+"""Anticipated errors, each with a stable slug. Anything that isn't a DomainError is a bug and surfaces as one.
+
+The registry at the end is what the API documents; the mapping to HTTP stands in `project/api/errors.py`.
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+
+class DomainError(Exception):
+    """A refusal that the caller could meet. Nothing has changed when it is raised.
+
+    `slug` is part of the API's contract; `code` keeps the original's numbers per endpoint (1001 the subject isn't there,
+    1002 the choice isn't valid, 1003 the request is malformed) and counts on from 1100 for what the original didn't know;
+    `status` is the HTTP status; `message` is for people, in Chinese; `details` are JSON values for programs.
+    """
+
+    slug: ClassVar[str]
+    code: ClassVar[int]
+    status: ClassVar[int]
+    message: ClassVar[str]
+
+    def __init__(self, message: str | None = None, **details: Any) -> None:
+        self.text = message or self.message
+        self.details: Mapping[str, Any] = details
+        super().__init__(self.text)
+
+
+class InvalidInput(DomainError):
+    slug, code, status, message = "invalid_input", 1003, 400, "请求内容有误，请检查后重试。"
+
+
+class NotAuthenticated(DomainError):
+    slug, code, status, message = "not_authenticated", 1101, 401, "请先登录。"
+
+
+class PermissionRefused(DomainError):
+    slug, code, status, message = "permission_refused", 1102, 403, "没有权限进行此操作。"
+
+
+class NotFound(DomainError):
+    slug, code, status, message = "not_found", 1001, 404, "没有找到您要的内容。"
+
+
+class MethodNotAllowed(DomainError):
+    slug, code, status, message = "method_not_allowed", 1103, 405, "此地址不支持该请求方法。"
+
+
+class NotAcceptable(DomainError):
+    slug, code, status, message = "not_acceptable", 1104, 406, "无法以所要求的格式回答。"
+
+
+class BodyTooLarge(DomainError):
+    slug, code, status, message = "body_too_large", 1105, 413, "请求内容过大。"
+
+
+class UnsupportedMediaType(DomainError):
+    slug, code, status, message = "unsupported_media_type", 1106, 415, "请以 JSON 格式提交（Content-Type: application/json）。"
+
+
+class TooManyRequests(DomainError):
+    slug, code, status, message = "too_many_requests", 1107, 429, "操作过于频繁，请稍后再试。"
+
+
+class InternalError(DomainError):
+    slug, code, status, message = "internal_error", 1199, 500, "系统出了点问题，我们已记录，请稍后再试。"
+
+
+class ServiceUnavailable(DomainError):
+    slug, code, status, message = "service_unavailable", 1198, 503, "服务暂时不可用，请稍后再试。"
+
+
+class LoginFailed(DomainError):
+    slug, code, status, message = "login_failed", 1108, 401, "用户名或密码不正确。"
+
+
+class CourseNotFound(DomainError):
+    slug, code, status, message = "course_not_found", 1001, 404, "课程不存在。"
+
+
+class CourseNotOnSale(DomainError):
+    slug, code, status, message = "course_not_on_sale", 1110, 409, "课程已下架或暂不出售。"
+
+
+class PolicyNotFound(DomainError):
+    slug, code, status, message = "policy_not_found", 1002, 404, "所选的价格方案不存在或已不属于该课程。"
+
+
+class CartLineNotFound(DomainError):
+    slug, code, status, message = "cart_line_not_found", 1001, 404, "购物车中没有这门课程。"
+
+
+class CartFull(DomainError):
+    slug, code, status, message = "cart_full", 1111, 409, "购物车已满，请先结算或移除部分课程。"
+
+
+class CouponNotFound(DomainError):
+    slug, code, status, message = "coupon_not_found", 1001, 404, "优惠券活动不存在。"
+
+
+class CouponNotOpen(DomainError):
+    slug, code, status, message = "coupon_not_open", 1120, 409, "不在领取时间内。"
+
+
+class CouponSoldOut(DomainError):
+    slug, code, status, message = "coupon_sold_out", 1121, 409, "优惠券已被领完。"
+
+
+class CouponAlreadyClaimed(DomainError):
+    slug, code, status, message = "coupon_already_claimed", 1122, 409, "您已经领取过这张优惠券。"
+
+
+class CheckoutNotFound(DomainError):
+    slug, code, status, message = "checkout_not_found", 1001, 404, "结算单不存在或已过期，请重新结算。"
+
+
+class CheckoutExpired(DomainError):
+    slug, code, status, message = "checkout_expired", 1130, 409, "结算单已过期，请重新结算。"
+
+
+class CheckoutMismatch(DomainError):
+    slug, code, status, message = "checkout_mismatch", 1131, 409, "提交的课程与结算单不一致，请重新结算。"
+
+
+class CheckoutUsed(DomainError):
+    slug, code, status, message = "checkout_used", 1132, 409, "此结算单已经提交过订单。"
+
+
+class CourseNotInCart(DomainError):
+    slug, code, status, message = "course_not_in_cart", 1001, 409, "所选课程不在购物车中。"
+
+
+class OrderNotFound(DomainError):
+    slug, code, status, message = "order_not_found", 1001, 404, "订单不存在。"
+
+
+class IdempotencyKeyMissing(DomainError):
+    slug, code, status, message = "idempotency_key_missing", 1140, 400, "缺少 Idempotency-Key 请求头（1 到 100 个可见字符）。"
+
+
+class IdempotencyKeyReused(DomainError):
+    slug, code, status, message = "idempotency_key_reused", 1141, 422, "同一个 Idempotency-Key 不能用于不同的请求。"
+
+
+class QuoteChanged(DomainError):
+    slug, code, status, message = "quote_changed", 1142, 409, "价格有变化，请确认新的金额后重新提交。"
+
+
+class BalanceInsufficient(DomainError):
+    slug, code, status, message = "balance_insufficient", 1143, 409, "贝里余额不足。"
+
+
+class CouponUnavailable(DomainError):
+    slug, code, status, message = "coupon_unavailable", 1144, 409, "优惠券不存在、已使用、已锁定或不在有效期内。"
+
+
+class CouponNotApplicable(DomainError):
+    slug, code, status, message = "coupon_not_applicable", 1145, 409, "优惠券不适用于所选课程或未达到使用门槛。"
+
+
+class OrderFailed(DomainError):
+    slug, code, status, message = "order_failed", 1146, 500, "订单处理失败，未产生任何扣款，请重新下单。"
+
+
+class OrderNotPayable(DomainError):
+    slug, code, status, message = "order_not_payable", 1150, 409, "订单当前状态不能支付。"
+
+
+class OrderNotCancellable(DomainError):
+    slug, code, status, message = "order_not_cancellable", 1151, 409, "订单当前状态不能取消。"
+
+
+class GatewayNotConfigured(DomainError):
+    slug, code, status, message = "gateway_not_configured", 1152, 503, "支付渠道尚未配置，请联系客服。"
+
+
+class GatewayUnavailable(DomainError):
+    slug, code, status, message = "gateway_unavailable", 1153, 503, "支付渠道暂时没有应答，请稍后再试。"
+
+
+class StaleState(Exception):
+    """A guarded update found its row already moved: somebody else was faster. The caller decides whether that matters."""
+
+
+def registry() -> dict[str, type[DomainError]]:
+    """Every slug that the API can answer, with its class."""
+    return {error.slug: error for error in DomainError.__subclasses__()}

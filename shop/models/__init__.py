@@ -1,0 +1,22 @@
+from shop.models.account import Account
+from shop.models.catalogue import Course, PricePolicy
+from shop.models.coupon import Coupon, CouponRecord
+from shop.models.enrolment import Enrolment
+from shop.models.ledger import LedgerTransfer
+from shop.models.order import Order, OrderEvent, OrderLine, OrderRequest
+from shop.models.work import Work
+
+__all__ = [
+    "Account",
+    "Coupon",
+    "CouponRecord",
+    "Course",
+    "Enrolment",
+    "LedgerTransfer",
+    "Order",
+    "OrderEvent",
+    "OrderLine",
+    "OrderRequest",
+    "PricePolicy",
+    "Work",
+]

@@ -1,0 +1,94 @@
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+
+from shop.models.catalogue import Course
+from shop.models.fields import YuanField, not_negative
+from shop.states import CouponRecordStatus, CouponScope, CouponType
+
+
+class Coupon(models.Model):
+    """A campaign: what its coupons take off, who may claim them when, and how long they are good for."""
+
+    name = models.CharField("活动名称", max_length=64)
+    brief = models.TextField("活动介绍", max_length=512, blank=True, default="")
+    coupon_type = models.SmallIntegerField("类型", choices=CouponType, default=CouponType.FIXED)
+    money_equivalent_value = YuanField("减免金额（元）", default=0, help_text="通用券和满减券填写")
+    off_percent = models.PositiveSmallIntegerField("折扣", null=True, blank=True, help_text="只针对折扣券：7.9折写 79，即支付原价的 79%")
+    minimum_consume = YuanField("满多少可用（元）", default=0, help_text="仅在满减券时填写")
+    scope = models.CharField("适用范围", max_length=16, choices=CouponScope, default=CouponScope.ORDER)
+    course = models.ForeignKey(Course, models.PROTECT, null=True, blank=True, related_name="coupons", verbose_name="指定课程")
+    quantity = models.PositiveIntegerField("数量（张）", default=1)
+    claimed_count = models.PositiveIntegerField("已领取", default=0, editable=False)
+    open_date = models.DateField("领取开始日期")
+    close_date = models.DateField("领取结束日期", help_text="当天仍可领取")
+    valid_begin_date = models.DateField("有效期开始", null=True, blank=True)
+    valid_end_date = models.DateField("有效期结束", null=True, blank=True, help_text="当天仍可使用")
+    coupon_valid_days = models.PositiveIntegerField("领取后有效天数", null=True, blank=True, help_text="自领取之日起算，与上面的日期以先到者为准")
+    created_at = models.DateTimeField("创建时间", auto_now_add=True)
+
+    class Meta:
+        verbose_name = "优惠券活动"
+        verbose_name_plural = "优惠券活动"
+        ordering: ClassVar = ["id"]
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                # Each type has its own fields filled and no other's.
+                condition=Q(coupon_type=CouponType.FIXED, money_equivalent_value__gt=0, off_percent=None, minimum_consume=0)
+                | Q(coupon_type=CouponType.THRESHOLD, money_equivalent_value__gt=0, off_percent=None, minimum_consume__gt=0)
+                | Q(coupon_type=CouponType.PERCENT, money_equivalent_value=0, off_percent__gte=1, off_percent__lte=99, minimum_consume=0),
+                name="coupon_type_has_its_fields",
+            ),
+            models.CheckConstraint(
+                condition=Q(scope=CouponScope.COURSE, course__isnull=False)
+                | Q(scope__in=[CouponScope.ORDER, CouponScope.ANY_COURSE], course__isnull=True),
+                name="coupon_scope_matches_course",
+            ),
+            models.CheckConstraint(condition=Q(claimed_count__lte=F("quantity")), name="coupon_claims_within_quantity"),
+            models.CheckConstraint(condition=Q(close_date__gte=F("open_date")), name="coupon_claim_window_in_order"),
+            models.CheckConstraint(
+                # Both absolute dates or none; and something must end every coupon.
+                condition=Q(valid_begin_date__isnull=False, valid_end_date__gte=F("valid_begin_date"))
+                | Q(valid_begin_date__isnull=True, valid_end_date__isnull=True, coupon_valid_days__gte=1),
+                name="coupon_validity_defined",
+            ),
+            models.CheckConstraint(condition=Q(coupon_valid_days__isnull=True) | Q(coupon_valid_days__gte=1), name="coupon_valid_days_positive"),
+            not_negative("money_equivalent_value", "minimum_consume", name="coupon_amounts_not_negative"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class CouponRecord(models.Model):
+    """One buyer's coupon. Its dates are fixed at the claim: what was promised then holds, whatever becomes of the campaign."""
+
+    coupon = models.ForeignKey(Coupon, models.PROTECT, related_name="records", verbose_name="活动")
+    account = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="coupon_records", verbose_name="持有者")
+    number = models.CharField("券号", max_length=64, unique=True)
+    status = models.CharField("状态", max_length=16, choices=CouponRecordStatus, default=CouponRecordStatus.UNUSED)
+    claimed_at = models.DateTimeField("领取时间")
+    valid_from_date = models.DateField("生效日期")
+    valid_until_date = models.DateField("失效日期", help_text="当天仍可使用")
+    order = models.ForeignKey("shop.Order", models.PROTECT, null=True, blank=True, related_name="coupon_records", verbose_name="订单")
+    used_at = models.DateTimeField("使用时间", null=True, blank=True)
+
+    class Meta:
+        verbose_name = "优惠券"
+        verbose_name_plural = "优惠券"
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["coupon", "account"], name="coupon_record_one_per_buyer"),
+            models.CheckConstraint(
+                condition=Q(status__in=[CouponRecordStatus.UNUSED, CouponRecordStatus.EXPIRED], order__isnull=True, used_at__isnull=True)
+                | Q(status=CouponRecordStatus.RESERVED, order__isnull=False, used_at__isnull=True)
+                | Q(status=CouponRecordStatus.USED, order__isnull=False, used_at__isnull=False),
+                name="coupon_record_status_matches_order",
+            ),
+            models.CheckConstraint(condition=Q(valid_until_date__gte=F("valid_from_date")), name="coupon_record_dates_in_order"),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["account", "status"], name="coupon_record_of_buyer"),
+            models.Index(fields=["valid_until_date"], condition=Q(status=CouponRecordStatus.UNUSED), name="coupon_record_expiring"),
+        ]

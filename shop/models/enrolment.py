@@ -1,0 +1,34 @@
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+
+from shop.models.catalogue import Course
+from shop.models.order import OrderLine
+from shop.states import EnrolmentStatus
+
+
+class Enrolment(models.Model):
+    """A buyer's access to a course, granted once per order line. A renewal is a row of its own that starts where the last one ends."""
+
+    account = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="enrolments", verbose_name="账户")
+    course = models.ForeignKey(Course, models.PROTECT, related_name="enrolments", verbose_name="课程")
+    order_line = models.OneToOneField(OrderLine, models.PROTECT, related_name="enrolment", verbose_name="订单课程")
+    status = models.CharField("状态", max_length=16, choices=EnrolmentStatus, default=EnrolmentStatus.ACTIVE)
+    valid_from = models.DateTimeField("开始时间")
+    valid_until = models.DateTimeField("结束时间")
+    created_at = models.DateTimeField("开通时间")
+    revoked_at = models.DateTimeField("收回时间", null=True, blank=True)
+
+    class Meta:
+        verbose_name = "已购课程"
+        verbose_name_plural = "已购课程"
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(valid_until__gt=F("valid_from")), name="enrolment_grants_time"),
+            models.CheckConstraint(
+                condition=Q(status=EnrolmentStatus.ACTIVE, revoked_at__isnull=True) | Q(status=EnrolmentStatus.REVOKED, revoked_at__isnull=False),
+                name="enrolment_status_matches_times",
+            ),
+        ]
+        indexes: ClassVar = [models.Index(fields=["account", "course", "-valid_until"], name="enrolment_of_buyer")]

@@ -1,0 +1,24 @@
+"""Column types that every table of the shop shares."""
+
+from typing import Any
+
+from django.db import models
+
+
+class YuanField(models.DecimalField):  # type: ignore[type-arg] # not subscriptable at run time
+    """Yuan, numeric(12, 2). The tables add a CHECK that it isn't negative."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs["max_digits"] = 12
+        kwargs["decimal_places"] = 2
+        super().__init__(*args, **kwargs)
+
+    def deconstruct(self) -> Any:
+        name, path, args, kwargs = super().deconstruct()
+        del kwargs["max_digits"], kwargs["decimal_places"]
+        return name, path, args, kwargs
+
+
+def not_negative(*columns: str, name: str) -> models.CheckConstraint:
+    """A CHECK that none of `columns` is below zero."""
+    return models.CheckConstraint(condition=models.Q(**{f"{column}__gte": 0 for column in columns}), name=name)

@@ -1,0 +1,61 @@
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+
+from shop.models.fields import YuanField
+from shop.models.order import Order
+
+
+class LedgerTransfer(models.Model):
+    """Double entry by construction: one amount leaves `debit` and arrives at `credit`. Append-only; a trigger refuses edits.
+
+    `beili_*` books are in 贝里 and are one per buyer (`account`), but for `beili_issued`, their source. The others are in yuan.
+    """
+
+    class Book(models.TextChoices):
+        BEILI_ISSUED = "beili_issued", "贝里发放"
+        BEILI_AVAILABLE = "beili_available", "可用贝里"
+        BEILI_HELD = "beili_held", "锁定贝里"
+        BEILI_SPENT = "beili_spent", "已用贝里"
+        ALIPAY_CASH = "alipay_cash", "支付宝收款"
+        COUPON_SUBSIDY = "coupon_subsidy", "优惠券补贴"
+        BEILI_REDEEMED = "beili_redeemed", "贝里抵扣"
+        SALES = "sales", "课程销售"
+        REFUNDS = "refunds", "退款"
+
+    # A replay of the same cause hits this: "hold:<order>", "capture:<order>", "cash:<out_trade_no>", …
+    key = models.CharField("唯一凭据", max_length=128, unique=True)
+    debit = models.CharField("转出", max_length=20, choices=Book)
+    credit = models.CharField("转入", max_length=20, choices=Book)
+    amount = YuanField("数额", help_text="贝里账户为个数，其他账户为元")
+    account = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="transfers", verbose_name="账户")
+    order = models.ForeignKey(Order, models.PROTECT, null=True, related_name="transfers", verbose_name="订单")
+    memo = models.CharField("说明", max_length=100, blank=True, default="")
+    created_at = models.DateTimeField("时间")
+
+    class Meta:
+        verbose_name = "账目"
+        verbose_name_plural = "账目"
+        ordering: ClassVar = ["id"]
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(amount__gt=0), name="transfer_amount_positive"),
+            models.CheckConstraint(condition=~Q(debit=F("credit")), name="transfer_between_two_books"),
+            models.CheckConstraint(
+                condition=Q(
+                    debit__in=["beili_issued", "beili_available", "beili_held", "beili_spent"],
+                    credit__in=["beili_issued", "beili_available", "beili_held", "beili_spent"],
+                    account__isnull=False,
+                )
+                | Q(
+                    debit__in=["alipay_cash", "coupon_subsidy", "beili_redeemed", "sales", "refunds"],
+                    credit__in=["alipay_cash", "coupon_subsidy", "beili_redeemed", "sales", "refunds"],
+                ),
+                name="transfer_within_one_currency",
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["account", "-id"], condition=Q(account__isnull=False), name="transfer_of_buyer"),
+            models.Index(fields=["order"], condition=Q(order__isnull=False), name="transfer_of_order"),
+        ]

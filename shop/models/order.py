@@ -1,0 +1,173 @@
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+
+from shop.models.catalogue import Course, PricePolicy
+from shop.models.coupon import CouponRecord
+from shop.models.fields import YuanField, not_negative
+from shop.models.work import Work, dead_is_not_due, due_index
+from shop.states import OrderRequestStatus, OrderStatus, PaymentType
+
+
+class OrderRequest(Work):
+    """The durable intake: what a buyer asked for, stored before anyone is told. A worker turns it into an order or a refusal."""
+
+    account = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="order_requests", verbose_name="账户")
+    order_number = models.CharField("订单号", max_length=64, unique=True)
+    idempotency_key = models.CharField("幂等键", max_length=100)
+    fingerprint = models.CharField("请求指纹", max_length=64, help_text="请求内容的 SHA-256")
+    checkout_id = models.CharField("结算单", max_length=64, null=True, blank=True)  # noqa: DJ001 - NULL keeps it out of the unique constraint
+    # {"lines": [{"course_id", "policy_id", "coupon_record_id", "price_seen"}], "coupon_record_id", "balance", "alipay"}
+    body = models.JSONField("请求内容")
+    status = models.CharField("状态", max_length=16, choices=OrderRequestStatus, default=OrderRequestStatus.PENDING)
+    error_slug = models.CharField("拒绝原因", max_length=64, blank=True, default="")
+    error_message = models.CharField("拒绝说明", max_length=255, blank=True, default="")
+    error_details = models.JSONField("拒绝细节", default=dict, blank=True)
+    request_id = models.CharField("HTTP 请求编号", max_length=64, blank=True, default="")
+    created_at = models.DateTimeField("提交时间")
+    decided_at = models.DateTimeField("处理时间", null=True, blank=True)
+
+    class Meta:
+        verbose_name = "下单请求"
+        verbose_name_plural = "下单请求"
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["account", "idempotency_key"], name="order_request_idempotency_key"),
+            models.UniqueConstraint(
+                fields=["account", "checkout_id"],
+                condition=Q(checkout_id__isnull=False) & ~Q(status=OrderRequestStatus.REJECTED),
+                name="order_request_one_per_checkout",
+            ),
+            models.CheckConstraint(
+                condition=Q(status=OrderRequestStatus.PENDING, decided_at__isnull=True, error_slug="")
+                | Q(status=OrderRequestStatus.CREATED, decided_at__isnull=False, error_slug="", available_at__isnull=True)
+                | (Q(status=OrderRequestStatus.REJECTED, decided_at__isnull=False, available_at__isnull=True) & ~Q(error_slug="")),
+                name="order_request_status_matches_decision",
+            ),
+            dead_is_not_due("order_request_dead_is_not_due"),
+        ]
+        indexes: ClassVar = [due_index("order_request_due")]
+
+
+class Order(Work):
+    """A priced, reserved purchase. As a piece of work it waits for its own deadline."""
+
+    request = models.OneToOneField(OrderRequest, models.PROTECT, related_name="order", verbose_name="下单请求")
+    account = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="orders", verbose_name="账户")
+    order_number = models.CharField("订单号", max_length=64, unique=True)
+    status = models.CharField("状态", max_length=20, choices=OrderStatus, default=OrderStatus.AWAITING_PAYMENT)
+    payment_type = models.SmallIntegerField("支付方式", choices=PaymentType)
+    list_total = YuanField("原价合计")
+    course_discount = YuanField("课程券优惠")
+    global_discount = YuanField("全场券优惠")
+    beili = models.PositiveBigIntegerField("使用贝里")
+    beili_per_yuan = models.PositiveSmallIntegerField("贝里汇率")
+    beili_amount = YuanField("贝里抵扣（元）")
+    cash_due = YuanField("应付金额（元）")
+    refunded_amount = YuanField("已退现金（元）", default=0)
+    refunded_beili = models.PositiveBigIntegerField("已退贝里", default=0)
+    created_at = models.DateTimeField("下单时间")
+    # The deadline that the buyer sees; `closes_at` is the one we act on, a grace period later.
+    expires_at = models.DateTimeField("支付截止时间")
+    closes_at = models.DateTimeField("关闭时间")
+    paid_at = models.DateTimeField("支付时间", null=True, blank=True)
+    closed_at = models.DateTimeField("取消/超时时间", null=True, blank=True)
+    refunded_at = models.DateTimeField("退款完成时间", null=True, blank=True)
+    # Counts the order's changes; the ETag of its page.
+    version = models.PositiveIntegerField("版本", default=1)
+
+    class Meta:
+        verbose_name = "订单"
+        verbose_name_plural = "订单"
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(list_total=F("course_discount") + F("global_discount") + F("beili_amount") + F("cash_due")),
+                name="order_amounts_add_up",
+            ),
+            not_negative(
+                "list_total", "course_discount", "global_discount", "beili_amount", "cash_due", "refunded_amount", name="order_amounts_not_negative"
+            ),
+            models.CheckConstraint(
+                condition=Q(refunded_amount__lte=F("cash_due"), refunded_beili__lte=F("beili")), name="order_refunds_within_payment"
+            ),
+            models.CheckConstraint(condition=Q(beili=F("beili_amount") * F("beili_per_yuan")), name="order_beili_worth_their_rate"),
+            models.CheckConstraint(
+                condition=Q(status=OrderStatus.AWAITING_PAYMENT, paid_at__isnull=True, closed_at__isnull=True, refunded_at__isnull=True)
+                # A late payment that re-opened an expired order keeps the time at which it had closed.
+                | Q(status=OrderStatus.PAID, paid_at__isnull=False, refunded_at__isnull=True)
+                | Q(status=OrderStatus.REFUNDED, paid_at__isnull=False, refunded_at__isnull=False)
+                | Q(status__in=[OrderStatus.CANCELLED, OrderStatus.EXPIRED], paid_at__isnull=True, closed_at__isnull=False, refunded_at__isnull=True),
+                name="order_status_matches_times",
+            ),
+            models.CheckConstraint(condition=Q(closes_at__gte=F("expires_at")), name="order_closes_after_shown_deadline"),
+            dead_is_not_due("order_dead_is_not_due"),
+        ]
+        indexes: ClassVar = [
+            due_index("order_due"),
+            models.Index(fields=["account", "-id"], name="order_of_buyer"),
+        ]
+
+    def __str__(self) -> str:
+        return self.order_number
+
+
+class OrderLine(models.Model):
+    """One course of an order, with everything as it was when the order was made."""
+
+    order = models.ForeignKey(Order, models.PROTECT, related_name="lines", verbose_name="订单")
+    course = models.ForeignKey(Course, models.PROTECT, related_name="+", verbose_name="课程")
+    policy = models.ForeignKey(PricePolicy, models.SET_NULL, null=True, related_name="+", verbose_name="价格方案")
+    course_name = models.CharField("课程名称", max_length=128)
+    course_img = models.CharField("封面", max_length=255)
+    valid_period = models.PositiveSmallIntegerField("有效期（天）")
+    valid_period_display = models.CharField("有效期", max_length=32)
+    list_price = YuanField("原价")
+    coupon_record = models.ForeignKey(CouponRecord, models.PROTECT, null=True, related_name="+", verbose_name="课程券")
+    course_discount = YuanField("课程券优惠")
+    global_discount = YuanField("全场券分摊")
+    beili_amount = YuanField("贝里抵扣（元）")
+    cash_amount = YuanField("现金（元）")
+
+    class Meta:
+        verbose_name = "订单课程"
+        verbose_name_plural = "订单课程"
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["order", "course"], name="order_line_one_per_course"),
+            models.CheckConstraint(
+                condition=Q(list_price=F("course_discount") + F("global_discount") + F("beili_amount") + F("cash_amount")),
+                name="order_line_amounts_add_up",
+            ),
+            not_negative("list_price", "course_discount", "global_discount", "beili_amount", "cash_amount", name="order_line_amounts_not_negative"),
+            models.CheckConstraint(condition=Q(valid_period__gte=1), name="order_line_grants_time"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.course_name} {self.valid_period_display}"
+
+
+class OrderEvent(models.Model):
+    """The order's timeline, the same for buyer, staff and support. Append-only."""
+
+    class Kind(models.TextChoices):
+        PLACED = "placed", "订单已创建"
+        COUPONS_RESERVED = "coupons_reserved", "优惠券已锁定"
+        BEILI_HELD = "beili_held", "贝里已锁定"
+        PAYMENT_STARTED = "payment_started", "已发起支付"
+        PAID = "paid", "支付成功"
+        ENROLLED = "enrolled", "课程已开通"
+        CANCELLED = "cancelled", "订单已取消"
+        EXPIRED = "expired", "订单已超时关闭"
+
+    order = models.ForeignKey(Order, models.PROTECT, related_name="events", verbose_name="订单")
+    kind = models.CharField("事件", max_length=32, choices=Kind)
+    at = models.DateTimeField("时间")
+    # The HTTP request's or the Celery task's id that did it.
+    cause = models.CharField("来源", max_length=100, blank=True, default="")
+    details = models.JSONField("细节", default=dict, blank=True)
+
+    class Meta:
+        verbose_name = "订单事件"
+        verbose_name_plural = "订单事件"
+        ordering: ClassVar = ["id"]
+        indexes: ClassVar = [models.Index(fields=["order", "id"], name="order_event_of_order")]

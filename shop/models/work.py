@@ -1,0 +1,26 @@
+"""Rows that something has to be done for. `shop/domain/work.py` claims, finishes and gives them up."""
+
+from django.db import models
+
+
+class Work(models.Model):
+    """A row that is also a piece of work. `available_at` is when it may be claimed next; NULL means there is nothing to do."""
+
+    available_at = models.DateTimeField("可处理时间", null=True, blank=True)
+    attempts = models.PositiveSmallIntegerField("尝试次数", default=0)
+    last_error = models.CharField("最近错误", max_length=500, blank=True, default="")
+    # Given up after too many attempts: people look at it. Set together with available_at = NULL.
+    dead_at = models.DateTimeField("放弃时间", null=True, blank=True)
+
+    class Meta:
+        abstract = True
+
+
+def due_index(name: str) -> models.Index:
+    """The partial index that a sweep reads: only rows with something to do are in it, however long the table grows."""
+    return models.Index(fields=["available_at", "id"], condition=models.Q(available_at__isnull=False), name=name)
+
+
+def dead_is_not_due(name: str) -> models.CheckConstraint:
+    """A CHECK that a row which was given up isn't also waiting to be claimed."""
+    return models.CheckConstraint(condition=models.Q(dead_at__isnull=True) | models.Q(available_at__isnull=True), name=name)

@@ -1,0 +1,26 @@
+"""The shop's tasks, as thin as views. `worker/policy.py` says where they run, how they retry and how long they may take."""
+
+from celery import Task, shared_task
+
+from shop import clock
+from shop.domain import checkout, coupons, creation, work
+from shop.models import OrderRequest
+from shop.wakeup import wake, woken
+
+
+@shared_task(name="shop.prepare_checkout", bind=True)
+def prepare_checkout(self: Task, *, checkout_id: str) -> None:
+    checkout.prepare_checkout(checkout_id=checkout_id, now=clock.now())
+
+
+@shared_task(name="shop.create_orders", bind=True)
+def create_orders(self: Task) -> None:
+    woken(self)
+    creation.create_due_orders(now=clock.now(), cause=f"task:{self.request.id}")
+    if work.has_due(OrderRequest, now=clock.now()):
+        wake(self)
+
+
+@shared_task(name="shop.expire_coupons", bind=True)
+def expire_coupons(self: Task) -> None:
+    coupons.expire_records(now=clock.now(), limit=1000)

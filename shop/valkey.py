@@ -1,0 +1,54 @@
+"""The shop's one way to Valkey (or Redis): text in and out, short time-outs, one key layout."""
+
+from functools import cache
+
+import redis
+from django.conf import settings
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+# A frozen server costs a request this long at most; a refused connection costs a millisecond.
+SOCKET_TIMEOUT_S = 0.3
+
+# What a caller has to expect when the server is away, full or failing over.
+Unreachable = redis.RedisError
+
+
+@cache
+def client() -> redis.Redis:
+    """The process's client; thread-safe, connects when first used."""
+    return redis.Redis.from_url(
+        settings.REDIS_URL,
+        decode_responses=True,
+        socket_timeout=SOCKET_TIMEOUT_S,
+        socket_connect_timeout=SOCKET_TIMEOUT_S,
+        socket_keepalive=True,
+        health_check_interval=30,
+        retry=Retry(NoBackoff(), 1),
+        retry_on_error=[redis.ConnectionError],
+    )
+
+
+def cart_key(account_id: int) -> str:
+    """A hash: course id → JSON of the chosen policy."""
+    return f"cart:{account_id}"
+
+
+def checkout_key(checkout_id: str) -> str:
+    """JSON of what a buyer asked to check out."""
+    return f"checkout:{checkout_id}"
+
+
+def checkout_result_key(checkout_id: str) -> str:
+    """JSON of the answer, written once."""
+    return f"checkout:{checkout_id}:result"
+
+
+def latest_checkout_key(account_id: int) -> str:
+    """The id of the buyer's newest checkout."""
+    return f"checkout:latest:{account_id}"
+
+
+def wake_key(task_name: str) -> str:
+    """Set while a wake-up of the task is on its way."""
+    return f"wake:{task_name}"

@@ -1,0 +1,73 @@
+"""Celery's settings, each with its reason. Loaded by `worker/celery.py`."""
+
+from django.conf import settings
+from kombu import Exchange, Queue
+
+from worker.policy import QUEUES, annotations, routes
+from worker.schedule import beat_schedule as _beat_schedule
+
+broker_url = settings.CELERY_BROKER_URL
+
+# --- Messages --------------------------------------------------------------------------------------------------------
+
+# The broker carries hints: ids and nothing else, in a form that runs no code when it is read.
+task_serializer = "json"
+accept_content = ["json"]
+# Results are rows. A result backend that is away would block each publish for 19 s.
+task_ignore_result = True
+# Queues on the default exchange: their messages need no binding, so a flushed broker loses what it held but nothing that comes after.
+task_queues = [Queue(name, Exchange("", type="direct"), routing_key=name) for name in QUEUES]
+task_default_queue = "upkeep"
+task_create_missing_queues = False
+task_routes = routes()
+task_annotations = annotations()
+
+# --- Publishing (the web process, beat) ------------------------------------------------------------------------------
+
+# A frozen broker would hold a request for ever without a socket time-out: two attempts of 0.3 s are all it gets.
+broker_transport_options = {
+    "socket_timeout": 0.3,
+    "socket_connect_timeout": 0.3,
+    "socket_keepalive": True,
+    # A worker that vanished has its messages given to another after so long; more than twice the longest hard time limit.
+    "visibility_timeout": 120,
+    # The look-out for such messages; by default once in 100 s.
+    "unacked_restore_interval": 5,
+    "unacked_restore_throttle": 1,
+}
+# One more try, at once: a pooled connection may have died while nobody used it. (`retry=False` would be slower: kombu then waits itself.)
+task_publish_retry_policy = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
+
+# --- Consuming (the worker) ------------------------------------------------------------------------------------------
+
+# A consumer blocks on its queues for a second at a time, so it needs more patience than a publisher; it notices a half-open
+# connection by the health check, after 12 s instead of 53.
+consumer_transport_options = {"socket_timeout": 5, "socket_connect_timeout": 2, "health_check_interval": 5}
+# A message is taken off when the task is over; work is safe to do twice, unsafe not to do.
+task_acks_late = True
+# A pool child that is killed gives its task to another, three times; the rows count their attempts themselves.
+task_retry_on_worker_lost = True
+task_reject_on_worker_lost = True
+# Tasks are short and one of them takes a whole batch of rows: reserving more than one would only starve the other children.
+worker_prefetch_multiplier = 1
+# Survive a broker that starts later, restarts, fails over, or is full for a while, however long it takes.
+broker_connection_retry_on_startup = True
+broker_connection_max_retries = None
+broker_channel_error_retry = True
+# With Redis, running tasks are better left to finish and acknowledge after the reconnect.
+worker_cancel_long_running_tasks_on_connection_loss = False
+# Python's memory grows and never shrinks; a fresh child now and then costs nothing.
+worker_max_tasks_per_child = 2000
+worker_max_memory_per_child = 300_000  # KiB
+worker_eta_task_limit = 1000
+# Django's LOGGING is the only configuration of logging.
+worker_hijack_root_logger = False
+# Events are what Flower shows. They cost about 40 % of the throughput of empty tasks, which matters little here: one task does a whole
+# batch of rows. Without Flower, start the worker with `--without-task-events`… which is its default; `bin/demo` passes `-E`.
+worker_send_task_events = False
+task_send_sent_event = False
+
+# --- Beat ------------------------------------------------------------------------------------------------------------
+
+timezone = settings.TIME_ZONE
+beat_schedule = _beat_schedule

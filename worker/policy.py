@@ -1,0 +1,42 @@
+"""Where each task runs, how long it may take and how it retries: every such rule, by task name, on one screen.
+
+A task that isn't listed here doesn't start (a test compares the table with what is registered).
+
+Retries by Celery are for a database or a broker that is away for a moment. What failed for a row's own reason is put back by
+`shop/domain/work.py` with a backoff in the row; nothing waits in the broker for more than a few seconds.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class TaskPolicy:
+    """`time_limit_s` is hard: there are no soft limits, since one that strikes during a COMMIT leaves its outcome unknown."""
+
+    queue: str
+    time_limit_s: int
+    max_retries: int
+
+
+POLICIES: dict[str, TaskPolicy] = {
+    "shop.prepare_checkout": TaskPolicy(queue="checkout", time_limit_s=10, max_retries=3),
+    "shop.create_orders": TaskPolicy(queue="orders", time_limit_s=30, max_retries=0),
+    "shop.expire_coupons": TaskPolicy(queue="upkeep", time_limit_s=30, max_retries=0),
+    "payments.apply_notifications": TaskPolicy(queue="payments", time_limit_s=30, max_retries=0),
+    "payments.query_payments": TaskPolicy(queue="payments", time_limit_s=30, max_retries=0),
+    "worker.sweep": TaskPolicy(queue="upkeep", time_limit_s=30, max_retries=0),
+}
+QUEUES = ("checkout", "orders", "payments", "upkeep")
+
+
+def routes() -> dict[str, dict[str, str]]:
+    """Celery's `task_routes`."""
+    return {name: {"queue": policy.queue} for name, policy in POLICIES.items()}
+
+
+def annotations() -> dict[str, dict[str, Any]]:
+    """Celery's `task_annotations`."""
+    return {
+        name: {"time_limit": policy.time_limit_s, "max_retries": policy.max_retries, "default_retry_delay": 1} for name, policy in POLICIES.items()
+    }

@@ -1,0 +1,11 @@
+"""What beat sends, and how often. Every job here may run twice or be missed: it looks at rows, not at the time of its last run."""
+
+from typing import Any
+
+from django.conf import settings
+
+beat_schedule: dict[str, dict[str, Any]] = {
+    # A tick that waited longer than its interval is overtaken by the next one and dropped.
+    "sweep": {"task": "worker.sweep", "schedule": settings.SWEEP_INTERVAL_S, "options": {"expires": settings.SWEEP_INTERVAL_S}},
+    "expire-coupons": {"task": "shop.expire_coupons", "schedule": 600.0, "options": {"expires": 600}},
+}

@@ -1,0 +1,41 @@
+"""The sweep: finds rows that were left behind (a lost message, a killed worker, a flushed broker) and wakes whoever does them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from celery import Task, shared_task
+
+from payments import tasks as payment_tasks
+from payments.domain import inbox
+from payments.models import Notification, Payment
+from shop import clock
+from shop import tasks as shop_tasks
+from shop.domain import creation, work
+from shop.models import OrderRequest, Work
+from shop.wakeup import wake
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """One kind of work row, the task that does it, and what happens to rows that used all their attempts."""
+
+    model: type[Work]
+    task: Task
+    give_up: Callable[..., object]
+
+
+SWEPT = (
+    Swept(OrderRequest, shop_tasks.create_orders, creation.give_up_requests),
+    Swept(Notification, payment_tasks.apply_notifications, inbox.give_up_notifications),
+    Swept(Payment, payment_tasks.query_payments, lambda *, now: work.bury_exhausted(Payment, now=now)),
+)
+
+
+@shared_task(name="worker.sweep")
+def sweep() -> None:
+    now: datetime = clock.now()
+    for swept in SWEPT:
+        swept.give_up(now=now)
+        if work.has_due(swept.model, now=now):
+            wake(swept.task)
