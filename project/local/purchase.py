@@ -98,9 +98,9 @@ def buy_courses(base_url: str, *, username: str, password: str, count: int = 2, 
         _fill_cart(api, courses, timeline)
         _claim_coupons(api, timeline)
         checkout = _check_out(api, list(courses), timeline)
-        order = _place_order(api, checkout, courses, timeline)
+        order = _place_order(api, checkout, timeline)
         if order["status"] == "awaiting_payment":
-            pay_at_cashier(order["pay_url"], timeline.tell)
+            pay_at_cashier(order["pay_url"], tell=timeline.tell)
             order = _wait_for_order(api, order["order_number"], while_status={"awaiting_payment"})
         if order["status"] != "paid":
             raise PurchaseError(f"order {order['order_number']} is {order['status']} and not paid: {order.get('error')}")
@@ -109,7 +109,7 @@ def buy_courses(base_url: str, *, username: str, password: str, count: int = 2, 
     return Receipt(order["order_number"], order["amounts"], list(courses), timeline.seconds)
 
 
-def pay_at_cashier(pay_url: str, tell: Callable[[str], None] = lambda text: None, *, account: str = "buyer@example.com") -> None:
+def pay_at_cashier(pay_url: str, *, tell: Callable[[str], object] = str, account: str = "buyer@example.com") -> None:
     """Opens the order's payment link in a browser's stead, logs in at Alipay's cashier and pays.
 
     Raises: PurchaseError when the cashier shows no form to go on with.
@@ -163,11 +163,27 @@ def _check_out(api: ApiClient, course_ids: list[int], timeline: Timeline) -> dic
     return dict(checkout)
 
 
-def _place_order(api: ApiClient, checkout: dict[str, Any], courses: dict[int, dict[str, Any]], timeline: Timeline) -> dict[str, Any]:
-    suggestion = checkout["quote"]
-    body = {name: suggestion[name] for name in ("course_price_list", "coupon_record_id", "balance", "alipay")}
-    accepted = api.post("orders/", {"checkout_id": checkout["checkout_id"], **body}, **{"Idempotency-Key": str(uuid.uuid4())})
-    timeline.tell(f"order {accepted['order_number']} taken in: {body['balance']} 贝里 and ¥{body['alipay']} through Alipay")
+def _place_order(api: ApiClient, checkout: dict[str, Any], timeline: Timeline) -> dict[str, Any]:
+    quote, offered = checkout["quote"], checkout["payment_list"]["policy_course_dict"]
+    body = {
+        "checkout_id": checkout["checkout_id"],
+        "course_price_list": [
+            {
+                "course_id": line["course_id"],
+                "policy_id": offered[str(line["course_id"])]["policy_id"],
+                "coupon_record_id": line["coupon_record_id"],
+            }
+            for line in quote["lines"]
+        ],
+        "coupon_record_id": quote["coupon_record_id"],
+        "balance": quote["beili"],
+        "alipay": quote["alipay"],
+    }
+    accepted = api.post("orders/", body, **{"Idempotency-Key": str(uuid.uuid4())})
+    timeline.tell(
+        f"order {accepted['order_number']} taken in: ¥{quote['list_total']} list price − ¥{quote['course_discount']} course coupons"
+        f" − ¥{quote['global_discount']} coupon − {quote['beili']} 贝里 = ¥{quote['alipay']} through Alipay"
+    )
     order = _wait_for_order(api, accepted["order_number"], while_status={"pending"})
     if order["status"] == "rejected":
         raise PurchaseError(f"order {order['order_number']} was rejected: {order['error']}")
