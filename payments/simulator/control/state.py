@@ -46,10 +46,15 @@ def describe_state() -> dict[str, Any]:
     with sim.store.transaction() as db:
         trades = {row["status"]: row["n"] for row in db.list("SELECT status, count(*) AS n FROM trade GROUP BY status")}
         notifications = {row["state"]: row["n"] for row in db.list("SELECT state, count(*) AS n FROM notification GROUP BY state")}
+        unscanned = db.find(
+            "SELECT count(DISTINCT out_trade_no || app_id) AS n FROM session WHERE NOT EXISTS"
+            " (SELECT 1 FROM trade WHERE trade.app_id = session.app_id AND trade.out_trade_no = session.out_trade_no)"
+        )
         merchants = view_rows(db.list("SELECT app_id, seller_id, seller_email, balance_fen FROM merchant ORDER BY app_id"))
         faults = view_rows(sim.faults.list_rules())
     return {
         "clock": describe_clock(),
+        "open_requests": unscanned["n"] if unscanned else 0,
         "trades": trades,
         "notifications": notifications,
         "merchants": merchants,
