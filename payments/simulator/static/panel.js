@@ -10,7 +10,7 @@ const TEXTS = {
     close: "关闭", pay: "付款", scan: "扫码", shut: "关闭", replay: "重放", remove: "移除", frozen: "静止", real: "实时", hits: "命中",
     always: "一直", balance: "余额", nothing: "还没有数据。商户发起付款后会显示在这里。", noFaults: "没有生效的故障",
     sure: "清空全部交易、通知、日志和故障？商户与密钥保留。", offline: "无法连接模拟器", waiting: "等待付款", paid: "已付款", finished: "已完结", closed: "已关闭",
-    requestsOpen: "付款请求", refused: "未送达", notified: "已送达", gateway: "网关", notification: "通知", business: "业务",
+    requestsOpen: "付款请求", delivered: "已送达", exhausted: "不再重试", sending: "发送中", dropped: "已丢弃", refused: "未送达", notified: "已送达", gateway: "网关", notification: "通知", business: "业务",
   },
   en: {
     title: "Alipay gateway simulator", trades: "Trades", deliveries: "Notification deliveries", requests: "Gateway requests", clock: "Virtual clock",
@@ -20,7 +20,7 @@ const TEXTS = {
     wipe: "Wipe trades and logs", close: "Close", pay: "Pay", scan: "Scan", shut: "Close", replay: "Replay", remove: "Remove", frozen: "stands still",
     real: "real time", hits: "hits", always: "always", balance: "balance", nothing: "Nothing yet. Trades appear here when a shop asks for a payment.",
     noFaults: "No fault is set", sure: "Wipe all trades, notifications, logs and faults? Merchants and keys stay.", offline: "The simulator can't be reached",
-    waiting: "Waiting", paid: "Paid", finished: "Finished", closed: "Closed", requestsOpen: "Pay requests", refused: "Undelivered", notified: "Delivered",
+    waiting: "Waiting", paid: "Paid", finished: "Finished", closed: "Closed", requestsOpen: "Pay requests", delivered: "done", exhausted: "given up", sending: "sending", dropped: "dropped", refused: "Undelivered", notified: "Delivered",
     gateway: "Gateway", notification: "Notification", business: "Business",
   },
 };
@@ -67,6 +67,8 @@ async function act(method, path, body) {
   await refresh();
 }
 
+// The year says nothing in a table of the latest rows.
+const short = (time) => (time || "").slice(5);
 const chip = (text, look) => element("span", { class: `chip ${look}` }, text);
 const cell = (content, look = "") => element("td", { class: look, title: typeof content === "string" ? content : undefined }, content);
 const small = (label, run) => element("button", { type: "button", class: "plain small", onclick: run }, label);
@@ -87,13 +89,13 @@ function tradeRow(order) {
   const refunded = order.refunded_amount && order.refunded_amount !== "0.00" ? ` (−${order.refunded_amount})` : "";
   const link = element("a", { href: "#", onclick: (event) => { event.preventDefault(); showOrder(order); } }, order.out_trade_no);
   return element("tr", {}, element("td", { class: "text", title: order.subject }, link), cell(`¥${order.total_amount}${refunded}`, "num"),
-    element("td", {}, chip(t(name), look)), cell(order.product), cell(order.created_at_text, "num"), actions);
+    element("td", {}, chip(t(name), look)), cell(order.product), cell(short(order.created_at_text), "num"), actions);
 }
 
 function deliveryRow(row) {
-  const outcome = row.error ? row.error.split(":")[0] : `${row.status} ${row.answer.slice(0, 40)}`;
-  const next = row.is_latest ? row.next_at_text || t(row.state) : "";
-  return element("tr", {}, cell(row.sent_at_text, "num"), cell(row.out_trade_no, "text"), cell(row.trade_status),
+  const outcome = row.error ? row.error.split(":")[0] : `${row.status} ${row.answer.slice(0, 24)}`;
+  const next = row.is_latest ? short(row.next_at_text) || t(row.state) : "";
+  return element("tr", {}, cell(short(row.sent_at_text), "num"), cell(row.out_trade_no, "text"), cell(row.trade_status),
     cell(row.copy ? `${row.attempt} · ${row.copy}` : String(row.attempt), "num"),
     element("td", { class: "text", title: row.error || row.answer }, chip(outcome, row.is_accepted ? "good" : "bad")),
     cell(next, "num"), element("td", {}, small(t("replay"), () => act("POST", `/notifications/${row.notify_id}/replay`, {}))));
@@ -101,7 +103,7 @@ function deliveryRow(row) {
 
 function requestRow(row) {
   const result = row.sub_code || row.code || String(row.http_status);
-  return element("tr", {}, cell(row.at_text, "num"), cell(row.method.replace("alipay.", "")), cell(row.out_trade_no, "text"),
+  return element("tr", {}, cell(short(row.at_text), "num"), cell(row.method.replace("alipay.", "")), cell(row.out_trade_no, "text"),
     element("td", {}, chip(result, row.sub_code ? "warn" : "good")), cell(row.fault), cell(`${row.duration_ms.toFixed(1)} ms`, "num"));
 }
 
