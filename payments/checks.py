@@ -21,7 +21,7 @@ def alipay(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     given = {name: config[name] for name in ("GATEWAY_URL", "APP_ID", "SELLER_ID", "APP_PRIVATE_KEY_PATH", "PUBLIC_KEY_PATHS")}
     if not any(given.values()):
         return [
-            Warning(
+            checks.Warning(
                 "Alipay isn't configured: orders that cost money can't be paid.", hint="Set the ALIPAY_… variables.", id="payments.W001"
             )
         ]
