@@ -64,7 +64,11 @@ class QuoteLineInput(Input):
 
 
 class QuoteInput(Input):
-    course_price_list = QuoteLineInput(many=True, allow_empty=False, max_length=settings.CART_MAX_LINES)
+    course_price_list = QuoteLineInput(
+        many=True,
+        allow_empty=False,
+        max_length=settings.CART_MAX_LINES,  # type: ignore[call-arg] # the stubs don't know what many=True takes
+    )
     coupon_record_id = IdField(allow_zero=True, required=False, allow_null=True, default=None, help_text="全场券；0 或 null 表示不使用")
     balance = StrictIntegerField(min_value=0, max_value=MAX_BEILI, required=False, default=0, help_text="想使用的贝里，超出部分不计")
 
