@@ -20,6 +20,7 @@ import redis
 from project.local.postgres import PostgresServer
 from project.local.valkey import ValkeyServer
 
+pytest_plugins = ["tests.nodes.fixtures"]
 FOLDER_PREFIX = "course-shop-tests-"
 FIRST_WORKER_DATABASE = 2  # 0 and 1 belong to a run without parallel processes
 

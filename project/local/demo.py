@@ -30,7 +30,7 @@ POSTGRES_PORT, VALKEY_PORT = 54320, 63790
 READY_TIMEOUT_S = 90
 BUYERS = ("buyer1", "buyer2", "buyer3")
 OPERATOR = "operator"
-INTERRUPTED, TERMINATED = 130, 143  # 128 + the signal, as shells tell it
+INTERRUPTED = 130  # 128 + SIGINT, as shells tell it
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -37,7 +37,7 @@ SETTINGS = {
     "log_line_prefix": "%m [%p] %d ",
 }
 # For data that is thrown away: a lost power supply may take it along.
-VOLATILE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "autovacuum_naptime": "10min"}
+VOLATILE = {"fsync": "off", "full_page_writes": "off", "autovacuum_naptime": "10min"}
 
 
 def find_installation() -> Path:

@@ -6,7 +6,7 @@ Works against any running shop whose Alipay is the simulator. Prints what happen
 import re
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -17,6 +17,15 @@ import httpx
 PATIENCE_S = 60.0
 WAIT_S = 20  # how long one request for the order's status may be held open
 SUCCESS = 1000
+SPEND_BEILI = 10  # a little of the balance, so that all four ways to pay are seen
+# An order's amount → what of its lines adds up to it.
+SUMS = {
+    "list_total": "list_price",
+    "course_discount": "course_discount",
+    "global_discount": "global_discount",
+    "beili_amount": "beili_amount",
+    "alipay": "cash_amount",
+}
 
 
 class PurchaseError(Exception):
@@ -59,7 +68,29 @@ class ApiClient:
     def delete(self, path: str) -> Any:
         return self._data(self.http.delete(path))
 
+    def follow_order(self, order_number: str, *, while_status: Collection[str], timeout_s: float = PATIENCE_S) -> dict[str, Any]:
+        """The order, as soon as its status is another one. Each request is held open by the shop until there is news.
+
+        Raises: PurchaseError when it still has such a status after the time.
+        """
+        deadline = time.monotonic() + timeout_s
+        etag, order = "", None
+        while order is None or order["status"] in while_status:
+            if time.monotonic() > deadline:
+                raise PurchaseError(
+                    f"order {order_number} is still {'unknown' if order is None else order['status']} after {timeout_s:.0f} s"
+                )
+            response = self.http.get(f"orders/{order_number}/", params={"wait": WAIT_S}, headers={"If-None-Match": etag} if etag else {})
+            if response.status_code == httpx.codes.NOT_MODIFIED:
+                continue
+            etag, order = response.headers.get("ETag", ""), dict(self._data(response))
+            if not etag:
+                time.sleep(0.2)
+        return order
+
     def _data(self, response: httpx.Response) -> Any:
+        if response.status_code == httpx.codes.NO_CONTENT:
+            return None
         what = f"{response.request.method} {response.request.url.path} answered {response.status_code}"
         try:
             envelope = response.json()
@@ -98,10 +129,10 @@ def buy_courses(base_url: str, *, username: str, password: str, count: int = 2, 
         _fill_cart(api, courses, timeline)
         _claim_coupons(api, timeline)
         checkout = _check_out(api, list(courses), timeline)
-        order = _place_order(api, checkout, courses, timeline)
+        order = _place_order(api, checkout, timeline)
         if order["status"] == "awaiting_payment":
-            pay_at_cashier(order["pay_url"], timeline.tell)
-            order = _wait_for_order(api, order["order_number"], while_status={"awaiting_payment"})
+            pay_at_cashier(order["pay_url"], tell=timeline.tell)
+            order = api.follow_order(order["order_number"], while_status={"awaiting_payment"})
         if order["status"] != "paid":
             raise PurchaseError(f"order {order['order_number']} is {order['status']} and not paid: {order.get('error')}")
         timeline.tell("paid, says the shop")
@@ -109,7 +140,7 @@ def buy_courses(base_url: str, *, username: str, password: str, count: int = 2, 
     return Receipt(order["order_number"], order["amounts"], list(courses), timeline.seconds)
 
 
-def pay_at_cashier(pay_url: str, tell: Callable[[str], None] = lambda text: None, *, account: str = "buyer@example.com") -> None:
+def pay_at_cashier(pay_url: str, *, tell: Callable[[str], object] = str, account: str = "buyer@example.com") -> None:
     """Opens the order's payment link in a browser's stead, logs in at Alipay's cashier and pays.
 
     Raises: PurchaseError when the cashier shows no form to go on with.
@@ -139,7 +170,7 @@ def _fill_cart(api: ApiClient, courses: dict[int, dict[str, Any]], timeline: Tim
     for course_id, course in courses.items():
         policy = course["price_policy_list"][0]
         api.post("cart/", {"course_id": course_id, "policy_id": policy["id"]})
-        timeline.tell(f"in the cart: {course['name']}, {policy['valid_period']}, ¥{policy['price']}")
+        timeline.tell(f"in the cart: {course['name']}, {policy['period']}, ¥{policy['price']}")
 
 
 def _claim_coupons(api: ApiClient, timeline: Timeline) -> None:
@@ -163,25 +194,34 @@ def _check_out(api: ApiClient, course_ids: list[int], timeline: Timeline) -> dic
     return dict(checkout)
 
 
-def _place_order(api: ApiClient, checkout: dict[str, Any], courses: dict[int, dict[str, Any]], timeline: Timeline) -> dict[str, Any]:
-    suggestion = checkout["quote"]
-    body = {name: suggestion[name] for name in ("course_price_list", "coupon_record_id", "balance", "alipay")}
-    accepted = api.post("orders/", {"checkout_id": checkout["checkout_id"], **body}, **{"Idempotency-Key": str(uuid.uuid4())})
-    timeline.tell(f"order {accepted['order_number']} taken in: {body['balance']} 贝里 and ¥{body['alipay']} through Alipay")
-    order = _wait_for_order(api, accepted["order_number"], while_status={"pending"})
+def _place_order(api: ApiClient, checkout: dict[str, Any], timeline: Timeline) -> dict[str, Any]:
+    quote, offered = checkout["quote"], checkout["payment_list"]["policy_course_dict"]
+    beili = min(SPEND_BEILI, quote["beili_max"])
+    cash = Decimal(quote["alipay"]) - Decimal(beili) / checkout["beili_per_yuan"]
+    body = {
+        "checkout_id": checkout["checkout_id"],
+        "course_price_list": [
+            {
+                "course_id": line["course_id"],
+                "policy_id": offered[str(line["course_id"])]["policy_id"],
+                "coupon_record_id": line["coupon_record_id"],
+            }
+            for line in quote["lines"]
+        ],
+        "coupon_record_id": quote["coupon_record_id"],
+        "balance": beili,
+        "alipay": f"{cash:.2f}",
+    }
+    accepted = api.post("orders/", body, **{"Idempotency-Key": str(uuid.uuid4())})
+    timeline.tell(
+        f"order {accepted['order_number']} taken in: ¥{quote['list_total']} list price − ¥{quote['course_discount']} course coupons"
+        f" − ¥{quote['global_discount']} coupon − {beili} 贝里 = ¥{cash:.2f} through Alipay"
+    )
+    order = api.follow_order(accepted["order_number"], while_status={"pending"})
     if order["status"] == "rejected":
         raise PurchaseError(f"order {order['order_number']} was rejected: {order['error']}")
     timeline.tell(f"order created by a worker: {order['status']}")
     return order
-
-
-def _wait_for_order(api: ApiClient, order_number: str, *, while_status: Iterable[str]) -> dict[str, Any]:
-    deadline = time.monotonic() + PATIENCE_S
-    order = api.get(f"orders/{order_number}/", wait=WAIT_S)
-    while order["status"] in while_status:
-        _pause(deadline, f"order {order_number} is still {order['status']}")
-        order = api.get(f"orders/{order_number}/", wait=WAIT_S)
-    return dict(order)
 
 
 def _check_delivery(api: ApiClient, course_ids: list[int], order: dict[str, Any], timeline: Timeline) -> None:
@@ -191,16 +231,25 @@ def _check_delivery(api: ApiClient, course_ids: list[int], order: dict[str, Any]
         if course_id not in owned:
             raise PurchaseError(f"order {order['order_number']} is paid, but course {course_id} was not delivered")
         enrolment = owned[course_id]
-        timeline.tell(f"enrolled: {enrolment['course_name']}, until {enrolment['valid_until'] or 'for ever'}")
+        if not enrolment["is_active"]:
+            raise PurchaseError(f"order {order['order_number']} is paid, but the enrolment in course {course_id} is not active")
+        timeline.tell(f"enrolled: {enrolment['course_name']}, until {enrolment['valid_until']}")
     timeline.tell(f"balance left: {api.get('balance/')['balance']} 贝里")
 
 
 def _check_amounts(order: dict[str, Any]) -> None:
-    """Lines add up to the total, and cash and 贝里 pay for it."""
-    amounts = order["amounts"]
-    lines = sum((Decimal(line["price"]) for line in order["lines"]), Decimal(0))
-    if lines != Decimal(amounts["total"]):
-        raise PurchaseError(f"the lines of order {order['order_number']} add up to {lines}, its total is {amounts['total']}")
+    """Each line's price is covered by discounts, 贝里 and cash, and the order's sums are those of its lines."""
+    amounts, lines = order["amounts"], order["lines"]
+    for line in lines:
+        parts = sum(Decimal(line[part]) for part in ("course_discount", "global_discount", "beili_amount", "cash_amount"))
+        if Decimal(line["list_price"]) != parts:
+            raise PurchaseError(
+                f"in order {order['order_number']} {line['course_name']} costs {line['list_price']}, its parts add up to {parts}"
+            )
+    for total, part in SUMS.items():
+        added = sum(Decimal(line[part]) for line in lines)
+        if Decimal(amounts[total]) != added:
+            raise PurchaseError(f"in order {order['order_number']} {total} is {amounts[total]}, its lines add up to {added}")
 
 
 def _submit_form(browser: httpx.Client, page: httpx.Response, *, ending: str, **values: str) -> httpx.Response:

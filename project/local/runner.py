@@ -81,9 +81,12 @@ class Runner:
         asked_at = time.monotonic()
         for child in self.children.values():
             child.send(child.stop_signal)
-        for child in self.children.values():
-            child.wait(max(0.0, asked_at + self._programs[child.name].stop_s - time.monotonic()))
-            child.kill()
+        try:
+            for child in self.children.values():
+                child.wait(max(0.0, asked_at + self._programs[child.name].stop_s - time.monotonic()))
+        finally:  # a second Ctrl-C: no more waiting
+            for child in self.children.values():
+                child.kill()
         if self._follower is not None:
             self._follower.finish()
 
@@ -109,6 +112,8 @@ class LogFollower(threading.Thread):
         while not self._ended.wait(FOLLOW_S):
             self._print_new()
         self._print_new()
+        for _, file in self._sources:
+            file.close()
 
     def finish(self) -> None:
         """Prints the rest and returns when that is done."""

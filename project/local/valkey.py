@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from project.local.child import Child, stop_leftover
 from project.local.errors import LocalError
@@ -92,7 +94,7 @@ class ValkeyServer:
     def is_ready(self) -> bool:
         """Whether it answers and has loaded its data."""
         try:
-            with redis.Redis.from_url(self.url(), socket_timeout=2, socket_connect_timeout=2) as client:
+            with redis.Redis.from_url(self.url(), socket_timeout=2, socket_connect_timeout=2, retry=Retry(NoBackoff(), 0)) as client:
                 return bool(client.ping())
         except redis.RedisError:
             return False

@@ -1,0 +1,184 @@
+"""One whole shop for one test: own database, own broker, own worker, beat, web and simulator, all of them real processes."""
+
+import contextlib
+import fcntl
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+from psycopg import sql
+from psycopg.rows import dict_row
+from pytest_celery import CeleryBrokerCluster, CeleryTestSetup, CeleryWorkerCluster
+
+from project.local.ports import find_free_port
+from project.local.programs import beat_program, build_environment, simulator_program, web_program, worker_program
+from project.local.purchase import ApiClient
+from project.local.simulator import prepare_simulator
+from project.local.state import ROOT
+from project.local.waiting import wait_until
+from tests.nodes.shop_nodes import ProcessNode, ValkeyNode, WorkerNode, make_broker, make_process, make_worker
+
+TEMPLATE = "shop_template"
+READY_TIMEOUT_S = 90
+# Recovery within seconds instead of a minute.
+IMPATIENT = {"WORK_LEASE_S": "2", "SWEEP_INTERVAL_S": "1", "LOG_LEVEL": "INFO", "LOG_FORMAT": "console"}
+
+
+@dataclass
+class ShopStack:
+    """A running shop. Kill, freeze and restart its parts as you like; what is still running at the end of the test is killed."""
+
+    folder: Path
+    database_url: str
+    env: dict[str, str]
+    web_url: str
+    simulator_url: str
+    broker: ValkeyNode
+    worker: WorkerNode
+    beat: ProcessNode
+    web: ProcessNode
+    simulator: ProcessNode
+    extra_workers: list[WorkerNode] = field(default_factory=list)
+    _clients: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+
+    def api(self, username: str = "buyer1") -> ApiClient:
+        """A logged-in client of the JSON API; closed with the stack."""
+        client = self._clients.enter_context(ApiClient(self.web_url))
+        client.log_in(username, self.env["DEMO_PASSWORD"])
+        return client
+
+    def rows(self, query: str, *parameters: Any) -> list[dict[str, Any]]:
+        """What the database says, by SQL: `stack.rows("SELECT status FROM shop_order WHERE order_number = %s", number)`."""
+        with psycopg.connect(self.database_url, row_factory=dict_row, autocommit=True) as connection:
+            cursor = connection.execute(query, parameters)  # type: ignore[arg-type]
+            return list(cursor.fetchall()) if cursor.description else []
+
+    def value(self, query: str, *parameters: Any) -> Any:
+        """The only column of the only row."""
+        (row,) = self.rows(query, *parameters)
+        (value,) = row.values()
+        return value
+
+    def cut_database_connections(self) -> None:
+        """Ends every connection to this shop's database, as a fail-over does."""
+        self.rows("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+
+    def add_worker(self, name: str = "worker2") -> WorkerNode:
+        """One more worker on the same broker; returns when it is ready."""
+        worker = make_worker(worker_program(name=name), env=self.env, folder=self.folder)
+        self.extra_workers.append(worker)
+        worker.start()
+        worker.ready()
+        return worker
+
+    @property
+    def celery_setup(self) -> CeleryTestSetup:
+        """The broker and the workers as pytest-celery knows them."""
+        return CeleryTestSetup(CeleryWorkerCluster(self.worker, *self.extra_workers), CeleryBrokerCluster(self.broker), None)
+
+    def start(self) -> None:
+        """Starts all parts at once and returns when the shop is ready to sell."""
+        for node in (self.broker, self.simulator, self.web, self.worker, self.beat):
+            node.start()
+        for node in (self.simulator, self.web, self.worker):
+            node.ready()
+        if not wait_until(self.is_ready, timeout_s=READY_TIMEOUT_S):
+            raise TimeoutError(f"/readyz of the shop is not 200. Web:\n{self.web.container.child.log_tail(40)}")
+
+    def is_ready(self) -> bool:
+        try:
+            return httpx.get(f"{self.web_url}/readyz", timeout=5, trust_env=False).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    def stop(self) -> None:
+        """Ends everything at once; the worker and web politely, so that what they have measured is not lost."""
+        self._clients.close()
+        children = [node.container.child for node in (self.web, self.worker, *self.extra_workers, self.beat, self.simulator)]
+        for child in children:
+            child.send(child.stop_signal)
+        for child in children:
+            child.stop(timeout_s=5)
+        self.broker.teardown()
+
+    def logs(self) -> str:
+        """The end of every part's log, for the report of a test that failed."""
+        nodes = (self.web, self.worker, *self.extra_workers, self.beat, self.simulator)
+        return "\n".join(f"--- {node.name()}\n{node.container.child.log_tail(30)}" for node in nodes)
+
+
+def build_shop_stack(folder: Path, *, extra_env: Mapping[str, str] | None = None) -> ShopStack:
+    """A shop that has not been started, on a copy of the seeded database."""
+    folder.mkdir(parents=True, exist_ok=True)
+    broker = make_broker(folder / "valkey", password=secrets.token_hex(8))
+    broker.container.server.port = find_free_port()
+    web_port, simulator_port = find_free_port(), find_free_port()
+    merchant = prepare_simulator(folder / "simulator")
+    database_url = copy_template()
+    env = build_environment(
+        database_url=database_url,
+        valkey_url=broker.container.server.url().rsplit("/", 1)[0],
+        web_port=web_port,
+        simulator_port=simulator_port,
+        simulator_env=merchant.environment(),
+        secret_key=os.environ["DJANGO_SECRET_KEY"],
+        demo_password=os.environ["DEMO_PASSWORD"],
+    )
+    env |= IMPATIENT | dict(extra_env or {})
+    return ShopStack(
+        folder=folder,
+        database_url=database_url,
+        env=env,
+        web_url=f"http://127.0.0.1:{web_port}",
+        simulator_url=f"http://127.0.0.1:{simulator_port}",
+        broker=broker,
+        worker=make_worker(worker_program(), env=env, folder=folder),
+        beat=make_process(beat_program(folder / "celerybeat-schedule"), env=env, folder=folder),
+        web=make_process(web_program(web_port, workers=1), env=env, folder=folder, port=web_port),
+        simulator=make_process(simulator_program(simulator_port, folder / "simulator"), env=env, folder=folder, port=simulator_port),
+    )
+
+
+def copy_template() -> str:
+    """The URL of a fresh database with the demo's courses, coupons and buyers."""
+    server_url = os.environ["DATABASE_URL"].rsplit("/", 1)[0]
+    with _template_lock(), psycopg.connect(f"{server_url}/postgres", autocommit=True) as connection:
+        if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [TEMPLATE]).fetchone():
+            _make_template(connection, f"{server_url}/{TEMPLATE}")
+        name = f"shop_{secrets.token_hex(6)}"
+        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(TEMPLATE)))
+    return f"{server_url}/{name}"
+
+
+def drop_database(url: str) -> None:
+    server_url, name = url.rsplit("/", 1)
+    with psycopg.connect(f"{server_url}/postgres", autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def _make_template(connection: psycopg.Connection, url: str) -> None:
+    """Once per run. Under another name until it is complete, so that a failure is not taken for a template."""
+    unfinished = f"{TEMPLATE}_unfinished"
+    connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(unfinished)))
+    connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(unfinished)))
+    env = {**os.environ, "DATABASE_URL": url.replace(TEMPLATE, unfinished)}
+    for command in (["migrate", "--verbosity", "0"], ["seed_demo"]):
+        ended = subprocess.run([sys.executable, "manage.py", *command], cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+        if ended.returncode != 0:
+            raise RuntimeError(f"manage.py {' '.join(command)} failed:\n{ended.stdout}{ended.stderr}")
+    connection.execute(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(unfinished), sql.Identifier(TEMPLATE)))
+
+
+@contextlib.contextmanager
+def _template_lock() -> Iterator[None]:
+    """Parallel test processes make one template between them, and nobody copies it while somebody else does."""
+    with (Path(os.environ["TEST_FOLDER"]) / "template.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
