@@ -16,6 +16,7 @@ urlpatterns = [
     path("cart/<id:course_id>/", cart.CartLineView.as_view(), name="cart-line"),
     path("checkout/", checkout.CheckoutStartView.as_view(), name="checkouts"),
     path("checkout/<number:checkout_id>/", checkout.CheckoutView.as_view(), name="checkout"),
+    path("checkout/<number:checkout_id>/quote/", checkout.CheckoutQuoteView.as_view(), name="checkout-quote"),
     path("orders/", orders.OrderListView.as_view(), name="orders"),
     path("orders/<number:order_number>/", orders.OrderView.as_view(), name="order"),
     path("enrolments/", possessions.EnrolmentListView.as_view(), name="enrolments"),
