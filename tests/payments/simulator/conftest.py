@@ -1,5 +1,6 @@
 """The simulator as a real process on a free port; these tests need neither Django nor a database."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,9 +41,10 @@ def shop() -> Iterator[Shop]:
 
 
 @pytest.fixture
-def own_simulator(tmp_path: Path) -> Iterator[Simulator]:
-    """A process of the test's own, which it may stop and start."""
+def own_simulator(running_simulator: Simulator, tmp_path: Path) -> Iterator[Simulator]:
+    """A process of the test's own, which it may stop and start; its keys are copied, because making keys takes a second."""
     simulator = Simulator(tmp_path / "state")
+    shutil.copytree(running_simulator.state / "keys", simulator.state / "keys")
     simulator.start()
     yield simulator
     if simulator.process is not None and simulator.process.poll() is None:

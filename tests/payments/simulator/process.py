@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -19,7 +20,7 @@ APP_ID = "2021000000000001"
 SELLER_ID = "2088000000000001"
 
 
-@dataclass
+@dataclass(eq=False)
 class Simulator:
     """A running simulator."""
 
@@ -38,6 +39,7 @@ class Simulator:
         assert match is not None, line
         self.url = match[0]
         self.http.base_url = self.url
+        Simulator.sdk.cache_clear()
 
     def stop(self, number: int = signal.SIGTERM) -> float:
         """Returns the seconds it took."""
@@ -49,6 +51,7 @@ class Simulator:
         self.process.stdout.close()
         return time.monotonic() - started
 
+    @lru_cache  # noqa: B019 -- few of these live, and building a client costs more than most tests
     def sdk(self, app_id: str = APP_ID) -> GatewayAliPay:
         folder = self.state / "keys" / app_id
         keys = {name: (folder / f"{name}_key.pem").read_text() for name in ("app_private", "alipay_public")}

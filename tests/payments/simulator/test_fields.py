@@ -98,7 +98,10 @@ def test_wap_takes_both_product_codes(simulator: Simulator, sdk: GatewayAliPay, 
     assert simulator.show_page(query).startswith("/cashier/")
 
 
-@pytest.mark.parametrize(("amount", "sub_code"), [("0", "ACQ.INVALID_PARAMETER"), ("1.005", "ACQ.INVALID_PARAMETER"), ("19.91", "ACQ.REASON_TRADE_REFUND_FEE_ERR")])
+@pytest.mark.parametrize(
+    ("amount", "sub_code"),
+    [("0", "ACQ.INVALID_PARAMETER"), ("1.005", "ACQ.INVALID_PARAMETER"), ("19.91", "ACQ.REASON_TRADE_REFUND_FEE_ERR")],
+)
 def test_refund_amounts(simulator: Simulator, sdk: GatewayAliPay, amount: str, sub_code: str) -> None:
     simulator.pay_order("C1")
     answer = sdk.api_alipay_trade_refund(refund_amount=amount, out_trade_no="C1", out_request_no="R1")

@@ -42,7 +42,15 @@ def ask(simulator: Simulator, params: dict[str, str]) -> tuple[dict[str, Any], b
 
 
 # Everything is wrong from some check on, so the check that answers is the first one.
-ALL_WRONG = {"sign_type": "MD5", "timestamp": "yesterday", "version": "9", "charset": "klingon", "method": "alipay.nothing", "biz_content": "{", "sign": "x"}
+ALL_WRONG = {
+    "sign_type": "MD5",
+    "timestamp": "yesterday",
+    "version": "9",
+    "charset": "klingon",
+    "method": "alipay.nothing",
+    "biz_content": "{",
+    "sign": "x",
+}
 
 
 @pytest.mark.parametrize(
@@ -94,7 +102,9 @@ def test_query_and_form_are_merged(simulator: Simulator) -> None:
 
 
 def test_gbk_requests_are_understood_and_answered_in_gbk(simulator: Simulator) -> None:
-    params = sign(simulator, envelope(charset="GBK", biz_content=json.dumps({"out_trade_no": "C1", "x": "课程"}, ensure_ascii=False)), "gbk")
+    params = sign(
+        simulator, envelope(charset="GBK", biz_content=json.dumps({"out_trade_no": "C1", "x": "课程"}, ensure_ascii=False)), "gbk"
+    )
     response = simulator.http.get(f"/gateway.do?{httpx_query(params, 'gbk')}")
     assert "交易不存在" in response.content.decode("gbk")
 
@@ -123,7 +133,9 @@ def test_slashes_are_escaped_unless_switched_off(simulator: Simulator, sdk: Gate
 
 def test_chinese_is_raw_utf8_and_json_compact(simulator: Simulator) -> None:
     raw = simulator.http.get("/gateway.do", params=sign(simulator, envelope())).content.decode()
-    assert raw.startswith('{"alipay_trade_query_response":{"code":"40004","msg":"Business Failed","sub_code":"ACQ.TRADE_NOT_EXIST","sub_msg":"交易不存在",')
+    assert raw.startswith(
+        '{"alipay_trade_query_response":{"code":"40004","msg":"Business Failed","sub_code":"ACQ.TRADE_NOT_EXIST","sub_msg":"交易不存在",'
+    )
 
 
 @pytest.mark.parametrize("method", ["alipay.trade.page.pay", "alipay.trade.wap.pay"])
