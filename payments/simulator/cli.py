@@ -43,11 +43,16 @@ def show_keys(options: argparse.Namespace) -> int:
         keys = sim.merchants.get(options.app_id).keys
     finally:
         sim.close()
-    for form, text in private_forms(keys).items():
-        sys.stdout.write(f"# app private key, {form}\n{text.strip()}\n\n")
+    forms = {f"app private key, {form}": text for form, text in private_forms(keys).items()}
     for name in ("app", "alipay"):
-        for form, text in public_forms(keys, name).items():
-            sys.stdout.write(f"# {name} public key, {form}\n{text.strip()}\n\n")
+        forms |= {f"{name} public key, {form}": text for form, text in public_forms(keys, name).items()}
+    if options.only:
+        chosen = next((text for title, text in forms.items() if title == options.only), None)
+        if chosen is None:
+            raise ValueError(f"no such key: {options.only}; there are: {'; '.join(forms)}")
+        sys.stdout.write(f"{chosen.strip()}\n")
+    else:
+        sys.stdout.writelines(f"# {title}\n{text.strip()}\n\n" for title, text in forms.items())
     return 0
 
 
@@ -87,6 +92,7 @@ def _build_parser() -> argparse.ArgumentParser:
     make = commands.add_parser("init", parents=[shared, merchant], help="make the database and a merchant with keys (idempotent)")
     make.set_defaults(run=init)
     keys = commands.add_parser("keys", parents=[shared], help="print a merchant's keys in the forms that shops paste")
+    keys.add_argument("--only", default="", metavar="TITLE", help='one key without its title, such as "alipay public key, bare"')
     keys.set_defaults(run=show_keys)
     run = commands.add_parser("serve", parents=[shared, merchant], help="run the simulator")
     run.add_argument("--host", default="127.0.0.1")
