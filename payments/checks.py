@@ -5,7 +5,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Warning, register
+from django.core import checks
+from django.core.checks import CheckMessage, Error, register
 
 from payments.gateways.alipay import read_private_key, read_public_key
 
@@ -19,7 +20,11 @@ def alipay(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     config: dict[str, Any] = settings.ALIPAY
     given = {name: config[name] for name in ("GATEWAY_URL", "APP_ID", "SELLER_ID", "APP_PRIVATE_KEY_PATH", "PUBLIC_KEY_PATHS")}
     if not any(given.values()):
-        return [Warning("Alipay isn't configured: orders that cost money can't be paid.", hint="Set the ALIPAY_… variables.", id="payments.W001")]
+        return [
+            checks.Warning(
+                "Alipay isn't configured: orders that cost money can't be paid.", hint="Set the ALIPAY_… variables.", id="payments.W001"
+            )
+        ]
     if missing := [f"ALIPAY_{name}" for name, value in given.items() if not value]:
         return [Error(f"Alipay is half configured: {', '.join(missing)} missing.", id="payments.E001")]
     return [*_keys(config), *_addresses(config)]
@@ -42,7 +47,7 @@ def _addresses(config: dict[str, Any]) -> list[CheckMessage]:
     host = urlsplit(config["GATEWAY_URL"]).hostname
     is_sandbox_app = config["APP_ID"].startswith("9021")
     if (host == LIVE_HOST and is_sandbox_app) or (host == SANDBOX_HOST and not is_sandbox_app):
-        errors.append(Warning(f"{host} with app {config['APP_ID']}: sandbox and live look mixed up.", id="payments.W002"))
+        errors.append(checks.Warning(f"{host} with app {config['APP_ID']}: sandbox and live look mixed up.", id="payments.W002"))
     if host == LIVE_HOST and not settings.PUBLIC_URL.startswith("https://"):
         errors.append(Error("Live Alipay needs PUBLIC_URL with https.", id="payments.E004"))
     errors += [

@@ -9,6 +9,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, gen
 from prometheus_client.registry import REGISTRY
 
 from shop import clock, valkey
+from shop.domain import work
 from worker.tasks import SWEPT
 
 
@@ -22,7 +23,9 @@ def healthz(request: HttpRequest) -> HttpResponse:
 def readyz(request: HttpRequest) -> HttpResponse:
     """200 when orders can be taken. That needs the database only; Valkey is reported, and needed by carts and checkouts."""
     states = {"database": _database_answers(), "valkey": _valkey_answers()}
-    return JsonResponse({name: "ok" if answers else "unreachable" for name, answers in states.items()}, status=200 if states["database"] else 503)
+    return JsonResponse(
+        {name: "ok" if answers else "unreachable" for name, answers in states.items()}, status=200 if states["database"] else 503
+    )
 
 
 @require_GET
@@ -34,8 +37,8 @@ def metrics(request: HttpRequest) -> HttpResponse:
     dead = Gauge("work_dead_rows", "Rows that were given up and wait for people.", ["table"], registry=registry)
     now = clock.now()
     for swept in SWEPT:
-        rows = swept.model._default_manager
-        table = swept.model._meta.db_table
+        rows = swept.model.objects
+        table = work.table_of(swept.model)
         waiting = rows.filter(available_at__lte=now)
         due.labels(table).set(waiting.count())
         first = waiting.order_by("available_at").values_list("available_at", flat=True).first()

@@ -18,7 +18,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 DEBUG = env.bool("DJANGO_DEBUG", False)
 SECRET_KEY = env.str("DJANGO_SECRET_KEY")
-SECRET_KEY_FALLBACKS = env.list("DJANGO_SECRET_KEY_FALLBACKS", [])
+SECRET_KEY_FALLBACKS: list[str] = env.list("DJANGO_SECRET_KEY_FALLBACKS", [])
 if len(SECRET_KEY) < 50:
     raise ImproperlyConfigured("DJANGO_SECRET_KEY needs at least 50 characters of randomness; bin/secret-key prints one.")
 
@@ -156,7 +156,16 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    "ENUM_NAME_OVERRIDES": {},
+    "ENUM_NAME_OVERRIDES": {
+        "OrderStatusEnum": "shop.states.OrderStatus",
+        "CouponRecordStatusEnum": "shop.states.CouponRecordStatus",
+        "EnrolmentStatusEnum": "shop.states.EnrolmentStatus",
+        "CheckoutStatusEnum": ["pending", "ready", "failed"],
+        "PlacedStatusEnum": ["pending"],
+        "ShownOrderStatusEnum": "shop.api.orderoutput.STATUSES",
+        "BookEnum": "shop.models.ledger.LedgerTransfer.Book",
+    },
+    "SCHEMA_PATH_PREFIX": "/api/v1",
     "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "project.api.schema.document_errors"],
 }
 

@@ -1,6 +1,7 @@
 """The shop's one way to Valkey (or Redis): text in and out, short time-outs, one key layout."""
 
 from functools import cache
+from typing import Any
 
 import redis
 from django.conf import settings
@@ -15,8 +16,8 @@ Unreachable = redis.RedisError
 
 
 @cache
-def client() -> redis.Redis:
-    """The process's client; thread-safe, connects when first used."""
+def client() -> Any:
+    """The process's `redis.Redis`; thread-safe, connects when first used. Untyped, since redis-py's types don't know `decode_responses`."""
     return redis.Redis.from_url(
         settings.REDIS_URL,
         decode_responses=True,

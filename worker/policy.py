@@ -38,5 +38,6 @@ def routes() -> dict[str, dict[str, str]]:
 def annotations() -> dict[str, dict[str, Any]]:
     """Celery's `task_annotations`."""
     return {
-        name: {"time_limit": policy.time_limit_s, "max_retries": policy.max_retries, "default_retry_delay": 1} for name, policy in POLICIES.items()
+        name: {"time_limit": policy.time_limit_s, "max_retries": policy.max_retries, "default_retry_delay": 1}
+        for name, policy in POLICIES.items()
     }

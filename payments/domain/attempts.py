@@ -42,7 +42,9 @@ def open_payment(*, order: Order, product: Product, gateway: Gateway, now: datet
             expires_at=locked.expires_at,
             available_at=now + FIRST_QUERY_AFTER,
         )
-        event(locked, OrderEvent.Kind.PAYMENT_STARTED, now=now, cause=cause, out_trade_no=payment.out_trade_no, amount=str(payment.amount)).save()
+        event(
+            locked, OrderEvent.Kind.PAYMENT_STARTED, now=now, cause=cause, out_trade_no=payment.out_trade_no, amount=str(payment.amount)
+        ).save()
         Order.objects.filter(pk=locked.pk).update(version=F("version") + 1)
     return payment
 

@@ -92,10 +92,11 @@ def _status_of(outcome: settlement.Outcome) -> NotificationStatus:
 
 def give_up_notifications(*, now: datetime) -> int:
     """Quarantines the notifications that used all their attempts. Returns how many."""
-    buried = work.bury_exhausted(Notification, now=now)
-    return Notification.objects.filter(pk__in=buried, status=NotificationStatus.RECEIVED).update(
-        status=NotificationStatus.QUARANTINED, reason="attempts_exhausted", handled_at=now
-    )
+    with transaction.atomic(durable=True):
+        buried = work.bury_exhausted(Notification, now=now)
+        return Notification.objects.filter(pk__in=buried, status=NotificationStatus.RECEIVED).update(
+            status=NotificationStatus.QUARANTINED, reason="attempts_exhausted", handled_at=now
+        )
 
 
 def note_return(*, out_trade_no: str, now: datetime) -> str | None:

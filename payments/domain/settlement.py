@@ -77,9 +77,12 @@ def _lock(out_trade_nos: Sequence[str]) -> Mapping[str, Payment]:
     """The payments by `out_trade_no`, with their accounts, orders and themselves locked, in that order and each by id."""
     known = list(Payment.objects.filter(out_trade_no__in=out_trade_nos).values_list("pk", "order_id", "order__account_id"))
     # Evaluated one after the other: a queryset that nobody reads locks nothing.
-    list(Account.objects.filter(pk__in={account for _, _, account in known}).select_for_update(no_key=True).order_by("pk").values_list("pk"))
+    list(
+        Account.objects.filter(pk__in={account for _, _, account in known}).select_for_update(no_key=True).order_by("pk").values_list("pk")
+    )
     orders = {
-        order.pk: order for order in Order.objects.filter(pk__in={order for _, order, _ in known}).select_for_update(no_key=True).order_by("pk")
+        order.pk: order
+        for order in Order.objects.filter(pk__in={order for _, order, _ in known}).select_for_update(no_key=True).order_by("pk")
     }
     payments = list(Payment.objects.filter(pk__in=[pk for pk, _, _ in known]).select_for_update(no_key=True).order_by("pk"))
     for payment in payments:
@@ -106,19 +109,27 @@ def _decide_by_status(report: TradeReport, payment: Payment) -> Outcome:
         case TradeStatus.WAITING:
             return Outcome.WAITING
         case TradeStatus.CLOSED:
-            if payment.status != PaymentStatus.OPEN:
-                # A late closing, or the notice of a full refund: it takes nothing back by itself.
-                return Outcome.ALREADY_APPLIED
-            return Outcome.REFUNDED_ELSEWHERE if report.refunded else Outcome.CLOSED
+            return _decide_closed(report, payment)
         case TradeStatus.SUCCESS | TradeStatus.FINISHED:
-            if payment.status == PaymentStatus.PAID:
-                # A repeat, or the notice of a partial refund, which looks like a success.
-                return Outcome.ALREADY_APPLIED
-            if report.refunded:
-                return Outcome.REFUNDED_ELSEWHERE
-            if payment.status != PaymentStatus.OPEN or payment.order.status != OrderStatus.AWAITING_PAYMENT:
-                return Outcome.ORDER_NOT_AWAITING_PAYMENT
-            return Outcome.SETTLED
+            return _decide_paid(report, payment)
+
+
+def _decide_closed(report: TradeReport, payment: Payment) -> Outcome:
+    if payment.status != PaymentStatus.OPEN:
+        # A late closing, or the notice of a full refund: it takes nothing back by itself.
+        return Outcome.ALREADY_APPLIED
+    return Outcome.REFUNDED_ELSEWHERE if report.refunded else Outcome.CLOSED
+
+
+def _decide_paid(report: TradeReport, payment: Payment) -> Outcome:
+    if payment.status == PaymentStatus.PAID:
+        # A repeat, or the notice of a partial refund, which looks like a success.
+        return Outcome.ALREADY_APPLIED
+    if report.refunded:
+        return Outcome.REFUNDED_ELSEWHERE
+    if payment.status != PaymentStatus.OPEN or payment.order.status != OrderStatus.AWAITING_PAYMENT:
+        return Outcome.ORDER_NOT_AWAITING_PAYMENT
+    return Outcome.SETTLED
 
 
 def _pay(payment: Payment, report: TradeReport, *, now: datetime) -> None:

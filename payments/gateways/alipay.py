@@ -15,6 +15,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -46,7 +47,7 @@ from shop.money import ZERO
 def _logging_left_alone() -> Iterator[None]:
     """The SDK configures the process's logging when it is imported, which closes every handler; that call is swallowed here."""
     configure = logging.config.dictConfig
-    logging.config.dictConfig = lambda config: None
+    logging.config.dictConfig = lambda config: None  # noqa: ARG005 - called by that name
     try:
         yield
     finally:
@@ -95,34 +96,30 @@ _NOTIFICATION_NEEDS = ("app_id", "seller_id", "trade_no", "out_trade_no", "trade
 _RETURN_NEEDS = ("app_id", "seller_id", "out_trade_no", "total_amount")
 
 
+@dataclass(frozen=True, slots=True)
+class AlipayConfig:
+    """One merchant's app at one gateway. `alipay_public_keys` are several while Alipay's key is being rotated."""
+
+    gateway_url: str
+    app_id: str
+    seller_id: str
+    app_private_key: RSAPrivateKey
+    alipay_public_keys: Sequence[RSAPublicKey]
+    notify_url: str
+    return_url: str
+    timeout_s: int
+
+
 class AlipayGateway:
     """See `payments.gateways.protocol.Gateway`. Stateless once built, so threads may share it."""
 
     name = "alipay"
 
-    def __init__(
-        self,
-        *,
-        gateway_url: str,
-        app_id: str,
-        seller_id: str,
-        app_private_key: RSAPrivateKey,
-        alipay_public_keys: Sequence[RSAPublicKey],
-        notify_url: str,
-        return_url: str,
-        timeout_s: int,
-    ) -> None:
-        self.app_id = app_id
-        self.seller_id = seller_id
-        self._return_url = return_url
-        self._client = _Client(
-            gateway_url=gateway_url,
-            app_id=app_id,
-            notify_url=notify_url,
-            private_key=app_private_key,
-            public_keys=alipay_public_keys,
-            timeout_s=timeout_s,
-        )
+    def __init__(self, config: AlipayConfig) -> None:
+        self.app_id = config.app_id
+        self.seller_id = config.seller_id
+        self._return_url = config.return_url
+        self._client = _Client(config)
 
     @classmethod
     def from_settings(cls) -> Self:
@@ -141,14 +138,16 @@ class AlipayGateway:
         except (OSError, ValueError) as error:
             raise GatewayNotConfigured(missing=["ALIPAY_APP_PRIVATE_KEY_PATH", "ALIPAY_PUBLIC_KEY_PATHS"]) from error
         return cls(
-            gateway_url=config["GATEWAY_URL"],
-            app_id=config["APP_ID"],
-            seller_id=config["SELLER_ID"],
-            app_private_key=private_key,
-            alipay_public_keys=public_keys,
-            notify_url=config["NOTIFY_URL"],
-            return_url=config["RETURN_URL"],
-            timeout_s=config["TIMEOUT_S"],
+            AlipayConfig(
+                gateway_url=config["GATEWAY_URL"],
+                app_id=config["APP_ID"],
+                seller_id=config["SELLER_ID"],
+                app_private_key=private_key,
+                alipay_public_keys=public_keys,
+                notify_url=config["NOTIFY_URL"],
+                return_url=config["RETURN_URL"],
+                timeout_s=config["TIMEOUT_S"],
+            )
         )
 
     def page_url(self, intent: PaymentIntent) -> str:
@@ -245,27 +244,20 @@ class AlipayGateway:
 class _Client(AliPay):  # type: ignore[misc] # the SDK has no types
     """The SDK with its defects mended: any gateway address, OpenSSL, several public keys, a total deadline, braces in texts."""
 
-    def __init__(
-        self,
-        *,
-        gateway_url: str,
-        app_id: str,
-        notify_url: str,
-        private_key: RSAPrivateKey,
-        public_keys: Sequence[RSAPublicKey],
-        timeout_s: int,
-    ) -> None:
-        self._openssl_private_key = private_key
-        self._openssl_public_keys = tuple(public_keys)
+    def __init__(self, config: AlipayConfig) -> None:
+        self._openssl_private_key = config.app_private_key
+        self._openssl_public_keys = tuple(config.alipay_public_keys)
+        private_pem = config.app_private_key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
+        public_pem = config.alipay_public_keys[0].public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
         super().__init__(
-            appid=app_id,
-            app_notify_url=notify_url,
-            app_private_key_string=private_key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()).decode(),
-            alipay_public_key_string=public_keys[0].public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode(),
+            appid=config.app_id,
+            app_notify_url=config.notify_url,
+            app_private_key_string=private_pem.decode(),
+            alipay_public_key_string=public_pem.decode(),
             sign_type="RSA2",
-            config=AliPayConfig(timeout=timeout_s),
+            config=AliPayConfig(timeout=config.timeout_s),
         )
-        self._gateway = gateway_url
+        self._gateway = config.gateway_url
         self._opener = urllib.request.build_opener(_NoRedirects)
 
     @property
@@ -336,7 +328,7 @@ def read_private_key(path: Path) -> RSAPrivateKey:
     text = path.read_bytes().strip()
     key = load_pem_private_key(text, None) if text.startswith(b"-----") else load_der_private_key(base64.b64decode(text), None)
     if not isinstance(key, RSAPrivateKey):
-        raise ValueError(f"{path.name} is not an RSA private key")
+        raise ValueError(f"{path.name} is not an RSA private key")  # noqa: TRY004 - the file's content is wrong, not a type
     return key
 
 
@@ -349,7 +341,7 @@ def read_public_key(path: Path) -> RSAPublicKey:
     text = path.read_bytes().strip()
     key = load_pem_public_key(text) if text.startswith(b"-----") else load_der_public_key(base64.b64decode(text))
     if not isinstance(key, RSAPublicKey):
-        raise ValueError(f"{path.name} is not an RSA public key")
+        raise ValueError(f"{path.name} is not an RSA public key")  # noqa: TRY004 - the file's content is wrong, not a type
     return key
 
 

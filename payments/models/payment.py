@@ -23,7 +23,7 @@ class Payment(Work):
     app_id = models.CharField("应用", max_length=32)
     seller_id = models.CharField("收款方", max_length=32)
     status = models.CharField("状态", max_length=16, choices=PaymentStatus, default=PaymentStatus.OPEN)
-    trade_no = models.CharField("支付宝交易号", max_length=64, unique=True, null=True, blank=True)  # noqa: DJ001 - NULL until the gateway names it
+    trade_no = models.CharField("支付宝交易号", max_length=64, unique=True, null=True, blank=True)
     created_at = models.DateTimeField("发起时间")
     expires_at = models.DateTimeField("支付截止时间")
     paid_at = models.DateTimeField("支付时间", null=True, blank=True)
@@ -36,7 +36,9 @@ class Payment(Work):
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["order"], condition=Q(status=PaymentStatus.OPEN), name="payment_one_live_per_order"),
             models.CheckConstraint(condition=Q(amount__gt=0), name="payment_amount_positive"),
-            models.CheckConstraint(condition=Q(refunded_amount__gte=0, refunded_amount__lte=F("amount")), name="payment_refunds_within_amount"),
+            models.CheckConstraint(
+                condition=Q(refunded_amount__gte=0, refunded_amount__lte=F("amount")), name="payment_refunds_within_amount"
+            ),
             models.CheckConstraint(
                 condition=Q(status=PaymentStatus.OPEN, paid_at__isnull=True, closed_at__isnull=True)
                 | Q(status=PaymentStatus.PAID, paid_at__isnull=False, trade_no__isnull=False)

@@ -12,7 +12,7 @@ class EnvelopeAutoSchema(AutoSchema):
     """drf-spectacular's, with the envelope around JSON answers."""
 
     def _get_response_for_code(self, serializer: Any, status_code: str, *args: Any, **kwargs: Any) -> Any:
-        response: dict[str, Any] = super()._get_response_for_code(serializer, status_code, *args, **kwargs)
+        response: dict[str, Any] = super()._get_response_for_code(serializer, status_code, *args, **kwargs)  # type: ignore[no-untyped-call]
         for media_type, content in response.get("content", {}).items():
             if media_type == "application/json" and "schema" in content:
                 content["schema"] = {
@@ -27,12 +27,14 @@ class EnvelopeAutoSchema(AutoSchema):
         return response
 
 
-def document_errors(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:  # noqa: FBT001 - drf-spectacular's signature
+def document_errors(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:
     """A post-processing hook: the error envelope as a component, and on every operation."""
     slugs = errors.registry()
     result["components"].setdefault("schemas", {})["Error"] = {
         "type": "object",
-        "description": "\n".join(f"- `{slug}` (HTTP {error.status}, code {error.code}): {error.message}" for slug, error in sorted(slugs.items())),
+        "description": "\n".join(
+            f"- `{slug}` (HTTP {error.status}, code {error.code}): {error.message}" for slug, error in sorted(slugs.items())
+        ),
         "required": ["code", "error", "msg", "details"],
         "properties": {
             "code": {"type": "integer"},
@@ -41,7 +43,10 @@ def document_errors(result: dict[str, Any], generator: Any, request: Any, public
             "details": {"type": "object", "additionalProperties": True},
         },
     }
-    answer = {"description": "Refused; nothing has changed.", "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}}
+    answer = {
+        "description": "Refused; nothing has changed.",
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
+    }
     for operations in result["paths"].values():
         for operation in operations.values():
             if isinstance(operation, dict) and "responses" in operation:

@@ -81,7 +81,7 @@ class CheckoutStartView(APIView):
             headers={"Location": url, "Retry-After": RETRY_AFTER_S},
         )
 
-    @extend_schema(responses=CheckoutOutput)
+    @extend_schema(operation_id="checkout_latest", responses=CheckoutOutput)
     def get(self, request: Request) -> Response:
         return _shown(checkout.get_latest_checkout(account_id=account_of(request).pk))
 

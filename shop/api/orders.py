@@ -40,7 +40,7 @@ class LineInput(Input):
 
 class PurchaseInput(Input):
     checkout_id = serializers.RegexField(r"^[0-9A-Z]{1,64}$", required=False, allow_null=True, default=None)
-    course_price_list = LineInput(many=True, allow_empty=False, max_length=settings.CART_MAX_LINES)
+    course_price_list = LineInput(many=True, allow_empty=False, max_length=settings.CART_MAX_LINES)  # type: ignore[call-arg] # DRF hands it to the list
     coupon_record_id = IdField(allow_zero=True, required=False, allow_null=True, default=None, help_text="全场券；0 或 null 表示不使用")
     balance = StrictIntegerField(min_value=0, max_value=MAX_BEILI, required=False, default=0, help_text="使用的贝里")
     alipay = YuanField(min_value=0, max_value=MAX_YUAN, help_text="同意由支付宝支付的金额（元）")
@@ -55,7 +55,8 @@ class PurchaseInput(Input):
         data = self.validated_data
         return orders.Purchase(
             lines=[
-                orders.LineChoice(line["course_id"], line["policy_id"], line["coupon_record_id"] or None) for line in data["course_price_list"]
+                orders.LineChoice(line["course_id"], line["policy_id"], line["coupon_record_id"] or None)
+                for line in data["course_price_list"]
             ],
             coupon_record_id=data["coupon_record_id"] or None,
             beili=data["balance"],

@@ -96,7 +96,11 @@ def list_cart(*, account: Account, now: datetime) -> list[CartLine]:
             "course_id", flat=True
         )
     )
-    return [_line(choice, courses[choice.course_id], owned=choice.course_id in owned) for choice in choices.values() if choice.course_id in courses]
+    return [
+        _line(choice, courses[choice.course_id], owned=choice.course_id in owned)
+        for choice in choices.values()
+        if choice.course_id in courses
+    ]
 
 
 def _line(choice: Choice, course: Course, *, owned: bool) -> CartLine:

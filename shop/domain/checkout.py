@@ -122,10 +122,7 @@ def _priced(checkout: Checkout, *, now: datetime) -> dict[str, Any]:
     suggestion = _suggestion(chosen, [record for record in records if coupons.is_in_date(record, now=now)])
     by_id = {record.pk: record for record in records}
     quote = price_order(
-        [
-            LineInput(course.pk, policy.price, _terms(by_id, suggestion.by_course[course.pk]))
-            for course, policy in chosen
-        ],
+        [LineInput(course.pk, policy.price, _terms(by_id, suggestion.by_course[course.pk])) for course, policy in chosen],
         _terms(by_id, suggestion.global_record_id),
         beili=0,
         beili_per_yuan=settings.BEILI_PER_YUAN,
@@ -171,10 +168,7 @@ def _chosen_policies(checkout: Checkout) -> list[tuple[Course, PricePolicy]]:
 def _suggestion(chosen: Sequence[tuple[Course, PricePolicy]], records: Sequence[CouponRecord]) -> Suggestion:
     return suggest(
         {course.pk: policy.price for course, policy in chosen},
-        {
-            course.pk: [_candidate(record) for record in records if coupons.fits_course(record.coupon, course.pk)]
-            for course, _ in chosen
-        },
+        {course.pk: [_candidate(record) for record in records if coupons.fits_course(record.coupon, course.pk)] for course, _ in chosen},
         [_candidate(record) for record in records if record.coupon.scope == CouponScope.ORDER],
     )
 
@@ -241,8 +235,10 @@ def quote_fields(quote: Quote, by_course: Mapping[int, int | None], global_recor
         "beili_max": quote.beili_max,
         "alipay": str(quote.cash_due),
         "lines": [
-            {**{name: str(value) if isinstance(value, Decimal) else value for name, value in asdict(line).items()},
-             "coupon_record_id": by_course.get(line.course_id) or 0}
+            {
+                **{name: str(value) if isinstance(value, Decimal) else value for name, value in asdict(line).items()},
+                "coupon_record_id": by_course.get(line.course_id) or 0,
+            }
             for line in quote.lines
         ],
     }

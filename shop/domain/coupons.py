@@ -95,7 +95,10 @@ def fits_course(coupon: Coupon, course_id: int) -> bool:
 def terms_of(coupon: Coupon) -> CouponTerms:
     """The campaign's numbers as pricing takes them."""
     return CouponTerms(
-        kind=CouponType(coupon.coupon_type), value=coupon.money_equivalent_value, off_percent=coupon.off_percent, minimum=coupon.minimum_consume
+        kind=CouponType(coupon.coupon_type),
+        value=coupon.money_equivalent_value,
+        off_percent=coupon.off_percent,
+        minimum=coupon.minimum_consume,
     )
 
 
@@ -117,4 +120,6 @@ def _plain(number: Decimal) -> str:
 def expire_records(*, now: datetime, limit: int) -> int:
     """Marks up to `limit` unused coupons whose last day is over; returns how many."""
     due = CouponRecord.objects.filter(status=CouponRecordStatus.UNUSED, valid_until_date__lt=shanghai_date(now)).order_by("id")[:limit]
-    return CouponRecord.objects.filter(Q(pk__in=due.values("pk")), status=CouponRecordStatus.UNUSED).update(status=CouponRecordStatus.EXPIRED)
+    return CouponRecord.objects.filter(Q(pk__in=due.values("pk")), status=CouponRecordStatus.UNUSED).update(
+        status=CouponRecordStatus.EXPIRED
+    )

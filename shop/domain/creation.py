@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
 
 import structlog
 from django.conf import settings
@@ -104,10 +103,7 @@ def _lock_world(requests: Sequence[OrderRequest], *, now: datetime) -> _World:
     locked_accounts = {account.pk: account for account in accounts}
     record_ids = {pk for request in requests for pk in _coupon_ids(request)}
     records = (
-        CouponRecord.objects.filter(pk__in=record_ids)
-        .select_related("coupon")
-        .select_for_update(of=("self",), no_key=True)
-        .order_by("pk")
+        CouponRecord.objects.filter(pk__in=record_ids).select_related("coupon").select_for_update(of=("self",), no_key=True).order_by("pk")
         if record_ids
         else ()
     )
@@ -197,9 +193,7 @@ def _check_consent(request: OrderRequest, choices: Sequence[LineChoice], quote: 
     if asked_beili > world.accounts[request.account_id].balance:
         raise BalanceInsufficient(balance=world.accounts[request.account_id].balance, wanted=asked_beili)
     prices_seen: Mapping[str, str] | None = request.body["prices_seen"]
-    prices_moved = prices_seen is not None and any(
-        Decimal(prices_seen[str(line.course_id)]) != line.list_price for line in quote.lines
-    )
+    prices_moved = prices_seen is not None and any(Decimal(prices_seen[str(line.course_id)]) != line.list_price for line in quote.lines)
     if prices_moved or asked_beili != quote.beili or Decimal(request.body["alipay"]) != quote.cash_due:
         by_course = {choice.course_id: choice.coupon_record_id for choice in choices}
         raise QuoteChanged(quote=quote_fields(quote, by_course, request.body["coupon_record_id"]))
@@ -321,11 +315,12 @@ def _reject(request: OrderRequest, refusal: DomainError, *, now: datetime) -> No
 
 def give_up_requests(*, now: datetime) -> int:
     """Rejects the requests that used all their attempts: nothing was taken from their buyers, who can order again. Returns how many."""
-    buried = work.bury_exhausted(OrderRequest, now=now)
     refusal = OrderFailed()
-    return OrderRequest.objects.filter(pk__in=buried, status=OrderRequestStatus.PENDING).update(
-        status=OrderRequestStatus.REJECTED, decided_at=now, error_slug=refusal.slug, error_message=refusal.text
-    )
+    with transaction.atomic(durable=True):
+        buried = work.bury_exhausted(OrderRequest, now=now)
+        return OrderRequest.objects.filter(pk__in=buried, status=OrderRequestStatus.PENDING).update(
+            status=OrderRequestStatus.REJECTED, decided_at=now, error_slug=refusal.slug, error_message=refusal.text
+        )
 
 
 def _empty_carts(plans: Sequence[_Plan]) -> None:

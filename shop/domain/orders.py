@@ -56,9 +56,7 @@ class Purchase:
         }
 
 
-def place_order(
-    *, account: Account, purchase: Purchase, idempotency_key: str, request_id: str, now: datetime
-) -> tuple[OrderRequest, bool]:
+def place_order(*, account: Account, purchase: Purchase, idempotency_key: str, request_id: str, now: datetime) -> tuple[OrderRequest, bool]:
     """Stores a buyer's request durably and returns it with whether this call stored it; a replay returns the first one.
 
     Prices, coupons and balance are the worker's business. The row is committed when this returns.
@@ -127,11 +125,7 @@ def _prices_seen(account: Account, purchase: Purchase) -> dict[str, str] | None:
 
 def find_order(*, account_id: int, order_number: str) -> Order | None:
     """The buyer's order with its lines and timeline, or None while there is no order (yet)."""
-    return (
-        Order.objects.filter(account_id=account_id, order_number=order_number)
-        .prefetch_related("lines", "events")
-        .first()
-    )
+    return Order.objects.filter(account_id=account_id, order_number=order_number).prefetch_related("lines", "events").first()
 
 
 def get_order(*, account_id: int, order_number: str) -> Order:

@@ -12,4 +12,9 @@ def list_enrolments(*, account: Account) -> QuerySet[Enrolment]:
 
 def list_beili_transfers(*, account: Account) -> QuerySet[LedgerTransfer]:
     """The buyer's transfers of 贝里, newest first."""
-    return LedgerTransfer.objects.filter(account=account, debit__startswith="beili_").exclude(debit="beili_redeemed").select_related("order").order_by("-id")
+    return (
+        LedgerTransfer.objects.filter(account=account, debit__startswith="beili_")
+        .exclude(debit="beili_redeemed")
+        .select_related("order")
+        .order_by("-id")
+    )

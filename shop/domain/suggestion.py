@@ -39,7 +39,9 @@ class _State:
     subtotal: Decimal
 
 
-def suggest(prices: Mapping[int, Decimal], course_coupons: Mapping[int, Sequence[Candidate]], global_coupons: Sequence[Candidate]) -> Suggestion:
+def suggest(
+    prices: Mapping[int, Decimal], course_coupons: Mapping[int, Sequence[Candidate]], global_coupons: Sequence[Candidate]
+) -> Suggestion:
     """The combination with the lowest total, before 贝里. A record that fits several courses is used at most once.
 
     Args:

@@ -29,11 +29,11 @@ def claim(model: type[Work], *, now: datetime, limit: int) -> list[int]:
     its neighbours are done before it comes round again.
     """
     fresh = _claim(model, now=now, limit=limit, condition="attempts = 0")
-    return fresh or _claim(model, now=now, limit=1, condition="attempts BETWEEN 1 AND %s" % (MAX_ATTEMPTS - 1))
+    return fresh or _claim(model, now=now, limit=1, condition=f"attempts BETWEEN 1 AND {MAX_ATTEMPTS - 1}")
 
 
 def _claim(model: type[Work], *, now: datetime, limit: int, condition: str) -> list[int]:
-    table = connection.ops.quote_name(model._meta.db_table)
+    table = connection.ops.quote_name(table_of(model))
     statement = f"""
         WITH due AS (
             SELECT id FROM {table} WHERE available_at <= %s AND {condition}
@@ -48,26 +48,26 @@ def _claim(model: type[Work], *, now: datetime, limit: int, condition: str) -> l
 
 def has_due(model: type[Work], *, now: datetime) -> bool:
     """Whether a claim could take something now."""
-    return model._default_manager.filter(available_at__lte=now).exists()
+    return model.objects.filter(available_at__lte=now).exists()
 
 
 def put_back(model: type[Work], pk: int, *, now: datetime, error: BaseException) -> None:
     """Notes a failed attempt and makes the row due again after a backoff that doubles with each attempt."""
-    row = model._default_manager.values_list("attempts", flat=True).get(pk=pk)
+    row = model.objects.values_list("attempts", flat=True).get(pk=pk)
     delay = min(BACKOFF_BASE_S**row, BACKOFF_MAX_S)
-    model._default_manager.filter(pk=pk, available_at__isnull=False).update(
+    model.objects.filter(pk=pk, available_at__isnull=False).update(
         available_at=now + timedelta(seconds=delay), last_error=f"{type(error).__name__}: {error}"[:500]
     )
-    log.warning("work_failed", table=model._meta.db_table, row=pk, attempt=row, retry_in_s=delay, exc_info=error)
+    log.warning("work_failed", table=table_of(model), row=pk, attempt=row, retry_in_s=delay, exc_info=error)
 
 
 def bury_exhausted(model: type[Work], *, now: datetime) -> list[int]:
     """Gives up the due rows that used all their attempts, alerts, and returns their ids. They stay for people to look at."""
-    rows = model._default_manager.filter(available_at__lte=now, attempts__gte=MAX_ATTEMPTS)
+    rows = model.objects.filter(available_at__lte=now, attempts__gte=MAX_ATTEMPTS)
     ids = sorted(rows.values_list("pk", flat=True)[:1000])
     buried = [pk for pk in ids if rows.filter(pk=pk).update(available_at=None, dead_at=now)]
     for pk in buried:
-        log.error("work_dead", table=model._meta.db_table, row=pk, alert=True)
+        log.error("work_dead", table=table_of(model), row=pk, alert=True)
     return buried
 
 
@@ -87,3 +87,8 @@ def run_split(ids: Sequence[int], effect: Callable[[Sequence[int]], None], on_er
         middle = len(ids) // 2
         run_split(ids[:middle], effect, on_error)
         run_split(ids[middle:], effect, on_error)
+
+
+def table_of(model: type[Work]) -> str:
+    """The table's name, as logs and metrics call the kind of work."""
+    return model._meta.db_table

@@ -61,7 +61,9 @@ class PricePolicy(models.Model):
         ordering: ClassVar = ["valid_period"]
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["course", "valid_period"], name="price_policy_one_per_period"),
-            models.CheckConstraint(condition=models.Q(valid_period__in=[1, 3, 7, 14, 30, 60, 90, 180, 360, 540, 720]), name="price_policy_period_known"),
+            models.CheckConstraint(
+                condition=models.Q(valid_period__in=[1, 3, 7, 14, 30, 60, 90, 180, 360, 540, 720]), name="price_policy_period_known"
+            ),
             not_negative("price", name="price_policy_price_not_negative"),
         ]
 

@@ -26,7 +26,9 @@ class Coupon(models.Model):
     close_date = models.DateField("领取结束日期", help_text="当天仍可领取")
     valid_begin_date = models.DateField("有效期开始", null=True, blank=True)
     valid_end_date = models.DateField("有效期结束", null=True, blank=True, help_text="当天仍可使用")
-    coupon_valid_days = models.PositiveIntegerField("领取后有效天数", null=True, blank=True, help_text="自领取之日起算，与上面的日期以先到者为准")
+    coupon_valid_days = models.PositiveIntegerField(
+        "领取后有效天数", null=True, blank=True, help_text="自领取之日起算，与上面的日期以先到者为准"
+    )
     created_at = models.DateTimeField("创建时间", auto_now_add=True)
 
     class Meta:
@@ -54,7 +56,9 @@ class Coupon(models.Model):
                 | Q(valid_begin_date__isnull=True, valid_end_date__isnull=True, coupon_valid_days__gte=1),
                 name="coupon_validity_defined",
             ),
-            models.CheckConstraint(condition=Q(coupon_valid_days__isnull=True) | Q(coupon_valid_days__gte=1), name="coupon_valid_days_positive"),
+            models.CheckConstraint(
+                condition=Q(coupon_valid_days__isnull=True) | Q(coupon_valid_days__gte=1), name="coupon_valid_days_positive"
+            ),
             not_negative("money_equivalent_value", "minimum_consume", name="coupon_amounts_not_negative"),
         ]
 

@@ -27,7 +27,8 @@ class Enrolment(models.Model):
         constraints: ClassVar = [
             models.CheckConstraint(condition=Q(valid_until__gt=F("valid_from")), name="enrolment_grants_time"),
             models.CheckConstraint(
-                condition=Q(status=EnrolmentStatus.ACTIVE, revoked_at__isnull=True) | Q(status=EnrolmentStatus.REVOKED, revoked_at__isnull=False),
+                condition=Q(status=EnrolmentStatus.ACTIVE, revoked_at__isnull=True)
+                | Q(status=EnrolmentStatus.REVOKED, revoked_at__isnull=False),
                 name="enrolment_status_matches_times",
             ),
         ]

@@ -86,7 +86,13 @@ class Order(Work):
                 name="order_amounts_add_up",
             ),
             not_negative(
-                "list_total", "course_discount", "global_discount", "beili_amount", "cash_due", "refunded_amount", name="order_amounts_not_negative"
+                "list_total",
+                "course_discount",
+                "global_discount",
+                "beili_amount",
+                "cash_due",
+                "refunded_amount",
+                name="order_amounts_not_negative",
             ),
             models.CheckConstraint(
                 condition=Q(refunded_amount__lte=F("cash_due"), refunded_beili__lte=F("beili")), name="order_refunds_within_payment"
@@ -97,7 +103,12 @@ class Order(Work):
                 # A late payment that re-opened an expired order keeps the time at which it had closed.
                 | Q(status=OrderStatus.PAID, paid_at__isnull=False, refunded_at__isnull=True)
                 | Q(status=OrderStatus.REFUNDED, paid_at__isnull=False, refunded_at__isnull=False)
-                | Q(status__in=[OrderStatus.CANCELLED, OrderStatus.EXPIRED], paid_at__isnull=True, closed_at__isnull=False, refunded_at__isnull=True),
+                | Q(
+                    status__in=[OrderStatus.CANCELLED, OrderStatus.EXPIRED],
+                    paid_at__isnull=True,
+                    closed_at__isnull=False,
+                    refunded_at__isnull=True,
+                ),
                 name="order_status_matches_times",
             ),
             models.CheckConstraint(condition=Q(closes_at__gte=F("expires_at")), name="order_closes_after_shown_deadline"),
@@ -138,7 +149,9 @@ class OrderLine(models.Model):
                 condition=Q(list_price=F("course_discount") + F("global_discount") + F("beili_amount") + F("cash_amount")),
                 name="order_line_amounts_add_up",
             ),
-            not_negative("list_price", "course_discount", "global_discount", "beili_amount", "cash_amount", name="order_line_amounts_not_negative"),
+            not_negative(
+                "list_price", "course_discount", "global_discount", "beili_amount", "cash_amount", name="order_line_amounts_not_negative"
+            ),
             models.CheckConstraint(condition=Q(valid_period__gte=1), name="order_line_grants_time"),
         ]
 

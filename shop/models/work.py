@@ -1,5 +1,7 @@
 """Rows that something has to be done for. `shop/domain/work.py` claims, finishes and gives them up."""
 
+from typing import ClassVar, Self
+
 from django.db import models
 
 
@@ -11,6 +13,8 @@ class Work(models.Model):
     last_error = models.CharField("最近错误", max_length=500, blank=True, default="")
     # Given up after too many attempts: people look at it. Set together with available_at = NULL.
     dead_at = models.DateTimeField("放弃时间", null=True, blank=True)
+
+    objects: ClassVar[models.Manager[Self]] = models.Manager()
 
     class Meta:
         abstract = True

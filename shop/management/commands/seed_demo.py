@@ -58,7 +58,12 @@ def seed_courses() -> list[Course]:
     for position, (name, brief, *prices) in enumerate(COURSES, start=1):
         course, _ = Course.objects.get_or_create(
             name=name,
-            defaults={"brief": brief, "position": position, "status": CourseStatus.ONLINE, "course_img": f"/static/shop/covers/{position:02}.svg"},
+            defaults={
+                "brief": brief,
+                "position": position,
+                "status": CourseStatus.ONLINE,
+                "course_img": f"/static/shop/covers/{position:02}.svg",
+            },
         )
         for period, price in zip((Period.MONTH_1, Period.MONTH_3, Period.MONTH_12), prices, strict=True):
             PricePolicy.objects.get_or_create(course=course, valid_period=period, defaults={"price": Decimal(price)})

@@ -1,0 +1,31 @@
+"""The web application: gateway, cashier, control API and panel around one simulation."""
+
+from flask import Flask
+from werkzeug.wrappers import Response
+
+from payments.simulator import bill_download, cashier, control, gateway, panel
+from payments.simulator.access import Access
+from payments.simulator.notifier import Notifier
+from payments.simulator.simulation import Simulation
+
+
+def create_app(sim: Simulation, notifier: Notifier, control_token: str = "") -> Flask:
+    """`control_token`: what callers of the control API and the panel must show; without one only this machine may call them."""
+    app = Flask(__name__)
+    app.config.update(SIMULATION=sim, NOTIFIER=notifier)
+    app.json.ensure_ascii = False  # type: ignore[attr-defined]  # of Flask's default provider
+    app.register_blueprint(gateway.blueprint)
+    app.register_blueprint(cashier.blueprint)
+    app.register_blueprint(bill_download.blueprint)
+    access = Access(control_token)
+    for blueprint in (control.blueprint, panel.blueprint):
+        app.register_blueprint(blueprint)
+    access.guard(app, (control.blueprint.name, panel.blueprint.name))
+
+    @app.after_request
+    def wake_notifier(response: Response) -> Response:
+        # Any request may have made something due; the engine looks in microseconds.
+        notifier.wake()
+        return response
+
+    return app

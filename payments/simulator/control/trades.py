@@ -1,0 +1,84 @@
+"""The control API's trades: what a buyer could do at the cashier, and what is known of an order."""
+
+from typing import Any
+
+from flask import Response, jsonify, request
+from werkzeug.exceptions import NotFound
+
+from payments.simulator.buyers import DEFAULT_ACCOUNT, find_buyer
+from payments.simulator.control.base import blueprint, read_json, read_limit, simulation
+from payments.simulator.due import apply_all_due
+from payments.simulator.store import Database, Row
+from payments.simulator.trades import close, find_trade, list_trades, scan, scan_and_pay
+from payments.simulator.views import find_app_id, view_order, view_rows
+
+
+@blueprint.get("/trades")
+def list_orders() -> Response:
+    sim = simulation()
+    with sim.store.transaction() as db:
+        apply_all_due(sim, db)
+        return jsonify(trades=view_rows(list_trades(db, status=request.args.get("status", ""), limit=read_limit())))
+
+
+@blueprint.get("/trades/<out_trade_no>")
+def get_order(out_trade_no: str) -> Response:
+    sim = simulation()
+    with sim.store.transaction() as db:
+        apply_all_due(sim, db)
+        return jsonify(_view(db, out_trade_no))
+
+
+@blueprint.post("/trades/<out_trade_no>/scan")
+def scan_order(out_trade_no: str) -> Response:
+    """The buyer scans or logs in."""
+    sim, account = simulation(), str(read_json().get("buyer", ""))
+    with sim.store.transaction() as db:
+        session = _get_session(db, out_trade_no)
+        scan(sim, db, session, find_buyer(account))
+        db.run("UPDATE session SET buyer = ? WHERE session_id = ?", account or DEFAULT_ACCOUNT, session["session_id"])
+        return jsonify(_view(db, out_trade_no))
+
+
+@blueprint.post("/trades/<out_trade_no>/pay")
+def pay_order(out_trade_no: str) -> Response:
+    """The buyer pays, after scanning if that has not happened."""
+    sim, account = simulation(), str(read_json().get("buyer", ""))
+    with sim.store.transaction() as db:
+        scan_and_pay(sim, db, _get_session(db, out_trade_no), find_buyer(account))
+        return jsonify(_view(db, out_trade_no))
+
+
+@blueprint.post("/trades/<out_trade_no>/close")
+def close_order(out_trade_no: str) -> Response:
+    """The trade closes without the shop's doing."""
+    sim = simulation()
+    with sim.store.transaction() as db:
+        apply_all_due(sim, db)
+        trade = find_trade(db, _get_app_id(db, out_trade_no), out_trade_no=out_trade_no)
+        if trade is None:
+            raise NotFound(f"nobody has scanned {out_trade_no}, so there is no trade")
+        close(sim, db, trade, at=sim.now())
+        return jsonify(_view(db, out_trade_no))
+
+
+def _get_app_id(db: Database, out_trade_no: str) -> str:
+    app_id = request.args.get("app_id") or find_app_id(db, out_trade_no)
+    if not app_id:
+        raise NotFound(f"no pay request for {out_trade_no} has arrived")
+    return app_id
+
+
+def _get_session(db: Database, out_trade_no: str) -> Row:
+    app_id = _get_app_id(db, out_trade_no)
+    session = db.find("SELECT * FROM session WHERE app_id = ? AND out_trade_no = ? ORDER BY rowid DESC", app_id, out_trade_no)
+    if session is None:
+        raise NotFound(f"no pay request for {out_trade_no} has arrived")
+    return session
+
+
+def _view(db: Database, out_trade_no: str) -> dict[str, Any]:
+    view = view_order(db, _get_app_id(db, out_trade_no), out_trade_no)
+    if view is None:
+        raise NotFound(f"no pay request for {out_trade_no} has arrived")
+    return view

@@ -1,0 +1,148 @@
+"""Fault rules: which fault happens to which event."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from payments.simulator.fault_kinds import KINDS
+from payments.simulator.settings import SettingsBook
+from payments.simulator.store import Row, Store, dump
+
+FILTERS = ("out_trade_no", "app_id", "method", "trade_status")
+
+
+@dataclass(frozen=True)
+class Event:
+    """What a rule can be narrowed to; an empty filter in a rule matches everything."""
+
+    app_id: str = ""
+    out_trade_no: str = ""
+    method: str = ""
+    trade_status: str = ""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One hit of a rule."""
+
+    kind: str
+    params: dict[str, Any]
+
+
+class Faults:
+    """The rules in force.
+
+    Whether a rule with a probability hits its n-th matching event is a pure function of seed, rule and n: the same rules in the same
+    order against the same events give the same faults again.
+    """
+
+    def __init__(self, store: Store, settings: SettingsBook) -> None:
+        self._store = store
+        self._settings = settings
+        with store.transaction() as db:
+            # Most runs have no rules: then asking for faults must not cost a query.
+            self._count = len(db.list("SELECT fault_id FROM fault"))
+
+    def add(self, rule: Mapping[str, Any]) -> Row:
+        """Stores a rule and returns it. Raises ValueError with the reason if it makes no sense."""
+        columns = _checked(rule, self._settings.current.seed)
+        with self._store.transaction() as db:
+            fault_id = db.insert("fault", **columns)
+            row = db.find("SELECT * FROM fault WHERE fault_id = ?", fault_id)
+            self._count += 1
+        if row is None:
+            raise LookupError(f"fault {fault_id} vanished")
+        return row
+
+    def list_rules(self) -> list[Row]:
+        with self._store.transaction() as db:
+            return db.list("SELECT * FROM fault ORDER BY fault_id")
+
+    def remove(self, fault_id: int | None = None) -> int:
+        """Removes one rule, or all; returns how many."""
+        with self._store.transaction() as db:
+            everything = fault_id is None
+            removed = db.run("DELETE FROM fault WHERE ? OR fault_id = ?", everything, fault_id)
+            self._count -= removed
+        return removed
+
+    def forget(self) -> None:
+        """After a wipe, which empties the table too."""
+        self._count = 0
+
+    def take(self, category: str, event: Event, kinds: Iterable[str] = ()) -> Fault | None:
+        """The first rule of a category (or of certain kinds) that hits this event; the hit is counted."""
+        hits = self._hits(category, event, frozenset(kinds), only_first=True)
+        return hits[0] if hits else None
+
+    def take_all(self, category: str, event: Event, kinds: Iterable[str] = ()) -> list[Fault]:
+        """Every rule that hits this event, in the order in which they were set."""
+        return self._hits(category, event, frozenset(kinds), only_first=False)
+
+    def _hits(self, category: str, event: Event, kinds: frozenset[str], *, only_first: bool) -> list[Fault]:
+        if self._count == 0:
+            return []
+        hits = []
+        with self._store.transaction() as db:
+            for row in db.list("SELECT * FROM fault WHERE category = ? ORDER BY fault_id", category):
+                if (kinds and row["kind"] not in kinds) or not _is_match(row, event) or _is_spent(row):
+                    continue
+                is_hit = row["seen"] >= row["skip"] and _draw(row) < row["probability"]
+                db.run("UPDATE fault SET seen = seen + 1, hits = hits + ? WHERE fault_id = ?", int(is_hit), row["fault_id"])
+                if is_hit:
+                    hits.append(Fault(row["kind"], json.loads(row["params"])))
+                    if only_first:
+                        break
+        return hits
+
+
+def _is_match(row: Row, event: Event) -> bool:
+    return all(row[name] in ("", getattr(event, name)) for name in FILTERS)
+
+
+def _is_spent(row: Row) -> bool:
+    return row["times"] is not None and row["hits"] >= row["times"]
+
+
+def _draw(row: Row) -> float:
+    text = f"{row['seed']}:{row['kind']}:{row['seen']}"
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64
+
+
+def _checked(rule: Mapping[str, Any], seed: str) -> dict[str, Any]:
+    kind = KINDS.get(str(rule.get("kind", "")))
+    if kind is None:
+        raise ValueError(f"no fault is called {rule.get('kind')!r}; there are {', '.join(KINDS)}")
+    allowed = {"kind", "probability", "skip", "times", "params", "seed", *FILTERS}
+    if unknown := set(rule) - allowed:
+        raise ValueError(f"unknown: {', '.join(sorted(unknown))}; a rule has {', '.join(sorted(allowed))}")
+    params = rule.get("params", {})
+    if not isinstance(params, dict) or not set(params) <= set(kind.params):
+        raise ValueError(f"{kind.name} takes the parameters {kind.params}")
+    for name, value in params.items():
+        _check_param(name, value, kind.params[name])
+    probability, skip, times = rule.get("probability", 1.0), rule.get("skip", 0), rule.get("times", 1)
+    if not isinstance(probability, int | float) or not 0 <= probability <= 1:
+        raise ValueError("probability is a number from 0 to 1")
+    if not isinstance(skip, int) or skip < 0 or not (times is None or (isinstance(times, int) and times > 0)):
+        raise ValueError("skip is a whole number from 0, times one from 1, or null for always")
+    filters = {name: str(rule.get(name, "")) for name in FILTERS}
+    return {
+        "kind": kind.name,
+        "category": kind.category,
+        "probability": probability,
+        "skip": skip,
+        "times": times,
+        "params": dump({**kind.params, **params}),
+        "seed": str(rule.get("seed", seed)),
+        **filters,
+    }
+
+
+def _check_param(name: str, value: Any, default: Any) -> None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    is_right = is_number and value >= 0 if isinstance(default, float) else type(value) is type(default)
+    if not is_right:
+        raise ValueError(f"the parameter {name} is like {default!r}")

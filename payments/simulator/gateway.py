@@ -1,0 +1,99 @@
+"""`/gateway.do`."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from flask import Blueprint, Response, current_app, redirect, render_template, request
+from werkzeug.wrappers import Response as BaseResponse
+
+from payments.simulator.bill_methods import query_bill_link
+from payments.simulator.due import apply_all_due
+from payments.simulator.errors import GatewayError
+from payments.simulator.faults import Event, Fault
+from payments.simulator.gateway_faults import find_delivery, lets_through, replace_body, replace_inner
+from payments.simulator.pay_methods import PAGE_PRODUCTS, open_page, precreate
+from payments.simulator.protocol import CHARSETS, GatewayRequest, check_request, encode_answer, encode_inner, read_parameters
+from payments.simulator.request_log import Exchange, log_request
+from payments.simulator.server import DELIVERY
+from payments.simulator.simulation import Simulation
+from payments.simulator.store import Database
+from payments.simulator.trade_methods import cancel_trade, close_trade, query_refund, query_trade, refund_trade
+
+blueprint = Blueprint("gateway", __name__)
+
+Call = Callable[[Simulation, Database, GatewayRequest], dict[str, Any]]
+
+CALLS: dict[str, Call] = {
+    "alipay.trade.precreate": precreate,
+    "alipay.trade.query": query_trade,
+    "alipay.trade.close": close_trade,
+    "alipay.trade.cancel": cancel_trade,
+    "alipay.trade.refund": refund_trade,
+    "alipay.trade.fastpay.refund.query": query_refund,
+    "alipay.data.dataservice.bill.downloadurl.query": query_bill_link,
+}
+METHODS = frozenset(CALLS) | frozenset(PAGE_PRODUCTS)
+
+
+@blueprint.route("/gateway.do", methods=["GET", "POST"])
+def answer_gateway() -> BaseResponse:
+    sim: Simulation = current_app.config["SIMULATION"]
+    started = time.perf_counter()
+    params = read_parameters(request.query_string, request.get_data())
+    checked: GatewayRequest | None = None
+    fault: Fault | None = None
+    page = ""
+    try:
+        checked = check_request(sim, params, METHODS, request.host_url.rstrip("/"))
+        event = Event(app_id=checked.merchant.app_id, out_trade_no=checked.out_trade_no, method=checked.method)
+        fault = sim.faults.take("gateway", event)
+        inner, page = _execute(sim, checked, fault)
+    except GatewayError as error:
+        inner = error.as_answer()
+        signer = sim.merchants.find(params.get("app_id", "")) if error.is_signed else None
+    else:
+        signer = checked.merchant
+    charset = CHARSETS.get(params.get("charset", "").lower(), "utf-8")
+    if page:
+        body, response = page, redirect(page)
+    elif params.get("method") in PAGE_PRODUCTS:
+        body = render_template("gateway_error.html", code=str(inner["sub_code"]).removeprefix("isv."), reason=inner["sub_msg"])
+        response = Response(body.encode("gbk", "replace"), content_type="text/html;charset=GBK")
+    else:
+        method = "error_response" if fault is not None and fault.kind == "error_response" else params.get("method", "")
+        body = encode_answer(method, encode_inner(inner, escape_slashes=sim.settings.escape_slashes), signer, charset)
+        body = replace_body(fault, body) if fault else body
+        response = Response(body.encode(charset, "replace"), content_type=f"text/html;charset={charset}")
+    if fault is not None:
+        _apply_transport(fault, response)
+    log_request(sim, Exchange(request.method, params, checked, inner, fault, body, response.status_code, started))
+    return response
+
+
+def _execute(sim: Simulation, checked: GatewayRequest, fault: Fault | None) -> tuple[dict[str, Any], str]:
+    """The answer's contents, or the page to go to. The effect is committed when this returns."""
+    inner: dict[str, Any] = {"code": "10000", "msg": "Success"}
+    page = ""
+    with sim.store.transaction() as db:
+        if lets_through(fault):
+            apply_all_due(sim, db)
+            if checked.method in PAGE_PRODUCTS:
+                page = open_page(sim, db, checked)
+            else:
+                try:
+                    inner |= CALLS[checked.method](sim, db, checked)
+                except GatewayError as error:
+                    inner = error.as_answer()
+        if fault is not None:
+            inner = replace_inner(sim, db, fault, checked, inner)
+    is_refused = inner["code"] != "10000"
+    return inner, "" if is_refused else page
+
+
+def _apply_transport(fault: Fault, response: BaseResponse) -> None:
+    if fault.kind == "http_error":
+        response.status_code = int(fault.params["status"])
+    delivery = find_delivery(fault)
+    if delivery is not None:
+        request.environ[DELIVERY] = delivery

@@ -1,0 +1,19 @@
+"""Yuan on the wire, whole fen inside."""
+
+import re
+
+AMOUNT = re.compile(r"(\d{1,9})(?:\.(\d{1,2}))?")
+
+
+def parse_yuan(text: object) -> int | None:
+    """Fen of an amount such as "19.90", 19.9 or 1; None if it is not an amount with at most two decimals."""
+    match = AMOUNT.fullmatch(str(text))
+    if match is None:
+        return None
+    return int(match[1]) * 100 + int((match[2] or "").ljust(2, "0"))
+
+
+def format_yuan(fen: int) -> str:
+    """Two decimals always, as the gateway writes amounts."""
+    sign = "-" if fen < 0 else ""
+    return f"{sign}{abs(fen) // 100}.{abs(fen) % 100:02d}"

@@ -1,0 +1,213 @@
+"""The notification engine: decides when something is due and lets a small pool of threads deliver it."""
+
+import contextlib
+import json
+import logging
+import queue
+import threading
+import time
+from collections import Counter
+from urllib.parse import urlsplit
+
+from payments.simulator.deliveries import Dispatch, Outcome, make_client, record_delivery, send
+from payments.simulator.due import apply_all_due, find_next_due
+from payments.simulator.faults import Event, Fault
+from payments.simulator.messages import MUTATIONS, Message, compose
+from payments.simulator.notifications import release_held
+from payments.simulator.simulation import Simulation
+from payments.simulator.store import Row
+from payments.simulator.times import format_time
+
+SENDERS = 16
+# So a shop that hangs can block half of the senders and never those of another shop.
+SENDERS_PER_SHOP = 8
+# The clock may be jumped or scaled at any moment; a jump wakes the engine, this bounds everything that does not.
+LONGEST_SLEEP_S = 0.5
+
+COPIES = frozenset({"duplicate", "concurrent"})
+REPLAY = frozenset({"replay_old"})
+
+logger = logging.getLogger(__name__)
+
+
+class Notifier:
+    """Owns the engine thread and the senders. All are daemons: a stop must not wait for a shop that hangs."""
+
+    def __init__(self, sim: Simulation) -> None:
+        self._sim = sim
+        self._client = make_client()
+        self._queue: queue.SimpleQueue[Row | None] = queue.SimpleQueue()
+        self._wake = threading.Event()
+        self._is_stopping = False
+        self._idle = threading.Condition()
+        self._in_flight: Counter[str] = Counter()
+        self._threads = [threading.Thread(target=self._run, name="notifier", daemon=True)]
+        self._threads += [threading.Thread(target=self._send_queued, name=f"sender-{n}", daemon=True) for n in range(SENDERS)]
+
+    def start(self) -> None:
+        with self._sim.store.transaction() as db:
+            # What was on its way when the process ended may or may not have arrived: Alipay would send it again.
+            db.run("UPDATE notification SET state = 'waiting', next_at = ? WHERE state = 'sending'", self._sim.now())
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Starts nothing more. Does not wait for deliveries that are on their way."""
+        self._is_stopping = True
+        self._wake.set()
+        for _ in range(SENDERS):
+            self._queue.put(None)
+        self._threads[0].join(timeout=1)
+
+    def wake(self) -> None:
+        """Something may have become due."""
+        self._wake.set()
+
+    def tick(self) -> None:
+        """Applies what is due and hands due notifications to the senders."""
+        with self._sim.store.transaction() as db, self._idle:
+            apply_all_due(self._sim, db)
+            due = db.list("SELECT * FROM notification WHERE state = 'waiting' AND next_at <= ? ORDER BY next_at, rowid", self._sim.now())
+            for row in due:
+                shop = urlsplit(row["url"]).netloc
+                if self._in_flight[shop] >= SENDERS_PER_SHOP:
+                    continue
+                db.run("UPDATE notification SET state = 'sending', next_at = NULL WHERE notify_id = ?", row["notify_id"])
+                self._in_flight[shop] += 1
+                self._queue.put(row)
+
+    def wait_idle(self, timeout_s: float) -> bool:
+        """Waits until no delivery is on its way; False if that took too long."""
+        with self._idle:
+            return self._idle.wait_for(lambda: self._in_flight.total() == 0, timeout_s)
+
+    def walk(self, target: float) -> None:
+        """Moves the clock to a later moment by way of every due moment in between, so that each delivery happens at its own time."""
+        patience_s = self._sim.settings.delivery_timeout_real_s + 5
+        while not self._is_stopping:
+            self.tick()
+            self.wait_idle(patience_s)
+            with self._sim.store.transaction() as db:
+                due = find_next_due(db)
+            if due is None or due > target:
+                break
+            self._sim.clock.jump_to(due)
+        self._sim.clock.jump_to(target)
+
+    def wait_delivered(self, trade_no: str, timeout_s: float) -> None:
+        """Waits until every notification of a trade has had its first delivery, or until the time is up."""
+        deadline = time.monotonic() + timeout_s
+        sql = "SELECT 1 FROM notification WHERE trade_no = ? AND attempts = 0 AND state IN ('waiting', 'sending')"
+        while time.monotonic() < deadline:
+            with self._sim.store.transaction() as db:
+                if db.find(sql, trade_no) is None:
+                    return
+            time.sleep(0.005)
+
+    def _run(self) -> None:
+        while not self._is_stopping:
+            self._wake.clear()
+            try:
+                self.tick()
+                pause_s = self._pause_s()
+            except Exception:  # the engine must survive whatever one trade does to it, and say so
+                logger.exception("the notification engine stumbled")
+                pause_s = LONGEST_SLEEP_S
+            self._wake.wait(pause_s)
+
+    def _pause_s(self) -> float:
+        with self._sim.store.transaction() as db:
+            due = find_next_due(db)
+        wait_s = None if due is None else self._sim.clock.real_wait_s(due)
+        # Something due now that was not handed over waits for a sender, which wakes the engine when it is free.
+        return LONGEST_SLEEP_S if not wait_s else min(wait_s, LONGEST_SLEEP_S)
+
+    def _send_queued(self) -> None:
+        while (row := self._queue.get()) is not None:
+            try:
+                self._deliver(row)
+            except Exception:  # one broken notification must not cost the pool a sender
+                logger.exception("notification %s could not be delivered", row["notify_id"])
+            finally:
+                self._leave(row)
+
+    def _leave(self, row: Row) -> None:
+        with self._idle:
+            self._in_flight[urlsplit(row["url"]).netloc] -= 1
+            self._idle.notify_all()
+        self._wake.set()
+
+    def _deliver(self, row: Row) -> None:
+        """One attempt, with its copies, and what follows from the answer."""
+        sim = self._sim
+        event = Event(app_id=row["app_id"], out_trade_no=row["out_trade_no"], trade_status=row["trade_status"])
+        faults = sim.faults.take_all("notification", event, frozenset(MUTATIONS) | COPIES | REPLAY)
+        attempt = row["attempts"] + 1
+        if any(fault.kind in REPLAY for fault in faults):
+            self._replay_older(row, attempt)
+        outcomes = self._send_copies(row, faults, attempt)
+        is_accepted = any(outcome.is_accepted for outcome in outcomes)
+        intervals = sim.settings.retry_intervals_s
+        now = sim.now()
+        with sim.store.transaction() as db:
+            if is_accepted:
+                state, next_at = "delivered", None
+            elif attempt <= len(intervals):
+                state, next_at = "waiting", now + intervals[attempt - 1]
+            else:
+                state, next_at = "exhausted", None
+            sql = "UPDATE notification SET state = ?, attempts = ?, next_at = ?, is_held = 0 WHERE notify_id = ?"
+            db.run(sql, state, attempt, next_at, row["notify_id"])
+            if not row["is_held"]:
+                release_held(db, row["app_id"], now)
+
+    def _send_copies(self, row: Row, faults: list[Fault], attempt: int) -> list[Outcome]:
+        repeats = sum(int(fault.params["count"]) for fault in faults if fault.kind == "duplicate")
+        parallel = sum(int(fault.params["count"]) for fault in faults if fault.kind == "concurrent")
+        outcomes: list[Outcome] = []
+        extra = [
+            threading.Thread(target=lambda copy=copy: outcomes.append(self.send_once(row, faults, attempt, copy)), daemon=True)
+            for copy in range(1, parallel + 1)
+        ]
+        for thread in extra:
+            thread.start()
+        outcomes.append(self.send_once(row, faults, attempt, 0))
+        outcomes.extend(self.send_once(row, faults, attempt, copy) for copy in range(parallel + 1, parallel + repeats + 1))
+        for thread in extra:
+            thread.join()
+        return outcomes
+
+    def send_once(self, row: Row, faults: list[Fault], attempt: int, copy: int) -> Outcome:
+        """Signs a notification afresh, as of now, and posts it."""
+        sim = self._sim
+        sent_at = sim.now()
+        fields = {"notify_time": format_time(sent_at), "notify_id": row["notify_id"], **json.loads(row["fields"])}
+        message = compose(sim.merchants.get(row["app_id"]).keys, fields, faults)
+        return self.post(row, Dispatch(attempt, copy, sent_at, faults), message)
+
+    def post(self, row: Row, dispatch: Dispatch, message: Message) -> Outcome:
+        """Posts a ready message and logs the delivery."""
+        outcome = send(self._client, row["url"], message, timeout_s=self._sim.settings.delivery_timeout_real_s)
+        record_delivery(self._sim, row, dispatch, message, outcome)
+        return outcome
+
+    def _replay_older(self, row: Row, attempt: int) -> None:
+        """Sends the bytes of the merchant's last accepted delivery of another notification once more."""
+        with self._sim.store.transaction() as db:
+            old = db.find(
+                "SELECT delivery.* FROM delivery JOIN notification USING (notify_id)"
+                " WHERE app_id = ? AND notify_id != ? AND is_accepted = 1 ORDER BY delivery_id DESC",
+                row["app_id"],
+                row["notify_id"],
+            )
+        if old is not None:
+            self.replay(old)
+
+    def replay(self, old: Row) -> Outcome:
+        """Posts a logged delivery byte for byte, to where it went then."""
+        message = Message(old["content_type"], old["body"])
+        return self.post(old, Dispatch(old["attempt"], old["copy"] + 1, self._sim.now()), message)
+
+    def close(self) -> None:
+        with contextlib.suppress(RuntimeError):
+            self._client.close()

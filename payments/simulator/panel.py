@@ -1,0 +1,10 @@
+"""The panel: a page for people over the control API."""
+
+from flask import Blueprint, render_template
+
+blueprint = Blueprint("panel", __name__)
+
+
+@blueprint.get("/")
+def show_panel() -> str:
+    return render_template("panel.html")

@@ -1,0 +1,38 @@
+"""Everything one running simulator knows, in one place."""
+
+from pathlib import Path
+
+from payments.simulator.clock import Clock
+from payments.simulator.faults import Faults
+from payments.simulator.merchants import Merchants
+from payments.simulator.settings import Settings, SettingsBook
+from payments.simulator.store import Store
+
+
+class Simulation:
+    """State and rules without threads and without HTTP; the notifier and the web application are built around it."""
+
+    def __init__(self, state_dir: Path) -> None:
+        state_dir.mkdir(parents=True, exist_ok=True)
+        self.store = Store(state_dir / "simulator.sqlite3")
+        self.clock = Clock(self.store)
+        self.settings_book = SettingsBook(self.store)
+        self.merchants = Merchants(self.store, state_dir)
+        self.faults = Faults(self.store, self.settings_book)
+
+    @property
+    def settings(self) -> Settings:
+        return self.settings_book.current
+
+    def now(self) -> float:
+        return self.clock.now()
+
+    def wipe(self) -> None:
+        """Forgets trades, notifications, logs and faults. Merchants, keys and settings stay, the clock returns to real time."""
+        self.store.wipe()
+        self.faults.forget()
+        self.merchants.reset_balances()
+        self.clock.reset()
+
+    def close(self) -> None:
+        self.store.close()
