@@ -1,7 +1,9 @@
 """The payment tasks, as thin as views. `worker/policy.py` says where they run, how they retry and how long they may take."""
 
+import structlog
 from celery import Task, shared_task
 
+from payments.domain import audit as audits
 from payments.domain import expiry, inbox, polling, refunds
 from payments.gateways import find_gateway, get_gateway
 from payments.models import Notification, Payment, Refund
@@ -9,6 +11,8 @@ from shop import clock
 from shop.domain import work
 from shop.models import Order
 from shop.wakeup import wake, woken
+
+log = structlog.get_logger(__name__)
 
 
 @shared_task(name="payments.apply_notifications", bind=True)
@@ -41,3 +45,12 @@ def send_refunds(self: Task) -> None:
     refunds.send_due_refunds(gateway=get_gateway(), now=clock.now(), cause=f"task:{self.request.id}")
     if work.has_due(Refund, now=clock.now()):
         wake(self)
+
+
+@shared_task(name="payments.audit")
+def audit() -> None:
+    for verdict in audits.run_audit():
+        if verdict.broken_count:
+            log.error(
+                "audit_broken", rule=verdict.rule.name, rows=verdict.broken_count, first=[str(row) for row in verdict.rows[:3]], alert=True
+            )

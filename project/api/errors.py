@@ -69,6 +69,12 @@ def _domain_error(exc: Exception) -> errors.DomainError | None:
             return next((ours() for known, ours in _DRF if isinstance(exc, known)), None)
 
 
+def answer_plain_view(request: HttpRequest, exc: Exception) -> HttpResponse | None:
+    """What a view outside DRF answers for an exception; None when it isn't anticipated."""
+    error = _domain_error(exc)
+    return None if error is None else _answer(request, error)
+
+
 def _answer(request: HttpRequest, error: errors.DomainError) -> HttpResponse:
     """JSON for programs, below /api/; a page for people everywhere else."""
     if request.path.startswith("/api/"):
