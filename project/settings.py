@@ -183,6 +183,9 @@ ORDER_GRACE_S = env.int("ORDER_GRACE_S", 2 * 60)
 WORK_LEASE_S = env.int("WORK_LEASE_S", 45)
 # How often beat looks for rows that were left behind.
 SWEEP_INTERVAL_S = env.float("SWEEP_INTERVAL_S", 5.0)
+# A payment that no notification came for is queried after so long, and then again and again while it is open.
+PAYMENT_FIRST_QUERY_S = env.float("PAYMENT_FIRST_QUERY_S", 30.0)
+PAYMENT_QUERY_INTERVAL_S = env.float("PAYMENT_QUERY_INTERVAL_S", 60.0)
 ORDER_STATUS_WAIT_MAX_S = env.int("ORDER_STATUS_WAIT_MAX_S", 25)
 # How many requests of one web process may be held open by `?wait=`; past that the answer comes at once with Retry-After.
 ORDER_STATUS_WAITERS = env.int("ORDER_STATUS_WAITERS", 12)

@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 
@@ -12,9 +13,6 @@ from shop.domain.timeline import event
 from shop.errors import OrderNotPayable
 from shop.models import Order, OrderEvent, OrderLine
 from shop.states import OrderStatus
-
-# A payment that no notification came for is queried after so long, and again on the work rows' backoff.
-FIRST_QUERY_AFTER = timedelta(seconds=30)
 
 
 def open_payment(*, order: Order, product: Product, gateway: Gateway, now: datetime, cause: str) -> Payment:
@@ -40,7 +38,7 @@ def open_payment(*, order: Order, product: Product, gateway: Gateway, now: datet
             seller_id=gateway.seller_id,
             created_at=now,
             expires_at=locked.expires_at,
-            available_at=now + FIRST_QUERY_AFTER,
+            available_at=now + timedelta(seconds=settings.PAYMENT_FIRST_QUERY_S),
         )
         event(
             locked, OrderEvent.Kind.PAYMENT_STARTED, now=now, cause=cause, out_trade_no=payment.out_trade_no, amount=str(payment.amount)

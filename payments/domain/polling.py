@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db import transaction
 
 from payments.domain import settlement
@@ -12,8 +13,7 @@ from shop.domain import work
 
 # One query is a network call of up to ten seconds; a task makes few of them and hands over.
 QUERIES_PER_RUN = 2
-# While the gateway says that nothing was paid, we ask again after this, until the attempt's deadline and a while beyond it.
-ASK_AGAIN_AFTER = timedelta(seconds=60)
+# While the gateway says that nothing was paid, we ask again and again, until the attempt's deadline and a while beyond it.
 ASK_UNTIL_AFTER_EXPIRY = timedelta(hours=1)
 
 
@@ -46,6 +46,6 @@ def query_payment(payment_id: int, *, gateway: Gateway, now: datetime, cause: st
     with transaction.atomic(durable=True):
         if report is not None:
             settlement.apply_trades([report], now=now, cause=cause)
-        next_query = now + ASK_AGAIN_AFTER if now < payment.expires_at + ASK_UNTIL_AFTER_EXPIRY else None
+        next_query = now + timedelta(seconds=settings.PAYMENT_QUERY_INTERVAL_S) if now < payment.expires_at + ASK_UNTIL_AFTER_EXPIRY else None
         # An answer is no failure: the count of attempts starts anew.
         Payment.objects.filter(pk=payment_id, status=PaymentStatus.OPEN).update(available_at=next_query, attempts=0)
