@@ -46,6 +46,13 @@ RULES = {
         SELECT l.coupon_record_id, count(*) FROM shop_orderline l JOIN shop_order o ON o.id = l.order_id
         WHERE l.coupon_record_id IS NOT NULL AND o.status IN ('awaiting_payment', 'paid') GROUP BY 1 HAVING count(*) > 1
     """,
+    "a coupon's discount was given for a coupon that is on the order": """
+        SELECT o.order_number, o.global_discount, o.course_discount FROM shop_order o WHERE o.status IN ('awaiting_payment', 'paid') AND (
+            (o.global_discount > 0 AND NOT EXISTS (
+                SELECT 1 FROM shop_couponrecord r JOIN shop_coupon c ON c.id = r.coupon_id WHERE r.order_id = o.id AND c.scope = 'order'))
+            OR EXISTS (SELECT 1 FROM shop_orderline l WHERE l.order_id = o.id AND l.course_discount > 0 AND l.coupon_record_id IS NULL)
+        )
+    """,
     "a coupon's state is that of its order": """
         SELECT r.id, r.status, o.order_number, o.status AS order_status FROM shop_couponrecord r LEFT JOIN shop_order o ON o.id = r.order_id
         WHERE (r.status = 'reserved') <> (o.status IS NOT DISTINCT FROM 'awaiting_payment')
