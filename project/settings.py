@@ -242,7 +242,11 @@ LOGGING = {
         "console": {
             "()": structlog.stdlib.ProcessorFormatter,
             "foreign_pre_chain": _LOG_PROCESSORS,
-            "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, structlog.dev.ConsoleRenderer(pad_event_to=0)],
+            "processors": [
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                # Plain tracebacks: the pretty ones print every local variable, secrets among them, and take up to half a minute of CPU.
+                structlog.dev.ConsoleRenderer(pad_event_to=0, exception_formatter=structlog.dev.plain_traceback),
+            ],
         },
     },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
