@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db import transaction
 
 from payments.domain import expiry, settlement
@@ -12,8 +13,6 @@ from shop.domain import work
 from shop.models import Order
 from shop.states import OrderStatus
 
-# While the gateway says that nothing was paid, we ask again after this. The order's own end closes the attempt.
-ASK_AGAIN_AFTER = timedelta(seconds=60)
 
 
 def query_due_payments(*, gateway: Gateway, now: datetime, cause: str) -> int:
@@ -38,8 +37,10 @@ def query_payment(payment_id: int, *, gateway: Gateway, now: datetime, cause: st
     with transaction.atomic(durable=True):
         if report is not None:
             settlement.apply_trades([report], now=now, cause=cause)
+        # While the gateway says that nothing was paid, we ask again and again; the order's own end closes the attempt.
+        next_query = now + timedelta(seconds=settings.PAYMENT_QUERY_INTERVAL_S)
         # An answer is no failure: the count of attempts starts anew.
-        Payment.objects.filter(pk=payment_id, status=PaymentStatus.OPEN).update(available_at=now + ASK_AGAIN_AFTER, attempts=0)
+        Payment.objects.filter(pk=payment_id, status=PaymentStatus.OPEN).update(available_at=next_query, attempts=0)
 
 
 def give_up_payments(*, now: datetime) -> int:
