@@ -1,10 +1,7 @@
 """The operators' view of payments: to be read only. What has to be done by people is done with commands that leave a trace."""
 
-from typing import Any
-
 from django.contrib import admin
-from django.db.models import Case, QuerySet, Value, When
-from django.http import HttpRequest
+from django.db.models import Case, Value, When
 
 from payments.models import Notification, Payment
 from payments.states import NotificationStatus
@@ -41,15 +38,8 @@ class PaymentAdmin(ReadOnlyAdmin):
 class NotificationAdmin(ReadOnlyAdmin):
     """What is quarantined comes first: somebody has to look at it."""
 
+    ordering = (Case(When(status=NotificationStatus.QUARANTINED, then=Value(0)), default=Value(1)).asc(), "-id")
     list_display = ("out_trade_no", "trade_status", "status", "reason", "payment", "received_at", "handled_at", "attempts")
     list_filter = ("status", "trade_status", "reason")
     list_select_related = ("payment",)
     search_fields = ("=out_trade_no", "=notify_id")
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        is_waiting = Case(When(status=NotificationStatus.QUARANTINED, then=Value(0)), default=Value(1))
-        rows: QuerySet[Any] = super().get_queryset(request)
-        return rows.annotate(urgency=is_waiting)
-
-    def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
-        return ("urgency", "-id")

@@ -14,9 +14,12 @@ export function el(tag, props = {}, ...children) {
   return node;
 }
 
+/** Puts `children` in the place of what is in `node`; null and false stand for nothing. */
+export const fill = (node, ...children) => node.replaceChildren(...children.flat().filter(Boolean));
+
 export const main = () => document.getElementById("main");
 export const subject = () => main().dataset.subject || "";
-export const content = (...children) => document.getElementById("content").replaceChildren(...children.flat().filter(Boolean));
+export const content = (...children) => fill(document.getElementById("content"), ...children);
 
 export function setTitle(text) {
   document.getElementById("title").textContent = text;

@@ -1,6 +1,6 @@
 import { ApiError, NetworkError, get, pause, post, requireLogin } from "../api.js";
 import { countdown } from "../clock.js";
-import { button, clearNotices, complain, content, cover, el, empty, facts, link, loading, main, notify, start, subject } from "../dom.js";
+import { button, clearNotices, complain, content, cover, el, empty, facts, fill, link, loading, main, notify, start, subject } from "../dom.js";
 import { isZero, shown } from "../money.js";
 import { placeOrder } from "../purchase.js";
 import "../site.js";
@@ -55,7 +55,7 @@ function show() {
   const focused = document.activeElement?.id;
   const openLists = [...document.querySelectorAll("details[open]")].map((node) => node.id);
   courses().forEach(showCourse);
-  document.getElementById("global").replaceChildren(
+  fill(document.getElementById("global"),
     couponList("global", "全场优惠券", Object.values(checkout.payment_list.global_coupon_record_dict), choice.globalId, (id) => (choice.globalId = id)));
   showBeili();
   showSummary();
@@ -66,7 +66,7 @@ function show() {
 function showCourse(course) {
   const line = quote.lines.find((entry) => entry.course_id === course.course_id);
   const coupons = course.coupon_record_list.map((coupon) => takenElsewhere(course, coupon));
-  document.getElementById(`course-${course.course_id}`).replaceChildren(
+  fill(document.getElementById(`course-${course.course_id}`),
     el("div", { class: "line" },
       cover(course.course_img),
       el("div", { class: "grow" }, el("h2", {}, course.course_name), el("p", { class: "muted" }, course.policy_period)),
@@ -145,7 +145,7 @@ function showBeili() {
 
 function showSummary() {
   const off = (amount) => `−${shown(amount)}`;
-  document.getElementById("summary").replaceChildren(
+  fill(document.getElementById("summary"),
     facts([
       ["课程原价", shown(quote.list_total)],
       isZero(quote.course_discount) ? null : ["课程券", off(quote.course_discount), "saving"],

@@ -1,4 +1,5 @@
 import { ApiError, get, post, requireLogin } from "../api.js";
+import { shopNow } from "../clock.js";
 import { button, complain, content, el, empty, notify, pager, start } from "../dom.js";
 import "../site.js";
 import { RECORD_STATUS } from "../words.js";
@@ -31,8 +32,7 @@ function campaignCard(campaign, isClaimed) {
 }
 
 function recordCard(record) {
-  const days = `${record.valid_from_date} 至 ${record.valid_until_date}`;
-  return ticket(record.coupon, days, el("span", { class: `status ${record.status}` }, RECORD_STATUS[record.status]), record.status === "unused" || record.status === "reserved");
+  return ticket(record.coupon, span(record.valid_from_date, record.valid_until_date), el("span", { class: `status ${record.status}` }, RECORD_STATUS[record.status]), record.status === "unused" || record.status === "reserved");
 }
 
 function ticket(coupon, days, action, isGood = true) {
@@ -47,14 +47,17 @@ function ticket(coupon, days, action, isGood = true) {
 
 function scope(coupon) {
   if (coupon.scope === "course") return `限《${coupon.course_name}》`;
-  return coupon.scope === "any_course" ? "任选一门课程可用" : "全场通用，整单可用";
+  return coupon.scope === "any_course" ? "任选一门课程" : "全场通用";
 }
 
 function validity(campaign) {
   const days = campaign.coupon_valid_days && `领取后 ${campaign.coupon_valid_days} 天内有效`;
-  const dates = campaign.valid_begin_date && `${campaign.valid_begin_date} 至 ${campaign.valid_end_date}`;
+  const dates = campaign.valid_end_date && span(campaign.valid_begin_date, campaign.valid_end_date);
   return [days, dates].filter(Boolean).join("，");
 }
+
+/** Both days are in; the first one is said only while it is to come. */
+const span = (first, last) => (Date.parse(`${first}T00:00+08:00`) > shopNow() ? `${first} 起可用，至 ${last}` : `有效期至 ${last}`);
 
 async function claim(campaign) {
   try {

@@ -14,7 +14,7 @@ async function show() {
   }
   setTitle(course.name);
   content(el("div", { class: "split" },
-    el("div", {}, cover(course.course_img, { loading: "eager" }), el("p", { class: "lead" }, course.brief), el("p", { class: "muted" }, `课程类型：${course.type}`)),
+    el("div", {}, cover(course.course_img, { loading: "eager" }), el("p", { class: "lead" }, course.brief), course.type === "付费" ? null : el("p", { class: "muted" }, course.type)),
     course.price_policy_list.length ? policies(course) : el("p", { class: "notice info" }, "这门课程暂未定价。")));
 }
 

@@ -1,6 +1,6 @@
 import { get, logOut, requireLogin, username } from "../api.js";
-import { day, moment } from "../clock.js";
-import { button, content, cover, el, facts, link, pager, setTitle, start } from "../dom.js";
+import { day, moment, shopNow } from "../clock.js";
+import { button, content, cover, el, facts, fill, link, pager, setTitle, start } from "../dom.js";
 import "../site.js";
 import { TRANSFER } from "../words.js";
 
@@ -14,17 +14,16 @@ async function load() {
 
 async function showCourses(place, page) {
   const list = await get(`enrolments/?page=${page}&page_size=10`);
-  place.replaceChildren(...[
+  fill(place,
     el("h2", {}, "我的课程"),
     list.results.length
       ? el("ul", { class: "lines" }, list.results.map(enrolment))
       : el("p", { class: "card form muted" }, "还没有课程，", link("/", "去选一门"), "。"),
-    pager(list, (to) => showCourses(place, to)),
-  ].filter(Boolean));
+    pager(list, (to) => showCourses(place, to)));
 }
 
 function enrolment(item) {
-  const state = item.status === "revoked" ? ["已停止", "off"] : item.is_active ? ["学习中", "paid"] : ["未在有效期内", "off"];
+  const state = stateOf(item);
   return el("li", { class: "card line" },
     cover(item.course_img),
     el("div", { class: "grow" },
@@ -34,9 +33,15 @@ function enrolment(item) {
     el("span", { class: `status ${state[1]}` }, state[0]));
 }
 
+function stateOf(item) {
+  if (item.status === "revoked") return ["已停止", "off"];
+  if (item.is_active) return ["学习中", "paid"];
+  return Date.parse(item.valid_from) > shopNow() ? ["尚未开始", "pending"] : ["已到期", "off"];
+}
+
 async function showBeili(place, page) {
   const list = await get(`balance/?page=${page}&page_size=10`);
-  place.replaceChildren(
+  fill(place,
     el("h2", {}, "我的贝里"),
     el("div", { class: "card form" },
       facts([
@@ -44,7 +49,7 @@ async function showBeili(place, page) {
         list.held_balance ? ["待支付订单锁定", String(list.held_balance)] : null,
       ]),
       list.results.length ? el("ul", { class: "plain history" }, list.results.map(transfer)) : el("p", { class: "muted" }, "还没有贝里往来。"),
-      pager(list, (to) => showBeili(place, to)) || ""));
+      pager(list, (to) => showBeili(place, to))));
 }
 
 function transfer(item) {

@@ -22,7 +22,7 @@ async function load() {
     if (!(error instanceof ApiError && error.status === 404)) throw error;
     return content(empty("没有找到这个订单。", "/orders/", "查看全部订单"));
   }
-  follow();
+  await follow();
 }
 
 /** Reads the order; with `waitS` the server answers when there is news, or after that long. Answers how soon to ask again. */
@@ -31,10 +31,8 @@ async function read(waitS) {
   const answer = await request("GET", waitS ? `${path}?wait=${waitS}` : path, { headers: etag ? { "If-None-Match": etag } : {}, retries: waitS ? 0 : 2 });
   etag = answer.etag;
   if (answer.status !== 304) {
-    const before = order?.status;
     order = answer.data;
     show();
-    if (before === "pending" && order.status !== "rejected") refreshCartCount();
   }
   const wasHeld = performance.now() - started > 1000;
   return answer.status === 304 && !wasHeld ? Math.max(answer.retryAfterS, 2) : 0;
@@ -61,7 +59,18 @@ async function follow() {
   isFollowing = false;
 }
 
+let isCounted = false;
+
+/** What was bought leaves the cart a moment after the order is made. */
+async function countCart() {
+  if (isCounted || order.status === "pending" || order.status === "rejected") return;
+  isCounted = true;
+  await pause(0.5);
+  await refreshCartCount();
+}
+
 function show() {
+  countCart();
   content(el("div", { class: "split wide-left" },
     el("div", {}, banner(), order.lines.length ? lines() : null),
     order.amounts ? el("div", {}, amounts(), timeline()) : null));
@@ -169,9 +178,10 @@ function timeline() {
     el("li", {}, el("span", {}, event.text, remark(event)), el("time", { class: "muted", datetime: event.at }, moment(event.at))))));
 }
 
-function remark({ details }) {
-  const words = [details.saved && `省 ${shown(details.saved)}`, details.beili && `${details.beili} 贝里`].filter(Boolean);
-  return words.length ? el("small", { class: "muted" }, ` ${words.join("，")}`) : null;
+function remark({ kind, details }) {
+  if (kind === "coupons_reserved" && details.saved) return el("small", { class: "muted" }, ` 省 ${shown(details.saved)}`);
+  if (kind === "beili_held" && details.beili) return el("small", { class: "muted" }, ` ${details.beili} 贝里`);
+  return null;
 }
 
 if (requireLogin()) start(load);
