@@ -73,6 +73,18 @@ def test_init_is_idempotent_and_keys_are_private(tmp_path: Path) -> None:
     assert {"app_private_key.pem", "app_public_key.pem", "alipay_public_key.pem"} <= set(before)
 
 
+def test_a_known_merchant_keeps_its_seller(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["init", "--state", str(tmp_path), "--seller-id", "2088000000000077"])
+    main(["init", "--state", str(tmp_path)])
+    assert [line.split(",")[1] for line in capsys.readouterr().out.splitlines()] == [" seller 2088000000000077"] * 2
+
+
+def test_a_taken_port_is_said_plainly(running_simulator: Simulator, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    port = running_simulator.url.rpartition(":")[2]
+    assert main(["serve", "--state", str(tmp_path), "--port", port]) == 2
+    assert "Address already in use" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("arguments", [("--app-id", "../evil"), ("--seller-id", "1")])
 def test_init_refuses_senseless_ids(tmp_path: Path, arguments: tuple[str, str]) -> None:
     assert main(["init", "--state", str(tmp_path / "state"), *arguments]) == 2
