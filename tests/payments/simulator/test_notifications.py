@@ -119,7 +119,8 @@ def test_a_shop_that_hangs_does_not_hold_up_others(simulator: Simulator, shop: S
     slow = Shop(delay_s=2)
     stop = slow.start()
     try:
-        for number in range(12):
+        # More than there are senders.
+        for number in range(20):
             simulator.pay_order(f"S{number}", notify_url=slow.url)
         started = time.monotonic()
         simulator.pay_order("C1", notify_url=shop.url)
