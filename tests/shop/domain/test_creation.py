@@ -280,14 +280,14 @@ def test_create_due_orders_takes_batch_after_batch(monkeypatch: pytest.MonkeyPat
     assert creation.create_due_orders(now=NOW, cause="test") == 0
 
 
-def test_create_due_orders_hands_over_after_enough_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_create_due_orders_hands_over_after_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(creation, "BATCH_SIZE", 1)
-    monkeypatch.setattr(creation, "BATCHES_PER_RUN", 2)
+    monkeypatch.setattr(work, "DRAIN_S", 0)
     buyer, course = make_buyer(), make_course()
     for _ in range(3):
         make_request(buyer, course)
-    assert creation.create_due_orders(now=NOW, cause="test") == 2
-    assert Order.objects.count() == 2
+    assert creation.create_due_orders(now=NOW, cause="test") == 1
+    assert Order.objects.count() == 1
 
 
 def test_row_that_raises_is_put_back_alone() -> None:
@@ -304,7 +304,7 @@ def test_row_that_raises_is_put_back_alone() -> None:
 def test_requests_that_used_all_attempts_are_rejected_and_take_nothing() -> None:
     buyer = make_buyer(beili=5)
     request = make_request(buyer, make_course(), beili=5, alipay="94.00")
-    OrderRequest.objects.update(attempts=work.MAX_ATTEMPTS)
+    OrderRequest.objects.update(attempts=OrderRequest.MAX_ATTEMPTS)
     assert creation.give_up_requests(now=NOW) == 1
     request.refresh_from_db()
     assert (request.status, request.error_slug, request.dead_at) == ("rejected", "order_failed", NOW)

@@ -41,7 +41,7 @@ def test_paid_order_uses_coupons_captures_beili_and_opens_courses() -> None:
         ("beili_held", "beili_spent", Decimal("9.00")),
         ("coupon_subsidy", "sales", Decimal("10.00")),
         ("beili_redeemed", "sales", Decimal("9.00")),
-        ("alipay_cash", "sales", Decimal("80.00")),
+        ("unapplied", "sales", Decimal("80.00")),
     ]
     last = list(order.events.values_list("kind", "cause", "details"))[-2:]
     assert last == [

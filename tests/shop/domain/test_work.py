@@ -63,9 +63,9 @@ def test_put_back_leaves_a_finished_row_alone(requests: list[OrderRequest]) -> N
 
 
 def test_bury_gives_up_what_used_all_its_attempts(requests: list[OrderRequest]) -> None:
-    OrderRequest.objects.filter(pk=requests[0].pk).update(attempts=work.MAX_ATTEMPTS)
-    OrderRequest.objects.filter(pk=requests[1].pk).update(attempts=work.MAX_ATTEMPTS, available_at=LATER + timedelta(seconds=1))
-    OrderRequest.objects.filter(pk=requests[2].pk).update(attempts=work.MAX_ATTEMPTS - 1)
+    OrderRequest.objects.filter(pk=requests[0].pk).update(attempts=OrderRequest.MAX_ATTEMPTS)
+    OrderRequest.objects.filter(pk=requests[1].pk).update(attempts=OrderRequest.MAX_ATTEMPTS, available_at=LATER + timedelta(seconds=1))
+    OrderRequest.objects.filter(pk=requests[2].pk).update(attempts=OrderRequest.MAX_ATTEMPTS - 1)
     assert work.bury_exhausted(OrderRequest, now=LATER) == [requests[0].pk]
     requests[0].refresh_from_db()
     assert (requests[0].available_at, requests[0].dead_at) == (None, LATER)
@@ -73,7 +73,7 @@ def test_bury_gives_up_what_used_all_its_attempts(requests: list[OrderRequest]) 
 
 
 def test_exhausted_rows_are_not_claimed(requests: list[OrderRequest]) -> None:
-    OrderRequest.objects.update(attempts=work.MAX_ATTEMPTS)
+    OrderRequest.objects.update(attempts=OrderRequest.MAX_ATTEMPTS)
     assert work.claim(OrderRequest, now=LATER, limit=9) == []
 
 
