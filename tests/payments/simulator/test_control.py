@@ -189,5 +189,6 @@ def test_control_token(own_simulator: Simulator) -> None:
     with httpx.Client(base_url=own_simulator.url, trust_env=False, follow_redirects=True) as browser:
         assert browser.get("/?token=s3cret").status_code == 200
         assert browser.get("/control/state").status_code == 200
+    assert own_simulator.http.get("/healthz").text == "ok"
     # Shops and buyers need no token.
     assert own_simulator.open_order("C1").startswith("/cashier/")
