@@ -15,6 +15,7 @@ from rest_framework import exceptions as drf
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
+from payments.gateways.protocol import GatewayError
 from shop import errors, valkey
 
 log = structlog.get_logger(__name__)
@@ -30,7 +31,6 @@ _DRF: tuple[tuple[type[Exception], type[errors.DomainError]], ...] = (
     (drf.NotAcceptable, errors.NotAcceptable),
     (drf.UnsupportedMediaType, errors.UnsupportedMediaType),
     (drf.Throttled, errors.TooManyRequests),
-    (drf.ParseError, errors.InvalidInput),
 )
 _RETRY_AFTER_S = "2"
 
@@ -55,19 +55,24 @@ def handle_exception(exc: Exception, context: Mapping[str, Any]) -> Response | N
 
 
 def _domain_error(exc: Exception) -> errors.DomainError | None:
-    if isinstance(exc, errors.DomainError):
-        return exc
-    if isinstance(exc, drf.ValidationError):
-        return errors.InvalidInput(fields=exc.detail)
-    if isinstance(exc, drf.ParseError):
-        return errors.InvalidInput(reason=str(exc.detail))
-    if isinstance(exc, valkey.Unreachable | OperationalError):
-        log.warning("dependency_unreachable", error=f"{type(exc).__name__}: {exc}")
-        return errors.ServiceUnavailable()
-    for known, ours in _DRF:
-        if isinstance(exc, known):
-            return ours()
-    return None
+    match exc:
+        case errors.DomainError():
+            return exc
+        case drf.ValidationError():
+            return errors.InvalidInput(fields=exc.detail)
+        case drf.ParseError():
+            return errors.InvalidInput(reason=str(exc.detail))
+        case valkey.Unreachable() | OperationalError() | GatewayError():
+            log.warning("dependency_failed", error=f"{type(exc).__name__}: {exc}")
+            return errors.GatewayUnavailable() if isinstance(exc, GatewayError) else errors.ServiceUnavailable()
+        case _:
+            return next((ours() for known, ours in _DRF if isinstance(exc, known)), None)
+
+
+def answer_plain_view(request: HttpRequest, exc: Exception) -> HttpResponse | None:
+    """What a view outside DRF answers for an exception; None when it isn't anticipated."""
+    error = _domain_error(exc)
+    return None if error is None else _answer(request, error)
 
 
 def _answer(request: HttpRequest, error: errors.DomainError) -> HttpResponse:

@@ -1,31 +1,8 @@
 """The shop's part of `/api/v1/`."""
 
-from django.urls import path, register_converter
-from django.urls.converters import IntConverter
+from django.urls import path
 
-from shop.api import auth, cart, catalogue, checkout, coupons, orders, possessions
-
-
-class IdConverter(IntConverter):
-    """An id that fits the database's column; anything longer is no address of ours."""
-
-    regex = "[0-9]{1,18}"
-
-
-class NumberConverter:
-    """An order's or a checkout's number."""
-
-    regex = "[0-9A-Za-z]{1,64}"
-
-    def to_python(self, value: str) -> str:
-        return value
-
-    def to_url(self, value: str) -> str:
-        return value
-
-
-register_converter(IdConverter, "id")
-register_converter(NumberConverter, "number")
+from shop.api import auth, cart, catalogue, checkout, converters, coupons, orders, possessions  # noqa: F401 - converters registers itself
 
 urlpatterns = [
     path("auth/login/", auth.LoginView.as_view(), name="login"),
