@@ -46,6 +46,8 @@ def query_payment(payment_id: int, *, gateway: Gateway, now: datetime, cause: st
     with transaction.atomic(durable=True):
         if report is not None:
             settlement.apply_trades([report], now=now, cause=cause)
-        next_query = now + timedelta(seconds=settings.PAYMENT_QUERY_INTERVAL_S) if now < payment.expires_at + ASK_UNTIL_AFTER_EXPIRY else None
+        next_query = (
+            now + timedelta(seconds=settings.PAYMENT_QUERY_INTERVAL_S) if now < payment.expires_at + ASK_UNTIL_AFTER_EXPIRY else None
+        )
         # An answer is no failure: the count of attempts starts anew.
         Payment.objects.filter(pk=payment_id, status=PaymentStatus.OPEN).update(available_at=next_query, attempts=0)

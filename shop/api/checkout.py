@@ -5,7 +5,7 @@ from typing import Any
 
 from django.conf import settings
 from django.urls import reverse
-from drf_spectacular.utils import extend_schema, inline_serializer
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -13,6 +13,7 @@ from rest_framework.views import APIView
 
 from shop import clock
 from shop.api.authentication import account_of
+from shop.api.checkoutoutput import CheckoutOutput
 from shop.api.fields import IdField, Input
 from shop.domain import checkout
 from shop.domain.checkout import shown_time
@@ -35,24 +36,6 @@ class CheckoutStartedOutput(serializers.Serializer[Any]):
     checkout_id = serializers.CharField()
     status = serializers.ChoiceField(choices=["pending"])
     url = serializers.CharField()
-
-
-class CheckoutOutput(serializers.Serializer[Any]):
-    checkout_id = serializers.CharField()
-    status = serializers.ChoiceField(choices=["pending", "ready", "failed"])
-    expires_at = serializers.DateTimeField()
-    payment_list = inline_serializer(
-        "PaymentList",
-        {
-            "policy_course_dict": serializers.DictField(child=serializers.DictField(), help_text="按课程编号"),
-            "global_coupon_record_dict": serializers.DictField(child=serializers.DictField(), help_text="按优惠券编号，0 为不使用"),
-        },
-        required=False,
-    )
-    balance = serializers.IntegerField(required=False, help_text="可用贝里")
-    beili_per_yuan = serializers.IntegerField(required=False)
-    quote = serializers.DictField(required=False, help_text="按最优惠的优惠券组合计算，未使用贝里")
-    error = serializers.DictField(required=False, help_text="status 为 failed 时的原因")
 
 
 def _shown(found: checkout.Checkout) -> Response:

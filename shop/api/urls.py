@@ -3,7 +3,7 @@
 from django.urls import path, register_converter
 from django.urls.converters import IntConverter
 
-from shop.api import auth, cart, catalogue, checkout, coupons, orders, possessions
+from shop.api import auth, cart, catalogue, checkout, coupons, fieldschemas, orders, possessions  # noqa: F401 - fieldschemas registers itself
 
 
 class IdConverter(IntConverter):
