@@ -5,7 +5,7 @@ from typing import Any
 
 from django.conf import settings
 from django.urls import reverse
-from drf_spectacular.utils import extend_schema, inline_serializer
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -13,7 +13,12 @@ from rest_framework.views import APIView
 
 from shop import clock
 from shop.api.authentication import account_of
+<<<<<<< HEAD
 from shop.api.fields import IdField, Input, StrictIntegerField
+=======
+from shop.api.checkoutoutput import CheckoutOutput
+from shop.api.fields import IdField, Input
+>>>>>>> journeys
 from shop.domain import checkout
 from shop.domain.checkout import shown_time
 from shop.domain.choices import quote_choices
@@ -40,6 +45,7 @@ class CheckoutStartedOutput(serializers.Serializer[Any]):
     url = serializers.CharField()
 
 
+<<<<<<< HEAD
 class CheckoutOutput(serializers.Serializer[Any]):
     checkout_id = serializers.CharField()
     status = serializers.ChoiceField(choices=["pending", "ready", "failed"])
@@ -85,6 +91,8 @@ class QuoteOutput(serializers.Serializer[Any]):
     global_coupon_record_dict = serializers.DictField(child=serializers.DictField(), help_text="全场券在此小计下是否可用、可省多少")
 
 
+=======
+>>>>>>> journeys
 def _shown(found: checkout.Checkout) -> Response:
     result: Mapping[str, Any] = found.result or {"status": "pending"}
     response = Response({"checkout_id": found.checkout_id, "expires_at": shown_time(found.expires_at), **result})

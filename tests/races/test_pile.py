@@ -37,7 +37,9 @@ def test_two_workers_create_each_order_of_a_pile_once(pile: list[OrderRequest], 
     check_invariants(query_django)
 
 
-def test_control_claiming_without_a_lock_does_the_pile_twice(pile: list[OrderRequest], now: datetime, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_control_claiming_without_a_lock_does_the_pile_twice(
+    pile: list[OrderRequest], now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The same race with a claim that reads first and writes afterwards: both workers get every row."""
     both_have_read = threading.Barrier(2, timeout=PATIENCE_S)
     handled: list[int] = []
@@ -92,9 +94,7 @@ def test_control_looking_for_the_key_first_stores_it_twenty_times(
         if known is not None:
             return known
         number = mint_number(now)
-        return orders.place_order(
-            account=buyer, purchase=purchase, idempotency_key=f"same-key {number}", request_id="race", now=now
-        )[0]
+        return orders.place_order(account=buyer, purchase=purchase, idempotency_key=f"same-key {number}", request_id="race", now=now)[0]
 
     results = run_at_once([place_naively] * 20)
 
