@@ -2,33 +2,18 @@
 
 from django.urls import path
 
-<<<<<<< HEAD
-from shop.api import auth, cart, catalogue, checkout, converters, coupons, orders, possessions  # noqa: F401 - converters registers itself
-=======
-from shop.api import auth, cart, catalogue, checkout, coupons, fieldschemas, orders, possessions  # noqa: F401 - fieldschemas registers itself
-
-
-class IdConverter(IntConverter):
-    """An id that fits the database's column; anything longer is no address of ours."""
-
-    regex = "[0-9]{1,18}"
-
-
-class NumberConverter:
-    """An order's or a checkout's number."""
-
-    regex = "[0-9A-Za-z]{1,64}"
-
-    def to_python(self, value: str) -> str:
-        return value
-
-    def to_url(self, value: str) -> str:
-        return value
-
-
-register_converter(IdConverter, "id")
-register_converter(NumberConverter, "number")
->>>>>>> journeys
+# converters and fieldschemas register themselves.
+from shop.api import (  # noqa: F401
+    auth,
+    cart,
+    catalogue,
+    checkout,
+    converters,
+    coupons,
+    fieldschemas,
+    orders,
+    possessions,
+)
 
 urlpatterns = [
     path("auth/login/", auth.LoginView.as_view(), name="login"),
