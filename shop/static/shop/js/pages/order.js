@@ -17,6 +17,8 @@ const path = `orders/${subject()}/`;
 let order;
 let etag = null;
 let isFollowing = false;
+let asked = 0; // counts reads; two may be under way at once, and the older one's answer must not undo the newer one's
+let shownRead = 0;
 
 async function load() {
   try {
@@ -31,7 +33,10 @@ async function load() {
 /** Reads the order; with `waitS` the server answers when there is news, or after that long. Answers how soon to ask again. */
 async function read(waitS) {
   const started = performance.now();
+  const mine = (asked += 1);
   const answer = await request("GET", waitS ? `${path}?wait=${waitS}` : path, { headers: etag ? { "If-None-Match": etag } : {}, retries: waitS ? 0 : 2 });
+  if (mine < shownRead) return 0;
+  shownRead = mine;
   etag = answer.etag;
   if (answer.status !== 304) {
     order = answer.data;
