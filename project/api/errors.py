@@ -31,11 +31,7 @@ _DRF: tuple[tuple[type[Exception], type[errors.DomainError]], ...] = (
     (drf.NotAcceptable, errors.NotAcceptable),
     (drf.UnsupportedMediaType, errors.UnsupportedMediaType),
     (drf.Throttled, errors.TooManyRequests),
-<<<<<<< HEAD
-=======
-    (drf.ParseError, errors.InvalidInput),
     (RequestDataTooBig, errors.BodyTooLarge),
->>>>>>> journeys
 )
 _RETRY_AFTER_S = "2"
 
