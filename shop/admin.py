@@ -1,13 +1,12 @@
 """The operators' view of the shop. Catalogue and campaigns are edited here; whatever moves money or records it can only be read."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django import forms
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
 from django.db.models import QuerySet
-from django.db.models.expressions import OrderBy
+from django.db.models.expressions import Combinable
 from django.http import HttpRequest
 
 from shop.models import (
@@ -57,7 +56,7 @@ class ReadOnly:
 class ReadOnlyAdmin(ReadOnly, AnyAdminBase):
     """A table that is looked at, newest rows first. An exact count of a large table would cost more than the page."""
 
-    ordering: Sequence[str | OrderBy] = ("-id",)
+    ordering: ClassVar[tuple[str | Combinable, ...]] = ("-id",)
     list_per_page = 50
     show_full_result_count = False
 
