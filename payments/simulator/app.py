@@ -21,4 +21,10 @@ def create_app(sim: Simulation, notifier: Notifier, control_token: str = "") -> 
         app.register_blueprint(blueprint)
     access.guard(app, (control.blueprint.name, panel.blueprint.name))
 
+    @app.get("/healthz")
+    def answer_health() -> str:
+        """For whoever started the process: needs no token."""
+        with sim.store.transaction():
+            return "ok"
+
     return app

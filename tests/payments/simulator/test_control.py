@@ -54,6 +54,9 @@ def test_every_notification_fault_does_something() -> None:
         {"kind": "hang", "probability": 2},
         {"kind": "hang", "times": 0},
         {"kind": "hang", "order": "C1"},
+        {"kind": "http_error", "params": {"status": 200}},
+        {"kind": "concurrent", "params": {"count": 1_000_000}},
+        {"kind": "hang", "times": 10**30},
     ],
 )
 def test_senseless_faults_are_refused(simulator: Simulator, rule: dict[str, Any]) -> None:
@@ -132,7 +135,9 @@ def test_craft_signs_what_it_is_told(simulator: Simulator, sdk: GatewayAliPay, s
 @pytest.mark.parametrize(
     "wish",
     [{"out_trade_no": "C9"}, {"out_trade_no": "C1"}, {"out_trade_no": "C1", "url": "x"}, {"out_trade_no": "C1", "colour": 1},
-     {"out_trade_no": "C1", "url": "http://127.0.0.1:9/", "mutations": [{"kind": "hang"}]}],
+     {"out_trade_no": "C1", "url": "http://127.0.0.1:9/", "mutations": [{"kind": "hang"}]},
+     {"out_trade_no": "C1", "url": "http://127.0.0.1:9/", "fields": []}, {"out_trade_no": "C1", "url": "http://127.0.0.1:9/", "mutations": [1]},
+     {"out_trade_no": "C1", "url": "http://127.0.0.1:9/", "mutations": [{"kind": "change", "params": {"fields": 1}}]}],
 )  # fmt: skip
 def test_senseless_crafts_are_refused(simulator: Simulator, wish: dict[str, Any]) -> None:
     simulator.pay_order("C1")
@@ -184,5 +189,6 @@ def test_control_token(own_simulator: Simulator) -> None:
     with httpx.Client(base_url=own_simulator.url, trust_env=False, follow_redirects=True) as browser:
         assert browser.get("/?token=s3cret").status_code == 200
         assert browser.get("/control/state").status_code == 200
+    assert own_simulator.http.get("/healthz").text == "ok"
     # Shops and buyers need no token.
     assert own_simulator.open_order("C1").startswith("/cashier/")

@@ -1,5 +1,6 @@
 // What the API's words mean, said to buyers.
 
+import { date } from "./clock.js";
 import { shown } from "./money.js";
 
 export const ORDER_STATUS = {
@@ -31,7 +32,7 @@ export function couponReason(coupon) {
     case "below_minimum":
       return `未满 ${shown(coupon.minimum_consume)}`;
     case "not_yet_valid":
-      return `${coupon.valid_from} 起可用`;
+      return `${date(coupon.valid_from)} 起可用`;
     case "nothing_left":
       return "已无可减金额";
     default:
