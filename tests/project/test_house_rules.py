@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-CODE = sorted(path for app in ("shop", "payments") for path in (ROOT / app).rglob("*.py") if not {"simulator", "migrations"} & set(path.parts))
+CODE = sorted(
+    path for app in ("shop", "payments") for path in (ROOT / app).rglob("*.py") if not {"simulator", "migrations"} & set(path.parts)
+)
 # Seconds are floats, and nothing else is.
 SECONDS = {"shop/domain/waiting.py", "shop/valkey.py"}
 # Said by Celery's and Flower's own settings, or by commands, not by project/settings.py.
