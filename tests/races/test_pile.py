@@ -1,7 +1,7 @@
 """Two workers at one pile of requests, and one key in many requests."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import pytest
@@ -21,10 +21,10 @@ PILE = 200
 
 
 @pytest.fixture
-def pile(make_buyers: Callable[..., list[Account]], place: Callable[..., OrderRequest]) -> Iterator[list[OrderRequest]]:
+def pile(make_buyers: Callable[..., list[Account]], place: Callable[..., OrderRequest]) -> list[OrderRequest]:
     """200 requests of 10 buyers, each with 贝里."""
     buyers = make_buyers(10, beili=100)
-    yield [place(buyers[number % 10], f"key-{number}", beili=1) for number in range(PILE)]
+    return [place(buyers[number % 10], f"key-{number}", beili=1) for number in range(PILE)]
 
 
 def test_two_workers_create_each_order_of_a_pile_once(pile: list[OrderRequest], now: datetime) -> None:
@@ -44,6 +44,9 @@ def test_control_claiming_without_a_lock_does_the_pile_twice(
     both_have_read = threading.Barrier(2, timeout=PATIENCE_S)
     handled: list[int] = []
 
+    def note(ids: list[int], *, now: datetime, cause: str) -> None:
+        handled.extend(ids)
+
     def claim_naively(model: type[Work], *, now: datetime, limit: int) -> list[int]:
         ids = list(model.objects.filter(available_at__lte=now, attempts=0).order_by("id").values_list("id", flat=True)[:limit])
         both_have_read.wait()
@@ -51,7 +54,7 @@ def test_control_claiming_without_a_lock_does_the_pile_twice(
         return ids
 
     monkeypatch.setattr(work, "claim", claim_naively)
-    monkeypatch.setattr(creation, "create_orders", lambda ids, *, now, cause: handled.extend(ids))
+    monkeypatch.setattr(creation, "create_orders", note)
     results = run_at_once([lambda: creation.create_due_orders(now=now, cause="race")] * 2)
 
     assert sum(result for result in results if isinstance(result, int)) > PILE
