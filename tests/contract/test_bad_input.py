@@ -59,27 +59,27 @@ class Endpoint:
 
 
 @pytest.fixture(scope="module")
-def _scene() -> dict[str, Any]:
+def scene() -> dict[str, Any]:
     return {}
 
 
 @pytest.fixture
-def buyer(shared_shop_stack: ShopStack, _scene: dict[str, Any]) -> Buyer:
+def buyer(shared_shop_stack: ShopStack, scene: dict[str, Any]) -> Buyer:
     """One buyer for the module, with a cart, a coupon and a checkout."""
-    if "buyer" not in _scene:
+    if "buyer" not in scene:
         buyer = new_buyer(shared_shop_stack, beili=100)
         course_ids = buyer.fill_cart("Python 开发入门")
-        _scene.update(
+        scene.update(
             buyer=buyer,
             stranger=new_buyer(shared_shop_stack).api.http,
             coupon=buyer.claim("新人立减"),
             checkout=buyer.check_out(course_ids),
         )
-    return _scene["buyer"]
+    return scene["buyer"]
 
 
 @pytest.fixture
-def endpoints(shared_shop_stack: ShopStack, buyer: Buyer, _scene: dict[str, Any]) -> dict[str, Endpoint]:
+def endpoints(shared_shop_stack: ShopStack, buyer: Buyer, scene: dict[str, Any]) -> dict[str, Endpoint]:
     course_id, policy_id = find_policy(shared_shop_stack, "Python 开发入门")
     never = frozenset[str]()
     return {
@@ -92,7 +92,7 @@ def endpoints(shared_shop_stack: ShopStack, buyer: Buyer, _scene: dict[str, Any]
         "orders": Endpoint(
             "POST",
             "orders/",
-            checkout_body(_scene["checkout"]),
+            checkout_body(scene["checkout"]),
             {
                 "checkout_id": frozenset({"null", "exponent"}),
                 "course_price_list": never,
@@ -136,7 +136,7 @@ def snapshot(stack: ShopStack) -> tuple[dict[str, Any], dict[str, Any]]:
         for table in tables
     }
     with redis.Redis.from_url(stack.env["REDIS_URL"]) as client:
-        keys = {key.decode(): client.dump(key) for key in client.keys()}
+        keys = {key.decode(): client.dump(key) for key in client.scan_iter()}
     return rows, {key: value for key, value in keys.items() if not MOVING_KEYS.search(key)}
 
 
@@ -257,9 +257,9 @@ def test_wrong_idempotency_key(unchanged: None, buyer: Buyer, endpoints: dict[st
 
 
 def test_ids_of_others_and_of_nothing(
-    unchanged: None, shared_shop_stack: ShopStack, buyer: Buyer, endpoints: dict[str, Endpoint], _scene: dict[str, Any]
+    unchanged: None, shared_shop_stack: ShopStack, buyer: Buyer, endpoints: dict[str, Endpoint], scene: dict[str, Any]
 ) -> None:
-    stranger = _scene["stranger"]
+    stranger = scene["stranger"]
     for method, path in (
         ("GET", f"courses/{FAR_AWAY}/"),
         ("GET", "courses/0/"),

@@ -37,8 +37,10 @@ def test_running_shop_keeps_to_its_schema(shared_shop_stack: ShopStack, tmp_path
     token = buyer.api.http.headers["Authorization"]
     username = shop.value("SELECT username FROM shop_account WHERE id = %s", buyer.account_id)
     run = subprocess.run(
-        program("schemathesis", "--config-file", str(CONFIG), "run", f"{shop.web_url}/api/schema/", "--checks", "all")
-        + ["--seed", SEED, "--max-examples", EXAMPLES, "--no-color"],
+        [
+            *program("schemathesis", "--config-file", str(CONFIG), "run", f"{shop.web_url}/api/schema/"),
+            *("--checks", "all", "--seed", SEED, "--max-examples", EXAMPLES, "--no-color"),
+        ],
         cwd=tmp_path,  # it leaves a cache where it runs
         env={
             **{name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")},
@@ -48,7 +50,7 @@ def test_running_shop_keeps_to_its_schema(shared_shop_stack: ShopStack, tmp_path
             "CONTRACT_USERNAME": username,
             "CONTRACT_PASSWORD": shop.env["DEMO_PASSWORD"],
             "CONTRACT_AUTHORIZATION": token,
-            "CONTRACT_ORDER_NUMBERS": ",".join([rejected, awaiting, paid]),
+            "CONTRACT_ORDER_NUMBERS": f"{rejected},{awaiting},{paid}",
         },
         capture_output=True,
         text=True,
