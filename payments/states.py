@@ -17,6 +17,22 @@ class NotificationStatus(TextChoices):
     QUARANTINED = "quarantined", "待人工处理"
 
 
+class RefundKind(TextChoices):
+    ORDER = "order", "订单退款"
+    # Money for an order that couldn't take it: too late, or a second time.
+    SURPLUS = "surplus", "多付退回"
+
+
+class RefundStatus(TextChoices):
+    REQUESTED = "requested", "待处理"
+    SENT = "sent", "退款中"
+    # The gateway's answer got lost; a query or an identical repeat will tell.
+    UNKNOWN = "unknown", "结果待确认"
+    SUCCEEDED = "succeeded", "已退款"
+    FAILED = "failed", "退款失败"
+    REJECTED = "rejected", "已拒绝"
+
+
 class Product(TextChoices):
     PAGE = "page", "电脑网站"
     WAP = "wap", "手机网站"
@@ -36,4 +52,13 @@ NOTIFICATION_MOVES: dict[NotificationStatus, frozenset[NotificationStatus]] = {
     NotificationStatus.QUARANTINED: frozenset({NotificationStatus.RECEIVED}),
     NotificationStatus.APPLIED: frozenset(),
     NotificationStatus.IGNORED: frozenset(),
+}
+REFUND_MOVES: dict[RefundStatus, frozenset[RefundStatus]] = {
+    RefundStatus.REQUESTED: frozenset({RefundStatus.SENT, RefundStatus.SUCCEEDED, RefundStatus.REJECTED}),
+    RefundStatus.SENT: frozenset({RefundStatus.SUCCEEDED, RefundStatus.FAILED, RefundStatus.UNKNOWN}),
+    RefundStatus.UNKNOWN: frozenset({RefundStatus.SUCCEEDED, RefundStatus.FAILED, RefundStatus.SENT}),
+    RefundStatus.SUCCEEDED: frozenset(),
+    # Staff try again after mending the cause (an empty merchant balance, say).
+    RefundStatus.FAILED: frozenset({RefundStatus.SENT}),
+    RefundStatus.REJECTED: frozenset(),
 }

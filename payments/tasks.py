@@ -1,13 +1,18 @@
 """The payment tasks, as thin as views. `worker/policy.py` says where they run, how they retry and how long they may take."""
 
+import structlog
 from celery import Task, shared_task
 
-from payments.domain import inbox, polling
-from payments.gateways import get_gateway
-from payments.models import Notification, Payment
+from payments.domain import audit as audits
+from payments.domain import expiry, inbox, polling, refunds
+from payments.gateways import find_gateway, get_gateway
+from payments.models import Notification, Payment, Refund
 from shop import clock
 from shop.domain import work
+from shop.models import Order
 from shop.wakeup import wake, woken
+
+log = structlog.get_logger(__name__)
 
 
 @shared_task(name="payments.apply_notifications", bind=True)
@@ -24,3 +29,28 @@ def query_payments(self: Task) -> None:
     polling.query_due_payments(gateway=get_gateway(), now=clock.now(), cause=f"task:{self.request.id}")
     if work.has_due(Payment, now=clock.now()):
         wake(self)
+
+
+@shared_task(name="payments.close_orders", bind=True)
+def close_orders(self: Task) -> None:
+    woken(self)
+    expiry.close_due_orders(gateway=find_gateway(), now=clock.now(), cause=f"task:{self.request.id}")
+    if work.has_due(Order, now=clock.now()):
+        wake(self)
+
+
+@shared_task(name="payments.send_refunds", bind=True)
+def send_refunds(self: Task) -> None:
+    woken(self)
+    refunds.send_due_refunds(gateway=get_gateway(), now=clock.now(), cause=f"task:{self.request.id}")
+    if work.has_due(Refund, now=clock.now()):
+        wake(self)
+
+
+@shared_task(name="payments.audit")
+def audit() -> None:
+    for verdict in audits.run_audit():
+        if verdict.broken_count:
+            log.error(
+                "audit_broken", rule=verdict.rule.name, rows=verdict.broken_count, first=[str(row) for row in verdict.rows[:3]], alert=True
+            )

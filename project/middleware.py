@@ -7,6 +7,8 @@ from collections.abc import Callable
 import structlog
 from django.http import HttpRequest, HttpResponse
 
+from project.api.errors import answer_plain_view
+
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 # Everything comes from this site; images may also come from the addresses that courses name.
 _POLICY = "default-src 'self'; img-src 'self' https: data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self' https:"
@@ -28,6 +30,19 @@ class RequestIdMiddleware:
             response = self.get_response(request)
         response["X-Request-ID"] = request_id
         return response
+
+
+class AnticipatedErrorMiddleware:
+    """Answers the shop's own errors where a view outside DRF raises them. DRF's views have their own hook."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        return answer_plain_view(request, exception)
 
 
 class ContentSecurityPolicyMiddleware:

@@ -84,6 +84,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "project.middleware.ContentSecurityPolicyMiddleware",
+    "project.middleware.AnticipatedErrorMiddleware",
 ]
 TEMPLATES = [
     {
@@ -181,6 +182,10 @@ ORDER_TTL_S = env.int("ORDER_TTL_S", 30 * 60)
 ORDER_GRACE_S = env.int("ORDER_GRACE_S", 2 * 60)
 # A claimed row that is not done after this long is taken for lost and claimed again. Longer than a task's hard time limit.
 WORK_LEASE_S = env.int("WORK_LEASE_S", 45)
+# Refunds asked for within so many days of the payment need no approval by staff; 0 means that every one does.
+REFUND_AUTO_DAYS = env.int("REFUND_AUTO_DAYS", 0)
+# Whether a fully refunded order gives its coupons back (they keep their last day).
+REFUND_RETURNS_COUPONS = env.bool("REFUND_RETURNS_COUPONS", True)
 # How often beat looks for rows that were left behind.
 SWEEP_INTERVAL_S = env.float("SWEEP_INTERVAL_S", 5.0)
 # A payment that no notification came for is queried after so long, and then again and again while it is open.
@@ -201,7 +206,7 @@ ALIPAY = {
     "PUBLIC_KEY_PATHS": env.list("ALIPAY_PUBLIC_KEY_PATHS", []),
     "NOTIFY_URL": env.str("ALIPAY_NOTIFY_URL", f"{PUBLIC_URL}/api/v1/payments/alipay/notify/"),
     "RETURN_URL": env.str("ALIPAY_RETURN_URL", f"{PUBLIC_URL}/api/v1/payments/alipay/return/"),
-    "TIMEOUT_S": env.int("ALIPAY_TIMEOUT_S", 10),
+    "TIMEOUT_S": env.int("ALIPAY_TIMEOUT_S", 5),
 }
 
 # --- Logging ---------------------------------------------------------------------------------------------------------
@@ -217,7 +222,6 @@ _LOG_PROCESSORS: list[Any] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_logger_name,
     structlog.stdlib.add_log_level,
-    structlog.stdlib.ExtraAdder(),
     structlog.processors.TimeStamper(fmt="iso", utc=False),
 ]
 structlog.configure(

@@ -178,6 +178,18 @@ class GatewayUnavailable(DomainError):
     slug, code, status, message = "gateway_unavailable", 1153, 503, "支付渠道暂时没有应答，请稍后再试。"
 
 
+class OrderNotRefundable(DomainError):
+    slug, code, status, message = "order_not_refundable", 1154, 409, "订单当前状态不能退款。"
+
+
+class RefundLineTaken(DomainError):
+    slug, code, status, message = "refund_line_taken", 1155, 409, "所选课程已退款或正在退款。"
+
+
+class RefundNotOpen(DomainError):
+    slug, code, status, message = "refund_not_open", 1156, 409, "这笔退款已经处理过了。"
+
+
 class StaleState(Exception):
     """A guarded update found its row already moved: somebody else was faster. The caller decides whether that matters."""
 

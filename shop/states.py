@@ -77,7 +77,8 @@ ORDER_MOVES: dict[OrderStatus, frozenset[OrderStatus]] = {
 COUPON_RECORD_MOVES: dict[CouponRecordStatus, frozenset[CouponRecordStatus]] = {
     CouponRecordStatus.UNUSED: frozenset({CouponRecordStatus.RESERVED, CouponRecordStatus.EXPIRED}),
     CouponRecordStatus.RESERVED: frozenset({CouponRecordStatus.USED, CouponRecordStatus.UNUSED}),
-    CouponRecordStatus.USED: frozenset(),
+    # A refunded order gives its coupons back, if the shop says so.
+    CouponRecordStatus.USED: frozenset({CouponRecordStatus.UNUSED}),
     CouponRecordStatus.EXPIRED: frozenset(),
 }
 ENROLMENT_MOVES: dict[EnrolmentStatus, frozenset[EnrolmentStatus]] = {

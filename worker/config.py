@@ -29,8 +29,9 @@ broker_transport_options = {
     "socket_timeout": 0.3,
     "socket_connect_timeout": 0.3,
     "socket_keepalive": True,
-    # A worker that vanished has its messages given to another after so long; more than twice the longest hard time limit.
-    "visibility_timeout": 120,
+    # A worker that vanished has its messages given to another after so long; more than twice the longest hard time limit. Nothing waits
+    # for that: rows are found by the sweep after their lease, checkouts are sent again by whoever asks for them.
+    "visibility_timeout": 1300,
     # The look-out for such messages; by default once in 100 s.
     "unacked_restore_interval": 5,
     "unacked_restore_throttle": 1,

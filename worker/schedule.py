@@ -2,10 +2,13 @@
 
 from typing import Any
 
+from celery.schedules import crontab
 from django.conf import settings
 
 beat_schedule: dict[str, dict[str, Any]] = {
     # A tick that waited longer than its interval is overtaken by the next one and dropped.
     "sweep": {"task": "worker.sweep", "schedule": settings.SWEEP_INTERVAL_S, "options": {"expires": settings.SWEEP_INTERVAL_S}},
+    # At a quiet hour, Beijing time.
+    "audit": {"task": "payments.audit", "schedule": crontab(hour=4, minute=30)},
     "expire-coupons": {"task": "shop.expire_coupons", "schedule": 600.0, "options": {"expires": 600}},
 }

@@ -7,12 +7,12 @@ from datetime import datetime
 from celery import Task, shared_task
 
 from payments import tasks as payment_tasks
-from payments.domain import inbox
-from payments.models import Notification, Payment
+from payments.domain import expiry, inbox, polling, refunds
+from payments.models import Notification, Payment, Refund
 from shop import clock
 from shop import tasks as shop_tasks
 from shop.domain import creation, work
-from shop.models import OrderRequest, Work
+from shop.models import Order, OrderRequest, Work
 from shop.wakeup import wake
 
 
@@ -28,7 +28,9 @@ class Swept:
 SWEPT = (
     Swept(OrderRequest, shop_tasks.create_orders, creation.give_up_requests),
     Swept(Notification, payment_tasks.apply_notifications, inbox.give_up_notifications),
-    Swept(Payment, payment_tasks.query_payments, lambda *, now: work.bury_exhausted(Payment, now=now)),
+    Swept(Payment, payment_tasks.query_payments, polling.give_up_payments),
+    Swept(Order, payment_tasks.close_orders, expiry.give_up_orders),
+    Swept(Refund, payment_tasks.send_refunds, refunds.give_up_refunds),
 )
 
 

@@ -22,9 +22,9 @@ def pay(request: HttpRequest, token: str) -> HttpResponse:
         raise OrderNotFound
     gateway = get_gateway()
     try:
-        payment = attempts.open_payment(
+        started = attempts.start_payment(
             order=order, product=Product.PAGE, gateway=gateway, now=clock.now(), cause=f"request:{request.META['shop.request_id']}"
         )
     except OrderNotPayable:
         return HttpResponseRedirect(f"/orders/{order.order_number}/")
-    return HttpResponseRedirect(gateway.page_url(attempts.intent_of(payment)))
+    return HttpResponseRedirect(started.pay_url or f"/orders/{order.order_number}/")

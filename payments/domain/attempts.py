@@ -1,11 +1,13 @@
 """Payment attempts: one live attempt per order, under an `out_trade_no` of its own."""
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 
+from payments.domain import expiry
 from payments.gateways.protocol import Gateway, PaymentIntent
 from payments.models import Payment
 from payments.states import PaymentStatus, Product
@@ -15,15 +17,48 @@ from shop.models import Order, OrderEvent, OrderLine
 from shop.states import OrderStatus
 
 
-def open_payment(*, order: Order, product: Product, gateway: Gateway, now: datetime, cause: str) -> Payment:
-    """The order's live attempt, created if there is none. The same attempt serves for as long as it is open.
+@dataclass(frozen=True, slots=True)
+class Started:
+    """How the buyer gets to pay: exactly one of the three is set, by the product."""
+
+    payment: Payment
+    pay_url: str | None = None
+    order_string: str | None = None
+    qr_code: str | None = None
+
+
+def start_payment(*, order: Order, product: Product, gateway: Gateway, now: datetime, cause: str) -> Started:
+    """Opens the order's attempt, or re-uses the open one of the same product; one of another product is closed at the gateway first.
 
     Raises:
-        OrderNotPayable: the order isn't awaiting payment, or its shown deadline is over.
+        OrderNotPayable: the order isn't awaiting payment, its shown deadline is over, or its buyer has cancelled it.
+        GatewayUnreachable, GatewayRejected: the old attempt couldn't be closed, or the code for scanning not be had; nothing is lost.
+    """
+    payment = open_payment(order=order, product=product, gateway=gateway, now=now, cause=cause)
+    if payment.product != product:
+        expiry.settle_or_close(payment, gateway=gateway, now=now, cause=cause)
+        payment = open_payment(order=order, product=product, gateway=gateway, now=now, cause=cause)
+    intent = intent_of(payment)
+    match product:
+        case Product.PAGE:
+            return Started(payment, pay_url=gateway.page_url(intent))
+        case Product.WAP:
+            return Started(payment, pay_url=gateway.wap_url(intent))
+        case Product.APP:
+            return Started(payment, order_string=gateway.app_order_string(intent))
+        case Product.QR:
+            return Started(payment, qr_code=gateway.create_qr(intent))
+
+
+def open_payment(*, order: Order, product: Product, gateway: Gateway, now: datetime, cause: str) -> Payment:
+    """The order's live attempt, created with `product` if there is none.
+
+    Raises:
+        OrderNotPayable: as `start_payment`.
     """
     with transaction.atomic(durable=True):
         locked = Order.objects.select_for_update(no_key=True).get(pk=order.pk)
-        if locked.status != OrderStatus.AWAITING_PAYMENT or locked.expires_at <= now:
+        if locked.status != OrderStatus.AWAITING_PAYMENT or locked.expires_at <= now or locked.cancel_requested_at is not None:
             raise OrderNotPayable(status=locked.status)
         payment = Payment.objects.filter(order=locked, status=PaymentStatus.OPEN).first()
         if payment is not None:
@@ -41,7 +76,13 @@ def open_payment(*, order: Order, product: Product, gateway: Gateway, now: datet
             available_at=now + timedelta(seconds=settings.PAYMENT_FIRST_QUERY_S),
         )
         event(
-            locked, OrderEvent.Kind.PAYMENT_STARTED, now=now, cause=cause, out_trade_no=payment.out_trade_no, amount=str(payment.amount)
+            locked,
+            OrderEvent.Kind.PAYMENT_STARTED,
+            now=now,
+            cause=cause,
+            out_trade_no=payment.out_trade_no,
+            product=product.value,
+            amount=str(payment.amount),
         ).save()
         Order.objects.filter(pk=locked.pk).update(version=F("version") + 1)
     return payment

@@ -14,7 +14,6 @@ from payments.states import NotificationStatus, PaymentStatus
 from shop.domain import work
 
 BATCH_SIZE = 32
-BATCHES_PER_RUN = 40
 # What differs between two deliveries of the same facts.
 _PER_DELIVERY = frozenset({"notify_id", "notify_time", "sign", "sign_type"})
 
@@ -50,18 +49,9 @@ def store_notification(*, gateway: Gateway, form: Mapping[str, str], raw_body: s
 
 def apply_due_notifications(*, gateway: Gateway, now: datetime, cause: str) -> int:
     """Claims and applies due notifications, batch after batch; returns how many it claimed."""
-    claimed = 0
-    for _ in range(BATCHES_PER_RUN):
-        ids = work.claim(Notification, now=now, limit=BATCH_SIZE)
-        if not ids:
-            break
-        claimed += len(ids)
-        work.run_split(
-            ids,
-            lambda part: apply_notifications(part, gateway=gateway, now=now, cause=cause),
-            lambda pk, error: work.put_back(Notification, pk, now=now, error=error),
-        )
-    return claimed
+    return work.drain(
+        Notification, lambda ids: apply_notifications(ids, gateway=gateway, now=now, cause=cause), now=now, batch_size=BATCH_SIZE
+    )
 
 
 def apply_notifications(notification_ids: Sequence[int], *, gateway: Gateway, now: datetime, cause: str) -> None:

@@ -5,49 +5,43 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import transaction
 
-from payments.domain import settlement
+from payments.domain import expiry, settlement
 from payments.gateways.protocol import Gateway
 from payments.models import Payment
 from payments.states import PaymentStatus
 from shop.domain import work
-
-# One query is a network call of up to ten seconds; a task makes few of them and hands over.
-QUERIES_PER_RUN = 2
-# While the gateway says that nothing was paid, we ask again and again, until the attempt's deadline and a while beyond it.
-ASK_UNTIL_AFTER_EXPIRY = timedelta(hours=1)
+from shop.models import Order
+from shop.states import OrderStatus
 
 
 def query_due_payments(*, gateway: Gateway, now: datetime, cause: str) -> int:
-    """Queries due payments, one after the other; returns how many."""
-    queried = 0
-    for _ in range(QUERIES_PER_RUN):
-        ids = work.claim(Payment, now=now, limit=1)
-        if not ids:
-            break
-        queried += 1
-        work.run_split(
-            ids,
-            lambda part: query_payment(part[0], gateway=gateway, now=now, cause=cause),
-            lambda pk, error: work.put_back(Payment, pk, now=now, error=error),
-        )
-    return queried
+    """Queries due payments, one after the other; returns how many it claimed."""
+    return work.drain(Payment, lambda ids: query_payment(ids[0], gateway=gateway, now=now, cause=cause), now=now, batch_size=1)
 
 
 def query_payment(payment_id: int, *, gateway: Gateway, now: datetime, cause: str) -> None:
-    """Asks about one open payment, outside any transaction, and applies the answer in one.
+    """Asks about one open payment, outside any transaction, and applies the answer in one. One whose order is over is closed there.
 
     Raises:
         GatewayUnreachable, GatewayRejected: nothing has changed.
     """
     payment = Payment.objects.get(pk=payment_id)
     if payment.status != PaymentStatus.OPEN:
+        Payment.objects.filter(pk=payment_id).exclude(status=PaymentStatus.OPEN).update(available_at=None)
+        return
+    if Order.objects.values_list("status", flat=True).get(pk=payment.order_id) != OrderStatus.AWAITING_PAYMENT:
+        expiry.settle_or_close(payment, gateway=gateway, now=now, cause=cause)
         return
     report = gateway.query(payment.out_trade_no)
     with transaction.atomic(durable=True):
         if report is not None:
             settlement.apply_trades([report], now=now, cause=cause)
-        next_query = (
-            now + timedelta(seconds=settings.PAYMENT_QUERY_INTERVAL_S) if now < payment.expires_at + ASK_UNTIL_AFTER_EXPIRY else None
-        )
+        # While the gateway says that nothing was paid, we ask again and again; the order's own end closes the attempt.
+        next_query = now + timedelta(seconds=settings.PAYMENT_QUERY_INTERVAL_S)
         # An answer is no failure: the count of attempts starts anew.
         Payment.objects.filter(pk=payment_id, status=PaymentStatus.OPEN).update(available_at=next_query, attempts=0)
+
+
+def give_up_payments(*, now: datetime) -> int:
+    """Leaves the payments that the gateway wouldn't tell about to people; a notification still settles them. Returns how many."""
+    return len(work.bury_exhausted(Payment, now=now))

@@ -7,11 +7,15 @@ from enum import StrEnum
 
 import structlog
 
+from payments.domain import refunds
 from payments.gateways.protocol import TradeReport, TradeStatus
 from payments.models import Payment
 from payments.states import PaymentStatus
+from shop.domain import ledger
+from shop.domain.closing import reopen_order
 from shop.domain.fulfilment import finalise_orders
-from shop.models import Account, Order
+from shop.domain.timeline import event
+from shop.models import Account, LedgerTransfer, Order, OrderEvent
 from shop.states import OrderStatus
 
 log = structlog.get_logger(__name__)
@@ -21,6 +25,11 @@ class Outcome(StrEnum):
     """What became of a report."""
 
     SETTLED = "settled"
+    # Money for an order that had expired: its coupons and 贝里 could be taken again.
+    REOPENED = "reopened"
+    # Money for an order that couldn't take it: it is refunded.
+    LATE = "late"
+    DOUBLE = "double"
     CLOSED = "closed"
     # Nothing to do.
     WAITING = "waiting"
@@ -32,10 +41,9 @@ class Outcome(StrEnum):
     WRONG_AMOUNT = "wrong_amount"
     WRONG_TRADE_NO = "wrong_trade_no"
     REFUNDED_ELSEWHERE = "refunded_elsewhere"
-    ORDER_NOT_AWAITING_PAYMENT = "order_not_awaiting_payment"
 
 
-APPLIED = frozenset({Outcome.SETTLED, Outcome.CLOSED})
+APPLIED = frozenset({Outcome.SETTLED, Outcome.REOPENED, Outcome.LATE, Outcome.DOUBLE, Outcome.CLOSED})
 IGNORED = frozenset({Outcome.WAITING, Outcome.ALREADY_APPLIED})
 QUARANTINED = frozenset(Outcome) - APPLIED - IGNORED
 
@@ -52,25 +60,70 @@ def apply_trades(reports: Sequence[TradeReport], *, now: datetime, cause: str) -
     """Applies reports, in their order, in the caller's transaction; answers one outcome for each.
 
     A paid trade pays its payment and finalises its order, once; the money must come from the app, go to the seller and be the amount
-    that were frozen when the attempt was made. States never move backwards, whatever comes late or twice.
+    that were frozen when the attempt was made. Money that the order can't take is booked and a refund of it ordered, in the same
+    transaction. States never move backwards, whatever comes late or twice.
     """
     payments = _lock([report.out_trade_no for report in reports])
-    paid: list[Payment] = []
+    to_finalise: list[Order] = []
     results = []
     for report in reports:
         payment = payments.get(report.out_trade_no)
         outcome = _decide(report, payment)
-        if outcome is Outcome.SETTLED and payment is not None:
-            _pay(payment, report, now=now)
-            paid.append(payment)
-        elif outcome is Outcome.CLOSED and payment is not None:
-            payment.status, payment.closed_at, payment.available_at = PaymentStatus.CLOSED, now, None
-            payment.save(update_fields=["status", "closed_at", "available_at"])
+        if payment is not None and outcome is Outcome.CLOSED:
+            close_payment(payment, now=now)
+        elif payment is not None and outcome is Outcome.SETTLED:
+            outcome = _take_money(payment, report, to_finalise, now=now, cause=cause)
         results.append(Applied(outcome, payment))
-    Payment.objects.bulk_update(paid, ["status", "trade_no", "paid_at", "closed_at", "available_at"])
-    finalise_orders([payment.order for payment in paid], now=now, cause=cause)
+    finalise_orders(to_finalise, now=now, cause=cause)
     _log(reports, results)
     return results
+
+
+def is_unpaid(report: TradeReport) -> bool:
+    """Whether a trade waits for its buyer, so that it can still be paid or closed."""
+    return report.status is TradeStatus.WAITING
+
+
+def close_payment(payment: Payment, *, now: datetime) -> None:
+    """Marks an open attempt closed, in the caller's transaction, which holds its lock."""
+    payment.status, payment.closed_at, payment.available_at = PaymentStatus.CLOSED, now, None
+    payment.save(update_fields=["status", "closed_at", "available_at"])
+
+
+def _take_money(payment: Payment, report: TradeReport, to_finalise: list[Order], *, now: datetime, cause: str) -> Outcome:
+    """Books money that has come in, and finds out what it is for."""
+    order = payment.order
+    outcome = _outcome_of_money(order, now=now, cause=cause)
+    payment.status = PaymentStatus.PAID
+    payment.trade_no = report.trade_no
+    payment.paid_at = report.paid_at or now
+    payment.available_at = None
+    payment.is_surplus = outcome in {Outcome.LATE, Outcome.DOUBLE}
+    payment.save(update_fields=["status", "trade_no", "paid_at", "available_at", "is_surplus"])
+    LedgerTransfer.objects.bulk_create([ledger.cash_in(order, payment.amount, out_trade_no=payment.out_trade_no, now=now)])
+    if payment.is_surplus:
+        kind = OrderEvent.Kind.LATE_PAYMENT if outcome is Outcome.LATE else OrderEvent.Kind.DOUBLE_PAYMENT
+        event(order, kind, now=now, cause=cause, out_trade_no=payment.out_trade_no, amount=str(payment.amount)).save()
+        refunds.order_surplus_refund(payment, now=now, cause=cause)
+    if outcome is Outcome.SETTLED:
+        to_finalise.append(order)
+        order.status = OrderStatus.PAID  # the row is written with its batch; this object is what the next report looks at
+    if outcome in {Outcome.SETTLED, Outcome.REOPENED}:
+        # Another attempt that is still open is no longer wanted: the poller closes it at the gateway.
+        Payment.objects.filter(order=order, status=PaymentStatus.OPEN).exclude(pk=payment.pk).update(available_at=now)
+    return outcome
+
+
+def _outcome_of_money(order: Order, *, now: datetime, cause: str) -> Outcome:
+    match OrderStatus(order.status):
+        case OrderStatus.AWAITING_PAYMENT:
+            return Outcome.SETTLED
+        case OrderStatus.EXPIRED:
+            return Outcome.REOPENED if reopen_order(order, now=now, cause=cause) else Outcome.LATE
+        case OrderStatus.CANCELLED:
+            return Outcome.LATE
+        case OrderStatus.PAID | OrderStatus.REFUNDED:
+            return Outcome.DOUBLE
 
 
 def _lock(out_trade_nos: Sequence[str]) -> Mapping[str, Payment]:
@@ -115,30 +168,25 @@ def _decide_by_status(report: TradeReport, payment: Payment) -> Outcome:
 
 
 def _decide_closed(report: TradeReport, payment: Payment) -> Outcome:
-    if payment.status != PaymentStatus.OPEN:
-        # A late closing, or the notice of a full refund: it takes nothing back by itself.
-        return Outcome.ALREADY_APPLIED
-    return Outcome.REFUNDED_ELSEWHERE if report.refunded else Outcome.CLOSED
+    if payment.status == PaymentStatus.PAID:
+        # Alipay closes a trade that is refunded in full, and tells it like a trade that was never paid. It takes nothing back by itself.
+        return _decide_refunded(report, payment)
+    if report.refunded > 0 and report.refunded != payment.amount:
+        return Outcome.REFUNDED_ELSEWHERE
+    # Never paid; or paid and refunded whole before we heard of it, which leaves nobody owing anything.
+    return Outcome.CLOSED if payment.status == PaymentStatus.OPEN else Outcome.ALREADY_APPLIED
 
 
 def _decide_paid(report: TradeReport, payment: Payment) -> Outcome:
     if payment.status == PaymentStatus.PAID:
-        # A repeat, or the notice of a partial refund, which looks like a success.
-        return Outcome.ALREADY_APPLIED
-    if report.refunded:
-        return Outcome.REFUNDED_ELSEWHERE
-    if payment.status != PaymentStatus.OPEN or payment.order.status != OrderStatus.AWAITING_PAYMENT:
-        return Outcome.ORDER_NOT_AWAITING_PAYMENT
-    return Outcome.SETTLED
+        return _decide_refunded(report, payment)
+    # A partial refund is told like a payment. Of a payment that we never heard of, people have to make sense.
+    return Outcome.REFUNDED_ELSEWHERE if report.refunded else Outcome.SETTLED
 
 
-def _pay(payment: Payment, report: TradeReport, *, now: datetime) -> None:
-    payment.status = PaymentStatus.PAID
-    payment.trade_no = report.trade_no
-    payment.paid_at = report.paid_at or now
-    payment.available_at = None
-    # The order's row is written by finalise_orders; this object is what the batch's next report looks at.
-    payment.order.status = OrderStatus.PAID
+def _decide_refunded(report: TradeReport, payment: Payment) -> Outcome:
+    """A repeat, or the notice of a refund: ours, unless more has gone back than we ordered."""
+    return Outcome.REFUNDED_ELSEWHERE if report.refunded > payment.refund_committed else Outcome.ALREADY_APPLIED
 
 
 def _log(reports: Sequence[TradeReport], results: Sequence[Applied]) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol
@@ -25,6 +25,16 @@ class PaymentIntent:
     amount: Decimal
     subject: str
     expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RefundIntent:
+    """Money to go back. The same `out_request_no` with the same amount is the same refund, however often it is sent."""
+
+    out_trade_no: str
+    out_request_no: str
+    amount: Decimal
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +80,56 @@ class Gateway(Protocol):
 
     def page_url(self, intent: PaymentIntent) -> str:
         """The cashier's address for this intent. No network; the trade exists at the gateway only once the buyer shows up there."""
+        ...
+
+    def wap_url(self, intent: PaymentIntent) -> str:
+        """As `page_url`, for a phone's browser."""
+        ...
+
+    def app_order_string(self, intent: PaymentIntent) -> str:
+        """What a phone's app hands to the gateway's own app. No network."""
+        ...
+
+    def create_qr(self, intent: PaymentIntent) -> str:
+        """The content of a code for scanning.
+
+        Raises:
+            GatewayUnreachable, GatewayRejected
+        """
+        ...
+
+    def close(self, out_trade_no: str) -> None:
+        """Closes an unpaid trade. One that the gateway doesn't know counts as closed, though its buyer may still come.
+
+        Raises:
+            GatewayUnreachable
+            GatewayRejected: it isn't unpaid.
+        """
+        ...
+
+    def refund(self, intent: RefundIntent) -> bool:
+        """Sends a refund; True when the answer proves that the money has moved. False says nothing: query it.
+
+        Raises:
+            GatewayUnreachable, GatewayRejected
+        """
+        ...
+
+    def query_refund(self, intent: RefundIntent) -> bool:
+        """Whether the gateway has done this refund, with this amount.
+
+        Raises:
+            GatewayUnreachable, GatewayRejected
+        """
+        ...
+
+    def download_bill(self, day: date) -> bytes:
+        """The zip with the trades and refunds of a past day (Beijing).
+
+        Raises:
+            GatewayUnreachable: it isn't ready, or can't be had now.
+            GatewayRejected: there is none for that day.
+        """
         ...
 
     def query(self, out_trade_no: str) -> TradeReport | None:

@@ -1,4 +1,5 @@
 from payments.models.notification import Notification
 from payments.models.payment import Payment
+from payments.models.refund import Refund, RefundLine
 
-__all__ = ["Notification", "Payment"]
+__all__ = ["Notification", "Payment", "Refund", "RefundLine"]

@@ -6,7 +6,7 @@ from django.db.models import F, Q
 from payments.states import PaymentStatus, Product
 from shop.models import Order, Work
 from shop.models.fields import YuanField
-from shop.models.work import dead_is_not_due, due_index
+from shop.models.work import GATEWAY_ATTEMPTS, dead_is_not_due, due_index
 
 
 class Payment(Work):
@@ -14,6 +14,8 @@ class Payment(Work):
 
     Amount, app and seller are frozen here: what the gateway reports is compared with them, not with today's settings.
     """
+
+    MAX_ATTEMPTS = GATEWAY_ATTEMPTS
 
     order = models.ForeignKey(Order, models.PROTECT, related_name="payments", verbose_name="订单")
     provider = models.CharField("渠道", max_length=16, default="alipay")
@@ -28,7 +30,11 @@ class Payment(Work):
     expires_at = models.DateTimeField("支付截止时间")
     paid_at = models.DateTimeField("支付时间", null=True, blank=True)
     closed_at = models.DateTimeField("关闭时间", null=True, blank=True)
+    # Asked for and not refused, and really gone. The CHECK on the first makes an over-refund impossible.
+    refund_committed = YuanField("退款占用（元）", default=0)
     refunded_amount = YuanField("已退金额（元）", default=0)
+    # Paid, but not what paid the order: it came too late or a second time, and is refunded.
+    is_surplus = models.BooleanField("多付", default=False)
 
     class Meta:
         verbose_name = "支付"

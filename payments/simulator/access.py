@@ -21,8 +21,8 @@ class Access:
             return self._refuse() if request.blueprint in blueprints else None
 
     def _refuse(self) -> BaseResponse | None:
-        # A page of another site must not be able to steer the simulator through a visitor's browser.
-        if request.headers.get("Sec-Fetch-Site", "none") == "cross-site":
+        # A page of another site must not be able to steer the simulator through a visitor's browser; a link to the panel is fine.
+        if request.method not in {"GET", "HEAD"} and request.headers.get("Sec-Fetch-Site", "none") == "cross-site":
             return _forbidden("requests from other sites are refused")
         if not self._token:
             return None if _is_loopback(request.remote_addr) else _forbidden("only this machine may call this; see --control-token")

@@ -1,12 +1,13 @@
 """The business bill: two GBK tables in a zip, laid out as Alipay's download centre does it."""
 
+import contextlib
 import csv
 import io
 import secrets
 import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import MAXYEAR, datetime, timedelta
 
 from payments.simulator.faults import Event
 from payments.simulator.merchants import Merchant
@@ -56,18 +57,20 @@ class BillRow:
 def parse_period(text: str) -> Period | None:
     """`yyyy-MM-dd`, ready at nine the next morning, or `yyyy-MM`, ready on the third; None for anything else."""
     for pattern in ("%Y-%m-%d", "%Y-%m"):
-        try:
+        with contextlib.suppress(ValueError):
             start = datetime.strptime(text, pattern).replace(tzinfo=BEIJING)
-        except ValueError:
-            continue
-        if start.strftime(pattern) != text:
-            return None
-        if pattern == "%Y-%m-%d":
-            end = start + timedelta(days=1)
-            return Period(text.replace("-", ""), start, end, (end + timedelta(hours=9)).timestamp())
-        end = (start + timedelta(days=32)).replace(day=1)
-        return Period(text.replace("-", ""), start, end, (end + timedelta(days=2, hours=9)).timestamp())
+            # strptime takes 2026-1-1 too; and the last year there is has no next day.
+            if start.strftime(pattern) == text and start.year < MAXYEAR:
+                return _make_period(start, is_month=pattern == "%Y-%m")
     return None
+
+
+def _make_period(start: datetime, *, is_month: bool) -> Period:
+    if is_month:
+        end = (start + timedelta(days=32)).replace(day=1)
+        return Period(f"{start:%Y%m}", start, end, (end + timedelta(days=2, hours=9)).timestamp())
+    end = start + timedelta(days=1)
+    return Period(f"{start:%Y%m%d}", start, end, (end + timedelta(hours=9)).timestamp())
 
 
 def list_bill_rows(sim: Simulation, db: Database, app_id: str, period: Period) -> list[BillRow]:

@@ -68,7 +68,6 @@ def pay_order(session_id: str) -> Response | tuple[str, int]:
             return _render(db, session, error), 200
     if sim.settings.return_order == "notification_first":
         notifier: Notifier = current_app.config["NOTIFIER"]
-        notifier.wake()
         notifier.wait_delivered(trade["trade_no"], sim.settings.delivery_timeout_real_s)
     return redirect(return_location(sim, session, trade) or f"/cashier/{session_id}", 303)
 

@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 import signal
 import sys
 import threading
@@ -19,7 +20,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _build_parser().parse_args(arguments)
     try:
         result: int = options.run(options)
-    except (ValueError, LookupError) as error:
+    except (ValueError, LookupError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
     return result
@@ -43,11 +44,16 @@ def show_keys(options: argparse.Namespace) -> int:
         keys = sim.merchants.get(options.app_id).keys
     finally:
         sim.close()
-    for form, text in private_forms(keys).items():
-        sys.stdout.write(f"# app private key, {form}\n{text.strip()}\n\n")
+    forms = {f"app private key, {form}": text for form, text in private_forms(keys).items()}
     for name in ("app", "alipay"):
-        for form, text in public_forms(keys, name).items():
-            sys.stdout.write(f"# {name} public key, {form}\n{text.strip()}\n\n")
+        forms |= {f"{name} public key, {form}": text for form, text in public_forms(keys, name).items()}
+    if options.only:
+        chosen = next((text for title, text in forms.items() if title == options.only), None)
+        if chosen is None:
+            raise ValueError(f"no such key: {options.only}; there are: {'; '.join(forms)}")
+        sys.stdout.write(f"{chosen.strip()}\n")
+    else:
+        sys.stdout.writelines(f"# {title}\n{text.strip()}\n\n" for title, text in forms.items())
     return 0
 
 
@@ -57,10 +63,13 @@ def serve(options: argparse.Namespace) -> int:
     # One line per delivery is the log's and the panel's business, not the terminal's.
     logging.getLogger("httpx").setLevel(logging.WARNING)
     sim = Simulation(options.state)
-    if sim.merchants.is_empty() or options.app_id != DEFAULT_APP_ID:
-        sim.merchants.register(options.app_id, options.seller_id)
+    sim.merchants.register(options.app_id, options.seller_id)
     notifier = Notifier(sim)
-    server = Server(options.host, options.port, create_app(sim, notifier, options.control_token))
+    try:
+        server = Server(options.host, options.port, create_app(sim, notifier, options.control_token))
+    except OSError:
+        sim.close()
+        raise
     asked_to_stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: asked_to_stop.set())
@@ -83,15 +92,20 @@ def _build_parser() -> argparse.ArgumentParser:
     shared.add_argument("--state", type=Path, required=True, help="folder of the database and the keys")
     shared.add_argument("--app-id", default=DEFAULT_APP_ID)
     merchant = argparse.ArgumentParser(add_help=False)
-    merchant.add_argument("--seller-id", default=DEFAULT_SELLER_ID)
+    merchant.add_argument("--seller-id", default="", help=f"{DEFAULT_SELLER_ID} for a new merchant, as it is for a known one")
     make = commands.add_parser("init", parents=[shared, merchant], help="make the database and a merchant with keys (idempotent)")
     make.set_defaults(run=init)
     keys = commands.add_parser("keys", parents=[shared], help="print a merchant's keys in the forms that shops paste")
+    keys.add_argument("--only", default="", metavar="TITLE", help='one key without its title, such as "alipay public key, bare"')
     keys.set_defaults(run=show_keys)
     run = commands.add_parser("serve", parents=[shared, merchant], help="run the simulator")
     run.add_argument("--host", default="127.0.0.1")
     run.add_argument("--port", type=int, default=9000, help="0 takes a free port and prints it")
-    run.add_argument("--control-token", default="", help="demand this token for the control API and the panel, and allow them from afar")
+    run.add_argument(
+        "--control-token",
+        default=os.environ.get("SIMULATOR_CONTROL_TOKEN", ""),
+        help="demand this token for the control API and the panel, and allow them from afar (or SIMULATOR_CONTROL_TOKEN)",
+    )
     run.add_argument("--verbose", action="store_true")
     run.set_defaults(run=serve)
     return parser

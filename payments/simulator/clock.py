@@ -1,61 +1,63 @@
 """The virtual clock: real time that can be jumped forward and run faster, slower or not at all."""
 
-import threading
 import time
+from typing import NamedTuple
 
 from payments.simulator.store import Store
+
+
+class Anchor(NamedTuple):
+    """A real moment, the virtual moment it stands for, and the virtual seconds per real second from there on."""
+
+    real: float
+    virtual: float
+    scale: float
 
 
 class Clock:
     """Virtual now = anchor + (real now - the anchor's real moment) x scale.
 
-    The anchor is stored, so that after a restart the clock stands where it would have come to without one.
+    The anchor is stored, so that after a restart the clock stands where it would have come to without one. It is replaced as a whole,
+    so that reading needs no lock; changes are serialised by the store's.
     """
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._lock = threading.Lock()
-        saved = store.read_setting("clock") or {}
-        self._real: float = saved.get("real", time.time())
-        self._virtual: float = saved.get("virtual", self._real)
-        self._scale: float = saved.get("scale", 1.0)
+        real = time.time()
+        saved = store.read_setting("clock")
+        self._anchor = Anchor(**saved) if saved else Anchor(real, real, 1.0)
 
     @property
     def scale(self) -> float:
-        return self._scale
+        return self._anchor.scale
 
     def now(self) -> float:
-        with self._lock:
-            return self._now(time.time())
+        anchor = self._anchor
+        return anchor.virtual + (time.time() - anchor.real) * anchor.scale
 
     def jump_to(self, virtual: float) -> None:
         """Moves the clock forward. A moment that has passed is ignored: gateways never go back in time."""
-        with self._lock:
-            real = time.time()
-            self._anchor(real, max(virtual, self._now(real)), self._scale)
+        with self._store.transaction():
+            self._replace(Anchor(time.time(), max(virtual, self.now()), self.scale))
 
     def set_scale(self, scale: float) -> None:
         """Virtual seconds per real second; 0 freezes the clock."""
-        with self._lock:
-            real = time.time()
-            self._anchor(real, self._now(real), scale)
+        with self._store.transaction():
+            self._replace(Anchor(time.time(), self.now(), scale))
 
     def reset(self) -> None:
         """Back to real time."""
-        with self._lock:
-            real = time.time()
-            self._anchor(real, real, 1.0)
+        real = time.time()
+        with self._store.transaction():
+            self._replace(Anchor(real, real, 1.0))
 
     def real_wait_s(self, virtual: float) -> float | None:
         """Real seconds until a virtual moment; None if the clock is frozen before it."""
         left = virtual - self.now()
         if left <= 0:
             return 0.0
-        return left / self._scale if self._scale > 0 else None
+        return left / self.scale if self.scale > 0 else None
 
-    def _now(self, real: float) -> float:
-        return self._virtual + (real - self._real) * self._scale
-
-    def _anchor(self, real: float, virtual: float, scale: float) -> None:
-        self._real, self._virtual, self._scale = real, virtual, scale
-        self._store.write_setting("clock", {"real": real, "virtual": virtual, "scale": scale})
+    def _replace(self, anchor: Anchor) -> None:
+        self._store.write_setting("clock", anchor._asdict())
+        self._anchor = anchor

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from payments.simulator.fault_kinds import KINDS
-from payments.simulator.faults import Fault
+from payments.simulator.faults import Fault, read_params
 from payments.simulator.messages import MUTATIONS
 from payments.simulator.notifications import event_fields, new_notify_id
 from payments.simulator.notifier import Notifier
@@ -13,6 +13,7 @@ from payments.simulator.simulation import Simulation
 from payments.simulator.store import Row, dump
 
 KEYS = frozenset({"out_trade_no", "app_id", "trade_status", "url", "fields", "remove", "mutations"})
+SHAPES: dict[str, type[dict[str, Any]] | type[list[Any]]] = {"fields": dict, "remove": list, "mutations": list}
 
 
 def craft(sim: Simulation, notifier: Notifier, wish: Mapping[str, Any]) -> Row:
@@ -23,6 +24,8 @@ def craft(sim: Simulation, notifier: Notifier, wish: Mapping[str, Any]) -> Row:
     """
     if unknown := set(wish) - KEYS:
         raise ValueError(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(sorted(KEYS))}")
+    if wrong := [name for name, kind in SHAPES.items() if not isinstance(wish.get(name, kind()), kind)]:
+        raise ValueError(f"{', '.join(wrong)}: fields is a JSON object, remove and mutations are arrays")
     trade = _get_trade(sim, wish)
     faults = [_read_mutation(item) for item in wish.get("mutations", [])]
     status = wish.get("trade_status", trade["status"])
@@ -30,7 +33,7 @@ def craft(sim: Simulation, notifier: Notifier, wish: Mapping[str, Any]) -> Row:
         raise ValueError(f"trade_status is one of {', '.join(STATUSES)}")
     fields = {**event_fields(sim, trade), "trade_status": status, **{name: str(value) for name, value in wish.get("fields", {}).items()}}
     for name in wish.get("remove", []):
-        fields.pop(name, None)
+        fields.pop(str(name), None)
     url = str(wish.get("url") or trade["notify_url"])
     if not url.startswith(("http://", "https://")):
         raise ValueError("the pay request gave no notify_url; name a url")
@@ -79,4 +82,4 @@ def _read_mutation(item: Any) -> Fault:
     kind = KINDS.get(str(item.get("kind"))) if isinstance(item, dict) else None
     if kind is None or kind.name not in MUTATIONS:
         raise ValueError(f"a mutation is {{kind, params}} with one of {', '.join(MUTATIONS)}")
-    return Fault(kind.name, {**kind.params, **item.get("params", {})})
+    return Fault(kind.name, read_params(kind, item.get("params", {})))

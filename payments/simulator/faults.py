@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from payments.simulator.fault_kinds import KINDS
+from payments.simulator.fault_kinds import KINDS, FaultKind
 from payments.simulator.settings import SettingsBook
 from payments.simulator.store import Row, Store, dump
 
@@ -118,11 +118,7 @@ def _checked(rule: Mapping[str, Any], seed: str) -> dict[str, Any]:
     allowed = {"kind", "probability", "skip", "times", "params", "seed", *FILTERS}
     if unknown := set(rule) - allowed:
         raise ValueError(f"unknown: {', '.join(sorted(unknown))}; a rule has {', '.join(sorted(allowed))}")
-    params = rule.get("params", {})
-    if not isinstance(params, dict) or not set(params) <= set(kind.params):
-        raise ValueError(f"{kind.name} takes the parameters {kind.params}")
-    for name, value in params.items():
-        _check_param(name, value, kind.params[name])
+    params = read_params(kind, rule.get("params", {}))
     probability, skip, times = rule.get("probability", 1.0), rule.get("skip", 0), rule.get("times", 1)
     if not isinstance(probability, int | float) or not 0 <= probability <= 1:
         raise ValueError("probability is a number from 0 to 1")
@@ -135,14 +131,32 @@ def _checked(rule: Mapping[str, Any], seed: str) -> dict[str, Any]:
         "probability": probability,
         "skip": skip,
         "times": times,
-        "params": dump({**kind.params, **params}),
+        "params": dump(params),
         "seed": str(rule.get("seed", seed)),
         **filters,
     }
 
 
+def read_params(kind: FaultKind, given: Any) -> dict[str, Any]:
+    """The given parameters over the kind's defaults. Raises ValueError for one that the kind does not take or that makes no sense."""
+    if not isinstance(given, dict) or not set(given) <= set(kind.params):
+        raise ValueError(f"{kind.name} takes the parameters {kind.params}")
+    for name, value in given.items():
+        _check_param(name, value, kind.params[name])
+    return {**kind.params, **given}
+
+
+# Beyond these a fault would break the simulator instead of the shop.
+BOUNDS = {"count": (1, 50), "status": (500, 599)}
+
+
 def _check_param(name: str, value: Any, default: Any) -> None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    is_right = is_number and value >= 0 if isinstance(default, float) else type(value) is type(default)
+    if name in BOUNDS:
+        least, most = BOUNDS[name]
+        is_right = type(value) is int and least <= value <= most
+    elif isinstance(default, float):
+        is_right = isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
+    else:
+        is_right = type(value) is type(default)
     if not is_right:
         raise ValueError(f"the parameter {name} is like {default!r}")

@@ -12,6 +12,7 @@ from payments.simulator.due import apply_all_due
 from payments.simulator.errors import GatewayError
 from payments.simulator.faults import Event, Fault
 from payments.simulator.gateway_faults import find_delivery, lets_through, replace_body, replace_inner
+from payments.simulator.merchants import Merchant
 from payments.simulator.pay_methods import PAGE_PRODUCTS, open_page, precreate
 from payments.simulator.protocol import CHARSETS, GatewayRequest, check_request, encode_answer, encode_inner, read_parameters
 from payments.simulator.request_log import Exchange, log_request
@@ -54,21 +55,33 @@ def answer_gateway() -> BaseResponse:
         signer = sim.merchants.find(params.get("app_id", "")) if error.is_signed else None
     else:
         signer = checked.merchant
-    charset = CHARSETS.get(params.get("charset", "").lower(), "utf-8")
     if page:
         body, response = page, redirect(page)
-    elif params.get("method") in PAGE_PRODUCTS:
-        body = render_template("gateway_error.html", code=str(inner["sub_code"]).removeprefix("isv."), reason=inner["sub_msg"])
-        response = Response(body.encode("gbk", "replace"), content_type="text/html;charset=GBK")
+    elif params.get("method") in PAGE_PRODUCTS and "sub_code" in inner:
+        body, response = _answer_page_error(inner)
     else:
-        method = "error_response" if fault is not None and fault.kind == "error_response" else params.get("method", "")
-        body = encode_answer(method, encode_inner(inner, escape_slashes=sim.settings.escape_slashes), signer, charset)
-        body = replace_body(fault, body) if fault else body
-        response = Response(body.encode(charset, "replace"), content_type=f"text/html;charset={charset}")
+        body, response = _answer_call(sim, params, inner, signer, fault)
     if fault is not None:
         _apply_transport(fault, response)
     log_request(sim, Exchange(request.method, params, checked, inner, fault, body, response.status_code, started))
     return response
+
+
+def _answer_page_error(inner: dict[str, Any]) -> tuple[str, BaseResponse]:
+    """People see these, and the real ones are in GBK."""
+    body = render_template("gateway_error.html", code=str(inner["sub_code"]).removeprefix("isv."), reason=inner["sub_msg"])
+    return body, Response(body.encode("gbk", "replace"), content_type="text/html;charset=GBK")
+
+
+def _answer_call(
+    sim: Simulation, params: dict[str, str], inner: dict[str, Any], signer: Merchant | None, fault: Fault | None
+) -> tuple[str, BaseResponse]:
+    """JSON under a content type that says HTML, as it is on the real wire."""
+    charset = CHARSETS.get(params.get("charset", "").lower(), "utf-8")
+    method = "error_response" if fault is not None and fault.kind == "error_response" else params.get("method", "")
+    body = encode_answer(method, encode_inner(inner, escape_slashes=sim.settings.escape_slashes), signer, charset)
+    body = replace_body(fault, body) if fault else body
+    return body, Response(body.encode(charset, "replace"), content_type=f"text/html;charset={charset}")
 
 
 def _execute(sim: Simulation, checked: GatewayRequest, fault: Fault | None) -> tuple[dict[str, Any], str]:

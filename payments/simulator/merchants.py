@@ -32,13 +32,15 @@ class Merchants:
         self._keys_dir = state_dir / "keys"
         self._known: dict[str, Merchant] = {}
 
-    def register(self, app_id: str, seller_id: str) -> Merchant:
-        """Adds a merchant with fresh keys, or completes an existing one; a known app id keeps its keys.
+    def register(self, app_id: str, seller_id: str = "") -> Merchant:
+        """Adds a merchant with fresh keys, or completes an existing one; a known app id keeps its keys, and its seller unless one is given.
 
         Raises ValueError for an id that is not all digits: the app id names a folder.
         """
         if not (app_id.isascii() and app_id.isdigit() and len(app_id) <= 32):
             raise ValueError(f"an app id is up to 32 digits, not {app_id!r}")
+        known = self.find(app_id)
+        seller_id = seller_id or (known.seller_id if known else DEFAULT_SELLER_ID)
         if not (seller_id.isascii() and seller_id.isdigit() and len(seller_id) == 16):
             raise ValueError(f"a seller id is 16 digits, not {seller_id!r}")
         KeyFolder(self._keys_dir / app_id).create_missing()
@@ -68,10 +70,6 @@ class Merchants:
         if merchant is None:
             raise LookupError(f"no merchant has the app id {app_id}")
         return merchant
-
-    def is_empty(self) -> bool:
-        with self._store.transaction() as db:
-            return db.find("SELECT 1 FROM merchant") is None
 
     def reset_balances(self) -> None:
         with self._store.transaction() as db:

@@ -2,7 +2,7 @@
 
 import re
 
-AMOUNT = re.compile(r"(\d{1,9})(?:\.(\d{1,2}))?")
+AMOUNT = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,2}))?")
 
 
 def parse_yuan(text: object) -> int | None:

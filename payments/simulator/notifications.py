@@ -35,6 +35,7 @@ def record_notification(sim: Simulation, db: Database, trade: Row, *, now: float
         next_at=None if "drop" in plan else _first_delivery_at(sim, trade, plan, now),
         is_held=int("reorder" in plan),
     )
+    sim.news.set()
 
 
 def event_fields(sim: Simulation, trade: Row, refund: Row | None = None) -> dict[str, str]:

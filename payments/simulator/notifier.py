@@ -37,7 +37,6 @@ class Notifier:
         self._sim = sim
         self._client = make_client()
         self._queue: queue.SimpleQueue[Row | None] = queue.SimpleQueue()
-        self._wake = threading.Event()
         self._is_stopping = False
         self._idle = threading.Condition()
         self._in_flight: Counter[str] = Counter()
@@ -54,14 +53,14 @@ class Notifier:
     def stop(self) -> None:
         """Starts nothing more. Does not wait for deliveries that are on their way."""
         self._is_stopping = True
-        self._wake.set()
+        self._sim.news.set()
         for _ in range(SENDERS):
             self._queue.put(None)
         self._threads[0].join(timeout=1)
 
     def wake(self) -> None:
         """Something may have become due."""
-        self._wake.set()
+        self._sim.news.set()
 
     def tick(self) -> None:
         """Applies what is due and hands due notifications to the senders."""
@@ -106,14 +105,14 @@ class Notifier:
 
     def _run(self) -> None:
         while not self._is_stopping:
-            self._wake.clear()
+            self._sim.news.clear()
             try:
                 self.tick()
                 pause_s = self._pause_s()
             except Exception:  # the engine must survive whatever one trade does to it, and say so
                 logger.exception("the notification engine stumbled")
                 pause_s = LONGEST_SLEEP_S
-            self._wake.wait(pause_s)
+            self._sim.news.wait(pause_s)
 
     def _pause_s(self) -> float:
         with self._sim.store.transaction() as db:
@@ -135,7 +134,7 @@ class Notifier:
         with self._idle:
             self._in_flight[urlsplit(row["url"]).netloc] -= 1
             self._idle.notify_all()
-        self._wake.set()
+        self._sim.news.set()
 
     def _deliver(self, row: Row) -> None:
         """One attempt, with its copies, and what follows from the answer."""

@@ -93,7 +93,9 @@ def _check_form(sim: Simulation, params: dict[str, str]) -> str:
 def _parse_biz(params: dict[str, str]) -> dict[str, Any]:
     try:
         biz = json.loads(params.get("biz_content") or "{}")
-    except json.JSONDecodeError:
+        # Half a surrogate pair is legal in JSON but is no text that could be stored or sent back.
+        json.dumps(biz, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
         biz = None
     if not isinstance(biz, dict):
         raise GatewayError("40002", "isv.illegal-json")

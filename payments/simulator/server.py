@@ -70,11 +70,14 @@ class Handler(BaseHTTPRequestHandler):
             return
         # One request per connection: what a client sees when a fault cuts the connection is then never in doubt.
         self.close_connection = True
-        length = int(self.headers.get("Content-Length") or 0)
-        if length > MAX_BODY:
+        length = self.headers.get("Content-Length") or "0"
+        if not (length.isascii() and length.isdigit()):
+            self.send_error(400)
+            return
+        if int(length) > MAX_BODY:
             self.send_error(413)
             return
-        environ = self._environ(self.rfile.read(length))
+        environ = self._environ(self.rfile.read(int(length)))
         answer = _run(self.server.application, environ, is_head=self.command == "HEAD")
         delivery: Delivery | None = environ.get(DELIVERY)
         if delivery is None:

@@ -1,5 +1,6 @@
 """Everything one running simulator knows, in one place."""
 
+import threading
 from pathlib import Path
 
 from payments.simulator.clock import Clock
@@ -19,6 +20,9 @@ class Simulation:
         self.settings_book = SettingsBook(self.store)
         self.merchants = Merchants(self.store, state_dir)
         self.faults = Faults(self.store, self.settings_book)
+        # Set when something may have become due; the notifier sleeps on it. Whoever sets it inside a transaction can rely on the
+        # notifier seeing that transaction's result, because it has to wait for the same lock.
+        self.news = threading.Event()
 
     @property
     def settings(self) -> Settings:

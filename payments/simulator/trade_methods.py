@@ -118,7 +118,7 @@ def query_refund(sim: Simulation, db: Database, request: GatewayRequest) -> dict
     }
     if refund["reason"]:
         answer["refund_reason"] = refund["reason"]
-    if "gmt_refund_pay" in (request.biz.get("query_options") or []):
+    if "gmt_refund_pay" in str(request.biz.get("query_options", "")):
         answer["gmt_refund_pay"] = format_time(refund["refunded_at"])
     return dict(sorted(answer.items()))
 

@@ -1,4 +1,7 @@
-"""Where errors become HTTP: one mapping for the shop's own and for DRF's. What isn't anticipated is a 500 with the same envelope."""
+"""Where errors become HTTP: one mapping for the shop's own and for DRF's. What isn't anticipated is a 500 with the same envelope.
+
+Below /api/ every answer is JSON; elsewhere people get a page with a way on.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,11 +9,13 @@ from typing import Any
 import structlog
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.db import OperationalError
-from django.http import Http404, HttpRequest, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.template.loader import render_to_string
 from rest_framework import exceptions as drf
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
+from payments.gateways.protocol import GatewayError
 from shop import errors, valkey
 
 log = structlog.get_logger(__name__)
@@ -26,7 +31,6 @@ _DRF: tuple[tuple[type[Exception], type[errors.DomainError]], ...] = (
     (drf.NotAcceptable, errors.NotAcceptable),
     (drf.UnsupportedMediaType, errors.UnsupportedMediaType),
     (drf.Throttled, errors.TooManyRequests),
-    (drf.ParseError, errors.InvalidInput),
     (RequestDataTooBig, errors.BodyTooLarge),
 )
 _RETRY_AFTER_S = "2"
@@ -52,40 +56,50 @@ def handle_exception(exc: Exception, context: Mapping[str, Any]) -> Response | N
 
 
 def _domain_error(exc: Exception) -> errors.DomainError | None:
-    if isinstance(exc, errors.DomainError):
-        return exc
-    if isinstance(exc, drf.ValidationError):
-        return errors.InvalidInput(fields=exc.detail)
-    if isinstance(exc, drf.ParseError):
-        return errors.InvalidInput(reason=str(exc.detail))
-    if isinstance(exc, valkey.Unreachable | OperationalError):
-        log.warning("dependency_unreachable", error=f"{type(exc).__name__}: {exc}")
-        return errors.ServiceUnavailable()
-    for known, ours in _DRF:
-        if isinstance(exc, known):
-            return ours()
-    return None
+    match exc:
+        case errors.DomainError():
+            return exc
+        case drf.ValidationError():
+            return errors.InvalidInput(fields=exc.detail)
+        case drf.ParseError():
+            return errors.InvalidInput(reason=str(exc.detail))
+        case valkey.Unreachable() | OperationalError() | GatewayError():
+            log.warning("dependency_failed", error=f"{type(exc).__name__}: {exc}")
+            return errors.GatewayUnavailable() if isinstance(exc, GatewayError) else errors.ServiceUnavailable()
+        case _:
+            return next((ours() for known, ours in _DRF if isinstance(exc, known)), None)
 
 
-def _answer(error: errors.DomainError) -> JsonResponse:
-    return JsonResponse(body_of(error), status=error.status, json_dumps_params={"ensure_ascii": False})
+def answer_plain_view(request: HttpRequest, exc: Exception) -> HttpResponse | None:
+    """What a view outside DRF answers for an exception; None when it isn't anticipated."""
+    error = _domain_error(exc)
+    return None if error is None else _answer(request, error)
 
 
-def bad_request(request: HttpRequest, exception: Exception) -> JsonResponse:
+def _answer(request: HttpRequest, error: errors.DomainError) -> HttpResponse:
+    """JSON for programs, below /api/; a page for people everywhere else."""
+    if request.path.startswith("/api/"):
+        return JsonResponse(body_of(error), status=error.status, json_dumps_params={"ensure_ascii": False})
+    # Rendered without the request: no context processor can fail a second time.
+    page = render_to_string("storefront/error.html", {"status": error.status, "text": error.text})
+    return HttpResponse(page, status=error.status)
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's handler400."""
-    return _answer(errors.InvalidInput())
+    return _answer(request, errors.InvalidInput())
 
 
-def not_found(request: HttpRequest, exception: Exception) -> JsonResponse:
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's handler404."""
-    return _answer(errors.NotFound())
+    return _answer(request, errors.NotFound())
 
 
-def permission_denied(request: HttpRequest, exception: Exception) -> JsonResponse:
+def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's handler403."""
-    return _answer(errors.PermissionRefused())
+    return _answer(request, errors.PermissionRefused())
 
 
-def server_error(request: HttpRequest) -> JsonResponse:
+def server_error(request: HttpRequest) -> HttpResponse:
     """Django's handler500."""
-    return _answer(errors.InternalError())
+    return _answer(request, errors.InternalError())

@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import os
 import secrets
 import shutil
 from dataclasses import asdict, dataclass, fields
@@ -69,6 +70,9 @@ class State:
             raise LocalError(
                 f"The demo of this folder is running already (process {owner}). Stop it first, or use another clone."
             ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
         return file
 
     def load_secrets(self) -> Secrets:

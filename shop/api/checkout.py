@@ -13,14 +13,17 @@ from rest_framework.views import APIView
 
 from shop import clock
 from shop.api.authentication import account_of
-from shop.api.checkoutoutput import CheckoutOutput
-from shop.api.fields import IdField, Input
+from shop.api.checkoutoutput import CheckoutOutput, CheckoutQuoteOutput
+from shop.api.fields import IdField, Input, StrictIntegerField
 from shop.domain import checkout
 from shop.domain.checkout import shown_time
+from shop.domain.choices import quote_choices
 from shop.tasks import prepare_checkout
 from shop.wakeup import send
 
 RETRY_AFTER_S = "1"
+# More 贝里 than all the yuan that a checkout can cost.
+MAX_BEILI = 10**12
 
 
 class CheckoutInput(Input):
@@ -36,6 +39,26 @@ class CheckoutStartedOutput(serializers.Serializer[Any]):
     checkout_id = serializers.CharField()
     status = serializers.ChoiceField(choices=["pending"])
     url = serializers.CharField()
+
+
+class QuoteLineInput(Input):
+    course_id = IdField()
+    coupon_record_id = IdField(allow_zero=True, required=False, allow_null=True, default=None, help_text="0 或 null 表示不使用")
+
+
+class QuoteInput(Input):
+    course_price_list = QuoteLineInput(
+        many=True,
+        allow_empty=False,
+        max_length=settings.CART_MAX_LINES,  # type: ignore[call-arg] # the stubs don't know what many=True takes
+    )
+    coupon_record_id = IdField(allow_zero=True, required=False, allow_null=True, default=None, help_text="全场券；0 或 null 表示不使用")
+    balance = StrictIntegerField(min_value=0, max_value=MAX_BEILI, required=False, default=0, help_text="想使用的贝里，超出部分不计")
+
+    def validate_course_price_list(self, lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        if len({line["course_id"] for line in lines}) != len(lines):
+            raise serializers.ValidationError("同一门课程出现了两次。")
+        return lines
 
 
 def _shown(found: checkout.Checkout) -> Response:
@@ -75,3 +98,24 @@ class CheckoutView(APIView):
     @extend_schema(responses=CheckoutOutput)
     def get(self, request: Request, checkout_id: str) -> Response:
         return _shown(checkout.get_checkout(account_id=account_of(request).pk, checkout_id=checkout_id))
+
+
+class CheckoutQuoteView(APIView):
+    """What a checkout costs with a choice of coupons and 贝里."""
+
+    @extend_schema(request=QuoteInput, responses=CheckoutQuoteOutput)
+    def post(self, request: Request, checkout_id: str) -> Response:
+        """Prices the choices by the checkout's snapshot. Nothing is reserved or stored."""
+        account = account_of(request)
+        found = checkout.get_checkout(account_id=account.pk, checkout_id=checkout_id)
+        data = QuoteInput(data=request.data)
+        data.is_valid(raise_exception=True)
+        choices = data.validated_data
+        answer = quote_choices(
+            checkout=found,
+            by_course={line["course_id"]: line["coupon_record_id"] or None for line in choices["course_price_list"]},
+            global_record_id=choices["coupon_record_id"] or None,
+            beili=choices["balance"],
+            balance=account.balance,
+        )
+        return Response({"checkout_id": found.checkout_id, "expires_at": shown_time(found.expires_at), **answer})

@@ -89,3 +89,23 @@ class CheckoutOutput(serializers.Serializer[Any]):
     beili_per_yuan = serializers.IntegerField(required=False)
     quote = QuoteOutput(required=False, help_text="按最优惠的优惠券组合计算，未使用贝里")
     error = ErrorOutput(required=False, help_text="status 为 failed 时的原因")
+
+
+class GlobalCouponsOutput(serializers.Serializer[Any]):
+    """The global coupons by coupon record id (0 for none), beside the sum that the choices leave."""
+
+
+class GlobalCouponsSchema(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
+    """Documents `GlobalCouponsOutput`, whose keys are ids."""
+
+    target_class = GlobalCouponsOutput
+
+    def map_serializer(self, auto_schema: AutoSchema, direction: Direction) -> dict[str, Any]:
+        return {"type": "object", "additionalProperties": auto_schema.resolve_serializer(CouponOptionOutput, direction).ref}
+
+
+class CheckoutQuoteOutput(serializers.Serializer[Any]):
+    checkout_id = serializers.CharField()
+    expires_at = serializers.DateTimeField()
+    quote = QuoteOutput(help_text="beili 为实际使用的贝里，beili_max 为最多可用")
+    global_coupon_record_dict = GlobalCouponsOutput(help_text="全场券在此小计下是否可用、可省多少")

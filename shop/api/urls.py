@@ -1,31 +1,19 @@
 """The shop's part of `/api/v1/`."""
 
-from django.urls import path, register_converter
-from django.urls.converters import IntConverter
+from django.urls import path
 
-from shop.api import auth, cart, catalogue, checkout, coupons, fieldschemas, orders, possessions  # noqa: F401 - fieldschemas registers itself
-
-
-class IdConverter(IntConverter):
-    """An id that fits the database's column; anything longer is no address of ours."""
-
-    regex = "[0-9]{1,18}"
-
-
-class NumberConverter:
-    """An order's or a checkout's number."""
-
-    regex = "[0-9A-Za-z]{1,64}"
-
-    def to_python(self, value: str) -> str:
-        return value
-
-    def to_url(self, value: str) -> str:
-        return value
-
-
-register_converter(IdConverter, "id")
-register_converter(NumberConverter, "number")
+# converters and fieldschemas register themselves.
+from shop.api import (  # noqa: F401
+    auth,
+    cart,
+    catalogue,
+    checkout,
+    converters,
+    coupons,
+    fieldschemas,
+    orders,
+    possessions,
+)
 
 urlpatterns = [
     path("auth/login/", auth.LoginView.as_view(), name="login"),
@@ -39,6 +27,7 @@ urlpatterns = [
     path("cart/<id:course_id>/", cart.CartLineView.as_view(), name="cart-line"),
     path("checkout/", checkout.CheckoutStartView.as_view(), name="checkouts"),
     path("checkout/<number:checkout_id>/", checkout.CheckoutView.as_view(), name="checkout"),
+    path("checkout/<number:checkout_id>/quote/", checkout.CheckoutQuoteView.as_view(), name="checkout-quote"),
     path("orders/", orders.OrderListView.as_view(), name="orders"),
     path("orders/<number:order_number>/", orders.OrderView.as_view(), name="order"),
     path("enrolments/", possessions.EnrolmentListView.as_view(), name="enrolments"),

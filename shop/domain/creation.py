@@ -3,7 +3,7 @@
 A request that breaks a rule is rejected alone. The results are those of taking the requests one by one in the order of their ids.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -36,8 +36,6 @@ log = structlog.get_logger(__name__)
 
 # Past 32 a batch gains little and holds its row locks four times as long.
 BATCH_SIZE = 32
-# One task takes at most so many batches before it hands over to a new message, so that its time limit is far away.
-BATCHES_PER_RUN = 40
 
 
 @dataclass(slots=True)
@@ -63,19 +61,8 @@ class _Plan:
 
 
 def create_due_orders(*, now: datetime, cause: str) -> int:
-    """Claims and decides due requests, batch after batch; returns how many it claimed. Stops after `BATCHES_PER_RUN` batches."""
-    claimed = 0
-    for _ in range(BATCHES_PER_RUN):
-        ids = work.claim(OrderRequest, now=now, limit=BATCH_SIZE)
-        if not ids:
-            break
-        claimed += len(ids)
-        work.run_split(
-            ids,
-            lambda part: create_orders(part, now=now, cause=cause),
-            lambda pk, error: work.put_back(OrderRequest, pk, now=now, error=error),
-        )
-    return claimed
+    """Claims and decides due requests, batch after batch; returns how many it claimed."""
+    return work.drain(OrderRequest, lambda ids: create_orders(ids, now=now, cause=cause), now=now, batch_size=BATCH_SIZE)
 
 
 def create_orders(request_ids: Sequence[int], *, now: datetime, cause: str) -> None:
@@ -206,7 +193,7 @@ def _write(plans: Sequence[_Plan], *, now: datetime, cause: str) -> None:
     made = list(zip(orders, plans, strict=True))
     OrderLine.objects.bulk_create([line for order, plan in made for line in _lines(order, plan)])
     _reserve_coupons([(record_id, order.pk) for order, plan in made for record_id in plan.coupon_record_ids])
-    ledger.move_balances(_held(orders))
+    ledger.move_balances(ledger.balance_changes(orders, available=-1, held=1))
     LedgerTransfer.objects.bulk_create(ledger.hold_transfers(orders, now=now))
     OrderEvent.objects.bulk_create([entry for order, plan in made for entry in _events(order, plan, now=now, cause=cause)])
     fulfilment.finalise_orders([order for order in orders if order.cash_due == 0], now=now, cause=cause)
@@ -225,6 +212,7 @@ def _order(plan: _Plan, *, now: datetime) -> Order:
         list_total=quote.list_total,
         course_discount=quote.course_discount,
         global_discount=quote.global_discount,
+        global_coupon_record_id=plan.request.body["coupon_record_id"],
         beili=quote.beili,
         beili_per_yuan=settings.BEILI_PER_YUAN,
         beili_amount=quote.beili_amount,
@@ -270,15 +258,6 @@ def _reserve_coupons(pairs: Sequence[tuple[int, int]]) -> None:
         )
         if cursor.rowcount != len(pairs):
             raise StaleState("a coupon was taken although its row is locked")
-
-
-def _held(orders: Iterable[Order]) -> dict[int, tuple[int, int]]:
-    changes: dict[int, tuple[int, int]] = {}
-    for order in orders:
-        if order.beili:
-            available, held = changes.get(order.account_id, (0, 0))
-            changes[order.account_id] = (available - order.beili, held + order.beili)
-    return changes
 
 
 def _events(order: Order, plan: _Plan, *, now: datetime, cause: str) -> list[OrderEvent]:

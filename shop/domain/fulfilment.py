@@ -1,6 +1,6 @@
 """An order is paid: coupons used, 贝里 captured, courses opened. The one routine for it, whoever brings the news and however it was paid."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.db.models import F, Max
@@ -12,24 +12,24 @@ from shop.models import CouponRecord, Enrolment, LedgerTransfer, Order, OrderEve
 from shop.states import CouponRecordStatus, EnrolmentStatus, OrderStatus
 
 
-def finalise_orders(orders: Sequence[Order], *, now: datetime, cause: str) -> None:
-    """Finalises orders that are awaiting payment, all in the caller's transaction, with their coupons reserved and 贝里 held.
+def finalise_orders(orders: Sequence[Order], *, now: datetime, cause: str, came_from: OrderStatus = OrderStatus.AWAITING_PAYMENT) -> None:
+    """Finalises orders in status `came_from`, all in the caller's transaction, with their coupons reserved and 贝里 held.
 
     The caller holds the locks of the orders' accounts (in id order) and of the orders.
 
     Raises:
-        StaleState: an order is not awaiting payment, or a coupon is not reserved for it; the caller's transaction must roll back.
+        StaleState: an order is in another status, or a coupon is not reserved for it; the caller's transaction must roll back.
     """
     if not orders:
         return
     ids = [order.pk for order in orders]
-    moved = Order.objects.filter(pk__in=ids, status=OrderStatus.AWAITING_PAYMENT).update(
+    moved = Order.objects.filter(pk__in=ids, status=came_from).update(
         status=OrderStatus.PAID, paid_at=now, available_at=None, version=F("version") + 1
     )
     if moved != len(ids):
-        raise StaleState(f"of the orders {ids} only {moved} were awaiting payment")
+        raise StaleState(f"of the orders {ids} only {moved} were {came_from}")
     _use_coupons(ids, now=now)
-    ledger.move_balances(_captured(orders))
+    ledger.move_balances(ledger.balance_changes(orders, available=0, held=-1))
     LedgerTransfer.objects.bulk_create(ledger.settlement_transfers(orders, now=now))
     enrolments = _grant(orders, now=now)
     OrderEvent.objects.bulk_create(_events(orders, enrolments, now=now, cause=cause))
@@ -40,15 +40,6 @@ def _use_coupons(order_ids: Sequence[int], *, now: datetime) -> None:
     used = records.filter(status=CouponRecordStatus.RESERVED).update(status=CouponRecordStatus.USED, used_at=now)
     if used != records.count():
         raise StaleState(f"a coupon of the orders {order_ids} was not reserved")
-
-
-def _captured(orders: Iterable[Order]) -> dict[int, tuple[int, int]]:
-    changes: dict[int, tuple[int, int]] = {}
-    for order in orders:
-        if order.beili:
-            available, held = changes.get(order.account_id, (0, 0))
-            changes[order.account_id] = (available, held - order.beili)
-    return changes
 
 
 def _grant(orders: Sequence[Order], *, now: datetime) -> list[Enrolment]:

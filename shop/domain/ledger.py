@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from decimal import Decimal
 
 from django.db import connection, transaction
 
-from shop.models import Account, LedgerTransfer, Order
+from shop.models import Account, LedgerTransfer, Order, OrderLine
+from shop.money import ZERO
 
 Book = LedgerTransfer.Book
 
@@ -23,19 +25,19 @@ def grant_beili(*, account: Account, amount: int, key: str, memo: str, now: date
     return True
 
 
-def hold_transfers(orders: Iterable[Order], *, now: datetime) -> list[LedgerTransfer]:
-    """The transfers that lock the orders' 贝里: available → held."""
+def hold_transfers(orders: Iterable[Order], *, now: datetime, cause: str = "hold") -> list[LedgerTransfer]:
+    """The transfers that lock the orders' 贝里: available → held. An order is held once per `cause`."""
     return [
-        LedgerTransfer(
-            key=f"hold:{order.order_number}",
-            debit=Book.BEILI_AVAILABLE,
-            credit=Book.BEILI_HELD,
-            amount=order.beili,
-            account_id=order.account_id,
-            order=order,
-            memo="下单锁定",
-            created_at=now,
-        )
+        _of_order(order, f"{cause}:{order.order_number}", Book.BEILI_AVAILABLE, Book.BEILI_HELD, order.beili, memo="下单锁定", now=now)
+        for order in orders
+        if order.beili
+    ]
+
+
+def release_transfers(orders: Iterable[Order], *, now: datetime) -> list[LedgerTransfer]:
+    """The transfers that give the orders' 贝里 back: held → available."""
+    return [
+        _of_order(order, f"release:{order.order_number}", Book.BEILI_HELD, Book.BEILI_AVAILABLE, order.beili, memo="订单关闭退回", now=now)
         for order in orders
         if order.beili
     ]
@@ -49,23 +51,61 @@ def settlement_transfers(orders: Iterable[Order], *, now: datetime) -> list[Ledg
             ("capture", Book.BEILI_HELD, Book.BEILI_SPENT, order.beili, "支付扣除"),
             ("subsidy", Book.COUPON_SUBSIDY, Book.SALES, order.course_discount + order.global_discount, "优惠券"),
             ("redeem", Book.BEILI_REDEEMED, Book.SALES, order.beili_amount, "贝里抵扣"),
-            ("cash", Book.ALIPAY_CASH, Book.SALES, order.cash_due, "支付宝"),
+            ("sale", Book.UNAPPLIED, Book.SALES, order.cash_due, "支付宝"),
         )
         transfers += [
-            LedgerTransfer(
-                key=f"{cause}:{order.order_number}",
-                debit=debit,
-                credit=credit,
-                amount=amount,
-                account_id=order.account_id,
-                order=order,
-                memo=memo,
-                created_at=now,
-            )
+            _of_order(order, f"{cause}:{order.order_number}", debit, credit, amount, memo=memo, now=now)
             for cause, debit, credit, amount, memo in legs
             if amount
         ]
     return transfers
+
+
+def refund_transfers(
+    order: Order, lines: Iterable[OrderLine], cash: Decimal, beili: int, *, key: str, now: datetime
+) -> list[LedgerTransfer]:
+    """The transfers of a refund that has happened: sales undone by what covered the lines, and the buyer's 贝里 back."""
+    discount = sum((line.course_discount + line.global_discount for line in lines), ZERO)
+    redeemed = sum((line.beili_amount for line in lines), ZERO)
+    legs = (
+        ("refund", Book.SALES, Book.REFUNDS, cash, "支付宝退款"),
+        ("unsubsidy", Book.SALES, Book.COUPON_SUBSIDY, discount, "优惠券冲回"),
+        ("unredeem", Book.SALES, Book.BEILI_REDEEMED, redeemed, "贝里抵扣冲回"),
+        ("return", Book.BEILI_SPENT, Book.BEILI_AVAILABLE, beili, "退款退回"),
+    )
+    return [
+        _of_order(order, f"{cause}:{key}", debit, credit, amount, memo=memo, now=now)
+        for cause, debit, credit, amount, memo in legs
+        if amount
+    ]
+
+
+def cash_in(order: Order, amount: Decimal, *, out_trade_no: str, now: datetime) -> LedgerTransfer:
+    """Money that has come in through Alipay, not yet applied to anything."""
+    return _of_order(order, f"cash:{out_trade_no}", Book.ALIPAY_CASH, Book.UNAPPLIED, amount, memo="支付宝收款", now=now)
+
+
+def surplus_out(order: Order, amount: Decimal, *, key: str, now: datetime) -> LedgerTransfer:
+    """Money that nobody owed has gone back."""
+    return _of_order(order, f"surplus:{key}", Book.UNAPPLIED, Book.REFUNDS, amount, memo="多付退回", now=now)
+
+
+def _of_order(
+    order: Order, key: str, debit: LedgerTransfer.Book, credit: LedgerTransfer.Book, amount: Decimal | int, *, memo: str, now: datetime
+) -> LedgerTransfer:
+    return LedgerTransfer(
+        key=key, debit=debit, credit=credit, amount=amount, account_id=order.account_id, order=order, memo=memo, created_at=now
+    )
+
+
+def balance_changes(orders: Iterable[Order], *, available: int, held: int) -> dict[int, tuple[int, int]]:
+    """What `move_balances` has to add for the orders' 贝里, each taken `available` and `held` times (-1, 0 or 1)."""
+    changes: dict[int, tuple[int, int]] = {}
+    for order in orders:
+        if order.beili:
+            before = changes.get(order.account_id, (0, 0))
+            changes[order.account_id] = (before[0] + available * order.beili, before[1] + held * order.beili)
+    return changes
 
 
 def move_balances(changes: Mapping[int, tuple[int, int]]) -> None:

@@ -62,7 +62,7 @@ def discount_of(terms: CouponTerms, amount: Decimal) -> Decimal:
     """What a coupon takes off `amount` yuan; never more than `amount`.
 
     Raises:
-        CouponNotApplicable: the amount is below the coupon's threshold, or there is nothing left to take off.
+        CouponNotApplicable: the amount is below the coupon's threshold, or nothing would come off it.
     """
     if amount <= 0:
         raise CouponNotApplicable(reason="nothing_left")
@@ -76,7 +76,10 @@ def discount_of(terms: CouponTerms, amount: Decimal) -> Decimal:
         case CouponType.PERCENT:
             if terms.off_percent is None:
                 raise ValueError("a percent coupon without off_percent can't exist: the database refuses it")
-            return to_fen(amount * (100 - terms.off_percent) / 100)
+            discount = to_fen(amount * (100 - terms.off_percent) / 100)
+            if discount == ZERO:
+                raise CouponNotApplicable(reason="nothing_left")
+            return discount
 
 
 def price_order(lines: Sequence[LineInput], global_coupon: CouponTerms | None, *, beili: int, beili_per_yuan: int) -> Quote:

@@ -1,18 +1,21 @@
 """The best combination of coupons for a checkout: which coupon on which course, and which one on the whole.
 
-Exact for what buyers hold in practice. The search keeps, course by course, only the states that no other state beats, and looks at no
-more than `MAX_STATES` of them; a buyer with hundreds of interchangeable coupons gets a good combination instead of the best one.
+Exact for what buyers hold in practice. The search keeps, course by course, only the states that no other state beats, and takes no more
+than `MAX_STEPS` steps in all; a buyer with dozens of interchangeable coupons for dozens of courses gets a good combination instead of the
+best one.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from operator import itemgetter
 
 from shop.domain.pricing import CouponTerms, discount_of
 from shop.errors import CouponNotApplicable
 from shop.money import ZERO
 
-MAX_STATES = 5_000
+# About a second of work: a checkout waits for it, and its task's time limit is ten.
+MAX_STEPS = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +53,13 @@ def suggest(
         global_coupons: the records that may be used on the whole order.
     """
     courses = sorted(prices)
-    states = _course_states(courses, prices, course_coupons)
-    best: Suggestion | None = None
-    for state in states:
-        for global_id, total in _with_global(state.subtotal, global_coupons):
-            if best is None or total < best.total:
-                best = Suggestion(dict(zip(courses, state.choices, strict=True)), global_id, total)
-    if best is None:
-        raise ValueError("there is nothing to suggest for an empty checkout")
-    return best
+    totals = (
+        (total, state, global_id)
+        for state in _course_states(courses, prices, course_coupons)
+        for global_id, total in _with_global(state.subtotal, global_coupons)
+    )
+    total, state, global_id = min(totals, key=itemgetter(0))
+    return Suggestion(dict(zip(courses, state.choices, strict=True)), global_id, total)
 
 
 def _course_states(
@@ -70,7 +71,7 @@ def _course_states(
         # Keyed by what matters for the courses to come (which shared records are gone) and for a global threshold (the subtotal).
         found: dict[tuple[frozenset[int], Decimal], _State] = {}
         options = _line_options(prices[course_id], course_coupons.get(course_id, ()))
-        for state in states:
+        for state in _most_promising(states, limit=max(2, MAX_STEPS // (len(courses) * len(options)))):
             for record_id, rest in options:
                 if record_id in state.taken:
                     continue
@@ -78,9 +79,12 @@ def _course_states(
                 successor = _State(taken, (*state.choices, record_id), state.subtotal + rest)
                 found.setdefault((successor.taken, successor.subtotal), successor)
         states = sorted(found.values(), key=lambda state: (state.subtotal, len(state.taken)))
-        # The cheapest ones, and the dearest one: it alone may reach a global coupon's threshold.
-        states = states if len(states) <= MAX_STATES else [*states[: MAX_STATES - 1], states[-1]]
     return states
+
+
+def _most_promising(states: Sequence[_State], *, limit: int) -> Sequence[_State]:
+    """The cheapest ones, and the dearest one: it alone may reach a global coupon's threshold."""
+    return states if len(states) <= limit else [*states[: limit - 1], states[-1]]
 
 
 def _shared_records(course_coupons: Mapping[int, Sequence[Candidate]]) -> frozenset[int]:

@@ -5,6 +5,7 @@ transaction which locks the row again, looks at its status, and clears `availabl
 Whoever comes late (a duplicate message, a lease that ran out too early) finds nothing to do.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
@@ -16,10 +17,9 @@ from shop.models.work import Work
 
 log = structlog.get_logger(__name__)
 
-# Eight attempts with the backoff below span about eight minutes: longer than a restart, shorter than a buyer's patience with `pending`.
-MAX_ATTEMPTS = 8
 BACKOFF_BASE_S = 2
 BACKOFF_MAX_S = 300
+DRAIN_S = 10
 
 
 def claim(model: type[Work], *, now: datetime, limit: int) -> list[int]:
@@ -29,7 +29,7 @@ def claim(model: type[Work], *, now: datetime, limit: int) -> list[int]:
     its neighbours are done before it comes round again.
     """
     fresh = _claim(model, now=now, limit=limit, condition="attempts = 0")
-    return fresh or _claim(model, now=now, limit=1, condition=f"attempts BETWEEN 1 AND {MAX_ATTEMPTS - 1}")
+    return fresh or _claim(model, now=now, limit=1, condition=f"attempts BETWEEN 1 AND {model.MAX_ATTEMPTS - 1}")
 
 
 def _claim(model: type[Work], *, now: datetime, limit: int, condition: str) -> list[int]:
@@ -63,12 +63,27 @@ def put_back(model: type[Work], pk: int, *, now: datetime, error: BaseException)
 
 def bury_exhausted(model: type[Work], *, now: datetime) -> list[int]:
     """Gives up the due rows that used all their attempts, alerts, and returns their ids. They stay for people to look at."""
-    rows = model.objects.filter(available_at__lte=now, attempts__gte=MAX_ATTEMPTS)
+    rows = model.objects.filter(available_at__lte=now, attempts__gte=model.MAX_ATTEMPTS)
     ids = sorted(rows.values_list("pk", flat=True)[:1000])
     buried = [pk for pk in ids if rows.filter(pk=pk).update(available_at=None, dead_at=now)]
     for pk in buried:
         log.error("work_dead", table=table_of(model), row=pk, alert=True)
     return buried
+
+
+def drain(model: type[Work], effect: Callable[[Sequence[int]], None], *, now: datetime, batch_size: int) -> int:
+    """Claims due rows of `model` batch after batch, gives each to `effect`, and puts back alone what raised; returns how many it claimed.
+
+    Stops when nothing is due, or after `DRAIN_S` seconds, far from any time limit: the caller sends another wake-up then.
+    """
+    claimed = 0
+    stop_at = time.monotonic() + DRAIN_S
+    while ids := claim(model, now=now, limit=batch_size):
+        claimed += len(ids)
+        run_split(ids, effect, lambda pk, error: put_back(model, pk, now=now, error=error))
+        if time.monotonic() >= stop_at:
+            break
+    return claimed
 
 
 def run_split(ids: Sequence[int], effect: Callable[[Sequence[int]], None], on_error: Callable[[int, Exception], None]) -> None:

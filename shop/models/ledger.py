@@ -23,9 +23,11 @@ class LedgerTransfer(models.Model):
         COUPON_SUBSIDY = "coupon_subsidy", "优惠券补贴"
         BEILI_REDEEMED = "beili_redeemed", "贝里抵扣"
         SALES = "sales", "课程销售"
+        # Money that has come in: it goes on to sales when it pays an order, and is refunded when the order can't take it any more.
+        UNAPPLIED = "unapplied", "待核销款项"
         REFUNDS = "refunds", "退款"
 
-    # A replay of the same cause hits this: "hold:<order>", "capture:<order>", "cash:<out_trade_no>", …
+    # A replay of the same cause hits this: "hold:<order>", "capture:<order>", "cash:<out_trade_no>", "refund:<out_request_no>", …
     key = models.CharField("唯一凭据", max_length=128, unique=True)
     debit = models.CharField("转出", max_length=20, choices=Book)
     credit = models.CharField("转入", max_length=20, choices=Book)
@@ -49,8 +51,8 @@ class LedgerTransfer(models.Model):
                     account__isnull=False,
                 )
                 | Q(
-                    debit__in=["alipay_cash", "coupon_subsidy", "beili_redeemed", "sales", "refunds"],
-                    credit__in=["alipay_cash", "coupon_subsidy", "beili_redeemed", "sales", "refunds"],
+                    debit__in=["alipay_cash", "coupon_subsidy", "beili_redeemed", "sales", "unapplied", "refunds"],
+                    credit__in=["alipay_cash", "coupon_subsidy", "beili_redeemed", "sales", "unapplied", "refunds"],
                 ),
                 name="transfer_within_one_currency",
             ),

@@ -7,7 +7,7 @@ from django.db.models import F, Q
 from shop.models.catalogue import Course, PricePolicy
 from shop.models.coupon import CouponRecord
 from shop.models.fields import YuanField, not_negative
-from shop.models.work import Work, dead_is_not_due, due_index
+from shop.models.work import GATEWAY_ATTEMPTS, Work, dead_is_not_due, due_index
 from shop.states import OrderRequestStatus, OrderStatus, PaymentType
 
 
@@ -49,9 +49,14 @@ class OrderRequest(Work):
         ]
         indexes: ClassVar = [due_index("order_request_due")]
 
+    def __str__(self) -> str:
+        return self.order_number
+
 
 class Order(Work):
     """A priced, reserved purchase. As a piece of work it waits for its own deadline."""
+
+    MAX_ATTEMPTS = GATEWAY_ATTEMPTS
 
     request = models.OneToOneField(OrderRequest, models.PROTECT, related_name="order", verbose_name="下单请求")
     account = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="orders", verbose_name="账户")
@@ -61,6 +66,7 @@ class Order(Work):
     list_total = YuanField("原价合计")
     course_discount = YuanField("课程券优惠")
     global_discount = YuanField("全场券优惠")
+    global_coupon_record = models.ForeignKey(CouponRecord, models.PROTECT, null=True, related_name="+", verbose_name="全场券")
     beili = models.PositiveBigIntegerField("使用贝里")
     beili_per_yuan = models.PositiveSmallIntegerField("贝里汇率")
     beili_amount = YuanField("贝里抵扣（元）")
@@ -71,6 +77,7 @@ class Order(Work):
     # The deadline that the buyer sees; `closes_at` is the one we act on, a grace period later.
     expires_at = models.DateTimeField("支付截止时间")
     closes_at = models.DateTimeField("关闭时间")
+    cancel_requested_at = models.DateTimeField("申请取消时间", null=True, blank=True)
     paid_at = models.DateTimeField("支付时间", null=True, blank=True)
     closed_at = models.DateTimeField("取消/超时时间", null=True, blank=True)
     refunded_at = models.DateTimeField("退款完成时间", null=True, blank=True)
@@ -167,10 +174,22 @@ class OrderEvent(models.Model):
         COUPONS_RESERVED = "coupons_reserved", "优惠券已锁定"
         BEILI_HELD = "beili_held", "贝里已锁定"
         PAYMENT_STARTED = "payment_started", "已发起支付"
+        PAYMENT_CLOSED = "payment_closed", "支付已关闭"
         PAID = "paid", "支付成功"
         ENROLLED = "enrolled", "课程已开通"
+        CANCEL_REQUESTED = "cancel_requested", "已申请取消"
         CANCELLED = "cancelled", "订单已取消"
         EXPIRED = "expired", "订单已超时关闭"
+        LATE_PAYMENT = "late_payment", "订单关闭后收到付款"
+        REOPENED = "reopened", "订单已恢复"
+        DOUBLE_PAYMENT = "double_payment", "收到重复付款"
+        REFUND_REQUESTED = "refund_requested", "已申请退款"
+        REFUND_APPROVED = "refund_approved", "退款已批准"
+        REFUND_REJECTED = "refund_rejected", "退款申请未通过"
+        REFUND_SENT = "refund_sent", "退款处理中"
+        REFUND_SUCCEEDED = "refund_succeeded", "退款成功"
+        REFUND_FAILED = "refund_failed", "退款失败，客服处理中"
+        ENROLMENT_REVOKED = "enrolment_revoked", "课程已收回"
 
     order = models.ForeignKey(Order, models.PROTECT, related_name="events", verbose_name="订单")
     kind = models.CharField("事件", max_length=32, choices=Kind)

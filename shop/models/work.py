@@ -4,9 +4,16 @@ from typing import ClassVar, Self
 
 from django.db import models
 
+# For rows that wait for the gateway: an attempt every five minutes for a day, which outlasts its outages and its own retries.
+GATEWAY_ATTEMPTS = 300
+
 
 class Work(models.Model):
     """A row that is also a piece of work. `available_at` is when it may be claimed next; NULL means there is nothing to do."""
+
+    # With the backoff of `shop/domain/work.py` eight attempts span about eight minutes: longer than a restart, shorter than a buyer's
+    # patience with `pending`.
+    MAX_ATTEMPTS: ClassVar[int] = 8
 
     available_at = models.DateTimeField("可处理时间", null=True, blank=True)
     attempts = models.PositiveSmallIntegerField("尝试次数", default=0)

@@ -1,5 +1,19 @@
 """The buyer's pages."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from shop.storefront import views
+
+app_name = "storefront"
+urlpatterns = [
+    path("", views.courses, name="courses"),
+    path("courses/<int:course_id>/", views.course, name="course"),
+    path("login/", views.login, name="login"),
+    path("cart/", views.cart, name="cart"),
+    path("checkout/", views.checkout, name="latest-checkout"),
+    path("checkout/<slug:checkout_id>/", views.checkout, name="checkout"),
+    path("orders/", views.orders, name="orders"),
+    path("orders/<slug:order_number>/", views.order, name="order"),
+    path("coupons/", views.coupons, name="coupons"),
+    path("me/", views.me, name="me"),
+]

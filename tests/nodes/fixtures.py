@@ -64,7 +64,15 @@ def pytest_runtest_makereport(item: pytest.Item) -> Any:
     return report
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A whole shop needs its time on a busy machine; a journey waits on conditions, so that it takes no longer than it must."""
+    for item in items:
+        if item.get_closest_marker("journey") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(JOURNEY_TIMEOUT_S))
+
+
 FAILED = pytest.StashKey[bool]()
+JOURNEY_TIMEOUT_S = 300
 
 
 def _report_logs(request: pytest.FixtureRequest, stacks: list[ShopStack]) -> None:

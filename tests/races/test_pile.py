@@ -44,9 +44,6 @@ def test_control_claiming_without_a_lock_does_the_pile_twice(
     both_have_read = threading.Barrier(2, timeout=PATIENCE_S)
     handled: list[int] = []
 
-    def note(ids: list[int], *, now: datetime, cause: str) -> None:
-        handled.extend(ids)
-
     def claim_naively(model: type[Work], *, now: datetime, limit: int) -> list[int]:
         ids = list(model.objects.filter(available_at__lte=now, attempts=0).order_by("id").values_list("id", flat=True)[:limit])
         both_have_read.wait()
@@ -54,7 +51,7 @@ def test_control_claiming_without_a_lock_does_the_pile_twice(
         return ids
 
     monkeypatch.setattr(work, "claim", claim_naively)
-    monkeypatch.setattr(creation, "create_orders", note)
+    monkeypatch.setattr(creation, "create_orders", lambda ids, *, now, cause: handled.extend(ids))  # noqa: PLW0108 - other arguments
     results = run_at_once([lambda: creation.create_due_orders(now=now, cause="race")] * 2)
 
     assert sum(result for result in results if isinstance(result, int)) > PILE

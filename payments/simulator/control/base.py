@@ -19,8 +19,9 @@ def answer_http_error(error: HTTPException) -> tuple[Response, int]:
     return jsonify(error=error.description), error.code or 500
 
 
+@blueprint.errorhandler(OverflowError)  # a number that the database can't hold
 @blueprint.errorhandler(ValueError)
-def answer_bad_value(error: ValueError) -> tuple[Response, int]:
+def answer_bad_value(error: Exception) -> tuple[Response, int]:
     return jsonify(error=str(error)), 400
 
 

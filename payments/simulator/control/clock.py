@@ -27,6 +27,7 @@ def advance_clock() -> Response:
         engine().walk(target)
     else:
         simulation().clock.jump_to(target)
+        engine().wake()
     return jsonify(describe_clock())
 
 
@@ -38,6 +39,7 @@ def set_clock() -> Response:
         simulation().clock.set_scale(_number(body["scale"], "scale", MAX_SCALE))
     if "now" in body:
         simulation().clock.jump_to(_number(body["now"], "now", simulation().now() + MAX_ADVANCE_S))
+    engine().wake()
     return jsonify(describe_clock())
 
 

@@ -10,7 +10,7 @@ const TEXTS = {
     close: "关闭", pay: "付款", scan: "扫码", shut: "关闭", replay: "重放", remove: "移除", frozen: "静止", real: "实时", hits: "命中",
     always: "一直", balance: "余额", nothing: "还没有数据。商户发起付款后会显示在这里。", noFaults: "没有生效的故障",
     sure: "清空全部交易、通知、日志和故障？商户与密钥保留。", offline: "无法连接模拟器", waiting: "等待付款", paid: "已付款", finished: "已完结", closed: "已关闭",
-    requestsOpen: "付款请求", delivered: "已送达", exhausted: "不再重试", sending: "发送中", dropped: "已丢弃", refused: "未送达", notified: "已送达", gateway: "网关", notification: "通知", business: "业务",
+    unscanned: "未扫码", delivered: "已送达", exhausted: "不再重试", sending: "发送中", dropped: "已丢弃", refused: "未送达", notified: "已送达", gateway: "网关", notification: "通知", business: "业务",
   },
   en: {
     title: "Alipay gateway simulator", trades: "Trades", deliveries: "Notification deliveries", requests: "Gateway requests", clock: "Virtual clock",
@@ -20,11 +20,11 @@ const TEXTS = {
     wipe: "Wipe trades and logs", close: "Close", pay: "Pay", scan: "Scan", shut: "Close", replay: "Replay", remove: "Remove", frozen: "stands still",
     real: "real time", hits: "hits", always: "always", balance: "balance", nothing: "Nothing yet. Trades appear here when a shop asks for a payment.",
     noFaults: "No fault is set", sure: "Wipe all trades, notifications, logs and faults? Merchants and keys stay.", offline: "The simulator can't be reached",
-    waiting: "Waiting", paid: "Paid", finished: "Finished", closed: "Closed", requestsOpen: "Pay requests", delivered: "done", exhausted: "given up", sending: "sending", dropped: "dropped", refused: "Undelivered", notified: "Delivered",
+    waiting: "Waiting", paid: "Paid", finished: "Finished", closed: "Closed", unscanned: "Not scanned", delivered: "done", exhausted: "given up", sending: "sending", dropped: "dropped", refused: "Undelivered", notified: "Delivered",
     gateway: "Gateway", notification: "Notification", business: "Business",
   },
 };
-const STATUS = { WAIT_BUYER_PAY: ["waiting", "warn"], TRADE_SUCCESS: ["paid", "good"], TRADE_FINISHED: ["finished", "good"], TRADE_CLOSED: ["closed", ""], NOT_EXIST: ["requestsOpen", ""] };
+const STATUS = { WAIT_BUYER_PAY: ["waiting", "warn"], TRADE_SUCCESS: ["paid", "good"], TRADE_FINISHED: ["finished", "good"], TRADE_CLOSED: ["closed", ""], NOT_EXIST: ["unscanned", ""] };
 const JUMPS = [["+1m", 60], ["+4m", 240], ["+10m", 600], ["+1h", 3600], ["+1d", 86400], ["+25h", 90000]];
 const SPEEDS = [0, 1, 10, 60, 600, 3600];
 let language = localStorage.getItem("language") || "zh";
@@ -115,7 +115,7 @@ function ruleRow(rule) {
 }
 
 function showFigures(state) {
-  const figures = [["requestsOpen", state.open_requests], ["waiting", state.trades.WAIT_BUYER_PAY], ["paid", state.trades.TRADE_SUCCESS],
+  const figures = [["unscanned", state.open_requests], ["waiting", state.trades.WAIT_BUYER_PAY], ["paid", state.trades.TRADE_SUCCESS],
     ["finished", state.trades.TRADE_FINISHED], ["closed", state.trades.TRADE_CLOSED], ["notified", state.notifications.delivered],
     ["refused", (state.notifications.waiting || 0) + (state.notifications.sending || 0) + (state.notifications.exhausted || 0)]];
   $("figures").replaceChildren(...figures.map(([name, count]) => element("div", {}, element("b", {}, String(count || 0)), element("span", {}, t(name)))));

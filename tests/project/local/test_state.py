@@ -1,6 +1,7 @@
 """The state folder: private, stable between starts, and used by one start at a time."""
 
 import json
+import os
 import stat
 from pathlib import Path
 
@@ -33,7 +34,7 @@ def test_a_secret_that_is_new_in_a_version_is_added(tmp_path: Path) -> None:
 
 def test_second_start_is_refused_while_the_first_runs(tmp_path: Path) -> None:
     state = State(tmp_path)
-    with state.lock(), pytest.raises(LocalError, match="running already"):
+    with state.lock(), pytest.raises(LocalError, match=rf"running already \(process {os.getpid()}\)"):
         state.lock()
     state.lock().close()
 

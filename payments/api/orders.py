@@ -1,0 +1,124 @@
+"""What can be done with an order's money: pay it, cancel it, have it refunded."""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from payments.domain import attempts, refunds
+from payments.gateways import get_gateway
+from payments.models import Refund
+from payments.states import Product
+from payments.tasks import close_orders, send_refunds
+from shop import clock
+from shop.api.authentication import account_of, request_id_of
+from shop.api.fields import IdField, Input, YuanField
+from shop.api.orderoutput import OrderOutput, order_body
+from shop.domain import closing, orders
+from shop.wakeup import wake
+
+
+class PaymentInput(Input):
+    product = serializers.ChoiceField(choices=Product.choices, default=Product.PAGE)
+
+
+class PaymentOutput(serializers.Serializer[Any]):
+    """One of `pay_url`, `order_string` and `qr_code` is set, by the product."""
+
+    out_trade_no = serializers.CharField(source="payment.out_trade_no")
+    product = serializers.ChoiceField(choices=Product.choices, source="payment.product")
+    amount = YuanField(source="payment.amount")
+    expires_at = serializers.DateTimeField(source="payment.expires_at")
+    pay_url = serializers.CharField(allow_null=True, help_text="page、wap：跳转到支付宝收银台")
+    order_string = serializers.CharField(allow_null=True, help_text="app：交给支付宝 SDK")
+    qr_code = serializers.CharField(allow_null=True, help_text="qr：二维码内容")
+
+
+class RefundInput(Input):
+    lines = serializers.ListField(
+        child=IdField(), min_length=1, max_length=50, required=False, allow_null=True, default=None, help_text="课程编号；不填表示全部"
+    )
+    reason = serializers.CharField(max_length=200, allow_blank=True, default="")
+
+    def validate_lines(self, course_ids: list[int] | None) -> list[int] | None:
+        if course_ids is not None and len(set(course_ids)) != len(course_ids):
+            raise serializers.ValidationError("同一门课程出现了两次。")
+        return course_ids
+
+
+class RefundOutput(serializers.ModelSerializer[Refund]):
+    amount = YuanField(help_text="原路退回（元）")
+    beili = serializers.IntegerField(help_text="退回贝里")
+    status_text = serializers.CharField(source="get_status_display")
+    lines = serializers.SerializerMethodField(help_text="课程编号")
+
+    class Meta:
+        model = Refund
+        fields = [
+            "out_request_no", "kind", "status", "status_text", "amount", "beili", "lines", "reason", "outcome", "requested_at", "approved_at",
+            "finished_at",
+        ]  # fmt: skip
+
+    def get_lines(self, refund: Refund) -> list[int]:
+        return [line.order_line.course_id for line in refund.lines.all()]
+
+
+class OrderPaymentsView(APIView):
+    """Paying an order."""
+
+    @extend_schema(request=PaymentInput, responses=PaymentOutput)
+    def post(self, request: Request, order_number: str) -> Response:
+        """Opens (or re-uses) the order's payment. Another product than last time closes the old attempt first."""
+        data = PaymentInput(data=request.data)
+        data.is_valid(raise_exception=True)
+        order = orders.get_order(account_id=account_of(request).pk, order_number=order_number)
+        started = attempts.start_payment(
+            order=order,
+            product=Product(data.validated_data["product"]),
+            gateway=get_gateway(),
+            now=clock.now(),
+            cause=f"request:{request_id_of(request)}",
+        )
+        return Response(PaymentOutput(started).data)
+
+
+class OrderCancelView(APIView):
+    """Cancelling an unpaid order."""
+
+    @extend_schema(request=None, responses={202: OrderOutput})
+    def post(self, request: Request, order_number: str) -> Response:
+        """Notes the wish; a worker closes the order once Alipay can't take money for it any more. If money came first, it stays paid."""
+        order = closing.request_cancel(
+            account_id=account_of(request).pk, order_number=order_number, now=clock.now(), cause=f"request:{request_id_of(request)}"
+        )
+        wake(close_orders)
+        return Response(order_body(order, now=clock.now()), status=status.HTTP_202_ACCEPTED, headers={"Retry-After": "1"})
+
+
+class OrderRefundsView(APIView):
+    """The refunds of an order."""
+
+    @extend_schema(operation_id="order_refunds_list", responses=RefundOutput(many=True))
+    def get(self, request: Request, order_number: str) -> Response:
+        found = refunds.list_refunds(account_id=account_of(request).pk, order_number=order_number)
+        return Response(RefundOutput(found, many=True).data)
+
+    @extend_schema(request=RefundInput, responses={202: RefundOutput})
+    def post(self, request: Request, order_number: str) -> Response:
+        """Asks for courses of a paid order, or all of them, to be taken back."""
+        data = RefundInput(data=request.data)
+        data.is_valid(raise_exception=True)
+        refund = refunds.request_refund(
+            account_id=account_of(request).pk,
+            order_number=order_number,
+            course_ids=data.validated_data["lines"],
+            reason=data.validated_data["reason"],
+            now=clock.now(),
+            cause=f"request:{request_id_of(request)}",
+        )
+        if refund.approved_at is not None:
+            wake(send_refunds)
+        return Response(RefundOutput(refund).data, status=status.HTTP_202_ACCEPTED)

@@ -1,0 +1,243 @@
+"""The books, proved in SQL: rules that hold at any moment between two transactions, each a query for the rows that break it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connection
+
+# Enough to see what is wrong; the count of all of them is given beside.
+SHOWN_ROWS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What must hold, and a SELECT of the rows for which it doesn't."""
+
+    name: str
+    says: str
+    broken: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What came of a rule: how many rows break it, and the first of them."""
+
+    rule: Rule
+    broken_count: int
+    rows: tuple[dict[str, Any], ...]
+
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "transfers_balance",
+        "All transfers together add up to nothing: each leaves one book and arrives in another of the same currency.",
+        """
+        SELECT currency, sum(amount) AS off_by FROM (
+            SELECT CASE WHEN debit LIKE 'beili\\_%%' AND debit <> 'beili_redeemed' THEN 'beili' ELSE 'yuan' END AS currency, -amount AS amount
+            FROM shop_ledgertransfer
+            UNION ALL
+            SELECT CASE WHEN credit LIKE 'beili\\_%%' AND credit <> 'beili_redeemed' THEN 'beili' ELSE 'yuan' END, amount FROM shop_ledgertransfer
+        ) AS legs GROUP BY currency HAVING sum(amount) <> 0
+        """,
+    ),
+    Rule(
+        "balances_equal_the_fold",
+        "A buyer's 贝里, available and held, are what their transfers add up to.",
+        """
+        SELECT account.id, account.username, account.balance, account.held_balance, fold.available, fold.held FROM shop_account AS account
+        LEFT JOIN LATERAL (
+            SELECT coalesce(sum(CASE WHEN credit = 'beili_available' THEN amount WHEN debit = 'beili_available' THEN -amount END), 0) AS available,
+                   coalesce(sum(CASE WHEN credit = 'beili_held' THEN amount WHEN debit = 'beili_held' THEN -amount END), 0) AS held
+            FROM shop_ledgertransfer WHERE account_id = account.id
+        ) AS fold ON true WHERE account.balance <> fold.available OR account.held_balance <> fold.held
+        """,
+    ),
+    Rule(
+        "held_beili_belong_to_orders",
+        "What a buyer's orders hold is what is held.",
+        """
+        SELECT account.id, account.username, account.held_balance, coalesce(sum(orders.beili), 0) AS held_by_orders FROM shop_account AS account
+        LEFT JOIN shop_order AS orders ON orders.account_id = account.id AND orders.status = 'awaiting_payment'
+        GROUP BY account.id HAVING account.held_balance <> coalesce(sum(orders.beili), 0)
+        """,
+    ),
+    Rule(
+        "orders_add_up",
+        "List price = discounts + 贝里 + cash, on every order, and its lines add up to it in every part.",
+        """
+        SELECT orders.order_number, orders.list_total, orders.cash_due, line.list_price, line.cash_amount FROM shop_order AS orders
+        LEFT JOIN LATERAL (
+            SELECT sum(list_price) AS list_price, sum(course_discount) AS course_discount, sum(global_discount) AS global_discount,
+                   sum(beili_amount) AS beili_amount, sum(cash_amount) AS cash_amount FROM shop_orderline WHERE order_id = orders.id
+        ) AS line ON true
+        WHERE orders.list_total <> orders.course_discount + orders.global_discount + orders.beili_amount + orders.cash_due
+           OR (orders.list_total, orders.course_discount, orders.global_discount, orders.beili_amount, orders.cash_due)
+              IS DISTINCT FROM (line.list_price, line.course_discount, line.global_discount, line.beili_amount, line.cash_amount)
+        """,
+    ),
+    Rule(
+        "coupons_once",
+        "A coupon is on at most one order that is alive, and that order is the one it names.",
+        """
+        SELECT record.id, record.status, record.order_id, array_agg(orders.order_number) AS orders FROM shop_couponrecord AS record
+        JOIN (
+            SELECT coupon_record_id, order_id FROM shop_orderline WHERE coupon_record_id IS NOT NULL
+            UNION ALL SELECT global_coupon_record_id, id FROM shop_order WHERE global_coupon_record_id IS NOT NULL
+        ) AS use ON use.coupon_record_id = record.id
+        JOIN shop_order AS orders ON orders.id = use.order_id AND orders.status IN ('awaiting_payment', 'paid')
+        GROUP BY record.id HAVING count(*) > 1 OR record.order_id IS DISTINCT FROM min(orders.id)
+            OR record.status <> CASE WHEN min(orders.status) = 'paid' THEN 'used' ELSE 'reserved' END
+        """,
+    ),
+    Rule(
+        "coupons_not_orphaned",
+        "A coupon that is reserved or used is so for an order that was made with it and is alive (or refunded without giving it back).",
+        """
+        SELECT record.id, record.status, orders.order_number, orders.status AS order_status FROM shop_couponrecord AS record
+        LEFT JOIN shop_order AS orders ON orders.id = record.order_id
+        WHERE (record.status = 'reserved' AND orders.status IS DISTINCT FROM 'awaiting_payment')
+           OR (record.status = 'used' AND (orders.status IS NULL OR orders.status NOT IN ('paid', 'refunded')))
+        """,
+    ),
+    Rule(
+        "campaigns_within_quantity",
+        "A campaign's count of claims is the number of its coupons, and not above its quantity.",
+        """
+        SELECT coupon.id, coupon.name, coupon.quantity, coupon.claimed_count, count(record.id) AS records FROM shop_coupon AS coupon
+        LEFT JOIN shop_couponrecord AS record ON record.coupon_id = coupon.id
+        GROUP BY coupon.id HAVING count(record.id) <> coupon.claimed_count OR coupon.claimed_count > coupon.quantity
+        """,
+    ),
+    Rule(
+        "paid_orders_delivered_once",
+        "Every line of an order that was ever paid has one enrolment; no other line has any.",
+        """
+        SELECT orders.order_number, orders.status, line.id AS line, count(enrolment.id) AS enrolments FROM shop_orderline AS line
+        JOIN shop_order AS orders ON orders.id = line.order_id
+        LEFT JOIN shop_enrolment AS enrolment ON enrolment.order_line_id = line.id
+            AND enrolment.account_id = orders.account_id AND enrolment.course_id = line.course_id
+        GROUP BY orders.id, line.id HAVING count(enrolment.id) <> CASE WHEN orders.paid_at IS NOT NULL THEN 1 ELSE 0 END
+        """,
+    ),
+    Rule(
+        "orders_paid_by_money",
+        "An order that was paid and cost money has exactly one payment that paid it, of its amount; one that isn't paid has none.",
+        """
+        SELECT orders.order_number, orders.status, orders.cash_due, count(payment.id) AS payments, sum(payment.amount) AS paid FROM shop_order AS orders
+        LEFT JOIN payments_payment AS payment ON payment.order_id = orders.id AND payment.status = 'paid' AND NOT payment.is_surplus
+        GROUP BY orders.id
+        HAVING coalesce(sum(payment.amount), 0) <> CASE WHEN orders.paid_at IS NOT NULL THEN orders.cash_due ELSE 0 END
+        """,
+    ),
+    Rule(
+        "money_has_a_place",
+        "Every yuan that came in is on an order, has been refunded, or is being refunded.",
+        """
+        SELECT coalesce(sum(CASE WHEN credit = 'unapplied' THEN amount WHEN debit = 'unapplied' THEN -amount ELSE 0 END), 0) AS unapplied,
+               (SELECT coalesce(sum(amount - refunded_amount), 0) FROM payments_payment WHERE status = 'paid' AND is_surplus) AS being_refunded
+        FROM shop_ledgertransfer
+        HAVING coalesce(sum(CASE WHEN credit = 'unapplied' THEN amount WHEN debit = 'unapplied' THEN -amount ELSE 0 END), 0)
+            <> (SELECT coalesce(sum(amount - refunded_amount), 0) FROM payments_payment WHERE status = 'paid' AND is_surplus)
+        """,
+    ),
+    Rule(
+        "payments_are_booked",
+        "Each paid payment is booked once with its amount, and nothing else is.",
+        """
+        SELECT payment.out_trade_no, payment.amount, transfer.amount AS booked FROM payments_payment AS payment
+        LEFT JOIN shop_ledgertransfer AS transfer ON transfer.key = 'cash:' || payment.out_trade_no
+        WHERE (payment.status = 'paid') <> (transfer.id IS NOT NULL) OR transfer.amount <> payment.amount
+        """,
+    ),
+    Rule(
+        "surplus_goes_back",
+        "Money that nobody owed has a refund of its whole amount.",
+        """
+        SELECT payment.out_trade_no, payment.amount, refund.amount AS refund, refund.status FROM payments_payment AS payment
+        LEFT JOIN payments_refund AS refund ON refund.payment_id = payment.id AND refund.kind = 'surplus'
+        WHERE payment.is_surplus AND refund.amount IS DISTINCT FROM payment.amount
+        """,
+    ),
+    Rule(
+        "refunds_fit_payments",
+        "What is committed to refunds and what has gone back is what the refunds say, on each payment.",
+        """
+        SELECT payment.out_trade_no, payment.refund_committed, payment.refunded_amount, refund.committed, refund.done FROM payments_payment AS payment
+        LEFT JOIN LATERAL (
+            SELECT coalesce(sum(amount) FILTER (WHERE status <> 'rejected'), 0) AS committed,
+                   coalesce(sum(amount) FILTER (WHERE status = 'succeeded'), 0) AS done
+            FROM payments_refund WHERE payment_id = payment.id
+        ) AS refund ON true
+        WHERE payment.refund_committed <> refund.committed OR payment.refunded_amount <> refund.done
+        """,
+    ),
+    Rule(
+        "refunds_fit_orders",
+        "An order's refunded money and 贝里 are those of its refunds; refunded lines have lost their enrolment, and only they.",
+        """
+        SELECT orders.order_number, orders.status, orders.refunded_amount, orders.refunded_beili, refund.amount, refund.beili FROM shop_order AS orders
+        LEFT JOIN LATERAL (
+            SELECT coalesce(sum(amount), 0) AS amount, coalesce(sum(beili), 0) AS beili
+            FROM payments_refund WHERE order_id = orders.id AND kind = 'order' AND status = 'succeeded'
+        ) AS refund ON true
+        WHERE orders.refunded_amount <> refund.amount OR orders.refunded_beili <> refund.beili
+           OR (orders.status = 'refunded' AND (orders.refunded_amount <> orders.cash_due OR orders.refunded_beili <> orders.beili))
+           OR EXISTS (
+               SELECT 1 FROM shop_orderline AS line JOIN shop_enrolment AS enrolment ON enrolment.order_line_id = line.id
+               WHERE line.order_id = orders.id AND (enrolment.status = 'revoked') <> EXISTS (
+                   SELECT 1 FROM payments_refundline AS refund_line JOIN payments_refund AS done ON done.id = refund_line.refund_id
+                   WHERE refund_line.order_line_id = line.id AND done.status = 'succeeded'
+               )
+           )
+        """,
+    ),
+    Rule(
+        "sales_equal_orders",
+        "What is booked as sales is the list price of paid orders, less that of refunded lines.",
+        """
+        SELECT orders.order_number, book.sales, due.sales AS expected FROM shop_order AS orders
+        LEFT JOIN LATERAL (
+            SELECT coalesce(sum(CASE WHEN credit = 'sales' THEN amount WHEN debit = 'sales' THEN -amount ELSE 0 END), 0) AS sales
+            FROM shop_ledgertransfer WHERE order_id = orders.id
+        ) AS book ON true
+        LEFT JOIN LATERAL (
+            SELECT coalesce(sum(line.list_price), 0) AS sales FROM shop_orderline AS line
+            JOIN shop_enrolment AS enrolment ON enrolment.order_line_id = line.id AND enrolment.status = 'active' WHERE line.order_id = orders.id
+        ) AS due ON true
+        WHERE book.sales <> due.sales
+        """,
+    ),
+    Rule(
+        "requests_decided_once",
+        "A request that was created has its order, and no other has one.",
+        """
+        SELECT request.order_number, request.status, orders.id AS order_id FROM shop_orderrequest AS request
+        LEFT JOIN shop_order AS orders ON orders.request_id = request.id
+        WHERE (request.status = 'created') <> (orders.id IS NOT NULL) OR orders.order_number <> request.order_number
+        """,
+    ),
+    Rule(
+        "work_is_not_lost",
+        "Everything that isn't finished is due at some time, waits for staff, or was given up where people see it.",
+        """
+        SELECT 'request' AS kind, order_number AS what FROM shop_orderrequest WHERE status = 'pending' AND available_at IS NULL AND dead_at IS NULL
+        UNION ALL SELECT 'order', order_number FROM shop_order WHERE status = 'awaiting_payment' AND available_at IS NULL AND dead_at IS NULL
+        UNION ALL SELECT 'payment', out_trade_no FROM payments_payment WHERE status = 'open' AND available_at IS NULL AND dead_at IS NULL
+        UNION ALL SELECT 'notification', out_trade_no FROM payments_notification WHERE status = 'received' AND available_at IS NULL AND dead_at IS NULL
+        UNION ALL SELECT 'refund', out_request_no FROM payments_refund
+            WHERE status IN ('requested', 'sent', 'unknown') AND approved_at IS NOT NULL AND available_at IS NULL AND dead_at IS NULL
+        """,
+    ),
+)
+
+
+def run_audit() -> Iterator[Verdict]:
+    """Checks one rule after the other, each in one statement (and so at one moment), and yields its verdict."""
+    for rule in RULES:
+        with connection.cursor() as cursor:
+            cursor.execute(f"SELECT *, count(*) OVER () AS broken_count FROM ({rule.broken}) AS broken LIMIT {SHOWN_ROWS}", [])  # noqa: S608 - ours
+            columns = [column.name for column in cursor.description or ()]
+            rows = [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
+        count = rows[0]["broken_count"] if rows else 0
+        yield Verdict(rule, count, tuple({name: value for name, value in row.items() if name != "broken_count"} for row in rows))

@@ -1,0 +1,75 @@
+"""Orders whose time is over, or whose buyer wants out: nothing is released before Alipay can't take money for them any more."""
+
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import F
+
+from payments.domain import settlement
+from payments.gateways.protocol import Gateway, GatewayRejected, GatewayUnreachable
+from payments.models import Payment
+from payments.states import PaymentStatus
+from shop.domain import closing, work
+from shop.domain.timeline import event
+from shop.models import Account, Order, OrderEvent
+from shop.states import OrderStatus
+
+
+def close_due_orders(*, gateway: Gateway | None, now: datetime, cause: str) -> int:
+    """Claims and closes due orders, one after the other; returns how many it claimed."""
+    return work.drain(Order, lambda ids: close_due_order(ids[0], gateway=gateway, now=now, cause=cause), now=now, batch_size=1)
+
+
+def close_due_order(order_id: int, *, gateway: Gateway | None, now: datetime, cause: str) -> None:
+    """Settles the order if its money has come after all, else closes it and gives coupons and 贝里 back.
+
+    Raises:
+        GatewayUnreachable: whether money came is unknown; the order waits, with everything it holds.
+    """
+    for payment in Payment.objects.filter(order=order_id, status=PaymentStatus.OPEN):
+        if gateway is None:
+            raise GatewayUnreachable("the gateway isn't configured")
+        settle_or_close(payment, gateway=gateway, now=now, cause=cause)
+    with transaction.atomic(durable=True):
+        account_id = Order.objects.values_list("account_id", flat=True).get(pk=order_id)
+        list(Account.objects.filter(pk=account_id).select_for_update(no_key=True).values_list("pk"))
+        order = Order.objects.select_for_update(no_key=True).get(pk=order_id)
+        if order.status != OrderStatus.AWAITING_PAYMENT:
+            Order.objects.filter(pk=order_id).update(available_at=None)
+            return
+        if Payment.objects.filter(order=order, status=PaymentStatus.OPEN).exists():
+            raise GatewayUnreachable("another attempt was opened meanwhile")
+        closing.close_order(order, now=now, cause=cause)
+
+
+def settle_or_close(payment: Payment, *, gateway: Gateway, now: datetime, cause: str) -> None:
+    """Ends an open attempt for good: query, close, and query once more when the buyer was faster. Network first, one transaction last.
+
+    A trade that Alipay doesn't know yet can't be closed there; its `time_expire` ends it, and money that comes until then is late money.
+
+    Raises:
+        GatewayUnreachable, GatewayRejected: its end is not known; it stays open.
+    """
+    report = gateway.query(payment.out_trade_no)
+    if report is not None and settlement.is_unpaid(report):
+        try:
+            gateway.close(payment.out_trade_no)
+            report = None
+        except GatewayRejected:
+            # Paid or closed in between.
+            report = gateway.query(payment.out_trade_no)
+            if report is not None and settlement.is_unpaid(report):
+                raise GatewayUnreachable("the trade is neither paid nor to be closed") from None
+    with transaction.atomic(durable=True):
+        if report is not None:
+            settlement.apply_trades([report], now=now, cause=cause)
+        locked = Payment.objects.select_for_update(no_key=True, of=("self",)).select_related("order").get(pk=payment.pk)
+        if locked.status == PaymentStatus.OPEN and report is None:
+            settlement.close_payment(locked, now=now)
+            event(locked.order, OrderEvent.Kind.PAYMENT_CLOSED, now=now, cause=cause, out_trade_no=locked.out_trade_no).save()
+            Order.objects.filter(pk=locked.order_id).update(version=F("version") + 1)
+
+
+def give_up_orders(*, now: datetime) -> int:
+    """Leaves the orders that couldn't be closed to people, with everything that they hold. Returns how many."""
+    return len(work.bury_exhausted(Order, now=now))

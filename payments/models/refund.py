@@ -1,0 +1,86 @@
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+from payments.models.payment import Payment
+from payments.states import RefundKind, RefundStatus
+from shop.models import Order, OrderLine, Work
+from shop.models.fields import YuanField, not_negative
+from shop.models.work import GATEWAY_ATTEMPTS, dead_is_not_due, due_index
+
+
+class Refund(Work):
+    """Money (and 贝里) on its way back. Asked for by a buyer and approved by staff or by rule, or made by us for money that nobody owed.
+
+    The row is written before the gateway is called and carries our own request number: a retry is the same request.
+    """
+
+    MAX_ATTEMPTS = GATEWAY_ATTEMPTS
+
+    kind = models.CharField("类型", max_length=16, choices=RefundKind)
+    order = models.ForeignKey(Order, models.PROTECT, related_name="refunds", verbose_name="订单")
+    # None when nothing was paid in money: only 贝里 go back.
+    payment = models.ForeignKey(Payment, models.PROTECT, null=True, blank=True, related_name="refunds", verbose_name="支付")
+    out_request_no = models.CharField("退款请求号", max_length=64, unique=True)
+    amount = YuanField("退款金额（元）")
+    beili = models.PositiveBigIntegerField("退回贝里", default=0)
+    status = models.CharField("状态", max_length=16, choices=RefundStatus, default=RefundStatus.REQUESTED)
+    reason = models.CharField("申请原因", max_length=200, blank=True, default="")
+    # Why it was rejected or failed: staff's words, or the gateway's code.
+    outcome = models.CharField("处理说明", max_length=200, blank=True, default="")
+    approved_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+", verbose_name="审批人"
+    )
+    requested_at = models.DateTimeField("申请时间")
+    approved_at = models.DateTimeField("批准时间", null=True, blank=True)
+    sent_at = models.DateTimeField("提交时间", null=True, blank=True)
+    finished_at = models.DateTimeField("完成时间", null=True, blank=True)
+
+    class Meta:
+        verbose_name = "退款"
+        verbose_name_plural = "退款"
+        constraints: ClassVar = [
+            not_negative("amount", "beili", name="refund_amounts_not_negative"),
+            models.CheckConstraint(condition=Q(amount=0) | Q(payment__isnull=False), name="refund_money_has_a_payment"),
+            models.CheckConstraint(
+                condition=Q(status=RefundStatus.REQUESTED, sent_at__isnull=True, finished_at__isnull=True)
+                | Q(
+                    status__in=[RefundStatus.SENT, RefundStatus.UNKNOWN],
+                    approved_at__isnull=False,
+                    sent_at__isnull=False,
+                    finished_at__isnull=True,
+                )
+                | Q(status__in=[RefundStatus.SUCCEEDED, RefundStatus.FAILED], approved_at__isnull=False, finished_at__isnull=False)
+                | Q(status=RefundStatus.REJECTED, approved_at__isnull=True, finished_at__isnull=False),
+                name="refund_status_matches_times",
+            ),
+            # One refund for what nobody owed.
+            models.UniqueConstraint(fields=["payment"], condition=Q(kind=RefundKind.SURPLUS), name="refund_one_per_surplus_payment"),
+            dead_is_not_due("refund_dead_is_not_due"),
+        ]
+        indexes: ClassVar = [
+            due_index("refund_due"),
+            models.Index(fields=["requested_at"], condition=Q(status=RefundStatus.REQUESTED), name="refund_awaiting_approval"),
+        ]
+
+    def __str__(self) -> str:
+        return self.out_request_no
+
+
+class RefundLine(models.Model):
+    """One course of a refund. Unless that refund was rejected, no other one can have the line: a failed one is still owed."""
+
+    refund = models.ForeignKey(Refund, models.PROTECT, related_name="lines", verbose_name="退款")
+    order_line = models.ForeignKey(OrderLine, models.PROTECT, related_name="refund_lines", verbose_name="订单课程")
+    # False once the refund is rejected, set in the same transaction.
+    is_live = models.BooleanField("有效", default=True)
+
+    class Meta:
+        verbose_name = "退款课程"
+        verbose_name_plural = "退款课程"
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["order_line"], condition=Q(is_live=True), name="refund_line_once"),
+            models.UniqueConstraint(fields=["refund", "order_line"], name="refund_line_one_per_refund"),
+        ]

@@ -1,0 +1,206 @@
+"""The operators' view of the shop. Catalogue and campaigns are edited here; whatever moves money or records it can only be read."""
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django import forms
+from django.contrib import admin
+from django.contrib.auth.admin import UserAdmin
+from django.db.models import QuerySet
+from django.db.models.expressions import Combinable
+from django.http import HttpRequest
+from knox.models import AuthToken
+
+from shop.models import (
+    Account,
+    Coupon,
+    CouponRecord,
+    Course,
+    Enrolment,
+    LedgerTransfer,
+    Order,
+    OrderEvent,
+    OrderLine,
+    OrderRequest,
+    PricePolicy,
+)
+
+if TYPE_CHECKING:
+    CourseAdminBase = admin.ModelAdmin[Course]
+    CouponAdminBase = admin.ModelAdmin[Coupon]
+    AccountAdminBase = UserAdmin[Account]
+    AnyAdminBase = admin.ModelAdmin[Any]
+    AnyInlineBase = admin.TabularInline[Any, Any]
+    CouponFormBase = forms.ModelForm[Coupon]
+else:  # Django's classes take no parameters at run time
+    CourseAdminBase = CouponAdminBase = AnyAdminBase = admin.ModelAdmin
+    AccountAdminBase = UserAdmin
+    AnyInlineBase = admin.TabularInline
+    CouponFormBase = forms.ModelForm
+
+# A login's token is a secret of its buyer; nobody makes one for somebody else.
+admin.site.unregister(AuthToken)
+admin.site.site_header = admin.site.site_title = "课程商店运营后台"
+admin.site.index_title = "总览"
+
+
+class ReadOnly:
+    """For rows that only the shop itself may write: nobody adds, changes or deletes one by hand, superusers included."""
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class ReadOnlyAdmin(ReadOnly, AnyAdminBase):
+    """A table that is looked at, newest rows first. An exact count of a large table would cost more than the page."""
+
+    ordering: ClassVar[tuple[str | Combinable, ...]] = ("-id",)
+    list_per_page = 50
+    show_full_result_count = False
+
+
+class ReadOnlyInline(ReadOnly, AnyInlineBase):
+    """Rows shown below the one that they belong to."""
+
+    extra = 0
+    can_delete = False
+
+
+class PricePolicyInline(AnyInlineBase):
+    model = PricePolicy
+    extra = 1
+
+
+@admin.register(Course)
+class CourseAdmin(CourseAdminBase):
+    list_display = ("name", "course_type", "status", "position", "prices")
+    list_editable = ("status", "position")
+    list_filter = ("status", "course_type")
+    search_fields = ("name",)
+    inlines = (PricePolicyInline,)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Course]:
+        return super().get_queryset(request).prefetch_related("price_policies")
+
+    @admin.display(description="价格方案")
+    def prices(self, course: Course) -> str:
+        return "，".join(str(policy) for policy in course.price_policies.all()) or "未定价"
+
+
+class CouponForm(CouponFormBase):
+    """The database's rules that a form can't see by itself, said in words."""
+
+    def clean_quantity(self) -> int:
+        quantity: int = self.cleaned_data["quantity"]
+        if quantity < self.instance.claimed_count:
+            raise forms.ValidationError(f"已领取 {self.instance.claimed_count} 张，数量不能更少。")
+        return quantity
+
+
+@admin.register(Coupon)
+class CouponAdmin(CouponAdminBase):
+    form = CouponForm
+    list_display = ("name", "coupon_type", "scope", "course", "quantity", "claimed_count", "open_date", "close_date")
+    list_filter = ("coupon_type", "scope")
+    list_select_related = ("course",)
+    search_fields = ("name",)
+    autocomplete_fields = ("course",)
+    # What a coupon takes off was promised to those who hold one.
+    promised_fields = ("coupon_type", "money_equivalent_value", "off_percent", "minimum_consume", "scope", "course")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Coupon | None = None) -> tuple[str, ...]:
+        return ("claimed_count", *(self.promised_fields if obj is not None and obj.claimed_count else ()))
+
+    def has_delete_permission(self, request: HttpRequest, obj: Coupon | None = None) -> bool:
+        is_claimed = obj is not None and obj.claimed_count > 0
+        return not is_claimed and super().has_delete_permission(request, obj)
+
+
+@admin.register(Account)
+class AccountAdmin(AccountAdminBase):
+    list_display = ("username", "balance", "held_balance", "is_active", "is_staff", "date_joined")
+    list_filter = ("is_staff", "is_active")
+    search_fields = ("username", "email")
+    readonly_fields = ("balance", "held_balance", "last_login", "date_joined")
+    fieldsets = (
+        *UserAdmin.fieldsets,  # type: ignore[misc] # the stubs allow None, the class has some
+        ("贝里", {"fields": ("balance", "held_balance"), "description": "贝里只随账目变动，不能直接修改。"}),
+    )
+
+    def has_delete_permission(self, request: HttpRequest, obj: Account | None = None) -> bool:
+        # Orders and the ledger name their buyer for good; an account is closed by 有效 = no.
+        return False
+
+
+@admin.register(CouponRecord)
+class CouponRecordAdmin(ReadOnlyAdmin):
+    list_display = ("number", "coupon", "account", "status", "valid_from_date", "valid_until_date", "order", "used_at")
+    list_filter = ("status",)
+    list_select_related = ("coupon", "account", "order")
+    search_fields = ("=number", "=account__username")
+
+
+@admin.register(OrderRequest)
+class OrderRequestAdmin(ReadOnlyAdmin):
+    list_display = ("order_number", "account", "status", "error_slug", "created_at", "decided_at", "attempts", "dead_at")
+    list_filter = ("status", "error_slug", ("dead_at", admin.EmptyFieldListFilter))
+    list_select_related = ("account",)
+    search_fields = ("=order_number", "=account__username", "=request_id")
+
+
+class OrderLineInline(ReadOnlyInline):
+    model = OrderLine
+    fields = (
+        "course_name",
+        "valid_period_display",
+        "list_price",
+        "coupon_record",
+        "course_discount",
+        "global_discount",
+        "beili_amount",
+        "cash_amount",
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).select_related("coupon_record")
+
+
+class OrderEventInline(ReadOnlyInline):
+    model = OrderEvent
+    fields = ("at", "kind", "cause", "details")
+
+
+class LedgerTransferInline(ReadOnlyInline):
+    model = LedgerTransfer
+    fields = ("created_at", "debit", "credit", "amount", "memo", "key")
+
+
+@admin.register(Order)
+class OrderAdmin(ReadOnlyAdmin):
+    list_display = ("order_number", "account", "status", "payment_type", "list_total", "beili", "cash_due", "refunded_amount", "created_at")
+    list_filter = ("status", "payment_type", ("dead_at", admin.EmptyFieldListFilter))
+    list_select_related = ("account",)
+    search_fields = ("=order_number", "=account__username")
+    date_hierarchy = "created_at"
+    inlines = (OrderLineInline, OrderEventInline, LedgerTransferInline)
+
+
+@admin.register(Enrolment)
+class EnrolmentAdmin(ReadOnlyAdmin):
+    list_display = ("account", "course", "status", "valid_from", "valid_until", "revoked_at")
+    list_filter = ("status",)
+    list_select_related = ("account", "course")
+    search_fields = ("=account__username", "course__name")
+
+
+@admin.register(LedgerTransfer)
+class LedgerTransferAdmin(ReadOnlyAdmin):
+    list_display = ("key", "debit", "credit", "amount", "account", "order", "memo", "created_at")
+    list_filter = ("debit", "credit")
+    list_select_related = ("account", "order")
+    search_fields = ("key", "=account__username", "=order__order_number")

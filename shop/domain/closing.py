@@ -1,0 +1,88 @@
+"""An order that won't be paid: its coupons and 贝里 go back to the buyer. And the way back, when its money comes all the same."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import F
+
+from shop.domain import fulfilment, ledger
+from shop.domain.timeline import event
+from shop.errors import OrderNotCancellable, OrderNotFound, StaleState
+from shop.models import Account, CouponRecord, LedgerTransfer, Order, OrderEvent, OrderLine
+from shop.states import CouponRecordStatus, OrderStatus
+
+
+def request_cancel(*, account_id: int, order_number: str, now: datetime, cause: str) -> Order:
+    """Notes that the buyer wants out, and makes the order due at once. From here on it can't be paid anew; asking twice is once.
+
+    Raises:
+        OrderNotFound: there is none, or it is somebody else's.
+        OrderNotCancellable: it is paid or closed.
+    """
+    with transaction.atomic(durable=True):
+        order = Order.objects.select_for_update(no_key=True).filter(account_id=account_id, order_number=order_number).first()
+        if order is None:
+            raise OrderNotFound
+        if order.status == OrderStatus.CANCELLED or order.cancel_requested_at is not None:
+            return order
+        if order.status != OrderStatus.AWAITING_PAYMENT:
+            raise OrderNotCancellable(status=order.status)
+        order.cancel_requested_at = order.available_at = now
+        order.attempts = 0
+        order.version += 1
+        order.save(update_fields=["cancel_requested_at", "available_at", "attempts", "version"])
+        event(order, OrderEvent.Kind.CANCEL_REQUESTED, now=now, cause=cause).save()
+    return order
+
+
+def close_order(order: Order, *, now: datetime, cause: str) -> None:
+    """Closes an unpaid order in the caller's transaction: cancelled if its buyer asked for that, else expired.
+
+    The caller holds the locks of the order's account and of the order, and knows that no money can be on its way in.
+
+    Raises:
+        StaleState: it isn't awaiting payment.
+    """
+    status = OrderStatus.CANCELLED if order.cancel_requested_at else OrderStatus.EXPIRED
+    moved = Order.objects.filter(pk=order.pk, status=OrderStatus.AWAITING_PAYMENT).update(
+        status=status, closed_at=now, available_at=None, version=F("version") + 1
+    )
+    if moved != 1:
+        raise StaleState(f"order {order.order_number} is not awaiting payment")
+    CouponRecord.objects.filter(order=order, status=CouponRecordStatus.RESERVED).update(status=CouponRecordStatus.UNUSED, order=None)
+    ledger.move_balances(ledger.balance_changes([order], available=1, held=-1))
+    LedgerTransfer.objects.bulk_create(ledger.release_transfers([order], now=now))
+    kind = OrderEvent.Kind.CANCELLED if status == OrderStatus.CANCELLED else OrderEvent.Kind.EXPIRED
+    event(order, kind, now=now, cause=cause, beili=order.beili).save()
+    order.status, order.closed_at = status, now
+
+
+def reopen_order(order: Order, *, now: datetime, cause: str) -> bool:
+    """Takes an expired order's coupons and 贝里 again and finalises it, since its money came; False (and nothing changed) if they are gone.
+
+    In the caller's transaction, which holds the locks of the account and of the order. The price is the one that was paid.
+
+    Raises:
+        StaleState: the order isn't expired.
+    """
+    if order.status != OrderStatus.EXPIRED:
+        raise StaleState(f"order {order.order_number} is not expired")
+    record_ids = coupon_record_ids(order)
+    account = Account.objects.get(pk=order.account_id)
+    free = CouponRecord.objects.filter(pk__in=record_ids, status=CouponRecordStatus.UNUSED)
+    if account.balance < order.beili or len(free.select_for_update(no_key=True).order_by("pk")) != len(record_ids):
+        return False
+    free.update(status=CouponRecordStatus.RESERVED, order=order)
+    ledger.move_balances(ledger.balance_changes([order], available=-1, held=1))
+    LedgerTransfer.objects.bulk_create(ledger.hold_transfers([order], now=now, cause="rehold"))
+    event(order, OrderEvent.Kind.REOPENED, now=now, cause=cause).save()
+    fulfilment.finalise_orders([order], now=now, cause=cause, came_from=OrderStatus.EXPIRED)
+    order.status = OrderStatus.PAID
+    return True
+
+
+def coupon_record_ids(order: Order) -> Sequence[int]:
+    """The coupons that the order was made with, whatever became of them since."""
+    ids = list(OrderLine.objects.filter(order=order, coupon_record__isnull=False).values_list("coupon_record_id", flat=True))
+    return sorted([pk for pk in ids if pk is not None] + ([order.global_coupon_record_id] if order.global_coupon_record_id else []))

@@ -1,0 +1,107 @@
+// Building pages: elements, notices, buttons that are busy, lists in pages.
+
+import { ApiError, NetworkError } from "./api.js";
+
+/** An element. `props` are attributes; `onclick` and the like are listeners; false and null leave an attribute out. */
+export function el(tag, props = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(props)) {
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else if (value === true) node.setAttribute(name, "");
+    else if (value !== false && value !== null && value !== undefined) node.setAttribute(name, value);
+  }
+  node.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  return node;
+}
+
+/** Puts `children` in the place of what is in `node`; null and false stand for nothing. */
+export const fill = (node, ...children) => node.replaceChildren(...children.flat().filter(Boolean));
+
+export const main = () => document.getElementById("main");
+export const subject = () => main().dataset.subject || "";
+export const content = (...children) => fill(document.getElementById("content"), ...children);
+
+export function setTitle(text) {
+  document.getElementById("title").textContent = text;
+  document.title = `${text} · 课程商店`;
+}
+
+/** Shows one notice in the place of the last one. `kind`: "info", "good" or "bad". Screen readers speak it. */
+export function notify(kind, ...children) {
+  document.getElementById("notices").replaceChildren(el("p", { class: `notice ${kind}` }, ...children));
+}
+
+export const clearNotices = () => document.getElementById("notices").replaceChildren();
+
+/** Tells people what went wrong, with a button to try again. Bugs go on to the console. */
+export function complain(error, retry) {
+  if (!(error instanceof ApiError || error instanceof NetworkError)) {
+    notify("bad", "页面出了点问题，请刷新后重试。");
+    throw error;
+  }
+  const again = retry && el("button", { class: "button small", type: "button", onclick: () => (clearNotices(), retry()) }, "重试");
+  notify("bad", el("span", {}, error.message), again);
+}
+
+/** Runs `load` now, and again when people ask for it after a failure. */
+export async function start(load) {
+  try {
+    await load();
+  } catch (error) {
+    if (document.querySelector("#content > .loading")) content();
+    complain(error, () => {
+      content(loading());
+      start(load);
+    });
+  }
+}
+
+export const loading = (text = "正在加载…") => el("p", { class: "loading" }, text);
+
+/** A button that can't be pressed twice: it is disabled until what it started is over. */
+export function button(text, onpress, props = {}) {
+  const node = el("button", { class: "button", type: "button", ...props }, text);
+  node.addEventListener("click", () => whileBusy(node, onpress));
+  return node;
+}
+
+export async function whileBusy(node, work) {
+  if (node.disabled) return;
+  node.disabled = true;
+  node.setAttribute("aria-busy", "true");
+  try {
+    await work();
+  } catch (error) {
+    complain(error);
+  } finally {
+    node.disabled = false;
+    node.removeAttribute("aria-busy");
+  }
+}
+
+export const link = (href, text, props = {}) => el("a", { href, ...props }, text);
+
+/** Nothing to show, and where to go instead. */
+export const empty = (text, href, label) => el("div", { class: "empty" }, el("p", {}, text), href && link(href, label, { class: "button primary" }));
+
+export const cover = (src, props = {}) => el("img", { class: "cover", src, alt: "", loading: "lazy", width: 480, height: 300, ...props });
+
+/** Rows of a name and a value. */
+export const facts = (rows, props = {}) =>
+  el("dl", { class: "facts", ...props }, rows.filter(Boolean).map(([name, value, kind]) => el("div", { class: kind }, el("dt", {}, name), el("dd", {}, value))));
+
+/** Previous and next for a list that comes in pages; nothing when one page is all. */
+export function pager(list, show) {
+  const last = Math.max(1, Math.ceil(list.count / list.page_size));
+  if (last === 1) return null;
+  const turn = (page, text) => button(text, () => show(page), { disabled: page < 1 || page > last });
+  return el("nav", { class: "pager", "aria-label": "分页" }, turn(list.page - 1, "上一页"), el("span", {}, `第 ${list.page} / ${last} 页`), turn(list.page + 1, "下一页"));
+}
+
+/** Puts the page's filters in the address, so that reload and back keep them. */
+export function setQuery(values) {
+  const query = new URLSearchParams(Object.entries(values).filter(([, value]) => value));
+  history.replaceState(null, "", query.size ? `?${query}` : location.pathname);
+}
+
+export const query = (name) => new URLSearchParams(location.search).get(name) || "";

@@ -1,0 +1,101 @@
+import { get, post, put, remove, requireLogin } from "../api.js";
+import { button, complain, content, cover, el, empty, link, start, whileBusy } from "../dom.js";
+import { shown, sumOf } from "../money.js";
+import { setCartCount } from "../site.js";
+
+// Courses that were unticked on this page; what is new in the cart is ticked.
+const unticked = new Set();
+
+const load = async () => show(await get("cart/"));
+
+function show(cart) {
+  const lines = Object.values(cart);
+  setCartCount(lines.length);
+  if (!lines.length) return content(empty("购物车还是空的。", "/", "去选课"));
+  const focused = document.activeElement?.id;
+  content(el("div", { class: "split wide-left" }, el("ul", { class: "lines" }, lines.map((line) => row(line, cart))), summary(lines)));
+  if (focused) document.getElementById(focused)?.focus();
+}
+
+const chosenPolicy = (line) => line.price_policy_list.find((policy) => policy.id === line.choice_policy_id);
+const canBeBought = (line) => !line.flags.includes("offline") && !line.flags.includes("policy_gone");
+const isTicked = (line) => canBeBought(line) && !unticked.has(line.id);
+
+function row(line, cart) {
+  const policy = chosenPolicy(line);
+  const tick = el("input", {
+    type: "checkbox", id: `tick-${line.id}`, checked: isTicked(line), disabled: !canBeBought(line), "aria-label": `结算《${line.name}》`,
+    onchange: (event) => {
+      if (event.target.checked) unticked.delete(line.id);
+      else unticked.add(line.id);
+      show(cart);
+    },
+  });
+  return el("li", { class: "card line" },
+    tick,
+    cover(line.course_img),
+    el("div", { class: "grow" },
+      el("h2", {}, canBeBought(line) || !line.flags.includes("offline") ? link(`/courses/${line.id}/`, line.name) : line.name),
+      remarks(line, policy),
+      el("div", { class: "row" },
+        policyChoice(line),
+        policy ? el("strong", { class: "amount" }, shown(policy.price)) : null,
+        button("移除", () => take(line), { class: "button quiet small", "aria-label": `移除《${line.name}》` }))));
+}
+
+function remarks(line, policy) {
+  const words = {
+    offline: "课程已下架，暂时不能购买",
+    policy_gone: "原来选的有效期已不再提供，请重新选择",
+    price_changed: policy && `价格有变化：加入时 ${shown(line.price_seen)}，现在 ${shown(policy.price)}`,
+    owned: "您已拥有这门课程，再次购买会顺延有效期",
+  };
+  const kinds = { offline: "bad", policy_gone: "bad", price_changed: "warn", owned: "info" };
+  return line.flags.map((flag) => el("p", { class: `remark ${kinds[flag]}` }, words[flag]));
+}
+
+function policyChoice(line) {
+  const id = `policy-${line.id}`;
+  const select = el("select", {
+    id, "aria-label": `《${line.name}》的有效期`, disabled: line.flags.includes("offline"),
+    onchange: () => whileBusy(select, async () => {
+      try {
+        show(await put(`cart/${line.id}/`, { policy_id: Number(select.value) }));
+      } catch (error) {
+        await load();
+        complain(error);
+      }
+    }),
+  },
+  chosenPolicy(line) ? null : el("option", { value: "", selected: true, disabled: true }, "请选择有效期"),
+  line.price_policy_list.map((policy) => el("option", { value: policy.id, selected: policy.id === line.choice_policy_id }, `${policy.period} ${shown(policy.price)}`)));
+  return select;
+}
+
+async function take(line) {
+  await remove(`cart/${line.id}/`);
+  await load();
+  document.getElementById("main").focus();
+}
+
+function summary(lines) {
+  const ticked = lines.filter(isTicked);
+  return el("aside", { class: "card form sticky", "aria-label": "合计" },
+    el("p", { class: "total" }, `已选 ${ticked.length} 门`, el("strong", { class: "amount big" }, shown(sumOf(ticked.map((line) => chosenPolicy(line).price))))),
+    el("p", { class: "muted" }, "优惠券和贝里在下一步使用。"),
+    button("去结算", () => checkOut(ticked), { class: "button primary wide", disabled: ticked.length === 0 }),
+    button("清空购物车", clear, { class: "button quiet wide" }));
+}
+
+async function checkOut(ticked) {
+  const started = await post("checkout/", { course_list: ticked.map((line) => line.id) });
+  location.assign(`/checkout/${started.checkout_id}/`);
+}
+
+async function clear() {
+  if (!confirm("确定清空购物车吗？")) return;
+  await remove("cart/");
+  await load();
+}
+
+if (requireLogin()) start(load);

@@ -1,0 +1,241 @@
+import { ApiError, NetworkError, get, pause, post, requireLogin } from "../api.js";
+import { countdown, date } from "../clock.js";
+import { button, clearNotices, complain, content, cover, el, empty, facts, fill, link, loading, main, notify, start, subject } from "../dom.js";
+import { isZero, shown } from "../money.js";
+import { placeOrder } from "../purchase.js";
+import "../site.js";
+import { couponReason } from "../words.js";
+
+const TYPING_PAUSE_MS = 350;
+
+let checkout; // as the API answered it
+let choice; // {byCourse: Map(course id → record id), globalId, beili}
+let quote; // the server's answer to `choice`
+let asked = 0; // counts quotes asked for: an answer that was overtaken is dropped
+let isQuoting = false;
+let isOver = false;
+
+async function load() {
+  try {
+    checkout = await get(subject() ? `checkout/${subject()}/` : "checkout/");
+    while (checkout.status === "pending") {
+      content(loading("正在核对价格和优惠券…"));
+      await pause(0.7);
+      checkout = await get(`checkout/${checkout.checkout_id}/`);
+    }
+  } catch (error) {
+    if (!(error instanceof ApiError && error.status === 404)) throw error;
+    return content(empty("结算单不存在或已过期。课程还在购物车里，重新结算即可。", "/cart/", "回到购物车"));
+  }
+  if (!subject()) main().dataset.subject = checkout.checkout_id;
+  history.replaceState(null, "", `/checkout/${checkout.checkout_id}/`);
+  if (checkout.status === "failed") return content(empty(checkout.error.msg, "/cart/", "回到购物车"));
+  begin();
+}
+
+const courses = () => Object.values(checkout.payment_list.policy_course_dict);
+
+function begin() {
+  quote = checkout.quote;
+  choice = {
+    byCourse: new Map(quote.lines.map((line) => [line.course_id, line.coupon_record_id])),
+    globalId: quote.coupon_record_id,
+    beili: quote.beili,
+  };
+  content(el("div", { class: "split wide-left" },
+    el("div", {},
+      el("section", { "aria-label": "课程" }, courses().map((course) => el("article", { class: "card", id: `course-${course.course_id}` }))),
+      el("section", { class: "card form", id: "global", "aria-label": "全场券" }),
+      el("section", { class: "card form", id: "beili", "aria-label": "贝里" }, beiliForm())),
+    el("aside", { class: "card form sticky", id: "summary", "aria-label": "应付金额" })));
+  show();
+}
+
+function show() {
+  const focused = document.activeElement?.id;
+  const openLists = [...document.querySelectorAll("details[open]")].map((node) => node.id);
+  courses().forEach(showCourse);
+  fill(document.getElementById("global"),
+    couponList("global", "全场优惠券", Object.values(checkout.payment_list.global_coupon_record_dict), choice.globalId, (id) => (choice.globalId = id)));
+  showBeili();
+  showSummary();
+  openLists.forEach((id) => document.getElementById(id)?.setAttribute("open", ""));
+  if (focused) document.getElementById(focused)?.focus();
+}
+
+function showCourse(course) {
+  const line = quote.lines.find((entry) => entry.course_id === course.course_id);
+  const coupons = course.coupon_record_list.map((coupon) => takenElsewhere(course, coupon));
+  fill(document.getElementById(`course-${course.course_id}`),
+    el("div", { class: "line" },
+      cover(course.course_img),
+      el("div", { class: "grow" }, el("h2", {}, course.course_name), el("p", { class: "muted" }, course.policy_period)),
+      el("p", { class: "right" },
+        el("strong", { class: "amount" }, shown(course.policy_price)),
+        isZero(line.course_discount) ? null : el("small", { class: "saving" }, `−${shown(line.course_discount)}`))),
+    coupons.length > 1
+      ? couponList(`course-${course.course_id}`, "课程优惠券", coupons, choice.byCourse.get(course.course_id), (id) => choice.byCourse.set(course.course_id, id))
+      : null);
+}
+
+/** A coupon for any course goes on one of them only. */
+function takenElsewhere(course, coupon) {
+  const other = courses().find((entry) => entry.course_id !== course.course_id && coupon.id && choice.byCourse.get(entry.course_id) === coupon.id);
+  return other ? { ...coupon, applicable: false, taken: `已用于《${other.course_name}》` } : coupon;
+}
+
+function couponList(name, legend, coupons, chosenId, choose) {
+  const option = (coupon) => {
+    const usable = coupon.id === 0 || coupon.applicable;
+    return el("label", { class: usable ? "option" : "option off" },
+      el("input", {
+        type: "radio", name, id: `${name}-${coupon.id}`, value: coupon.id, checked: coupon.id === chosenId, disabled: !usable || isOver,
+        onchange: () => {
+          choose(coupon.id);
+          ask();
+        },
+      }),
+      el("span", { class: "grow" }, coupon.id ? coupon.text : "不使用优惠券", coupon.id ? el("small", { class: "muted" }, ` 有效期至 ${date(coupon.valid_until)}`) : null),
+      el("span", { class: usable ? "saving" : "muted" }, coupon.id === 0 ? "" : coupon.applicable ? `省 ${shown(coupon.saving)}` : coupon.taken || couponReason(coupon)));
+  };
+  const usable = coupons.filter((coupon) => coupon.id === 0 || coupon.applicable);
+  const others = coupons.filter((coupon) => !usable.includes(coupon));
+  const none = usable.length === 1 ? el("p", { class: "muted" }, "没有可用的优惠券。") : null;
+  return el("fieldset", {}, el("legend", {}, legend),
+    none || usable.toSorted((one, other) => Number(one.id === 0) - Number(other.id === 0)).map(option),
+    others.length ? el("details", { id: `${name}-others` }, el("summary", {}, `${others.length} 张暂不可用`), others.map(option)) : null);
+}
+
+function beiliForm() {
+  let typing;
+  const input = el("input", {
+    id: "beili-input", inputmode: "numeric", autocomplete: "off", maxlength: 12, "aria-describedby": "beili-hint",
+    oninput: () => {
+      clearTimeout(typing);
+      input.value = input.value.replace(/\D/g, "");
+      setQuoting();
+      typing = setTimeout(() => wish(Number(input.value)), TYPING_PAUSE_MS);
+    },
+    onblur: () => {
+      if (!isQuoting) input.value = String(quote.beili);
+    },
+  });
+  const wish = (beili) => {
+    choice.beili = beili;
+    ask();
+  };
+  return [
+    el("label", { for: "beili-input" }, "使用贝里"),
+    el("div", { class: "row" }, input, el("button", { class: "button", type: "button", id: "beili-all", onclick: () => wish(mostBeili()) }, "全部使用")),
+    el("p", { class: "muted", id: "beili-hint" }),
+  ];
+}
+
+const mostBeili = () => Math.min(checkout.balance, quote.beili_max);
+
+function showBeili() {
+  const input = document.getElementById("beili-input");
+  // While somebody types a larger number the field is theirs; the hint says what is really used.
+  if (document.activeElement !== input || Number(input.value) > mostBeili()) input.value = String(quote.beili);
+  input.disabled = isOver;
+  document.getElementById("beili-all").disabled = isOver || mostBeili() === 0;
+  document.getElementById("beili-hint").textContent =
+    `您有 ${checkout.balance} 贝里，本单最多可用 ${mostBeili()}（${checkout.beili_per_yuan} 贝里抵 1 元）。`;
+}
+
+function showSummary() {
+  const off = (amount) => `−${shown(amount)}`;
+  fill(document.getElementById("summary"),
+    facts([
+      ["课程原价", shown(quote.list_total)],
+      isZero(quote.course_discount) ? null : ["课程券", off(quote.course_discount), "saving"],
+      isZero(quote.global_discount) ? null : ["全场券", off(quote.global_discount), "saving"],
+      quote.beili ? [`${quote.beili} 贝里`, off(quote.beili_amount), "saving"] : null,
+      ["支付宝应付", el("strong", { class: "amount big", id: "alipay", "aria-live": "polite" }, shown(quote.alipay)), "sum"],
+    ]),
+    submitButton(),
+    isOver
+      ? el("p", { class: "remark bad" }, "结算单已过期，请回到购物车重新结算。")
+      : el("p", { class: "muted center" }, "价格保留 ", countdown(checkout.expires_at, end)));
+}
+
+function submitButton() {
+  const node = button(isZero(quote.alipay) ? "提交订单（无需支付）" : "提交订单", submit, { class: "button primary wide", id: "submit" });
+  node.disabled = isQuoting || isOver;
+  return node;
+}
+
+function end() {
+  if (isOver) return;
+  isOver = true;
+  show();
+}
+
+/** Until the server has answered, the amount on the page is not the one that would be agreed to. */
+function setQuoting() {
+  isQuoting = true;
+  const node = document.getElementById("submit");
+  if (node) node.disabled = true;
+}
+
+async function ask() {
+  const mine = (asked += 1);
+  setQuoting();
+  try {
+    const answer = await post(`checkout/${checkout.checkout_id}/quote/`, {
+      course_price_list: courses().map((course) => ({ course_id: course.course_id, coupon_record_id: choice.byCourse.get(course.course_id) })),
+      coupon_record_id: choice.globalId,
+      balance: choice.beili,
+    }, { retries: 2 });
+    if (mine !== asked) return;
+    clearNotices();
+    accept(answer);
+  } catch (error) {
+    if (mine !== asked) return;
+    if (error instanceof ApiError && error.slug === "coupon_not_applicable" && choice.globalId) {
+      choice.globalId = 0;
+      await ask();
+      return notify("info", "换了课程优惠券之后，所选全场券不再满足条件，已取消选择。");
+    }
+    if (error instanceof ApiError && error.slug === "checkout_not_found") return end();
+    complain(error, ask);
+  }
+}
+
+function accept(answer) {
+  isQuoting = false;
+  quote = answer.quote;
+  choice.beili = quote.beili;
+  checkout.payment_list.global_coupon_record_dict = answer.global_coupon_record_dict;
+  show();
+}
+
+async function submit() {
+  const body = {
+    checkout_id: checkout.checkout_id,
+    course_price_list: quote.lines.map((line) => ({
+      course_id: line.course_id,
+      policy_id: checkout.payment_list.policy_course_dict[line.course_id].policy_id,
+      coupon_record_id: line.coupon_record_id,
+    })),
+    coupon_record_id: quote.coupon_record_id,
+    balance: quote.beili,
+    alipay: quote.alipay,
+  };
+  try {
+    location.assign(`/orders/${await placeOrder(body)}/`);
+    await new Promise(() => {}); // the page is being left; the button stays as it is
+  } catch (error) {
+    if (error instanceof ApiError && error.slug === "checkout_used" && error.details.order_number) {
+      return location.assign(`/orders/${error.details.order_number}/`);
+    }
+    if (error instanceof ApiError && ["checkout_expired", "checkout_mismatch"].includes(error.slug)) {
+      end();
+      return notify("bad", el("span", {}, error.message), link("/cart/", "回到购物车", { class: "button small" }));
+    }
+    if (error instanceof NetworkError) return notify("bad", "没有收到回应，订单可能已经收到。请再点一次“提交订单”，不会重复下单。");
+    throw error;
+  }
+}
+
+if (requireLogin()) start(load);

@@ -1,0 +1,53 @@
+// What was sent and is not yet known to have ended: kept over reloads, so that nothing is ever ordered twice.
+
+import { post } from "./api.js";
+
+/** One key per checkout and body. Asked again for the same purchase it is the same key: a double click or a reload repeats, never adds. */
+function keyFor(checkoutId, body) {
+  const name = `shop.key.${checkoutId}`;
+  const text = JSON.stringify(body);
+  const known = JSON.parse(sessionStorage.getItem(name) || "null");
+  if (known && known.body === text) return known.key;
+  const key = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+  sessionStorage.setItem(name, JSON.stringify({ key, body: text }));
+  return key;
+}
+
+/** Places the order; answers its number. */
+export function placeOrder(body) {
+  return send(body, keyFor(body.checkout_id, body), body.checkout_id);
+}
+
+/**
+ * Places a refused order anew under the server's new quote. The key is made of the refused order's number, so that two tabs which
+ * confirm the same quote make one order. Without the checkout: its prices are the old ones, and the new amounts are what is agreed to.
+ */
+export function placeAgain(orderNumber, purchase, quote) {
+  const policyOf = new Map(purchase.body.course_price_list.map((line) => [line.course_id, line.policy_id]));
+  const body = {
+    checkout_id: null,
+    course_price_list: quote.lines.map((line) => ({
+      course_id: line.course_id,
+      policy_id: policyOf.get(line.course_id),
+      coupon_record_id: line.coupon_record_id,
+    })),
+    coupon_record_id: quote.coupon_record_id,
+    balance: quote.beili,
+    alipay: quote.alipay,
+  };
+  return send(body, `requote-${orderNumber}`, purchase.checkoutId);
+}
+
+async function send(body, key, checkoutId) {
+  const placed = await post("orders/", body, { headers: { "Idempotency-Key": key }, retries: 2 });
+  sessionStorage.setItem(`shop.purchase.${placed.order_number}`, JSON.stringify({ checkoutId, body }));
+  return placed.order_number;
+}
+
+/** What this tab sent for an order, or null. */
+export const purchaseOf = (orderNumber) => JSON.parse(sessionStorage.getItem(`shop.purchase.${orderNumber}`) || "null");
+
+/** A refused order ended: the same purchase sent again is a new one and needs a new key. */
+export function forgetKey(checkoutId) {
+  sessionStorage.removeItem(`shop.key.${checkoutId}`);
+}

@@ -1,0 +1,39 @@
+// What every page has: the account link and the number beside the cart.
+
+import { get, isLoggedIn, username } from "./api.js";
+
+const COUNT_KEY = "shop.cart-count";
+
+/** Remembers and shows how many courses are in the cart. */
+export function setCartCount(count) {
+  sessionStorage.setItem(COUNT_KEY, String(count));
+  showCartCount(count);
+}
+
+/** Asks for the cart, for its number only. A failure here is nobody's concern. */
+export async function refreshCartCount() {
+  if (!isLoggedIn()) return;
+  try {
+    setCartCount(Object.keys(await get("cart/")).length);
+  } catch {
+    // the number stays as it was
+  }
+}
+
+function showCartCount(count) {
+  const badge = document.getElementById("cart-count");
+  badge.hidden = count === 0;
+  badge.textContent = String(count);
+  badge.setAttribute("aria-label", `，${count} 门课程`);
+}
+
+export function startSite() {
+  const account = document.getElementById("account-link");
+  account.textContent = isLoggedIn() ? username() : "登录";
+  if (!isLoggedIn()) account.href = "/login/";
+  const known = sessionStorage.getItem(COUNT_KEY);
+  if (known !== null) showCartCount(Number(known));
+  else refreshCartCount();
+}
+
+startSite();

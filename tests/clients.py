@@ -1,0 +1,35 @@
+"""A buyer's HTTP client."""
+
+from typing import Any
+
+from knox.models import AuthToken
+from rest_framework.test import APIClient
+
+from shop.models import Account
+
+
+class Api(APIClient):
+    """Speaks JSON, with the buyer's token if there is one."""
+
+    default_format = "json"
+
+    def __init__(self, account: Account | None = None) -> None:
+        super().__init__()
+        if account is not None:
+            _, token = AuthToken.objects.create(user=account)
+            self.credentials(HTTP_AUTHORIZATION=f"Token {token}")
+
+
+def refused(response: Any) -> tuple[int, int, str]:
+    """HTTP status, code and slug of a refusal, whose envelope is checked on the way."""
+    body = response.json()
+    assert set(body) == {"code", "error", "msg", "details"}
+    assert body["msg"]
+    return response.status_code, body["code"], body["error"]
+
+
+def answered(response: Any, status: int = 200) -> Any:
+    """The data of an answer, whose envelope is checked on the way."""
+    body = response.json()
+    assert (response.status_code, body["code"], body["msg"], set(body)) == (status, 1000, None, {"code", "msg", "data"}), body
+    return body["data"]

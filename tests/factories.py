@@ -1,0 +1,148 @@
+"""Makers of rows: each takes what matters to the test and fills in the rest. What the shop's own deeds make is made by those deeds."""
+
+import itertools
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+from shop.domain import creation, ledger
+from shop.domain.orders import LineChoice, Purchase, place_order
+from shop.models import Account, Coupon, CouponRecord, Course, Order, OrderRequest, PricePolicy
+from shop.states import CouponRecordStatus, CouponScope, CouponType, CourseStatus, CourseType
+
+# A Monday, 12:00 in Shanghai.
+NOW = datetime(2026, 3, 2, 4, 0, tzinfo=UTC)
+LONG_AGO, FAR_AHEAD = date(2020, 1, 1), date(2099, 12, 31)
+
+_serial = itertools.count(1)
+
+
+def make_buyer(*, beili: int = 0, username: str | None = None, password: str | None = None) -> Account:
+    """A buyer with so many 贝里."""
+    account = Account(username=username or f"buyer{next(_serial)}")
+    if password:
+        account.set_password(password)
+    account.save()
+    if beili:
+        ledger.grant_beili(account=account, amount=beili, key=f"grant:{account.pk}", memo="发放", now=NOW)
+        account.refresh_from_db()
+    return account
+
+
+def make_course(
+    price: str = "99.00",
+    *,
+    period: int = 30,
+    name: str | None = None,
+    status: CourseStatus = CourseStatus.ONLINE,
+    course_type: CourseType = CourseType.PAID,
+) -> Course:
+    """A course with one price policy."""
+    number = next(_serial)
+    course = Course.objects.create(
+        name=name or f"课程{number}", course_img=f"/img/{number}.png", status=status, course_type=course_type, position=number
+    )
+    make_policy(course, price, period=period)
+    return course
+
+
+def make_policy(course: Course, price: str, *, period: int = 30) -> PricePolicy:
+    return PricePolicy.objects.create(course=course, valid_period=period, price=Decimal(price))
+
+
+def policy_of(course: Course) -> PricePolicy:
+    """The course's first price policy."""
+    policy = course.price_policies.first()
+    assert policy is not None
+    return policy
+
+
+def make_coupon(
+    kind: CouponType = CouponType.FIXED,
+    value: str = "0",
+    *,
+    off_percent: int | None = None,
+    minimum: str = "0",
+    course: Course | None = None,
+    scope: CouponScope | None = None,
+    **fields: Any,
+) -> Coupon:
+    """A campaign that is open and valid for decades unless told otherwise; global unless it names a course or a scope."""
+    chosen_scope = scope or (CouponScope.COURSE if course else CouponScope.ORDER)
+    dates = {"open_date": LONG_AGO, "close_date": FAR_AHEAD, "valid_begin_date": LONG_AGO, "valid_end_date": FAR_AHEAD}
+    return Coupon.objects.create(
+        **{
+            "name": f"活动{next(_serial)}",
+            "coupon_type": kind,
+            "money_equivalent_value": Decimal(value),
+            "off_percent": off_percent,
+            "minimum_consume": Decimal(minimum),
+            "course": course,
+            "scope": chosen_scope,
+            "quantity": 100,
+            **dates,
+            **fields,
+        }
+    )
+
+
+def make_record(account: Account, coupon: Coupon | None = None, **fields: Any) -> CouponRecord:
+    """A buyer's coupon, unused and in date unless told otherwise; by default ¥10 off the whole order."""
+    return CouponRecord.objects.create(
+        **{
+            "coupon": coupon or make_coupon(value="10"),
+            "account": account,
+            "number": f"R{next(_serial)}",
+            "status": CouponRecordStatus.UNUSED,
+            "claimed_at": NOW,
+            "valid_from_date": LONG_AGO,
+            "valid_until_date": FAR_AHEAD,
+            **fields,
+        }
+    )
+
+
+def make_purchase(
+    *courses: Course,
+    alipay: str | None = None,
+    beili: int = 0,
+    coupons: Mapping[int, CouponRecord] | None = None,
+    global_coupon: CouponRecord | None = None,
+    checkout_id: str | None = None,
+) -> Purchase:
+    """Each course by its first policy. `coupons` are by course id; `alipay` is the list price unless told otherwise."""
+    records = coupons or {}
+    policies = [policy_of(course) for course in courses]
+    return Purchase(
+        lines=[
+            LineChoice(course.pk, policy.pk, records[course.pk].pk if course.pk in records else None)
+            for course, policy in zip(courses, policies, strict=True)
+        ],
+        coupon_record_id=global_coupon.pk if global_coupon else None,
+        beili=beili,
+        alipay=Decimal(alipay) if alipay is not None else sum((policy.price for policy in policies), Decimal("0.00")),
+        checkout_id=checkout_id,
+    )
+
+
+def make_request(account: Account, *courses: Course, now: datetime = NOW, key: str | None = None, **choices: Any) -> OrderRequest:
+    """A stored request that no worker has seen yet."""
+    purchase = make_purchase(*courses, **choices)
+    request, _ = place_order(account=account, purchase=purchase, idempotency_key=key or f"key{next(_serial)}", request_id="test", now=now)
+    return request
+
+
+def decide(*requests: OrderRequest, now: datetime = NOW) -> None:
+    """Lets a worker decide the requests, and reads them again."""
+    creation.create_orders([request.pk for request in requests], now=now, cause="test")
+    for request in requests:
+        request.refresh_from_db()
+
+
+def make_order(account: Account, *courses: Course, now: datetime = NOW, **choices: Any) -> Order:
+    """An order as a worker makes it."""
+    request = make_request(account, *courses, now=now, **choices)
+    decide(request, now=now)
+    assert (request.status, request.error_slug, request.error_details) == ("created", "", {})
+    return Order.objects.get(request=request)

@@ -1,0 +1,314 @@
+"""The operators' admin: every list and every form opens with rows in it, and no row that moves money can be written by hand."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.contrib import admin
+from django.contrib.auth.models import Permission
+from django.db import models
+from django.test import Client
+from django.urls import reverse
+
+from payments.domain import refunds
+from payments.models import Notification, Payment, Refund
+from payments.states import NotificationStatus, Product
+from shop import clock
+from shop.domain import creation, ledger, orders
+from shop.models import (
+    Account,
+    Coupon,
+    CouponRecord,
+    Course,
+    Enrolment,
+    LedgerTransfer,
+    Order,
+    OrderRequest,
+    PricePolicy,
+)
+from shop.numbers import mint_number
+from shop.states import CouponType, CourseStatus
+
+pytestmark = pytest.mark.django_db
+
+EDITABLE = [Course, Coupon, Account]
+READ_ONLY = [CouponRecord, OrderRequest, Order, Enrolment, LedgerTransfer, Payment, Notification, Refund]
+
+
+@dataclass
+class Shop:
+    """A buyer who has bought one course with 贝里 and a coupon, and one that waits to be paid; and a member of staff who looks at it."""
+
+    client: Client
+    buyer: Account
+    course: Course
+    coupon: Coupon
+
+
+def buy(buyer: Account, policy: PricePolicy, *, coupon_record_id: int | None, beili: int, alipay: str) -> None:
+    now = clock.now()
+    line = orders.LineChoice(policy.course_id, policy.pk, None)
+    purchase = orders.Purchase([line], coupon_record_id, beili, Decimal(alipay), None)
+    orders.place_order(account=buyer, purchase=purchase, idempotency_key=mint_number(now), request_id="test", now=now)
+    creation.create_due_orders(now=now, cause="test")
+
+
+@pytest.fixture
+def shop() -> Shop:
+    now = clock.now()
+    today = clock.shanghai_date(now)
+    buyer = Account.objects.create(username="buyer")
+    ledger.grant_beili(account=buyer, amount=500, key="grant:buyer", memo="", now=now)
+    course = Course.objects.create(name="Python", course_img="/static/shop/covers/01.svg", status=CourseStatus.ONLINE)
+    policy = PricePolicy.objects.create(course=course, valid_period=30, price=Decimal("99.00"))
+    coupon = Coupon.objects.create(
+        name="立减十元",
+        coupon_type=CouponType.FIXED,
+        money_equivalent_value=10,
+        quantity=5,
+        claimed_count=1,
+        open_date=today,
+        close_date=today,
+        coupon_valid_days=7,
+    )
+    record = CouponRecord.objects.create(
+        coupon=coupon,
+        account=buyer,
+        number=mint_number(now),
+        claimed_at=now,
+        valid_from_date=today,
+        valid_until_date=today + timedelta(days=6),
+    )
+    buy(buyer, policy, coupon_record_id=record.pk, beili=89, alipay="0.00")
+    buy(buyer, policy, coupon_record_id=None, beili=0, alipay="99.00")
+    buy(buyer, policy, coupon_record_id=None, beili=0, alipay="1.00")
+    waiting = Order.objects.get(status="awaiting_payment")
+    payment = Payment.objects.create(
+        order=waiting,
+        product=Product.PAGE,
+        out_trade_no="TRADE1",
+        amount=Decimal("99.00"),
+        app_id="app",
+        seller_id="seller",
+        created_at=now,
+        expires_at=now,
+    )
+    for key, status, reason in [
+        ("one", NotificationStatus.QUARANTINED, "amount_differs"),
+        ("two", NotificationStatus.APPLIED, ""),
+        ("three", NotificationStatus.QUARANTINED, "unknown_order"),
+    ]:
+        Notification.objects.create(
+            business_key=key,
+            notify_id=key,
+            out_trade_no=f"TRADE-{key}",
+            trade_status="TRADE_SUCCESS",
+            form={"a": "b"},
+            raw_body="a=b",
+            status=status,
+            reason=reason,
+            payment=payment,
+            received_at=now,
+            handled_at=now,
+        )
+    paid = Order.objects.get(status="paid")
+    # A refund asked for at the moment of the payment would be approved by rule.
+    later = clock.now() + timedelta(minutes=1)
+    refunds.request_refund(account_id=buyer.pk, order_number=paid.order_number, course_ids=None, reason="买错了", now=later, cause="test")
+    staff = Account.objects.create(username="operator", is_staff=True, is_superuser=True)
+    client = Client()
+    client.force_login(staff)
+    return Shop(client, buyer, course, coupon)
+
+
+def address(model: type[models.Model], page: str, *args: Any) -> str:
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}", args=args)
+
+
+def snapshot(model: type[models.Model]) -> list[dict[str, Any]]:
+    return list(model._default_manager.order_by("pk").values())
+
+
+def test_every_table_of_ours_is_in_the_admin() -> None:
+    ours = {model for model in admin.site._registry if model._meta.app_label in {"shop", "payments"}}
+    assert {*EDITABLE, *READ_ONLY} <= ours
+
+
+@pytest.mark.parametrize("model", [*EDITABLE, *READ_ONLY])
+def test_list_and_detail_open_with_rows(shop: Shop, model: type[models.Model]) -> None:
+    rows = model._default_manager.all()
+    assert rows.exists()
+    listed = shop.client.get(address(model, "changelist"))
+    assert listed.status_code == 200
+    assert listed.context["cl"].result_count == rows.count()
+    for row in rows:
+        assert shop.client.get(address(model, "change", row.pk)).status_code == 200
+
+
+@pytest.mark.parametrize("model", [*EDITABLE, *READ_ONLY])
+def test_search_opens(shop: Shop, model: type[models.Model]) -> None:
+    assert shop.client.get(address(model, "changelist"), {"q": "buyer"}).status_code == 200
+
+
+@pytest.mark.parametrize("model", READ_ONLY)
+def test_money_rows_cannot_be_added_changed_or_deleted(shop: Shop, model: type[models.Model]) -> None:
+    before = snapshot(model)
+    pk = before[0]["id"]
+    assert shop.client.get(address(model, "add")).status_code == 403
+    assert shop.client.post(address(model, "add"), {}).status_code == 403
+    assert shop.client.post(address(model, "change", pk), {"status": "paid", "amount": "0.01"}).status_code == 403
+    assert shop.client.post(address(model, "delete", pk), {"post": "yes"}).status_code == 403
+    action = {"action": "delete_selected", "index": "0", "_selected_action": [pk], "post": "yes"}
+    shop.client.post(address(model, "changelist"), action)
+    assert snapshot(model) == before
+
+
+def test_order_shows_lines_events_and_transfers(shop: Shop) -> None:
+    order = Order.objects.get(status="paid")
+    page = shop.client.get(address(Order, "change", order.pk)).content.decode()
+    assert [word in page for word in ("Python", "订单已创建", "支付成功", "锁定贝里")] == [True] * 4
+
+
+def test_balance_cannot_be_edited(shop: Shop) -> None:
+    before = Account.objects.values("balance", "held_balance").get(pk=shop.buyer.pk)
+    url = address(Account, "change", shop.buyer.pk)
+    form = shop.client.get(url).context["adminform"].form
+    assert not {"balance", "held_balance"} & set(form.fields)
+    shop.client.post(url, {"username": "buyer", "is_active": "on", "balance": "999999", "held_balance": "1"})
+    assert Account.objects.values("balance", "held_balance").get(pk=shop.buyer.pk) == before
+
+
+def test_account_cannot_be_deleted(shop: Shop) -> None:
+    assert shop.client.post(address(Account, "delete", shop.buyer.pk), {"post": "yes"}).status_code == 403
+
+
+def test_quarantined_notifications_come_first(shop: Shop) -> None:
+    listed = shop.client.get(address(Notification, "changelist")).context["cl"].result_list
+    assert [row.business_key for row in listed] == ["three", "one", "two"]
+    waiting = shop.client.get(address(Notification, "changelist"), {"status__exact": "quarantined"}).context["cl"]
+    assert waiting.result_count == 2
+
+
+def decide(client: Client, action: str, **fields: str) -> Any:
+    data = {"action": action, "index": "0", "_selected_action": [Refund.objects.get().pk], **fields}
+    return client.post(address(Refund, "changelist"), data, follow=True)
+
+
+def test_refund_is_approved_by_whom_it_says(shop: Shop) -> None:
+    assert "已处理 1 笔退款。" in decide(shop.client, "approve").content.decode()
+    refund = Refund.objects.select_related("approved_by").get()
+    assert refund.approved_by is not None
+    assert (refund.status, refund.approved_by.username) == ("requested", "operator")
+
+
+def test_refund_is_rejected_with_a_reason(shop: Shop) -> None:
+    decide(shop.client, "reject", why="已经学完")
+    refund = Refund.objects.get()
+    assert (refund.status, refund.outcome) == ("rejected", "已经学完")
+
+
+def test_refund_is_decided_once(shop: Shop) -> None:
+    decide(shop.client, "reject")
+    before = snapshot(Refund)
+    assert "这笔退款已经处理过了。" in decide(shop.client, "approve").content.decode()
+    assert snapshot(Refund) == before
+    assert before[0]["outcome"] == "客服未批准"
+
+
+def test_staff_who_may_only_look_decide_nothing(shop: Shop) -> None:
+    viewer = Account.objects.create(username="viewer", is_staff=True)
+    viewer.user_permissions.add(Permission.objects.get(codename="view_refund"))
+    client = Client()
+    client.force_login(viewer)
+    before = snapshot(Refund)
+    assert decide(client, "approve").status_code == 200
+    assert snapshot(Refund) == before
+
+
+def policy_rows(course: Course, *prices: tuple[str, str, str]) -> dict[str, str]:
+    fields = {"price_policies-TOTAL_FORMS": str(len(prices)), "price_policies-INITIAL_FORMS": str(course.price_policies.count())}
+    for position, (pk, period, price) in enumerate(prices):
+        prefix = f"price_policies-{position}-"
+        fields |= {f"{prefix}id": pk, f"{prefix}course": str(course.pk), f"{prefix}valid_period": period, f"{prefix}price": price}
+    return fields
+
+
+def test_course_is_edited_with_its_prices(shop: Shop) -> None:
+    policy = shop.course.price_policies.get()
+    fields = {"name": "Python 3", "course_img": "/static/shop/covers/02.svg", "course_type": "0", "status": "0", "position": "3"}
+    rows = policy_rows(shop.course, (str(policy.pk), "30", "89.00"), ("", "90", "189.00"))
+    response = shop.client.post(address(Course, "change", shop.course.pk), fields | rows)
+    assert response.status_code == 302
+    shop.course.refresh_from_db()
+    assert (shop.course.name, list(shop.course.price_policies.values_list("valid_period", "price"))) == (
+        "Python 3",
+        [(30, Decimal("89.00")), (90, Decimal("189.00"))],
+    )
+
+
+def test_negative_price_is_refused_with_a_message(shop: Shop) -> None:
+    policy = shop.course.price_policies.get()
+    fields = {"name": "Python", "course_img": "/x.svg", "course_type": "0", "status": "0", "position": "0"}
+    response = shop.client.post(
+        address(Course, "change", shop.course.pk), fields | policy_rows(shop.course, (str(policy.pk), "30", "-1.00"))
+    )
+    assert response.status_code == 200
+    assert PricePolicy.objects.get().price == Decimal("99.00")
+
+
+def test_terms_of_a_claimed_campaign_stay(shop: Shop) -> None:
+    form = shop.client.get(address(Coupon, "change", shop.coupon.pk)).context["adminform"].form
+    assert not {"coupon_type", "money_equivalent_value", "off_percent", "minimum_consume", "scope", "course", "claimed_count"} & set(
+        form.fields
+    )
+    assert {"name", "quantity", "close_date"} <= set(form.fields)
+    assert shop.client.post(address(Coupon, "delete", shop.coupon.pk), {"post": "yes"}).status_code == 403
+
+
+def test_quantity_below_what_is_claimed_is_refused(shop: Shop) -> None:
+    fields = {"name": "立减十元", "quantity": "0", "open_date": "2026-01-01", "close_date": "2026-12-31", "coupon_valid_days": "7"}
+    response = shop.client.post(address(Coupon, "change", shop.coupon.pk), fields)
+    assert response.context["adminform"].form.errors == {"quantity": ["已领取 1 张，数量不能更少。"]}
+    assert Coupon.objects.get().quantity == 5
+
+
+def test_new_campaign_is_edited_freely(shop: Shop) -> None:
+    fields = {
+        "name": "九折",
+        "coupon_type": "2",
+        "money_equivalent_value": "0",
+        "off_percent": "90",
+        "minimum_consume": "0",
+        "scope": "order",
+        "quantity": "10",
+        "open_date": "2026-01-01",
+        "close_date": "2026-12-31",
+        "coupon_valid_days": "7",
+    }
+    assert shop.client.post(address(Coupon, "add"), fields).status_code == 302
+    assert Coupon.objects.filter(name="九折", off_percent=90, claimed_count=0).count() == 1
+
+
+def test_impossible_campaign_is_refused_with_a_message(shop: Shop) -> None:
+    fields = {
+        "name": "错",
+        "coupon_type": "2",
+        "money_equivalent_value": "5",
+        "off_percent": "90",
+        "minimum_consume": "0",
+        "scope": "order",
+    }
+    dates = {"quantity": "10", "open_date": "2026-01-01", "close_date": "2026-12-31", "coupon_valid_days": "7"}
+    response = shop.client.post(address(Coupon, "add"), fields | dates)
+    assert response.status_code == 200
+    assert Coupon.objects.count() == 1
+
+
+@pytest.mark.parametrize("path", ["/admin/", "/admin/shop/order/"])
+def test_buyers_are_sent_to_the_staff_login(shop: Shop, path: str) -> None:
+    client = Client()
+    client.force_login(shop.buyer)
+    response = client.get(path)
+    assert (response.status_code, response["Location"]) == (302, f"/admin/login/?next={path}")

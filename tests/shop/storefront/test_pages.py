@@ -1,0 +1,176 @@
+"""The page shells: landmarks, security policy, and that everything that they name is there."""
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from django.contrib.staticfiles import finders
+from django.test import Client
+from django.urls import get_resolver
+
+from project.api.errors import bad_request, permission_denied, server_error
+from shop.management.commands.seed_demo import seed_courses
+from shop.models import Course
+
+PAGES = [
+    "/",
+    "/courses/1/",
+    "/login/",
+    "/cart/",
+    "/checkout/",
+    "/checkout/20260101000000000ABC/",
+    "/orders/",
+    "/orders/20260101000000000ABC/",
+    "/coupons/",
+    "/me/",
+]
+STATIC = Path(finders.find("shop/shop.css")).parent
+SCRIPTS = sorted(STATIC.rglob("*.js"))
+
+
+class Page(HTMLParser):
+    """What a page is made of: its tags with their attributes, and the text inside scripts and styles."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.inline = ""
+        self._open = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self._open = tag
+
+    def handle_data(self, data: str) -> None:
+        if self._open in {"script", "style"}:
+            self.inline += data.strip()
+
+    def handle_endtag(self, tag: str) -> None:
+        self._open = ""
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attrs for name, attrs in self.tags if name == tag]
+
+
+def addresses(page: Page) -> list[str]:
+    """Everything that the browser would load."""
+    names = [attrs.get("src") or "" for tag in ("script", "img") for attrs in page.all(tag)]
+    return [*names, *(attrs.get("href") or "" for attrs in page.all("link"))]
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_page_answers_with_its_landmarks(client: Client, path: str) -> None:
+    response = client.get(path)
+    page = Page(response.content.decode())
+    assert response.status_code == 200
+    assert response["Content-Type"] == "text/html; charset=utf-8"
+    assert [attrs["lang"] for attrs in page.all("html")] == ["zh-CN"]
+    assert [len(page.all(tag)) for tag in ("header", "nav", "main", "h1", "footer", "title")] == [1] * 6
+    assert [attrs.get("aria-live") for attrs in page.all("div") if attrs.get("id") == "notices"] == ["polite"]
+
+
+@pytest.mark.parametrize("path", [*PAGES, "/nowhere/"])
+def test_page_keeps_to_the_strict_policy(client: Client, path: str) -> None:
+    response = client.get(path)
+    page = Page(response.content.decode())
+    assert response["Content-Security-Policy"].startswith("default-src 'self'; ")
+    assert "unsafe" not in response["Content-Security-Policy"]
+    assert page.inline == ""
+    assert page.all("style") == []
+    assert [(tag, name) for tag, attrs in page.tags for name in attrs if name == "style" or name.startswith("on")] == []
+
+
+@pytest.mark.parametrize("path", [*PAGES, "/nowhere/"])
+def test_page_loads_only_files_of_this_site_that_exist(client: Client, path: str) -> None:
+    wanted = addresses(Page(client.get(path).content.decode()))
+    assert "/static/shop/shop.css" in wanted
+    assert [name for name in wanted if not name.startswith("/static/") or finders.find(name.removeprefix("/static/")) is None] == []
+
+
+def test_every_page_is_tested() -> None:
+    storefront = next(found for found in get_resolver().url_patterns if getattr(found, "app_name", None) == "storefront")
+    tested = {get_resolver().resolve(path).view_name for path in PAGES}
+    assert {f"storefront:{pattern.name}" for pattern in storefront.url_patterns} == tested
+
+
+def test_page_carries_the_shop_s_clock_and_is_never_stale(client: Client) -> None:
+    response = client.get("/cart/")
+    page = Page(response.content.decode())
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+\+00:00", page.all("html")[0]["data-now"] or "")
+    assert response["Cache-Control"] == "no-cache"
+
+
+@pytest.mark.parametrize(("path", "subject"), [("/courses/17/", "17"), ("/orders/ABC123/", "ABC123"), ("/checkout/XYZ9/", "XYZ9")])
+def test_page_tells_its_script_what_it_is_about(client: Client, path: str, subject: str) -> None:
+    assert Page(client.get(path).content.decode()).all("main")[0]["data-subject"] == subject
+
+
+def test_fields_of_the_login_have_labels(client: Client) -> None:
+    page = Page(client.get("/login/").content.decode())
+    assert [attrs["for"] for attrs in page.all("label")] == [attrs["id"] for attrs in page.all("input")] == ["username", "password"]
+
+
+@pytest.mark.parametrize("path", ["/login/", "/cart/"])
+def test_page_takes_nothing_in(client: Client, path: str) -> None:
+    assert client.post(path, {"username": "buyer", "password": "secret"}).status_code == 405
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_script_imports_only_scripts_that_exist(script: Path) -> None:
+    imported = re.findall(r'^import .*?"([^"]+)";', script.read_text(), re.MULTILINE)
+    assert [name for name in imported if not name.startswith(".") or not (script.parent / name).is_file()] == []
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_script_writes_no_markup_and_computes_no_price(script: Path) -> None:
+    text = script.read_text()
+    assert re.findall(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|parseFloat|toFixed|https?://", text) == []
+
+
+@pytest.mark.django_db
+def test_every_demo_course_has_its_cover(client: Client) -> None:
+    seed_courses()
+    covers = set(Course.objects.values_list("course_img", flat=True))
+    assert len(covers) == 12
+    for cover in covers:
+        response = client.get(cover)
+        body = b"".join(response)
+        assert (response.status_code, response["Content-Type"].split(";")[0]) == (200, "image/svg+xml")
+        assert b"<script" not in body
+        response.close()
+
+
+def test_unknown_page_is_a_page_with_a_way_home(client: Client) -> None:
+    response = client.get("/nowhere/")
+    page = Page(response.content.decode())
+    assert response.status_code == 404
+    assert response["Content-Type"] == "text/html; charset=utf-8"
+    assert "没有找到这个页面" in response.content.decode()
+    assert "/" in [attrs["href"] for attrs in page.all("a") if "button" in (attrs.get("class") or "")]
+
+
+def test_unknown_api_address_keeps_its_envelope(client: Client) -> None:
+    response = client.get("/api/v1/nowhere/")
+    assert (response.status_code, response["Content-Type"]) == (404, "application/json")
+    assert response.json() == {"code": 1001, "error": "not_found", "msg": "没有找到您要的内容。", "details": {}}
+
+
+@pytest.mark.parametrize(
+    ("handler", "status", "slug"),
+    [(bad_request, 400, "invalid_input"), (permission_denied, 403, "permission_refused"), (server_error, 500, "internal_error")],
+)
+def test_other_errors_are_pages_for_people_and_envelopes_for_programs(rf, handler, status: int, slug: str) -> None:
+    args = [] if handler is server_error else [Exception()]
+    page, envelope = handler(rf.get("/cart/"), *args), handler(rf.get("/api/v1/cart/"), *args)
+    assert (page.status_code, envelope.status_code) == (status, status)
+    assert page["Content-Type"] == "text/html; charset=utf-8"
+    assert "回到首页" in page.content.decode()
+    assert envelope["Content-Type"] == "application/json"
+    assert f'"error": "{slug}"' in envelope.content.decode()
+
+
+def test_stylesheet_loads_nothing_from_elsewhere() -> None:
+    text = (STATIC / "shop.css").read_text()
+    assert re.findall(r"url\(|@import", text) == []

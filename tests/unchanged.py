@@ -1,0 +1,28 @@
+"""Proof that a refusal left no trace."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import redis
+from django.apps import apps
+from django.conf import settings
+
+MODELS = [*apps.get_app_config("shop").get_models(), *apps.get_app_config("payments").get_models()]
+
+
+def everything() -> dict[str, Any]:
+    """All rows of the shop and of payments, and all keys of both Valkey databases."""
+    state: dict[str, Any] = {model.__name__: list(model.objects.order_by("pk").values()) for model in MODELS}
+    for name in ("REDIS_URL", "CELERY_BROKER_URL"):
+        with redis.Redis.from_url(getattr(settings, name)) as client:
+            state[name] = {key: client.dump(key) for key in sorted(client.keys())}
+    return state
+
+
+@contextmanager
+def nothing_changes() -> Iterator[None]:
+    """Fails when what happens inside leaves a trace in the database or in Valkey."""
+    before = everything()
+    yield
+    assert everything() == before
