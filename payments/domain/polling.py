@@ -14,7 +14,6 @@ from shop.models import Order
 from shop.states import OrderStatus
 
 
-
 def query_due_payments(*, gateway: Gateway, now: datetime, cause: str) -> int:
     """Queries due payments, one after the other; returns how many it claimed."""
     return work.drain(Payment, lambda ids: query_payment(ids[0], gateway=gateway, now=now, cause=cause), now=now, batch_size=1)

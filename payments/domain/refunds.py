@@ -54,7 +54,8 @@ def request_refund(
         lines, earlier = _pick(all_lines, course_ids)
         share = refunding.share_of(order, lines, earlier=earlier, line_count=len(all_lines))
         payment = _commit_money(order, share.cash)
-        is_automatic = order.paid_at is not None and now < order.paid_at + timedelta(days=settings.REFUND_AUTO_DAYS)
+        within = timedelta(days=settings.REFUND_AUTO_DAYS)
+        is_automatic = order.paid_at is not None and bool(within) and now < order.paid_at + within
         refund = Refund.objects.create(
             kind=RefundKind.ORDER,
             order=order,

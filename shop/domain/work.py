@@ -78,12 +78,11 @@ def drain(model: type[Work], effect: Callable[[Sequence[int]], None], *, now: da
     """
     claimed = 0
     stop_at = time.monotonic() + DRAIN_S
-    while time.monotonic() < stop_at:
-        ids = claim(model, now=now, limit=batch_size)
-        if not ids:
-            break
+    while ids := claim(model, now=now, limit=batch_size):
         claimed += len(ids)
         run_split(ids, effect, lambda pk, error: put_back(model, pk, now=now, error=error))
+        if time.monotonic() >= stop_at:
+            break
     return claimed
 
 

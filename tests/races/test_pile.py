@@ -1,7 +1,7 @@
 """Two workers at one pile of requests, and one key in many requests."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import pytest
@@ -21,10 +21,10 @@ PILE = 200
 
 
 @pytest.fixture
-def pile(make_buyers: Callable[..., list[Account]], place: Callable[..., OrderRequest]) -> Iterator[list[OrderRequest]]:
+def pile(make_buyers: Callable[..., list[Account]], place: Callable[..., OrderRequest]) -> list[OrderRequest]:
     """200 requests of 10 buyers, each with 贝里."""
     buyers = make_buyers(10, beili=100)
-    yield [place(buyers[number % 10], f"key-{number}", beili=1) for number in range(PILE)]
+    return [place(buyers[number % 10], f"key-{number}", beili=1) for number in range(PILE)]
 
 
 def test_two_workers_create_each_order_of_a_pile_once(pile: list[OrderRequest], now: datetime) -> None:
@@ -51,7 +51,7 @@ def test_control_claiming_without_a_lock_does_the_pile_twice(
         return ids
 
     monkeypatch.setattr(work, "claim", claim_naively)
-    monkeypatch.setattr(creation, "create_orders", lambda ids, *, now, cause: handled.extend(ids))
+    monkeypatch.setattr(creation, "create_orders", lambda ids, *, now, cause: handled.extend(ids))  # noqa: PLW0108 - other arguments
     results = run_at_once([lambda: creation.create_due_orders(now=now, cause="race")] * 2)
 
     assert sum(result for result in results if isinstance(result, int)) > PILE
