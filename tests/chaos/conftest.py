@@ -1,5 +1,6 @@
 """One shop for all chaos tests of a process, and the proof of its books after each of them."""
 
+import contextlib
 from collections.abc import Iterator
 
 import pytest
@@ -32,8 +33,9 @@ def _chaos_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ShopStack]
 
 
 @pytest.fixture(scope="session")
-def _stage(_chaos_shop: ShopStack) -> Stage:
-    return Stage(_chaos_shop)
+def _stage(_chaos_shop: ShopStack) -> Iterator[Stage]:
+    with contextlib.closing(Stage(_chaos_shop)) as stage:
+        yield stage
 
 
 @pytest.fixture
@@ -43,7 +45,7 @@ def stage(request: pytest.FixtureRequest, _stage: Stage) -> Iterator[Stage]:
     yield _stage
     try:
         control(_stage.shop, "DELETE", "faults")
-        check_books(_stage.shop)
+        check_books(_stage)
     except BaseException:
         print(_stage.shop.logs())
         raise

@@ -3,7 +3,9 @@
 Each scene has a course of its own, so that no other scene's trade has the same subject, and faults that are for its trades only.
 """
 
+import contextlib
 import itertools
+import secrets
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,9 +14,14 @@ from decimal import Decimal
 from typing import Any
 
 import httpx
+import psycopg
+from knox.crypto import hash_token
+from knox.settings import CONSTANTS
+from psycopg.rows import dict_row
 
+from project.local.purchase import ApiClient
 from project.local.waiting import wait_until
-from tests.journeys.shopping import Buyer, control, new_buyer
+from tests.journeys.shopping import Buyer, control
 from tests.nodes.shop_stack import ShopStack
 
 # Generous: the machine may be busy, and what fails backs off 2, 4, 8 seconds.
@@ -38,57 +45,107 @@ class State:
 
 @dataclass
 class Stage:
-    """Where scenes are played. Each thread has its own buyer, so that scenes can be played side by side."""
+    """Where scenes are played, by many threads side by side. Each has a buyer and a database connection of its own."""
 
     shop: ShopStack
-    _buyers: threading.local = field(default_factory=threading.local)
-    _pile: list[Buyer] = field(default_factory=list)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _local: threading.local = field(default_factory=threading.local)
+    _open: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
     def scene(self, name: str, *, beili: int = BEILI) -> "Scene":
         """A scene with an order that awaits payment."""
-        return Scene(self.shop, self.buyer(), *add_course(self.shop, name)).order(beili=beili)
+        return self.empty_scene(name).order(beili=beili)
 
-    def buyer(self) -> Buyer:
-        """This thread's buyer, with plenty of 贝里."""
-        if not hasattr(self._buyers, "mine"):
-            self._buyers.mine = new_buyer(self.shop, beili=10_000)
-        mine: Buyer = self._buyers.mine
-        return mine
+    def empty_scene(self, name: str, *, buyer: Buyer | None = None) -> "Scene":
+        """A scene without an order yet."""
+        return Scene(self, buyer or self._my_buyer(), *self._add_course(name))
 
-
-def add_course(shop: ShopStack, name: str) -> tuple[int, int]:
-    """(course id, policy id) of a course that nobody else sells."""
-    (row,) = shop.rows(
-        """
-        WITH course AS (
-            INSERT INTO shop_course (name, course_img, brief, course_type, status, position, created_at)
-            VALUES (%s, 'x.svg', '', 0, 0, 0, now()) RETURNING id
+    def new_buyer(self, *, beili: int) -> Buyer:
+        """Somebody who is logged in already: twenty password checks at once would hold up everything else."""
+        username, token = f"actor-{next(_numbers)}-{secrets.token_hex(4)}", secrets.token_hex(32)
+        account_id = self.value(
+            """
+            WITH account AS (
+                INSERT INTO shop_account (username, password, balance, held_balance, is_superuser, is_staff, is_active, first_name, last_name,
+                    email, date_joined)
+                VALUES (%s, '!', %s, 0, false, false, true, '', '', '', now()) RETURNING id
+            ), grant_ AS (
+                INSERT INTO shop_ledgertransfer (key, debit, credit, amount, account_id, memo, created_at)
+                SELECT 'grant:' || id, 'beili_issued', 'beili_available', %s, id, '', now() FROM account
+            ), token AS (
+                INSERT INTO knox_authtoken (digest, token_key, user_id, created, expiry)
+                SELECT %s, %s, id, now(), now() + interval '1 day' FROM account
+            )
+            SELECT id FROM account
+            """,
+            username,
+            beili,
+            beili,
+            hash_token(token),
+            token[: CONSTANTS.TOKEN_KEY_LENGTH],
         )
-        INSERT INTO shop_pricepolicy (course_id, valid_period, price) SELECT id, 30, %s FROM course RETURNING course_id, id
-        """,
-        f"{name} 课程 {next(_numbers)}",
-        PRICE,
-    )
-    return row["course_id"], row["id"]
+        api = self._open.enter_context(ApiClient(self.shop.web_url))
+        api.http.headers["Authorization"] = f"Token {token}"
+        return Buyer(self.shop, api, account_id)
+
+    def rows(self, query: str, *parameters: Any) -> list[dict[str, Any]]:
+        """As `ShopStack.rows`, on this thread's own connection: whoever waits asks often."""
+        if not hasattr(self._local, "connection"):
+            self._local.connection = self._open.enter_context(
+                psycopg.connect(self.shop.database_url, row_factory=dict_row, autocommit=True)
+            )
+        cursor = self._local.connection.execute(query, parameters)
+        return list(cursor.fetchall()) if cursor.description else []
+
+    def value(self, query: str, *parameters: Any) -> Any:
+        """The only column of the only row."""
+        (row,) = self.rows(query, *parameters)
+        (value,) = row.values()
+        return value
+
+    def close(self) -> None:
+        self._open.close()
+
+    def _my_buyer(self) -> Buyer:
+        """This thread's buyer, with plenty of 贝里."""
+        if not hasattr(self._local, "buyer"):
+            self._local.buyer = self.new_buyer(beili=10_000)
+        buyer: Buyer = self._local.buyer
+        return buyer
+
+    def _add_course(self, name: str) -> tuple[int, int]:
+        """(course id, policy id) of a course that nobody else sells."""
+        (row,) = self.rows(
+            """
+            WITH course AS (
+                INSERT INTO shop_course (name, course_img, brief, course_type, status, position, created_at)
+                VALUES (%s, 'x.svg', '', 0, 0, 0, now()) RETURNING id
+            )
+            INSERT INTO shop_pricepolicy (course_id, valid_period, price) SELECT id, 30, %s FROM course RETURNING course_id, id
+            """,
+            f"{name} 课程 {next(_numbers)}",
+            PRICE,
+        )
+        return row["course_id"], row["id"]
 
 
 @dataclass
 class Scene:
     """One order. The verbs are what the buyer, Alipay, or time does."""
 
-    shop: ShopStack
+    stage: Stage
     buyer: Buyer
     course_id: int
     policy_id: int
     number: str = ""
-    beili: int = 0
+
+    @property
+    def shop(self) -> ShopStack:
+        return self.stage.shop
 
     # --- The buyer at the shop
 
     def order(self, *, beili: int = BEILI, coupon_record_id: int = 0, cash: Decimal | None = None) -> "Scene":
         """Places the order and waits until it awaits payment."""
-        self.beili = beili
         body = {
             "course_price_list": [{"course_id": self.course_id, "policy_id": self.policy_id, "coupon_record_id": 0}],
             "coupon_record_id": coupon_record_id,
@@ -167,13 +224,13 @@ class Scene:
 
     def poll(self) -> None:
         """The time for the first query of the open attempt has come."""
-        self.shop.rows(
+        self.stage.rows(
             "UPDATE payments_payment SET available_at = now() WHERE out_trade_no LIKE %s AND status = 'open'", f"{self.number}P%"
         )
 
     def expire(self) -> None:
         """The order's time and its period of grace are over."""
-        self.shop.rows(
+        self.stage.rows(
             "UPDATE shop_order SET expires_at = now() - %s, closes_at = now(), available_at = now() WHERE order_number = %s",
             timedelta(minutes=2),
             self.number,
@@ -181,7 +238,7 @@ class Scene:
 
     def hurry_refunds(self) -> None:
         """What waits to be asked about again is due now."""
-        self.shop.rows(
+        self.stage.rows(
             """
             UPDATE payments_refund SET available_at = now()
             WHERE available_at IS NOT NULL AND order_id = (SELECT id FROM shop_order WHERE order_number = %s)
@@ -193,7 +250,7 @@ class Scene:
 
     def state(self) -> State:
         """By SQL, all at one moment."""
-        (row,) = self.shop.rows(
+        (row,) = self.stage.rows(
             """
             SELECT request.status AS request, orders.status AS order,
                 ARRAY(SELECT status || CASE WHEN is_surplus THEN ' surplus' ELSE '' END FROM payments_payment WHERE order_id = orders.id) AS payments,
@@ -213,7 +270,7 @@ class Scene:
         return State(order or request, **{name: tuple(sorted(words)) for name, words in row.items()})
 
     def payment_status(self, out_trade_no: str) -> str:
-        return str(self.shop.value("SELECT status FROM payments_payment WHERE out_trade_no = %s", out_trade_no))
+        return str(self.stage.value("SELECT status FROM payments_payment WHERE out_trade_no = %s", out_trade_no))
 
     def wait(self, condition: Callable[[], bool]) -> None:
         assert wait_until(condition, timeout_s=PATIENCE_S, poll_s=0.2), f"{self.number}: {self.describe()}"
@@ -233,7 +290,7 @@ class Scene:
 
     def describe(self) -> str:
         """The state with the last errors, for a failure's message."""
-        errors = self.shop.rows(
+        errors = self.stage.rows(
             """
             SELECT 'order' AS what, attempts, last_error, available_at - now() AS due FROM shop_order WHERE order_number = %(n)s
             UNION ALL SELECT out_trade_no, attempts, last_error, available_at - now() FROM payments_payment WHERE out_trade_no LIKE %(n)s || 'P%%'

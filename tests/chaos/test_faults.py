@@ -26,7 +26,7 @@ from tests.nodes.shop_stack import ShopStack
 
 pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("chaos")]
 
-SIDE_BY_SIDE = 6
+SIDE_BY_SIDE = 16
 
 PAID = State("paid", ("paid",), (), ("active",))
 CANCELLED = State("cancelled", ("closed",))
@@ -195,7 +195,7 @@ def never_comes(scene: Scene) -> None:
 
 def comes_after_expiry(scene: Scene) -> None:
     """The trade's time is over before the notification comes. The order's own end has found the money by then."""
-    scene.shop.rows("UPDATE shop_order SET expires_at = now() + interval '5 s' WHERE order_number = %s", scene.number)
+    scene.stage.rows("UPDATE shop_order SET expires_at = now() + interval '5 s' WHERE order_number = %s", scene.number)
     out_trade_no = scene.open()
     scene.inject("delay", params={"beyond_expiry": True})
     scene.pay(out_trade_no)
@@ -323,7 +323,7 @@ def is_never_refunded(scene: Scene) -> None:
     scene.hurry_refunds()
     scene.wait_for(refunds=("order unknown",))
     # As if all the attempts of a day were used up.
-    scene.shop.rows(
+    scene.stage.rows(
         "UPDATE payments_refund SET attempts = 300, available_at = now() WHERE out_request_no LIKE %s AND status = 'unknown'",
         f"{scene.number}%",
     )
