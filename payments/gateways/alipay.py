@@ -107,9 +107,11 @@ _RETURN_NEEDS = ("app_id", "seller_id", "out_trade_no", "total_amount")
 
 @dataclass(frozen=True, slots=True)
 class AlipayConfig:
-    """One merchant's app at one gateway. `alipay_public_keys` are several while Alipay's key is being rotated."""
+    """One merchant's app at one gateway. `buyer_gateway_url` is where browsers find it; `alipay_public_keys` are several while Alipay's key
+    is being rotated."""
 
     gateway_url: str
+    buyer_gateway_url: str
     app_id: str
     seller_id: str
     app_private_key: RSAPrivateKey
@@ -129,6 +131,7 @@ class AlipayGateway:
         self.seller_id = config.seller_id
         self._return_url = config.return_url
         self._notify_url = config.notify_url
+        self._buyer_gateway_url = config.buyer_gateway_url
         self._client = _Client(config)
 
     @classmethod
@@ -150,6 +153,7 @@ class AlipayGateway:
         return cls(
             AlipayConfig(
                 gateway_url=config["GATEWAY_URL"],
+                buyer_gateway_url=config["BUYER_GATEWAY_URL"],
                 app_id=config["APP_ID"],
                 seller_id=config["SELLER_ID"],
                 app_private_key=private_key,
@@ -168,7 +172,7 @@ class AlipayGateway:
             return_url=self._return_url,
             time_expire=beijing_time(intent.expires_at),
         )
-        return f"{self._client.gateway_url}?{query}"
+        return f"{self._buyer_gateway_url}?{query}"
 
     def wap_url(self, intent: PaymentIntent) -> str:
         query: str = self._client.api_alipay_trade_wap_pay(
@@ -179,7 +183,7 @@ class AlipayGateway:
             time_expire=beijing_time(intent.expires_at),
             product_code="QUICK_WAP_WAY",  # the SDK sends an older name
         )
-        return f"{self._client.gateway_url}?{query}"
+        return f"{self._buyer_gateway_url}?{query}"
 
     def app_order_string(self, intent: PaymentIntent) -> str:
         query: str = self._client.api_alipay_trade_app_pay(
