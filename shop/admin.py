@@ -1,14 +1,14 @@
 """The operators' view of the shop. Catalogue and campaigns are edited here; whatever moves money or records it can only be read."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django import forms
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
 from django.db.models import QuerySet
-from django.db.models.expressions import OrderBy
+from django.db.models.expressions import Combinable
 from django.http import HttpRequest
+from knox.models import AuthToken
 
 from shop.models import (
     Account,
@@ -37,6 +37,8 @@ else:  # Django's classes take no parameters at run time
     AnyInlineBase = admin.TabularInline
     CouponFormBase = forms.ModelForm
 
+# A login's token is a secret of its buyer; nobody makes one for somebody else.
+admin.site.unregister(AuthToken)
 admin.site.site_header = admin.site.site_title = "课程商店运营后台"
 admin.site.index_title = "总览"
 
@@ -57,7 +59,7 @@ class ReadOnly:
 class ReadOnlyAdmin(ReadOnly, AnyAdminBase):
     """A table that is looked at, newest rows first. An exact count of a large table would cost more than the page."""
 
-    ordering: Sequence[str | OrderBy] = ("-id",)
+    ordering: ClassVar[tuple[str | Combinable, ...]] = ("-id",)
     list_per_page = 50
     show_full_result_count = False
 

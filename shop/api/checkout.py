@@ -5,7 +5,7 @@ from typing import Any
 
 from django.conf import settings
 from django.urls import reverse
-from drf_spectacular.utils import extend_schema, inline_serializer
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -13,6 +13,7 @@ from rest_framework.views import APIView
 
 from shop import clock
 from shop.api.authentication import account_of
+from shop.api.checkoutoutput import CheckoutOutput, CheckoutQuoteOutput
 from shop.api.fields import IdField, Input, StrictIntegerField
 from shop.domain import checkout
 from shop.domain.checkout import shown_time
@@ -40,24 +41,6 @@ class CheckoutStartedOutput(serializers.Serializer[Any]):
     url = serializers.CharField()
 
 
-class CheckoutOutput(serializers.Serializer[Any]):
-    checkout_id = serializers.CharField()
-    status = serializers.ChoiceField(choices=["pending", "ready", "failed"])
-    expires_at = serializers.DateTimeField()
-    payment_list = inline_serializer(
-        "PaymentList",
-        {
-            "policy_course_dict": serializers.DictField(child=serializers.DictField(), help_text="按课程编号"),
-            "global_coupon_record_dict": serializers.DictField(child=serializers.DictField(), help_text="按优惠券编号，0 为不使用"),
-        },
-        required=False,
-    )
-    balance = serializers.IntegerField(required=False, help_text="可用贝里")
-    beili_per_yuan = serializers.IntegerField(required=False)
-    quote = serializers.DictField(required=False, help_text="按最优惠的优惠券组合计算，未使用贝里")
-    error = serializers.DictField(required=False, help_text="status 为 failed 时的原因")
-
-
 class QuoteLineInput(Input):
     course_id = IdField()
     coupon_record_id = IdField(allow_zero=True, required=False, allow_null=True, default=None, help_text="0 或 null 表示不使用")
@@ -76,13 +59,6 @@ class QuoteInput(Input):
         if len({line["course_id"] for line in lines}) != len(lines):
             raise serializers.ValidationError("同一门课程出现了两次。")
         return lines
-
-
-class QuoteOutput(serializers.Serializer[Any]):
-    checkout_id = serializers.CharField()
-    expires_at = serializers.DateTimeField()
-    quote = serializers.DictField(help_text="各项金额；beili 为实际使用的贝里，beili_max 为最多可用")
-    global_coupon_record_dict = serializers.DictField(child=serializers.DictField(), help_text="全场券在此小计下是否可用、可省多少")
 
 
 def _shown(found: checkout.Checkout) -> Response:
@@ -127,7 +103,7 @@ class CheckoutView(APIView):
 class CheckoutQuoteView(APIView):
     """What a checkout costs with a choice of coupons and 贝里."""
 
-    @extend_schema(request=QuoteInput, responses=QuoteOutput)
+    @extend_schema(request=QuoteInput, responses=CheckoutQuoteOutput)
     def post(self, request: Request, checkout_id: str) -> Response:
         """Prices the choices by the checkout's snapshot. Nothing is reserved or stored."""
         account = account_of(request)

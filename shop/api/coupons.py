@@ -13,7 +13,7 @@ from rest_framework.views import APIView
 
 from shop import clock
 from shop.api.authentication import account_of
-from shop.api.fields import Input
+from shop.api.fields import PageFilter, read_query
 from shop.domain import coupons
 from shop.models import Coupon, CouponRecord
 from shop.states import CouponRecordStatus
@@ -49,10 +49,8 @@ class RecordOutput(serializers.ModelSerializer[CouponRecord]):
         fields = ["id", "number", "status", "claimed_at", "valid_from_date", "valid_until_date", "used_at", "order_number", "coupon"]
 
 
-class RecordFilter(Input):
+class RecordFilter(PageFilter):
     status = serializers.ChoiceField(choices=CouponRecordStatus.choices, required=False)
-    page = serializers.IntegerField(required=False, min_value=1)
-    page_size = serializers.IntegerField(required=False, min_value=1, max_value=100)
 
 
 class CampaignListView(ListAPIView[Coupon]):
@@ -78,11 +76,11 @@ class MyCouponListView(ListAPIView[CouponRecord]):
     """The buyer's coupons."""
 
     serializer_class = RecordOutput
+    filter_class = RecordFilter
 
     def get_queryset(self) -> QuerySet[CouponRecord]:
-        wanted = RecordFilter(data=self.request.query_params.dict())
-        wanted.is_valid(raise_exception=True)
-        return coupons.list_records(account=account_of(self.request), status=wanted.validated_data.get("status"))
+        wanted = read_query(self.request, RecordFilter)
+        return coupons.list_records(account=account_of(self.request), status=wanted.get("status"))
 
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         return super().get(request, *args, **kwargs)

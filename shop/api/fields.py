@@ -1,17 +1,21 @@
-"""Input that many endpoints share."""
+"""Input that many endpoints share. `fieldschemas.py` describes it; the two must agree to the letter."""
 
 import re
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
-from drf_spectacular.utils import extend_schema_field
+from django.core.validators import RegexValidator
 from rest_framework import serializers
+from rest_framework.request import Request
 
-MAX_ID = 2**63 - 1
-_DIGITS = re.compile(r"[0-9]{1,19}")
+from shop.errors import InvalidInput
+
+# Eighteen digits: what every id, written out, fits in; a bigint holds a little more.
+MAX_ID = 10**18 - 1
+_WHOLE = re.compile(r"0|[1-9][0-9]{0,17}")
+_YUAN = re.compile(r"[0-9]{1,10}(\.[0-9]{1,2})?")
 
 
-@extend_schema_field({"oneOf": [{"type": "integer", "minimum": 0, "maximum": MAX_ID}, {"type": "string", "pattern": "^[0-9]{1,18}$"}]})
 class IdField(serializers.Field[int, Any, int, Any]):
     """An id as a number or a numeric string; an int from here on. `allow_zero` lets 0 through, which stands for "none"."""
 
@@ -22,7 +26,7 @@ class IdField(serializers.Field[int, Any, int, Any]):
         super().__init__(**kwargs)
 
     def to_internal_value(self, data: Any) -> int:
-        if isinstance(data, bool) or not (isinstance(data, int) or (isinstance(data, str) and _DIGITS.fullmatch(data))):
+        if isinstance(data, bool) or not (isinstance(data, int) or (isinstance(data, str) and _WHOLE.fullmatch(data))):
             self.fail("invalid")
         number = int(data)
         if not (0 if self.allow_zero else 1) <= number <= MAX_ID:
@@ -34,30 +38,71 @@ class IdField(serializers.Field[int, Any, int, Any]):
 
 
 class YuanField(serializers.DecimalField):
-    """Yuan with two places: a string such as `"19.90"` in and out; numbers are taken too, but never through a float's rounding."""
+    """Yuan with two places: a string such as `"19.90"` in and out. Whole numbers are taken too; a JSON fraction is a float and is refused."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(max_digits=12, decimal_places=2, **kwargs)
 
     def to_internal_value(self, data: Any) -> Decimal:
-        if isinstance(data, bool):
+        if isinstance(data, bool | float) or (isinstance(data, str) and not _YUAN.fullmatch(data)):
             self.fail("invalid")
         return super().to_internal_value(data).quantize(Decimal("0.01"))
 
 
 class StrictIntegerField(serializers.IntegerField):
-    """A whole number: no strings with signs or points, no booleans, no floats."""
+    """A whole number, or a string of its digits: no signs or points, no booleans, no floats."""
 
     def to_internal_value(self, data: Any) -> int:
-        if isinstance(data, bool | float) or (isinstance(data, str) and not _DIGITS.fullmatch(data)):
+        if isinstance(data, bool | float) or (isinstance(data, str) and not _WHOLE.fullmatch(data)):
             self.fail("invalid")
         return super().to_internal_value(data)
 
 
+class TextField(serializers.CharField):
+    """A string; DRF's own takes numbers for strings."""
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class NumberField(TextField):
+    """An order's or a checkout's number."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=64, trim_whitespace=False, validators=[RegexValidator(r"^[0-9A-Z]{1,64}\Z")], **kwargs)
+
+
 class Input(serializers.Serializer[Any]):
-    """A request's body. A field that we don't know is an error: it is a typing mistake or an attempt."""
+    """A request's body or query. A field that we don't know is an error: it is a typing mistake or an attempt."""
 
     def to_internal_value(self, data: Any) -> Any:
         if isinstance(data, dict) and (unknown := set(data) - set(self.fields)):
             raise serializers.ValidationError({str(name)[:64]: ["未知字段。"] for name in sorted(unknown, key=str)})
         return super().to_internal_value(data)
+
+
+class PageFilter(Input):
+    """The query of a list. A view with more of it names its own as `filter_class`."""
+
+    page = StrictIntegerField(required=False, min_value=1, max_value=10**9)
+    page_size = StrictIntegerField(required=False, min_value=1, max_value=100)
+
+
+Query = TypeVar("Query", bound=Input)
+
+
+def read_query(request: Request, query_class: type[Query]) -> dict[str, Any]:
+    """The request's query, validated.
+
+    Raises:
+        InvalidInput: a parameter comes twice.
+        ValidationError: a parameter is unknown or has no valid value.
+    """
+    if repeated := sorted(name for name, values in request.query_params.lists() if len(values) > 1):
+        raise InvalidInput(fields={name[:64]: ["重复的参数。"] for name in repeated})
+    query = query_class(data=request.query_params.dict())
+    query.is_valid(raise_exception=True)
+    validated: dict[str, Any] = query.validated_data
+    return validated

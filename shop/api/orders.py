@@ -16,7 +16,7 @@ from rest_framework.views import APIView
 
 from shop import clock, errors
 from shop.api.authentication import account_of, request_id_of
-from shop.api.fields import IdField, Input, StrictIntegerField, YuanField
+from shop.api.fields import IdField, Input, NumberField, PageFilter, StrictIntegerField, YuanField, read_query
 from shop.api.orderoutput import OrderOutput, OrderSummaryOutput, PlacedOutput, order_body, request_body
 from shop.domain import orders
 from shop.domain.waiting import wait_for_change
@@ -28,7 +28,7 @@ from shop.wakeup import wake
 
 RETRY_AFTER_S = "1"
 # More 贝里 than all the yuan that an order can cost.
-MAX_BEILI = 10**12
+MAX_BEILI = 10**12 - 1
 _KEY = re.compile(r"[\x21-\x7e]{1,100}")
 
 
@@ -39,7 +39,7 @@ class LineInput(Input):
 
 
 class PurchaseInput(Input):
-    checkout_id = serializers.RegexField(r"^[0-9A-Z]{1,64}$", required=False, allow_null=True, default=None)
+    checkout_id = NumberField(required=False, allow_null=True, default=None)
     course_price_list = LineInput(many=True, allow_empty=False, max_length=settings.CART_MAX_LINES)  # type: ignore[call-arg] # DRF hands it to the list
     coupon_record_id = IdField(allow_zero=True, required=False, allow_null=True, default=None, help_text="全场券；0 或 null 表示不使用")
     balance = StrictIntegerField(min_value=0, max_value=MAX_BEILI, required=False, default=0, help_text="使用的贝里")
@@ -65,14 +65,12 @@ class PurchaseInput(Input):
         )
 
 
-class OrderFilter(Input):
+class OrderFilter(PageFilter):
     status = serializers.ChoiceField(choices=OrderStatus.choices, required=False)
-    page = serializers.IntegerField(required=False, min_value=1)
-    page_size = serializers.IntegerField(required=False, min_value=1, max_value=100)
 
 
 class WaitInput(Input):
-    wait = serializers.IntegerField(required=False, default=0, min_value=0, max_value=settings.ORDER_STATUS_WAIT_MAX_S)
+    wait = StrictIntegerField(required=False, default=0, min_value=0, max_value=settings.ORDER_STATUS_WAIT_MAX_S)
 
 
 @extend_schema(parameters=[OpenApiParameter("status", OpenApiTypes.STR, enum=OrderStatus.values)], methods=["GET"])
@@ -80,11 +78,11 @@ class OrderListView(ListAPIView[Order]):
     """The buyer's orders, and where new ones are placed."""
 
     serializer_class = OrderSummaryOutput
+    filter_class = OrderFilter
 
     def get_queryset(self) -> QuerySet[Order]:
-        wanted = OrderFilter(data=self.request.query_params.dict())
-        wanted.is_valid(raise_exception=True)
-        return orders.list_orders(account=account_of(self.request), status=wanted.validated_data.get("status"))
+        wanted = read_query(self.request, OrderFilter)
+        return orders.list_orders(account=account_of(self.request), status=wanted.get("status"))
 
     @extend_schema(
         request=PurchaseInput,
@@ -130,16 +128,15 @@ class OrderView(APIView):
     )
     def get(self, request: Request, order_number: str) -> Response:
         """The order or what became of its request. With `If-None-Match` and `wait`, answers as soon as it is another than known."""
-        options = WaitInput(data=request.query_params.dict())
-        options.is_valid(raise_exception=True)
+        wait_s = read_query(request, WaitInput)["wait"]
         account_id = account_of(request).pk
         version = orders.read_version(account_id=account_id, order_number=order_number)
         if version is None:
             raise errors.OrderNotFound
         known = request.headers.get("If-None-Match")
         is_news = known != _etag(version) if known else version[0] != OrderRequestStatus.PENDING
-        if options.validated_data["wait"] and not is_news:
-            wait_for_change(account_id=account_id, order_number=order_number, since=version, seconds=options.validated_data["wait"])
+        if wait_s and not is_news:
+            wait_for_change(account_id=account_id, order_number=order_number, since=version, seconds=wait_s)
         return _shown(account_id, order_number, known=known)
 
 

@@ -2,7 +2,18 @@
 
 from django.urls import path
 
-from shop.api import auth, cart, catalogue, checkout, converters, coupons, orders, possessions  # noqa: F401 - converters registers itself
+# converters and fieldschemas register themselves.
+from shop.api import (  # noqa: F401
+    auth,
+    cart,
+    catalogue,
+    checkout,
+    converters,
+    coupons,
+    fieldschemas,
+    orders,
+    possessions,
+)
 
 urlpatterns = [
     path("auth/login/", auth.LoginView.as_view(), name="login"),

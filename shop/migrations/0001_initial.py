@@ -288,7 +288,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='coupon',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('coupon_type', 0), ('minimum_consume', 0), ('money_equivalent_value__gt', 0), ('off_percent', None)), models.Q(('coupon_type', 1), ('minimum_consume__gt', 0), ('money_equivalent_value__gt', 0), ('off_percent', None)), models.Q(('coupon_type', 2), ('minimum_consume', 0), ('money_equivalent_value', 0), ('off_percent__gte', 1), ('off_percent__lte', 99)), _connector='OR'), name='coupon_type_has_its_fields'),
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('coupon_type', 0), ('minimum_consume', 0), ('money_equivalent_value__gt', 0), ('off_percent', None)), models.Q(('coupon_type', 1), ('minimum_consume__gt', 0), ('money_equivalent_value__gt', 0), ('off_percent', None)), models.Q(('coupon_type', 2), ('minimum_consume', 0), ('money_equivalent_value', 0), ('off_percent__gte', 1), ('off_percent__isnull', False), ('off_percent__lte', 99)), _connector='OR'), name='coupon_type_has_its_fields'),
         ),
         migrations.AddConstraint(
             model_name='coupon',
@@ -304,7 +304,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='coupon',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('valid_begin_date__isnull', False), ('valid_end_date__gte', models.F('valid_begin_date'))), models.Q(('coupon_valid_days__gte', 1), ('valid_begin_date__isnull', True), ('valid_end_date__isnull', True)), _connector='OR'), name='coupon_validity_defined'),
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('valid_begin_date__isnull', False), ('valid_end_date__gte', models.F('valid_begin_date')), ('valid_end_date__isnull', False)), models.Q(('coupon_valid_days__gte', 1), ('coupon_valid_days__isnull', False), ('valid_begin_date__isnull', True), ('valid_end_date__isnull', True)), _connector='OR'), name='coupon_validity_defined'),
         ),
         migrations.AddConstraint(
             model_name='coupon',

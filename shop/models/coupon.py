@@ -37,10 +37,17 @@ class Coupon(models.Model):
         ordering: ClassVar = ["id"]
         constraints: ClassVar = [
             models.CheckConstraint(
-                # Each type has its own fields filled and no other's.
+                # Each type has its own fields filled and no other's. A CHECK lets a comparison with NULL pass, so NULLs are refused by name.
                 condition=Q(coupon_type=CouponType.FIXED, money_equivalent_value__gt=0, off_percent=None, minimum_consume=0)
                 | Q(coupon_type=CouponType.THRESHOLD, money_equivalent_value__gt=0, off_percent=None, minimum_consume__gt=0)
-                | Q(coupon_type=CouponType.PERCENT, money_equivalent_value=0, off_percent__gte=1, off_percent__lte=99, minimum_consume=0),
+                | Q(
+                    coupon_type=CouponType.PERCENT,
+                    money_equivalent_value=0,
+                    off_percent__isnull=False,
+                    off_percent__gte=1,
+                    off_percent__lte=99,
+                    minimum_consume=0,
+                ),
                 name="coupon_type_has_its_fields",
             ),
             models.CheckConstraint(
@@ -52,8 +59,8 @@ class Coupon(models.Model):
             models.CheckConstraint(condition=Q(close_date__gte=F("open_date")), name="coupon_claim_window_in_order"),
             models.CheckConstraint(
                 # Both absolute dates or none; and something must end every coupon.
-                condition=Q(valid_begin_date__isnull=False, valid_end_date__gte=F("valid_begin_date"))
-                | Q(valid_begin_date__isnull=True, valid_end_date__isnull=True, coupon_valid_days__gte=1),
+                condition=Q(valid_begin_date__isnull=False, valid_end_date__isnull=False, valid_end_date__gte=F("valid_begin_date"))
+                | Q(valid_begin_date__isnull=True, valid_end_date__isnull=True, coupon_valid_days__isnull=False, coupon_valid_days__gte=1),
                 name="coupon_validity_defined",
             ),
             models.CheckConstraint(
@@ -96,3 +103,6 @@ class CouponRecord(models.Model):
             models.Index(fields=["account", "status"], name="coupon_record_of_buyer"),
             models.Index(fields=["valid_until_date"], condition=Q(status=CouponRecordStatus.UNUSED), name="coupon_record_expiring"),
         ]
+
+    def __str__(self) -> str:
+        return self.number

@@ -21,7 +21,9 @@ pytestmark = [pytest.mark.race, pytest.mark.django_db(transaction=True)]
 CROWD = 50
 
 
-def test_last_coupon_goes_to_exactly_one_of_fifty_buyers(campaign: Coupon, make_buyers: Callable[..., list[Account]], now: datetime) -> None:
+def test_last_coupon_goes_to_exactly_one_of_fifty_buyers(
+    campaign: Coupon, make_buyers: Callable[..., list[Account]], now: datetime
+) -> None:
     buyers = make_buyers(CROWD)
     results = run_at_once([lambda buyer=buyer: coupons.claim_coupon(account=buyer, coupon_id=campaign.pk, now=now) for buyer in buyers])
 

@@ -1,7 +1,7 @@
 """Two workers at one pile of requests, and one key in many requests."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import pytest
@@ -21,10 +21,10 @@ PILE = 200
 
 
 @pytest.fixture
-def pile(make_buyers: Callable[..., list[Account]], place: Callable[..., OrderRequest]) -> Iterator[list[OrderRequest]]:
+def pile(make_buyers: Callable[..., list[Account]], place: Callable[..., OrderRequest]) -> list[OrderRequest]:
     """200 requests of 10 buyers, each with 贝里."""
     buyers = make_buyers(10, beili=100)
-    yield [place(buyers[number % 10], f"key-{number}", beili=1) for number in range(PILE)]
+    return [place(buyers[number % 10], f"key-{number}", beili=1) for number in range(PILE)]
 
 
 def test_two_workers_create_each_order_of_a_pile_once(pile: list[OrderRequest], now: datetime) -> None:
@@ -37,7 +37,9 @@ def test_two_workers_create_each_order_of_a_pile_once(pile: list[OrderRequest], 
     check_invariants(query_django)
 
 
-def test_control_claiming_without_a_lock_does_the_pile_twice(pile: list[OrderRequest], now: datetime, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_control_claiming_without_a_lock_does_the_pile_twice(
+    pile: list[OrderRequest], now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The same race with a claim that reads first and writes afterwards: both workers get every row."""
     both_have_read = threading.Barrier(2, timeout=PATIENCE_S)
     handled: list[int] = []
@@ -49,7 +51,7 @@ def test_control_claiming_without_a_lock_does_the_pile_twice(pile: list[OrderReq
         return ids
 
     monkeypatch.setattr(work, "claim", claim_naively)
-    monkeypatch.setattr(creation, "create_orders", lambda ids, *, now, cause: handled.extend(ids))
+    monkeypatch.setattr(creation, "create_orders", lambda ids, *, now, cause: handled.extend(ids))  # noqa: PLW0108 - other arguments
     results = run_at_once([lambda: creation.create_due_orders(now=now, cause="race")] * 2)
 
     assert sum(result for result in results if isinstance(result, int)) > PILE
@@ -92,9 +94,7 @@ def test_control_looking_for_the_key_first_stores_it_twenty_times(
         if known is not None:
             return known
         number = mint_number(now)
-        return orders.place_order(
-            account=buyer, purchase=purchase, idempotency_key=f"same-key {number}", request_id="race", now=now
-        )[0]
+        return orders.place_order(account=buyer, purchase=purchase, idempotency_key=f"same-key {number}", request_id="race", now=now)[0]
 
     results = run_at_once([place_naively] * 20)
 

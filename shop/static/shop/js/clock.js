@@ -14,6 +14,9 @@ const DAY = new Intl.DateTimeFormat("zh-CN", { timeZone: "Asia/Shanghai", year: 
 export const moment = (iso) => MOMENT.format(new Date(iso)).replaceAll("/", "-");
 export const day = (iso) => DAY.format(new Date(iso));
 
+/** "2027-11-23" → "2027.11.23": a day without a time, which no line break tears apart. */
+export const date = (text) => text.replaceAll("-", ".");
+
 /** A node that counts down to `deadline` (ISO) and calls `onEnd` once. It stops when it has left the page. */
 export function countdown(deadline, onEnd) {
   const node = document.createElement("span");

@@ -1,5 +1,6 @@
 // What the API's words mean, said to buyers.
 
+import { date } from "./clock.js";
 import { shown } from "./money.js";
 
 export const ORDER_STATUS = {
@@ -25,13 +26,15 @@ export const PAYMENT_TYPE = { 1: "支付宝", 2: "优惠券全额抵扣", 3: "�
 
 export const RECORD_STATUS = { unused: "未使用", reserved: "待支付订单占用中", used: "已使用", expired: "已过期" };
 
+export const REFUND_STATUS = { requested: "待审核", sent: "退款中", unknown: "退款中", succeeded: "已退款", failed: "客服处理中", rejected: "未通过" };
+
 /** Why a coupon can't be used, beside it. */
 export function couponReason(coupon) {
   switch (coupon.reason) {
     case "below_minimum":
       return `未满 ${shown(coupon.minimum_consume)}`;
     case "not_yet_valid":
-      return `${coupon.valid_from} 起可用`;
+      return `${date(coupon.valid_from)} 起可用`;
     case "nothing_left":
       return "已无可减金额";
     default:

@@ -1,5 +1,5 @@
 import { ApiError, NetworkError, get, pause, post, requireLogin } from "../api.js";
-import { countdown } from "../clock.js";
+import { countdown, date } from "../clock.js";
 import { button, clearNotices, complain, content, cover, el, empty, facts, fill, link, loading, main, notify, start, subject } from "../dom.js";
 import { isZero, shown } from "../money.js";
 import { placeOrder } from "../purchase.js";
@@ -95,7 +95,7 @@ function couponList(name, legend, coupons, chosenId, choose) {
           ask();
         },
       }),
-      el("span", { class: "grow" }, coupon.id ? coupon.text : "不使用优惠券", coupon.id ? el("small", { class: "muted" }, ` 有效期至 ${coupon.valid_until}`) : null),
+      el("span", { class: "grow" }, coupon.id ? coupon.text : "不使用优惠券", coupon.id ? el("small", { class: "muted" }, ` 有效期至 ${date(coupon.valid_until)}`) : null),
       el("span", { class: usable ? "saving" : "muted" }, coupon.id === 0 ? "" : coupon.applicable ? `省 ${shown(coupon.saving)}` : coupon.taken || couponReason(coupon)));
   };
   const usable = coupons.filter((coupon) => coupon.id === 0 || coupon.applicable);

@@ -1,5 +1,5 @@
 import { ApiError, get, post, requireLogin } from "../api.js";
-import { shopNow } from "../clock.js";
+import { date, shopNow } from "../clock.js";
 import { button, complain, content, el, empty, notify, pager, start } from "../dom.js";
 import "../site.js";
 import { RECORD_STATUS } from "../words.js";
@@ -57,7 +57,7 @@ function validity(campaign) {
 }
 
 /** Both days are in; the first one is said only while it is to come. */
-const span = (first, last) => (Date.parse(`${first}T00:00+08:00`) > shopNow() ? `${first} 起可用，至 ${last}` : `有效期至 ${last}`);
+const span = (first, last) => (Date.parse(`${first}T00:00+08:00`) > shopNow() ? `${date(first)} 起可用，至 ${date(last)}` : `有效期至 ${date(last)}`);
 
 async function claim(campaign) {
   try {

@@ -1,0 +1,71 @@
+"""How the OpenAPI schema describes our input: what it allows is accepted, what it doesn't is refused. Loaded by `urls.py`."""
+
+from typing import Any
+
+from drf_spectacular.extensions import OpenApiSerializerExtension, OpenApiSerializerFieldExtension
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.utils import Direction
+from rest_framework import serializers
+
+from shop.api.fields import MAX_ID, IdField, Input, StrictIntegerField, YuanField
+
+
+def _whole(minimum: int, maximum: int) -> dict[str, Any]:
+    """A whole number or its digits; `maximum` is all nines, so that a pattern can bound the digits."""
+    digits = f"[1-9][0-9]{{0,{len(str(maximum)) - 1}}}"
+    return {
+        "oneOf": [
+            {"type": "integer", "minimum": minimum, "maximum": maximum},
+            {"type": "string", "pattern": f"^{digits}$" if minimum else f"^(0|{digits})$"},
+        ]
+    }
+
+
+class IdSchema(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
+    """Documents `IdField`."""
+
+    target_class = IdField
+
+    def map_serializer_field(self, auto_schema: AutoSchema, direction: Direction) -> dict[str, Any]:
+        if direction == "response":
+            return {"type": "integer"}
+        return _whole(0 if self.target.allow_zero else 1, MAX_ID)
+
+
+class YuanSchema(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
+    """Documents `YuanField`."""
+
+    target_class = YuanField
+
+    def map_serializer_field(self, auto_schema: AutoSchema, direction: Direction) -> dict[str, Any]:
+        if direction == "response":
+            return {"type": "string", "pattern": r"^[0-9]{1,10}\.[0-9]{2}$"}
+        text = {"type": "string", "pattern": r"^[0-9]{1,10}(\.[0-9]{1,2})?$"}
+        return {"oneOf": [text, {"type": "integer", "minimum": 0, "maximum": 10**10 - 1}]}
+
+
+class StrictIntegerSchema(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
+    """Documents `StrictIntegerField`."""
+
+    target_class = StrictIntegerField
+
+    def map_serializer_field(self, auto_schema: AutoSchema, direction: Direction) -> dict[str, Any]:
+        return _whole(self.target.min_value, self.target.max_value)
+
+
+class InputSchema(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
+    """Documents what serializers say of `Input` and its lists but drf-spectacular leaves out."""
+
+    target_class = Input
+    match_subclasses = True
+
+    def map_serializer(self, auto_schema: AutoSchema, direction: Direction) -> dict[str, Any]:
+        schema: dict[str, Any] = auto_schema._map_basic_serializer(self.target, direction)  # type: ignore[no-untyped-call]
+        for name, field in self.target.fields.items():
+            if isinstance(field, serializers.ListSerializer):
+                # mypy's stubs lack max_length.
+                schema["properties"][name] |= {"minItems": 0 if field.allow_empty else 1, "maxItems": vars(field)["max_length"]}
+            if isinstance(field, serializers.ListSerializer | serializers.ListField):
+                # More is asked than that (each course once), which JSON Schema has no words for.
+                schema["properties"][name]["uniqueItems"] = True
+        return {**schema, "additionalProperties": False}

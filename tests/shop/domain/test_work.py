@@ -1,0 +1,96 @@
+"""Rows as work: claims, leases, attempts, giving up."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import pytest
+from pytest_django import Settings
+
+from shop.domain import work
+from shop.models import OrderRequest
+from tests.factories import NOW, make_buyer, make_course, make_request
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def requests() -> list[OrderRequest]:
+    buyer, course = make_buyer(), make_course()
+    return [make_request(buyer, course, now=NOW + timedelta(seconds=second)) for second in range(3)]
+
+
+LATER = NOW + timedelta(seconds=10)
+
+
+def test_claim_takes_the_oldest_due_rows_for_a_lease(requests: list[OrderRequest], settings: Settings) -> None:
+    assert work.claim(OrderRequest, now=LATER, limit=2) == [requests[0].pk, requests[1].pk]
+    requests[0].refresh_from_db()
+    assert (requests[0].attempts, requests[0].available_at) == (1, LATER + timedelta(seconds=settings.WORK_LEASE_S))
+    assert work.claim(OrderRequest, now=LATER, limit=9) == [requests[2].pk]
+    assert work.claim(OrderRequest, now=LATER, limit=9) == []
+
+
+def test_claim_leaves_what_is_not_due_yet(requests: list[OrderRequest]) -> None:
+    assert work.claim(OrderRequest, now=NOW - timedelta(seconds=1), limit=9) == []
+    assert not work.has_due(OrderRequest, now=NOW - timedelta(seconds=1))
+    assert work.has_due(OrderRequest, now=NOW)
+
+
+def test_rows_whose_worker_died_come_again_one_at_a_time(requests: list[OrderRequest], settings: Settings) -> None:
+    work.claim(OrderRequest, now=LATER, limit=9)
+    after_lease = LATER + timedelta(seconds=settings.WORK_LEASE_S)
+    assert [work.claim(OrderRequest, now=after_lease, limit=9) for _ in range(4)] == [[row.pk] for row in requests] + [[]]
+
+
+def test_put_back_doubles_its_patience(requests: list[OrderRequest]) -> None:
+    row = requests[0]
+    delays = []
+    for attempts in (1, 2, 7, 9):
+        OrderRequest.objects.filter(pk=row.pk).update(attempts=attempts)
+        work.put_back(OrderRequest, row.pk, now=NOW, error=ValueError("x" * 600))
+        row.refresh_from_db()
+        assert row.available_at is not None
+        delays.append((row.available_at - NOW).total_seconds())
+    assert delays == [2, 4, 128, 300]
+    assert row.last_error == f"ValueError: {'x' * 600}"[:500]
+
+
+def test_put_back_leaves_a_finished_row_alone(requests: list[OrderRequest]) -> None:
+    OrderRequest.objects.filter(pk=requests[0].pk).update(available_at=None)
+    work.put_back(OrderRequest, requests[0].pk, now=NOW, error=ValueError("late"))
+    requests[0].refresh_from_db()
+    assert (requests[0].available_at, requests[0].last_error) == (None, "")
+
+
+def test_bury_gives_up_what_used_all_its_attempts(requests: list[OrderRequest]) -> None:
+    OrderRequest.objects.filter(pk=requests[0].pk).update(attempts=OrderRequest.MAX_ATTEMPTS)
+    OrderRequest.objects.filter(pk=requests[1].pk).update(attempts=OrderRequest.MAX_ATTEMPTS, available_at=LATER + timedelta(seconds=1))
+    OrderRequest.objects.filter(pk=requests[2].pk).update(attempts=OrderRequest.MAX_ATTEMPTS - 1)
+    assert work.bury_exhausted(OrderRequest, now=LATER) == [requests[0].pk]
+    requests[0].refresh_from_db()
+    assert (requests[0].available_at, requests[0].dead_at) == (None, LATER)
+    assert work.bury_exhausted(OrderRequest, now=LATER) == []
+
+
+def test_exhausted_rows_are_not_claimed(requests: list[OrderRequest]) -> None:
+    OrderRequest.objects.update(attempts=OrderRequest.MAX_ATTEMPTS)
+    assert work.claim(OrderRequest, now=LATER, limit=9) == []
+
+
+def test_run_split_singles_out_what_raises() -> None:
+    done: list[int] = []
+    failed: list[tuple[int, str]] = []
+
+    def effect(part: Sequence[int]) -> None:
+        if 3 in part:
+            raise ValueError(f"three in {len(part)}")
+        done.extend(part)
+
+    work.run_split([1, 2, 3, 4, 5], effect, lambda pk, error: failed.append((pk, str(error))))
+    assert (sorted(done), failed) == ([1, 2, 4, 5], [(3, "three in 1")])
+
+
+def test_run_split_of_nothing_does_nothing() -> None:
+    calls: list[object] = []
+    work.run_split([], calls.append, lambda pk, error: calls.append(pk))
+    assert calls == []
