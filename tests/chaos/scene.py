@@ -234,9 +234,9 @@ class Scene:
     # --- Time
 
     def poll(self) -> None:
-        """The time for the first query of the open attempt has come."""
+        """The time has come to ask Alipay about the attempts, be it for the first time or, about closed ones, for the last."""
         self.stage.rows(
-            "UPDATE payments_payment SET available_at = now() WHERE out_trade_no LIKE %s AND status = 'open'", f"{self.number}P%"
+            "UPDATE payments_payment SET available_at = now() WHERE out_trade_no LIKE %s AND available_at IS NOT NULL", f"{self.number}P%"
         )
 
     def expire(self) -> None:
