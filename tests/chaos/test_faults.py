@@ -214,13 +214,13 @@ def never_comes(scene: Scene) -> None:
 
 def comes_after_expiry(scene: Scene) -> None:
     """The trade's time is over before the notification comes. The order's own end has found the money by then."""
-    scene.stage.rows("UPDATE shop_order SET expires_at = now() + interval '5 s' WHERE order_number = %s", scene.number)
+    scene.stage.rows("UPDATE shop_order SET expires_at = now() + interval '20 s' WHERE order_number = %s", scene.number)
     out_trade_no = scene.open()
     scene.inject("delay", params={"beyond_expiry": True})
     scene.pay(out_trade_no)
     scene.expire()
     scene.wait_for_end(PAID)
-    scene.stage.control("POST", "clock/advance", {"seconds": 70})
+    scene.stage.control("POST", "clock/advance", {"seconds": 120})
     scene.wait(lambda: bool(scene.deliveries(out_trade_no)))
 
 
