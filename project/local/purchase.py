@@ -133,7 +133,7 @@ def buy_courses(base_url: str, *, username: str, password: str, count: int = 2, 
         _fill_cart(api, courses, timeline)
         _claim_coupons(api, timeline)
         checkout = _check_out(api, list(courses), timeline)
-        order = _place_order(api, checkout, timeline)
+        order = _place_order(api, checkout, timeline, balance=api.get("balance/")["balance"])
         if order["status"] == "awaiting_payment":
             pay_at_cashier(order["pay_url"], tell=timeline.tell)
             order = api.follow_order(order["order_number"], while_status={"awaiting_payment"})
@@ -199,9 +199,9 @@ def _check_out(api: ApiClient, course_ids: list[int], timeline: Timeline) -> dic
     return dict(checkout)
 
 
-def _place_order(api: ApiClient, checkout: dict[str, Any], timeline: Timeline) -> dict[str, Any]:
+def _place_order(api: ApiClient, checkout: dict[str, Any], timeline: Timeline, *, balance: int) -> dict[str, Any]:
     quote, offered = checkout["quote"], checkout["payment_list"]["policy_course_dict"]
-    beili = min(SPEND_BEILI, quote["beili_max"])
+    beili = min(SPEND_BEILI, quote["beili_max"], balance)
     cash = Decimal(quote["alipay"]) - Decimal(beili) / checkout["beili_per_yuan"]
     body = {
         "checkout_id": checkout["checkout_id"],
