@@ -42,10 +42,10 @@ class Product(TextChoices):
 
 PAYMENT_MOVES: dict[PaymentStatus, frozenset[PaymentStatus]] = {
     PaymentStatus.OPEN: frozenset({PaymentStatus.PAID, PaymentStatus.CLOSED, PaymentStatus.FAILED}),
-    # Late money: Alipay can take a payment for a trade that we believed closed.
+    # Late money: Alipay can take a payment for a trade that we believed over. It is never dropped.
     PaymentStatus.CLOSED: frozenset({PaymentStatus.PAID}),
     PaymentStatus.PAID: frozenset(),
-    PaymentStatus.FAILED: frozenset(),
+    PaymentStatus.FAILED: frozenset({PaymentStatus.PAID}),
 }
 NOTIFICATION_MOVES: dict[NotificationStatus, frozenset[NotificationStatus]] = {
     NotificationStatus.RECEIVED: frozenset({NotificationStatus.APPLIED, NotificationStatus.IGNORED, NotificationStatus.QUARANTINED}),
@@ -54,9 +54,10 @@ NOTIFICATION_MOVES: dict[NotificationStatus, frozenset[NotificationStatus]] = {
     NotificationStatus.IGNORED: frozenset(),
 }
 REFUND_MOVES: dict[RefundStatus, frozenset[RefundStatus]] = {
-    RefundStatus.REQUESTED: frozenset({RefundStatus.SENT, RefundStatus.SUCCEEDED, RefundStatus.REJECTED}),
+    # Failed without having been sent: its attempts were used up before.
+    RefundStatus.REQUESTED: frozenset({RefundStatus.SENT, RefundStatus.FAILED, RefundStatus.REJECTED}),
     RefundStatus.SENT: frozenset({RefundStatus.SUCCEEDED, RefundStatus.FAILED, RefundStatus.UNKNOWN}),
-    RefundStatus.UNKNOWN: frozenset({RefundStatus.SUCCEEDED, RefundStatus.FAILED, RefundStatus.SENT}),
+    RefundStatus.UNKNOWN: frozenset({RefundStatus.SUCCEEDED, RefundStatus.FAILED}),
     RefundStatus.SUCCEEDED: frozenset(),
     # Staff try again after mending the cause (an empty merchant balance, say).
     RefundStatus.FAILED: frozenset({RefundStatus.SENT}),

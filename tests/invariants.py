@@ -89,9 +89,9 @@ LEFT_TO_DO = {
         SELECT out_trade_no, status, reason, attempts, available_at, last_error FROM payments_notification
         WHERE status NOT IN ('applied', 'ignored') OR available_at IS NOT NULL OR dead_at IS NOT NULL
     """,
-    "a payment that is over waits to be queried, or one was given up": """
+    "a payment that is over waits to be queried (but for a closed one's last time), or one was given up": """
         SELECT out_trade_no, status, attempts, available_at, last_error FROM payments_payment
-        WHERE (status <> 'open' AND available_at IS NOT NULL) OR dead_at IS NOT NULL
+        WHERE (status NOT IN ('open', 'closed') AND available_at IS NOT NULL) OR dead_at IS NOT NULL
     """,
 }
 

@@ -8,7 +8,7 @@ from django.db import transaction
 from django.db.models import F
 
 from payments.domain import expiry
-from payments.gateways.protocol import Gateway, PaymentIntent
+from payments.gateways.protocol import Gateway, GatewayUnreachable, PaymentIntent
 from payments.models import Payment
 from payments.states import PaymentStatus, Product
 from shop.domain.timeline import event
@@ -38,6 +38,8 @@ def start_payment(*, order: Order, product: Product, gateway: Gateway, now: date
     if payment.product != product:
         expiry.settle_or_close(payment, gateway=gateway, now=now, cause=cause)
         payment = open_payment(order=order, product=product, gateway=gateway, now=now, cause=cause)
+        if payment.product != product:
+            raise GatewayUnreachable("the attempt of another product is still open")
     intent = intent_of(payment)
     match product:
         case Product.PAGE:

@@ -3,15 +3,13 @@
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import F
 
 from payments.domain import settlement
 from payments.gateways.protocol import Gateway, GatewayRejected, GatewayUnreachable
 from payments.models import Payment
 from payments.states import PaymentStatus
 from shop.domain import closing, work
-from shop.domain.timeline import event
-from shop.models import Account, Order, OrderEvent
+from shop.models import Account, Order
 from shop.states import OrderStatus
 
 
@@ -38,19 +36,21 @@ def close_due_order(order_id: int, *, gateway: Gateway | None, now: datetime, ca
             Order.objects.filter(pk=order_id).update(available_at=None)
             return
         if Payment.objects.filter(order=order, status=PaymentStatus.OPEN).exists():
-            raise GatewayUnreachable("another attempt was opened meanwhile")
+            raise GatewayUnreachable("an attempt is still open: its trade is neither settled nor closed")
         closing.close_order(order, now=now, cause=cause)
 
 
 def settle_or_close(payment: Payment, *, gateway: Gateway, now: datetime, cause: str) -> None:
     """Ends an open attempt for good: query, close, and query once more when the buyer was faster. Network first, one transaction last.
 
-    A trade that Alipay doesn't know yet can't be closed there; its `time_expire` ends it, and money that comes until then is late money.
+    A trade that Alipay doesn't know yet can't be closed there; its `time_expire` ends it, and money that comes until then is late money,
+    which the poller looks for once more after that end, in case its notification gets lost.
 
     Raises:
         GatewayUnreachable, GatewayRejected: its end is not known; it stays open.
     """
     report = gateway.query(payment.out_trade_no)
+    is_unseen = report is None and now < payment.expires_at
     if report is not None and settlement.is_unpaid(report):
         try:
             gateway.close(payment.out_trade_no)
@@ -63,11 +63,12 @@ def settle_or_close(payment: Payment, *, gateway: Gateway, now: datetime, cause:
     with transaction.atomic(durable=True):
         if report is not None:
             settlement.apply_trades([report], now=now, cause=cause)
-        locked = Payment.objects.select_for_update(no_key=True, of=("self",)).select_related("order").get(pk=payment.pk)
-        if locked.status == PaymentStatus.OPEN and report is None:
-            settlement.close_payment(locked, now=now)
-            event(locked.order, OrderEvent.Kind.PAYMENT_CLOSED, now=now, cause=cause, out_trade_no=locked.out_trade_no).save()
-            Order.objects.filter(pk=locked.order_id).update(version=F("version") + 1)
+            return
+        order = Order.objects.select_for_update(no_key=True).get(pk=payment.order_id)
+        locked = Payment.objects.select_for_update(no_key=True).get(pk=payment.pk)
+        if locked.status == PaymentStatus.OPEN:
+            locked.order = order
+            settlement.close_payment(locked, now=now, cause=cause, look_again_at=order.closes_at if is_unseen else None)
 
 
 def give_up_orders(*, now: datetime) -> int:

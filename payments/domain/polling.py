@@ -22,10 +22,15 @@ def query_due_payments(*, gateway: Gateway, now: datetime, cause: str) -> int:
 def query_payment(payment_id: int, *, gateway: Gateway, now: datetime, cause: str) -> None:
     """Asks about one open payment, outside any transaction, and applies the answer in one. One whose order is over is closed there.
 
+    One that was closed before the gateway knew of it is asked about a last time, when it can't be paid any more.
+
     Raises:
         GatewayUnreachable, GatewayRejected: nothing has changed.
     """
     payment = Payment.objects.get(pk=payment_id)
+    if payment.status == PaymentStatus.CLOSED and payment.available_at is not None:
+        _look_again(payment, gateway=gateway, now=now, cause=cause)
+        return
     if payment.status != PaymentStatus.OPEN:
         Payment.objects.filter(pk=payment_id).exclude(status=PaymentStatus.OPEN).update(available_at=None)
         return
@@ -39,7 +44,18 @@ def query_payment(payment_id: int, *, gateway: Gateway, now: datetime, cause: st
         # While the gateway says that nothing was paid, we ask again and again; the order's own end closes the attempt.
         next_query = now + timedelta(seconds=settings.PAYMENT_QUERY_INTERVAL_S)
         # An answer is no failure: the count of attempts starts anew.
-        Payment.objects.filter(pk=payment_id, status=PaymentStatus.OPEN).update(available_at=next_query, attempts=0)
+        Payment.objects.filter(pk=payment_id, status=PaymentStatus.OPEN).update(available_at=next_query, attempts=0, dead_at=None)
+
+
+def _look_again(payment: Payment, *, gateway: Gateway, now: datetime, cause: str) -> None:
+    report = gateway.query(payment.out_trade_no)
+    if report is not None and settlement.is_unpaid(report):
+        gateway.close(payment.out_trade_no)
+        report = gateway.query(payment.out_trade_no)
+    with transaction.atomic(durable=True):
+        if report is not None:
+            settlement.apply_trades([report], now=now, cause=cause)
+        Payment.objects.filter(pk=payment.pk).update(available_at=None)
 
 
 def give_up_payments(*, now: datetime) -> int:

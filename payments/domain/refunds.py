@@ -7,7 +7,7 @@ from decimal import Decimal
 import structlog
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, QuerySet
+from django.db.models import F, QuerySet, Sum
 
 from payments.gateways.protocol import Gateway, GatewayRejected, GatewayUnreachable, RefundIntent
 from payments.models import Payment, Refund, RefundLine
@@ -52,9 +52,10 @@ def request_refund(
             raise OrderNotRefundable(status=order.status)
         all_lines = list(OrderLine.objects.filter(order=order).order_by("id"))
         lines, earlier = _pick(all_lines, course_ids)
-        share = refunding.share_of(order, lines, earlier=earlier, line_count=len(all_lines))
+        share = refunding.share_of(order, lines, earlier=earlier, line_count=len(all_lines), beili_gone=_committed_beili(order))
         payment = _commit_money(order, share.cash)
-        is_automatic = order.paid_at is not None and now < order.paid_at + timedelta(days=settings.REFUND_AUTO_DAYS)
+        within = timedelta(days=settings.REFUND_AUTO_DAYS)
+        is_automatic = order.paid_at is not None and bool(within) and now < order.paid_at + within
         refund = Refund.objects.create(
             kind=RefundKind.ORDER,
             order=order,
@@ -100,7 +101,7 @@ def approve_refund(refund_id: int, *, staff: Account, now: datetime, cause: str)
         RefundNotOpen: it is on its way, done or rejected.
     """
     with transaction.atomic(durable=True):
-        refund = Refund.objects.select_for_update(no_key=True).select_related("order").get(pk=refund_id)
+        refund = _locked(refund_id)
         is_waiting = refund.status == RefundStatus.REQUESTED and refund.approved_at is None
         if not is_waiting and refund.status != RefundStatus.FAILED:
             raise RefundNotOpen(status=refund.status)
@@ -121,7 +122,7 @@ def reject_refund(refund_id: int, *, staff: Account, why: str, now: datetime, ca
         RefundNotOpen: it was approved or rejected before.
     """
     with transaction.atomic(durable=True):
-        refund = Refund.objects.select_for_update(no_key=True).select_related("order").get(pk=refund_id)
+        refund = _locked(refund_id)
         if refund.status != RefundStatus.REQUESTED or refund.approved_at is not None:
             raise RefundNotOpen(status=refund.status)
         refund.status, refund.outcome, refund.finished_at, refund.approved_by = RefundStatus.REJECTED, why, now, staff
@@ -147,14 +148,15 @@ def send_refund(refund_id: int, *, gateway: Gateway, now: datetime, cause: str) 
     Raises:
         GatewayUnreachable: the outcome is unknown and noted so; the same request goes out again later.
     """
-    refund = _mark_sent(refund_id, now=now, cause=cause)
-    if refund is None:
+    marked = _mark_sent(refund_id, now=now, cause=cause)
+    if marked is None:
         return
+    refund, is_first = marked
     if refund.payment is None:
         _succeed(refund_id, now=now, cause=cause)
         return
     try:
-        is_done = _ask(refund, gateway)
+        is_done = _ask(refund, gateway, is_first=is_first)
     except GatewayRejected as refusal:
         _refuse(refund_id, refusal, now=now, cause=cause)
         return
@@ -165,33 +167,48 @@ def send_refund(refund_id: int, *, gateway: Gateway, now: datetime, cause: str) 
         _succeed(refund_id, now=now, cause=cause)
     else:
         # Taken, not yet proven.
-        _on_its_way(refund_id).update(status=RefundStatus.UNKNOWN, available_at=now + ASK_AGAIN_AFTER)
+        wait = max(ASK_AGAIN_AFTER, work.backoff(refund.attempts))
+        _on_its_way(refund_id).update(status=RefundStatus.UNKNOWN, available_at=now + wait)
 
 
-def _ask(refund: Refund, gateway: Gateway) -> bool:
-    """Whether the gateway proves the refund. A first call sends it; a later one looks first and repeats it only if it isn't there."""
+def _ask(refund: Refund, gateway: Gateway, *, is_first: bool) -> bool:
+    """Whether the gateway proves the refund. A first call sends it; a later one looks first and repeats it only if it isn't there.
+
+    A repeat may be refused because the first was done (the trade is over then), so a refusal counts only if a query agrees.
+    """
     assert refund.payment is not None
     intent = RefundIntent(
         out_trade_no=refund.payment.out_trade_no, out_request_no=refund.out_request_no, amount=refund.amount, reason=refund.reason or "退款"
     )
-    if refund.attempts > 1 and gateway.query_refund(intent):
+    if is_first:
+        return gateway.refund(intent) or gateway.query_refund(intent)
+    if gateway.query_refund(intent):
         return True
-    return gateway.refund(intent) or gateway.query_refund(intent)
+    try:
+        return gateway.refund(intent) or gateway.query_refund(intent)
+    except GatewayRejected:
+        if gateway.query_refund(intent):
+            return True
+        raise
 
 
-def _mark_sent(refund_id: int, *, now: datetime, cause: str) -> Refund | None:
-    """Notes the intent before the call. From here until the answer the outcome is unknown, also if this process dies."""
+def _mark_sent(refund_id: int, *, now: datetime, cause: str) -> tuple[Refund, bool] | None:
+    """Notes the intent before the call. From here until the answer the outcome is unknown, also if this process dies.
+
+    Answers the refund and whether it is sent for the first time; None when it isn't to be sent.
+    """
     with transaction.atomic(durable=True):
-        refund = Refund.objects.select_for_update(no_key=True, of=("self",)).select_related("order", "payment").get(pk=refund_id)
+        refund = _locked(refund_id)
         if refund.approved_at is None or refund.status not in {RefundStatus.REQUESTED, RefundStatus.SENT, RefundStatus.UNKNOWN}:
             Refund.objects.filter(pk=refund_id).update(available_at=None)
             return None
-        if refund.status == RefundStatus.REQUESTED:
+        is_first = refund.status == RefundStatus.REQUESTED
+        if is_first:
             event(refund.order, Kind.REFUND_SENT, now=now, cause=cause, out_request_no=refund.out_request_no).save()
             _touch(refund.order)
             refund.status, refund.sent_at = RefundStatus.SENT, now
             refund.save(update_fields=["status", "sent_at"])
-    return refund
+    return refund, is_first
 
 
 def _succeed(refund_id: int, *, now: datetime, cause: str) -> None:
@@ -238,11 +255,15 @@ def _fail(refund: Refund, why: str, *, now: datetime, cause: str) -> None:
 
 def give_up_refunds(*, now: datetime) -> int:
     """Fails the refunds that used all their attempts, for people to look at; the money is still owed. Returns how many."""
-    with transaction.atomic(durable=True):
-        buried = work.bury_exhausted(Refund, now=now)
-        for pk in buried:
-            _fail(_locked(pk), "attempts_exhausted", now=now, cause="sweep")
-    return len(buried)
+    exhausted = Refund.objects.filter(available_at__lte=now, attempts__gte=Refund.MAX_ATTEMPTS).order_by("pk")
+    count = 0
+    for pk in list(exhausted.values_list("pk", flat=True)[:1000]):
+        with transaction.atomic(durable=True):
+            refund = _locked(pk)
+            if exhausted.filter(pk=pk).update(available_at=None, dead_at=now):
+                _fail(refund, "attempts_exhausted", now=now, cause="sweep")
+                count += 1
+    return count
 
 
 def list_refunds(*, account_id: int, order_number: str) -> QuerySet[Refund]:
@@ -271,6 +292,12 @@ def _pick(all_lines: Sequence[OrderLine], course_ids: Collection[int] | None) ->
     return lines, earlier
 
 
+def _committed_beili(order: Order) -> int:
+    """The 贝里 that have gone back or are about to."""
+    total = Refund.objects.filter(order=order).exclude(status=RefundStatus.REJECTED).aggregate(total=Sum("beili"))["total"]
+    return int(total or 0)
+
+
 def _commit_money(order: Order, amount: Decimal) -> Payment | None:
     """Sets the amount aside on the payment that paid the order; None when nothing was paid in money."""
     if not amount:
@@ -287,7 +314,7 @@ def _locked(refund_id: int) -> Refund:
     list(Account.objects.filter(pk=refund.order.account_id).select_for_update(no_key=True).values_list("pk"))
     list(Order.objects.filter(pk=refund.order_id).select_for_update(no_key=True).values_list("pk"))
     list(Payment.objects.filter(refunds=refund).select_for_update(no_key=True).values_list("pk"))
-    return Refund.objects.select_for_update(no_key=True, of=("self",)).select_related("order").get(pk=refund_id)
+    return Refund.objects.select_for_update(no_key=True, of=("self",)).select_related("order", "payment").get(pk=refund_id)
 
 
 def _on_its_way(refund_id: int) -> QuerySet[Refund]:

@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 
 import structlog
+from django.db.models import F
 
 from payments.domain import refunds
 from payments.gateways.protocol import TradeReport, TradeStatus
@@ -70,7 +71,7 @@ def apply_trades(reports: Sequence[TradeReport], *, now: datetime, cause: str) -
         payment = payments.get(report.out_trade_no)
         outcome = _decide(report, payment)
         if payment is not None and outcome is Outcome.CLOSED:
-            close_payment(payment, now=now)
+            close_payment(payment, now=now, cause=cause)
         elif payment is not None and outcome is Outcome.SETTLED:
             outcome = _take_money(payment, report, to_finalise, now=now, cause=cause)
         results.append(Applied(outcome, payment))
@@ -84,10 +85,16 @@ def is_unpaid(report: TradeReport) -> bool:
     return report.status is TradeStatus.WAITING
 
 
-def close_payment(payment: Payment, *, now: datetime) -> None:
-    """Marks an open attempt closed, in the caller's transaction, which holds its lock."""
-    payment.status, payment.closed_at, payment.available_at = PaymentStatus.CLOSED, now, None
-    payment.save(update_fields=["status", "closed_at", "available_at"])
+def close_payment(payment: Payment, *, now: datetime, cause: str, look_again_at: datetime | None = None) -> None:
+    """Marks an open attempt closed, in the caller's transaction, which holds its order's lock and its own.
+
+    `look_again_at`: when to ask the gateway once more, for what the buyer holds can still be paid there.
+    """
+    payment.status, payment.closed_at, payment.available_at = PaymentStatus.CLOSED, now, look_again_at
+    payment.attempts, payment.dead_at = 0, None
+    payment.save(update_fields=["status", "closed_at", "available_at", "attempts", "dead_at"])
+    event(payment.order, OrderEvent.Kind.PAYMENT_CLOSED, now=now, cause=cause, out_trade_no=payment.out_trade_no).save()
+    Order.objects.filter(pk=payment.order_id).update(version=F("version") + 1)
 
 
 def _take_money(payment: Payment, report: TradeReport, to_finalise: list[Order], *, now: datetime, cause: str) -> Outcome:
@@ -97,9 +104,9 @@ def _take_money(payment: Payment, report: TradeReport, to_finalise: list[Order],
     payment.status = PaymentStatus.PAID
     payment.trade_no = report.trade_no
     payment.paid_at = report.paid_at or now
-    payment.available_at = None
+    payment.available_at = payment.dead_at = None
     payment.is_surplus = outcome in {Outcome.LATE, Outcome.DOUBLE}
-    payment.save(update_fields=["status", "trade_no", "paid_at", "available_at", "is_surplus"])
+    payment.save(update_fields=["status", "trade_no", "paid_at", "available_at", "dead_at", "is_surplus"])
     LedgerTransfer.objects.bulk_create([ledger.cash_in(order, payment.amount, out_trade_no=payment.out_trade_no, now=now)])
     if payment.is_surplus:
         kind = OrderEvent.Kind.LATE_PAYMENT if outcome is Outcome.LATE else OrderEvent.Kind.DOUBLE_PAYMENT
@@ -110,7 +117,9 @@ def _take_money(payment: Payment, report: TradeReport, to_finalise: list[Order],
         order.status = OrderStatus.PAID  # the row is written with its batch; this object is what the next report looks at
     if outcome in {Outcome.SETTLED, Outcome.REOPENED}:
         # Another attempt that is still open is no longer wanted: the poller closes it at the gateway.
-        Payment.objects.filter(order=order, status=PaymentStatus.OPEN).exclude(pk=payment.pk).update(available_at=now)
+        Payment.objects.filter(order=order, status=PaymentStatus.OPEN).exclude(pk=payment.pk).update(
+            available_at=now, attempts=0, dead_at=None
+        )
     return outcome
 
 

@@ -396,7 +396,7 @@ class _Client(AliPay):  # type: ignore[misc] # the SDK has no types
     def fetch_bytes(self, url: str) -> bytes:
         """What is at `url`, all of it within the time-out, without following redirects."""
         deadline = time.monotonic() + self._config.timeout
-        with self._opener.open(url, timeout=self._config.timeout) as answer:
+        with self._open(url) as answer:
             received = bytearray()
             while chunk := answer.read1(65_536):
                 received += chunk
@@ -405,6 +405,13 @@ class _Client(AliPay):  # type: ignore[misc] # the SDK has no types
                 if len(received) > MAX_ANSWER_BYTES:
                     raise ValueError("the answer is too large")
         return bytes(received)
+
+    def _open(self, url: str) -> Any:
+        try:
+            return self._opener.open(url, timeout=self._config.timeout)
+        except urllib.error.HTTPError as error:
+            error.close()  # it holds the connection
+            raise
 
     def _get_string_to_be_signed(self, raw_string: str, response_type: str) -> str:
         """The SDK counts braces and stumbles over one inside a text; a JSON parser doesn't."""

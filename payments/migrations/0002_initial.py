@@ -65,7 +65,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='payment',
-            constraint=models.CheckConstraint(condition=models.Q(('refunded_amount__gte', 0), ('refunded_amount__lte', models.F('amount'))), name='payment_refunds_within_amount'),
+            constraint=models.CheckConstraint(condition=models.Q(('refund_committed__lte', models.F('amount')), ('refunded_amount__gte', 0), ('refunded_amount__lte', models.F('refund_committed'))), name='payment_refunds_within_amount'),
         ),
         migrations.AddConstraint(
             model_name='payment',

@@ -30,7 +30,7 @@ class Payment(Work):
     expires_at = models.DateTimeField("支付截止时间")
     paid_at = models.DateTimeField("支付时间", null=True, blank=True)
     closed_at = models.DateTimeField("关闭时间", null=True, blank=True)
-    # Asked for and not refused, and really gone. The CHECK on the first makes an over-refund impossible.
+    # Asked for and not refused, and really gone. A CHECK on them makes an over-refund impossible.
     refund_committed = YuanField("退款占用（元）", default=0)
     refunded_amount = YuanField("已退金额（元）", default=0)
     # Paid, but not what paid the order: it came too late or a second time, and is refunded.
@@ -43,7 +43,8 @@ class Payment(Work):
             models.UniqueConstraint(fields=["order"], condition=Q(status=PaymentStatus.OPEN), name="payment_one_live_per_order"),
             models.CheckConstraint(condition=Q(amount__gt=0), name="payment_amount_positive"),
             models.CheckConstraint(
-                condition=Q(refunded_amount__gte=0, refunded_amount__lte=F("amount")), name="payment_refunds_within_amount"
+                condition=Q(refunded_amount__gte=0, refunded_amount__lte=F("refund_committed"), refund_committed__lte=F("amount")),
+                name="payment_refunds_within_amount",
             ),
             models.CheckConstraint(
                 condition=Q(status=PaymentStatus.OPEN, paid_at__isnull=True, closed_at__isnull=True)

@@ -4,6 +4,7 @@ import re
 from decimal import Decimal
 from typing import Any, TypeVar
 
+from django.core.validators import RegexValidator
 from rest_framework import serializers
 from rest_framework.request import Request
 
@@ -55,6 +56,22 @@ class StrictIntegerField(serializers.IntegerField):
         if isinstance(data, bool | float) or (isinstance(data, str) and not _WHOLE.fullmatch(data)):
             self.fail("invalid")
         return super().to_internal_value(data)
+
+
+class TextField(serializers.CharField):
+    """A string; DRF's own takes numbers for strings."""
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class NumberField(TextField):
+    """An order's or a checkout's number."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=64, trim_whitespace=False, validators=[RegexValidator(r"^[0-9A-Z]{1,64}\Z")], **kwargs)
 
 
 class Input(serializers.Serializer[Any]):

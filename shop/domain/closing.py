@@ -7,6 +7,7 @@ from django.db import transaction
 from django.db.models import F
 
 from shop.domain import fulfilment, ledger
+from shop.domain.coupons import is_in_date
 from shop.domain.timeline import event
 from shop.errors import OrderNotCancellable, OrderNotFound, StaleState
 from shop.models import Account, CouponRecord, LedgerTransfer, Order, OrderEvent, OrderLine
@@ -24,14 +25,15 @@ def request_cancel(*, account_id: int, order_number: str, now: datetime, cause: 
         order = Order.objects.select_for_update(no_key=True).filter(account_id=account_id, order_number=order_number).first()
         if order is None:
             raise OrderNotFound
+        if order.status not in {OrderStatus.AWAITING_PAYMENT, OrderStatus.CANCELLED}:
+            raise OrderNotCancellable(status=order.status)
         if order.status == OrderStatus.CANCELLED or order.cancel_requested_at is not None:
             return order
-        if order.status != OrderStatus.AWAITING_PAYMENT:
-            raise OrderNotCancellable(status=order.status)
         order.cancel_requested_at = order.available_at = now
-        order.attempts = 0
+        # One that was given up is tried again.
+        order.attempts, order.dead_at = 0, None
         order.version += 1
-        order.save(update_fields=["cancel_requested_at", "available_at", "attempts", "version"])
+        order.save(update_fields=["cancel_requested_at", "available_at", "attempts", "dead_at", "version"])
         event(order, OrderEvent.Kind.CANCEL_REQUESTED, now=now, cause=cause).save()
     return order
 
@@ -46,7 +48,7 @@ def close_order(order: Order, *, now: datetime, cause: str) -> None:
     """
     status = OrderStatus.CANCELLED if order.cancel_requested_at else OrderStatus.EXPIRED
     moved = Order.objects.filter(pk=order.pk, status=OrderStatus.AWAITING_PAYMENT).update(
-        status=status, closed_at=now, available_at=None, version=F("version") + 1
+        status=status, closed_at=now, available_at=None, dead_at=None, version=F("version") + 1
     )
     if moved != 1:
         raise StaleState(f"order {order.order_number} is not awaiting payment")
@@ -61,6 +63,8 @@ def close_order(order: Order, *, now: datetime, cause: str) -> None:
 def reopen_order(order: Order, *, now: datetime, cause: str) -> bool:
     """Takes an expired order's coupons and 贝里 again and finalises it, since its money came; False (and nothing changed) if they are gone.
 
+    A coupon whose last day is over is gone, whether or not the clean-up has marked it yet.
+
     In the caller's transaction, which holds the locks of the account and of the order. The price is the one that was paid.
 
     Raises:
@@ -71,7 +75,8 @@ def reopen_order(order: Order, *, now: datetime, cause: str) -> bool:
     record_ids = coupon_record_ids(order)
     account = Account.objects.get(pk=order.account_id)
     free = CouponRecord.objects.filter(pk__in=record_ids, status=CouponRecordStatus.UNUSED)
-    if account.balance < order.beili or len(free.select_for_update(no_key=True).order_by("pk")) != len(record_ids):
+    records = list(free.select_for_update(no_key=True).order_by("pk"))
+    if account.balance < order.beili or len(records) != len(record_ids) or not all(is_in_date(record, now=now) for record in records):
         return False
     free.update(status=CouponRecordStatus.RESERVED, order=order)
     ledger.move_balances(ledger.balance_changes([order], available=-1, held=1))

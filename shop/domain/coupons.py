@@ -119,7 +119,12 @@ def _plain(number: Decimal) -> str:
 
 def expire_records(*, now: datetime, limit: int) -> int:
     """Marks up to `limit` unused coupons whose last day is over; returns how many."""
-    due = CouponRecord.objects.filter(status=CouponRecordStatus.UNUSED, valid_until_date__lt=shanghai_date(now)).order_by("id")[:limit]
+    # One that an order is just taking is left for the next run, instead of waiting for its lock while holding others.
+    due = (
+        CouponRecord.objects.filter(status=CouponRecordStatus.UNUSED, valid_until_date__lt=shanghai_date(now))
+        .select_for_update(skip_locked=True, no_key=True)
+        .order_by("id")[:limit]
+    )
     return CouponRecord.objects.filter(Q(pk__in=due.values("pk")), status=CouponRecordStatus.UNUSED).update(
         status=CouponRecordStatus.EXPIRED
     )

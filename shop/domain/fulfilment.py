@@ -24,7 +24,7 @@ def finalise_orders(orders: Sequence[Order], *, now: datetime, cause: str, came_
         return
     ids = [order.pk for order in orders]
     moved = Order.objects.filter(pk__in=ids, status=came_from).update(
-        status=OrderStatus.PAID, paid_at=now, available_at=None, version=F("version") + 1
+        status=OrderStatus.PAID, paid_at=now, available_at=None, dead_at=None, version=F("version") + 1
     )
     if moved != len(ids):
         raise StaleState(f"of the orders {ids} only {moved} were {came_from}")

@@ -24,16 +24,16 @@ class Share:
     beili: int
 
 
-def share_of(order: Order, lines: Collection[OrderLine], *, earlier: Collection[OrderLine], line_count: int) -> Share:
-    """What goes back for `lines`, when `earlier` ones have gone back or are about to.
+def share_of(order: Order, lines: Collection[OrderLine], *, earlier: Collection[OrderLine], line_count: int, beili_gone: int) -> Share:
+    """What goes back for `lines`, when `earlier` ones have gone back or are about to, with `beili_gone` 贝里.
 
     Cash is each line's own. A line's share of the 贝里 is in fen; whole 贝里 go back as soon as the lines' shares add up to them, and the
-    last line brings the rest, so that whatever the order of refunds, all of them together are what was paid.
+    last line brings the rest, so that whatever the order of refunds, all of them together are what was paid. What has gone is counted,
+    not computed again: a refund that was rejected since may have left a whole 贝里 with another line.
     """
     cash = sum((line.cash_amount for line in lines), ZERO)
-    before = _whole_beili(order, earlier, line_count=line_count)
-    after = _whole_beili(order, [*earlier, *lines], line_count=line_count)
-    return Share(cash, after - before)
+    due = _whole_beili(order, [*earlier, *lines], line_count=line_count)
+    return Share(cash, max(due - beili_gone, 0))
 
 
 def _whole_beili(order: Order, lines: Collection[OrderLine], *, line_count: int) -> int:

@@ -54,11 +54,16 @@ def has_due(model: type[Work], *, now: datetime) -> bool:
 def put_back(model: type[Work], pk: int, *, now: datetime, error: BaseException) -> None:
     """Notes a failed attempt and makes the row due again after a backoff that doubles with each attempt."""
     row = model.objects.values_list("attempts", flat=True).get(pk=pk)
-    delay = min(BACKOFF_BASE_S**row, BACKOFF_MAX_S)
+    delay = backoff(row)
     model.objects.filter(pk=pk, available_at__isnull=False).update(
-        available_at=now + timedelta(seconds=delay), last_error=f"{type(error).__name__}: {error}"[:500]
+        available_at=now + delay, last_error=f"{type(error).__name__}: {error}"[:500]
     )
-    log.warning("work_failed", table=table_of(model), row=pk, attempt=row, retry_in_s=delay, exc_info=error)
+    log.warning("work_failed", table=table_of(model), row=pk, attempt=row, retry_in_s=int(delay.total_seconds()), exc_info=error)
+
+
+def backoff(attempts: int) -> timedelta:
+    """How long to wait after so many attempts: doubles with each, up to `BACKOFF_MAX_S`."""
+    return timedelta(seconds=min(BACKOFF_BASE_S**attempts, BACKOFF_MAX_S))
 
 
 def bury_exhausted(model: type[Work], *, now: datetime) -> list[int]:

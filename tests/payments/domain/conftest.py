@@ -1,0 +1,30 @@
+"""A gateway in memory whose clock stands still unless a test moves it."""
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from tests.factories import NOW
+from tests.payments.memorygateway import MemoryGateway
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, **amount: float) -> datetime:
+        self.now += timedelta(**amount)
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def gateway(clock: Clock) -> MemoryGateway:
+    return MemoryGateway(clock)

@@ -1,0 +1,315 @@
+"""A gateway that lives in the test's own memory: truthful about its trades, and able to fail at every call, before or after doing it.
+
+The rules are those of section "Trades" in `docs/simulator.md`. Signatures are not its subject: `sign` is a word.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from enum import Enum, auto
+
+from django.db import connection
+
+from payments.gateways.protocol import (
+    GatewayRejected,
+    GatewayUnreachable,
+    InvalidSignature,
+    PaymentIntent,
+    RefundIntent,
+    TradeReport,
+    TradeStatus,
+)
+from payments.states import Product
+
+ZERO = Decimal("0.00")
+GENUINE = "genuine"
+# States that a product's notifications tell of, beside TRADE_SUCCESS.
+TELLS_CLOSE = frozenset({Product.WAP, Product.APP})
+
+
+class Died(BaseException):
+    """The process was killed here. Not an Exception: nothing in the code under test may catch it."""
+
+
+class Fault(Enum):
+    """What befalls the next call."""
+
+    LOST_BEFORE = auto()
+    LOST_AFTER = auto()
+    DIE_BEFORE = auto()
+    DIE_AFTER = auto()
+    # The buyer is faster: pays right after a query was answered, or just before a close.
+    BUYER_PAYS = auto()
+    REFUND_PENDING = auto()
+    NO_FUNDS = auto()
+
+
+@dataclass
+class Trade:
+    """What the gateway knows of a trade once its buyer has shown up."""
+
+    out_trade_no: str
+    trade_no: str
+    amount: Decimal
+    product: Product
+    status: TradeStatus = TradeStatus.WAITING
+    paid_at: datetime | None = None
+    is_refundable: bool = True
+    refunds: dict[str, Decimal] = field(default_factory=dict)
+    # Taken, but the money moves only at that time.
+    pending: dict[str, tuple[Decimal, datetime]] = field(default_factory=dict)
+
+    @property
+    def is_paid(self) -> bool:
+        return self.paid_at is not None
+
+    @property
+    def refunded(self) -> Decimal:
+        return sum(self.refunds.values(), ZERO)
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A pay URL, order string or code that somebody holds. Nothing exists at the gateway before it is used."""
+
+    intent: PaymentIntent
+    product: Product
+
+
+class MemoryGateway:
+    """See `payments.gateways.protocol.Gateway`."""
+
+    name = "memory"
+    app_id = "2021000000000001"
+    seller_id = "2088000000000001"
+
+    def __init__(self, now: Callable[[], datetime], *, forbids_transactions: bool = False) -> None:
+        self.now = now
+        self.forbids_transactions = forbids_transactions
+        self.offers: dict[str, Offer] = {}
+        self.trades: dict[str, Trade] = {}
+        self.faults: list[Fault] = []
+        self.outbox: list[dict[str, str]] = []
+        self.calls: list[str] = []
+        self._serial = itertools.count(1)
+
+    # --- What the shop calls ---------------------------------------------------------------------------------------------------------
+
+    def page_url(self, intent: PaymentIntent) -> str:
+        return self._offer(intent, Product.PAGE)
+
+    def wap_url(self, intent: PaymentIntent) -> str:
+        return self._offer(intent, Product.WAP)
+
+    def app_order_string(self, intent: PaymentIntent) -> str:
+        return self._offer(intent, Product.APP)
+
+    def create_qr(self, intent: PaymentIntent) -> str:
+        with self._call("create_qr"):
+            return self._offer(intent, Product.QR)
+
+    def query(self, out_trade_no: str) -> TradeReport | None:
+        with self._call("query") as fault:
+            trade = self.trades.get(out_trade_no)
+            report = None if trade is None else self._report(trade)
+            if fault is Fault.BUYER_PAYS:
+                self.pay(out_trade_no)
+            return report
+
+    def close(self, out_trade_no: str) -> None:
+        with self._call("close") as fault:
+            if fault is Fault.BUYER_PAYS:
+                self.pay(out_trade_no)
+            trade = self.trades.get(out_trade_no)
+            if trade is None:
+                return
+            if trade.status is not TradeStatus.WAITING:
+                raise GatewayRejected("ACQ.TRADE_STATUS_ERROR")
+            self._close(trade)
+
+    def refund(self, intent: RefundIntent) -> bool:
+        with self._call("refund") as fault:
+            trade = self.trades.get(intent.out_trade_no)
+            if trade is None:
+                raise GatewayRejected("ACQ.TRADE_NOT_EXIST")
+            known = trade.refunds.get(intent.out_request_no) or trade.pending.get(intent.out_request_no, (None,))[0]
+            if known is not None:
+                if known != intent.amount:
+                    raise GatewayRejected("ACQ.DISCORDANT_REPEAT_REQUEST")
+                return False
+            self._refuse_refund(trade, intent, fault)
+            if fault is Fault.REFUND_PENDING:
+                trade.pending[intent.out_request_no] = (intent.amount, self.now() + timedelta(seconds=60))
+                return False
+            self._move_refund(trade, intent.out_request_no, intent.amount)
+            return True
+
+    def query_refund(self, intent: RefundIntent) -> bool:
+        with self._call("query_refund"):
+            trade = self.trades.get(intent.out_trade_no)
+            return trade is not None and intent.out_request_no in trade.refunds
+
+    def download_bill(self, day: date) -> bytes:
+        raise GatewayRejected("NO_BILL_DATA")
+
+    def verify_notification(self, form: Mapping[str, str]) -> TradeReport:
+        if form.get("sign") != GENUINE:
+            raise InvalidSignature("the signature is wrong")
+        paid_at = form.get("gmt_payment")
+        return TradeReport(
+            out_trade_no=form["out_trade_no"],
+            trade_no=form["trade_no"],
+            status=TradeStatus(form["trade_status"]),
+            total_amount=Decimal(form["total_amount"]),
+            app_id=form["app_id"],
+            seller_id=form["seller_id"],
+            paid_at=datetime.fromisoformat(paid_at) if paid_at else None,
+            refunded=Decimal(form.get("refund_fee", ZERO)),
+        )
+
+    def verify_return(self, form: Mapping[str, str]) -> str:
+        return form["out_trade_no"]
+
+    # --- What happens at the gateway without the shop ---------------------------------------------------------------------------------
+
+    def scan(self, out_trade_no: str) -> bool:
+        """The buyer shows up with what they hold: the trade exists now. False when it is too late."""
+        offer = self.offers[out_trade_no]
+        if out_trade_no in self.trades or self.now() >= offer.intent.expires_at:
+            return False
+        self._begin(offer)
+        return True
+
+    def pay(self, out_trade_no: str, *, is_late: bool = False) -> bool:
+        """The buyer pays. False when the trade can't be paid. `is_late`: the gateway's clock is behind ours."""
+        offer = self.offers.get(out_trade_no)
+        if offer is None or (self.now() >= offer.intent.expires_at and not is_late):
+            return False
+        trade = self.trades.get(out_trade_no) or self._begin(offer)
+        if trade.status is not TradeStatus.WAITING:
+            return False
+        trade.status, trade.paid_at = TradeStatus.SUCCESS, self.now()
+        self._notify(trade)
+        return True
+
+    def tick(self) -> None:
+        """Ends what is over, and moves the money of pending refunds."""
+        for trade in self.trades.values():
+            if trade.status is TradeStatus.WAITING and self.now() >= self.offers[trade.out_trade_no].intent.expires_at:
+                self._close(trade)
+            for request_no, (amount, at) in list(trade.pending.items()):
+                if self.now() >= at:
+                    del trade.pending[request_no]
+                    self._move_refund(trade, request_no, amount)
+
+    def end_refund_window(self, out_trade_no: str) -> None:
+        trade = self.trades[out_trade_no]
+        if trade.status is TradeStatus.SUCCESS:
+            trade.status, trade.is_refundable = TradeStatus.FINISHED, False
+            if trade.product in TELLS_CLOSE:
+                self._notify(trade)
+
+    def reopen_refund_windows(self) -> None:
+        for trade in self.trades.values():
+            if not trade.is_refundable:
+                trade.status, trade.is_refundable = TradeStatus.SUCCESS, True
+
+    def form(self, trade: Trade) -> dict[str, str]:
+        """A notification of the trade as it is now."""
+        form = {
+            "notify_id": f"{next(self._serial):034}",
+            "notify_time": self.now().isoformat(),
+            "notify_type": "trade_status_sync",
+            "sign": GENUINE,
+            "sign_type": "RSA2",
+            "app_id": self.app_id,
+            "seller_id": self.seller_id,
+            "trade_no": trade.trade_no,
+            "out_trade_no": trade.out_trade_no,
+            "trade_status": trade.status.value,
+            "total_amount": str(trade.amount),
+        }
+        if trade.paid_at:
+            form["gmt_payment"] = trade.paid_at.isoformat()
+        if trade.refunded:
+            form |= {"refund_fee": str(trade.refunded), "gmt_refund": self.now().isoformat(), "out_biz_no": list(trade.refunds)[-1]}
+        return form
+
+    @property
+    def net(self) -> Decimal:
+        """What buyers have paid and not got back."""
+        return sum((trade.amount - trade.refunded for trade in self.trades.values() if trade.is_paid), ZERO)
+
+    # --- Inside ----------------------------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _call(self, name: str) -> Iterator[Fault | None]:
+        if self.forbids_transactions and connection.in_atomic_block:
+            raise AssertionError(f"{name} is called inside a transaction")
+        self.calls.append(name)
+        self.tick()
+        fault = self.faults.pop(0) if self.faults else None
+        if fault is Fault.LOST_BEFORE:
+            raise GatewayUnreachable("no answer")
+        if fault is Fault.DIE_BEFORE:
+            raise Died
+        try:
+            yield fault
+        finally:
+            if fault is Fault.LOST_AFTER:
+                raise GatewayUnreachable("no answer")
+            if fault is Fault.DIE_AFTER:
+                raise Died
+
+    def _offer(self, intent: PaymentIntent, product: Product) -> str:
+        self.offers.setdefault(intent.out_trade_no, Offer(intent, product))
+        return f"memory://{product.value}/{intent.out_trade_no}"
+
+    def _begin(self, offer: Offer) -> Trade:
+        number = offer.intent.out_trade_no
+        trade = Trade(number, f"2026030222001{next(self._serial):015}", offer.intent.amount, offer.product)
+        self.trades[number] = trade
+        return trade
+
+    def _close(self, trade: Trade) -> None:
+        trade.status = TradeStatus.CLOSED
+        if trade.product in TELLS_CLOSE:
+            self._notify(trade)
+
+    def _refuse_refund(self, trade: Trade, intent: RefundIntent, fault: Fault | None) -> None:
+        if fault is Fault.NO_FUNDS:
+            raise GatewayRejected("ACQ.SELLER_BALANCE_NOT_ENOUGH")
+        if not trade.is_paid:
+            raise GatewayRejected("ACQ.TRADE_STATUS_ERROR")
+        if trade.status is TradeStatus.CLOSED:
+            raise GatewayRejected("ACQ.TRADE_HAS_CLOSE")
+        if not trade.is_refundable:
+            raise GatewayRejected("ACQ.TRADE_HAS_FINISHED")
+        pending = sum((amount for amount, _ in trade.pending.values()), ZERO)
+        if trade.refunded + pending + intent.amount > trade.amount:
+            raise GatewayRejected("ACQ.REASON_TRADE_REFUND_FEE_ERR")
+
+    def _move_refund(self, trade: Trade, request_no: str, amount: Decimal) -> None:
+        trade.refunds[request_no] = amount
+        if trade.refunded == trade.amount:
+            trade.status = TradeStatus.CLOSED
+        if trade.status is TradeStatus.SUCCESS or trade.product in TELLS_CLOSE:
+            self._notify(trade)
+
+    def _notify(self, trade: Trade) -> None:
+        self.outbox.append(self.form(trade))
+
+    def _report(self, trade: Trade) -> TradeReport:
+        return TradeReport(
+            out_trade_no=trade.out_trade_no,
+            trade_no=trade.trade_no,
+            status=trade.status,
+            total_amount=trade.amount,
+            app_id=self.app_id,
+            seller_id=None,
+            paid_at=trade.paid_at,
+            refunded=trade.refunded,
+        )

@@ -1,0 +1,92 @@
+"""What tests of payments start from: an order, its attempt, and what the gateway says of it."""
+
+import json
+from datetime import datetime
+from typing import Any
+
+from django.db.models import F
+
+from payments.domain import attempts, audit, inbox, refunds
+from payments.models import Notification, Payment, Refund
+from payments.states import Product
+from shop.models import Account, Coupon, CouponRecord, Order
+from tests.factories import NOW, make_buyer, make_record
+from tests.payments.memorygateway import MemoryGateway
+
+
+def claimed(account: Account, coupon: Coupon | None = None) -> CouponRecord:
+    """A coupon that its campaign has counted."""
+    record = make_record(account, coupon)
+    Coupon.objects.filter(pk=record.coupon_id).update(claimed_count=F("claimed_count") + 1)
+    return record
+
+
+def start(order: Order, gateway: MemoryGateway, *, product: Product = Product.PAGE, now: datetime = NOW) -> Payment:
+    """Opens the order's attempt."""
+    return attempts.start_payment(order=order, product=product, gateway=gateway, now=now, cause="test").payment
+
+
+def notify(gateway: MemoryGateway, payment: Payment, *, now: datetime = NOW, without: str = "", **changes: str) -> Notification:
+    """The gateway tells of the trade as it is there, with some fields changed; a worker applies it. Answers the inbox's row."""
+    form = gateway.form(gateway.trades[payment.out_trade_no]) | changes
+    form.pop(without, None)
+    inbox.store_notification(gateway=gateway, form=form, raw_body=json.dumps(form), now=now)
+    inbox.apply_due_notifications(gateway=gateway, now=now, cause="test")
+    return Notification.objects.latest("pk")
+
+
+def pay(order: Order, gateway: MemoryGateway, *, now: datetime = NOW) -> Payment:
+    """The buyer pays the order, and the shop is told."""
+    payment = start(order, gateway, now=now)
+    assert gateway.pay(payment.out_trade_no)
+    notify(gateway, payment, now=now)
+    payment.refresh_from_db()
+    order.refresh_from_db()
+    return payment
+
+
+def ask_refund(order: Order, *course_ids: int, now: datetime = NOW) -> Refund:
+    """The buyer asks for some courses of the order back, or for all."""
+    return refunds.request_refund(
+        account_id=order.account_id,
+        order_number=order.order_number,
+        course_ids=list(course_ids) or None,
+        reason="不想学了",
+        now=now,
+        cause="test",
+    )
+
+
+def approve(refund: Refund, *, now: datetime = NOW) -> Refund:
+    return refunds.approve_refund(refund.pk, staff=make_buyer(), now=now, cause="test")
+
+
+def reject(refund: Refund, *, now: datetime = NOW) -> Refund:
+    return refunds.reject_refund(refund.pk, staff=make_buyer(), why="超过期限", now=now, cause="test")
+
+
+def send(gateway: MemoryGateway, *, now: datetime = NOW) -> None:
+    """A worker sends what is due."""
+    refunds.send_due_refunds(gateway=gateway, now=now, cause="test")
+
+
+def transfers(order: Order) -> dict[str, str]:
+    """The order's transfers: cause → "debit>credit amount"."""
+    rows = order.transfers.order_by("id").values_list("key", "debit", "credit", "amount")
+    return {key.split(":")[0]: f"{debit}>{credit} {amount}" for key, debit, credit, amount in rows}
+
+
+def timeline(order: Order) -> list[str]:
+    return list(order.events.order_by("id").values_list("kind", flat=True))
+
+
+def assert_books_are_right() -> None:
+    """Every rule of `manage.py audit` holds."""
+    broken = {verdict.rule.name: verdict.rows for verdict in audit.run_audit() if verdict.broken_count}
+    assert broken == {}, broken
+
+
+def columns(row: Any, *names: str) -> tuple[Any, ...]:
+    """Fresh values of a row's columns."""
+    values: tuple[Any, ...] = type(row).objects.values_list(*names).get(pk=row.pk)
+    return values

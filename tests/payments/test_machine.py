@@ -1,0 +1,81 @@
+"""Random interleavings of everything that buyers, staff, the gateway, workers and crashes can do to money. See docs/testing.md."""
+
+import os
+import random
+import time
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
+
+from tests.payments.moneyworld import WEIGHTS, World
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.filterwarnings("default::pytest.PytestWarning")]
+
+STEPS = 50
+NUMBERS = st.integers(0, 2**40)
+
+
+class MoneyMachine(RuleBasedStateMachine):
+    """Every deed of `World` is a rule; the books are proved after each, and everything is drained at the end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world = World()
+
+    def teardown(self) -> None:
+        for notifies in (True, False) if self.world.done.total() % 2 else (False,):
+            self.world.drain(notifies=notifies)
+
+
+def _add_rules() -> None:
+    for deed in WEIGHTS:
+
+        def do(self: MoneyMachine, number: int, deed: str = deed) -> None:
+            self.world.step(deed, number)
+
+        do.__name__ = deed
+        setattr(MoneyMachine, deed, rule(number=NUMBERS)(do))
+
+
+_add_rules()
+
+
+def run_episodes(*, seed: int, steps: int, report: Any = None) -> int:
+    """Plays whole lives of a shop from `seed` until so many steps are done; returns how many it did."""
+    done, episode, started = 0, 0, time.monotonic()
+    while done < steps:
+        dice = random.Random(f"{seed}:{episode}")
+        world = World()
+        length = dice.choice((30, 60, 120, 200))
+        deeds = dice.choices(list(WEIGHTS), list(WEIGHTS.values()), k=length)
+        trail = []
+        try:
+            for deed in deeds:
+                number = dice.getrandbits(40)
+                trail.append((deed, number))
+                world.step(deed, number)
+            world.drain(notifies=dice.random() < 0.5)
+        except BaseException as error:
+            error.add_note(f"seed {seed}, episode {episode}, step {len(trail)}, {world.now}: {trail[-12:]}")
+            raise
+        done += length
+        episode += 1
+        if report:
+            report(done, episode, time.monotonic() - started, world)
+    return done
+
+
+@pytest.mark.timeout(300)
+def test_no_interleaving_loses_money(transactional_db: None) -> None:
+    run_state_machine_as_test(
+        MoneyMachine,
+        settings=settings(max_examples=20, stateful_step_count=STEPS, suppress_health_check=list(HealthCheck), print_blob=True),
+    )
+
+
+@pytest.mark.timeout(300)
+def test_weighted_interleavings_lose_no_money(transactional_db: None) -> None:
+    assert run_episodes(seed=1, steps=int(os.environ.get("MONEY_MACHINE_STEPS", "1500"))) >= 1500
