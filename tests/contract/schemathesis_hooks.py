@@ -29,7 +29,7 @@ def name_each_course_once(context: Any, case: Any, kwargs: dict[str, Any]) -> No
     """JSON Schema can't say that 1 and "1" are one course, nor that two lines differ in their course. What is wrong on purpose stays."""
     if not isinstance(case.body, dict) or case.meta is None or not case.meta.generation.mode.is_positive:
         return
-    for field in ("course_list", "course_price_list"):
+    for field in ("course_list", "course_price_list", "lines"):
         courses = case.body.get(field)
         if isinstance(courses, list):
             by_id = {str(course["course_id"] if isinstance(course, dict) else course): course for course in courses}
