@@ -57,6 +57,12 @@ def start_worker(broker: ValkeyNode, tmp_path: Path) -> Iterator:
         node.teardown()
 
 
+def send_all(client: Celery, names: list[str]) -> None:
+    with client.connection_for_write() as connection, client.amqp.Producer(connection) as producer:
+        for name in names:
+            client.send_task("probe.work", args=[name, 0.005], producer=producer)
+
+
 def runs(folder: Path) -> Counter[str]:
     """How often each task was started."""
     log = folder / "started"
@@ -95,17 +101,18 @@ def test_a_stopping_worker_finishes_its_task_and_takes_no_other(start_worker, cl
 
 
 def test_workers_that_replace_each_other_under_load_run_every_task_once(start_worker, client: Celery, tmp_path: Path) -> None:
-    names = [f"t{number}" for number in range(1500)]
-    workers = [start_worker("first")]
-    with client.connection_for_write() as connection, client.amqp.Producer(connection) as producer:
-        for name in names:
-            client.send_task("probe.work", args=[name, 0.001], producer=producer)
+    names: list[str] = []
+    worker = start_worker("first")
     for generation in range(3):
-        reached = len(finished(tmp_path)) + 100
-        assert wait_until(lambda reached=reached: len(finished(tmp_path)) >= reached, timeout_s=30)
-        workers.append(start_worker(f"generation{generation}"))
-        workers[-2].kill("SIGTERM")
-        assert workers[-2].container.child.wait(timeout_s=25)  # Celery's own stop takes 31.7 s whenever it goes wrong
+        successor = start_worker(f"generation{generation}")
+        before = len(finished(tmp_path))
+        batch = [f"g{generation}t{number}" for number in range(600)]
+        send_all(client, batch)
+        names += batch
+        assert wait_until(lambda before=before: len(finished(tmp_path)) > before + 20, timeout_s=30)
+        worker.kill("SIGTERM")
+        assert worker.container.child.wait(timeout_s=25)  # Celery's own stop takes 31.7 s whenever it goes wrong
+        worker = successor
     assert wait_until(lambda: len(finished(tmp_path)) == len(names), timeout_s=60)
     assert runs(tmp_path) == Counter(names)
 
