@@ -312,7 +312,7 @@ def _locked(refund_id: int) -> Refund:
     refund = Refund.objects.select_related("order").get(pk=refund_id)
     list(Account.objects.filter(pk=refund.order.account_id).select_for_update(no_key=True).values_list("pk"))
     list(Order.objects.filter(pk=refund.order_id).select_for_update(no_key=True).values_list("pk"))
-    list(Payment.objects.filter(pk=refund.payment_id).select_for_update(no_key=True).values_list("pk"))
+    list(Payment.objects.filter(pk__in=[refund.payment_id or 0]).select_for_update(no_key=True).values_list("pk"))
     return Refund.objects.select_for_update(no_key=True, of=("self",)).select_related("order", "payment").get(pk=refund_id)
 
 
