@@ -194,6 +194,10 @@ class RefundNotOpen(DomainError):
     slug, code, status, message = "refund_not_open", 1156, 409, "这笔退款已经处理过了。"
 
 
+class NotificationNotQuarantined(DomainError):
+    slug, code, status, message = "notification_not_quarantined", 1157, 409, "这条通知不在待人工处理状态。"
+
+
 class StaleState(Exception):
     """A guarded update found its row already moved: somebody else was faster. The caller decides whether that matters."""
 
