@@ -186,6 +186,8 @@ WORK_LEASE_S = env.int("WORK_LEASE_S", 45)
 REFUND_AUTO_DAYS = env.int("REFUND_AUTO_DAYS", 0)
 # Whether a fully refunded order gives its coupons back (they keep their last day).
 REFUND_RETURNS_COUPONS = env.bool("REFUND_RETURNS_COUPONS", True)
+# A file that a worker or beat touches while it does its job, for health checks that start no process of ours.
+ALIVE_FILE = env.str("ALIVE_FILE", "")
 # How often beat looks for rows that were left behind.
 SWEEP_INTERVAL_S = env.float("SWEEP_INTERVAL_S", 5.0)
 # A payment that no notification came for is queried after so long, and then again and again while it is open.
@@ -197,8 +199,11 @@ ORDER_STATUS_WAITERS = env.int("ORDER_STATUS_WAITERS", 12)
 
 # --- Alipay ----------------------------------------------------------------------------------------------------------
 
+_GATEWAY_URL = env.str("ALIPAY_GATEWAY_URL", "")
 ALIPAY = {
-    "GATEWAY_URL": env.str("ALIPAY_GATEWAY_URL", ""),
+    "GATEWAY_URL": _GATEWAY_URL,
+    # Where buyers' browsers find it: another address only where a simulator runs in containers.
+    "BUYER_GATEWAY_URL": env.str("ALIPAY_BUYER_GATEWAY_URL", "") or _GATEWAY_URL,
     "APP_ID": env.str("ALIPAY_APP_ID", ""),
     "SELLER_ID": env.str("ALIPAY_SELLER_ID", ""),
     "APP_PRIVATE_KEY_PATH": env.str("ALIPAY_APP_PRIVATE_KEY_PATH", ""),

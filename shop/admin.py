@@ -8,6 +8,7 @@ from django.contrib.auth.admin import UserAdmin
 from django.db.models import QuerySet
 from django.db.models.expressions import Combinable
 from django.http import HttpRequest
+from knox.models import AuthToken
 
 from shop.models import (
     Account,
@@ -36,6 +37,8 @@ else:  # Django's classes take no parameters at run time
     AnyInlineBase = admin.TabularInline
     CouponFormBase = forms.ModelForm
 
+# A login's token is a secret of its buyer; nobody makes one for somebody else.
+admin.site.unregister(AuthToken)
 admin.site.site_header = admin.site.site_title = "课程商店运营后台"
 admin.site.index_title = "总览"
 

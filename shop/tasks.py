@@ -3,7 +3,7 @@
 from celery import Task, shared_task
 
 from shop import clock
-from shop.domain import checkout, coupons, creation, work
+from shop.domain import checkout, coupons, creation, login, work
 from shop.models import OrderRequest
 from shop.wakeup import wake, woken
 
@@ -24,3 +24,8 @@ def create_orders(self: Task) -> None:
 @shared_task(name="shop.expire_coupons", bind=True)
 def expire_coupons(self: Task) -> None:
     coupons.expire_records(now=clock.now(), limit=1000)
+
+
+@shared_task(name="shop.purge_tokens")
+def purge_tokens() -> None:
+    login.purge_tokens(now=clock.now())

@@ -6,12 +6,16 @@ from typing import Any
 from celery import Celery
 from celery.signals import celeryd_init, setup_logging, task_postrun, task_prerun
 
+from worker.draining import DrainOnTerm
+from worker.liveness import TouchWhileConsuming
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
 
 app = Celery("worker")
 app.config_from_object("worker.config")
 app.autodiscover_tasks()
 app.autodiscover_tasks(["worker"])
+app.steps["consumer"].update({DrainOnTerm, TouchWhileConsuming})
 
 
 @app.on_after_configure.connect

@@ -54,7 +54,8 @@ def request_refund(
         lines, earlier = _pick(all_lines, course_ids)
         share = refunding.share_of(order, lines, earlier=earlier, line_count=len(all_lines), beili_gone=_committed_beili(order))
         payment = _commit_money(order, share.cash)
-        is_automatic = order.paid_at is not None and now < order.paid_at + timedelta(days=settings.REFUND_AUTO_DAYS)
+        within = timedelta(days=settings.REFUND_AUTO_DAYS)
+        is_automatic = order.paid_at is not None and bool(within) and now < order.paid_at + within
         refund = Refund.objects.create(
             kind=RefundKind.ORDER,
             order=order,
@@ -312,7 +313,7 @@ def _locked(refund_id: int) -> Refund:
     refund = Refund.objects.select_related("order").get(pk=refund_id)
     list(Account.objects.filter(pk=refund.order.account_id).select_for_update(no_key=True).values_list("pk"))
     list(Order.objects.filter(pk=refund.order_id).select_for_update(no_key=True).values_list("pk"))
-    list(Payment.objects.filter(pk__in=[refund.payment_id or 0]).select_for_update(no_key=True).values_list("pk"))
+    list(Payment.objects.filter(refunds=refund).select_for_update(no_key=True).values_list("pk"))
     return Refund.objects.select_for_update(no_key=True, of=("self",)).select_related("order", "payment").get(pk=refund_id)
 
 

@@ -108,9 +108,11 @@ _RETURN_NEEDS = ("app_id", "seller_id", "out_trade_no", "total_amount")
 
 @dataclass(frozen=True, slots=True)
 class AlipayConfig:
-    """One merchant's app at one gateway. `alipay_public_keys` are several while Alipay's key is being rotated."""
+    """One merchant's app at one gateway. `buyer_gateway_url` is where browsers find it; `alipay_public_keys` are several while Alipay's key
+    is being rotated."""
 
     gateway_url: str
+    buyer_gateway_url: str
     app_id: str
     seller_id: str
     app_private_key: RSAPrivateKey
@@ -130,6 +132,7 @@ class AlipayGateway:
         self.seller_id = config.seller_id
         self._return_url = config.return_url
         self._notify_url = config.notify_url
+        self._buyer_gateway_url = config.buyer_gateway_url
         self._client = _Client(config)
 
     @classmethod
@@ -151,6 +154,7 @@ class AlipayGateway:
         return cls(
             AlipayConfig(
                 gateway_url=config["GATEWAY_URL"],
+                buyer_gateway_url=config["BUYER_GATEWAY_URL"],
                 app_id=config["APP_ID"],
                 seller_id=config["SELLER_ID"],
                 app_private_key=private_key,
@@ -169,7 +173,7 @@ class AlipayGateway:
             return_url=self._return_url,
             time_expire=beijing_time(intent.expires_at),
         )
-        return f"{self._client.gateway_url}?{query}"
+        return f"{self._buyer_gateway_url}?{query}"
 
     def wap_url(self, intent: PaymentIntent) -> str:
         query: str = self._client.api_alipay_trade_wap_pay(
@@ -180,7 +184,7 @@ class AlipayGateway:
             time_expire=beijing_time(intent.expires_at),
             product_code="QUICK_WAP_WAY",  # the SDK sends an older name
         )
-        return f"{self._client.gateway_url}?{query}"
+        return f"{self._buyer_gateway_url}?{query}"
 
     def app_order_string(self, intent: PaymentIntent) -> str:
         query: str = self._client.api_alipay_trade_app_pay(
@@ -403,7 +407,7 @@ class _Client(AliPay):  # type: ignore[misc] # the SDK has no types
     def fetch_bytes(self, url: str) -> bytes:
         """What is at `url`, all of it within the time-out, without following redirects."""
         deadline = time.monotonic() + self._config.timeout
-        with self._opener.open(url, timeout=self._config.timeout) as answer:
+        with self._open(url) as answer:
             received = bytearray()
             while chunk := answer.read1(65_536):
                 received += chunk
@@ -412,6 +416,13 @@ class _Client(AliPay):  # type: ignore[misc] # the SDK has no types
                 if len(received) > MAX_ANSWER_BYTES:
                     raise ValueError("the answer is too large")
         return bytes(received)
+
+    def _open(self, url: str) -> Any:
+        try:
+            return self._opener.open(url, timeout=self._config.timeout)
+        except urllib.error.HTTPError as error:
+            error.close()  # it holds the connection
+            raise
 
     def _get_string_to_be_signed(self, raw_string: str, response_type: str) -> str:
         """The SDK counts braces and stumbles over one inside a text; a JSON parser doesn't."""

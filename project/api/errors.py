@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import structlog
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.db import OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
@@ -31,6 +31,7 @@ _DRF: tuple[tuple[type[Exception], type[errors.DomainError]], ...] = (
     (drf.NotAcceptable, errors.NotAcceptable),
     (drf.UnsupportedMediaType, errors.UnsupportedMediaType),
     (drf.Throttled, errors.TooManyRequests),
+    (RequestDataTooBig, errors.BodyTooLarge),
 )
 _RETRY_AFTER_S = "2"
 

@@ -1,12 +1,16 @@
 """Buys courses as a buyer would: over HTTP only, from the cart to the enrolment, through Alipay's cashier page.
 
 Works against any running shop whose Alipay is the simulator. Prints what happens with the time that it took.
+By hand: `DEMO_PASSWORD=… python -m project.local.purchase http://127.0.0.1:8000 buyer1`.
 """
 
+import argparse
+import os
 import re
+import sys
 import time
 import uuid
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -129,7 +133,7 @@ def buy_courses(base_url: str, *, username: str, password: str, count: int = 2, 
         _fill_cart(api, courses, timeline)
         _claim_coupons(api, timeline)
         checkout = _check_out(api, list(courses), timeline)
-        order = _place_order(api, checkout, timeline)
+        order = _place_order(api, checkout, timeline, balance=api.get("balance/")["balance"])
         if order["status"] == "awaiting_payment":
             pay_at_cashier(order["pay_url"], tell=timeline.tell)
             order = api.follow_order(order["order_number"], while_status={"awaiting_payment"})
@@ -195,9 +199,9 @@ def _check_out(api: ApiClient, course_ids: list[int], timeline: Timeline) -> dic
     return dict(checkout)
 
 
-def _place_order(api: ApiClient, checkout: dict[str, Any], timeline: Timeline) -> dict[str, Any]:
+def _place_order(api: ApiClient, checkout: dict[str, Any], timeline: Timeline, *, balance: int) -> dict[str, Any]:
     quote, offered = checkout["quote"], checkout["payment_list"]["policy_course_dict"]
-    beili = min(SPEND_BEILI, quote["beili_max"])
+    beili = min(SPEND_BEILI, quote["beili_max"], balance)
     cash = Decimal(quote["alipay"]) - Decimal(beili) / checkout["beili_per_yuan"]
     body = {
         "checkout_id": checkout["checkout_id"],
@@ -282,3 +286,25 @@ def _pause(deadline: float, complaint: str) -> None:
     if time.monotonic() > deadline:
         raise PurchaseError(f"{complaint} after {PATIENCE_S:.0f} s")
     time.sleep(0.2)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Returns the exit status: 0 when everything was bought and delivered."""
+    parser = argparse.ArgumentParser(prog="python -m project.local.purchase", description="Buys courses; the password is $DEMO_PASSWORD.")
+    parser.add_argument("url", help="the shop's address")
+    parser.add_argument("username")
+    parser.add_argument("--count", type=int, default=2, help="courses in one purchase")
+    parser.add_argument("--times", type=int, default=1, help="purchases, one after the other")
+    options = parser.parse_args(argv)
+    for _ in range(options.times):
+        try:
+            receipt = buy_courses(options.url, username=options.username, password=os.environ["DEMO_PASSWORD"], count=options.count)
+        except (PurchaseError, httpx.HTTPError) as error:
+            print(f"not bought: {error!r}", file=sys.stderr)
+            return 1
+        print(f"bought: order {receipt.order_number} in {receipt.seconds:.2f} s")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -9,13 +9,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from shop.api.fields import Input
+from shop.api.fields import Input, TextField
 from shop.domain.login import log_in
 
 
 class LoginInput(Input):
-    username = serializers.CharField(max_length=150)
-    password = serializers.CharField(max_length=128, trim_whitespace=False)
+    username = TextField(max_length=150)
+    password = TextField(max_length=128, trim_whitespace=False)
 
 
 class LoginOutput(serializers.Serializer[Any]):

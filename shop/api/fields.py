@@ -4,6 +4,7 @@ import re
 from decimal import Decimal
 from typing import Any, TypeVar
 
+from django.core.validators import RegexValidator
 from rest_framework import serializers
 from rest_framework.request import Request
 
@@ -11,6 +12,8 @@ from shop.errors import InvalidInput
 
 # Eighteen digits: what every id, written out, fits in; a bigint holds a little more.
 MAX_ID = 10**18 - 1
+# More 贝里 than all the yuan that an order can cost.
+MAX_BEILI = 10**12 - 1
 _WHOLE = re.compile(r"0|[1-9][0-9]{0,17}")
 _YUAN = re.compile(r"[0-9]{1,10}(\.[0-9]{1,2})?")
 
@@ -55,6 +58,22 @@ class StrictIntegerField(serializers.IntegerField):
         if isinstance(data, bool | float) or (isinstance(data, str) and not _WHOLE.fullmatch(data)):
             self.fail("invalid")
         return super().to_internal_value(data)
+
+
+class TextField(serializers.CharField):
+    """A string; DRF's own takes numbers for strings."""
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class NumberField(TextField):
+    """An order's or a checkout's number."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=64, trim_whitespace=False, validators=[RegexValidator(r"^[0-9A-Z]{1,64}\Z")], **kwargs)
 
 
 class Input(serializers.Serializer[Any]):

@@ -63,5 +63,9 @@ class InputSchema(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
         schema: dict[str, Any] = auto_schema._map_basic_serializer(self.target, direction)  # type: ignore[no-untyped-call]
         for name, field in self.target.fields.items():
             if isinstance(field, serializers.ListSerializer):
-                schema["properties"][name] |= {"minItems": 0 if field.allow_empty else 1, "maxItems": field.max_length}  # type: ignore[attr-defined] # the stubs lack it
+                # mypy's stubs lack max_length.
+                schema["properties"][name] |= {"minItems": 0 if field.allow_empty else 1, "maxItems": vars(field)["max_length"]}
+            if isinstance(field, serializers.ListSerializer | serializers.ListField):
+                # More is asked than that (each course once), which JSON Schema has no words for.
+                schema["properties"][name]["uniqueItems"] = True
         return {**schema, "additionalProperties": False}

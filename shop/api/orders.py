@@ -16,7 +16,7 @@ from rest_framework.views import APIView
 
 from shop import clock, errors
 from shop.api.authentication import account_of, request_id_of
-from shop.api.fields import IdField, Input, PageFilter, StrictIntegerField, YuanField, read_query
+from shop.api.fields import MAX_BEILI, IdField, Input, NumberField, PageFilter, StrictIntegerField, YuanField, read_query
 from shop.api.orderoutput import OrderOutput, OrderSummaryOutput, PlacedOutput, order_body, request_body
 from shop.domain import orders
 from shop.domain.waiting import wait_for_change
@@ -27,8 +27,6 @@ from shop.tasks import create_orders
 from shop.wakeup import wake
 
 RETRY_AFTER_S = "1"
-# More 贝里 than all the yuan that an order can cost.
-MAX_BEILI = 10**12 - 1
 _KEY = re.compile(r"[\x21-\x7e]{1,100}")
 
 
@@ -39,7 +37,7 @@ class LineInput(Input):
 
 
 class PurchaseInput(Input):
-    checkout_id = serializers.RegexField(r"^[0-9A-Z]{1,64}\Z", trim_whitespace=False, required=False, allow_null=True, default=None)
+    checkout_id = NumberField(required=False, allow_null=True, default=None)
     course_price_list = LineInput(many=True, allow_empty=False, max_length=settings.CART_MAX_LINES)  # type: ignore[call-arg] # DRF hands it to the list
     coupon_record_id = IdField(allow_zero=True, required=False, allow_null=True, default=None, help_text="全场券；0 或 null 表示不使用")
     balance = StrictIntegerField(min_value=0, max_value=MAX_BEILI, required=False, default=0, help_text="使用的贝里")

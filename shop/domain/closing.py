@@ -25,10 +25,10 @@ def request_cancel(*, account_id: int, order_number: str, now: datetime, cause: 
         order = Order.objects.select_for_update(no_key=True).filter(account_id=account_id, order_number=order_number).first()
         if order is None:
             raise OrderNotFound
+        if order.status not in {OrderStatus.AWAITING_PAYMENT, OrderStatus.CANCELLED}:
+            raise OrderNotCancellable(status=order.status)
         if order.status == OrderStatus.CANCELLED or order.cancel_requested_at is not None:
             return order
-        if order.status != OrderStatus.AWAITING_PAYMENT:
-            raise OrderNotCancellable(status=order.status)
         order.cancel_requested_at = order.available_at = now
         # One that was given up is tried again.
         order.attempts, order.dead_at = 0, None

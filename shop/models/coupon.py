@@ -103,3 +103,6 @@ class CouponRecord(models.Model):
             models.Index(fields=["account", "status"], name="coupon_record_of_buyer"),
             models.Index(fields=["valid_until_date"], condition=Q(status=CouponRecordStatus.UNUSED), name="coupon_record_expiring"),
         ]
+
+    def __str__(self) -> str:
+        return self.number

@@ -49,6 +49,9 @@ class OrderRequest(Work):
         ]
         indexes: ClassVar = [due_index("order_request_due")]
 
+    def __str__(self) -> str:
+        return self.order_number
+
 
 class Order(Work):
     """A priced, reserved purchase. As a piece of work it waits for its own deadline."""

@@ -1,10 +1,14 @@
 """Logging in."""
 
+from datetime import timedelta
+
 import pytest
 import redis
+from knox.models import AuthToken
 from pytest_django import Settings
 
-from shop.domain.login import MAX_FAILURES, WINDOW_S, log_in
+from shop import clock
+from shop.domain.login import MAX_FAILURES, WINDOW_S, log_in, purge_tokens
 from shop.errors import LoginFailed, TooManyRequests
 from shop.models import Account
 from tests.factories import make_buyer
@@ -59,3 +63,10 @@ def test_buyers_log_in_without_valkey(buyer: Account) -> None:
     with pytest.raises(LoginFailed):
         log_in(username="lufei", password=WRONG)
     assert log_in(username="lufei", password=RIGHT) == buyer
+
+
+def test_ended_tokens_are_purged_and_others_stay(buyer: Account) -> None:
+    ended, _ = AuthToken.objects.create(user=buyer, expiry=timedelta(hours=-1))
+    alive, _ = AuthToken.objects.create(user=buyer, expiry=timedelta(hours=1))
+    assert purge_tokens(now=clock.now()) == 1
+    assert list(AuthToken.objects.values_list("digest", flat=True)) == [alive.digest] != [ended.digest]

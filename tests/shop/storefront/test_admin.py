@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 from django.contrib import admin
+from django.contrib.auth.models import Permission
 from django.db import models
 from django.test import Client
 from django.urls import reverse
 
-from payments.models import Notification, Payment
+from payments.domain import refunds
+from payments.models import Notification, Payment, Refund
 from payments.states import NotificationStatus, Product
 from shop import clock
 from shop.domain import creation, ledger, orders
@@ -32,7 +34,7 @@ from shop.states import CouponType, CourseStatus
 pytestmark = pytest.mark.django_db
 
 EDITABLE = [Course, Coupon, Account]
-READ_ONLY = [CouponRecord, OrderRequest, Order, Enrolment, LedgerTransfer, Payment, Notification]
+READ_ONLY = [CouponRecord, OrderRequest, Order, Enrolment, LedgerTransfer, Payment, Notification, Refund]
 
 
 @dataclass
@@ -111,6 +113,10 @@ def shop() -> Shop:
             received_at=now,
             handled_at=now,
         )
+    paid = Order.objects.get(status="paid")
+    # A refund asked for at the moment of the payment would be approved by rule.
+    later = clock.now() + timedelta(minutes=1)
+    refunds.request_refund(account_id=buyer.pk, order_number=paid.order_number, course_ids=None, reason="买错了", now=later, cause="test")
     staff = Account.objects.create(username="operator", is_staff=True, is_superuser=True)
     client = Client()
     client.force_login(staff)
@@ -154,7 +160,7 @@ def test_money_rows_cannot_be_added_changed_or_deleted(shop: Shop, model: type[m
     assert shop.client.post(address(model, "add"), {}).status_code == 403
     assert shop.client.post(address(model, "change", pk), {"status": "paid", "amount": "0.01"}).status_code == 403
     assert shop.client.post(address(model, "delete", pk), {"post": "yes"}).status_code == 403
-    action = {"action": "delete_selected", "_selected_action": [pk], "post": "yes"}
+    action = {"action": "delete_selected", "index": "0", "_selected_action": [pk], "post": "yes"}
     shop.client.post(address(model, "changelist"), action)
     assert snapshot(model) == before
 
@@ -183,6 +189,41 @@ def test_quarantined_notifications_come_first(shop: Shop) -> None:
     assert [row.business_key for row in listed] == ["three", "one", "two"]
     waiting = shop.client.get(address(Notification, "changelist"), {"status__exact": "quarantined"}).context["cl"]
     assert waiting.result_count == 2
+
+
+def decide(client: Client, action: str, **fields: str) -> Any:
+    data = {"action": action, "index": "0", "_selected_action": [Refund.objects.get().pk], **fields}
+    return client.post(address(Refund, "changelist"), data, follow=True)
+
+
+def test_refund_is_approved_by_whom_it_says(shop: Shop) -> None:
+    assert "已处理 1 笔退款。" in decide(shop.client, "approve").content.decode()
+    refund = Refund.objects.select_related("approved_by").get()
+    assert refund.approved_by is not None
+    assert (refund.status, refund.approved_by.username) == ("requested", "operator")
+
+
+def test_refund_is_rejected_with_a_reason(shop: Shop) -> None:
+    decide(shop.client, "reject", why="已经学完")
+    refund = Refund.objects.get()
+    assert (refund.status, refund.outcome) == ("rejected", "已经学完")
+
+
+def test_refund_is_decided_once(shop: Shop) -> None:
+    decide(shop.client, "reject", why="已经学完")
+    before = snapshot(Refund)
+    assert "这笔退款已经处理过了。" in decide(shop.client, "approve").content.decode()
+    assert snapshot(Refund) == before
+
+
+def test_staff_who_may_only_look_decide_nothing(shop: Shop) -> None:
+    viewer = Account.objects.create(username="viewer", is_staff=True)
+    viewer.user_permissions.add(Permission.objects.get(codename="view_refund"))
+    client = Client()
+    client.force_login(viewer)
+    before = snapshot(Refund)
+    assert decide(client, "approve").status_code == 200
+    assert snapshot(Refund) == before
 
 
 def policy_rows(course: Course, *prices: tuple[str, str, str]) -> dict[str, str]:

@@ -26,6 +26,8 @@ export const PAYMENT_TYPE = { 1: "支付宝", 2: "优惠券全额抵扣", 3: "�
 
 export const RECORD_STATUS = { unused: "未使用", reserved: "待支付订单占用中", used: "已使用", expired: "已过期" };
 
+export const REFUND_STATUS = { requested: "待审核", sent: "退款中", unknown: "退款中", succeeded: "已退款", failed: "客服处理中", rejected: "未通过" };
+
 /** Why a coupon can't be used, beside it. */
 export function couponReason(coupon) {
   switch (coupon.reason) {

@@ -1,19 +1,24 @@
-import { ApiError, NetworkError, pause, post, request, requireLogin } from "../api.js";
+import { ApiError, NetworkError, get, pause, post, request, requireLogin } from "../api.js";
 import { countdown, moment } from "../clock.js";
-import { button, clearNotices, complain, content, cover, el, empty, facts, link, notify, start, subject } from "../dom.js";
+import { button, clearNotices, complain, content, cover, el, empty, facts, fill, link, notify, start, subject } from "../dom.js";
 import { isZero, shown } from "../money.js";
 import { forgetKey, placeAgain, purchaseOf } from "../purchase.js";
 import { refreshCartCount } from "../site.js";
-import { ORDER_STATUS, ORDER_STATUS_TEXT, PAYMENT_TYPE, REFUSAL } from "../words.js";
+import { ORDER_STATUS, ORDER_STATUS_TEXT, PAYMENT_TYPE, REFUND_STATUS, REFUSAL } from "../words.js";
 
 const WAIT_S = 20;
 const LONGEST_SILENCE_S = 10;
 const FINAL = new Set(["rejected", "paid", "cancelled", "expired", "refunded"]);
 
+const REFUNDABLE = new Set(["paid", "refunded"]);
+const UNDER_WAY = new Set(["sent", "unknown"]);
+
 const path = `orders/${subject()}/`;
 let order;
 let etag = null;
 let isFollowing = false;
+let asked = 0; // counts reads; two may be under way at once, and the older one's answer must not undo the newer one's
+let shownRead = 0;
 
 async function load() {
   try {
@@ -28,7 +33,10 @@ async function load() {
 /** Reads the order; with `waitS` the server answers when there is news, or after that long. Answers how soon to ask again. */
 async function read(waitS) {
   const started = performance.now();
+  const mine = (asked += 1);
   const answer = await request("GET", waitS ? `${path}?wait=${waitS}` : path, { headers: etag ? { "If-None-Match": etag } : {}, retries: waitS ? 0 : 2 });
+  if (mine < shownRead) return 0;
+  shownRead = mine;
   etag = answer.etag;
   if (answer.status !== 304) {
     order = answer.data;
@@ -72,7 +80,7 @@ async function countCart() {
 function show() {
   countCart();
   content(el("div", { class: "split wide-left" },
-    el("div", {}, banner(), order.lines.length ? lines() : null),
+    el("div", {}, banner(), order.lines.length ? lines() : null, REFUNDABLE.has(order.status) ? refunds() : null),
     order.amounts ? el("div", {}, amounts(), timeline()) : null));
 }
 
@@ -156,6 +164,58 @@ function lines() {
       cover(line.course_img),
       el("div", { class: "grow" }, el("h3", {}, link(`/courses/${line.course_id}/`, line.course_name)), el("p", { class: "muted" }, line.valid_period_display)),
       el("p", { class: "right" }, el("strong", { class: "amount" }, shown(line.cash_amount)), line.cash_amount === line.list_price ? null : el("small", { class: "muted" }, el("s", {}, shown(line.list_price))))))));
+}
+
+/** The order's refunds, and the form to ask for one. Nothing stands here until the server has answered. */
+function refunds() {
+  const place = el("section", { "aria-label": "退款" });
+  showRefunds(place).catch(complain);
+  return place;
+}
+
+async function showRefunds(place, patience = 5) {
+  const known = await get(`${path}refunds/`);
+  const gone = new Set(known.filter((refund) => refund.status !== "rejected").flatMap((refund) => refund.lines));
+  const left = order.lines.filter((line) => !gone.has(line.course_id));
+  fill(place,
+    known.length ? el("div", { class: "card form" }, el("h2", {}, "退款"), el("ul", { class: "plain" }, known.map(refundRow))) : null,
+    order.status === "paid" && left.length ? refundForm(left) : null);
+  if (patience && known.some((refund) => UNDER_WAY.has(refund.status) || (refund.approved_at && !refund.finished_at))) {
+    await pause(2);
+    if (place.isConnected) await showRefunds(place, patience - 1);
+  } else if (known.some((refund) => refund.status === "succeeded") && isZero(order.amounts.refunded) && order.status === "paid") {
+    await read(0);
+  }
+}
+
+function refundRow(refund) {
+  const names = order.lines.filter((line) => refund.lines.includes(line.course_id)).map((line) => line.course_name);
+  const sums = [isZero(refund.amount) ? null : shown(refund.amount), refund.beili ? `${refund.beili} 贝里` : null].filter(Boolean);
+  return el("li", {},
+    el("div", { class: "row apart" }, el("strong", {}, names.join("、") || "多付款项"), el("span", { class: "status" }, REFUND_STATUS[refund.status] || refund.status_text)),
+    el("p", { class: "muted" }, [sums.join(" + "), moment(refund.requested_at)].filter(Boolean).join("，")));
+}
+
+function refundForm(left) {
+  const form = el("form", { class: "form" },
+    el("fieldset", {}, el("legend", {}, "退哪些课程"), left.map((line) =>
+      el("label", { class: "option" }, el("input", { type: "checkbox", name: "line", value: line.course_id, checked: true }), el("span", { class: "grow" }, line.course_name)))),
+    el("label", { for: "reason" }, "原因（可不填）"),
+    el("input", { id: "reason", name: "reason", maxlength: 200, autocomplete: "off" }),
+    el("p", { class: "muted" }, "款项按支付方式原路退回，退款成功后课程随即停止。"));
+  form.addEventListener("submit", (event) => event.preventDefault());
+  form.append(button("提交退款申请", () => askForRefund(form)));
+  return el("details", { class: "card" }, el("summary", {}, "申请退款"), form);
+}
+
+async function askForRefund(form) {
+  const chosen = new FormData(form);
+  const courseIds = chosen.getAll("line").map(Number);
+  if (!courseIds.length) return notify("info", "请选择要退的课程。");
+  await post(`${path}refunds/`, { lines: courseIds, reason: chosen.get("reason") });
+  notify("good", "已收到退款申请。");
+  etag = null;
+  await read(0);
 }
 
 function amounts() {

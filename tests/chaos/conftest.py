@@ -1,0 +1,52 @@
+"""One shop for all chaos tests of a process, and the proof of its books after each of them."""
+
+import contextlib
+from collections.abc import Iterator
+
+import pytest
+
+from tests.chaos.books import check_books
+from tests.chaos.scene import Stage
+from tests.nodes.shop_stack import ShopStack, build_shop_stack, drop_database
+
+IMPATIENT = {
+    "WORK_LEASE_S": "3",
+    "SWEEP_INTERVAL_S": "1",
+    # A payment is first queried when the test says so; from then on every second.
+    "PAYMENT_FIRST_QUERY_S": "600",
+    "PAYMENT_QUERY_INTERVAL_S": "1",
+    "ALIPAY_TIMEOUT_S": "1",
+    "REFUND_AUTO_DAYS": "7",
+}
+
+
+@pytest.fixture(scope="session")
+def _chaos_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ShopStack]:
+    stack = build_shop_stack(tmp_path_factory.mktemp("chaos") / "shop", extra_env=IMPATIENT)
+    try:
+        stack.start()
+        yield stack
+    finally:
+        stack.stop()
+        drop_database(stack.database_url)
+
+
+@pytest.fixture(scope="session")
+def _stage(_chaos_shop: ShopStack) -> Iterator[Stage]:
+    with contextlib.closing(Stage(_chaos_shop)) as stage:
+        yield stage
+
+
+@pytest.fixture
+def stage(request: pytest.FixtureRequest, _stage: Stage) -> Iterator[Stage]:
+    """A running shop to place orders in. Afterwards the audit must be clean, and Alipay must have the money that the books say."""
+    failed_before = request.session.testsfailed
+    yield _stage
+    try:
+        _stage.control("DELETE", "faults")
+        check_books(_stage)
+    except BaseException:
+        print(_stage.shop.logs())
+        raise
+    if request.session.testsfailed > failed_before:
+        print(_stage.shop.logs())

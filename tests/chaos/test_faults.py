@@ -1,0 +1,522 @@
+"""Every fault that the simulator knows, in a running shop: where order, payments, refunds, enrolments and notifications end.
+
+A table of fault kind → scenes. The scenes of one test are played side by side; after each test the audit must be clean, and Alipay must
+have taken and given back what the books say.
+"""
+
+import csv
+import io
+import time
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from payments.gateways.alipay import AlipayConfig, AlipayGateway, read_private_key, read_public_key
+from tests.chaos.scene import PRICE, Scene, Stage, State
+from tests.nodes.shop_stack import ShopStack
+
+pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("chaos-faults")]
+
+PAID = State("paid", ("paid",), (), ("active",))
+CANCELLED = State("cancelled", ("closed",))
+REFUNDED = State("refunded", ("paid",), ("order succeeded",), ("revoked",))
+AFTER_CHANGE = State("paid", ("closed", "paid"), (), ("active",), ("applied",))
+
+
+@dataclass(frozen=True)
+class Case:
+    """A scene to play, and the state in which it ends; several where the fault leaves open which news comes first."""
+
+    play: Callable[[Scene], None]
+    ends: tuple[State, ...]
+    # What others do at Alipay would spoil it: it is played when all others are over.
+    is_alone: bool = False
+
+
+def case(play: Callable[[Scene], None], *ends: State, is_alone: bool = False) -> Case:
+    return Case(play, ends, is_alone)
+
+
+def notified(end: State, *notifications: str) -> State:
+    return State(end.order, end.payments, end.refunds, end.enrolments, tuple(sorted(notifications)))
+
+
+# --- Faults of the gateway's answers ---------------------------------------------------------------------------------
+
+QUERY, CLOSE, REFUND = "alipay.trade.query", "alipay.trade.close", "alipay.trade.refund"
+REFUND_QUERY, PRECREATE = "alipay.trade.fastpay.refund.query", "alipay.trade.precreate"
+
+
+@dataclass(frozen=True)
+class GatewayFault:
+    """A kind with its parameters, before and after the effect where the kind has both, and whether the answer is good all the same."""
+
+    kind: str
+    params: dict[str, Any] = field(default_factory=dict)
+    is_harmless: bool = False
+
+    def inject(self, scene: Scene, method: str) -> int:
+        return scene.inject(self.kind, method=method, params=self.params)
+
+
+def bought_and_refunded(fault: GatewayFault, scene: Scene) -> None:
+    """The first code, the first query, the first refund and the first refund query go wrong. No notification helps."""
+    scene.silence()
+    precreate = fault.inject(scene, PRECREATE)
+    answer = scene.ask_to_pay("qr")
+    assert scene.was_hit(precreate)
+    assert answer.status_code == (200 if fault.is_harmless else 503), answer.text
+    out_trade_no = scene.open("qr")
+
+    scene.pay(out_trade_no)
+    query = fault.inject(scene, QUERY)
+    scene.poll()
+    scene.wait_for(order="paid", enrolments=("active",))
+    assert scene.was_hit(query)
+
+    refund = fault.inject(scene, REFUND)
+    fault.inject(scene, REFUND_QUERY)
+    assert scene.refund().status_code == 202
+    scene.wait_for(order="refunded")
+    assert scene.was_hit(refund)
+    # However often it was sent, the money went back once.
+    assert [row["status"] for row in scene.trade(out_trade_no)["refunds"]] == ["succeeded"]
+
+
+def cancelled(fault: GatewayFault, scene: Scene) -> None:
+    """The buyer has scanned, and cancels: the first query and the first close go wrong."""
+    out_trade_no = scene.open()
+    scene.scan(out_trade_no)
+    query, close = fault.inject(scene, QUERY), fault.inject(scene, CLOSE)
+    assert scene.cancel().status_code == 202
+    scene.wait_for(order="cancelled")
+    assert scene.was_hit(query)
+    assert scene.was_hit(close)
+    assert scene.trade(out_trade_no)["status"] == "TRADE_CLOSED"
+    assert not scene.try_to_pay(out_trade_no)
+
+
+def gateway_cases(*faults: GatewayFault) -> list[Case]:
+    return [
+        made
+        for fault in faults
+        for made in (case(partial(bought_and_refunded, fault), REFUNDED), case(partial(cancelled, fault), CANCELLED))
+    ]
+
+
+def changes_product(fault: GatewayFault, scene: Scene) -> None:
+    """From desk to phone: the old attempt must be closed first, and Alipay doesn't answer. The buyer is asked to try again."""
+    first = scene.open("page")
+    scene.scan(first)
+    for method in (QUERY, CLOSE):
+        fault.inject(scene, method)
+        answer = scene.ask_to_pay("wap")
+        assert answer.status_code == 503, answer.text
+        assert scene.state().order == "awaiting_payment"
+    second = scene.open("wap")
+    assert scene.trade(first)["status"] == "TRADE_CLOSED"
+    scene.pay(second)
+
+
+# The kinds without `after_commit` spoil the answer to what has been done, but for `call_limited` and `error_response`.
+BEFORE, AFTER = {"after_commit": False}, {"after_commit": True}
+GATEWAY: dict[str, list[Case]] = {
+    "http_error": [
+        *gateway_cases(GatewayFault("http_error", BEFORE), GatewayFault("http_error", {**AFTER, "status": 500})),
+        case(partial(changes_product, GatewayFault("http_error", BEFORE)), AFTER_CHANGE),
+    ],
+    "hang": gateway_cases(GatewayFault("hang", {**BEFORE, "seconds": 3.0})),
+    "drip": gateway_cases(GatewayFault("drip")),
+    "disconnect": [
+        *gateway_cases(GatewayFault("disconnect", AFTER)),
+        case(partial(changes_product, GatewayFault("disconnect", AFTER)), AFTER_CHANGE),
+    ],
+    "truncate": gateway_cases(GatewayFault("truncate")),
+    "garbage": gateway_cases(GatewayFault("garbage")),
+    "empty": gateway_cases(GatewayFault("empty")),
+    "unavailable": gateway_cases(GatewayFault("unavailable", BEFORE), GatewayFault("unavailable", AFTER)),
+    "system_error": gateway_cases(GatewayFault("system_error", AFTER)),
+    "call_limited": gateway_cases(GatewayFault("call_limited")),
+    "bad_sign": gateway_cases(GatewayFault("bad_sign")),
+    "unsigned": gateway_cases(GatewayFault("unsigned")),
+    "other_trade": gateway_cases(GatewayFault("other_trade")),
+    "lone_brace": gateway_cases(GatewayFault("lone_brace", is_harmless=True)),
+    "error_response": gateway_cases(GatewayFault("error_response")),
+}
+GATEWAY_MORE: dict[str, list[Case]] = {
+    "hang": gateway_cases(GatewayFault("hang", {**AFTER, "seconds": 3.0})),
+    "disconnect": gateway_cases(GatewayFault("disconnect", BEFORE)),
+    "system_error": gateway_cases(GatewayFault("system_error", BEFORE)),
+}
+
+
+# --- Faults of notifications -----------------------------------------------------------------------------------------
+
+
+def comes_all_the_same(scene: Scene, *, kind: str, copies: int = 1, **params: Any) -> None:
+    """The notification alone pays the order: nobody asks Alipay."""
+    out_trade_no = scene.open()
+    scene.inject(kind, params=params)
+    scene.pay(out_trade_no)
+    scene.wait_for(order="paid")
+    scene.wait(lambda: sum(bool(sent["is_accepted"]) for sent in scene.deliveries(out_trade_no)) == copies)
+
+
+def comes_after_an_old_one(scene: Scene, stage: Stage) -> None:
+    """An earlier order's notification comes once more, together with this one's."""
+    earlier = stage.scene("replay_old, the earlier one")
+    earlier.pay(earlier.open())
+    earlier.wait_for_end(notified(PAID, "applied"))
+    comes_all_the_same(scene, kind="replay_old")
+    earlier.wait_for_end(notified(PAID, "applied"))
+
+
+def is_refused(scene: Scene, *, kind: str, **params: Any) -> None:
+    """The shop doesn't believe the notification and keeps nothing of it. A query pays the order; the genuine one comes too late."""
+    out_trade_no = scene.open()
+    scene.inject(kind, params=params)
+    scene.pay(out_trade_no)
+    scene.wait(lambda: bool(scene.deliveries(out_trade_no)))
+    [sent] = scene.deliveries(out_trade_no)
+    assert not sent["is_accepted"]
+    assert sent["status"] in {400, 415}
+    assert scene.state() == State("awaiting_payment", ("open",))
+    scene.poll()
+    scene.wait_for_end(PAID)
+    scene.deliver_again(out_trade_no)
+
+
+def is_quarantined(scene: Scene, *, kind: str, **params: Any) -> None:
+    """Genuine, but not about what was agreed: people have to look at it, and the order isn't paid by it."""
+    out_trade_no = scene.open()
+    scene.inject(kind, params=params)
+    scene.pay(out_trade_no)
+    scene.wait(lambda: any(words.startswith("quarantined") for words in scene.state().notifications))
+    assert (scene.state().order, scene.state().payments) == ("awaiting_payment", ("open",))
+    scene.poll()
+    scene.wait_for(order="paid")
+    scene.deliver_again(out_trade_no)
+
+
+def never_comes(scene: Scene) -> None:
+    """Nobody hears of the payment until the order's time is over: asked then, Alipay tells."""
+    scene.silence()
+    scene.pay(scene.open())
+    scene.expire()
+
+
+def comes_after_expiry(scene: Scene) -> None:
+    """The trade's time is over before the notification comes. The order's own end has found the money by then."""
+    scene.stage.rows("UPDATE shop_order SET expires_at = now() + interval '20 s' WHERE order_number = %s", scene.number)
+    out_trade_no = scene.open()
+    scene.inject("delay", params={"beyond_expiry": True})
+    scene.pay(out_trade_no)
+    scene.expire()
+    scene.wait_for_end(PAID)
+    scene.stage.control("POST", "clock/advance", {"seconds": 120})
+    scene.wait(lambda: bool(scene.deliveries(out_trade_no)))
+
+
+def is_overtaken(scene: Scene) -> None:
+    """The notice of the refund comes before the notice of the payment."""
+    out_trade_no = scene.open("wap")
+    scene.inject("reorder", trade_status="TRADE_SUCCESS", params={"seconds": 3600.0})
+    scene.pay(out_trade_no)
+    scene.poll()
+    scene.wait_for_end(PAID)
+    assert scene.refund().status_code == 202
+    scene.wait(lambda: len(scene.deliveries(out_trade_no)) == 2)
+    states = [scene.stage.control("GET", f"notifications/{sent['notify_id']}")["trade_status"] for sent in scene.deliveries(out_trade_no)]
+    assert states == ["TRADE_SUCCESS", "TRADE_CLOSED"]  # the latest first
+
+
+APPLIED = notified(PAID, "applied")
+LATE = notified(PAID, "ignored already_applied")
+
+
+def refused(kind: str, **params: Any) -> list[Case]:
+    return [case(partial(is_refused, kind=kind, **params), LATE)]
+
+
+def quarantined(kind: str, reason: str, **params: Any) -> Case:
+    return case(partial(is_quarantined, kind=kind, **params), notified(PAID, f"quarantined {reason}", "ignored already_applied"))
+
+
+def notification_cases(stage: Stage) -> dict[str, list[Case]]:
+    return {
+        "duplicate": [case(partial(comes_all_the_same, kind="duplicate", copies=4, count=3), APPLIED)],
+        "concurrent": [case(partial(comes_all_the_same, kind="concurrent", copies=8, count=7), APPLIED)],
+        "reorder": [case(is_overtaken, notified(REFUNDED, "ignored already_applied", "ignored already_applied"), is_alone=True)],
+        "delay": [
+            case(partial(comes_all_the_same, kind="delay", seconds=2.0), APPLIED),
+            case(comes_after_expiry, LATE, is_alone=True),
+        ],
+        "drop": [case(never_comes, PAID)],
+        "wrong_key": refused("wrong_key"),
+        "sha1": refused("sha1"),
+        "sign_type_missing": refused("sign_type_missing"),
+        "sign_type_rsa": refused("sign_type_rsa"),
+        "change": [
+            quarantined("change", "wrong_amount", fields={"total_amount": "0.01"}),
+            quarantined("change", "wrong_seller", fields={"seller_id": "2088000000000009"}),
+            quarantined("change", "wrong_app", fields={"app_id": "2021000000000009"}),
+            *refused("change", fields={"total_amount": "-20.00"}),
+        ],
+        "tamper": refused("tamper"),
+        "unknown_order": [quarantined("unknown_order", "unknown_trade")],
+        "extra_fields": [case(partial(comes_all_the_same, kind="extra_fields", fields={"future_field": "& = 未来"}), APPLIED)],
+        "gbk": refused("gbk"),
+        "merged_fields": [*refused("merged_fields"), *refused("merged_fields", into="gmt_payment")],
+        "json_body": refused("json_body"),
+        "replay_old": [case(partial(comes_after_an_old_one, stage=stage), APPLIED)],
+    }
+
+
+# --- Faults of business ----------------------------------------------------------------------------------------------
+
+
+def pays_while_it_is_closed(scene: Scene, *, end: Callable[[Scene], Any]) -> None:
+    """Between Alipay's "waiting" and our close the buyer pays: the close fails, and the order is paid."""
+    out_trade_no = scene.open()
+    scene.scan(out_trade_no)
+    fault = scene.inject("pay_on_close")
+    end(scene)
+    scene.wait_for(order="paid")
+    assert scene.was_hit(fault)
+    scene.wait(lambda: bool(scene.state().notifications))
+
+
+def pays_after_it_was_closed(scene: Scene) -> None:
+    """Alipay knew no such trade when the order was cancelled, so that nothing could be closed there; then the buyer pays."""
+    out_trade_no = scene.open()
+    assert scene.cancel().status_code == 202
+    scene.wait_for_end(CANCELLED)
+    fault = scene.inject("pay_after_close")
+    gateway_of(scene.shop).close(out_trade_no)
+    assert scene.was_hit(fault)
+
+
+def pays_after_it_was_closed_and_nobody_tells(scene: Scene) -> None:
+    """As before, and the notification gets lost: the last query about the attempt, when it can't be paid any more, finds the money."""
+    scene.silence()
+    pays_after_it_was_closed(scene)
+    assert scene.state() == CANCELLED
+    scene.poll()
+
+
+def pays_two_attempts(scene: Scene) -> None:
+    """A second tab: the buyer pays the phone's attempt, and the abandoned one of the desk as well."""
+    first, second = scene.open("page"), scene.open("wap")
+    fault = scene.inject("double_pay", second)
+    scene.pay(second)
+    assert scene.was_hit(fault)
+    scene.wait_for(refunds=("surplus succeeded",))
+    refunded = [out_trade_no for out_trade_no in (first, second) if scene.trade(out_trade_no)["refunds"]]
+    assert len(refunded) == 1
+
+
+def pays(scene: Scene, product: str = "page") -> str:
+    out_trade_no = scene.open(product)
+    scene.pay(out_trade_no)
+    scene.wait_for_end(APPLIED)
+    return out_trade_no
+
+
+def is_refunded_later(scene: Scene) -> None:
+    """Alipay takes the refund, and moves the money only after a while. Until that is proven the buyer keeps the course."""
+    out_trade_no = pays(scene)
+    fault = scene.inject("refund_pending", params={"seconds": 4.0})
+    assert scene.refund().status_code == 202
+    scene.wait_for(refunds=("order unknown",))
+    assert scene.was_hit(fault)
+    assert scene.state().enrolments == ("active",)
+    scene.wait(lambda: scene.trade(out_trade_no)["refunds"][0]["status"] == "succeeded")
+    scene.hurry_refunds()
+
+
+def is_never_refunded(scene: Scene) -> None:
+    """Alipay takes the refund, and the money never moves: after all attempts it is left to people, and still owed."""
+    pays(scene)
+    scene.inject("refund_failed")
+    assert scene.refund().status_code == 202
+    scene.wait_for(refunds=("order unknown",))
+    # After some attempts the next one is minutes away: for a day, not for an hour.
+    scene.stage.rows("UPDATE payments_refund SET attempts = 9 WHERE out_request_no LIKE %s", f"{scene.number}%")
+    scene.hurry_refunds()
+    wait_s = "SELECT extract(epoch FROM available_at - now()) FROM payments_refund WHERE out_request_no LIKE %s"
+    scene.wait(lambda: scene.stage.value(wait_s, f"{scene.number}%") > 100)
+    assert scene.state().refunds == ("order unknown",)
+    # As if all the attempts of a day were used up.
+    scene.stage.rows(
+        "UPDATE payments_refund SET attempts = 300, available_at = now() WHERE out_request_no LIKE %s AND status = 'unknown'",
+        f"{scene.number}%",
+    )
+
+
+def has_no_balance_at_first(scene: Scene) -> None:
+    """The merchant's account at Alipay can't cover the refund until the next day's sales."""
+    pays(scene)
+    fault = scene.inject("balance_empty", times=2)
+    assert scene.refund().status_code == 202
+    scene.wait_for(order="refunded")
+    assert scene.was_hit(fault)
+
+
+def cannot_be_refunded(scene: Scene) -> None:
+    """Alipay's no is definite: the refund has failed, and the buyer keeps the course."""
+    out_trade_no = scene.open("wap")
+    scene.inject("not_refundable")
+    scene.pay(out_trade_no)
+    scene.wait_for_end(APPLIED)
+    assert scene.refund().status_code == 202
+
+
+def surplus_cannot_be_refunded(scene: Scene) -> None:
+    """Money for a cancelled order, which Alipay doesn't give back: people have to."""
+    out_trade_no = scene.open("wap")
+    assert scene.cancel().status_code == 202
+    scene.wait_for_end(CANCELLED)
+    scene.inject("not_refundable")
+    scene.pay(out_trade_no)
+
+
+KEPT = State("paid", ("paid",), ("order failed ACQ.TRADE_HAS_FINISHED",), ("active",))
+SENT_BACK = State("cancelled", ("paid surplus",), ("surplus succeeded",))
+TWICE = State("paid", ("paid", "paid surplus"), ("surplus succeeded",), ("active",))
+BUSINESS: dict[str, list[Case]] = {
+    "pay_on_close": [
+        case(partial(pays_while_it_is_closed, end=Scene.cancel), APPLIED, LATE),
+        case(partial(pays_while_it_is_closed, end=Scene.expire), APPLIED, LATE),
+    ],
+    "pay_after_close": [
+        case(pays_after_it_was_closed, notified(SENT_BACK, "applied")),
+        case(pays_after_it_was_closed_and_nobody_tells, SENT_BACK),
+    ],
+    "double_pay": [
+        # Either attempt's news may come first. When the phone's is the surplus, its refund is notified too.
+        case(pays_two_attempts, notified(TWICE, "applied", "applied"), notified(TWICE, "applied", "applied", "ignored already_applied"))
+    ],
+    "refund_pending": [case(is_refunded_later, notified(REFUNDED, "applied"))],
+    "refund_failed": [
+        case(is_never_refunded, notified(State("paid", ("paid",), ("order failed attempts_exhausted",), ("active",)), "applied"))
+    ],
+    "balance_empty": [case(has_no_balance_at_first, notified(REFUNDED, "applied"))],
+    "not_refundable": [
+        case(cannot_be_refunded, notified(KEPT, "applied")),
+        case(
+            surplus_cannot_be_refunded,
+            notified(State("cancelled", ("paid surplus",), ("surplus failed ACQ.TRADE_HAS_FINISHED",)), "applied"),
+        ),
+    ],
+}
+
+# --- Faults of bills: nothing of the shop reads bills yet, so these end at the gateway -------------------------------
+
+BILLS = frozenset({"bill_missing", "bill_extra", "bill_amount"})
+
+
+# --- The tests -------------------------------------------------------------------------------------------------------
+
+
+def play(stage: Stage, cases: dict[str, list[Case]]) -> None:
+    """Plays all cases, side by side where they allow it, and fails with everything that went wrong."""
+    problems: list[Exception] = []
+
+    def play_one(kind: str, position: int, one: Case) -> None:
+        started = time.monotonic()
+        try:
+            scene = stage.scene(kind)
+            one.play(scene)
+            scene.wait_for_end(*one.ends)
+        except Exception as problem:  # noqa: BLE001 - all scenes are played, and all problems told
+            problem.add_note(f"in scene {position} of {kind}")
+            problems.append(problem)
+        print(f"{kind:18} {position}  {time.monotonic() - started:5.1f} s")
+
+    numbered = [(kind, position, one) for kind, some in cases.items() for position, one in enumerate(some, start=1)]
+    for told in [stage.pool.submit(play_one, *entry) for entry in numbered if not entry[2].is_alone]:
+        told.result()
+    for entry in numbered:
+        if entry[2].is_alone:
+            play_one(*entry)
+    if problems:
+        raise ExceptionGroup(f"{len(problems)} of {len(numbered)} scenes", problems)
+
+
+def test_every_fault_is_classified(stage: Stage) -> None:
+    kinds = {kind["name"]: kind["category"] for kind in stage.control("GET", "faults/kinds")["kinds"]}
+    classified = dict.fromkeys(GATEWAY, "gateway") | dict.fromkeys(notification_cases(stage), "notification")
+    assert kinds == classified | dict.fromkeys([*BUSINESS, *BILLS], "business")
+
+
+def test_gateway_faults(stage: Stage) -> None:
+    play(stage, GATEWAY)
+
+
+@pytest.mark.slow
+def test_gateway_faults_on_the_other_side_of_the_effect(stage: Stage) -> None:
+    play(stage, GATEWAY_MORE)
+
+
+def test_notification_faults(stage: Stage) -> None:
+    play(stage, notification_cases(stage))
+
+
+def test_business_faults(stage: Stage) -> None:
+    play(stage, BUSINESS)
+
+
+def test_bill_faults(stage: Stage) -> None:
+    """The shop reads no bills yet: what a reader would get is a bill that can be parsed, wrong as the fault says and in nothing else."""
+    paid = [pays(scene := stage.scene("bill")) for _ in range(2)]
+    gateway = gateway_of(stage.shop)
+    stage.control("PATCH", "settings", {"bill_ready": "always"})
+    day = date.fromisoformat(stage.control("GET", "clock")["now_text"][:10])
+    honest = read_bill(gateway.download_bill(day))
+    altered, missing = paid
+    assert (honest[altered], honest[missing]) == (PRICE - 10, PRICE - 10)
+
+    scene.inject("bill_amount", altered)
+    scene.inject("bill_missing", missing)
+    stage.control("POST", "faults", {"kind": "bill_extra"})
+    wrong = read_bill(gateway.download_bill(day))
+    assert wrong[altered] == PRICE - 10 + Decimal("0.01")
+    assert missing not in wrong
+    assert len(wrong.keys() - honest.keys()) == 1
+    # The faults were for one download.
+    assert read_bill(gateway.download_bill(day)) == honest
+
+
+def gateway_of(shop: ShopStack) -> AlipayGateway:
+    """The shop's own gateway, in this process."""
+    env = shop.env
+    return AlipayGateway(
+        AlipayConfig(
+            gateway_url=env["ALIPAY_GATEWAY_URL"],
+            buyer_gateway_url=env["ALIPAY_GATEWAY_URL"],
+            app_id=env["ALIPAY_APP_ID"],
+            seller_id=env["ALIPAY_SELLER_ID"],
+            app_private_key=read_private_key(Path(env["ALIPAY_APP_PRIVATE_KEY_PATH"])),
+            alipay_public_keys=[read_public_key(Path(env["ALIPAY_PUBLIC_KEY_PATHS"]))],
+            notify_url=f"{shop.web_url}/api/v1/payments/alipay/notify/",
+            return_url=f"{shop.web_url}/api/v1/payments/alipay/return/",
+            timeout_s=10,
+        )
+    )
+
+
+def read_bill(archive: bytes) -> dict[str, Decimal]:
+    """Out_trade_no → amount, of the payments in a bill."""
+    with zipfile.ZipFile(io.BytesIO(archive), metadata_encoding="gbk") as bill:
+        assert bill.testzip() is None
+        text = bill.read(bill.namelist()[0]).decode("gbk")
+    header, *rows = csv.reader(line for line in text.splitlines() if not line.startswith("#"))
+    cells = [dict(zip(header, (cell.strip() for cell in row), strict=True)) for row in rows]
+    return {row["商户订单号"]: Decimal(row["订单金额（元）"]) for row in cells if row["业务类型"] == "交易"}

@@ -1,0 +1,168 @@
+"""docker-compose.yml and the Dockerfile keep their promises, as far as reading them shows. `bin/compose-test` runs them."""
+
+import re
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from project.local.state import ROOT
+from worker.policy import QUEUES
+
+TEXT = (ROOT / "docker-compose.yml").read_text()
+STACK: dict[str, Any] = yaml.safe_load(TEXT)
+SERVICES: dict[str, dict[str, Any]] = STACK["services"]
+ONE_SHOTS = {"migrate", "seed"}
+OURS = sorted(set(SERVICES) - {"db", "redis"})
+EXAMPLE = (ROOT / ".env.example").read_text()
+EXAMPLE_NAMES = set(re.findall(r"^#?([A-Z][A-Z0-9_]+)=", EXAMPLE, re.MULTILINE))
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+
+
+def argv(name: str) -> list[str]:
+    command = SERVICES[name]["command"]
+    return command.split() if isinstance(command, str) else command
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_service_is_bounded_and_says_how_it_ends(name: str) -> None:
+    service = SERVICES[name]
+    assert service["restart"] in ({"no", "on-failure:5"} if name in ONE_SHOTS else {"unless-stopped"})
+    assert ("test" in service["healthcheck"]) is (name not in ONE_SHOTS)
+    assert service["mem_limit"]
+    assert service["pids_limit"] > 0
+    assert service["logging"]["options"] == {"max-size": "10m", "max-file": "5"}
+    assert int(service["stop_grace_period"].removesuffix("s")) >= 60
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_service_is_hardened(name: str) -> None:
+    service = SERVICES[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert "privileged" not in service
+    assert "network_mode" not in service
+    # Giving the volume to the server's user, and becoming that user.
+    assert service.get("cap_add", []) == (["CHOWN", "SETGID", "SETUID"] if name == "redis" else [])
+
+
+def test_no_secret_is_written_down() -> None:
+    for name, value in environment_values():
+        if re.search(r"PASSWORD|SECRET|TOKEN|AUTH|_URL$|KEY", name) and value is not None:
+            assert value.startswith("${"), f"{name} is a literal"
+    assert not re.search(r"://[^$\s/]+:[^$\s/]+@", TEXT)
+
+
+def test_a_missing_secret_stops_the_start() -> None:
+    for name in ("DJANGO_SECRET_KEY", "POSTGRES_PASSWORD", "REDIS_PASSWORD", "DATABASE_URL", "CELERY_BROKER_URL", "FLOWER_BASIC_AUTH"):
+        uses = re.findall(r"\$\{" + name + r"\b([^}]*)\}", TEXT)
+        assert uses
+        assert all(use.startswith(":?") for use in uses)
+
+
+def test_every_variable_is_in_the_example() -> None:
+    used = set(re.findall(r"(?<!\$)\$\{([A-Z0-9_]+)", TEXT)) | {name for name, value in environment_values() if value is None}
+    assert used - EXAMPLE_NAMES == set()
+
+
+def test_every_setting_reaches_the_containers() -> None:
+    """What .env.example offers and the settings read is passed on, except what only makes sense elsewhere."""
+    read = set(re.findall(r'env\.\w+\(\s*"([A-Z0-9_]+)"', (ROOT / "project" / "settings.py").read_text()))
+    elsewhere = {"DJANGO_DEBUG", "STATIC_ROOT", "WHITENOISE_USE_FINDERS", "ALIVE_FILE"}
+    assert read - elsewhere - set(STACK["x-environment"]) == set()
+    assert read - EXAMPLE_NAMES == set()
+
+
+def test_only_the_documented_ports_are_published_and_on_loopback() -> None:
+    published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
+    assert published == {
+        "web": ["${WEB_BIND:-127.0.0.1}:${WEB_PORT:-8000}:8000"],
+        "flower": ["${FLOWER_BIND:-127.0.0.1}:${FLOWER_PORT:-5555}:5555"],
+        "simulator": ["${SIMULATOR_BIND:-127.0.0.1}:${SIMULATOR_PORT:-8100}:8100"],
+    }
+
+
+def test_the_servers_are_in_a_network_without_a_way_out() -> None:
+    assert STACK["networks"]["inside"] == {"internal": True}
+    assert SERVICES["db"]["networks"] == SERVICES["redis"]["networks"] == ["inside"]
+    assert {name for name, service in SERVICES.items() if "outside" in service["networks"]} == {"web", "worker", "flower", "simulator"}
+
+
+def test_the_worker_consumes_every_queue() -> None:
+    words = argv("worker")
+    assert words[words.index("--queues") + 1].split(",") == list(QUEUES)
+
+
+def test_nothing_starts_before_what_it_needs() -> None:
+    for name in ("web", "worker", "beat", "flower"):
+        assert SERVICES[name]["depends_on"] == {
+            "db": {"condition": "service_healthy"},
+            "redis": {"condition": "service_healthy"},
+            "migrate": {"condition": "service_completed_successfully"},
+        }
+
+
+def test_the_simulator_is_for_demonstrations_only() -> None:
+    assert {name for name, service in SERVICES.items() if "profiles" in service} == {"simulator", "seed"}
+    assert all(SERVICES[name]["profiles"] == ["demo"] for name in ("simulator", "seed"))
+    for name in OURS:
+        assert "simulator" not in SERVICES[name].get("depends_on", {}) or name == "seed"
+
+
+def test_the_broker_keeps_what_it_is_given() -> None:
+    configuration = argv("redis")[-1]
+    for line in ("appendonly yes", "appendfsync everysec", "maxmemory-policy noeviction", "requirepass $$REDIS_PASSWORD"):
+        assert line in configuration
+
+
+def test_the_image_runs_as_nobody_in_particular() -> None:
+    stages = DOCKERFILE.split("\nFROM ")
+    assert re.findall(r"^USER (.+)$", stages[-1], re.MULTILINE) == ["shop"]
+    assert "useradd --uid 10001" in stages[-1]
+    assert not re.search(r"apt-get|gcc|build-essential", DOCKERFILE)
+    assert all("user" not in SERVICES[name] for name in OURS)
+
+
+def test_only_named_folders_go_into_the_image() -> None:
+    rules = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")]
+    assert rules[0] == "**"
+    kept = {rule.removeprefix("!") for rule in rules if rule.startswith("!")}
+    assert kept == {"manage.py", "requirements.txt", "payments", "project", "shop", "worker"}
+
+
+@pytest.mark.parametrize("arguments", [[], ["--live", "https://shop.example.com"]])
+def test_compose_env_writes_all_that_must_be_there(arguments: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "env"
+    run_compose_env("--output", str(path), *arguments)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    values = dict(line.split("=", 1) for line in path.read_text().splitlines() if not line.startswith("#"))
+    demanded = set(re.findall(r"\$\{([A-Z0-9_]+):\?", TEXT))
+    assert all(values.get(name) for name in demanded)
+    assert set(values) <= EXAMPLE_NAMES | {"COMPOSE_PROFILES"}
+    assert (
+        "ALIPAY_GATEWAY_URL",
+        "https://openapi.alipay.com/gateway.do" if arguments else "http://simulator:8100/gateway.do",
+    ) in values.items()
+    assert not re.search(r"[$'\"\s]", "".join(values.values()))  # both Composes read such values alike
+
+
+def test_compose_env_never_overwrites(tmp_path: Path) -> None:
+    path = tmp_path / "env"
+    run_compose_env("--output", str(path))
+    before = path.read_text()
+    assert run_compose_env("--output", str(path), check=False) == 1
+    assert path.read_text() == before
+
+
+def environment_values() -> list[tuple[str, str | None]]:
+    return [item for service in SERVICES.values() for item in service.get("environment", {}).items()]
+
+
+def run_compose_env(*arguments: str, check: bool = True) -> int:
+    ended = subprocess.run([sys.executable, ROOT / "bin" / "compose-env", *arguments], capture_output=True, check=check)
+    return ended.returncode
