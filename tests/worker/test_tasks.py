@@ -69,13 +69,16 @@ def test_tasks_without_work_change_nothing() -> None:
 
 def test_task_that_leaves_work_wakes_itself(broker_valkey: redis.Redis, monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
     monkeypatch.setattr("shop.domain.work.DRAIN_S", 0)
+    monkeypatch.setattr("shop.domain.creation.BATCH_SIZE", 1)
+    monkeypatch.setattr("payments.domain.inbox.BATCH_SIZE", 1)
     gateway = get_gateway()
-    payment = make_payment(make_order(make_buyer(), make_course(), now=clock.now()), gateway, now=clock.now())  # type: ignore[arg-type]
-    form = notification(payment)
-    inbox.store_notification(gateway=gateway, form=form, raw_body=encoded(form), now=clock.now())
-    make_request(make_buyer(), make_course(), now=clock.now())
+    for _ in range(2):
+        payment = make_payment(make_order(make_buyer(), make_course(), now=clock.now()), gateway, now=clock.now())  # type: ignore[arg-type]
+        form = notification(payment)
+        inbox.store_notification(gateway=gateway, form=form, raw_body=encoded(form), now=clock.now())
+        make_request(make_buyer(), make_course(), now=clock.now())
     settings.CLOCK_OFFSET_S = settings.ORDER_TTL_S + settings.ORDER_GRACE_S + 1
-    for task in (create_orders, apply_notifications, query_payments, close_orders):
+    for task in (create_orders, query_payments, close_orders, apply_notifications):
         task()
     assert sent(broker_valkey) == ["payments.apply_notifications", "payments.close_orders", "payments.query_payments", "shop.create_orders"]
 
@@ -88,11 +91,11 @@ def test_closing_task_closes_what_is_due(settings: Settings) -> None:
     assert (order.status, Payment.objects.count()) == ("expired", 0)
 
 
-def test_audit_reports_what_does_not_agree(capsys: pytest.CaptureFixture[str]) -> None:
+def test_audit_reports_what_does_not_agree(caplog: pytest.LogCaptureFixture) -> None:
     buyer = make_buyer(beili=5)
     type(buyer).objects.filter(pk=buyer.pk).update(balance=6)
     audit()
-    written = "".join(capsys.readouterr())
+    written = " ".join(str(record.msg) for record in caplog.records)
     assert "audit_broken" in written
     assert "balances_equal_the_fold" in written
     assert not Order.objects.exists()

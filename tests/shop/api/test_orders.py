@@ -123,9 +123,10 @@ def test_too_large_a_body(api: Api) -> None:
         assert refused(answer) == (413, 1105, "body_too_large")
 
 
-def test_number_as_amount_is_not_rounded(api: Api) -> None:
-    course = make_course("99.90")
-    assert order_of(api, body_of(course, alipay=99.9))["status"] == "awaiting_payment"
+def test_fraction_as_a_number_is_refused(api: Api) -> None:
+    body = body_of(make_course("99.90"), alipay=99.9)
+    with nothing_changes():
+        assert refused(post_order(api, body)) == (400, 1003, "invalid_input")
 
 
 def test_rejected_request_says_why(api: Api) -> None:

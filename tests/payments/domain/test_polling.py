@@ -24,6 +24,12 @@ NOT_EXIST = {"code": "40004", "sub_code": "ACQ.TRADE_NOT_EXIST"}
 
 
 @pytest.fixture
+def gateway() -> AlipayGateway:
+    """Alipay's own gateway with nobody at the other end, in place of the one in memory."""
+    return make_gateway()
+
+
+@pytest.fixture
 def payment(gateway: AlipayGateway) -> Payment:
     buyer = make_buyer(beili=9)
     return make_payment(make_order(buyer, make_course("99.00"), beili=9, global_coupon=make_record(buyer), alipay="80.00"), gateway)
