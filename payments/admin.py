@@ -41,6 +41,7 @@ class DecidingAdmin(ReadOnlyAdmin):
     """A read-only table with actions. They need the permission `decide_permission` and leave an entry in the admin's log."""
 
     decide_permission: ClassVar[str]
+    counted: ClassVar[str]
 
     def has_decide_permission(self, request: HttpRequest) -> bool:
         """What `@admin.action(permissions=["decide"])` asks."""
@@ -58,7 +59,7 @@ class DecidingAdmin(ReadOnlyAdmin):
             done += 1
             LogEntry.objects.log_actions(_staff(request).pk, [row], CHANGE, what, single_object=True)
         if done:
-            self.message_user(request, f"{what}：{done} 条", messages.SUCCESS)
+            self.message_user(request, f"已处理 {done} {self.counted}。", messages.SUCCESS)
         return done
 
 
@@ -97,6 +98,7 @@ class NotificationAdmin(DecidingAdmin):
     search_fields = ("=out_trade_no", "=notify_id")
     actions = ("reapply",)
     decide_permission = "payments.change_notification"
+    counted = "条通知"
 
     @admin.action(description="重新处理（待人工处理的通知）", permissions=["decide"])
     def reapply(self, request: HttpRequest, queryset: QuerySet[Notification]) -> None:
@@ -120,25 +122,38 @@ class RefundAdmin(DecidingAdmin):
         ).asc(),
         "-id",
     )
-    list_display = ("out_request_no", "order", "kind", "amount", "beili", "status", "reason", "outcome", "requested_at", "finished_at")
+    list_display = (
+        "out_request_no",
+        "order",
+        "kind",
+        "amount",
+        "beili",
+        "status",
+        "reason",
+        "outcome",
+        "requested_at",
+        "approved_by",
+        "finished_at",
+    )
     list_filter = ("status", "kind", ("dead_at", admin.EmptyFieldListFilter))
-    list_select_related = ("order",)
+    list_select_related = ("order", "approved_by")
     search_fields = ("=out_request_no", "=order__order_number", "=payment__out_trade_no")
     date_hierarchy = "requested_at"
     inlines = (RefundLineInline,)
     action_form = RefundActionForm
-    actions = ("approve", "reject", "send_again")
+    actions = ("approve", "reject")
     decide_permission = "payments.change_refund"
+    counted = "笔退款"
 
-    @admin.action(description="批准退款申请", permissions=["decide"])
+    @admin.action(description="批准所选退款（失败的会再次提交）", permissions=["decide"])
     def approve(self, request: HttpRequest, queryset: QuerySet[Refund]) -> None:
-        self._approve(request, queryset.filter(status=RefundStatus.REQUESTED), "批准退款")
+        staff, cause = _staff(request), _cause(request)
+        if self.decide(
+            request, queryset, "批准退款", lambda row: refunds.approve_refund(row.pk, staff=staff, now=clock.now(), cause=cause)
+        ):
+            wake(send_refunds)
 
-    @admin.action(description="重新提交失败的退款", permissions=["decide"])
-    def send_again(self, request: HttpRequest, queryset: QuerySet[Refund]) -> None:
-        self._approve(request, queryset.filter(status=RefundStatus.FAILED), "重新提交退款")
-
-    @admin.action(description="拒绝退款申请（须填写理由）", permissions=["decide"])
+    @admin.action(description="拒绝所选退款（须填写理由）", permissions=["decide"])
     def reject(self, request: HttpRequest, queryset: QuerySet[Refund]) -> None:
         why = request.POST.get("why", "").strip()[:200]
         if not why:
@@ -152,14 +167,6 @@ class RefundAdmin(DecidingAdmin):
             lambda row: refunds.reject_refund(row.pk, staff=staff, why=why, now=clock.now(), cause=cause),
         )
 
-    def _approve(self, request: HttpRequest, rows: QuerySet[Refund], what: str) -> None:
-        if not rows.exists():
-            self.message_user(request, "所选退款都不能这样处理。", messages.ERROR)
-            return
-        staff, cause = _staff(request), _cause(request)
-        if self.decide(request, rows, what, lambda row: refunds.approve_refund(row.pk, staff=staff, now=clock.now(), cause=cause)):
-            wake(send_refunds)
-
 
 def _staff(request: HttpRequest) -> Account:
     assert isinstance(request.user, Account)  # the permission has been checked
@@ -167,4 +174,4 @@ def _staff(request: HttpRequest) -> Account:
 
 
 def _cause(request: HttpRequest) -> str:
-    return f"admin:{request.user.pk}"
+    return f"request:{request.META['shop.request_id']}"

@@ -1,11 +1,10 @@
-"""A gateway in memory whose clock stands still unless a test moves it."""
+"""A clock that stands still unless a test moves it."""
 
 from datetime import datetime, timedelta
 
 import pytest
 
 from tests.factories import NOW
-from tests.payments.memorygateway import MemoryGateway
 
 
 class Clock:
@@ -23,8 +22,3 @@ class Clock:
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
-
-
-@pytest.fixture
-def gateway(clock: Clock) -> MemoryGateway:
-    return MemoryGateway(clock)

@@ -12,6 +12,7 @@ from payments.models import Payment
 from payments.states import Product
 from shop.models import Order
 from tests.factories import make_buyer, make_course, make_order, make_request
+from tests.payments.domain.conftest import Clock
 from tests.payments.memorygateway import MemoryGateway
 from tests.payments.scenes import approve, ask_refund, claimed, notify, pay, send, start
 
@@ -77,6 +78,11 @@ BREAKS: dict[str, tuple[list[str], set[str]]] = {
     ),
     "work_is_not_lost": (["UPDATE payments_payment SET available_at = NULL WHERE status = 'open'"], set()),
 }  # fmt: skip
+
+
+@pytest.fixture
+def gateway(clock: Clock) -> MemoryGateway:
+    return MemoryGateway(clock)
 
 
 @pytest.fixture(autouse=True)

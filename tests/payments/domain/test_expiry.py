@@ -24,6 +24,11 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
+def gateway(clock: Clock) -> MemoryGateway:
+    return MemoryGateway(clock)
+
+
+@pytest.fixture
 def order() -> Order:
     """¥80 to pay: ¥99 less a coupon of ¥10 and 9 贝里."""
     buyer = make_buyer(beili=20)

@@ -47,6 +47,11 @@ def watched() -> Iterator[list[list[str]]]:
 
 
 @pytest.fixture
+def gateway(clock: Clock) -> MemoryGateway:
+    return MemoryGateway(clock)
+
+
+@pytest.fixture
 def order() -> Order:
     buyer = make_buyer(beili=5)
     return make_order(buyer, make_course("20.00"), beili=1, global_coupon=claimed(buyer), alipay="9.00")

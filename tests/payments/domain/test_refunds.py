@@ -24,6 +24,11 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
+def gateway(clock: Clock) -> MemoryGateway:
+    return MemoryGateway(clock)
+
+
+@pytest.fixture
 def courses() -> list[Course]:
     return [make_course("60.00"), make_course("40.00")]
 

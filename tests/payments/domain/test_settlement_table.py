@@ -265,6 +265,11 @@ def report_of(payment: Payment, name: str) -> TradeReport:
 
 
 @pytest.fixture
+def gateway(clock: Clock) -> MemoryGateway:
+    return MemoryGateway(clock)
+
+
+@pytest.fixture
 def make_scene(gateway: MemoryGateway, clock: Clock) -> Callable[[str], Scene]:
     def make(situation: str) -> Scene:
         scene = Scene(gateway, clock)
