@@ -126,6 +126,10 @@ class CheckoutUsed(DomainError):
     slug, code, status, message = "checkout_used", 1132, 409, "此结算单已经提交过订单。"
 
 
+class CheckoutNotReady(DomainError):
+    slug, code, status, message = "checkout_not_ready", 1133, 409, "结算单尚未算好或未能算出，请稍后再试或重新结算。"
+
+
 class CourseNotInCart(DomainError):
     slug, code, status, message = "course_not_in_cart", 1001, 409, "所选课程不在购物车中。"
 
@@ -188,6 +192,10 @@ class RefundLineTaken(DomainError):
 
 class RefundNotOpen(DomainError):
     slug, code, status, message = "refund_not_open", 1156, 409, "这笔退款已经处理过了。"
+
+
+class NotificationNotQuarantined(DomainError):
+    slug, code, status, message = "notification_not_quarantined", 1157, 409, "这条通知不在待人工处理状态。"
 
 
 class StaleState(Exception):

@@ -36,7 +36,7 @@ RULES = {
     "a paid order's sales are its list price, once, from what covered it": """
         SELECT o.order_number, o.list_total, t.sales, o.cash_due, t.cash, o.beili, t.captured FROM shop_order o CROSS JOIN LATERAL (
             SELECT coalesce(sum(amount) FILTER (WHERE credit = 'sales'), 0) AS sales,
-                   coalesce(sum(amount) FILTER (WHERE credit = 'sales' AND debit = 'alipay_cash'), 0) AS cash,
+                   coalesce(sum(amount) FILTER (WHERE credit = 'sales' AND debit = 'unapplied'), 0) AS cash,
                    coalesce(sum(amount) FILTER (WHERE debit = 'beili_held' AND credit = 'beili_spent'), 0) AS captured
             FROM shop_ledgertransfer WHERE order_id = o.id
         ) t WHERE (t.sales, t.cash, t.captured) IS DISTINCT FROM CASE WHEN o.status IN ('paid', 'refunded')
@@ -81,6 +81,16 @@ RULES = {
 }
 
 LEFT_TO_DO = {
+    "money that came in is neither applied nor given back": """
+        SELECT o.order_number, o.status, sum(CASE 'unapplied' WHEN t.credit THEN t.amount ELSE -t.amount END) AS unapplied
+        FROM shop_ledgertransfer t JOIN shop_order o ON o.id = t.order_id WHERE 'unapplied' IN (t.debit, t.credit)
+        GROUP BY o.id HAVING sum(CASE 'unapplied' WHEN t.credit THEN t.amount ELSE -t.amount END) <> 0
+    """,
+    "a refund waits": "SELECT id, status, attempts, available_at, last_error FROM payments_refund WHERE available_at IS NOT NULL OR dead_at IS NOT NULL",
+    "an order that is over waits to be closed": """
+        SELECT order_number, status, available_at, last_error FROM shop_order
+        WHERE (status <> 'awaiting_payment' AND available_at IS NOT NULL) OR dead_at IS NOT NULL
+    """,
     "an order request waits or was given up": """
         SELECT order_number, status, attempts, available_at, last_error FROM shop_orderrequest
         WHERE status = 'pending' OR available_at IS NOT NULL OR dead_at IS NOT NULL

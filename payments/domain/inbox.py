@@ -12,6 +12,7 @@ from payments.gateways.protocol import Gateway, TradeReport
 from payments.models import Notification, Payment
 from payments.states import NotificationStatus, PaymentStatus
 from shop.domain import work
+from shop.errors import NotificationNotQuarantined
 
 BATCH_SIZE = 32
 # What differs between two deliveries of the same facts.
@@ -87,6 +88,22 @@ def give_up_notifications(*, now: datetime) -> int:
         return Notification.objects.filter(pk__in=buried, status=NotificationStatus.RECEIVED).update(
             status=NotificationStatus.QUARANTINED, reason="attempts_exhausted", handled_at=now
         )
+
+
+def reapply_notification(notification_id: int, *, now: datetime) -> Notification:
+    """Lets a worker apply a quarantined notification anew, after people have mended what stood in its way.
+
+    Raises:
+        NotificationNotQuarantined: it waits, or has been dealt with.
+    """
+    with transaction.atomic(durable=True):
+        notification = Notification.objects.select_for_update(no_key=True, of=("self",)).get(pk=notification_id)
+        if notification.status != NotificationStatus.QUARANTINED:
+            raise NotificationNotQuarantined(status=notification.status)
+        notification.status, notification.reason, notification.handled_at = NotificationStatus.RECEIVED, "", None
+        notification.available_at, notification.attempts, notification.dead_at = now, 0, None
+        notification.save(update_fields=["status", "reason", "handled_at", "available_at", "attempts", "dead_at"])
+    return notification
 
 
 def note_return(*, out_trade_no: str, now: datetime) -> str | None:

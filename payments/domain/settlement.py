@@ -65,11 +65,14 @@ def apply_trades(reports: Sequence[TradeReport], *, now: datetime, cause: str) -
     transaction. States never move backwards, whatever comes late or twice.
     """
     payments = _lock([report.out_trade_no for report in reports])
+    owners = dict(Payment.objects.filter(trade_no__in=[report.trade_no for report in reports]).values_list("trade_no", "pk"))
     to_finalise: list[Order] = []
     results = []
     for report in reports:
         payment = payments.get(report.out_trade_no)
         outcome = _decide(report, payment)
+        if payment is not None and outcome is Outcome.SETTLED and owners.setdefault(report.trade_no, payment.pk) != payment.pk:
+            outcome = Outcome.WRONG_TRADE_NO  # one trade can't pay twice
         if payment is not None and outcome is Outcome.CLOSED:
             close_payment(payment, now=now, cause=cause)
         elif payment is not None and outcome is Outcome.SETTLED:

@@ -71,6 +71,7 @@ BEIJING = ZoneInfo("Asia/Shanghai")
 MAX_ANSWER_BYTES = 50_000_000  # a day's bill; other answers are a few kilobytes
 _SIGNATURE = re.compile(r"[A-Za-z0-9+/]{342}==")
 _AMOUNT = re.compile(r"\d{1,9}(\.\d{1,2})?")
+_CODE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{1,3})?")
 # Values are signed unescaped, joined by & and =: a field that may hold neither can't have swallowed its neighbour.
 _FIELDS = {
@@ -323,8 +324,7 @@ class AlipayGateway:
         except AliPayValidationError as error:
             raise GatewayUnreachable("the answer's signature is wrong") from error
         except AliPayException as error:
-            # An unsigned error. Its text holds the raw answer, which doesn't belong in a log.
-            raise GatewayUnreachable(f"unsigned error {error.args[0] if error.args else ''}") from None
+            raise GatewayUnreachable(f"unsigned error {_codes_of(error)}") from None
         except (OSError, http.client.HTTPException, ValueError, TypeError, AttributeError) as error:
             # Transport errors, JSON that isn't any, base64 that isn't any (binascii.Error is a ValueError), a JSON null.
             raise GatewayUnreachable(f"{type(error).__name__}") from error
@@ -334,6 +334,17 @@ class AlipayGateway:
         if answer.get("code") == "40004" and sub_code not in {"", "ACQ.SYSTEM_ERROR"}:
             raise GatewayRejected(sub_code, str(answer.get("sub_msg", "")))
         raise GatewayUnreachable(f"code {answer.get('code')} {sub_code}")
+
+
+def _codes_of(error: AliPayException) -> str:
+    """The codes of an unsigned error. The rest of the raw answer, which the exception holds, doesn't belong in a log."""
+    try:
+        parts = json.loads(getattr(error, "_AliPayException__message", ""))
+    except (TypeError, ValueError):
+        return ""
+    answer = next((part for part in parts.values() if isinstance(part, dict)), {}) if isinstance(parts, dict) else {}
+    codes = [str(answer.get(name, "")) for name in ("code", "sub_code")]
+    return " ".join(code for code in codes if _CODE.fullmatch(code))
 
 
 def _must_be_about(answer: Mapping[str, Any], **ids: str) -> None:

@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 from shop import clock
 from shop.api.authentication import account_of
 from shop.api.checkoutoutput import CheckoutOutput, CheckoutQuoteOutput
-from shop.api.fields import IdField, Input, StrictIntegerField
+from shop.api.fields import MAX_BEILI, IdField, Input, StrictIntegerField
 from shop.domain import checkout
 from shop.domain.checkout import shown_time
 from shop.domain.choices import quote_choices
@@ -22,8 +22,6 @@ from shop.tasks import prepare_checkout
 from shop.wakeup import send
 
 RETRY_AFTER_S = "1"
-# More 贝里 than all the yuan that a checkout can cost.
-MAX_BEILI = 10**12
 
 
 class CheckoutInput(Input):

@@ -16,7 +16,7 @@ from rest_framework.views import APIView
 
 from shop import clock, errors
 from shop.api.authentication import account_of, request_id_of
-from shop.api.fields import IdField, Input, NumberField, PageFilter, StrictIntegerField, YuanField, read_query
+from shop.api.fields import MAX_BEILI, IdField, Input, NumberField, PageFilter, StrictIntegerField, YuanField, read_query
 from shop.api.orderoutput import OrderOutput, OrderSummaryOutput, PlacedOutput, order_body, request_body
 from shop.domain import orders
 from shop.domain.waiting import wait_for_change
@@ -27,8 +27,6 @@ from shop.tasks import create_orders
 from shop.wakeup import wake
 
 RETRY_AFTER_S = "1"
-# More 贝里 than all the yuan that an order can cost.
-MAX_BEILI = 10**12 - 1
 _KEY = re.compile(r"[\x21-\x7e]{1,100}")
 
 

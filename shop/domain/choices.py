@@ -6,7 +6,7 @@ from typing import Any
 
 from shop.domain.checkout import Checkout, quote_fields
 from shop.domain.pricing import CouponTerms, LineInput, discount_of, price_order
-from shop.errors import CheckoutMismatch, CheckoutNotFound, CouponNotApplicable, CouponUnavailable
+from shop.errors import CheckoutMismatch, CheckoutNotReady, CouponNotApplicable, CouponUnavailable
 from shop.money import ZERO
 from shop.states import CouponType
 
@@ -23,13 +23,13 @@ def quote_choices(
     global coupon as it stands on this subtotal.
 
     Raises:
-        CheckoutNotFound: the checkout isn't ready.
+        CheckoutNotReady: the checkout isn't ready.
         CheckoutMismatch: a course isn't part of it.
         CouponUnavailable: the snapshot doesn't know the coupon, its first day is still to come, or it is chosen twice.
         CouponNotApplicable: it belongs elsewhere, or would take nothing off.
     """
     if checkout.result is None or checkout.result["status"] != "ready":
-        raise CheckoutNotFound
+        raise CheckoutNotReady
     courses: Mapping[str, Entry] = checkout.result["payment_list"]["policy_course_dict"]
     for course_id in by_course:
         if str(course_id) not in courses:

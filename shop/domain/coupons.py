@@ -4,7 +4,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 from django.db import IntegrityError, transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, QuerySet
 
 from shop.clock import shanghai_date
 from shop.domain.pricing import CouponTerms
@@ -125,6 +125,5 @@ def expire_records(*, now: datetime, limit: int) -> int:
         .select_for_update(skip_locked=True, no_key=True)
         .order_by("id")[:limit]
     )
-    return CouponRecord.objects.filter(Q(pk__in=due.values("pk")), status=CouponRecordStatus.UNUSED).update(
-        status=CouponRecordStatus.EXPIRED
-    )
+    with transaction.atomic(durable=True):
+        return CouponRecord.objects.filter(pk__in=due.values("pk")).update(status=CouponRecordStatus.EXPIRED)

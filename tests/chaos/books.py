@@ -6,7 +6,6 @@ from typing import Any
 from payments.domain.audit import RULES
 from project.local.waiting import wait_until
 from tests.chaos.scene import Stage
-from tests.journeys.shopping import control
 
 SETTLE_S = 40
 
@@ -53,7 +52,7 @@ def find_money_differences(stage: Stage) -> list[str]:
 
 def money_at_alipay(stage: Stage) -> dict[str, tuple[Decimal, Decimal]]:
     """Per trade: what the buyer has paid, and what of it has gone back."""
-    trades = control(stage.shop, "GET", "trades?limit=1000")["trades"]
+    trades = stage.control("GET", "trades?limit=1000")["trades"]
     return {
         trade["out_trade_no"]: (
             Decimal(trade["total_amount"]) if trade["paid_at"] is not None else Decimal(0),

@@ -7,7 +7,6 @@ import pytest
 
 from tests.chaos.books import check_books
 from tests.chaos.scene import Stage
-from tests.journeys.shopping import control
 from tests.nodes.shop_stack import ShopStack, build_shop_stack, drop_database
 
 IMPATIENT = {
@@ -44,7 +43,7 @@ def stage(request: pytest.FixtureRequest, _stage: Stage) -> Iterator[Stage]:
     failed_before = request.session.testsfailed
     yield _stage
     try:
-        control(_stage.shop, "DELETE", "faults")
+        _stage.control("DELETE", "faults")
         check_books(_stage)
     except BaseException:
         print(_stage.shop.logs())

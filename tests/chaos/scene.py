@@ -8,6 +8,7 @@ import itertools
 import secrets
 import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
@@ -21,11 +22,12 @@ from psycopg.rows import dict_row
 
 from project.local.purchase import ApiClient
 from project.local.waiting import wait_until
-from tests.journeys.shopping import Buyer, control
+from tests.journeys.shopping import Buyer
 from tests.nodes.shop_stack import ShopStack
 
 # Generous: the machine may be busy, and what fails backs off 2, 4, 8 seconds.
 PATIENCE_S = 60
+SIDE_BY_SIDE = 16
 PRICE = Decimal("30.00")
 BEILI = 10
 
@@ -48,6 +50,9 @@ class Stage:
     """Where scenes are played, by many threads side by side. Each has a buyer and a database connection of its own."""
 
     shop: ShopStack
+    # Kept over all tests: each thread's buyer and connection are made once.
+    pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(SIDE_BY_SIDE))
+    http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=30, trust_env=False))
     _local: threading.local = field(default_factory=threading.local)
     _open: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
@@ -102,8 +107,16 @@ class Stage:
         (value,) = row.values()
         return value
 
+    def control(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        """The simulator's control API: what Alipay and the buyer do there."""
+        response = self.http.request(method, f"{self.shop.simulator_url}/control/{path}", json=body)
+        assert response.is_success, response.text
+        return response.json()
+
     def close(self) -> None:
+        self.pool.shutdown()
         self._open.close()
+        self.http.close()
 
     def _my_buyer(self) -> Buyer:
         """This thread's buyer, with plenty of 贝里."""
@@ -162,7 +175,7 @@ class Scene:
         assert response.status_code == 200, response.text
         started = response.json()["data"]
         if product in {"page", "wap"}:
-            page = httpx.get(started["pay_url"], timeout=30, trust_env=False, follow_redirects=True)
+            page = self.stage.http.get(started["pay_url"], follow_redirects=True)
             assert page.status_code == 200, page.text
         return str(started["out_trade_no"])
 
@@ -179,53 +192,51 @@ class Scene:
     # --- The buyer at Alipay, and Alipay
 
     def scan(self, out_trade_no: str) -> None:
-        control(self.shop, "POST", f"trades/{out_trade_no}/scan", {})
+        self.stage.control("POST", f"trades/{out_trade_no}/scan", {})
 
     def pay(self, out_trade_no: str) -> None:
         """Pays and closes the browser."""
-        control(self.shop, "POST", f"trades/{out_trade_no}/pay", {})
+        self.stage.control("POST", f"trades/{out_trade_no}/pay", {})
 
     def try_to_pay(self, out_trade_no: str) -> bool:
         """As `pay`, for a buyer whom Alipay may send away."""
-        response = httpx.post(f"{self.shop.simulator_url}/control/trades/{out_trade_no}/pay", json={}, timeout=30, trust_env=False)
+        response = self.stage.http.post(f"{self.shop.simulator_url}/control/trades/{out_trade_no}/pay", json={})
         assert response.status_code in {200, 409}, response.text
         return response.status_code == 200
 
     def trade(self, out_trade_no: str) -> Mapping[str, Any]:
-        answer: Mapping[str, Any] = control(self.shop, "GET", f"trades/{out_trade_no}")
+        answer: Mapping[str, Any] = self.stage.control("GET", f"trades/{out_trade_no}")
         return answer
 
     def inject(self, kind: str, out_trade_no: str | None = None, **rule: Any) -> int:
         """Sets a fault for this order's first attempt (or another); answers its id."""
         rule = {"kind": kind, "out_trade_no": out_trade_no or f"{self.number}P1", **rule}
-        response = httpx.post(f"{self.shop.simulator_url}/control/faults", json=rule, timeout=30, trust_env=False)
-        assert response.status_code == 201, response.text
-        return int(response.json()["fault_id"])
+        return int(self.stage.control("POST", "faults", rule)["fault_id"])
 
     def silence(self) -> None:
         """No notification of this order's first attempt ever comes."""
         self.inject("drop", times=None)
 
     def was_hit(self, fault_id: int) -> bool:
-        (rule,) = [rule for rule in control(self.shop, "GET", "faults")["faults"] if rule["fault_id"] == fault_id]
+        (rule,) = [rule for rule in self.stage.control("GET", "faults")["faults"] if rule["fault_id"] == fault_id]
         return bool(rule["hits"])
 
     def deliveries(self, out_trade_no: str) -> list[Mapping[str, Any]]:
         """Every notification that was sent, and what the shop answered."""
-        found: list[Mapping[str, Any]] = control(self.shop, "GET", f"deliveries?out_trade_no={out_trade_no}")["deliveries"]
+        found: list[Mapping[str, Any]] = self.stage.control("GET", f"deliveries?out_trade_no={out_trade_no}")["deliveries"]
         return found
 
     def deliver_again(self, out_trade_no: str) -> None:
         """Alipay repeats its first notification, signed anew and without any fault; its own next attempt would come after minutes."""
-        notification = control(self.shop, "GET", f"notifications?out_trade_no={out_trade_no}")["notifications"][-1]
-        control(self.shop, "POST", f"notifications/{notification['notify_id']}/replay", {"fresh": True})
+        notification = self.stage.control("GET", f"notifications?out_trade_no={out_trade_no}")["notifications"][-1]
+        self.stage.control("POST", f"notifications/{notification['notify_id']}/replay", {"fresh": True})
 
     # --- Time
 
     def poll(self) -> None:
-        """The time for the first query of the open attempt has come."""
+        """The time has come to ask Alipay about the attempts, be it for the first time or, about closed ones, for the last."""
         self.stage.rows(
-            "UPDATE payments_payment SET available_at = now() WHERE out_trade_no LIKE %s AND status = 'open'", f"{self.number}P%"
+            "UPDATE payments_payment SET available_at = now() WHERE out_trade_no LIKE %s AND available_at IS NOT NULL", f"{self.number}P%"
         )
 
     def expire(self) -> None:

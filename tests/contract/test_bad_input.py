@@ -17,7 +17,7 @@ from shop import errors
 from tests.journeys.shopping import Buyer, checkout_body, find_policy, new_buyer, simple_body
 from tests.nodes.shop_stack import ShopStack
 
-pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("contract")]
+pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("contract"), pytest.mark.timeout(240)]
 
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 FAR_AWAY = 999_999_999

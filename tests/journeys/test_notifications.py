@@ -10,7 +10,7 @@ from project.local.waiting import wait_until
 from tests.journeys.shopping import PATIENCE_S, Buyer, control, pay, simple_body
 from tests.nodes.shop_stack import ShopStack
 
-pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("journeys")]
+pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("journeys"), pytest.mark.timeout(240)]
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def assert_paid_once(shop: ShopStack, buyer: Buyer, order: dict[str, Any]) -> No
         "SELECT split_part(key, ':', 1) AS cause FROM shop_ledgertransfer t JOIN shop_order o ON o.id = t.order_id WHERE order_number = %s",
         number,
     )
-    assert sorted(row["cause"] for row in causes) == ["capture", "cash", "hold", "redeem"]
+    assert sorted(row["cause"] for row in causes) == ["capture", "cash", "hold", "redeem", "sale"]
     assert len(buyer.api.get("enrolments/")["results"]) == 1
 
 

@@ -16,7 +16,7 @@ from project.local.waiting import wait_until
 from tests.journeys.shopping import PATIENCE_S, Buyer, count_orders, new_buyer, pay, simple_body
 from tests.nodes.shop_stack import ShopStack
 
-pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("journeys")]
+pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("journeys"), pytest.mark.timeout(240)]
 
 # Two publishing attempts and two looks at Valkey, 0.3 s each, on a busy machine.
 BOUNDED_S = 2.0

@@ -12,7 +12,7 @@ from project.local.state import ROOT
 from tests.journeys.shopping import Buyer, simple_body
 from tests.nodes.shop_stack import ShopStack
 
-pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("journeys")]
+pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("journeys"), pytest.mark.timeout(240)]
 
 WAKE_TWICE = """
 import time, django

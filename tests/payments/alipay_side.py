@@ -145,6 +145,7 @@ def make_gateway(url: str = "http://127.0.0.1:9/gateway.do", *, timeout_s: int =
     """The real gateway of ours, with the test's keys."""
     config = {
         "gateway_url": url,
+        "buyer_gateway_url": url,
         "app_id": APP_ID,
         "seller_id": SELLER_ID,
         "app_private_key": key("app"),

@@ -25,6 +25,7 @@ def alipay_settings(settings: Settings, tmp_path: Path) -> Iterator[Settings]:
     (tmp_path / "alipay.pem").write_bytes(key("alipay").public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
     settings.ALIPAY = {
         "GATEWAY_URL": "http://127.0.0.1:9/gateway.do",
+        "BUYER_GATEWAY_URL": "http://127.0.0.1:9/gateway.do",
         "APP_ID": APP_ID,
         "SELLER_ID": SELLER_ID,
         "APP_PRIVATE_KEY_PATH": str(tmp_path / "app.pem"),

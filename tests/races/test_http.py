@@ -7,7 +7,7 @@ import pytest
 from tests.journeys.shopping import Buyer, count_orders, new_buyer, simple_body
 from tests.nodes.shop_stack import ShopStack
 
-pytestmark = [pytest.mark.race, pytest.mark.xdist_group("contract")]
+pytestmark = [pytest.mark.race, pytest.mark.xdist_group("contract"), pytest.mark.timeout(240)]
 
 CROWD = 20
 

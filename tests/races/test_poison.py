@@ -36,7 +36,7 @@ def test_poisoned_request_ends_dead_and_its_neighbours_are_created_at_once(
     assert poison.last_error.startswith("TypeError")
 
     waits = []
-    for attempt in range(2, work.MAX_ATTEMPTS + 1):
+    for attempt in range(2, OrderRequest.MAX_ATTEMPTS + 1):
         assert poison.available_at is not None
         waits.append((poison.available_at - now).total_seconds())
         assert creation.create_due_orders(now=poison.available_at - timedelta(milliseconds=1), cause="test") == 0
@@ -66,7 +66,7 @@ def test_poisoned_request_ends_dead_and_its_neighbours_are_created_at_once(
 
 def test_request_whose_worker_dies_each_time_ends_dead_too(poison: OrderRequest, now: datetime) -> None:
     """A worker that is killed notes nothing: only the claim counts."""
-    for _ in range(work.MAX_ATTEMPTS):
+    for _ in range(OrderRequest.MAX_ATTEMPTS):
         claimed = work.claim(OrderRequest, now=now, limit=32)
         assert poison.pk in claimed
         creation.create_orders([pk for pk in claimed if pk != poison.pk], now=now, cause="test")
@@ -75,7 +75,7 @@ def test_request_whose_worker_dies_each_time_ends_dead_too(poison: OrderRequest,
     assert Order.objects.count() == GOOD
     assert creation.give_up_requests(now=now) == 1
     poison.refresh_from_db()
-    assert (poison.status, poison.error_slug, poison.attempts) == (OrderRequestStatus.REJECTED, "order_failed", work.MAX_ATTEMPTS)
+    assert (poison.status, poison.error_slug, poison.attempts) == (OrderRequestStatus.REJECTED, "order_failed", OrderRequest.MAX_ATTEMPTS)
 
 
 def test_good_requests_come_before_one_that_failed(

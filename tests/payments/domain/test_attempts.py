@@ -22,6 +22,12 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
+def gateway() -> AlipayGateway:
+    """Alipay's own gateway with nobody at the other end, in place of the one in memory."""
+    return make_gateway()
+
+
+@pytest.fixture
 def order() -> Order:
     return make_order(make_buyer(), make_course("80.00", name="甲"), make_course("20.00", name="乙"))
 

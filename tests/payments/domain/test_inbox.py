@@ -10,11 +10,17 @@ from payments.gateways.alipay import AlipayGateway
 from payments.gateways.protocol import InvalidSignature
 from payments.models import Notification, Payment
 from tests.factories import NOW, make_buyer, make_course, make_order
-from tests.payments.alipay_side import encoded, notification
+from tests.payments.alipay_side import encoded, make_gateway, notification
 from tests.payments.settle import make_payment, pay
 from tests.unchanged import nothing_changes
 
 pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def gateway() -> AlipayGateway:
+    """Alipay's own gateway with nobody at the other end, in place of the one in memory."""
+    return make_gateway()
 
 
 @pytest.fixture

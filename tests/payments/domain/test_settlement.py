@@ -14,12 +14,18 @@ from shop.domain import closing
 from shop.models import Account, Enrolment, LedgerTransfer, Order
 from shop.states import CouponRecordStatus, OrderStatus
 from tests.factories import NOW, make_buyer, make_course, make_order, make_record
-from tests.payments.alipay_side import encoded, notification, refund_changes
+from tests.payments.alipay_side import encoded, make_gateway, notification, refund_changes
 from tests.payments.settle import make_payment, pay, tell
 from tests.unchanged import everything
 
 pytestmark = pytest.mark.django_db
 LATER = NOW + timedelta(minutes=5)
+
+
+@pytest.fixture
+def gateway() -> AlipayGateway:
+    """Alipay's own gateway with nobody at the other end, in place of the one in memory."""
+    return make_gateway()
 
 
 @pytest.fixture(autouse=True)

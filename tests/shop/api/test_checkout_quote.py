@@ -212,7 +212,7 @@ def test_pending_checkout_has_no_price(setting: Setting) -> None:
     started = checkout.start_checkout(account=setting.buyer, course_ids=[setting.course_a], now=clock.now())
     setting.checkout_id = started.checkout_id
     response = setting.post()
-    assert (response.status_code, response.json()["error"]) == (404, "checkout_not_found")
+    assert (response.status_code, response.json()["error"]) == (409, "checkout_not_ready")
 
 
 def test_checkout_of_somebody_else_is_not_found(setting: Setting) -> None:

@@ -280,11 +280,14 @@ def test_create_due_orders_takes_batch_after_batch(monkeypatch: pytest.MonkeyPat
     assert creation.create_due_orders(now=NOW, cause="test") == 0
 
 
-def test_create_due_orders_stops_when_its_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_create_due_orders_stops_after_the_batch_in_which_its_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(work, "DRAIN_S", 0)
-    make_request(make_buyer(), make_course())
-    assert creation.create_due_orders(now=NOW, cause="test") == 0
-    assert Order.objects.count() == 0
+    monkeypatch.setattr(creation, "BATCH_SIZE", 2)
+    buyer, course = make_buyer(), make_course()
+    for _ in range(3):
+        make_request(buyer, course)
+    assert creation.create_due_orders(now=NOW, cause="test") == 2
+    assert Order.objects.count() == 2
 
 
 def test_row_that_raises_is_put_back_alone() -> None:

@@ -1,0 +1,376 @@
+"""What every payment provider must do for the shop: the behaviour behind `payments.gateways.protocol.Gateway`.
+
+A provider is added to PROVIDERS with a stage: how to make its gateway, and how a buyer acts at it. Alipay's runs against the simulator.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import parse_qsl, urlsplit
+
+import httpx
+import pytest
+
+from payments.gateways.alipay import BEIJING, AlipayConfig, AlipayGateway, read_private_key, read_public_key
+from payments.gateways.protocol import (
+    Gateway,
+    GatewayRejected,
+    GatewayUnreachable,
+    InvalidSignature,
+    PaymentIntent,
+    RefundIntent,
+    TradeReport,
+    TradeStatus,
+)
+from payments.states import Product
+from tests.payments.simulator.process import APP_ID, SELLER_ID, Simulator
+from tests.payments.simulator.shop import Shop
+
+AMOUNT = Decimal("19.90")
+PRODUCTS = list(Product)
+
+
+class Stage(Protocol):
+    """A provider to try, and its buyer."""
+
+    gateway: Gateway
+    unreachable: Gateway
+
+    def show_up(self, product: Product, intent: PaymentIntent, offer: str) -> None: ...
+    def pay(self, product: Product, intent: PaymentIntent, offer: str) -> None: ...
+    def notification(self, number: int) -> dict[str, str]:
+        """The first, second, … notification of a test."""
+        ...
+
+    def way_back(self, intent: PaymentIntent, offer: str) -> dict[str, str]: ...
+    def lose_next_answer(self, out_trade_no: str) -> None: ...
+    def hold_next_refund(self, out_trade_no: str) -> None: ...
+    def pass_time(self, seconds: float) -> None: ...
+
+
+@dataclass
+class AlipayStage:
+    """The simulator, as a process, on a clock that stands still."""
+
+    simulator: Simulator
+    shop: Shop
+    gateway: Gateway
+    unreachable: Gateway
+
+    def show_up(self, product: Product, intent: PaymentIntent, offer: str) -> None:
+        self.simulator.http.post(f"{self._cashier(product, offer)}/login", data={"account": "buyer@example.com"})
+
+    def pay(self, product: Product, intent: PaymentIntent, offer: str) -> None:
+        cashier = self._cashier(product, offer)
+        self.simulator.http.post(f"{cashier}/login", data={"account": "buyer@example.com"})
+        self.simulator.http.post(f"{cashier}/pay")
+
+    def notification(self, number: int) -> dict[str, str]:
+        return self.shop.wait_for(number)[number - 1].fields()
+
+    def way_back(self, intent: PaymentIntent, offer: str) -> dict[str, str]:
+        cashier = self._cashier(Product.PAGE, offer)
+        self.simulator.http.post(f"{cashier}/login", data={"account": "buyer@example.com"})
+        response = self.simulator.http.post(f"{cashier}/pay")
+        return dict(parse_qsl(urlsplit(response.headers["location"]).query))
+
+    def lose_next_answer(self, out_trade_no: str) -> None:
+        self.simulator.fault("disconnect", out_trade_no=out_trade_no)
+
+    def hold_next_refund(self, out_trade_no: str) -> None:
+        self.simulator.fault("refund_pending", out_trade_no=out_trade_no, params={"seconds": 60})
+
+    def pass_time(self, seconds: float) -> None:
+        self.simulator.advance(seconds)
+
+    def _cashier(self, product: Product, offer: str) -> str:
+        if product is Product.APP:
+            response = self.simulator.http.post("/gateway.do", data=dict(parse_qsl(offer)))
+        else:
+            response = self.simulator.http.get(offer)
+        assert response.status_code == 302, response.text
+        location = str(response.headers["location"])
+        return location.replace("/qr/", "/cashier/")
+
+
+@pytest.fixture(scope="module")
+def running_simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
+    simulator = Simulator(tmp_path_factory.mktemp("contract"))
+    simulator.start()
+    yield simulator
+    simulator.stop()
+    simulator.http.close()
+
+
+@pytest.fixture(scope="module")
+def receiver() -> Iterator[Shop]:
+    """Where notifications go."""
+    shop = Shop()
+    stop = shop.start()
+    yield shop
+    stop()
+
+
+@pytest.fixture(scope="module")
+def make_alipay(running_simulator: Simulator, receiver: Shop) -> Callable[[str], AlipayGateway]:
+    folder: Path = running_simulator.state / "keys" / APP_ID
+    private, public = read_private_key(folder / "app_private_key.pem"), read_public_key(folder / "alipay_public_key.pem")
+
+    def make(url: str) -> AlipayGateway:
+        return AlipayGateway(
+            AlipayConfig(
+                gateway_url=url,
+                app_id=APP_ID,
+                seller_id=SELLER_ID,
+                app_private_key=private,
+                alipay_public_keys=[public],
+                notify_url=receiver.url,
+                return_url="http://127.0.0.1:9/return",
+                timeout_s=3,
+            )
+        )
+
+    return make
+
+
+@pytest.fixture
+def alipay(running_simulator: Simulator, receiver: Shop, make_alipay: Callable[[str], AlipayGateway]) -> Stage:
+    running_simulator.control("DELETE", "/settings")
+    running_simulator.control("POST", "/wipe")
+    running_simulator.freeze()
+    receiver.received.clear()
+    return AlipayStage(
+        running_simulator, receiver, make_alipay(f"{running_simulator.url}/gateway.do"), make_alipay("http://127.0.0.1:9/gateway.do")
+    )
+
+
+PROVIDERS = ("alipay",)
+
+
+@pytest.fixture(params=PROVIDERS)
+def stage(request: pytest.FixtureRequest) -> Stage:
+    found: Stage = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture
+def intent() -> PaymentIntent:
+    return PaymentIntent(
+        "CONTRACT1", AMOUNT, "Python & Django = 100% 课程/", datetime.now(BEIJING).replace(microsecond=0) + timedelta(minutes=30)
+    )
+
+
+def offer_of(gateway: Gateway, product: Product, intent: PaymentIntent) -> str:
+    match product:
+        case Product.PAGE:
+            return gateway.page_url(intent)
+        case Product.WAP:
+            return gateway.wap_url(intent)
+        case Product.APP:
+            return gateway.app_order_string(intent)
+        case Product.QR:
+            return gateway.create_qr(intent)
+
+
+@pytest.fixture
+def paid(stage: Stage, intent: PaymentIntent) -> TradeReport:
+    stage.pay(Product.PAGE, intent, stage.gateway.page_url(intent))
+    report = stage.gateway.query(intent.out_trade_no)
+    assert report is not None
+    return report
+
+
+def refund_of(amount: str, number: str = "CONTRACT1R1") -> RefundIntent:
+    return RefundIntent("CONTRACT1", number, Decimal(amount), "不想学了/=&")
+
+
+# --- Paying -------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("product", PRODUCTS)
+def test_offer_alone_is_no_trade(stage: Stage, intent: PaymentIntent, product: Product) -> None:
+    offer_of(stage.gateway, product, intent)
+    assert stage.gateway.query(intent.out_trade_no) is None
+
+
+@pytest.mark.parametrize("product", PRODUCTS)
+def test_every_product_can_be_paid(stage: Stage, intent: PaymentIntent, product: Product) -> None:
+    stage.pay(product, intent, offer_of(stage.gateway, product, intent))
+    report = stage.gateway.query(intent.out_trade_no)
+    assert report is not None
+    assert (report.out_trade_no, report.status, report.total_amount, report.refunded) == (
+        intent.out_trade_no, TradeStatus.SUCCESS, AMOUNT, Decimal(0),
+    )  # fmt: skip
+    assert report.app_id == stage.gateway.app_id
+    assert report.paid_at is not None
+    assert report.paid_at.utcoffset() is not None
+
+
+@pytest.mark.parametrize("product", [Product.PAGE, Product.QR])
+def test_buyer_who_shows_up_begins_the_trade(stage: Stage, intent: PaymentIntent, product: Product) -> None:
+    stage.show_up(product, intent, offer_of(stage.gateway, product, intent))
+    report = stage.gateway.query(intent.out_trade_no)
+    assert report is not None
+    assert (report.status, report.total_amount, report.paid_at) == (TradeStatus.WAITING, AMOUNT, None)
+
+
+def test_trade_ends_when_the_order_does(stage: Stage, intent: PaymentIntent) -> None:
+    stage.show_up(Product.PAGE, intent, stage.gateway.page_url(intent))
+    stage.pass_time(31 * 60)
+    report = stage.gateway.query(intent.out_trade_no)
+    assert report is not None
+    assert report.status is TradeStatus.CLOSED
+
+
+# --- Closing ------------------------------------------------------------------------------------------------------------------------
+
+
+def test_close_ends_an_unpaid_trade(stage: Stage, intent: PaymentIntent) -> None:
+    stage.show_up(Product.PAGE, intent, stage.gateway.page_url(intent))
+    stage.gateway.close(intent.out_trade_no)
+    report = stage.gateway.query(intent.out_trade_no)
+    assert report is not None
+    assert (report.status, report.refunded) == (TradeStatus.CLOSED, Decimal(0))
+
+
+def test_close_of_an_unknown_trade_says_nothing(stage: Stage) -> None:
+    stage.gateway.close("CONTRACT404")
+    assert stage.gateway.query("CONTRACT404") is None
+
+
+def test_close_of_a_paid_trade_is_rejected(stage: Stage, paid: TradeReport) -> None:
+    with pytest.raises(GatewayRejected):
+        stage.gateway.close(paid.out_trade_no)
+
+
+# --- Refunding ----------------------------------------------------------------------------------------------------------------------
+
+
+def test_refund_proves_itself_and_an_identical_repeat_moves_nothing(stage: Stage, paid: TradeReport) -> None:
+    assert stage.gateway.refund(refund_of("5.00")) is True
+    for _ in range(2):
+        stage.gateway.refund(refund_of("5.00"))  # says nothing; the query does
+        assert stage.gateway.query_refund(refund_of("5.00")) is True
+    assert stage.gateway.refund(refund_of("14.90", "CONTRACT1R2")) is True
+    report = stage.gateway.query(paid.out_trade_no)
+    assert report is not None
+    assert report.status is TradeStatus.CLOSED
+
+
+def test_same_number_with_another_amount_is_refused(stage: Stage, paid: TradeReport) -> None:
+    stage.gateway.refund(refund_of("5.00"))
+    with pytest.raises(GatewayRejected):
+        stage.gateway.refund(refund_of("6.00"))
+    with pytest.raises(GatewayUnreachable):  # neither yes nor no: the refund there isn't the one that is meant
+        stage.gateway.query_refund(refund_of("6.00"))
+
+
+def test_more_than_was_paid_is_refused(stage: Stage, paid: TradeReport) -> None:
+    with pytest.raises(GatewayRejected):
+        stage.gateway.refund(refund_of("19.91"))
+    stage.gateway.refund(refund_of("19.00"))
+    with pytest.raises(GatewayRejected):
+        stage.gateway.refund(refund_of("0.91", "CONTRACT1R2"))
+
+
+def test_unpaid_trade_is_not_refunded(stage: Stage, intent: PaymentIntent) -> None:
+    stage.show_up(Product.PAGE, intent, stage.gateway.page_url(intent))
+    with pytest.raises(GatewayRejected):
+        stage.gateway.refund(refund_of("1.00"))
+
+
+def test_refund_that_was_never_sent_is_not_done(stage: Stage, paid: TradeReport) -> None:
+    assert stage.gateway.query_refund(refund_of("5.00")) is False
+
+
+def test_taken_is_not_done(stage: Stage, paid: TradeReport) -> None:
+    stage.hold_next_refund(paid.out_trade_no)
+    assert stage.gateway.refund(refund_of("5.00")) is False
+    assert stage.gateway.query_refund(refund_of("5.00")) is False
+    stage.pass_time(61)
+    assert stage.gateway.query_refund(refund_of("5.00")) is True
+
+
+def test_lost_answer_is_unknown_and_a_query_tells(stage: Stage, paid: TradeReport) -> None:
+    stage.lose_next_answer(paid.out_trade_no)
+    with pytest.raises(GatewayUnreachable):
+        stage.gateway.refund(refund_of("5.00"))
+    assert stage.gateway.query_refund(refund_of("5.00")) is True
+
+
+# --- Messages from the provider -----------------------------------------------------------------------------------------------------
+
+
+def test_notification_proves_the_trade(stage: Stage, paid: TradeReport) -> None:
+    report = stage.gateway.verify_notification(stage.notification(1))
+    assert (report.out_trade_no, report.trade_no, report.status, report.total_amount) == (
+        paid.out_trade_no, paid.trade_no, TradeStatus.SUCCESS, AMOUNT,
+    )  # fmt: skip
+    assert (report.app_id, report.seller_id) == (stage.gateway.app_id, stage.gateway.seller_id)
+
+
+def test_notification_of_a_partial_refund_says_so(stage: Stage, paid: TradeReport) -> None:
+    stage.gateway.refund(refund_of("5.00"))
+    report = stage.gateway.verify_notification(stage.notification(2))
+    assert (report.status, report.refunded) == (TradeStatus.SUCCESS, Decimal("5.00"))
+
+
+def test_tampered_notification_is_refused_whatever_the_field(stage: Stage, paid: TradeReport) -> None:
+    form = stage.notification(1)
+    for name in form:
+        for changed in ({**form, name: form[name] + "1"}, {key: value for key, value in form.items() if key != name}):
+            with pytest.raises(InvalidSignature):
+                stage.gateway.verify_notification(changed)
+    stage.gateway.verify_notification(form)
+
+
+def test_way_back_names_the_trade_and_cannot_be_forged(stage: Stage, intent: PaymentIntent) -> None:
+    form = stage.way_back(intent, stage.gateway.page_url(intent))
+    assert stage.gateway.verify_return(form) == intent.out_trade_no
+    with pytest.raises(InvalidSignature):
+        stage.gateway.verify_return(form | {"out_trade_no": "CONTRACT2"})
+
+
+# --- Bills --------------------------------------------------------------------------------------------------------------------------
+
+
+def test_bill_of_a_past_day_is_a_zip_and_there_is_none_for_a_day_without_trades(stage: Stage, paid: TradeReport) -> None:
+    assert paid.paid_at is not None
+    day = paid.paid_at.astimezone(BEIJING).date()
+    stage.pass_time(2 * 24 * 3600)
+    assert stage.gateway.download_bill(day)[:4] == b"PK\x03\x04"
+    with pytest.raises(GatewayRejected):
+        stage.gateway.download_bill(day - timedelta(days=3))
+
+
+# --- Nobody there -------------------------------------------------------------------------------------------------------------------
+
+
+def calls(intent: PaymentIntent) -> dict[str, Callable[[Gateway], Any]]:
+    return {
+        "query": lambda gateway: gateway.query(intent.out_trade_no),
+        "close": lambda gateway: gateway.close(intent.out_trade_no),
+        "create_qr": lambda gateway: gateway.create_qr(intent),
+        "refund": lambda gateway: gateway.refund(refund_of("5.00")),
+        "query_refund": lambda gateway: gateway.query_refund(refund_of("5.00")),
+        "download_bill": lambda gateway: gateway.download_bill(intent.expires_at.date()),
+    }
+
+
+@pytest.mark.parametrize("call", ["query", "close", "create_qr", "refund", "query_refund", "download_bill"])
+def test_gateway_that_is_away_is_unreachable_never_a_no(stage: Stage, intent: PaymentIntent, call: str) -> None:
+    with pytest.raises(GatewayUnreachable):
+        calls(intent)[call](stage.unreachable)
+
+
+@pytest.mark.parametrize("product", [Product.PAGE, Product.WAP, Product.APP])
+def test_offers_need_no_network(stage: Stage, intent: PaymentIntent, product: Product) -> None:
+    assert offer_of(stage.unreachable, product, intent)
+
+
+def test_providers_are_complete(stage: Stage) -> None:
+    assert isinstance(stage.gateway.name, str)
+    assert httpx.URL(stage.gateway.page_url(PaymentIntent("X1", AMOUNT, "x", datetime.now(BEIJING)))).scheme in {"http", "https"}

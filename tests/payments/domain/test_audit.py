@@ -1,0 +1,137 @@
+"""Every rule of the audit, broken one at a time by SQL: the rule is named, with the row. Constraints that forbid it are dropped first."""
+
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.db import connection
+
+from payments.domain.audit import RULES, run_audit
+from payments.models import Payment
+from payments.states import Product
+from shop.models import Order
+from tests.factories import make_buyer, make_course, make_order, make_request
+from tests.payments.memorygateway import MemoryGateway
+from tests.payments.scenes import approve, ask_refund, claimed, notify, pay, send, start
+
+pytestmark = pytest.mark.django_db
+
+PAID = "(SELECT id FROM shop_order WHERE status = 'paid' ORDER BY id LIMIT 1)"
+OPEN = "(SELECT id FROM shop_order WHERE status = 'awaiting_payment' ORDER BY id LIMIT 1)"
+OPEN_ORDER = f"shop_order WHERE id = {OPEN}"
+TRIGGER = "ALTER TABLE shop_ledgertransfer DISABLE TRIGGER append_only"
+INSERT = "INSERT INTO shop_ledgertransfer (key, debit, credit, amount, account_id, order_id, memo, created_at)"
+
+
+def drop(table: str, constraint: str) -> str:
+    return f"ALTER TABLE {table} DROP CONSTRAINT {constraint}"
+
+
+# Rule → the statements that break it, and which other rules see the same damage from their side.
+BREAKS: dict[str, tuple[list[str], set[str]]] = {
+    "transfers_balance": (
+        [drop("shop_ledgertransfer", "transfer_within_one_currency"),
+         f"{INSERT} SELECT 'x', 'coupon_subsidy', 'beili_spent', 1, account_id, NULL, '', created_at FROM shop_order WHERE id = {PAID}"],
+        set(),
+    ),
+    "balances_equal_the_fold": ([f"UPDATE shop_account SET balance = balance + 1 WHERE id = (SELECT account_id FROM shop_order WHERE id = {PAID})"], set()),
+    "held_beili_belong_to_orders": (
+        [f"UPDATE shop_account SET held_balance = held_balance + 1, balance = balance - 1 WHERE id = (SELECT account_id FROM {OPEN_ORDER})",
+         f"{INSERT} SELECT 'x', 'beili_available', 'beili_held', 1, account_id, NULL, '', created_at FROM shop_order WHERE id = {OPEN}"],
+        set(),
+    ),
+    "orders_add_up": (
+        [f"UPDATE shop_orderline SET list_price = list_price + 1, course_discount = course_discount + 1 WHERE order_id = {OPEN}"], set()
+    ),
+    "coupons_once": (
+        [drop("shop_couponrecord", "coupon_record_status_matches_order"),
+         f"UPDATE shop_couponrecord SET status = 'unused', order_id = NULL WHERE order_id = {OPEN}"],
+        set(),
+    ),
+    "coupons_not_orphaned": (
+        [f"UPDATE shop_couponrecord SET status = 'reserved', used_at = NULL, order_id = {PAID} WHERE status = 'unused'"], set()
+    ),
+    "campaigns_within_quantity": (["UPDATE shop_coupon SET claimed_count = claimed_count + 1"], set()),
+    "paid_orders_delivered_once": (
+        [f"DELETE FROM shop_enrolment WHERE order_line_id IN (SELECT id FROM shop_orderline WHERE order_id = {PAID})"], {"sales_equal_orders"}
+    ),
+    "orders_paid_by_money": (
+        [f"UPDATE payments_payment SET is_surplus = true WHERE order_id = {PAID}"], {"money_has_a_place", "surplus_goes_back"}
+    ),
+    "money_has_a_place": (
+        [f"{INSERT} SELECT 'x', 'alipay_cash', 'unapplied', 1, account_id, NULL, '', created_at FROM shop_order WHERE id = {PAID}"], set()
+    ),
+    "payments_are_booked": ([TRIGGER, "UPDATE shop_ledgertransfer SET key = 'cash:nobody' WHERE key LIKE 'cash:%' AND order_id = " + PAID], set()),
+    "surplus_goes_back": (
+        ["DELETE FROM payments_refund WHERE kind = 'surplus'", "UPDATE payments_payment SET refund_committed = 0, refunded_amount = 0 WHERE is_surplus"], set()
+    ),
+    "refunds_fit_payments": (["UPDATE payments_payment SET refund_committed = 1 WHERE order_id = " + PAID], set()),
+    "refunds_fit_orders": ([f"UPDATE shop_order SET refunded_amount = 1 WHERE id = {PAID}"], set()),
+    "sales_equal_orders": (
+        [f"{INSERT} SELECT 'x', 'coupon_subsidy', 'sales', 1, account_id, id, '', created_at FROM shop_order WHERE id = {PAID}"], set()
+    ),
+    "requests_decided_once": (
+        [drop("shop_orderrequest", "order_request_status_matches_decision"), "UPDATE shop_orderrequest SET status = 'created' WHERE status = 'pending'"],
+        set(),
+    ),
+    "work_is_not_lost": (["UPDATE payments_payment SET available_at = NULL WHERE status = 'open'"], set()),
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def shop(gateway: MemoryGateway) -> None:
+    """One order of every kind: paid, waiting with an attempt, expired with late money on its way back, refunded, and a request."""
+    paid_buyer, waiting_buyer = make_buyer(beili=5), make_buyer(beili=5)
+    pay(make_order(paid_buyer, make_course("20.00"), beili=1, global_coupon=claimed(paid_buyer), alipay="9.00"), gateway)
+    waiting = make_order(waiting_buyer, make_course("20.00"), beili=1, global_coupon=claimed(waiting_buyer), alipay="9.00")
+    start(waiting, gateway)
+    claimed(make_buyer())
+    back = make_order(make_buyer(), make_course("8.00"))
+    pay(back, gateway)
+    refund = approve(ask_refund(back))
+    send(gateway)
+    refund.refresh_from_db()
+    double = make_order(make_buyer(), make_course("7.00"))
+    first, second = start(double, gateway), start(double, gateway, product=Product.QR)
+    for payment in (second, first):
+        gateway.pay(payment.out_trade_no)
+        notify(gateway, payment)
+    make_request(make_buyer(), make_course("3.00"))
+
+
+def broken() -> dict[str, Any]:
+    return {verdict.rule.name: verdict for verdict in run_audit() if verdict.broken_count}
+
+
+def test_every_rule_is_broken_here() -> None:
+    assert set(BREAKS) == {rule.name for rule in RULES}
+
+
+def test_healthy_shop_passes() -> None:
+    assert Order.objects.count() == 4
+    assert Payment.objects.filter(is_surplus=True).count() == 1
+    out = StringIO()
+    call_command("audit", stdout=out)
+    assert out.getvalue().endswith(f"All {len(RULES)} rules hold.\n")
+
+
+@pytest.mark.parametrize("name", [rule.name for rule in RULES])
+def test_broken_rule_is_named_with_its_row(name: str) -> None:
+    statements, also = BREAKS[name]
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # pending checks of foreign keys forbid ALTER TABLE
+        for statement in statements:
+            cursor.execute(statement)
+    found = broken()
+    assert set(found) == {name} | also
+    assert found[name].broken_count == len(found[name].rows) >= 1
+    out = StringIO()
+    with pytest.raises(SystemExit) as exit_:
+        call_command("audit", stdout=out)
+    assert exit_.value.code == 1
+    text = out.getvalue()
+    assert f"{name:28} BROKEN" in text
+    assert found[name].rule.says in text
+    assert "  ".join(f"{column}={value}" for column, value in found[name].rows[0].items()) in text
+    assert f"{len(found)} of {len(RULES)} rules are broken." in text

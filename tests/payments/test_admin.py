@@ -1,0 +1,152 @@
+"""What people decide about money, in the admin: with a permission, one deed a row, and an entry in the log."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission
+from django.test import Client
+from django.urls import reverse
+
+from payments.models import Notification, Refund
+from payments.states import NotificationStatus, RefundStatus
+from shop import clock
+from shop.models import Account, Order
+from shop.states import OrderStatus
+from tests.factories import make_buyer, make_course, make_order
+from tests.payments.memorygateway import MemoryGateway
+from tests.payments.scenes import ask_refund, assert_books_are_right, columns, notify, pay, send, start
+from tests.unchanged import nothing_changes
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def gateway() -> MemoryGateway:
+    return MemoryGateway(clock.now)
+
+
+@pytest.fixture
+def order(gateway: MemoryGateway) -> Order:
+    order = make_order(make_buyer(), make_course("30.00"), now=clock.now())
+    pay(order, gateway, now=clock.now())
+    return order
+
+
+def login(*permissions: str) -> Client:
+    staff = Account.objects.create(username="operator", is_staff=True)
+    staff.user_permissions.set(Permission.objects.filter(codename__in=["view_notification", "view_refund", *permissions]))
+    client = Client()
+    client.force_login(staff)
+    return client
+
+
+def act(client: Client, model: str, action: str, *rows: Any, **fields: str) -> list[str]:
+    """Chooses the action for the rows; answers what the page then says."""
+    response = client.post(
+        reverse(f"admin:payments_{model}_changelist"),
+        {"action": action, "_selected_action": [row.pk for row in rows], **fields},
+        follow=True,
+    )
+    assert response.status_code == 200
+    return [str(message) for message in response.context["messages"]]
+
+
+def quarantined(order: Order, gateway: MemoryGateway) -> Notification:
+    """A notification that came while another amount stood on the attempt."""
+    payment = start(order, gateway, now=clock.now())
+    gateway.pay(payment.out_trade_no)
+    notification = notify(gateway, payment, now=clock.now(), total_amount="0.01")
+    assert (notification.status, notification.reason) == (NotificationStatus.QUARANTINED, "wrong_amount")
+    return notification
+
+
+def test_quarantined_notification_is_applied_again(gateway: MemoryGateway) -> None:
+    notification = quarantined(make_order(make_buyer(), make_course("30.00"), now=clock.now()), gateway)
+    assert act(login("change_notification"), "notification", "reapply", notification) == ["重新处理：1 条"]
+    assert columns(notification, "status", "reason", "handled_at", "attempts", "dead_at") == (
+        NotificationStatus.RECEIVED,
+        "",
+        None,
+        0,
+        None,
+    )
+    assert LogEntry.objects.values_list("object_id", "change_message").get() == (str(notification.pk), "重新处理")
+    assert_books_are_right()
+
+
+def test_applied_notification_is_left_alone(order: Order) -> None:
+    notification = Notification.objects.get()
+    said = act(login("change_notification"), "notification", "reapply", notification)
+    assert said == [f"{notification}：这条通知不在待人工处理状态。"]
+    assert columns(notification, "status", "available_at") == (NotificationStatus.APPLIED, None)
+    assert not LogEntry.objects.exists()
+
+
+def test_refund_is_approved_and_goes(order: Order, gateway: MemoryGateway) -> None:
+    refund = ask_refund(order, now=clock.now())
+    assert act(login("change_refund"), "refund", "approve", refund) == ["批准退款：1 条"]
+    assert columns(refund, "approved_by__username") == ("operator",)
+    assert LogEntry.objects.values_list("object_id", "change_message", "user__username").get() == (str(refund.pk), "批准退款", "operator")
+    send(gateway, now=clock.now())
+    assert columns(order, "status", "refunded_amount") == (OrderStatus.REFUNDED, Decimal("30.00"))
+    assert_books_are_right()
+
+
+def test_refund_is_rejected_with_a_reason(order: Order) -> None:
+    refund = ask_refund(order, now=clock.now())
+    client = login("change_refund")
+    assert act(client, "refund", "reject", refund, why=" ") == ["请填写拒绝理由。"]
+    assert columns(refund, "status") == (RefundStatus.REQUESTED,)
+    assert act(client, "refund", "reject", refund, why="已学完") == ["拒绝退款：已学完：1 条"]
+    assert columns(refund, "status", "outcome", "approved_by__username") == (RefundStatus.REJECTED, "已学完", "operator")
+    assert LogEntry.objects.get().change_message == "拒绝退款：已学完"
+    assert_books_are_right()
+
+
+def test_failed_refund_is_sent_again(order: Order, gateway: MemoryGateway) -> None:
+    client = login("change_refund")
+    refund = ask_refund(order, now=clock.now())
+    act(client, "refund", "approve", refund)
+    gateway.end_refund_window(order.payments.get().out_trade_no)
+    send(gateway, now=clock.now())
+    assert columns(refund, "status") == (RefundStatus.FAILED,)
+    assert act(client, "refund", "approve", refund) == ["所选退款都不能这样处理。"]
+    assert act(client, "refund", "send_again", refund) == ["重新提交退款：1 条"]
+    gateway.reopen_refund_windows()
+    send(gateway, now=clock.now())
+    assert columns(refund, "status") == (RefundStatus.SUCCEEDED,)
+    assert_books_are_right()
+
+
+def test_refund_decided_before_is_refused(order: Order, gateway: MemoryGateway) -> None:
+    client = login("change_refund")
+    refund = ask_refund(order, now=clock.now())
+    act(client, "refund", "approve", refund)
+    assert act(client, "refund", "reject", refund, why="晚了") == [f"{refund}：这笔退款已经处理过了。"]
+    assert columns(refund, "status") == (RefundStatus.REQUESTED,)
+    assert LogEntry.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("model", "action"), [("notification", "reapply"), ("refund", "approve"), ("refund", "reject"), ("refund", "send_again")]
+)
+def test_without_the_permission_nothing_happens(order: Order, gateway: MemoryGateway, model: str, action: str) -> None:
+    refund = ask_refund(order, now=clock.now())
+    notification = quarantined(make_order(make_buyer(), make_course("30.00"), now=clock.now()), gateway)
+    client = login()
+    row = notification if model == "notification" else refund
+    with nothing_changes():
+        act(client, model, action, row, why="x")
+    assert not LogEntry.objects.exists()
+
+
+def test_rows_open_and_cannot_be_edited(order: Order) -> None:
+    refund = ask_refund(order, now=clock.now())
+    client = login("change_refund", "change_notification")
+    assert client.get(reverse("admin:payments_refund_change", args=[refund.pk])).status_code == 200
+    assert client.get(reverse("admin:payments_refund_add")).status_code == 403
+    assert client.post(reverse("admin:payments_refund_change", args=[refund.pk]), {"status": "succeeded"}).status_code == 403
+    assert client.get(reverse("admin:payments_refund_changelist")).context["cl"].result_count == 1
+    assert Refund.objects.get().status == RefundStatus.REQUESTED

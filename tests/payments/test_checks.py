@@ -1,0 +1,67 @@
+"""A mixed-up Alipay configuration is refused at the start."""
+
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from pytest_django import Settings
+
+from payments.checks import LIVE_HOST, SANDBOX_HOST, alipay
+from tests.payments.alipay_side import key
+
+
+def ids() -> list[str | None]:
+    return [message.id for message in alipay(None)]
+
+
+def configure(settings: Settings, **changes: object) -> None:
+    settings.ALIPAY = {**settings.ALIPAY, **changes}
+
+
+def test_whole_configuration_is_taken(alipay_settings: Settings) -> None:
+    assert ids() == []
+
+
+def test_none_is_a_warning(alipay_settings: Settings) -> None:
+    configure(alipay_settings, GATEWAY_URL="", APP_ID="", SELLER_ID="", APP_PRIVATE_KEY_PATH="", PUBLIC_KEY_PATHS=[])
+    assert ids() == ["payments.W001"]
+
+
+@pytest.mark.parametrize("name", ["GATEWAY_URL", "APP_ID", "SELLER_ID", "APP_PRIVATE_KEY_PATH", "PUBLIC_KEY_PATHS"])
+def test_half_of_it_is_refused(alipay_settings: Settings, name: str) -> None:
+    configure(alipay_settings, **{name: ""})
+    assert ids() == ["payments.E001"]
+
+
+def test_key_that_cannot_be_read_is_refused(alipay_settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "junk.pem").write_bytes(b"junk")
+    for path in ("junk.pem", "absent.pem"):
+        configure(alipay_settings, APP_PRIVATE_KEY_PATH=str(tmp_path / path))
+        assert ids() == ["payments.E002"]
+
+
+def test_own_public_key_in_place_of_alipays_is_refused(alipay_settings: Settings, tmp_path: Path) -> None:
+    own = tmp_path / "own.pem"
+    own.write_bytes(key("app").public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    configure(alipay_settings, PUBLIC_KEY_PATHS=[*alipay_settings.ALIPAY["PUBLIC_KEY_PATHS"], str(own)])
+    assert ids() == ["payments.E003"]
+
+
+@pytest.mark.parametrize(("host", "app_id"), [(LIVE_HOST, "9021000000000001"), (SANDBOX_HOST, "2021000000000001")])
+def test_sandbox_and_live_mixed_up(alipay_settings: Settings, host: str, app_id: str) -> None:
+    alipay_settings.PUBLIC_URL = "https://shop.test"
+    configure(alipay_settings, GATEWAY_URL=f"https://{host}/gateway.do", APP_ID=app_id)
+    assert ids() == ["payments.W002"]
+
+
+def test_live_needs_https(alipay_settings: Settings) -> None:
+    alipay_settings.PUBLIC_URL = "http://shop.test"
+    configure(alipay_settings, GATEWAY_URL=f"https://{LIVE_HOST}/gateway.do")
+    assert ids() == ["payments.E004"]
+
+
+@pytest.mark.parametrize("name", ["NOTIFY_URL", "RETURN_URL"])
+@pytest.mark.parametrize("url", ["", "shop.test/notify/", "ftp://shop.test/", "https://shop.test/?a=1", "https://shop.test/" + "x" * 256])
+def test_address_that_alipay_cannot_use(alipay_settings: Settings, name: str, url: str) -> None:
+    configure(alipay_settings, **{name: url})
+    assert ids() == ["payments.E005"]

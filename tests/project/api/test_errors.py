@@ -1,0 +1,52 @@
+"""Where errors become HTTP."""
+
+import pytest
+from django.core.exceptions import PermissionDenied
+from django.db import OperationalError
+from django.http import Http404
+from rest_framework import exceptions as drf
+
+from payments.gateways.protocol import GatewayRejected, GatewayUnreachable
+from project.api.errors import handle_exception
+from shop import errors, valkey
+
+
+@pytest.mark.parametrize(
+    ("raised", "answered"),
+    [
+        (errors.CartFull(limit=1), errors.CartFull),
+        (drf.ValidationError("x"), errors.InvalidInput),
+        (drf.ParseError(), errors.InvalidInput),
+        (drf.NotAuthenticated(), errors.NotAuthenticated),
+        (drf.AuthenticationFailed(), errors.NotAuthenticated),
+        (drf.PermissionDenied(), errors.PermissionRefused),
+        (PermissionDenied(), errors.PermissionRefused),
+        (drf.NotFound(), errors.NotFound),
+        (Http404(), errors.NotFound),
+        (drf.MethodNotAllowed("PATCH"), errors.MethodNotAllowed),
+        (drf.NotAcceptable(), errors.NotAcceptable),
+        (drf.UnsupportedMediaType("text/plain"), errors.UnsupportedMediaType),
+        (drf.Throttled(), errors.TooManyRequests),
+        (valkey.Unreachable(), errors.ServiceUnavailable),
+        (OperationalError(), errors.ServiceUnavailable),
+        (GatewayUnreachable("x"), errors.GatewayUnavailable),
+        (GatewayRejected("ACQ.X"), errors.GatewayUnavailable),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
+)
+def test_anticipated_error_has_its_answer(raised: Exception, answered: type[errors.DomainError]) -> None:
+    response = handle_exception(raised, {})
+    assert response is not None
+    assert (response.status_code, response.data["code"], response.data["error"]) == (answered.status, answered.code, answered.slug)
+    assert ("Retry-After" in response) is (answered.status in {429, 503})
+    assert ("WWW-Authenticate" in response) is (answered.status == 401)
+
+
+def test_anything_else_is_a_bug() -> None:
+    assert handle_exception(ZeroDivisionError(), {}) is None
+
+
+def test_faults_text_stays_inside() -> None:
+    response = handle_exception(OperationalError("password=secret"), {})
+    assert response is not None
+    assert "secret" not in str(response.data)

@@ -1,0 +1,40 @@
+"""Every task has its policy, every policy its task."""
+
+from django.conf import settings
+
+from worker import config
+from worker.celery import app
+from worker.policy import POLICIES, QUEUES, annotations, routes
+from worker.schedule import beat_schedule
+from worker.tasks import SWEPT
+
+
+def own_tasks() -> set[str]:
+    app.loader.import_default_modules()
+    return {name for name in app.tasks if not name.startswith("celery.")}
+
+
+def test_every_task_has_a_policy_and_every_policy_a_task() -> None:
+    assert set(POLICIES) == {name for name in own_tasks() if name.split(".")[0] in {"shop", "payments", "worker"}}
+
+
+def test_every_queue_is_declared_and_used() -> None:
+    assert {policy.queue for policy in POLICIES.values()} == set(QUEUES)
+    assert [queue.name for queue in config.task_queues] == list(QUEUES)
+    assert config.task_default_queue in QUEUES
+
+
+def test_routes_and_limits_reach_celery() -> None:
+    for name, policy in POLICIES.items():
+        assert app.amqp.router.route({}, name)["queue"].name == policy.queue
+        assert (routes()[name], annotations()[name]["time_limit"]) == ({"queue": policy.queue}, policy.time_limit_s)
+
+
+def test_no_task_outlasts_its_lease_or_its_message() -> None:
+    longest = max(POLICIES[swept.task.name].time_limit_s for swept in SWEPT)
+    assert longest < settings.WORK_LEASE_S
+    assert 2 * longest < config.broker_transport_options["visibility_timeout"]  # type: ignore[operator]
+
+
+def test_schedule_names_tasks_that_exist() -> None:
+    assert {entry["task"] for entry in beat_schedule.values()} <= set(POLICIES)

@@ -1,0 +1,101 @@
+"""The sweep wakes whoever has something to do, and gives up what can't be done."""
+
+import pytest
+import redis
+from pytest_django import Settings
+
+from payments.domain import inbox
+from payments.gateways import get_gateway
+from payments.models import Payment
+from payments.tasks import apply_notifications, audit, close_orders, query_payments, send_refunds
+from shop import clock
+from shop.models import Order, OrderRequest
+from shop.tasks import create_orders
+from tests.factories import make_buyer, make_course, make_order, make_request
+from tests.payments.alipay_side import encoded, notification
+from tests.payments.conftest import alipay_settings
+from tests.payments.settle import make_payment
+from tests.shop.test_wakeup import messages
+from tests.unchanged import nothing_changes
+from worker.policy import QUEUES
+from worker.tasks import sweep
+
+__all__ = ["alipay_settings"]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("alipay_settings")]
+
+
+def sent(broker: redis.Redis) -> list[str]:
+    return sorted(name for queue in QUEUES for name, _ in messages(broker, queue))
+
+
+def test_nothing_due_wakes_nobody() -> None:
+    make_order(make_buyer(), make_course(), now=clock.now())
+    with nothing_changes():
+        sweep()
+
+
+def test_request_that_was_left_behind_wakes_its_task(broker_valkey: redis.Redis) -> None:
+    request = make_request(make_buyer(), make_course(), now=clock.now())
+    sweep()
+    assert sent(broker_valkey) == ["shop.create_orders"]
+    create_orders()
+    request.refresh_from_db()
+    assert request.status == "created"
+
+
+def test_everything_that_is_due_wakes_its_task(broker_valkey: redis.Redis, settings: Settings) -> None:
+    gateway = get_gateway()
+    payment = make_payment(make_order(make_buyer(), make_course(), now=clock.now()), gateway, now=clock.now())  # type: ignore[arg-type]
+    form = notification(payment)
+    inbox.store_notification(gateway=gateway, form=form, raw_body=encoded(form), now=clock.now())
+    settings.CLOCK_OFFSET_S = settings.ORDER_TTL_S + settings.ORDER_GRACE_S + 1
+    sweep()
+    assert sent(broker_valkey) == ["payments.apply_notifications", "payments.close_orders", "payments.query_payments"]
+
+
+def test_request_that_used_its_attempts_is_given_up(broker_valkey: redis.Redis) -> None:
+    request = make_request(make_buyer(), make_course(), now=clock.now())
+    OrderRequest.objects.update(attempts=OrderRequest.MAX_ATTEMPTS)
+    sweep()
+    request.refresh_from_db()
+    assert (request.status, request.error_slug, sent(broker_valkey)) == ("rejected", "order_failed", [])
+
+
+def test_tasks_without_work_change_nothing() -> None:
+    with nothing_changes():
+        for task in (create_orders, apply_notifications, query_payments, close_orders, send_refunds, audit):
+            task()
+
+
+def test_task_that_leaves_work_wakes_itself(broker_valkey: redis.Redis, monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
+    monkeypatch.setattr("shop.domain.work.DRAIN_S", 0)
+    monkeypatch.setattr("shop.domain.creation.BATCH_SIZE", 1)
+    monkeypatch.setattr("payments.domain.inbox.BATCH_SIZE", 1)
+    gateway = get_gateway()
+    for _ in range(2):
+        payment = make_payment(make_order(make_buyer(), make_course(), now=clock.now()), gateway, now=clock.now())  # type: ignore[arg-type]
+        form = notification(payment)
+        inbox.store_notification(gateway=gateway, form=form, raw_body=encoded(form), now=clock.now())
+        make_request(make_buyer(), make_course(), now=clock.now())
+    settings.CLOCK_OFFSET_S = settings.ORDER_TTL_S + settings.ORDER_GRACE_S + 1
+    for task in (create_orders, query_payments, close_orders, apply_notifications):
+        task()
+    assert sent(broker_valkey) == ["payments.apply_notifications", "payments.close_orders", "payments.query_payments", "shop.create_orders"]
+
+
+def test_closing_task_closes_what_is_due(settings: Settings) -> None:
+    order = make_order(make_buyer(), make_course(), now=clock.now())
+    settings.CLOCK_OFFSET_S = settings.ORDER_TTL_S + settings.ORDER_GRACE_S + 1
+    close_orders()
+    order.refresh_from_db()
+    assert (order.status, Payment.objects.count()) == ("expired", 0)
+
+
+def test_audit_reports_what_does_not_agree(caplog: pytest.LogCaptureFixture) -> None:
+    buyer = make_buyer(beili=5)
+    type(buyer).objects.filter(pk=buyer.pk).update(balance=6)
+    audit()
+    written = " ".join(str(record.msg) for record in caplog.records)
+    assert "audit_broken" in written
+    assert "balances_equal_the_fold" in written
+    assert not Order.objects.exists()
