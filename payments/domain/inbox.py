@@ -60,7 +60,8 @@ def apply_notifications(notification_ids: Sequence[int], *, gateway: Gateway, no
     with transaction.atomic(durable=True):
         notifications = list(
             Notification.objects.filter(pk__in=notification_ids, status=NotificationStatus.RECEIVED)
-            .select_for_update(skip_locked=True, no_key=True)
+            # Waits, as order creation does and for the same reason.
+            .select_for_update(no_key=True)
             .order_by("pk")
         )
         # Verified again: what acts on money trusts the signature, not the table.

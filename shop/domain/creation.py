@@ -70,7 +70,9 @@ def create_orders(request_ids: Sequence[int], *, now: datetime, cause: str) -> N
     with transaction.atomic(durable=True):
         requests = list(
             OrderRequest.objects.filter(pk__in=request_ids, status=OrderRequestStatus.PENDING)
-            .select_for_update(skip_locked=True, no_key=True)
+            # Waits: another worker's claim locks for a moment even rows that it then passes over. Skipped here they would lie until
+            # their lease is over.
+            .select_for_update(no_key=True)
             .order_by("pk")
         )
         if not requests:

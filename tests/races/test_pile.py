@@ -6,7 +6,9 @@ from datetime import datetime, timedelta
 
 import pytest
 from django.conf import settings
+from django.db import connection, transaction
 
+from project.local.waiting import wait_until
 from shop.domain import creation, orders, work
 from shop.domain.orders import LineChoice, Purchase
 from shop.models import Account, LedgerTransfer, Order, OrderRequest, PricePolicy
@@ -66,6 +68,34 @@ def test_duplicate_wake_ups_for_the_same_rows_create_once(pile: list[OrderReques
     assert count_kinds(results) == {"ok": 4}
     assert Order.objects.count() == 32
     check_invariants(query_django, is_idle=False)
+
+
+def test_claimed_row_that_another_claim_looks_at_is_not_passed_over(pile: list[OrderRequest], now: datetime) -> None:
+    """A claim that comes a moment late locks rows which it finds taken, and lets go of them at its end."""
+    ids = [request.pk for request in pile[:3]]
+    is_locked, is_over = threading.Event(), threading.Event()
+
+    def look() -> None:
+        with transaction.atomic():
+            list(OrderRequest.objects.filter(pk=ids[0]).select_for_update())
+            is_locked.set()
+            wait_until(lambda: is_over.is_set() or is_anybody_waiting(), timeout_s=PATIENCE_S)
+
+    def create() -> None:
+        is_locked.wait(PATIENCE_S)
+        try:
+            creation.create_orders(ids, now=now, cause="race")
+        finally:
+            is_over.set()
+
+    assert count_kinds(run_at_once([look, create])) == {"ok": 2}
+    assert Order.objects.count() == len(ids)
+
+
+def is_anybody_waiting() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT EXISTS (SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')")
+        return bool(cursor.fetchone()[0])
 
 
 def test_one_key_in_twenty_requests_is_one_row(
