@@ -48,7 +48,8 @@ class Command(BaseCommand):
         with transaction.atomic():
             courses = seed_courses()
             seed_campaigns(courses, today=clock.shanghai_date(now))
-            seed_accounts(options["password"], now=now)
+        # Outside: hashing passwords takes seconds on a slow machine, and a transaction must not idle for that long.
+        seed_accounts(options["password"], now=now)
         self.stdout.write(f"{Course.objects.count()} courses, {Coupon.objects.count()} campaigns, {Account.objects.count()} accounts")
 
 
