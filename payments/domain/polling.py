@@ -27,7 +27,7 @@ def query_payment(payment_id: int, *, gateway: Gateway, now: datetime, cause: st
     Raises:
         GatewayUnreachable, GatewayRejected: nothing has changed.
     """
-    payment = Payment.objects.get(pk=payment_id)
+    payment = Payment.objects.select_related("order").get(pk=payment_id)
     if payment.status == PaymentStatus.CLOSED and payment.available_at is not None:
         _look_again(payment, gateway=gateway, now=now, cause=cause)
         return
@@ -48,6 +48,10 @@ def query_payment(payment_id: int, *, gateway: Gateway, now: datetime, cause: st
 
 
 def _look_again(payment: Payment, *, gateway: Gateway, now: datetime, cause: str) -> None:
+    if now < payment.expires_at:
+        # Claimed while it was open, and closed meanwhile: it can still be paid, so this isn't the last time yet.
+        Payment.objects.filter(pk=payment.pk, status=PaymentStatus.CLOSED).update(available_at=payment.order.closes_at)
+        return
     report = gateway.query(payment.out_trade_no)
     if report is not None and settlement.is_unpaid(report):
         gateway.close(payment.out_trade_no)

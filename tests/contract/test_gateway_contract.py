@@ -123,6 +123,7 @@ def make_alipay(running_simulator: Simulator, receiver: Shop) -> Callable[[str],
         return AlipayGateway(
             AlipayConfig(
                 gateway_url=url,
+                buyer_gateway_url=url,
                 app_id=APP_ID,
                 seller_id=SELLER_ID,
                 app_private_key=private,

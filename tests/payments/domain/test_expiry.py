@@ -231,6 +231,17 @@ def test_attempt_closed_unseen_is_looked_at_once_more_after_its_end(order: Order
     assert columns(payment, "status", "available_at", "dead_at") == (PaymentStatus.CLOSED, None, None)
 
 
+def test_attempt_closed_unseen_is_not_forgotten_by_a_worker_that_comes_late(order: Order, gateway: MemoryGateway, clock: Clock) -> None:
+    """It was claimed while it was open; when the worker gets to it, it is closed, and can still be paid."""
+    payment = start(order, gateway)
+    cancel(order, clock)
+    close(gateway, clock)
+    gateway.calls.clear()
+    polling.query_payment(payment.pk, gateway=gateway, now=clock.now, cause="late")
+    assert gateway.calls == []
+    assert columns(payment, "available_at") == (order.closes_at,)
+
+
 def test_another_product_closes_the_first_attempt(order: Order, gateway: MemoryGateway, clock: Clock) -> None:
     first = start(order, gateway)
     gateway.scan(first.out_trade_no)
