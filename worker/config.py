@@ -6,7 +6,8 @@ from kombu import Exchange, Queue
 from worker.policy import QUEUES, annotations, routes
 from worker.schedule import beat_schedule as _beat_schedule
 
-broker_url = settings.CELERY_BROKER_URL
+# Named for both directions, since Celery would rather read CELERY_BROKER_URL from the environment itself, and knows no CELERY_BROKER_URL_FILE.
+broker_url = broker_read_url = broker_write_url = settings.CELERY_BROKER_URL
 
 # --- Messages --------------------------------------------------------------------------------------------------------
 
