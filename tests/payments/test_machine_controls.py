@@ -14,7 +14,7 @@ from payments.domain.settlement import Outcome
 from payments.gateways.protocol import Gateway, RefundIntent
 from payments.models import Payment, Refund
 from payments.states import PaymentStatus
-from shop.domain import closing, ledger, refunding
+from shop.domain import closing, ledger
 from shop.models import Order
 from tests.payments.test_machine import run_episodes
 
@@ -103,16 +103,6 @@ def take_no_answer_for_a_no(patch: Patch) -> None:
     patch.setattr(refunds, "_ask", ask)
 
 
-def count_beili_from_the_lines_that_are_left(patch: Patch) -> None:
-    share_of = refunding.share_of
-
-    def share(order: Order, lines: Any, *, earlier: Any, line_count: int, beili_gone: int) -> refunding.Share:
-        before = refunding._whole_beili(order, earlier, line_count=line_count)
-        return share_of(order, lines, earlier=earlier, line_count=line_count, beili_gone=before)
-
-    patch.setattr(refunding, "share_of", share)
-
-
 CHEAP = [believe_any_amount, keep_what_nobody_owed, release_twice, commit_nothing]
 OTHERS = [
     pay_again_whatever_was_paid,
@@ -122,7 +112,6 @@ OTHERS = [
     forget_attempts_that_nobody_saw,
     take_taken_for_done,
     take_no_answer_for_a_no,
-    count_beili_from_the_lines_that_are_left,
 ]
 
 
