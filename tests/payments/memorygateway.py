@@ -35,8 +35,9 @@ class Died(BaseException):
 
 
 class Fault(Enum):
-    """What befalls the next call."""
+    """What befalls the next call that it can befall."""
 
+    NOTHING = auto()
     LOST_BEFORE = auto()
     LOST_AFTER = auto()
     DIE_BEFORE = auto()
@@ -45,6 +46,13 @@ class Fault(Enum):
     BUYER_PAYS = auto()
     REFUND_PENDING = auto()
     NO_FUNDS = auto()
+
+
+BEFALLS = {
+    Fault.BUYER_PAYS: ("query", "close"),
+    Fault.REFUND_PENDING: ("refund",),
+    Fault.NO_FUNDS: ("refund",),
+}
 
 
 @dataclass
@@ -251,7 +259,9 @@ class MemoryGateway:
             raise AssertionError(f"{name} is called inside a transaction")
         self.calls.append(name)
         self.tick()
-        fault = self.faults.pop(0) if self.faults else None
+        fault = next((fault for fault in self.faults if name in BEFALLS.get(fault, (name,))), None)
+        if fault is not None:
+            self.faults.remove(fault)
         if fault is Fault.LOST_BEFORE:
             raise GatewayUnreachable("no answer")
         if fault is Fault.DIE_BEFORE:

@@ -66,6 +66,15 @@ def test_refunds_in_any_order_and_grouping_add_up_to_what_was_paid(prices: list[
     assert sum(share.beili for _, share in live) == order.beili
 
 
+def test_control_counting_from_the_lines_alone_promises_a_beili_twice() -> None:
+    """Two halves of a 贝里: the second line took the whole one along, then the first was rejected and is asked for again."""
+    order, [first, second] = priced(["1.00", "1.00"], beili=1, rate=1)
+    assert refunding.share_of(order, [second], earlier=[first], line_count=2, beili_gone=0).beili == 1
+    gone_by_the_lines = refunding._whole_beili(order, [second], line_count=2)
+    assert refunding.share_of(order, [first], earlier=[second], line_count=2, beili_gone=gone_by_the_lines).beili == 1
+    assert refunding.share_of(order, [first], earlier=[second], line_count=2, beili_gone=1).beili == 0
+
+
 @given(prices=st.lists(yuan, min_size=2, max_size=6), beili=st.integers(0, 400), rate=st.sampled_from([1, 10]))
 def test_without_rejections_no_line_brings_more_than_its_share(prices: list[str], beili: int, rate: int) -> None:
     """Cash to the fen; 贝里 rounded down but for the last line, which brings what rounding had kept back."""
