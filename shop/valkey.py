@@ -9,7 +9,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 # A frozen server costs a request this long at most; a refused connection costs a millisecond.
-SOCKET_TIMEOUT_S = 0.3
+SOCKET_TIMEOUT_S = 0.25
 
 # What a caller has to expect when the server is away, full or failing over.
 Unreachable = redis.RedisError
@@ -25,8 +25,8 @@ def client() -> Any:
         socket_connect_timeout=SOCKET_TIMEOUT_S,
         socket_keepalive=True,
         health_check_interval=30,
-        retry=Retry(NoBackoff(), 1),
-        retry_on_error=[redis.ConnectionError],
+        # A connection that died while nobody used it is worth a second try; a server that doesn't answer is not.
+        retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
     )
 
 
@@ -48,6 +48,11 @@ def checkout_result_key(checkout_id: str) -> str:
 def latest_checkout_key(account_id: int) -> str:
     """The id of the buyer's newest checkout."""
     return f"checkout:latest:{account_id}"
+
+
+def version_key(order_number: str) -> str:
+    """`account:status:version` of an order, or a mark that it has just changed."""
+    return f"order:version:{order_number}"
 
 
 def wake_key(task_name: str) -> str:

@@ -25,10 +25,10 @@ task_annotations = annotations()
 
 # --- Publishing (the web process, beat) ------------------------------------------------------------------------------
 
-# A frozen broker would hold a request for ever without a socket time-out: two attempts of 0.3 s are all it gets.
+# A frozen broker would hold a request for ever without a socket time-out: two attempts of 0.25 s are all it gets.
 broker_transport_options = {
-    "socket_timeout": 0.3,
-    "socket_connect_timeout": 0.3,
+    "socket_timeout": 0.25,
+    "socket_connect_timeout": 0.25,
     "socket_keepalive": True,
     # A worker that vanished has its messages given to another after so long; more than twice the longest hard time limit. Nothing waits
     # for that: rows are found by the sweep after their lease, checkouts are sent again by whoever asks for them.
@@ -36,6 +36,8 @@ broker_transport_options = {
     # The look-out for such messages; by default once in 100 s.
     "unacked_restore_interval": 5,
     "unacked_restore_throttle": 1,
+    # A worker that is killed while it looks keeps the others from looking for so long; by default five minutes.
+    "unacked_mutex_expire": 20,
 }
 # One more try, at once: a pooled connection may have died while nobody used it. (`retry=False` would be slower: kombu then waits itself.)
 task_publish_retry_policy = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}

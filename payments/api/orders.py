@@ -72,12 +72,11 @@ class OrderPaymentsView(APIView):
     @extend_schema(request=PaymentInput, responses=PaymentOutput)
     def post(self, request: Request, order_number: str) -> Response:
         """Opens (or re-uses) the order's payment. Another product than last time closes the old attempt first."""
-        data = PaymentInput(data=request.data)
-        data.is_valid(raise_exception=True)
+        data = PaymentInput.read(request.data)
         order = orders.get_order(account_id=account_of(request).pk, order_number=order_number)
         started = attempts.start_payment(
             order=order,
-            product=Product(data.validated_data["product"]),
+            product=Product(data["product"]),
             gateway=get_gateway(),
             now=clock.now(),
             cause=f"request:{request_id_of(request)}",
@@ -109,13 +108,12 @@ class OrderRefundsView(APIView):
     @extend_schema(request=RefundInput, responses={202: RefundOutput})
     def post(self, request: Request, order_number: str) -> Response:
         """Asks for courses of a paid order, or all of them, to be taken back."""
-        data = RefundInput(data=request.data)
-        data.is_valid(raise_exception=True)
+        data = RefundInput.read(request.data)
         refund = refunds.request_refund(
             account_id=account_of(request).pk,
             order_number=order_number,
-            course_ids=data.validated_data["lines"],
-            reason=data.validated_data["reason"],
+            course_ids=data["lines"],
+            reason=data["reason"],
             now=clock.now(),
             cause=f"request:{request_id_of(request)}",
         )

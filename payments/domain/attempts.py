@@ -11,7 +11,7 @@ from payments.domain import expiry
 from payments.gateways.protocol import Gateway, GatewayUnreachable, PaymentIntent
 from payments.models import Payment
 from payments.states import PaymentStatus, Product
-from shop.domain.timeline import event
+from shop.domain.timeline import event, record
 from shop.errors import OrderNotPayable
 from shop.models import Order, OrderEvent, OrderLine
 from shop.states import OrderStatus
@@ -77,15 +77,19 @@ def open_payment(*, order: Order, product: Product, gateway: Gateway, now: datet
             expires_at=locked.expires_at,
             available_at=now + timedelta(seconds=settings.PAYMENT_FIRST_QUERY_S),
         )
-        event(
-            locked,
-            OrderEvent.Kind.PAYMENT_STARTED,
-            now=now,
-            cause=cause,
-            out_trade_no=payment.out_trade_no,
-            product=product.value,
-            amount=str(payment.amount),
-        ).save()
+        record(
+            [
+                event(
+                    locked,
+                    OrderEvent.Kind.PAYMENT_STARTED,
+                    now=now,
+                    cause=cause,
+                    out_trade_no=payment.out_trade_no,
+                    product=product.value,
+                    amount=str(payment.amount),
+                )
+            ]
+        )
         Order.objects.filter(pk=locked.pk).update(version=F("version") + 1)
     return payment
 

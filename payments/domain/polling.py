@@ -48,10 +48,6 @@ def query_payment(payment_id: int, *, gateway: Gateway, now: datetime, cause: st
 
 
 def _look_again(payment: Payment, *, gateway: Gateway, now: datetime, cause: str) -> None:
-    if now < payment.expires_at:
-        # Claimed while it was open, and closed meanwhile: it can still be paid, so this isn't the last time yet.
-        Payment.objects.filter(pk=payment.pk, status=PaymentStatus.CLOSED).update(available_at=payment.order.closes_at)
-        return
     report = gateway.query(payment.out_trade_no)
     if report is not None and settlement.is_unpaid(report):
         gateway.close(payment.out_trade_no)
@@ -59,7 +55,9 @@ def _look_again(payment: Payment, *, gateway: Gateway, now: datetime, cause: str
     with transaction.atomic(durable=True):
         if report is not None:
             settlement.apply_trades([report], now=now, cause=cause)
-        Payment.objects.filter(pk=payment.pk).update(available_at=None)
+        # Asked while it can still be paid (claimed open, closed meanwhile), this wasn't the last time.
+        next_query = payment.order.closes_at if now < payment.expires_at else None
+        Payment.objects.filter(pk=payment.pk, status=PaymentStatus.CLOSED).update(available_at=next_query)
 
 
 def give_up_payments(*, now: datetime) -> int:

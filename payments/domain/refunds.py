@@ -14,7 +14,7 @@ from payments.models import Payment, Refund, RefundLine
 from payments.states import PaymentStatus, RefundKind, RefundStatus
 from shop.domain import ledger, refunding, work
 from shop.domain.refunding import Share
-from shop.domain.timeline import event
+from shop.domain.timeline import event, record
 from shop.errors import OrderNotFound, OrderNotRefundable, RefundLineTaken, RefundNotOpen, StaleState
 from shop.models import Account, LedgerTransfer, Order, OrderEvent, OrderLine
 from shop.states import OrderStatus
@@ -69,7 +69,7 @@ def request_refund(
             available_at=now if is_automatic else None,
         )
         RefundLine.objects.bulk_create([RefundLine(refund=refund, order_line=line) for line in lines])
-        event(order, Kind.REFUND_REQUESTED, now=now, cause=cause, alipay=str(share.cash), beili=share.beili).save()
+        record([event(order, Kind.REFUND_REQUESTED, now=now, cause=cause, alipay=str(share.cash), beili=share.beili)])
         _touch(order)
     return refund
 
@@ -89,7 +89,7 @@ def order_surplus_refund(payment: Payment, *, now: datetime, cause: str) -> Refu
         approved_at=now,
         available_at=now,
     )
-    event(payment.order, Kind.REFUND_APPROVED, now=now, cause=cause, alipay=str(payment.amount)).save()
+    record([event(payment.order, Kind.REFUND_APPROVED, now=now, cause=cause, alipay=str(payment.amount))])
     _touch(payment.order)
     return refund
 
@@ -110,7 +110,7 @@ def approve_refund(refund_id: int, *, staff: Account, now: datetime, cause: str)
         refund.approved_by, refund.approved_at, refund.available_at = staff, now, now
         refund.attempts, refund.dead_at, refund.outcome = 0, None, ""
         refund.save()
-        event(refund.order, Kind.REFUND_APPROVED, now=now, cause=cause, out_request_no=refund.out_request_no).save()
+        record([event(refund.order, Kind.REFUND_APPROVED, now=now, cause=cause, out_request_no=refund.out_request_no)])
         _touch(refund.order)
     return refund
 
@@ -130,7 +130,7 @@ def reject_refund(refund_id: int, *, staff: Account, why: str, now: datetime, ca
         RefundLine.objects.filter(refund=refund).update(is_live=False)
         if refund.payment_id is not None:
             Payment.objects.filter(pk=refund.payment_id).update(refund_committed=F("refund_committed") - refund.amount)
-        event(refund.order, Kind.REFUND_REJECTED, now=now, cause=cause, why=why).save()
+        record([event(refund.order, Kind.REFUND_REJECTED, now=now, cause=cause, why=why)])
         _touch(refund.order)
     return refund
 
@@ -204,7 +204,7 @@ def _mark_sent(refund_id: int, *, now: datetime, cause: str) -> tuple[Refund, bo
             return None
         is_first = refund.status == RefundStatus.REQUESTED
         if is_first:
-            event(refund.order, Kind.REFUND_SENT, now=now, cause=cause, out_request_no=refund.out_request_no).save()
+            record([event(refund.order, Kind.REFUND_SENT, now=now, cause=cause, out_request_no=refund.out_request_no)])
             _touch(refund.order)
             refund.status, refund.sent_at = RefundStatus.SENT, now
             refund.save(update_fields=["status", "sent_at"])
@@ -227,7 +227,7 @@ def _succeed(refund_id: int, *, now: datetime, cause: str) -> None:
         if refund.kind == RefundKind.SURPLUS:
             transfer = ledger.surplus_out(refund.order, refund.amount, key=refund.out_request_no, now=now)
             LedgerTransfer.objects.bulk_create([transfer])
-            event(refund.order, Kind.REFUND_SUCCEEDED, now=now, cause=cause, alipay=str(refund.amount), beili=0).save()
+            record([event(refund.order, Kind.REFUND_SUCCEEDED, now=now, cause=cause, alipay=str(refund.amount), beili=0)])
             _touch(refund.order)
         else:
             lines = list(OrderLine.objects.filter(refund_lines__refund=refund).order_by("id"))
@@ -248,7 +248,7 @@ def _fail(refund: Refund, why: str, *, now: datetime, cause: str) -> None:
         return
     refund.status, refund.outcome, refund.finished_at, refund.available_at = RefundStatus.FAILED, why, now, None
     refund.save(update_fields=["status", "outcome", "finished_at", "available_at"])
-    event(refund.order, Kind.REFUND_FAILED, now=now, cause=cause, why=why).save()
+    record([event(refund.order, Kind.REFUND_FAILED, now=now, cause=cause, why=why)])
     _touch(refund.order)
     log.error("refund_failed", out_request_no=refund.out_request_no, why=why, alert=True)
 

@@ -15,7 +15,7 @@ from payments.states import PaymentStatus
 from shop.domain import ledger
 from shop.domain.closing import reopen_order
 from shop.domain.fulfilment import finalise_orders
-from shop.domain.timeline import event
+from shop.domain.timeline import event, record
 from shop.models import Account, LedgerTransfer, Order, OrderEvent
 from shop.states import OrderStatus
 
@@ -96,7 +96,7 @@ def close_payment(payment: Payment, *, now: datetime, cause: str, look_again_at:
     payment.status, payment.closed_at, payment.available_at = PaymentStatus.CLOSED, now, look_again_at
     payment.attempts, payment.dead_at = 0, None
     payment.save(update_fields=["status", "closed_at", "available_at", "attempts", "dead_at"])
-    event(payment.order, OrderEvent.Kind.PAYMENT_CLOSED, now=now, cause=cause, out_trade_no=payment.out_trade_no).save()
+    record([event(payment.order, OrderEvent.Kind.PAYMENT_CLOSED, now=now, cause=cause, out_trade_no=payment.out_trade_no)])
     Order.objects.filter(pk=payment.order_id).update(version=F("version") + 1)
 
 
@@ -113,7 +113,8 @@ def _take_money(payment: Payment, report: TradeReport, to_finalise: list[Order],
     LedgerTransfer.objects.bulk_create([ledger.cash_in(order, payment.amount, out_trade_no=payment.out_trade_no, now=now)])
     if payment.is_surplus:
         kind = OrderEvent.Kind.LATE_PAYMENT if outcome is Outcome.LATE else OrderEvent.Kind.DOUBLE_PAYMENT
-        event(order, kind, now=now, cause=cause, out_trade_no=payment.out_trade_no, amount=str(payment.amount)).save()
+        record([event(order, kind, now=now, cause=cause, out_trade_no=payment.out_trade_no, amount=str(payment.amount))])
+        Order.objects.filter(pk=order.pk).update(version=F("version") + 1)
         refunds.order_surplus_refund(payment, now=now, cause=cause)
     if outcome is Outcome.SETTLED:
         to_finalise.append(order)

@@ -32,9 +32,8 @@ class LoginView(APIView):
 
     @extend_schema(request=LoginInput, responses=LoginOutput, auth=[])
     def post(self, request: Request) -> Response:
-        data = LoginInput(data=request.data)
-        data.is_valid(raise_exception=True)
-        account = log_in(**data.validated_data)
+        data = LoginInput.read(request.data)
+        account = log_in(**data)
         row, token = AuthToken.objects.create(user=account)
         return Response(LoginOutput({"token": token, "expiry": row.expiry, "username": account.username}).data)
 

@@ -66,9 +66,8 @@ class CartView(APIView):
     @extend_schema(request=AddInput, responses=CartOutput)
     def post(self, request: Request) -> Response:
         """Puts a course in, or changes its policy if it is in; answers the cart."""
-        data = AddInput(data=request.data)
-        data.is_valid(raise_exception=True)
-        cart.add_to_cart(account=account_of(request), **data.validated_data, now=clock.now())
+        data = AddInput.read(request.data)
+        cart.add_to_cart(account=account_of(request), **data, now=clock.now())
         return _shown(request)
 
     @extend_schema(operation_id="cart_clear", request=None, responses={204: None})
@@ -84,9 +83,8 @@ class CartLineView(APIView):
     @extend_schema(request=ChangeInput, responses=CartOutput)
     def put(self, request: Request, course_id: int) -> Response:
         """Chooses another policy; answers the cart."""
-        data = ChangeInput(data=request.data)
-        data.is_valid(raise_exception=True)
-        cart.change_policy(account=account_of(request), course_id=course_id, **data.validated_data, now=clock.now())
+        data = ChangeInput.read(request.data)
+        cart.change_policy(account=account_of(request), course_id=course_id, **data, now=clock.now())
         return _shown(request)
 
     @extend_schema(request=None, responses={204: None})

@@ -74,9 +74,8 @@ class CheckoutStartView(APIView):
 
     @extend_schema(request=CheckoutInput, responses={202: CheckoutStartedOutput})
     def post(self, request: Request) -> Response:
-        data = CheckoutInput(data=request.data)
-        data.is_valid(raise_exception=True)
-        started = checkout.start_checkout(account=account_of(request), course_ids=data.validated_data["course_list"], now=clock.now())
+        data = CheckoutInput.read(request.data)
+        started = checkout.start_checkout(account=account_of(request), course_ids=data["course_list"], now=clock.now())
         send(prepare_checkout, checkout_id=started.checkout_id)
         url = reverse("checkout", args=[started.checkout_id])
         return Response(
@@ -106,9 +105,8 @@ class CheckoutQuoteView(APIView):
         """Prices the choices by the checkout's snapshot. Nothing is reserved or stored."""
         account = account_of(request)
         found = checkout.get_checkout(account_id=account.pk, checkout_id=checkout_id)
-        data = QuoteInput(data=request.data)
-        data.is_valid(raise_exception=True)
-        choices = data.validated_data
+        data = QuoteInput.read(request.data)
+        choices = data
         answer = quote_choices(
             checkout=found,
             by_course={line["course_id"]: line["coupon_record_id"] or None for line in choices["course_price_list"]},

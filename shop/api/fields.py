@@ -2,6 +2,7 @@
 
 import re
 from decimal import Decimal
+from functools import cache
 from typing import Any, TypeVar
 
 from django.core.validators import RegexValidator
@@ -79,10 +80,26 @@ class NumberField(TextField):
 class Input(serializers.Serializer[Any]):
     """A request's body or query. A field that we don't know is an error: it is a typing mistake or an attempt."""
 
+    @classmethod
+    def read(cls, data: Any) -> dict[str, Any]:
+        """`data` validated.
+
+        Raises:
+            ValidationError: it isn't valid.
+        """
+        validated: dict[str, Any] = _reader(cls).run_validation(data)
+        return validated
+
     def to_internal_value(self, data: Any) -> Any:
         if isinstance(data, dict) and (unknown := set(data) - set(self.fields)):
             raise serializers.ValidationError({str(name)[:64]: ["未知字段。"] for name in sorted(unknown, key=str)})
         return super().to_internal_value(data)
+
+
+@cache
+def _reader(input_class: type[Input]) -> Input:
+    """One instance for all requests: making one copies its fields, for a third of the price of a whole request. Reading leaves no trace."""
+    return input_class()
 
 
 class PageFilter(Input):
@@ -104,7 +121,4 @@ def read_query(request: Request, query_class: type[Query]) -> dict[str, Any]:
     """
     if repeated := sorted(name for name, values in request.query_params.lists() if len(values) > 1):
         raise InvalidInput(fields={name[:64]: ["重复的参数。"] for name in repeated})
-    query = query_class(data=request.query_params.dict())
-    query.is_valid(raise_exception=True)
-    validated: dict[str, Any] = query.validated_data
-    return validated
+    return query_class.read(request.query_params.dict())

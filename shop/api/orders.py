@@ -1,6 +1,7 @@
 """`orders/`: placing an order, following it, listing one's orders."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
@@ -9,16 +10,18 @@ from django.urls import reverse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import serializers, status
+from rest_framework.exceptions import APIException
 from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from shop import clock, errors
-from shop.api.authentication import account_of, request_id_of
+from shop.api.authentication import account_of, digest_in, request_id_of
 from shop.api.fields import MAX_BEILI, IdField, Input, NumberField, PageFilter, StrictIntegerField, YuanField, read_query
 from shop.api.orderoutput import OrderOutput, OrderSummaryOutput, PlacedOutput, order_body, request_body
 from shop.domain import orders
+from shop.domain.versions import read_version
 from shop.domain.waiting import wait_for_change
 from shop.models import Order
 from shop.money import MAX_YUAN
@@ -48,20 +51,6 @@ class PurchaseInput(Input):
             raise serializers.ValidationError("同一门课程出现了两次。")
         return lines
 
-    def purchase(self) -> orders.Purchase:
-        """The validated body in the shop's words."""
-        data = self.validated_data
-        return orders.Purchase(
-            lines=[
-                orders.LineChoice(line["course_id"], line["policy_id"], line["coupon_record_id"] or None)
-                for line in data["course_price_list"]
-            ],
-            coupon_record_id=data["coupon_record_id"] or None,
-            beili=data["balance"],
-            alipay=data["alipay"],
-            checkout_id=data["checkout_id"] or None,
-        )
-
 
 class OrderFilter(PageFilter):
     status = serializers.ChoiceField(choices=OrderStatus.choices, required=False)
@@ -82,6 +71,15 @@ class OrderListView(ListAPIView[Order]):
         wanted = read_query(self.request, OrderFilter)
         return orders.list_orders(account=account_of(self.request), status=wanted.get("status"))
 
+    def perform_authentication(self, request: Request) -> None:
+        """A POST is authenticated by the statement that stores it."""
+        if request.method != "POST":
+            super().perform_authentication(request)
+
+    def check_permissions(self, request: Request) -> None:
+        if request.method != "POST":
+            super().check_permissions(request)
+
     @extend_schema(
         request=PurchaseInput,
         responses={202: PlacedOutput},
@@ -91,13 +89,15 @@ class OrderListView(ListAPIView[Order]):
     )
     def post(self, request: Request) -> Response:
         """Takes a purchase in; a worker creates the order. The same key and body again answer the same order."""
-        key = request.headers.get("Idempotency-Key", "")
-        if not _KEY.fullmatch(key):
-            raise errors.IdempotencyKeyMissing
-        data = PurchaseInput(data=request.data)
-        data.is_valid(raise_exception=True)
+        digest = digest_in(request)
+        try:
+            key, purchase = _read_purchase(request)
+        except (APIException, errors.DomainError):
+            super().perform_authentication(request)
+            super().check_permissions(request)  # who isn't logged in is told that, and nothing else
+            raise
         stored, is_new = orders.place_order(
-            account=account_of(request), purchase=data.purchase(), idempotency_key=key, request_id=request_id_of(request), now=clock.now()
+            account=digest, purchase=purchase, idempotency_key=key, request_id=request_id_of(request), now=clock.now()
         )
         if stored.status == OrderRequestStatus.PENDING:
             wake(create_orders)
@@ -110,6 +110,27 @@ class OrderListView(ListAPIView[Order]):
         if not is_new:
             response["Idempotent-Replayed"] = "true"
         return response
+
+
+def _read_purchase(request: Request) -> tuple[str, orders.Purchase]:
+    """The idempotency key and what the buyer asks for."""
+    key = request.headers.get("Idempotency-Key", "")
+    if not _KEY.fullmatch(key):
+        raise errors.IdempotencyKeyMissing
+    return key, as_purchase(PurchaseInput.read(request.data))
+
+
+def as_purchase(data: Mapping[str, Any]) -> orders.Purchase:
+    """A validated `PurchaseInput` in the shop's words."""
+    return orders.Purchase(
+        lines=[
+            orders.LineChoice(line["course_id"], line["policy_id"], line["coupon_record_id"] or None) for line in data["course_price_list"]
+        ],
+        coupon_record_id=data["coupon_record_id"] or None,
+        beili=data["balance"],
+        alipay=data["alipay"],
+        checkout_id=data["checkout_id"] or None,
+    )
 
 
 class OrderView(APIView):
@@ -128,19 +149,18 @@ class OrderView(APIView):
         """The order or what became of its request. With `If-None-Match` and `wait`, answers as soon as it is another than known."""
         wait_s = read_query(request, WaitInput)["wait"]
         account_id = account_of(request).pk
-        version = orders.read_version(account_id=account_id, order_number=order_number)
+        version = read_version(account_id=account_id, order_number=order_number)
         if version is None:
             raise errors.OrderNotFound
         known = request.headers.get("If-None-Match")
         is_news = known != _etag(version) if known else version[0] != OrderRequestStatus.PENDING
         if wait_s and not is_news:
-            wait_for_change(account_id=account_id, order_number=order_number, since=version, seconds=wait_s)
-        return _shown(account_id, order_number, known=known)
+            version = wait_for_change(account_id=account_id, order_number=order_number, since=version, seconds=wait_s)
+        return _shown(account_id, order_number, version, known=known)
 
 
-def _shown(account_id: int, order_number: str, *, known: str | None) -> Response:
-    # The version is read first: if the order moves in between, the poller sees news under an old tag and comes back, never the reverse.
-    version = orders.read_version(account_id=account_id, order_number=order_number) or ("", 0)
+def _shown(account_id: int, order_number: str, version: tuple[str, int], *, known: str | None) -> Response:
+    # The version was read first: if the order moves in between, the poller sees news under an old tag and comes back, never the reverse.
     etag = _etag(version)
     is_pending = version[0] == OrderRequestStatus.PENDING
     headers = {"ETag": etag, "Cache-Control": "private, no-cache"} | ({"Retry-After": RETRY_AFTER_S} if is_pending else {})

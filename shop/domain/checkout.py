@@ -64,7 +64,7 @@ def get_checkout(*, account_id: int, checkout_id: str) -> Checkout:
     Raises:
         CheckoutNotFound: there is none, it is over, or it is somebody else's.
     """
-    checkout = _load(checkout_id)
+    checkout = find_checkout(checkout_id)
     if checkout is None or checkout.account_id != account_id:
         raise CheckoutNotFound
     return checkout
@@ -89,7 +89,7 @@ def is_stalled(checkout: Checkout, *, now: datetime) -> bool:
 
 def prepare_checkout(*, checkout_id: str, now: datetime) -> None:
     """Validates and prices a pending checkout and writes its result, once; a second run changes nothing."""
-    checkout = _load(checkout_id)
+    checkout = find_checkout(checkout_id)
     if checkout is None or checkout.result is not None:
         return
     try:
@@ -100,7 +100,8 @@ def prepare_checkout(*, checkout_id: str, now: datetime) -> None:
     valkey.client().set(valkey.checkout_result_key(checkout_id), json.dumps(result, ensure_ascii=False), ex=remaining, nx=True)
 
 
-def _load(checkout_id: str) -> Checkout | None:
+def find_checkout(checkout_id: str) -> Checkout | None:
+    """A checkout, whoever's it is, or None."""
     stored, result = valkey.client().mget(valkey.checkout_key(checkout_id), valkey.checkout_result_key(checkout_id))
     if stored is None:
         return None
@@ -246,8 +247,7 @@ def quote_fields(quote: Quote, by_course: Mapping[int, int | None], global_recor
 
 def snapshot_prices(checkout: Checkout) -> dict[int, tuple[int, str]]:
     """Course id → (policy id, price in yuan) of a checkout that is ready."""
-    if checkout.result is None or checkout.result["status"] != "ready":
-        raise CheckoutNotFound
+    assert checkout.result is not None
     entries = checkout.result["payment_list"]["policy_course_dict"].values()
     return {entry["course_id"]: (entry["policy_id"], entry["policy_price"]) for entry in entries}
 

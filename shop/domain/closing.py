@@ -8,7 +8,7 @@ from django.db.models import F
 
 from shop.domain import fulfilment, ledger
 from shop.domain.coupons import is_in_date
-from shop.domain.timeline import event
+from shop.domain.timeline import event, record
 from shop.errors import OrderNotCancellable, OrderNotFound, StaleState
 from shop.models import Account, CouponRecord, LedgerTransfer, Order, OrderEvent, OrderLine
 from shop.states import CouponRecordStatus, OrderStatus
@@ -34,7 +34,7 @@ def request_cancel(*, account_id: int, order_number: str, now: datetime, cause: 
         order.attempts, order.dead_at = 0, None
         order.version += 1
         order.save(update_fields=["cancel_requested_at", "available_at", "attempts", "dead_at", "version"])
-        event(order, OrderEvent.Kind.CANCEL_REQUESTED, now=now, cause=cause).save()
+        record([event(order, OrderEvent.Kind.CANCEL_REQUESTED, now=now, cause=cause)])
     return order
 
 
@@ -56,7 +56,7 @@ def close_order(order: Order, *, now: datetime, cause: str) -> None:
     ledger.move_balances(ledger.balance_changes([order], available=1, held=-1))
     LedgerTransfer.objects.bulk_create(ledger.release_transfers([order], now=now))
     kind = OrderEvent.Kind.CANCELLED if status == OrderStatus.CANCELLED else OrderEvent.Kind.EXPIRED
-    event(order, kind, now=now, cause=cause, beili=order.beili).save()
+    record([event(order, kind, now=now, cause=cause, beili=order.beili)])
     order.status, order.closed_at = status, now
 
 
@@ -81,7 +81,7 @@ def reopen_order(order: Order, *, now: datetime, cause: str) -> bool:
     free.update(status=CouponRecordStatus.RESERVED, order=order)
     ledger.move_balances(ledger.balance_changes([order], available=-1, held=1))
     LedgerTransfer.objects.bulk_create(ledger.hold_transfers([order], now=now, cause="rehold"))
-    event(order, OrderEvent.Kind.REOPENED, now=now, cause=cause).save()
+    record([event(order, OrderEvent.Kind.REOPENED, now=now, cause=cause)])
     fulfilment.finalise_orders([order], now=now, cause=cause, came_from=OrderStatus.EXPIRED)
     order.status = OrderStatus.PAID
     return True

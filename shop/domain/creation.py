@@ -17,7 +17,8 @@ from shop.domain import cart, coupons, fulfilment, ledger, work
 from shop.domain.checkout import quote_fields
 from shop.domain.orders import LineChoice, requested_lines
 from shop.domain.pricing import CouponTerms, LineInput, Quote, price_order
-from shop.domain.timeline import event
+from shop.domain.timeline import event, record
+from shop.domain.versions import mark_changed
 from shop.errors import (
     BalanceInsufficient,
     CouponNotApplicable,
@@ -197,7 +198,7 @@ def _write(plans: Sequence[_Plan], *, now: datetime, cause: str) -> None:
     _reserve_coupons([(record_id, order.pk) for order, plan in made for record_id in plan.coupon_record_ids])
     ledger.move_balances(ledger.balance_changes(orders, available=-1, held=1))
     LedgerTransfer.objects.bulk_create(ledger.hold_transfers(orders, now=now))
-    OrderEvent.objects.bulk_create([entry for order, plan in made for entry in _events(order, plan, now=now, cause=cause)])
+    record([entry for order, plan in made for entry in _events(order, plan, now=now, cause=cause)])
     fulfilment.finalise_orders([order for order in orders if order.cash_due == 0], now=now, cause=cause)
 
 
@@ -277,12 +278,15 @@ def _close_requests(plans: Sequence[_Plan], rejections: Sequence[tuple[OrderRequ
     OrderRequest.objects.filter(pk__in=[plan.request.pk for plan in plans]).update(
         status=OrderRequestStatus.CREATED, decided_at=now, available_at=None, last_error=""
     )
+    if not rejections:
+        return
     for request, refusal in rejections:
         _reject(request, refusal, now=now)
     OrderRequest.objects.bulk_update(
         [request for request, _ in rejections],
         ["status", "decided_at", "available_at", "error_slug", "error_message", "error_details"],
     )
+    mark_changed([request.order_number for request, _ in rejections])
 
 
 def _reject(request: OrderRequest, refusal: DomainError, *, now: datetime) -> None:
@@ -298,10 +302,9 @@ def give_up_requests(*, now: datetime) -> int:
     """Rejects the requests that used all their attempts: nothing was taken from their buyers, who can order again. Returns how many."""
     refusal = OrderFailed()
     with transaction.atomic(durable=True):
-        buried = work.bury_exhausted(OrderRequest, now=now)
-        return OrderRequest.objects.filter(pk__in=buried, status=OrderRequestStatus.PENDING).update(
-            status=OrderRequestStatus.REJECTED, decided_at=now, error_slug=refusal.slug, error_message=refusal.text
-        )
+        buried = OrderRequest.objects.filter(pk__in=work.bury_exhausted(OrderRequest, now=now), status=OrderRequestStatus.PENDING)
+        mark_changed(list(buried.values_list("order_number", flat=True)))
+        return buried.update(status=OrderRequestStatus.REJECTED, decided_at=now, error_slug=refusal.slug, error_message=refusal.text)
 
 
 def _empty_carts(plans: Sequence[_Plan]) -> None:

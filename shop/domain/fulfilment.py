@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from django.db.models import F, Max
 
 from shop.domain import ledger
-from shop.domain.timeline import event
+from shop.domain.timeline import event, record
 from shop.errors import StaleState
 from shop.models import CouponRecord, Enrolment, LedgerTransfer, Order, OrderEvent, OrderLine
 from shop.states import CouponRecordStatus, EnrolmentStatus, OrderStatus
@@ -32,7 +32,7 @@ def finalise_orders(orders: Sequence[Order], *, now: datetime, cause: str, came_
     ledger.move_balances(ledger.balance_changes(orders, available=0, held=-1))
     LedgerTransfer.objects.bulk_create(ledger.settlement_transfers(orders, now=now))
     enrolments = _grant(orders, now=now)
-    OrderEvent.objects.bulk_create(_events(orders, enrolments, now=now, cause=cause))
+    record(_events(orders, enrolments, now=now, cause=cause))
 
 
 def _use_coupons(order_ids: Sequence[int], *, now: datetime) -> None:

@@ -2,17 +2,29 @@
 
 import hashlib
 from datetime import datetime
+from typing import NewType
 
 from django.contrib.auth import authenticate
+from django.db import connection
+from knox.crypto import hash_token
 from knox.models import AuthToken
 
 from shop import valkey
-from shop.errors import LoginFailed, TooManyRequests
+from shop.errors import LoginFailed, NotAuthenticated, TooManyRequests
 from shop.models import Account
 
 # Ten wrong passwords for one name in a quarter of an hour are not a person's.
 MAX_FAILURES = 10
 WINDOW_S = 15 * 60
+
+# The primary key under which a token is stored: its SHA-512.
+TokenDigest = NewType("TokenDigest", str)
+
+# Who calls with a token, as a part of other statements too. Parameters: digest, now.
+CALLER = """
+    SELECT account.id FROM knox_authtoken AS token JOIN shop_account AS account ON account.id = token.user_id
+    WHERE token.digest = %(digest)s AND token.expiry > %(now)s AND account.is_active
+"""
 
 
 def log_in(*, username: str, password: str) -> Account:
@@ -31,6 +43,35 @@ def log_in(*, username: str, password: str) -> Account:
         _note_failure(key)
         raise LoginFailed
     return account
+
+
+def digest_of(token: bytes) -> TokenDigest:
+    """The digest of a token.
+
+    Raises:
+        NotAuthenticated: it can't be a token.
+    """
+    try:
+        return TokenDigest(hash_token(token.decode("ascii")))
+    except (UnicodeDecodeError, ValueError, TypeError) as error:
+        raise NotAuthenticated from error
+
+
+def find_caller(digest: TokenDigest, *, now: datetime) -> int:
+    """The id of the account that the token logs in.
+
+    Every request pays for this, so it is bare SQL, for a third of the ORM's price.
+
+    Raises:
+        NotAuthenticated: the token is unknown or over, or the account is blocked.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(CALLER, {"digest": digest, "now": now})
+        found = cursor.fetchone()
+    if found is None:
+        raise NotAuthenticated
+    account_id: int = found[0]
+    return account_id
 
 
 def purge_tokens(*, now: datetime) -> int:

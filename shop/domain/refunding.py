@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db.models import F
 
 from shop.domain import ledger
-from shop.domain.timeline import event
+from shop.domain.timeline import event, record
 from shop.errors import StaleState
 from shop.models import CouponRecord, Enrolment, LedgerTransfer, Order, OrderEvent, OrderLine
 from shop.money import ZERO
@@ -61,9 +61,7 @@ def apply_refund(order: Order, lines: Sequence[OrderLine], share: Share, *, key:
     ledger.move_balances({order.account_id: (share.beili, 0)} if share.beili else {})
     LedgerTransfer.objects.bulk_create(ledger.refund_transfers(order, lines, share.cash, share.beili, key=key, now=now))
     events = _revoke(order, lines, now=now, cause=cause)
-    OrderEvent.objects.bulk_create(
-        [event(order, OrderEvent.Kind.REFUND_SUCCEEDED, now=now, cause=cause, alipay=str(share.cash), beili=share.beili), *events]
-    )
+    record([event(order, OrderEvent.Kind.REFUND_SUCCEEDED, now=now, cause=cause, alipay=str(share.cash), beili=share.beili), *events])
     _finish(order, now=now)
 
 

@@ -432,6 +432,7 @@ def test_p40_business_error_is_no_500(api: Api) -> None:
     assert seen["error"]["msg"]
 
 
+@pytest.mark.django_db(transaction=True)
 def test_p41_order_can_be_followed(api: Api) -> None:
     """No order number, no deadline and no address were answered."""
     answer = post_order(api, body_of(make_course("99.00"), alipay="99.00"))

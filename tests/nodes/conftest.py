@@ -10,6 +10,7 @@ from pytest_celery import CeleryBrokerCluster, CeleryTestSetup, CeleryWorkerClus
 
 from project.local.programs import Program, program
 from tests.nodes.shop_nodes import ValkeyNode, WorkerNode, make_broker, make_worker
+from worker.celery import app as shop_app
 
 PROBE_ARGV = [
     "-A",
@@ -72,7 +73,8 @@ def celery_setup(
     # Not `broker_url`: Celery prefers the environment's CELERY_BROKER_URL to it, and that is another server.
     app.conf.update(broker_read_url=url, broker_write_url=url, task_ignore_result=True, task_default_queue="probe")
     setup = CeleryTestSetup(celery_worker_cluster, celery_broker_cluster, None, app)
-    assert setup.ready(docker=True)
+    assert setup.ready(docker=True)  # makes it this thread's app
     yield setup
     setup.teardown()
     app.close()
+    shop_app.set_current()

@@ -18,7 +18,8 @@ from payments.domain import attempts, audit, expiry, inbox, polling, refunds
 from payments.gateways.protocol import GatewayError
 from payments.models import Notification, Payment, Refund
 from payments.states import NotificationStatus, PaymentStatus, Product, RefundStatus
-from shop.domain import closing, coupons, creation, orders
+from shop import valkey
+from shop.domain import closing, coupons, creation, orders, versions
 from shop.domain.orders import LineChoice, Purchase
 from shop.domain.pricing import LineInput, price_order
 from shop.errors import DomainError
@@ -250,6 +251,7 @@ class World:
         """What holds at any moment. Raises: Broken."""
         if broken := broken_rules():
             raise Broken(f"the audit's rules {broken} are broken")
+        self._prove_what_pollers_see()
         fields = ("out_trade_no", "status", "amount", "refund_committed", "refunded_amount")
         for number, status, amount, committed, refunded in Payment.objects.values_list(*fields):
             trade = self.gateway.trades.get(number)
@@ -258,6 +260,24 @@ class World:
             gone = trade.refunded if trade else ZERO
             if not refunded <= gone <= committed <= amount:
                 raise Broken(f"{number}: {refunded} booked as refunded, {gone} refunded there, {committed} of {amount} ordered back")
+
+    def _prove_what_pollers_see(self) -> None:
+        """Valkey remembers no state of an order that is over."""
+        requests = {
+            number: (owner, status, 0) for number, owner, status in OrderRequest.objects.values_list("order_number", "account_id", "status")
+        }
+        states = requests | {
+            number: (owner, status, version)
+            for number, owner, status, version in Order.objects.values_list("order_number", "account_id", "status", "version")
+        }
+        numbers = list(states)
+        if not numbers:
+            return
+        polled = numbers[int(self.now.timestamp()) % len(numbers)]
+        versions.read_version(account_id=states[polled][0], order_number=polled)
+        for number, seen in zip(numbers, valkey.client().mget(map(valkey.version_key, numbers)), strict=True):
+            if seen not in {None, "changed", ":".join(map(str, states[number]))}:
+                raise Broken(f"pollers of {number} see {seen}, but it is {states[number]}")
 
     def drain(self, *, notifies: bool) -> None:
         """Everything comes to its end: the gateway is well again, staff decide. Without `notifies` no notification comes any more.
@@ -457,17 +477,11 @@ def empty_tables() -> None:
         cursor.execute(f"TRUNCATE {', '.join(tables)} CASCADE")
 
 
-_prepared_on: object = None
+_ALL_RULES = " UNION ALL ".join(f"SELECT '{rule.name}' AS rule WHERE EXISTS ({rule.broken.replace('%%', '%')})" for rule in audit.RULES)
 
 
 def broken_rules() -> list[str]:
-    """The names of the audit's rules that are broken: all of them in one prepared statement, since it runs after every step."""
-    global _prepared_on  # noqa: PLW0603 - a statement lives as long as its connection
+    """The names of the audit's rules that are broken: all of them in one statement, since it runs after every step."""
     with connection.cursor() as cursor:
-        if _prepared_on is not connection.connection:
-            parts = [f"SELECT '{rule.name}' AS rule WHERE EXISTS ({rule.broken.replace('%%', '%')})" for rule in audit.RULES]
-            cursor.execute("SET jit = off")
-            cursor.execute("PREPARE all_rules AS " + " UNION ALL ".join(parts))
-            _prepared_on = connection.connection
-        cursor.execute("EXECUTE all_rules")
+        cursor.execute(_ALL_RULES)
         return [name for (name,) in cursor.fetchall()]
