@@ -57,6 +57,7 @@ INSTALLED_APPS = [
 DATABASES: dict[str, Any] = {"default": env.dj_db_url("DATABASE_URL", conn_max_age=600, conn_health_checks=True)}
 if DATABASES["default"]["ENGINE"] != "django.db.backends.postgresql":
     raise ImproperlyConfigured("DATABASE_URL must name a PostgreSQL database (postgres://…): the rules about money are its constraints.")
+DATABASES["default"]["ENGINE"] = "project.postgres"
 DATABASES["default"].setdefault("OPTIONS", {}).update(
     # A statement that waits for a lock longer than this is a bug or a fault, and is retried by the sweep.
     options="-c lock_timeout=2s -c statement_timeout=10s -c idle_in_transaction_session_timeout=15s",

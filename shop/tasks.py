@@ -8,9 +8,10 @@ from shop.models import OrderRequest
 from shop.wakeup import wake, woken
 
 
-@shared_task(name="shop.prepare_checkout", bind=True)
-def prepare_checkout(self: Task, *, checkout_id: str) -> None:
-    checkout.prepare_checkout(checkout_id=checkout_id, now=clock.now())
+@shared_task(name="shop.prepare_checkouts", bind=True)
+def prepare_checkouts(self: Task) -> None:
+    woken(self)
+    checkout.prepare_due_checkouts(now=clock.now())
 
 
 @shared_task(name="shop.create_orders", bind=True)

@@ -35,6 +35,10 @@ def cart_key(account_id: int) -> str:
     return f"cart:{account_id}"
 
 
+# Ids of checkouts that wait for a worker, oldest first.
+DUE_CHECKOUTS = "checkout:due"
+
+
 def checkout_key(checkout_id: str) -> str:
     """JSON of what a buyer asked to check out."""
     return f"checkout:{checkout_id}"

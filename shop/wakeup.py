@@ -3,8 +3,6 @@
 What has to be done is a row that is committed already; the sweep finds it if this message doesn't arrive.
 """
 
-from typing import Any
-
 import structlog
 from celery import Task
 from kombu.exceptions import KombuError, OperationalError
@@ -27,7 +25,7 @@ def wake(task: Task) -> None:
             return
     except valkey.Unreachable as error:
         log.warning("wake_flag_unreachable", task=task.name, error=str(error))
-    send(task)
+    _send(task)
 
 
 def woken(task: Task) -> None:
@@ -38,9 +36,9 @@ def woken(task: Task) -> None:
         log.warning("wake_flag_unreachable", task=task.name, error=str(error))
 
 
-def send(task: Task, **ids: Any) -> None:
-    """Publishes `task` with ids as its only arguments. Never raises: a broker that is away costs a short, bounded attempt."""
+def _send(task: Task) -> None:
+    """A broker that is away costs a short, bounded attempt."""
     try:
-        task.apply_async(kwargs=ids)
+        task.apply_async()
     except (OperationalError, KombuError, OSError, valkey.Unreachable) as error:
         log.warning("wake_up_not_sent", task=task.name, error=str(error))

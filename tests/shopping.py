@@ -4,7 +4,7 @@ import itertools
 from typing import Any
 
 from shop.models import Account, CouponRecord, Course, Order
-from shop.tasks import create_orders, prepare_checkout
+from shop.tasks import create_orders, prepare_checkouts
 from tests.clients import Api, answered
 from tests.factories import policy_of
 
@@ -20,7 +20,7 @@ def put_in_cart(api: Api, *courses: Course) -> None:
 def check_out(api: Api, *courses: Course) -> dict[str, Any]:
     """The priced checkout of courses that are in the cart."""
     started = answered(api.post(f"{V1}/checkout/", {"course_list": [course.pk for course in courses]}), 202)
-    prepare_checkout(checkout_id=started["checkout_id"])
+    prepare_checkouts()
     priced: dict[str, Any] = answered(api.get(started["url"]))
     return priced
 

@@ -20,7 +20,7 @@ class TaskPolicy:
 
 
 POLICIES: dict[str, TaskPolicy] = {
-    "shop.prepare_checkout": TaskPolicy(queue="checkout", time_limit_s=10, max_retries=3),
+    "shop.prepare_checkouts": TaskPolicy(queue="checkout", time_limit_s=30, max_retries=0),
     "shop.create_orders": TaskPolicy(queue="orders", time_limit_s=30, max_retries=0),
     "shop.expire_coupons": TaskPolicy(queue="upkeep", time_limit_s=30, max_retries=0),
     "shop.purge_tokens": TaskPolicy(queue="upkeep", time_limit_s=30, max_retries=0),

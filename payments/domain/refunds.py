@@ -12,11 +12,11 @@ from django.db.models import F, QuerySet, Sum
 from payments.gateways.protocol import Gateway, GatewayRejected, GatewayUnreachable, RefundIntent
 from payments.models import Payment, Refund, RefundLine
 from payments.states import PaymentStatus, RefundKind, RefundStatus
-from shop.domain import ledger, refunding, work
+from shop.domain import ledger, refunding, rows, work
 from shop.domain.refunding import Share
 from shop.domain.timeline import event, record
 from shop.errors import OrderNotFound, OrderNotRefundable, RefundLineTaken, RefundNotOpen, StaleState
-from shop.models import Account, LedgerTransfer, Order, OrderEvent, OrderLine
+from shop.models import Account, Order, OrderEvent, OrderLine
 from shop.states import OrderStatus
 
 log = structlog.get_logger(__name__)
@@ -68,7 +68,7 @@ def request_refund(
             approved_at=now if is_automatic else None,
             available_at=now if is_automatic else None,
         )
-        RefundLine.objects.bulk_create([RefundLine(refund=refund, order_line=line) for line in lines])
+        rows.insert([RefundLine(refund=refund, order_line=line) for line in lines])
         record([event(order, Kind.REFUND_REQUESTED, now=now, cause=cause, alipay=str(share.cash), beili=share.beili)])
         _touch(order)
     return refund
@@ -226,7 +226,7 @@ def _succeed(refund_id: int, *, now: datetime, cause: str) -> None:
                 raise StaleState(f"payment {refund.payment_id} has no such refund committed")
         if refund.kind == RefundKind.SURPLUS:
             transfer = ledger.surplus_out(refund.order, refund.amount, key=refund.out_request_no, now=now)
-            LedgerTransfer.objects.bulk_create([transfer])
+            rows.insert([transfer])
             record([event(refund.order, Kind.REFUND_SUCCEEDED, now=now, cause=cause, alipay=str(refund.amount), beili=0)])
             _touch(refund.order)
         else:

@@ -12,11 +12,11 @@ from payments.domain import refunds
 from payments.gateways.protocol import TradeReport, TradeStatus
 from payments.models import Payment
 from payments.states import PaymentStatus
-from shop.domain import ledger
+from shop.domain import ledger, rows
 from shop.domain.closing import reopen_order
 from shop.domain.fulfilment import finalise_orders
 from shop.domain.timeline import event, record
-from shop.models import Account, LedgerTransfer, Order, OrderEvent
+from shop.models import Account, Order, OrderEvent
 from shop.states import OrderStatus
 
 log = structlog.get_logger(__name__)
@@ -110,7 +110,7 @@ def _take_money(payment: Payment, report: TradeReport, to_finalise: list[Order],
     payment.available_at = payment.dead_at = None
     payment.is_surplus = outcome in {Outcome.LATE, Outcome.DOUBLE}
     payment.save(update_fields=["status", "trade_no", "paid_at", "available_at", "dead_at", "is_surplus"])
-    LedgerTransfer.objects.bulk_create([ledger.cash_in(order, payment.amount, out_trade_no=payment.out_trade_no, now=now)])
+    rows.insert([ledger.cash_in(order, payment.amount, out_trade_no=payment.out_trade_no, now=now)])
     if payment.is_surplus:
         kind = OrderEvent.Kind.LATE_PAYMENT if outcome is Outcome.LATE else OrderEvent.Kind.DOUBLE_PAYMENT
         record([event(order, kind, now=now, cause=cause, out_trade_no=payment.out_trade_no, amount=str(payment.amount))])

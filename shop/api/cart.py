@@ -1,5 +1,6 @@
 """`cart/`: what the buyer means to buy."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from drf_spectacular.extensions import OpenApiSerializerExtension
@@ -13,7 +14,7 @@ from rest_framework.views import APIView
 from shop import clock
 from shop.api.authentication import account_of
 from shop.api.catalogue import PolicyOutput
-from shop.api.fields import IdField, Input, YuanField
+from shop.api.fields import IdField, Input, YuanField, show
 from shop.domain import cart
 
 
@@ -36,9 +37,8 @@ class CartLineOutput(serializers.Serializer[cart.CartLine]):
     flags = serializers.ListField(child=serializers.ChoiceField(choices=["offline", "policy_gone", "price_changed", "owned"]))
 
 
-def _shown(request: Request) -> Response:
-    lines = cart.list_cart(account=account_of(request), now=clock.now())
-    return Response({str(line.course.pk): CartLineOutput(line).data for line in lines})
+def _shown(lines: Sequence[cart.CartLine]) -> Response:
+    return Response({str(line.course.pk): show(CartLineOutput, line) for line in lines})
 
 
 class CartOutput(serializers.Serializer[Any]):
@@ -61,14 +61,13 @@ class CartView(APIView):
     @extend_schema(responses=CartOutput)
     def get(self, request: Request) -> Response:
         """The cart by course id, each course as it is now."""
-        return _shown(request)
+        return _shown(cart.list_cart(account=account_of(request), now=clock.now()))
 
     @extend_schema(request=AddInput, responses=CartOutput)
     def post(self, request: Request) -> Response:
         """Puts a course in, or changes its policy if it is in; answers the cart."""
         data = AddInput.read(request.data)
-        cart.add_to_cart(account=account_of(request), **data, now=clock.now())
-        return _shown(request)
+        return _shown(cart.add_to_cart(account=account_of(request), **data, now=clock.now()))
 
     @extend_schema(operation_id="cart_clear", request=None, responses={204: None})
     def delete(self, request: Request) -> Response:
@@ -84,8 +83,7 @@ class CartLineView(APIView):
     def put(self, request: Request, course_id: int) -> Response:
         """Chooses another policy; answers the cart."""
         data = ChangeInput.read(request.data)
-        cart.change_policy(account=account_of(request), course_id=course_id, **data, now=clock.now())
-        return _shown(request)
+        return _shown(cart.change_policy(account=account_of(request), course_id=course_id, **data, now=clock.now()))
 
     @extend_schema(request=None, responses={204: None})
     def delete(self, request: Request, course_id: int) -> Response:

@@ -18,8 +18,8 @@ from shop.api.fields import MAX_BEILI, IdField, Input, StrictIntegerField
 from shop.domain import checkout
 from shop.domain.checkout import shown_time
 from shop.domain.choices import quote_choices
-from shop.tasks import prepare_checkout
-from shop.wakeup import send
+from shop.tasks import prepare_checkouts
+from shop.wakeup import wake
 
 RETRY_AFTER_S = "1"
 
@@ -64,7 +64,8 @@ def _shown(found: checkout.Checkout) -> Response:
     response = Response({"checkout_id": found.checkout_id, "expires_at": shown_time(found.expires_at), **result})
     if found.result is None:
         if checkout.is_stalled(found, now=clock.now()):
-            send(prepare_checkout, checkout_id=found.checkout_id)
+            checkout.queue_again(found)
+            wake(prepare_checkouts)
         response["Retry-After"] = RETRY_AFTER_S
     return response
 
@@ -76,7 +77,7 @@ class CheckoutStartView(APIView):
     def post(self, request: Request) -> Response:
         data = CheckoutInput.read(request.data)
         started = checkout.start_checkout(account=account_of(request), course_ids=data["course_list"], now=clock.now())
-        send(prepare_checkout, checkout_id=started.checkout_id)
+        wake(prepare_checkouts)
         url = reverse("checkout", args=[started.checkout_id])
         return Response(
             {"checkout_id": started.checkout_id, "status": "pending", "url": url},

@@ -1,6 +1,7 @@
 """Input that many endpoints share. `fieldschemas.py` describes it; the two must agree to the letter."""
 
 import re
+from collections.abc import Callable
 from decimal import Decimal
 from functools import cache
 from typing import Any, TypeVar
@@ -100,6 +101,16 @@ class Input(serializers.Serializer[Any]):
 def _reader(input_class: type[Input]) -> Input:
     """One instance for all requests: making one copies its fields, for a third of the price of a whole request. Reading leaves no trace."""
     return input_class()
+
+
+@cache
+def _writer(output_class: Callable[..., serializers.BaseSerializer[Any]], many: bool) -> serializers.BaseSerializer[Any]:
+    return output_class(many=many)
+
+
+def show(output_class: Callable[..., serializers.BaseSerializer[Any]], found: Any, *, many: bool = False) -> Any:
+    """What `output_class` shows of an object, or with `many` of several. One instance serves all requests, as with `Input.read`."""
+    return _writer(output_class, many).to_representation(found)
 
 
 class PageFilter(Input):

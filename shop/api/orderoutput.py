@@ -7,7 +7,7 @@ from django.urls import reverse
 from rest_framework import serializers
 
 from shop import errors
-from shop.api.fields import YuanField
+from shop.api.fields import YuanField, show
 from shop.domain.checkout import shown_time
 from shop.domain.paylinks import pay_url
 from shop.models import Order, OrderEvent, OrderLine, OrderRequest
@@ -97,12 +97,12 @@ def order_body(order: Order, *, now: datetime) -> dict[str, Any]:
         "url": reverse("order", args=[order.order_number]),
         "payment_type": order.payment_type,
         "pay_url": pay_url(order.order_number) if is_payable else None,
-        "amounts": AmountsOutput(order).data,
-        "lines": LineOutput(sorted(order.lines.all(), key=lambda line: line.pk), many=True).data,
+        "amounts": show(AmountsOutput, order),
+        "lines": show(LineOutput, sorted(order.lines.all(), key=lambda line: line.pk), many=True),
         "created_at": shown_time(order.created_at),
         "expires_at": shown_time(order.expires_at),
         "paid_at": shown_time(order.paid_at) if order.paid_at else None,
-        "timeline": EventOutput(sorted(order.events.all(), key=lambda made: made.pk), many=True).data,
+        "timeline": show(EventOutput, sorted(order.events.all(), key=lambda made: made.pk), many=True),
         "error": None,
     }
 

@@ -11,11 +11,11 @@ from datetime import datetime
 from decimal import Decimal
 
 from django.conf import settings
+from django.db import connection
 
 from shop import valkey
 from shop.errors import CartFull, CartLineNotFound, CourseNotFound, CourseNotOnSale, PolicyNotFound
-from shop.models import Account, Course, Enrolment, PricePolicy
-from shop.states import EnrolmentStatus
+from shop.models import Account, Course, PricePolicy
 
 # KEYS[1] cart; ARGV: field, value, largest size, TTL in s, "add" or "replace". Answers 1 done, 0 no such line, -1 full.
 _PUT = """
@@ -47,23 +47,23 @@ class CartLine:
     flags: Sequence[str]
 
 
-def add_to_cart(*, account: Account, course_id: int, policy_id: int, now: datetime) -> None:
-    """Puts a course in the cart, or chooses another policy if it is in already.
+def add_to_cart(*, account: Account, course_id: int, policy_id: int, now: datetime) -> list[CartLine]:
+    """Puts a course in the cart, or chooses another policy if it is in already; returns the cart as `list_cart` does.
 
     Raises:
         CourseNotFound, CourseNotOnSale, PolicyNotFound, CartFull: nothing has changed.
     """
-    _put(account, _checked_choice(course_id, policy_id), now=now, mode="add")
+    return _choose(account, course_id, policy_id, now=now, mode="add")
 
 
-def change_policy(*, account: Account, course_id: int, policy_id: int, now: datetime) -> None:
-    """Chooses another policy for a course that is in the cart.
+def change_policy(*, account: Account, course_id: int, policy_id: int, now: datetime) -> list[CartLine]:
+    """Chooses another policy for a course that is in the cart; returns the cart as `list_cart` does.
 
     Raises:
         CartLineNotFound: it isn't (any more), and stays out.
         CourseNotFound, CourseNotOnSale, PolicyNotFound: nothing has changed.
     """
-    _put(account, _checked_choice(course_id, policy_id), now=now, mode="replace")
+    return _choose(account, course_id, policy_id, now=now, mode="replace")
 
 
 def remove_from_cart(*, account_id: int, course_ids: Iterable[int]) -> None:
@@ -73,6 +73,14 @@ def remove_from_cart(*, account_id: int, course_ids: Iterable[int]) -> None:
         valkey.client().hdel(valkey.cart_key(account_id), *fields)
 
 
+def remove_from_carts(bought: Iterable[tuple[int, Sequence[int]]]) -> None:
+    """Takes courses out of many carts, each an account's id with course ids, in one go."""
+    pipeline = valkey.client().pipeline(transaction=False)
+    for account_id, course_ids in bought:
+        pipeline.hdel(valkey.cart_key(account_id), *map(str, course_ids))
+    pipeline.execute()
+
+
 def clear_cart(*, account: Account) -> None:
     """Empties the cart."""
     valkey.client().delete(valkey.cart_key(account.pk))
@@ -80,7 +88,18 @@ def clear_cart(*, account: Account) -> None:
 
 def read_choices(*, account_id: int) -> dict[int, Choice]:
     """What is in the cart, by course id, in the order of adding."""
-    stored: Mapping[str, str] = valkey.client().hgetall(valkey.cart_key(account_id))
+    return _parsed(valkey.client().hgetall(valkey.cart_key(account_id)))
+
+
+def read_many_choices(account_ids: Sequence[int]) -> list[dict[int, Choice]]:
+    """What is in many carts, each as `read_choices` tells it."""
+    pipeline = valkey.client().pipeline(transaction=False)
+    for account_id in account_ids:
+        pipeline.hgetall(valkey.cart_key(account_id))
+    return [_parsed(stored) for stored in pipeline.execute()]
+
+
+def _parsed(stored: Mapping[str, str]) -> dict[int, Choice]:
     entries = [(json.loads(value), int(field)) for field, value in stored.items()]
     entries.sort(key=lambda entry: (entry[0]["added_at"], entry[1]))
     return {course_id: Choice(course_id, entry["policy_id"], Decimal(entry["price"])) for entry, course_id in entries}
@@ -90,45 +109,83 @@ def list_cart(*, account: Account, now: datetime) -> list[CartLine]:
     """The cart as it is now; a course that no longer exists is left out. Sliding: looking at it keeps it alive."""
     choices = read_choices(account_id=account.pk)
     valkey.client().expire(valkey.cart_key(account.pk), settings.CART_TTL_S)
-    courses = Course.objects.prefetch_related("price_policies").in_bulk(list(choices))
-    owned = set(
-        Enrolment.objects.filter(account=account, course__in=courses, status=EnrolmentStatus.ACTIVE, valid_until__gt=now).values_list(
-            "course_id", flat=True
+    shelf = _read_shelf(account, choices, now=now) if choices else {}
+    return [_line(choice, shelf[choice.course_id]) for choice in choices.values() if choice.course_id in shelf]
+
+
+def _choose(account: Account, course_id: int, policy_id: int, *, now: datetime, mode: str) -> list[CartLine]:
+    choices = read_choices(account_id=account.pk)
+    shelf = _read_shelf(account, {*choices, course_id}, now=now)
+    choice = _checked_choice(shelf, course_id, policy_id)
+    _put(account, choice, now=now, mode=mode)
+    shown = [kept for kept in choices.values() if kept.course_id != course_id and kept.course_id in shelf]
+    return [_line(chosen, shelf[chosen.course_id]) for chosen in (*shown, choice)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Offer:
+    """A course as the database has it now, with its policies, shortest first, and whether the buyer has it already."""
+
+    course: Course
+    policies: list[PricePolicy]
+    is_owned: bool
+
+
+# A course's policies and its buyer's enrolment in one statement: the cart is looked at more often than anything is bought.
+_SHELF = """
+    SELECT course.id, course.name, course.course_img, course.course_type, course.status, policy.id, policy.valid_period, policy.price,
+        EXISTS (
+            SELECT FROM shop_enrolment AS enrolment
+            WHERE enrolment.account_id = %s AND enrolment.course_id = course.id AND enrolment.status = 'active' AND enrolment.valid_until > %s
         )
-    )
-    return [
-        _line(choice, courses[choice.course_id], owned=choice.course_id in owned)
-        for choice in choices.values()
-        if choice.course_id in courses
-    ]
+    FROM shop_course AS course LEFT JOIN shop_pricepolicy AS policy ON policy.course_id = course.id
+    WHERE course.id = ANY(%s) ORDER BY course.id, policy.valid_period
+"""
 
 
-def _line(choice: Choice, course: Course, *, owned: bool) -> CartLine:
-    policies = list(course.price_policies.all())
-    chosen = next((policy for policy in policies if policy.pk == choice.policy_id), None)
+def _read_shelf(account: Account, course_ids: Iterable[int], *, now: datetime) -> dict[int, _Offer]:
+    shelf: dict[int, _Offer] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(_SHELF, [account.pk, now, list(course_ids)])
+        for course_id, name, course_img, course_type, status, policy_id, valid_period, price, is_owned in cursor.fetchall():
+            if course_id not in shelf:
+                course = Course(id=course_id, name=name, course_img=course_img, course_type=course_type, status=status)
+                shelf[course_id] = _Offer(course, [], is_owned)
+            if policy_id is not None:
+                policy = PricePolicy(id=policy_id, course_id=course_id, valid_period=valid_period, price=price)
+                shelf[course_id].policies.append(policy)
+    return shelf
+
+
+def _line(choice: Choice, offer: _Offer) -> CartLine:
+    chosen = _find_policy(offer, choice.policy_id)
     flags = [
         flag
         for flag, holds in (
-            ("offline", not course.is_sellable),
+            ("offline", not offer.course.is_sellable),
             ("policy_gone", chosen is None),
             ("price_changed", chosen is not None and chosen.price != choice.price_seen),
-            ("owned", owned),
+            ("owned", offer.is_owned),
         )
         if holds
     ]
-    return CartLine(choice, course, policies, flags)
+    return CartLine(choice, offer.course, offer.policies, flags)
 
 
-def _checked_choice(course_id: int, policy_id: int) -> Choice:
-    course = Course.objects.filter(pk=course_id).first()
-    if course is None:
+def _checked_choice(shelf: Mapping[int, _Offer], course_id: int, policy_id: int) -> Choice:
+    offer = shelf.get(course_id)
+    if offer is None:
         raise CourseNotFound(course_id=course_id)
-    if not course.is_sellable:
+    if not offer.course.is_sellable:
         raise CourseNotOnSale(course_id=course_id)
-    policy = PricePolicy.objects.filter(pk=policy_id, course=course).first()
+    policy = _find_policy(offer, policy_id)
     if policy is None:
         raise PolicyNotFound(course_id=course_id, policy_id=policy_id)
     return Choice(course_id, policy_id, policy.price)
+
+
+def _find_policy(offer: _Offer, policy_id: int) -> PricePolicy | None:
+    return next((policy for policy in offer.policies if policy.pk == policy_id), None)
 
 
 def _put(account: Account, choice: Choice, *, now: datetime, mode: str) -> None:

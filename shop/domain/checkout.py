@@ -25,6 +25,7 @@ from shop.money import ZERO
 from shop.numbers import mint_number
 from shop.states import CouponScope
 
+BATCH_SIZE = 32
 # The first entry of the original's coupon lists.
 NO_COUPON = {"id": 0, "text": "请选择优惠券"}
 
@@ -54,6 +55,7 @@ def start_checkout(*, account: Account, course_ids: Sequence[int], now: datetime
     pipeline = valkey.client().pipeline(transaction=True)
     pipeline.set(valkey.checkout_key(checkout_id), json.dumps(stored), ex=settings.CHECKOUT_TTL_S)
     pipeline.set(valkey.latest_checkout_key(account.pk), checkout_id, ex=settings.CHECKOUT_TTL_S)
+    pipeline.rpush(valkey.DUE_CHECKOUTS, checkout_id)
     pipeline.execute()
     return Checkout(checkout_id, account.pk, list(course_ids), now, expires_at, None)
 
@@ -83,28 +85,68 @@ def get_latest_checkout(*, account_id: int) -> Checkout:
 
 
 def is_stalled(checkout: Checkout, *, now: datetime) -> bool:
-    """Whether a pending checkout waits longer than a worker ever needs: its message is probably lost and should be sent again."""
+    """Whether a pending checkout waits longer than a worker ever needs: whoever took it has probably died."""
     return checkout.result is None and now - checkout.created_at > timedelta(seconds=2)
 
 
-def prepare_checkout(*, checkout_id: str, now: datetime) -> None:
-    """Validates and prices a pending checkout and writes its result, once; a second run changes nothing."""
-    checkout = find_checkout(checkout_id)
-    if checkout is None or checkout.result is not None:
+def queue_again(checkout: Checkout) -> None:
+    """Makes a stalled checkout due anew."""
+    valkey.client().rpush(valkey.DUE_CHECKOUTS, checkout.checkout_id)
+
+
+def prepare_due_checkouts(*, now: datetime) -> None:
+    """Prepares what is due, batch after batch. What a killed worker had taken is due again as soon as its buyer asks for it."""
+    while checkout_ids := valkey.client().lpop(valkey.DUE_CHECKOUTS, BATCH_SIZE):
+        prepare_checkouts(checkout_ids, now=now)
+
+
+def prepare_checkouts(checkout_ids: Sequence[str], *, now: datetime) -> None:
+    """Validates and prices pending checkouts and writes their results, each once; a second run changes nothing."""
+    pending = [checkout for checkout in _find_checkouts(checkout_ids) if checkout.result is None]
+    if not pending:
         return
+    world = _read_world(pending, now=now)
+    pipeline = valkey.client().pipeline(transaction=False)
+    for checkout in pending:
+        remaining = max(int((checkout.expires_at - now).total_seconds()), 1)
+        result = json.dumps(_result(checkout, world, now=now), ensure_ascii=False)
+        pipeline.set(valkey.checkout_result_key(checkout.checkout_id), result, ex=remaining, nx=True)
+    pipeline.execute()
+
+
+@dataclass(frozen=True, slots=True)
+class _World:
+    """What a batch of checkouts is priced by: carts, 贝里 and coupons by account, policies by id."""
+
+    choices: Mapping[int, Mapping[int, cart.Choice]]
+    balances: Mapping[int, int]
+    records: Mapping[int, Sequence[CouponRecord]]
+    policies: Mapping[int, PricePolicy]
+
+
+def _result(checkout: Checkout, world: _World, *, now: datetime) -> dict[str, Any]:
     try:
-        result = _priced(checkout, now=now)
+        return _priced(checkout, world, now=now)
     except DomainError as error:
-        result = {"status": "failed", "error": {"code": error.code, "error": error.slug, "msg": error.text, "details": dict(error.details)}}
-    remaining = max(int((checkout.expires_at - now).total_seconds()), 1)
-    valkey.client().set(valkey.checkout_result_key(checkout_id), json.dumps(result, ensure_ascii=False), ex=remaining, nx=True)
+        return {"status": "failed", "error": {"code": error.code, "error": error.slug, "msg": error.text, "details": dict(error.details)}}
 
 
 def find_checkout(checkout_id: str) -> Checkout | None:
     """A checkout, whoever's it is, or None."""
-    stored, result = valkey.client().mget(valkey.checkout_key(checkout_id), valkey.checkout_result_key(checkout_id))
-    if stored is None:
-        return None
+    return next(iter(_find_checkouts([checkout_id])), None)
+
+
+def _find_checkouts(checkout_ids: Sequence[str]) -> list[Checkout]:
+    keys = [key for checkout_id in checkout_ids for key in (valkey.checkout_key(checkout_id), valkey.checkout_result_key(checkout_id))]
+    values = valkey.client().mget(keys)
+    return [
+        _parsed(checkout_id, stored, result)
+        for checkout_id, stored, result in zip(checkout_ids, values[::2], values[1::2], strict=True)
+        if stored is not None
+    ]
+
+
+def _parsed(checkout_id: str, stored: str, result: str | None) -> Checkout:
     fields = json.loads(stored)
     return Checkout(
         checkout_id=checkout_id,
@@ -116,10 +158,21 @@ def find_checkout(checkout_id: str) -> Checkout | None:
     )
 
 
-def _priced(checkout: Checkout, *, now: datetime) -> dict[str, Any]:
-    account = Account.objects.get(pk=checkout.account_id)
-    chosen = _chosen_policies(checkout)
-    records = coupons.list_usable(account=account, now=now)
+def _read_world(checkouts: Sequence[Checkout], *, now: datetime) -> _World:
+    account_ids = sorted({checkout.account_id for checkout in checkouts})
+    choices = dict(zip(account_ids, cart.read_many_choices(account_ids), strict=True))
+    policy_ids = {choice.policy_id for chosen in choices.values() for choice in chosen.values()}
+    return _World(
+        choices=choices,
+        balances=dict(Account.objects.filter(pk__in=account_ids).values_list("pk", "balance")),
+        records=coupons.list_usable(account_ids, now=now),
+        policies={policy.pk: policy for policy in PricePolicy.objects.filter(pk__in=policy_ids).select_related("course")},
+    )
+
+
+def _priced(checkout: Checkout, world: _World, *, now: datetime) -> dict[str, Any]:
+    chosen = _chosen_policies(checkout, world)
+    records = world.records[checkout.account_id]
     suggestion = _suggestion(chosen, [record for record in records if coupons.is_in_date(record, now=now)])
     by_id = {record.pk: record for record in records}
     quote = price_order(
@@ -131,7 +184,7 @@ def _priced(checkout: Checkout, *, now: datetime) -> dict[str, Any]:
     subtotal = quote.list_total - quote.course_discount
     return {
         "status": "ready",
-        "balance": account.balance,
+        "balance": world.balances[checkout.account_id],
         "beili_per_yuan": settings.BEILI_PER_YUAN,
         "payment_list": {
             "policy_course_dict": {str(course.pk): _course_entry(course, policy, records, now=now) for course, policy in chosen},
@@ -148,16 +201,14 @@ def _priced(checkout: Checkout, *, now: datetime) -> dict[str, Any]:
     }
 
 
-def _chosen_policies(checkout: Checkout) -> list[tuple[Course, PricePolicy]]:
-    choices = cart.read_choices(account_id=checkout.account_id)
+def _chosen_policies(checkout: Checkout, world: _World) -> list[tuple[Course, PricePolicy]]:
+    choices = world.choices[checkout.account_id]
     missing = [course_id for course_id in checkout.course_ids if course_id not in choices]
     if missing:
         raise CourseNotInCart(course_ids=missing)
-    wanted = [choices[course_id].policy_id for course_id in checkout.course_ids]
-    policies = {policy.pk: policy for policy in PricePolicy.objects.filter(pk__in=wanted).select_related("course")}
     chosen = []
     for course_id in checkout.course_ids:
-        policy = policies.get(choices[course_id].policy_id)
+        policy = world.policies.get(choices[course_id].policy_id)
         if policy is None or policy.course_id != course_id:
             raise PolicyNotFound(course_id=course_id, policy_id=choices[course_id].policy_id)
         if not policy.course.is_sellable:

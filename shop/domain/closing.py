@@ -6,11 +6,11 @@ from datetime import datetime
 from django.db import transaction
 from django.db.models import F
 
-from shop.domain import fulfilment, ledger
+from shop.domain import fulfilment, ledger, rows
 from shop.domain.coupons import is_in_date
 from shop.domain.timeline import event, record
 from shop.errors import OrderNotCancellable, OrderNotFound, StaleState
-from shop.models import Account, CouponRecord, LedgerTransfer, Order, OrderEvent, OrderLine
+from shop.models import Account, CouponRecord, Order, OrderEvent, OrderLine
 from shop.states import CouponRecordStatus, OrderStatus
 
 
@@ -54,7 +54,7 @@ def close_order(order: Order, *, now: datetime, cause: str) -> None:
         raise StaleState(f"order {order.order_number} is not awaiting payment")
     CouponRecord.objects.filter(order=order, status=CouponRecordStatus.RESERVED).update(status=CouponRecordStatus.UNUSED, order=None)
     ledger.move_balances(ledger.balance_changes([order], available=1, held=-1))
-    LedgerTransfer.objects.bulk_create(ledger.release_transfers([order], now=now))
+    rows.insert(ledger.release_transfers([order], now=now))
     kind = OrderEvent.Kind.CANCELLED if status == OrderStatus.CANCELLED else OrderEvent.Kind.EXPIRED
     record([event(order, kind, now=now, cause=cause, beili=order.beili)])
     order.status, order.closed_at = status, now
@@ -80,7 +80,7 @@ def reopen_order(order: Order, *, now: datetime, cause: str) -> bool:
         return False
     free.update(status=CouponRecordStatus.RESERVED, order=order)
     ledger.move_balances(ledger.balance_changes([order], available=-1, held=1))
-    LedgerTransfer.objects.bulk_create(ledger.hold_transfers([order], now=now, cause="rehold"))
+    rows.insert(ledger.hold_transfers([order], now=now, cause="rehold"))
     record([event(order, OrderEvent.Kind.REOPENED, now=now, cause=cause)])
     fulfilment.finalise_orders([order], now=now, cause=cause, came_from=OrderStatus.EXPIRED)
     order.status = OrderStatus.PAID

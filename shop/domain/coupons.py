@@ -1,5 +1,6 @@
 """Coupons: claiming one from a campaign, what a record is worth on what, and until when."""
 
+from collections.abc import Collection
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
@@ -73,13 +74,15 @@ def list_records(*, account: Account, status: str | None = None) -> QuerySet[Cou
     return records.filter(status=status) if status else records
 
 
-def list_usable(*, account: Account, now: datetime) -> list[CouponRecord]:
-    """What the buyer could put on an order today: unused, and not past its last day (coupons that start later included)."""
-    return list(
-        CouponRecord.objects.filter(account=account, status=CouponRecordStatus.UNUSED, valid_until_date__gte=shanghai_date(now))
-        .select_related("coupon")
-        .order_by("id")
-    )
+def list_usable(account_ids: Collection[int], *, now: datetime) -> dict[int, list[CouponRecord]]:
+    """What each of these buyers could put on an order today: unused, and not past its last day (coupons that start later included)."""
+    usable: dict[int, list[CouponRecord]] = {account_id: [] for account_id in account_ids}
+    records = CouponRecord.objects.filter(
+        account__in=usable, status=CouponRecordStatus.UNUSED, valid_until_date__gte=shanghai_date(now)
+    ).select_related("coupon")
+    for record in records.order_by("id"):
+        usable[record.account_id].append(record)
+    return usable
 
 
 def is_in_date(record: CouponRecord, *, now: datetime) -> bool:

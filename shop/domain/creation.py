@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from shop import valkey
-from shop.domain import cart, coupons, fulfilment, ledger, work
+from shop.domain import cart, coupons, fulfilment, ledger, rows, work
 from shop.domain.checkout import quote_fields
 from shop.domain.orders import LineChoice, requested_lines
 from shop.domain.pricing import CouponTerms, LineInput, Quote, price_order
@@ -30,7 +30,7 @@ from shop.errors import (
     QuoteChanged,
     StaleState,
 )
-from shop.models import Account, Coupon, CouponRecord, LedgerTransfer, Order, OrderEvent, OrderLine, OrderRequest, PricePolicy
+from shop.models import Account, Coupon, CouponRecord, Order, OrderEvent, OrderLine, OrderRequest, PricePolicy
 from shop.states import CouponRecordStatus, CouponScope, OrderRequestStatus, OrderStatus, PaymentType
 
 log = structlog.get_logger(__name__)
@@ -43,7 +43,7 @@ BATCH_SIZE = 32
 class _World:
     """What the batch's decisions stand on, all read under the locks. Decisions change it, so the next request sees them."""
 
-    accounts: Mapping[int, Account]
+    balances: dict[int, int]
     records: Mapping[int, CouponRecord]
     policies: Mapping[int, PricePolicy]
     reserved: set[int] = field(default_factory=set)
@@ -75,6 +75,7 @@ def create_orders(request_ids: Sequence[int], *, now: datetime, cause: str) -> N
             # their lease is over.
             .select_for_update(no_key=True)
             .order_by("pk")
+            .only("account_id", "order_number", "body")
         )
         if not requests:
             return
@@ -89,8 +90,8 @@ def create_orders(request_ids: Sequence[int], *, now: datetime, cause: str) -> N
 def _lock_world(requests: Sequence[OrderRequest], *, now: datetime) -> _World:
     """Locks in the one order that everybody keeps: accounts, then coupon records, each by id."""
     account_ids = {request.account_id for request in requests}
-    accounts = Account.objects.filter(pk__in=account_ids).select_for_update(no_key=True).order_by("pk").only("id", "balance")
-    locked_accounts = {account.pk: account for account in accounts}
+    accounts = Account.objects.filter(pk__in=account_ids).select_for_update(no_key=True).order_by("pk")
+    balances = dict(accounts.values_list("pk", "balance"))
     record_ids = {pk for request in requests for pk in _coupon_ids(request)}
     records = (
         CouponRecord.objects.filter(pk__in=record_ids).select_related("coupon").select_for_update(of=("self",), no_key=True).order_by("pk")
@@ -100,7 +101,7 @@ def _lock_world(requests: Sequence[OrderRequest], *, now: datetime) -> _World:
     policy_ids = {line.policy_id for request in requests for line in requested_lines(request.body)}
     policies = PricePolicy.objects.filter(pk__in=policy_ids).select_related("course")
     return _World(
-        accounts=locked_accounts,
+        balances=balances,
         records={record.pk: record for record in records},
         policies={policy.pk: policy for policy in policies},
         now=now,
@@ -121,7 +122,7 @@ def _decide(requests: Sequence[OrderRequest], world: _World) -> tuple[list[_Plan
         except DomainError as refusal:
             rejections.append((request, refusal))
             continue
-        world.accounts[request.account_id].balance -= plan.quote.beili
+        world.balances[request.account_id] -= plan.quote.beili
         world.reserved.update(plan.coupon_record_ids)
         plans.append(plan)
     return plans, rejections
@@ -180,8 +181,9 @@ def _usable_coupon(request: OrderRequest, record_id: int, world: _World) -> Coup
 def _check_consent(request: OrderRequest, choices: Sequence[LineChoice], quote: Quote, world: _World) -> None:
     """The buyer pays exactly what they agreed to, or nothing happens and they see the new quote."""
     asked_beili: int = request.body["beili"]
-    if asked_beili > world.accounts[request.account_id].balance:
-        raise BalanceInsufficient(balance=world.accounts[request.account_id].balance, wanted=asked_beili)
+    balance = world.balances[request.account_id]
+    if asked_beili > balance:
+        raise BalanceInsufficient(balance=balance, wanted=asked_beili)
     prices_seen: Mapping[str, str] | None = request.body["prices_seen"]
     prices_moved = prices_seen is not None and any(Decimal(prices_seen[str(line.course_id)]) != line.list_price for line in quote.lines)
     if prices_moved or asked_beili != quote.beili or Decimal(request.body["alipay"]) != quote.cash_due:
@@ -192,12 +194,13 @@ def _check_consent(request: OrderRequest, choices: Sequence[LineChoice], quote: 
 def _write(plans: Sequence[_Plan], *, now: datetime, cause: str) -> None:
     if not plans:
         return
-    orders = Order.objects.bulk_create([_order(plan, now=now) for plan in plans])
+    orders = [_order(plan, now=now) for plan in plans]
+    rows.insert(orders)
     made = list(zip(orders, plans, strict=True))
-    OrderLine.objects.bulk_create([line for order, plan in made for line in _lines(order, plan)])
+    rows.insert([line for order, plan in made for line in _lines(order, plan)])
     _reserve_coupons([(record_id, order.pk) for order, plan in made for record_id in plan.coupon_record_ids])
     ledger.move_balances(ledger.balance_changes(orders, available=-1, held=1))
-    LedgerTransfer.objects.bulk_create(ledger.hold_transfers(orders, now=now))
+    rows.insert(ledger.hold_transfers(orders, now=now))
     record([entry for order, plan in made for entry in _events(order, plan, now=now, cause=cause)])
     fulfilment.finalise_orders([order for order in orders if order.cash_due == 0], now=now, cause=cause)
 
@@ -310,7 +313,6 @@ def give_up_requests(*, now: datetime) -> int:
 def _empty_carts(plans: Sequence[_Plan]) -> None:
     """Takes the bought courses out of the carts. A cart that keeps them is a nuisance, not a loss: the checkout can't be used again."""
     try:
-        for plan in plans:
-            cart.remove_from_cart(account_id=plan.request.account_id, course_ids=[choice.course_id for choice in plan.choices])
+        cart.remove_from_carts([(plan.request.account_id, [choice.course_id for choice in plan.choices]) for plan in plans])
     except valkey.Unreachable as error:
         log.warning("cart_not_emptied", error=str(error))

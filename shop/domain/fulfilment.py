@@ -5,10 +5,10 @@ from datetime import datetime, timedelta
 
 from django.db.models import F, Max
 
-from shop.domain import ledger
+from shop.domain import ledger, rows
 from shop.domain.timeline import event, record
 from shop.errors import StaleState
-from shop.models import CouponRecord, Enrolment, LedgerTransfer, Order, OrderEvent, OrderLine
+from shop.models import CouponRecord, Enrolment, Order, OrderEvent, OrderLine
 from shop.states import CouponRecordStatus, EnrolmentStatus, OrderStatus
 
 
@@ -30,7 +30,7 @@ def finalise_orders(orders: Sequence[Order], *, now: datetime, cause: str, came_
         raise StaleState(f"of the orders {ids} only {moved} were {came_from}")
     _use_coupons(ids, now=now)
     ledger.move_balances(ledger.balance_changes(orders, available=0, held=-1))
-    LedgerTransfer.objects.bulk_create(ledger.settlement_transfers(orders, now=now))
+    rows.insert(ledger.settlement_transfers(orders, now=now))
     enrolments = _grant(orders, now=now)
     record(_events(orders, enrolments, now=now, cause=cause))
 
@@ -62,7 +62,8 @@ def _grant(orders: Sequence[Order], *, now: datetime) -> list[Enrolment]:
                 created_at=now,
             )
         )
-    return Enrolment.objects.bulk_create(enrolments)
+    rows.insert(enrolments)
+    return enrolments
 
 
 def _current_ends(account_ids: set[int], course_ids: set[int], *, now: datetime) -> dict[tuple[int, int], datetime]:

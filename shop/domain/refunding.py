@@ -8,10 +8,10 @@ from decimal import Decimal
 from django.conf import settings
 from django.db.models import F
 
-from shop.domain import ledger
+from shop.domain import ledger, rows
 from shop.domain.timeline import event, record
 from shop.errors import StaleState
-from shop.models import CouponRecord, Enrolment, LedgerTransfer, Order, OrderEvent, OrderLine
+from shop.models import CouponRecord, Enrolment, Order, OrderEvent, OrderLine
 from shop.money import ZERO
 from shop.states import CouponRecordStatus, EnrolmentStatus, OrderStatus
 
@@ -59,7 +59,7 @@ def apply_refund(order: Order, lines: Sequence[OrderLine], share: Share, *, key:
     if moved != 1:
         raise StaleState(f"order {order.order_number} can't be refunded by {share}")
     ledger.move_balances({order.account_id: (share.beili, 0)} if share.beili else {})
-    LedgerTransfer.objects.bulk_create(ledger.refund_transfers(order, lines, share.cash, share.beili, key=key, now=now))
+    rows.insert(ledger.refund_transfers(order, lines, share.cash, share.beili, key=key, now=now))
     events = _revoke(order, lines, now=now, cause=cause)
     record([event(order, OrderEvent.Kind.REFUND_SUCCEEDED, now=now, cause=cause, alipay=str(share.cash), beili=share.beili), *events])
     _finish(order, now=now)

@@ -120,8 +120,8 @@ def test_k10_the_day_is_shanghais(buyer: Account) -> None:
 
     today = datetime(2026, 3, 2, tzinfo=UTC).date()
     record = make_record(buyer, valid_until_date=today)
-    assert list_usable(account=buyer, now=datetime(2026, 3, 2, 15, 59, tzinfo=UTC)) == [record]
-    assert list_usable(account=buyer, now=datetime(2026, 3, 2, 16, 0, tzinfo=UTC)) == []
+    assert list_usable([buyer.pk], now=datetime(2026, 3, 2, 15, 59, tzinfo=UTC)) == {buyer.pk: [record]}
+    assert list_usable([buyer.pk], now=datetime(2026, 3, 2, 16, 0, tzinfo=UTC)) == {buyer.pk: []}
 
 
 def test_k11_coupon_for_any_course_is_offered_on_each(api: Api, buyer: Account) -> None:

@@ -50,7 +50,7 @@ def test_control_read_modify_write_spends_more_than_there_is(
         seen.account = Account.objects.get(pk=buyer.pk)
         all_have_read.wait()
         world = lock_world(requests, now=now)
-        world.accounts[buyer.pk].balance = seen.account.balance  # type: ignore[index]
+        world.balances[buyer.pk] = seen.account.balance
         return world
 
     def write_back(changes: dict[int, tuple[int, int]]) -> None:

@@ -121,7 +121,7 @@ def test_control_without_locks_one_coupon_is_taken_by_ten(
 
     def read_world(requests: list[OrderRequest], *, now: datetime) -> Any:
         world = creation._World(
-            accounts={buyer.pk: Account.objects.get(pk=buyer.pk)},
+            balances={buyer.pk: Account.objects.get(pk=buyer.pk).balance},
             records={record.pk: CouponRecord.objects.select_related("coupon").get(pk=record.pk)},
             policies={
                 line.policy_id: creation.PricePolicy.objects.select_related("course").get(pk=line.policy_id)

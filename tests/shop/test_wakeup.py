@@ -12,7 +12,7 @@ from celery import Celery, Task
 
 from payments.tasks import apply_notifications
 from shop import wakeup
-from shop.tasks import create_orders, prepare_checkout
+from shop.tasks import create_orders
 from shop.valkey import wake_key
 
 
@@ -46,11 +46,6 @@ def test_flags_of_two_tasks_are_apart(broker_valkey: redis.Redis) -> None:
     wakeup.wake(create_orders)
     wakeup.wake(apply_notifications)
     assert (len(messages(broker_valkey, "orders")), len(messages(broker_valkey, "payments"))) == (1, 1)
-
-
-def test_send_carries_ids_only(broker_valkey: redis.Redis) -> None:
-    wakeup.send(prepare_checkout, checkout_id="C1")
-    assert messages(broker_valkey, "checkout") == [("shop.prepare_checkout", "{'checkout_id': 'C1'}")]
 
 
 @pytest.mark.usefixtures("valkey_away")

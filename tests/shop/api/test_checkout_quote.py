@@ -80,7 +80,7 @@ def setting() -> Setting:
     for policy in (policy_a, policy_b):
         cart.add_to_cart(account=buyer, course_id=policy.course_id, policy_id=policy.pk, now=now)
     started = checkout.start_checkout(account=buyer, course_ids=[policy_a.course_id, policy_b.course_id], now=now)
-    checkout.prepare_checkout(checkout_id=started.checkout_id, now=now)
+    checkout.prepare_checkouts([started.checkout_id], now=now)
     client = APIClient()
     client.force_authenticate(buyer)
     return Setting(buyer, client, started.checkout_id, policy_a.course_id, policy_b.course_id, **records)
@@ -189,7 +189,7 @@ def test_course_coupon_that_takes_nothing_off_is_refused(setting: Setting) -> No
     )
     now = clock.now()
     started = checkout.start_checkout(account=setting.buyer, course_ids=[setting.course_a, setting.course_b], now=now)
-    checkout.prepare_checkout(checkout_id=started.checkout_id, now=now)
+    checkout.prepare_checkouts([started.checkout_id], now=now)
     setting.checkout_id = started.checkout_id
     response = setting.post(dear)
     assert response.json()["details"] == {"coupon_record_id": dear, "course_id": setting.course_a, "reason": "below_minimum"}

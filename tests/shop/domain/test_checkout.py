@@ -8,10 +8,11 @@ import redis
 from pytest_django import Settings
 
 from shop.domain import checkout
-from shop.domain.checkout import prepare_checkout, start_checkout
+from shop.domain.checkout import prepare_checkouts, start_checkout
 from shop.errors import CheckoutNotFound
 from shop.models import Account, Course, PricePolicy
 from shop.states import CouponRecordStatus, CouponScope, CouponType, CourseStatus
+from shop.valkey import DUE_CHECKOUTS
 from tests.factories import FAR_AHEAD, LONG_AGO, NOW, make_buyer, make_coupon, make_course, make_order, make_record, policy_of
 from tests.shop.domain.test_cart import add
 from tests.unchanged import nothing_changes
@@ -25,7 +26,7 @@ def result_of(buyer: Account, *courses: Course) -> Any:
     for course in courses:
         add(buyer, course)
     started = start_checkout(account=buyer, course_ids=[course.pk for course in courses], now=NOW)
-    prepare_checkout(checkout_id=started.checkout_id, now=NOW)
+    prepare_checkouts([started.checkout_id], now=NOW)
     return checkout.get_checkout(account_id=buyer.pk, checkout_id=started.checkout_id).result
 
 
@@ -181,14 +182,14 @@ def test_price_is_read_anew() -> None:
     add(buyer, course)
     PricePolicy.objects.update(price="100.00")
     started = start_checkout(account=buyer, course_ids=[course.pk], now=NOW)
-    prepare_checkout(checkout_id=started.checkout_id, now=NOW)
+    prepare_checkouts([started.checkout_id], now=NOW)
     result: Any = checkout.get_checkout(account_id=buyer.pk, checkout_id=started.checkout_id).result
     assert result["quote"]["alipay"] == "100.00"
 
 
 def failure_of(buyer: Account, course: Course) -> Any:
     started = start_checkout(account=buyer, course_ids=[course.pk], now=NOW)
-    prepare_checkout(checkout_id=started.checkout_id, now=NOW)
+    prepare_checkouts([started.checkout_id], now=NOW)
     result: Any = checkout.get_checkout(account_id=buyer.pk, checkout_id=started.checkout_id).result
     assert result["status"] == "failed"
     return result["error"]
@@ -227,19 +228,19 @@ def test_second_run_changes_nothing() -> None:
     started = checkout.get_latest_checkout(account_id=buyer.pk)
     PricePolicy.objects.update(price="1.00")
     with nothing_changes():
-        prepare_checkout(checkout_id=started.checkout_id, now=NOW)
+        prepare_checkouts([started.checkout_id], now=NOW)
 
 
 def test_preparing_what_is_over_changes_nothing() -> None:
     with nothing_changes():
-        prepare_checkout(checkout_id="X" * 30, now=NOW)
+        prepare_checkouts(["X" * 30], now=NOW)
 
 
 def test_result_ends_with_its_checkout(valkey: redis.Redis) -> None:
     buyer, course = make_buyer(), make_course()
     add(buyer, course)
     started = start_checkout(account=buyer, course_ids=[course.pk], now=NOW)
-    prepare_checkout(checkout_id=started.checkout_id, now=started.expires_at - timedelta(seconds=60))
+    prepare_checkouts([started.checkout_id], now=started.expires_at - timedelta(seconds=60))
     assert 55 <= valkey.ttl(f"checkout:{started.checkout_id}:result") <= 60
 
 
@@ -267,7 +268,7 @@ def test_pending_checkout_stalls_after_two_seconds() -> None:
     assert not checkout.is_stalled(started, now=NOW + timedelta(seconds=2))
     assert checkout.is_stalled(started, now=NOW + timedelta(seconds=3))
     add(buyer, course)
-    prepare_checkout(checkout_id=started.checkout_id, now=NOW)
+    prepare_checkouts([started.checkout_id], now=NOW)
     ready = checkout.get_latest_checkout(account_id=buyer.pk)
     assert not checkout.is_stalled(ready, now=NOW + timedelta(seconds=3))
 
@@ -280,4 +281,39 @@ def test_statements_do_not_grow_with_the_coupons(django_assert_max_num_queries: 
             make_record(buyer, make_coupon(value="1", course=course))
     started = start_checkout(account=buyer, course_ids=[course.pk for course in courses], now=NOW)
     with django_assert_max_num_queries(3):
-        prepare_checkout(checkout_id=started.checkout_id, now=NOW)
+        prepare_checkouts([started.checkout_id], now=NOW)
+
+
+def test_batch_has_the_results_of_one_by_one(django_assert_num_queries: Any) -> None:
+    """Buyers with other carts, coupons and 贝里, one of them with a course that has gone off sale, one with an empty cart."""
+    courses = [make_course("100.00"), make_course("50.00"), make_course("10.00")]
+    coupon = make_coupon(CouponType.PERCENT, off_percent=80)
+    buyers = [make_buyer(beili=number) for number in range(5)]
+    for number, buyer in enumerate(buyers[:4]):
+        for course in courses[: number + 1]:
+            add(buyer, course)
+        make_record(buyer, coupon)
+    Course.objects.filter(pk=courses[2].pk).update(status=CourseStatus.OFFLINE)
+    chosen = [[course.pk for course in courses[: number + 1]] for number in range(5)]
+    alone = [start_checkout(account=buyer, course_ids=ids, now=NOW) for buyer, ids in zip(buyers, chosen, strict=True)]
+    together = [start_checkout(account=buyer, course_ids=ids, now=NOW) for buyer, ids in zip(buyers, chosen, strict=True)]
+    for started in alone:
+        prepare_checkouts([started.checkout_id], now=NOW)
+    with django_assert_num_queries(3):
+        prepare_checkouts([started.checkout_id for started in together], now=NOW)
+
+    def results(started: list[checkout.Checkout]) -> list[Any]:
+        return [checkout.get_checkout(account_id=one.account_id, checkout_id=one.checkout_id).result for one in started]
+
+    assert results(together) == results(alone)
+    assert [result["status"] for result in results(together)] == ["ready", "ready", "failed", "failed", "failed"]
+
+
+def test_due_checkouts_are_prepared_until_none_is_left(valkey: redis.Redis) -> None:
+    buyer, course = make_buyer(), make_course()
+    add(buyer, course)
+    for _ in range(checkout.BATCH_SIZE + 1):
+        start_checkout(account=buyer, course_ids=[course.pk], now=NOW)
+    checkout.prepare_due_checkouts(now=NOW)
+    assert valkey.llen(DUE_CHECKOUTS) == 0
+    assert len(valkey.keys("checkout:*:result")) == checkout.BATCH_SIZE + 1

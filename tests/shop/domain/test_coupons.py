@@ -120,7 +120,7 @@ def test_usable_records_are_unused_and_not_over() -> None:
     make_record(buyer, valid_until_date=TODAY - DAY)
     make_record(buyer, status=CouponRecordStatus.EXPIRED)
     make_record(make_buyer())
-    assert coupons.list_usable(account=buyer, now=NOW) == [last_day, later]
+    assert coupons.list_usable([buyer.pk], now=NOW) == {buyer.pk: [last_day, later]}
 
 
 @pytest.mark.parametrize(("offset", "holds"), [(-1, False), (0, True), (1, True), (2, False)])

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from shop.domain import orders
-from shop.domain.checkout import prepare_checkout, start_checkout
+from shop.domain.checkout import prepare_checkouts, start_checkout
 from shop.domain.orders import LineChoice, place_order
 from shop.errors import CheckoutExpired, CheckoutMismatch, CheckoutUsed, IdempotencyKeyReused, OrderNotFound, StaleState
 from shop.models import Account, Course
@@ -23,7 +23,7 @@ def checked_out(buyer: Account, *courses: Course) -> str:
     for course in courses:
         add(buyer, course)
     checkout = start_checkout(account=buyer, course_ids=[course.pk for course in courses], now=NOW)
-    prepare_checkout(checkout_id=checkout.checkout_id, now=NOW)
+    prepare_checkouts([checkout.checkout_id], now=NOW)
     return checkout.checkout_id
 
 
