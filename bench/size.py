@@ -1,0 +1,57 @@
+"""How much is measured: enough for a good figure, or enough for a quick look."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Size:
+    """Counts for one repetition. A window of less than three seconds is hard to trust."""
+
+    repeats: int
+    history_orders: int
+    synchronous_orders: int
+    saturated_orders: int
+    light_s: float
+    burst_buyers: int
+    notifications: int
+    polls: int
+    carts: int
+    floor_orders: int
+    counted: int
+    growth_history: tuple[int, int]
+    growth_orders: int
+    sweeps: int
+
+
+FULL = Size(
+    repeats=3,
+    history_orders=10_000,
+    synchronous_orders=500,
+    saturated_orders=2_500,
+    light_s=8.0,
+    burst_buyers=5_000,
+    notifications=2_000,
+    polls=3_000,
+    carts=800,
+    floor_orders=6_000,
+    counted=400,
+    growth_history=(10_000, 1_000_000),
+    growth_orders=1_200,
+    sweeps=200,
+)
+QUICK = Size(
+    repeats=1,
+    history_orders=10_000,
+    synchronous_orders=300,
+    saturated_orders=1_500,
+    light_s=4.0,
+    burst_buyers=5_000,
+    notifications=1_200,
+    polls=1_500,
+    carts=300,
+    floor_orders=4_000,
+    counted=300,
+    growth_history=(10_000, 100_000),
+    growth_orders=800,
+    sweeps=100,
+)
