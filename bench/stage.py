@@ -81,18 +81,18 @@ class Stage:
             self.children[name].wait(self.stop_s[name])
             self.children[name].kill()
 
-    def freeze(self, name: str) -> None:
-        """Stops the clock of a program and its children."""
-        self._signal(name, signal.SIGSTOP)
-
-    def thaw(self, name: str) -> None:
-        """Lets a frozen program go on."""
-        self._signal(name, signal.SIGCONT)
-
-    def _signal(self, name: str, signum: int) -> None:
-        root = psutil.Process(self.children[name].pid)
-        for process in [root, *root.children(recursive=True)]:
-            process.send_signal(signum)
+    @contextlib.contextmanager
+    def frozen(self, *names: str) -> Iterator[None]:
+        """Holds programs and their children still for the block."""
+        roots = [psutil.Process(self.children[name].pid) for name in names]
+        processes = [process for root in roots for process in (root, *root.children(recursive=True))]
+        try:
+            for process in processes:
+                process.send_signal(signal.SIGSTOP)
+            yield
+        finally:
+            for process in processes:
+                process.send_signal(signal.SIGCONT)
 
     @contextlib.contextmanager
     def measured(self, also: Mapping[str, Sequence[int]] | None = None) -> Iterator["Measured"]:

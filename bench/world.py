@@ -6,10 +6,11 @@ The unit of work is the same everywhere: two courses (¥100.00 and ¥298.00), a 
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -24,6 +25,9 @@ PAIRS = 5
 BEILI = 30
 GRANTED_BEILI = 100
 PRICES = (Decimal("100.00"), Decimal("298.00"))
+# The past: so long ago, an order every second.
+PAST = timedelta(days=400)
+MS_BETWEEN = 1000
 # From so many rows on it pays to build indexes afterwards.
 BULK_FROM = 50_000
 APP_ID, SELLER_ID = "2021000000000001", "2088000000000001"
@@ -167,7 +171,7 @@ class PlacedOrder:
     out_trade_no: str
 
 
-def add_orders(connect: "type[Any] | Any", count: int, *, is_paid: bool, per_buyer: int = 1) -> list[PlacedOrder]:
+def add_orders(connect: Callable[[], Connection], count: int, *, is_paid: bool, per_buyer: int = 1) -> list[PlacedOrder]:
     """Orders with all that belongs to them, `per_buyer` (1 to 5) for each of new buyers.
 
     Paid ones are delivered and lie in the past; the others wait for the notification of their open payment. `connect` makes a
@@ -181,7 +185,8 @@ def add_orders(connect: "type[Any] | Any", count: int, *, is_paid: bool, per_buy
         _insert_accounts(connection, bases["shop_account"], buyers, granted=BEILI * per_buyer, spent=spent, held=held)
         bases["shop_ledgertransfer"] += buyers
         _count_claims(connection, buyers, pairs=per_buyer)
-    loads = _order_rows(bases, per_buyer=per_buyer, is_paid=is_paid)
+    began = (datetime.now(UTC) - PAST) if is_paid else datetime.now(UTC)
+    loads = _order_rows(bases, per_buyer=per_buyer, is_paid=is_paid, began=began)
 
     def load(table: str) -> None:
         with connect() as own:
@@ -208,16 +213,16 @@ def _read_placed(connection: Connection, bases: dict[str, int], *, count: int, p
         yield PlacedOrder(number, Buyer(account_id, record + 1, record + 2), f"{number}P1")
 
 
-def _order_rows(bases: dict[str, int], *, per_buyer: int, is_paid: bool) -> dict[str, list[dict[str, str]]]:
+def _order_rows(bases: dict[str, int], *, per_buyer: int, is_paid: bool, began: datetime) -> dict[str, list[dict[str, str]]]:
     """What goes into each table, as SQL expressions over i = 0, 1, …; the largest tables first."""
     quote = unit_quote()
     order_id = f"{bases['shop_order']} + 1 + i"
     account_id = f"{bases['shop_account']} + 1 + i / {per_buyer}"
     pair = f"i % {per_buyer}"
-    at = "now() - interval '400 days' + i * interval '1 second'" if is_paid else "now()"
-    # The time in the number keeps the order of insertion, as in the numbers that the shop makes.
+    at = f"timestamptz '{began.isoformat()}' + i * interval '1 millisecond' * {MS_BETWEEN if is_paid else 0}"
+    # Sortable by time, as the numbers that the shop makes.
     number = (
-        f"to_char((now() - interval '400 days' + ({bases['shop_order']} + i) * interval '1 second') AT TIME ZONE 'Asia/Shanghai', 'YYYYMMDDHH24MISSMS')"
+        f"to_char(timestamptz '{began.isoformat()}' + i * interval '1 millisecond', 'YYYYMMDDHH24MISSMS')"
         f" || upper(substr(md5(({order_id})::text), 1, 13))"
     )
     due = "NULL" if is_paid else "now() + interval '1 hour'"
@@ -386,8 +391,3 @@ def postpone_deadlines(connection: Connection) -> None:
         """
     )
     connection.execute("UPDATE payments_payment SET available_at = available_at + interval '10 years' WHERE status = 'open'")
-
-
-def numbers_of(orders: Sequence[PlacedOrder]) -> list[str]:
-    """The orders' numbers."""
-    return [order.order_number for order in orders]

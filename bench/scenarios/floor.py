@@ -90,7 +90,7 @@ def _script(connection: Connection, buyers: Sequence[Buyer], *, per_client: int)
         for course, line in enumerate(quote.lines, start=1)
     ]
     hold = {
-        "key": "'hold:F' || :request_id",
+        "key": "'hold-F' || :request_id",
         "debit": "'beili_available'",
         "credit": "'beili_held'",
         "amount": str(BEILI),

@@ -35,17 +35,13 @@ def measure_halves(stage: Stage, count: int) -> Iterator[Sample]:
     """HTTP → committed inbox row, and inbox row → paid order, each alone."""
     orders = seed_open_orders(stage, count)
     with stage.connect() as connection, stage.client(_plan(stage, orders)) as client:
-        stage.freeze("worker")
-        try:
+        with stage.frozen("worker", "beat"):
             with stage.measured() as measured:
                 result = client.run()
                 measured.client_s = result.cpu_s
             yield _sample("notify intake", orders, result, measured.window, per_s=count / result.wall_s)
-            with stage.measured() as measured:
-                stage.thaw("worker")
-                stage.wait_drained(connection, INBOX)
-        finally:
-            stage.thaw("worker")
+        with stage.measured() as measured:
+            stage.wait_drained(connection, INBOX)
         faults = _unpaid(connection, orders)
     yield Sample("notify apply", count, measured.window, figures={"per_s": count / measured.window.wall_s}, faults=faults)
 

@@ -25,8 +25,8 @@ def measure(stage: Stage, size: Size) -> Iterator[Sample]:
 
 
 def measure_polls(stage: Stage, row: str, requests: Sequence[bytes], count: int, *, status: int) -> Sample:
-    """So many of the requests, over and over."""
-    with stage.client(_plan(stage, requests, count)) as client, stage.measured() as measured:
+    """So many of the requests, over and over. The worker is held still: what it uses while it waits has nothing to do with polls."""
+    with stage.client(_plan(stage, requests, count)) as client, stage.frozen("worker", "beat"), stage.measured() as measured:
         result = client.run()
         measured.client_s = result.cpu_s
     http_ms = [1000 * latency for latency in result.latencies_s]
