@@ -3,7 +3,7 @@
 A core gives between half and all of its speed, depending on what its hardware sibling and the host's other guests do, so CPU time alone
 can't be compared between two moments. CPU time × speed can.
 
-`python -m bench.calibration CORE` prints the CPU seconds of each piece of work, one line each, until its input ends.
+`python -m bench.calibration CORE` prints the CPU seconds of each piece of work, one line each, for as long as its parent lives.
 """
 
 import contextlib
@@ -38,7 +38,7 @@ class Calibration:
     def __init__(self, record_path: Path) -> None:
         self._record_path = record_path
         self._fastest_s: float = json.loads(record_path.read_text())["fastest_s"] if record_path.exists() else float("inf")
-        self._processes: list[subprocess.Popen[str]] = []
+        self._processes: list[subprocess.Popen[bytes]] = []
         self._files: list[IO[str]] = []
 
     @property
@@ -50,9 +50,7 @@ class Calibration:
         for core in sorted(os.sched_getaffinity(0)):
             path = folder / f"calibration-{core}.txt"
             with path.open("w") as out:
-                process = subprocess.Popen(
-                    [sys.executable, "-m", "bench.calibration", str(core)], stdin=subprocess.PIPE, stdout=out, text=True
-                )
+                process = subprocess.Popen([sys.executable, "-m", "bench.calibration", str(core)], stdin=subprocess.DEVNULL, stdout=out)
             self._processes.append(process)
             self._files.append(path.open())
 
@@ -71,11 +69,8 @@ class Calibration:
 
     def stop(self) -> None:
         for process in self._processes:
-            if process.stdin is not None:
-                process.stdin.close()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(2)
             process.kill()
+            process.wait()
         for file in self._files:
             file.close()
         self._processes, self._files = [], []
@@ -91,8 +86,9 @@ class Calibration:
 
 def main() -> None:
     os.sched_setaffinity(0, {int(sys.argv[1])})
+    parent = os.getppid()
     due = time.monotonic()
-    while os.getppid() != 1:
+    while os.getppid() == parent:
         print(work(), flush=True)
         due = max(due + 1 / TIMES_PER_S, time.monotonic())
         time.sleep(max(due - time.monotonic(), 0.0))

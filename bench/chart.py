@@ -141,7 +141,7 @@ def _draw_growth(axes: Axes, ratios: dict[str, Spread], histories: Sequence[str]
         colour = COLOURS["postgres"] if ratio.median <= GROWTH_MAX else COLOURS["valkey"]
         axes.barh(place, ratio.median, height=0.55, color=colour)
         axes.plot([ratio.least, ratio.greatest], [place, place], color=INK, linewidth=1.2)
-        axes.text(max(ratio.greatest, ratio.median) + 0.02, place, f"{ratio.median:.2f} ×", va="center", fontsize=10)
+        axes.text(0.02, place, f"{ratio.median:.2f} ×", va="center", fontsize=10, color="white", fontweight="bold")
     axes.axvline(1, color=INK, linewidth=0.8)
     axes.axvline(GROWTH_MAX, color=COLOURS["valkey"], linewidth=1, linestyle="--")
     axes.set_yticks(range(len(names)), names, fontsize=10)

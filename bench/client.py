@@ -16,13 +16,14 @@ PATIENCE_S = 30.0
 
 @dataclass(frozen=True)
 class Plan:
-    """Requests as bytes, sent in order. With `rate` (per second) each has its time, whatever becomes of the others; else as fast as the
-    connections allow. `keep` keeps the answers' heads and bodies."""
+    """Requests as bytes, sent in order, once each; with `seconds`, over and over for that time. With `rate` (per second) each has its time,
+    whatever becomes of the others; else as fast as the connections allow. `keep` keeps the answers' heads and bodies."""
 
     port: int
     requests: Sequence[bytes]
     connections: int
     rate: float | None = None
+    seconds: float | None = None
     keep: bool = False
 
 
@@ -30,9 +31,9 @@ class Plan:
 class Result:
     """By request: when it was sent (with a rate: when it was due), when its answer was complete, the status (0: no answer), the answer."""
 
-    sent_at: list[float]
-    answered_at: list[float]
-    statuses: list[int]
+    sent_at: list[float] = field(default_factory=list)
+    answered_at: list[float] = field(default_factory=list)
+    statuses: list[int] = field(default_factory=list)
     answers: list[bytes] = field(default_factory=list)
     cpu_s: float = 0.0
 

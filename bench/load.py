@@ -70,18 +70,16 @@ class _Load:
         self._poll = select.epoll()
         for number in self._connections:
             self._poll.register(number, select.EPOLLIN)
-        count = len(plan.requests)
-        self.result = Result([0.0] * count, [0.0] * count, [0] * count, [b""] * count if plan.keep else [])
+        self.result = Result()
 
     def run(self) -> None:
         idle = deque(self._connections.values())
-        started, count, following, left = time.time(), len(self._plan.requests), 0, len(self._plan.requests)
-        while left:
+        started = time.time()
+        while self._is_more(started) or len(idle) < len(self._connections):
             now = time.time()
-            while idle and following < count and self._due_at(following, started) <= now:
-                self._send(idle.popleft(), following, due_at=self._due_at(following, started) if self._plan.rate else now)
-                following += 1
-            ready = self._poll.poll(self._patience(following, started, has_idle=bool(idle)))
+            while idle and self._is_more(started) and self._due_at(started) <= now:
+                self._send(idle.popleft(), due_at=self._due_at(started) if self._plan.rate else now)
+            ready = self._poll.poll(self._patience_s(started, has_idle=bool(idle)))
             if not ready and not idle:
                 raise TimeoutError(f"no answer for {PATIENCE_S:.0f} s")
             for number, _ in ready:
@@ -89,19 +87,30 @@ class _Load:
                 if connection.receive():
                     self._note(connection)
                     idle.append(connection)
-                    left -= 1
 
-    def _due_at(self, index: int, started: float) -> float:
-        return started + index / self._plan.rate if self._plan.rate else 0.0
+    @property
+    def _sent(self) -> int:
+        return len(self.result.sent_at)
 
-    def _patience(self, following: int, started: float, *, has_idle: bool) -> float:
-        if has_idle and following < len(self._plan.requests):
-            return max(self._due_at(following, started) - time.time(), 0.0)
+    def _is_more(self, started: float) -> bool:
+        if self._plan.seconds is not None:
+            return time.time() < started + self._plan.seconds
+        return self._sent < len(self._plan.requests)
+
+    def _due_at(self, started: float) -> float:
+        return started + self._sent / self._plan.rate if self._plan.rate else 0.0
+
+    def _patience_s(self, started: float, *, has_idle: bool) -> float:
+        if has_idle and self._is_more(started):
+            return max(self._due_at(started) - time.time(), 0.0)
         return PATIENCE_S
 
-    def _send(self, connection: _Connection, index: int, *, due_at: float) -> None:
-        self.result.sent_at[index] = due_at
-        connection.send(index, self._plan.requests[index])
+    def _send(self, connection: _Connection, *, due_at: float) -> None:
+        index = self._sent
+        for values, placeholder in ((self.result.answered_at, 0.0), (self.result.statuses, 0), (self.result.answers, b"")):
+            values.append(placeholder)
+        self.result.sent_at.append(due_at)
+        connection.send(index, self._plan.requests[index % len(self._plan.requests)])
 
     def _note(self, connection: _Connection) -> None:
         index = connection.index

@@ -14,7 +14,7 @@ class Size:
     light_s: float
     burst_buyers: int
     notifications: int
-    polls: int
+    poll_s: float
     carts: int
     floor_orders: int
     counted: int
@@ -26,18 +26,18 @@ class Size:
 FULL = Size(
     repeats=3,
     history_orders=10_000,
-    synchronous_orders=500,
-    saturated_orders=2_500,
+    synchronous_orders=400,
+    saturated_orders=2_000,
     light_s=8.0,
     burst_buyers=5_000,
-    notifications=2_000,
-    polls=3_000,
-    carts=800,
-    floor_orders=6_000,
+    notifications=1_600,
+    poll_s=3.0,
+    carts=300,
+    floor_orders=5_000,
     counted=400,
     growth_history=(10_000, 1_000_000),
-    growth_orders=1_200,
-    sweeps=200,
+    growth_orders=1_000,
+    sweeps=300,
 )
 QUICK = Size(
     repeats=1,
@@ -47,11 +47,11 @@ QUICK = Size(
     light_s=4.0,
     burst_buyers=3_000,
     notifications=800,
-    polls=800,
+    poll_s=2.0,
     carts=150,
     floor_orders=3_000,
     counted=200,
     growth_history=(10_000, 100_000),
     growth_orders=500,
-    sweeps=50,
+    sweeps=100,
 )

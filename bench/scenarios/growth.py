@@ -20,9 +20,9 @@ def measure(stage: Stage, size: Size) -> Iterator[Sample]:
     yield notify.measure_whole(stage, "growth notification", size.growth_orders)
     open_orders = notify.seed_open_orders(stage, POLLED)
     known = poll.first_look(stage, open_orders)
-    yield poll.measure_polls(stage, "growth poll 304", known, size.polls, status=304)
-    yield poll.measure_polls(stage, "growth poll 200", [poll.poll_request(order) for order in open_orders], size.polls, status=200)
-    yield poll.measure_polls(stage, "growth order list", _lists(stage), size.polls // 3, status=200)
+    yield poll.measure_polls(stage, "growth poll 304", known, size.poll_s, status=304)
+    yield poll.measure_polls(stage, "growth poll 200", [poll.poll_request(order) for order in open_orders], size.poll_s, status=200)
+    yield poll.measure_polls(stage, "growth order list", _lists(stage), size.poll_s, status=200)
     yield _measure_sweep(stage, size.sweeps)
 
 

@@ -20,15 +20,20 @@ def measure(stage: Stage, size: Size) -> Iterator[Sample]:
     """Polls that bring no news (304), and polls that bring the whole order (200)."""
     orders = seed_open_orders(stage, ORDERS)
     known = first_look(stage, orders)
-    yield measure_polls(stage, "poll 304", known, size.polls, status=304)
-    yield measure_polls(stage, "poll 200", [poll_request(order) for order in orders], size.polls, status=200)
+    yield measure_polls(stage, "poll 304", known, size.poll_s, status=304)
+    yield measure_polls(stage, "poll 200", [poll_request(order) for order in orders], size.poll_s, status=200)
 
 
-def measure_polls(stage: Stage, row: str, requests: Sequence[bytes], count: int, *, status: int) -> Sample:
-    """So many of the requests, over and over. The worker is held still: what it uses while it waits has nothing to do with polls."""
-    with stage.client(_plan(stage, requests, count)) as client, stage.frozen("worker", "beat"), stage.measured() as measured:
+def measure_polls(stage: Stage, row: str, requests: Sequence[bytes], seconds: float, *, status: int) -> Sample:
+    """The requests, over and over. The worker is held still: what it uses while it waits has nothing to do with polls."""
+    with (
+        stage.client(Plan(stage.web_port, requests, CONNECTIONS, seconds=seconds)) as client,
+        stage.frozen("worker", "beat"),
+        stage.measured() as measured,
+    ):
         result = client.run()
         measured.client_s = result.cpu_s
+    count = len(result.statuses)
     http_ms = [1000 * latency for latency in result.latencies_s]
     figures = {"per_s": count / result.wall_s, "http_p50_ms": percentile(http_ms, 0.5), "http_p99_ms": percentile(http_ms, 0.99)}
     return Sample(row, count, measured.window, figures=figures, faults=result.not_expected(status))
@@ -40,8 +45,8 @@ def count_per_poll(stage: Stage, size: Size) -> list[Counted]:
     counted = []
     for row, requests in (("poll 304", first_look(stage, orders)), ("poll 200", [poll_request(order) for order in orders])):
         with stage.statements_logged() as logged:
-            stage.send(_plan(stage, requests, size.counted))
-        counted.append(count_statements(row, logged, units=size.counted))
+            stage.send(Plan(stage.web_port, requests, CONNECTIONS))
+        counted.append(count_statements(row, logged, units=len(requests)))
     return counted
 
 
@@ -56,7 +61,3 @@ def first_look(stage: Stage, orders: Sequence[PlacedOrder]) -> list[bytes]:
     seen: Result = stage.send(Plan(stage.web_port, [poll_request(order) for order in orders], CONNECTIONS, keep=True))
     tags = [_ETAG.search(answer) for answer in seen.answers]
     return [poll_request(order, etag=tag[1].decode()) for order, tag in zip(orders, tags, strict=True) if tag is not None]
-
-
-def _plan(stage: Stage, requests: Sequence[bytes], count: int) -> Plan:
-    return Plan(stage.web_port, [requests[number % len(requests)] for number in range(count)], CONNECTIONS)

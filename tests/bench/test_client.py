@@ -62,3 +62,10 @@ def test_a_rate_spreads_the_requests_over_time(port: int, tmp_path: Path) -> Non
     result = run(Plan(port, [build_request("GET", "/")] * 20, connections=2, rate=100.0), tmp_path)
     assert result.sent_at[-1] - result.sent_at[0] == pytest.approx(0.19)
     assert 0.18 < result.wall_s < 1.0
+
+
+def test_for_a_time_the_requests_come_over_and_over(port: int, tmp_path: Path) -> None:
+    result = run(Plan(port, [build_request("GET", "/")] * 2, connections=2, seconds=0.3), tmp_path)
+    assert len(result.statuses) > 2
+    assert result.count(304) == len(result.statuses)
+    assert 0.2 < result.wall_s < 1.0
