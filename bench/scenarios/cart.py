@@ -1,5 +1,6 @@
 """The way to an order: courses into the cart, a checkout priced by the worker, its first look, and the order that stands on it."""
 
+import dataclasses
 import json
 from collections.abc import Iterator, Sequence
 
@@ -32,10 +33,8 @@ def measure(stage: Stage, size: Size) -> Iterator[Sample]:
     looks = [build_request("GET", f"/api/v1/checkout/{pk}/", headers=[buyer.authorization]) for buyer, pk in zip(buyers, ids, strict=True)]
     sample, seen = _measure_requests(stage, "checkout GET", looks, status=200)
     unready = sum(_data(answer)["status"] != "ready" for answer in seen.answers)
-    yield Sample(
-        sample.row, sample.units, sample.window, sample.figures,
-        faults=[*sample.faults, *([f"{unready} of {len(ids)} checkouts were not ready"] if unready else [])],
-    )  # fmt: skip
+    late = [f"{unready} of {len(ids)} checkouts were not ready"] if unready else []
+    yield dataclasses.replace(sample, faults=[*sample.faults, *late])
     yield _measure_orders(stage, buyers, ids)
 
 

@@ -15,10 +15,11 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from bench.client import Plan, Result, build_request
 from bench.figures import Sample, percentile
 from bench.meter import Window
+from bench.past import PlacedOrder, add_orders
 from bench.scenarios.statements import Counted, count_statements
 from bench.size import Size
 from bench.stage import Stage
-from bench.world import APP_ID, SELLER_ID, PlacedOrder, add_orders, unit_quote
+from bench.world import APP_ID, SELLER_ID, unit_quote
 
 PATH = "/api/v1/payments/alipay/notify/"
 INBOX = "payments_notification"

@@ -5,11 +5,11 @@ from collections.abc import Iterator, Sequence
 
 from bench.client import Plan, Result, build_request
 from bench.figures import Sample, percentile
+from bench.past import PlacedOrder
 from bench.scenarios.notify import seed_open_orders
 from bench.scenarios.statements import Counted, count_statements
 from bench.size import Size
 from bench.stage import Stage
-from bench.world import PlacedOrder
 
 CONNECTIONS = 8
 ORDERS = 200
