@@ -1,0 +1,99 @@
+"""How fast each core runs at the moment: a small fixed piece of work, done again and again on every core while something is measured.
+
+A core gives between half and all of its speed, depending on what its hardware sibling and the host's other guests do, so CPU time alone
+can't be compared between two moments. CPU time × speed can.
+
+`python -m bench.calibration CORE` prints the CPU seconds of each piece of work, one line each, for as long as its parent lives.
+"""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import mean
+from typing import IO
+
+TIMES_PER_S = 8
+# About 2 ms on a fast core and 4 ms on a slow one, so that eight a second take 2 to 3 % of it.
+ROUNDS = 30_000
+
+
+def work() -> float:
+    """Does the fixed piece of work once and returns the CPU seconds that it took."""
+    started = time.thread_time()
+    total = 0
+    table = {number: number for number in range(64)}
+    for number in range(ROUNDS):
+        total += table[number & 63] ^ number
+    return time.thread_time() - started
+
+
+class Calibration:
+    """The processes that do it, one pinned to each core. Speed 1 is the fastest that this machine was ever seen, kept in `record_path`."""
+
+    def __init__(self, record_path: Path) -> None:
+        self._record_path = record_path
+        self._fastest_s: float = json.loads(record_path.read_text())["fastest_s"] if record_path.exists() else float("inf")
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self._files: list[IO[str]] = []
+
+    @property
+    def pids(self) -> list[int]:
+        return [process.pid for process in self._processes]
+
+    def start(self, folder: Path) -> None:
+        """Starts measuring every core that this process may use. `folder` takes the samples."""
+        for core in sorted(os.sched_getaffinity(0)):
+            path = folder / f"calibration-{core}.txt"
+            with path.open("w") as out:
+                process = subprocess.Popen([sys.executable, "-m", "bench.calibration", str(core)], stdin=subprocess.DEVNULL, stdout=out)
+            self._processes.append(process)
+            self._files.append(path.open())
+
+    def skip(self) -> None:
+        """Forgets what was measured until now."""
+        for file in self._files:
+            file.read()
+
+    def take(self) -> float:
+        """The mean speed of all cores since the last call: 1 is the fastest state seen, 0.5 means twice the CPU time for the same work."""
+        samples = [float(line) for file in self._files for line in file.read().split()]
+        if not samples:
+            raise ValueError("nothing was calibrated since the last call: the time was too short")
+        self._note(samples)
+        return mean(self._fastest_s / sample for sample in samples)
+
+    def stop(self) -> None:
+        for process in self._processes:
+            process.kill()
+            process.wait()
+        for file in self._files:
+            file.close()
+        self._processes, self._files = [], []
+
+    def _note(self, samples: Sequence[float]) -> None:
+        # A single sample may be short by an error of the clock; one in fifty is a state that the core was in.
+        ordered = sorted(samples)
+        fastest = ordered[min(len(ordered) // 50, len(ordered) - 1)]
+        if fastest < self._fastest_s:
+            self._fastest_s = fastest
+            self._record_path.write_text(json.dumps({"fastest_s": fastest}))
+
+
+def main() -> None:
+    os.sched_setaffinity(0, {int(sys.argv[1])})
+    parent = os.getppid()
+    due = time.monotonic()
+    while os.getppid() == parent:
+        print(work(), flush=True)
+        due = max(due + 1 / TIMES_PER_S, time.monotonic())
+        time.sleep(max(due - time.monotonic(), 0.0))
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(KeyboardInterrupt):
+        main()

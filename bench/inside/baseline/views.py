@@ -1,0 +1,31 @@
+"""An order as a shop without workers takes it: validated, stored, created and answered in one request."""
+
+from rest_framework import status
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from shop import clock
+from shop.api.authentication import account_of, request_id_of
+from shop.api.orderoutput import order_body
+from shop.api.orders import PurchaseInput
+from shop.domain import creation, orders
+
+
+class SynchronousOrderView(APIView):
+    """The same authentication, validation and domain code as `POST orders/` and its worker."""
+
+    def post(self, request: Request) -> Response:
+        data = PurchaseInput(data=request.data)
+        data.is_valid(raise_exception=True)
+        now, account = clock.now(), account_of(request)
+        stored, _ = orders.place_order(
+            account=account,
+            purchase=data.purchase(),
+            idempotency_key=request.headers["Idempotency-Key"],
+            request_id=request_id_of(request),
+            now=now,
+        )
+        creation.create_orders([stored.pk], now=now, cause="synchronous")
+        order = orders.get_order(account_id=account.pk, order_number=stored.order_number)
+        return Response(order_body(order, now=now), status=status.HTTP_201_CREATED)

@@ -1,0 +1,42 @@
+"""Runs inside the measured project: prints its programs and their environment as JSON, by its own idea of what they are.
+
+`python describe.py '{"web_port": …}'` with the project's folder as the working one. The keys are the names of the variables below.
+"""
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+
+from project.local import programs
+from project.local.simulator import prepare_simulator
+
+
+def main() -> None:
+    given = json.loads(sys.argv[1])
+    folder = Path(given["folder"])
+    merchant = prepare_simulator(folder / "simulator")
+    env = programs.build_environment(
+        database_url=given["database_url"],
+        valkey_url=given["valkey_url"],
+        web_port=given["web_port"],
+        simulator_port=given["unused_port"],
+        simulator_env=merchant.environment(),
+        secret_key=given["secret_key"],
+        demo_password=given["secret_key"],
+    )
+    made = [
+        programs.web_program(given["web_port"]),
+        programs.worker_program(),
+        dataclasses.replace(programs.worker_program(events=True), name="worker-events"),
+        programs.beat_program(folder / "celerybeat-schedule"),
+        programs.flower_program(given["flower_port"]),
+    ]
+    json.dump(
+        {"env": env, "programs": {item.name: {"argv": item.argv, "env": dict(item.env), "stop_s": item.stop_s} for item in made}},
+        sys.stdout,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,256 @@
+"""Runs the scenarios and tells what came of them."""
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import platform
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from bench import gates, report
+from bench.calibration import Calibration
+from bench.chart import draw
+from bench.figures import Sample, shown
+from bench.past import add_orders, postpone_deadlines
+from bench.results import Results
+from bench.scenarios import cart, floor, flower, growth, notify, orders, poll, synchronous
+from bench.scenarios.statements import Counted
+from bench.size import Size
+from bench.stage import Stage, open_stage
+from bench.world import add_catalogue
+from project.local.errors import LocalError
+from project.local.state import State
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """What `--only` names: measurements that are repeated, and counts that are taken once."""
+
+    says: str
+    measures: Sequence[Callable[[Stage, Size], Iterator[Sample]]]
+    counts: Sequence[Callable[[Stage, Size], list[Counted]]] = ()
+
+
+SCENARIOS = {
+    "sync": Scenario("the order created inside the request", [synchronous.measure], [synchronous.count_per_order]),
+    "orders": Scenario(
+        "the pipeline at light load, saturated, and in a burst",
+        [orders.measure_light, orders.measure_saturated, orders.measure_burst],
+        [orders.count_per_order],
+    ),
+    "notify": Scenario("signed notifications until every order is paid", [notify.measure], [notify.count_per_notification]),
+    "poll": Scenario("status polls with and without news", [poll.measure], [poll.count_per_poll]),
+    "cart": Scenario("cart, checkout, and orders from a checkout", [cart.measure]),
+    "floor": Scenario("what PostgreSQL alone needs for an order's rows", [floor.measure]),
+    "flower": Scenario("the saturated pipeline with events and Flower", [flower.measure]),
+}
+GROWTH = "growth"
+GROWTH_SAYS = "the same work with a short and a long history"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line says."""
+
+    size: Size
+    only: Sequence[str]
+    projects: Sequence[Path]
+    folder: Path
+    reset: bool
+    gate: bool
+
+
+def run(options: Options) -> int:
+    """Measures, prints and writes what the options ask for; returns the exit status: 1 if `gate` is set and something isn't as it must be.
+
+    Raises: LocalError when a server or a program doesn't do its job.
+    """
+    results, verdicts, histories = Results(), [], []
+    labels = _labels(options.projects)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(State(options.folder).lock())
+        if options.reset:
+            for folder in (options.folder / "history").glob("*"):
+                _remove(folder)
+        calibration = Calibration(options.folder / "speed.json")
+        stack.callback(calibration.stop)
+        calibration.start(options.folder)
+        names = [name for name in options.only if name in SCENARIOS]
+        if names:
+            _run_scenarios(names, labels, options, calibration, results)
+        verdicts += [verdict for label in labels for verdict in gates.judge(results, label)]
+        if GROWTH in options.only:
+            histories = _run_growth(options, calibration, results)
+            verdicts += gates.judge_growth(results, *histories)
+    _tell(options, results, labels, histories, verdicts)
+    return 1 if options.gate and (results.faults or not all(verdict.holds for verdict in verdicts)) else 0
+
+
+def _labels(projects: Sequence[Path]) -> dict[str, Path]:
+    names = [path.name for path in projects]
+    return {name if names.count(name) == 1 else str(path): path for name, path in zip(names, projects, strict=True)}
+
+
+def _run_scenarios(names: Sequence[str], labels: dict[str, Path], options: Options, calibration: Calibration, results: Results) -> None:
+    with contextlib.ExitStack() as stack:
+        stages = []
+        for label, project in labels.items():
+            folder = options.folder / "stages" / label.strip("/").replace("/", "-")
+            _remove(folder)
+            with _step(f"{label}: servers, tables, {options.size.history_orders:,} orders of history"):
+                stage = stack.enter_context(open_stage(label, project=project, folder=folder, calibration=calibration))
+                _load_history(stage, options.size.history_orders)
+                stage.start("web", "worker", "beat", *(["baseline"] if "sync" in names else []))
+            stages.append(stage)
+        for stage in stages:
+            _warm_up(stage)
+        for number in range(1, options.size.repeats + 1):
+            for name in names:
+                for measure in SCENARIOS[name].measures:
+                    for stage in stages:
+                        _repeat(stage, measure, options.size, results, number=number)
+        for stage in stages:
+            for name in names:
+                for count in SCENARIOS[name].counts:
+                    results.add_counts(stage.label, count(stage, options.size))
+            if {"orders", "notify", "sync"} & {*names}:
+                with _step(f"{stage.label}: audit of the books"):
+                    results.faults += _audit(stage)
+
+
+def _run_growth(options: Options, calibration: Calibration, results: Results) -> list[str]:
+    """Two stages side by side, measured in turns; their data is kept for the next run."""
+    with contextlib.ExitStack() as stack:
+        stages = []
+        project = options.projects[-1]
+        for orders_before in options.size.growth_history:
+            label = f"{orders_before:,} orders"
+            folder = options.folder / "history" / f"{orders_before}-{_schema_of(project)}"
+            with _step(f"growth: servers with {label} of history"):
+                if not (folder / "loaded").exists():
+                    _remove(folder)
+                stage = stack.enter_context(open_stage(label, project=project, folder=folder, calibration=calibration))
+                if not (folder / "loaded").exists():
+                    _load_history(stage, orders_before)
+                    (folder / "loaded").touch()
+                with stage.connect() as connection:
+                    postpone_deadlines(connection)
+                stage.start("web", "worker", "beat")
+            stages.append(stage)
+        for stage in stages:
+            _warm_up(stage)
+        for number in range(1, options.size.repeats + 1):
+            for stage in stages if number % 2 else reversed(stages):
+                _repeat(stage, growth.measure, options.size, results, number=number)
+        return [stage.label for stage in stages]
+
+
+def _load_history(stage: Stage, count: int) -> None:
+    with stage.connect() as connection:
+        add_catalogue(connection)
+    add_orders(stage.connect, count, is_paid=True, per_buyer=5)
+    stage.tidy()
+
+
+def _warm_up(stage: Stage) -> None:
+    """Loads code, fills caches and opens connections, so that the first repetition is like the others."""
+    orders.measure_orders(stage, "warm-up", 200)
+    open_orders = notify.seed_open_orders(stage, 50)
+    poll.first_look(stage, open_orders)
+
+
+def _repeat(stage: Stage, measure: Callable[[Stage, Size], Iterator[Sample]], size: Size, results: Results, *, number: int) -> None:
+    for sample in measure(stage, size):
+        results.add(stage.label, sample)
+        window = sample.window
+        rate = next((f", {shown(sample.figures[name])}/s" for name in ("orders_per_s", "per_s") if name in sample.figures), "")
+        flag = " !" if window.is_disturbed else ""
+        print(
+            f"{stage.label}  {number}/{size.repeats}  {sample.row:24} {shown(window.ms_per(sample.units)):>6} ms{rate}"
+            f"  ({window.wall_s:.1f} s, speed {window.speed:.2f}, others {window.others:.2f}{flag})"
+            + "".join(f"\n    {fault}" for fault in sample.faults),
+            flush=True,
+        )
+
+
+def _audit(stage: Stage) -> list[str]:
+    try:
+        stage.manage("audit")
+    except LocalError as error:
+        return [f"{stage.label}: manage.py audit: {error}"]
+    return []
+
+
+def _schema_of(project: Path) -> str:
+    """Changes whenever a migration does, and so does what is kept."""
+    digest = hashlib.sha256()
+    for path in sorted(project.glob("*/migrations/*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def _remove(folder: Path) -> None:
+    """Removes a stage's folder; PostgreSQL's data may lie elsewhere, behind a link."""
+    State(folder).reset()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _tell(options: Options, results: Results, labels: dict[str, Path], histories: Sequence[str], verdicts: Sequence[gates.Verdict]) -> None:
+    parts = []
+    for stage in results.samples:
+        parts += [
+            f"== {stage}",
+            report.cpu_table(results, stage),
+            report.more_figures(results, stage),
+            report.statements_table(results, stage),
+        ]
+    if len(labels) == 2 and all(label in results.samples for label in labels):
+        parts.append(report.comparison_table(results, *labels))
+    parts += [report.explanation(), report.gates_table(verdicts) if verdicts else ""]
+    parts += ["Not as it must be:\n" + "\n".join(f"  {fault}" for fault in results.faults)] if results.faults else []
+    text = "\n\n".join(part for part in parts if part)
+    print(f"\n{text}\n")
+    (options.folder / "report.txt").write_text(text + "\n")
+    found = {
+        "machine": _machine(),
+        "projects": {label: _revision(path) for label, path in labels.items()},
+        "size": dataclasses.asdict(options.size),
+    }
+    found |= results.as_json() | {"gates": [dataclasses.asdict(verdict) for verdict in verdicts]}
+    (options.folder / "results.json").write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+    chart = draw(results, next(iter(labels)), histories, options.folder / "chart.png")
+    print(f"{options.folder / 'results.json'}, report.txt" + (", chart.png" if chart else ""))
+
+
+def _machine() -> dict[str, object]:
+    return {
+        "cores": psutil.cpu_count(),
+        "memory_gb": round(psutil.virtual_memory().total / 1e9),
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "at": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+    }
+
+
+def _revision(project: Path) -> str:
+    ended = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=project, capture_output=True, text=True, check=False)
+    return ended.stdout.strip() or "unknown"
+
+
+@contextlib.contextmanager
+def _step(title: str) -> Iterator[None]:
+    print(f"{title} …", end="", flush=True)
+    started = time.monotonic()
+    try:
+        yield
+    except BaseException:
+        print(" failed", flush=True)
+        raise
+    print(f" {time.monotonic() - started:.1f} s", flush=True)

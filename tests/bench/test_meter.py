@@ -1,0 +1,66 @@
+"""CPU time is counted by trees of processes, with children that have ended."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bench.calibration import Calibration
+from bench.meter import Meter, Window, parse_stat
+
+BURN = "import time\nwhile time.process_time() < 0.3: pass"
+
+
+@pytest.fixture
+def calibration(tmp_path: Path) -> Iterator[Calibration]:
+    running = Calibration(tmp_path / "speed.json")
+    running.start(tmp_path)
+    yield running
+    running.stop()
+
+
+def test_stat_is_read_behind_a_name_with_brackets() -> None:
+    ticks = os.sysconf("SC_CLK_TCK")
+    line = f"42 (a ) b (c) R 7 42 42 0 -1 4194304 1 2 3 4 {ticks} {2 * ticks} {3 * ticks} {4 * ticks} 20 0 1 0"
+    assert parse_stat(line) == (7, 10.0)
+
+
+def test_a_child_that_has_ended_is_counted_with_its_parent(calibration: Calibration) -> None:
+    script = f"import subprocess, sys\nsys.stdin.readline()\nsubprocess.run([sys.executable, '-c', {BURN!r}])\nprint('done', flush=True)\nsys.stdin.readline()"
+    with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        meter = Meter(calibration, {"burner": [process.pid], "idler": [calibration.pids[0]]})
+        meter.start()
+        process.stdin.write("go\n")
+        process.stdin.flush()
+        process.stdout.readline()
+        window = meter.stop(client_s=0.5)
+        process.stdin.close()
+    assert 0.25 < window.cpu_s["burner"] < 1.0
+    assert window.cpu_s["idler"] < 0.1
+    assert window.client_s == 0.5
+    assert 0 < window.speed <= 1.5
+
+
+def test_ms_at_speed_one_are_raw_ms_times_speed() -> None:
+    window = Window(wall_s=2.0, cpu_s={"web": 1.0, "postgres": 0.5}, client_s=9.0, speed=0.5, others=0.31)
+    assert window.raw_ms_per(1000) == 1.5
+    assert window.ms_per(1000) == 0.75
+    assert window.ms_per(1000, "postgres") == 0.25
+    assert window.ms_per(1000, "flower") == 0.0
+    assert window.is_disturbed
+
+
+def test_the_calibration_tells_the_speed_and_keeps_the_fastest(tmp_path: Path, calibration: Calibration) -> None:
+    subprocess.run([sys.executable, "-c", BURN], check=True)
+    assert 0 < calibration.take() <= 1.5
+    assert (tmp_path / "speed.json").exists()
+
+
+def test_without_a_sample_there_is_no_speed(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="too short"):
+        Calibration(tmp_path / "none.json").take()
