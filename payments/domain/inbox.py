@@ -4,19 +4,32 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import connection, transaction
+from psycopg.types.json import Jsonb
 
 from payments.domain import settlement
 from payments.gateways.protocol import Gateway, TradeReport
 from payments.models import Notification, Payment
 from payments.states import NotificationStatus, PaymentStatus
-from shop.domain import work
+from shop.domain import rows, work
 from shop.errors import NotificationNotQuarantined
 
 BATCH_SIZE = 32
 # What differs between two deliveries of the same facts.
 _PER_DELIVERY = frozenset({"notify_id", "notify_time", "sign", "sign_type"})
+
+
+_STORE = """
+    INSERT INTO payments_notification (
+        provider, business_key, notify_id, out_trade_no, trade_status, form, raw_body, status, reason, received_at, available_at, attempts, last_error
+    )
+    VALUES (
+        %(provider)s, %(business_key)s, %(notify_id)s, %(out_trade_no)s, %(trade_status)s, %(form)s, %(raw_body)s, 'received', '', %(now)s, %(now)s, 0, ''
+    )
+    ON CONFLICT (business_key) DO NOTHING
+"""
 
 
 def store_notification(*, gateway: Gateway, form: Mapping[str, str], raw_body: str, now: datetime) -> bool:
@@ -27,25 +40,19 @@ def store_notification(*, gateway: Gateway, form: Mapping[str, str], raw_body: s
     """
     gateway.verify_notification(form)
     facts = {name: value for name, value in form.items() if name not in _PER_DELIVERY}
-    notification = Notification(
-        provider=gateway.name,
-        business_key=hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest(),
-        notify_id=form["notify_id"],
-        out_trade_no=form["out_trade_no"],
-        trade_status=form["trade_status"],
-        form=dict(form),
-        raw_body=raw_body,
-        received_at=now,
-        available_at=now,
-    )
-    try:
-        with transaction.atomic():
-            notification.save(force_insert=True)
-    except IntegrityError as error:
-        if "business_key" not in str(error):
-            raise
-        return False
-    return True
+    parameters: dict[str, Any] = {
+        "provider": gateway.name,
+        "business_key": hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest(),
+        "notify_id": form["notify_id"],
+        "out_trade_no": form["out_trade_no"],
+        "trade_status": form["trade_status"],
+        "form": Jsonb(dict(form)),
+        "raw_body": raw_body,
+        "now": now,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_STORE, parameters)
+        return bool(cursor.rowcount)
 
 
 def apply_due_notifications(*, gateway: Gateway, now: datetime, cause: str) -> int:
@@ -73,7 +80,7 @@ def apply_notifications(notification_ids: Sequence[int], *, gateway: Gateway, no
             notification.payment = result.payment
             notification.handled_at = now
             notification.available_at = None
-        Notification.objects.bulk_update(notifications, ["status", "reason", "payment", "handled_at", "available_at"])
+        rows.update(notifications, ["status", "reason", "payment", "handled_at", "available_at"])
 
 
 def _status_of(outcome: settlement.Outcome) -> NotificationStatus:

@@ -66,7 +66,7 @@ def apply_trades(reports: Sequence[TradeReport], *, now: datetime, cause: str) -
     """
     payments = _lock([report.out_trade_no for report in reports])
     owners = dict(Payment.objects.filter(trade_no__in=[report.trade_no for report in reports]).values_list("trade_no", "pk"))
-    to_finalise: list[Order] = []
+    settled: list[Payment] = []
     results = []
     for report in reports:
         payment = payments.get(report.out_trade_no)
@@ -76,9 +76,11 @@ def apply_trades(reports: Sequence[TradeReport], *, now: datetime, cause: str) -
         if payment is not None and outcome is Outcome.CLOSED:
             close_payment(payment, now=now, cause=cause)
         elif payment is not None and outcome is Outcome.SETTLED:
-            outcome = _take_money(payment, report, to_finalise, now=now, cause=cause)
+            outcome = _take_money(payment, report, now=now, cause=cause)
+            if outcome is Outcome.SETTLED:
+                settled.append(payment)
         results.append(Applied(outcome, payment))
-    finalise_orders(to_finalise, now=now, cause=cause)
+    _settle(settled, now=now, cause=cause)
     _log(reports, results)
     return results
 
@@ -100,8 +102,8 @@ def close_payment(payment: Payment, *, now: datetime, cause: str, look_again_at:
     Order.objects.filter(pk=payment.order_id).update(version=F("version") + 1)
 
 
-def _take_money(payment: Payment, report: TradeReport, to_finalise: list[Order], *, now: datetime, cause: str) -> Outcome:
-    """Books money that has come in, and finds out what it is for."""
+def _take_money(payment: Payment, report: TradeReport, *, now: datetime, cause: str) -> Outcome:
+    """Finds out what money that has come in is for, and books it at once where it isn't simply its order's: those are written together."""
     order = payment.order
     outcome = _outcome_of_money(order, now=now, cause=cause)
     payment.status = PaymentStatus.PAID
@@ -109,22 +111,39 @@ def _take_money(payment: Payment, report: TradeReport, to_finalise: list[Order],
     payment.paid_at = report.paid_at or now
     payment.available_at = payment.dead_at = None
     payment.is_surplus = outcome in {Outcome.LATE, Outcome.DOUBLE}
-    payment.save(update_fields=["status", "trade_no", "paid_at", "available_at", "dead_at", "is_surplus"])
-    rows.insert([ledger.cash_in(order, payment.amount, out_trade_no=payment.out_trade_no, now=now)])
+    if outcome is Outcome.SETTLED:
+        order.status = OrderStatus.PAID  # the row is written with its batch; this object is what the next report looks at
+        return outcome
+    _book([payment], now=now)
     if payment.is_surplus:
         kind = OrderEvent.Kind.LATE_PAYMENT if outcome is Outcome.LATE else OrderEvent.Kind.DOUBLE_PAYMENT
         record([event(order, kind, now=now, cause=cause, out_trade_no=payment.out_trade_no, amount=str(payment.amount))])
         Order.objects.filter(pk=order.pk).update(version=F("version") + 1)
         refunds.order_surplus_refund(payment, now=now, cause=cause)
-    if outcome is Outcome.SETTLED:
-        to_finalise.append(order)
-        order.status = OrderStatus.PAID  # the row is written with its batch; this object is what the next report looks at
-    if outcome in {Outcome.SETTLED, Outcome.REOPENED}:
-        # Another attempt that is still open is no longer wanted: the poller closes it at the gateway.
-        Payment.objects.filter(order=order, status=PaymentStatus.OPEN).exclude(pk=payment.pk).update(
-            available_at=now, attempts=0, dead_at=None
-        )
+    else:
+        _drop_other_attempts([payment], now=now)
     return outcome
+
+
+def _settle(payments: Sequence[Payment], *, now: datetime, cause: str) -> None:
+    """Writes the payments that simply paid their orders, and finalises these."""
+    if not payments:
+        return
+    _book(payments, now=now)
+    _drop_other_attempts(payments, now=now)
+    finalise_orders([payment.order for payment in payments], now=now, cause=cause)
+
+
+def _book(payments: Sequence[Payment], *, now: datetime) -> None:
+    rows.update(payments, ["status", "trade_no", "paid_at", "available_at", "dead_at", "is_surplus"])
+    rows.insert([ledger.cash_in(payment.order, payment.amount, out_trade_no=payment.out_trade_no, now=now) for payment in payments])
+
+
+def _drop_other_attempts(payments: Sequence[Payment], *, now: datetime) -> None:
+    """Another attempt that is still open is no longer wanted: the poller closes it at the gateway."""
+    Payment.objects.filter(order__in=[payment.order_id for payment in payments], status=PaymentStatus.OPEN).update(
+        available_at=now, attempts=0, dead_at=None
+    )
 
 
 def _outcome_of_money(order: Order, *, now: datetime, cause: str) -> Outcome:

@@ -20,24 +20,66 @@ def insert(objects: Sequence[models.Model]) -> None:
     """
     if not objects:
         return
-    statement, columns = _plan(type(objects[0]))
+    statement, columns = _insertion(type(objects[0]))
     with connection.cursor() as cursor:
         cursor.execute(statement, [[convert(value(made)) for made in objects] for value, convert in columns])
         for made, (pk,) in zip(objects, cursor.fetchall(), strict=True):
             made.pk = pk
 
 
+def update(objects: Sequence[models.Model], names: Sequence[str]) -> None:
+    """Writes the named fields of objects of one model, whose rows the caller has locked. An empty sequence is no statement.
+
+    Raises:
+        IntegrityError, DataError: nothing is written.
+    """
+    if not objects:
+        return
+    statement, columns = _change(type(objects[0]), tuple(names))
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [[convert(value(changed)) for changed in objects] for value, convert in columns])
+
+
+# For each column of a statement: how to read it from an object, and how to hand it to the driver.
+_Columns = list[tuple[Callable[[Any], Any], Callable[[Any], Any]]]
+
+
 @cache
-def _plan(model: type[models.Model]) -> tuple[str, list[tuple[Callable[[Any], Any], Callable[[Any], Any]]]]:
-    """The statement, and for each of its columns how to read it from an object and how to hand it to the driver."""
-    fields = [field for field in model._meta.concrete_fields if not field.primary_key]
-    quoted = connection.ops.quote_name
-    types = [str(field.rel_db_type(connection) if field.is_relation else field.db_type(connection)) for field in fields]
-    statement = (
-        f"INSERT INTO {quoted(model._meta.db_table)} ({', '.join(quoted(str(field.column)) for field in fields)})"  # noqa: S608 - names of ours
-        f" SELECT * FROM unnest({', '.join(f'%s::{kind}[]' for kind in types)}) RETURNING {quoted(str(model._meta.pk.column))}"
-    )
-    return statement, [(attrgetter(field.attname), _converter(field)) for field in fields]
+def _insertion(model: type[models.Model]) -> tuple[str, _Columns]:
+    fields: list[Any] = [field for field in model._meta.concrete_fields if not field.primary_key]
+    statement = f"""
+        INSERT INTO {_quoted(model._meta.db_table)} ({", ".join(_quoted(field.column) for field in fields)})
+        SELECT * FROM unnest({_arrays(fields)}) RETURNING id
+    """  # noqa: S608 - names of ours
+    return statement, _columns(fields)
+
+
+@cache
+def _change(model: type[models.Model], names: tuple[str, ...]) -> tuple[str, _Columns]:
+    fields: list[Any] = [model._meta.pk, *(model._meta.get_field(name) for name in names)]
+    statement = f"""
+        UPDATE {_quoted(model._meta.db_table)} AS changed
+        SET {", ".join(f"{_quoted(field.column)} = new.{_quoted(field.column)}" for field in fields[1:])}
+        FROM unnest({_arrays(fields)}) AS new({", ".join(_quoted(field.column) for field in fields)})
+        WHERE changed.{_quoted(fields[0].column)} = new.{_quoted(fields[0].column)}
+    """  # noqa: S608 - names of ours
+    return statement, _columns(fields)
+
+
+def _quoted(name: str) -> str:
+    return connection.ops.quote_name(name)
+
+
+def _arrays(fields: Sequence[Any]) -> str:
+    return ", ".join(f"%s::{field.rel_db_type(connection) if _is_reference(field) else field.db_type(connection)}[]" for field in fields)
+
+
+def _is_reference(field: Any) -> bool:
+    return bool(field.is_relation or field.primary_key)
+
+
+def _columns(fields: Sequence[Any]) -> _Columns:
+    return [(attrgetter(field.attname), _converter(field)) for field in fields]
 
 
 def _converter(field: "models.Field[Any, Any]") -> Callable[[Any], Any]:
