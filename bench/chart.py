@@ -19,7 +19,11 @@ BARS = {
     "orders with Flower": "pipeline,\nwatched by Flower",
     "floor": "SQL alone\n(pgbench)",
 }
-CURVES = {"synchronous": ("in the request, saturated", "#8a8a8a"), "orders light": ("pipeline, 50 orders a second", "#e08a3c")}
+# Name, colour, and where the numbers stand: to the right or the left of the curve.
+CURVES = {
+    "synchronous": ("in the request, saturated", "#8a8a8a", "left"),
+    "orders light": ("pipeline, 50 orders a second", "#e08a3c", "right"),
+}
 INK, FAINT = "#222222", "#dddddd"
 # A kind that takes less of the tallest bar than this has no room for its number.
 LABEL_MIN_SHARE = 0.05
@@ -94,13 +98,14 @@ def _draw_cost(axes: Axes, results: Results, stage: str, rows: Sequence[str]) ->
 
 def _draw_latency(axes: Axes, results: Results, stage: str, rows: Sequence[str]) -> None:
     for row in rows:
-        name, colour = CURVES[row]
+        name, colour, side = CURVES[row]
         values = sorted(results.series(stage, row, "created_ms"))
         axes.plot(values, [(place + 1) / len(values) for place in range(len(values))], color=colour, linewidth=2, label=name)
         middle, late = percentile(values, 0.5), percentile(values, 0.99)
         axes.plot([middle, late], [0.5, 0.99], "o", color=colour, markersize=5)
-        axes.annotate(f"{shown(middle)} ms", (middle, 0.5), xytext=(7, -4), textcoords="offset points", fontsize=9, color=colour)
-        axes.annotate(f"{shown(late)} ms", (late, 0.99), xytext=(7, -9), textcoords="offset points", fontsize=9, color=colour)
+        for value, share in ((middle, 0.5), (late, 0.99)):
+            place = (7 if side == "left" else -7, -9)
+            axes.annotate(f"{shown(value)} ms", (value, share), xytext=place, textcoords="offset points", fontsize=9, color=colour, ha=side)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:.0%}"))
