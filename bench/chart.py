@@ -6,7 +6,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import StrMethodFormatter
+from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
 from bench.figures import Spread, percentile, shown
 from bench.gates import GROWTH_MAX, growth_ratios
@@ -19,7 +19,11 @@ BARS = {
     "orders with Flower": "pipeline,\nwatched by Flower",
     "floor": "SQL alone\n(pgbench)",
 }
-CURVES = {"synchronous": ("in the request, saturated", "#8a8a8a"), "orders light": ("pipeline, 50 orders a second", "#e08a3c")}
+# Name, colour, and where the numbers stand: to the right or the left of the curve.
+CURVES = {
+    "synchronous": ("in the request, saturated", "#8a8a8a", "left"),
+    "orders light": ("pipeline, 50 orders a second", "#e08a3c", "right"),
+}
 INK, FAINT = "#222222", "#dddddd"
 # A kind that takes less of the tallest bar than this has no room for its number.
 LABEL_MIN_SHARE = 0.05
@@ -82,49 +86,48 @@ def _draw_cost(axes: Axes, results: Results, stage: str, rows: Sequence[str]) ->
         if total.count > 1:
             axes.plot([place + 0.33] * 2, [total.least, total.greatest], color=INK, linewidth=1.2)
     axes.set_xticks(range(len(rows)), [BARS[row] for row in rows], fontsize=10)
-    axes.set_ylim(0, tallest * 1.15)
+    axes.set_ylim(0, tallest * 1.25)  # room for the legend
     axes.set_ylabel("CPU ms per order, at speed 1")
     seen = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
     shown_kinds = [
         kind for kind in KINDS if kind in seen and any(results.cpu_ms(stage, row, kind).median > 0.005 * tallest for row in rows)
     ]
-    axes.legend([seen[kind] for kind in shown_kinds], shown_kinds, frameon=False, fontsize=9, loc="upper right")
+    axes.legend([seen[kind] for kind in shown_kinds], shown_kinds, frameon=False, fontsize=9, loc="upper right", ncols=len(shown_kinds))
     _titled(axes, "What an order costs", "CPU of all server processes; the same rules and tables")
 
 
 def _draw_latency(axes: Axes, results: Results, stage: str, rows: Sequence[str]) -> None:
     for row in rows:
-        name, colour = CURVES[row]
+        name, colour, side = CURVES[row]
         values = sorted(results.series(stage, row, "created_ms"))
         axes.plot(values, [(place + 1) / len(values) for place in range(len(values))], color=colour, linewidth=2, label=name)
         middle, late = percentile(values, 0.5), percentile(values, 0.99)
         axes.plot([middle, late], [0.5, 0.99], "o", color=colour, markersize=5)
-        axes.annotate(f"{shown(middle)} ms", (middle, 0.5), xytext=(7, -4), textcoords="offset points", fontsize=9, color=colour)
-        axes.annotate(f"{shown(late)} ms", (late, 0.99), xytext=(7, -9), textcoords="offset points", fontsize=9, color=colour)
+        for value, share in ((middle, 0.5), (late, 0.99)):
+            place = (7, -9) if side == "left" else (-7, 4)
+            axes.annotate(f"{shown(value)} ms", (value, share), xytext=place, textcoords="offset points", fontsize=9, color=colour, ha=side)
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:.0%}"))
     axes.grid(axis="x", color=FAINT, linewidth=0.8)
-    axes.set_ylim(0, 1.03)
+    axes.set_ylim(0, 1.06)
     axes.set_xlabel("ms from the request until the order exists")
-    axes.legend(frameon=False, fontsize=9, loc="upper left")
+    axes.legend(frameon=False, fontsize=9, loc="lower right")
     _titled(axes, "How long an order takes", "share of the orders; dots: half of them, and 99 of 100")
 
 
 def _draw_burst(axes: Axes, results: Results, stage: str) -> None:
     accepted = results.series(stage, "orders burst", "accepted_at_s")
     created = results.series(stage, "orders burst", "created_at_s")
-    for values, name, colour in ((accepted, "accepted (202)", COLOURS["web"]), (created, "created", COLOURS["worker"])):
+    for values, name, colour, side in (
+        (accepted, "accepted (202)", COLOURS["web"], "right"),
+        (created, "created", COLOURS["worker"], "left"),
+    ):
         axes.plot(values, range(1, len(values) + 1), color=colour, linewidth=2, label=name)
-        axes.annotate(
-            f"{values[-1]:.1f} s",
-            (values[-1], len(values)),
-            xytext=(0, 5),
-            textcoords="offset points",
-            fontsize=9,
-            color=colour,
-            ha="center",
-        )
+        last = (values[-1], len(values))
+        axes.annotate(f"{values[-1]:.1f} s", last, xytext=(0, 5), textcoords="offset points", fontsize=9, color=colour, ha=side)
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.grid(color=FAINT, linewidth=0.8)
     axes.set_xlim(left=0)

@@ -22,7 +22,7 @@ from bench.past import add_orders, postpone_deadlines
 from bench.results import Results
 from bench.scenarios import cart, floor, flower, growth, notify, orders, poll, synchronous
 from bench.scenarios.statements import Counted
-from bench.size import Size
+from bench.size import WARM_UP, Size
 from bench.stage import Stage, open_stage
 from bench.world import add_catalogue
 from project.local.errors import LocalError
@@ -161,9 +161,12 @@ def _load_history(stage: Stage, count: int) -> None:
 
 def _warm_up(stage: Stage) -> None:
     """Loads code, fills caches and opens connections, so that the first repetition is like the others."""
-    orders.measure_orders(stage, "warm-up", 200)
-    open_orders = notify.seed_open_orders(stage, 50)
-    poll.first_look(stage, open_orders)
+    measures = [orders.measure_saturated, notify.measure, poll.measure, cart.measure]
+    if stage.children["baseline"].is_running():
+        measures.append(synchronous.measure)
+    for measure in measures:
+        for _ in measure(stage, WARM_UP):
+            pass
 
 
 def _repeat(stage: Stage, measure: Callable[[Stage, Size], Iterator[Sample]], size: Size, results: Results, *, number: int) -> None:

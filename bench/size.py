@@ -1,6 +1,6 @@
 """How much is measured: enough for a good figure, or enough for a quick look."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -55,3 +55,4 @@ QUICK = Size(
     growth_orders=500,
     sweeps=100,
 )
+WARM_UP = replace(QUICK, synchronous_orders=60, saturated_orders=200, notifications=100, poll_s=0.5, carts=30)
