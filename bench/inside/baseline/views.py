@@ -8,7 +8,7 @@ from rest_framework.views import APIView
 from shop import clock
 from shop.api.authentication import account_of, request_id_of
 from shop.api.orderoutput import order_body
-from shop.api.orders import PurchaseInput
+from shop.api.orders import PurchaseInput, as_purchase
 from shop.domain import creation, orders
 
 
@@ -16,12 +16,10 @@ class SynchronousOrderView(APIView):
     """The same authentication, validation and domain code as `POST orders/` and its worker."""
 
     def post(self, request: Request) -> Response:
-        data = PurchaseInput(data=request.data)
-        data.is_valid(raise_exception=True)
         now, account = clock.now(), account_of(request)
         stored, _ = orders.place_order(
             account=account,
-            purchase=data.purchase(),
+            purchase=as_purchase(PurchaseInput.read(request.data)),
             idempotency_key=request.headers["Idempotency-Key"],
             request_id=request_id_of(request),
             now=now,
