@@ -8,14 +8,14 @@ from payments.api import urls as payment_urls
 from project import health
 
 urlpatterns = [
+    path("api/v1/", include("shop.api.urls")),
+    path("api/v1/", include(payment_urls.api_urlpatterns)),
     path("healthz", health.healthz),
     path("readyz", health.readyz),
     path("metrics", health.metrics),
     path("admin/", admin.site.urls),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
-    path("api/v1/", include("shop.api.urls")),
-    path("api/v1/", include(payment_urls.api_urlpatterns)),
     path("", include(payment_urls.urlpatterns)),
     path("", include("shop.storefront.urls")),
 ]

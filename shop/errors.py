@@ -6,6 +6,9 @@ The registry at the end is what the API documents; the mapping to HTTP stands in
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+# The envelope's code of what worked, as in the original.
+SUCCESS_CODE = 1000
+
 
 class DomainError(Exception):
     """A refusal that the caller could meet. Nothing has changed when it is raised.

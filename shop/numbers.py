@@ -16,4 +16,5 @@ def mint_number(now: datetime) -> str:
     Uniqueness is the database's affair (a unique constraint); a clash is about as likely as a wrong RSA signature that verifies.
     """
     stamp = timezone.localtime(now).strftime("%Y%m%d%H%M%S%f")[:17]
-    return stamp + "".join(secrets.choice(_ALPHABET) for _ in range(_RANDOM_CHARS))
+    bits = secrets.randbits(5 * _RANDOM_CHARS)
+    return stamp + "".join([_ALPHABET[bits >> shift & 31] for shift in range(0, 5 * _RANDOM_CHARS, 5)])

@@ -5,7 +5,7 @@ from typing import Any
 
 from rest_framework.renderers import JSONRenderer
 
-SUCCESS_CODE = 1000
+from shop.errors import SUCCESS_CODE
 
 
 class EnvelopeRenderer(JSONRenderer):

@@ -47,12 +47,17 @@ def handle_exception(exc: Exception, context: Mapping[str, Any]) -> Response | N
     if error is None:
         return None
     set_rollback()
-    response = Response(body_of(error), status=error.status)
-    if error.status in {429, 503}:
-        response["Retry-After"] = _RETRY_AFTER_S
-    if error.status == 401:
-        response["WWW-Authenticate"] = "Token"
-    return response
+    return Response(body_of(error), status=error.status, headers=_headers_of(error))
+
+
+def _headers_of(error: errors.DomainError) -> dict[str, str]:
+    match error.status:
+        case 429 | 503:
+            return {"Retry-After": _RETRY_AFTER_S}
+        case 401:
+            return {"WWW-Authenticate": "Token"}
+        case _:
+            return {}
 
 
 def _domain_error(exc: Exception) -> errors.DomainError | None:
@@ -79,7 +84,7 @@ def answer_plain_view(request: HttpRequest, exc: Exception) -> HttpResponse | No
 def _answer(request: HttpRequest, error: errors.DomainError) -> HttpResponse:
     """JSON for programs, below /api/; a page for people everywhere else."""
     if request.path.startswith("/api/"):
-        return JsonResponse(body_of(error), status=error.status, json_dumps_params={"ensure_ascii": False})
+        return JsonResponse(body_of(error), status=error.status, json_dumps_params={"ensure_ascii": False}, headers=_headers_of(error))
     # Rendered without the request: no context processor can fail a second time.
     page = render_to_string("storefront/error.html", {"status": error.status, "text": error.text})
     return HttpResponse(page, status=error.status)

@@ -4,8 +4,8 @@ from typing import Any
 
 from drf_spectacular.openapi import AutoSchema
 
-from project.api.envelope import SUCCESS_CODE
 from shop import errors
+from shop.errors import SUCCESS_CODE
 
 
 class EnvelopeAutoSchema(AutoSchema):

@@ -1,8 +1,10 @@
 """Token login: knox's hashed, expiring tokens, looked up in one statement."""
 
-from typing import Any
+from contextlib import suppress
+from typing import Any, cast
 
 from django.db import connection
+from django.http import HttpRequest
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from knox.auth import TokenAuthentication as KnoxAuthentication
 from knox.models import AuthToken
@@ -24,17 +26,13 @@ class TokenAuthentication(KnoxAuthentication):  # type: ignore[misc] # knox has 
         return Account.from_db(connection.alias, ["id"], [account_id]), AuthToken.from_db(connection.alias, ["digest"], [digest])
 
 
-def digest_in(request: Request) -> TokenDigest:
-    """The digest of the token in a request's header, which isn't looked up.
-
-    Raises:
-        NotAuthenticated: there is none.
-    """
-    match get_authorization_header(request).split():
+def digest_in(request: HttpRequest) -> TokenDigest | None:
+    """The digest of the token in a request's header, which isn't looked up; None if there is none that could be one."""
+    match get_authorization_header(cast("Request", request)).split():
         case [scheme, token] if scheme.lower() == b"token":
-            return digest_of(token)
-        case _:
-            raise NotAuthenticated
+            with suppress(NotAuthenticated):
+                return digest_of(token)
+    return None
 
 
 class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
@@ -53,7 +51,7 @@ def account_of(request: Request) -> Account:
     return request.user
 
 
-def request_id_of(request: Request) -> str:
+def request_id_of(request: HttpRequest | Request) -> str:
     """The request's id, as its log lines carry it."""
     request_id: str = request.META["shop.request_id"]
     return request_id

@@ -6,11 +6,12 @@ from typing import Any
 
 from django.conf import settings
 from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http.response import HttpResponseBase
 from django.urls import reverse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import serializers, status
-from rest_framework.exceptions import APIException
 from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -20,10 +21,12 @@ from shop import clock, errors
 from shop.api.authentication import account_of, digest_in, request_id_of
 from shop.api.fields import MAX_BEILI, IdField, Input, NumberField, PageFilter, StrictIntegerField, YuanField, read_query
 from shop.api.orderoutput import OrderOutput, OrderSummaryOutput, PlacedOutput, order_body, request_body
+from shop.api.ordinary import read_ordinary
 from shop.domain import orders
+from shop.domain.login import find_caller
 from shop.domain.versions import read_version
 from shop.domain.waiting import wait_for_change
-from shop.models import Order
+from shop.models import Order, OrderRequest
 from shop.money import MAX_YUAN
 from shop.states import OrderRequestStatus, OrderStatus
 from shop.tasks import create_orders
@@ -71,14 +74,11 @@ class OrderListView(ListAPIView[Order]):
         wanted = read_query(self.request, OrderFilter)
         return orders.list_orders(account=account_of(self.request), status=wanted.get("status"))
 
-    def perform_authentication(self, request: Request) -> None:
-        """A POST is authenticated by the statement that stores it."""
-        if request.method != "POST":
-            super().perform_authentication(request)
-
-    def check_permissions(self, request: Request) -> None:
-        if request.method != "POST":
-            super().check_permissions(request)
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """An ordinary order request is taken in without DRF, and all others with it, errors included."""
+        if request.method == "POST" and (answer := _take_ordinary(request)):
+            return answer
+        return super().dispatch(request, *args, **kwargs)
 
     @extend_schema(
         request=PurchaseInput,
@@ -89,35 +89,42 @@ class OrderListView(ListAPIView[Order]):
     )
     def post(self, request: Request) -> Response:
         """Takes a purchase in; a worker creates the order. The same key and body again answer the same order."""
-        digest = digest_in(request)
-        try:
-            key, purchase = _read_purchase(request)
-        except (APIException, errors.DomainError):
-            super().perform_authentication(request)
-            super().check_permissions(request)  # who isn't logged in is told that, and nothing else
-            raise
-        stored, is_new = orders.place_order(
-            account=digest, purchase=purchase, idempotency_key=key, request_id=request_id_of(request), now=clock.now()
+        key = _key_in(request)
+        if key is None:
+            raise errors.IdempotencyKeyMissing
+        purchase = as_purchase(PurchaseInput.read(request.data))
+        body, headers = _placed(
+            *orders.place_order(
+                account=account_of(request), purchase=purchase, idempotency_key=key, request_id=request_id_of(request), now=clock.now()
+            )
         )
-        if stored.status == OrderRequestStatus.PENDING:
-            wake(create_orders)
-        url = reverse("order", args=[stored.order_number])
-        response = Response(
-            {"order_number": stored.order_number, "status": "pending", "url": url},
-            status=status.HTTP_202_ACCEPTED,
-            headers={"Location": url, "Retry-After": RETRY_AFTER_S},
-        )
-        if not is_new:
-            response["Idempotent-Replayed"] = "true"
-        return response
+        return Response(body, status=status.HTTP_202_ACCEPTED, headers=headers)
 
 
-def _read_purchase(request: Request) -> tuple[str, orders.Purchase]:
-    """The idempotency key and what the buyer asks for."""
+def _take_ordinary(request: HttpRequest) -> HttpResponse | None:
+    """Authenticates and stores in one statement; None for a request that needs a closer look."""
+    digest, key, purchase = digest_in(request), _key_in(request), read_ordinary(request)
+    if digest is None or key is None or purchase is None:
+        return None
+    body, headers = _placed(
+        *orders.place_order(account=digest, purchase=purchase, idempotency_key=key, request_id=request_id_of(request), now=clock.now())
+    )
+    return JsonResponse({"code": errors.SUCCESS_CODE, "msg": None, "data": body}, status=status.HTTP_202_ACCEPTED, headers=headers)
+
+
+def _key_in(request: HttpRequest | Request) -> str | None:
     key = request.headers.get("Idempotency-Key", "")
-    if not _KEY.fullmatch(key):
-        raise errors.IdempotencyKeyMissing
-    return key, as_purchase(PurchaseInput.read(request.data))
+    return key if _KEY.fullmatch(key) else None
+
+
+def _placed(stored: OrderRequest, is_new: bool) -> tuple[dict[str, str], dict[str, str]]:
+    """Wakes a worker, and says what is answered and with which headers."""
+    if stored.status == OrderRequestStatus.PENDING:
+        wake(create_orders)
+    url = reverse("order", args=[stored.order_number])
+    replayed = {} if is_new else {"Idempotent-Replayed": "true"}
+    body = {"order_number": stored.order_number, "status": "pending", "url": url}
+    return body, {"Location": url, "Retry-After": RETRY_AFTER_S, **replayed}
 
 
 def as_purchase(data: Mapping[str, Any]) -> orders.Purchase:
@@ -135,6 +142,12 @@ def as_purchase(data: Mapping[str, Any]) -> orders.Purchase:
 
 class OrderView(APIView):
     """One order."""
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """A poller who knows it all is told so without DRF; everything else goes through it."""
+        if request.method == "GET" and (answer := _nothing_new(request, **kwargs)):
+            return answer
+        return super().dispatch(request, *args, **kwargs)
 
     @extend_schema(
         parameters=[
@@ -159,17 +172,34 @@ class OrderView(APIView):
         return _shown(account_id, order_number, version, known=known)
 
 
+def _nothing_new(request: HttpRequest, order_number: str) -> HttpResponse | None:
+    """304 for a buyer whose tag is the order's; None for everybody and everything else."""
+    known, digest = request.headers.get("If-None-Match"), digest_in(request)
+    if known is None or digest is None or request.META["QUERY_STRING"]:
+        return None
+    try:
+        version = read_version(account_id=find_caller(digest, now=clock.now()), order_number=order_number)
+    except errors.NotAuthenticated:
+        return None
+    if version is None or known != _etag(version):
+        return None
+    return HttpResponse(status=status.HTTP_304_NOT_MODIFIED, headers=_headers(version))
+
+
 def _shown(account_id: int, order_number: str, version: tuple[str, int], *, known: str | None) -> Response:
     # The version was read first: if the order moves in between, the poller sees news under an old tag and comes back, never the reverse.
-    etag = _etag(version)
-    is_pending = version[0] == OrderRequestStatus.PENDING
-    headers = {"ETag": etag, "Cache-Control": "private, no-cache"} | ({"Retry-After": RETRY_AFTER_S} if is_pending else {})
-    if known == etag:
+    headers = _headers(version)
+    if known == headers["ETag"]:
         return Response(status=status.HTTP_304_NOT_MODIFIED, headers=headers)
     order = orders.find_order(account_id=account_id, order_number=order_number)
     if order is not None:
         return Response(order_body(order, now=clock.now()), headers=headers)
     return Response(request_body(orders.get_request(account_id=account_id, order_number=order_number)), headers=headers)
+
+
+def _headers(version: tuple[str, int]) -> dict[str, str]:
+    is_pending = version[0] == OrderRequestStatus.PENDING
+    return {"ETag": _etag(version), "Cache-Control": "private, no-cache", **({"Retry-After": RETRY_AFTER_S} if is_pending else {})}
 
 
 def _etag(version: tuple[str, int]) -> str:

@@ -16,6 +16,9 @@ from shop.api import (  # noqa: F401
 )
 
 urlpatterns = [
+    # The busiest first: addresses are tried in this order.
+    path("orders/", orders.OrderListView.as_view(), name="orders"),
+    path("orders/<number:order_number>/", orders.OrderView.as_view(), name="order"),
     path("auth/login/", auth.LoginView.as_view(), name="login"),
     path("auth/logout/", auth.LogoutView.as_view(), name="logout"),
     path("courses/", catalogue.CourseListView.as_view(), name="courses"),
@@ -28,8 +31,6 @@ urlpatterns = [
     path("checkout/", checkout.CheckoutStartView.as_view(), name="checkouts"),
     path("checkout/<number:checkout_id>/", checkout.CheckoutView.as_view(), name="checkout"),
     path("checkout/<number:checkout_id>/quote/", checkout.CheckoutQuoteView.as_view(), name="checkout-quote"),
-    path("orders/", orders.OrderListView.as_view(), name="orders"),
-    path("orders/<number:order_number>/", orders.OrderView.as_view(), name="order"),
     path("enrolments/", possessions.EnrolmentListView.as_view(), name="enrolments"),
     path("balance/", possessions.BalanceView.as_view(), name="balance"),
 ]
