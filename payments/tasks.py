@@ -18,8 +18,8 @@ log = structlog.get_logger(__name__)
 @shared_task(name="payments.apply_notifications", bind=True)
 def apply_notifications(self: Task) -> None:
     woken(self)
-    inbox.apply_due_notifications(gateway=get_gateway(), now=clock.now(), cause=f"task:{self.request.id}")
-    if work.has_due(Notification, now=clock.now()):
+    claimed = inbox.apply_due_notifications(gateway=get_gateway(), now=clock.now(), cause=f"task:{self.request.id}")
+    if claimed >= inbox.BATCH_SIZE and work.has_due(Notification, now=clock.now()):
         wake(self)
 
 

@@ -17,8 +17,8 @@ def prepare_checkouts(self: Task) -> None:
 @shared_task(name="shop.create_orders", bind=True)
 def create_orders(self: Task) -> None:
     woken(self)
-    creation.create_due_orders(now=clock.now(), cause=f"task:{self.request.id}")
-    if work.has_due(OrderRequest, now=clock.now()):
+    claimed = creation.create_due_orders(now=clock.now(), cause=f"task:{self.request.id}")
+    if claimed >= creation.BATCH_SIZE and work.has_due(OrderRequest, now=clock.now()):
         wake(self)
 
 

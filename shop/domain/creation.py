@@ -4,7 +4,7 @@ A request that breaks a rule is rejected alone. The results are those of taking 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -15,10 +15,11 @@ from django.db import connection, transaction
 from shop import valkey
 from shop.domain import cart, coupons, fulfilment, ledger, rows, work
 from shop.domain.checkout import quote_fields
-from shop.domain.orders import LineChoice, requested_lines
+from shop.domain.orders import LineChoice, requested_coupon_ids, requested_lines
 from shop.domain.pricing import CouponTerms, LineInput, Quote, price_order
 from shop.domain.timeline import event, record
 from shop.domain.versions import mark_changed
+from shop.domain.world import World, lock_pending, lock_world
 from shop.errors import (
     BalanceInsufficient,
     CouponNotApplicable,
@@ -30,24 +31,13 @@ from shop.errors import (
     QuoteChanged,
     StaleState,
 )
-from shop.models import Account, Coupon, CouponRecord, Order, OrderEvent, OrderLine, OrderRequest, PricePolicy
+from shop.models import Coupon, Order, OrderEvent, OrderLine, OrderRequest, PricePolicy
 from shop.states import CouponRecordStatus, CouponScope, OrderRequestStatus, OrderStatus, PaymentType
 
 log = structlog.get_logger(__name__)
 
 # Past 32 a batch gains little and holds its row locks four times as long.
 BATCH_SIZE = 32
-
-
-@dataclass(slots=True)
-class _World:
-    """What the batch's decisions stand on, all read under the locks. Decisions change it, so the next request sees them."""
-
-    balances: dict[int, int]
-    records: Mapping[int, CouponRecord]
-    policies: Mapping[int, PricePolicy]
-    reserved: set[int] = field(default_factory=set)
-    now: datetime = field(kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,17 +59,10 @@ def create_due_orders(*, now: datetime, cause: str) -> int:
 def create_orders(request_ids: Sequence[int], *, now: datetime, cause: str) -> None:
     """Decides the pending ones of these requests in one transaction; the others are left alone. Then takes the courses out of the carts."""
     with transaction.atomic(durable=True):
-        requests = list(
-            OrderRequest.objects.filter(pk__in=request_ids, status=OrderRequestStatus.PENDING)
-            # Waits: another worker's claim locks for a moment even rows that it then passes over. Skipped here they would lie until
-            # their lease is over.
-            .select_for_update(no_key=True)
-            .order_by("pk")
-            .only("account_id", "order_number", "body")
-        )
+        requests = lock_pending(request_ids)
         if not requests:
             return
-        world = _lock_world(requests, now=now)
+        world = lock_world(requests, now=now)
         plans, rejections = _decide(requests, world)
         _write(plans, now=now, cause=cause)
         _close_requests(plans, rejections, now=now)
@@ -87,33 +70,7 @@ def create_orders(request_ids: Sequence[int], *, now: datetime, cause: str) -> N
     log.info("orders_created", created=len(plans), rejected=len(rejections), cause=cause)
 
 
-def _lock_world(requests: Sequence[OrderRequest], *, now: datetime) -> _World:
-    """Locks in the one order that everybody keeps: accounts, then coupon records, each by id."""
-    account_ids = {request.account_id for request in requests}
-    accounts = Account.objects.filter(pk__in=account_ids).select_for_update(no_key=True).order_by("pk")
-    balances = dict(accounts.values_list("pk", "balance"))
-    record_ids = {pk for request in requests for pk in _coupon_ids(request)}
-    records = (
-        CouponRecord.objects.filter(pk__in=record_ids).select_related("coupon").select_for_update(of=("self",), no_key=True).order_by("pk")
-        if record_ids
-        else ()
-    )
-    policy_ids = {line.policy_id for request in requests for line in requested_lines(request.body)}
-    policies = PricePolicy.objects.filter(pk__in=policy_ids).select_related("course")
-    return _World(
-        balances=balances,
-        records={record.pk: record for record in records},
-        policies={policy.pk: policy for policy in policies},
-        now=now,
-    )
-
-
-def _coupon_ids(request: OrderRequest) -> list[int]:
-    ids = [line.coupon_record_id for line in requested_lines(request.body)]
-    return [pk for pk in [*ids, request.body["coupon_record_id"]] if pk is not None]
-
-
-def _decide(requests: Sequence[OrderRequest], world: _World) -> tuple[list[_Plan], list[tuple[OrderRequest, DomainError]]]:
+def _decide(requests: Sequence[OrderRequest], world: World) -> tuple[list[_Plan], list[tuple[OrderRequest, DomainError]]]:
     plans: list[_Plan] = []
     rejections: list[tuple[OrderRequest, DomainError]] = []
     for request in requests:
@@ -128,9 +85,9 @@ def _decide(requests: Sequence[OrderRequest], world: _World) -> tuple[list[_Plan
     return plans, rejections
 
 
-def _plan(request: OrderRequest, world: _World) -> _Plan:
+def _plan(request: OrderRequest, world: World) -> _Plan:
     choices = requested_lines(request.body)
-    coupon_ids = _coupon_ids(request)
+    coupon_ids = requested_coupon_ids(request)
     if len(set(coupon_ids)) != len(coupon_ids):
         raise CouponUnavailable(reason="twice_in_one_order")
     lines = [_priced_line(request, choice, world) for choice in choices]
@@ -141,7 +98,7 @@ def _plan(request: OrderRequest, world: _World) -> _Plan:
     return _Plan(request, choices, [world.policies[choice.policy_id] for choice in choices], quote, coupon_ids)
 
 
-def _priced_line(request: OrderRequest, choice: LineChoice, world: _World) -> LineInput:
+def _priced_line(request: OrderRequest, choice: LineChoice, world: World) -> LineInput:
     policy = world.policies.get(choice.policy_id)
     if policy is None or policy.course_id != choice.course_id:
         raise PolicyNotFound(course_id=choice.course_id, policy_id=choice.policy_id)
@@ -156,7 +113,7 @@ def _priced_line(request: OrderRequest, choice: LineChoice, world: _World) -> Li
     return LineInput(choice.course_id, policy.price, terms)
 
 
-def _global_terms(request: OrderRequest, record_id: int | None, world: _World) -> CouponTerms | None:
+def _global_terms(request: OrderRequest, record_id: int | None, world: World) -> CouponTerms | None:
     if record_id is None:
         return None
     coupon = _usable_coupon(request, record_id, world)
@@ -165,7 +122,7 @@ def _global_terms(request: OrderRequest, record_id: int | None, world: _World) -
     return coupons.terms_of(coupon)
 
 
-def _usable_coupon(request: OrderRequest, record_id: int, world: _World) -> Coupon:
+def _usable_coupon(request: OrderRequest, record_id: int, world: World) -> Coupon:
     record = world.records.get(record_id)
     if (
         record is None
@@ -178,7 +135,7 @@ def _usable_coupon(request: OrderRequest, record_id: int, world: _World) -> Coup
     return record.coupon
 
 
-def _check_consent(request: OrderRequest, choices: Sequence[LineChoice], quote: Quote, world: _World) -> None:
+def _check_consent(request: OrderRequest, choices: Sequence[LineChoice], quote: Quote, world: World) -> None:
     """The buyer pays exactly what they agreed to, or nothing happens and they see the new quote."""
     asked_beili: int = request.body["beili"]
     balance = world.balances[request.account_id]
@@ -278,9 +235,14 @@ def _events(order: Order, plan: _Plan, *, now: datetime, cause: str) -> list[Ord
 
 
 def _close_requests(plans: Sequence[_Plan], rejections: Sequence[tuple[OrderRequest, DomainError]], *, now: datetime) -> None:
-    OrderRequest.objects.filter(pk__in=[plan.request.pk for plan in plans]).update(
-        status=OrderRequestStatus.CREATED, decided_at=now, available_at=None, last_error=""
-    )
+    if plans:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                """
+                UPDATE shop_orderrequest SET status = 'created', decided_at = %s, available_at = NULL, last_error = '' WHERE id = ANY(%s)
+                """,
+                [now, [plan.request.pk for plan in plans]],
+            )
     if not rejections:
         return
     for request, refusal in rejections:

@@ -230,3 +230,9 @@ def list_orders(*, account: Account, status: str | None = None) -> QuerySet[Orde
 def requested_lines(body: Mapping[str, Any]) -> list[LineChoice]:
     """The lines of a stored request."""
     return [LineChoice(*line) for line in body["lines"]]
+
+
+def requested_coupon_ids(request: OrderRequest) -> list[int]:
+    """Every coupon that a stored request names, as often as it names it."""
+    ids = [line.coupon_record_id for line in requested_lines(request.body)]
+    return [pk for pk in [*ids, request.body["coupon_record_id"]] if pk is not None]

@@ -28,8 +28,15 @@ def claim(model: type[Work], *, now: datetime, limit: int) -> list[int]:
     Rows that failed before (or whose worker died) come one at a time, so that a row which kills its worker can't take others along:
     its neighbours are done before it comes round again.
     """
-    fresh = _claim(model, now=now, limit=limit, condition="attempts = 0")
-    return fresh or _claim(model, now=now, limit=1, condition=f"attempts BETWEEN 1 AND {model.MAX_ATTEMPTS - 1}")
+    return _claim_fresh(model, now=now, limit=limit) or _claim_failed(model, now=now)
+
+
+def _claim_fresh(model: type[Work], *, now: datetime, limit: int) -> list[int]:
+    return _claim(model, now=now, limit=limit, condition="attempts = 0")
+
+
+def _claim_failed(model: type[Work], *, now: datetime) -> list[int]:
+    return _claim(model, now=now, limit=1, condition=f"attempts BETWEEN 1 AND {model.MAX_ATTEMPTS - 1}")
 
 
 def _claim(model: type[Work], *, now: datetime, limit: int, condition: str) -> list[int]:
@@ -83,7 +90,14 @@ def drain(model: type[Work], effect: Callable[[Sequence[int]], None], *, now: da
     """
     claimed = 0
     stop_at = time.monotonic() + DRAIN_S
-    while ids := claim(model, now=now, limit=batch_size):
+    are_fresh_left = True
+    while True:
+        ids = _claim_fresh(model, now=now, limit=batch_size) if are_fresh_left else []
+        # What is committed after a batch that wasn't full has a wake-up of its own: another look would find nothing, nearly always.
+        are_fresh_left = len(ids) == batch_size
+        ids = ids or _claim_failed(model, now=now)
+        if not ids:
+            break
         claimed += len(ids)
         run_split(ids, effect, lambda pk, error: put_back(model, pk, now=now, error=error))
         if time.monotonic() >= stop_at:

@@ -44,7 +44,7 @@ def test_control_read_modify_write_spends_more_than_there_is(
     requests = [place(buyer, f"key-{number}", beili=10) for number in range(CROWD)]
     all_have_read = threading.Barrier(CROWD, timeout=PATIENCE_S)
     seen = threading.local()
-    lock_world = creation._lock_world
+    lock_world = creation.lock_world
 
     def read_world(requests: list[OrderRequest], *, now: datetime) -> object:
         seen.account = Account.objects.get(pk=buyer.pk)
@@ -59,7 +59,7 @@ def test_control_read_modify_write_spends_more_than_there_is(
                 balance=seen.account.balance + available, held_balance=seen.account.held_balance + held
             )
 
-    monkeypatch.setattr(creation, "_lock_world", read_world)
+    monkeypatch.setattr(creation, "lock_world", read_world)
     monkeypatch.setattr(ledger, "move_balances", write_back)
     results = run_at_once([lambda request=request: creation.create_orders([request.pk], now=now, cause="race") for request in requests])
 

@@ -120,7 +120,7 @@ def test_control_without_locks_one_coupon_is_taken_by_ten(
     all_have_read = threading.Barrier(10, timeout=PATIENCE_S)
 
     def read_world(requests: list[OrderRequest], *, now: datetime) -> Any:
-        world = creation._World(
+        world = creation.World(
             balances={buyer.pk: Account.objects.get(pk=buyer.pk).balance},
             records={record.pk: CouponRecord.objects.select_related("coupon").get(pk=record.pk)},
             policies={
@@ -137,7 +137,7 @@ def test_control_without_locks_one_coupon_is_taken_by_ten(
         for record_id, order_id in pairs:
             CouponRecord.objects.filter(pk=record_id).update(status="reserved", order_id=order_id)
 
-    monkeypatch.setattr(creation, "_lock_world", read_world)
+    monkeypatch.setattr(creation, "lock_world", read_world)
     monkeypatch.setattr(creation, "_reserve_coupons", reserve_naively)
     results = run_at_once([lambda request=request: creation.create_orders([request.pk], now=now, cause="race") for request in requests])
 

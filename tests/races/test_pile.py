@@ -52,7 +52,7 @@ def test_control_claiming_without_a_lock_does_the_pile_twice(
         model.objects.filter(pk__in=ids).update(attempts=1, available_at=now + timedelta(seconds=settings.WORK_LEASE_S))
         return ids
 
-    monkeypatch.setattr(work, "claim", claim_naively)
+    monkeypatch.setattr(work, "_claim_fresh", claim_naively)
     monkeypatch.setattr(creation, "create_orders", lambda ids, *, now, cause: handled.extend(ids))  # noqa: PLW0108 - other arguments
     results = run_at_once([lambda: creation.create_due_orders(now=now, cause="race")] * 2)
 

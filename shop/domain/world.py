@@ -1,0 +1,104 @@
+"""What the decisions about a batch of order requests stand on, read under locks.
+
+Bare SQL: at light load every order is a batch of its own, and Django would spend more on making these statements than on all the rest. The
+objects know the columns that creation needs; any other is read when somebody asks for it.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, TypeVar
+
+from django.db import connection, models
+
+from shop.domain.orders import requested_coupon_ids, requested_lines
+from shop.models import Coupon, CouponRecord, Course, OrderRequest, PricePolicy
+
+_Model = TypeVar("_Model", bound=models.Model)
+
+
+@dataclass(slots=True)
+class World:
+    """Balances by account, coupon records and price policies by id. Decisions change it, so the next request sees them."""
+
+    balances: dict[int, int]
+    records: Mapping[int, CouponRecord]
+    policies: Mapping[int, PricePolicy]
+    reserved: set[int] = field(default_factory=set)
+    now: datetime = field(kw_only=True)
+
+
+def lock_pending(request_ids: Sequence[int]) -> list[OrderRequest]:
+    """The requests among these that wait for a decision, locked, by id."""
+    # Waits: another worker's claim locks for a moment even rows that it then passes over. Skipped here they would lie until their lease
+    # is over.
+    statement = """
+        SELECT id, account_id, order_number, body FROM shop_orderrequest
+        WHERE id = ANY(%s) AND status = 'pending' ORDER BY id FOR NO KEY UPDATE
+    """
+    return [
+        _made(OrderRequest, id=pk, account_id=account_id, order_number=order_number, body=json.loads(body))
+        for pk, account_id, order_number, body in _rows(statement, request_ids)
+    ]
+
+
+def lock_world(requests: Sequence[OrderRequest], *, now: datetime) -> World:
+    """Locks in the one order that everybody keeps: accounts, then coupon records, each by id."""
+    balances = _lock_balances({request.account_id for request in requests})
+    record_ids = {pk for request in requests for pk in requested_coupon_ids(request)}
+    records = _lock_records(record_ids) if record_ids else {}
+    policies = _read_policies({line.policy_id for request in requests for line in requested_lines(request.body)})
+    return World(balances, records, policies, now=now)
+
+
+def _lock_balances(account_ids: Iterable[int]) -> dict[int, int]:
+    return dict(_rows("SELECT id, balance FROM shop_account WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE", account_ids))
+
+
+def _lock_records(record_ids: Iterable[int]) -> dict[int, CouponRecord]:
+    statement = """
+        SELECT record.id, record.account_id, record.status, record.valid_from_date, record.valid_until_date,
+            coupon.id, coupon.coupon_type, coupon.scope, coupon.course_id, coupon.money_equivalent_value, coupon.off_percent,
+            coupon.minimum_consume
+        FROM shop_couponrecord AS record JOIN shop_coupon AS coupon ON coupon.id = record.coupon_id
+        WHERE record.id = ANY(%s) ORDER BY record.id FOR NO KEY UPDATE OF record
+    """
+    records = {}
+    for pk, account_id, status, first_day, last_day, *terms in _rows(statement, record_ids):
+        record = _made(CouponRecord, id=pk, account_id=account_id, status=status, valid_from_date=first_day, valid_until_date=last_day)
+        record.coupon = _made(Coupon, **dict(zip(_TERMS, terms, strict=True)))
+        records[pk] = record
+    return records
+
+
+_TERMS = ("id", "coupon_type", "scope", "course_id", "money_equivalent_value", "off_percent", "minimum_consume")
+
+
+def _read_policies(policy_ids: Iterable[int]) -> dict[int, PricePolicy]:
+    statement = """
+        SELECT policy.id, policy.valid_period, policy.price, course.id, course.name, course.course_img, course.course_type, course.status
+        FROM shop_pricepolicy AS policy JOIN shop_course AS course ON course.id = policy.course_id WHERE policy.id = ANY(%s)
+    """
+    policies = {}
+    for pk, valid_period, price, *shown in _rows(statement, policy_ids):
+        policy = _made(PricePolicy, id=pk, valid_period=valid_period, price=price)
+        policy.course = _made(Course, **dict(zip(_SHOWN, shown, strict=True)))
+        policies[pk] = policy
+    return policies
+
+
+_SHOWN = ("id", "name", "course_img", "course_type", "status")
+
+
+def _made(model: type[_Model], **columns: Any) -> _Model:
+    """An object that knows these columns."""
+    names = [field.attname for field in model._meta.concrete_fields if field.attname in columns]  # in the order that Django demands
+    return model.from_db(connection.alias, names, [columns[name] for name in names])
+
+
+def _rows(statement: str, ids: Iterable[int]) -> list[Any]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [list(ids)])
+        found: list[Any] = cursor.fetchall()
+    return found
