@@ -200,7 +200,7 @@ PAYMENT_FIRST_QUERY_S = env.float("PAYMENT_FIRST_QUERY_S", 30.0)
 PAYMENT_QUERY_INTERVAL_S = env.float("PAYMENT_QUERY_INTERVAL_S", 60.0)
 ORDER_STATUS_WAIT_MAX_S = env.int("ORDER_STATUS_WAIT_MAX_S", 25)
 # How many requests of one web process may be held open by `?wait=`; past that the answer comes at once with Retry-After.
-ORDER_STATUS_WAITERS = env.int("ORDER_STATUS_WAITERS", 12)
+ORDER_STATUS_WAITERS = env.int("ORDER_STATUS_WAITERS", 2)
 
 # --- Alipay ----------------------------------------------------------------------------------------------------------
 

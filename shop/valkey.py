@@ -59,6 +59,11 @@ def version_key(order_number: str) -> str:
     return f"order:version:{order_number}"
 
 
+def poller_key(digest: str) -> str:
+    """The account of a token that polls, by the token's digest."""
+    return f"poller:{digest}"
+
+
 def wake_key(task_name: str) -> str:
     """Set while a wake-up of the task is on its way."""
     return f"wake:{task_name}"

@@ -23,14 +23,24 @@ class Program:
 
 
 def web_program(port: int, *, workers: int = 2) -> Program:
-    # Threads beyond the number of cores: a request that waits for news of an order (`?wait=`) holds one.
+    # Two threads to work, and two that requests which wait for news of an order (`?wait=`) may hold; more would only fight for the interpreter.
     serve = ["granian", "--interface", "wsgi", "project.wsgi:application", "--host", LOOPBACK, "--port", str(port)]
-    return Program("web", [*program(*serve), "--workers", str(workers), "--blocking-threads", "16"])
+    return Program("web", [*program(*serve), "--workers", str(workers), "--blocking-threads", "4"])
 
 
 def worker_program(*, name: str = "worker", concurrency: int = 2, events: bool = False) -> Program:
     """`events` feeds Flower and costs 38 to 51 % of the throughput of empty tasks. A shop that is short of that runs without."""
-    argv = [*program("celery", "-A", "worker", "worker", "-Q", QUEUES), "-n", f"{name}@%h", "--concurrency", str(concurrency)]
+    # Behind the web processes: in a rush buyers are first heard, and their orders made a moment later.
+    argv = [
+        "nice",
+        "-n",
+        "5",
+        *program("celery", "-A", "worker", "worker", "-Q", QUEUES),
+        "-n",
+        f"{name}@%h",
+        "--concurrency",
+        str(concurrency),
+    ]
     # A task's hard limit is 30 s, so nothing that is still running after that will end by itself.
     return Program(
         name, [*argv, "--without-gossip", "--without-mingle", "-O", "fair", "-l", "INFO", *(["-E"] if events else [])], stop_s=35

@@ -9,8 +9,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from shop.api.authentication import digest_of_caller
 from shop.api.fields import Input, TextField
 from shop.domain.login import log_in
+from shop.domain.versions import forget_poller
 
 
 class LoginInput(Input):
@@ -44,4 +46,5 @@ class LogoutView(APIView):
     @extend_schema(request=None, responses={204: None})
     def post(self, request: Request) -> Response:
         request.auth.delete()
+        forget_poller(digest_of_caller(request))
         return Response(status=status.HTTP_204_NO_CONTENT)

@@ -51,6 +51,13 @@ def account_of(request: Request) -> Account:
     return request.user
 
 
+def digest_of_caller(request: Request) -> TokenDigest:
+    """The key of the caller's token. Only for views that demand a login."""
+    digest = digest_in(request._request)
+    assert digest is not None
+    return digest
+
+
 def request_id_of(request: HttpRequest | Request) -> str:
     """The request's id, as its log lines carry it."""
     request_id: str = request.META["shop.request_id"]

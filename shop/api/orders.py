@@ -18,13 +18,12 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from shop import clock, errors
-from shop.api.authentication import account_of, digest_in, request_id_of
+from shop.api.authentication import account_of, digest_in, digest_of_caller, request_id_of
 from shop.api.fields import MAX_BEILI, IdField, Input, NumberField, PageFilter, StrictIntegerField, YuanField, read_query
 from shop.api.orderoutput import OrderOutput, OrderSummaryOutput, PlacedOutput, order_body, request_body
 from shop.api.ordinary import read_ordinary
 from shop.domain import orders
-from shop.domain.login import find_caller
-from shop.domain.versions import read_version
+from shop.domain.versions import is_known_unchanged, read_version, remember_poller
 from shop.domain.waiting import wait_for_change
 from shop.models import Order, OrderRequest
 from shop.money import MAX_YUAN
@@ -169,6 +168,7 @@ class OrderView(APIView):
         is_news = known != _etag(version) if known else version[0] != OrderRequestStatus.PENDING
         if wait_s and not is_news:
             version = wait_for_change(account_id=account_id, order_number=order_number, since=version, seconds=wait_s)
+        remember_poller(digest_of_caller(request), account_id)
         return _shown(account_id, order_number, version, known=known)
 
 
@@ -177,11 +177,8 @@ def _nothing_new(request: HttpRequest, order_number: str) -> HttpResponse | None
     known, digest = request.headers.get("If-None-Match"), digest_in(request)
     if known is None or digest is None or request.META["QUERY_STRING"]:
         return None
-    try:
-        version = read_version(account_id=find_caller(digest, now=clock.now()), order_number=order_number)
-    except errors.NotAuthenticated:
-        return None
-    if version is None or known != _etag(version):
+    version = _version_in(known)
+    if version is None or not is_known_unchanged(digest, order_number, version):
         return None
     return HttpResponse(status=status.HTTP_304_NOT_MODIFIED, headers=_headers(version))
 
@@ -202,5 +199,13 @@ def _headers(version: tuple[str, int]) -> dict[str, str]:
     return {"ETag": _etag(version), "Cache-Control": "private, no-cache", **({"Retry-After": RETRY_AFTER_S} if is_pending else {})}
 
 
+_ETAG = re.compile(r'"([a-z_]{1,20})-([0-9]{1,9})"')
+
+
 def _etag(version: tuple[str, int]) -> str:
     return f'"{version[0]}-{version[1]}"'
+
+
+def _version_in(etag: str) -> tuple[str, int] | None:
+    found = _ETAG.fullmatch(etag)
+    return (found[1], int(found[2])) if found else None

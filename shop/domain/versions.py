@@ -10,6 +10,7 @@ import structlog
 from django.db import connection, transaction
 
 from shop import valkey
+from shop.domain.login import TokenDigest
 
 log = structlog.get_logger(__name__)
 
@@ -41,6 +42,34 @@ def read_version(*, account_id: int, order_number: str) -> tuple[str, int] | Non
     return found
 
 
+def is_known_unchanged(digest: TokenDigest, order_number: str, version: tuple[str, int]) -> bool:
+    """Whether Valkey alone can tell the token's buyer that their order is still at `version`: what a patient poller asks again and again.
+
+    False says nothing. A token that ended within `REMEMBERED_S` may still be told so much, to somebody who knows it, the order and its version.
+    """
+    try:
+        account_id, remembered = valkey.client().mget(valkey.poller_key(digest), valkey.version_key(order_number))
+    except valkey.Unreachable:
+        return False
+    return account_id is not None and remembered == _remembered(int(account_id), version)
+
+
+def remember_poller(digest: TokenDigest, account_id: int) -> None:
+    """Notes whose token it is, for `is_known_unchanged`. The caller has just looked it up."""
+    try:
+        valkey.client().set(valkey.poller_key(digest), account_id, ex=REMEMBERED_S)
+    except valkey.Unreachable as error:
+        log.warning("poller_not_remembered", error=str(error))
+
+
+def forget_poller(digest: TokenDigest) -> None:
+    """The token has ended."""
+    try:
+        valkey.client().delete(valkey.poller_key(digest))
+    except valkey.Unreachable as error:
+        log.warning("poller_not_forgotten", error=str(error))
+
+
 def mark_changed(order_numbers: Collection[str]) -> None:
     """Lets pollers of these orders look at PostgreSQL from the commit of the caller's transaction on."""
     if order_numbers:
@@ -56,9 +85,13 @@ def _read(account_id: int, order_number: str) -> tuple[str, int] | None:
 
 def _remember(key: str, account_id: int, version: tuple[str, int]) -> None:
     try:
-        valkey.client().set(key, f"{account_id}:{version[0]}:{version[1]}", nx=True, ex=REMEMBERED_S)
+        valkey.client().set(key, _remembered(account_id, version), nx=True, ex=REMEMBERED_S)
     except valkey.Unreachable as error:
         log.warning("version_not_remembered", error=str(error))
+
+
+def _remembered(account_id: int, version: tuple[str, int]) -> str:
+    return f"{account_id}:{version[0]}:{version[1]}"
 
 
 def _mark(order_numbers: Collection[str]) -> None:

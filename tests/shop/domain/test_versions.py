@@ -1,6 +1,7 @@
 """What a poller compares: remembered in Valkey while nothing changes, true after any loss of Valkey."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import redis
@@ -10,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from shop import valkey as shop_valkey
 from shop.domain import creation, versions
 from shop.domain.closing import request_cancel
+from shop.domain.login import TokenDigest
 from shop.domain.versions import read_version
 from shop.models import Account, OrderRequest
 from shop.valkey import version_key
@@ -124,3 +126,32 @@ def test_others_see_nothing_whether_remembered_or_not(buyer: Account) -> None:
         assert read_version(account_id=stranger.pk, order_number=order_number) is None
         assert read_version(account_id=buyer.pk, order_number=order_number) == ("pending", 0)
     assert read_version(account_id=buyer.pk, order_number="NONE") is None
+
+
+def test_poller_who_is_known_and_up_to_date_costs_no_statement(buyer: Account, django_assert_num_queries: Any) -> None:
+    order_number = make_request(buyer, make_course()).order_number
+    digest = TokenDigest("d" * 128)
+    assert not versions.is_known_unchanged(digest, order_number, ("pending", 0))
+    versions.remember_poller(digest, buyer.pk)
+    assert not versions.is_known_unchanged(digest, order_number, ("pending", 0))
+    read_version(account_id=buyer.pk, order_number=order_number)
+    with django_assert_num_queries(0):
+        assert versions.is_known_unchanged(digest, order_number, ("pending", 0))
+        assert not versions.is_known_unchanged(digest, order_number, ("pending", 1))
+        assert not versions.is_known_unchanged(TokenDigest("e" * 128), order_number, ("pending", 0))
+    versions.forget_poller(digest)
+    assert not versions.is_known_unchanged(digest, order_number, ("pending", 0))
+
+
+def test_poller_of_somebody_elses_order_is_told_nothing(buyer: Account) -> None:
+    order_number, stranger = make_request(buyer, make_course()).order_number, make_buyer()
+    read_version(account_id=buyer.pk, order_number=order_number)
+    versions.remember_poller(TokenDigest("d"), stranger.pk)
+    assert not versions.is_known_unchanged(TokenDigest("d"), order_number, ("pending", 0))
+
+
+@pytest.mark.usefixtures("valkey_away")
+def test_without_valkey_no_poller_is_known(buyer: Account) -> None:
+    versions.remember_poller(TokenDigest("d"), buyer.pk)
+    assert not versions.is_known_unchanged(TokenDigest("d"), "N", ("pending", 0))
+    versions.forget_poller(TokenDigest("d"))
