@@ -10,8 +10,6 @@ from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.http import HttpRequest, HttpResponse
-from django.middleware.clickjacking import XFrameOptionsMiddleware
-from django.middleware.csrf import CsrfViewMiddleware
 
 from project.api.errors import answer_plain_view
 
@@ -23,7 +21,7 @@ _LOOSER_POLICY = "default-src 'self' 'unsafe-inline'; img-src 'self' https: data
 
 
 class _ForPages:
-    """The API knows tokens and no cookies: what serves a browser's pages is a tenth of the price of its requests, and is left out there."""
+    """The API knows tokens and no cookies: what keeps a browser's session is left out there."""
 
     get_response: Any
 
@@ -36,19 +34,11 @@ class SessionForPages(_ForPages, SessionMiddleware):
     """Django's, for pages."""
 
 
-class CsrfForPages(_ForPages, CsrfViewMiddleware):
-    """Django's, for pages."""
-
-
 class AuthenticationForPages(_ForPages, AuthenticationMiddleware):
     """Django's, for pages."""
 
 
 class MessagesForPages(_ForPages, MessageMiddleware):
-    """Django's, for pages."""
-
-
-class XFrameOptionsForPages(_ForPages, XFrameOptionsMiddleware):
     """Django's, for pages."""
 
 

@@ -84,10 +84,10 @@ MIDDLEWARE = [
     "project.middleware.RequestIdMiddleware",
     "project.middleware.SessionForPages",
     "django.middleware.common.CommonMiddleware",
-    "project.middleware.CsrfForPages",
+    "django.middleware.csrf.CsrfViewMiddleware",
     "project.middleware.AuthenticationForPages",
     "project.middleware.MessagesForPages",
-    "project.middleware.XFrameOptionsForPages",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "project.middleware.ContentSecurityPolicyMiddleware",
     "project.middleware.AnticipatedErrorMiddleware",
 ]
