@@ -1,0 +1,109 @@
+"""Every statement of the busy paths, on tables that have grown: PostgreSQL finds its rows by an index."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from django.db import connection
+from django.test import Client
+
+from payments.domain import expiry, polling
+from payments.gateways.alipay import AlipayGateway
+from payments.models import Payment
+from payments.tasks import apply_notifications
+from shop import clock
+from shop.domain import closing, coupons, login
+from shop.models import Account, Coupon, Course, Order
+from tests.clients import Api, answered
+from tests.factories import make_buyer
+from tests.payments.alipay_side import encoded, notification
+from tests.payments.domain.conftest import Clock
+from tests.payments.memorygateway import MemoryGateway
+from tests.payments.settle import make_payment
+from tests.shopping import V1, body_of, check_out, order_of, put_in_cart
+from worker.tasks import sweep
+
+GROWN = {
+    "shop_account", "shop_couponrecord", "shop_orderrequest", "shop_order", "shop_orderline", "shop_orderevent", "shop_ledgertransfer",
+    "shop_enrolment", "payments_payment", "payments_notification",
+}  # fmt: skip
+
+
+def scans(plan: dict[str, Any]) -> Iterator[str]:
+    """The grown tables that a plan reads from end to end."""
+    if plan["Node Type"] == "Seq Scan" and plan["Relation Name"] in GROWN:
+        yield plan["Relation Name"]
+    for inner in plan.get("Plans", []):
+        yield from scans(inner)
+
+
+@contextmanager
+def watched() -> Iterator[dict[str, list[str]]]:
+    """Statements that ran inside, each with the grown tables that it read from end to end."""
+    seen: dict[str, list[str]] = {}
+
+    def watch(run: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
+        if sql.split(None, 1)[0] in {"SELECT", "INSERT", "UPDATE", "DELETE", "WITH"}:
+            with psycopg.ClientCursor(connection.connection) as cursor:
+                plan = cursor.execute("EXPLAIN (FORMAT JSON) " + sql, params).fetchone()
+            assert plan is not None
+            found = json.loads(plan[0]) if isinstance(plan[0], str) else plan[0]
+            seen[" ".join(sql.split())[:300]] = list(scans(found[0]["Plan"]))
+        return run(sql, params, many, context)
+
+    with connection.execute_wrapper(watch):
+        yield seen
+
+
+def buy(buyer: Account, gateway: AlipayGateway) -> None:
+    """From the cart to the course, with everything that a buyer looks at on the way."""
+    api, course = Api(buyer), Course.objects.get(pk=1)
+    for campaign in Coupon.objects.filter(pk__in=[3, 4]):
+        coupons.claim_coupon(account=buyer, coupon_id=campaign.pk, now=clock.now())
+    put_in_cart(api, course)
+    check_out(api, course)
+    seen = order_of(api, body_of(course, alipay=str(course.price_policies.get().price)))
+    order = Order.objects.get(order_number=seen["order_number"])
+    payment = make_payment(order, gateway, now=clock.now())
+    answer = Client().generic(
+        "POST", f"{V1}/payments/alipay/notify/", encoded(notification(payment)), content_type="application/x-www-form-urlencoded"
+    )
+    assert answer.content == b"success"
+    apply_notifications()
+    paid = api.get(f"{V1}/orders/{order.order_number}/")
+    assert answered(paid)["status"] == "paid"
+    for page in ("orders/", "orders/?status=paid", "enrolments/", "balance/", "coupons/mine/", "cart/"):
+        answered(api.get(f"{V1}/{page}"))
+
+
+def upkeep(gateway: MemoryGateway) -> None:
+    """What beat asks for: the sweep, a query of a payment, the end of an order, the coupons and tokens that are over."""
+    sweep()
+    Payment.objects.filter(pk=Payment.objects.filter(status="open").order_by("pk").values("pk")[:1]).update(available_at=clock.now())
+    polling.query_due_payments(gateway=gateway, now=clock.now(), cause="test")
+    waiting = Order.objects.filter(status="awaiting_payment").order_by("-pk")[0]
+    closing.request_cancel(account_id=waiting.account_id, order_number=waiting.order_number, now=clock.now(), cause="test")
+    expiry.close_due_orders(gateway=gateway, now=clock.now(), cause="test")
+    waiting.refresh_from_db()
+    assert waiting.status == "cancelled"
+    coupons.expire_records(now=clock.now() - timedelta(days=1), limit=1000)
+    login.purge_tokens(now=clock.now())
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.usefixtures("history", "alipay_settings")
+def test_busy_statements_read_no_grown_table_from_end_to_end(gateway: AlipayGateway) -> None:
+    with watched() as control:
+        assert Order.objects.filter(cash_due="123456.00").count() == 0
+    assert list(control.values()) == [["shop_order"]]  # whoever looks without an index is noticed
+
+    with watched() as seen:
+        buy(make_buyer(), gateway)
+        upkeep(MemoryGateway(Clock()))
+    assert len(seen) > 60
+    scanning = {sql: tables for sql, tables in seen.items() if tables}
+    assert scanning == {}
