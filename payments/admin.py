@@ -19,7 +19,7 @@ from shop import clock
 from shop.admin import ReadOnlyAdmin, ReadOnlyInline
 from shop.errors import DomainError
 from shop.models import Account
-from shop.wakeup import wake
+from shop.wakeup import wake_soon
 
 
 class NotificationInline(ReadOnlyInline):
@@ -103,7 +103,7 @@ class NotificationAdmin(DecidingAdmin):
     @admin.action(description="重新处理（待人工处理的通知）", permissions=["decide"])
     def reapply(self, request: HttpRequest, queryset: QuerySet[Notification]) -> None:
         if self.decide(request, queryset, "重新处理", lambda row: inbox.reapply_notification(row.pk, now=clock.now())):
-            wake(apply_notifications)
+            wake_soon(apply_notifications)
 
 
 class RefundActionForm(ActionForm):
@@ -151,7 +151,7 @@ class RefundAdmin(DecidingAdmin):
         if self.decide(
             request, queryset, "批准退款", lambda row: refunds.approve_refund(row.pk, staff=staff, now=clock.now(), cause=cause)
         ):
-            wake(send_refunds)
+            wake_soon(send_refunds)
 
     @admin.action(description="拒绝所选退款（须填写理由）", permissions=["decide"])
     def reject(self, request: HttpRequest, queryset: QuerySet[Refund]) -> None:

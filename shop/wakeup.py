@@ -3,6 +3,9 @@
 What has to be done is a row that is committed already; the sweep finds it if this message doesn't arrive.
 """
 
+import atexit
+import threading
+
 import structlog
 from celery import Task
 from kombu.exceptions import KombuError, OperationalError
@@ -13,6 +16,23 @@ log = structlog.get_logger(__name__)
 
 # How long one wake-up speaks for all that follow it. If its message is lost, the next request after this sends another.
 COALESCE_MS = 1000
+
+
+# How long an ending process waits for what it still has to say.
+SETTLE_S = 2.0
+
+
+def wake_soon(task: Task) -> None:
+    """Has another thread `wake` the task, so that no request waits for a broker, however sick it is. Call it after the commit.
+
+    Requests that come while the thread is busy share its next wake-up.
+    """
+    _bell.ring(task)
+
+
+def settle(timeout_s: float = SETTLE_S) -> bool:
+    """Waits until every wake-up that was asked for is sent, at most so many seconds; returns whether that is so."""
+    return _bell.settle(timeout_s)
 
 
 def wake(task: Task) -> None:
@@ -42,3 +62,42 @@ def _send(task: Task) -> None:
         task.apply_async()
     except (OperationalError, KombuError, OSError, valkey.Unreachable) as error:
         log.warning("wake_up_not_sent", task=task.name, error=str(error))
+
+
+class _Bell:
+    """The thread behind `wake_soon`; it starts when it is first needed."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._due: dict[str, Task] = {}
+        self._is_busy = False
+        self._thread: threading.Thread | None = None
+
+    def ring(self, task: Task) -> None:
+        with self._changed:
+            self._due[task.name] = task
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="wakeup", daemon=True)
+                self._thread.start()
+            self._changed.notify_all()
+
+    def settle(self, timeout_s: float) -> bool:
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._due and not self._is_busy, timeout_s)
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._is_busy = False
+                self._changed.notify_all()
+                self._changed.wait_for(lambda: bool(self._due))
+                _, task = self._due.popitem()
+                self._is_busy = True
+            try:
+                wake(task)
+            except Exception:
+                log.exception("wake_up_failed", task=task.name)
+
+
+_bell = _Bell()
+atexit.register(settle)

@@ -6,6 +6,7 @@ from knox.models import AuthToken
 from rest_framework.test import APIClient
 
 from shop.models import Account
+from shop.wakeup import settle
 
 
 class Api(APIClient):
@@ -18,6 +19,12 @@ class Api(APIClient):
         if account is not None:
             _, token = AuthToken.objects.create(user=account)
             self.credentials(HTTP_AUTHORIZATION=f"Token {token}")
+
+    def request(self, **kwargs: Any) -> Any:
+        """Answers when the request's wake-ups are sent, too."""
+        response = super().request(**kwargs)
+        assert settle()
+        return response
 
 
 def refused(response: Any) -> tuple[int, int, str]:

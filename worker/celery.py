@@ -12,6 +12,7 @@ from worker.liveness import TouchWhileConsuming
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
 
 app = Celery("worker")
+app.set_default()  # for all threads, not only for the one that is here now
 app.config_from_object("worker.config")
 app.autodiscover_tasks()
 app.autodiscover_tasks(["worker"])

@@ -13,7 +13,7 @@ from payments.gateways.protocol import InvalidSignature
 from payments.metrics import NOTIFICATIONS
 from payments.tasks import apply_notifications, query_payments
 from shop import clock
-from shop.wakeup import wake
+from shop.wakeup import wake_soon
 
 log = structlog.get_logger(__name__)
 
@@ -42,7 +42,7 @@ def alipay_notify(request: HttpRequest) -> HttpResponse:
         log.warning("notification_refused", reason=str(error)[:200])
         return _plain("fail", status=400)
     NOTIFICATIONS.labels("new" if is_new else "repeated").inc()
-    wake(apply_notifications)
+    wake_soon(apply_notifications)
     return _plain("success", status=200)
 
 
@@ -72,7 +72,7 @@ def alipay_return(request: HttpRequest) -> HttpResponse:
     order_number = inbox.note_return(out_trade_no=out_trade_no, now=clock.now())
     if order_number is None:
         return HttpResponseRedirect("/orders/")
-    wake(query_payments)
+    wake_soon(query_payments)
     return HttpResponseRedirect(f"/orders/{order_number}/")
 
 

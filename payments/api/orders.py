@@ -18,7 +18,7 @@ from shop.api.authentication import account_of, request_id_of
 from shop.api.fields import IdField, Input, YuanField
 from shop.api.orderoutput import OrderOutput, order_body
 from shop.domain import closing, orders
-from shop.wakeup import wake
+from shop.wakeup import wake_soon
 
 
 class PaymentInput(Input):
@@ -93,7 +93,7 @@ class OrderCancelView(APIView):
         order = closing.request_cancel(
             account_id=account_of(request).pk, order_number=order_number, now=clock.now(), cause=f"request:{request_id_of(request)}"
         )
-        wake(close_orders)
+        wake_soon(close_orders)
         return Response(order_body(order, now=clock.now()), status=status.HTTP_202_ACCEPTED, headers={"Retry-After": "1"})
 
 
@@ -118,5 +118,5 @@ class OrderRefundsView(APIView):
             cause=f"request:{request_id_of(request)}",
         )
         if refund.approved_at is not None:
-            wake(send_refunds)
+            wake_soon(send_refunds)
         return Response(RefundOutput(refund).data, status=status.HTTP_202_ACCEPTED)

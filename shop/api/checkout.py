@@ -19,7 +19,7 @@ from shop.domain import checkout
 from shop.domain.checkout import shown_time
 from shop.domain.choices import quote_choices
 from shop.tasks import prepare_checkouts
-from shop.wakeup import wake
+from shop.wakeup import wake_soon
 
 RETRY_AFTER_S = "1"
 
@@ -65,7 +65,7 @@ def _shown(found: checkout.Checkout) -> Response:
     if found.result is None:
         if checkout.is_stalled(found, now=clock.now()):
             checkout.queue_again(found)
-            wake(prepare_checkouts)
+            wake_soon(prepare_checkouts)
         response["Retry-After"] = RETRY_AFTER_S
     return response
 
@@ -77,7 +77,7 @@ class CheckoutStartView(APIView):
     def post(self, request: Request) -> Response:
         data = CheckoutInput.read(request.data)
         started = checkout.start_checkout(account=account_of(request), course_ids=data["course_list"], now=clock.now())
-        wake(prepare_checkouts)
+        wake_soon(prepare_checkouts)
         url = reverse("checkout", args=[started.checkout_id])
         return Response(
             {"checkout_id": started.checkout_id, "status": "pending", "url": url},

@@ -29,7 +29,7 @@ from shop.models import Order, OrderRequest
 from shop.money import MAX_YUAN
 from shop.states import OrderRequestStatus, OrderStatus
 from shop.tasks import create_orders
-from shop.wakeup import wake
+from shop.wakeup import wake_soon
 
 RETRY_AFTER_S = "1"
 _KEY = re.compile(r"[\x21-\x7e]{1,100}")
@@ -119,7 +119,7 @@ def _key_in(request: HttpRequest | Request) -> str | None:
 def _placed(stored: OrderRequest, is_new: bool) -> tuple[dict[str, str], dict[str, str]]:
     """Wakes a worker, and says what is answered and with which headers."""
     if stored.status == OrderRequestStatus.PENDING:
-        wake(create_orders)
+        wake_soon(create_orders)
     url = reverse("order", args=[stored.order_number])
     replayed = {} if is_new else {"Idempotent-Replayed": "true"}
     body = {"order_number": stored.order_number, "status": "pending", "url": url}

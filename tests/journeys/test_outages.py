@@ -4,9 +4,11 @@
 """
 
 import contextlib
+import re
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import httpx
 import psycopg
@@ -18,8 +20,9 @@ from tests.nodes.shop_stack import ShopStack
 
 pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("journeys"), pytest.mark.timeout(240)]
 
-# Two publishing attempts and two looks at Valkey, 0.3 s each, on a busy machine.
-BOUNDED_S = 2.0
+# Another thread tells the broker: the answer waits for PostgreSQL only.
+BOUNDED_S = 1.0
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @contextlib.contextmanager
@@ -70,14 +73,23 @@ def test_worker_killed_in_the_middle_of_an_order(shop: ShopStack, buyer: Buyer) 
     print(f"recovery: {recovery_s:.2f} s after the worker was back")
 
 
+NEVER = "9999"
+
+
+def first_line(node: Any, what: str) -> str:
+    """The first line of the node's log, which begins with the time, that says `what`; `NEVER` if none does."""
+    lines = [ANSI.sub("", line).strip() for line in node.container.logs_since_start().splitlines() if what in line]
+    return min(lines, default=NEVER)
+
+
 def test_another_worker_takes_over_from_a_killed_one(shop: ShopStack, buyer: Buyer) -> None:
     second = shop.add_worker()
     with account_locked(shop, buyer):
         order_number = buyer.place(simple_body(shop, beili=10))
         assert wait_until(lambda: is_waiting_for_lock(shop), timeout_s=PATIENCE_S)
-        [taker] = [
-            node for node in (shop.worker, second) if "shop.create_orders" in node.container.logs_since_start().rpartition(" received")[0]
-        ]
+        # The sweep may have woken the other one as well, which found the request taken.
+        taker = min((shop.worker, second), key=lambda node: first_line(node, "shop.create_orders"))
+        assert first_line(taker, "shop.create_orders") < NEVER
         taker.kill("SIGKILL")
     recovery_s = wait_for_order(shop, buyer)
     assert_created_once(shop, buyer, order_number)

@@ -81,3 +81,37 @@ def test_broken_broker_costs_less_than_a_second_and_raises_nothing(task_of_a_bro
     assert took < 1
     # The flag is set although nothing was sent: it ends by itself.
     assert 0 < valkey.pttl(wake_key("shop.create_orders")) <= wakeup.COALESCE_MS
+
+
+def test_request_does_not_wait_for_a_broken_broker(task_of_a_broken_broker: Task, valkey: redis.Redis) -> None:
+    started = time.monotonic()
+    wakeup.wake_soon(task_of_a_broken_broker)
+    assert time.monotonic() - started < 0.1
+    assert wakeup.settle()
+    assert valkey.exists(wake_key("shop.create_orders"))
+
+
+def test_wakes_in_a_rush_share_a_message(broker_valkey: redis.Redis) -> None:
+    for _ in range(100):
+        wakeup.wake_soon(create_orders)
+        wakeup.wake_soon(apply_notifications)
+    assert wakeup.settle()
+    assert (len(messages(broker_valkey, "orders")), len(messages(broker_valkey, "payments"))) == (1, 1)
+
+
+def test_bell_survives_a_bug(monkeypatch: pytest.MonkeyPatch, broker_valkey: redis.Redis, caplog: pytest.LogCaptureFixture) -> None:
+    def fail(task: Task) -> None:
+        raise RuntimeError("bug")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(wakeup, "wake", fail)
+        wakeup.wake_soon(create_orders)
+        assert wakeup.settle()
+    assert "wake_up_failed" in caplog.text
+    wakeup.wake_soon(create_orders)
+    assert wakeup.settle()
+    assert len(messages(broker_valkey, "orders")) == 1
+
+
+def test_nothing_to_send_is_settled() -> None:
+    assert wakeup.settle(0)

@@ -11,6 +11,7 @@ from payments.api.notify import MAX_BODY_BYTES, MAX_FIELDS
 from payments.gateways import get_gateway
 from payments.models import Notification, Payment
 from payments.tasks import apply_notifications
+from shop.wakeup import settle
 from tests.factories import make_buyer, make_course, make_order
 from tests.payments.alipay_side import APP_ID, SELLER_ID, encoded, notification, signed_form
 from tests.payments.settle import make_payment, pay
@@ -36,6 +37,7 @@ def client() -> Client:
 
 def post(client: Client, body: str | bytes, content_type: str = FORM_TYPE) -> tuple[int, bytes]:
     answer = client.generic("POST", URL, body, content_type=content_type, CONTENT_TYPE=content_type)
+    assert settle()
     assert answer["Content-Type"].split(";")[0] == "text/plain"
     return answer.status_code, answer.content
 
@@ -158,6 +160,7 @@ def coming_back(payment: Payment, **changes: str) -> dict[str, str]:
 
 def test_return_triggers_a_query_and_shows_the_order(client: Client, payment: Payment, broker_valkey: redis.Redis) -> None:
     answer = client.get(RETURN_URL, coming_back(payment))
+    assert settle()
     assert (answer.status_code, answer["Location"]) == (302, f"/orders/{payment.order.order_number}/")
     assert messages(broker_valkey, "payments") == [("payments.query_payments", "{}")]
     payment.refresh_from_db()
