@@ -19,7 +19,7 @@ COALESCE_MS = 1000
 
 
 # How long an ending process waits for what it still has to say.
-SETTLE_S = 2.0
+SETTLE_S = 2
 
 
 def wake_soon(task: Task) -> None:
@@ -30,7 +30,7 @@ def wake_soon(task: Task) -> None:
     _bell.ring(task)
 
 
-def settle(timeout_s: float = SETTLE_S) -> bool:
+def settle(timeout_s: int = SETTLE_S) -> bool:
     """Waits until every wake-up that was asked for is sent, at most so many seconds; returns whether that is so."""
     return _bell.settle(timeout_s)
 
@@ -81,7 +81,7 @@ class _Bell:
                 self._thread.start()
             self._changed.notify_all()
 
-    def settle(self, timeout_s: float) -> bool:
+    def settle(self, timeout_s: int) -> bool:
         with self._changed:
             return self._changed.wait_for(lambda: not self._due and not self._is_busy, timeout_s)
 
