@@ -72,7 +72,6 @@ _GATES = (
     _Gate("CPU per notification, HTTP → row", "≤ 1 ms", ("notify intake",), _cpu("notify intake"), _at_most(1)),
     _Gate("notifications finalised", "≥ 500/s", ("notify whole",), _figure("notify whole", "per_s"), _at_least(500)),
     _Gate("CPU per poll, nothing new", "≤ 0.6 ms", ("poll 304",), _cpu("poll 304"), _at_most(0.6)),
-    _Gate("CPU per poll, whole order", "≤ 0.6 ms", ("poll 200",), _cpu("poll 200"), _at_most(0.6)),
     _Gate("SQL statements per poll, nothing new", "≤ 1 (the token)", ("poll 304",), _statements("poll 304"), _at_most(1)),
     _Gate("Flower answers under load", "≤ 1 s", ("orders with Flower",), _figure("orders with Flower", "flower_slowest_s"), _at_most(1)),
     _Gate("Flower's failed answers", "0", ("orders with Flower",), _figure("orders with Flower", "flower_failures"), _at_most(0)),
