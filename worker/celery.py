@@ -4,10 +4,11 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import celeryd_init, setup_logging, task_postrun, task_prerun
+from celery.signals import celeryd_init, setup_logging, task_postrun, task_prerun, worker_process_init
 
 from worker.draining import DrainOnTerm
 from worker.liveness import TouchWhileConsuming
+from worker.memory import calm_collector
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
 
@@ -34,6 +35,12 @@ def use_our_logging(**kwargs: Any) -> None:
 def use_consumer_timeouts(conf: Any, **kwargs: Any) -> None:
     """A consumer blocks on its queue for seconds, so it can't live with the publisher's short time-outs."""
     conf.broker_transport_options = {**conf.broker_transport_options, **conf.consumer_transport_options}
+
+
+@worker_process_init.connect
+def collect_seldom(**kwargs: Any) -> None:
+    """In each child of the pool, which does the work."""
+    calm_collector()
 
 
 @task_prerun.connect

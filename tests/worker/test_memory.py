@@ -1,0 +1,30 @@
+"""The collector of processes that serve."""
+
+import gc
+import subprocess
+import sys
+
+from project.local.state import ROOT
+from worker.memory import MIDDLE, OLD, YOUNG, calm_collector
+
+SHOW = "import gc, project.wsgi; print(gc.get_threshold(), gc.get_freeze_count() > 10_000)"
+
+
+def test_collector_is_calmed_and_still_collects() -> None:
+    before = gc.get_threshold()
+    try:
+        calm_collector()
+        assert gc.get_threshold() == (YOUNG, MIDDLE, OLD)
+        assert gc.isenabled()
+        ring: list[object] = []
+        ring.append(ring)
+        del ring
+        assert gc.collect() >= 1
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*before)
+
+
+def test_web_process_calms_it() -> None:
+    ended = subprocess.run([sys.executable, "-c", SHOW], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ended.stdout.strip() == f"{(YOUNG, MIDDLE, OLD)} True"
