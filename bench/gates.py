@@ -49,7 +49,12 @@ def _at_least(limit: float) -> Callable[[float], bool]:
 
 
 def _throughput_ratio(results: Results, stage: str) -> Spread:
-    return results.figure(stage, "orders saturated", "orders_per_s").over(results.figure(stage, "synchronous", "orders_per_s"))
+    """Each rate at speed 1: the cores may be slow for the one and fast for the other, which says nothing about either."""
+
+    def rate(row: str) -> Spread:
+        return results.spread(stage, row, lambda sample: sample.figures["orders_per_s"] / sample.window.speed)
+
+    return rate("orders saturated").over(rate("synchronous"))
 
 
 def _cpu_ratio(results: Results, stage: str) -> Spread:
@@ -58,7 +63,7 @@ def _cpu_ratio(results: Results, stage: str) -> Spread:
 
 _SATURATED, _LIGHT, _BURST = "orders saturated", "orders light", "orders burst"
 _GATES = (
-    _Gate("orders/s against synchronous", "≥ 5 ×", (_SATURATED, "synchronous"), _throughput_ratio, _at_least(5)),
+    _Gate("orders/s against synchronous, at speed 1", "≥ 5 ×", (_SATURATED, "synchronous"), _throughput_ratio, _at_least(5)),
     _Gate("CPU per order against synchronous", "≤ 0.25 ×", (_SATURATED, "synchronous"), _cpu_ratio, _at_most(0.25)),
     _Gate("CPU per order", "≤ 3.0 ms, goal 2.0", (_SATURATED,), _cpu(_SATURATED), _at_most(3.0)),
     _Gate("SQL statements per order", "≤ 2", (_SATURATED,), _statements(_SATURATED), _at_most(2)),
