@@ -55,7 +55,8 @@ def _claim(model: type[Work], *, now: datetime, limit: int, condition: str) -> l
 
 def has_due(model: type[Work], *, now: datetime) -> bool:
     """Whether a claim could take something now."""
-    return model.objects.filter(available_at__lte=now).exists()
+    # Ordered, or a prepared plan that doesn't know `now` expects a due row on the first pages of the table, and reads all of it.
+    return model.objects.filter(available_at__lte=now).order_by("available_at").values_list("pk").first() is not None
 
 
 def put_back(model: type[Work], pk: int, *, now: datetime, error: BaseException) -> None:
@@ -76,7 +77,7 @@ def backoff(attempts: int) -> timedelta:
 def bury_exhausted(model: type[Work], *, now: datetime) -> list[int]:
     """Gives up the due rows that used all their attempts, alerts, and returns their ids. They stay for people to look at."""
     rows = model.objects.filter(available_at__lte=now, attempts__gte=model.MAX_ATTEMPTS)
-    ids = sorted(rows.values_list("pk", flat=True)[:1000])
+    ids = sorted(rows.order_by("available_at").values_list("pk", flat=True)[:1000])
     buried = [pk for pk in ids if rows.filter(pk=pk).update(available_at=None, dead_at=now)]
     for pk in buried:
         log.error("work_dead", table=table_of(model), row=pk, alert=True)
