@@ -14,7 +14,7 @@ class Notification(Work):
 
     provider = models.CharField("渠道", max_length=16, default="alipay")
     # SHA-256 of everything that was signed except what changes between deliveries of the same facts.
-    business_key = models.CharField("业务键", max_length=64, unique=True)
+    business_key = models.CharField("业务键", max_length=64)
     notify_id = models.CharField("通知编号", max_length=128)
     out_trade_no = models.CharField("商户订单号", max_length=64)
     trade_status = models.CharField("交易状态", max_length=32)
@@ -30,6 +30,7 @@ class Notification(Work):
         verbose_name = "支付通知"
         verbose_name_plural = "支付通知"
         constraints: ClassVar = [
+            models.UniqueConstraint(fields=["business_key"], name="notification_business_key"),
             models.CheckConstraint(
                 condition=Q(status=NotificationStatus.RECEIVED, handled_at__isnull=True)
                 | (Q(available_at__isnull=True, handled_at__isnull=False) & ~Q(status=NotificationStatus.RECEIVED)),

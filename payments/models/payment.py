@@ -20,12 +20,12 @@ class Payment(Work):
     order = models.ForeignKey(Order, models.PROTECT, related_name="payments", verbose_name="订单")
     provider = models.CharField("渠道", max_length=16, default="alipay")
     product = models.CharField("产品", max_length=8, choices=Product)
-    out_trade_no = models.CharField("商户订单号", max_length=64, unique=True)
+    out_trade_no = models.CharField("商户订单号", max_length=64)
     amount = YuanField("金额（元）")
     app_id = models.CharField("应用", max_length=32)
     seller_id = models.CharField("收款方", max_length=32)
     status = models.CharField("状态", max_length=16, choices=PaymentStatus, default=PaymentStatus.OPEN)
-    trade_no = models.CharField("支付宝交易号", max_length=64, unique=True, null=True, blank=True)
+    trade_no = models.CharField("支付宝交易号", max_length=64, null=True, blank=True)  # noqa: DJ001 - NULL keeps what is unpaid out of the unique constraint
     created_at = models.DateTimeField("发起时间")
     expires_at = models.DateTimeField("支付截止时间")
     paid_at = models.DateTimeField("支付时间", null=True, blank=True)
@@ -40,6 +40,8 @@ class Payment(Work):
         verbose_name = "支付"
         verbose_name_plural = "支付"
         constraints: ClassVar = [
+            models.UniqueConstraint(fields=["out_trade_no"], name="payment_out_trade_no"),
+            models.UniqueConstraint(fields=["trade_no"], name="payment_trade_no"),
             models.UniqueConstraint(fields=["order"], condition=Q(status=PaymentStatus.OPEN), name="payment_one_live_per_order"),
             models.CheckConstraint(condition=Q(amount__gt=0), name="payment_amount_positive"),
             models.CheckConstraint(

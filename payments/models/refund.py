@@ -23,7 +23,7 @@ class Refund(Work):
     order = models.ForeignKey(Order, models.PROTECT, related_name="refunds", verbose_name="订单")
     # None when nothing was paid in money: only 贝里 go back.
     payment = models.ForeignKey(Payment, models.PROTECT, null=True, blank=True, related_name="refunds", verbose_name="支付")
-    out_request_no = models.CharField("退款请求号", max_length=64, unique=True)
+    out_request_no = models.CharField("退款请求号", max_length=64)
     amount = YuanField("退款金额（元）")
     beili = models.PositiveBigIntegerField("退回贝里", default=0)
     status = models.CharField("状态", max_length=16, choices=RefundStatus, default=RefundStatus.REQUESTED)
@@ -42,6 +42,7 @@ class Refund(Work):
         verbose_name = "退款"
         verbose_name_plural = "退款"
         constraints: ClassVar = [
+            models.UniqueConstraint(fields=["out_request_no"], name="refund_out_request_no"),
             not_negative("amount", "beili", name="refund_amounts_not_negative"),
             models.CheckConstraint(condition=Q(amount=0) | Q(payment__isnull=False), name="refund_money_has_a_payment"),
             models.CheckConstraint(
@@ -72,7 +73,7 @@ class Refund(Work):
 class RefundLine(models.Model):
     """One course of a refund. Unless that refund was rejected, no other one can have the line: a failed one is still owed."""
 
-    refund = models.ForeignKey(Refund, models.PROTECT, related_name="lines", verbose_name="退款")
+    refund = models.ForeignKey(Refund, models.PROTECT, db_index=False, related_name="lines", verbose_name="退款")
     order_line = models.ForeignKey(OrderLine, models.PROTECT, related_name="refund_lines", verbose_name="订单课程")
     # False once the refund is rejected, set in the same transaction.
     is_live = models.BooleanField("有效", default=True)

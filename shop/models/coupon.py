@@ -76,9 +76,11 @@ class Coupon(models.Model):
 class CouponRecord(models.Model):
     """One buyer's coupon. Its dates are fixed at the claim: what was promised then holds, whatever becomes of the campaign."""
 
-    coupon = models.ForeignKey(Coupon, models.PROTECT, related_name="records", verbose_name="活动")
-    account = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="coupon_records", verbose_name="持有者")
-    number = models.CharField("券号", max_length=64, unique=True)
+    coupon = models.ForeignKey(Coupon, models.PROTECT, db_index=False, related_name="records", verbose_name="活动")
+    account = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, db_index=False, related_name="coupon_records", verbose_name="持有者"
+    )
+    number = models.CharField("券号", max_length=64)
     status = models.CharField("状态", max_length=16, choices=CouponRecordStatus, default=CouponRecordStatus.UNUSED)
     claimed_at = models.DateTimeField("领取时间")
     valid_from_date = models.DateField("生效日期")
@@ -90,6 +92,7 @@ class CouponRecord(models.Model):
         verbose_name = "优惠券"
         verbose_name_plural = "优惠券"
         constraints: ClassVar = [
+            models.UniqueConstraint(fields=["number"], name="coupon_record_number"),
             models.UniqueConstraint(fields=["coupon", "account"], name="coupon_record_one_per_buyer"),
             models.CheckConstraint(
                 condition=Q(status__in=[CouponRecordStatus.UNUSED, CouponRecordStatus.EXPIRED], order__isnull=True, used_at__isnull=True)

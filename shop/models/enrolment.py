@@ -12,7 +12,7 @@ from shop.states import EnrolmentStatus
 class Enrolment(models.Model):
     """A buyer's access to a course, granted once per order line. A renewal is a row of its own that starts where the last one ends."""
 
-    account = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="enrolments", verbose_name="账户")
+    account = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, db_index=False, related_name="enrolments", verbose_name="账户")
     course = models.ForeignKey(Course, models.PROTECT, related_name="enrolments", verbose_name="课程")
     order_line = models.OneToOneField(OrderLine, models.PROTECT, related_name="enrolment", verbose_name="订单课程")
     status = models.CharField("状态", max_length=16, choices=EnrolmentStatus, default=EnrolmentStatus.ACTIVE)

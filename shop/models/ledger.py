@@ -28,12 +28,14 @@ class LedgerTransfer(models.Model):
         REFUNDS = "refunds", "退款"
 
     # A replay of the same cause hits this: "hold:<order>", "capture:<order>", "cash:<out_trade_no>", "refund:<out_request_no>", …
-    key = models.CharField("唯一凭据", max_length=128, unique=True)
+    key = models.CharField("唯一凭据", max_length=128)
     debit = models.CharField("转出", max_length=20, choices=Book)
     credit = models.CharField("转入", max_length=20, choices=Book)
     amount = YuanField("数额", help_text="贝里账户为个数，其他账户为元")
-    account = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="transfers", verbose_name="账户")
-    order = models.ForeignKey(Order, models.PROTECT, null=True, related_name="transfers", verbose_name="订单")
+    account = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, db_index=False, related_name="transfers", verbose_name="账户"
+    )
+    order = models.ForeignKey(Order, models.PROTECT, null=True, db_index=False, related_name="transfers", verbose_name="订单")
     memo = models.CharField("说明", max_length=100, blank=True, default="")
     created_at = models.DateTimeField("时间")
 
@@ -42,6 +44,7 @@ class LedgerTransfer(models.Model):
         verbose_name_plural = "账目"
         ordering: ClassVar = ["id"]
         constraints: ClassVar = [
+            models.UniqueConstraint(fields=["key"], name="transfer_key"),
             models.CheckConstraint(condition=Q(amount__gt=0), name="transfer_amount_positive"),
             models.CheckConstraint(condition=~Q(debit=F("credit")), name="transfer_between_two_books"),
             models.CheckConstraint(

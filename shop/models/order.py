@@ -14,8 +14,10 @@ from shop.states import OrderRequestStatus, OrderStatus, PaymentType
 class OrderRequest(Work):
     """The durable intake: what a buyer asked for, stored before anyone is told. A worker turns it into an order or a refusal."""
 
-    account = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="order_requests", verbose_name="账户")
-    order_number = models.CharField("订单号", max_length=64, unique=True)
+    account = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, db_index=False, related_name="order_requests", verbose_name="账户"
+    )
+    order_number = models.CharField("订单号", max_length=64)
     idempotency_key = models.CharField("幂等键", max_length=100)
     fingerprint = models.CharField("请求指纹", max_length=64, help_text="请求内容的 SHA-256")
     checkout_id = models.CharField("结算单", max_length=64, null=True, blank=True)  # noqa: DJ001 - NULL keeps it out of the unique constraint
@@ -33,6 +35,7 @@ class OrderRequest(Work):
         verbose_name = "下单请求"
         verbose_name_plural = "下单请求"
         constraints: ClassVar = [
+            models.UniqueConstraint(fields=["order_number"], name="order_request_number"),
             models.UniqueConstraint(fields=["account", "idempotency_key"], name="order_request_idempotency_key"),
             models.UniqueConstraint(
                 fields=["account", "checkout_id"],
@@ -59,8 +62,8 @@ class Order(Work):
     MAX_ATTEMPTS = GATEWAY_ATTEMPTS
 
     request = models.OneToOneField(OrderRequest, models.PROTECT, related_name="order", verbose_name="下单请求")
-    account = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="orders", verbose_name="账户")
-    order_number = models.CharField("订单号", max_length=64, unique=True)
+    account = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, db_index=False, related_name="orders", verbose_name="账户")
+    order_number = models.CharField("订单号", max_length=64)
     status = models.CharField("状态", max_length=20, choices=OrderStatus, default=OrderStatus.AWAITING_PAYMENT)
     payment_type = models.SmallIntegerField("支付方式", choices=PaymentType)
     list_total = YuanField("原价合计")
@@ -88,6 +91,7 @@ class Order(Work):
         verbose_name = "订单"
         verbose_name_plural = "订单"
         constraints: ClassVar = [
+            models.UniqueConstraint(fields=["order_number"], name="order_number_unique"),
             models.CheckConstraint(
                 condition=Q(list_total=F("course_discount") + F("global_discount") + F("beili_amount") + F("cash_due")),
                 name="order_amounts_add_up",
@@ -133,7 +137,7 @@ class Order(Work):
 class OrderLine(models.Model):
     """One course of an order, with everything as it was when the order was made."""
 
-    order = models.ForeignKey(Order, models.PROTECT, related_name="lines", verbose_name="订单")
+    order = models.ForeignKey(Order, models.PROTECT, db_index=False, related_name="lines", verbose_name="订单")
     course = models.ForeignKey(Course, models.PROTECT, related_name="+", verbose_name="课程")
     policy = models.ForeignKey(PricePolicy, models.SET_NULL, null=True, related_name="+", verbose_name="价格方案")
     course_name = models.CharField("课程名称", max_length=128)
@@ -191,7 +195,7 @@ class OrderEvent(models.Model):
         REFUND_FAILED = "refund_failed", "退款失败，客服处理中"
         ENROLMENT_REVOKED = "enrolment_revoked", "课程已收回"
 
-    order = models.ForeignKey(Order, models.PROTECT, related_name="events", verbose_name="订单")
+    order = models.ForeignKey(Order, models.PROTECT, db_index=False, related_name="events", verbose_name="订单")
     kind = models.CharField("事件", max_length=32, choices=Kind)
     at = models.DateTimeField("时间")
     # The HTTP request's or the Celery task's id that did it.
