@@ -36,8 +36,9 @@ from shop.states import CouponRecordStatus, CouponScope, OrderRequestStatus, Ord
 
 log = structlog.get_logger(__name__)
 
-# Past 32 a batch gains little and holds its row locks four times as long.
-BATCH_SIZE = 32
+# From 32 to 64 an order loses an eighth of the worker's and PostgreSQL's part of its price; past that nothing, and its rows are locked longer.
+BATCH_SIZE = 64
+_PERIOD_LABELS = dict(PricePolicy.Period.choices)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +197,7 @@ def _lines(order: Order, plan: _Plan) -> list[OrderLine]:
             course_name=policy.course.name,
             course_img=policy.course.course_img,
             valid_period=policy.valid_period,
-            valid_period_display=policy.get_valid_period_display(),
+            valid_period_display=_PERIOD_LABELS[policy.valid_period],
             list_price=line.list_price,
             coupon_record_id=choice.coupon_record_id,
             course_discount=line.course_discount,

@@ -64,10 +64,12 @@ def _lock_records(record_ids: Iterable[int]) -> dict[int, CouponRecord]:
         FROM shop_couponrecord AS record JOIN shop_coupon AS coupon ON coupon.id = record.coupon_id
         WHERE record.id = ANY(%s) ORDER BY record.id FOR NO KEY UPDATE OF record
     """
-    records = {}
+    records, campaigns = {}, {}  # in a rush most coupons are of few campaigns
     for pk, account_id, status, first_day, last_day, *terms in _rows(statement, record_ids):
         record = _made(CouponRecord, id=pk, account_id=account_id, status=status, valid_from_date=first_day, valid_until_date=last_day)
-        record.coupon = _made(Coupon, **dict(zip(_TERMS, terms, strict=True)))
+        if terms[0] not in campaigns:
+            campaigns[terms[0]] = _made(Coupon, **dict(zip(_TERMS, terms, strict=True)))
+        record.coupon = campaigns[terms[0]]
         records[pk] = record
     return records
 
