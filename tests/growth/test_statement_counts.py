@@ -23,7 +23,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 CROWD = 4 * creation.BATCH_SIZE
 
 
-def test_order_costs_two_statements_and_hardly_a_message(broker_valkey: redis.Redis) -> None:
+def test_order_costs_hardly_more_than_its_own_statement_and_no_message(broker_valkey: redis.Redis) -> None:
     """Each with two courses, a coupon on one of them, a global one, and 贝里. Counted from the POST to the commit, BEGIN and COMMIT included."""
     first, second = make_course("100.00"), make_course("100.00")
     on_course = make_coupon(CouponType.THRESHOLD, "20", minimum="100", course=first, quantity=CROWD)
@@ -41,7 +41,7 @@ def test_order_costs_two_statements_and_hardly_a_message(broker_valkey: redis.Re
         create_orders()
     assert Order.objects.filter(status="awaiting_payment").count() == CROWD
     assert taken_in == CROWD
-    assert len(captured) <= 2 * CROWD
+    assert len(captured) <= 1.25 * CROWD
     assert messages <= 0.2 * CROWD
 
 
