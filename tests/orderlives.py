@@ -1,7 +1,7 @@
 """An order in each state that a poller can see, and the deeds that bring it there."""
 
+import itertools
 from collections.abc import Callable, Mapping
-from datetime import datetime
 
 from django.db import transaction
 
@@ -12,6 +12,8 @@ from shop.domain.refunding import Share
 from shop.models import Account, Order, OrderLine
 from shop.states import CouponType
 from tests.factories import decide, make_coupon, make_course, make_order, make_record, make_request
+
+_serial = itertools.count(1)
 
 
 def make_pending(buyer: Account) -> str:
@@ -27,7 +29,10 @@ def make_rejected(buyer: Account) -> str:
 
 def make_waiting(buyer: Account) -> str:
     """Two courses, a course coupon and a global one; both courses' names are awkward in JSON."""
-    first, second = make_course("99.00", name='"甲" \\ </x>\n&'), make_course("59.90", name="乙\u2028\x7f😀")
+    first, second = (
+        make_course("99.00", name=f'"甲" \\ </x>\n& {next(_serial)}'),
+        make_course("59.90", name=f"乙\u2028\x7f😀 {next(_serial)}"),
+    )
     on_course = make_record(buyer, make_coupon(CouponType.PERCENT, off_percent=79, course=first))
     on_order = make_record(buyer, make_coupon(CouponType.THRESHOLD, "20", minimum="100"))
     order = make_order(buyer, first, second, now=clock.now(), alipay="118.11", coupons={first.pk: on_course}, global_coupon=on_order)
@@ -104,7 +109,3 @@ def _after(buyer: Account, *deeds: Callable[[str], None]) -> str:
 
 def _order(order_number: str) -> Order:
     return Order.objects.get(order_number=order_number)
-
-
-def expiry_of(order_number: str) -> datetime:
-    return _order(order_number).expires_at

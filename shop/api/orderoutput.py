@@ -150,14 +150,14 @@ def request_body(request: OrderRequest) -> dict[str, Any]:
     }
 
 
-def order_summary(order: Order) -> dict[str, Any]:
-    """An order in a list."""
+def order_summary(order: Order, lines: Sequence[OrderLine]) -> dict[str, Any]:
+    """An order in a list, with its lines in the order in which they were made."""
     return {
         "order_number": order.order_number,
         "status": order.status,
         "payment_type": order.payment_type,
         "amounts": _amounts(order),
-        "lines": [_line(line) for line in _in_turn(order.lines.all())],
+        "lines": [_line(line) for line in lines],
         "created_at": _moment(order.created_at),
         "expires_at": _moment(order.expires_at),
         "paid_at": _moment(order.paid_at) if order.paid_at else None,

@@ -2,10 +2,9 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from django.conf import settings
-from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.urls import reverse
@@ -22,6 +21,7 @@ from shop.api.fields import MAX_BEILI, IdField, Input, NumberField, PageFilter, 
 from shop.api.orderoutput import RETRY_AFTER_S, OrderSummaryOutput, PlacedOutput, order_summary
 from shop.api.ordinary import read_ordinary
 from shop.domain import orders
+from shop.domain.wholeorder import OrderHistory
 from shop.models import Order, OrderRequest
 from shop.money import MAX_YUAN
 from shop.states import OrderRequestStatus, OrderStatus
@@ -61,15 +61,12 @@ class OrderListView(ListAPIView[Order]):
     serializer_class = OrderSummaryOutput
     filter_class = OrderFilter
 
-    def get_queryset(self) -> QuerySet[Order]:
-        wanted = read_query(self.request, OrderFilter)
-        return orders.list_orders(account=account_of(self.request), status=wanted.get("status"))
-
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """As the serializer describes it, without it."""
-        page = self.paginate_queryset(self.get_queryset())
+        history = OrderHistory(account_id=account_of(request).pk, status=read_query(request, OrderFilter).get("status"))
+        page = self.paginate_queryset(cast("Any", history))  # it has what the paginator asks of a queryset
         assert page is not None
-        return self.get_paginated_response([order_summary(order) for order in page])
+        return self.get_paginated_response([order_summary(*listed) for listed in page])
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """An ordinary order request is taken in without DRF, and all others with it, errors included."""

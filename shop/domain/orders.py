@@ -9,7 +9,6 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import connection
-from django.db.models import QuerySet
 from psycopg.types.json import Jsonb
 
 from shop import valkey
@@ -202,12 +201,6 @@ def get_order(*, account_id: int, order_number: str) -> Order:
     if order is None:
         raise OrderNotFound
     return order
-
-
-def list_orders(*, account: Account, status: str | None = None) -> QuerySet[Order]:
-    """The buyer's orders, newest first."""
-    orders = Order.objects.filter(account=account).prefetch_related("lines").order_by("-id")
-    return orders.filter(status=status) if status else orders
 
 
 def requested_lines(body: Mapping[str, Any]) -> list[LineChoice]:

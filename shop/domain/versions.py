@@ -75,15 +75,16 @@ def answer_poll(digest: TokenDigest, order_number: str, *, read: Read, now: date
         owner, held = valkey.client().mget(valkey.poller_key(digest), valkey.answer_key(order_number))
     except valkey.Unreachable:
         return read(find_caller(digest, now=now), order_number, now)
-    if owner is None or owner == _ENDED:
-        account_id = find_caller(digest, now=now)
-        _remember_poller(digest, account_id)
-    else:
-        account_id = int(owner)
+    is_known = owner is not None and owner != _ENDED
+    account_id = int(owner) if is_known else find_caller(digest, now=now)
     answer = _answer_in(held, now=now)
     if answer is None:
-        return read_answer(account_id=account_id, order_number=order_number, read=read, now=now)
-    return answer if answer.account_id == account_id else None
+        answer = read_answer(account_id=account_id, order_number=order_number, read=read, now=now)
+    if answer is None or answer.account_id != account_id:
+        return None
+    if not is_known:
+        _remember_poller(digest, account_id)
+    return answer
 
 
 def read_answer(*, account_id: int, order_number: str, read: Read, now: datetime) -> Answer | None:
@@ -97,8 +98,7 @@ def read_answer(*, account_id: int, order_number: str, read: Read, now: datetime
     if answer is not None:
         return answer if answer.account_id == account_id else None
     answer = read(account_id, order_number, now)
-    if answer is not None:
-        _remember(key, ticket, answer)
+    _remember(key, ticket, answer)
     return answer
 
 
@@ -127,12 +127,13 @@ def _answer_in(held: str | None, *, now: datetime) -> Answer | None:
     return Answer(int(account_id), status, int(version), float(good_until), body)
 
 
-def _remember(key: str, ticket: str, answer: Answer) -> None:
-    text = f"{answer.account_id}:{answer.status}:{answer.version}:{answer.good_until}\n{answer.body}"
+def _remember(key: str, ticket: str, answer: Answer | None) -> None:
+    """In the ticket's place. What can't be remembered takes the ticket away, and whatever else lies there: that is never wrong."""
     try:
-        if len(answer.body) > LARGEST_BODY:
+        if answer is None or len(answer.body) > LARGEST_BODY:
             valkey.client().delete(key)
         else:
+            text = f"{answer.account_id}:{answer.status}:{answer.version}:{answer.good_until}\n{answer.body}"
             valkey.client().eval(_REMEMBER, 1, key, ticket, text, str(REMEMBERED_S))
     except valkey.Unreachable as error:
         log.warning("answer_not_remembered", error=str(error))

@@ -1,4 +1,4 @@
-"""An order with everything that its buyer is shown, by one bare statement: a tenth of the price of the ORM's three, and all of one moment."""
+"""Orders with everything that their buyer is shown, by one bare statement: a tenth of the price of the ORM's three, and all of one moment."""
 
 import json
 from collections.abc import Sequence
@@ -33,9 +33,31 @@ def find_whole_order(*, account_id: int, order_number: str) -> WholeOrder | None
     return WholeOrder(
         _request(*request),
         Order.from_db(connection.alias, _ORDER, order) if order[0] is not None else None,
-        [OrderLine.from_db(connection.alias, _LINE, line) for line in json.loads(lines or "[]", parse_float=Decimal)],
+        _lines(lines),
         [_event(*event) for event in json.loads(events or "[]")],
     )
+
+
+class OrderHistory:
+    """A buyer's orders with their lines, newest first, in `status` or all. Counting them is a statement, and so is each cut such as `[20:40]`."""
+
+    def __init__(self, *, account_id: int, status: str | None = None) -> None:
+        self._filter = {"account_id": account_id, "status": status}
+
+    def count(self) -> int:
+        with connection.cursor() as cursor:
+            cursor.execute(_COUNT, self._filter)
+            count: int = cursor.fetchone()[0]
+        return count
+
+    def __getitem__(self, cut: slice) -> list[tuple[Order, list[OrderLine]]]:
+        with connection.cursor() as cursor:
+            cursor.execute(_LIST, {**self._filter, "offset": cut.start, "limit": cut.stop - cut.start})
+            return [(Order.from_db(connection.alias, _ORDER, order), _lines(lines)) for *order, lines in cursor.fetchall()]
+
+
+def _lines(aggregated: str | None) -> list[OrderLine]:
+    return [OrderLine.from_db(connection.alias, _LINE, line) for line in json.loads(aggregated or "[]", parse_float=Decimal)]
 
 
 def _request(order_number: str, status: str, created_at: datetime, *error: str) -> OrderRequest:
@@ -66,15 +88,21 @@ _REQUEST = ["order_number", "status", "created_at", "error_slug", "error_message
 _ORDER, _LINE = _names(Order), _names(OrderLine)
 _EVENT = ["id", "kind", "at", "details"]
 
+_LINES = f"""(
+    SELECT json_agg(json_build_array({_columns("line", _LINE)}) ORDER BY line.id)::text
+    FROM shop_orderline AS line WHERE line.order_id = made.id
+)"""  # noqa: S608 - names of ours
+
 # An order's number and owner stand in its request's row, too.
 _READ = f"""
-    SELECT {_columns("request", _REQUEST)}, {_columns("made", _ORDER)}, (
-        SELECT json_agg(json_build_array({_columns("line", _LINE)}) ORDER BY line.id)::text
-        FROM shop_orderline AS line WHERE line.order_id = made.id
-    ), (
+    SELECT {_columns("request", _REQUEST)}, {_columns("made", _ORDER)}, {_LINES}, (
         SELECT json_agg(json_build_array({_columns("event", _EVENT)}) ORDER BY event.id)::text
         FROM shop_orderevent AS event WHERE event.order_id = made.id
     )
     FROM shop_orderrequest AS request LEFT JOIN shop_order AS made ON made.request_id = request.id
     WHERE request.order_number = %s AND request.account_id = %s
 """  # noqa: S608 - names of ours
+
+_OF_BUYER = "FROM shop_order AS made WHERE account_id = %(account_id)s AND (%(status)s::text IS NULL OR status = %(status)s)"
+_COUNT = f"SELECT count(*) {_OF_BUYER}"
+_LIST = f"SELECT {_columns('made', _ORDER)}, {_LINES} {_OF_BUYER} ORDER BY made.id DESC OFFSET %(offset)s LIMIT %(limit)s"

@@ -155,11 +155,3 @@ def test_order_is_its_buyers_only() -> None:
     assert orders.get_order(account_id=buyer.pk, order_number=order.order_number) == order
     with pytest.raises(OrderNotFound):
         orders.get_order(account_id=other.pk, order_number=order.order_number)
-
-
-def test_list_orders_newest_first_by_status() -> None:
-    buyer = make_buyer()
-    waiting, paid = make_order(buyer, make_course()), make_order(buyer, make_course("0.00"))
-    make_order(make_buyer(), make_course())
-    assert list(orders.list_orders(account=buyer)) == [paid, waiting]
-    assert list(orders.list_orders(account=buyer, status="paid")) == [paid]
