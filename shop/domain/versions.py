@@ -9,7 +9,7 @@ Why nobody is told what is over, however slowly anybody works:
   state after anybody was told of a later one, not even while the removal by the change itself is still on its way.
 
 An answer is read in one statement: its version and its body are of one moment. A removal that is lost (a killed process, a Valkey that is
-away) costs `REMEMBERED_S` at most.
+away) costs `REMEMBERED_S` at most, and `TICKET_MS` more if somebody was just reading.
 """
 
 import random

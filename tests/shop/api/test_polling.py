@@ -12,6 +12,7 @@ from pytest_django import Settings
 
 from shop import clock
 from shop import valkey as shop_valkey
+from shop.api import polls
 from shop.domain import creation
 from shop.models import Account, Course, Order, OrderRequest
 from shop.states import CourseStatus
@@ -94,6 +95,15 @@ def test_token_is_the_only_statement_for_another_login(api: Api, buyer: Account)
     url = url_of(make_pending(buyer))
     api.get(url)
     assert [counted(Api(buyer), url)[1], counted(api, url)[1]] == [1, 0]
+
+
+@pytest.mark.parametrize("accept", sorted(polls._ORDINARY_ACCEPT))
+def test_usual_wish_for_a_form_costs_nothing(api: Api, buyer: Account, accept: str) -> None:
+    url = url_of(make_paid(buyer))
+    through_drf = api.get(f"{url}?wait=0", headers={"Accept": accept})
+    api.get(url)
+    remembered, costs = counted(api, url, Accept=accept)
+    assert (told(remembered), costs) == (told(through_drf), 0)
 
 
 @pytest.mark.parametrize("accept", ["application/json; indent=4", "application/*", "text/html, application/json"])
