@@ -54,13 +54,13 @@ def latest_checkout_key(account_id: int) -> str:
     return f"checkout:latest:{account_id}"
 
 
-def version_key(order_number: str) -> str:
-    """`account:status:version` of an order, or a mark that it has just changed."""
-    return f"order:version:{order_number}"
+def answer_key(order_number: str) -> str:
+    """What an order's buyer is answered, or the ticket of somebody who is about to read it."""
+    return f"order:answer:{order_number}"
 
 
 def poller_key(digest: str) -> str:
-    """The account of a token that polls, by the token's digest."""
+    """The account of a token that polls, by the token's digest, or that the token has ended."""
     return f"poller:{digest}"
 
 

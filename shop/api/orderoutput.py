@@ -1,19 +1,27 @@
-"""An order, and a request that isn't one (yet), as the API shows them: one shape for both."""
+"""An order, and a request that isn't one (yet), as the API shows them: one shape for both.
 
+The serializers describe it for the schema. What is answered is made by the plain functions below them, for a fifth of the price.
+"""
+
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from django.urls import reverse
+from django.utils import timezone
 from rest_framework import serializers
 
 from shop import errors
-from shop.api.fields import YuanField, show
+from shop.api.fields import YuanField
 from shop.domain.checkout import shown_time
 from shop.domain.paylinks import pay_url
 from shop.models import Order, OrderEvent, OrderLine, OrderRequest
 from shop.money import ZERO
 from shop.states import OrderRequestStatus, OrderStatus
 
+# How soon to ask again for what is pending, in seconds.
+RETRY_AFTER_S = "1"
 STATUSES = [OrderRequestStatus.PENDING.value, OrderRequestStatus.REJECTED.value, *OrderStatus.values]
 
 
@@ -90,21 +98,30 @@ class OrderOutput(serializers.Serializer[Any]):
 
 def order_body(order: Order, *, now: datetime) -> dict[str, Any]:
     """The body of an order that exists."""
-    is_payable = order.status == OrderStatus.AWAITING_PAYMENT and order.expires_at > now and order.cash_due > ZERO
+    return whole_order_body(order, _in_turn(order.lines.all()), _in_turn(order.events.all()), now=now)
+
+
+def whole_order_body(order: Order, lines: Sequence[OrderLine], events: Sequence[OrderEvent], *, now: datetime) -> dict[str, Any]:
+    """The same with what belongs to the order at hand, in the order in which it was made."""
     return {
         "order_number": order.order_number,
         "status": order.status,
         "url": reverse("order", args=[order.order_number]),
         "payment_type": order.payment_type,
-        "pay_url": pay_url(order.order_number) if is_payable else None,
-        "amounts": show(AmountsOutput, order),
-        "lines": show(LineOutput, sorted(order.lines.all(), key=lambda line: line.pk), many=True),
+        "pay_url": pay_url(order.order_number) if is_payable(order, now=now) else None,
+        "amounts": _amounts(order),
+        "lines": [_line(line) for line in lines],
         "created_at": shown_time(order.created_at),
         "expires_at": shown_time(order.expires_at),
         "paid_at": shown_time(order.paid_at) if order.paid_at else None,
-        "timeline": show(EventOutput, sorted(order.events.all(), key=lambda made: made.pk), many=True),
+        "timeline": [_event(event) for event in events],
         "error": None,
     }
+
+
+def is_payable(order: Order, *, now: datetime) -> bool:
+    """Whether the buyer is shown a link to pay the order."""
+    return order.status == OrderStatus.AWAITING_PAYMENT and order.expires_at > now and order.cash_due > ZERO
 
 
 def request_body(request: OrderRequest) -> dict[str, Any]:
@@ -131,3 +148,65 @@ def request_body(request: OrderRequest) -> dict[str, Any]:
         "timeline": [],
         "error": error,
     }
+
+
+def order_summary(order: Order, lines: Sequence[OrderLine]) -> dict[str, Any]:
+    """An order in a list, with its lines in the order in which they were made."""
+    return {
+        "order_number": order.order_number,
+        "status": order.status,
+        "payment_type": order.payment_type,
+        "amounts": _amounts(order),
+        "lines": [_line(line) for line in lines],
+        "created_at": _moment(order.created_at),
+        "expires_at": _moment(order.expires_at),
+        "paid_at": _moment(order.paid_at) if order.paid_at else None,
+    }
+
+
+def _amounts(order: Order) -> dict[str, Any]:
+    return {
+        "list_total": _yuan(order.list_total),
+        "course_discount": _yuan(order.course_discount),
+        "global_discount": _yuan(order.global_discount),
+        "beili": order.beili,
+        "beili_amount": _yuan(order.beili_amount),
+        "alipay": _yuan(order.cash_due),
+        "refunded": _yuan(order.refunded_amount),
+    }
+
+
+def _line(line: OrderLine) -> dict[str, Any]:
+    return {
+        "course_id": line.course_id,
+        "course_name": line.course_name,
+        "course_img": line.course_img,
+        "policy_id": line.policy_id,
+        "valid_period": line.valid_period,
+        "valid_period_display": line.valid_period_display,
+        "list_price": _yuan(line.list_price),
+        "coupon_record_id": line.coupon_record_id,
+        "course_discount": _yuan(line.course_discount),
+        "global_discount": _yuan(line.global_discount),
+        "beili_amount": _yuan(line.beili_amount),
+        "cash_amount": _yuan(line.cash_amount),
+    }
+
+
+_KINDS = dict(OrderEvent.Kind.choices)
+
+
+def _event(event: OrderEvent) -> dict[str, Any]:
+    return {"kind": event.kind, "text": _KINDS.get(event.kind, event.kind), "at": _moment(event.at), "details": event.details}
+
+
+def _yuan(amount: Decimal) -> str:
+    return f"{amount:.2f}"
+
+
+def _moment(moment: datetime) -> str:
+    return timezone.localtime(moment).isoformat()
+
+
+def _in_turn(made: Iterable[Any]) -> list[Any]:
+    return sorted(made, key=lambda row: row.pk)

@@ -12,13 +12,14 @@ from shop.api import (  # noqa: F401
     coupons,
     fieldschemas,
     orders,
+    polls,
     possessions,
 )
 
 urlpatterns = [
     # The busiest first: addresses are tried in this order.
     path("orders/", orders.OrderListView.as_view(), name="orders"),
-    path("orders/<number:order_number>/", orders.OrderView.as_view(), name="order"),
+    path("orders/<number:order_number>/", polls.OrderView.as_view(), name="order"),
     path("auth/login/", auth.LoginView.as_view(), name="login"),
     path("auth/logout/", auth.LogoutView.as_view(), name="logout"),
     path("courses/", catalogue.CourseListView.as_view(), name="courses"),

@@ -1,4 +1,4 @@
-"""Taking an order in and showing it. `creation.py` turns a stored request into an order."""
+"""Taking an order in and finding it. `creation.py` turns a stored request into an order."""
 
 import hashlib
 import json
@@ -9,7 +9,6 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import connection
-from django.db.models import QuerySet
 from psycopg.types.json import Jsonb
 
 from shop import valkey
@@ -192,39 +191,16 @@ def _prices_seen(snapshot: _Snapshot, purchase: Purchase) -> dict[str, str]:
     return {str(line.course_id): snapshot.prices[line.course_id][1] for line in purchase.lines}
 
 
-def find_order(*, account_id: int, order_number: str) -> Order | None:
-    """The buyer's order with its lines and timeline, or None while there is no order (yet)."""
-    return Order.objects.filter(account_id=account_id, order_number=order_number).prefetch_related("lines", "events").first()
-
-
 def get_order(*, account_id: int, order_number: str) -> Order:
     """The buyer's order.
 
     Raises:
         OrderNotFound: there is none, or it is somebody else's.
     """
-    order = find_order(account_id=account_id, order_number=order_number)
+    order = Order.objects.filter(account_id=account_id, order_number=order_number).first()
     if order is None:
         raise OrderNotFound
     return order
-
-
-def get_request(*, account_id: int, order_number: str) -> OrderRequest:
-    """The buyer's order request.
-
-    Raises:
-        OrderNotFound: there is none, or it is somebody else's.
-    """
-    request = OrderRequest.objects.filter(account_id=account_id, order_number=order_number).first()
-    if request is None:
-        raise OrderNotFound
-    return request
-
-
-def list_orders(*, account: Account, status: str | None = None) -> QuerySet[Order]:
-    """The buyer's orders, newest first."""
-    orders = Order.objects.filter(account=account).prefetch_related("lines").order_by("-id")
-    return orders.filter(status=status) if status else orders
 
 
 def requested_lines(body: Mapping[str, Any]) -> list[LineChoice]:

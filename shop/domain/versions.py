@@ -1,71 +1,111 @@
-"""What a poller compares: an order's (status, version). Valkey answers while nothing changes; PostgreSQL is the truth.
+"""What an order's buyer is answered, remembered in Valkey while nothing changes. PostgreSQL is the truth.
 
-Whoever changes an order marks it as changed when that is committed. For the time of the mark everybody reads PostgreSQL, and nobody can
-remember what they read before the change. A mark that is lost (a killed process, a Valkey that is away) costs `REMEMBERED_S` at most.
+Why nobody is told what is over, however slowly anybody works:
+
+- Who is going to read PostgreSQL lays a ticket under the order's key before, and the answer afterwards only in that ticket's place.
+- Who changes an order removes what lies under its key, ticket or answer, once that is committed. So nothing that was read before a change is
+  remembered after it.
+- Who read PostgreSQL and doesn't find their own ticket afterwards removes what they find, unless it is what they read. So nobody is told of a
+  state after anybody was told of a later one, not even while the removal by the change itself is still on its way.
+
+An answer is read in one statement: its version and its body are of one moment. A removal that is lost (a killed process, a Valkey that is
+away) costs `REMEMBERED_S` at most, and `TICKET_MS` more if somebody was just reading.
 """
 
-from collections.abc import Collection
+import random
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import datetime
 
 import structlog
-from django.db import connection, transaction
+from django.db import transaction
 
 from shop import valkey
-from shop.domain.login import TokenDigest
+from shop.domain.login import TokenDigest, find_caller
 
 log = structlog.get_logger(__name__)
 
 REMEMBERED_S = 10
-MARK_MS = 2000
-_MARK = "changed"
+# Longer than reading takes. Who takes longer doesn't remember, and who dies keeps others from remembering for so long.
+TICKET_MS = 1000
+# Longer than a request takes from finding out whose token it is to noting it.
+ENDED_S = 60
+# Fifty courses with long names, bought and paid back, take 80 kB; a timeline grows with whatever its buyer does.
+LARGEST_BODY = 128 * 1024
+_ENDED = "ended"
 
-# An order's number, status and version stand in its request's row until a worker has made the order.
-_READ = """
-    SELECT coalesce(made.status, request.status), coalesce(made.version, 0)
-    FROM shop_orderrequest AS request LEFT JOIN shop_order AS made ON made.request_id = request.id
-    WHERE request.order_number = %s AND request.account_id = %s
+# KEYS[1] order; ARGV: the reader's ticket, the answer, TTL in s.
+_REMEMBER = """
+local held = redis.call('GET', KEYS[1])
+if held == ARGV[1] then
+    redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3])
+elseif held and held ~= ARGV[2] then
+    redis.call('DEL', KEYS[1])
+end
 """
 
 
-def read_version(*, account_id: int, order_number: str) -> tuple[str, int] | None:
-    """(status, version) of the buyer's order, its request's status and 0 while there is none, or None if the buyer has no such order."""
-    key = valkey.version_key(order_number)
-    try:
-        remembered = valkey.client().get(key)
-    except valkey.Unreachable:
-        return _read(account_id, order_number)
-    if remembered and remembered != _MARK:
-        owner, status, version = remembered.split(":")
-        return (status, int(version)) if int(owner) == account_id else None
-    found = _read(account_id, order_number)
-    if found is not None and remembered is None:
-        _remember(key, account_id, found)
-    return found
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the buyer of an order is answered: status and version, and a body in JSON that holds until `good_until` (seconds since 1970).
+
+    A request that isn't an order has version 0. Versions count up, and a request's status moves once, so no pair of the two comes back.
+    """
+
+    account_id: int
+    status: str
+    version: int
+    good_until: float
+    body: str
 
 
-def is_known_unchanged(digest: TokenDigest, order_number: str, version: tuple[str, int]) -> bool:
-    """Whether Valkey alone can tell the token's buyer that their order is still at `version`: what a patient poller asks again and again.
+# Reads an account's order by its number, as it is now, in one statement; None if the account has no such order.
+Read = Callable[[int, str, datetime], Answer | None]
 
-    False says nothing. A token that ended within `REMEMBERED_S` may still be told so much, to somebody who knows it, the order and its version.
+
+def answer_poll(digest: TokenDigest, order_number: str, *, read: Read, now: datetime) -> Answer | None:
+    """The answer to the token's buyer, or None if they have no such order. Costs no SQL if both the token and the order were just asked for.
+
+    A token that ended within `REMEMBERED_S` by other means than a logout may still be answered.
+
+    Raises:
+        NotAuthenticated: the token logs nobody in.
     """
     try:
-        account_id, remembered = valkey.client().mget(valkey.poller_key(digest), valkey.version_key(order_number))
+        owner, held = valkey.client().mget(valkey.poller_key(digest), valkey.answer_key(order_number))
     except valkey.Unreachable:
-        return False
-    return account_id is not None and remembered == _remembered(int(account_id), version)
+        return read(find_caller(digest, now=now), order_number, now)
+    is_known = owner is not None and owner != _ENDED
+    account_id = int(owner) if is_known else find_caller(digest, now=now)
+    answer = _answer_in(held, now=now)
+    if answer is None:
+        answer = read_answer(account_id=account_id, order_number=order_number, read=read, now=now)
+    if answer is None or answer.account_id != account_id:
+        return None
+    if not is_known:
+        _remember_poller(digest, account_id)
+    return answer
 
 
-def remember_poller(digest: TokenDigest, account_id: int) -> None:
-    """Notes whose token it is, for `is_known_unchanged`. The caller has just looked it up."""
+def read_answer(*, account_id: int, order_number: str, read: Read, now: datetime) -> Answer | None:
+    """The answer to the buyer, remembered or read, or None if the buyer has no such order."""
+    key, ticket = valkey.answer_key(order_number), f"{random.getrandbits(96):024x}"
     try:
-        valkey.client().set(valkey.poller_key(digest), account_id, ex=REMEMBERED_S)
-    except valkey.Unreachable as error:
-        log.warning("poller_not_remembered", error=str(error))
+        held = valkey.client().set(key, ticket, nx=True, get=True, px=TICKET_MS)
+    except valkey.Unreachable:
+        return read(account_id, order_number, now)
+    answer = _answer_in(held, now=now)
+    if answer is not None:
+        return answer if answer.account_id == account_id else None
+    answer = read(account_id, order_number, now)
+    _remember(key, ticket, answer)
+    return answer
 
 
 def forget_poller(digest: TokenDigest) -> None:
-    """The token has ended."""
+    """The token has ended. Who found it valid just before that can't note so any more."""
     try:
-        valkey.client().delete(valkey.poller_key(digest))
+        valkey.client().set(valkey.poller_key(digest), _ENDED, ex=ENDED_S)
     except valkey.Unreachable as error:
         log.warning("poller_not_forgotten", error=str(error))
 
@@ -73,32 +113,41 @@ def forget_poller(digest: TokenDigest) -> None:
 def mark_changed(order_numbers: Collection[str]) -> None:
     """Lets pollers of these orders look at PostgreSQL from the commit of the caller's transaction on."""
     if order_numbers:
-        transaction.on_commit(lambda: _mark(order_numbers))
+        transaction.on_commit(lambda: _forget(order_numbers))
 
 
-def _read(account_id: int, order_number: str) -> tuple[str, int] | None:
-    with connection.cursor() as cursor:
-        cursor.execute(_READ, [order_number, account_id])
-        found: tuple[str, int] | None = cursor.fetchone()
-    return found
+def _answer_in(held: str | None, *, now: datetime) -> Answer | None:
+    """What is remembered, unless it is a ticket or has become wrong by the time alone."""
+    head, is_answer, body = (held or "").partition("\n")
+    if not is_answer:
+        return None
+    account_id, status, version, good_until = head.split(":")
+    if now.timestamp() >= float(good_until):
+        return None
+    return Answer(int(account_id), status, int(version), float(good_until), body)
 
 
-def _remember(key: str, account_id: int, version: tuple[str, int]) -> None:
+def _remember(key: str, ticket: str, answer: Answer | None) -> None:
+    """In the ticket's place. What can't be remembered takes the ticket away, and whatever else lies there: that is never wrong."""
     try:
-        valkey.client().set(key, _remembered(account_id, version), nx=True, ex=REMEMBERED_S)
+        if answer is None or len(answer.body) > LARGEST_BODY:
+            valkey.client().delete(key)
+        else:
+            text = f"{answer.account_id}:{answer.status}:{answer.version}:{answer.good_until}\n{answer.body}"
+            valkey.client().eval(_REMEMBER, 1, key, ticket, text, str(REMEMBERED_S))
     except valkey.Unreachable as error:
-        log.warning("version_not_remembered", error=str(error))
+        log.warning("answer_not_remembered", error=str(error))
 
 
-def _remembered(account_id: int, version: tuple[str, int]) -> str:
-    return f"{account_id}:{version[0]}:{version[1]}"
-
-
-def _mark(order_numbers: Collection[str]) -> None:
+def _remember_poller(digest: TokenDigest, account_id: int) -> None:
     try:
-        pipeline = valkey.client().pipeline(transaction=False)
-        for order_number in order_numbers:
-            pipeline.set(valkey.version_key(order_number), _MARK, px=MARK_MS)
-        pipeline.execute()
+        valkey.client().set(valkey.poller_key(digest), account_id, nx=True, ex=REMEMBERED_S)
+    except valkey.Unreachable as error:
+        log.warning("poller_not_remembered", error=str(error))
+
+
+def _forget(order_numbers: Collection[str]) -> None:
+    try:
+        valkey.client().delete(*map(valkey.answer_key, order_numbers))
     except valkey.Unreachable as error:
         log.warning("change_not_marked", orders=len(order_numbers), error=str(error))

@@ -19,6 +19,7 @@ from payments.gateways.protocol import GatewayError
 from payments.models import Notification, Payment, Refund
 from payments.states import NotificationStatus, PaymentStatus, Product, RefundStatus
 from shop import valkey
+from shop.api.polls import read_order
 from shop.domain import closing, coupons, creation, orders, versions
 from shop.domain.orders import LineChoice, Purchase
 from shop.domain.pricing import LineInput, price_order
@@ -274,10 +275,11 @@ class World:
         if not numbers:
             return
         polled = numbers[int(self.now.timestamp()) % len(numbers)]
-        versions.read_version(account_id=states[polled][0], order_number=polled)
-        for number, seen in zip(numbers, valkey.client().mget(map(valkey.version_key, numbers)), strict=True):
-            if seen not in {None, "changed", ":".join(map(str, states[number]))}:
-                raise Broken(f"pollers of {number} see {seen}, but it is {states[number]}")
+        versions.read_answer(account_id=states[polled][0], order_number=polled, read=read_order, now=self.now)
+        for number, seen in zip(numbers, valkey.client().mget(map(valkey.answer_key, numbers)), strict=True):
+            version, is_answer, _ = (seen or "").partition("\n")
+            if is_answer and not version.startswith(":".join(map(str, states[number])) + ":"):
+                raise Broken(f"pollers of {number} see {version}, but it is {states[number]}")
 
     def drain(self, *, notifies: bool) -> None:
         """Everything comes to its end: the gateway is well again, staff decide. Without `notifies` no notification comes any more.

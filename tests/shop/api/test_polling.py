@@ -1,13 +1,25 @@
 """Polls of `orders/{number}/` over the API: what they cost, and what they are told."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
+import redis
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from knox.models import AuthToken
+from pytest_django import Settings
 
+from shop import clock
+from shop import valkey as shop_valkey
+from shop.api import polls
 from shop.domain import creation
-from shop.models import Account
+from shop.models import Account, Course, Order, OrderRequest
+from shop.states import CourseStatus
+from tests import orderlives
 from tests.clients import Api, answered, refused
-from tests.factories import NOW, make_buyer, make_course, make_request
+from tests.factories import make_buyer
+from tests.orderlives import LIVES, make_paid, make_pending, make_waiting
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -17,41 +29,241 @@ def buyer() -> Account:
     return make_buyer()
 
 
-def test_unchanged_order_is_told_without_a_statement(buyer: Account) -> None:
-    api = Api(buyer)
-    url = f"/api/v1/orders/{make_request(buyer, make_course()).order_number}/"
-    first = api.get(url)
-    assert answered(first)["status"] == "pending"
+@pytest.fixture
+def api(buyer: Account) -> Api:
+    return Api(buyer)
+
+
+def url_of(order_number: str) -> str:
+    return f"/api/v1/orders/{order_number}/"
+
+
+def counted(api: Api, url: str, **headers: str) -> tuple[Any, int]:
+    """The answer, and how many SQL statements it cost."""
     with CaptureQueriesContext(connection) as captured:
-        again = api.get(url, headers={"If-None-Match": first["ETag"]})
-    assert (again.status_code, again.content, again["ETag"], again["Retry-After"], len(captured)) == (304, b"", first["ETag"], "1", 0)
+        response = api.get(url, headers=headers)
+    return response, len(captured)
 
 
-def test_news_is_told_at_once(buyer: Account) -> None:
-    api = Api(buyer)
-    request = make_request(buyer, make_course())
-    url = f"/api/v1/orders/{request.order_number}/"
+def told(response: Any) -> tuple[int, bytes, dict[str, str]]:
+    """An answer with all its headers but the request's id."""
+    assert response["X-Request-ID"]
+    return response.status_code, response.content, {name: value for name, value in response.headers.items() if name != "X-Request-ID"}
+
+
+def decide(order_number: str) -> None:
+    creation.create_orders([OrderRequest.objects.get(order_number=order_number).pk], now=clock.now(), cause="test")
+
+
+@pytest.mark.parametrize("life", LIVES)
+def test_every_way_to_the_answer_says_the_same(api: Api, buyer: Account, life: str) -> None:
+    """Read, remembered, and through DRF; with and without the tag."""
+    url = url_of(LIVES[life](buyer))
+    through_drf, read_costs = counted(api, f"{url}?wait=0")
+    shop_valkey.client().flushdb()
+    read = api.get(url)
+    remembered, costs = counted(api, url)
+    assert (read_costs, costs) == (2, 0)
+    assert told(through_drf) == told(read) == told(remembered)
+    assert answered(remembered)["status"] == read["ETag"].strip('"').split("-")[0]
+
+    unchanged, costs = counted(api, url, **{"If-None-Match": read["ETag"]})
+    assert costs == 0
+    assert told(unchanged) == told(api.get(f"{url}?wait=0", headers={"If-None-Match": read["ETag"]}))
+    assert (unchanged.status_code, unchanged.content) == (304, b"")
+    for headers in (read, remembered, unchanged):
+        assert headers.get("Retry-After") == ("1" if life == "pending" else None)
+        assert headers["Cache-Control"] == "private, no-cache"
+        assert headers["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize("tag", ['"pending-1"', 'W/"pending-0"', "*", "nonsense", '"pending-0", "pending-0"'])
+def test_whoever_knows_another_tag_is_told_everything(api: Api, buyer: Account, tag: str) -> None:
+    url = url_of(make_pending(buyer))
     first = api.get(url)
-    assert api.get(url, headers={"If-None-Match": first["ETag"]}).status_code == 304
-    creation.create_orders([request.pk], now=NOW, cause="test")
-    news = api.get(url, headers={"If-None-Match": first["ETag"]})
-    assert answered(news)["status"] == "awaiting_payment"
+    again, costs = counted(api, url, **{"If-None-Match": tag})
+    assert (told(again), costs) == (told(first), 0)
+
+
+def test_first_poll_costs_two_statements_and_no_other_any(api: Api, buyer: Account) -> None:
+    assert [counted(api, url_of(make_pending(buyer)))[1] for _ in range(2)] == [2, 1]  # the token is known the second time
+    url = url_of(make_waiting(buyer))
+    assert [counted(api, url)[1] for _ in range(4)] == [1, 0, 0, 0]
+
+
+def test_token_is_the_only_statement_for_another_login(api: Api, buyer: Account) -> None:
+    url = url_of(make_pending(buyer))
+    api.get(url)
+    assert [counted(Api(buyer), url)[1], counted(api, url)[1]] == [1, 0]
+
+
+@pytest.mark.parametrize("accept", sorted(polls._ORDINARY_ACCEPT))
+def test_usual_wish_for_a_form_costs_nothing(api: Api, buyer: Account, accept: str) -> None:
+    url = url_of(make_paid(buyer))
+    through_drf = api.get(f"{url}?wait=0", headers={"Accept": accept})
+    api.get(url)
+    remembered, costs = counted(api, url, Accept=accept)
+    assert (told(remembered), costs) == (told(through_drf), 0)
+
+
+@pytest.mark.parametrize("accept", ["application/json; indent=4", "application/*", "text/html, application/json"])
+def test_unusual_wish_for_a_form_is_heard(api: Api, buyer: Account, accept: str) -> None:
+    url = url_of(make_paid(buyer))
+    plain = api.get(url)
+    wished = api.get(url, headers={"Accept": accept})
+    assert wished.json() == plain.json()
+    assert (b"\n    " in wished.content) == ("indent" in accept)
+    assert refused(api.get(url, headers={"Accept": "text/html"}))[0] == 406
+
+
+def reject(order_number: str) -> None:
+    """Its course isn't sold any more."""
+    Course.objects.update(status=CourseStatus.OFFLINE)
+    decide(order_number)
+
+
+NEWS: dict[str, tuple[Callable[[Account], str], Callable[[str], None], str]] = {
+    "created": (make_pending, decide, "awaiting_payment"),
+    "rejected": (make_pending, reject, "rejected"),
+    "paid": (make_waiting, orderlives.pay, "paid"),
+    "asked to be cancelled": (make_waiting, orderlives.cancel, "awaiting_payment"),
+    "cancelled": (orderlives.make_cancelling, orderlives.close, "cancelled"),
+    "expired": (make_waiting, orderlives.close, "expired"),
+    "refunded": (make_paid, orderlives.refund, "refunded"),
+}
+
+
+@pytest.mark.parametrize("event", NEWS)
+@pytest.mark.parametrize("has_tag", [True, False])
+def test_news_is_told_at_once(api: Api, buyer: Account, event: str, has_tag: bool) -> None:
+    make, happen, status = NEWS[event]
+    order_number = make(buyer)
+    url = url_of(order_number)
+    first = api.get(url)
+    headers = {"If-None-Match": first["ETag"]} if has_tag else {}
+    assert api.get(url, headers=headers).status_code == (304 if has_tag else 200)
+    happen(order_number)
+    news, costs = counted(api, url, **headers)
+    assert (answered(news)["status"], costs) == (status, 1)
     assert news["ETag"] != first["ETag"]
+    again, costs = counted(api, url)
+    assert (told(again), costs) == (told(news), 0)
 
 
-@pytest.mark.parametrize("etag", ['"pending-0"', "*", "", "nonsense", '"pending-00000000000"', 'W/"pending-0"', '"%s-0"'])
-def test_stranger_learns_nothing_by_guessing_the_tag(buyer: Account, etag: str) -> None:
-    url = f"/api/v1/orders/{make_request(buyer, make_course()).order_number}/"
-    answered(Api(buyer).get(url))
+@pytest.mark.parametrize("etag", ['"pending-0"', "*", "", "nonsense", '"pending-00000000000"', 'W/"pending-0"', '"%s-0"', None])
+def test_stranger_learns_nothing(api: Api, buyer: Account, etag: str | None) -> None:
+    """Neither by guessing the tag, nor by knowing the number while the answer is remembered."""
+    url = url_of(make_pending(buyer))
+    answered(api.get(url))
     stranger = Api(make_buyer())
-    for _ in range(2):
-        assert refused(stranger.get(url, headers={"If-None-Match": etag})) == (404, 1001, "order_not_found")
+    headers = {} if etag is None else {"If-None-Match": etag}
+    for address in (url, url, f"{url}?wait=0"):
+        response = stranger.get(address, headers=headers)
+        assert refused(response) == (404, 1001, "order_not_found")
+        assert told(response) == told(stranger.get(url_of("NOBODYS"), headers=headers))
+    assert refused(Api().get(url, headers=headers)) == (401, 1101, "not_authenticated")
+    assert counted(api, url)[1] == 0  # and the buyer's poll is none the dearer
 
 
-def test_ended_token_is_forgotten(buyer: Account) -> None:
-    api = Api(buyer)
-    url = f"/api/v1/orders/{make_request(buyer, make_course()).order_number}/"
+def test_stranger_who_came_first_is_in_nobodys_way(api: Api, buyer: Account) -> None:
+    url = url_of(make_pending(buyer))
+    assert Api(make_buyer()).get(url).status_code == 404
+    assert [answered(api.get(url))["status"] for _ in range(2)] == ["pending"] * 2
+
+
+def test_ended_token_is_forgotten(api: Api, buyer: Account) -> None:
+    url = url_of(make_pending(buyer))
     etag = api.get(url)["ETag"]
-    assert api.get(url, headers={"If-None-Match": etag}).status_code == 304
+    assert api.get(url).status_code == 200
     assert api.post("/api/v1/auth/logout/").status_code == 204
-    assert refused(api.get(url, headers={"If-None-Match": etag})) == (401, 1101, "not_authenticated")
+    for headers in ({}, {"If-None-Match": etag}):
+        for _ in range(2):
+            assert refused(api.get(url, headers=headers)) == (401, 1101, "not_authenticated")
+
+
+def test_token_that_is_over_logs_nobody_in(api: Api, buyer: Account) -> None:
+    url = url_of(make_pending(buyer))
+    api.get(url)
+    AuthToken.objects.update(expiry=clock.now())
+    shop_valkey.client().flushdb()
+    assert refused(api.get(url)) == (401, 1101, "not_authenticated")
+
+
+def test_link_to_pay_is_gone_when_its_time_is_over(api: Api, buyer: Account, settings: Settings) -> None:
+    """Nothing has changed then, and it is remembered; the time alone takes it away."""
+    order_number = make_waiting(buyer)
+    url = url_of(order_number)
+    first = api.get(url)
+    assert counted(api, url)[1] == 0
+    assert "/pay/" in answered(first)["pay_url"]
+    settings.CLOCK_OFFSET_S = settings.ORDER_TTL_S
+    late, costs = counted(api, url)
+    assert (answered(late), late["ETag"], costs) == (answered(first) | {"pay_url": None}, first["ETag"], 1)
+    assert told(late) == told(api.get(f"{url}?wait=0"))
+
+
+class FaultyValkey:
+    """A client with one fault, at the `at`th command: it is `lost`, its answer is `lost` only, or everything is `flushed` before it."""
+
+    def __init__(self, client: Any, fault: str, at: int) -> None:
+        self._client, self._fault, self._left = client, fault, at
+        self.hit: str | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        command = getattr(self._client, name)
+
+        def run(*args: Any, **options: Any) -> Any:
+            self._left -= 1
+            if self._left != 0:
+                return command(*args, **options)
+            self.hit = name
+            if self._fault == "flushed":
+                self._client.flushdb()
+                return command(*args, **options)
+            if self._fault == "answer lost":
+                command(*args, **options)
+            raise redis.TimeoutError
+
+        return run
+
+
+@pytest.mark.parametrize("fault", ["command lost", "answer lost", "flushed"])
+def test_answers_are_right_wherever_valkey_fails(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At each command of an order's life in turn. Only where the removal itself is lost may the buyer be told what was before, for a while."""
+    client = shop_valkey.client()
+    for at in range(1, 100):
+        client.flushdb()
+        faulty = FaultyValkey(client, fault, at)
+        monkeypatch.setattr(shop_valkey, "client", lambda faulty=faulty: faulty)
+        live_and_be_followed(faulty, may_lag=fault == "command lost")
+        if faulty.hit is None:
+            break
+    assert at > 20
+
+
+def live_and_be_followed(faulty: FaultyValkey, *, may_lag: bool) -> None:
+    buyer = make_buyer()
+    api, order_number = Api(buyer), make_pending(buyer)
+    told_before = []
+    for happen in (None, decide, orderlives.pay, orderlives.refund):
+        if happen is not None:
+            happen(order_number)
+        for _ in range(3):
+            body = answered(api.get(url_of(order_number)))
+            if not (may_lag and faulty.hit == "delete"):
+                order = Order.objects.filter(order_number=order_number).first()
+                assert body["status"] == (order.status if order else "pending")
+            told_before.append(len(body["timeline"]))
+    assert told_before == sorted(told_before)
+
+
+@pytest.mark.usefixtures("valkey_away")
+def test_without_valkey_the_database_answers(api: Api, buyer: Account) -> None:
+    order_number = make_pending(buyer)
+    url = url_of(order_number)
+    assert [counted(api, url)[1] for _ in range(2)] == [2, 2]
+    assert told(api.get(url)) == told(api.get(f"{url}?wait=0"))
+    decide(order_number)
+    assert answered(api.get(url))["status"] == "awaiting_payment"
+    assert api.post("/api/v1/auth/logout/").status_code == 204
+    assert refused(api.get(url)) == (401, 1101, "not_authenticated")

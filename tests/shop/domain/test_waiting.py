@@ -2,49 +2,62 @@
 
 import threading
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from django.db import connection
 
+from shop.api.polls import read_order
 from shop.domain import waiting
+from shop.domain.versions import Answer, read_answer
 from shop.domain.waiting import wait_for_change
+from shop.models import OrderRequest
 from tests.factories import NOW, decide, make_buyer, make_course, make_request
 
 pytestmark = pytest.mark.django_db
 
 
+def looking_at(request: OrderRequest) -> tuple[Callable[[], Answer | None], Answer]:
+    """A poller's look, and what it sees first."""
+
+    def look() -> Answer | None:
+        return read_answer(account_id=request.account_id, order_number=request.order_number, read=read_order, now=NOW)
+
+    seen = look()
+    assert seen is not None
+    return look, seen
+
+
 def test_returns_at_once_when_the_order_is_another_than_known() -> None:
-    buyer = make_buyer()
-    request = make_request(buyer, make_course())
+    look, seen = looking_at(make_request(make_buyer(), make_course()))
     started = time.monotonic()
-    wait_for_change(account_id=buyer.pk, order_number=request.order_number, since=("created", 0), seconds=20)
+    assert wait_for_change(look, since=replace(seen, status="created"), seconds=20) == seen
     assert time.monotonic() - started < 5
 
 
 def test_returns_after_the_time_when_nothing_changes() -> None:
-    buyer = make_buyer()
-    request = make_request(buyer, make_course())
+    look, seen = looking_at(make_request(make_buyer(), make_course()))
     started = time.monotonic()
-    wait_for_change(account_id=buyer.pk, order_number=request.order_number, since=("pending", 0), seconds=0.2)
+    assert wait_for_change(look, since=seen, seconds=0.2) == seen
     assert time.monotonic() - started >= 0.2
 
 
 def test_returns_at_once_when_too_many_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waiting, "_places", threading.BoundedSemaphore(1))
-    buyer = make_buyer()
-    request = make_request(buyer, make_course())
+    look, seen = looking_at(make_request(make_buyer(), make_course()))
     with waiting._places:
         started = time.monotonic()
-        wait_for_change(account_id=buyer.pk, order_number=request.order_number, since=("pending", 0), seconds=20)
+        assert wait_for_change(look, since=seen, seconds=20) == seen
         assert time.monotonic() - started < 5
     assert waiting._places.acquire(blocking=False)
 
 
 @pytest.mark.django_db(transaction=True)
 def test_returns_when_a_worker_decides() -> None:
-    buyer = make_buyer()
-    request = make_request(buyer, make_course())
+    request = make_request(make_buyer(), make_course())
+    look, seen = looking_at(request)
 
     def work() -> None:
         decide(request, now=NOW + timedelta(seconds=1))
@@ -53,7 +66,8 @@ def test_returns_when_a_worker_decides() -> None:
     worker = threading.Timer(0.1, work)
     worker.start()
     started = time.monotonic()
-    wait_for_change(account_id=buyer.pk, order_number=request.order_number, since=("pending", 0), seconds=30)
+    news = wait_for_change(look, since=seen, seconds=30)
     took = time.monotonic() - started
     worker.join()
     assert 0.1 <= took < 15
+    assert (news.status, news.version) == ("awaiting_payment", 1)

@@ -1,4 +1,4 @@
-import { ApiError, NetworkError, get, pause, post, requireLogin } from "../api.js";
+import { ApiError, NetworkError, pause, post, request, requireLogin } from "../api.js";
 import { countdown, date } from "../clock.js";
 import { button, clearNotices, complain, content, cover, el, empty, facts, fill, link, loading, main, notify, start, subject } from "../dom.js";
 import { isZero, shown } from "../money.js";
@@ -7,6 +7,7 @@ import "../site.js";
 import { couponReason } from "../words.js";
 
 const TYPING_PAUSE_MS = 350;
+const LONGEST_PAUSE_S = 5;
 
 let checkout; // as the API answered it
 let choice; // {byCourse: Map(course id → record id), globalId, beili}
@@ -17,12 +18,7 @@ let isOver = false;
 
 async function load() {
   try {
-    checkout = await get(subject() ? `checkout/${subject()}/` : "checkout/");
-    while (checkout.status === "pending") {
-      content(loading("正在核对价格和优惠券…"));
-      await pause(0.7);
-      checkout = await get(`checkout/${checkout.checkout_id}/`);
-    }
+    checkout = await decided(subject() ? `checkout/${subject()}/` : "checkout/");
   } catch (error) {
     if (!(error instanceof ApiError && error.status === 404)) throw error;
     return content(empty("结算单不存在或已过期。课程还在购物车里，重新结算即可。", "/cart/", "回到购物车"));
@@ -31,6 +27,17 @@ async function load() {
   history.replaceState(null, "", `/checkout/${checkout.checkout_id}/`);
   if (checkout.status === "failed") return content(empty(checkout.error.msg, "/cart/", "回到购物车"));
   begin();
+}
+
+/** The checkout once a worker has priced it. It is asked for as soon as the server says, and then ever more seldom. */
+async function decided(path) {
+  for (let patience = 1; ; patience = Math.min(patience + 1, LONGEST_PAUSE_S)) {
+    const { data, retryAfterS } = await request("GET", path, { retries: 2 });
+    if (data.status !== "pending") return data;
+    content(loading("正在核对价格和优惠券…"));
+    await pause(Math.max(retryAfterS, patience));
+    path = `checkout/${data.checkout_id}/`;
+  }
 }
 
 const courses = () => Object.values(checkout.payment_list.policy_course_dict);

@@ -17,6 +17,7 @@ const path = `orders/${subject()}/`;
 let order;
 let etag = null;
 let isFollowing = false;
+let unheld = 0; // looks in a row that were answered at once without news: the server is busy, and is asked ever more seldom
 let asked = 0; // counts reads; two may be under way at once, and the older one's answer must not undo the newer one's
 let shownRead = 0;
 
@@ -43,7 +44,8 @@ async function read(waitS) {
     show();
   }
   const wasHeld = performance.now() - started > 1000;
-  return answer.status === 304 && !wasHeld ? Math.max(answer.retryAfterS, 2) : 0;
+  unheld = waitS && answer.status === 304 && !wasHeld ? unheld + 1 : 0;
+  return unheld ? Math.max(answer.retryAfterS, Math.min(1 + unheld, LONGEST_SILENCE_S)) : 0;
 }
 
 /** Follows the order until it is settled. A hidden tab rests; silence is met with more and more patience. */

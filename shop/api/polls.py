@@ -1,0 +1,119 @@
+"""`orders/{number}/`: following an order. The busiest address: an ordinary poll is answered without DRF, and all others with it."""
+
+import json
+import math
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework import status
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from shop import clock, errors
+from shop.api.authentication import account_of, digest_in
+from shop.api.fields import Input, StrictIntegerField, read_query
+from shop.api.orderoutput import RETRY_AFTER_S, OrderOutput, is_payable, request_body, whole_order_body
+from shop.domain.versions import Answer, answer_poll, read_answer
+from shop.domain.waiting import wait_for_change
+from shop.domain.wholeorder import find_whole_order
+from shop.states import OrderRequestStatus
+
+# What says plainly that JSON is welcome, in the words of browsers and the usual clients. DRF reads the rest.
+_ORDINARY_ACCEPT = frozenset({"*/*", "application/json", "application/json, */*", "application/json, text/plain, */*"})
+
+
+class WaitInput(Input):
+    wait = StrictIntegerField(required=False, default=0, min_value=0, max_value=settings.ORDER_STATUS_WAIT_MAX_S)
+
+
+class OrderView(APIView):
+    """One order."""
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """An ordinary poll is answered without DRF; errors and everything else go through it."""
+        if request.method == "GET" and (answer := _answer_ordinary(request, **kwargs)):
+            return answer
+        return super().dispatch(request, *args, **kwargs)
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter(
+                "wait", {"type": "integer", "minimum": 0, "maximum": settings.ORDER_STATUS_WAIT_MAX_S}, description="等待状态变化的最长秒数"
+            ),
+            OpenApiParameter("If-None-Match", OpenApiTypes.STR, OpenApiParameter.HEADER),
+        ],
+        responses={200: OrderOutput, 304: OpenApiResponse(description="没有变化")},
+    )
+    def get(self, request: Request, order_number: str) -> Response:
+        """The order or what became of its request. With `If-None-Match` and `wait`, answers as soon as it is another than known."""
+        wait_s = read_query(request, WaitInput)["wait"]
+        account_id = account_of(request).pk
+
+        def look() -> Answer | None:
+            return read_answer(account_id=account_id, order_number=order_number, read=read_order, now=clock.now())
+
+        answer = look()
+        if answer is None:
+            raise errors.OrderNotFound
+        known = request.headers.get("If-None-Match")
+        is_news = known != _etag(answer) if known else answer.status != OrderRequestStatus.PENDING
+        if wait_s and not is_news:
+            answer = wait_for_change(look, since=answer, seconds=wait_s)
+        if known == _etag(answer):
+            return Response(status=status.HTTP_304_NOT_MODIFIED, headers=_headers(answer))
+        return Response(json.loads(answer.body), headers=_headers(answer))
+
+
+def _answer_ordinary(request: HttpRequest, order_number: str) -> HttpResponse | None:
+    """What DRF would answer, to the letter; None for a poll that needs a closer look or is refused."""
+    digest = digest_in(request)
+    if digest is None or request.META["QUERY_STRING"] or request.META.get("HTTP_ACCEPT", "*/*") not in _ORDINARY_ACCEPT:
+        return None
+    answer = None
+    with suppress(errors.NotAuthenticated):
+        answer = answer_poll(digest, order_number, read=read_order, now=clock.now())
+    if answer is None:
+        return None
+    headers = _headers(answer) | {"Allow": "GET, HEAD, OPTIONS"}
+    if request.headers.get("If-None-Match") == headers["ETag"]:
+        response = HttpResponse(status=status.HTTP_304_NOT_MODIFIED, headers=headers)
+        del response.headers["Content-Type"]
+        return response
+    content = f'{{"code":{errors.SUCCESS_CODE},"msg":null,"data":{answer.body}}}'
+    return HttpResponse(content, content_type="application/json", headers=headers)
+
+
+def _headers(answer: Answer) -> dict[str, str]:
+    is_pending = answer.status == OrderRequestStatus.PENDING
+    return {"ETag": _etag(answer), "Cache-Control": "private, no-cache", **({"Retry-After": RETRY_AFTER_S} if is_pending else {})}
+
+
+def _etag(answer: Answer) -> str:
+    return f'"{answer.status}-{answer.version}"'
+
+
+def read_order(account_id: int, order_number: str, now: datetime) -> Answer | None:
+    """The account's order from PostgreSQL. Its link to pay is gone when its time is over, and no version tells."""
+    found = find_whole_order(account_id=account_id, order_number=order_number)
+    if found is None:
+        return None
+    order = found.order
+    if order is None:
+        return Answer(account_id, found.request.status, 0, math.inf, _written(request_body(found.request)))
+    good_until = order.expires_at.timestamp() if is_payable(order, now=now) else math.inf
+    return Answer(
+        account_id, order.status, order.version, good_until, _written(whole_order_body(order, found.lines, found.events, now=now))
+    )
+
+
+def _written(body: dict[str, Any]) -> str:
+    written: bytes = JSONRenderer().render(body)
+    return written.decode()

@@ -1,0 +1,116 @@
+"""Many readers remember what an order's pollers are told, while a writer changes it."""
+
+import json
+import random
+import time
+from collections.abc import Callable
+from datetime import datetime
+
+import pytest
+from django.db import transaction
+from django.db.models import F
+from knox.models import AuthToken
+
+from shop.api.polls import read_order
+from shop.domain import creation, timeline, versions
+from shop.domain.login import TokenDigest
+from shop.domain.versions import Answer, answer_poll, read_answer
+from shop.models import Account, Order, OrderEvent, OrderRequest
+from tests.races.crowd import run_at_once
+
+pytestmark = [pytest.mark.race, pytest.mark.django_db(transaction=True)]
+
+READERS = 6
+CHANGES = 60
+# What `versions._REMEMBER` would be without a thought.
+_NAIVE = "redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3])"
+# With tickets only: who has none leaves alone what others remember.
+_TICKETS_ONLY = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3]) end"
+
+
+class Race:
+    """Readers of one order whose version counts up to `CHANGES`, each change with an event in its timeline."""
+
+    def __init__(self, order: Order, now: datetime) -> None:
+        self.order, self.now = order, now
+        self.digest = TokenDigest(AuthToken.objects.create(user=order.account)[0].digest)
+        self.acknowledged = order.version
+        self.is_over = False
+
+    def change(self) -> None:
+        for _ in range(CHANGES):
+            with transaction.atomic():
+                Order.objects.filter(pk=self.order.pk).update(version=F("version") + 1)
+                timeline.record([timeline.event(self.order, OrderEvent.Kind.PAYMENT_STARTED, now=self.now, cause="race")])
+            self.acknowledged += 1
+            time.sleep(random.random() * 0.004)
+        self.is_over = True
+
+    def follow(self) -> list[str]:
+        """What this reader was told wrongly."""
+        wrong, last = [], 0
+        while not self.is_over:
+            acknowledged = self.acknowledged
+            answer = self._ask()
+            assert answer is not None
+            if len(json.loads(answer.body)["timeline"]) != answer.version:
+                wrong.append("body and version differ")
+            if answer.version < acknowledged:
+                wrong.append("older than acknowledged")
+            if answer.version < last:
+                wrong.append("older than seen before")
+            last = answer.version
+        return wrong
+
+    def run(self) -> set[str]:
+        results = run_at_once([self._change_and_say_nothing, *[self.follow] * READERS])
+        assert [result for result in results if isinstance(result, Exception)] == []
+        return {wrong for result in results if isinstance(result, list) for wrong in result}
+
+    def _ask(self) -> Answer | None:
+        """By the token, as ordinary polls do, or by the account, as those that wait."""
+        if random.random() < 0.5:
+            return answer_poll(self.digest, self.order.order_number, read=read_slowly, now=self.now)
+        return read_answer(account_id=self.order.account_id, order_number=self.order.order_number, read=read_slowly, now=self.now)
+
+    def _change_and_say_nothing(self) -> list[str]:
+        self.change()
+        return []
+
+
+def read_slowly(account_id: int, order_number: str, now: datetime) -> Answer | None:
+    found = read_order(account_id, order_number, now)
+    time.sleep(random.random() * 0.003)
+    return found
+
+
+@pytest.fixture
+def race(
+    make_buyers: Callable[..., list[Account]], place: Callable[..., OrderRequest], now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> Race:
+    """Between the commit of a change and its removal from Valkey there is time for readers."""
+    forget = versions._forget
+
+    def forget_late(order_numbers: list[str]) -> None:
+        time.sleep(random.random() * 0.003)
+        forget(order_numbers)
+
+    request = place(make_buyers(1)[0], "key")
+    creation.create_orders([request.pk], now=now, cause="race")
+    monkeypatch.setattr(versions, "_forget", forget_late)
+    return Race(Order.objects.get(), now)
+
+
+def test_nobody_is_told_what_is_over(race: Race) -> None:
+    assert race.run() == set()
+    assert Order.objects.get().version == CHANGES + 1
+
+
+def test_control_remembering_without_a_ticket_tells_what_is_over(race: Race, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(versions, "_REMEMBER", _NAIVE)
+    assert "older than acknowledged" in race.run()
+
+
+def test_control_tickets_alone_let_readers_go_back(race: Race, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(versions, "_REMEMBER", _TICKETS_ONLY)
+    assert race.run() == {"older than seen before"}

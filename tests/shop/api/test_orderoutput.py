@@ -1,0 +1,64 @@
+"""What is answered about an order, held together with the serializers that describe it in the schema."""
+
+import json
+from typing import Any
+
+import pytest
+from rest_framework.renderers import JSONRenderer
+
+from shop import clock
+from shop.api.orderoutput import (
+    AmountsOutput,
+    ErrorOutput,
+    EventOutput,
+    LineOutput,
+    OrderOutput,
+    OrderSummaryOutput,
+    order_body,
+    order_summary,
+    request_body,
+)
+from shop.api.polls import read_order
+from shop.models import Order, OrderRequest
+from tests.factories import make_buyer
+from tests.orderlives import LIVES, make_pending, make_rejected
+
+pytestmark = pytest.mark.django_db
+LIVES_OF_ORDERS = sorted(set(LIVES) - {"pending", "rejected"})
+
+
+def written(answer: Any) -> Any:
+    return json.loads(JSONRenderer().render(answer))
+
+
+@pytest.mark.parametrize("life", LIVES_OF_ORDERS)
+def test_order_is_answered_as_the_serializers_describe_it(life: str) -> None:
+    order = Order.objects.get(order_number=LIVES[life](make_buyer()))
+    body = order_body(order, now=clock.now())
+    assert list(body) == list(OrderOutput().fields)
+    assert written(body["amounts"]) == written(AmountsOutput(order).data)
+    assert written(body["lines"]) == written(LineOutput(order.lines.order_by("id"), many=True).data)
+    assert written(body["timeline"]) == written(EventOutput(order.events.order_by("id"), many=True).data)
+    assert written(order_summary(order, order.lines.order_by("id"))) == written(OrderSummaryOutput(order).data)
+
+
+@pytest.mark.parametrize("life", LIVES_OF_ORDERS)
+def test_order_read_in_one_statement_is_answered_as_one_read_by_the_orm(life: str) -> None:
+    order = Order.objects.get(order_number=LIVES[life](make_buyer()))
+    now = clock.now()
+    answer = read_order(order.account_id, order.order_number, now)
+    assert answer is not None
+    assert (answer.account_id, answer.status, answer.version) == (order.account_id, order.status, order.version)
+    assert answer.body == JSONRenderer().render(order_body(order, now=now)).decode()
+
+
+def test_request_is_answered_as_the_serializers_describe_it() -> None:
+    for make in (make_pending, make_rejected):
+        request = OrderRequest.objects.get(order_number=make(make_buyer()))
+        body = request_body(request)
+        assert list(body) == list(OrderOutput().fields)
+        assert body["error"] is None or list(body["error"]) == list(ErrorOutput().fields)
+        answer = read_order(request.account_id, request.order_number, clock.now())
+        assert answer is not None
+        assert (answer.account_id, answer.status, answer.version) == (request.account_id, request.status, 0)
+        assert json.loads(answer.body) == written(body)
