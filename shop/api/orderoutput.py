@@ -121,7 +121,12 @@ def whole_order_body(order: Order, lines: Sequence[OrderLine], events: Sequence[
 
 def is_payable(order: Order, *, now: datetime) -> bool:
     """Whether the buyer is shown a link to pay the order."""
-    return order.status == OrderStatus.AWAITING_PAYMENT and order.expires_at > now and order.cash_due > ZERO
+    return (
+        order.status == OrderStatus.AWAITING_PAYMENT
+        and order.cancel_requested_at is None
+        and order.expires_at > now
+        and order.cash_due > ZERO
+    )
 
 
 def request_body(request: OrderRequest) -> dict[str, Any]:

@@ -202,6 +202,15 @@ def test_link_to_pay_is_gone_when_its_time_is_over(api: Api, buyer: Account, set
     assert told(late) == told(api.get(f"{url}?wait=0"))
 
 
+def test_link_to_pay_is_gone_as_soon_as_the_buyer_wants_out(api: Api, buyer: Account) -> None:
+    """Opening it would be refused."""
+    order_number = make_waiting(buyer)
+    assert "/pay/" in answered(api.get(url_of(order_number)))["pay_url"]
+    orderlives.cancel(order_number)
+    seen = answered(api.get(url_of(order_number)))
+    assert (seen["status"], seen["pay_url"], seen["timeline"][-1]["kind"]) == ("awaiting_payment", None, "cancel_requested")
+
+
 class FaultyValkey:
     """A client with one fault, at the `at`th command: it is `lost`, its answer is `lost` only, or everything is `flushed` before it."""
 

@@ -97,6 +97,7 @@ function banner() {
 }
 
 function payment() {
+  if (order.timeline.some(({ kind }) => kind === "cancel_requested")) return el("p", { class: "remark" }, "正在取消订单…");
   if (!order.pay_url) return el("p", { class: "remark warn" }, "支付时间已过，正在确认最后的支付结果…");
   return [
     el("p", {}, "剩余支付时间 ", countdown(order.expires_at, deadline)),
