@@ -8,7 +8,7 @@ import platform
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,13 +17,15 @@ import psutil
 from bench import gates, report
 from bench.calibration import Calibration
 from bench.chart import draw
-from bench.figures import Sample, shown
+from bench.opening import open_stage
 from bench.past import add_orders, postpone_deadlines
+from bench.progress import step, tell
 from bench.results import Results
 from bench.scenarios import cart, floor, flower, growth, notify, orders, poll, synchronous
 from bench.scenarios.statements import Counted
 from bench.size import WARM_UP, Size
-from bench.stage import Stage, open_stage
+from bench.stage import Stage
+from bench.turns import Measure, in_turns
 from bench.world import add_catalogue
 from project.local.errors import LocalError
 from project.local.state import State
@@ -34,7 +36,7 @@ class Scenario:
     """What `--only` names: measurements that are repeated, and counts that are taken once."""
 
     says: str
-    measures: Sequence[Callable[[Stage, Size], Iterator[Sample]]]
+    measures: Sequence[Measure]
     counts: Sequence[Callable[[Stage, Size], list[Counted]]] = ()
 
 
@@ -104,24 +106,23 @@ def _run_scenarios(names: Sequence[str], labels: dict[str, Path], options: Optio
         for label, project in labels.items():
             folder = options.folder / "stages" / label.strip("/").replace("/", "-")
             _remove(folder)
-            with _step(f"{label}: servers, tables, {options.size.history_orders:,} orders of history"):
+            with step(f"{label}: servers, tables, {options.size.history_orders:,} orders of history"):
                 stage = stack.enter_context(open_stage(label, project=project, folder=folder, calibration=calibration))
                 _load_history(stage, options.size.history_orders)
                 stage.start("web", "worker", "beat", *(["baseline"] if "sync" in names else []))
             stages.append(stage)
-        for stage in stages:
-            _warm_up(stage)
+        _warm_up(stages)
         for number in range(1, options.size.repeats + 1):
             for name in names:
                 for measure in SCENARIOS[name].measures:
-                    for stage in stages:
-                        _repeat(stage, measure, options.size, results, number=number)
+                    _take_turns(stages, measure, options.size, results, number=number)
         for stage in stages:
-            for name in names:
-                for count in SCENARIOS[name].counts:
-                    results.add_counts(stage.label, count(stage, options.size))
+            with stage.awake():
+                for name in names:
+                    for count in SCENARIOS[name].counts:
+                        results.add_counts(stage.label, count(stage, options.size))
             if {"orders", "notify", "sync"} & {*names}:
-                with _step(f"{stage.label}: audit of the books"):
+                with step(f"{stage.label}: audit of the books"):
                     results.faults += _audit(stage)
 
 
@@ -133,7 +134,7 @@ def _run_growth(options: Options, calibration: Calibration, results: Results) ->
         for orders_before in options.size.growth_history:
             label = f"{orders_before:,} orders"
             folder = options.folder / "history" / f"{orders_before}-{_schema_of(project)}"
-            with _step(f"growth: servers with {label} of history"):
+            with step(f"growth: servers with {label} of history"):
                 if not (folder / "loaded").exists():
                     _remove(folder)
                 stage = stack.enter_context(open_stage(label, project=project, folder=folder, calibration=calibration))
@@ -144,11 +145,9 @@ def _run_growth(options: Options, calibration: Calibration, results: Results) ->
                     postpone_deadlines(connection)
                 stage.start("web", "worker", "beat")
             stages.append(stage)
-        for stage in stages:
-            _warm_up(stage)
+        _warm_up(stages)
         for number in range(1, options.size.repeats + 1):
-            for stage in stages if number % 2 else reversed(stages):
-                _repeat(stage, growth.measure, options.size, results, number=number)
+            _take_turns(stages, growth.measure, options.size, results, number=number)
         return [stage.label for stage in stages]
 
 
@@ -159,28 +158,23 @@ def _load_history(stage: Stage, count: int) -> None:
     stage.tidy()
 
 
-def _warm_up(stage: Stage) -> None:
-    """Loads code, fills caches and opens connections, so that the first repetition is like the others."""
-    measures = [orders.measure_saturated, notify.measure, poll.measure, cart.measure]
-    if stage.children["baseline"].is_running():
-        measures.append(synchronous.measure)
-    for measure in measures:
-        for _ in measure(stage, WARM_UP):
-            pass
+def _warm_up(stages: Sequence[Stage]) -> None:
+    """Loads code, fills caches and opens connections, so that the first repetition is like the others. Several stages rest afterwards."""
+    for stage in stages:
+        measures = [orders.measure_saturated, notify.measure, poll.measure, cart.measure]
+        if stage.children["baseline"].is_running():
+            measures.append(synchronous.measure)
+        for measure in measures:
+            for _ in measure(stage, WARM_UP):
+                pass
+        if len(stages) > 1:
+            stage.rest()
 
 
-def _repeat(stage: Stage, measure: Callable[[Stage, Size], Iterator[Sample]], size: Size, results: Results, *, number: int) -> None:
-    for sample in measure(stage, size):
+def _take_turns(stages: Sequence[Stage], measure: Measure, size: Size, results: Results, *, number: int) -> None:
+    for stage, sample in in_turns([(stage, measure) for stage in stages], size, round_number=number):
         results.add(stage.label, sample)
-        window = sample.window
-        rate = next((f", {shown(sample.figures[name])}/s" for name in ("orders_per_s", "per_s") if name in sample.figures), "")
-        flag = " !" if window.is_disturbed else ""
-        print(
-            f"{stage.label}  {number}/{size.repeats}  {sample.row:24} {shown(window.ms_per(sample.units)):>6} ms{rate}"
-            f"  ({window.wall_s:.1f} s, speed {window.speed:.2f}, others {window.others:.2f}{flag})"
-            + "".join(f"\n    {fault}" for fault in sample.faults),
-            flush=True,
-        )
+        tell(stage.label, sample, turn=f"{number}/{size.repeats}")
 
 
 def _audit(stage: Stage) -> list[str]:
@@ -245,15 +239,3 @@ def _machine() -> dict[str, object]:
 def _revision(project: Path) -> str:
     ended = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=project, capture_output=True, text=True, check=False)
     return ended.stdout.strip() or "unknown"
-
-
-@contextlib.contextmanager
-def _step(title: str) -> Iterator[None]:
-    print(f"{title} …", end="", flush=True)
-    started = time.monotonic()
-    try:
-        yield
-    except BaseException:
-        print(" failed", flush=True)
-        raise
-    print(f" {time.monotonic() - started:.1f} s", flush=True)
