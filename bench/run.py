@@ -17,6 +17,7 @@ import psutil
 from bench import gates, report
 from bench.calibration import Calibration
 from bench.chart import draw
+from bench.doubt import describe_doubts
 from bench.opening import open_stage
 from bench.past import add_orders, postpone_deadlines
 from bench.progress import step, tell
@@ -87,10 +88,12 @@ def run(options: Options) -> int:
         names = [name for name in options.only if name in SCENARIOS]
         if names:
             _run_scenarios(names, labels, options, calibration, results)
-        verdicts += [verdict for label in labels for verdict in gates.judge(results, label)]
         if GROWTH in options.only:
             histories = _run_growth(options, calibration, results)
-            verdicts += gates.judge_growth(results, *histories)
+        results.settle(calibration.fastest_s)
+    verdicts += [verdict for label in labels for verdict in gates.judge(results, label)]
+    if histories:
+        verdicts += gates.judge_growth(results, *histories)
     _tell(options, results, labels, histories, verdicts)
     return 1 if options.gate and (results.faults or not all(verdict.holds for verdict in verdicts)) else 0
 
@@ -210,13 +213,13 @@ def _tell(options: Options, results: Results, labels: dict[str, Path], histories
         ]
     if len(labels) == 2 and all(label in results.samples for label in labels):
         parts.append(report.comparison_table(results, *labels))
-    parts += [report.explanation(), report.gates_table(verdicts) if verdicts else ""]
+    parts += [report.explanation(), report.gates_table(verdicts) if verdicts else "", describe_doubts(results.all())]
     parts += ["Not as it must be:\n" + "\n".join(f"  {fault}" for fault in results.faults)] if results.faults else []
     text = "\n\n".join(part for part in parts if part)
     print(f"\n{text}\n")
     (options.folder / "report.txt").write_text(text + "\n")
     found = {
-        "machine": _machine(),
+        "machine": _machine(results.unit_s),
         "projects": {label: _revision(path) for label, path in labels.items()},
         "size": dataclasses.asdict(options.size),
     }
@@ -226,8 +229,9 @@ def _tell(options: Options, results: Results, labels: dict[str, Path], histories
     print(f"{options.folder / 'results.json'}, report.txt" + (", chart.png" if chart else ""))
 
 
-def _machine() -> dict[str, object]:
+def _machine(unit_s: float) -> dict[str, object]:
     return {
+        "speed_1_ms": 1000 * unit_s,
         "cores": psutil.cpu_count(),
         "memory_gb": round(psutil.virtual_memory().total / 1e9),
         "python": platform.python_version(),
