@@ -2,16 +2,20 @@
 
 import contextlib
 import secrets
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import redis
 
 from bench.calibration import Calibration
+from bench.past import add_orders
 from bench.programs import Ports, Program, describe
 from bench.stage import Stage
+from bench.world import add_catalogue
 from project.local.child import Child, stop_leftover
 from project.local.postgres import SUPERUSER, PostgresServer
+from project.local.state import State
 from project.local.valkey import ValkeyServer
 
 # The time of each commit is kept, to tell when a row could be seen. A checkpoint in the middle of a short run would weigh more than it does
@@ -42,6 +46,20 @@ def open_stage(label: str, *, project: Path, folder: Path, calibration: Calibrat
         stack.callback(lambda: stage.stop(*stage.children))
         stage.manage("migrate", "--verbosity", "0")
         yield stage
+
+
+def load_history(stage: Stage, count: int) -> None:
+    """The catalogue, and so many paid orders of buyers with five each."""
+    with stage.connect() as connection:
+        add_catalogue(connection)
+    add_orders(stage.connect, count, is_paid=True, per_buyer=5)
+    stage.tidy()
+
+
+def remove_stage(folder: Path) -> None:
+    """Removes a stage's folder; PostgreSQL's data may lie elsewhere, behind a link."""
+    State(folder).reset()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _kept_password(folder: Path, fresh: str) -> str:

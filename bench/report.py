@@ -18,15 +18,12 @@ def cpu_table(results: Results, stage: str) -> str:
     rows = []
     for row, samples in results.samples[stage].items():
         window = samples[len(samples) // 2].window
-        disturbed = sum(sample.window.is_disturbed for sample in samples)
         parts = [shown(results.cpu_ms(stage, row, kind).median) if kind in window.cpu_s else "" for kind in KINDS]
         raw = results.spread(stage, row, lambda sample: sample.window.raw_ms_per(sample.units))
         speed = results.spread(stage, row, lambda sample: sample.window.speed)
-        others = results.spread(stage, row, lambda sample: sample.window.others)
-        flag = f" ! {disturbed} of {len(samples)}" if disturbed else ""
         rows.append([
-            row, str(results.cpu_ms(stage, row)), *parts, shown(raw.median), shown(speed.median), f"{shown(others.median)}{flag}",
-            _rate(results, stage, row), *_latency(results, stage, row),
+            row, str(results.cpu_ms(stage, row)), *parts, shown(raw.median), shown(speed.median), others_cell(results, stage, row),
+            rate_cell(results, stage, row), *latency_cells(results, stage, row),
         ])  # fmt: skip
     head = ["", "CPU ms at speed 1", *KINDS, "raw ms", "speed", "others", "per s", "p50 ms", "p99 ms"]
     return table([head, *rows])
@@ -84,14 +81,27 @@ def comparison_table(results: Results, before: str, after: str) -> str:
     return table([["CPU ms at speed 1", before, after, f"{after} ÷ {before}"], *rows])
 
 
-def _rate(results: Results, stage: str, row: str) -> str:
+def others_cell(results: Results, stage: str, row: str) -> str:
+    """Cores used by other programs, and how many of the repetitions that disturbed."""
+    samples = results.samples[stage][row]
+    disturbed = sum(sample.window.is_disturbed for sample in samples)
+    others = results.spread(stage, row, lambda sample: sample.window.others)
+    return shown(others.median) + (f" ! {disturbed} of {len(samples)}" if disturbed else "")
+
+
+def rate_name(results: Results, stage: str, row: str) -> str | None:
+    """Which of the row's figures is its rate."""
     figures = results.samples[stage][row][0].figures
-    name = next((name for name in _RATES if name in figures), None)
+    return next((name for name in _RATES if name in figures), None)
+
+
+def rate_cell(results: Results, stage: str, row: str) -> str:
+    name = rate_name(results, stage, row)
     return str(results.figure(stage, row, name)) if name else ""
 
 
-def _latency(results: Results, stage: str, row: str) -> list[str]:
-    """Two cells, p50 and p99."""
+def latency_cells(results: Results, stage: str, row: str) -> list[str]:
+    """p50 and p99."""
     figures = results.samples[stage][row][0].figures
     names = next((pair for pair in _LATENCIES if pair[0] in figures), None)
     return [str(results.figure(stage, row, name)) for name in names] if names else ["", ""]

@@ -21,6 +21,7 @@ class Size:
     growth_history: tuple[int, int]
     growth_orders: int
     sweeps: int
+    signatures: int
 
 
 FULL = Size(
@@ -38,6 +39,7 @@ FULL = Size(
     growth_history=(10_000, 1_000_000),
     growth_orders=1_000,
     sweeps=300,
+    signatures=3_000,
 )
 QUICK = Size(
     repeats=1,
@@ -54,5 +56,20 @@ QUICK = Size(
     growth_history=(10_000, 100_000),
     growth_orders=500,
     sweeps=100,
+    signatures=1_500,
 )
 WARM_UP = replace(QUICK, synchronous_orders=60, saturated_orders=200, notifications=100, poll_s=0.5, carts=30)
+# Of each alternative of each choice. What comes of it is a ratio of pairs, so more pairs are worth more than longer ones.
+CHOICE_FULL = replace(FULL, saturated_orders=1_500, light_s=3.0, burst_buyers=2_000, notifications=1_000, poll_s=1.5)
+CHOICE_QUICK = replace(CHOICE_FULL, repeats=1, saturated_orders=1_000, light_s=2.0, poll_s=1.0, notifications=600)
+CHOICE_WARM_UP = replace(WARM_UP, light_s=0.5, burst_buyers=200, signatures=100)
+
+
+def share_of(size: Size, share: float) -> Size:
+    """So much of whatever is counted in units; what is counted in seconds stays."""
+    return replace(
+        size,
+        saturated_orders=round(size.saturated_orders * share),
+        notifications=round(size.notifications * share),
+        signatures=round(size.signatures * share),
+    )

@@ -48,6 +48,8 @@ class Stage:
     described: Described
     children: Mapping[str, Child]
     broker_database: int = 0
+    # Changes of Valkey's settings while it isn't resting.
+    valkey_settings: Mapping[str, str] = field(default_factory=dict)
     _is_resting: bool = field(default=False, init=False)
 
     @property
@@ -85,6 +87,11 @@ class Stage:
             self.children[name].wait(self.described.programs[name].stop_s)
             self.children[name].kill()
 
+    def kill(self) -> None:
+        """Ends all programs at once: no courtesy is needed where nothing is being done."""
+        for child in self.children.values():
+            child.kill()
+
     def rest(self) -> None:
         """Holds all programs still until they are `awake`. Nobody is held with a message in hand: first beat stops asking, then the queues
         are left to run empty.
@@ -105,6 +112,7 @@ class Stage:
             return
         self._signal(signal.SIGCONT, *(name for name, child in self.children.items() if child.is_running()))
         self._is_resting = False
+        self.set_valkey()
         yield
         self.rest()
 
@@ -163,6 +171,20 @@ class Stage:
         if not wait_until(is_drained, timeout_s=DRAIN_TIMEOUT_S, poll_s=0.1):
             raise LocalError(f"{table} of {self.label} was not drained within {DRAIN_TIMEOUT_S} s")
 
+    def set_valkey(self) -> None:
+        """Gives the server the settings of this stage, and waits until a new log is written."""
+        with self.valkey_client(self.broker_database) as client:
+            changed = {name: value for name, value in self.valkey_settings.items() if client.config_get(name)[name] != value}
+            for name, value in changed.items():
+                client.config_set(name, value)
+
+            def is_settled() -> bool:
+                info: Mapping[str, Any] = client.info("persistence")
+                return not info["aof_rewrite_in_progress"] and not info["aof_rewrite_scheduled"]
+
+            if changed and not wait_until(is_settled, timeout_s=DRAIN_TIMEOUT_S):
+                raise LocalError(f"Valkey did not finish its log within {DRAIN_TIMEOUT_S} s")
+
     def wait_for_queues(self) -> None:
         """Returns when no message waits and none is being worked on.
 
@@ -213,6 +235,14 @@ class Stage:
         Raises: LocalError when it fails.
         """
         return run([sys.executable, "manage.py", *args], cwd=self.project, env=self.env)
+
+    def audit(self) -> list[str]:
+        """What the shop's own audit finds wrong with the books; empty when nothing is."""
+        try:
+            self.manage("audit")
+        except LocalError as error:
+            return [f"{self.label}: manage.py audit: {error}"]
+        return []
 
     def _is_up(self, name: str) -> bool:
         ports = {"web": self.ports.web, "baseline": self.ports.baseline, "flower": self.ports.flower}

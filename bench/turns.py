@@ -1,6 +1,7 @@
 """Taking turns: what is compared is measured a moment apart, row by row, since the machine's speed changes within seconds."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 from bench.figures import Sample
@@ -17,9 +18,18 @@ def rotated(items: Sequence[Item], round_number: int) -> list[Item]:
     return [*items[start:], *items[:start]]
 
 
-def in_turns(measures: Sequence[tuple[Stage, Measure]], size: Size, *, round_number: int) -> Iterator[tuple[Stage, Sample]]:
+@dataclass(frozen=True)
+class Act:
+    """What one of those that take turns measures, and how much of it."""
+
+    stage: Stage
+    measure: Measure
+    size: Size
+
+
+def in_turns(acts: Sequence[Act], *, round_number: int) -> Iterator[tuple[Stage, Sample]]:
     """One round: the first row on each stage, then the second on each. Stages that rest are awake for their own turns only."""
-    running = [(stage, measure(stage, size)) for stage, measure in rotated(measures, round_number)]
+    running = [(act.stage, act.measure(act.stage, act.size)) for act in rotated(acts, round_number)]
     while running:
         further = []
         for stage, samples in running:
