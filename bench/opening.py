@@ -12,6 +12,7 @@ from bench.calibration import Calibration
 from bench.past import add_orders
 from bench.programs import Ports, Program, describe
 from bench.stage import Stage
+from bench.tables import last_id
 from bench.world import add_catalogue
 from project.local.child import Child, stop_leftover
 from project.local.postgres import SUPERUSER, PostgresServer
@@ -21,6 +22,8 @@ from project.local.valkey import ValkeyServer
 # The time of each commit is kept, to tell when a row could be seen. A checkpoint in the middle of a short run would weigh more than it does
 # in an hour of a shop's life, and so would the whole pages that are logged after it.
 POSTGRES_SETTINGS = {"track_commit_timestamp": "on", "max_wal_size": "8GB", "checkpoint_timeout": "30min"}
+# How many times as long as it is called a history may be.
+HISTORY_MAX_GROWTH = 1.1
 
 
 @contextlib.contextmanager
@@ -46,6 +49,23 @@ def open_stage(label: str, *, project: Path, folder: Path, calibration: Calibrat
         stack.callback(lambda: stage.stop(*stage.children))
         stage.manage("migrate", "--verbosity", "0")
         yield stage
+
+
+@contextlib.contextmanager
+def open_history(label: str, count: int, *, project: Path, folder: Path, calibration: Calibration) -> Iterator[Stage]:
+    """A stage whose history is kept in `folder` for the next run. Each run adds orders; where they are a tenth of it, all is loaded anew."""
+    marker = folder / "orders"
+    is_kept = marker.exists() and int(marker.read_text()) <= count * HISTORY_MAX_GROWTH
+    if not is_kept:
+        remove_stage(folder)
+    with open_stage(label, project=project, folder=folder, calibration=calibration) as stage:
+        if not is_kept:
+            load_history(stage, count)
+        try:
+            yield stage
+        finally:
+            with stage.connect() as connection:
+                marker.write_text(str(last_id(connection, "shop_order")))
 
 
 def load_history(stage: Stage, count: int) -> None:

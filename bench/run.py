@@ -15,7 +15,7 @@ from bench.choices.catalogue import CHOICES
 from bench.choices.run import measure_choices
 from bench.choices.telling import EXPLANATION, choice_text, write_choices
 from bench.doubt import describe_doubts
-from bench.opening import load_history, open_stage, remove_stage
+from bench.opening import load_history, open_history, open_stage, remove_stage
 from bench.origin import describe_machine, read_revision
 from bench.past import postpone_deadlines
 from bench.progress import step, tell
@@ -158,12 +158,7 @@ def _run_growth(options: Options, calibration: Calibration, results: Results) ->
             label = f"{orders_before:,} orders"
             folder = options.folder / "history" / f"{orders_before}-{_schema_of(project)}"
             with step(f"growth: servers with {label} of history"):
-                if not (folder / "loaded").exists():
-                    remove_stage(folder)
-                stage = stack.enter_context(open_stage(label, project=project, folder=folder, calibration=calibration))
-                if not (folder / "loaded").exists():
-                    load_history(stage, orders_before)
-                    (folder / "loaded").touch()
+                stage = stack.enter_context(open_history(label, orders_before, project=project, folder=folder, calibration=calibration))
                 with stage.connect() as connection:
                     postpone_deadlines(connection)
                 stage.start("web", "worker", "beat")

@@ -55,7 +55,7 @@ _SATURATED, _LIGHT, _BURST, _POLL = orders.measure_saturated, orders.measure_lig
 CHOICES = {
     "control": Choice(
         "the shop against itself: what a ratio means here when there is no difference",
-        Alternative("the shop"),
+        Alternative("as it is"),
         [Alternative("once more", changes={"constants": {}})],
         [_SATURATED, _LIGHT, _POLL, measure_notifications],
     ),

@@ -1,12 +1,14 @@
 """The programs of all alternatives of a choice at once, on the same servers: started side by side, warm, and at rest until their turns."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from bench.choices.choice import Alternative, Choice, beside
 from bench.opening import make_children
 from bench.programs import Ports
+from bench.progress import step
+from bench.scenarios.orders import measure_light
 from bench.size import CHOICE_WARM_UP
 from bench.stage import Stage
 
@@ -18,14 +20,11 @@ def open_companies(stage: Stage, choice: Choice, name: str) -> Iterator[list[Sta
         client.flushall()
     companies = [_company(stage, alternative, choice, name, number) for number, alternative in enumerate(choice.alternatives)]
     try:
-        for company, alternative in zip(companies, choice.alternatives, strict=True):
-            for program in alternative.programs:
-                company.children[program].start()
-        for company, alternative in zip(companies, choice.alternatives, strict=True):
-            for program in alternative.programs:
-                company.wait_until_up(program)
-        for company in companies:
-            company.rest()
+        with step(f"{len(companies)} alternatives are started"):
+            _start(companies, choice)
+        with step(f"{len(companies)} alternatives are warmed up"):
+            for company, alternative in zip(companies, choice.alternatives, strict=True):
+                _warm_up(company, alternative, choice)
         yield companies
     finally:
         for company in companies:
@@ -33,10 +32,21 @@ def open_companies(stage: Stage, choice: Choice, name: str) -> Iterator[list[Sta
         replace(stage, valkey_settings=choice.own.valkey).set_valkey()
 
 
-def warm_up(company: Stage, alternative: Alternative, choice: Choice) -> None:
-    """Whatever will be measured, once, briefly."""
+def _start(companies: Sequence[Stage], choice: Choice) -> None:
+    for company, alternative in zip(companies, choice.alternatives, strict=True):
+        for program in alternative.programs:
+            company.children[program].start()
+    for company, alternative in zip(companies, choice.alternatives, strict=True):
+        for program in alternative.programs:
+            company.wait_until_up(program)
+        company.rest()
+
+
+def _warm_up(company: Stage, alternative: Alternative, choice: Choice) -> None:
+    """Whatever will be measured, once, briefly. Saturation warms up what light load needs."""
+    measures = [measure for measure in choice.measures if measure is not measure_light or len(choice.measures) == 1]
     with company.awake():
-        for measure in choice.measures:
+        for measure in measures:
             if own := alternative.measure_for(measure):
                 for _ in own(company, CHOICE_WARM_UP):
                     pass

@@ -6,7 +6,7 @@ from pathlib import Path
 from bench.calibration import Calibration
 from bench.choices.catalogue import CHOICES
 from bench.choices.choice import Choice
-from bench.choices.companies import open_companies, warm_up
+from bench.choices.companies import open_companies
 from bench.opening import load_history, open_stage, remove_stage
 from bench.progress import step, tell
 from bench.results import Results
@@ -35,9 +35,6 @@ def _measure_choice(stage: Stage, name: str, choice: Choice, size: Size) -> Resu
     print(f"\n{name}: {choice.says}", flush=True)
     with open_companies(stage, choice, name) as companies:
         cast = list(zip(companies, choice.alternatives, strict=True))
-        with step(f"{len(cast)} alternatives are warmed up"):
-            for company, alternative in cast:
-                warm_up(company, alternative, choice)
         for number in range(1, size.repeats + 1):
             for measure in choice.measures:
                 acts = [
