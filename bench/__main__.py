@@ -43,7 +43,6 @@ def _parse(argv: Sequence[str] | None) -> Options | None:
     what.add_argument(
         "--choices",
         nargs="*",
-        choices=[*CHOICES, []],
         metavar="NAME",
         help="instead of the scenarios, the shop's settings against what else they could be: these (see --list), or all in a quarter of an hour",
     )
@@ -55,12 +54,14 @@ def _parse(argv: Sequence[str] | None) -> Options | None:
         "--out", type=Path, default=ROOT / ".local" / "bench", metavar="DIR", help="data and results (default: .local/bench)"
     )
     parser.add_argument("--reset", action="store_true", help="first remove the long histories that earlier runs have left for this one")
-    parser.add_argument("--gate", action="store_true", help="exit status 1 when a gate doesn't hold")
+    parser.add_argument("--gate", action="store_true", help="exit status 1 when a gate doesn't hold or anything was lost or rejected")
     parser.add_argument("--list", action="store_true", help="list scenarios and choices, and end")
     found = parser.parse_args(argv)
     if found.list:
         _list()
         return None
+    if unknown := {*(found.choices or [])} - {*CHOICES}:
+        parser.error(f"no such choice: {', '.join(sorted(unknown))}; --list names them")
     choices = [] if found.choices is None else found.choices or [*CHOICES]
     full, quick = (CHOICE_FULL, CHOICE_QUICK) if choices else (FULL, QUICK)
     size = quick if found.quick else full

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -68,7 +69,7 @@ def _footnote(results: Results, stage: str, histories: Sequence[str]) -> str:
     return f"{repetitions}{curves}. {describe_doubts(results.all()).partition(chr(10))[0]}".strip()
 
 
-def _draw_legend(axes: Axes, handles: Sequence[object] | None = None, labels: Sequence[str] | None = None) -> None:
+def _draw_legend(axes: Axes, handles: Sequence[Artist] | None = None, labels: Sequence[str] | None = None) -> None:
     """Below the panel, where nothing is drawn."""
     if handles is None or labels is None:
         handles, labels = axes.get_legend_handles_labels()

@@ -47,7 +47,7 @@ def _measure_orders(stage: Stage, buyers: Sequence[Buyer], checkout_ids: Sequenc
         "orders from a checkout",
         len(buyers),
         measured.window,
-        figures=outcome.figures(result),
+        figures=outcome.figures(result, accepted_status=202),
         faults=outcome.faults(result, accepted_status=202),
     )
 

@@ -74,7 +74,7 @@ def _measure(stage: Stage, row: str, count: int, *, connections: int, rate: floa
         row,
         count,
         measured.window,
-        figures={**outcome.figures(result), "messages_per_order": published / count},
+        figures={**outcome.figures(result, accepted_status=202), "messages_per_order": published / count},
         series={
             "created_ms": outcome.latencies_ms,
             "accepted_at_s": sorted(at - started for at in result.answered_at),

@@ -24,7 +24,7 @@ def measure(stage: Stage, size: Size) -> Iterator[Sample]:
             measured.client_s = result.cpu_s
         outcome = read_outcome(connection, buyers)
     yield Sample(
-        "synchronous", len(buyers), measured.window, figures=outcome.figures(result),
+        "synchronous", len(buyers), measured.window, figures=outcome.figures(result, accepted_status=201),
         series={"created_ms": [1000 * latency for latency in result.latencies_s]}, faults=outcome.faults(result, accepted_status=201),
     )  # fmt: skip
 
