@@ -9,6 +9,7 @@ from pathlib import Path
 import redis
 
 from bench.calibration import Calibration
+from bench.keeper import Keeper
 from bench.past import add_orders
 from bench.programs import Ports, Program, describe
 from bench.stage import Stage
@@ -45,7 +46,8 @@ def open_stage(label: str, *, project: Path, folder: Path, calibration: Calibrat
         valkey_url = valkey.url().rsplit("/", 1)[0]
         described = describe(project, folder, database_url=postgres.url(), valkey_url=valkey_url, ports=ports)
         children = make_children(described.programs, folder, project=project)
-        stage = Stage(label, project, folder, calibration, postgres, valkey, ports, described, children)
+        keeper = stack.enter_context(Keeper())
+        stage = Stage(label, project, folder, calibration, postgres, valkey, ports, described, children, keeper)
         stack.callback(lambda: stage.stop(*stage.children))
         stage.manage("migrate", "--verbosity", "0")
         yield stage

@@ -5,6 +5,7 @@ those of the checkout's own `project/local/programs.py`; the Python packages are
 """
 
 import contextlib
+import os
 import re
 import signal
 import sys
@@ -13,12 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import psutil
 import psycopg
 import redis
 
 from bench.calibration import Calibration
 from bench.client import Client, Plan, Result
+from bench.keeper import Keeper
 from bench.meter import Meter, Window
 from bench.programs import Described, Ports, run
 from project.local.child import Child
@@ -47,6 +48,7 @@ class Stage:
     ports: Ports
     described: Described
     children: Mapping[str, Child]
+    keeper: Keeper
     broker_database: int = 0
     # Changes of Valkey's settings while it isn't resting.
     valkey_settings: Mapping[str, str] = field(default_factory=dict)
@@ -254,11 +256,14 @@ class Stage:
             return any(entry["cmd"] == "brpop" and entry["db"] == str(self.broker_database) for entry in client.client_list())
 
     def _signal(self, signum: signal.Signals, *names: str) -> None:
-        """Signals programs and their children."""
-        for name in names:
-            root = psutil.Process(self.children[name].pid)
-            for process in (root, *root.children(recursive=True)):
-                process.send_signal(signum)
+        """Holds programs and their children still, or wakes them."""
+        groups = [self.children[name].pid for name in names]
+        if signum == signal.SIGSTOP:
+            self.keeper.hold(groups)
+        for group in groups:
+            os.killpg(group, signum)
+        if signum == signal.SIGCONT:
+            self.keeper.let_go(groups)
 
 
 @dataclass
