@@ -37,8 +37,8 @@ def _pool(pool: str, size: int, says: str = "") -> Alternative:
     return Alternative(name, says, worker=worker, changes={} if pool == "prefork" else {"worker": "calm"})
 
 
-def _database(name: str, says: str = "", *, options: dict[str, Any] | None = None, **entries: Any) -> Alternative:
-    return Alternative(name, says, changes={"database": {**entries, **({"OPTIONS": options} if options else {})}})
+def _database(name: str, says: str = "", *, options: dict[str, Any] | None = None, share: float = 1.0, **entries: Any) -> Alternative:
+    return Alternative(name, says, changes={"database": {**entries, **({"OPTIONS": options} if options else {})}}, share=share)
 
 
 def _batch(size: int, says: str = "", *, share: float = 1.0) -> Alternative:
@@ -90,7 +90,7 @@ CHOICES = {
         "what becomes of a connection after a request or a task",
         _database("kept", CONN_MAX_AGE=600),
         [
-            _database("closed", CONN_MAX_AGE=0),
+            _database("closed", share=0.3, CONN_MAX_AGE=0),
             _database("psycopg's pool, asked", "each connection is asked before its use", options={"pool": True}, CONN_MAX_AGE=0),
             _database(
                 "psycopg's pool",

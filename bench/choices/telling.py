@@ -10,9 +10,11 @@ from bench.choices.choice import Choice
 from bench.doubt import describe_doubts
 from bench.figures import Spread
 from bench.report import latency_cells, others_cell, rate_cell, rate_name, table
-from bench.results import KINDS, Results
+from bench.results import Results
 
 OWN = "the shop's"
+# The others use next to nothing; what they use is in the total.
+_KINDS = ("web", "worker", "postgres", "valkey")
 # Further columns. At light load all rates are that of the load.
 _EXTRAS = {
     "orders saturated": {"accepted_per_s": "accepted per s", "messages_per_order": "messages per order"},
@@ -41,17 +43,16 @@ def choice_text(choice: Choice, results: Results) -> str:
 
 def row_table(choice: Choice, results: Results, row: str) -> str:
     """The alternatives under each other, the shop's own first."""
-    kinds = [kind for kind in KINDS if kind != "flower"]
     extras = _EXTRAS.get(row, {})
     head = [
-        row, "CPU ms", f"÷ {OWN}", *kinds, "per s", f"÷ {OWN}", "p50 ms", "p99 ms", *extras.values(), "speed", "others",
+        row, "CPU ms", f"÷ {OWN}", *_KINDS, "per s", f"÷ {OWN}", "p50 ms", "p99 ms", *extras.values(), "speed", "others",
     ]  # fmt: skip
     lines = [head]
     for alternative in choice.alternatives:
         name = alternative.name
         if not results.has(name, row):
             continue
-        parts = [_cell(results.cpu_ms(name, row, kind).median) for kind in kinds]
+        parts = [_cell(results.cpu_ms(name, row, kind).median) for kind in _KINDS]
         further = [_figure(results, name, row, figure) for figure in extras]
         speed = results.spread(name, row, lambda sample: sample.window.speed)
         mark = f" ({OWN})" if alternative is choice.own else ""

@@ -73,7 +73,8 @@ def count_per_notification(stage: Stage, size: Size) -> list[Counted]:
 def seed_open_orders(stage: Stage, count: int) -> list[PlacedOrder]:
     """Orders with an open payment each."""
     orders = add_orders(stage.connect, count, is_paid=False)
-    stage.tidy()
+    with stage.connect() as connection:
+        stage.tidy_up(connection)
     return orders
 
 

@@ -46,7 +46,7 @@ def seed_buyers(stage: Stage, count: int) -> list[Buyer]:
     """Fresh buyers, and statistics that know of them."""
     with stage.connect() as connection:
         buyers = add_buyers(connection, count)
-    stage.tidy()
+        stage.tidy_up(connection)
     return buyers
 
 
