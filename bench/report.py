@@ -110,12 +110,13 @@ def latency_cells(results: Results, stage: str, row: str) -> list[str]:
 def table(rows: Sequence[Sequence[str]]) -> str:
     """Columns side by side; the first is left-aligned, the others are right-aligned when they are numbers."""
     widths = [max(_width(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return "\n".join("  ".join(_padded(cell, width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+    return "\n".join("  ".join(_padded(row, column, width) for column, width in enumerate(widths)).rstrip() for row in rows)
 
 
-def _padded(cell: str, width: int) -> str:
+def _padded(row: Sequence[str], column: int, width: int) -> str:
+    cell = row[column]
     space = " " * (width - _width(cell))
-    return space + cell if cell[:1].isdigit() else cell + space
+    return space + cell if column and cell[:1].isdigit() else cell + space
 
 
 def _width(text: str) -> int:
