@@ -22,7 +22,7 @@ from project.local.errors import LocalError
 TIMES_PER_S = 8
 # On an overloaded machine its turn may come late.
 PATIENCE_S = 2.0
-# About 2 ms on a fast core and 4 ms on a slow one, so that eight a second take 2 to 3 % of it.
+# 1 to 4 ms, by the core, so that eight a second take 1 to 3 % of it.
 ROUNDS = 30_000
 
 

@@ -29,6 +29,11 @@ def cpu_table(results: Results, stage: str) -> str:
     return table([head, *rows])
 
 
+def unit_line(unit_s: float) -> str:
+    """What speed 1 is on this machine, without which its figures can't be held against another's."""
+    return f"Speed 1 here: {1000 * unit_s:.2f} ms for the calibration's piece of work. Figures of machines compare as these times do."
+
+
 def explanation() -> str:
     """What the columns of `cpu_table` mean."""
     return (

@@ -97,7 +97,7 @@ def _run_choices(options: Options, calibration: Calibration) -> bool:
             earlier.settle(calibration.fastest_s)
         print(f"\n{choice_text(CHOICES[name], results)}\n", flush=True)
         write_choices(options.folder, found, {"machine": describe_machine(calibration.fastest_s), **origin})
-    print(f"{EXPLANATION}\n\n{options.folder / 'choices.json'}, choices.txt")
+    print(f"{EXPLANATION}\n{report.unit_line(calibration.fastest_s)}\n\n{options.folder / 'choices.json'}, choices.txt")
     return not any(results.faults for results in found.values())
 
 
@@ -207,7 +207,11 @@ def _tell(options: Options, results: Results, labels: dict[str, Path], histories
         ]
     if len(labels) == 2 and all(label in results.samples for label in labels):
         parts.append(report.comparison_table(results, *labels))
-    parts += [report.explanation(), report.gates_table(verdicts) if verdicts else "", describe_doubts(results.all())]
+    parts += [
+        f"{report.explanation()}\n{report.unit_line(results.unit_s)}",
+        report.gates_table(verdicts) if verdicts else "",
+        describe_doubts(results.all()),
+    ]
     parts += ["Not as it must be:\n" + "\n".join(f"  {fault}" for fault in results.faults)] if results.faults else []
     text = "\n\n".join(part for part in parts if part)
     print(f"\n{text}\n")

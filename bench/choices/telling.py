@@ -9,7 +9,7 @@ from bench.choices.catalogue import CHOICES
 from bench.choices.choice import Choice
 from bench.doubt import describe_doubts
 from bench.figures import Spread
-from bench.report import latency_cells, others_cell, rate_cell, rate_name, table
+from bench.report import latency_cells, others_cell, rate_cell, rate_name, table, unit_line
 from bench.results import Results
 
 OWN = "the shop's"
@@ -104,7 +104,8 @@ def write_choices(folder: Path, found: Mapping[str, Results], origin: Mapping[st
     choices = {name: choice_json(CHOICES[name], results) for name, results in found.items()}
     (folder / "choices.json").write_text(json.dumps({**origin, "choices": choices}, indent=1, ensure_ascii=False) + "\n")
     texts = [f"== {name}: {CHOICES[name].says}\n\n{choice_text(CHOICES[name], results)}" for name, results in found.items()]
-    (folder / "choices.txt").write_text("\n\n".join([*texts, EXPLANATION]) + "\n")
+    unit_s = next(iter(found.values())).unit_s
+    (folder / "choices.txt").write_text("\n\n".join([*texts, f"{EXPLANATION}\n{unit_line(unit_s)}"]) + "\n")
 
 
 def _spread_json(spread: Spread | None) -> Mapping[str, float] | None:
