@@ -60,7 +60,7 @@ QUICK = Size(
 )
 WARM_UP = replace(QUICK, synchronous_orders=60, saturated_orders=200, notifications=100, poll_s=0.5, carts=30)
 # Of each alternative of each choice. What comes of it is a ratio of pairs, so more pairs are worth more than longer ones.
-CHOICE_FULL = replace(FULL, saturated_orders=1_500, light_s=2.0, burst_buyers=2_000, notifications=1_000, poll_s=1.0)
+CHOICE_FULL = replace(FULL, saturated_orders=1_500, light_s=2.0, burst_buyers=2_000, notifications=1_000, poll_s=1.5)
 CHOICE_QUICK = replace(CHOICE_FULL, repeats=1, saturated_orders=1_000, notifications=600, signatures=1_500)
 CHOICE_WARM_UP = replace(WARM_UP, light_s=0.5, burst_buyers=200, signatures=100)
 

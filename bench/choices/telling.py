@@ -26,7 +26,8 @@ _GIVEN_RATE = "orders light"
 EXPLANATION = (
     f"CPU ms: user + system of all server processes per order, request or signature, at speed 1. ÷ {OWN}: taken pair by pair, each pair in\n"
     "the same round; rates at speed 1. Medians [least..greatest] of the rounds. A ratio whose spread holds 1, or that is no further from 1\n"
-    "than those of `control`, shows no difference. others: cores used by other programs. p50, p99: accepted → created where there are\n"
+    "than those of `control`, shows no difference: programs live through all rounds, so a spread doesn't hold what differs from one start\n"
+    "to the next. others: cores used by other programs. p50, p99: accepted → created where there are\n"
     "orders, else the HTTP request."
 )
 
