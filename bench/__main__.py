@@ -8,8 +8,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench.choices.catalogue import CHOICES
 from bench.run import GROWTH, GROWTH_SAYS, SCENARIOS, Options, run
-from bench.size import FULL, QUICK
+from bench.size import CHOICE_FULL, CHOICE_QUICK, FULL, QUICK
 from project.local.errors import LocalError
 from project.local.state import ROOT
 
@@ -36,8 +37,15 @@ def _parse(argv: Sequence[str] | None) -> Options | None:
     parser = argparse.ArgumentParser(
         prog="bin/bench", description="Measures what an order costs and how fast it is, on servers of its own."
     )
-    parser.add_argument("--quick", action="store_true", help="about two minutes: fewer and shorter repetitions")
-    parser.add_argument("--only", nargs="+", choices=[*SCENARIOS, GROWTH], metavar="NAME", help="these scenarios (see --list)")
+    parser.add_argument("--quick", action="store_true", help="about two minutes (choices: five): fewer and shorter repetitions")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--only", nargs="+", choices=[*SCENARIOS, GROWTH], metavar="NAME", help="these scenarios (see --list)")
+    what.add_argument(
+        "--choices",
+        nargs="*",
+        metavar="NAME",
+        help="instead of the scenarios, the shop's settings against what else they could be: these (see --list), or all in a quarter of an hour",
+    )
     parser.add_argument("--repeat", type=int, metavar="N", help="repetitions of everything")
     parser.add_argument(
         "--project", type=Path, action="append", metavar="DIR", help="measure another checkout's code; twice: both, in turns"
@@ -46,18 +54,31 @@ def _parse(argv: Sequence[str] | None) -> Options | None:
         "--out", type=Path, default=ROOT / ".local" / "bench", metavar="DIR", help="data and results (default: .local/bench)"
     )
     parser.add_argument("--reset", action="store_true", help="first remove the long histories that earlier runs have left for this one")
-    parser.add_argument("--gate", action="store_true", help="exit status 1 when a gate doesn't hold")
-    parser.add_argument("--list", action="store_true", help="list the scenarios and end")
+    parser.add_argument("--gate", action="store_true", help="exit status 1 when a gate doesn't hold or anything was lost or rejected")
+    parser.add_argument("--list", action="store_true", help="list scenarios and choices, and end")
     found = parser.parse_args(argv)
     if found.list:
-        for name, says in [*((name, item.says) for name, item in SCENARIOS.items()), (GROWTH, GROWTH_SAYS)]:
-            print(f"{name:8} {says}")
+        _list()
         return None
-    size = QUICK if found.quick else FULL
+    if unknown := {*(found.choices or [])} - {*CHOICES}:
+        parser.error(f"no such choice: {', '.join(sorted(unknown))}; --list names them")
+    choices = [] if found.choices is None else found.choices or [*CHOICES]
+    full, quick = (CHOICE_FULL, CHOICE_QUICK) if choices else (FULL, QUICK)
+    size = quick if found.quick else full
     if found.repeat:
         size = dataclasses.replace(size, repeats=found.repeat)
     projects = [path.resolve() for path in found.project or [ROOT]]
-    return Options(size, found.only or [*SCENARIOS, GROWTH], projects, found.out.resolve(), reset=found.reset, gate=found.gate)
+    return Options(size, found.only or [*SCENARIOS, GROWTH], choices, projects, found.out.resolve(), reset=found.reset, gate=found.gate)
+
+
+def _list() -> None:
+    for title, names in (
+        ("scenarios", {**{name: item.says for name, item in SCENARIOS.items()}, GROWTH: GROWTH_SAYS}),
+        ("choices", {name: item.says for name, item in CHOICES.items()}),
+    ):
+        print(f"{title}:")
+        for name, says in names.items():
+            print(f"  {name:12} {says}")
 
 
 def _timed(options: Options) -> int:

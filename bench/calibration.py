@@ -22,7 +22,7 @@ from project.local.errors import LocalError
 TIMES_PER_S = 8
 # On an overloaded machine its turn may come late.
 PATIENCE_S = 2.0
-# About 2 ms on a fast core and 4 ms on a slow one, so that eight a second take 2 to 3 % of it.
+# 1 to 4 ms, by the core, so that eight a second take 1 to 3 % of it.
 ROUNDS = 30_000
 
 
@@ -58,10 +58,15 @@ class Calibration:
             self._processes.append(process)
             self._files.append(path.open())
 
+    @property
+    def fastest_s(self) -> float:
+        """The CPU seconds of the piece of work at speed 1: what tells one machine from another."""
+        return self._fastest_s
+
     def skip(self) -> None:
-        """Forgets what was measured until now."""
-        for file in self._files:
-            file.read()
+        """The window begins: what was measured until now only tells how fast the cores can be."""
+        if samples := self._read():
+            self._note(samples)
 
     def take(self) -> float:
         """The mean speed of all cores since the last call: 1 is the fastest state seen, 0.5 means twice the CPU time for the same work.
@@ -71,7 +76,7 @@ class Calibration:
         samples: list[float] = []
         deadline = time.monotonic() + PATIENCE_S
         while not samples and time.monotonic() < deadline:
-            samples = [float(line) for file in self._files for line in file.read().split()]
+            samples = self._read()
             time.sleep(0 if samples else 1 / TIMES_PER_S)
         if not samples:
             raise LocalError("the calibration gives no sign of life")
@@ -86,10 +91,13 @@ class Calibration:
             file.close()
         self._processes, self._files = [], []
 
+    def _read(self) -> list[float]:
+        return [float(line) for file in self._files for line in file.read().split()]
+
     def _note(self, samples: Sequence[float]) -> None:
-        # A single sample may be short by an error of the clock; one in fifty is a state that the core was in.
+        # A single sample may be short by an error of the clock; two, and one in fifty, are a state that the core was in.
         ordered = sorted(samples)
-        fastest = ordered[min(len(ordered) // 50, len(ordered) - 1)]
+        fastest = ordered[min(max(len(ordered) // 50, 1), len(ordered) - 1)]
         if fastest < self._fastest_s:
             self._fastest_s = fastest
             self._record_path.write_text(json.dumps({"fastest_s": fastest}))

@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
+from bench.doubt import describe_doubts
 from bench.figures import Spread, percentile, shown
 from bench.gates import GROWTH_MAX, growth_ratios
 from bench.results import KINDS, Results
@@ -54,8 +56,26 @@ def draw(results: Results, stage: str, histories: Sequence[str], path: Path) -> 
         axes.spines[["top", "right"]].set_visible(False)
         axes.tick_params(colors=INK, labelsize=9)
         panel(axes)
+    figure.supxlabel(_footnote(results, stage, histories), x=0.01, ha="left", fontsize=9, color="#666666")
     figure.savefig(path)
     return True
+
+
+def _footnote(results: Results, stage: str, histories: Sequence[str]) -> str:
+    """How much stands behind the picture."""
+    counts = {len(samples) for label in (stage, *histories) for samples in results.samples.get(label, {}).values()}
+    repetitions = "One repetition of each" if counts == {1} else f"Medians of {max(counts)} repetitions; thin lines: least to greatest"
+    curves = "" if counts == {1} else "; curves: the repetition whose CPU time is the middle one"
+    return f"{repetitions}{curves}. {describe_doubts(results.all()).partition(chr(10))[0]}".strip()
+
+
+def _draw_legend(axes: Axes, handles: Sequence[Artist] | None = None, labels: Sequence[str] | None = None) -> None:
+    """Below the panel, where nothing is drawn."""
+    if handles is None or labels is None:
+        handles, labels = axes.get_legend_handles_labels()
+    axes.legend(
+        handles, labels, frameon=False, fontsize=9, loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=len(labels), borderaxespad=0
+    )
 
 
 def _titled(axes: Axes, title: str, note: str) -> None:
@@ -86,13 +106,13 @@ def _draw_cost(axes: Axes, results: Results, stage: str, rows: Sequence[str]) ->
         if total.count > 1:
             axes.plot([place + 0.33] * 2, [total.least, total.greatest], color=INK, linewidth=1.2)
     axes.set_xticks(range(len(rows)), [BARS[row] for row in rows], fontsize=10)
-    axes.set_ylim(0, tallest * 1.25)  # room for the legend
+    axes.set_ylim(0, tallest * 1.12)  # room for the total
     axes.set_ylabel("CPU ms per order, at speed 1")
     seen = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
     shown_kinds = [
         kind for kind in KINDS if kind in seen and any(results.cpu_ms(stage, row, kind).median > 0.005 * tallest for row in rows)
     ]
-    axes.legend([seen[kind] for kind in shown_kinds], shown_kinds, frameon=False, fontsize=9, loc="upper right", ncols=len(shown_kinds))
+    _draw_legend(axes, [seen[kind] for kind in shown_kinds], shown_kinds)
     _titled(axes, "What an order costs", "CPU of all server processes; the same rules and tables")
 
 
@@ -114,7 +134,7 @@ def _draw_latency(axes: Axes, results: Results, stage: str, rows: Sequence[str])
     axes.grid(axis="x", color=FAINT, linewidth=0.8)
     axes.set_ylim(0, 1.06)
     axes.set_xlabel("ms from the request until the order exists")
-    axes.legend(frameon=False, fontsize=9, loc="lower right")
+    _draw_legend(axes)
     _titled(axes, "How long an order takes", "share of the orders; dots: half of them, and 99 of 100")
 
 
@@ -134,7 +154,7 @@ def _draw_burst(axes: Axes, results: Results, stage: str) -> None:
     axes.set_ylim(0, len(accepted) * 1.1)
     axes.set_xlabel("seconds")
     axes.set_ylabel("orders")
-    axes.legend(frameon=False, fontsize=9, loc="lower right")
+    _draw_legend(axes)
     _titled(axes, f"{len(accepted):,} buyers at once", "orders taken in, and orders made of them, over time")
 
 

@@ -20,10 +20,6 @@ class Spread:
     def of(cls, values: Sequence[float]) -> "Spread":
         return cls(median(values), min(values), max(values), len(values))
 
-    def over(self, other: "Spread") -> "Spread":
-        """The ratio of two medians, and the least and greatest that their spreads allow."""
-        return Spread(self.median / other.median, self.least / other.greatest, self.greatest / other.least, min(self.count, other.count))
-
     def __str__(self) -> str:
         if self.count == 1:
             return shown(self.median)
@@ -44,6 +40,16 @@ class Sample:
     figures: Mapping[str, float] = field(default_factory=dict)
     series: Mapping[str, Sequence[float]] = field(default_factory=dict)
     faults: Sequence[str] = ()
+
+    @property
+    def cpu_ms(self) -> float:
+        """CPU ms per unit at speed 1."""
+        return self.window.ms_per(self.units)
+
+    def rate(self, name: str) -> float:
+        """A rate of `figures` as it would be at speed 1: the cores may be slow for the one and fast for the other, which says nothing about
+        either."""
+        return self.figures[name] / self.window.speed
 
 
 def percentile(values: Sequence[float], share: float) -> float:

@@ -7,7 +7,7 @@ window ends a little after the work does.
 import os
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bench.calibration import Calibration
@@ -15,19 +15,24 @@ from bench.calibration import Calibration
 # Seconds between the end of the work and the reading of the clocks.
 SETTLE_S = 0.15
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
-# Past this other programs' CPU time (in cores) the figures of a run are flagged.
+# Past these a window's figures are flagged: other programs' CPU time in cores, the cores' mean speed, and how long it lasted. A clock that
+# ticks a hundred times a second and a speed from a handful of samples say little about less than a second.
 OTHERS_MAX_CORES = 0.3
+SPEED_MIN = 0.6
+WALL_MIN_S = 1.0
 
 
 @dataclass(frozen=True)
 class Window:
-    """What was used between two moments. CPU in seconds, raw. `speed` is the cores' mean speed, `others` is in cores."""
+    """What was used between two moments. CPU in seconds, raw. `speed` is the cores' mean speed, where 1 is that at which the calibration's
+    piece of work takes `unit_s`; `others` is in cores."""
 
     wall_s: float
     cpu_s: Mapping[str, float]
     client_s: float
     speed: float
     others: float
+    unit_s: float = 1.0
 
     @property
     def total_s(self) -> float:
@@ -42,9 +47,21 @@ class Window:
         """CPU ms per unit as the system counted it."""
         return 1000 * (self.total_s if kind is None else self.cpu_s.get(kind, 0.0)) / units
 
+    def at_unit(self, unit_s: float) -> "Window":
+        """The same with speed 1 as it was found to be later."""
+        return replace(self, speed=self.speed * unit_s / self.unit_s, unit_s=unit_s)
+
     @property
     def is_disturbed(self) -> bool:
         return self.others > OTHERS_MAX_CORES
+
+    @property
+    def is_slow(self) -> bool:
+        return self.speed < SPEED_MIN
+
+    @property
+    def is_short(self) -> bool:
+        return self.wall_s < WALL_MIN_S
 
 
 @dataclass(frozen=True)
@@ -76,7 +93,8 @@ class Meter:
         # A tree's figure shrinks when a child of it ends unseen; never by more than a tick or two.
         used = {kind: max(end.by_kind[kind] - start.by_kind[kind], 0.0) for kind in end.by_kind}
         others = (end.machine - start.machine) - (end.ours - start.ours)
-        return Window(wall_s=wall_s, cpu_s=used, client_s=client_s, speed=self.calibration.take(), others=max(others / wall_s, 0.0))
+        speed = self.calibration.take()
+        return Window(wall_s, used, client_s, speed, others=max(others / wall_s, 0.0), unit_s=self.calibration.fastest_s)
 
     def _read(self) -> _Reading:
         processes = read_processes()

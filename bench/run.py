@@ -4,28 +4,27 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-import platform
-import shutil
-import subprocess
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import psutil
 
 from bench import gates, report
 from bench.calibration import Calibration
 from bench.chart import draw
-from bench.figures import Sample, shown
-from bench.past import add_orders, postpone_deadlines
+from bench.choices.catalogue import CHOICES
+from bench.choices.run import measure_choices
+from bench.choices.telling import EXPLANATION, choice_text, write_choices
+from bench.doubt import describe_doubts
+from bench.opening import load_history, open_history, open_stage, remove_stage
+from bench.origin import describe_machine, read_revision
+from bench.past import postpone_deadlines
+from bench.progress import step, tell
 from bench.results import Results
 from bench.scenarios import cart, floor, flower, growth, notify, orders, poll, synchronous
 from bench.scenarios.statements import Counted
 from bench.size import WARM_UP, Size
-from bench.stage import Stage, open_stage
-from bench.world import add_catalogue
-from project.local.errors import LocalError
+from bench.stage import Stage
+from bench.turns import Act, Measure, in_turns
 from project.local.state import State
 
 
@@ -34,7 +33,7 @@ class Scenario:
     """What `--only` names: measurements that are repeated, and counts that are taken once."""
 
     says: str
-    measures: Sequence[Callable[[Stage, Size], Iterator[Sample]]]
+    measures: Sequence[Measure]
     counts: Sequence[Callable[[Stage, Size], list[Counted]]] = ()
 
 
@@ -57,10 +56,11 @@ GROWTH_SAYS = "the same work with a short and a long history"
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line says."""
+    """What the command line says. `choices`: these are measured, and no scenario."""
 
     size: Size
     only: Sequence[str]
+    choices: Sequence[str]
     projects: Sequence[Path]
     folder: Path
     reset: bool
@@ -72,25 +72,50 @@ def run(options: Options) -> int:
 
     Raises: LocalError when a server or a program doesn't do its job.
     """
-    results, verdicts, histories = Results(), [], []
-    labels = _labels(options.projects)
     with contextlib.ExitStack() as stack:
         stack.enter_context(State(options.folder).lock())
         if options.reset:
             for folder in (options.folder / "history").glob("*"):
-                _remove(folder)
+                remove_stage(folder)
         calibration = Calibration(options.folder / "speed.json")
         stack.callback(calibration.stop)
         calibration.start(options.folder)
-        names = [name for name in options.only if name in SCENARIOS]
-        if names:
-            _run_scenarios(names, labels, options, calibration, results)
-        verdicts += [verdict for label in labels for verdict in gates.judge(results, label)]
-        if GROWTH in options.only:
-            histories = _run_growth(options, calibration, results)
-            verdicts += gates.judge_growth(results, *histories)
+        is_sound = _run_choices(options, calibration) if options.choices else _run_all(options, calibration)
+    return 1 if options.gate and not is_sound else 0
+
+
+def _run_choices(options: Options, calibration: Calibration) -> bool:
+    """Whether nothing was lost or rejected and the books are right. What is finished is written at once."""
+    project = options.projects[-1]
+    origin = {"project": read_revision(project), "size": dataclasses.asdict(options.size)}
+    found: dict[str, Results] = {}
+    for name, results in measure_choices(
+        options.choices, project=project, folder=options.folder / "stages" / "choices", calibration=calibration, size=options.size
+    ):
+        found[name] = results
+        for earlier in found.values():
+            earlier.settle(calibration.fastest_s)
+        print(f"\n{choice_text(CHOICES[name], results)}\n", flush=True)
+        write_choices(options.folder, found, {"machine": describe_machine(calibration.fastest_s), **origin})
+    print(f"{EXPLANATION}\n{report.unit_line(calibration.fastest_s)}\n\n{options.folder / 'choices.json'}, choices.txt")
+    return not any(results.faults for results in found.values())
+
+
+def _run_all(options: Options, calibration: Calibration) -> bool:
+    """Whether all gates hold and nothing else is wrong."""
+    results, histories = Results(), []
+    labels = _labels(options.projects)
+    names = [name for name in options.only if name in SCENARIOS]
+    if names:
+        _run_scenarios(names, labels, options, calibration, results)
+    if GROWTH in options.only:
+        histories = _run_growth(options, calibration, results)
+    results.settle(calibration.fastest_s)
+    verdicts = [verdict for label in labels for verdict in gates.judge(results, label)]
+    if histories:
+        verdicts += gates.judge_growth(results, *histories)
     _tell(options, results, labels, histories, verdicts)
-    return 1 if options.gate and (results.faults or not all(verdict.holds for verdict in verdicts)) else 0
+    return not results.faults and all(verdict.holds for verdict in verdicts)
 
 
 def _labels(projects: Sequence[Path]) -> dict[str, Path]:
@@ -103,26 +128,25 @@ def _run_scenarios(names: Sequence[str], labels: dict[str, Path], options: Optio
         stages = []
         for label, project in labels.items():
             folder = options.folder / "stages" / label.strip("/").replace("/", "-")
-            _remove(folder)
-            with _step(f"{label}: servers, tables, {options.size.history_orders:,} orders of history"):
+            remove_stage(folder)
+            with step(f"{label}: servers, tables, {options.size.history_orders:,} orders of history"):
                 stage = stack.enter_context(open_stage(label, project=project, folder=folder, calibration=calibration))
-                _load_history(stage, options.size.history_orders)
+                load_history(stage, options.size.history_orders)
                 stage.start("web", "worker", "beat", *(["baseline"] if "sync" in names else []))
             stages.append(stage)
-        for stage in stages:
-            _warm_up(stage)
+        _warm_up(stages)
         for number in range(1, options.size.repeats + 1):
             for name in names:
                 for measure in SCENARIOS[name].measures:
-                    for stage in stages:
-                        _repeat(stage, measure, options.size, results, number=number)
+                    _take_turns(stages, measure, options.size, results, number=number)
         for stage in stages:
-            for name in names:
-                for count in SCENARIOS[name].counts:
-                    results.add_counts(stage.label, count(stage, options.size))
+            with stage.awake():
+                for name in names:
+                    for count in SCENARIOS[name].counts:
+                        results.add_counts(stage.label, count(stage, options.size))
             if {"orders", "notify", "sync"} & {*names}:
-                with _step(f"{stage.label}: audit of the books"):
-                    results.faults += _audit(stage)
+                with step(f"{stage.label}: audit of the books"):
+                    results.faults += stage.audit()
 
 
 def _run_growth(options: Options, calibration: Calibration, results: Results) -> list[str]:
@@ -133,62 +157,35 @@ def _run_growth(options: Options, calibration: Calibration, results: Results) ->
         for orders_before in options.size.growth_history:
             label = f"{orders_before:,} orders"
             folder = options.folder / "history" / f"{orders_before}-{_schema_of(project)}"
-            with _step(f"growth: servers with {label} of history"):
-                if not (folder / "loaded").exists():
-                    _remove(folder)
-                stage = stack.enter_context(open_stage(label, project=project, folder=folder, calibration=calibration))
-                if not (folder / "loaded").exists():
-                    _load_history(stage, orders_before)
-                    (folder / "loaded").touch()
+            with step(f"growth: servers with {label} of history"):
+                stage = stack.enter_context(open_history(label, orders_before, project=project, folder=folder, calibration=calibration))
                 with stage.connect() as connection:
                     postpone_deadlines(connection)
                 stage.start("web", "worker", "beat")
             stages.append(stage)
-        for stage in stages:
-            _warm_up(stage)
+        _warm_up(stages)
         for number in range(1, options.size.repeats + 1):
-            for stage in stages if number % 2 else reversed(stages):
-                _repeat(stage, growth.measure, options.size, results, number=number)
+            _take_turns(stages, growth.measure, options.size, results, number=number)
         return [stage.label for stage in stages]
 
 
-def _load_history(stage: Stage, count: int) -> None:
-    with stage.connect() as connection:
-        add_catalogue(connection)
-    add_orders(stage.connect, count, is_paid=True, per_buyer=5)
-    stage.tidy()
+def _warm_up(stages: Sequence[Stage]) -> None:
+    """Loads code, fills caches and opens connections, so that the first repetition is like the others. Several stages rest afterwards."""
+    for stage in stages:
+        measures = [orders.measure_saturated, notify.measure, poll.measure, cart.measure]
+        if stage.children["baseline"].is_running():
+            measures.append(synchronous.measure)
+        for measure in measures:
+            for _ in measure(stage, WARM_UP):
+                pass
+        if len(stages) > 1:
+            stage.rest()
 
 
-def _warm_up(stage: Stage) -> None:
-    """Loads code, fills caches and opens connections, so that the first repetition is like the others."""
-    measures = [orders.measure_saturated, notify.measure, poll.measure, cart.measure]
-    if stage.children["baseline"].is_running():
-        measures.append(synchronous.measure)
-    for measure in measures:
-        for _ in measure(stage, WARM_UP):
-            pass
-
-
-def _repeat(stage: Stage, measure: Callable[[Stage, Size], Iterator[Sample]], size: Size, results: Results, *, number: int) -> None:
-    for sample in measure(stage, size):
+def _take_turns(stages: Sequence[Stage], measure: Measure, size: Size, results: Results, *, number: int) -> None:
+    for stage, sample in in_turns([Act(stage, measure, size) for stage in stages], round_number=number):
         results.add(stage.label, sample)
-        window = sample.window
-        rate = next((f", {shown(sample.figures[name])}/s" for name in ("orders_per_s", "per_s") if name in sample.figures), "")
-        flag = " !" if window.is_disturbed else ""
-        print(
-            f"{stage.label}  {number}/{size.repeats}  {sample.row:24} {shown(window.ms_per(sample.units)):>6} ms{rate}"
-            f"  ({window.wall_s:.1f} s, speed {window.speed:.2f}, others {window.others:.2f}{flag})"
-            + "".join(f"\n    {fault}" for fault in sample.faults),
-            flush=True,
-        )
-
-
-def _audit(stage: Stage) -> list[str]:
-    try:
-        stage.manage("audit")
-    except LocalError as error:
-        return [f"{stage.label}: manage.py audit: {error}"]
-    return []
+        tell(stage.label, sample, turn=f"{number}/{size.repeats}")
 
 
 def _schema_of(project: Path) -> str:
@@ -197,12 +194,6 @@ def _schema_of(project: Path) -> str:
     for path in sorted(project.glob("*/migrations/*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
-
-
-def _remove(folder: Path) -> None:
-    """Removes a stage's folder; PostgreSQL's data may lie elsewhere, behind a link."""
-    State(folder).reset()
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _tell(options: Options, results: Results, labels: dict[str, Path], histories: Sequence[str], verdicts: Sequence[gates.Verdict]) -> None:
@@ -216,44 +207,21 @@ def _tell(options: Options, results: Results, labels: dict[str, Path], histories
         ]
     if len(labels) == 2 and all(label in results.samples for label in labels):
         parts.append(report.comparison_table(results, *labels))
-    parts += [report.explanation(), report.gates_table(verdicts) if verdicts else ""]
+    parts += [
+        f"{report.explanation()}\n{report.unit_line(results.unit_s)}",
+        report.gates_table(verdicts) if verdicts else "",
+        describe_doubts(results.all()),
+    ]
     parts += ["Not as it must be:\n" + "\n".join(f"  {fault}" for fault in results.faults)] if results.faults else []
     text = "\n\n".join(part for part in parts if part)
     print(f"\n{text}\n")
     (options.folder / "report.txt").write_text(text + "\n")
     found = {
-        "machine": _machine(),
-        "projects": {label: _revision(path) for label, path in labels.items()},
+        "machine": describe_machine(results.unit_s),
+        "projects": {label: read_revision(path) for label, path in labels.items()},
         "size": dataclasses.asdict(options.size),
     }
     found |= results.as_json() | {"gates": [dataclasses.asdict(verdict) for verdict in verdicts]}
     (options.folder / "results.json").write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
     chart = draw(results, next(iter(labels)), histories, options.folder / "chart.png")
     print(f"{options.folder / 'results.json'}, report.txt" + (", chart.png" if chart else ""))
-
-
-def _machine() -> dict[str, object]:
-    return {
-        "cores": psutil.cpu_count(),
-        "memory_gb": round(psutil.virtual_memory().total / 1e9),
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "at": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-    }
-
-
-def _revision(project: Path) -> str:
-    ended = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=project, capture_output=True, text=True, check=False)
-    return ended.stdout.strip() or "unknown"
-
-
-@contextlib.contextmanager
-def _step(title: str) -> Iterator[None]:
-    print(f"{title} …", end="", flush=True)
-    started = time.monotonic()
-    try:
-        yield
-    except BaseException:
-        print(" failed", flush=True)
-        raise
-    print(f" {time.monotonic() - started:.1f} s", flush=True)

@@ -5,47 +5,39 @@ those of the checkout's own `project/local/programs.py`; the Python packages are
 """
 
 import contextlib
-import json
 import os
 import re
-import secrets
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import psutil
 import psycopg
 import redis
 
 from bench.calibration import Calibration
 from bench.client import Client, Plan, Result
+from bench.keeper import Keeper
 from bench.meter import Meter, Window
-from project.local.child import Child, stop_leftover
+from bench.programs import Described, Ports, run
+from project.local.child import Child
 from project.local.errors import LocalError
-from project.local.ports import find_free_port, is_listening
+from project.local.ports import is_listening
 from project.local.postgres import SUPERUSER, PostgresServer
-from project.local.state import ROOT
 from project.local.valkey import ValkeyServer
 from project.local.waiting import wait_until
 
-INSIDE = ROOT / "bench" / "inside"
 READY_TIMEOUT_S = 60
 DRAIN_TIMEOUT_S = 120
-# Kinds of processes whose CPU time is counted.
-PROGRAMS = ("web", "worker", "beat", "flower", "baseline")
-# The time of each commit is kept, to tell when a row could be seen. A checkpoint in the middle of a short run would weigh more than it does
-# in an hour of a shop's life, and so would the whole pages that are logged after it.
-POSTGRES_SETTINGS = {"track_commit_timestamp": "on", "max_wal_size": "8GB", "checkpoint_timeout": "30min"}
+QUEUES = ("checkout", "orders", "payments", "upkeep")
 _STATEMENT = re.compile(r"duration: [\d.]+ ms  (?:statement|execute [^:]*): (.*)")
 
 
 @dataclass
 class Stage:
-    """One checkout's shop. Use `open_stage`."""
+    """One checkout's shop. `bench.opening.open_stage` makes one."""
 
     label: str
     project: Path
@@ -53,46 +45,87 @@ class Stage:
     calibration: Calibration
     postgres: PostgresServer
     valkey: ValkeyServer
-    web_port: int
-    baseline_port: int
-    flower_port: int
-    env: Mapping[str, str]
+    ports: Ports
+    described: Described
     children: Mapping[str, Child]
-    stop_s: Mapping[str, float]
-    _meter: Meter | None = field(default=None, init=False)
+    keeper: Keeper
+    broker_database: int = 0
+    # Changes of Valkey's settings while it isn't resting.
+    valkey_settings: Mapping[str, str] = field(default_factory=dict)
+    _is_resting: bool = field(default=False, init=False)
+
+    @property
+    def web_port(self) -> int:
+        return self.ports.web
+
+    @property
+    def env(self) -> Mapping[str, str]:
+        """What all programs of the stage share, and what other Python of the project needs to work with its data."""
+        return self.described.env
 
     def start(self, *names: str) -> None:
-        """Starts programs and returns when they do their job.
+        """Starts programs one after the other and returns when they do their job.
 
         Raises: LocalError when one doesn't come up, with the end of its log.
         """
         for name in names:
-            child = self.children[name]
-            child.start()
-            if not wait_until(lambda: not child.is_running() or self._is_up(name), timeout_s=READY_TIMEOUT_S) or not child.is_running():  # noqa: B023 - used at once
-                raise LocalError(f"{name} of {self.label} did not start. The end of {child.log_path}:\n{child.log_tail()}")
+            self.children[name].start()
+            self.wait_until_up(name)
+
+    def wait_until_up(self, name: str) -> None:
+        """Raises: LocalError when a started program doesn't come up, with the end of its log."""
+        child = self.children[name]
+        if not wait_until(lambda: not child.is_running() or self._is_up(name), timeout_s=READY_TIMEOUT_S) or not child.is_running():
+            raise LocalError(f"{name} of {self.label} did not start. The end of {child.log_path}:\n{child.log_tail()}")
 
     def stop(self, *names: str) -> None:
         """Ends programs that run; all are asked first, and each has its own time to finish."""
         running = [name for name in names if self.children[name].is_running()]
+        if self._is_resting:
+            self._signal(signal.SIGCONT, *running)
         for name in running:
             self.children[name].send(self.children[name].stop_signal)
         for name in running:
-            self.children[name].wait(self.stop_s[name])
+            self.children[name].wait(self.described.programs[name].stop_s)
             self.children[name].kill()
+
+    def kill(self) -> None:
+        """Ends all programs at once: no courtesy is needed where nothing is being done."""
+        for child in self.children.values():
+            child.kill()
+
+    def rest(self) -> None:
+        """Holds all programs still until they are `awake`. Nobody is held with a message in hand: first beat stops asking, then the queues
+        are left to run empty.
+
+        Raises: LocalError when they don't.
+        """
+        running = [name for name, child in self.children.items() if child.is_running()]
+        self._signal(signal.SIGSTOP, *({"beat"} & {*running}))
+        self.wait_for_queues()
+        self._signal(signal.SIGSTOP, *running)
+        self._is_resting = True
+
+    @contextlib.contextmanager
+    def awake(self) -> Iterator[None]:
+        """Lets programs that rest work for the block. An error leaves them awake, to be stopped."""
+        if not self._is_resting:
+            yield
+            return
+        self._signal(signal.SIGCONT, *(name for name, child in self.children.items() if child.is_running()))
+        self._is_resting = False
+        self.set_valkey()
+        yield
+        self.rest()
 
     @contextlib.contextmanager
     def frozen(self, *names: str) -> Iterator[None]:
         """Holds programs and their children still for the block."""
-        roots = [psutil.Process(self.children[name].pid) for name in names]
-        processes = [process for root in roots for process in (root, *root.children(recursive=True))]
         try:
-            for process in processes:
-                process.send_signal(signal.SIGSTOP)
+            self._signal(signal.SIGSTOP, *names)
             yield
         finally:
-            for process in processes:
-                process.send_signal(signal.SIGCONT)
+            self._signal(signal.SIGCONT, *names)
 
     @contextlib.contextmanager
     def measured(self, also: Mapping[str, Sequence[int]] | None = None) -> Iterator["Measured"]:
@@ -140,10 +173,50 @@ class Stage:
         if not wait_until(is_drained, timeout_s=DRAIN_TIMEOUT_S, poll_s=0.1):
             raise LocalError(f"{table} of {self.label} was not drained within {DRAIN_TIMEOUT_S} s")
 
+    def set_valkey(self) -> None:
+        """Gives the server the settings of this stage, and waits until a new log is written."""
+        with self.valkey_client(self.broker_database) as client:
+            changed = {name: value for name, value in self.valkey_settings.items() if client.config_get(name)[name] != value}
+            for name, value in changed.items():
+                client.config_set(name, value)
+
+            def is_settled() -> bool:
+                info: Mapping[str, Any] = client.info("persistence")
+                return not info["aof_rewrite_in_progress"] and not info["aof_rewrite_scheduled"]
+
+            if changed and not wait_until(is_settled, timeout_s=DRAIN_TIMEOUT_S):
+                raise LocalError(f"Valkey did not finish its log within {DRAIN_TIMEOUT_S} s")
+
+    def wait_for_queues(self) -> None:
+        """Returns when no message waits and none is being worked on.
+
+        Raises: LocalError when that takes too long.
+        """
+        with self.valkey_client(self.broker_database) as broker:
+
+            def is_idle() -> bool:
+                return not any(broker.llen(queue) for queue in QUEUES) and not broker.hlen("unacked")
+
+            if not wait_until(is_idle, timeout_s=DRAIN_TIMEOUT_S):
+                raise LocalError(f"the queues of {self.label} were not empty within {DRAIN_TIMEOUT_S} s")
+
     def tidy(self) -> None:
         """What autovacuum would have done some time after seeding. Without it PostgreSQL plans for tables that were empty."""
         with self.connect() as connection:
             connection.execute("VACUUM (ANALYZE)")
+
+    def tidy_up(self, connection: psycopg.Connection[Any]) -> None:
+        """The same after a little more was seeded: new statistics only where autovacuum would take them, which spares most of the time."""
+        connection.execute("SELECT pg_stat_force_next_flush()")
+        connection.execute("VACUUM")
+        changed = connection.execute(
+            """
+            SELECT string_agg(relid::regclass::text, ', ') FROM pg_stat_user_tables JOIN pg_class ON pg_class.oid = relid
+            WHERE n_mod_since_analyze > 50 + 0.1 * greatest(reltuples, 0)
+            """
+        ).fetchone()
+        if changed is not None and changed[0] is not None:
+            connection.execute(f"ANALYZE {changed[0]}")
 
     @contextlib.contextmanager
     def statements_logged(self) -> Iterator[list[str]]:
@@ -161,8 +234,8 @@ class Stage:
             found += [match[1] for match in map(_STATEMENT.search, file) if match]
 
     def published(self) -> int:
-        """How many messages were ever put into the broker's queues."""
-        with self.valkey_client(0) as client:
+        """How many messages were ever put into any broker's queues on this server."""
+        with self.valkey_client(self.broker_database) as client:
             stats: Mapping[str, Any] = client.info("commandstats")
         return int(stats.get("cmdstat_lpush", {}).get("calls", 0))
 
@@ -176,16 +249,34 @@ class Stage:
 
         Raises: LocalError when it fails.
         """
-        return _run([sys.executable, "manage.py", *args], cwd=self.project, env=self.env)
+        return run([sys.executable, "manage.py", *args], cwd=self.project, env=self.env)
+
+    def audit(self) -> list[str]:
+        """What the shop's own audit finds wrong with the books; empty when nothing is."""
+        try:
+            self.manage("audit")
+        except LocalError as error:
+            return [f"{self.label}: manage.py audit: {error}"]
+        return []
 
     def _is_up(self, name: str) -> bool:
-        ports = {"web": self.web_port, "baseline": self.baseline_port, "flower": self.flower_port}
+        ports = {"web": self.ports.web, "baseline": self.ports.baseline, "flower": self.ports.flower}
         if name in ports:
             return is_listening(ports[name])
         if name == "beat":
             return True
-        with self.valkey_client(0) as client:  # a worker that consumes is blocked in a read of its queues
-            return any(entry["cmd"] == "brpop" for entry in client.client_list())
+        with self.valkey_client(self.broker_database) as client:  # a worker that consumes is blocked in a read of its queues
+            return any(entry["cmd"] == "brpop" and entry["db"] == str(self.broker_database) for entry in client.client_list())
+
+    def _signal(self, signum: signal.Signals, *names: str) -> None:
+        """Holds programs and their children still, or wakes them."""
+        groups = [self.children[name].pid for name in names]
+        if signum == signal.SIGSTOP:
+            self.keeper.hold(groups)
+        for group in groups:
+            os.killpg(group, signum)
+        if signum == signal.SIGCONT:
+            self.keeper.let_go(groups)
 
 
 @dataclass
@@ -199,97 +290,3 @@ class Measured:
 def kind_of(program: str) -> str:
     """The kind that a program's CPU time is counted as."""
     return {"baseline": "web", "worker-events": "worker"}.get(program, program)
-
-
-@contextlib.contextmanager
-def open_stage(label: str, *, project: Path, folder: Path, calibration: Calibration) -> Iterator[Stage]:
-    """Servers with the project's tables, and its programs ready to be started. Leaves no process behind; data that is in `folder` is used again."""
-    folder.mkdir(parents=True, exist_ok=True)
-    password = secrets.token_hex(16)
-    with contextlib.ExitStack() as stack:
-        postgres = PostgresServer(folder / "postgres", _kept_password(folder, password))
-        stack.callback(postgres.stop)
-        postgres.start()
-        _set_up(postgres)
-        valkey = ValkeyServer(folder / "valkey", password)
-        stack.callback(valkey.stop)
-        valkey.start()
-        with redis.Redis.from_url(valkey.url()) as client:
-            client.flushall()
-        stage = _describe(label, project=project, folder=folder, calibration=calibration, postgres=postgres, valkey=valkey)
-        stack.callback(lambda: stage.stop(*stage.children))
-        stage.manage("migrate", "--verbosity", "0")
-        yield stage
-
-
-def _kept_password(folder: Path, fresh: str) -> str:
-    path = folder / "password"
-    if not path.exists():
-        path.touch(mode=0o600)
-        path.write_text(fresh)
-    return path.read_text()
-
-
-def _set_up(postgres: PostgresServer) -> None:
-    """Changes the server's settings for good; some count only after a restart."""
-    with postgres.connect(role=SUPERUSER) as connection:
-        row = connection.execute(
-            "SELECT bool_and(current_setting(key) = value) FROM unnest(%s::text[], %s::text[]) AS wanted(key, value)",
-            [list(POSTGRES_SETTINGS), list(POSTGRES_SETTINGS.values())],
-        ).fetchone()
-        if row is not None and row[0]:
-            return
-        for name, value in POSTGRES_SETTINGS.items():
-            connection.execute(f"ALTER SYSTEM SET {name} = '{value}'")
-    postgres.stop()
-    postgres.start()
-
-
-def _describe(
-    label: str, *, project: Path, folder: Path, calibration: Calibration, postgres: PostgresServer, valkey: ValkeyServer
-) -> Stage:
-    web_port, baseline_port, flower_port = find_free_port(), find_free_port(), find_free_port()
-    given = {
-        "folder": str(folder),
-        "database_url": postgres.url(),
-        "valkey_url": valkey.url().rsplit("/", 1)[0],
-        "web_port": web_port,
-        "unused_port": find_free_port(),
-        "flower_port": flower_port,
-        "secret_key": secrets.token_urlsafe(64),
-    }
-    paths = {"PYTHONPATH": f"{project}{os.pathsep}{INSIDE}"}
-    said = json.loads(_run([sys.executable, str(INSIDE / "describe.py"), json.dumps(given)], cwd=project, env={**os.environ, **paths}))
-    env = {**said["env"], **paths, "LOG_LEVEL": "WARNING", "FLOWER_UNAUTHENTICATED_API": "true"}
-    programs: dict[str, dict[str, Any]] = said["programs"]
-    programs["baseline"] = _baseline(programs["web"], web_port=web_port, baseline_port=baseline_port)
-    log_folder = folder / "log"
-    log_folder.mkdir(exist_ok=True)
-    children = {}
-    for name, item in programs.items():
-        record = folder / f"{name}.json"
-        stop_leftover(record)
-        children[name] = Child(
-            name=name, argv=item["argv"], env={**env, **item["env"]}, cwd=project, log_path=log_folder / f"{name}.log", record_path=record
-        )
-    return Stage(
-        label, project, folder, calibration, postgres, valkey, web_port, baseline_port, flower_port, env, children,
-        stop_s={name: item["stop_s"] for name, item in programs.items()},
-    )  # fmt: skip
-
-
-def _baseline(web: Mapping[str, Any], *, web_port: int, baseline_port: int) -> dict[str, Any]:
-    """The web program with another application on another port, and otherwise the same."""
-    swapped = {"project.wsgi:application": "baseline.wsgi:application", str(web_port): str(baseline_port)}
-    return {
-        **web,
-        "argv": [swapped.get(arg, arg) for arg in web["argv"]],
-        "env": {**web["env"], "DJANGO_SETTINGS_MODULE": "baseline.settings"},
-    }
-
-
-def _run(command: list[str], *, cwd: Path, env: Mapping[str, str]) -> str:
-    ended = subprocess.run(command, cwd=cwd, env=dict(env), capture_output=True, text=True, check=False)
-    if ended.returncode != 0:
-        raise LocalError(f"{' '.join(command[:3])} failed:\n{ended.stdout}{ended.stderr}")
-    return ended.stdout

@@ -12,11 +12,8 @@ from bench.scenarios.outcome import read_outcome
 from bench.size import Size
 from bench.stage import Stage
 from bench.world import Buyer
-from project.local.errors import LocalError
-from project.local.waiting import wait_until
 
 CONNECTIONS = 8
-QUEUE_TIMEOUT_S = 60
 
 
 def measure(stage: Stage, size: Size) -> Iterator[Sample]:
@@ -50,7 +47,7 @@ def _measure_orders(stage: Stage, buyers: Sequence[Buyer], checkout_ids: Sequenc
         "orders from a checkout",
         len(buyers),
         measured.window,
-        figures=outcome.figures(result),
+        figures=outcome.figures(result, accepted_status=202),
         faults=outcome.faults(result, accepted_status=202),
     )
 
@@ -58,22 +55,11 @@ def _measure_orders(stage: Stage, buyers: Sequence[Buyer], checkout_ids: Sequenc
 def _measure_requests(stage: Stage, row: str, requests: Sequence[bytes], *, status: int) -> tuple[Sample, Result]:
     with stage.client(Plan(stage.web_port, requests, CONNECTIONS, keep=True)) as client, stage.measured() as measured:
         result = client.run()
-        _wait_for_queues(stage)
+        stage.wait_for_queues()
         measured.client_s = result.cpu_s
     http_ms = [1000 * latency for latency in result.latencies_s]
     figures = {"per_s": len(requests) / result.wall_s, "http_p50_ms": percentile(http_ms, 0.5), "http_p99_ms": percentile(http_ms, 0.99)}
     return Sample(row, len(requests), measured.window, figures=figures, faults=result.not_expected(status)), result
-
-
-def _wait_for_queues(stage: Stage) -> None:
-    """Returns when no message waits and none is being worked on."""
-    with stage.valkey_client(0) as broker:
-
-        def is_idle() -> bool:
-            return not any(broker.llen(queue) for queue in ("checkout", "orders", "payments")) and not broker.hlen("unacked")
-
-        if not wait_until(is_idle, timeout_s=QUEUE_TIMEOUT_S):
-            raise LocalError(f"the queues of {stage.label} were not empty within {QUEUE_TIMEOUT_S} s")
 
 
 def _post(buyer: Buyer, path: str, body: dict[str, object]) -> bytes:

@@ -21,7 +21,7 @@ def measure(stage: Stage, size: Size) -> Iterator[Sample]:
     stage.stop("worker")
     stage.start("worker-events", "flower")
     try:
-        with _Asker(stage.flower_port) as asker:
+        with _Asker(stage.ports.flower) as asker:
             sample = measure_orders(stage, "orders with Flower", size.saturated_orders)
     finally:
         stage.stop("worker-events", "flower")

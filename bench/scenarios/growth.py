@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 from bench.client import build_request
 from bench.figures import Sample
+from bench.programs import INSIDE
 from bench.scenarios import notify, orders, poll
 from bench.size import Size
-from bench.stage import INSIDE, Stage
+from bench.stage import Stage
 from bench.world import Buyer
 
 POLLED = 200

@@ -40,10 +40,11 @@ def measure_halves(stage: Stage, count: int) -> Iterator[Sample]:
             with stage.measured() as measured:
                 result = client.run()
                 measured.client_s = result.cpu_s
-            yield _sample("notify intake", orders, result, measured.window, per_s=count / result.wall_s)
-        with stage.measured() as measured:
+            intake = _sample("notify intake", orders, result, measured.window, per_s=count / result.wall_s)
+        with stage.measured() as measured:  # at once: the worker has begun
             stage.wait_drained(connection, INBOX)
         faults = _unpaid(connection, orders)
+    yield intake
     yield Sample("notify apply", count, measured.window, figures={"per_s": count / measured.window.wall_s}, faults=faults)
 
 
@@ -72,7 +73,8 @@ def count_per_notification(stage: Stage, size: Size) -> list[Counted]:
 def seed_open_orders(stage: Stage, count: int) -> list[PlacedOrder]:
     """Orders with an open payment each."""
     orders = add_orders(stage.connect, count, is_paid=False)
-    stage.tidy()
+    with stage.connect() as connection:
+        stage.tidy_up(connection)
     return orders
 
 

@@ -27,13 +27,13 @@ class Outcome:
         visible, by PostgreSQL's own record of commit times. So the rest of the intake is in it, and the task's own clock is not."""
         return [1000 * (created - taken) for taken, created in zip(self.taken_at, self.created_at, strict=True)]
 
-    def figures(self, result: Result) -> dict[str, float]:
-        """Rates and latencies of the run, the HTTP part from the client's result."""
+    def figures(self, result: Result, *, accepted_status: int) -> dict[str, float]:
+        """Rates and latencies of the run, the HTTP part from the client's result. What was refused or failed is no part of a rate."""
         answered = max(result.answered_at)
         started = min(result.sent_at)
         http_ms = [1000 * latency for latency in result.latencies_s]
         return {
-            "accepted_per_s": len(result.statuses) / (answered - started),
+            "accepted_per_s": result.count(accepted_status) / (answered - started),
             "orders_per_s": len(self.created_at) / (max(self.created_at, default=answered) - started),
             "http_p50_ms": percentile(http_ms, 0.5),
             "http_p99_ms": percentile(http_ms, 0.99),

@@ -9,10 +9,6 @@ def test_a_spread_is_the_median_with_the_least_and_the_greatest() -> None:
     assert Spread.of([3.0, 1.0, 2.0]) == Spread(2.0, 1.0, 3.0, 3)
 
 
-def test_a_ratio_spans_the_extremes_of_both() -> None:
-    assert Spread(10, 8, 12, 3).over(Spread(5, 4, 6, 3)) == Spread(2.0, 8 / 6, 3.0, 3)
-
-
 def test_a_single_repetition_shows_no_spread() -> None:
     assert str(Spread.of([1.234])) == "1.23"
     assert str(Spread.of([1.0, 2.0, 4.0])) == "2.00 [1.00..4.00]"

@@ -1,0 +1,47 @@
+"""Samples by stage and row."""
+
+import pytest
+
+from bench.figures import Spread
+from bench.results import Results
+from tests.bench.builders import sample
+
+
+def results_of(**stages: list[float]) -> Results:
+    results = Results()
+    for stage, values in stages.items():
+        for value in values:
+            results.add(stage, sample("order", value))
+    return results
+
+
+def test_a_ratio_is_taken_pair_by_pair() -> None:
+    # Both became twice as dear in the second round: each pair says the same.
+    results = results_of(old=[2.0, 4.0, 2.0], new=[1.0, 2.0, 1.5])
+    assert results.ratio("order", "new", "old", lambda taken: taken.cpu_ms) == Spread(0.5, 0.5, 0.75, 3)
+
+
+def test_a_ratio_of_two_rows_of_one_stage() -> None:
+    results = results_of(shop=[3.0])
+    results.add("shop", sample("in the request", 12.0))
+    assert results.ratio("order", "shop", "shop", lambda taken: taken.cpu_ms, row_below="in the request").median == pytest.approx(0.25)
+
+
+def test_rates_are_compared_at_the_same_speed() -> None:
+    slow, fast = sample("order", 1.0, speed=0.5, figures={"per_s": 400}), sample("order", 1.0, speed=1.0, figures={"per_s": 800})
+    assert slow.rate("per_s") == fast.rate("per_s") == 800
+
+
+def test_speeds_go_by_the_fastest_that_was_seen_until_the_end() -> None:
+    results = results_of(shop=[2.0])
+    results.settle(0.5)  # the piece of work takes half as long as was thought at the time
+    (taken,) = results.samples["shop"]["order"]
+    assert (taken.window.speed, taken.cpu_ms) == (0.5, pytest.approx(1.0))
+    results.settle(0.5)
+    assert results.samples["shop"]["order"][0].window.speed == 0.5
+
+
+def test_faults_are_kept_with_their_place() -> None:
+    results = Results()
+    results.add("shop", sample("order", 1.0, faults=["2 of 100 answers were 500, not 202"]))
+    assert results.faults == ["shop: order: 2 of 100 answers were 500, not 202"]
