@@ -131,8 +131,8 @@ CHOICES = {
     ),
     "batch": Choice(
         "how many rows a transaction takes",
-        _batch(32),
-        [_batch(1, share=0.4), _batch(8), _batch(128, "row locks are held so much longer")],
+        _batch(64),
+        [_batch(1, share=0.4), _batch(8), _batch(32), _batch(128, "row locks are held so much longer")],
         [_SATURATED, measure_notifications],
     ),
     "signatures": Choice(

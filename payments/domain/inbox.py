@@ -16,7 +16,7 @@ from payments.states import NotificationStatus, PaymentStatus
 from shop.domain import rows, work
 from shop.errors import NotificationNotQuarantined
 
-BATCH_SIZE = 32
+BATCH_SIZE = 64
 # What differs between two deliveries of the same facts.
 _PER_DELIVERY = frozenset({"notify_id", "notify_time", "sign", "sign_type"})
 

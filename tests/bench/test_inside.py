@@ -36,7 +36,7 @@ def start(changes: dict[str, Any]) -> "subprocess.CompletedProcess[str]":
 
 def test_without_changes_everything_is_the_shops() -> None:
     found = json.loads(start({}).stdout)
-    assert (found["age"], found["batch"], found["drain_s"]) == (600, 32, 10)
+    assert (found["age"], found["batch"], found["drain_s"]) == (600, 64, 10)
     assert (found["options"]["prepare_threshold"], found["ring"], found["sign"]) == (2, "_Bell.ring", "payments.gateways.alipay")
 
 
