@@ -49,7 +49,7 @@ class RequestIdMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        given = request.headers.get("X-Request-ID", "")
+        given = request.META.get("HTTP_X_REQUEST_ID", "")  # `request.headers` would read all of them
         request_id = given if _REQUEST_ID.fullmatch(given) else f"{random.getrandbits(96):024x}"
         request.META["shop.request_id"] = request_id
         with structlog.contextvars.bound_contextvars(request_id=request_id):

@@ -235,7 +235,12 @@ _LOG_PROCESSORS: list[Any] = [
     structlog.processors.TimeStamper(fmt="iso", utc=False),
 ]
 structlog.configure(
-    processors=[*_LOG_PROCESSORS, structlog.processors.StackInfoRenderer(), structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+    processors=[
+        structlog.stdlib.filter_by_level,
+        *_LOG_PROCESSORS,
+        structlog.processors.StackInfoRenderer(),
+        structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+    ],
     logger_factory=structlog.stdlib.LoggerFactory(),
     wrapper_class=structlog.stdlib.BoundLogger,
     cache_logger_on_first_use=True,

@@ -10,11 +10,11 @@ from django.db import connection, transaction
 from psycopg.types.json import Jsonb
 
 from payments.domain import settlement
-from payments.gateways.protocol import Gateway, TradeReport
+from payments.gateways.protocol import Gateway
 from payments.models import Notification, Payment
 from payments.states import NotificationStatus, PaymentStatus
 from shop.domain import rows, work
-from shop.errors import NotificationNotQuarantined
+from shop.errors import NotificationNotQuarantined, StaleState
 
 BATCH_SIZE = 64
 # What differs between two deliveries of the same facts.
@@ -62,25 +62,36 @@ def apply_due_notifications(*, gateway: Gateway, now: datetime, cause: str) -> i
     )
 
 
+# Waits, as order creation does and for the same reason.
+_LOCK = "SELECT id, form FROM payments_notification WHERE id = ANY(%s) AND status = 'received' ORDER BY id FOR NO KEY UPDATE"
+_CLOSE = """
+    UPDATE payments_notification AS notification
+    SET status = new.status, reason = new.reason, payment_id = new.payment_id, handled_at = %s, available_at = NULL
+    FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::bigint[]) AS new(id, status, reason, payment_id)
+    WHERE notification.id = new.id AND notification.status = 'received'
+"""
+
+
 def apply_notifications(notification_ids: Sequence[int], *, gateway: Gateway, now: datetime, cause: str) -> None:
     """Applies the received ones of these notifications in one transaction, oldest first; the others are left alone."""
     with transaction.atomic(durable=True):
-        notifications = list(
-            Notification.objects.filter(pk__in=notification_ids, status=NotificationStatus.RECEIVED)
-            # Waits, as order creation does and for the same reason.
-            .select_for_update(no_key=True)
-            .order_by("pk")
-        )
+        locked = rows.read(_LOCK, [list(notification_ids)])
+        if not locked:
+            return
         # Verified again: what acts on money trusts the signature, not the table.
-        reports: list[TradeReport] = [gateway.verify_notification(notification.form) for notification in notifications]
+        reports = [gateway.verify_notification(json.loads(form)) for _, form in locked]
         results = settlement.apply_trades(reports, now=now, cause=cause)
-        for notification, result in zip(notifications, results, strict=True):
-            notification.status = _status_of(result.outcome)
-            notification.reason = "" if notification.status == NotificationStatus.APPLIED else result.outcome.value
-            notification.payment = result.payment
-            notification.handled_at = now
-            notification.available_at = None
-        rows.update(notifications, ["status", "reason", "payment", "handled_at", "available_at"])
+        _close([pk for pk, _ in locked], results, now=now)
+
+
+def _close(ids: list[int], results: Sequence[settlement.Applied], *, now: datetime) -> None:
+    statuses = [_status_of(result.outcome) for result in results]
+    reasons = [
+        "" if status is NotificationStatus.APPLIED else result.outcome.value for status, result in zip(statuses, results, strict=True)
+    ]
+    payments = [result.payment and result.payment.pk for result in results]
+    if rows.write(_CLOSE, [now, ids, [status.value for status in statuses], reasons, payments]) != len(ids):
+        raise StaleState("a notification was dealt with although its row is locked")
 
 
 def _status_of(outcome: settlement.Outcome) -> NotificationStatus:

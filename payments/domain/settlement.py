@@ -1,5 +1,6 @@
 """What the gateway says of trades, applied: the one routine for it, whether a notification, a query or a bill said it."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,7 +17,8 @@ from shop.domain import ledger, rows
 from shop.domain.closing import reopen_order
 from shop.domain.fulfilment import finalise_orders
 from shop.domain.timeline import event, record
-from shop.models import Account, Order, OrderEvent
+from shop.errors import StaleState
+from shop.models import Order, OrderEvent
 from shop.states import OrderStatus
 
 log = structlog.get_logger(__name__)
@@ -47,6 +49,8 @@ class Outcome(StrEnum):
 APPLIED = frozenset({Outcome.SETTLED, Outcome.REOPENED, Outcome.LATE, Outcome.DOUBLE, Outcome.CLOSED})
 IGNORED = frozenset({Outcome.WAITING, Outcome.ALREADY_APPLIED})
 QUARANTINED = frozenset(Outcome) - APPLIED - IGNORED
+# What happens to nearly every trade: counted in the log, not told one by one. Each payment's row and its order's timeline say the rest.
+_ORDINARY = frozenset({Outcome.SETTLED, *IGNORED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,7 @@ def apply_trades(reports: Sequence[TradeReport], *, now: datetime, cause: str) -
     transaction. States never move backwards, whatever comes late or twice.
     """
     payments = _lock([report.out_trade_no for report in reports])
-    owners = dict(Payment.objects.filter(trade_no__in=[report.trade_no for report in reports]).values_list("trade_no", "pk"))
+    owners = dict(rows.read(_OWNERS, [[report.trade_no for report in reports]]))
     settled: list[Payment] = []
     results = []
     for report in reports:
@@ -73,15 +77,17 @@ def apply_trades(reports: Sequence[TradeReport], *, now: datetime, cause: str) -
         outcome = _decide(report, payment)
         if payment is not None and outcome is Outcome.SETTLED and owners.setdefault(report.trade_no, payment.pk) != payment.pk:
             outcome = Outcome.WRONG_TRADE_NO  # one trade can't pay twice
-        if payment is not None and outcome is Outcome.CLOSED:
-            close_payment(payment, now=now, cause=cause)
-        elif payment is not None and outcome is Outcome.SETTLED:
-            outcome = _take_money(payment, report, now=now, cause=cause)
+        if payment is not None and outcome in APPLIED:
+            if outcome is not Outcome.SETTLED or payment.order.status != OrderStatus.AWAITING_PAYMENT:
+                # Written at once, so what came before it has to stand there.
+                _settle(settled, now=now, cause=cause)
+                settled = []
+            outcome = _apply(outcome, payment, report, now=now, cause=cause)
             if outcome is Outcome.SETTLED:
                 settled.append(payment)
         results.append(Applied(outcome, payment))
     _settle(settled, now=now, cause=cause)
-    _log(reports, results)
+    _log(reports, results, cause=cause)
     return results
 
 
@@ -102,14 +108,18 @@ def close_payment(payment: Payment, *, now: datetime, cause: str, look_again_at:
     Order.objects.filter(pk=payment.order_id).update(version=F("version") + 1)
 
 
+def _apply(outcome: Outcome, payment: Payment, report: TradeReport, *, now: datetime, cause: str) -> Outcome:
+    if outcome is Outcome.CLOSED:
+        close_payment(payment, now=now, cause=cause)
+        return outcome
+    return _take_money(payment, report, now=now, cause=cause)
+
+
 def _take_money(payment: Payment, report: TradeReport, *, now: datetime, cause: str) -> Outcome:
     """Finds out what money that has come in is for, and books it at once where it isn't simply its order's: those are written together."""
     order = payment.order
     outcome = _outcome_of_money(order, now=now, cause=cause)
-    payment.status = PaymentStatus.PAID
-    payment.trade_no = report.trade_no
-    payment.paid_at = report.paid_at or now
-    payment.available_at = payment.dead_at = None
+    payment.status, payment.trade_no, payment.paid_at = PaymentStatus.PAID, report.trade_no, report.paid_at or now
     payment.is_surplus = outcome in {Outcome.LATE, Outcome.DOUBLE}
     if outcome is Outcome.SETTLED:
         order.status = OrderStatus.PAID  # the row is written with its batch; this object is what the next report looks at
@@ -134,16 +144,27 @@ def _settle(payments: Sequence[Payment], *, now: datetime, cause: str) -> None:
     finalise_orders([payment.order for payment in payments], now=now, cause=cause)
 
 
+_PAY = """
+    UPDATE payments_payment AS payment
+    SET status = 'paid', trade_no = told.trade_no, paid_at = told.paid_at, available_at = NULL, dead_at = NULL, is_surplus = told.is_surplus
+    FROM unnest(%s::bigint[], %s::text[], %s::timestamptz[], %s::boolean[]) AS told(id, trade_no, paid_at, is_surplus)
+    WHERE payment.id = told.id AND payment.status <> 'paid'
+"""
+
+
 def _book(payments: Sequence[Payment], *, now: datetime) -> None:
-    rows.update(payments, ["status", "trade_no", "paid_at", "available_at", "dead_at", "is_surplus"])
-    rows.insert([ledger.cash_in(payment.order, payment.amount, out_trade_no=payment.out_trade_no, now=now) for payment in payments])
+    told = [(payment.pk, payment.trade_no, payment.paid_at, payment.is_surplus) for payment in payments]
+    if rows.write(_PAY, [list(column) for column in zip(*told, strict=True)]) != len(payments):
+        raise StaleState(f"one of the payments {[payment.out_trade_no for payment in payments]} is paid already")
+    ledger.cash_in([(payment.out_trade_no, payment.amount, payment.order_id) for payment in payments], now=now)
+
+
+_DROP_OTHERS = "UPDATE payments_payment SET available_at = %s, attempts = 0, dead_at = NULL WHERE order_id = ANY(%s) AND status = 'open'"
 
 
 def _drop_other_attempts(payments: Sequence[Payment], *, now: datetime) -> None:
     """Another attempt that is still open is no longer wanted: the poller closes it at the gateway."""
-    Payment.objects.filter(order__in=[payment.order_id for payment in payments], status=PaymentStatus.OPEN).update(
-        available_at=now, attempts=0, dead_at=None
-    )
+    rows.write(_DROP_OTHERS, [now, [payment.order_id for payment in payments]])
 
 
 def _outcome_of_money(order: Order, *, now: datetime, cause: str) -> Outcome:
@@ -158,21 +179,40 @@ def _outcome_of_money(order: Order, *, now: datetime, cause: str) -> Outcome:
             return Outcome.DOUBLE
 
 
-def _lock(out_trade_nos: Sequence[str]) -> Mapping[str, Payment]:
-    """The payments by `out_trade_no`, with their accounts, orders and themselves locked, in that order and each by id."""
-    known = list(Payment.objects.filter(out_trade_no__in=out_trade_nos).values_list("pk", "order_id", "order__account_id"))
-    # Evaluated one after the other: a queryset that nobody reads locks nothing.
-    list(
-        Account.objects.filter(pk__in={account for _, _, account in known}).select_for_update(no_key=True).order_by("pk").values_list("pk")
-    )
-    orders = {
-        order.pk: order
-        for order in Order.objects.filter(pk__in={order for _, order, _ in known}).select_for_update(no_key=True).order_by("pk")
-    }
-    payments = list(Payment.objects.filter(pk__in=[pk for pk, _, _ in known]).select_for_update(no_key=True).order_by("pk"))
-    for payment in payments:
+_CONCERNED = """
+    SELECT payment.id, orders.id, orders.account_id FROM payments_payment AS payment JOIN shop_order AS orders ON orders.id = payment.order_id
+    WHERE payment.out_trade_no = ANY(%s)
+"""
+_LOCK_ACCOUNTS = "SELECT id FROM shop_account WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
+_LOCK_ORDERS = "SELECT id, account_id, order_number, status, beili FROM shop_order WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
+_LOCK_PAYMENTS = """
+    SELECT id, order_id, out_trade_no, amount, app_id, seller_id, status, trade_no, refund_committed FROM payments_payment
+    WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE
+"""
+_OWNERS = "SELECT trade_no, id FROM payments_payment WHERE trade_no = ANY(%s)"
+
+
+def _lock(out_trade_nos: list[str]) -> Mapping[str, Payment]:
+    """The payments by `out_trade_no`, with their accounts, orders and themselves locked, in that order and each by id.
+
+    Payments and orders know the columns that ordinary reports need; any other is read when a rare one asks for it.
+    """
+    concerned = rows.read(_CONCERNED, [out_trade_nos])
+    if not concerned:
+        return {}
+    payment_ids, order_ids, account_ids = (list(ids) for ids in zip(*concerned, strict=True))
+    rows.read(_LOCK_ACCOUNTS, [account_ids])
+    orders = {pk: rows.made(Order, id=pk, **dict(zip(_ORDER, values, strict=True))) for pk, *values in rows.read(_LOCK_ORDERS, [order_ids])}
+    payments = {}
+    for pk, *values in rows.read(_LOCK_PAYMENTS, [payment_ids]):
+        payment = rows.made(Payment, id=pk, **dict(zip(_PAYMENT, values, strict=True)))
         payment.order = orders[payment.order_id]  # one object per order, so that a second payment in the batch sees the first
-    return {payment.out_trade_no: payment for payment in payments}
+        payments[payment.out_trade_no] = payment
+    return payments
+
+
+_ORDER = ("account_id", "order_number", "status", "beili")
+_PAYMENT = ("order_id", "out_trade_no", "amount", "app_id", "seller_id", "status", "trade_no", "refund_committed")
 
 
 def _decide(report: TradeReport, payment: Payment | None) -> Outcome:
@@ -221,9 +261,10 @@ def _decide_refunded(report: TradeReport, payment: Payment) -> Outcome:
     return Outcome.REFUNDED_ELSEWHERE if report.refunded > payment.refund_committed else Outcome.ALREADY_APPLIED
 
 
-def _log(reports: Sequence[TradeReport], results: Sequence[Applied]) -> None:
+def _log(reports: Sequence[TradeReport], results: Sequence[Applied], *, cause: str) -> None:
+    log.info("trades_applied", cause=cause, **Counter(result.outcome.value for result in results))
     for report, result in zip(reports, results, strict=True):
         if result.outcome in QUARANTINED:
             log.error("trade_quarantined", out_trade_no=report.out_trade_no, outcome=result.outcome.value, alert=True)
-        else:
+        elif result.outcome not in _ORDINARY:
             log.info("trade_applied", out_trade_no=report.out_trade_no, outcome=result.outcome.value)

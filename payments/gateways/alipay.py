@@ -102,6 +102,8 @@ _FIELDS = {
     "timestamp": _TIME,
     "method": re.compile(r"[a-z.]{1,64}"),
 }
+# Both hold nothing, so one of each serves all signatures.
+_PADDING, _DIGEST = PKCS1v15(), SHA256()
 _NOTIFICATION_NEEDS = ("app_id", "seller_id", "trade_no", "out_trade_no", "trade_status", "total_amount", "notify_id", "notify_time")
 _RETURN_NEEDS = ("app_id", "seller_id", "out_trade_no", "total_amount")
 
@@ -287,14 +289,13 @@ class AlipayGateway:
         signature = form.get("sign", "")
         if not _SIGNATURE.fullmatch(signature):
             raise InvalidSignature("sign is not the base64 of an RSA-2048 signature")
-        signed = {name: value for name, value in form.items() if name != "sign"}
-        if not self._client.verify(signed, signature):
+        if not self._client.verify_text(_signed_text(form), signature):
             raise InvalidSignature("the signature is wrong")
         for name in needs:
             if not form.get(name):
                 raise InvalidSignature(f"{name} is missing")
-        for name, pattern in _FIELDS.items():
-            if form.get(name) and not pattern.fullmatch(form[name]):
+        for name, value in form.items():
+            if value and (pattern := _FIELDS.get(name)) and not pattern.fullmatch(value):
                 raise InvalidSignature(f"{name} is not formed as Alipay forms it")
 
     def _report(self, fields: Mapping[str, Any], *, app_id: str | None, seller_id: str | None) -> TradeReport:
@@ -334,6 +335,14 @@ class AlipayGateway:
         if answer.get("code") == "40004" and sub_code not in {"", "ACQ.SYSTEM_ERROR"}:
             raise GatewayRejected(sub_code, str(answer.get("sub_msg", "")))
         raise GatewayUnreachable(f"code {answer.get('code')} {sub_code}")
+
+
+def _signed_text(form: Mapping[str, str]) -> str:
+    """What Alipay signed of a notification or a return: all of it but the signature and its kind, as the SDK's `verify` joins it."""
+    return "&".join([f"{name}={value}" for name, value in sorted(form.items()) if name not in _NOT_SIGNED])
+
+
+_NOT_SIGNED = frozenset({"sign", "sign_type"})
 
 
 def _codes_of(error: AliPayException) -> str:
@@ -382,15 +391,20 @@ class _Client(AliPay):  # type: ignore[misc] # the SDK has no types
         return self._gateway
 
     def _sign(self, unsigned_string: str) -> str:
-        signature = self._openssl_private_key.sign(unsigned_string.encode(), PKCS1v15(), SHA256())
+        signature = self._openssl_private_key.sign(unsigned_string.encode(), _PADDING, _DIGEST)
         return base64.b64encode(signature).decode()
 
-    def _verify(self, raw_content: str, signature: str) -> bool:
+    def verify_text(self, text: str, signature: str) -> bool:
+        """Whether Alipay signed this text."""
         try:
             decoded = base64.b64decode(signature, validate=True)
         except (binascii.Error, ValueError):
             return False
-        return any(_signed_by(key, decoded, raw_content.encode()) for key in self._openssl_public_keys)
+        content = text.encode()
+        return any(_signed_by(key, decoded, content) for key in self._openssl_public_keys)
+
+    def _verify(self, raw_content: str, signature: str) -> bool:
+        return self.verify_text(raw_content, signature)
 
     def build_body(self, method: str, biz_content: Any = None, **kwargs: Any) -> dict[str, Any]:
         """The SDK stamps the process's local time; Alipay reads Beijing time."""
@@ -441,7 +455,7 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 
 def _signed_by(key: RSAPublicKey, signature: bytes, content: bytes) -> bool:
     try:
-        key.verify(signature, content, PKCS1v15(), SHA256())
+        key.verify(signature, content, _PADDING, _DIGEST)
     except OpenSSLInvalidSignature:
         return False
     return True

@@ -1,11 +1,12 @@
 """Transfers between books, and the cached balances that they must add up to. Callers hold the accounts' locks."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 
 from django.db import connection, transaction
 
+from shop.domain import rows
 from shop.models import Account, LedgerTransfer, Order, OrderLine
 from shop.money import ZERO
 
@@ -43,22 +44,24 @@ def release_transfers(orders: Iterable[Order], *, now: datetime) -> list[LedgerT
     ]
 
 
-def settlement_transfers(orders: Iterable[Order], *, now: datetime) -> list[LedgerTransfer]:
-    """The transfers of paid orders: held 贝里 captured, and the list price booked as sales from what covered it."""
-    transfers = []
-    for order in orders:
-        legs = (
-            ("capture", Book.BEILI_HELD, Book.BEILI_SPENT, order.beili, "支付扣除"),
-            ("subsidy", Book.COUPON_SUBSIDY, Book.SALES, order.course_discount + order.global_discount, "优惠券"),
-            ("redeem", Book.BEILI_REDEEMED, Book.SALES, order.beili_amount, "贝里抵扣"),
-            ("sale", Book.UNAPPLIED, Book.SALES, order.cash_due, "支付宝"),
-        )
-        transfers += [
-            _of_order(order, f"{cause}:{order.order_number}", debit, credit, amount, memo=memo, now=now)
-            for cause, debit, credit, amount, memo in legs
-            if amount
-        ]
-    return transfers
+# What a paid order's list price was covered by. Held 贝里 are captured; everything else is sales. The legs of an order are in this order.
+_SETTLE = """
+    INSERT INTO shop_ledgertransfer (key, debit, credit, amount, account_id, order_id, memo, created_at)
+    SELECT leg.cause || ':' || paid.order_number, leg.debit, leg.credit, leg.amount, paid.account_id, paid.id, leg.memo, %s
+    FROM unnest(%s::bigint[]) WITH ORDINALITY AS listed(id, place) JOIN shop_order AS paid ON paid.id = listed.id
+    CROSS JOIN LATERAL (VALUES
+        (1, 'capture', 'beili_held', 'beili_spent', paid.beili, '支付扣除'),
+        (2, 'subsidy', 'coupon_subsidy', 'sales', paid.course_discount + paid.global_discount, '优惠券'),
+        (3, 'redeem', 'beili_redeemed', 'sales', paid.beili_amount, '贝里抵扣'),
+        (4, 'sale', 'unapplied', 'sales', paid.cash_due, '支付宝')
+    ) AS leg(place, cause, debit, credit, amount, memo)
+    WHERE leg.amount <> 0 ORDER BY listed.place, leg.place
+"""
+
+
+def settle_orders(order_ids: list[int], *, now: datetime) -> None:
+    """Books paid orders: held 贝里 captured, and the list price as sales from what covered it."""
+    rows.write(_SETTLE, [now, order_ids])
 
 
 def refund_transfers(
@@ -80,9 +83,17 @@ def refund_transfers(
     ]
 
 
-def cash_in(order: Order, amount: Decimal, *, out_trade_no: str, now: datetime) -> LedgerTransfer:
-    """Money that has come in through Alipay, not yet applied to anything."""
-    return _of_order(order, f"cash:{out_trade_no}", Book.ALIPAY_CASH, Book.UNAPPLIED, amount, memo="支付宝收款", now=now)
+_CASH_IN = """
+    INSERT INTO shop_ledgertransfer (key, debit, credit, amount, account_id, order_id, memo, created_at)
+    SELECT 'cash:' || coming.out_trade_no, 'alipay_cash', 'unapplied', coming.amount, paid.account_id, paid.id, '支付宝收款', %s
+    FROM unnest(%s::text[], %s::numeric[], %s::bigint[]) WITH ORDINALITY AS coming(out_trade_no, amount, order_id, place)
+    JOIN shop_order AS paid ON paid.id = coming.order_id ORDER BY coming.place
+"""
+
+
+def cash_in(incomes: Sequence[tuple[str, Decimal, int]], *, now: datetime) -> None:
+    """Books money that has come in through Alipay, not yet applied to anything: (`out_trade_no`, yuan, the order's id) each."""
+    rows.write(_CASH_IN, [now, *map(list, zip(*incomes, strict=True))])
 
 
 def surplus_out(order: Order, amount: Decimal, *, key: str, now: datetime) -> LedgerTransfer:

@@ -8,14 +8,10 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, TypeVar
 
-from django.db import connection, models
-
+from shop.domain import rows
 from shop.domain.orders import requested_coupon_ids, requested_lines
 from shop.models import Coupon, CouponRecord, Course, OrderRequest, PricePolicy
-
-_Model = TypeVar("_Model", bound=models.Model)
 
 
 @dataclass(slots=True)
@@ -38,8 +34,8 @@ def lock_pending(request_ids: Sequence[int]) -> list[OrderRequest]:
         WHERE id = ANY(%s) AND status = 'pending' ORDER BY id FOR NO KEY UPDATE
     """
     return [
-        _made(OrderRequest, id=pk, account_id=account_id, order_number=order_number, body=json.loads(body))
-        for pk, account_id, order_number, body in _rows(statement, request_ids)
+        rows.made(OrderRequest, id=pk, account_id=account_id, order_number=order_number, body=json.loads(body))
+        for pk, account_id, order_number, body in rows.read(statement, [list(request_ids)])
     ]
 
 
@@ -53,7 +49,7 @@ def lock_world(requests: Sequence[OrderRequest], *, now: datetime) -> World:
 
 
 def _lock_balances(account_ids: Iterable[int]) -> dict[int, int]:
-    return dict(_rows("SELECT id, balance FROM shop_account WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE", account_ids))
+    return dict(rows.read("SELECT id, balance FROM shop_account WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE", [list(account_ids)]))
 
 
 def _lock_records(record_ids: Iterable[int]) -> dict[int, CouponRecord]:
@@ -65,10 +61,10 @@ def _lock_records(record_ids: Iterable[int]) -> dict[int, CouponRecord]:
         WHERE record.id = ANY(%s) ORDER BY record.id FOR NO KEY UPDATE OF record
     """
     records, campaigns = {}, {}  # in a rush most coupons are of few campaigns
-    for pk, account_id, status, first_day, last_day, *terms in _rows(statement, record_ids):
-        record = _made(CouponRecord, id=pk, account_id=account_id, status=status, valid_from_date=first_day, valid_until_date=last_day)
+    for pk, account_id, status, first_day, last_day, *terms in rows.read(statement, [list(record_ids)]):
+        record = rows.made(CouponRecord, id=pk, account_id=account_id, status=status, valid_from_date=first_day, valid_until_date=last_day)
         if terms[0] not in campaigns:
-            campaigns[terms[0]] = _made(Coupon, **dict(zip(_TERMS, terms, strict=True)))
+            campaigns[terms[0]] = rows.made(Coupon, **dict(zip(_TERMS, terms, strict=True)))
         record.coupon = campaigns[terms[0]]
         records[pk] = record
     return records
@@ -83,24 +79,11 @@ def _read_policies(policy_ids: Iterable[int]) -> dict[int, PricePolicy]:
         FROM shop_pricepolicy AS policy JOIN shop_course AS course ON course.id = policy.course_id WHERE policy.id = ANY(%s)
     """
     policies = {}
-    for pk, valid_period, price, *shown in _rows(statement, policy_ids):
-        policy = _made(PricePolicy, id=pk, valid_period=valid_period, price=price)
-        policy.course = _made(Course, **dict(zip(_SHOWN, shown, strict=True)))
+    for pk, valid_period, price, *shown in rows.read(statement, [list(policy_ids)]):
+        policy = rows.made(PricePolicy, id=pk, valid_period=valid_period, price=price)
+        policy.course = rows.made(Course, **dict(zip(_SHOWN, shown, strict=True)))
         policies[pk] = policy
     return policies
 
 
 _SHOWN = ("id", "name", "course_img", "course_type", "status")
-
-
-def _made(model: type[_Model], **columns: Any) -> _Model:
-    """An object that knows these columns."""
-    names = [field.attname for field in model._meta.concrete_fields if field.attname in columns]  # in the order that Django demands
-    return model.from_db(connection.alias, names, [columns[name] for name in names])
-
-
-def _rows(statement: str, ids: Iterable[int]) -> list[Any]:
-    with connection.cursor() as cursor:
-        cursor.execute(statement, [list(ids)])
-        found: list[Any] = cursor.fetchall()
-    return found

@@ -99,6 +99,23 @@ def test_wakes_in_a_rush_share_a_message(broker_valkey: redis.Redis) -> None:
     assert (len(messages(broker_valkey, "orders")), len(messages(broker_valkey, "payments"))) == (1, 1)
 
 
+def test_wakes_in_a_pause_share_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first is sent at once; of those that come in the pause none is forgotten."""
+    assert wakeup.settle()
+    time.sleep(wakeup.PAUSE_S * 2)  # until the bell of the tests before has had its own
+    sent: list[float] = []
+    monkeypatch.setattr(wakeup, "PAUSE_S", 0.2)
+    monkeypatch.setattr(wakeup, "wake", lambda task: sent.append(time.monotonic()))
+    wakeup.wake_soon(create_orders)
+    assert wakeup.settle()
+    assert len(sent) == 1
+    for _ in range(50):
+        wakeup.wake_soon(create_orders)
+    assert wakeup.settle()
+    assert len(sent) == 2
+    assert sent[1] - sent[0] >= 0.2
+
+
 def test_bell_survives_a_bug(monkeypatch: pytest.MonkeyPatch, broker_valkey: redis.Redis, caplog: pytest.LogCaptureFixture) -> None:
     def fail(task: Task) -> None:
         raise RuntimeError("bug")

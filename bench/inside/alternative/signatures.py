@@ -8,4 +8,4 @@ from payments.gateways import alipay
 def pycryptodome() -> None:
     """As the SDK does it by itself."""
     alipay._Client._sign = AliPay._sign
-    alipay._Client._verify = AliPay._verify
+    alipay._Client.verify_text = AliPay._verify

@@ -4,11 +4,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import transaction
 
 from payments.domain import inbox
+from payments.domain.settlement import Applied, Outcome
 from payments.gateways.alipay import AlipayGateway
 from payments.gateways.protocol import InvalidSignature
 from payments.models import Notification, Payment
+from shop.errors import StaleState
 from tests.factories import NOW, make_buyer, make_course, make_order
 from tests.payments.alipay_side import encoded, make_gateway, notification
 from tests.payments.settle import make_payment, pay
@@ -74,6 +77,12 @@ def test_applied_notification_is_left_alone(payment: Payment, gateway: AlipayGat
     row = pay(payment, gateway)
     with nothing_changes():
         inbox.apply_notifications([row.pk], gateway=gateway, now=NOW + timedelta(days=1), cause="test")
+
+
+def test_notification_that_was_dealt_with_is_not_closed_again(payment: Payment, gateway: AlipayGateway) -> None:
+    row = pay(payment, gateway)
+    with nothing_changes(), pytest.raises(StaleState), transaction.atomic():
+        inbox._close([row.pk], [Applied(Outcome.WAITING, None)], now=NOW)
 
 
 def test_row_that_was_tampered_with_is_put_back_and_not_applied(payment: Payment, gateway: AlipayGateway) -> None:

@@ -23,7 +23,7 @@ from tests.payments.scenes import approve, ask_refund, claimed, notify, pay, rej
 pytestmark = pytest.mark.django_db(transaction=True)
 
 ORDER = ("shop_account", "shop_order", "payments_payment", "payments_refund")
-LOCKS = re.compile(r'^\s*(?:UPDATE "?(\w+)"?|SELECT .* FROM "(\w+)".* FOR (?:NO KEY )?UPDATE)', re.DOTALL)
+LOCKS = re.compile(r'^\s*(?:UPDATE "?(\w+)"?|SELECT .*? FROM "?(\w+)"?.* FOR (?:NO KEY )?UPDATE)', re.DOTALL)
 
 
 @contextmanager

@@ -5,18 +5,21 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db import transaction
 
+from payments.domain import settlement
 from payments.domain.audit import run_audit
 from payments.gateways.alipay import AlipayGateway
 from payments.models import Notification, Payment, Refund
 from payments.states import NotificationStatus, PaymentStatus, Product, RefundStatus
 from shop.domain import closing
+from shop.errors import StaleState
 from shop.models import Account, Enrolment, LedgerTransfer, Order
 from shop.states import CouponRecordStatus, OrderStatus
 from tests.factories import NOW, make_buyer, make_course, make_order, make_record
 from tests.payments.alipay_side import encoded, make_gateway, notification, refund_changes
 from tests.payments.settle import make_payment, pay, tell
-from tests.unchanged import everything
+from tests.unchanged import everything, nothing_changes
 
 pytestmark = pytest.mark.django_db
 LATER = NOW + timedelta(minutes=5)
@@ -225,6 +228,30 @@ def test_both_payments_of_an_order_in_one_batch(payment: Payment, gateway: Alipa
     assert [row.status for row in rows] == ["applied", "applied"]
     assert Refund.objects.get().payment == second
     assert Enrolment.objects.count() == 1
+
+
+def test_timeline_tells_the_payment_before_its_double(payment: Payment, gateway: AlipayGateway) -> None:
+    pay(payment, gateway, trade_status="TRADE_CLOSED")
+    second = make_payment(payment.order, gateway, product=Product.WAP)
+    tell(gateway, notification(payment), notification(second))
+    kinds = [event.kind for event in payment.order.events.order_by("id")]
+    assert kinds[-4:] == ["paid", "enrolled", "double_payment", "refund_approved"]
+
+
+def test_orders_of_a_batch_extend_each_other_as_they_were_paid(gateway: AlipayGateway) -> None:
+    buyer, course = make_buyer(), make_course("10.00", period=30)
+    first, second = (make_payment(make_order(buyer, course), gateway) for _ in range(2))
+    tell(gateway, notification(second), notification(first))
+    month = timedelta(days=30)
+    spans = Enrolment.objects.order_by("pk").values_list("order_line__order", "valid_from", "valid_until")
+    assert list(spans) == [(second.order_id, NOW, NOW + month), (first.order_id, NOW + month, NOW + 2 * month)]
+
+
+def test_payment_that_is_paid_is_not_booked_again(payment: Payment, gateway: AlipayGateway) -> None:
+    pay(payment, gateway)
+    payment.refresh_from_db()
+    with nothing_changes(), pytest.raises(StaleState), transaction.atomic():
+        settlement._book([payment], now=LATER)
 
 
 def test_batch_of_many_orders_with_repeats(gateway: AlipayGateway) -> None:

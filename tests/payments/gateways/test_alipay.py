@@ -27,6 +27,7 @@ from pytest_django import Settings
 from payments.gateways import find_gateway, get_gateway
 from payments.gateways.alipay import (
     AlipayGateway,
+    _signed_text,
     beijing_time,
     from_beijing_time,
     plain_subject,
@@ -191,6 +192,19 @@ def test_openssl_and_the_sdk_sign_and_verify_alike(text: str) -> None:
     assert ours._sign(text) == sdk._sign(text)
     good, bad = rsa(text), rsa(text + "x")
     assert [ours._verify(text, good), ours._verify(text, bad)] == [sdk._verify(text, good), sdk._verify(text, bad)] == [True, False]
+
+
+# Names and values that could be taken for others' borders, beside any text.
+_WORDS = st.text(max_size=8) | st.sampled_from(["sign", "sign_type", "a", "a=b", "&", "=", "", "课程"])
+
+
+@settings(max_examples=50)
+@given(fields=st.dictionaries(_WORDS, _WORDS, max_size=6))
+def test_signed_text_is_the_one_that_the_sdk_joins(fields: dict[str, str]) -> None:
+    _, sdk = _both_clients()
+    form = {**fields, "sign_type": "RSA2", "sign": "x"}
+    signature = rsa(_signed_text(form))
+    assert sdk.verify({name: value for name, value in form.items() if name != "sign"}, signature)
 
 
 # --- The way back from the cashier -----------------------------------------------------------------------------------

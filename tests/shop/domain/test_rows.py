@@ -73,3 +73,12 @@ def test_refused_row_refuses_all(django_assert_num_queries: Any) -> None:
 def test_nothing_is_no_statement(django_assert_num_queries: Any) -> None:
     with django_assert_num_queries(0):
         rows.insert([])
+
+
+def test_made_object_knows_its_columns_and_reads_the_others(django_assert_num_queries: Any) -> None:
+    order = make_order(make_buyer(), make_course("99.00"))
+    known = rows.made(Order, status=order.status, id=order.pk)
+    with django_assert_num_queries(0):
+        assert (known.pk, known.status) == (order.pk, order.status)
+    with django_assert_num_queries(1):
+        assert known.cash_due == order.cash_due
