@@ -1,7 +1,6 @@
 """`orders/{number}/`: following an order. The busiest address: an ordinary poll is answered without DRF, and all others with it."""
 
 import json
-import math
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
@@ -107,8 +106,8 @@ def read_order(account_id: int, order_number: str, now: datetime) -> Answer | No
         return None
     order = found.order
     if order is None:
-        return Answer(account_id, found.request.status, 0, math.inf, _written(request_body(found.request)))
-    good_until = order.expires_at.timestamp() if is_payable(order, now=now) else math.inf
+        return Answer(account_id, found.request.status, 0, None, _written(request_body(found.request)))
+    good_until = int(order.expires_at.timestamp()) if is_payable(order, now=now) else None
     return Answer(
         account_id, order.status, order.version, good_until, _written(whole_order_body(order, found.lines, found.events, now=now))
     )

@@ -47,7 +47,7 @@ end
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the buyer of an order is answered: status and version, and a body in JSON that holds until `good_until` (seconds since 1970).
+    """What the buyer of an order is answered: status and version, and a body in JSON. After `good_until` (seconds since 1970) it has to be read anew.
 
     A request that isn't an order has version 0. Versions count up, and a request's status moves once, so no pair of the two comes back.
     """
@@ -55,7 +55,7 @@ class Answer:
     account_id: int
     status: str
     version: int
-    good_until: float
+    good_until: int | None
     body: str
 
 
@@ -122,9 +122,10 @@ def _answer_in(held: str | None, *, now: datetime) -> Answer | None:
     if not is_answer:
         return None
     account_id, status, version, good_until = head.split(":")
-    if now.timestamp() >= float(good_until):
+    ends = int(good_until) or None
+    if ends is not None and now.timestamp() >= ends:
         return None
-    return Answer(int(account_id), status, int(version), float(good_until), body)
+    return Answer(int(account_id), status, int(version), ends, body)
 
 
 def _remember(key: str, ticket: str, answer: Answer | None) -> None:
@@ -133,7 +134,7 @@ def _remember(key: str, ticket: str, answer: Answer | None) -> None:
         if answer is None or len(answer.body) > LARGEST_BODY:
             valkey.client().delete(key)
         else:
-            text = f"{answer.account_id}:{answer.status}:{answer.version}:{answer.good_until}\n{answer.body}"
+            text = f"{answer.account_id}:{answer.status}:{answer.version}:{answer.good_until or 0}\n{answer.body}"
             valkey.client().eval(_REMEMBER, 1, key, ticket, text, str(REMEMBERED_S))
     except valkey.Unreachable as error:
         log.warning("answer_not_remembered", error=str(error))
