@@ -21,7 +21,7 @@ COALESCE_MS = 1000
 SETTLE_S = 2
 # The least time between two wake-ups of a process. Asking Valkey costs a fifth of a request; whoever comes first doesn't wait, and at
 # light load nobody does.
-PAUSE_S = 0.005
+PAUSE_S = 0.01
 
 
 def wake_soon(task: Task) -> None:

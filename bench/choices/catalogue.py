@@ -143,8 +143,8 @@ CHOICES = {
     ),
     "niceness": Choice(
         "how far the worker stands back behind the web in a burst",
-        Alternative("5", worker_niceness=5),
-        [Alternative("0", worker_niceness=0), Alternative("10", worker_niceness=10)],
+        Alternative("10", worker_niceness=10),
+        [Alternative("0", worker_niceness=0), Alternative("5", worker_niceness=5)],
         [_BURST],
     ),
     "valkey": Choice(

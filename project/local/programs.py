@@ -34,7 +34,7 @@ def worker_program(*, name: str = "worker", concurrency: int = 2, events: bool =
     argv = [
         "nice",
         "-n",
-        "5",
+        "10",
         *program("celery", "-A", "worker", "worker", "-Q", QUEUES),
         "-n",
         f"{name}@%h",

@@ -6,6 +6,7 @@ The serializers describe it for the schema. What is answered is made by the plai
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 from django.urls import reverse
@@ -96,6 +97,16 @@ class OrderOutput(serializers.Serializer[Any]):
     error = ErrorOutput(allow_null=True)
 
 
+def order_url(order_number: str) -> str:
+    """The order's address in the API, as `reverse` gives it, which looks at all addresses each time."""
+    return f"{_orders_url()}{order_number}/"
+
+
+@cache
+def _orders_url() -> str:
+    return reverse("orders")
+
+
 def order_body(order: Order, *, now: datetime) -> dict[str, Any]:
     """The body of an order that exists."""
     return whole_order_body(order, _in_turn(order.lines.all()), _in_turn(order.events.all()), now=now)
@@ -106,7 +117,7 @@ def whole_order_body(order: Order, lines: Sequence[OrderLine], events: Sequence[
     return {
         "order_number": order.order_number,
         "status": order.status,
-        "url": reverse("order", args=[order.order_number]),
+        "url": order_url(order.order_number),
         "payment_type": order.payment_type,
         "pay_url": pay_url(order.order_number) if is_payable(order, now=now) else None,
         "amounts": _amounts(order),
@@ -142,7 +153,7 @@ def request_body(request: OrderRequest) -> dict[str, Any]:
     return {
         "order_number": request.order_number,
         "status": request.status,
-        "url": reverse("order", args=[request.order_number]),
+        "url": order_url(request.order_number),
         "payment_type": None,
         "pay_url": None,
         "amounts": None,

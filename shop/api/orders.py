@@ -7,7 +7,6 @@ from typing import Any, cast
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
-from django.urls import reverse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers, status
@@ -18,7 +17,7 @@ from rest_framework.response import Response
 from shop import clock, errors
 from shop.api.authentication import account_of, digest_in, request_id_of
 from shop.api.fields import MAX_BEILI, IdField, Input, NumberField, PageFilter, StrictIntegerField, YuanField, read_query
-from shop.api.orderoutput import RETRY_AFTER_S, OrderSummaryOutput, PlacedOutput, order_summary
+from shop.api.orderoutput import RETRY_AFTER_S, OrderSummaryOutput, PlacedOutput, order_summary, order_url
 from shop.api.ordinary import read_ordinary
 from shop.domain import orders
 from shop.domain.wholeorder import OrderHistory
@@ -115,7 +114,7 @@ def _placed(stored: OrderRequest, is_new: bool) -> tuple[dict[str, str], dict[st
     """Wakes a worker, and says what is answered and with which headers."""
     if stored.status == OrderRequestStatus.PENDING:
         wake_soon(create_orders)
-    url = reverse("order", args=[stored.order_number])
+    url = order_url(stored.order_number)
     replayed = {} if is_new else {"Idempotent-Replayed": "true"}
     body = {"order_number": stored.order_number, "status": "pending", "url": url}
     return body, {"Location": url, "Retry-After": RETRY_AFTER_S, **replayed}

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from django.urls import reverse
 from rest_framework.renderers import JSONRenderer
 
 from shop import clock
@@ -16,6 +17,7 @@ from shop.api.orderoutput import (
     OrderSummaryOutput,
     order_body,
     order_summary,
+    order_url,
     request_body,
 )
 from shop.api.polls import read_order
@@ -62,3 +64,7 @@ def test_request_is_answered_as_the_serializers_describe_it() -> None:
         assert answer is not None
         assert (answer.account_id, answer.status, answer.version) == (request.account_id, request.status, 0)
         assert json.loads(answer.body) == written(body)
+
+
+def test_orders_url_is_the_routers() -> None:
+    assert order_url("20260302120000000ABC") == reverse("order", args=["20260302120000000ABC"])
