@@ -40,8 +40,8 @@ class Scenario:
 SCENARIOS = {
     "sync": Scenario("the order created inside the request", [synchronous.measure], [synchronous.count_per_order]),
     "orders": Scenario(
-        "the pipeline at light load, saturated, and in a burst",
-        [orders.measure_light, orders.measure_saturated, orders.measure_burst],
+        "the intake alone, and the pipeline at light load, saturated, and in a burst",
+        [orders.measure_intake, orders.measure_light, orders.measure_saturated, orders.measure_burst],
         [orders.count_per_order],
     ),
     "notify": Scenario("signed notifications until every order is paid", [notify.measure], [notify.count_per_notification]),

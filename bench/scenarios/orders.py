@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from bench.client import Plan
-from bench.figures import Sample
+from bench.figures import Sample, percentile
 from bench.scenarios.outcome import read_outcome
 from bench.scenarios.statements import Counted, count_statements
 from bench.size import Size
@@ -31,6 +31,25 @@ def measure_saturated(stage: Stage, size: Size) -> Iterator[Sample]:
 def measure_burst(stage: Stage, size: Size) -> Iterator[Sample]:
     """Many buyers, one order each, all at once."""
     yield _measure(stage, "orders burst", size.burst_buyers, connections=BURST_CONNECTIONS)
+
+
+def measure_intake(stage: Stage, size: Size) -> Iterator[Sample]:
+    """HTTP → committed request, with the worker held still meanwhile."""
+    buyers = seed_buyers(stage, size.saturated_orders // 2)
+    with stage.connect() as connection, stage.client(_plan(stage, buyers, connections=SATURATING_CONNECTIONS)) as client:
+        with stage.frozen("worker", "beat"), stage.measured() as measured:
+            result = client.run()
+            measured.client_s = result.cpu_s
+        stage.wait_drained(connection, REQUESTS)
+        outcome = read_outcome(connection, buyers)
+    http_ms = [1000 * latency for latency in result.latencies_s]
+    yield Sample(
+        "order intake",
+        len(buyers),
+        measured.window,
+        figures={"per_s": len(buyers) / result.wall_s, "http_p50_ms": percentile(http_ms, 0.5), "http_p99_ms": percentile(http_ms, 0.99)},
+        faults=outcome.faults(result, accepted_status=202),
+    )
 
 
 def count_per_order(stage: Stage, size: Size) -> list[Counted]:

@@ -17,7 +17,8 @@ _ETAG = re.compile(rb"\r\netag: ([^\r]*)\r\n", re.IGNORECASE)
 
 
 def measure(stage: Stage, size: Size) -> Iterator[Sample]:
-    """Polls that bring no news (304), and polls that bring the whole order (200)."""
+    """Polls that bring no news (304), and polls that bring the whole order (200); and a request that asks for nothing, as the yardstick."""
+    yield measure_polls(stage, "bare request", [build_request("GET", "/healthz")], size.poll_s, status=200)
     orders = seed_open_orders(stage, ORDERS)
     known = first_look(stage, orders)
     yield measure_polls(stage, "poll 304", known, size.poll_s, status=304)

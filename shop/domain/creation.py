@@ -36,7 +36,7 @@ from shop.states import CouponRecordStatus, CouponScope, OrderRequestStatus, Ord
 
 log = structlog.get_logger(__name__)
 
-# From 32 to 64 an order loses an eighth of the worker's and PostgreSQL's part of its price; past that nothing, and its rows are locked longer.
+# Past this a batch gains nothing that can be measured (`bin/bench --choices batch`), and its rows are locked longer.
 BATCH_SIZE = 64
 _PERIOD_LABELS = dict(PricePolicy.Period.choices)
 
