@@ -10,7 +10,6 @@ from pathlib import Path
 
 from bench import gates, report
 from bench.calibration import Calibration
-from bench.chart import draw
 from bench.choices.catalogue import CHOICES
 from bench.choices.run import measure_choices
 from bench.choices.telling import EXPLANATION, choice_text, write_choices
@@ -223,5 +222,7 @@ def _tell(options: Options, results: Results, labels: dict[str, Path], histories
     }
     found |= results.as_json() | {"gates": [dataclasses.asdict(verdict) for verdict in verdicts]}
     (options.folder / "results.json").write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+    from bench.chart import draw  # noqa: PLC0415 - matplotlib is here for `bin/bench` only, and this module also for its tests
+
     chart = draw(results, next(iter(labels)), histories, options.folder / "chart.png")
     print(f"{options.folder / 'results.json'}, report.txt" + (", chart.png" if chart else ""))
