@@ -1,4 +1,4 @@
-"""How many signed query answers the simulator gives per second: `python bench/simulator_query.py [seconds] [connections]`.
+"""How many signed query answers the simulator gives per second: `.venv/bin/python bench/simulator_query.py [seconds] [connections]`.
 
 Requests are signed beforehand, so that only the simulator is measured; its process is pinned to one core where the system allows it.
 """
