@@ -3,8 +3,11 @@
 The 4xx comes with its slug and a message in Chinese; no row and no key in Valkey is another one than before.
 """
 
+import http.client
 import json
 import re
+import socket
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +25,7 @@ pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("contract"), pytest.m
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 FAR_AWAY = 999_999_999
 # What may change although the request was refused: the log of wrong passwords, and Celery's own keys.
-MOVING_KEYS = re.compile(r"login:failures:|wake:|order:version:|poller:|checkout:due$|_kombu|unacked|checkout$|orders$|payments$|upkeep$")
+MOVING_KEYS = re.compile(r"login:failures:|wake:|order:answer:|poller:|checkout:due$|_kombu|unacked|checkout$|orders$|payments$|upkeep$")
 WRONG_VALUES = {
     "bool": True,
     "float": 1.5,
@@ -409,3 +412,28 @@ def test_notification_that_is_none(shared_shop_stack: ShopStack, unchanged: None
     ):
         response = buyer.api.http.post("payments/alipay/notify/", content=content, headers={"Content-Type": content_type})
         assert (response.status_code // 100, response.text, response.headers["Content-Type"]) == (4, "fail", "text/plain"), content[:80]
+
+
+@pytest.mark.parametrize(
+    ("path", "media_type", "status"),
+    [
+        ("auth/login/", "text/plain", 415),
+        ("cart/", "application/json", 401),
+        ("payments/alipay/notify/", "text/plain", 415),
+        ("nowhere/", "a/b", 404),
+    ],
+)
+def test_connection_serves_on_after_a_refusal(buyer: Buyer, path: str, media_type: str, status: int) -> None:
+    """The body comes after the answer is clear. A server that doesn't read it ends the connection, and a proxy's next request fails."""
+    address = httpx.URL(buyer.api.http.base_url)
+    body = b"x" * 1000
+    head = f"POST /api/v1/{path} HTTP/1.1\r\nHost: {address.host}\r\nContent-Type: {media_type}\r\nContent-Length: {len(body)}\r\n\r\n"
+    with socket.create_connection((address.host, address.port or 80), timeout=20) as connection:
+        for _ in range(3):
+            connection.sendall(head.encode())
+            time.sleep(0.02)
+            connection.sendall(body)
+            answer = http.client.HTTPResponse(connection, method="POST")
+            answer.begin()
+            answer.read()
+            assert answer.status == status
