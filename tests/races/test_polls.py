@@ -22,6 +22,7 @@ pytestmark = [pytest.mark.race, pytest.mark.django_db(transaction=True)]
 
 READERS = 6
 CHANGES = 60
+ROUNDS = 20
 # What `versions._REMEMBER` would be without a thought.
 _NAIVE = "redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3])"
 # With tickets only: who has none leaves alone what others remember.
@@ -63,9 +64,19 @@ class Race:
         return wrong
 
     def run(self) -> set[str]:
+        self.is_over = False
         results = run_at_once([self._change_and_say_nothing, *[self.follow] * READERS])
         assert [result for result in results if isinstance(result, Exception)] == []
         return {wrong for result in results if isinstance(result, list) for wrong in result}
+
+    def run_until(self, wanted: str) -> set[str]:
+        """A race that can be lost needn't be lost each time: about one in four of the controls' is won."""
+        wrong: set[str] = set()
+        for _ in range(ROUNDS):
+            wrong |= self.run()
+            if wanted in wrong:
+                break
+        return wrong
 
     def _ask(self) -> Answer | None:
         """By the token, as ordinary polls do, or by the account, as those that wait."""
@@ -108,9 +119,9 @@ def test_nobody_is_told_what_is_over(race: Race) -> None:
 
 def test_control_remembering_without_a_ticket_tells_what_is_over(race: Race, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(versions, "_REMEMBER", _NAIVE)
-    assert "older than acknowledged" in race.run()
+    assert "older than acknowledged" in race.run_until("older than acknowledged")
 
 
 def test_control_tickets_alone_let_readers_go_back(race: Race, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(versions, "_REMEMBER", _TICKETS_ONLY)
-    assert race.run() == {"older than seen before"}
+    assert race.run_until("older than seen before") == {"older than seen before"}
