@@ -1,23 +1,6 @@
 """What is printed while it is measured."""
 
-import contextlib
-import time
-from collections.abc import Iterator
-
 from bench.figures import Sample, shown
-
-
-@contextlib.contextmanager
-def step(title: str) -> Iterator[None]:
-    """A line for something that isn't measured, with its seconds."""
-    print(f"{title} …", end="", flush=True)
-    started = time.monotonic()
-    try:
-        yield
-    except BaseException:
-        print(" failed", flush=True)
-        raise
-    print(f" {time.monotonic() - started:.1f} s", flush=True)
 
 
 def tell(stage: str, sample: Sample, *, turn: str) -> None:

@@ -17,13 +17,14 @@ from bench.doubt import describe_doubts
 from bench.opening import load_history, open_history, open_stage, remove_stage
 from bench.origin import describe_machine, read_revision
 from bench.past import postpone_deadlines
-from bench.progress import step, tell
+from bench.progress import tell
 from bench.results import Results
 from bench.scenarios import cart, floor, flower, growth, notify, orders, poll, synchronous
 from bench.scenarios.statements import Counted
 from bench.size import WARM_UP, Size
 from bench.stage import Stage
 from bench.turns import Act, Measure, in_turns
+from project.local.progress import step
 from project.local.state import State
 
 

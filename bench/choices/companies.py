@@ -7,10 +7,10 @@ from dataclasses import replace
 from bench.choices.choice import Alternative, Choice, beside
 from bench.opening import make_children
 from bench.programs import Ports
-from bench.progress import step
 from bench.scenarios.orders import measure_light
 from bench.size import CHOICE_WARM_UP
 from bench.stage import Stage
+from project.local.progress import step
 
 
 @contextlib.contextmanager

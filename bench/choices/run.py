@@ -8,11 +8,12 @@ from bench.choices.catalogue import CHOICES
 from bench.choices.choice import Choice
 from bench.choices.companies import open_companies
 from bench.opening import load_history, open_stage, remove_stage
-from bench.progress import step, tell
+from bench.progress import tell
 from bench.results import Results
 from bench.size import Size, share_of
 from bench.stage import Stage
 from bench.turns import Act, in_turns
+from project.local.progress import step
 
 
 def measure_choices(

@@ -6,9 +6,8 @@ import platform
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from project.local.errors import LocalError
 from project.local.ports import LOOPBACK, choose_port, require_port
 from project.local.postgres import PostgresServer
 from project.local.programs import beat_program, build_environment, flower_program, simulator_program, web_program, worker_program
+from project.local.progress import step
 from project.local.purchase import PurchaseError, buy_courses
 from project.local.runner import Runner
 from project.local.simulator import Merchant, prepare_simulator
@@ -65,31 +65,31 @@ def run(options: Options) -> None:
     with ExitStack() as stack:
         stack.enter_context(options.state.lock())
         if options.reset:
-            with _step("Removing the state of the last run"):
+            with step("Removing the state of the last run"):
                 options.state.reset()
         secrets = options.state.load_secrets()
         web_port = require_port(options.port, option="--port") if options.port else choose_port(WEB_PORT)
 
-        with _step("PostgreSQL"):
+        with step("PostgreSQL"):
             postgres = PostgresServer(options.state.folder / "postgres", secrets.database_password, preferred_port=POSTGRES_PORT)
             stack.callback(postgres.stop)
             postgres.start()
-        with _step("Valkey"):
+        with step("Valkey"):
             valkey = ValkeyServer(options.state.folder / "valkey", secrets.broker_password, preferred_port=VALKEY_PORT)
             stack.callback(valkey.stop)
             valkey.start()
-        with _step("Keys for Alipay's simulator"):
+        with step("Keys for Alipay's simulator"):
             merchant = prepare_simulator(options.state.simulator_folder)
 
         places = Places(web_port, choose_port(FLOWER_PORT), choose_port(SIMULATOR_PORT), postgres, valkey)
         env = _environment(places, merchant, secrets)
-        with _step("Tables"):
+        with step("Tables"):
             _manage(env, "migrate", "--verbosity", "0")
-        with _step("Courses, coupons and buyers"):
+        with step("Courses, coupons and buyers"):
             _manage(env, "seed_demo")
 
         runner = stack.enter_context(_make_runner(places, env, secrets, options.state))
-        with _step("Web, worker, beat, Flower, simulator"):
+        with step("Web, worker, beat, Flower, simulator"):
             runner.start()
             _wait_until_ready(runner, places)
         write_private(options.state.description_path, _describe(places, secrets, runner))
@@ -239,18 +239,6 @@ def _table(places: Places, secrets: Secrets, state: State) -> str:
     ]
     lines = [f"  {name:17} {url:38} {login}" for name, url, login in rows]
     return "\n".join(["", *lines, f"\nFor scripts: {state.description_path}. Logs: {state.log_folder}. Ctrl-C stops everything.\n"])
-
-
-@contextmanager
-def _step(title: str) -> Iterator[None]:
-    print(f"{title} …", end="", flush=True)
-    started = time.monotonic()
-    try:
-        yield
-    except BaseException:
-        print(" failed", flush=True)
-        raise
-    print(f" {time.monotonic() - started:.1f} s", flush=True)
 
 
 def _terminate(signum: int, frame: object) -> None:

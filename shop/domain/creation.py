@@ -10,7 +10,7 @@ from decimal import Decimal
 
 import structlog
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 
 from shop import valkey
 from shop.domain import cart, coupons, fulfilment, ledger, rows, work
@@ -209,19 +209,17 @@ def _lines(order: Order, plan: _Plan) -> list[OrderLine]:
     ]
 
 
+_RESERVE = """
+    UPDATE shop_couponrecord AS record SET status = 'reserved', order_id = pair.order_id
+    FROM unnest(%s::bigint[], %s::bigint[]) AS pair(id, order_id) WHERE record.id = pair.id AND record.status = 'unused'
+"""
+
+
 def _reserve_coupons(pairs: Sequence[tuple[int, int]]) -> None:
     if not pairs:
         return
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            UPDATE shop_couponrecord AS record SET status = 'reserved', order_id = pair.order_id
-            FROM unnest(%s::bigint[], %s::bigint[]) AS pair(id, order_id) WHERE record.id = pair.id AND record.status = 'unused'
-            """,
-            [[record_id for record_id, _ in pairs], [order_id for _, order_id in pairs]],
-        )
-        if cursor.rowcount != len(pairs):
-            raise StaleState("a coupon was taken although its row is locked")
+    if rows.write(_RESERVE, [[record_id for record_id, _ in pairs], [order_id for _, order_id in pairs]]) != len(pairs):
+        raise StaleState("a coupon was taken although its row is locked")
 
 
 def _events(order: Order, plan: _Plan, *, now: datetime, cause: str) -> list[OrderEvent]:
@@ -235,15 +233,12 @@ def _events(order: Order, plan: _Plan, *, now: datetime, cause: str) -> list[Ord
     return events
 
 
+_CLOSE = "UPDATE shop_orderrequest SET status = 'created', decided_at = %s, available_at = NULL, last_error = '' WHERE id = ANY(%s)"
+
+
 def _close_requests(plans: Sequence[_Plan], rejections: Sequence[tuple[OrderRequest, DomainError]], *, now: datetime) -> None:
     if plans:
-        with connection.cursor() as cursor:
-            cursor.execute(
-                """
-                UPDATE shop_orderrequest SET status = 'created', decided_at = %s, available_at = NULL, last_error = '' WHERE id = ANY(%s)
-                """,
-                [now, [plan.request.pk for plan in plans]],
-            )
+        rows.write(_CLOSE, [now, [plan.request.pk for plan in plans]])
     if not rejections:
         return
     for request, refusal in rejections:

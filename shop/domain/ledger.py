@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 
-from django.db import connection, transaction
+from django.db import transaction
 
 from shop.domain import rows
 from shop.models import Account, LedgerTransfer, Order, OrderLine
@@ -119,16 +119,15 @@ def balance_changes(orders: Iterable[Order], *, available: int, held: int) -> di
     return changes
 
 
+_MOVE = """
+    UPDATE shop_account AS account SET balance = balance + change.available, held_balance = held_balance + change.held
+    FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[]) AS change(id, available, held) WHERE account.id = change.id
+"""
+
+
 def move_balances(changes: Mapping[int, tuple[int, int]]) -> None:
     """Adds (available, held) 贝里 to each account's cached balances. A CHECK refuses to go below zero."""
     if not changes:
         return
     ids = sorted(changes)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            UPDATE shop_account AS account SET balance = balance + change.available, held_balance = held_balance + change.held
-            FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[]) AS change(id, available, held) WHERE account.id = change.id
-            """,
-            [ids, [changes[pk][0] for pk in ids], [changes[pk][1] for pk in ids]],
-        )
+    rows.write(_MOVE, [ids, [changes[pk][0] for pk in ids], [changes[pk][1] for pk in ids]])
