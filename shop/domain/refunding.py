@@ -55,7 +55,7 @@ def apply_refund(order: Order, lines: Sequence[OrderLine], share: Share, *, key:
         status=OrderStatus.PAID,
         refunded_amount__lte=F("cash_due") - share.cash,
         refunded_beili__lte=F("beili") - share.beili,
-    ).update(refunded_amount=F("refunded_amount") + share.cash, refunded_beili=F("refunded_beili") + share.beili, version=F("version") + 1)
+    ).update(refunded_amount=F("refunded_amount") + share.cash, refunded_beili=F("refunded_beili") + share.beili)
     if moved != 1:
         raise StaleState(f"order {order.order_number} can't be refunded by {share}")
     ledger.move_balances({order.account_id: (share.beili, 0)} if share.beili else {})
