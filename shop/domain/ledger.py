@@ -7,6 +7,7 @@ from decimal import Decimal
 from django.db import transaction
 
 from shop.domain import rows
+from shop.domain.locks import lock_accounts
 from shop.domain.shares import LinePart
 from shop.models import Account, LedgerTransfer, Order
 from shop.money import ZERO
@@ -17,7 +18,7 @@ Book = LedgerTransfer.Book
 def grant_beili(*, account: Account, amount: int, key: str, memo: str, now: datetime) -> bool:
     """Gives a buyer 贝里 from outside (a scholarship, a demo). The same `key` twice is one grant; returns whether this call made it."""
     with transaction.atomic():
-        Account.objects.select_for_update(no_key=True).get(pk=account.pk)
+        lock_accounts([account.pk])
         if LedgerTransfer.objects.filter(key=key).exists():
             return False
         LedgerTransfer.objects.create(
