@@ -93,9 +93,7 @@ REFUND_MOVES: dict[RefundStatus, frozenset[RefundStatus]] = {
     RefundStatus.SUCCEEDED: frozenset(),
     # Staff try again after mending the cause (an empty merchant balance, say), give it up, or pay by other means. Unknown: the gateway
     # tells that it was done after all.
-    RefundStatus.FAILED: frozenset(
-        {RefundStatus.SENT, RefundStatus.UNKNOWN, RefundStatus.REJECTED, RefundStatus.PAID_ELSEWHERE}
-    ),
+    RefundStatus.FAILED: frozenset({RefundStatus.SENT, RefundStatus.UNKNOWN, RefundStatus.REJECTED, RefundStatus.PAID_ELSEWHERE}),
     RefundStatus.REJECTED: frozenset(),
     RefundStatus.PAID_ELSEWHERE: frozenset(),
 }

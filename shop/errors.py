@@ -197,6 +197,15 @@ class RefundNotOpen(DomainError):
     slug, code, status, message = "refund_not_open", 1156, 409, "这笔退款已经处理过了。"
 
 
+class ExternalRefundUnexplained(DomainError):
+    slug, code, status = "external_refund_unexplained", 1158, 409
+    message = "支付渠道侧有一笔退款尚未核实或说明用途，请先处理。"
+
+
+class RefundOverPayment(DomainError):
+    slug, code, status, message = "refund_over_payment", 1159, 409, "这笔付款剩余的可退金额不足。"
+
+
 class NotificationNotQuarantined(DomainError):
     slug, code, status, message = "notification_not_quarantined", 1157, 409, "这条通知不在待人工处理状态。"
 

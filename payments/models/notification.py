@@ -46,8 +46,7 @@ class Notification(Work):
                 name="notification_status_matches_times",
             ),
             models.CheckConstraint(
-                condition=Q(status__in=[NotificationStatus.RECEIVED, NotificationStatus.ASKED, NotificationStatus.APPLIED])
-                | ~Q(reason=""),
+                condition=Q(status__in=[NotificationStatus.RECEIVED, NotificationStatus.ASKED, NotificationStatus.APPLIED]) | ~Q(reason=""),
                 name="notification_says_why_not_applied",
             ),
             dead_is_not_due("notification_dead_is_not_due"),

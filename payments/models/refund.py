@@ -36,9 +36,7 @@ class Refund(Work):
     # Of an external refund: what it was for. Empty until staff (or the rule for whole refunds) say so.
     explanation = models.CharField("说明", max_length=16, choices=Explanation, blank=True, default="", db_default="")
     explained_at = models.DateTimeField("说明时间", null=True, blank=True)
-    decided_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+", verbose_name="处理人"
-    )
+    decided_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+", verbose_name="处理人")
     approved_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+", verbose_name="审批人"
     )
@@ -52,9 +50,7 @@ class Refund(Work):
         verbose_name_plural = "退款"
         constraints: ClassVar = [
             # Our numbers are ours alone; of external ones the gateway promises only that no trade has one twice.
-            models.UniqueConstraint(
-                fields=["out_request_no"], condition=~Q(kind=RefundKind.EXTERNAL), name="refund_out_request_no"
-            ),
+            models.UniqueConstraint(fields=["out_request_no"], condition=~Q(kind=RefundKind.EXTERNAL), name="refund_out_request_no"),
             models.UniqueConstraint(
                 fields=["payment", "out_request_no"], condition=Q(kind=RefundKind.EXTERNAL), name="refund_external_number_once"
             ),

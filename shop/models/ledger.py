@@ -7,7 +7,6 @@ from django.db.models import F, Q
 from shop.models.fields import YuanField
 from shop.models.order import Order
 
-
 _YUAN_BOOKS = [
     "alipay_cash", "coupon_subsidy", "beili_redeemed", "sales", "unapplied", "refunds", "external_refunds", "goodwill", "other_means",
 ]  # fmt: skip

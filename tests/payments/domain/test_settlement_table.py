@@ -5,18 +5,19 @@ that Alipay can report of the attempt's trade, told by a notification and found 
 """
 
 import itertools
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from urllib.parse import urlencode
 
 import pytest
 from django.db import transaction
 
 from payments.domain import expiry, inbox, polling, settlement
 from payments.domain.settlement import Outcome
+from payments.gateways import ConfiguredGateways
 from payments.gateways.protocol import TradeReport, TradeStatus
 from payments.models import Notification, Payment, Refund
 from payments.states import NotificationStatus, PaymentStatus, Product, RefundKind, RefundStatus
@@ -200,7 +201,7 @@ class Scene:
             closing.request_cancel(account_id=self.buyer.pk, order_number=self.order.order_number, now=self.clock.now, cause="before")
         else:
             self.clock.now = self.order.closes_at
-        expiry.close_due_orders(gateway=self.gateway, now=self.clock.now, cause="before")
+        expiry.close_due_orders(gateways=ConfiguredGateways(self.gateway), now=self.clock.now, cause="before")
 
     def _give_part_back(self) -> None:
         Refund.objects.create(**refund_fields(self.payment, RefundStatus.REQUESTED))
@@ -305,8 +306,10 @@ def tell(scene: Scene, report: TradeReport) -> tuple[str, str]:
         "trade_status": report.status.value, "total_amount": str(report.total_amount), "app_id": str(report.app_id),
         "seller_id": str(report.seller_id), "refund_fee": str(report.refunded), "gmt_payment": NOW.isoformat(),
     }  # fmt: skip
-    inbox.store_notification(gateway=scene.gateway, form=form, raw_body=json.dumps(form), now=LATER)
-    inbox.apply_due_notifications(gateway=scene.gateway, now=LATER, cause="report")
+    inbox.store_notification(
+        gateways=ConfiguredGateways(scene.gateway), provider=scene.gateway.name, headers={}, body=urlencode(form).encode(), now=LATER
+    )
+    inbox.apply_due_notifications(gateways=ConfiguredGateways(scene.gateway), now=LATER, cause="report")
     row = Notification.objects.get()
     return row.status, row.reason
 
@@ -358,7 +361,7 @@ def check_trade_that_is_not_there(scene: Scene, situation: str) -> None:
     scene.gateway.trades.pop(scene.payment.out_trade_no, None)
     Payment.objects.filter(pk=scene.payment.pk).update(available_at=LATER)
     seen = scene.seen()
-    polling.query_payment(scene.payment.pk, gateway=scene.gateway, now=LATER, cause="report")
+    polling.query_payment(scene.payment.pk, gateways=ConfiguredGateways(scene.gateway), now=LATER, cause="report")
     scene.payment.refresh_from_db()
     if situation == "awaiting/open":
         assert (scene.payment.status, scene.payment.available_at) == (PaymentStatus.OPEN, LATER + timedelta(seconds=60))
