@@ -5,7 +5,7 @@ from celery import Task, shared_task
 
 from payments.domain import audit as audits
 from payments.domain import expiry, inbox, polling, refunds
-from payments.gateways import find_gateway, get_gateway
+from payments.gateways import find_gateways, get_gateways
 from payments.models import Notification, Payment, Refund
 from shop import clock
 from shop.domain import work
@@ -18,7 +18,7 @@ log = structlog.get_logger(__name__)
 @shared_task(name="payments.apply_notifications", bind=True)
 def apply_notifications(self: Task) -> None:
     woken(self)
-    claimed = inbox.apply_due_notifications(gateway=get_gateway(), now=clock.now(), cause=f"task:{self.request.id}")
+    claimed = inbox.apply_due_notifications(gateways=get_gateways(), now=clock.now(), cause=f"task:{self.request.id}")
     if claimed >= inbox.BATCH_SIZE and work.has_due(Notification, now=clock.now()):
         wake(self)
 
@@ -26,7 +26,7 @@ def apply_notifications(self: Task) -> None:
 @shared_task(name="payments.query_payments", bind=True)
 def query_payments(self: Task) -> None:
     woken(self)
-    polling.query_due_payments(gateway=get_gateway(), now=clock.now(), cause=f"task:{self.request.id}")
+    polling.query_due_payments(gateways=get_gateways(), now=clock.now(), cause=f"task:{self.request.id}")
     if work.has_due(Payment, now=clock.now()):
         wake(self)
 
@@ -34,7 +34,7 @@ def query_payments(self: Task) -> None:
 @shared_task(name="payments.close_orders", bind=True)
 def close_orders(self: Task) -> None:
     woken(self)
-    expiry.close_due_orders(gateway=find_gateway(), now=clock.now(), cause=f"task:{self.request.id}")
+    expiry.close_due_orders(gateways=find_gateways(), now=clock.now(), cause=f"task:{self.request.id}")
     if work.has_due(Order, now=clock.now()):
         wake(self)
 
@@ -42,7 +42,7 @@ def close_orders(self: Task) -> None:
 @shared_task(name="payments.send_refunds", bind=True)
 def send_refunds(self: Task) -> None:
     woken(self)
-    refunds.send_due_refunds(gateway=get_gateway(), now=clock.now(), cause=f"task:{self.request.id}")
+    refunds.send_due_refunds(gateways=get_gateways(), now=clock.now(), cause=f"task:{self.request.id}")
     if work.has_due(Refund, now=clock.now()):
         wake(self)
 

@@ -9,7 +9,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from payments.domain import attempts, refunds
-from payments.gateways import get_gateway
+from payments.gateways import get_gateways
 from payments.models import Refund
 from payments.states import Product
 from payments.tasks import close_orders, send_refunds
@@ -77,7 +77,7 @@ class OrderPaymentsView(APIView):
         started = attempts.start_payment(
             order=order,
             product=Product(data["product"]),
-            gateway=get_gateway(),
+            gateways=get_gateways(),
             now=clock.now(),
             cause=f"request:{request_id_of(request)}",
         )

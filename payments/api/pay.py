@@ -5,7 +5,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
 from payments.domain import attempts
-from payments.gateways import get_gateway
+from payments.gateways import get_gateways
 from payments.states import Product
 from shop import clock
 from shop.domain.paylinks import read_pay_token
@@ -20,10 +20,9 @@ def pay(request: HttpRequest, token: str) -> HttpResponse:
     order = Order.objects.filter(order_number=read_pay_token(token)).first()
     if order is None:
         raise OrderNotFound
-    gateway = get_gateway()
     try:
         started = attempts.start_payment(
-            order=order, product=Product.PAGE, gateway=gateway, now=clock.now(), cause=f"request:{request.META['shop.request_id']}"
+            order=order, product=Product.PAGE, gateways=get_gateways(), now=clock.now(), cause=f"request:{request.META['shop.request_id']}"
         )
     except OrderNotPayable:
         return HttpResponseRedirect(f"/orders/{order.order_number}/")

@@ -1,4 +1,7 @@
-"""What the shop asks of a payment gateway, in its own words: Decimals, aware datetimes, three kinds of failure."""
+"""What the shop asks of a payment gateway, in its own words: Decimals, aware datetimes, three kinds of failure.
+
+No word of a provider's stands here or above: a gateway translates states, refusals and refund numbers at its own border.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,12 +12,35 @@ from typing import Protocol
 
 
 class TradeStatus(StrEnum):
-    """The gateway's view of a trade. CLOSED is both "never paid" and "refunded in full": `refunded` tells."""
+    """The gateway's view of a trade."""
 
-    WAITING = "WAIT_BUYER_PAY"
-    SUCCESS = "TRADE_SUCCESS"
-    FINISHED = "TRADE_FINISHED"
-    CLOSED = "TRADE_CLOSED"
+    WAITING = "waiting"
+    PAID = "paid"
+    # Paid, and no longer refundable through the gateway.
+    FINISHED = "finished"
+    # Ended unpaid, or refunded in full: `TradeReport.paid_at` tells which.
+    CLOSED = "closed"
+
+
+class Refusal(StrEnum):
+    """Why a gateway said no. It decides what we do next and what the caller is told."""
+
+    ALREADY_PAID = "already_paid"
+    TRADE_CLOSED = "trade_closed"
+    TRADE_FINISHED = "trade_finished"
+    UNKNOWN_TRADE = "unknown_trade"
+    # The trade's state doesn't allow this call; a query tells which state that is.
+    WRONG_STATE = "wrong_state"
+    AMOUNT_OVER_LIMIT = "amount_over_limit"
+    # The buyer's or the merchant's own limit or risk rule.
+    BUYER_NOT_ALLOWED = "buyer_not_allowed"
+    NOT_PERMITTED = "not_permitted"
+    REFUND_OVER_AMOUNT = "refund_over_amount"
+    # The same request number was used with another amount.
+    REFUND_DISCORDANT = "refund_discordant"
+    INSUFFICIENT_FUNDS = "insufficient_funds"
+    INVALID_REQUEST = "invalid_request"
+    OTHER = "other"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +64,24 @@ class RefundIntent:
 
 
 @dataclass(frozen=True, slots=True)
+class RefundMovement:
+    """One refund that the gateway tells of. `number` is the request number that it was made with, by us or by somebody else.
+
+    `amount` (yuan) is this movement's own sum; None where the source tells only the trade's total.
+    """
+
+    number: str
+    amount: Decimal | None
+    at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class TradeReport:
-    """What the gateway says of a trade, from a notification or from a query. None where the source doesn't say."""
+    """What the gateway says of a trade. None where the source doesn't say.
+
+    A query's answer is current: it says how the trade is now. A notification may be late, and another word may have overtaken it.
+    `refunded` is the trade's cumulative refund in yuan.
+    """
 
     out_trade_no: str
     trade_no: str
@@ -48,7 +90,26 @@ class TradeReport:
     app_id: str | None
     seller_id: str | None
     paid_at: datetime | None
-    refunded: Decimal
+    refunded: Decimal | None = None
+    movements: tuple[RefundMovement, ...] = ()
+    is_current: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A notification that is proven to be the gateway's.
+
+    `facts_key` is the same for repeated deliveries of the same facts. `verified_by` names the key that proved it (its fingerprint);
+    `fields` are the message's own, for people to read.
+    """
+
+    provider: str
+    notice_id: str
+    facts_key: str
+    status_text: str
+    verified_by: str
+    fields: Mapping[str, str]
+    report: TradeReport
 
 
 class GatewayError(Exception):
@@ -60,11 +121,17 @@ class GatewayUnreachable(GatewayError):
 
 
 class GatewayRejected(GatewayError):
-    """A proven, definite no. `reason` is the gateway's own code."""
+    """A proven no.
 
-    def __init__(self, reason: str, text: str = "") -> None:
-        self.reason = reason
-        super().__init__(f"{reason} {text}".strip())
+    `refusal` says what kind of no it is, `code` is the gateway's own code for people and logs. `is_final` tells whether asking again
+    with the same request can ever be answered otherwise.
+    """
+
+    def __init__(self, refusal: Refusal, code: str, text: str = "", *, is_final: bool) -> None:
+        self.refusal = refusal
+        self.code = code
+        self.is_final = is_final
+        super().__init__(f"{code} {text}".strip())
 
 
 class InvalidSignature(GatewayError):
@@ -72,7 +139,7 @@ class InvalidSignature(GatewayError):
 
 
 class Gateway(Protocol):
-    """One provider. Calls take seconds at most and are never made inside a transaction."""
+    """One provider with one app's credentials. Calls take seconds at most and are never made inside a transaction."""
 
     name: str
     app_id: str
@@ -94,7 +161,8 @@ class Gateway(Protocol):
         """The content of a code for scanning.
 
         Raises:
-            GatewayUnreachable, GatewayRejected
+            GatewayUnreachable
+            GatewayRejected: ALREADY_PAID when the trade's money has come.
         """
         ...
 
@@ -115,8 +183,8 @@ class Gateway(Protocol):
         """
         ...
 
-    def query_refund(self, intent: RefundIntent) -> bool:
-        """Whether the gateway has done this refund, with this amount.
+    def find_refund(self, out_trade_no: str, out_request_no: str) -> RefundMovement | None:
+        """The refund that was made under this number, with its amount, whoever made it. None while the gateway has done no such refund.
 
         Raises:
             GatewayUnreachable, GatewayRejected
@@ -133,14 +201,14 @@ class Gateway(Protocol):
         ...
 
     def query(self, out_trade_no: str) -> TradeReport | None:
-        """The trade as the gateway sees it now, or None while it doesn't know it.
+        """The trade as the gateway sees it now (`is_current`), or None while it doesn't know it.
 
         Raises:
             GatewayUnreachable, GatewayRejected
         """
         ...
 
-    def verify_notification(self, form: Mapping[str, str]) -> TradeReport:
+    def verify_notification(self, headers: Mapping[str, str], body: bytes) -> Notice:
         """What an asynchronous notification says, once it is proven to be the gateway's.
 
         Raises:
@@ -150,6 +218,36 @@ class Gateway(Protocol):
 
     def verify_return(self, form: Mapping[str, str]) -> str:
         """The `out_trade_no` of a buyer's way back from the cashier, once it is proven to be the gateway's. Says nothing about payment.
+
+        Raises:
+            InvalidSignature
+        """
+        ...
+
+
+class Attempt(Protocol):
+    """What names the credentials that a payment was made with: `payments.models.Payment` is one."""
+
+    provider: str
+    app_id: str
+
+
+class Gateways(Protocol):
+    """The configured gateways. New attempts are made with `current`; an older one keeps the credentials that it was made with."""
+
+    @property
+    def current(self) -> Gateway: ...
+
+    def gateway_for(self, attempt: Attempt) -> Gateway:
+        """The gateway with the attempt's own provider and app.
+
+        Raises:
+            GatewayNotConfigured: no credentials of that app are configured.
+        """
+        ...
+
+    def verify_notification(self, provider: str, headers: Mapping[str, str], body: bytes) -> Notice:
+        """As `Gateway.verify_notification`, with the credentials of the app that the message names.
 
         Raises:
             InvalidSignature
