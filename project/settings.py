@@ -218,6 +218,8 @@ ALIPAY = {
     "APP_PRIVATE_KEY_PATH": env.str("ALIPAY_APP_PRIVATE_KEY_PATH", ""),
     # Several while a key is being rotated: a signature by any of them counts.
     "PUBLIC_KEY_PATHS": env.list("ALIPAY_PUBLIC_KEY_PATHS", []),
+    # Apps that the shop used before. Their attempts are asked about, refunded and verified with these.
+    "FORMER_APPS": env.alipay_apps("ALIPAY_FORMER_APPS", ""),
     "NOTIFY_URL": env.str("ALIPAY_NOTIFY_URL", f"{PUBLIC_URL}/api/v1/payments/alipay/notify/"),
     "RETURN_URL": env.str("ALIPAY_RETURN_URL", f"{PUBLIC_URL}/api/v1/payments/alipay/return/"),
     "TIMEOUT_S": env.int("ALIPAY_TIMEOUT_S", 5),

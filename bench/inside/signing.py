@@ -8,6 +8,7 @@ import sys
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from urllib.parse import urlencode
 
 import django
 
@@ -17,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15  # noqa: 
 from cryptography.hazmat.primitives.hashes import SHA256  # noqa: E402
 from django.conf import settings  # noqa: E402
 
-from payments.gateways import get_gateway  # noqa: E402
+from payments.gateways import get_gateways  # noqa: E402
 from payments.gateways.alipay import read_private_key  # noqa: E402
 from payments.gateways.protocol import PaymentIntent  # noqa: E402
 
@@ -25,8 +26,8 @@ INTENT = PaymentIntent("20260302120000000ABCDEFP1", Decimal("310.20"), "课程 1
 
 
 def main() -> None:
-    gateway, form = get_gateway(), _notification()
-    works = {"sign": lambda: gateway.page_url(INTENT), "verify": lambda: gateway.verify_notification(form)}
+    gateway, body = get_gateways().current, urlencode(_notification()).encode()
+    works = {"sign": lambda: gateway.page_url(INTENT), "verify": lambda: gateway.verify_notification({}, body)}
     for work in works.values():
         work()
     print("ready", flush=True)

@@ -59,6 +59,17 @@ def decide(report: TradeReport, payment: Payment | None) -> Outcome:
     """
     if payment is None:
         return Outcome.UNKNOWN_TRADE
+    if (mismatch := _find_mismatch(report, payment)) is not None:
+        return mismatch
+    if report.status is TradeStatus.WAITING:
+        return Outcome.CONTRADICTED if report.is_current and payment.paid_at is not None else Outcome.WAITING
+    if not report.is_current and _would_surprise(report, payment):
+        return Outcome.ASKED
+    return _decide_closed(report, payment) if report.status is TradeStatus.CLOSED else _decide_paid(report, payment)
+
+
+def _find_mismatch(report: TradeReport, payment: Payment) -> Outcome | None:
+    """What of the report differs from what was agreed on when the attempt was made; None if nothing does."""
     if report.app_id != payment.app_id:
         return Outcome.WRONG_APP
     if report.seller_id is not None and report.seller_id != payment.seller_id:
@@ -67,11 +78,7 @@ def decide(report: TradeReport, payment: Payment | None) -> Outcome:
         return Outcome.WRONG_AMOUNT
     if payment.trade_no is not None and report.trade_no != payment.trade_no:
         return Outcome.WRONG_TRADE_NO
-    if report.status is TradeStatus.WAITING:
-        return Outcome.CONTRADICTED if report.is_current and payment.paid_at is not None else Outcome.WAITING
-    if not report.is_current and _would_surprise(report, payment):
-        return Outcome.ASKED
-    return _decide_closed(report, payment) if report.status is TradeStatus.CLOSED else _decide_paid(report, payment)
+    return None
 
 
 def _would_surprise(report: TradeReport, payment: Payment) -> bool:

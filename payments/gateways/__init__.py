@@ -1,25 +1,64 @@
-"""The gateways that money comes through, behind one small protocol. One module a provider."""
+"""The gateways that money comes through, behind one small protocol. One package a provider."""
 
+from collections.abc import Mapping
 from functools import cache
 
-from payments.gateways.alipay import AlipayGateway
-from payments.gateways.protocol import Gateway
+from payments.gateways import alipay
+from payments.gateways.protocol import Attempt, Gateway, InvalidSignature, Notice
 from shop.errors import GatewayNotConfigured
 
 
+class ConfiguredGateways:
+    """See `payments.gateways.protocol.Gateways`. An attempt keeps the app that it was made with, also after the shop got another one."""
+
+    def __init__(self, current: Gateway, *former: Gateway) -> None:
+        self.current = current
+        self.all = (current, *former)
+        self._by_app = {(gateway.name, gateway.app_id): gateway for gateway in reversed(self.all)}
+
+    def gateway_for(self, attempt: Attempt) -> Gateway:
+        return self._get(attempt.provider, attempt.app_id)
+
+    def verify_notification(self, provider: str, headers: Mapping[str, str], body: bytes) -> Notice:
+        if provider != self.current.name:
+            raise InvalidSignature("a provider that isn't configured")
+        return self._claimed(alipay.find_claimed_app(body)).verify_notification(headers, body)
+
+    def verify_return(self, form: Mapping[str, str]) -> str:
+        """As `Gateway.verify_return`, with the credentials of the app that the form names.
+
+        Raises:
+            InvalidSignature
+        """
+        return self._claimed(form.get("app_id")).verify_return(form)
+
+    def _claimed(self, app_id: str | None) -> Gateway:
+        """The gateway of the app that a message says it is for.
+
+        A message for an app that isn't ours is tried with the current app's keys: if Alipay signed it, people should see it.
+        """
+        return self._by_app.get((self.current.name, app_id or ""), self.current)
+
+    def _get(self, provider: str, app_id: str) -> Gateway:
+        gateway = self._by_app.get((provider, app_id))
+        if gateway is None:
+            raise GatewayNotConfigured(provider=provider, app_id=app_id)
+        return gateway
+
+
 @cache
-def get_gateway() -> Gateway:
-    """The configured gateway; built once in a process, since reading the keys takes tens of milliseconds.
+def get_gateways() -> ConfiguredGateways:
+    """The configured gateways; built once in a process, since reading the keys takes tens of milliseconds.
 
     Raises:
         GatewayNotConfigured: the settings name no app or no keys.
     """
-    return AlipayGateway.from_settings()
+    return ConfiguredGateways(*[alipay.AlipayGateway(config) for config in alipay.read_configs()])
 
 
-def find_gateway() -> Gateway | None:
-    """The configured gateway, or None without one: orders that cost nothing go on."""
+def find_gateways() -> ConfiguredGateways | None:
+    """The configured gateways, or None without one: orders that cost nothing go on."""
     try:
-        return get_gateway()
+        return get_gateways()
     except GatewayNotConfigured:
         return None

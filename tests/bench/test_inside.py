@@ -13,14 +13,14 @@ SHOW = """
 import json, django
 django.setup()
 from django.conf import settings
-from payments.gateways import alipay
+from payments.gateways.alipay.client import AlipayClient
 from payments import tasks
 from shop import wakeup
 from shop.domain import creation, work
 database = settings.DATABASES["default"]
 print(json.dumps({
     "age": database["CONN_MAX_AGE"], "options": database["OPTIONS"], "batch": creation.BATCH_SIZE, "drain_s": work.DRAIN_S,
-    "ring": wakeup._Bell.ring.__qualname__, "wake": tasks.wake.__name__, "sign": alipay._Client._sign.__module__,
+    "ring": wakeup._Bell.ring.__qualname__, "wake": tasks.wake.__name__, "sign": AlipayClient._sign.__module__,
 }))
 """
 
@@ -37,7 +37,7 @@ def start(changes: dict[str, Any]) -> "subprocess.CompletedProcess[str]":
 def test_without_changes_everything_is_the_shops() -> None:
     found = json.loads(start({}).stdout)
     assert (found["age"], found["batch"], found["drain_s"]) == (600, 64, 10)
-    assert (found["options"]["prepare_threshold"], found["ring"], found["sign"]) == (2, "_Bell.ring", "payments.gateways.alipay")
+    assert (found["options"]["prepare_threshold"], found["ring"], found["sign"]) == (2, "_Bell.ring", "payments.gateways.alipay.client")
 
 
 def test_changes_are_made_and_nothing_else() -> None:

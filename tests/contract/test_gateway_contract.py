@@ -3,25 +3,29 @@
 A provider is added to PROVIDERS with a stage: how to make its gateway, and how a buyer acts at it. Alipay's runs against the simulator.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import httpx
 import pytest
 
-from payments.gateways.alipay import BEIJING, AlipayConfig, AlipayGateway, read_private_key, read_public_key
+from payments.gateways.alipay import AlipayConfig, AlipayGateway, read_private_key, read_public_key
+from payments.gateways.alipay.wire import BEIJING
 from payments.gateways.protocol import (
     Gateway,
     GatewayRejected,
     GatewayUnreachable,
     InvalidSignature,
+    Notice,
     PaymentIntent,
     RefundIntent,
+    RefundMovement,
+    Refusal,
     TradeReport,
     TradeStatus,
 )
@@ -33,6 +37,17 @@ AMOUNT = Decimal("19.90")
 PRODUCTS = list(Product)
 
 
+@dataclass(frozen=True)
+class Message:
+    """What a provider posts."""
+
+    headers: Mapping[str, str]
+    body: bytes
+
+    def verified_by(self, gateway: Gateway) -> Notice:
+        return gateway.verify_notification(self.headers, self.body)
+
+
 class Stage(Protocol):
     """A provider to try, and its buyer."""
 
@@ -41,8 +56,12 @@ class Stage(Protocol):
 
     def show_up(self, product: Product, intent: PaymentIntent, offer: str) -> None: ...
     def pay(self, product: Product, intent: PaymentIntent, offer: str) -> None: ...
-    def notification(self, number: int) -> dict[str, str]:
+    def notification(self, number: int) -> Message:
         """The first, second, … notification of a test."""
+        ...
+
+    def tampered(self, message: Message) -> Iterator[Message]:
+        """The message with one field after the other changed, and left out."""
         ...
 
     def way_back(self, intent: PaymentIntent, offer: str) -> dict[str, str]: ...
@@ -68,8 +87,15 @@ class AlipayStage:
         self.simulator.http.post(f"{cashier}/login", data={"account": "buyer@example.com"})
         self.simulator.http.post(f"{cashier}/pay")
 
-    def notification(self, number: int) -> dict[str, str]:
-        return self.shop.wait_for(number)[number - 1].fields()
+    def notification(self, number: int) -> Message:
+        received = self.shop.wait_for(number)[number - 1]
+        return Message(received.headers, received.body)
+
+    def tampered(self, message: Message) -> Iterator[Message]:
+        form = dict(parse_qsl(message.body.decode(), strict_parsing=True))
+        for name, value in form.items():
+            yield Message(message.headers, urlencode({**form, name: f"{value}1"}).encode())
+            yield Message(message.headers, urlencode({key: value for key, value in form.items() if key != name}).encode())
 
     def way_back(self, intent: PaymentIntent, offer: str) -> dict[str, str]:
         cashier = self._cashier(Product.PAGE, offer)
@@ -202,10 +228,9 @@ def test_every_product_can_be_paid(stage: Stage, intent: PaymentIntent, product:
     stage.pay(product, intent, offer_of(stage.gateway, product, intent))
     report = stage.gateway.query(intent.out_trade_no)
     assert report is not None
-    assert (report.out_trade_no, report.status, report.total_amount, report.refunded) == (
-        intent.out_trade_no, TradeStatus.SUCCESS, AMOUNT, Decimal(0),
-    )  # fmt: skip
-    assert report.app_id == stage.gateway.app_id
+    assert (report.out_trade_no, report.status, report.total_amount) == (intent.out_trade_no, TradeStatus.PAID, AMOUNT)
+    assert (report.app_id, report.is_current) == (stage.gateway.app_id, True)
+    assert report.refunded in {None, Decimal(0)}
     assert report.paid_at is not None
     assert report.paid_at.utcoffset() is not None
 
@@ -234,7 +259,7 @@ def test_close_ends_an_unpaid_trade(stage: Stage, intent: PaymentIntent) -> None
     stage.gateway.close(intent.out_trade_no)
     report = stage.gateway.query(intent.out_trade_no)
     assert report is not None
-    assert (report.status, report.refunded) == (TradeStatus.CLOSED, Decimal(0))
+    assert (report.status, report.paid_at) == (TradeStatus.CLOSED, None)
 
 
 def test_close_of_an_unknown_trade_says_nothing(stage: Stage) -> None:
@@ -243,89 +268,108 @@ def test_close_of_an_unknown_trade_says_nothing(stage: Stage) -> None:
 
 
 def test_close_of_a_paid_trade_is_rejected(stage: Stage, paid: TradeReport) -> None:
-    with pytest.raises(GatewayRejected):
+    with pytest.raises(GatewayRejected) as refusal:
         stage.gateway.close(paid.out_trade_no)
+    assert refusal.value.refusal in {Refusal.WRONG_STATE, Refusal.ALREADY_PAID}
 
 
 # --- Refunding ----------------------------------------------------------------------------------------------------------------------
+
+
+def find_refund(stage: Stage, number: str = "CONTRACT1R1") -> RefundMovement | None:
+    return stage.gateway.find_refund("CONTRACT1", number)
+
+
+def is_found(stage: Stage, amount: str) -> bool:
+    found = find_refund(stage)
+    assert found is None or (found.number, found.amount) == ("CONTRACT1R1", Decimal(amount))
+    return found is not None
 
 
 def test_refund_proves_itself_and_an_identical_repeat_moves_nothing(stage: Stage, paid: TradeReport) -> None:
     assert stage.gateway.refund(refund_of("5.00")) is True
     for _ in range(2):
         stage.gateway.refund(refund_of("5.00"))  # says nothing; the query does
-        assert stage.gateway.query_refund(refund_of("5.00")) is True
+        assert is_found(stage, "5.00")
     assert stage.gateway.refund(refund_of("14.90", "CONTRACT1R2")) is True
     report = stage.gateway.query(paid.out_trade_no)
     assert report is not None
-    assert report.status is TradeStatus.CLOSED
+    assert (report.status, report.paid_at) == (TradeStatus.CLOSED, paid.paid_at)
 
 
 def test_same_number_with_another_amount_is_refused(stage: Stage, paid: TradeReport) -> None:
     stage.gateway.refund(refund_of("5.00"))
-    with pytest.raises(GatewayRejected):
+    with pytest.raises(GatewayRejected) as refusal:
         stage.gateway.refund(refund_of("6.00"))
-    with pytest.raises(GatewayUnreachable):  # neither yes nor no: the refund there isn't the one that is meant
-        stage.gateway.query_refund(refund_of("6.00"))
+    assert (refusal.value.refusal, refusal.value.is_final) == (Refusal.REFUND_DISCORDANT, True)
+    assert is_found(stage, "5.00")
 
 
 def test_more_than_was_paid_is_refused(stage: Stage, paid: TradeReport) -> None:
     with pytest.raises(GatewayRejected):
         stage.gateway.refund(refund_of("19.91"))
     stage.gateway.refund(refund_of("19.00"))
-    with pytest.raises(GatewayRejected):
+    with pytest.raises(GatewayRejected) as refusal:
         stage.gateway.refund(refund_of("0.91", "CONTRACT1R2"))
+    assert (refusal.value.refusal, refusal.value.is_final) == (Refusal.REFUND_OVER_AMOUNT, True)
 
 
 def test_unpaid_trade_is_not_refunded(stage: Stage, intent: PaymentIntent) -> None:
     stage.show_up(Product.PAGE, intent, stage.gateway.page_url(intent))
-    with pytest.raises(GatewayRejected):
+    with pytest.raises(GatewayRejected) as refusal:
         stage.gateway.refund(refund_of("1.00"))
+    assert refusal.value.refusal is Refusal.WRONG_STATE
 
 
 def test_refund_that_was_never_sent_is_not_done(stage: Stage, paid: TradeReport) -> None:
-    assert stage.gateway.query_refund(refund_of("5.00")) is False
+    assert find_refund(stage) is None
 
 
 def test_taken_is_not_done(stage: Stage, paid: TradeReport) -> None:
     stage.hold_next_refund(paid.out_trade_no)
     assert stage.gateway.refund(refund_of("5.00")) is False
-    assert stage.gateway.query_refund(refund_of("5.00")) is False
+    assert find_refund(stage) is None
     stage.pass_time(61)
-    assert stage.gateway.query_refund(refund_of("5.00")) is True
+    assert is_found(stage, "5.00")
 
 
 def test_lost_answer_is_unknown_and_a_query_tells(stage: Stage, paid: TradeReport) -> None:
     stage.lose_next_answer(paid.out_trade_no)
     with pytest.raises(GatewayUnreachable):
         stage.gateway.refund(refund_of("5.00"))
-    assert stage.gateway.query_refund(refund_of("5.00")) is True
+    assert is_found(stage, "5.00")
 
 
 # --- Messages from the provider -----------------------------------------------------------------------------------------------------
 
 
 def test_notification_proves_the_trade(stage: Stage, paid: TradeReport) -> None:
-    report = stage.gateway.verify_notification(stage.notification(1))
+    notice = stage.notification(1).verified_by(stage.gateway)
+    report = notice.report
     assert (report.out_trade_no, report.trade_no, report.status, report.total_amount) == (
-        paid.out_trade_no, paid.trade_no, TradeStatus.SUCCESS, AMOUNT,
+        paid.out_trade_no, paid.trade_no, TradeStatus.PAID, AMOUNT,
     )  # fmt: skip
     assert (report.app_id, report.seller_id) == (stage.gateway.app_id, stage.gateway.seller_id)
+    assert (report.refunded, report.movements, report.is_current) == (Decimal(0), (), False)
+    assert (notice.provider, len(notice.facts_key)) == (stage.gateway.name, 64)
+    assert notice.notice_id
+    assert notice.verified_by
+    assert notice.status_text
 
 
 def test_notification_of_a_partial_refund_says_so(stage: Stage, paid: TradeReport) -> None:
     stage.gateway.refund(refund_of("5.00"))
-    report = stage.gateway.verify_notification(stage.notification(2))
-    assert (report.status, report.refunded) == (TradeStatus.SUCCESS, Decimal("5.00"))
+    report = stage.notification(2).verified_by(stage.gateway).report
+    assert (report.status, report.refunded) == (TradeStatus.PAID, Decimal("5.00"))
+    assert [movement.number for movement in report.movements] == ["CONTRACT1R1"]
 
 
 def test_tampered_notification_is_refused_whatever_the_field(stage: Stage, paid: TradeReport) -> None:
-    form = stage.notification(1)
-    for name in form:
-        for changed in ({**form, name: form[name] + "1"}, {key: value for key, value in form.items() if key != name}):
-            with pytest.raises(InvalidSignature):
-                stage.gateway.verify_notification(changed)
-    stage.gateway.verify_notification(form)
+    message = stage.notification(1)
+    for changed in stage.tampered(message):
+        with pytest.raises(InvalidSignature):
+            changed.verified_by(stage.gateway)
+    message.verified_by(stage.gateway)
 
 
 def test_way_back_names_the_trade_and_cannot_be_forged(stage: Stage, intent: PaymentIntent) -> None:
@@ -356,12 +400,12 @@ def calls(intent: PaymentIntent) -> dict[str, Callable[[Gateway], Any]]:
         "close": lambda gateway: gateway.close(intent.out_trade_no),
         "create_qr": lambda gateway: gateway.create_qr(intent),
         "refund": lambda gateway: gateway.refund(refund_of("5.00")),
-        "query_refund": lambda gateway: gateway.query_refund(refund_of("5.00")),
+        "find_refund": lambda gateway: gateway.find_refund("CONTRACT1", "CONTRACT1R1"),
         "download_bill": lambda gateway: gateway.download_bill(intent.expires_at.date()),
     }
 
 
-@pytest.mark.parametrize("call", ["query", "close", "create_qr", "refund", "query_refund", "download_bill"])
+@pytest.mark.parametrize("call", ["query", "close", "create_qr", "refund", "find_refund", "download_bill"])
 def test_gateway_that_is_away_is_unreachable_never_a_no(stage: Stage, intent: PaymentIntent, call: str) -> None:
     with pytest.raises(GatewayUnreachable):
         calls(intent)[call](stage.unreachable)

@@ -7,7 +7,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from pytest_django import Settings
 
-from payments.gateways import get_gateway
+from payments.gateways import get_gateways
 from payments.gateways.alipay import AlipayGateway
 from tests.payments.alipay_side import APP_ID, SELLER_ID, key, make_gateway
 
@@ -20,7 +20,7 @@ def gateway() -> AlipayGateway:
 
 @pytest.fixture
 def alipay_settings(settings: Settings, tmp_path: Path) -> Iterator[Settings]:
-    """What `get_gateway` reads."""
+    """What `get_gateways` reads."""
     (tmp_path / "app.pem").write_bytes(key("app").private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     (tmp_path / "alipay.pem").write_bytes(key("alipay").public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
     settings.ALIPAY = {
@@ -30,10 +30,11 @@ def alipay_settings(settings: Settings, tmp_path: Path) -> Iterator[Settings]:
         "SELLER_ID": SELLER_ID,
         "APP_PRIVATE_KEY_PATH": str(tmp_path / "app.pem"),
         "PUBLIC_KEY_PATHS": [str(tmp_path / "alipay.pem")],
+        "FORMER_APPS": [],
         "NOTIFY_URL": "https://shop.test/api/v1/payments/alipay/notify/",
         "RETURN_URL": "https://shop.test/api/v1/payments/alipay/return/",
         "TIMEOUT_S": 5,
     }
-    get_gateway.cache_clear()
+    get_gateways.cache_clear()
     yield settings
-    get_gateway.cache_clear()
+    get_gateways.cache_clear()

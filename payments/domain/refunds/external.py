@@ -55,7 +55,8 @@ def note_refunds(payment: Payment, report: TradeReport, *, now: datetime) -> Not
     if report.refunded > payment.refund_told:
         Payment.objects.filter(pk=payment.pk).update(refund_told=report.refunded)
         payment.refund_told = report.refunded
-    if any([_note(payment, movement, now=now) for movement in report.movements]):  # a list: every movement is noted
+    news = [movement for movement in report.movements if _note(payment, movement, now=now)]
+    if news:
         return Noted.NEW
     return Noted.DIFFERENCE if has_difference(payment) else Noted.KNOWN
 

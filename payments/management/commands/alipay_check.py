@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from payments.gateways import get_gateway
+from payments.gateways import get_gateways
 from payments.gateways.protocol import GatewayError
 from shop import clock
 from shop.errors import GatewayNotConfigured
@@ -16,7 +16,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            gateway = get_gateway()
+            gateway = get_gateways().current
         except GatewayNotConfigured as error:
             raise CommandError(f"Alipay isn't configured: {', '.join(error.details['missing'])}") from error
         try:

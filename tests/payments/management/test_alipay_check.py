@@ -9,7 +9,7 @@ import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
 
-from payments.gateways import get_gateway
+from payments.gateways import get_gateways
 from tests.payments.simulator.process import APP_ID, SELLER_ID, Simulator
 
 Check = Callable[..., str]
@@ -36,15 +36,16 @@ def check(running: Simulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[Check
             "SELLER_ID": SELLER_ID,
             "APP_PRIVATE_KEY_PATH": str(keys / "app_private_key.pem"),
             "PUBLIC_KEY_PATHS": [str(keys / "alipay_public_key.pem")],
+            "FORMER_APPS": [],
         }
         monkeypatch.setattr(settings, "ALIPAY", config | changes)
-        get_gateway.cache_clear()
+        get_gateways.cache_clear()
         out = StringIO()
         call_command("alipay_check", stdout=out)
         return out.getvalue()
 
     yield run
-    get_gateway.cache_clear()
+    get_gateways.cache_clear()
 
 
 @pytest.fixture(scope="module")
