@@ -50,7 +50,7 @@ def send_refunds(self: Task) -> None:
 
 @shared_task(name="payments.audit")
 def audit() -> None:
-    for verdict in audits.run_audit():
+    for verdict in audits.run_audit(now=clock.now()):
         if verdict.broken_count:
             log.error(
                 "audit_broken", rule=verdict.rule.name, rows=verdict.broken_count, first=[str(row) for row in verdict.rows[:3]], alert=True

@@ -25,11 +25,11 @@ UNPROVEN = "unproven"
 
 _STORE = """
     INSERT INTO payments_notification (
-        provider, business_key, notify_id, out_trade_no, trade_status, form, raw_body, verified_by, status, reason,
+        provider, business_key, notify_id, out_trade_no, trade_status, told_status, form, raw_body, verified_by, status, reason,
         received_at, available_at, attempts, last_error
     )
     VALUES (
-        %(provider)s, %(business_key)s, %(notify_id)s, %(out_trade_no)s, %(trade_status)s, %(form)s, %(raw_body)s, %(verified_by)s,
+        %(provider)s, %(business_key)s, %(notify_id)s, %(out_trade_no)s, %(trade_status)s, %(told_status)s, %(form)s, %(raw_body)s, %(verified_by)s,
         'received', '', %(now)s, %(now)s, 0, ''
     )
     ON CONFLICT (business_key) DO NOTHING
@@ -49,6 +49,7 @@ def store_notification(*, gateways: Gateways, provider: str, headers: Mapping[st
         "notify_id": notice.notice_id,
         "out_trade_no": notice.report.out_trade_no,
         "trade_status": notice.status_text,
+        "told_status": notice.report.status.value,
         "form": Jsonb(dict(notice.fields)),
         "raw_body": body.decode(),
         "verified_by": notice.verified_by,

@@ -17,7 +17,9 @@ class Notification(Work):
     business_key = models.CharField("业务键", max_length=64)
     notify_id = models.CharField("通知编号", max_length=128)
     out_trade_no = models.CharField("商户订单号", max_length=64)
+    # In the gateway's words, and in ours (`TradeStatus`).
     trade_status = models.CharField("交易状态", max_length=32)
+    told_status = models.CharField("交易状态（统一）", max_length=16, blank=True, default="", db_default="")
     form = models.JSONField("字段")
     raw_body = models.TextField("原文")
     status = models.CharField("状态", max_length=16, choices=NotificationStatus, default=NotificationStatus.RECEIVED)

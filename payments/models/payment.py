@@ -70,7 +70,6 @@ class Payment(Work):
                     paid_at__isnull=False,
                     trade_no__isnull=False,
                     closed_at__isnull=False,
-                    refunded_amount=F("amount"),
                 ),
                 name="payment_status_matches_times",
             ),

@@ -52,8 +52,10 @@ def note_refunds(payment: Payment, report: TradeReport, *, now: datetime) -> Not
     """
     if not report.refunded:
         return Noted.NOTHING
-    if report.refunded > payment.refund_told:
-        Payment.objects.filter(pk=payment.pk).update(refund_told=report.refunded)
+    # What our rows say anyway is nothing to note.
+    if Payment.objects.filter(pk=payment.pk, refund_told__lt=report.refunded, refunded_amount__lt=report.refunded).update(
+        refund_told=report.refunded
+    ):
         payment.refund_told = report.refunded
     news = [movement for movement in report.movements if _note(payment, movement, now=now)]
     if news:
