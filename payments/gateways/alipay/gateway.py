@@ -144,30 +144,30 @@ class AlipayGateway:
 
     def verify_notification(self, headers: Mapping[str, str], body: bytes) -> Notice:
         form = _form_of(body)
-        verified_by = signed.read_signed(form, needs=signed.NOTIFICATION_NEEDS, find_signing_key=self._client.find_signing_key)
-        if form.get("notify_type") != "trade_status_sync":
+        proven = signed.read_signed(form, needs=signed.NOTIFICATION_NEEDS, find_signing_key=self._client.find_signing_key)
+        fields = proven.fields
+        if fields["notify_type"] != "trade_status_sync":
             raise InvalidSignature("not a notification about a trade")
-        facts = {name: value for name, value in form.items() if name not in _PER_DELIVERY}
+        facts = {name: value for name, value in fields.items() if name not in _PER_DELIVERY}
         return Notice(
             provider=self.name,
-            notice_id=form["notify_id"],
+            notice_id=fields["notify_id"],
             facts_key=hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest(),
-            status_text=form["trade_status"],
-            verified_by=verified_by,
+            status_text=fields["trade_status"],
+            verified_by=proven.verified_by,
             fields=form,
             report=_report(
-                form,
-                app_id=form["app_id"],
-                seller_id=form["seller_id"],
-                paid_at=form.get("gmt_payment"),
-                refunded=wire.yuan(form.get("refund_fee") or "0"),
-                movements=_movements(form),
+                fields,
+                app_id=fields["app_id"],
+                seller_id=fields["seller_id"],
+                paid_at=fields.get("gmt_payment"),
+                refunded=wire.yuan(fields.get("refund_fee") or "0"),
+                movements=_movements(fields),
             ),
         )
 
     def verify_return(self, form: Mapping[str, str]) -> str:
-        signed.read_signed(form, needs=signed.RETURN_NEEDS, find_signing_key=self._client.find_signing_key)
-        return form["out_trade_no"]
+        return signed.read_signed(form, needs=signed.RETURN_NEEDS, find_signing_key=self._client.find_signing_key).fields["out_trade_no"]
 
 
 def _form_of(body: bytes) -> dict[str, str]:
@@ -205,12 +205,15 @@ def _report(
         raise InvalidSignature(f"not a trade as Alipay describes one: {error!r}") from error
 
 
-def _movements(form: Mapping[str, str]) -> tuple[RefundMovement, ...]:
-    """The refund that a notification tells of. Its own amount isn't told: `refund_fee` is the trade's total."""
-    number = form.get("out_biz_no")
-    if not number or not form.get("refund_fee"):
+def _movements(fields: Mapping[str, str]) -> tuple[RefundMovement, ...]:
+    """The refund that a notification tells of. Its own amount isn't told: `refund_fee` is the trade's total.
+
+    A number that can't be one is left out, and the total still says that money went back.
+    """
+    number = fields.get("out_biz_no", "")
+    if not fields.get("refund_fee") or not wire.REFUND_NUMBER.fullmatch(number):
         return ()
-    return (RefundMovement(number, None, wire.find_time(form.get("gmt_refund"))),)
+    return (RefundMovement(number, None, wire.find_time(fields.get("gmt_refund"))),)
 
 
 def _must_be_about(answer: Mapping[str, Any], **ids: str) -> None:

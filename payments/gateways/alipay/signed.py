@@ -1,35 +1,60 @@
-"""Forms that Alipay signed: notifications, and the buyer's way back."""
+"""Forms that Alipay signed: notifications, and the buyer's way back.
+
+Alipay signs names and values unescaped, joined by = and &. Whoever holds a genuine message can therefore move the borders between its fields
+without breaking the signature: a refund's sum can become part of its neighbour's value, or of its name. What we act on is read from the signed
+text in the one way that doesn't depend on where the sender put the borders, and a form that puts them elsewhere around a field that we use is
+refused. All the other fields are free to look as they like.
+"""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from payments.gateways.alipay import wire
 from payments.gateways.protocol import InvalidSignature
 
-NOTIFICATION_NEEDS = ("app_id", "seller_id", "trade_no", "out_trade_no", "trade_status", "total_amount", "notify_id", "notify_time")
+NOTIFICATION_NEEDS = (
+    "app_id",
+    "seller_id",
+    "trade_no",
+    "out_trade_no",
+    "trade_status",
+    "total_amount",
+    "notify_id",
+    "notify_time",
+    "notify_type",
+)
 RETURN_NEEDS = ("app_id", "seller_id", "out_trade_no", "total_amount")
-_SIGNATURE = re.compile(r"[A-Za-z0-9+/]{342}==")
-_NOT_SIGNED = frozenset({"sign", "sign_type"})
-# Values are signed unescaped, joined by & and =: a field that may hold neither can't have swallowed its neighbour.
-_FIELDS = {
-    "app_id": re.compile(r"\d{1,32}"),
-    "seller_id": re.compile(r"\d{1,32}"),
+# What the report, the inbox and the choice of keys are made from.
+_USED = frozenset({*NOTIFICATION_NEEDS, "gmt_payment", "refund_fee", "gmt_refund", "out_biz_no"})
+_FORMS = {
+    "app_id": re.compile(r"[0-9]{1,32}"),
+    "seller_id": re.compile(r"[0-9]{1,32}"),
     "trade_no": re.compile(r"[A-Za-z0-9_]{1,64}"),
     "out_trade_no": re.compile(r"[A-Za-z0-9_]{1,64}"),
     "trade_status": re.compile(r"[A-Z_]{1,32}"),
     "total_amount": wire.AMOUNT,
-    "notify_time": wire.TIME,
     "notify_type": re.compile(r"[a-z_]{1,64}"),
     "notify_id": re.compile(r"[A-Za-z0-9_-]{1,128}"),
     "refund_fee": wire.AMOUNT,
     "gmt_payment": wire.TIME,
-    "gmt_refund": wire.TIME,
-    "out_biz_no": re.compile(r"[A-Za-z0-9_-]{1,64}"),
 }
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
+_BORDER = re.compile(rf"(?:^|&)({_NAME.pattern})=")
+_SIGNATURE = re.compile(r"[A-Za-z0-9+/]{342}==")
+_NOT_SIGNED = frozenset({"sign", "sign_type"})
 
 
-def read_signed(form: Mapping[str, str], *, needs: Sequence[str], find_signing_key: Callable[[str, str], str | None]) -> str:
-    """Proves a form and returns the fingerprint of the key that signed it.
+@dataclass(frozen=True, slots=True)
+class SignedForm:
+    """A form that is proven to be Alipay's. `fields` are those of the signed text, the same wherever the sender put the borders."""
+
+    fields: Mapping[str, str]
+    verified_by: str
+
+
+def read_signed(form: Mapping[str, str], *, needs: Sequence[str], find_signing_key: Callable[[str, str], str | None]) -> SignedForm:
+    """Proves a form and reads what Alipay signed of it.
 
     Raises:
         InvalidSignature: it isn't Alipay's, or isn't formed as Alipay's are.
@@ -40,21 +65,50 @@ def read_signed(form: Mapping[str, str], *, needs: Sequence[str], find_signing_k
     signature = form.get("sign", "")
     if not _SIGNATURE.fullmatch(signature):
         raise InvalidSignature("sign is not the base64 of an RSA-2048 signature")
-    signed_by = find_signing_key(signed_text(form), signature)
-    if signed_by is None:
+    text = signed_text(form)
+    verified_by = find_signing_key(text, signature)
+    if verified_by is None:
         raise InvalidSignature("the signature is wrong")
-    for name in needs:
-        if not form.get(name):
-            raise InvalidSignature(f"{name} is missing")
-    for name, value in form.items():
-        if value and (pattern := _FIELDS.get(name)) and not pattern.fullmatch(value):
-            raise InvalidSignature(f"{name} is not formed as Alipay forms it")
-    return signed_by
+    _check_names(form)
+    fields = _read_borders(text, form)
+    _check_values(form, needs)
+    return SignedForm(fields, verified_by)
 
 
 def signed_text(form: Mapping[str, str]) -> str:
     """What Alipay signed of a notification or a return: all of it but the signature and its kind, as the SDK's `verify` joins it."""
     return "&".join([f"{name}={value}" for name, value in sorted(form.items()) if name not in _NOT_SIGNED])
+
+
+def _check_names(form: Mapping[str, str]) -> None:
+    if not all(map(_NAME.fullmatch, form)):
+        raise InvalidSignature("a field's name is not formed as Alipay's are")
+    if len({name.lower() for name in form}) != len(form):
+        raise InvalidSignature("two names differ only by case")
+
+
+def _read_borders(text: str, form: Mapping[str, str]) -> dict[str, str]:
+    """The fields of the signed text, cut at every & that a name and = follow.
+
+    Raises:
+        InvalidSignature: the form has a field that we use where the text hasn't, or the other way round.
+    """
+    borders = list(_BORDER.finditer(text))
+    names = [border[1] for border in borders]
+    for name in _USED.intersection(names):
+        if name not in form or names.count(name) > 1:
+            raise InvalidSignature(f"{name} is hidden in another field")
+    ends = [*(border.start() for border in borders[1:]), len(text)]
+    return {name: text[border.end() : end] for name, border, end in zip(names, borders, ends, strict=True)}
+
+
+def _check_values(form: Mapping[str, str], needs: Sequence[str]) -> None:
+    for name in needs:
+        if not form.get(name):
+            raise InvalidSignature(f"{name} is missing")
+    for name, pattern in _FORMS.items():
+        if (value := form.get(name)) and not pattern.fullmatch(value):
+            raise InvalidSignature(f"{name} is not formed as Alipay forms it")
 
 
 def find_claimed_app(body: bytes) -> str | None:

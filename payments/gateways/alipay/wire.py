@@ -12,8 +12,10 @@ from payments.gateways.protocol import TradeStatus
 BEIJING = ZoneInfo("Asia/Shanghai")
 MAX_FIELDS = 100
 _FEN = Decimal("0.01")
-AMOUNT: Final = re.compile(r"\d{1,9}(\.\d{1,2})?")
-TIME: Final = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{1,3})?")
+AMOUNT: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{1,2})?")
+TIME: Final = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{1,3})?", re.ASCII)
+# Ours, and whatever another program of the merchant's or the console makes: graphic ASCII.
+REFUND_NUMBER: Final = re.compile(r"[!-~]{1,64}")
 STATUSES: Final = {
     "WAIT_BUYER_PAY": TradeStatus.WAITING,
     "TRADE_SUCCESS": TradeStatus.PAID,
@@ -80,6 +82,6 @@ def from_beijing_time(text: str | None) -> datetime | None:
 def find_time(text: str | None) -> datetime | None:
     """As `from_beijing_time`, for a time that only informs: None also for what isn't one."""
     try:
-        return from_beijing_time(text)
+        return from_beijing_time(text) if text and TIME.fullmatch(text) else None
     except ValueError:
         return None
