@@ -69,16 +69,19 @@ class DecidingAdmin(ReadOnlyAdmin):
         return done
 
 
+MOST_TEXT = 200
+
+
 class DeedForm(ActionForm):
     """What the deeds ask for. Each says in its own words which of these it needs."""
 
-    why = forms.CharField(label="理由", required=False, max_length=200)
+    why = forms.CharField(label="理由", required=False, max_length=MOST_TEXT)
     number = forms.CharField(label="退款请求号 / 凭据号", required=False, max_length=64)
-    courses = forms.CharField(label="课程编号（逗号分隔）", required=False, max_length=200)
+    courses = forms.CharField(label="课程编号（逗号分隔）", required=False, max_length=MOST_TEXT)
 
 
 def _asked(request: HttpRequest, field: str) -> str:
-    return request.POST.get(field, "").strip()[: DeedForm.base_fields[field].max_length]
+    return request.POST.get(field, "").strip()[:MOST_TEXT]
 
 
 @admin.register(Payment)
@@ -109,12 +112,12 @@ class PaymentAdmin(DecidingAdmin):
 
     @admin.action(description="立即向支付渠道查询", permissions=["decide"])
     def ask_gateway(self, request: HttpRequest, queryset: QuerySet[Payment]) -> None:
-        if self.decide(request, queryset, "查询支付渠道", lambda row: polling.ask_about_order(row.order_id, now=clock.now())):
+        if self.decide(request, queryset, "查询支付渠道", lambda row: polling.ask_about_payment(row.pk, now=clock.now())):
             wake_soon(query_payments)
 
     @admin.action(description="登记在支付渠道侧完成的退款（须填写退款请求号）", permissions=["decide"])
     def report_external_refund(self, request: HttpRequest, queryset: QuerySet[Payment]) -> None:
-        number = _asked(request, "number")
+        number = _asked(request, "number")[:64]
         if not number or queryset.count() != 1:
             self.message_user(request, "请选择一笔支付，并填写退款请求号。", messages.ERROR)
             return
@@ -221,7 +224,7 @@ class RefundAdmin(DecidingAdmin):
 
     @admin.action(description="已通过其他方式退款（须填写凭据号；或填写渠道侧退款的请求号）", permissions=["decide"])
     def pay_elsewhere(self, request: HttpRequest, queryset: QuerySet[Refund]) -> None:
-        reference = _asked(request, "number")
+        reference = _asked(request, "number")[:100]
         if not reference or queryset.count() != 1:
             self.message_user(request, "请选择一笔退款，并填写凭据号。", messages.ERROR)
             return

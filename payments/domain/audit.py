@@ -196,7 +196,7 @@ RULES: tuple[Rule, ...] = (
         "No more has gone back than our rows say, by the last total that the gateway told; or that is being asked about, or people look at it.",
         """
         SELECT payment.out_trade_no, payment.refund_told, payment.refunded_amount FROM payments_payment AS payment
-        WHERE payment.refund_told > payment.refunded_amount AND payment.available_at IS NULL
+        WHERE payment.refund_told > payment.refunded_amount AND payment.available_at IS NULL AND payment.dead_at IS NULL
             AND NOT EXISTS (
                 SELECT FROM payments_refund WHERE payment_id = payment.id AND status IN ('reported', 'sent', 'unknown')
             )

@@ -69,7 +69,9 @@ def reject_refund(refund_id: int, *, gateways: Gateways | None, staff: Account, 
     return refund
 
 
-def mark_refund_paid_elsewhere(refund_id: int, *, gateways: Gateways | None, reference: str, staff: Account, now: datetime, cause: str) -> Refund:
+def mark_refund_paid_elsewhere(
+    refund_id: int, *, gateways: Gateways | None, reference: str, staff: Account, now: datetime, cause: str
+) -> Refund:
     """Staff have given the money back by other means, told by `reference`: a bank transfer's number, say. The books follow.
 
     If `reference` is the number of an unexplained external refund of the same payment and amount, that is what paid it.

@@ -99,10 +99,10 @@ def test_payment_that_is_settled_is_not_asked_about(payment: Payment, gateway: A
     assert told.asked == []
 
 
-def test_staff_have_the_gateway_asked_about_an_order_whatever_its_state(payment: Payment, gateway: AlipayGateway) -> None:
+def test_staff_have_the_gateway_asked_about_a_payment_whatever_its_state(payment: Payment, gateway: AlipayGateway) -> None:
     pay(payment, gateway)
     Payment.objects.update(attempts=3)
-    assert polling.ask_about_order(payment.order_id, now=NOW) == 1
+    polling.ask_about_payment(payment.pk, now=NOW)
     assert (due(payment), payment.attempts) == (NOW, 0)
     with alipay_says(trade(payment, "TRADE_SUCCESS")) as (asked_gateway, told):
         polling.query_due_payments(gateways=ConfiguredGateways(asked_gateway), now=NOW, cause="task:1")
