@@ -157,7 +157,6 @@ def _write(plans: Sequence[_Plan], *, now: datetime, cause: str) -> None:
     made = list(zip(orders, plans, strict=True))
     rows.insert([line for order, plan in made for line in _lines(order, plan)])
     _reserve_coupons([(record_id, order.pk) for order, plan in made for record_id in plan.coupon_record_ids])
-    ledger.move_balances(ledger.balance_changes(orders, available=-1, held=1))
     rows.insert(ledger.hold_transfers(orders, now=now))
     open_timelines([entry for order, plan in made for entry in _events(order, plan, now=now, cause=cause)])
     fulfilment.finalise_orders([order for order in orders if order.cash_due == 0], now=now, cause=cause)

@@ -58,7 +58,6 @@ def apply_refund(order: Order, lines: Sequence[OrderLine], share: Share, *, key:
     ).update(refunded_amount=F("refunded_amount") + share.cash, refunded_beili=F("refunded_beili") + share.beili)
     if moved != 1:
         raise StaleState(f"order {order.order_number} can't be refunded by {share}")
-    ledger.move_balances({order.account_id: (share.beili, 0)} if share.beili else {})
     rows.insert(ledger.refund_transfers(order, lines, share.cash, share.beili, key=key, now=now))
     events = _revoke(order, lines, now=now, cause=cause)
     record([event(order, OrderEvent.Kind.REFUND_SUCCEEDED, now=now, cause=cause, alipay=str(share.cash), beili=share.beili), *events])

@@ -2,11 +2,12 @@ from typing import ClassVar
 
 from django.db import models
 
+from shop.models.base import SavesChanges
 from shop.models.fields import YuanField, not_negative
 from shop.states import SELLABLE_COURSE_TYPES, CourseStatus, CourseType
 
 
-class Course(models.Model):
+class Course(SavesChanges):
     name = models.CharField("课程名称", max_length=128, unique=True)
     course_img = models.CharField("封面", max_length=255, help_text="图片地址")
     brief = models.TextField("简介", max_length=2048, blank=True, default="")
@@ -33,7 +34,7 @@ class Course(models.Model):
         return self.status == CourseStatus.ONLINE and self.course_type in SELLABLE_COURSE_TYPES
 
 
-class PricePolicy(models.Model):
+class PricePolicy(SavesChanges):
     """One price of a course, for access during `valid_period` days. An edit is a new price for orders to come."""
 
     class Period(models.IntegerChoices):

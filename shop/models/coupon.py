@@ -4,12 +4,13 @@ from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 
+from shop.models.base import SavesChanges
 from shop.models.catalogue import Course
 from shop.models.fields import YuanField, not_negative
 from shop.states import CouponRecordStatus, CouponScope, CouponType
 
 
-class Coupon(models.Model):
+class Coupon(SavesChanges):
     """A campaign: what its coupons take off, who may claim them when, and how long they are good for."""
 
     name = models.CharField("活动名称", max_length=64)
@@ -73,7 +74,7 @@ class Coupon(models.Model):
         return self.name
 
 
-class CouponRecord(models.Model):
+class CouponRecord(SavesChanges):
     """One buyer's coupon. Its dates are fixed at the claim: what was promised then holds, whatever becomes of the campaign."""
 
     coupon = models.ForeignKey(Coupon, models.PROTECT, db_index=False, related_name="records", verbose_name="活动")

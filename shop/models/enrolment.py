@@ -4,12 +4,13 @@ from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 
+from shop.models.base import SavesChanges
 from shop.models.catalogue import Course
 from shop.models.order import OrderLine
 from shop.states import EnrolmentStatus
 
 
-class Enrolment(models.Model):
+class Enrolment(SavesChanges):
     """A buyer's access to a course, granted once per order line. A renewal is a row of its own that starts where the last one ends."""
 
     account = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, db_index=False, related_name="enrolments", verbose_name="账户")

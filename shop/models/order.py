@@ -4,6 +4,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 
+from shop.models.base import SavesChanges
 from shop.models.catalogue import Course, PricePolicy
 from shop.models.coupon import CouponRecord
 from shop.models.fields import YuanField, not_negative
@@ -134,7 +135,7 @@ class Order(Work):
         return self.order_number
 
 
-class OrderLine(models.Model):
+class OrderLine(SavesChanges):
     """One course of an order, with everything as it was when the order was made."""
 
     order = models.ForeignKey(Order, models.PROTECT, db_index=False, related_name="lines", verbose_name="订单")

@@ -68,7 +68,6 @@ def shop() -> Shop:
         coupon_type=CouponType.FIXED,
         money_equivalent_value=10,
         quantity=5,
-        claimed_count=1,
         open_date=today,
         close_date=today,
         coupon_valid_days=7,
