@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
@@ -14,6 +15,9 @@ from shop.errors import CouponAlreadyClaimed, CouponNotFound, CouponNotOpen, Cou
 from shop.models import Account, Coupon, CouponRecord
 from shop.numbers import mint_number
 from shop.states import CouponRecordStatus, CouponScope, CouponType
+
+# Type, value in yuan, percent that is paid, threshold in yuan.
+StoredTerms = list[Any]
 
 
 def claim_coupon(*, account: Account, coupon_id: int, now: datetime) -> CouponRecord:
@@ -104,6 +108,12 @@ def terms_of(coupon: Coupon) -> CouponTerms:
         off_percent=coupon.off_percent,
         minimum=coupon.minimum_consume,
     )
+
+
+def read_terms(stored: StoredTerms) -> CouponTerms:
+    """The terms that a checkout or an order request keeps."""
+    kind, value, off_percent, minimum = stored
+    return CouponTerms(CouponType(kind), Decimal(value), off_percent, Decimal(minimum))
 
 
 def describe(coupon: Coupon) -> str:

@@ -5,6 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from shop.domain import rows
 from shop.domain.locks import lock_accounts
@@ -31,6 +32,11 @@ def grant_beili(*, account: Account, amount: int, key: str, memo: str, now: date
             created_at=now,
         )
     return True
+
+
+def list_beili_transfers(*, account: Account) -> QuerySet[LedgerTransfer]:
+    """The buyer's transfers of 贝里, newest first."""
+    return LedgerTransfer.objects.filter(account=account, currency=LedgerTransfer.Currency.BEILI).select_related("order").order_by("-id")
 
 
 def hold_transfers(orders: Iterable[Order], *, now: datetime, cause: str = "hold") -> list[LedgerTransfer]:

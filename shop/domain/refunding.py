@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db.models import F
 
 from shop.domain import ledger, rows
+from shop.domain.enrolments import revoke_enrolments
 from shop.domain.timeline import event, record
 from shop.errors import StaleState
 from shop.models import CouponRecord, Enrolment, Order, OrderEvent, OrderLine
@@ -45,7 +46,7 @@ def _whole_beili(order: Order, lines: Collection[OrderLine], *, line_count: int)
 def apply_refund(order: Order, lines: Sequence[OrderLine], share: Share, *, key: str, now: datetime, cause: str) -> None:
     """Books a refund that has happened, in the caller's transaction, which holds the locks of the account and of the order.
 
-    The lines' enrolments are revoked; when nothing is left of the order it is refunded, and its coupons come back if the shop says so.
+    The lines' enrolments are revoked, and later periods of their courses move up; when nothing is left of the order it is refunded, and its coupons come back if the shop says so.
 
     Raises:
         StaleState: the order isn't paid, or more would go back than came.
@@ -65,10 +66,22 @@ def apply_refund(order: Order, lines: Sequence[OrderLine], share: Share, *, key:
 
 
 def _revoke(order: Order, lines: Sequence[OrderLine], *, now: datetime, cause: str) -> list[OrderEvent]:
-    revoked = Enrolment.objects.filter(order_line__in=lines, status=EnrolmentStatus.ACTIVE)
-    ids = list(revoked.values_list("course_id", flat=True))
-    revoked.update(status=EnrolmentStatus.REVOKED, revoked_at=now)
-    return [event(order, OrderEvent.Kind.ENROLMENT_REVOKED, now=now, cause=cause, course_id=course_id) for course_id in ids]
+    """Answers the events: those of this order, and those of the buyer's other orders whose periods move up."""
+    revoked = revoke_enrolments(lines, now=now)
+    lost = [event(order, OrderEvent.Kind.ENROLMENT_REVOKED, now=now, cause=cause, course_id=pk) for pk in revoked.course_ids]
+    return lost + [
+        event(
+            enrolment.order_line.order,
+            OrderEvent.Kind.ENROLMENT_MOVED,
+            now=now,
+            cause=cause,
+            course_id=enrolment.course_id,
+            course_name=enrolment.order_line.course_name,
+            valid_from=enrolment.valid_from.isoformat(timespec="seconds"),
+            valid_until=enrolment.valid_until.isoformat(timespec="seconds"),
+        )
+        for enrolment in revoked.moved
+    ]
 
 
 def _finish(order: Order, *, now: datetime) -> None:

@@ -195,6 +195,7 @@ class OrderEvent(models.Model):
         REFUND_SUCCEEDED = "refund_succeeded", "退款成功"
         REFUND_FAILED = "refund_failed", "退款失败，客服处理中"
         ENROLMENT_REVOKED = "enrolment_revoked", "课程已收回"
+        ENROLMENT_MOVED = "enrolment_moved", "课程有效期已提前"
 
     order = models.ForeignKey(Order, models.PROTECT, db_index=False, related_name="events", verbose_name="订单")
     kind = models.CharField("事件", max_length=32, choices=Kind)
