@@ -34,15 +34,15 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             "ledgertransfer",
             models.CheckConstraint(
-                condition=models.Q(("currency", "BEILI"), ("debit__in", _BEILI), ("credit__in", _BEILI), ("account__isnull", False))
-                | models.Q(("currency", "CNY"), ("debit__in", _CNY), ("credit__in", _CNY)),
+                condition=models.Q(currency="BEILI", debit__in=_BEILI, credit__in=_BEILI, account__isnull=False)
+                | models.Q(currency="CNY", debit__in=_CNY, credit__in=_CNY),
                 name="transfer_within_one_currency",
             ),
         ),
         migrations.AddConstraint(
             "ledgertransfer",
             models.CheckConstraint(
-                condition=models.Q(("currency", "CNY")) | models.Q(("amount", Floor("amount"))), name="transfer_whole_beili"
+                condition=models.Q(currency="CNY") | models.Q(amount=Floor("amount")), name="transfer_whole_beili"
             ),
         ),
     ]

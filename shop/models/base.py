@@ -32,8 +32,8 @@ class SavesChanges(models.Model):
         self._note(names)
 
     @classmethod
-    def from_db(cls, db: str | None, field_names: Collection[str], values: Collection[Any]) -> Self:
-        row = super().from_db(db, field_names, values)
+    def from_db(cls, db: str | None, field_names: Collection[str], values: Collection[Any], **more: Any) -> Self:
+        row = super().from_db(db, field_names, values, **more)
         row._state.loaded = dict(zip(field_names, values, strict=False))  # type: ignore[attr-defined] # beside what Django notes of a row
         return row
 

@@ -1,6 +1,7 @@
 from typing import ClassVar
 
 from django.conf import settings
+from django.core.validators import MaxValueValidator
 from django.db import models
 from django.db.models import F, Q
 
@@ -8,6 +9,9 @@ from shop.models.base import SavesChanges
 from shop.models.catalogue import Course
 from shop.models.fields import YuanField, not_negative
 from shop.states import CouponRecordStatus, CouponScope, CouponType
+
+# A hundred years: whatever is meant to be good for ever, and still a date.
+MAX_VALID_DAYS = 36500
 
 
 class Coupon(SavesChanges):
@@ -28,7 +32,11 @@ class Coupon(SavesChanges):
     valid_begin_date = models.DateField("有效期开始", null=True, blank=True)
     valid_end_date = models.DateField("有效期结束", null=True, blank=True, help_text="当天仍可使用")
     coupon_valid_days = models.PositiveIntegerField(
-        "领取后有效天数", null=True, blank=True, help_text="自领取之日起算，与上面的日期以先到者为准"
+        "领取后有效天数",
+        null=True,
+        blank=True,
+        validators=[MaxValueValidator(MAX_VALID_DAYS)],
+        help_text="自领取之日起算，与上面的日期以先到者为准",
     )
     created_at = models.DateTimeField("创建时间", auto_now_add=True)
 
@@ -66,6 +74,9 @@ class Coupon(SavesChanges):
             ),
             models.CheckConstraint(
                 condition=Q(coupon_valid_days__isnull=True) | Q(coupon_valid_days__gte=1), name="coupon_valid_days_positive"
+            ),
+            models.CheckConstraint(
+                condition=Q(coupon_valid_days__isnull=True) | Q(coupon_valid_days__lte=MAX_VALID_DAYS), name="coupon_valid_days_bounded"
             ),
             not_negative("money_equivalent_value", "minimum_consume", name="coupon_amounts_not_negative"),
         ]

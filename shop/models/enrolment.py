@@ -1,3 +1,4 @@
+from datetime import timedelta
 from typing import ClassVar
 
 from django.conf import settings
@@ -27,6 +28,8 @@ class Enrolment(SavesChanges):
         verbose_name_plural = "已购课程"
         constraints: ClassVar = [
             models.CheckConstraint(condition=Q(valid_until__gt=F("valid_from")), name="enrolment_grants_time"),
+            # Orders are refused long before; a date that no calendar shows would break every list that it is in.
+            models.CheckConstraint(condition=Q(valid_until__lte=F("created_at") + timedelta(days=36500)), name="enrolment_ends_in_sight"),
             models.CheckConstraint(
                 condition=Q(status=EnrolmentStatus.ACTIVE, revoked_at__isnull=True)
                 | Q(status=EnrolmentStatus.REVOKED, revoked_at__isnull=False),

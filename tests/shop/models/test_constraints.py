@@ -56,6 +56,7 @@ IMPOSSIBLE: list[tuple[type[models.Model], dict[str, Any], str]] = [
     (Course, {"status": 3}, "course_status_known"),
     (Course, {"course_type": 3}, "course_type_known"),
     (PricePolicy, {"price": "-0.01"}, "price_policy_price_not_negative"),
+    (PricePolicy, {"price": "100000000.01"}, "price_policy_price_payable"),
     (PricePolicy, {"valid_period": 210}, "price_policy_period_known"),
     (PricePolicy, {"valid_period": 0}, "price_policy_period_known"),
     (Coupon, {"money_equivalent_value": "0"}, "coupon_type_has_its_fields"),
@@ -74,6 +75,7 @@ IMPOSSIBLE: list[tuple[type[models.Model], dict[str, Any], str]] = [
     (Coupon, {"valid_begin_date": None, "valid_end_date": None}, "coupon_validity_defined"),
     (Coupon, {"valid_end_date": None, "coupon_valid_days": 1}, "coupon_validity_defined"),
     (Coupon, {"coupon_valid_days": 0}, "coupon_valid_days_positive"),
+    (Coupon, {"coupon_valid_days": 36501}, "coupon_valid_days_bounded"),
     (CouponRecord, {"status": "used"}, "coupon_record_status_matches_order"),
     (CouponRecord, {"status": "reserved"}, "coupon_record_status_matches_order"),
     (CouponRecord, {"status": "lost"}, "coupon_record_status_matches_order"),
@@ -101,6 +103,7 @@ IMPOSSIBLE: list[tuple[type[models.Model], dict[str, Any], str]] = [
     (OrderLine, {"global_discount": "-1.00", "cash_amount": "91.00"}, "order_line_amounts_not_negative"),
     (OrderLine, {"valid_period": 0}, "order_line_grants_time"),
     (Enrolment, {"valid_until": NOW}, "enrolment_grants_time"),
+    (Enrolment, {"valid_until": NOW + 36501 * DAY}, "enrolment_ends_in_sight"),
     (Enrolment, {"status": "revoked"}, "enrolment_status_matches_times"),
     (Enrolment, {"revoked_at": NOW}, "enrolment_status_matches_times"),
 ]
