@@ -12,7 +12,6 @@ from payments.gateways.protocol import Gateways, TradeReport
 from payments.models import Payment
 from payments.states import ClosedReason, PaymentStatus
 from shop.domain import work
-from shop.domain.locks import lock_order
 from shop.states import OrderStatus
 
 
