@@ -3,6 +3,7 @@
 The rules are those of section "Trades" in `docs/simulator.md`. Signatures are not its subject: `sign` is a word.
 """
 
+import copy
 import hashlib
 import itertools
 import json
@@ -70,6 +71,7 @@ class Trade:
     trade_no: str
     amount: Decimal
     product: Product
+    app_id: str
     status: TradeStatus = TradeStatus.WAITING
     paid_at: datetime | None = None
     is_refundable: bool = True
@@ -92,6 +94,7 @@ class Offer:
 
     intent: PaymentIntent
     product: Product
+    app_id: str
 
 
 class MemoryGateway:
@@ -113,6 +116,12 @@ class MemoryGateway:
         self.calls: list[str] = []
         self._serial = itertools.count(1)
 
+    def sibling(self, app_id: str) -> "MemoryGateway":
+        """Another app of the same merchant, at the same gateway: it doesn't know the first one's trades."""
+        other = copy.copy(self)
+        other.app_id = app_id
+        return other
+
     # --- What the shop calls ---------------------------------------------------------------------------------------------------------
 
     def page_url(self, intent: PaymentIntent) -> str:
@@ -126,7 +135,7 @@ class MemoryGateway:
 
     def create_qr(self, intent: PaymentIntent) -> str:
         with self._call("create_qr"):
-            trade = self.trades.get(intent.out_trade_no)
+            trade = self._own(intent.out_trade_no)
             if trade is not None and trade.is_paid:
                 raise GatewayRejected(Refusal.ALREADY_PAID, "ACQ.TRADE_HAS_SUCCESS", is_final=True)
             if trade is not None and trade.status is TradeStatus.CLOSED:
@@ -135,7 +144,7 @@ class MemoryGateway:
 
     def query(self, out_trade_no: str) -> TradeReport | None:
         with self._call("query") as fault:
-            trade = self.trades.get(out_trade_no)
+            trade = self._own(out_trade_no)
             report = None if trade is None else self._report(trade)
             if fault is Fault.BUYER_PAYS:
                 self.pay(out_trade_no)
@@ -145,7 +154,7 @@ class MemoryGateway:
         with self._call("close") as fault:
             if fault is Fault.BUYER_PAYS:
                 self.pay(out_trade_no)
-            trade = self.trades.get(out_trade_no)
+            trade = self._own(out_trade_no)
             if trade is None:
                 return
             if trade.status is not TradeStatus.WAITING:
@@ -154,7 +163,7 @@ class MemoryGateway:
 
     def refund(self, intent: RefundIntent) -> bool:
         with self._call("refund") as fault:
-            trade = self.trades.get(intent.out_trade_no)
+            trade = self._own(intent.out_trade_no)
             if trade is None:
                 raise GatewayRejected(Refusal.UNKNOWN_TRADE, "ACQ.TRADE_NOT_EXIST", is_final=True)
             known = trade.refunds.get(intent.out_request_no) or trade.pending.get(intent.out_request_no, (None,))[0]
@@ -171,7 +180,7 @@ class MemoryGateway:
 
     def find_refund(self, out_trade_no: str, out_request_no: str) -> RefundMovement | None:
         with self._call("find_refund"):
-            trade = self.trades.get(out_trade_no)
+            trade = self._own(out_trade_no)
             amount = trade.refunds.get(out_request_no) if trade is not None else None
             return None if amount is None else RefundMovement(out_request_no, amount, None)
 
@@ -259,7 +268,7 @@ class MemoryGateway:
             "notify_type": "trade_status_sync",
             "sign": GENUINE,
             "sign_type": "RSA2",
-            "app_id": self.app_id,
+            "app_id": trade.app_id,
             "seller_id": self.seller_id,
             "trade_no": trade.trade_no,
             "out_trade_no": trade.out_trade_no,
@@ -304,13 +313,17 @@ class MemoryGateway:
             if fault is Fault.DIE_AFTER:
                 raise Died
 
+    def _own(self, out_trade_no: str) -> Trade | None:
+        trade = self.trades.get(out_trade_no)
+        return trade if trade is not None and trade.app_id == self.app_id else None
+
     def _offer(self, intent: PaymentIntent, product: Product) -> str:
-        self.offers.setdefault(intent.out_trade_no, Offer(intent, product))
+        self.offers.setdefault(intent.out_trade_no, Offer(intent, product, self.app_id))
         return f"memory://{product.value}/{intent.out_trade_no}"
 
     def _begin(self, offer: Offer) -> Trade:
         number = offer.intent.out_trade_no
-        trade = Trade(number, f"2026030222001{next(self._serial):015}", offer.intent.amount, offer.product)
+        trade = Trade(number, f"2026030222001{next(self._serial):015}", offer.intent.amount, offer.product, offer.app_id)
         self.trades[number] = trade
         return trade
 

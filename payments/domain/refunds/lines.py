@@ -6,7 +6,7 @@ from decimal import Decimal
 from django.db.models import F, Sum
 
 from payments.models import Payment, Refund, RefundLine
-from payments.states import RefundStatus
+from payments.states import Explanation, RefundStatus
 from shop.domain import rows
 from shop.domain.shares import LinePart, Share, share_of
 from shop.errors import OrderNotRefundable, RefundLineTaken
@@ -56,6 +56,16 @@ def parts_of(refund: Refund) -> list[LinePart]:
 def release_lines(refund: Refund) -> None:
     """Lets the refund's lines be asked for again."""
     RefundLine.objects.filter(refund=refund).update(is_live=False)
+
+
+def find_cash_left(payment: Payment) -> Decimal:
+    """What of the payment is neither gone, by whatever way, nor promised to another refund. Gifts count: no more goes back than came."""
+    amount, external, committed = Payment.objects.values_list("amount", "external_refunded", "refund_committed").get(pk=payment.pk)
+    refunds = Refund.objects.filter(payment=payment)
+    elsewhere = refunds.filter(status=RefundStatus.PAID_ELSEWHERE).aggregate(total=Sum("amount"))["total"] or ZERO
+    # What an external refund paid is counted with that.
+    paid_by_external = refunds.filter(explanation=Explanation.REQUEST).aggregate(total=Sum("amount"))["total"] or ZERO
+    return max(amount - external - committed - elsewhere + paid_by_external, ZERO)
 
 
 def commit_money(payment: Payment, amount: Decimal) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
-from decimal import Decimal
 
 from django.conf import settings
 from django.db import transaction
@@ -10,7 +9,7 @@ from django.db.models import QuerySet
 
 from payments.domain.locks import lock_payment
 from payments.domain.refunds.external import is_unexplained
-from payments.domain.refunds.lines import attach_lines, commit_money, pick_lines, share_for
+from payments.domain.refunds.lines import attach_lines, commit_money, find_cash_left, pick_lines, share_for
 from payments.models import Payment, Refund
 from payments.states import PaymentStatus, RefundKind
 from shop.domain import refunding
@@ -47,7 +46,7 @@ def request_refund(
             raise OrderNotRefundable(status=order.status)
         lines = pick_lines(order, course_ids)
         payment = _paying(order)
-        parts = within(refunding.refundable_parts(lines, now=now), _cash_left(payment))
+        parts = within(refunding.refundable_parts(lines, now=now), find_cash_left(payment) if payment else ZERO)
         share = share_for(order, parts)
         is_automatic = _is_automatic(order, lines, payment, now=now)
         refund = Refund.objects.create(
@@ -84,11 +83,6 @@ def _paying(order: Order) -> Payment | None:
     """The payment that paid the order, locked; None when nothing was paid in money."""
     payment_id = Payment.objects.filter(order=order, status=PaymentStatus.PAID, is_surplus=False).values_list("pk", flat=True).first()
     return lock_payment(payment_id) if payment_id else None
-
-
-def _cash_left(payment: Payment | None) -> Decimal:
-    """What of the payment is neither gone nor promised to another refund. Gifts that the gateway made count: no more goes back than came."""
-    return max(payment.amount - payment.external_refunded - payment.refund_committed, ZERO) if payment else ZERO
 
 
 def _is_automatic(order: Order, lines: Sequence[OrderLine], payment: Payment | None, *, now: datetime) -> bool:

@@ -5,7 +5,7 @@ from datetime import datetime
 from django.db import transaction
 
 from payments.domain.locks import lock_payment
-from payments.domain.refunds.lines import commit_money, release_money
+from payments.domain.refunds.lines import commit_money, find_cash_left, release_money
 from payments.models import Payment, Refund
 from payments.states import RefundKind, RefundStatus
 from shop.domain.timeline import event, record
@@ -19,8 +19,7 @@ def order_surplus_refund(payment: Payment, *, now: datetime, cause: str) -> Refu
 
     None when nothing is left: it has gone back without us, or a refund has it.
     """
-    amount, gone, committed = Payment.objects.values_list("amount", "external_refunded", "refund_committed").get(pk=payment.pk)
-    left = amount - gone - committed
+    left = find_cash_left(payment)
     if left <= ZERO:
         return None
     earlier = Refund.objects.filter(payment=payment, kind=RefundKind.SURPLUS).count()
