@@ -335,6 +335,23 @@ def test_other_business_refusal_is_definite() -> None:
     assert (refusal.value.refusal, refusal.value.code, refusal.value.is_final) == (Refusal.INVALID_REQUEST, "ACQ.INVALID_PARAMETER", True)
 
 
+@pytest.mark.parametrize(
+    ("answer", "refusal"),
+    [
+        ({"code": "40001", "sub_code": "isv.missing-timestamp"}, Refusal.INVALID_REQUEST),
+        ({"code": "40002", "sub_code": "isv.invalid-signature"}, Refusal.INVALID_REQUEST),
+        ({"code": "40003", "sub_code": "isv.missing-signature-config"}, Refusal.NOT_PERMITTED),
+        ({"code": "40006", "sub_code": "isv.insufficient-isv-permissions"}, Refusal.NOT_PERMITTED),
+        ({"code": "40006"}, Refusal.NOT_PERMITTED),
+    ],
+)
+def test_request_that_alipay_turned_away_at_the_door_is_rejected(answer: dict[str, str], refusal: Refusal) -> None:
+    with gateway_server(lambda asked: signed_answer(QUERY, answer)) as told, pytest.raises(GatewayRejected) as rejected:
+        make_gateway(told.url).query("20260302ABCP1")
+    assert (rejected.value.refusal, rejected.value.is_final) == (refusal, False)
+    assert rejected.value.code == answer.get("sub_code", answer["code"])
+
+
 def _drip() -> Iterator[bytes]:
     answer = signed_answer(QUERY, ANSWER)
     for position in range(0, len(answer), 8):
@@ -357,6 +374,9 @@ UNKNOWN: dict[str, Any] = {
     "amount that is none": signed_answer(QUERY, {**ANSWER, "total_amount": "abc"}),
     "20000": signed_answer(QUERY, {"code": "20000", "sub_code": "aop.ACQ.SYSTEM_ERROR"}),
     "system error": signed_answer(QUERY, {"code": "40004", "sub_code": "ACQ.SYSTEM_ERROR"}),
+    "system error in the other spelling": signed_answer(QUERY, {"code": "40004", "sub_code": "AQC.SYSTEM_ERROR"}),
+    "40005": signed_answer(QUERY, {"code": "40005", "sub_code": "isv.app-call-limited"}),
+    "unsigned 40006": b'{"alipay_trade_query_response":{"code":"40006","sub_code":"isv.insufficient-isv-permissions"}}',
     "40004 without a reason": signed_answer(QUERY, {"code": "40004"}),
     "null": b"null",
     "empty": b"",

@@ -1,5 +1,6 @@
 """A signature covers names and values joined by = and &: whoever holds a genuine message can move the borders between its fields."""
 
+import itertools
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -64,8 +65,7 @@ def test_refund_hidden_in_a_name_is_refused(gateway: AlipayGateway) -> None:
 
 
 def neighbours(fields: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    names = sorted(fields)
-    return zip(names, names[1:], strict=False)
+    return itertools.pairwise(sorted(fields))
 
 
 def merges(fields: Mapping[str, str]) -> Iterator[tuple[str, str, dict[str, str]]]:
