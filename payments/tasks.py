@@ -4,7 +4,8 @@ import structlog
 from celery import Task, shared_task
 
 from payments.domain import audit as audits
-from payments.domain import expiry, inbox, polling, refunds
+from payments.domain import expiry, inbox, polling
+from payments.domain.refunds import sending
 from payments.gateways import find_gateways, get_gateways
 from payments.models import Notification, Payment, Refund
 from shop import clock
@@ -42,14 +43,14 @@ def close_orders(self: Task) -> None:
 @shared_task(name="payments.send_refunds", bind=True)
 def send_refunds(self: Task) -> None:
     woken(self)
-    refunds.send_due_refunds(gateways=get_gateways(), now=clock.now(), cause=f"task:{self.request.id}")
+    sending.send_due_refunds(gateways=get_gateways(), now=clock.now(), cause=f"task:{self.request.id}")
     if work.has_due(Refund, now=clock.now()):
         wake(self)
 
 
 @shared_task(name="payments.audit")
 def audit() -> None:
-    for verdict in audits.run_audit():
+    for verdict in audits.run_audit(now=clock.now()):
         if verdict.broken_count:
             log.error(
                 "audit_broken", rule=verdict.rule.name, rows=verdict.broken_count, first=[str(row) for row in verdict.rows[:3]], alert=True

@@ -188,8 +188,11 @@ ORDER_TTL_S = env.int("ORDER_TTL_S", 30 * 60)
 ORDER_GRACE_S = env.int("ORDER_GRACE_S", 2 * 60)
 # A claimed row that is not done after this long is taken for lost and claimed again. Longer than a task's hard time limit.
 WORK_LEASE_S = env.int("WORK_LEASE_S", 45)
-# Refunds asked for within so many days of the payment need no approval by staff; 0 means that every one does.
+# Refunds asked for within so many days of the payment need no approval by staff, while all of the access that they take back is still
+# running; 0 means that every one does.
 REFUND_AUTO_DAYS = env.int("REFUND_AUTO_DAYS", 0)
+# Whether a refund gives back only what was paid for the days that are left.
+REFUND_PRO_RATA = env.bool("REFUND_PRO_RATA", False)
 # Whether a fully refunded order gives its coupons back (they keep their last day).
 REFUND_RETURNS_COUPONS = env.bool("REFUND_RETURNS_COUPONS", True)
 # A file that a worker or beat touches while it does its job, for health checks that start no process of ours.

@@ -226,6 +226,15 @@ class PaymentRefused(DomainError):
     slug, code, status, message = "payment_refused", 1165, 409, "支付宝没有接受这次请求，请联系客服。"
 
 
+class ExternalRefundUnexplained(DomainError):
+    slug, code, status = "external_refund_unexplained", 1158, 409
+    message = "支付渠道侧有一笔退款尚未核实或说明用途，请先处理。"
+
+
+class RefundOverPayment(DomainError):
+    slug, code, status, message = "refund_over_payment", 1159, 409, "这笔付款剩余的可退金额不足。"
+
+
 class NotificationNotQuarantined(DomainError):
     slug, code, status, message = "notification_not_quarantined", 1157, 409, "这条通知不在待人工处理状态。"
 

@@ -7,7 +7,8 @@ from datetime import datetime
 from celery import Task, shared_task
 
 from payments import tasks as payment_tasks
-from payments.domain import expiry, inbox, polling, refunds
+from payments.domain import expiry, inbox, polling
+from payments.domain.refunds import sending
 from payments.models import Notification, Payment, Refund
 from shop import clock
 from shop import tasks as shop_tasks
@@ -30,7 +31,7 @@ SWEPT = (
     Swept(Notification, payment_tasks.apply_notifications, inbox.give_up_notifications),
     Swept(Payment, payment_tasks.query_payments, polling.give_up_payments),
     Swept(Order, payment_tasks.close_orders, expiry.give_up_orders),
-    Swept(Refund, payment_tasks.send_refunds, refunds.give_up_refunds),
+    Swept(Refund, payment_tasks.send_refunds, sending.give_up_refunds),
 )
 
 

@@ -8,7 +8,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from payments.domain import attempts, refunds
+from payments.domain import attempts
+from payments.domain.refunds import requesting
 from payments.gateways import get_gateways
 from payments.models import Refund
 from payments.states import Product
@@ -102,14 +103,14 @@ class OrderRefundsView(APIView):
 
     @extend_schema(operation_id="order_refunds_list", responses=RefundOutput(many=True))
     def get(self, request: Request, order_number: str) -> Response:
-        found = refunds.list_refunds(account_id=account_of(request).pk, order_number=order_number)
+        found = requesting.list_refunds(account_id=account_of(request).pk, order_number=order_number)
         return Response(RefundOutput(found, many=True).data)
 
     @extend_schema(request=RefundInput, responses={202: RefundOutput})
     def post(self, request: Request, order_number: str) -> Response:
         """Asks for courses of a paid order, or all of them, to be taken back."""
         data = RefundInput.read(request.data)
-        refund = refunds.request_refund(
+        refund = requesting.request_refund(
             account_id=account_of(request).pk,
             order_number=order_number,
             course_ids=data["lines"],

@@ -1,122 +1,140 @@
 """The inbox of notifications: stored before they are answered, applied by a worker, kept for good."""
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import transaction
 from psycopg.types.json import Jsonb
 
 from payments.domain import settlement
-from payments.gateways.protocol import Gateway
+from payments.domain.locks import lock_attempts, lock_notification, lock_received
+from payments.domain.outcomes import APPLIED, IGNORED, QUARANTINED, Outcome
+from payments.domain.refunds.external import has_difference
+from payments.domain.settlement import Applied
+from payments.gateways.protocol import Gateways, InvalidSignature, TradeReport
 from payments.models import Notification, Payment
 from payments.states import NotificationStatus, PaymentStatus
 from shop.domain import rows, work
 from shop.errors import NotificationNotQuarantined, StaleState
 
 BATCH_SIZE = 64
-# What differs between two deliveries of the same facts.
-_PER_DELIVERY = frozenset({"notify_id", "notify_time", "sign", "sign_type"})
+# Proven when it came, but not any more: the key that proved it has been removed since.
+UNPROVEN = "unproven"
 
 
 _STORE = """
     INSERT INTO payments_notification (
-        provider, business_key, notify_id, out_trade_no, trade_status, form, raw_body, status, reason, received_at, available_at, attempts, last_error
+        provider, business_key, notify_id, out_trade_no, trade_status, told_status, form, raw_body, verified_by, status, reason,
+        received_at, available_at, attempts, last_error
     )
     VALUES (
-        %(provider)s, %(business_key)s, %(notify_id)s, %(out_trade_no)s, %(trade_status)s, %(form)s, %(raw_body)s, 'received', '', %(now)s, %(now)s, 0, ''
+        %(provider)s, %(business_key)s, %(notify_id)s, %(out_trade_no)s, %(trade_status)s, %(told_status)s, %(form)s, %(raw_body)s, %(verified_by)s,
+        'received', '', %(now)s, %(now)s, 0, ''
     )
     ON CONFLICT (business_key) DO NOTHING
 """
 
 
-def store_notification(*, gateway: Gateway, form: Mapping[str, str], raw_body: str, now: datetime) -> bool:
+def store_notification(*, gateways: Gateways, provider: str, headers: Mapping[str, str], body: bytes, now: datetime) -> bool:
     """Verifies and stores a notification, committed when this returns; returns whether its facts are new.
 
     Raises:
         InvalidSignature: it isn't the gateway's; nothing is stored.
     """
-    gateway.verify_notification(form)
-    facts = {name: value for name, value in form.items() if name not in _PER_DELIVERY}
+    notice = gateways.verify_notification(provider, headers, body)
     parameters: dict[str, Any] = {
-        "provider": gateway.name,
-        "business_key": hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest(),
-        "notify_id": form["notify_id"],
-        "out_trade_no": form["out_trade_no"],
-        "trade_status": form["trade_status"],
-        "form": Jsonb(dict(form)),
-        "raw_body": raw_body,
+        "provider": notice.provider,
+        "business_key": notice.facts_key,
+        "notify_id": notice.notice_id,
+        "out_trade_no": notice.report.out_trade_no,
+        "trade_status": notice.status_text,
+        "told_status": notice.report.status.value,
+        "form": Jsonb(dict(notice.fields)),
+        "raw_body": body.decode(),
+        "verified_by": notice.verified_by,
         "now": now,
     }
-    with connection.cursor() as cursor:
-        cursor.execute(_STORE, parameters)
-        return bool(cursor.rowcount)
+    return bool(rows.write(_STORE, parameters))
 
 
-def apply_due_notifications(*, gateway: Gateway, now: datetime, cause: str) -> int:
+def apply_due_notifications(*, gateways: Gateways, now: datetime, cause: str) -> int:
     """Claims and applies due notifications, batch after batch; returns how many it claimed."""
     return work.drain(
-        Notification, lambda ids: apply_notifications(ids, gateway=gateway, now=now, cause=cause), now=now, batch_size=BATCH_SIZE
+        Notification, lambda ids: apply_notifications(ids, gateways=gateways, now=now, cause=cause), now=now, batch_size=BATCH_SIZE
     )
 
 
-# Waits, as order creation does and for the same reason.
-_LOCK = "SELECT id, form FROM payments_notification WHERE id = ANY(%s) AND status = 'received' ORDER BY id FOR NO KEY UPDATE"
-_CLOSE = """
-    UPDATE payments_notification AS notification
-    SET status = new.status, reason = new.reason, payment_id = new.payment_id, handled_at = %s, available_at = NULL
-    FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::bigint[]) AS new(id, status, reason, payment_id)
-    WHERE notification.id = new.id AND notification.status = 'received'
-"""
+def apply_notifications(notification_ids: Sequence[int], *, gateways: Gateways, now: datetime, cause: str) -> None:
+    """Applies the received ones of these notifications in one transaction, oldest first; the others are left alone.
 
+    One that can't be proven any more, since its key has been removed, isn't believed: its trade is made due for a query.
 
-def apply_notifications(notification_ids: Sequence[int], *, gateway: Gateway, now: datetime, cause: str) -> None:
-    """Applies the received ones of these notifications in one transaction, oldest first; the others are left alone."""
+    Raises:
+        InvalidSignature: one of several can't be proven any more; apply it alone.
+    """
     with transaction.atomic(durable=True):
-        locked = rows.read(_LOCK, [list(notification_ids)])
+        locked = lock_received(notification_ids)
         if not locked:
             return
-        # Verified again: what acts on money trusts the signature, not the table.
-        reports = [gateway.verify_notification(json.loads(form)) for _, form in locked]
+        try:
+            # Verified again: what acts on money trusts the signature, not the table.
+            reports = [_verified(gateways, provider, body) for _, provider, body, _ in locked]
+        except InvalidSignature:
+            if len(locked) > 1:
+                raise
+            [(pk, _, _, out_trade_no)] = locked
+            _ask_instead(pk, out_trade_no, now=now)
+            return
         results = settlement.apply_trades(reports, now=now, cause=cause)
-        _close([pk for pk, _ in locked], results, now=now)
+        _close([pk for pk, *_ in locked], results, now=now)
 
 
-def _close(ids: list[int], results: Sequence[settlement.Applied], *, now: datetime) -> None:
-    statuses = [_status_of(result.outcome) for result in results]
-    reasons = [
-        "" if status is NotificationStatus.APPLIED else result.outcome.value for status, result in zip(statuses, results, strict=True)
-    ]
-    payments = [result.payment and result.payment.pk for result in results]
-    if rows.write(_CLOSE, [now, ids, [status.value for status in statuses], reasons, payments]) != len(ids):
-        raise StaleState("a notification was dealt with although its row is locked")
+def answer_asked(payment_id: int, applied: Applied | None, *, now: datetime) -> None:
+    """Closes the notifications that waited for a query of this payment with what its answer came to (None: no such trade).
+
+    In the transaction that applied the answer. An answer that says nothing of money leaves them waiting while the payment is due again.
+    """
+    if not Notification.objects.filter(payment=payment_id, status=NotificationStatus.ASKED).exists():
+        return
+    if applied is None or applied.outcome is Outcome.WAITING:
+        if Payment.objects.filter(pk=payment_id, available_at__isnull=True).exists():
+            quarantine_asked(payment_id, Outcome.CONTRADICTED, now=now)
+        return
+    outcome = applied.outcome
+    if outcome not in QUARANTINED and applied.payment is not None and has_difference(applied.payment):
+        outcome = Outcome.REFUNDED_ELSEWHERE
+    if outcome in QUARANTINED:
+        quarantine_asked(payment_id, outcome, now=now)
+        return
+    status, reason = _status_of(outcome), "" if outcome in APPLIED else outcome.value
+    asked = Notification.objects.filter(payment=payment_id, status=NotificationStatus.ASKED)
+    asked.update(status=status, reason=reason, handled_at=now)
 
 
-def _status_of(outcome: settlement.Outcome) -> NotificationStatus:
-    if outcome in settlement.APPLIED:
-        return NotificationStatus.APPLIED
-    return NotificationStatus.IGNORED if outcome in settlement.IGNORED else NotificationStatus.QUARANTINED
+def quarantine_asked(payment_id: int, outcome: Outcome, *, now: datetime) -> None:
+    """The query didn't bear out what the payment's notifications had said: people look."""
+    asked = Notification.objects.filter(payment=payment_id, status=NotificationStatus.ASKED)
+    asked.filter(first_reason="").update(first_reason=outcome.value)
+    asked.update(status=NotificationStatus.QUARANTINED, reason=outcome.value, handled_at=now)
 
 
 def give_up_notifications(*, now: datetime) -> int:
     """Quarantines the notifications that used all their attempts. Returns how many."""
     with transaction.atomic(durable=True):
-        buried = work.bury_exhausted(Notification, now=now)
-        return Notification.objects.filter(pk__in=buried, status=NotificationStatus.RECEIVED).update(
-            status=NotificationStatus.QUARANTINED, reason="attempts_exhausted", handled_at=now
-        )
+        buried = Notification.objects.filter(pk__in=work.bury_exhausted(Notification, now=now), status=NotificationStatus.RECEIVED)
+        buried.filter(first_reason="").update(first_reason="attempts_exhausted")
+        return buried.update(status=NotificationStatus.QUARANTINED, reason="attempts_exhausted", handled_at=now)
 
 
 def reapply_notification(notification_id: int, *, now: datetime) -> Notification:
-    """Lets a worker apply a quarantined notification anew, after people have mended what stood in its way.
+    """Lets a worker apply a quarantined notification again, after people have mended what stood in its way. `first_reason` stays.
 
     Raises:
         NotificationNotQuarantined: it waits, or has been dealt with.
     """
     with transaction.atomic(durable=True):
-        notification = Notification.objects.select_for_update(no_key=True, of=("self",)).get(pk=notification_id)
+        notification = lock_notification(notification_id)
         if notification.status != NotificationStatus.QUARANTINED:
             raise NotificationNotQuarantined(status=notification.status)
         notification.status, notification.reason, notification.handled_at = NotificationStatus.RECEIVED, "", None
@@ -132,3 +150,49 @@ def note_return(*, out_trade_no: str, now: datetime) -> str | None:
         return None
     Payment.objects.filter(pk=payment.pk, status=PaymentStatus.OPEN, available_at__gt=now).update(available_at=now)
     return payment.order.order_number
+
+
+def _verified(gateways: Gateways, provider: str, body: str) -> TradeReport:
+    return gateways.verify_notification(provider, {}, body.encode()).report
+
+
+def _ask_instead(notification_id: int, out_trade_no: str, *, now: datetime) -> None:
+    payment = lock_attempts([out_trade_no]).get(out_trade_no)
+    if payment is None:
+        _close_as([(notification_id, NotificationStatus.QUARANTINED, UNPROVEN, None)], now=now)
+        return
+    settlement.ask_again(payment, now=now)
+    _close_as([(notification_id, NotificationStatus.ASKED, UNPROVEN, payment.pk)], now=now)
+
+
+def _close(ids: Sequence[int], results: Sequence[Applied], *, now: datetime) -> None:
+    verdicts = []
+    for pk, result in zip(ids, results, strict=True):
+        reason = "" if result.outcome in APPLIED else result.outcome.value
+        verdicts.append((pk, _status_of(result.outcome), reason, result.payment and result.payment.pk))
+    _close_as(verdicts, now=now)
+
+
+_CLOSE = """
+    UPDATE payments_notification AS notification
+    SET status = new.status, reason = new.reason, payment_id = new.payment_id, available_at = NULL,
+        first_reason = CASE WHEN new.status = 'quarantined' AND notification.first_reason = '' THEN new.reason
+            ELSE notification.first_reason END,
+        handled_at = CASE WHEN new.status = 'asked' THEN NULL ELSE %s END
+    FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::bigint[]) AS new(id, status, reason, payment_id)
+    WHERE notification.id = new.id AND notification.status = 'received'
+"""
+
+
+def _close_as(verdicts: Sequence[tuple[int, NotificationStatus, str, int | None]], *, now: datetime) -> None:
+    ids, statuses, reasons, payments = (list(column) for column in zip(*verdicts, strict=True))
+    if rows.write(_CLOSE, [now, ids, [status.value for status in statuses], reasons, payments]) != len(ids):
+        raise StaleState("a notification was dealt with although its row is locked")
+
+
+def _status_of(outcome: Outcome) -> NotificationStatus:
+    if outcome is Outcome.ASKED:
+        return NotificationStatus.ASKED
+    if outcome in APPLIED:
+        return NotificationStatus.APPLIED
+    return NotificationStatus.IGNORED if outcome in IGNORED else NotificationStatus.QUARANTINED

@@ -1,65 +1,78 @@
-"""Asking the gateway about payments that no notification came for."""
+"""Asking the gateway about trades: those that no notification came for, and those of which a notification said something surprising."""
 
 from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
 
-from payments.domain import expiry, settlement
-from payments.gateways.protocol import Gateway
+from payments.domain import expiry, inbox, settlement
+from payments.domain.locks import lock_payment
+from payments.domain.outcomes import Outcome
+from payments.gateways.protocol import Gateways, TradeReport
 from payments.models import Payment
-from payments.states import PaymentStatus
+from payments.states import ClosedReason, PaymentStatus
 from shop.domain import work
-from shop.models import Order
+from shop.domain.locks import lock_order
 from shop.states import OrderStatus
 
 
-def query_due_payments(*, gateway: Gateway, now: datetime, cause: str) -> int:
+def query_due_payments(*, gateways: Gateways, now: datetime, cause: str) -> int:
     """Queries due payments, one after the other; returns how many it claimed."""
-    return work.drain(Payment, lambda ids: query_payment(ids[0], gateway=gateway, now=now, cause=cause), now=now, batch_size=1)
+    return work.drain(Payment, lambda ids: query_payment(ids[0], gateways=gateways, now=now, cause=cause), now=now, batch_size=1)
 
 
-def query_payment(payment_id: int, *, gateway: Gateway, now: datetime, cause: str) -> None:
-    """Asks about one open payment, outside any transaction, and applies the answer in one. One whose order is over is closed there.
-
-    One that was closed before the gateway knew of it is asked about a last time, when it can't be paid any more.
+def query_payment(payment_id: int, *, gateways: Gateways, now: datetime, cause: str) -> None:
+    """Asks about one payment, outside any transaction, and applies the answer in one. An open one whose order is over is closed there.
 
     Raises:
-        GatewayUnreachable, GatewayRejected: nothing has changed.
+        GatewayUnreachable, GatewayRejected, GatewayNotConfigured: nothing has changed.
     """
     payment = Payment.objects.select_related("order").get(pk=payment_id)
-    if payment.status == PaymentStatus.CLOSED and payment.available_at is not None:
-        _look_again(payment, gateway=gateway, now=now, cause=cause)
-        return
     if payment.status != PaymentStatus.OPEN:
-        Payment.objects.filter(pk=payment_id).exclude(status=PaymentStatus.OPEN).update(available_at=None)
+        if payment.available_at is not None:
+            _look_again(payment, gateways=gateways, now=now, cause=cause)
         return
-    if Order.objects.values_list("status", flat=True).get(pk=payment.order_id) != OrderStatus.AWAITING_PAYMENT:
-        expiry.settle_or_close(payment, gateway=gateway, now=now, cause=cause)
+    if payment.order.status != OrderStatus.AWAITING_PAYMENT:
+        expiry.settle_or_close(payment, gateways=gateways, now=now, cause=cause)
         return
-    report = gateway.query(payment.out_trade_no)
-    with transaction.atomic(durable=True):
-        if report is not None:
-            settlement.apply_trades([report], now=now, cause=cause)
-        # While the gateway says that nothing was paid, we ask again and again; the order's own end closes the attempt.
-        next_query = now + timedelta(seconds=settings.PAYMENT_QUERY_INTERVAL_S)
-        # An answer is no failure: the count of attempts starts anew.
-        Payment.objects.filter(pk=payment_id, status=PaymentStatus.OPEN).update(available_at=next_query, attempts=0, dead_at=None)
+    report = gateways.gateway_for(payment).query(payment.out_trade_no)
+    # While the gateway says that nothing was paid, we ask again and again; the order's own end closes the attempt.
+    _apply(payment, report, next_query=now + timedelta(seconds=settings.PAYMENT_QUERY_INTERVAL_S), now=now, cause=cause)
 
 
-def _look_again(payment: Payment, *, gateway: Gateway, now: datetime, cause: str) -> None:
-    report = gateway.query(payment.out_trade_no)
-    if report is not None and settlement.is_unpaid(report):
-        gateway.close(payment.out_trade_no)
-        report = gateway.query(payment.out_trade_no)
+def ask_about_order(order_id: int, *, now: datetime) -> int:
+    """Makes every payment of the order due for a query, whatever state we believe it in. Returns how many."""
     with transaction.atomic(durable=True):
-        if report is not None:
-            settlement.apply_trades([report], now=now, cause=cause)
-        # Asked while it can still be paid (claimed open, closed meanwhile), this wasn't the last time.
-        next_query = payment.order.closes_at if now < payment.expires_at else None
-        Payment.objects.filter(pk=payment.pk, status=PaymentStatus.CLOSED).update(available_at=next_query)
+        lock_order(order_id)
+        payments = Payment.objects.filter(order=order_id)
+        return payments.update(available_at=now, attempts=0, dead_at=None)
 
 
 def give_up_payments(*, now: datetime) -> int:
     """Leaves the payments that the gateway wouldn't tell about to people; a notification still settles them. Returns how many."""
-    return len(work.bury_exhausted(Payment, now=now))
+    buried = work.bury_exhausted(Payment, now=now)
+    for payment_id in buried:
+        inbox.quarantine_asked(payment_id, Outcome.CONTRADICTED, now=now)
+    return len(buried)
+
+
+def _look_again(payment: Payment, *, gateways: Gateways, now: datetime, cause: str) -> None:
+    """Asks about a payment that isn't open: it was closed before the gateway knew of it, or a notification would have surprised."""
+    gateway = gateways.gateway_for(payment)
+    report = gateway.query(payment.out_trade_no)
+    if report is not None and settlement.is_unpaid(report) and payment.status == PaymentStatus.CLOSED:
+        gateway.close(payment.out_trade_no)
+        report = gateway.query(payment.out_trade_no)
+    can_still_be_paid = payment.closed_reason == ClosedReason.NEVER_PAID and now < payment.expires_at
+    _apply(payment, report, next_query=payment.order.closes_at if can_still_be_paid else None, now=now, cause=cause)
+
+
+def _apply(payment: Payment, report: TradeReport | None, *, next_query: datetime | None, now: datetime, cause: str) -> None:
+    """Applies a query's answer, and answers with it the notifications that had waited for it."""
+    with transaction.atomic(durable=True):
+        lock_payment(payment.pk)
+        # Before the answer is applied, which may want another look sooner or later. An answer is no failure: the count starts at zero.
+        unchanged = Payment.objects.filter(pk=payment.pk, status=payment.status)
+        unchanged.update(available_at=next_query, attempts=0, dead_at=None)
+        applied = settlement.apply_trades([report], now=now, cause=cause)[0] if report is not None else None
+        inbox.answer_asked(payment.pk, applied, now=now)

@@ -1,18 +1,19 @@
 """What the gateway says of trades, applied: the one routine for it, whether a notification, a query or a bill said it."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from enum import StrEnum
+from datetime import datetime, timedelta
 
 import structlog
-from django.db.models import F
 
-from payments.domain import refunds
+from payments.domain.locks import lock_attempts
+from payments.domain.outcomes import APPLIED, IGNORED, QUARANTINED, Outcome, decide
+from payments.domain.refunds.external import Noted, book_whole, note_refunds
+from payments.domain.refunds.surplus import order_surplus_refund
 from payments.gateways.protocol import TradeReport, TradeStatus
 from payments.models import Payment
-from payments.states import PaymentStatus
+from payments.states import ClosedReason, PaymentStatus
 from shop.domain import ledger, rows
 from shop.domain.closing import reopen_order
 from shop.domain.fulfilment import finalise_orders
@@ -24,33 +25,11 @@ from shop.states import OrderStatus
 log = structlog.get_logger(__name__)
 
 
-class Outcome(StrEnum):
-    """What became of a report."""
-
-    SETTLED = "settled"
-    # Money for an order that had expired: its coupons and 贝里 could be taken again.
-    REOPENED = "reopened"
-    # Money for an order that couldn't take it: it is refunded.
-    LATE = "late"
-    DOUBLE = "double"
-    CLOSED = "closed"
-    # Nothing to do.
-    WAITING = "waiting"
-    ALREADY_APPLIED = "already_applied"
-    # People have to look.
-    UNKNOWN_TRADE = "unknown_trade"
-    WRONG_APP = "wrong_app"
-    WRONG_SELLER = "wrong_seller"
-    WRONG_AMOUNT = "wrong_amount"
-    WRONG_TRADE_NO = "wrong_trade_no"
-    REFUNDED_ELSEWHERE = "refunded_elsewhere"
-
-
-APPLIED = frozenset({Outcome.SETTLED, Outcome.REOPENED, Outcome.LATE, Outcome.DOUBLE, Outcome.CLOSED})
-IGNORED = frozenset({Outcome.WAITING, Outcome.ALREADY_APPLIED})
-QUARANTINED = frozenset(Outcome) - APPLIED - IGNORED
+_DEEDS = APPLIED | {Outcome.ASKED}
 # What happens to nearly every trade: counted in the log, not told one by one. Each payment's row and its order's timeline say the rest.
 _ORDINARY = frozenset({Outcome.SETTLED, *IGNORED})
+# After a trade was found closed while refunds of it are being settled: they take a call or two.
+LOOK_AGAIN_AFTER = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,18 +45,19 @@ def apply_trades(reports: Sequence[TradeReport], *, now: datetime, cause: str) -
 
     A paid trade pays its payment and finalises its order, once; the money must come from the app, go to the seller and be the amount
     that were frozen when the attempt was made. Money that the order can't take is booked and a refund of it ordered, in the same
-    transaction. States never move backwards, whatever comes late or twice.
+    transaction. Refunds that we didn't order become rows. A report that would surprise is only applied if it is a query's answer; a
+    notification that does makes its trade due for a query. States never move backwards, whatever comes late or twice.
     """
-    payments = _lock([report.out_trade_no for report in reports])
+    payments = lock_attempts([report.out_trade_no for report in reports])
     owners = dict(rows.read(_OWNERS, [[report.trade_no for report in reports]]))
     settled: list[Payment] = []
     results = []
     for report in reports:
         payment = payments.get(report.out_trade_no)
-        outcome = _decide(report, payment)
+        outcome = decide(report, payment)
         if payment is not None and outcome is Outcome.SETTLED and owners.setdefault(report.trade_no, payment.pk) != payment.pk:
             outcome = Outcome.WRONG_TRADE_NO  # one trade can't pay twice
-        if payment is not None and outcome in APPLIED:
+        if payment is not None and outcome in _DEEDS:
             if outcome is not Outcome.SETTLED or payment.order.status != OrderStatus.AWAITING_PAYMENT:
                 # Written at once, so what came before it has to stand there.
                 _settle(settled, now=now, cause=cause)
@@ -97,22 +77,74 @@ def is_unpaid(report: TradeReport) -> bool:
 
 
 def close_payment(payment: Payment, *, now: datetime, cause: str, look_again_at: datetime | None = None) -> None:
-    """Marks an open attempt closed, in the caller's transaction, which holds its order's lock and its own.
+    """Marks an open attempt closed as never paid, in the caller's transaction, which holds its order's lock and its own.
 
     `look_again_at`: when to ask the gateway once more, for what the buyer holds can still be paid there.
     """
-    payment.status, payment.closed_at, payment.available_at = PaymentStatus.CLOSED, now, look_again_at
-    payment.attempts, payment.dead_at = 0, None
-    payment.save(update_fields=["status", "closed_at", "available_at", "attempts", "dead_at"])
+    payment.status, payment.closed_reason = PaymentStatus.CLOSED, ClosedReason.NEVER_PAID
+    payment.closed_at, payment.available_at, payment.attempts, payment.dead_at = now, look_again_at, 0, None
+    payment.save(update_fields=["status", "closed_reason", "closed_at", "available_at", "attempts", "dead_at"])
     record([event(payment.order, OrderEvent.Kind.PAYMENT_CLOSED, now=now, cause=cause, out_trade_no=payment.out_trade_no)])
-    Order.objects.filter(pk=payment.order_id).update(version=F("version") + 1)
+
+
+def ask_again(payment: Payment, *, now: datetime) -> None:
+    """Makes the trade due for a query, whatever state we believe it in."""
+    Payment.objects.filter(pk=payment.pk).update(available_at=now, attempts=0, dead_at=None)
 
 
 def _apply(outcome: Outcome, payment: Payment, report: TradeReport, *, now: datetime, cause: str) -> Outcome:
-    if outcome is Outcome.CLOSED:
-        close_payment(payment, now=now, cause=cause)
-        return outcome
-    return _take_money(payment, report, now=now, cause=cause)
+    match outcome:
+        case Outcome.CLOSED:
+            close_payment(payment, now=now, cause=cause)
+        case Outcome.ASKED:
+            note_refunds(payment, report, now=now)
+            ask_again(payment, now=now)
+        case Outcome.REFUND_REPORTED:
+            return _note_refunds(payment, report, now=now)
+        case Outcome.GIVEN_BACK:
+            return _give_back(payment, report, now=now, cause=cause)
+        case _:
+            outcome = _take_money(payment, report, now=now, cause=cause)
+            if report.refunded:
+                note_refunds(payment, report, now=now)
+    return outcome
+
+
+def _note_refunds(payment: Payment, report: TradeReport, *, now: datetime) -> Outcome:
+    match note_refunds(payment, report, now=now):
+        case Noted.NEW:
+            return Outcome.REFUND_REPORTED
+        case Noted.DIFFERENCE if report.refunded == payment.amount:
+            ask_again(payment, now=now)  # if all of it is gone, a query proves that
+            return Outcome.ASKED
+        case Noted.DIFFERENCE:
+            return Outcome.REFUNDED_ELSEWHERE
+        case _:
+            return Outcome.ALREADY_APPLIED
+
+
+def _give_back(payment: Payment, report: TradeReport, *, now: datetime, cause: str) -> Outcome:
+    """A trade that was paid and is closed: all of its money has gone back. The order that it was meant for is left as it is."""
+    if payment.status == PaymentStatus.PAID:
+        if Payment.objects.values_list("refunded_amount", flat=True).get(pk=payment.pk) == payment.amount:
+            return Outcome.ALREADY_APPLIED
+    else:
+        payment.trade_no, payment.paid_at = report.trade_no, report.paid_at
+        payment.status, payment.closed_reason = PaymentStatus.CLOSED, ClosedReason.GIVEN_BACK
+        closed = {
+            "status": payment.status,
+            "closed_reason": payment.closed_reason,
+            "trade_no": payment.trade_no,
+            "paid_at": payment.paid_at,
+        }
+        Payment.objects.filter(pk=payment.pk).update(**closed, closed_at=now, available_at=None, dead_at=None)
+        ledger.cash_in([(payment.out_trade_no, payment.amount, payment.order_id)], now=now)
+        told = {"out_trade_no": payment.out_trade_no, "amount": str(payment.amount)}
+        record([event(payment.order, OrderEvent.Kind.PAYMENT_GIVEN_BACK, now=now, cause=cause, **told)])
+    if book_whole(payment, now=now, cause=cause):
+        # Once the refunds that we know of are settled, what is left has no number.
+        Payment.objects.filter(pk=payment.pk).update(available_at=now + LOOK_AGAIN_AFTER, attempts=0, dead_at=None)
+    return Outcome.GIVEN_BACK
 
 
 def _take_money(payment: Payment, report: TradeReport, *, now: datetime, cause: str) -> Outcome:
@@ -128,8 +160,7 @@ def _take_money(payment: Payment, report: TradeReport, *, now: datetime, cause: 
     if payment.is_surplus:
         kind = OrderEvent.Kind.LATE_PAYMENT if outcome is Outcome.LATE else OrderEvent.Kind.DOUBLE_PAYMENT
         record([event(order, kind, now=now, cause=cause, out_trade_no=payment.out_trade_no, amount=str(payment.amount))])
-        Order.objects.filter(pk=order.pk).update(version=F("version") + 1)
-        refunds.order_surplus_refund(payment, now=now, cause=cause)
+        order_surplus_refund(payment, now=now, cause=cause)
     else:
         _drop_other_attempts([payment], now=now)
     return outcome
@@ -146,7 +177,8 @@ def _settle(payments: Sequence[Payment], *, now: datetime, cause: str) -> None:
 
 _PAY = """
     UPDATE payments_payment AS payment
-    SET status = 'paid', trade_no = told.trade_no, paid_at = told.paid_at, available_at = NULL, dead_at = NULL, is_surplus = told.is_surplus
+    SET status = 'paid', closed_reason = '', trade_no = told.trade_no, paid_at = told.paid_at, available_at = NULL, dead_at = NULL,
+        is_surplus = told.is_surplus
     FROM unnest(%s::bigint[], %s::text[], %s::timestamptz[], %s::boolean[]) AS told(id, trade_no, paid_at, is_surplus)
     WHERE payment.id = told.id AND payment.status <> 'paid'
 """
@@ -179,86 +211,7 @@ def _outcome_of_money(order: Order, *, now: datetime, cause: str) -> Outcome:
             return Outcome.DOUBLE
 
 
-_CONCERNED = """
-    SELECT payment.id, orders.id, orders.account_id FROM payments_payment AS payment JOIN shop_order AS orders ON orders.id = payment.order_id
-    WHERE payment.out_trade_no = ANY(%s)
-"""
-_LOCK_ACCOUNTS = "SELECT id FROM shop_account WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
-_LOCK_ORDERS = "SELECT id, account_id, order_number, status, beili FROM shop_order WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
-_LOCK_PAYMENTS = """
-    SELECT id, order_id, out_trade_no, amount, app_id, seller_id, status, trade_no, refund_committed FROM payments_payment
-    WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE
-"""
 _OWNERS = "SELECT trade_no, id FROM payments_payment WHERE trade_no = ANY(%s)"
-
-
-def _lock(out_trade_nos: list[str]) -> Mapping[str, Payment]:
-    """The payments by `out_trade_no`, with their accounts, orders and themselves locked, in that order and each by id.
-
-    Payments and orders know the columns that ordinary reports need; any other is read when a rare one asks for it.
-    """
-    concerned = rows.read(_CONCERNED, [out_trade_nos])
-    if not concerned:
-        return {}
-    payment_ids, order_ids, account_ids = (list(ids) for ids in zip(*concerned, strict=True))
-    rows.read(_LOCK_ACCOUNTS, [account_ids])
-    orders = {pk: rows.made(Order, id=pk, **dict(zip(_ORDER, values, strict=True))) for pk, *values in rows.read(_LOCK_ORDERS, [order_ids])}
-    payments = {}
-    for pk, *values in rows.read(_LOCK_PAYMENTS, [payment_ids]):
-        payment = rows.made(Payment, id=pk, **dict(zip(_PAYMENT, values, strict=True)))
-        payment.order = orders[payment.order_id]  # one object per order, so that a second payment in the batch sees the first
-        payments[payment.out_trade_no] = payment
-    return payments
-
-
-_ORDER = ("account_id", "order_number", "status", "beili")
-_PAYMENT = ("order_id", "out_trade_no", "amount", "app_id", "seller_id", "status", "trade_no", "refund_committed")
-
-
-def _decide(report: TradeReport, payment: Payment | None) -> Outcome:
-    if payment is None:
-        return Outcome.UNKNOWN_TRADE
-    if report.app_id != payment.app_id:
-        return Outcome.WRONG_APP
-    if report.seller_id is not None and report.seller_id != payment.seller_id:
-        return Outcome.WRONG_SELLER
-    if report.total_amount != payment.amount:
-        return Outcome.WRONG_AMOUNT
-    if payment.trade_no is not None and report.trade_no != payment.trade_no:
-        return Outcome.WRONG_TRADE_NO
-    return _decide_by_status(report, payment)
-
-
-def _decide_by_status(report: TradeReport, payment: Payment) -> Outcome:
-    match report.status:
-        case TradeStatus.WAITING:
-            return Outcome.WAITING
-        case TradeStatus.CLOSED:
-            return _decide_closed(report, payment)
-        case TradeStatus.SUCCESS | TradeStatus.FINISHED:
-            return _decide_paid(report, payment)
-
-
-def _decide_closed(report: TradeReport, payment: Payment) -> Outcome:
-    if payment.status == PaymentStatus.PAID:
-        # Alipay closes a trade that is refunded in full, and tells it like a trade that was never paid. It takes nothing back by itself.
-        return _decide_refunded(report, payment)
-    if report.refunded > 0 and report.refunded != payment.amount:
-        return Outcome.REFUNDED_ELSEWHERE
-    # Never paid; or paid and refunded whole before we heard of it, which leaves nobody owing anything.
-    return Outcome.CLOSED if payment.status == PaymentStatus.OPEN else Outcome.ALREADY_APPLIED
-
-
-def _decide_paid(report: TradeReport, payment: Payment) -> Outcome:
-    if payment.status == PaymentStatus.PAID:
-        return _decide_refunded(report, payment)
-    # A partial refund is told like a payment. Of a payment that we never heard of, people have to make sense.
-    return Outcome.REFUNDED_ELSEWHERE if report.refunded else Outcome.SETTLED
-
-
-def _decide_refunded(report: TradeReport, payment: Payment) -> Outcome:
-    """A repeat, or the notice of a refund: ours, unless more has gone back than we ordered."""
-    return Outcome.REFUNDED_ELSEWHERE if report.refunded > payment.refund_committed else Outcome.ALREADY_APPLIED
 
 
 def _log(reports: Sequence[TradeReport], results: Sequence[Applied], *, cause: str) -> None:

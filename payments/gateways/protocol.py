@@ -80,7 +80,7 @@ class TradeReport:
     """What the gateway says of a trade. None where the source doesn't say.
 
     A query's answer is current: it says how the trade is now. A notification may be late, and another word may have overtaken it.
-    `refunded` is the trade's cumulative refund in yuan.
+    `refunded` is the trade's cumulative refund in yuan. `told_at` is when a notification was sent.
     """
 
     out_trade_no: str
@@ -93,6 +93,7 @@ class TradeReport:
     refunded: Decimal | None = None
     movements: tuple[RefundMovement, ...] = ()
     is_current: bool = False
+    told_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

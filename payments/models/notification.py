@@ -10,18 +10,24 @@ from shop.models.work import dead_is_not_due, due_index
 
 
 class Notification(Work):
-    """The inbox: what the gateway told us, signature verified, stored before it is answered. Tellings of the same facts are one row."""
+    """The inbox: what the gateway told us, verified and stored before it is answered. Repeated deliveries of the same facts share one row."""
 
     provider = models.CharField("渠道", max_length=16, default="alipay")
     # SHA-256 of everything that was signed except what changes between deliveries of the same facts.
     business_key = models.CharField("业务键", max_length=64)
     notify_id = models.CharField("通知编号", max_length=128)
     out_trade_no = models.CharField("商户订单号", max_length=64)
+    # In the gateway's words, and in ours (`TradeStatus`).
     trade_status = models.CharField("交易状态", max_length=32)
+    told_status = models.CharField("交易状态（统一）", max_length=16, blank=True, default="", db_default="")
     form = models.JSONField("字段")
     raw_body = models.TextField("原文")
     status = models.CharField("状态", max_length=16, choices=NotificationStatus, default=NotificationStatus.RECEIVED)
     reason = models.CharField("原因", max_length=64, blank=True, default="")
+    # Why it was quarantined the first time; later handling doesn't overwrite it.
+    first_reason = models.CharField("首次隔离原因", max_length=64, blank=True, default="", db_default="")
+    # The fingerprint of the key that proved the signature when it was received.
+    verified_by = models.CharField("验签公钥", max_length=64, blank=True, default="", db_default="")
     payment = models.ForeignKey(Payment, models.PROTECT, null=True, blank=True, related_name="notifications", verbose_name="支付")
     received_at = models.DateTimeField("收到时间")
     handled_at = models.DateTimeField("处理时间", null=True, blank=True)
@@ -33,11 +39,16 @@ class Notification(Work):
             models.UniqueConstraint(fields=["business_key"], name="notification_business_key"),
             models.CheckConstraint(
                 condition=Q(status=NotificationStatus.RECEIVED, handled_at__isnull=True)
-                | (Q(available_at__isnull=True, handled_at__isnull=False) & ~Q(status=NotificationStatus.RECEIVED)),
+                | Q(status=NotificationStatus.ASKED, handled_at__isnull=True, available_at__isnull=True)
+                | Q(
+                    status__in=[NotificationStatus.APPLIED, NotificationStatus.IGNORED, NotificationStatus.QUARANTINED],
+                    available_at__isnull=True,
+                    handled_at__isnull=False,
+                ),
                 name="notification_status_matches_times",
             ),
             models.CheckConstraint(
-                condition=Q(status__in=[NotificationStatus.RECEIVED, NotificationStatus.APPLIED]) | ~Q(reason=""),
+                condition=Q(status__in=[NotificationStatus.RECEIVED, NotificationStatus.ASKED, NotificationStatus.APPLIED]) | ~Q(reason=""),
                 name="notification_says_why_not_applied",
             ),
             dead_is_not_due("notification_dead_is_not_due"),
@@ -46,6 +57,7 @@ class Notification(Work):
             due_index("notification_due"),
             models.Index(fields=["out_trade_no"], name="notification_of_trade"),
             models.Index(fields=["-received_at"], condition=Q(status=NotificationStatus.QUARANTINED), name="notification_quarantined"),
+            models.Index(fields=["payment"], condition=Q(status=NotificationStatus.ASKED), name="notification_asked"),
         ]
 
     def __str__(self) -> str:

@@ -3,7 +3,7 @@ from typing import ClassVar
 from django.db import models
 from django.db.models import F, Q
 
-from payments.states import PaymentStatus, Product
+from payments.states import ClosedReason, PaymentStatus, Product
 from shop.models import Order, Work
 from shop.models.fields import YuanField
 from shop.models.work import GATEWAY_ATTEMPTS, dead_is_not_due, due_index
@@ -25,14 +25,19 @@ class Payment(Work):
     app_id = models.CharField("应用", max_length=32)
     seller_id = models.CharField("收款方", max_length=32)
     status = models.CharField("状态", max_length=16, choices=PaymentStatus, default=PaymentStatus.OPEN)
+    closed_reason = models.CharField("关闭原因", max_length=16, choices=ClosedReason, blank=True, default="", db_default="")
     trade_no = models.CharField("支付宝交易号", max_length=64, null=True, blank=True)  # noqa: DJ001 - NULL keeps what is unpaid out of the unique constraint
     created_at = models.DateTimeField("发起时间")
     expires_at = models.DateTimeField("支付截止时间")
     paid_at = models.DateTimeField("支付时间", null=True, blank=True)
     closed_at = models.DateTimeField("关闭时间", null=True, blank=True)
-    # Asked for and not refused, and really gone. A CHECK on them makes an over-refund impossible.
+    # What our own refunds have set aside: asked for, and neither rejected nor paid by other means. A CHECK makes an over-refund impossible.
     refund_committed = YuanField("退款占用（元）", default=0)
+    # What has gone back through the gateway, by our refunds and by others. `external_refunded` is the others' part.
     refunded_amount = YuanField("已退金额（元）", default=0)
+    external_refunded = YuanField("渠道侧已退（元）", default=0, db_default=0)
+    # The largest cumulative refund that the gateway told of this trade. Above `refunded_amount` while something is not accounted for.
+    refund_told = YuanField("渠道告知已退（元）", default=0, db_default=0)
     # Paid, but not what paid the order: it came too late or a second time, and is refunded.
     is_surplus = models.BooleanField("多付", default=False)
 
@@ -45,13 +50,27 @@ class Payment(Work):
             models.UniqueConstraint(fields=["order"], condition=Q(status=PaymentStatus.OPEN), name="payment_one_live_per_order"),
             models.CheckConstraint(condition=Q(amount__gt=0), name="payment_amount_positive"),
             models.CheckConstraint(
-                condition=Q(refunded_amount__gte=0, refunded_amount__lte=F("refund_committed"), refund_committed__lte=F("amount")),
+                condition=Q(
+                    external_refunded__gte=0,
+                    refunded_amount__gte=F("external_refunded"),
+                    refunded_amount__lte=F("external_refunded") + F("refund_committed"),
+                    refund_committed__lte=F("amount"),
+                )
+                & Q(refunded_amount__lte=F("amount")),
                 name="payment_refunds_within_amount",
             ),
             models.CheckConstraint(
-                condition=Q(status=PaymentStatus.OPEN, paid_at__isnull=True, closed_at__isnull=True)
-                | Q(status=PaymentStatus.PAID, paid_at__isnull=False, trade_no__isnull=False)
-                | Q(status__in=[PaymentStatus.CLOSED, PaymentStatus.FAILED], paid_at__isnull=True, closed_at__isnull=False),
+                condition=Q(status=PaymentStatus.OPEN, closed_reason="", paid_at__isnull=True, closed_at__isnull=True)
+                # A late payment keeps the time at which its attempt had been closed.
+                | Q(status=PaymentStatus.PAID, closed_reason="", paid_at__isnull=False, trade_no__isnull=False)
+                | Q(status=PaymentStatus.CLOSED, closed_reason=ClosedReason.NEVER_PAID, paid_at__isnull=True, closed_at__isnull=False)
+                | Q(
+                    status=PaymentStatus.CLOSED,
+                    closed_reason=ClosedReason.GIVEN_BACK,
+                    paid_at__isnull=False,
+                    trade_no__isnull=False,
+                    closed_at__isnull=False,
+                ),
                 name="payment_status_matches_times",
             ),
             dead_is_not_due("payment_dead_is_not_due"),

@@ -5,16 +5,17 @@ from django.db import models
 from django.db.models import Q
 
 from payments.models.payment import Payment
-from payments.states import RefundKind, RefundStatus
+from payments.states import Explanation, RefundKind, RefundStatus
 from shop.models import Order, OrderLine, Work
 from shop.models.fields import YuanField, not_negative
 from shop.models.work import GATEWAY_ATTEMPTS, dead_is_not_due, due_index
 
 
 class Refund(Work):
-    """Money (and 贝里) on its way back. Asked for by a buyer and approved by staff or by rule, or made by us for money that nobody owed.
+    """Money (and 贝里) on its way back, known by its request number.
 
-    The row is written before the gateway is called and carries our own request number: a retry is the same request.
+    Ours are asked for by a buyer and approved by staff or by rule, or made for money that nobody owed. The row is written before the
+    gateway is called: a retry is the same request. External ones were made at the gateway without us and carry the number that it told.
     """
 
     MAX_ATTEMPTS = GATEWAY_ATTEMPTS
@@ -30,6 +31,12 @@ class Refund(Work):
     reason = models.CharField("申请原因", max_length=200, blank=True, default="")
     # Why it was rejected or failed: staff's words, or the gateway's code.
     outcome = models.CharField("处理说明", max_length=200, blank=True, default="")
+    # How it was given back by other means than the gateway, for the accountants.
+    reference = models.CharField("凭据", max_length=100, blank=True, default="", db_default="")
+    # Of an external refund: what it was for. Empty until staff (or the rule for whole refunds) say so.
+    explanation = models.CharField("说明", max_length=16, choices=Explanation, blank=True, default="", db_default="")
+    explained_at = models.DateTimeField("说明时间", null=True, blank=True)
+    decided_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+", verbose_name="处理人")
     approved_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+", verbose_name="审批人"
     )
@@ -42,11 +49,16 @@ class Refund(Work):
         verbose_name = "退款"
         verbose_name_plural = "退款"
         constraints: ClassVar = [
-            models.UniqueConstraint(fields=["out_request_no"], name="refund_out_request_no"),
+            # Our numbers are ours alone; of external ones the gateway promises only that no trade has one twice.
+            models.UniqueConstraint(fields=["out_request_no"], condition=~Q(kind=RefundKind.EXTERNAL), name="refund_out_request_no"),
+            models.UniqueConstraint(
+                fields=["payment", "out_request_no"], condition=Q(kind=RefundKind.EXTERNAL), name="refund_external_number_once"
+            ),
             not_negative("amount", "beili", name="refund_amounts_not_negative"),
             models.CheckConstraint(condition=Q(amount=0) | Q(payment__isnull=False), name="refund_money_has_a_payment"),
             models.CheckConstraint(
-                condition=Q(status=RefundStatus.REQUESTED, sent_at__isnull=True, finished_at__isnull=True)
+                condition=Q(status=RefundStatus.REPORTED, kind=RefundKind.EXTERNAL, finished_at__isnull=True)
+                | Q(status=RefundStatus.REQUESTED, sent_at__isnull=True, finished_at__isnull=True)
                 | Q(
                     status__in=[RefundStatus.SENT, RefundStatus.UNKNOWN],
                     approved_at__isnull=False,
@@ -54,16 +66,32 @@ class Refund(Work):
                     finished_at__isnull=True,
                 )
                 | Q(status__in=[RefundStatus.SUCCEEDED, RefundStatus.FAILED], approved_at__isnull=False, finished_at__isnull=False)
-                | Q(status=RefundStatus.REJECTED, approved_at__isnull=True, finished_at__isnull=False),
+                | Q(status=RefundStatus.SUCCEEDED, kind=RefundKind.EXTERNAL, finished_at__isnull=False)
+                | Q(status=RefundStatus.REJECTED, finished_at__isnull=False)
+                | (Q(status=RefundStatus.PAID_ELSEWHERE, finished_at__isnull=False) & ~Q(reference="")),
                 name="refund_status_matches_times",
             ),
-            # One refund for what nobody owed.
-            models.UniqueConstraint(fields=["payment"], condition=Q(kind=RefundKind.SURPLUS), name="refund_one_per_surplus_payment"),
+            models.CheckConstraint(
+                condition=(Q(kind=RefundKind.EXTERNAL, status=RefundStatus.SUCCEEDED) & ~Q(explanation="") & Q(explained_at__isnull=False))
+                | Q(explanation="", explained_at__isnull=True),
+                name="refund_only_proven_external_explained",
+            ),
+            # One live refund for what nobody owed.
+            models.UniqueConstraint(
+                fields=["payment"],
+                condition=Q(kind=RefundKind.SURPLUS) & ~Q(status=RefundStatus.REJECTED),
+                name="refund_one_per_surplus_payment",
+            ),
             dead_is_not_due("refund_dead_is_not_due"),
         ]
         indexes: ClassVar = [
             due_index("refund_due"),
             models.Index(fields=["requested_at"], condition=Q(status=RefundStatus.REQUESTED), name="refund_awaiting_approval"),
+            models.Index(
+                fields=["requested_at"],
+                condition=Q(kind=RefundKind.EXTERNAL, explanation="") & ~Q(status=RefundStatus.REJECTED),
+                name="refund_to_explain",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -71,10 +99,15 @@ class Refund(Work):
 
 
 class RefundLine(models.Model):
-    """One course of a refund. Unless that refund was rejected, no other one can have the line: a failed one is still owed."""
+    """One course of a refund. Unless that refund was rejected, no other one can have the line: a failed one is still owed.
+
+    `cash_amount` and `beili_amount` (yuan) are what goes back of the line's own shares: all of them, or less where the access was used.
+    """
 
     refund = models.ForeignKey(Refund, models.PROTECT, db_index=False, related_name="lines", verbose_name="退款")
     order_line = models.ForeignKey(OrderLine, models.PROTECT, related_name="refund_lines", verbose_name="订单课程")
+    cash_amount = YuanField("退回现金（元）")
+    beili_amount = YuanField("退回贝里价值（元）")
     # False once the refund is rejected, set in the same transaction.
     is_live = models.BooleanField("有效", default=True)
 
@@ -84,4 +117,5 @@ class RefundLine(models.Model):
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["order_line"], condition=Q(is_live=True), name="refund_line_once"),
             models.UniqueConstraint(fields=["refund", "order_line"], name="refund_line_one_per_refund"),
+            not_negative("cash_amount", "beili_amount", name="refund_line_amounts_not_negative"),
         ]

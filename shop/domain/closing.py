@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import F
 
-from shop.domain import fulfilment, ledger, rows
+from shop.domain import fulfilment, ledger, locks, rows
 from shop.domain.coupons import is_in_date
 from shop.domain.timeline import event, record
 from shop.errors import OrderNotCancellable, OrderNotFound, StaleState
@@ -22,7 +21,7 @@ def request_cancel(*, account_id: int, order_number: str, now: datetime, cause: 
         OrderNotCancellable: it is paid or closed.
     """
     with transaction.atomic(durable=True):
-        order = Order.objects.select_for_update(no_key=True).filter(account_id=account_id, order_number=order_number).first()
+        order = locks.lock_own_order(account_id=account_id, order_number=order_number)
         if order is None:
             raise OrderNotFound
         if order.status not in {OrderStatus.AWAITING_PAYMENT, OrderStatus.CANCELLED}:
@@ -32,8 +31,7 @@ def request_cancel(*, account_id: int, order_number: str, now: datetime, cause: 
         order.cancel_requested_at = order.available_at = now
         # One that was given up is tried again.
         order.attempts, order.dead_at = 0, None
-        order.version += 1
-        order.save(update_fields=["cancel_requested_at", "available_at", "attempts", "dead_at", "version"])
+        order.save(update_fields=["cancel_requested_at", "available_at", "attempts", "dead_at"])
         record([event(order, OrderEvent.Kind.CANCEL_REQUESTED, now=now, cause=cause)])
     return order
 
@@ -48,7 +46,7 @@ def close_order(order: Order, *, now: datetime, cause: str) -> None:
     """
     status = OrderStatus.CANCELLED if order.cancel_requested_at else OrderStatus.EXPIRED
     moved = Order.objects.filter(pk=order.pk, status=OrderStatus.AWAITING_PAYMENT).update(
-        status=status, closed_at=now, available_at=None, dead_at=None, version=F("version") + 1
+        status=status, closed_at=now, available_at=None, dead_at=None
     )
     if moved != 1:
         raise StaleState(f"order {order.order_number} is not awaiting payment")
@@ -74,11 +72,10 @@ def reopen_order(order: Order, *, now: datetime, cause: str) -> bool:
         raise StaleState(f"order {order.order_number} is not expired")
     record_ids = coupon_record_ids(order)
     account = Account.objects.get(pk=order.account_id)
-    free = CouponRecord.objects.filter(pk__in=record_ids, status=CouponRecordStatus.UNUSED)
-    records = list(free.select_for_update(no_key=True).order_by("pk"))
+    records = locks.lock_unused_coupons(record_ids)
     if account.balance < order.beili or len(records) != len(record_ids) or not all(is_in_date(record, now=now) for record in records):
         return False
-    free.update(status=CouponRecordStatus.RESERVED, order=order)
+    CouponRecord.objects.filter(pk__in=record_ids).update(status=CouponRecordStatus.RESERVED, order=order)
     ledger.move_balances(ledger.balance_changes([order], available=-1, held=1))
     rows.insert(ledger.hold_transfers([order], now=now, cause="rehold"))
     record([event(order, OrderEvent.Kind.REOPENED, now=now, cause=cause)])

@@ -8,6 +8,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, QuerySet
 
 from shop.clock import shanghai_date
+from shop.domain.locks import lock_expired_coupons
 from shop.domain.pricing import CouponTerms
 from shop.errors import CouponAlreadyClaimed, CouponNotFound, CouponNotOpen, CouponSoldOut
 from shop.models import Account, Coupon, CouponRecord
@@ -122,11 +123,7 @@ def _plain(number: Decimal) -> str:
 
 def expire_records(*, now: datetime, limit: int) -> int:
     """Marks up to `limit` unused coupons whose last day is over; returns how many."""
-    # One that an order is just taking is left for the next run, instead of waiting for its lock while holding others.
-    due = (
-        CouponRecord.objects.filter(status=CouponRecordStatus.UNUSED, valid_until_date__lt=shanghai_date(now))
-        .select_for_update(skip_locked=True, no_key=True)
-        .order_by("id")[:limit]
-    )
     with transaction.atomic(durable=True):
-        return CouponRecord.objects.filter(pk__in=due.values("pk")).update(status=CouponRecordStatus.EXPIRED)
+        # One that an order is just taking is left for the next run, instead of waiting for its lock while holding others.
+        over = lock_expired_coupons(before=shanghai_date(now), limit=limit)
+        return CouponRecord.objects.filter(pk__in=over).update(status=CouponRecordStatus.EXPIRED)

@@ -17,7 +17,7 @@ from shop.domain import cart, coupons, fulfilment, ledger, rows, work
 from shop.domain.checkout import quote_fields
 from shop.domain.orders import LineChoice, requested_coupon_ids, requested_lines
 from shop.domain.pricing import CouponTerms, LineInput, Quote, price_order
-from shop.domain.timeline import event, record
+from shop.domain.timeline import event, open_timelines
 from shop.domain.versions import mark_changed
 from shop.domain.world import World, lock_pending, lock_world
 from shop.errors import (
@@ -159,7 +159,7 @@ def _write(plans: Sequence[_Plan], *, now: datetime, cause: str) -> None:
     _reserve_coupons([(record_id, order.pk) for order, plan in made for record_id in plan.coupon_record_ids])
     ledger.move_balances(ledger.balance_changes(orders, available=-1, held=1))
     rows.insert(ledger.hold_transfers(orders, now=now))
-    record([entry for order, plan in made for entry in _events(order, plan, now=now, cause=cause)])
+    open_timelines([entry for order, plan in made for entry in _events(order, plan, now=now, cause=cause)])
     fulfilment.finalise_orders([order for order in orders if order.cash_due == 0], now=now, cause=cause)
 
 

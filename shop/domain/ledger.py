@@ -7,7 +7,9 @@ from decimal import Decimal
 from django.db import transaction
 
 from shop.domain import rows
-from shop.models import Account, LedgerTransfer, Order, OrderLine
+from shop.domain.locks import lock_accounts
+from shop.domain.shares import LinePart
+from shop.models import Account, LedgerTransfer, Order
 from shop.money import ZERO
 
 Book = LedgerTransfer.Book
@@ -16,7 +18,7 @@ Book = LedgerTransfer.Book
 def grant_beili(*, account: Account, amount: int, key: str, memo: str, now: datetime) -> bool:
     """Gives a buyer 贝里 from outside (a scholarship, a demo). The same `key` twice is one grant; returns whether this call made it."""
     with transaction.atomic():
-        Account.objects.select_for_update(no_key=True).get(pk=account.pk)
+        lock_accounts([account.pk])
         if LedgerTransfer.objects.filter(key=key).exists():
             return False
         LedgerTransfer.objects.create(
@@ -65,15 +67,19 @@ def settle_orders(order_ids: list[int], *, now: datetime) -> None:
 
 
 def refund_transfers(
-    order: Order, lines: Iterable[OrderLine], cash: Decimal, beili: int, *, key: str, now: datetime
+    order: Order, parts: Iterable[LinePart], beili: int, *, cash_book: LedgerTransfer.Book, key: str, now: datetime
 ) -> list[LedgerTransfer]:
-    """The transfers of a refund that has happened: sales undone by what covered the lines, and the buyer's 贝里 back."""
-    discount = sum((line.course_discount + line.global_discount for line in lines), ZERO)
-    redeemed = sum((line.beili_amount for line in lines), ZERO)
+    """The transfers of a refund that has happened: sales undone by what covered the lines, and the buyer's 贝里 back.
+
+    `cash_book` is where the cash went: REFUNDS through the gateway, OTHER_MEANS past it, EXTERNAL_REFUNDS if it had left already.
+    What a used part of a line keeps stays in sales.
+    """
+    parts = list(parts)
+    discount = sum((part.line.course_discount + part.line.global_discount for part in parts), ZERO)
     legs = (
-        ("refund", Book.SALES, Book.REFUNDS, cash, "支付宝退款"),
+        ("refund", Book.SALES, cash_book, sum((part.cash for part in parts), ZERO), "课程退款"),
         ("unsubsidy", Book.SALES, Book.COUPON_SUBSIDY, discount, "优惠券冲回"),
-        ("unredeem", Book.SALES, Book.BEILI_REDEEMED, redeemed, "贝里抵扣冲回"),
+        ("unredeem", Book.SALES, Book.BEILI_REDEEMED, sum((part.beili_amount for part in parts), ZERO), "贝里抵扣冲回"),
         ("return", Book.BEILI_SPENT, Book.BEILI_AVAILABLE, beili, "退款退回"),
     )
     return [
@@ -96,9 +102,19 @@ def cash_in(incomes: Sequence[tuple[str, Decimal, int]], *, now: datetime) -> No
     rows.write(_CASH_IN, [now, *map(list, zip(*incomes, strict=True))])
 
 
-def surplus_out(order: Order, amount: Decimal, *, key: str, now: datetime) -> LedgerTransfer:
-    """Money that nobody owed has gone back."""
-    return _of_order(order, f"surplus:{key}", Book.UNAPPLIED, Book.REFUNDS, amount, memo="多付退回", now=now)
+def surplus_out(order: Order, amount: Decimal, *, cash_book: LedgerTransfer.Book, key: str, now: datetime) -> LedgerTransfer:
+    """Money that nobody owed has gone back. `cash_book` as in `refund_transfers`."""
+    return _of_order(order, f"surplus:{key}", Book.UNAPPLIED, cash_book, amount, memo="多付退回", now=now)
+
+
+def external_out(order: Order, amount: Decimal, *, key: str, now: datetime) -> LedgerTransfer:
+    """The gateway has given money back without us; what for is still to be said."""
+    return _of_order(order, f"external:{key}", Book.EXTERNAL_REFUNDS, Book.REFUNDS, amount, memo="渠道侧退款", now=now)
+
+
+def goodwill_out(order: Order, amount: Decimal, *, key: str, now: datetime) -> LedgerTransfer:
+    """Money that the gateway gave back was a gift: it undoes no sale."""
+    return _of_order(order, f"goodwill:{key}", Book.GOODWILL, Book.EXTERNAL_REFUNDS, amount, memo="善意补偿", now=now)
 
 
 def _of_order(

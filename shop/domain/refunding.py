@@ -1,51 +1,55 @@
-"""What a refund means for the order: how much of which kind goes back, and what the buyer has to give back for it."""
+"""What a refund means for the order: what may go back, and what the buyer gives back for it."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from decimal import Decimal
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db.models import F
 
 from shop.domain import ledger, rows
+from shop.domain.shares import LinePart, Share, unused_part, whole_part
 from shop.domain.timeline import event, record
 from shop.errors import StaleState
-from shop.models import CouponRecord, Enrolment, Order, OrderEvent, OrderLine
-from shop.money import ZERO
+from shop.models import CouponRecord, Enrolment, LedgerTransfer, Order, OrderEvent, OrderLine
 from shop.states import CouponRecordStatus, EnrolmentStatus, OrderStatus
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
-    """What goes back for some lines: yuan through the gateway, and 贝里."""
-
-    cash: Decimal
-    beili: int
-
-
-def share_of(order: Order, lines: Collection[OrderLine], *, earlier: Collection[OrderLine], line_count: int, beili_gone: int) -> Share:
-    """What goes back for `lines`, when `earlier` ones have gone back or are about to, with `beili_gone` 贝里.
-
-    Cash is each line's own. A line's share of the 贝里 is in fen; whole 贝里 go back as soon as the lines' shares add up to them, and the
-    last line brings the rest, so that whatever the order of refunds, all of them together are what was paid. What has gone is counted,
-    not computed again: a refund that was rejected since may have left a whole 贝里 with another line.
-    """
-    cash = sum((line.cash_amount for line in lines), ZERO)
-    due = _whole_beili(order, [*earlier, *lines], line_count=line_count)
-    return Share(cash, max(due - beili_gone, 0))
+def refundable_parts(lines: Sequence[OrderLine], *, now: datetime) -> list[LinePart]:
+    """What may go back for lines of a paid order: everything, or with REFUND_PRO_RATA what was paid for the days that are left."""
+    if not settings.REFUND_PRO_RATA:
+        return [whole_part(line) for line in lines]
+    return [unused_part(line, days_left=_days_left(line, now=now)) for line in lines]
 
 
-def _whole_beili(order: Order, lines: Collection[OrderLine], *, line_count: int) -> int:
-    if len(lines) == line_count:
-        return order.beili
-    return int(sum((line.beili_amount for line in lines), ZERO) * order.beili_per_yuan)
+def is_access_left(lines: Collection[OrderLine], *, now: datetime) -> bool:
+    """Whether every line's access is still running or to come."""
+    running = Enrolment.objects.filter(order_line__in=lines, status=EnrolmentStatus.ACTIVE, valid_until__gt=now)
+    return running.count() == len(lines)
 
 
-def apply_refund(order: Order, lines: Sequence[OrderLine], share: Share, *, key: str, now: datetime, cause: str) -> None:
+def _days_left(line: OrderLine, *, now: datetime) -> int:
+    """Whole days that the buyer hasn't begun to use."""
+    enrolment = Enrolment.objects.filter(order_line=line, status=EnrolmentStatus.ACTIVE).first()
+    if enrolment is None:
+        return 0
+    left = enrolment.valid_until - max(now, enrolment.valid_from)
+    return min(max(left // timedelta(days=1), 0), line.valid_period)
+
+
+def apply_refund(
+    order: Order,
+    parts: Sequence[LinePart],
+    share: Share,
+    *,
+    key: str,
+    now: datetime,
+    cause: str,
+    cash_book: LedgerTransfer.Book = LedgerTransfer.Book.REFUNDS,
+) -> None:
     """Books a refund that has happened, in the caller's transaction, which holds the locks of the account and of the order.
 
     The lines' enrolments are revoked; when nothing is left of the order it is refunded, and its coupons come back if the shop says so.
+    `cash_book` says which way the cash went (see `ledger.refund_transfers`).
 
     Raises:
         StaleState: the order isn't paid, or more would go back than came.
@@ -55,12 +59,12 @@ def apply_refund(order: Order, lines: Sequence[OrderLine], share: Share, *, key:
         status=OrderStatus.PAID,
         refunded_amount__lte=F("cash_due") - share.cash,
         refunded_beili__lte=F("beili") - share.beili,
-    ).update(refunded_amount=F("refunded_amount") + share.cash, refunded_beili=F("refunded_beili") + share.beili, version=F("version") + 1)
+    ).update(refunded_amount=F("refunded_amount") + share.cash, refunded_beili=F("refunded_beili") + share.beili)
     if moved != 1:
         raise StaleState(f"order {order.order_number} can't be refunded by {share}")
     ledger.move_balances({order.account_id: (share.beili, 0)} if share.beili else {})
-    rows.insert(ledger.refund_transfers(order, lines, share.cash, share.beili, key=key, now=now))
-    events = _revoke(order, lines, now=now, cause=cause)
+    rows.insert(ledger.refund_transfers(order, parts, share.beili, cash_book=cash_book, key=key, now=now))
+    events = _revoke(order, [part.line for part in parts], now=now, cause=cause)
     record([event(order, OrderEvent.Kind.REFUND_SUCCEEDED, now=now, cause=cause, alipay=str(share.cash), beili=share.beili), *events])
     _finish(order, now=now)
 

@@ -1,4 +1,4 @@
-"""The order's timeline: one event for each change, with what caused it."""
+"""The order's timeline: one event for each change, with what caused it. Whoever writes an event raises the order's version with it."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -8,6 +8,8 @@ from shop.domain import rows
 from shop.domain.versions import mark_changed
 from shop.models import Order, OrderEvent
 
+_RAISE_VERSIONS = "UPDATE shop_order SET version = version + 1 WHERE id = ANY(%s)"
+
 
 def event(order: Order, kind: OrderEvent.Kind, *, now: datetime, cause: str, **details: Any) -> OrderEvent:
     """An event to be recorded in the transaction of the change itself. `cause` is an HTTP request's or a task's id."""
@@ -15,6 +17,16 @@ def event(order: Order, kind: OrderEvent.Kind, *, now: datetime, cause: str, **d
 
 
 def record(events: Sequence[OrderEvent]) -> None:
-    """Saves events in the caller's transaction, which also counts their orders' versions up, and wakes the pollers after its commit."""
+    """Saves events in the caller's transaction, raises their orders' versions, and wakes the pollers after the commit.
+
+    The caller holds the locks of the orders.
+    """
+    if events:
+        rows.write(_RAISE_VERSIONS, [sorted({entry.order_id for entry in events})])
+        open_timelines(events)
+
+
+def open_timelines(events: Sequence[OrderEvent]) -> None:
+    """Saves the first events of orders that this transaction has made: nobody has seen them, so their version stays the first."""
     rows.insert(events)
     mark_changed({entry.order.order_number for entry in events})

@@ -13,6 +13,7 @@ import structlog
 from django.conf import settings
 from django.db import connection
 
+from shop.domain.locks import due_rows
 from shop.models.work import Work
 
 log = structlog.get_logger(__name__)
@@ -42,10 +43,7 @@ def _claim_failed(model: type[Work], *, now: datetime) -> list[int]:
 def _claim(model: type[Work], *, now: datetime, limit: int, condition: str) -> list[int]:
     table = connection.ops.quote_name(table_of(model))
     statement = f"""
-        WITH due AS (
-            SELECT id FROM {table} WHERE available_at <= %s AND {condition}
-            ORDER BY available_at, id LIMIT %s FOR UPDATE SKIP LOCKED
-        )
+        WITH due AS ({due_rows(table, condition)})
         UPDATE {table} AS work SET attempts = work.attempts + 1, available_at = %s FROM due WHERE work.id = due.id RETURNING work.id
     """  # noqa: S608 - table and condition are ours, never input
     with connection.cursor() as cursor:

@@ -5,11 +5,11 @@ objects know the columns that creation needs; any other is read when somebody as
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from shop.domain import rows
+from shop.domain import locks, rows
 from shop.domain.orders import requested_coupon_ids, requested_lines
 from shop.models import Coupon, CouponRecord, Course, OrderRequest, PricePolicy
 
@@ -27,41 +27,24 @@ class World:
 
 def lock_pending(request_ids: Sequence[int]) -> list[OrderRequest]:
     """The requests among these that wait for a decision, locked, by id."""
-    # Waits: another worker's claim locks for a moment even rows that it then passes over. Skipped here they would lie until their lease
-    # is over.
-    statement = """
-        SELECT id, account_id, order_number, body FROM shop_orderrequest
-        WHERE id = ANY(%s) AND status = 'pending' ORDER BY id FOR NO KEY UPDATE
-    """
     return [
         rows.made(OrderRequest, id=pk, account_id=account_id, order_number=order_number, body=json.loads(body))
-        for pk, account_id, order_number, body in rows.read(statement, [list(request_ids)])
+        for pk, account_id, order_number, body in locks.lock_pending_requests(request_ids)
     ]
 
 
 def lock_world(requests: Sequence[OrderRequest], *, now: datetime) -> World:
     """Locks in the one order that everybody keeps: accounts, then coupon records, each by id."""
-    balances = _lock_balances({request.account_id for request in requests})
+    balances = locks.lock_accounts({request.account_id for request in requests})
     record_ids = {pk for request in requests for pk in requested_coupon_ids(request)}
     records = _lock_records(record_ids) if record_ids else {}
     policies = _read_policies({line.policy_id for request in requests for line in requested_lines(request.body)})
     return World(balances, records, policies, now=now)
 
 
-def _lock_balances(account_ids: Iterable[int]) -> dict[int, int]:
-    return dict(rows.read("SELECT id, balance FROM shop_account WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE", [list(account_ids)]))
-
-
-def _lock_records(record_ids: Iterable[int]) -> dict[int, CouponRecord]:
-    statement = """
-        SELECT record.id, record.account_id, record.status, record.valid_from_date, record.valid_until_date,
-            coupon.id, coupon.coupon_type, coupon.scope, coupon.course_id, coupon.money_equivalent_value, coupon.off_percent,
-            coupon.minimum_consume
-        FROM shop_couponrecord AS record JOIN shop_coupon AS coupon ON coupon.id = record.coupon_id
-        WHERE record.id = ANY(%s) ORDER BY record.id FOR NO KEY UPDATE OF record
-    """
+def _lock_records(record_ids: Collection[int]) -> dict[int, CouponRecord]:
     records, campaigns = {}, {}  # in a rush most coupons are of few campaigns
-    for pk, account_id, status, first_day, last_day, *terms in rows.read(statement, [list(record_ids)]):
+    for pk, account_id, status, first_day, last_day, *terms in locks.lock_coupon_records(record_ids):
         record = rows.made(CouponRecord, id=pk, account_id=account_id, status=status, valid_from_date=first_day, valid_until_date=last_day)
         if terms[0] not in campaigns:
             campaigns[terms[0]] = rows.made(Coupon, **dict(zip(_TERMS, terms, strict=True)))

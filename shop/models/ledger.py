@@ -7,6 +7,10 @@ from django.db.models import F, Q
 from shop.models.fields import YuanField
 from shop.models.order import Order
 
+_YUAN_BOOKS = [
+    "alipay_cash", "coupon_subsidy", "beili_redeemed", "sales", "unapplied", "refunds", "external_refunds", "goodwill", "other_means",
+]  # fmt: skip
+
 
 class LedgerTransfer(models.Model):
     """Double entry by construction: one amount leaves `debit` and arrives at `credit`. Append-only; a trigger refuses edits.
@@ -26,6 +30,11 @@ class LedgerTransfer(models.Model):
         # Money that has come in: it goes on to sales when it pays an order, and is refunded when the order can't take it any more.
         UNAPPLIED = "unapplied", "待核销款项"
         REFUNDS = "refunds", "退款"
+        # Refunds that the gateway made without us, until somebody says what they were for.
+        EXTERNAL_REFUNDS = "external_refunds", "待说明的渠道退款"
+        GOODWILL = "goodwill", "善意补偿"
+        # Given back by other means than the gateway: a bank transfer, say.
+        OTHER_MEANS = "other_means", "其他方式退款"
 
     # A replay of the same cause hits this: "hold:<order>", "capture:<order>", "cash:<out_trade_no>", "refund:<out_request_no>", …
     key = models.CharField("唯一凭据", max_length=128)
@@ -54,8 +63,8 @@ class LedgerTransfer(models.Model):
                     account__isnull=False,
                 )
                 | Q(
-                    debit__in=["alipay_cash", "coupon_subsidy", "beili_redeemed", "sales", "unapplied", "refunds"],
-                    credit__in=["alipay_cash", "coupon_subsidy", "beili_redeemed", "sales", "unapplied", "refunds"],
+                    debit__in=_YUAN_BOOKS,
+                    credit__in=_YUAN_BOOKS,
                 ),
                 name="transfer_within_one_currency",
             ),

@@ -194,6 +194,11 @@ class OrderEvent(models.Model):
         REFUND_SUCCEEDED = "refund_succeeded", "退款成功"
         REFUND_FAILED = "refund_failed", "退款失败，客服处理中"
         ENROLMENT_REVOKED = "enrolment_revoked", "课程已收回"
+        PAYMENT_GIVEN_BACK = "payment_given_back", "付款已由支付渠道全额退回"
+        EXTERNAL_REFUND = "external_refund", "支付渠道侧发生退款"
+        EXTERNAL_REFUND_EXPLAINED = "external_refund_explained", "渠道侧退款已确认用途"
+        EXTERNAL_REFUND_DISMISSED = "external_refund_dismissed", "渠道侧退款未核实"
+        REFUND_PAID_ELSEWHERE = "refund_paid_elsewhere", "已通过其他方式退款"
 
     order = models.ForeignKey(Order, models.PROTECT, db_index=False, related_name="events", verbose_name="订单")
     kind = models.CharField("事件", max_length=32, choices=Kind)

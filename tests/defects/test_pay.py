@@ -16,6 +16,7 @@ from knox.models import AuthToken
 from pytest_django import Settings
 
 from payments.domain import expiry
+from payments.gateways import ConfiguredGateways
 from payments.gateways.alipay import AlipayGateway
 from payments.models import Payment
 from payments.tasks import apply_notifications
@@ -354,7 +355,7 @@ def test_p33_beili_are_held_and_only_spent_when_the_order_is_paid(buyer: Account
     assert balances(buyer) == (71, 29)
     pay(make_payment(paid, gateway), gateway)
     assert balances(buyer) == (71, 20)
-    expiry.close_due_order(given_up.pk, gateway=gateway, now=given_up.closes_at, cause="test")
+    expiry.close_due_order(given_up.pk, gateways=ConfiguredGateways(gateway), now=given_up.closes_at, cause="test")
     assert balances(buyer) == (91, 0)
 
 
@@ -471,7 +472,7 @@ def test_p42_order_that_is_not_paid_is_asked_about_and_closed(buyer: Account) ->
     with gateway_server(answer) as told:
         gateway = make_gateway(told.url)
         make_payment(order, gateway)
-        expiry.close_due_order(order.pk, gateway=gateway, now=order.closes_at, cause="test")
+        expiry.close_due_order(order.pk, gateways=ConfiguredGateways(gateway), now=order.closes_at, cause="test")
     order.refresh_from_db()
     record.refresh_from_db()
     assert [asked["method"] for asked in told.asked] == ["alipay.trade.query", "alipay.trade.close"]

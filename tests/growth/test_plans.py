@@ -13,6 +13,7 @@ from django.db import connection
 from django.test import Client
 
 from payments.domain import expiry, polling
+from payments.gateways import ConfiguredGateways
 from payments.gateways.alipay import AlipayGateway
 from payments.models import Payment
 from payments.tasks import apply_notifications
@@ -106,10 +107,10 @@ def upkeep(gateway: MemoryGateway) -> None:
     """What beat asks for: the sweep, a query of a payment, the end of an order, the coupons and tokens that are over."""
     sweep()
     Payment.objects.filter(pk=Payment.objects.filter(status="open").order_by("pk").values("pk")[:1]).update(available_at=clock.now())
-    polling.query_due_payments(gateway=gateway, now=clock.now(), cause="test")
+    polling.query_due_payments(gateways=ConfiguredGateways(gateway), now=clock.now(), cause="test")
     waiting = Order.objects.filter(status="awaiting_payment").order_by("-pk")[0]
     closing.request_cancel(account_id=waiting.account_id, order_number=waiting.order_number, now=clock.now(), cause="test")
-    expiry.close_due_orders(gateway=gateway, now=clock.now(), cause="test")
+    expiry.close_due_orders(gateways=ConfiguredGateways(gateway), now=clock.now(), cause="test")
     waiting.refresh_from_db()
     assert waiting.status == "cancelled"
     coupons.expire_records(now=clock.now() - timedelta(days=1), limit=1000)

@@ -1,11 +1,14 @@
 """What an order costs PostgreSQL and the broker in a rush, counted: figures that don't depend on the machine."""
 
+from urllib.parse import urlencode
+
 import pytest
 import redis
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from payments.domain import inbox
+from payments.gateways import ConfiguredGateways
 from payments.gateways.alipay import AlipayGateway
 from payments.models import Notification
 from shop import clock
@@ -15,7 +18,7 @@ from shop.states import CouponType
 from shop.tasks import create_orders
 from tests.clients import Api, answered
 from tests.factories import make_buyer, make_coupon, make_course, make_order, make_record
-from tests.payments.alipay_side import encoded, notification
+from tests.payments.alipay_side import notification
 from tests.payments.settle import make_payment
 from tests.shopping import body_of, post_order, with_coupon
 
@@ -54,8 +57,10 @@ def test_notification_costs_hardly_more_than_its_own_row(gateway: AlipayGateway)
         forms.append(notification(make_payment(order, gateway, now=clock.now())))
     with CaptureQueriesContext(connection) as captured:
         for form in forms:
-            inbox.store_notification(gateway=gateway, form=form, raw_body=encoded(form), now=clock.now())
-        inbox.apply_due_notifications(gateway=gateway, now=clock.now(), cause="test")
+            inbox.store_notification(
+                gateways=ConfiguredGateways(gateway), provider=gateway.name, headers={}, body=urlencode(form).encode(), now=clock.now()
+            )
+        inbox.apply_due_notifications(gateways=ConfiguredGateways(gateway), now=clock.now(), cause="test")
     assert (Enrolment.objects.count(), Notification.objects.filter(status="applied").count()) == (CROWD, CROWD)
     assert len(captured) <= 1.55 * CROWD
 
@@ -73,7 +78,9 @@ def test_light_load_is_one_order_a_task(broker_valkey: redis.Redis) -> None:
 def test_light_load_is_one_notification_a_task(gateway: AlipayGateway) -> None:
     form = notification(make_payment(make_order(make_buyer(), make_course("99.00"), now=clock.now()), gateway, now=clock.now()))
     with CaptureQueriesContext(connection) as captured:
-        inbox.store_notification(gateway=gateway, form=form, raw_body=encoded(form), now=clock.now())
-        inbox.apply_due_notifications(gateway=gateway, now=clock.now(), cause="test")
+        inbox.store_notification(
+            gateways=ConfiguredGateways(gateway), provider=gateway.name, headers={}, body=urlencode(form).encode(), now=clock.now()
+        )
+        inbox.apply_due_notifications(gateways=ConfiguredGateways(gateway), now=clock.now(), cause="test")
     assert Enrolment.objects.count() == 1
     assert len(captured) <= 19

@@ -3,13 +3,16 @@
 The rules are those of section "Trades" in `docs/simulator.md`. Signatures are not its subject: `sign` is a word.
 """
 
+import hashlib
 import itertools
+import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum, auto
+from urllib.parse import parse_qsl, urlencode
 
 from django.db import connection
 
@@ -17,8 +20,11 @@ from payments.gateways.protocol import (
     GatewayRejected,
     GatewayUnreachable,
     InvalidSignature,
+    Notice,
     PaymentIntent,
     RefundIntent,
+    RefundMovement,
+    Refusal,
     TradeReport,
     TradeStatus,
 )
@@ -26,7 +32,8 @@ from payments.states import Product
 
 ZERO = Decimal("0.00")
 GENUINE = "genuine"
-# States that a product's notifications tell of, beside TRADE_SUCCESS.
+APP_ID, OTHER_APP_ID = "2021000000000001", "2021000000000002"
+# States that a product's notifications tell of, beside its payment.
 TELLS_CLOSE = frozenset({Product.WAP, Product.APP})
 
 
@@ -91,11 +98,13 @@ class MemoryGateway:
     """See `payments.gateways.protocol.Gateway`."""
 
     name = "memory"
-    app_id = "2021000000000001"
     seller_id = "2088000000000001"
 
-    def __init__(self, now: Callable[[], datetime], *, forbids_transactions: bool = False) -> None:
+    def __init__(self, now: Callable[[], datetime], *, app_id: str = APP_ID, forbids_transactions: bool = False) -> None:
         self.now = now
+        self.app_id = app_id
+        # What a signature may say: the keys that are configured.
+        self.keys = {GENUINE}
         self.forbids_transactions = forbids_transactions
         self.offers: dict[str, Offer] = {}
         self.trades: dict[str, Trade] = {}
@@ -117,6 +126,11 @@ class MemoryGateway:
 
     def create_qr(self, intent: PaymentIntent) -> str:
         with self._call("create_qr"):
+            trade = self.trades.get(intent.out_trade_no)
+            if trade is not None and trade.is_paid:
+                raise GatewayRejected(Refusal.ALREADY_PAID, "ACQ.TRADE_HAS_SUCCESS", is_final=True)
+            if trade is not None and trade.status is TradeStatus.CLOSED:
+                raise GatewayRejected(Refusal.TRADE_CLOSED, "ACQ.TRADE_HAS_CLOSE", is_final=True)
             return self._offer(intent, Product.QR)
 
     def query(self, out_trade_no: str) -> TradeReport | None:
@@ -135,18 +149,18 @@ class MemoryGateway:
             if trade is None:
                 return
             if trade.status is not TradeStatus.WAITING:
-                raise GatewayRejected("ACQ.TRADE_STATUS_ERROR")
+                raise GatewayRejected(Refusal.WRONG_STATE, "ACQ.TRADE_STATUS_ERROR", is_final=True)
             self._close(trade)
 
     def refund(self, intent: RefundIntent) -> bool:
         with self._call("refund") as fault:
             trade = self.trades.get(intent.out_trade_no)
             if trade is None:
-                raise GatewayRejected("ACQ.TRADE_NOT_EXIST")
+                raise GatewayRejected(Refusal.UNKNOWN_TRADE, "ACQ.TRADE_NOT_EXIST", is_final=True)
             known = trade.refunds.get(intent.out_request_no) or trade.pending.get(intent.out_request_no, (None,))[0]
             if known is not None:
                 if known != intent.amount:
-                    raise GatewayRejected("ACQ.DISCORDANT_REPEAT_REQUEST")
+                    raise GatewayRejected(Refusal.REFUND_DISCORDANT, "ACQ.DISCORDANT_REPEAT_REQUEST", is_final=True)
                 return False
             self._refuse_refund(trade, intent, fault)
             if fault is Fault.REFUND_PENDING:
@@ -155,33 +169,45 @@ class MemoryGateway:
             self._move_refund(trade, intent.out_request_no, intent.amount)
             return True
 
-    def query_refund(self, intent: RefundIntent) -> bool:
-        with self._call("query_refund"):
-            trade = self.trades.get(intent.out_trade_no)
-            return trade is not None and intent.out_request_no in trade.refunds
+    def find_refund(self, out_trade_no: str, out_request_no: str) -> RefundMovement | None:
+        with self._call("find_refund"):
+            trade = self.trades.get(out_trade_no)
+            amount = trade.refunds.get(out_request_no) if trade is not None else None
+            return None if amount is None else RefundMovement(out_request_no, amount, None)
 
     def download_bill(self, day: date) -> bytes:
-        raise GatewayRejected("NO_BILL_DATA")
+        raise GatewayRejected(Refusal.OTHER, "NO_BILL_DATA", is_final=True)
 
-    def verify_notification(self, form: Mapping[str, str]) -> TradeReport:
-        if form.get("sign") != GENUINE:
+    def verify_notification(self, headers: Mapping[str, str], body: bytes) -> Notice:
+        form = dict(parse_qsl(body.decode(), keep_blank_values=True))
+        if form.get("sign") not in self.keys:
             raise InvalidSignature("the signature is wrong")
-        paid_at = form.get("gmt_payment")
-        return TradeReport(
-            out_trade_no=form["out_trade_no"],
-            trade_no=form["trade_no"],
-            status=TradeStatus(form["trade_status"]),
-            total_amount=Decimal(form["total_amount"]),
-            app_id=form["app_id"],
-            seller_id=form["seller_id"],
-            paid_at=datetime.fromisoformat(paid_at) if paid_at else None,
-            refunded=Decimal(form.get("refund_fee", ZERO)),
+        facts = {name: value for name, value in form.items() if name not in {"notify_id", "notify_time", "sign"}}
+        return Notice(
+            provider=self.name,
+            notice_id=form["notify_id"],
+            facts_key=hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest(),
+            status_text=form["trade_status"],
+            verified_by=form["sign"],
+            fields=form,
+            report=_report_of(form),
         )
 
     def verify_return(self, form: Mapping[str, str]) -> str:
         return form["out_trade_no"]
 
     # --- What happens at the gateway without the shop ---------------------------------------------------------------------------------
+
+    def console_refund(self, out_trade_no: str, number: str, amount: Decimal) -> bool:
+        """Somebody refunds in the merchant console, without the shop. False when the trade can't be refunded by that."""
+        trade = self.trades.get(out_trade_no)
+        if trade is None or not trade.is_paid or trade.status is not TradeStatus.PAID or number in {**trade.refunds, **trade.pending}:
+            return False
+        pending = sum((waiting for waiting, _ in trade.pending.values()), ZERO)
+        if not ZERO < amount <= trade.amount - trade.refunded - pending:
+            return False
+        self._move_refund(trade, number, amount)
+        return True
 
     def scan(self, out_trade_no: str) -> bool:
         """The buyer shows up with what they hold: the trade exists now. False when it is too late."""
@@ -199,7 +225,7 @@ class MemoryGateway:
         trade = self.trades.get(out_trade_no) or self._begin(offer)
         if trade.status is not TradeStatus.WAITING:
             return False
-        trade.status, trade.paid_at = TradeStatus.SUCCESS, self.now()
+        trade.status, trade.paid_at = TradeStatus.PAID, self.now()
         self._notify(trade)
         return True
 
@@ -215,7 +241,7 @@ class MemoryGateway:
 
     def end_refund_window(self, out_trade_no: str) -> None:
         trade = self.trades[out_trade_no]
-        if trade.status is TradeStatus.SUCCESS:
+        if trade.status is TradeStatus.PAID:
             trade.status, trade.is_refundable = TradeStatus.FINISHED, False
             if trade.product in TELLS_CLOSE:
                 self._notify(trade)
@@ -223,7 +249,7 @@ class MemoryGateway:
     def reopen_refund_windows(self) -> None:
         for trade in self.trades.values():
             if not trade.is_refundable:
-                trade.status, trade.is_refundable = TradeStatus.SUCCESS, True
+                trade.status, trade.is_refundable = TradeStatus.PAID, True
 
     def form(self, trade: Trade) -> dict[str, str]:
         """A notification of the trade as it is now."""
@@ -245,6 +271,10 @@ class MemoryGateway:
         if trade.refunded:
             form |= {"refund_fee": str(trade.refunded), "gmt_refund": self.now().isoformat(), "out_biz_no": list(trade.refunds)[-1]}
         return form
+
+    def body(self, form: Mapping[str, str]) -> bytes:
+        """A notification as it comes over the wire."""
+        return urlencode(form).encode()
 
     @property
     def net(self) -> Decimal:
@@ -291,22 +321,22 @@ class MemoryGateway:
 
     def _refuse_refund(self, trade: Trade, intent: RefundIntent, fault: Fault | None) -> None:
         if fault is Fault.NO_FUNDS:
-            raise GatewayRejected("ACQ.SELLER_BALANCE_NOT_ENOUGH")
+            raise GatewayRejected(Refusal.INSUFFICIENT_FUNDS, "ACQ.SELLER_BALANCE_NOT_ENOUGH", is_final=False)
         if not trade.is_paid:
-            raise GatewayRejected("ACQ.TRADE_STATUS_ERROR")
+            raise GatewayRejected(Refusal.WRONG_STATE, "ACQ.TRADE_STATUS_ERROR", is_final=True)
         if trade.status is TradeStatus.CLOSED:
-            raise GatewayRejected("ACQ.TRADE_HAS_CLOSE")
+            raise GatewayRejected(Refusal.TRADE_CLOSED, "ACQ.TRADE_HAS_CLOSE", is_final=True)
         if not trade.is_refundable:
-            raise GatewayRejected("ACQ.TRADE_HAS_FINISHED")
+            raise GatewayRejected(Refusal.TRADE_FINISHED, "ACQ.TRADE_HAS_FINISHED", is_final=True)
         pending = sum((amount for amount, _ in trade.pending.values()), ZERO)
         if trade.refunded + pending + intent.amount > trade.amount:
-            raise GatewayRejected("ACQ.REASON_TRADE_REFUND_FEE_ERR")
+            raise GatewayRejected(Refusal.REFUND_OVER_AMOUNT, "ACQ.REASON_TRADE_REFUND_FEE_ERR", is_final=True)
 
     def _move_refund(self, trade: Trade, request_no: str, amount: Decimal) -> None:
         trade.refunds[request_no] = amount
         if trade.refunded == trade.amount:
             trade.status = TradeStatus.CLOSED
-        if trade.status is TradeStatus.SUCCESS or trade.product in TELLS_CLOSE:
+        if trade.status is TradeStatus.PAID or trade.product in TELLS_CLOSE:
             self._notify(trade)
 
     def _notify(self, trade: Trade) -> None:
@@ -321,5 +351,22 @@ class MemoryGateway:
             app_id=self.app_id,
             seller_id=None,
             paid_at=trade.paid_at,
-            refunded=trade.refunded,
+            is_current=True,
         )
+
+
+def _report_of(form: Mapping[str, str]) -> TradeReport:
+    paid_at, refunded = form.get("gmt_payment"), Decimal(form.get("refund_fee", ZERO))
+    movements = (RefundMovement(form["out_biz_no"], None, None),) if refunded and form.get("out_biz_no") else ()
+    return TradeReport(
+        out_trade_no=form["out_trade_no"],
+        trade_no=form["trade_no"],
+        status=TradeStatus(form["trade_status"]),
+        total_amount=Decimal(form["total_amount"]),
+        app_id=form["app_id"],
+        seller_id=form["seller_id"],
+        paid_at=datetime.fromisoformat(paid_at) if paid_at else None,
+        refunded=refunded,
+        movements=movements,
+        told_at=datetime.fromisoformat(form["notify_time"]) if form.get("notify_time") else None,
+    )

@@ -3,18 +3,20 @@
 `tests/payments/test_machine.py` lets hypothesis choose the steps; `bench/money_machine` runs as many as it is told from a seed.
 """
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
+from urllib.parse import urlencode
 
 from django.apps import apps
 from django.conf import settings
 from django.db import connection
 
-from payments.domain import attempts, audit, expiry, inbox, polling, refunds
+from payments.domain import attempts, audit, expiry, inbox, polling
+from payments.domain.refunds import deciding, requesting, sending
+from payments.gateways import ConfiguredGateways
 from payments.gateways.protocol import GatewayError
 from payments.models import Notification, Payment, Refund
 from payments.states import NotificationStatus, PaymentStatus, Product, RefundStatus
@@ -114,7 +116,9 @@ class World:
         if order is not None:
             product = dice.pick(list(Product))
             with self._may_die(dice):
-                attempts.start_payment(order=order, product=product, gateway=self.gateway, now=self.now, cause="machine")
+                attempts.start_payment(
+                    order=order, product=product, gateways=ConfiguredGateways(self.gateway), now=self.now, cause="machine"
+                )
 
     def scan(self, dice: Dice) -> None:
         if self.gateway.offers:
@@ -183,7 +187,7 @@ class World:
         course_ids = list(order.lines.order_by("id").values_list("course_id", flat=True))
         chosen = None if dice.one_in(3) else [dice.pick(course_ids)]
         with self._may_die(dice):
-            refunds.request_refund(
+            requesting.request_refund(
                 account_id=order.account_id, order_number=order.order_number, course_ids=chosen, reason="", now=self.now, cause="machine"
             )
 
@@ -191,13 +195,13 @@ class World:
         refund = self._refund(dice)
         if refund is not None:
             with self._may_die(dice):
-                refunds.approve_refund(refund.pk, staff=self.staff, now=self.now, cause="machine")
+                deciding.approve_refund(refund.pk, staff=self.staff, now=self.now, cause="machine")
 
     def reject_refund(self, dice: Dice) -> None:
         refund = self._refund(dice)
         if refund is not None:
             with self._may_die(dice):
-                refunds.reject_refund(refund.pk, staff=self.staff, why="不符合条件", now=self.now, cause="machine")
+                deciding.reject_refund(refund.pk, staff=self.staff, why="不符合条件", now=self.now, cause="machine")
 
     def end_refund_window(self, dice: Dice) -> None:
         if self.gateway.trades:
@@ -213,19 +217,19 @@ class World:
 
     def apply_notifications(self, dice: Dice) -> None:
         with self._may_die(dice):
-            inbox.apply_due_notifications(gateway=self.gateway, now=self.now, cause="machine")
+            inbox.apply_due_notifications(gateways=ConfiguredGateways(self.gateway), now=self.now, cause="machine")
 
     def query_payments(self, dice: Dice) -> None:
         with self._may_die(dice):
-            polling.query_due_payments(gateway=self.gateway, now=self.now, cause="machine")
+            polling.query_due_payments(gateways=ConfiguredGateways(self.gateway), now=self.now, cause="machine")
 
     def close_orders(self, dice: Dice) -> None:
         with self._may_die(dice):
-            expiry.close_due_orders(gateway=self.gateway, now=self.now, cause="machine")
+            expiry.close_due_orders(gateways=ConfiguredGateways(self.gateway), now=self.now, cause="machine")
 
     def send_refunds(self, dice: Dice) -> None:
         with self._may_die(dice):
-            refunds.send_due_refunds(gateway=self.gateway, now=self.now, cause="machine")
+            sending.send_due_refunds(gateways=ConfiguredGateways(self.gateway), now=self.now, cause="machine")
 
     def sweep(self, dice: Dice) -> None:
         with self._may_die(dice):
@@ -295,11 +299,11 @@ class World:
                 break
             for refund in Refund.objects.filter(status__in=[RefundStatus.REQUESTED, RefundStatus.FAILED]).order_by("pk"):
                 if refund.status == RefundStatus.FAILED or refund.approved_at is None:
-                    decide = refunds.approve_refund if refund.status == RefundStatus.FAILED or (refund.pk + number) % 3 else None
+                    decide = deciding.approve_refund if refund.status == RefundStatus.FAILED or (refund.pk + number) % 3 else None
                     if decide:
                         decide(refund.pk, staff=self.staff, now=self.now, cause="drain")
                     else:
-                        refunds.reject_refund(refund.pk, staff=self.staff, why="", now=self.now, cause="drain")
+                        deciding.reject_refund(refund.pk, staff=self.staff, why="", now=self.now, cause="drain")
             self._run_workers()
             self.now += timedelta(seconds=JUMPS_S[number % len(JUMPS_S)])
             self.gateway.tick()
@@ -372,7 +376,9 @@ class World:
         return dice.pick(rows) if rows else None
 
     def _deliver(self, form: dict[str, str]) -> None:
-        inbox.store_notification(gateway=self.gateway, form=form, raw_body=json.dumps(form), now=self.now)
+        inbox.store_notification(
+            gateways=ConfiguredGateways(self.gateway), provider=self.gateway.name, headers={}, body=urlencode(form).encode(), now=self.now
+        )
 
     def _effects(self) -> list[tuple[type[Work], Callable[[int], object]]]:
         common: dict[str, Any] = {"gateway": self.gateway, "now": self.now, "cause": "machine"}
@@ -380,14 +386,14 @@ class World:
             (OrderRequest, lambda pk: creation.create_orders([pk], now=self.now, cause="machine")),
             (Notification, lambda pk: inbox.apply_notifications([pk], **common)),
             (Payment, lambda pk: polling.query_payment(pk, **common)),
-            (Refund, lambda pk: refunds.send_refund(pk, **common)),
+            (Refund, lambda pk: sending.send_refund(pk, **common)),
             (Order, self._close_if_due),
         ]
 
     def _close_if_due(self, order_id: int) -> None:
         """Only orders that are due are ever closed: the task claims them."""
         if Order.objects.filter(pk=order_id, closes_at__lte=self.now).exists():
-            expiry.close_due_order(order_id, gateway=self.gateway, now=self.now, cause="machine")
+            expiry.close_due_order(order_id, gateways=ConfiguredGateways(self.gateway), now=self.now, cause="machine")
 
     @contextmanager
     def _may_die(self, dice: Dice) -> Iterator[None]:
@@ -412,15 +418,15 @@ class World:
         inbox.give_up_notifications(now=self.now)
         polling.give_up_payments(now=self.now)
         expiry.give_up_orders(now=self.now)
-        refunds.give_up_refunds(now=self.now)
+        sending.give_up_refunds(now=self.now)
 
     def _run_workers(self) -> None:
         self._give_up()
         creation.create_due_orders(now=self.now, cause="drain")
-        inbox.apply_due_notifications(gateway=self.gateway, now=self.now, cause="drain")
-        polling.query_due_payments(gateway=self.gateway, now=self.now, cause="drain")
-        expiry.close_due_orders(gateway=self.gateway, now=self.now, cause="drain")
-        refunds.send_due_refunds(gateway=self.gateway, now=self.now, cause="drain")
+        inbox.apply_due_notifications(gateways=ConfiguredGateways(self.gateway), now=self.now, cause="drain")
+        polling.query_due_payments(gateways=ConfiguredGateways(self.gateway), now=self.now, cause="drain")
+        expiry.close_due_orders(gateways=ConfiguredGateways(self.gateway), now=self.now, cause="drain")
+        sending.send_due_refunds(gateways=ConfiguredGateways(self.gateway), now=self.now, cause="drain")
 
     def _has_work(self) -> bool:
         models: tuple[type[Work], ...] = (OrderRequest, Notification, Payment, Order, Refund)

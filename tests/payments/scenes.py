@@ -1,12 +1,14 @@
 """What tests of payments start from: an order, its attempt, and what the gateway says of it."""
 
-import json
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from django.db.models import F
 
-from payments.domain import attempts, audit, inbox, refunds
+from payments.domain import attempts, audit, inbox
+from payments.domain.refunds import deciding, requesting, sending
+from payments.gateways import ConfiguredGateways
 from payments.models import Notification, Payment, Refund
 from payments.states import Product
 from shop.models import Account, Coupon, CouponRecord, Order
@@ -23,15 +25,17 @@ def claimed(account: Account, coupon: Coupon | None = None) -> CouponRecord:
 
 def start(order: Order, gateway: MemoryGateway, *, product: Product = Product.PAGE, now: datetime = NOW) -> Payment:
     """Opens the order's attempt."""
-    return attempts.start_payment(order=order, product=product, gateway=gateway, now=now, cause="test").payment
+    return attempts.start_payment(order=order, product=product, gateways=ConfiguredGateways(gateway), now=now, cause="test").payment
 
 
 def notify(gateway: MemoryGateway, payment: Payment, *, now: datetime = NOW, without: str = "", **changes: str) -> Notification:
     """The gateway tells of the trade as it is there, with some fields changed; a worker applies it. Answers the inbox's row."""
     form = gateway.form(gateway.trades[payment.out_trade_no]) | changes
     form.pop(without, None)
-    inbox.store_notification(gateway=gateway, form=form, raw_body=json.dumps(form), now=now)
-    inbox.apply_due_notifications(gateway=gateway, now=now, cause="test")
+    inbox.store_notification(
+        gateways=ConfiguredGateways(gateway), provider=gateway.name, headers={}, body=urlencode(form).encode(), now=now
+    )
+    inbox.apply_due_notifications(gateways=ConfiguredGateways(gateway), now=now, cause="test")
     return Notification.objects.latest("pk")
 
 
@@ -47,7 +51,7 @@ def pay(order: Order, gateway: MemoryGateway, *, now: datetime = NOW) -> Payment
 
 def ask_refund(order: Order, *course_ids: int, now: datetime = NOW) -> Refund:
     """The buyer asks for some courses of the order back, or for all."""
-    return refunds.request_refund(
+    return requesting.request_refund(
         account_id=order.account_id,
         order_number=order.order_number,
         course_ids=list(course_ids) or None,
@@ -58,16 +62,16 @@ def ask_refund(order: Order, *course_ids: int, now: datetime = NOW) -> Refund:
 
 
 def approve(refund: Refund, *, now: datetime = NOW) -> Refund:
-    return refunds.approve_refund(refund.pk, staff=make_buyer(), now=now, cause="test")
+    return deciding.approve_refund(refund.pk, staff=make_buyer(), now=now, cause="test")
 
 
 def reject(refund: Refund, *, now: datetime = NOW) -> Refund:
-    return refunds.reject_refund(refund.pk, staff=make_buyer(), why="超过期限", now=now, cause="test")
+    return deciding.reject_refund(refund.pk, staff=make_buyer(), why="超过期限", now=now, cause="test")
 
 
 def send(gateway: MemoryGateway, *, now: datetime = NOW) -> None:
     """A worker sends what is due."""
-    refunds.send_due_refunds(gateway=gateway, now=now, cause="test")
+    sending.send_due_refunds(gateways=ConfiguredGateways(gateway), now=now, cause="test")
 
 
 def transfers(order: Order) -> dict[str, str]:
@@ -82,7 +86,7 @@ def timeline(order: Order) -> list[str]:
 
 def assert_books_are_right() -> None:
     """Every rule of `manage.py audit` holds."""
-    broken = {verdict.rule.name: verdict.rows for verdict in audit.run_audit() if verdict.broken_count}
+    broken = {verdict.rule.name: verdict.rows for verdict in audit.run_audit(now=NOW) if verdict.broken_count}
     assert broken == {}, broken
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from payments.domain import expiry, refunds, settlement
+from payments.domain import expiry, settlement
+from payments.domain.refunds import sending
 from payments.domain.settlement import Outcome
 from payments.gateways.protocol import Gateway, RefundIntent
 from payments.models import Payment, Refund
@@ -83,7 +84,7 @@ def commit_nothing(patch: Patch) -> None:
 
 
 def take_taken_for_done(patch: Patch) -> None:
-    ask = refunds._ask
+    ask = sending._ask
 
     def believe(refund: Refund, gateway: Gateway, *, is_first: bool) -> bool:
         ask(refund, gateway, is_first=is_first)

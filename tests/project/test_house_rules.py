@@ -38,6 +38,29 @@ def test_the_float_check_finds_floats(tmp_path: Path) -> None:
     assert sorted(floats(offender)) == [1, 2, 3]
 
 
+LOCK = re.compile(r"select_for_update|\bFOR (NO KEY )?UPDATE\b|\bFOR (KEY )?SHARE\b|\bLOCK TABLE\b|pg_\w*advisory\w*lock")
+SHOP = [path for path in CODE if path.relative_to(ROOT).parts[0] == "shop"]
+
+
+def locks(path: Path) -> list[int]:
+    """The lines that lock rows, comments and docstrings included: a word about a lock belongs to its door, too."""
+    return [number for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1) if LOCK.search(line)]
+
+
+@pytest.mark.parametrize("path", SHOP, ids=lambda path: str(path.relative_to(ROOT)))
+def test_rows_are_locked_in_one_place(path: Path) -> None:
+    assert bool(locks(path)) == (path.relative_to(ROOT).as_posix() == "shop/domain/locks.py")
+
+
+def test_the_lock_check_finds_locks(tmp_path: Path) -> None:
+    offender = tmp_path / "offender.py"
+    offender.write_text(
+        "orders.select_for_update()\n'SELECT id FROM t FOR UPDATE SKIP LOCKED'\n'… FOR NO KEY UPDATE'\n'… FOR KEY SHARE'\n"
+        "'LOCK TABLE t'\n'SELECT pg_advisory_xact_lock(1)'\nupdate = 'UPDATE t SET a = 1'\n"
+    )
+    assert locks(offender) == [1, 2, 3, 4, 5, 6]
+
+
 def test_every_environment_variable_is_in_the_example() -> None:
     settings = (ROOT / "project/settings.py").read_text(encoding="utf-8")
     read = set(re.findall(r'env\.\w+\(\s*"([A-Z0-9_]+)"', settings))

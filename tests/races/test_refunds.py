@@ -8,7 +8,8 @@ import pytest
 from django.db import connection
 from django.db.models import QuerySet
 
-from payments.domain import refunds
+from payments.domain.refunds import sending
+from payments.gateways import ConfiguredGateways
 from payments.models import Payment, Refund
 from payments.states import RefundStatus
 from shop.models import Order
@@ -48,7 +49,9 @@ def test_one_line_is_refunded_once(order: Order) -> None:
 
 def test_one_refund_sent_by_many_workers_moves_its_money_once(order: Order, gateway: MemoryGateway) -> None:
     refund = approve(ask_refund(order))
-    results = run_at_once([lambda: refunds.send_refund(refund.pk, gateway=gateway, now=NOW, cause="race") for _ in range(CROWD)])
+    results = run_at_once(
+        [lambda: sending.send_refund(refund.pk, gateways=ConfiguredGateways(gateway), now=NOW, cause="race") for _ in range(CROWD)]
+    )
     assert count_kinds(results) == {"ok": CROWD}
     assert Refund.objects.get().status == RefundStatus.SUCCEEDED
     assert gateway.net == 0

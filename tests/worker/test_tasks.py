@@ -1,18 +1,20 @@
 """The sweep wakes whoever has something to do, and gives up what can't be done."""
 
+from urllib.parse import urlencode
+
 import pytest
 import redis
 from pytest_django import Settings
 
 from payments.domain import inbox
-from payments.gateways import get_gateway
+from payments.gateways import ConfiguredGateways, get_gateway
 from payments.models import Payment
 from payments.tasks import apply_notifications, audit, close_orders, query_payments, send_refunds
 from shop import clock
 from shop.models import Order, OrderRequest
 from shop.tasks import create_orders
 from tests.factories import make_buyer, make_course, make_order, make_request
-from tests.payments.alipay_side import encoded, notification
+from tests.payments.alipay_side import notification
 from tests.payments.conftest import alipay_settings
 from tests.payments.settle import make_payment
 from tests.shop.test_wakeup import messages
@@ -47,7 +49,9 @@ def test_everything_that_is_due_wakes_its_task(broker_valkey: redis.Redis, setti
     gateway = get_gateway()
     payment = make_payment(make_order(make_buyer(), make_course(), now=clock.now()), gateway, now=clock.now())  # type: ignore[arg-type]
     form = notification(payment)
-    inbox.store_notification(gateway=gateway, form=form, raw_body=encoded(form), now=clock.now())
+    inbox.store_notification(
+        gateways=ConfiguredGateways(gateway), provider=gateway.name, headers={}, body=urlencode(form).encode(), now=clock.now()
+    )
     settings.CLOCK_OFFSET_S = settings.ORDER_TTL_S + settings.ORDER_GRACE_S + 1
     sweep()
     assert sent(broker_valkey) == ["payments.apply_notifications", "payments.close_orders", "payments.query_payments"]
@@ -75,7 +79,9 @@ def test_task_that_leaves_work_wakes_itself(broker_valkey: redis.Redis, monkeypa
     for _ in range(2):
         payment = make_payment(make_order(make_buyer(), make_course(), now=clock.now()), gateway, now=clock.now())  # type: ignore[arg-type]
         form = notification(payment)
-        inbox.store_notification(gateway=gateway, form=form, raw_body=encoded(form), now=clock.now())
+        inbox.store_notification(
+            gateways=ConfiguredGateways(gateway), provider=gateway.name, headers={}, body=urlencode(form).encode(), now=clock.now()
+        )
         make_request(make_buyer(), make_course(), now=clock.now())
     settings.CLOCK_OFFSET_S = settings.ORDER_TTL_S + settings.ORDER_GRACE_S + 1
     for task in (create_orders, query_payments, close_orders, apply_notifications):

@@ -199,6 +199,7 @@ def _report(
             refunded=refunded,
             movements=movements,
             is_current=is_current,
+            told_at=wire.find_time(fields.get("notify_time")),
         )
     except (KeyError, ValueError, TypeError, ArithmeticError) as error:
         raise InvalidSignature(f"not a trade as Alipay describes one: {error!r}") from error

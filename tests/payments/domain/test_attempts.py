@@ -8,6 +8,7 @@ import pytest
 from pytest_django import Settings
 
 from payments.domain import attempts
+from payments.gateways import ConfiguredGateways
 from payments.gateways.alipay import AlipayGateway
 from payments.models import Payment
 from payments.states import Product
@@ -68,7 +69,7 @@ def test_intent_names_the_courses(order: Order, gateway: AlipayGateway) -> None:
 
 
 def start(order: Order, gateway: AlipayGateway, product: Product) -> attempts.Started:
-    return attempts.start_payment(order=order, product=product, gateway=gateway, now=NOW, cause="test")
+    return attempts.start_payment(order=order, product=product, gateways=ConfiguredGateways(gateway), now=NOW, cause="test")
 
 
 @pytest.mark.parametrize(("product", "way"), [(Product.PAGE, "pay_url"), (Product.WAP, "pay_url"), (Product.APP, "order_string")])

@@ -11,7 +11,7 @@ from payments.domain.audit import RULES, run_audit
 from payments.models import Payment
 from payments.states import Product
 from shop.models import Order
-from tests.factories import make_buyer, make_course, make_order, make_request
+from tests.factories import NOW, make_buyer, make_course, make_order, make_request
 from tests.payments.domain.conftest import Clock
 from tests.payments.memorygateway import MemoryGateway
 from tests.payments.scenes import approve, ask_refund, claimed, notify, pay, send, start
@@ -107,7 +107,7 @@ def shop(gateway: MemoryGateway) -> None:
 
 
 def broken() -> dict[str, Any]:
-    return {verdict.rule.name: verdict for verdict in run_audit() if verdict.broken_count}
+    return {verdict.rule.name: verdict for verdict in run_audit(now=NOW) if verdict.broken_count}
 
 
 def test_every_rule_is_broken_here() -> None:

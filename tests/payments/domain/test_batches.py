@@ -1,8 +1,8 @@
 """A batch of notifications leaves the rows that the same notifications leave one by one, in their order."""
 
-import json
 from collections.abc import Iterable, Sequence
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from django.db import transaction
@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from payments.domain import expiry, inbox
+from payments.gateways import ConfiguredGateways
 from payments.models import Notification, Payment, Refund
 from payments.states import Product
 from shop.domain import closing
@@ -69,7 +70,7 @@ def test_a_batch_leaves_what_one_by_one_leaves(
         start_of_run = transaction.savepoint()
         ids = [_store(gateway, attempts[attempt], news, place) for place, (attempt, news) in enumerate(told)]
         for part in [ids] if in_one_batch else [[pk] for pk in ids]:
-            inbox.apply_notifications(part, gateway=gateway, now=gateway.now(), cause="task:1")
+            inbox.apply_notifications(part, gateways=ConfiguredGateways(gateway), now=gateway.now(), cause="task:1")
         left.append(_rows(attempts))
         assert_books_are_right()
         transaction.savepoint_rollback(start_of_run)
@@ -88,7 +89,7 @@ def _attempts(gateway: MemoryGateway) -> dict[str, Payment]:
     short = make_order(other, first, beili=9, alipay="11.00")
     attempts = {"expired": start(over, gateway), "expired, beili gone": start(short, gateway)}
     clock.now = max(over.closes_at, short.closes_at)
-    expiry.close_due_orders(gateway=gateway, now=clock.now, cause="before")
+    expiry.close_due_orders(gateways=ConfiguredGateways(gateway), now=clock.now, cause="before")
     now = clock.now
     make_order(other, third, beili=9, alipay="31.00", now=now)
 
@@ -113,7 +114,7 @@ def _attempts(gateway: MemoryGateway) -> dict[str, Payment]:
         "paid": start(paid, gateway, now=now),
     }
     closing.request_cancel(account_id=other.pk, order_number=cancelled.order_number, now=now, cause="before")
-    expiry.close_due_orders(gateway=gateway, now=now, cause="before")
+    expiry.close_due_orders(gateways=ConfiguredGateways(gateway), now=now, cause="before")
     gateway.pay(attempts["paid"].out_trade_no)
     notify(gateway, attempts["paid"], now=now)
     return attempts
@@ -128,7 +129,9 @@ def _store(gateway: MemoryGateway, payment: Payment, news: str, place: int) -> i
         "gmt_payment": NOW.isoformat(),
     }  # fmt: skip
     form |= NEWS[news]
-    assert inbox.store_notification(gateway=gateway, form=form, raw_body=json.dumps(form), now=gateway.now())
+    assert inbox.store_notification(
+        gateways=ConfiguredGateways(gateway), provider=gateway.name, headers={}, body=urlencode(form).encode(), now=gateway.now()
+    )
     return Notification.objects.latest("pk").pk
 
 

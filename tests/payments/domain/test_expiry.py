@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 
 from payments.domain import attempts, expiry, polling
+from payments.gateways import ConfiguredGateways
 from payments.gateways.protocol import GatewayUnreachable, TradeStatus
 from payments.models import Payment
 from payments.states import PaymentStatus, Product
@@ -36,7 +37,7 @@ def order() -> Order:
 
 
 def close(gateway: MemoryGateway | None, clock: Clock) -> None:
-    expiry.close_due_orders(gateway=gateway, now=clock.now, cause="test")
+    expiry.close_due_orders(gateways=ConfiguredGateways(gateway), now=clock.now, cause="test")
 
 
 def cancel(order: Order, clock: Clock) -> Order:
@@ -144,14 +145,14 @@ def test_gateway_that_is_away_for_hours_loses_nothing(order: Order, gateway: Mem
     gateway.faults = [Fault.LOST_BEFORE] * 1000
     for _ in range(48):
         close(gateway, clock)
-        polling.query_due_payments(gateway=gateway, now=clock.now, cause="test")
+        polling.query_due_payments(gateways=ConfiguredGateways(gateway), now=clock.now, cause="test")
         expiry.give_up_orders(now=clock.now)
         polling.give_up_payments(now=clock.now)
         clock.advance(minutes=5, seconds=1)
     assert holdings(order) == KEPT
     assert columns(order, "dead_at") == (None,)
     gateway.faults = []
-    polling.query_due_payments(gateway=gateway, now=clock.now, cause="test")
+    polling.query_due_payments(gateways=ConfiguredGateways(gateway), now=clock.now, cause="test")
     assert holdings(order) == PAID
     assert_books_are_right()
 
@@ -191,7 +192,7 @@ def test_attempt_that_was_given_up_does_not_stop_the_money_of_another(order: Ord
     gateway.pay(first.out_trade_no)
     assert notify(gateway, first).status == "applied"
     assert holdings(order) == PAID
-    polling.query_due_payments(gateway=gateway, now=clock.now, cause="test")
+    polling.query_due_payments(gateways=ConfiguredGateways(gateway), now=clock.now, cause="test")
     assert columns(second, "status", "dead_at") == (PaymentStatus.CLOSED, None)
     assert_books_are_right()
 
@@ -212,7 +213,7 @@ def test_money_for_an_attempt_that_was_closed_unseen_is_found(
     if notifies:
         notify(gateway, payment, now=clock.now)
     clock.now = order.closes_at
-    polling.query_due_payments(gateway=gateway, now=clock.now, cause="test")
+    polling.query_due_payments(gateways=ConfiguredGateways(gateway), now=clock.now, cause="test")
     assert columns(payment, "status", "is_surplus", "refund_committed") == (PaymentStatus.PAID, True, Decimal("80.00"))
     assert "late_payment" in timeline(order)
     assert_books_are_right()
@@ -224,9 +225,9 @@ def test_attempt_closed_unseen_is_looked_at_once_more_after_its_end(order: Order
     close(gateway, clock)
     clock.now = order.expires_at - timedelta(seconds=1)
     gateway.calls.clear()
-    assert polling.query_due_payments(gateway=gateway, now=clock.now, cause="test") == 0
+    assert polling.query_due_payments(gateways=ConfiguredGateways(gateway), now=clock.now, cause="test") == 0
     clock.now = order.closes_at
-    assert polling.query_due_payments(gateway=gateway, now=clock.now, cause="test") == 1
+    assert polling.query_due_payments(gateways=ConfiguredGateways(gateway), now=clock.now, cause="test") == 1
     assert gateway.calls == ["query"]
     assert columns(payment, "status", "available_at", "dead_at") == (PaymentStatus.CLOSED, None, None)
 
@@ -237,7 +238,7 @@ def test_attempt_closed_unseen_is_not_forgotten_by_a_worker_that_comes_late(orde
     cancel(order, clock)
     close(gateway, clock)
     gateway.calls.clear()
-    polling.query_payment(payment.pk, gateway=gateway, now=clock.now, cause="late")
+    polling.query_payment(payment.pk, gateways=ConfiguredGateways(gateway), now=clock.now, cause="late")
     assert gateway.calls == ["query"]
     assert columns(payment, "available_at") == (order.closes_at,)
 
@@ -293,11 +294,11 @@ def test_an_order_that_is_over_gets_no_attempt(order: Order, gateway: MemoryGate
             if why == "cancelled":
                 close(gateway, clock)
     with nothing_changes(), pytest.raises(OrderNotPayable):
-        attempts.start_payment(order=order, product=Product.PAGE, gateway=gateway, now=clock.now, cause="test")
+        attempts.start_payment(order=order, product=Product.PAGE, gateways=ConfiguredGateways(gateway), now=clock.now, cause="test")
 
 
 def test_closing_again_finds_nothing_to_do(order: Order, gateway: MemoryGateway, clock: Clock) -> None:
     clock.now = order.closes_at
     close(gateway, clock)
     with nothing_changes():
-        expiry.close_due_order(order.pk, gateway=gateway, now=clock.now, cause="again")
+        expiry.close_due_order(order.pk, gateways=ConfiguredGateways(gateway), now=clock.now, cause="again")

@@ -2,18 +2,20 @@
 
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from django.db import transaction
 
 from payments.domain import inbox
 from payments.domain.settlement import Applied, Outcome
+from payments.gateways import ConfiguredGateways
 from payments.gateways.alipay import AlipayGateway
 from payments.gateways.protocol import InvalidSignature
 from payments.models import Notification, Payment
 from shop.errors import StaleState
 from tests.factories import NOW, make_buyer, make_course, make_order
-from tests.payments.alipay_side import encoded, make_gateway, notification
+from tests.payments.alipay_side import make_gateway, notification
 from tests.payments.settle import make_payment, pay
 from tests.unchanged import nothing_changes
 
@@ -32,7 +34,9 @@ def payment(gateway: AlipayGateway) -> Payment:
 
 
 def store(gateway: AlipayGateway, form: dict[str, str]) -> bool:
-    return inbox.store_notification(gateway=gateway, form=form, raw_body=encoded(form), now=NOW)
+    return inbox.store_notification(
+        gateways=ConfiguredGateways(gateway), provider=gateway.name, headers={}, body=urlencode(form).encode(), now=NOW
+    )
 
 
 def test_store_keeps_the_notification_for_a_worker(payment: Payment, gateway: AlipayGateway) -> None:
@@ -67,7 +71,7 @@ def test_forgery_is_not_stored(payment: Payment, gateway: AlipayGateway) -> None
 
 def test_due_notifications_are_applied_once(payment: Payment, gateway: AlipayGateway) -> None:
     store(gateway, notification(payment))
-    apply: Any = lambda: inbox.apply_due_notifications(gateway=gateway, now=NOW, cause="test")  # noqa: E731 - said twice
+    apply: Any = lambda: inbox.apply_due_notifications(gateways=ConfiguredGateways(gateway), now=NOW, cause="test")  # noqa: E731 - said twice
     assert (apply(), apply()) == (1, 0)
     payment.refresh_from_db()
     assert payment.status == "paid"
@@ -76,7 +80,7 @@ def test_due_notifications_are_applied_once(payment: Payment, gateway: AlipayGat
 def test_applied_notification_is_left_alone(payment: Payment, gateway: AlipayGateway) -> None:
     row = pay(payment, gateway)
     with nothing_changes():
-        inbox.apply_notifications([row.pk], gateway=gateway, now=NOW + timedelta(days=1), cause="test")
+        inbox.apply_notifications([row.pk], gateways=ConfiguredGateways(gateway), now=NOW + timedelta(days=1), cause="test")
 
 
 def test_notification_that_was_dealt_with_is_not_closed_again(payment: Payment, gateway: AlipayGateway) -> None:
@@ -89,7 +93,7 @@ def test_row_that_was_tampered_with_is_put_back_and_not_applied(payment: Payment
     store(gateway, notification(payment))
     row = Notification.objects.get()
     Notification.objects.update(form={**row.form, "total_amount": "0.01"})
-    inbox.apply_due_notifications(gateway=gateway, now=NOW, cause="test")
+    inbox.apply_due_notifications(gateways=ConfiguredGateways(gateway), now=NOW, cause="test")
     row.refresh_from_db()
     payment.refresh_from_db()
     assert (row.status, row.attempts, row.available_at, payment.status) == ("received", 1, NOW + timedelta(seconds=2), "open")

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from payments.domain import expiry, inbox, polling, refunds
+from payments.domain import expiry, inbox, polling
+from payments.domain.refunds import sending
+from payments.gateways import ConfiguredGateways
 from payments.models import Refund
 from payments.states import Product
 from shop.domain import closing
@@ -64,7 +66,7 @@ def settle(order: Order, gateway: MemoryGateway, clock: Clock) -> None:
 def settle_late(order: Order, gateway: MemoryGateway, clock: Clock) -> None:
     payment = start(order, gateway)
     closing.request_cancel(account_id=order.account_id, order_number=order.order_number, now=clock.now, cause="test")
-    expiry.close_due_orders(gateway=gateway, now=clock.now, cause="test")
+    expiry.close_due_orders(gateways=ConfiguredGateways(gateway), now=clock.now, cause="test")
     gateway.pay(payment.out_trade_no)
     notify(gateway, payment)
     send(gateway)
@@ -73,7 +75,7 @@ def settle_late(order: Order, gateway: MemoryGateway, clock: Clock) -> None:
 def reopen(order: Order, gateway: MemoryGateway, clock: Clock) -> None:
     payment = start(order, gateway)
     clock.now = order.closes_at
-    expiry.close_due_orders(gateway=gateway, now=clock.now, cause="test")
+    expiry.close_due_orders(gateways=ConfiguredGateways(gateway), now=clock.now, cause="test")
     gateway.pay(payment.out_trade_no, is_late=True)
     notify(gateway, payment, now=clock.now)
 
@@ -91,7 +93,7 @@ def poll_unseen(order: Order, gateway: MemoryGateway, clock: Clock) -> None:
     notify(gateway, first)
     clock.now = order.closes_at
     for _ in range(2):
-        polling.query_due_payments(gateway=gateway, now=clock.advance(minutes=1), cause="test")
+        polling.query_due_payments(gateways=ConfiguredGateways(gateway), now=clock.advance(minutes=1), cause="test")
 
 
 def decide_refunds(order: Order, gateway: MemoryGateway, clock: Clock) -> None:
@@ -101,7 +103,7 @@ def decide_refunds(order: Order, gateway: MemoryGateway, clock: Clock) -> None:
     gateway.faults = [Fault.LOST_AFTER]
     send(gateway)
     Refund.objects.filter(pk=refund.pk).update(attempts=GATEWAY_ATTEMPTS)
-    assert refunds.give_up_refunds(now=clock.advance(hours=1)) == 1
+    assert sending.give_up_refunds(now=clock.advance(hours=1)) == 1
     approve(refund, now=clock.now)
     send(gateway, now=clock.now)
 

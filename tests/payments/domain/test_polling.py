@@ -9,6 +9,7 @@ import pytest
 from pytest_django import Settings
 
 from payments.domain import expiry, polling
+from payments.gateways import ConfiguredGateways
 from payments.gateways.alipay import AlipayGateway
 from payments.gateways.protocol import GatewayUnreachable
 from payments.models import Payment
@@ -60,7 +61,7 @@ def due(payment: Payment) -> Any:
 
 def test_paid_trade_is_settled(payment: Payment) -> None:
     with alipay_says(trade(payment, "TRADE_SUCCESS")) as (gateway, _):
-        assert polling.query_due_payments(gateway=gateway, now=due(payment), cause="task:1") == 1
+        assert polling.query_due_payments(gateways=ConfiguredGateways(gateway), now=due(payment), cause="task:1") == 1
     payment.refresh_from_db()
     assert (payment.status, Order.objects.get().status) == ("paid", "paid")
 
@@ -69,7 +70,7 @@ def test_paid_trade_is_settled(payment: Payment) -> None:
 def test_unpaid_trade_is_asked_about_again(payment: Payment, answer: str | None, settings: Settings) -> None:
     now = due(payment)
     with alipay_says(trade(payment, answer) if answer else NOT_EXIST) as (gateway, _):
-        polling.query_due_payments(gateway=gateway, now=now, cause="task:1")
+        polling.query_due_payments(gateways=ConfiguredGateways(gateway), now=now, cause="task:1")
     payment.refresh_from_db()
     assert (payment.status, payment.attempts) == ("open", 0)
     assert payment.available_at == now + timedelta(seconds=settings.PAYMENT_QUERY_INTERVAL_S)
@@ -77,7 +78,7 @@ def test_unpaid_trade_is_asked_about_again(payment: Payment, answer: str | None,
 
 def test_answer_of_another_amount_pays_nothing(payment: Payment) -> None:
     with alipay_says(trade(payment, "TRADE_SUCCESS", total_amount="0.01")) as (gateway, _):
-        polling.query_payment(payment.pk, gateway=gateway, now=NOW, cause="task:1")
+        polling.query_payment(payment.pk, gateways=ConfiguredGateways(gateway), now=NOW, cause="task:1")
     payment.refresh_from_db()
     assert (payment.status, Order.objects.get().status) == ("open", "awaiting_payment")
 
@@ -85,7 +86,7 @@ def test_answer_of_another_amount_pays_nothing(payment: Payment) -> None:
 def test_no_answer_is_no_answer(payment: Payment) -> None:
     now = due(payment)
     with alipay_says(500) as (gateway, _):
-        polling.query_due_payments(gateway=gateway, now=now, cause="task:1")
+        polling.query_due_payments(gateways=ConfiguredGateways(gateway), now=now, cause="task:1")
     payment.refresh_from_db()
     assert (payment.status, payment.attempts, payment.available_at) == ("open", 1, now + timedelta(seconds=2))
     assert payment.last_error.startswith("GatewayUnreachable")
@@ -95,7 +96,7 @@ def test_payment_that_is_settled_is_not_asked_about(payment: Payment, gateway: A
     pay(payment, gateway)
     Payment.objects.update(available_at=NOW)
     with alipay_says(500) as (asked_gateway, told):
-        polling.query_payment(payment.pk, gateway=asked_gateway, now=NOW, cause="task:1")
+        polling.query_payment(payment.pk, gateways=ConfiguredGateways(asked_gateway), now=NOW, cause="task:1")
     payment.refresh_from_db()
     assert (payment.available_at, told.asked) == (None, [])
 
@@ -106,7 +107,7 @@ def test_second_attempt_of_a_paid_order_is_closed_at_alipay(payment: Payment, ga
     pay(payment, gateway)
     assert due(second) == NOW
     with alipay_says(trade(second, "WAIT_BUYER_PAY"), trade(second, "TRADE_CLOSED")) as (asked_gateway, told):
-        polling.query_due_payments(gateway=asked_gateway, now=NOW, cause="task:1")
+        polling.query_due_payments(gateways=ConfiguredGateways(asked_gateway), now=NOW, cause="task:1")
     second.refresh_from_db()
     assert [asked["method"] for asked in told.asked] == ["alipay.trade.query", "alipay.trade.close"]
     assert second.status == "closed"
@@ -123,13 +124,13 @@ def test_payment_that_used_all_attempts_is_left_to_people(payment: Payment) -> N
 
 
 def close(gateway: AlipayGateway | None, order: Order) -> None:
-    expiry.close_due_order(order.pk, gateway=gateway, now=order.closes_at, cause="task:1")
+    expiry.close_due_order(order.pk, gateways=ConfiguredGateways(gateway), now=order.closes_at, cause="task:1")
 
 
 def test_order_without_an_attempt_is_closed_without_asking() -> None:
     buyer = make_buyer(beili=9)
     order = make_order(buyer, make_course("99.00"), beili=9, alipay="90.00")
-    assert expiry.close_due_orders(gateway=None, now=order.closes_at, cause="task:1") == 1
+    assert expiry.close_due_orders(gateways=None, now=order.closes_at, cause="task:1") == 1
     order.refresh_from_db()
     assert (order.status, order.closed_at) == ("expired", order.closes_at)
     assert Account.objects.values_list("balance", "held_balance").get() == (9, 0)
@@ -138,7 +139,7 @@ def test_order_without_an_attempt_is_closed_without_asking() -> None:
 def test_order_is_not_closed_before_its_time() -> None:
     order = make_order(make_buyer(), make_course("99.00"))
     with nothing_changes():
-        assert expiry.close_due_orders(gateway=None, now=order.closes_at - timedelta(seconds=1), cause="task:1") == 0
+        assert expiry.close_due_orders(gateways=None, now=order.closes_at - timedelta(seconds=1), cause="task:1") == 0
 
 
 def test_order_that_was_paid_at_the_last_moment_is_settled(payment: Payment) -> None:

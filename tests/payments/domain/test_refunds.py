@@ -6,7 +6,8 @@ from decimal import Decimal
 import pytest
 from pytest_django.fixtures import Settings
 
-from payments.domain import refunds
+from payments.domain.refunds import requesting, sending
+from payments.gateways import ConfiguredGateways
 from payments.gateways.protocol import GatewayRejected, RefundIntent
 from payments.models import Payment, Refund, RefundLine
 from payments.states import RefundStatus
@@ -108,7 +109,7 @@ def test_refund_is_approved_by_rule_within_so_many_days(
 def test_refund_that_nobody_approved_is_not_sent(order: Order, gateway: MemoryGateway) -> None:
     refund = ask_refund(order)
     gateway.calls.clear()
-    refunds.send_refund(refund.pk, gateway=gateway, now=NOW, cause="test")
+    sending.send_refund(refund.pk, gateways=ConfiguredGateways(gateway), now=NOW, cause="test")
     assert gateway.calls == []
     assert columns(refund, "status") == (RefundStatus.REQUESTED,)
 
@@ -149,7 +150,7 @@ def test_refusals_of_requests_change_nothing(order: Order, courses: list[Course]
         with pytest.raises(RefundLineTaken):
             ask_refund(order, courses[0].pk, courses[1].pk)
         with pytest.raises(OrderNotFound):
-            refunds.request_refund(
+            requesting.request_refund(
                 account_id=unpaid.account_id, order_number=order.order_number, course_ids=None, reason="", now=NOW, cause="test"
             )
 
@@ -182,7 +183,7 @@ def test_lost_answer_is_settled_by_a_query_and_an_identical_repeat(
     assert gateway.calls == ["refund"]
     send(gateway, now=clock.advance(minutes=1))
     arrived = fault in {Fault.LOST_AFTER, Fault.DIE_AFTER}
-    assert gateway.calls == (["refund", "query_refund"] if arrived else ["refund", "query_refund", "refund"])
+    assert gateway.calls == (["refund", "find_refund"] if arrived else ["refund", "find_refund", "refund"])
     assert gateway.trades[order.payments.get().out_trade_no].refunds == {refund.out_request_no: Decimal("81.00")}
     assert columns(refund, "status") == (RefundStatus.SUCCEEDED,)
     assert_books_are_right()
@@ -192,7 +193,7 @@ def test_taken_is_not_refunded(order: Order, gateway: MemoryGateway, clock: Cloc
     refund = approve(ask_refund(order))
     gateway.faults = [Fault.REFUND_PENDING]
     send(gateway)
-    assert columns(refund, "status", "available_at") == (RefundStatus.UNKNOWN, NOW + refunds.ASK_AGAIN_AFTER)
+    assert columns(refund, "status", "available_at") == (RefundStatus.UNKNOWN, NOW + sending.ASK_AGAIN_AFTER)
     assert columns(order, "status", "refunded_amount") == (OrderStatus.PAID, Decimal("0.00"))
     send(gateway, now=clock.advance(seconds=15))
     assert columns(refund, "status") == (RefundStatus.UNKNOWN,)
@@ -209,7 +210,7 @@ def test_refund_that_stays_pending_is_asked_about_for_a_day(order: Order, gatewa
     trade.pending[refund.out_request_no] = (Decimal("81.00"), NOW + timedelta(hours=20))
     while clock.now < NOW + timedelta(hours=21):
         send(gateway, now=clock.advance(minutes=5, seconds=1))
-        refunds.give_up_refunds(now=clock.now)
+        sending.give_up_refunds(now=clock.now)
     assert columns(refund, "status", "dead_at") == (RefundStatus.SUCCEEDED, None)
 
 
@@ -247,7 +248,7 @@ def test_exhausted_refund_whose_money_has_moved_is_found_before_it_is_sent_again
     gateway.faults = [Fault.LOST_AFTER]
     send(gateway)
     Refund.objects.filter(pk=refund.pk).update(attempts=GATEWAY_ATTEMPTS)
-    assert refunds.give_up_refunds(now=clock.advance(hours=1)) == 1
+    assert sending.give_up_refunds(now=clock.advance(hours=1)) == 1
     assert columns(refund, "status", "outcome") == (RefundStatus.FAILED, "attempts_exhausted")
     assert_books_are_right()
 
@@ -269,7 +270,7 @@ def test_refusal_of_a_repeat_is_not_believed_before_a_query(
     gateway.faults = [Fault.LOST_AFTER]
     send(gateway)
     answers = iter([False, True])
-    monkeypatch.setattr(gateway, "query_refund", lambda intent: next(answers))
+    monkeypatch.setattr(gateway, "find_refund", lambda intent: next(answers))
 
     def refuse(intent: RefundIntent) -> bool:
         raise GatewayRejected("ACQ.TRADE_HAS_CLOSE")
@@ -284,15 +285,15 @@ def test_sending_twice_books_once(order: Order, gateway: MemoryGateway) -> None:
     refund = approve(ask_refund(order))
     send(gateway)
     with nothing_changes():
-        refunds.send_refund(refund.pk, gateway=gateway, now=NOW, cause="again")
+        sending.send_refund(refund.pk, gateways=ConfiguredGateways(gateway), now=NOW, cause="again")
     assert gateway.net == 0
 
 
 def test_refunds_of_another_buyer_are_not_listed(order: Order) -> None:
     ask_refund(order)
-    assert refunds.list_refunds(account_id=order.account_id, order_number=order.order_number).count() == 1
+    assert requesting.list_refunds(account_id=order.account_id, order_number=order.order_number).count() == 1
     with pytest.raises(OrderNotFound):
-        refunds.list_refunds(account_id=make_buyer().pk, order_number=order.order_number)
+        requesting.list_refunds(account_id=make_buyer().pk, order_number=order.order_number)
 
 
 def test_no_more_can_be_ordered_back_than_was_paid(order: Order) -> None:

@@ -12,7 +12,7 @@ from django.db import models
 from django.test import Client
 from django.urls import reverse
 
-from payments.domain import refunds
+from payments.domain.refunds import requesting
 from payments.models import Notification, Payment, Refund
 from payments.states import NotificationStatus, Product
 from shop import clock
@@ -116,7 +116,9 @@ def shop() -> Shop:
     paid = Order.objects.get(status="paid")
     # A refund asked for at the moment of the payment would be approved by rule.
     later = clock.now() + timedelta(minutes=1)
-    refunds.request_refund(account_id=buyer.pk, order_number=paid.order_number, course_ids=None, reason="买错了", now=later, cause="test")
+    requesting.request_refund(
+        account_id=buyer.pk, order_number=paid.order_number, course_ids=None, reason="买错了", now=later, cause="test"
+    )
     staff = Account.objects.create(username="operator", is_staff=True, is_superuser=True)
     client = Client()
     client.force_login(staff)

@@ -1,0 +1,92 @@
+"""The one door to row locks of payments. They come after the shop's: accounts, (coupon records,) orders, payments, refunds, each by id.
+
+Notifications come before all of them: whoever holds one goes on to what it is about.
+"""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from payments.models import Notification, Payment, Refund
+from shop.domain import rows
+from shop.domain.locks import lock_accounts, lock_order
+from shop.models import Order
+
+_FIND_CONCERNED = """
+    SELECT payment.id, orders.id, orders.account_id FROM payments_payment AS payment JOIN shop_order AS orders ON orders.id = payment.order_id
+    WHERE payment.out_trade_no = ANY(%s)
+"""
+_LOCK_ORDERS = "SELECT id, account_id, order_number, status, beili FROM shop_order WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
+_LOCK_ATTEMPTS = """
+    SELECT id, order_id, out_trade_no, amount, app_id, seller_id, status, closed_reason, trade_no, paid_at, refund_told
+    FROM payments_payment WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE
+"""
+# Waits, as order creation does and for the same reason.
+_LOCK_RECEIVED = """
+    SELECT id, provider, raw_body, out_trade_no FROM payments_notification
+    WHERE id = ANY(%s) AND status = 'received' ORDER BY id FOR NO KEY UPDATE
+"""
+
+
+def lock_attempts(out_trade_nos: Collection[str]) -> Mapping[str, Payment]:
+    """The payments by `out_trade_no`, with their accounts, orders and themselves locked.
+
+    Payments and orders know the columns that ordinary reports need; any other is read when a rare one asks for it.
+    """
+    concerned = rows.read(_FIND_CONCERNED, [list(out_trade_nos)])
+    if not concerned:
+        return {}
+    payment_ids, order_ids, account_ids = (list(ids) for ids in zip(*concerned, strict=True))
+    lock_accounts(account_ids)
+    orders = {pk: rows.made(Order, id=pk, **dict(zip(_ORDER, values, strict=True))) for pk, *values in rows.read(_LOCK_ORDERS, [order_ids])}
+    payments = {}
+    for pk, *values in rows.read(_LOCK_ATTEMPTS, [payment_ids]):
+        payment = rows.made(Payment, id=pk, **dict(zip(_ATTEMPT, values, strict=True)))
+        payment.order = orders[payment.order_id]  # one object per order, so that a second payment in the batch sees the first
+        payments[payment.out_trade_no] = payment
+    return payments
+
+
+_ORDER = ("account_id", "order_number", "status", "beili")
+_ATTEMPT = ("order_id", "out_trade_no", "amount", "app_id", "seller_id", "status", "closed_reason", "trade_no", "paid_at", "refund_told")
+
+
+def lock_payment(payment_id: int) -> Payment:
+    """The payment whole, with its account, order and itself locked.
+
+    Raises:
+        Payment.DoesNotExist
+    """
+    order = lock_order(Payment.objects.values_list("order_id", flat=True).get(pk=payment_id))
+    payment = Payment.objects.select_for_update(no_key=True, of=("self",)).get(pk=payment_id)
+    payment.order = order
+    return payment
+
+
+def lock_refund(refund_id: int) -> Refund:
+    """The refund with its account, order, payment and itself locked.
+
+    Raises:
+        Refund.DoesNotExist
+    """
+    order_id, payment_id = Refund.objects.values_list("order_id", "payment_id").get(pk=refund_id)
+    order, payment = lock_order(order_id), None
+    if payment_id is not None:
+        payment = Payment.objects.select_for_update(no_key=True, of=("self",)).get(pk=payment_id)
+        payment.order = order
+    refund = Refund.objects.select_for_update(no_key=True, of=("self",)).get(pk=refund_id)
+    refund.order, refund.payment = order, payment
+    return refund
+
+
+def lock_received(notification_ids: Collection[int]) -> list[Any]:
+    """The notifications among these that nobody has dealt with, locked by id: (id, provider, body, `out_trade_no`) each."""
+    return rows.read(_LOCK_RECEIVED, [list(notification_ids)])
+
+
+def lock_notification(notification_id: int) -> Notification:
+    """The notification, locked.
+
+    Raises:
+        Notification.DoesNotExist
+    """
+    return Notification.objects.select_for_update(no_key=True, of=("self",)).get(pk=notification_id)

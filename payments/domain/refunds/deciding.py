@@ -1,0 +1,143 @@
+"""What staff decide about refunds of ours: approve, reject, try again, give up, pay by other means."""
+
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import Sum
+
+from payments.domain.locks import lock_refund
+from payments.domain.refunds import booking, external
+from payments.domain.refunds.lines import parts_of, release_lines, release_money
+from payments.gateways.protocol import Gateways
+from payments.models import Payment, Refund
+from payments.states import REFUNDS_UNDER_WAY, Explanation, RefundKind, RefundStatus
+from shop.domain import ledger, refunding, rows
+from shop.domain.shares import Share
+from shop.domain.timeline import event, record
+from shop.errors import ExternalRefundUnexplained, RefundNotOpen, RefundOverPayment
+from shop.models import Account, LedgerTransfer, OrderEvent
+from shop.money import ZERO
+
+Kind = OrderEvent.Kind
+Book = LedgerTransfer.Book
+
+
+def approve_refund(refund_id: int, *, staff: Account, now: datetime, cause: str) -> Refund:
+    """Staff agree: the money goes. A failed refund can be approved again, which sends the same request once more.
+
+    Raises:
+        RefundNotOpen: it is under way, done or rejected, or was made without us.
+        ExternalRefundUnexplained: somebody else has refunded money of this payment, and what for is not yet said.
+        RefundOverPayment: less is left of the payment.
+    """
+    with transaction.atomic(durable=True):
+        refund = lock_refund(refund_id)
+        if not _is_waiting(refund) and refund.status != RefundStatus.FAILED:
+            raise RefundNotOpen(status=refund.status)
+        if refund.payment is not None:
+            _must_be_covered(refund, refund.payment)
+        if refund.status == RefundStatus.FAILED:
+            refund.status, refund.sent_at, refund.finished_at = RefundStatus.SENT, refund.sent_at or now, None
+        refund.approved_by, refund.approved_at, refund.available_at = staff, now, now
+        refund.attempts, refund.dead_at, refund.outcome = 0, None, ""
+        refund.save()
+        record([event(refund.order, Kind.REFUND_APPROVED, now=now, cause=cause, out_request_no=refund.out_request_no)])
+    return refund
+
+
+def reject_refund(refund_id: int, *, gateways: Gateways, staff: Account, why: str, now: datetime, cause: str) -> Refund:
+    """Staff refuse a refund that waits, or give one up that failed: its lines can be asked for again, and nothing has moved.
+
+    A failed one is asked about first. If the gateway has done it after all, it is booked instead. Money that nobody owed stays on the
+    books as such until a refund of it is ordered again.
+
+    Raises:
+        RefundNotOpen: it is approved or done, now or before.
+        GatewayUnreachable, GatewayRejected, GatewayNotConfigured: it failed and can't be asked about; nothing has changed.
+    """
+    _must_not_be_done(refund_id, gateways=gateways, now=now, cause=cause)
+    with transaction.atomic(durable=True):
+        refund = lock_refund(refund_id)
+        if not _is_waiting(refund) and refund.status != RefundStatus.FAILED:
+            raise RefundNotOpen(status=refund.status)
+        refund.status, refund.outcome, refund.finished_at, refund.decided_by = RefundStatus.REJECTED, why, now, staff
+        refund.dead_at = None
+        refund.save(update_fields=["status", "outcome", "finished_at", "decided_by", "dead_at"])
+        release_lines(refund)
+        release_money(refund)
+        record([event(refund.order, Kind.REFUND_REJECTED, now=now, cause=cause, why=why)])
+    return refund
+
+
+def mark_refund_paid_elsewhere(refund_id: int, *, gateways: Gateways, reference: str, staff: Account, now: datetime, cause: str) -> Refund:
+    """Staff have given the money back by other means, told by `reference`: a bank transfer's number, say. The books follow.
+
+    If `reference` is the number of an unexplained external refund of the same payment and amount, that is what paid it.
+
+    Raises:
+        RefundNotOpen: it neither waits nor failed, or the gateway has done it after all (it is booked then).
+        GatewayUnreachable, GatewayRejected, GatewayNotConfigured: it failed and can't be asked about; nothing has changed.
+    """
+    _must_not_be_done(refund_id, gateways=gateways, now=now, cause=cause)
+    with transaction.atomic(durable=True):
+        refund = lock_refund(refund_id)
+        if not _is_waiting(refund) and refund.status != RefundStatus.FAILED:
+            raise RefundNotOpen(status=refund.status)
+        paid_by = _find_external(refund, reference)
+        refund.status, refund.reference, refund.decided_by = RefundStatus.PAID_ELSEWHERE, reference, staff
+        refund.finished_at, refund.available_at, refund.dead_at = now, None, None
+        refund.save(update_fields=["status", "reference", "decided_by", "finished_at", "available_at", "dead_at"])
+        release_money(refund)
+        told = {"reference": reference, "alipay": str(refund.amount)}
+        record([event(refund.order, Kind.REFUND_PAID_ELSEWHERE, now=now, cause=cause, **told)])
+        _book(refund, Book.EXTERNAL_REFUNDS if paid_by else Book.OTHER_MEANS, now=now, cause=cause)
+        if paid_by is not None:
+            external.mark_explained(paid_by, Explanation.REQUEST, now=now)
+        if refund.payment is not None:
+            external.conclude(refund.payment, now=now, cause=cause)
+            external.wake_held_back(refund.payment, now=now)
+    return refund
+
+
+def _is_waiting(refund: Refund) -> bool:
+    return refund.status == RefundStatus.REQUESTED and refund.approved_at is None
+
+
+def _must_be_covered(refund: Refund, payment: Payment) -> None:
+    if external.is_unexplained(payment):
+        raise ExternalRefundUnexplained(out_trade_no=payment.out_trade_no)
+    under_way = Refund.objects.filter(payment=payment, status__in=REFUNDS_UNDER_WAY).aggregate(total=Sum("amount"))["total"] or ZERO
+    left = payment.amount - payment.refunded_amount - under_way
+    if refund.amount > left:
+        raise RefundOverPayment(amount=str(refund.amount), left=str(left))
+
+
+def _must_not_be_done(refund_id: int, *, gateways: Gateways, now: datetime, cause: str) -> None:
+    """A refund that failed after it was sent may have been done all the same: the answer got lost."""
+    refund = Refund.objects.select_related("payment").get(pk=refund_id)
+    if refund.status != RefundStatus.FAILED or refund.sent_at is None or refund.payment is None:
+        return
+    movement = gateways.gateway_for(refund.payment).find_refund(refund.payment.out_trade_no, refund.out_request_no)
+    if movement is None or movement.amount != refund.amount:
+        return
+    Refund.objects.filter(pk=refund_id, status=RefundStatus.FAILED).update(
+        status=RefundStatus.UNKNOWN, finished_at=None, dead_at=None, outcome=""
+    )
+    booking.succeed(refund_id, now=now, cause=cause)
+    raise RefundNotOpen(status=RefundStatus.SUCCEEDED)
+
+
+def _find_external(refund: Refund, reference: str) -> Refund | None:
+    booked = Refund.objects.filter(
+        payment=refund.payment, kind=RefundKind.EXTERNAL, status=RefundStatus.SUCCEEDED, explanation="", out_request_no=reference
+    )
+    return booked.filter(amount=refund.amount).first() if refund.payment_id else None
+
+
+def _book(refund: Refund, cash_book: LedgerTransfer.Book, *, now: datetime, cause: str) -> None:
+    if refund.kind == RefundKind.SURPLUS:
+        key = refund.out_request_no
+        rows.insert([ledger.surplus_out(refund.order, refund.amount, cash_book=cash_book, key=key, now=now)])
+        return
+    share = Share(refund.amount, refund.beili)
+    refunding.apply_refund(refund.order, parts_of(refund), share, key=refund.out_request_no, now=now, cause=cause, cash_book=cash_book)

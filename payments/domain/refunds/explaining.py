@@ -1,0 +1,102 @@
+"""What staff say of refunds that were made without us."""
+
+from collections.abc import Collection
+from datetime import datetime
+
+from django.db import transaction
+
+from payments.domain.locks import lock_payment, lock_refund
+from payments.domain.refunds import external
+from payments.domain.refunds.lines import pick_lines
+from payments.gateways.protocol import Gateways
+from payments.models import Payment, Refund
+from payments.states import Explanation, RefundKind, RefundStatus
+from shop.domain import ledger, rows
+from shop.domain.timeline import event, record
+from shop.errors import OrderNotRefundable, RefundNotOpen
+from shop.models import Account, OrderEvent
+from shop.states import OrderStatus
+
+Kind = OrderEvent.Kind
+
+
+def explain_external_refund(
+    refund_id: int, *, course_ids: Collection[int] | None, staff: Account, why: str, now: datetime, cause: str
+) -> Refund:
+    """Staff say which courses a booked external refund was for, or with `course_ids` None that it was a gift.
+
+    The courses go back as with a refund of ours; what the refund is above their price is a gift. Refunds that were held back meanwhile
+    become due.
+
+    Raises:
+        RefundNotOpen: it isn't proven yet, or explained already.
+        OrderNotRefundable: the order isn't paid, or a course isn't one of its lines.
+        RefundLineTaken: a course has gone back, or a refund of it is asked for: reject that first, or have it paid by this one.
+    """
+    with transaction.atomic(durable=True):
+        refund = lock_refund(refund_id)
+        payment = _explainable(refund)
+        if course_ids is None:
+            rows.insert([ledger.goodwill_out(refund.order, refund.amount, key=f"external:{refund.pk}", now=now)])
+            external.mark_explained(refund, Explanation.GOODWILL, now=now)
+            told = {"explanation": Explanation.GOODWILL.value, "alipay": str(refund.amount)}
+            record([event(refund.order, Kind.EXTERNAL_REFUND_EXPLAINED, now=now, cause=cause, **told)])
+        else:
+            if refund.order.status != OrderStatus.PAID:
+                raise OrderNotRefundable(status=refund.order.status)
+            lines = pick_lines(refund.order, course_ids)
+            external.return_lines(payment, [refund], lines, Explanation.LINES, now=now, cause=cause)
+        Refund.objects.filter(pk=refund.pk).update(decided_by=staff, outcome=why)
+        external.conclude(payment, now=now, cause=cause)
+        external.wake_held_back(payment, now=now)
+    refund.refresh_from_db()
+    return refund
+
+
+def report_external_refund(payment_id: int, *, number: str, staff: Account, now: datetime) -> Refund:
+    """Staff enter a refund that was made at the gateway and that no notice told of; a worker proves and books it.
+
+    Raises:
+        RefundNotOpen: the number is known.
+        OrderNotRefundable: the payment never received money.
+    """
+    with transaction.atomic(durable=True):
+        payment = lock_payment(payment_id)
+        if payment.paid_at is None:
+            raise OrderNotRefundable(status=payment.status)
+        refund = external.report_external(payment, number, now=now)
+        if refund is None:
+            raise RefundNotOpen(out_request_no=number)
+        Refund.objects.filter(pk=refund.pk).update(decided_by=staff)
+    return refund
+
+
+def dismiss_external_refund(refund_id: int, *, gateways: Gateways, staff: Account, why: str, now: datetime, cause: str) -> Refund:
+    """Staff dismiss a reported refund that the gateway, asked once more, doesn't know. If it does know it, it is booked instead.
+
+    Raises:
+        RefundNotOpen: it is booked, now or before, or was dismissed.
+        GatewayUnreachable, GatewayRejected, GatewayNotConfigured: it can't be asked; nothing has changed.
+    """
+    refund = Refund.objects.select_related("payment").get(pk=refund_id)
+    if refund.kind != RefundKind.EXTERNAL or refund.status != RefundStatus.REPORTED or refund.payment is None:
+        raise RefundNotOpen(status=refund.status)
+    if gateways.gateway_for(refund.payment).find_refund(refund.payment.out_trade_no, refund.out_request_no) is not None:
+        external.prove_external(refund_id, gateways=gateways, now=now, cause=cause)
+        raise RefundNotOpen(status=RefundStatus.SUCCEEDED)
+    with transaction.atomic(durable=True):
+        refund = lock_refund(refund_id)
+        if refund.status != RefundStatus.REPORTED:
+            raise RefundNotOpen(status=refund.status)
+        refund.status, refund.outcome, refund.decided_by = RefundStatus.REJECTED, why, staff
+        refund.finished_at, refund.available_at, refund.dead_at = now, None, None
+        refund.save(update_fields=["status", "outcome", "decided_by", "finished_at", "available_at", "dead_at"])
+        told = {"out_request_no": refund.out_request_no, "why": why}
+        record([event(refund.order, Kind.EXTERNAL_REFUND_DISMISSED, now=now, cause=cause, **told)])
+    return refund
+
+
+def _explainable(refund: Refund) -> Payment:
+    if refund.kind != RefundKind.EXTERNAL or refund.status != RefundStatus.SUCCEEDED or refund.explanation or refund.payment is None:
+        raise RefundNotOpen(status=refund.status)
+    return refund.payment

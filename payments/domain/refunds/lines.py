@@ -1,0 +1,69 @@
+"""What a refund of ours takes: lines of its order, and money of its payment that no other refund can have then."""
+
+from collections.abc import Collection, Sequence
+from decimal import Decimal
+
+from django.db.models import F, Sum
+
+from payments.models import Payment, Refund, RefundLine
+from payments.states import RefundStatus
+from shop.domain import rows
+from shop.domain.shares import LinePart, Share, share_of
+from shop.errors import OrderNotRefundable, RefundLineTaken
+from shop.models import Order, OrderLine
+from shop.money import ZERO
+
+
+def pick_lines(order: Order, course_ids: Collection[int] | None) -> list[OrderLine]:
+    """The order's lines for these courses; without a choice, all that no live refund has.
+
+    Raises:
+        OrderNotRefundable: a course isn't one of its lines.
+        RefundLineTaken: a course has gone back, is about to, or nothing is left.
+    """
+    lines = list(OrderLine.objects.filter(order=order).order_by("id"))
+    taken = set(RefundLine.objects.filter(order_line__in=lines, is_live=True).values_list("order_line_id", flat=True))
+    if course_ids is None:
+        chosen = [line for line in lines if line.pk not in taken]
+    else:
+        chosen = [line for line in lines if line.course_id in course_ids]
+        if len(chosen) != len(course_ids):
+            raise OrderNotRefundable(reason="course_not_in_order")
+    if not chosen or any(line.pk in taken for line in chosen):
+        raise RefundLineTaken
+    return chosen
+
+
+def share_for(order: Order, parts: Sequence[LinePart]) -> Share:
+    """Yuan and whole 贝里 for these parts, after what the order's other live refunds give back."""
+    live = RefundLine.objects.filter(order_line__order=order, is_live=True)
+    earlier = live.aggregate(total=Sum("beili_amount"))["total"] or ZERO
+    gone = Refund.objects.filter(order=order).exclude(status=RefundStatus.REJECTED).aggregate(total=Sum("beili"))["total"] or 0
+    return share_of(order, parts, earlier_beili_amount=earlier, beili_gone=int(gone))
+
+
+def attach_lines(refund: Refund, parts: Sequence[LinePart]) -> None:
+    """Notes what of which lines goes back with the refund. A line can be on one live refund only; the database refuses a second."""
+    rows.insert([RefundLine(refund=refund, order_line=part.line, cash_amount=part.cash, beili_amount=part.beili_amount) for part in parts])
+
+
+def parts_of(refund: Refund) -> list[LinePart]:
+    """What the refund was noted to give back of each line."""
+    lines = RefundLine.objects.filter(refund=refund).select_related("order_line").order_by("order_line_id")
+    return [LinePart(line.order_line, line.cash_amount, line.beili_amount) for line in lines]
+
+
+def release_lines(refund: Refund) -> None:
+    """Lets the refund's lines be asked for again."""
+    RefundLine.objects.filter(refund=refund).update(is_live=False)
+
+
+def commit_money(payment: Payment, amount: Decimal) -> None:
+    """Sets the amount aside on the payment, whose lock the caller holds. A CHECK refuses more than was paid."""
+    Payment.objects.filter(pk=payment.pk).update(refund_committed=F("refund_committed") + amount)
+
+
+def release_money(refund: Refund) -> None:
+    """Lets other refunds have what this one had set aside."""
+    if refund.payment_id is not None:
+        Payment.objects.filter(pk=refund.payment_id).update(refund_committed=F("refund_committed") - refund.amount)

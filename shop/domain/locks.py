@@ -1,0 +1,81 @@
+"""The one door to row locks of the shop.
+
+Everybody locks in one order, each table by id: accounts, coupon records, orders. `payments.domain.locks` goes on with payments and refunds.
+Work rows (order requests) come before all of them. FOR NO KEY UPDATE throughout: inserts that refer to a locked row don't wait for it.
+"""
+
+from collections.abc import Collection
+from datetime import date
+from typing import Any
+
+from shop.domain import rows
+from shop.models import CouponRecord, Order
+from shop.states import CouponRecordStatus
+
+_LOCK_REQUESTS = """
+    SELECT id, account_id, order_number, body FROM shop_orderrequest
+    WHERE id = ANY(%s) AND status = 'pending' ORDER BY id FOR NO KEY UPDATE
+"""
+_LOCK_BALANCES = "SELECT id, balance FROM shop_account WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
+_LOCK_COUPON_RECORDS = """
+    SELECT record.id, record.account_id, record.status, record.valid_from_date, record.valid_until_date,
+        coupon.id, coupon.coupon_type, coupon.scope, coupon.course_id, coupon.money_equivalent_value, coupon.off_percent,
+        coupon.minimum_consume
+    FROM shop_couponrecord AS record JOIN shop_coupon AS coupon ON coupon.id = record.coupon_id
+    WHERE record.id = ANY(%s) ORDER BY record.id FOR NO KEY UPDATE OF record
+"""
+
+
+def lock_accounts(account_ids: Collection[int]) -> dict[int, int]:
+    """Locks these accounts by id, in the caller's transaction; answers their available 贝里 by id."""
+    return dict(rows.read(_LOCK_BALANCES, [list(account_ids)]))
+
+
+def lock_order(order_id: int) -> Order:
+    """The order, with its account and itself locked.
+
+    Raises:
+        Order.DoesNotExist
+    """
+    account_id = Order.objects.values_list("account_id", flat=True).get(pk=order_id)
+    lock_accounts([account_id])
+    return Order.objects.select_for_update(no_key=True, of=("self",)).get(pk=order_id)
+
+
+def lock_own_order(*, account_id: int, order_number: str) -> Order | None:
+    """The buyer's order, locked without its account: enough for whoever moves neither 贝里 nor coupons. None if they have no such order."""
+    return Order.objects.select_for_update(no_key=True).filter(account_id=account_id, order_number=order_number).first()
+
+
+def lock_pending_requests(request_ids: Collection[int]) -> list[Any]:
+    """The requests among these that wait for a decision, locked by id: (id, account id, order number, body as JSON) each.
+
+    Waits for others. Another worker's claim locks for a moment even rows that it then passes over; skipped here, they would lie until
+    their lease ends.
+    """
+    return rows.read(_LOCK_REQUESTS, [list(request_ids)])
+
+
+def lock_coupon_records(record_ids: Collection[int]) -> list[Any]:
+    """These coupons, locked by id, each with the terms of its campaign, which is not locked: the columns of `order_batch` in their order."""
+    return rows.read(_LOCK_COUPON_RECORDS, [list(record_ids)])
+
+
+def lock_unused_coupons(record_ids: Collection[int]) -> list[CouponRecord]:
+    """The unused ones among these coupons, locked by id. The caller holds their account's lock."""
+    unused = CouponRecord.objects.filter(pk__in=record_ids, status=CouponRecordStatus.UNUSED)
+    return list(unused.select_for_update(no_key=True).order_by("pk"))
+
+
+def lock_expired_coupons(*, before: date, limit: int) -> list[int]:
+    """Up to `limit` unused coupons whose last day is before `before`, locked; passes over those that somebody else holds."""
+    over = CouponRecord.objects.filter(status=CouponRecordStatus.UNUSED, valid_until_date__lt=before)
+    return list(over.select_for_update(skip_locked=True, no_key=True).order_by("id").values_list("pk", flat=True)[:limit])
+
+
+def due_rows(table: str, condition: str) -> str:
+    """The part of a claim that locks: up to a limit of due rows that nobody else is just claiming. Parameters: now, limit."""
+    return f"""
+        SELECT id FROM {table} WHERE available_at <= %s AND {condition}
+        ORDER BY available_at, id LIMIT %s FOR UPDATE SKIP LOCKED
+    """  # noqa: S608 - table and condition are ours, never input
