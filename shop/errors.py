@@ -214,12 +214,8 @@ class PaymentNotPermitted(DomainError):
 
 
 class PaymentAccountRefused(DomainError):
-    slug, code, status, message = (
-        "payment_account_refused",
-        1164,
-        409,
-        "支付宝不允许这个账户付款（限额、账户状态或风险控制），请换一个账户。",
-    )
+    slug, code, status = "payment_account_refused", 1164, 409
+    message = "支付宝不允许这个账户付款（限额、账户状态或风险控制），请换一个账户。"
 
 
 class PaymentRefused(DomainError):

@@ -14,7 +14,7 @@ from tests.payments.alipay_side import encoded, notification
 
 def make_payment(order: Order, gateway: Gateway, *, product: Product = Product.PAGE, now: Any = NOW) -> Payment:
     """The order's open attempt."""
-    return attempts.open_payment(order=order, product=product, gateway=gateway, now=now, cause="test")
+    return attempts.open_payment(order=order, product=product, gateways=ConfiguredGateways(gateway), now=now, cause="test")
 
 
 def tell(gateway: Gateway, *forms: dict[str, str], now: Any = NOW) -> list[Notification]:
