@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 
 from payments.gateways.alipay import AlipayGateway, read_private_key, read_public_key
 from payments.gateways.alipay.signed import signed_text
-from payments.gateways.alipay.wire import beijing_time, from_beijing_time, plain_subject
+from payments.gateways.alipay.wire import beijing_time, from_beijing_time
 from payments.gateways.protocol import (
     GatewayError,
     GatewayRejected,
@@ -281,11 +281,6 @@ def test_requests_are_stamped_in_beijing_time(gateway: AlipayGateway) -> None:
 def test_beijing_time_both_ways(moment: datetime, text: str) -> None:
     assert beijing_time(moment) == text
     assert from_beijing_time(text) == moment
-
-
-def test_subject_is_plain_and_bounded() -> None:
-    assert plain_subject("a&b=c/d") == "a b c d"
-    assert plain_subject("字" * 300) == "字" * 256
 
 
 # --- Synchronous answers ---------------------------------------------------------------------------------------------
