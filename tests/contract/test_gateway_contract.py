@@ -71,6 +71,10 @@ class Stage(Protocol):
     def way_back(self, intent: PaymentIntent, offer: str) -> dict[str, str]: ...
     def lose_next_answer(self, out_trade_no: str) -> None: ...
     def hold_next_refund(self, out_trade_no: str) -> None: ...
+    def refund_elsewhere(self, out_trade_no: str, amount: str, number: str) -> None:
+        """Somebody refunds without the shop, in the merchant's console say."""
+        ...
+
     def pass_time(self, seconds: float) -> None: ...
 
 
@@ -113,6 +117,9 @@ class AlipayStage:
 
     def hold_next_refund(self, out_trade_no: str) -> None:
         self.simulator.fault("refund_pending", out_trade_no=out_trade_no, params={"seconds": 60})
+
+    def refund_elsewhere(self, out_trade_no: str, amount: str, number: str) -> None:
+        self.simulator.control("POST", f"/trades/{out_trade_no}/refund", {"amount": amount, "out_request_no": number})
 
     def pass_time(self, seconds: float) -> None:
         self.simulator.advance(seconds)
@@ -244,6 +251,13 @@ def test_every_product_can_be_paid(stage: Stage, intent: PaymentIntent, product:
     assert report.paid_at.utcoffset() is not None
 
 
+def test_code_for_a_trade_that_is_paid_is_refused_as_that(stage: Stage, intent: PaymentIntent) -> None:
+    stage.pay(Product.QR, intent, stage.gateway.create_qr(intent))
+    with pytest.raises(GatewayRejected) as refusal:
+        stage.gateway.create_qr(intent)
+    assert (refusal.value.refusal, refusal.value.is_final) == (Refusal.ALREADY_PAID, True)
+
+
 @pytest.mark.parametrize("product", [Product.PAGE, Product.QR])
 def test_buyer_who_shows_up_begins_the_trade(stage: Stage, intent: PaymentIntent, product: Product) -> None:
     stage.show_up(product, intent, offer_of(stage.gateway, product, intent))
@@ -347,6 +361,39 @@ def test_lost_answer_is_unknown_and_a_query_tells(stage: Stage, paid: TradeRepor
     with pytest.raises(GatewayUnreachable):
         stage.gateway.refund(refund_of("5.00"))
     assert is_found(stage, "5.00")
+
+
+def test_refund_that_the_shop_did_not_make_is_found_by_its_number(stage: Stage, paid: TradeReport) -> None:
+    stage.notification(1)
+    stage.refund_elsewhere(paid.out_trade_no, "5.00", "CONSOLE77")
+    found = find_refund(stage, "CONSOLE77")
+    assert found is not None
+    assert (found.number, found.amount) == ("CONSOLE77", Decimal("5.00"))
+    assert found.at is None or found.at.utcoffset() is not None
+    assert find_refund(stage) is None
+    report = stage.notification(2).verified_by(stage.gateway).report
+    assert (report.refunded, [movement.number for movement in report.movements]) == (Decimal("5.00"), ["CONSOLE77"])
+
+
+def test_refunds_of_the_shop_and_of_others_add_up_and_keep_their_numbers(stage: Stage, paid: TradeReport) -> None:
+    stage.refund_elsewhere(paid.out_trade_no, "5.00", "CONSOLE77")
+    stage.notification(2)
+    assert stage.gateway.refund(refund_of("4.00")) is True
+    report = stage.notification(3).verified_by(stage.gateway).report
+    assert (report.refunded, [movement.number for movement in report.movements]) == (Decimal("9.00"), ["CONTRACT1R1"])
+    with pytest.raises(GatewayRejected) as refusal:
+        stage.gateway.refund(refund_of("10.91", "CONTRACT1R2"))
+    assert refusal.value.refusal is Refusal.REFUND_OVER_AMOUNT
+
+
+def test_trade_that_others_gave_back_whole_is_closed_and_was_paid(stage: Stage, paid: TradeReport) -> None:
+    stage.refund_elsewhere(paid.out_trade_no, "19.90", "CONSOLE77")
+    report = stage.gateway.query(paid.out_trade_no)
+    assert report is not None
+    assert (report.status, report.paid_at) == (TradeStatus.CLOSED, paid.paid_at)
+    with pytest.raises(GatewayRejected) as refusal:
+        stage.gateway.refund(refund_of("1.00"))
+    assert (refusal.value.refusal, refusal.value.is_final) == (Refusal.TRADE_CLOSED, True)
 
 
 # --- Messages from the provider -----------------------------------------------------------------------------------------------------
