@@ -89,23 +89,24 @@ def _order_rows(bases: dict[str, int], *, per_buyer: int, is_paid: bool, began: 
     def ids(table: str, per_order: int, which: int) -> str:
         return f"{bases[table]} + {per_order} * i + {which + 1}"
 
-    def transfer(which: int, key: str, debit: str, credit: str, amount: object) -> dict[str, str]:
+    def transfer(which: int, key: str, debit: str, credit: str, amount: object, currency: str = "CNY") -> dict[str, str]:
         return {
             "id": ids("shop_ledgertransfer", 6 if is_paid else 1, which),
             "key": f"'{key}:' || {number}",
             "debit": f"'{debit}'",
             "credit": f"'{credit}'",
+            "currency": f"'{currency}'",
             "amount": str(amount),
             "account_id": account_id,
             "order_id": order_id,
             "created_at": at,
         }
 
-    transfers = [transfer(0, "hold", "beili_available", "beili_held", BEILI)]
+    transfers = [transfer(0, "hold", "beili_available", "beili_held", BEILI, "BEILI")]
     if is_paid:
         discounts = quote.course_discount + quote.global_discount
         transfers += [
-            transfer(1, "capture", "beili_held", "beili_spent", BEILI),
+            transfer(1, "capture", "beili_held", "beili_spent", BEILI, "BEILI"),
             transfer(2, "subsidy", "coupon_subsidy", "sales", discounts),
             transfer(3, "redeem", "beili_redeemed", "sales", quote.beili_amount),
             transfer(4, "sale", "unapplied", "sales", quote.cash_due),

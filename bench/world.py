@@ -94,6 +94,7 @@ def add_catalogue(connection: Connection) -> None:
 def add_buyers(connection: Connection, count: int) -> list[Buyer]:
     """Buyers who can each order one unit of work."""
     accounts, records = last_id(connection, "shop_account"), last_id(connection, "shop_couponrecord")
+    connection.execute("SET session_replication_role = replica")  # balances and counts are written as they will be
     insert_accounts(connection, accounts, count, granted=GRANTED_BEILI, spent=0, held=0)
     record = {
         "id": f"{records} + n",
@@ -105,6 +106,7 @@ def add_buyers(connection: Connection, count: int) -> list[Buyer]:
     }
     insert(connection, "shop_couponrecord", record, f"generate_series(1, {2 * count}) AS n")
     count_claims(connection, count, pairs=1)
+    connection.execute("SET session_replication_role = origin")
     for table in ("shop_account", "shop_couponrecord", "shop_ledgertransfer"):
         move_sequence(connection, table)
     return [Buyer(accounts + n, records + 2 * n - 1, records + 2 * n) for n in range(1, count + 1)]
@@ -140,6 +142,7 @@ def insert_accounts(connection: Connection, after: int, count: int, *, granted: 
         "key": "'bench-grant:' || n",
         "debit": "'beili_issued'",
         "credit": "'beili_available'",
+        "currency": "'BEILI'",
         "amount": str(granted),
         "account_id": "n",
     }

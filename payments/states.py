@@ -74,6 +74,12 @@ PAYMENT_MOVES: dict[PaymentStatus, frozenset[PaymentStatus]] = {
     PaymentStatus.CLOSED: frozenset({PaymentStatus.PAID}),
     PaymentStatus.PAID: frozenset(),
 }
+# Beside the status: "" is an open or a paid payment's.
+CLOSED_REASON_MOVES: dict[str, frozenset[str]] = {
+    "": frozenset({ClosedReason.NEVER_PAID, ClosedReason.GIVEN_BACK}),
+    ClosedReason.NEVER_PAID: frozenset({"", ClosedReason.GIVEN_BACK}),
+    ClosedReason.GIVEN_BACK: frozenset(),
+}
 NOTIFICATION_MOVES: dict[NotificationStatus, frozenset[NotificationStatus]] = {
     NotificationStatus.RECEIVED: frozenset(
         {NotificationStatus.ASKED, NotificationStatus.APPLIED, NotificationStatus.IGNORED, NotificationStatus.QUARANTINED}

@@ -165,6 +165,22 @@ class CouponNotApplicable(DomainError):
     slug, code, status, message = "coupon_not_applicable", 1145, 409, "优惠券不适用于所选课程或未达到使用门槛。"
 
 
+class CourseInUnpaidOrder(DomainError):
+    slug, code, status, message = "course_in_unpaid_order", 1147, 409, "这门课程已在您的另一笔待支付订单中，请先支付或取消那笔订单。"
+
+
+class FreeCourseOwned(DomainError):
+    slug, code, status, message = "free_course_owned", 1148, 409, "您已拥有这门免费课程，剩余有效期还很长，无需再次领取。"
+
+
+class AccessTooLong(DomainError):
+    slug, code, status, message = "access_too_long", 1149, 409, "这门课程的有效期已经足够长，暂时不能继续续期。"
+
+
+class AmountTooLarge(DomainError):
+    slug, code, status, message = "amount_too_large", 1139, 409, "应付金额超过支付宝单笔上限，请分成几笔订单购买。"
+
+
 class OrderFailed(DomainError):
     slug, code, status, message = "order_failed", 1146, 500, "订单处理失败，未产生任何扣款，请重新下单。"
 

@@ -5,8 +5,10 @@ from decimal import ROUND_HALF_UP, Decimal
 
 FEN = Decimal("0.01")
 ZERO = Decimal("0.00")
-# What fits numeric(12, 2), and more than Alipay takes for one trade (100,000,000.00).
+# What fits numeric(12, 2).
 MAX_YUAN = Decimal("9999999999.99")
+# The most that Alipay takes for one trade.
+MAX_PAYABLE = Decimal("100000000.00")
 
 
 def to_fen(amount: Decimal) -> Decimal:

@@ -110,8 +110,9 @@ def make_purchase(
     coupons: Mapping[int, CouponRecord] | None = None,
     global_coupon: CouponRecord | None = None,
     checkout_id: str | None = None,
+    buy_again: bool = True,
 ) -> Purchase:
-    """Each course by its first policy. `coupons` are by course id; `alipay` is the list price unless told otherwise."""
+    """Each course by its first policy, bought again if it waits in an unpaid order. `coupons` are by course id; `alipay` is the list price unless told otherwise."""
     records = coupons or {}
     policies = [policy_of(course) for course in courses]
     return Purchase(
@@ -123,6 +124,7 @@ def make_purchase(
         beili=beili,
         alipay=Decimal(alipay) if alipay is not None else sum((policy.price for policy in policies), Decimal("0.00")),
         checkout_id=checkout_id,
+        buy_again=buy_again,
     )
 
 

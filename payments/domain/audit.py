@@ -36,14 +36,13 @@ class Verdict:
 RULES: tuple[Rule, ...] = (
     Rule(
         "transfers_balance",
-        "All transfers together add up to nothing: each leaves one book and arrives in another of the same currency.",
+        "Each transfer leaves one book and arrives in another, both of the currency that it names: so all together add up to nothing.",
         """
-        SELECT currency, sum(amount) AS off_by FROM (
-            SELECT CASE WHEN debit LIKE 'beili\\_%%' AND debit <> 'beili_redeemed' THEN 'beili' ELSE 'yuan' END AS currency, -amount AS amount
-            FROM shop_ledgertransfer
-            UNION ALL
-            SELECT CASE WHEN credit LIKE 'beili\\_%%' AND credit <> 'beili_redeemed' THEN 'beili' ELSE 'yuan' END, amount FROM shop_ledgertransfer
-        ) AS legs GROUP BY currency HAVING sum(amount) <> 0
+        SELECT transfer.key, transfer.debit, transfer.credit, transfer.currency, transfer.amount FROM shop_ledgertransfer AS transfer
+        WHERE transfer.debit = transfer.credit OR transfer.amount <= 0 OR EXISTS (
+            SELECT FROM (VALUES (transfer.debit), (transfer.credit)) AS leg(book) WHERE transfer.currency IS DISTINCT FROM
+                CASE WHEN leg.book IN ('beili_issued', 'beili_available', 'beili_held', 'beili_spent') THEN 'BEILI' ELSE 'CNY' END
+        )
         """,
     ),
     Rule(
@@ -196,7 +195,7 @@ RULES: tuple[Rule, ...] = (
         "No more has gone back than our rows say, by the last total that the gateway told; or that is being asked about, or people look at it.",
         """
         SELECT payment.out_trade_no, payment.refund_told, payment.refunded_amount FROM payments_payment AS payment
-        WHERE payment.refund_told > payment.refunded_amount AND payment.available_at IS NULL
+        WHERE payment.refund_told > payment.refunded_amount AND payment.available_at IS NULL AND payment.dead_at IS NULL
             AND NOT EXISTS (
                 SELECT FROM payments_refund WHERE payment_id = payment.id AND status IN ('reported', 'sent', 'unknown')
             )

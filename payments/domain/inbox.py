@@ -166,10 +166,10 @@ def _ask_instead(notification_id: int, out_trade_no: str, *, now: datetime) -> N
 
 
 def _close(ids: Sequence[int], results: Sequence[Applied], *, now: datetime) -> None:
-    verdicts = []
+    verdicts: list[tuple[int, NotificationStatus, str, int | None]] = []
     for pk, result in zip(ids, results, strict=True):
         reason = "" if result.outcome in APPLIED else result.outcome.value
-        verdicts.append((pk, _status_of(result.outcome), reason, result.payment and result.payment.pk))
+        verdicts.append((pk, _status_of(result.outcome), reason, result.payment.pk if result.payment else None))
     _close_as(verdicts, now=now)
 
 

@@ -12,7 +12,6 @@ from payments.gateways.protocol import Gateways, TradeReport
 from payments.models import Payment
 from payments.states import ClosedReason, PaymentStatus
 from shop.domain import work
-from shop.domain.locks import lock_order
 from shop.states import OrderStatus
 
 
@@ -40,12 +39,10 @@ def query_payment(payment_id: int, *, gateways: Gateways, now: datetime, cause: 
     _apply(payment, report, next_query=now + timedelta(seconds=settings.PAYMENT_QUERY_INTERVAL_S), now=now, cause=cause)
 
 
-def ask_about_order(order_id: int, *, now: datetime) -> int:
-    """Makes every payment of the order due for a query, whatever state we believe it in. Returns how many."""
+def ask_about_payment(payment_id: int, *, now: datetime) -> None:
+    """Makes the payment due for a query at once, whatever state we believe it in."""
     with transaction.atomic(durable=True):
-        lock_order(order_id)
-        payments = Payment.objects.filter(order=order_id)
-        return payments.update(available_at=now, attempts=0, dead_at=None)
+        settlement.ask_again(lock_payment(payment_id), now=now)
 
 
 def give_up_payments(*, now: datetime) -> int:

@@ -11,7 +11,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('payments', '0003_one_index_for_one_purpose'),
-        ('shop', '0008_books_of_external_refunds'),
+        ('shop', '0007_books_of_external_refunds'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

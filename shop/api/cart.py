@@ -34,7 +34,16 @@ class CartLineOutput(serializers.Serializer[cart.CartLine]):
     price_policy_list = PolicyOutput(source="policies", many=True)
     choice_policy_id = serializers.IntegerField(source="choice.policy_id")
     price_seen = YuanField(source="choice.price_seen", help_text="加入购物车时的价格")
-    flags = serializers.ListField(child=serializers.ChoiceField(choices=["offline", "policy_gone", "price_changed", "owned"]))
+    flags = serializers.ListField(
+        child=serializers.ChoiceField(choices=["offline", "policy_gone", "price_changed", "owned", "in_unpaid_order"])
+    )
+    unpaid_order_number = serializers.CharField(help_text="flags 含 in_unpaid_order 时：包含这门课程的待支付订单")
+
+    def to_representation(self, instance: cart.CartLine) -> dict[str, Any]:
+        shown = super().to_representation(instance)
+        if instance.unpaid_order_number is None:
+            del shown["unpaid_order_number"]
+        return shown
 
 
 def _shown(lines: Sequence[cart.CartLine]) -> Response:

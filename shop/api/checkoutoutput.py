@@ -36,6 +36,7 @@ class CheckoutCourseOutput(serializers.Serializer[Any]):
     policy_period = serializers.CharField()
     policy_valid_period = serializers.IntegerField()
     coupon_record_list = CouponOptionOutput(many=True)
+    unpaid_order_number = serializers.CharField(required=False, help_text="这门课程已在这笔待支付订单中")
 
 
 class PaymentListOutput(serializers.Serializer[Any]):
@@ -64,6 +65,7 @@ class QuoteLineOutput(serializers.Serializer[Any]):
     beili_amount = YuanField()
     cash_amount = YuanField()
     coupon_record_id = serializers.IntegerField(help_text="0 表示不使用")
+    valid_period = serializers.IntegerField(required=False, help_text="有效期（天）；下单被拒绝时的新报价中有")
 
 
 class QuoteOutput(serializers.Serializer[Any]):

@@ -16,6 +16,8 @@ from shop.errors import InvalidInput
 MAX_ID = 10**18 - 1
 # More 贝里 than all the yuan that an order can cost.
 MAX_BEILI = 10**12 - 1
+# More days than any price policy has.
+MAX_PERIOD = 9999
 _WHOLE = re.compile(r"0|[1-9][0-9]{0,17}")
 _YUAN = re.compile(r"[0-9]{1,10}(\.[0-9]{1,2})?")
 

@@ -11,12 +11,12 @@ from typing import Any, NoReturn
 from django.conf import settings
 from django.http import HttpRequest
 
-from shop.api.fields import MAX_BEILI, MAX_ID
+from shop.api.fields import MAX_BEILI, MAX_ID, MAX_PERIOD
 from shop.domain.orders import LineChoice, Purchase
 from shop.money import MAX_YUAN
 
-_LINE = frozenset({"course_id", "policy_id", "coupon_record_id"})
-_BODY = frozenset({"checkout_id", "course_price_list", "coupon_record_id", "balance", "alipay"})
+_LINE = frozenset({"course_id", "policy_id", "coupon_record_id", "valid_period"})
+_BODY = frozenset({"checkout_id", "course_price_list", "coupon_record_id", "balance", "alipay", "buy_again"})
 _NUMBER = re.compile(r"[0-9A-Z]{1,64}")
 _YUAN = re.compile(r"[0-9]{1,10}\.[0-9]{2}")
 
@@ -43,11 +43,12 @@ def as_ordinary(body: Any) -> Purchase | None:
     if type(asked) is not list or not 0 < len(asked) <= settings.CART_MAX_LINES:
         return None
     lines = [_line(line) for line in asked]
-    coupon_record_id, beili, alipay, checkout_id = (
+    coupon_record_id, beili, alipay, checkout_id, buy_again = (
         body.get("coupon_record_id"),
         body.get("balance", 0),
         body.get("alipay"),
         body.get("checkout_id"),
+        body.get("buy_again", False),
     )
     if (
         None in lines
@@ -55,11 +56,12 @@ def as_ordinary(body: Any) -> Purchase | None:
         or not _is_coupon(coupon_record_id)
         or not (type(beili) is int and 0 <= beili <= MAX_BEILI)
         or not (type(alipay) is str and _YUAN.fullmatch(alipay))
+        or type(buy_again) is not bool
         or not (checkout_id is None or (type(checkout_id) is str and _NUMBER.fullmatch(checkout_id)))
         or (yuan := Decimal(alipay)) > MAX_YUAN
     ):
         return None
-    return Purchase([line for line in lines if line is not None], coupon_record_id or None, beili, yuan, checkout_id)
+    return Purchase([line for line in lines if line is not None], coupon_record_id or None, beili, yuan, checkout_id, buy_again)
 
 
 def _line(line: Any) -> LineChoice | None:
@@ -67,10 +69,10 @@ def _line(line: Any) -> LineChoice | None:
         return None
     course_id: Any = line.get("course_id")
     policy_id: Any = line.get("policy_id")
-    coupon_record_id = line.get("coupon_record_id")
-    if not (_is_id(course_id) and _is_id(policy_id) and _is_coupon(coupon_record_id)):
+    coupon_record_id, valid_period = line.get("coupon_record_id"), line.get("valid_period")
+    if not (_is_id(course_id) and _is_id(policy_id) and _is_coupon(coupon_record_id) and _is_period(valid_period)):
         return None
-    return LineChoice(course_id, policy_id, coupon_record_id or None)
+    return LineChoice(course_id, policy_id, coupon_record_id or None, valid_period)
 
 
 def _is_id(value: Any) -> bool:
@@ -79,6 +81,10 @@ def _is_id(value: Any) -> bool:
 
 def _is_coupon(value: Any) -> bool:
     return value is None or (type(value) is int and 0 <= value <= MAX_ID)
+
+
+def _is_period(value: Any) -> bool:
+    return value is None or (type(value) is int and 0 < value <= MAX_PERIOD)
 
 
 def _refuse(constant: str) -> NoReturn:

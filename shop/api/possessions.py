@@ -11,7 +11,7 @@ from rest_framework.response import Response
 
 from shop import clock
 from shop.api.authentication import account_of
-from shop.domain import possessions
+from shop.domain import enrolments, ledger
 from shop.models import Enrolment, LedgerTransfer
 from shop.states import EnrolmentStatus
 
@@ -47,7 +47,7 @@ class EnrolmentListView(ListAPIView[Enrolment]):
     serializer_class = EnrolmentOutput
 
     def get_queryset(self) -> QuerySet[Enrolment]:
-        return possessions.list_enrolments(account=account_of(self.request))
+        return enrolments.list_enrolments(account=account_of(self.request))
 
 
 class BalanceView(ListAPIView[LedgerTransfer]):
@@ -56,7 +56,7 @@ class BalanceView(ListAPIView[LedgerTransfer]):
     serializer_class = TransferOutput
 
     def get_queryset(self) -> QuerySet[LedgerTransfer]:
-        return possessions.list_beili_transfers(account=account_of(self.request))
+        return ledger.list_beili_transfers(account=account_of(self.request))
 
     @extend_schema(responses=TransferOutput(many=True))
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:

@@ -14,6 +14,7 @@ from django.conf import settings
 from django.db import connection
 
 from shop import valkey
+from shop.domain.unpaid import UNPAID
 from shop.errors import CartFull, CartLineNotFound, CourseNotFound, CourseNotOnSale, PolicyNotFound
 from shop.models import Account, Course, PricePolicy
 
@@ -39,12 +40,13 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class CartLine:
-    """A choice beside the course as it is now. `flags` are `offline`, `policy_gone`, `price_changed`, `owned`."""
+    """A choice beside the course as it is now. `flags` are `offline`, `policy_gone`, `price_changed`, `owned`, `in_unpaid_order`."""
 
     choice: Choice
     course: Course
     policies: Sequence[PricePolicy]
     flags: Sequence[str]
+    unpaid_order_number: str | None
 
 
 def add_to_cart(*, account: Account, course_id: int, policy_id: int, now: datetime) -> list[CartLine]:
@@ -124,33 +126,36 @@ def _choose(account: Account, course_id: int, policy_id: int, *, now: datetime, 
 
 @dataclass(frozen=True, slots=True)
 class _Offer:
-    """A course as the database has it now, with its policies, shortest first, and whether the buyer has it already."""
+    """A course as the database has it now, with its policies, shortest first, and whether the buyer has it already,
+    and the buyer's newest unpaid order with it."""
 
     course: Course
     policies: list[PricePolicy]
     is_owned: bool
+    unpaid_order_number: str | None
 
 
 # A course's policies and its buyer's enrolment in one statement: the cart is looked at more often than anything is bought.
-_SHELF = """
+_SHELF = f"""
     SELECT course.id, course.name, course.course_img, course.course_type, course.status, policy.id, policy.valid_period, policy.price,
         EXISTS (
             SELECT FROM shop_enrolment AS enrolment
             WHERE enrolment.account_id = %s AND enrolment.course_id = course.id AND enrolment.status = 'active' AND enrolment.valid_until > %s
-        )
+        ), unpaid.order_number
     FROM shop_course AS course LEFT JOIN shop_pricepolicy AS policy ON policy.course_id = course.id
+    CROSS JOIN LATERAL ({UNPAID.format(account="%s", course="course.id")}) AS unpaid
     WHERE course.id = ANY(%s) ORDER BY course.id, policy.valid_period
-"""
+"""  # noqa: S608 - ours
 
 
 def _read_shelf(account: Account, course_ids: Iterable[int], *, now: datetime) -> dict[int, _Offer]:
     shelf: dict[int, _Offer] = {}
     with connection.cursor() as cursor:
-        cursor.execute(_SHELF, [account.pk, now, list(course_ids)])
-        for course_id, name, course_img, course_type, status, policy_id, valid_period, price, is_owned in cursor.fetchall():
+        cursor.execute(_SHELF, [account.pk, now, account.pk, list(course_ids)])
+        for course_id, name, course_img, course_type, status, policy_id, valid_period, price, is_owned, unpaid in cursor.fetchall():
             if course_id not in shelf:
                 course = Course(id=course_id, name=name, course_img=course_img, course_type=course_type, status=status)
-                shelf[course_id] = _Offer(course, [], is_owned)
+                shelf[course_id] = _Offer(course, [], is_owned, unpaid)
             if policy_id is not None:
                 policy = PricePolicy(id=policy_id, course_id=course_id, valid_period=valid_period, price=price)
                 shelf[course_id].policies.append(policy)
@@ -166,10 +171,11 @@ def _line(choice: Choice, offer: _Offer) -> CartLine:
             ("policy_gone", chosen is None),
             ("price_changed", chosen is not None and chosen.price != choice.price_seen),
             ("owned", offer.is_owned),
+            ("in_unpaid_order", offer.unpaid_order_number is not None),
         )
         if holds
     ]
-    return CartLine(choice, offer.course, offer.policies, flags)
+    return CartLine(choice, offer.course, offer.policies, flags, offer.unpaid_order_number)
 
 
 def _checked_choice(shelf: Mapping[int, _Offer], course_id: int, policy_id: int) -> Choice:

@@ -16,9 +16,10 @@ from django.utils import timezone
 
 from shop import valkey
 from shop.clock import shanghai_date
-from shop.domain import cart, coupons
+from shop.domain import cart, coupons, rows
 from shop.domain.pricing import LineInput, Quote, discount_of, price_order
 from shop.domain.suggestion import Candidate, Suggestion, suggest
+from shop.domain.unpaid import ALL_UNPAID
 from shop.errors import CheckoutNotFound, CouponNotApplicable, CourseNotInCart, CourseNotOnSale, DomainError, PolicyNotFound
 from shop.models import Account, Coupon, CouponRecord, Course, PricePolicy
 from shop.money import ZERO
@@ -40,6 +41,16 @@ class Checkout:
     created_at: datetime
     expires_at: datetime
     result: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class ShownCourse:
+    """What a checkout shows of a course: the policy, its price in yuan as text, its period in days, and the coupons that fit it."""
+
+    policy_id: int
+    price: str
+    valid_period: int
+    coupons: Sequence[Mapping[str, Any]]
 
 
 def start_checkout(*, account: Account, course_ids: Sequence[int], now: datetime) -> Checkout:
@@ -116,12 +127,13 @@ def prepare_checkouts(checkout_ids: Sequence[str], *, now: datetime) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _World:
-    """What a batch of checkouts is priced by: carts, 贝里 and coupons by account, policies by id."""
+    """What a batch of checkouts is priced by: carts, 贝里 and coupons by account, policies by id, unpaid orders by account and course."""
 
     choices: Mapping[int, Mapping[int, cart.Choice]]
     balances: Mapping[int, int]
     records: Mapping[int, Sequence[CouponRecord]]
     policies: Mapping[int, PricePolicy]
+    unpaid: Mapping[int, Mapping[str, str]]
 
 
 def _result(checkout: Checkout, world: _World, *, now: datetime) -> dict[str, Any]:
@@ -158,15 +170,23 @@ def _parsed(checkout_id: str, stored: str, result: str | None) -> Checkout:
     )
 
 
+# 贝里, and unpaid orders by course.
+_BUYERS = f"""
+    SELECT account.id, account.balance, ({ALL_UNPAID.format(account="account.id")}) FROM shop_account AS account WHERE account.id = ANY(%s)
+"""  # noqa: S608 - ours
+
+
 def _read_world(checkouts: Sequence[Checkout], *, now: datetime) -> _World:
     account_ids = sorted({checkout.account_id for checkout in checkouts})
     choices = dict(zip(account_ids, cart.read_many_choices(account_ids), strict=True))
     policy_ids = {choice.policy_id for chosen in choices.values() for choice in chosen.values()}
+    buyers = rows.read(_BUYERS, [account_ids])
     return _World(
         choices=choices,
-        balances=dict(Account.objects.filter(pk__in=account_ids).values_list("pk", "balance")),
+        balances={pk: balance for pk, balance, _ in buyers},
         records=coupons.list_usable(account_ids, now=now),
         policies={policy.pk: policy for policy in PricePolicy.objects.filter(pk__in=policy_ids).select_related("course")},
+        unpaid={pk: json.loads(orders or "{}") for pk, _, orders in buyers},
     )
 
 
@@ -187,7 +207,10 @@ def _priced(checkout: Checkout, world: _World, *, now: datetime) -> dict[str, An
         "balance": world.balances[checkout.account_id],
         "beili_per_yuan": settings.BEILI_PER_YUAN,
         "payment_list": {
-            "policy_course_dict": {str(course.pk): _course_entry(course, policy, records, now=now) for course, policy in chosen},
+            "policy_course_dict": {
+                str(course.pk): _course_entry(course, policy, records, now=now) | _unpaid_entry(checkout, course, world)
+                for course, policy in chosen
+            },
             "global_coupon_record_dict": {
                 "0": NO_COUPON,
                 **{
@@ -247,6 +270,11 @@ def _course_entry(course: Course, policy: PricePolicy, records: Sequence[CouponR
     }
 
 
+def _unpaid_entry(checkout: Checkout, course: Course, world: _World) -> dict[str, Any]:
+    number = world.unpaid[checkout.account_id].get(str(course.pk))
+    return {} if number is None else {"unpaid_order_number": number}
+
+
 def _coupon_entry(record: CouponRecord, amount: Decimal, *, now: datetime) -> dict[str, Any]:
     """One coupon as the buyer sees it beside an amount: whether it applies, why not, and what it would save."""
     saving, reason = _saving(record, amount, now=now)
@@ -275,8 +303,10 @@ def _saving(record: CouponRecord, amount: Decimal, *, now: datetime) -> tuple[De
         return ZERO, str(error.details["reason"])
 
 
-def quote_fields(quote: Quote, by_course: Mapping[int, int | None], global_record_id: int | None) -> dict[str, Any]:
-    """A quote as the API shows it: yuan as strings, coupons by record id (0 for none)."""
+def quote_fields(
+    quote: Quote, by_course: Mapping[int, int | None], global_record_id: int | None, periods: Mapping[int, int] | None = None
+) -> dict[str, Any]:
+    """A quote as the API shows it: yuan as strings, coupons by record id (0 for none), and each course's days if `periods` are given."""
     return {
         "list_total": str(quote.list_total),
         "course_discount": str(quote.course_discount),
@@ -290,17 +320,37 @@ def quote_fields(quote: Quote, by_course: Mapping[int, int | None], global_recor
             {
                 **{name: str(value) if isinstance(value, Decimal) else value for name, value in asdict(line).items()},
                 "coupon_record_id": by_course.get(line.course_id) or 0,
+                **({"valid_period": periods[line.course_id]} if periods else {}),
             }
             for line in quote.lines
         ],
     }
 
 
-def snapshot_prices(checkout: Checkout) -> dict[int, tuple[int, str]]:
-    """Course id → (policy id, price in yuan) of a checkout that is ready."""
+def shown_courses(checkout: Checkout) -> dict[int, ShownCourse]:
+    """Course id → what a checkout that is ready shows of it."""
     assert checkout.result is not None
     entries = checkout.result["payment_list"]["policy_course_dict"].values()
-    return {entry["course_id"]: (entry["policy_id"], entry["policy_price"]) for entry in entries}
+    return {
+        entry["course_id"]: ShownCourse(
+            entry["policy_id"], entry["policy_price"], entry["policy_valid_period"], entry["coupon_record_list"]
+        )
+        for entry in entries
+    }
+
+
+def shown_global_coupons(checkout: Checkout) -> list[Mapping[str, Any]]:
+    """The global coupons that a checkout which is ready shows."""
+    assert checkout.result is not None
+    return list(checkout.result["payment_list"]["global_coupon_record_dict"].values())
+
+
+def shown_terms(entries: Sequence[Mapping[str, Any]], record_id: int | None) -> coupons.StoredTerms | None:
+    """The terms of a coupon among those that are shown at a place, or None if it isn't there."""
+    entry = next((entry for entry in entries if entry["id"] == record_id), None)
+    if not record_id or entry is None:
+        return None
+    return [entry["coupon_type"], entry["money_equivalent_value"], entry["off_percent"], entry["minimum_consume"]]
 
 
 def shown_time(moment: datetime) -> str:

@@ -51,7 +51,6 @@ def close_order(order: Order, *, now: datetime, cause: str) -> None:
     if moved != 1:
         raise StaleState(f"order {order.order_number} is not awaiting payment")
     CouponRecord.objects.filter(order=order, status=CouponRecordStatus.RESERVED).update(status=CouponRecordStatus.UNUSED, order=None)
-    ledger.move_balances(ledger.balance_changes([order], available=1, held=-1))
     rows.insert(ledger.release_transfers([order], now=now))
     kind = OrderEvent.Kind.CANCELLED if status == OrderStatus.CANCELLED else OrderEvent.Kind.EXPIRED
     record([event(order, kind, now=now, cause=cause, beili=order.beili)])
@@ -76,7 +75,6 @@ def reopen_order(order: Order, *, now: datetime, cause: str) -> bool:
     if account.balance < order.beili or len(records) != len(record_ids) or not all(is_in_date(record, now=now) for record in records):
         return False
     CouponRecord.objects.filter(pk__in=record_ids).update(status=CouponRecordStatus.RESERVED, order=order)
-    ledger.move_balances(ledger.balance_changes([order], available=-1, held=1))
     rows.insert(ledger.hold_transfers([order], now=now, cause="rehold"))
     record([event(order, OrderEvent.Kind.REOPENED, now=now, cause=cause)])
     fulfilment.finalise_orders([order], now=now, cause=cause, came_from=OrderStatus.EXPIRED)

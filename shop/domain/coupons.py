@@ -3,9 +3,10 @@
 from collections.abc import Collection
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import F, QuerySet
+from django.db.models import QuerySet
 
 from shop.clock import shanghai_date
 from shop.domain.locks import lock_expired_coupons
@@ -14,6 +15,9 @@ from shop.errors import CouponAlreadyClaimed, CouponNotFound, CouponNotOpen, Cou
 from shop.models import Account, Coupon, CouponRecord
 from shop.numbers import mint_number
 from shop.states import CouponRecordStatus, CouponScope, CouponType
+
+# Type, value in yuan, percent that is paid, threshold in yuan.
+StoredTerms = list[Any]
 
 
 def claim_coupon(*, account: Account, coupon_id: int, now: datetime) -> CouponRecord:
@@ -33,6 +37,7 @@ def claim_coupon(*, account: Account, coupon_id: int, now: datetime) -> CouponRe
         raise CouponNotOpen(valid_until=valid_until.isoformat())
     try:
         with transaction.atomic(durable=True):
+            # A trigger counts the claim on the campaign's row. That one is hot: its lock is taken last and held for the commit only.
             record = CouponRecord.objects.create(
                 coupon=coupon,
                 account=account,
@@ -41,13 +46,12 @@ def claim_coupon(*, account: Account, coupon_id: int, now: datetime) -> CouponRe
                 valid_from_date=valid_from,
                 valid_until_date=valid_until,
             )
-            # The campaign's row is hot: its lock is taken last and held for the commit only.
-            if not Coupon.objects.filter(pk=coupon.pk, claimed_count__lt=F("quantity")).update(claimed_count=F("claimed_count") + 1):
-                raise CouponSoldOut
     except IntegrityError as error:
-        if "coupon_record_one_per_buyer" not in str(error):
-            raise
-        raise CouponAlreadyClaimed from error
+        if "coupon_record_one_per_buyer" in str(error):
+            raise CouponAlreadyClaimed from error
+        if "coupon_claims_within_quantity" in str(error):
+            raise CouponSoldOut from error
+        raise
     return record
 
 
@@ -104,6 +108,12 @@ def terms_of(coupon: Coupon) -> CouponTerms:
         off_percent=coupon.off_percent,
         minimum=coupon.minimum_consume,
     )
+
+
+def read_terms(stored: StoredTerms) -> CouponTerms:
+    """The terms that a checkout or an order request keeps."""
+    kind, value, off_percent, minimum = stored
+    return CouponTerms(CouponType(kind), Decimal(value), off_percent, Decimal(minimum))
 
 
 def describe(coupon: Coupon) -> str:

@@ -3,8 +3,8 @@
 A request that breaks a rule is rejected alone. The results are those of taking the requests one by one in the order of their ids.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -13,25 +13,31 @@ from django.conf import settings
 from django.db import transaction
 
 from shop import valkey
-from shop.domain import cart, coupons, fulfilment, ledger, rows, work
+from shop.domain import cart, consent, coupons, fulfilment, ledger, rows, work
 from shop.domain.checkout import quote_fields
+from shop.domain.enrolments import MAX_ACCESS_DAYS
 from shop.domain.orders import LineChoice, requested_coupon_ids, requested_lines
-from shop.domain.pricing import CouponTerms, LineInput, Quote, price_order
+from shop.domain.pricing import CouponTerms, LineInput, Quote, discount_of, price_order
 from shop.domain.timeline import event, open_timelines
 from shop.domain.versions import mark_changed
 from shop.domain.world import World, lock_pending, lock_world
 from shop.errors import (
+    AccessTooLong,
+    AmountTooLarge,
     BalanceInsufficient,
     CouponNotApplicable,
     CouponUnavailable,
+    CourseInUnpaidOrder,
     CourseNotOnSale,
     DomainError,
+    FreeCourseOwned,
     OrderFailed,
     PolicyNotFound,
     QuoteChanged,
     StaleState,
 )
 from shop.models import Coupon, Order, OrderEvent, OrderLine, OrderRequest, PricePolicy
+from shop.money import MAX_PAYABLE, ZERO
 from shop.states import CouponRecordStatus, CouponScope, OrderRequestStatus, OrderStatus, PaymentType
 
 log = structlog.get_logger(__name__)
@@ -82,6 +88,7 @@ def _decide(requests: Sequence[OrderRequest], world: World) -> tuple[list[_Plan]
             continue
         world.balances[request.account_id] -= plan.quote.beili
         world.reserved.update(plan.coupon_record_ids)
+        _note_holdings(plan, world)
         plans.append(plan)
     return plans, rejections
 
@@ -91,12 +98,46 @@ def _plan(request: OrderRequest, world: World) -> _Plan:
     coupon_ids = requested_coupon_ids(request)
     if len(set(coupon_ids)) != len(coupon_ids):
         raise CouponUnavailable(reason="twice_in_one_order")
-    lines = [_priced_line(request, choice, world) for choice in choices]
-    global_id: int | None = request.body["coupon_record_id"]
-    global_coupon = _global_terms(request, global_id, world)
-    quote = price_order(lines, global_coupon, beili=request.body["beili"], beili_per_yuan=settings.BEILI_PER_YUAN)
-    _check_consent(request, choices, quote, world)
+    try:
+        lines = [_priced_line(request, choice, world) for choice in choices]
+        for choice in choices:
+            _check_holding(request, choice, world)
+        global_coupon = _global_terms(request, request.body["coupon_record_id"], world)
+        quote = _price(request, lines, global_coupon)
+    except CouponNotApplicable as refusal:
+        if consent.was_promised(request.body, choices):
+            raise _changed(*_without_lost_coupons(request, choices, world), world) from refusal
+        raise
+    if quote.cash_due > MAX_PAYABLE:
+        raise AmountTooLarge(alipay=str(quote.cash_due), limit=str(MAX_PAYABLE))
+    _check_consent(request, choices, lines, global_coupon, quote, world)
     return _Plan(request, choices, [world.policies[choice.policy_id] for choice in choices], quote, coupon_ids)
+
+
+def _price(request: OrderRequest, lines: Sequence[LineInput], global_coupon: CouponTerms | None) -> Quote:
+    return price_order(lines, global_coupon, beili=request.body["beili"], beili_per_yuan=settings.BEILI_PER_YUAN)
+
+
+def _without_lost_coupons(
+    request: OrderRequest, choices: Sequence[LineChoice], world: World
+) -> tuple[Quote, Sequence[LineChoice], int | None]:
+    """The quote without the coupons that don't apply any more since their campaign's terms were edited, with the choices that are left."""
+    left, lines = [], []
+    for choice in choices:
+        try:
+            line = _priced_line(request, choice, world)
+            if line.coupon:
+                discount_of(line.coupon, line.price)
+        except CouponNotApplicable:
+            choice = replace(choice, coupon_record_id=None)  # noqa: PLW2901 - the same choice, without its coupon
+            line = _priced_line(request, choice, world)
+        left.append(choice)
+        lines.append(line)
+    global_id: int | None = request.body["coupon_record_id"]
+    try:
+        return _price(request, lines, _global_terms(request, global_id, world)), left, global_id
+    except CouponNotApplicable:
+        return _price(request, lines, None), left, None
 
 
 def _priced_line(request: OrderRequest, choice: LineChoice, world: World) -> LineInput:
@@ -112,6 +153,27 @@ def _priced_line(request: OrderRequest, choice: LineChoice, world: World) -> Lin
             raise CouponNotApplicable(coupon_record_id=choice.coupon_record_id, course_id=choice.course_id, reason="other_course")
         terms = coupons.terms_of(coupon)
     return LineInput(choice.course_id, policy.price, terms)
+
+
+def _check_holding(request: OrderRequest, choice: LineChoice, world: World) -> None:
+    """Nothing is bought twice by mistake, and nobody piles up access without end."""
+    policy, holding = world.policies[choice.policy_id], world.holding(request.account_id, choice.course_id)
+    if holding.unpaid_order_number and not request.body.get("buy_again"):
+        raise CourseInUnpaidOrder(course_id=choice.course_id, order_number=holding.unpaid_order_number)
+    ahead, period = holding.access_ahead(world.now), timedelta(days=policy.valid_period)
+    if policy.price == ZERO and ahead > period:
+        raise FreeCourseOwned(course_id=choice.course_id, days_left=ahead.days)
+    if ahead + period > timedelta(days=MAX_ACCESS_DAYS):
+        raise AccessTooLong(course_id=choice.course_id, days_left=ahead.days, limit_days=MAX_ACCESS_DAYS)
+
+
+def _note_holdings(plan: _Plan, world: World) -> None:
+    for choice, policy in zip(plan.choices, plan.policies, strict=True):
+        holding = world.holding(plan.request.account_id, choice.course_id)
+        if plan.quote.cash_due == ZERO:
+            holding.add_paid(policy.valid_period, now=world.now)
+        else:
+            holding.add_unpaid(policy.valid_period, order_number=plan.request.order_number)
 
 
 def _global_terms(request: OrderRequest, record_id: int | None, world: World) -> CouponTerms | None:
@@ -136,17 +198,36 @@ def _usable_coupon(request: OrderRequest, record_id: int, world: World) -> Coupo
     return record.coupon
 
 
-def _check_consent(request: OrderRequest, choices: Sequence[LineChoice], quote: Quote, world: World) -> None:
-    """The buyer pays exactly what they agreed to, or nothing happens and they see the new quote."""
+def _check_consent(
+    request: OrderRequest,
+    choices: Sequence[LineChoice],
+    lines: Sequence[LineInput],
+    global_coupon: CouponTerms | None,
+    quote: Quote,
+    world: World,
+) -> None:
+    """The buyer pays exactly what they agreed to, for what they agreed to, or nothing happens and they see the new quote."""
     asked_beili: int = request.body["beili"]
     balance = world.balances[request.account_id]
     if asked_beili > balance:
         raise BalanceInsufficient(balance=balance, wanted=asked_beili)
-    prices_seen: Mapping[str, str] | None = request.body["prices_seen"]
-    prices_moved = prices_seen is not None and any(Decimal(prices_seen[str(line.course_id)]) != line.list_price for line in quote.lines)
-    if prices_moved or asked_beili != quote.beili or Decimal(request.body["alipay"]) != quote.cash_due:
-        by_course = {choice.course_id: choice.coupon_record_id for choice in choices}
-        raise QuoteChanged(quote=quote_fields(quote, by_course, request.body["coupon_record_id"]))
+    if not (
+        asked_beili == quote.beili
+        and Decimal(request.body["alipay"]) == quote.cash_due
+        and consent.covers_periods(request.body, choices, _periods(choices, world))
+        and consent.covers_prices(request.body, quote)
+        and consent.covers_discounts(request.body, choices, lines, global_coupon, quote)
+    ):
+        raise _changed(quote, choices, request.body["coupon_record_id"], world)
+
+
+def _changed(quote: Quote, choices: Sequence[LineChoice], global_record_id: int | None, world: World) -> QuoteChanged:
+    by_course = {choice.course_id: choice.coupon_record_id for choice in choices}
+    return QuoteChanged(quote=quote_fields(quote, by_course, global_record_id, _periods(choices, world)))
+
+
+def _periods(choices: Sequence[LineChoice], world: World) -> dict[int, int]:
+    return {choice.course_id: world.policies[choice.policy_id].valid_period for choice in choices}
 
 
 def _write(plans: Sequence[_Plan], *, now: datetime, cause: str) -> None:
@@ -157,7 +238,6 @@ def _write(plans: Sequence[_Plan], *, now: datetime, cause: str) -> None:
     made = list(zip(orders, plans, strict=True))
     rows.insert([line for order, plan in made for line in _lines(order, plan)])
     _reserve_coupons([(record_id, order.pk) for order, plan in made for record_id in plan.coupon_record_ids])
-    ledger.move_balances(ledger.balance_changes(orders, available=-1, held=1))
     rows.insert(ledger.hold_transfers(orders, now=now))
     open_timelines([entry for order, plan in made for entry in _events(order, plan, now=now, cause=cause)])
     fulfilment.finalise_orders([order for order in orders if order.cash_due == 0], now=now, cause=cause)

@@ -76,7 +76,6 @@ def finalise_orders(orders: Sequence[Order], *, now: datetime, cause: str, came_
     if moved != len(ids):
         raise StaleState(f"of the orders {ids} only {moved} were {came_from}")
     _use_coupons(ids, now=now)
-    ledger.move_balances(ledger.balance_changes(orders, available=0, held=-1))
     ledger.settle_orders(ids, now=now)
     rows.write(_GRANT, {"ids": ids, "now": now, "cause": cause})
     mark_changed({order.order_number for order in orders})

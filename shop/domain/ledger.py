@@ -1,10 +1,11 @@
-"""Transfers between books, and the cached balances that they must add up to. Callers hold the accounts' locks."""
+"""Transfers between books. PostgreSQL moves the buyers' cached balances with each of them. Callers hold the accounts' locks."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from shop.domain import rows
 from shop.domain.locks import lock_accounts
@@ -22,10 +23,21 @@ def grant_beili(*, account: Account, amount: int, key: str, memo: str, now: date
         if LedgerTransfer.objects.filter(key=key).exists():
             return False
         LedgerTransfer.objects.create(
-            key=key, debit=Book.BEILI_ISSUED, credit=Book.BEILI_AVAILABLE, amount=amount, account=account, memo=memo, created_at=now
+            key=key,
+            debit=Book.BEILI_ISSUED,
+            credit=Book.BEILI_AVAILABLE,
+            currency=LedgerTransfer.Currency.BEILI,
+            amount=amount,
+            account=account,
+            memo=memo,
+            created_at=now,
         )
-        move_balances({account.pk: (amount, 0)})
     return True
+
+
+def list_beili_transfers(*, account: Account) -> QuerySet[LedgerTransfer]:
+    """The buyer's transfers of 贝里, newest first."""
+    return LedgerTransfer.objects.filter(account=account, currency=LedgerTransfer.Currency.BEILI).select_related("order").order_by("-id")
 
 
 def hold_transfers(orders: Iterable[Order], *, now: datetime, cause: str = "hold") -> list[LedgerTransfer]:
@@ -48,15 +60,15 @@ def release_transfers(orders: Iterable[Order], *, now: datetime) -> list[LedgerT
 
 # What a paid order's list price was covered by. Held 贝里 are captured; everything else is sales. The legs of an order are in this order.
 _SETTLE = """
-    INSERT INTO shop_ledgertransfer (key, debit, credit, amount, account_id, order_id, memo, created_at)
-    SELECT leg.cause || ':' || paid.order_number, leg.debit, leg.credit, leg.amount, paid.account_id, paid.id, leg.memo, %s
+    INSERT INTO shop_ledgertransfer (key, debit, credit, currency, amount, account_id, order_id, memo, created_at)
+    SELECT leg.cause || ':' || paid.order_number, leg.debit, leg.credit, leg.currency, leg.amount, paid.account_id, paid.id, leg.memo, %s
     FROM unnest(%s::bigint[]) WITH ORDINALITY AS listed(id, place) JOIN shop_order AS paid ON paid.id = listed.id
     CROSS JOIN LATERAL (VALUES
-        (1, 'capture', 'beili_held', 'beili_spent', paid.beili, '支付扣除'),
-        (2, 'subsidy', 'coupon_subsidy', 'sales', paid.course_discount + paid.global_discount, '优惠券'),
-        (3, 'redeem', 'beili_redeemed', 'sales', paid.beili_amount, '贝里抵扣'),
-        (4, 'sale', 'unapplied', 'sales', paid.cash_due, '支付宝')
-    ) AS leg(place, cause, debit, credit, amount, memo)
+        (1, 'capture', 'beili_held', 'beili_spent', 'BEILI', paid.beili, '支付扣除'),
+        (2, 'subsidy', 'coupon_subsidy', 'sales', 'CNY', paid.course_discount + paid.global_discount, '优惠券'),
+        (3, 'redeem', 'beili_redeemed', 'sales', 'CNY', paid.beili_amount, '贝里抵扣'),
+        (4, 'sale', 'unapplied', 'sales', 'CNY', paid.cash_due, '支付宝')
+    ) AS leg(place, cause, debit, credit, currency, amount, memo)
     WHERE leg.amount <> 0 ORDER BY listed.place, leg.place
 """
 
@@ -90,8 +102,8 @@ def refund_transfers(
 
 
 _CASH_IN = """
-    INSERT INTO shop_ledgertransfer (key, debit, credit, amount, account_id, order_id, memo, created_at)
-    SELECT 'cash:' || coming.out_trade_no, 'alipay_cash', 'unapplied', coming.amount, paid.account_id, paid.id, '支付宝收款', %s
+    INSERT INTO shop_ledgertransfer (key, debit, credit, currency, amount, account_id, order_id, memo, created_at)
+    SELECT 'cash:' || coming.out_trade_no, 'alipay_cash', 'unapplied', 'CNY', coming.amount, paid.account_id, paid.id, '支付宝收款', %s
     FROM unnest(%s::text[], %s::numeric[], %s::bigint[]) WITH ORDINALITY AS coming(out_trade_no, amount, order_id, place)
     JOIN shop_order AS paid ON paid.id = coming.order_id ORDER BY coming.place
 """
@@ -121,29 +133,13 @@ def _of_order(
     order: Order, key: str, debit: LedgerTransfer.Book, credit: LedgerTransfer.Book, amount: Decimal | int, *, memo: str, now: datetime
 ) -> LedgerTransfer:
     return LedgerTransfer(
-        key=key, debit=debit, credit=credit, amount=amount, account_id=order.account_id, order=order, memo=memo, created_at=now
+        key=key,
+        debit=debit,
+        credit=credit,
+        currency=debit.currency,
+        amount=amount,
+        account_id=order.account_id,
+        order=order,
+        memo=memo,
+        created_at=now,
     )
-
-
-def balance_changes(orders: Iterable[Order], *, available: int, held: int) -> dict[int, tuple[int, int]]:
-    """What `move_balances` has to add for the orders' 贝里, each taken `available` and `held` times (-1, 0 or 1)."""
-    changes: dict[int, tuple[int, int]] = {}
-    for order in orders:
-        if order.beili:
-            before = changes.get(order.account_id, (0, 0))
-            changes[order.account_id] = (before[0] + available * order.beili, before[1] + held * order.beili)
-    return changes
-
-
-_MOVE = """
-    UPDATE shop_account AS account SET balance = balance + change.available, held_balance = held_balance + change.held
-    FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[]) AS change(id, available, held) WHERE account.id = change.id
-"""
-
-
-def move_balances(changes: Mapping[int, tuple[int, int]]) -> None:
-    """Adds (available, held) 贝里 to each account's cached balances. A CHECK refuses to go below zero."""
-    if not changes:
-        return
-    ids = sorted(changes)
-    rows.write(_MOVE, [ids, [changes[pk][0] for pk in ids], [changes[pk][1] for pk in ids]])

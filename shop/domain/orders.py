@@ -13,6 +13,7 @@ from psycopg.types.json import Jsonb
 
 from shop import valkey
 from shop.domain import checkout as checkouts
+from shop.domain.checkout import ShownCourse, shown_terms
 from shop.domain.login import CALLER, TokenDigest, find_caller
 from shop.errors import (
     CheckoutExpired,
@@ -31,30 +32,40 @@ from shop.states import OrderRequestStatus
 
 @dataclass(frozen=True, slots=True)
 class LineChoice:
-    """One course that the buyer wants. `coupon_record_id` is None without a course coupon."""
+    """One course that the buyer wants. `coupon_record_id` is None without a course coupon, `valid_period` unless the buyer names the days."""
 
     course_id: int
     policy_id: int
     coupon_record_id: int | None
+    valid_period: int | None = None
+
+    def as_json(self) -> list[int | None]:
+        chosen = [self.course_id, self.policy_id, self.coupon_record_id]
+        return chosen if self.valid_period is None else [*chosen, self.valid_period]
 
 
 @dataclass(frozen=True, slots=True)
 class Purchase:
-    """What the buyer asks for and agrees to: `beili` 贝里 and `alipay` yuan, which must equal the server's own figures."""
+    """What the buyer asks for and agrees to: `beili` 贝里 and `alipay` yuan, which must equal the server's own figures.
+
+    `buy_again` says that a course which waits in another unpaid order is meant to be bought twice.
+    """
 
     lines: Sequence[LineChoice]
     coupon_record_id: int | None
     beili: int
     alipay: Decimal
     checkout_id: str | None
+    buy_again: bool = False
 
     def as_json(self) -> dict[str, Any]:
         return {
-            "lines": [[line.course_id, line.policy_id, line.coupon_record_id] for line in self.lines],
+            "lines": [line.as_json() for line in self.lines],
             "coupon_record_id": self.coupon_record_id,
             "beili": self.beili,
             "alipay": str(self.alipay),
             "checkout_id": self.checkout_id,
+            **({"buy_again": True} if self.buy_again else {}),
         }
 
 
@@ -92,7 +103,7 @@ def place_order(
         idempotency_key=idempotency_key,
         fingerprint=fingerprint,
         checkout_id=purchase.checkout_id,
-        body={**body, "prices_seen": _prices_seen(snapshot, purchase) if snapshot else None},
+        body={**body, **(_seen(snapshot, purchase) if snapshot else {"prices_seen": None})},
         request_id=request_id,
         created_at=now,
         available_at=now,
@@ -162,10 +173,11 @@ def _find_replay(account_id: int, idempotency_key: str, fingerprint: str) -> Ord
 
 @dataclass(frozen=True, slots=True)
 class _Snapshot:
-    """Whose checkout it is, and what it shows for each course id: the policy and its price in yuan."""
+    """Whose checkout it is, and what it shows of each course, by id, and of global coupons."""
 
     account_id: int
-    prices: Mapping[int, tuple[int, str]]
+    courses: Mapping[int, ShownCourse]
+    global_coupons: Sequence[Mapping[str, Any]]
 
 
 def _find_snapshot(purchase: Purchase) -> _Snapshot | None:
@@ -178,17 +190,25 @@ def _find_snapshot(purchase: Purchase) -> _Snapshot | None:
         return None
     if checkout is None or checkout.result is None or checkout.result["status"] != "ready":
         raise CheckoutExpired
-    return _Snapshot(checkout.account_id, checkouts.snapshot_prices(checkout))
+    return _Snapshot(checkout.account_id, checkouts.shown_courses(checkout), checkouts.shown_global_coupons(checkout))
 
 
 def _must_cover(snapshot: _Snapshot, purchase: Purchase) -> None:
     for line in purchase.lines:
-        if line.course_id not in snapshot.prices or snapshot.prices[line.course_id][0] != line.policy_id:
+        if line.course_id not in snapshot.courses or snapshot.courses[line.course_id].policy_id != line.policy_id:
             raise CheckoutMismatch(course_id=line.course_id)
 
 
-def _prices_seen(snapshot: _Snapshot, purchase: Purchase) -> dict[str, str]:
-    return {str(line.course_id): snapshot.prices[line.course_id][1] for line in purchase.lines}
+def _seen(snapshot: _Snapshot, purchase: Purchase) -> dict[str, Any]:
+    """What the buyer has been shown of this purchase: prices, periods and the chosen coupons' terms. A coupon may be newer than that."""
+    courses = {line.course_id: snapshot.courses[line.course_id] for line in purchase.lines}
+    chosen = [(line.coupon_record_id, courses[line.course_id].coupons) for line in purchase.lines]
+    terms = {pk: shown_terms(entries, pk) for pk, entries in (*chosen, (purchase.coupon_record_id, snapshot.global_coupons))}
+    return {
+        "prices_seen": {str(course_id): shown.price for course_id, shown in courses.items()},
+        "periods_seen": {str(course_id): shown.valid_period for course_id, shown in courses.items()},
+        "coupons_seen": {str(pk): found for pk, found in terms.items() if found is not None},
+    }
 
 
 def get_order(*, account_id: int, order_number: str) -> Order:

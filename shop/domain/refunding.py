@@ -7,6 +7,7 @@ from django.conf import settings
 from django.db.models import F
 
 from shop.domain import ledger, rows
+from shop.domain.enrolments import revoke_enrolments
 from shop.domain.shares import LinePart, Share, unused_part, whole_part
 from shop.domain.timeline import event, record
 from shop.errors import StaleState
@@ -48,8 +49,8 @@ def apply_refund(
 ) -> None:
     """Books a refund that has happened, in the caller's transaction, which holds the locks of the account and of the order.
 
-    The lines' enrolments are revoked; when nothing is left of the order it is refunded, and its coupons come back if the shop says so.
-    `cash_book` says which way the cash went (see `ledger.refund_transfers`).
+    The lines' enrolments are revoked, and later periods of their courses move up. When nothing is left of the order it is refunded, and its
+    coupons come back if the shop says so. `cash_book` says which way the cash went (see `ledger.refund_transfers`).
 
     Raises:
         StaleState: the order isn't paid, or more would go back than came.
@@ -62,7 +63,6 @@ def apply_refund(
     ).update(refunded_amount=F("refunded_amount") + share.cash, refunded_beili=F("refunded_beili") + share.beili)
     if moved != 1:
         raise StaleState(f"order {order.order_number} can't be refunded by {share}")
-    ledger.move_balances({order.account_id: (share.beili, 0)} if share.beili else {})
     rows.insert(ledger.refund_transfers(order, parts, share.beili, cash_book=cash_book, key=key, now=now))
     events = _revoke(order, [part.line for part in parts], now=now, cause=cause)
     record([event(order, OrderEvent.Kind.REFUND_SUCCEEDED, now=now, cause=cause, alipay=str(share.cash), beili=share.beili), *events])
@@ -70,10 +70,22 @@ def apply_refund(
 
 
 def _revoke(order: Order, lines: Sequence[OrderLine], *, now: datetime, cause: str) -> list[OrderEvent]:
-    revoked = Enrolment.objects.filter(order_line__in=lines, status=EnrolmentStatus.ACTIVE)
-    ids = list(revoked.values_list("course_id", flat=True))
-    revoked.update(status=EnrolmentStatus.REVOKED, revoked_at=now)
-    return [event(order, OrderEvent.Kind.ENROLMENT_REVOKED, now=now, cause=cause, course_id=course_id) for course_id in ids]
+    """Answers the events: those of this order, and those of the buyer's other orders whose periods move up."""
+    revoked = revoke_enrolments(lines, now=now)
+    lost = [event(order, OrderEvent.Kind.ENROLMENT_REVOKED, now=now, cause=cause, course_id=pk) for pk in revoked.course_ids]
+    return lost + [
+        event(
+            enrolment.order_line.order,
+            OrderEvent.Kind.ENROLMENT_MOVED,
+            now=now,
+            cause=cause,
+            course_id=enrolment.course_id,
+            course_name=enrolment.order_line.course_name,
+            valid_from=enrolment.valid_from.isoformat(timespec="seconds"),
+            valid_until=enrolment.valid_until.isoformat(timespec="seconds"),
+        )
+        for enrolment in revoked.moved
+    ]
 
 
 def _finish(order: Order, *, now: datetime) -> None:

@@ -12,7 +12,7 @@ from django.db import connection, models
 _Model = TypeVar("_Model", bound=models.Model)
 
 
-def read(statement: str, parameters: Sequence[Any]) -> list[Any]:
+def read(statement: str, parameters: Sequence[Any] | Mapping[str, Any]) -> list[Any]:
     """What a statement finds."""
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)

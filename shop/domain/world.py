@@ -5,24 +5,53 @@ objects know the columns that creation needs; any other is read when somebody as
 """
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from shop.domain import locks, rows
 from shop.domain.orders import requested_coupon_ids, requested_lines
+from shop.domain.unpaid import UNPAID
 from shop.models import Coupon, CouponRecord, Course, OrderRequest, PricePolicy
 
 
 @dataclass(slots=True)
+class Holding:
+    """A course of a buyer: the end of what they have, and the newest unpaid order with it, with the days that unpaid orders would add."""
+
+    ends_at: datetime | None = None
+    unpaid_order_number: str | None = None
+    unpaid_days: int = 0
+
+    def access_ahead(self, now: datetime) -> timedelta:
+        """How much access to the course lies ahead, unpaid orders included."""
+        held = self.ends_at - now if self.ends_at and self.ends_at > now else timedelta()
+        return held + timedelta(days=self.unpaid_days)
+
+    def add_paid(self, days: int, *, now: datetime) -> None:
+        """An order of this batch was paid at once."""
+        self.ends_at = max(self.ends_at or now, now) + timedelta(days=days)
+
+    def add_unpaid(self, days: int, *, order_number: str) -> None:
+        """An order of this batch waits for its payment."""
+        self.unpaid_order_number = order_number
+        self.unpaid_days += days
+
+
+@dataclass(slots=True)
 class World:
-    """Balances by account, coupon records and price policies by id. Decisions change it, so the next request sees them."""
+    """Balances by account, coupon records and price policies by id, and what buyers have of the courses. Decisions change it, so the next request sees them."""
 
     balances: dict[int, int]
     records: Mapping[int, CouponRecord]
     policies: Mapping[int, PricePolicy]
+    holdings: dict[tuple[int, int], Holding] = field(default_factory=dict)
     reserved: set[int] = field(default_factory=set)
     now: datetime = field(kw_only=True)
+
+    def holding(self, account_id: int, course_id: int) -> Holding:
+        """What the buyer has of the course."""
+        return self.holdings.setdefault((account_id, course_id), Holding())
 
 
 def lock_pending(request_ids: Sequence[int]) -> list[OrderRequest]:
@@ -38,8 +67,10 @@ def lock_world(requests: Sequence[OrderRequest], *, now: datetime) -> World:
     balances = locks.lock_accounts({request.account_id for request in requests})
     record_ids = {pk for request in requests for pk in requested_coupon_ids(request)}
     records = _lock_records(record_ids) if record_ids else {}
-    policies = _read_policies({line.policy_id for request in requests for line in requested_lines(request.body)})
-    return World(balances, records, policies, now=now)
+    policies, holdings = _read_lines(
+        {(request.account_id, line.course_id, line.policy_id) for request in requests for line in requested_lines(request.body)}, now=now
+    )
+    return World(balances, records, policies, holdings, now=now)
 
 
 def _lock_records(record_ids: Collection[int]) -> dict[int, CouponRecord]:
@@ -56,17 +87,34 @@ def _lock_records(record_ids: Collection[int]) -> dict[int, CouponRecord]:
 _TERMS = ("id", "coupon_type", "scope", "course_id", "money_equivalent_value", "off_percent", "minimum_consume")
 
 
-def _read_policies(policy_ids: Iterable[int]) -> dict[int, PricePolicy]:
-    statement = """
-        SELECT policy.id, policy.valid_period, policy.price, course.id, course.name, course.course_img, course.course_type, course.status
-        FROM shop_pricepolicy AS policy JOIN shop_course AS course ON course.id = policy.course_id WHERE policy.id = ANY(%s)
-    """
-    policies = {}
-    for pk, valid_period, price, *shown in rows.read(statement, [list(policy_ids)]):
-        policy = rows.made(PricePolicy, id=pk, valid_period=valid_period, price=price)
-        policy.course = rows.made(Course, **dict(zip(_SHOWN, shown, strict=True)))
-        policies[pk] = policy
-    return policies
+# For each line that is asked for: its policy and course as they are now, and what the buyer has of the course. Read under the accounts'
+# locks, so nobody else's order of these buyers is on its way.
+_READ_LINES = f"""
+    SELECT wanted.account_id, wanted.course_id, held.ends_at, unpaid.order_number, unpaid.days,
+        policy.id, policy.valid_period, policy.price, course.id, course.name, course.course_img, course.course_type, course.status
+    FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[]) AS wanted(account_id, course_id, policy_id)
+    LEFT JOIN shop_pricepolicy AS policy ON policy.id = wanted.policy_id LEFT JOIN shop_course AS course ON course.id = policy.course_id
+    CROSS JOIN LATERAL (
+        SELECT max(enrolment.valid_until) AS ends_at FROM shop_enrolment AS enrolment
+        WHERE enrolment.account_id = wanted.account_id AND enrolment.course_id = wanted.course_id
+            AND enrolment.status = 'active' AND enrolment.valid_until > %s
+    ) AS held
+    CROSS JOIN LATERAL ({UNPAID.format(account="wanted.account_id", course="wanted.course_id")}) AS unpaid
+"""  # noqa: S608 - ours
+
+
+def _read_lines(
+    wanted: Collection[tuple[int, int, int]], *, now: datetime
+) -> tuple[dict[int, PricePolicy], dict[tuple[int, int], Holding]]:
+    policies: dict[int, PricePolicy] = {}
+    holdings: dict[tuple[int, int], Holding] = {}
+    for account_id, course_id, ends_at, number, days, pk, *offer in rows.read(_READ_LINES, [*map(list, zip(*wanted, strict=True)), now]):
+        holdings[account_id, course_id] = Holding(ends_at, number, days or 0)
+        if pk is not None and pk not in policies:
+            valid_period, price, *shown = offer
+            policies[pk] = rows.made(PricePolicy, id=pk, valid_period=valid_period, price=price)
+            policies[pk].course = rows.made(Course, **dict(zip(_SHOWN, shown, strict=True)))
+    return policies, holdings
 
 
 _SHOWN = ("id", "name", "course_img", "course_type", "status")

@@ -3,10 +3,11 @@ from typing import ClassVar
 from django.contrib.auth.models import AbstractUser
 from django.db import models
 
+from shop.models.base import SavesChanges
 from shop.models.fields import not_negative
 
 
-class Account(AbstractUser):
+class Account(SavesChanges, AbstractUser):
     """A buyer or a member of staff. Its 贝里 are a cached sum of the ledger, changed only together with a transfer."""
 
     balance = models.PositiveBigIntegerField("可用贝里", default=0)

@@ -1,12 +1,15 @@
 from typing import ClassVar
 
+from django.core.validators import MaxValueValidator
 from django.db import models
 
+from shop.models.base import SavesChanges
 from shop.models.fields import YuanField, not_negative
+from shop.money import MAX_PAYABLE
 from shop.states import SELLABLE_COURSE_TYPES, CourseStatus, CourseType
 
 
-class Course(models.Model):
+class Course(SavesChanges):
     name = models.CharField("课程名称", max_length=128, unique=True)
     course_img = models.CharField("封面", max_length=255, help_text="图片地址")
     brief = models.TextField("简介", max_length=2048, blank=True, default="")
@@ -33,7 +36,7 @@ class Course(models.Model):
         return self.status == CourseStatus.ONLINE and self.course_type in SELLABLE_COURSE_TYPES
 
 
-class PricePolicy(models.Model):
+class PricePolicy(SavesChanges):
     """One price of a course, for access during `valid_period` days. An edit is a new price for orders to come."""
 
     class Period(models.IntegerChoices):
@@ -53,7 +56,7 @@ class PricePolicy(models.Model):
 
     course = models.ForeignKey(Course, models.PROTECT, related_name="price_policies", verbose_name="课程")
     valid_period = models.SmallIntegerField("有效期", choices=Period)
-    price = YuanField("价格（元）")
+    price = YuanField("价格（元）", validators=[MaxValueValidator(MAX_PAYABLE, "价格不能超过支付宝单笔上限 %(limit_value)s 元。")])
 
     class Meta:
         verbose_name = "价格方案"
@@ -65,6 +68,7 @@ class PricePolicy(models.Model):
                 condition=models.Q(valid_period__in=[1, 3, 7, 14, 30, 60, 90, 180, 360, 540, 720]), name="price_policy_period_known"
             ),
             not_negative("price", name="price_policy_price_not_negative"),
+            models.CheckConstraint(condition=models.Q(price__lte=MAX_PAYABLE), name="price_policy_price_payable"),
         ]
 
     def __str__(self) -> str:

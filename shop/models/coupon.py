@@ -1,15 +1,20 @@
 from typing import ClassVar
 
 from django.conf import settings
+from django.core.validators import MaxValueValidator
 from django.db import models
 from django.db.models import F, Q
 
+from shop.models.base import SavesChanges
 from shop.models.catalogue import Course
 from shop.models.fields import YuanField, not_negative
 from shop.states import CouponRecordStatus, CouponScope, CouponType
 
+# A hundred years: whatever is meant to be good for ever, and still a date.
+MAX_VALID_DAYS = 36500
 
-class Coupon(models.Model):
+
+class Coupon(SavesChanges):
     """A campaign: what its coupons take off, who may claim them when, and how long they are good for."""
 
     name = models.CharField("活动名称", max_length=64)
@@ -27,7 +32,11 @@ class Coupon(models.Model):
     valid_begin_date = models.DateField("有效期开始", null=True, blank=True)
     valid_end_date = models.DateField("有效期结束", null=True, blank=True, help_text="当天仍可使用")
     coupon_valid_days = models.PositiveIntegerField(
-        "领取后有效天数", null=True, blank=True, help_text="自领取之日起算，与上面的日期以先到者为准"
+        "领取后有效天数",
+        null=True,
+        blank=True,
+        validators=[MaxValueValidator(MAX_VALID_DAYS)],
+        help_text="自领取之日起算，与上面的日期以先到者为准",
     )
     created_at = models.DateTimeField("创建时间", auto_now_add=True)
 
@@ -66,6 +75,9 @@ class Coupon(models.Model):
             models.CheckConstraint(
                 condition=Q(coupon_valid_days__isnull=True) | Q(coupon_valid_days__gte=1), name="coupon_valid_days_positive"
             ),
+            models.CheckConstraint(
+                condition=Q(coupon_valid_days__isnull=True) | Q(coupon_valid_days__lte=MAX_VALID_DAYS), name="coupon_valid_days_bounded"
+            ),
             not_negative("money_equivalent_value", "minimum_consume", name="coupon_amounts_not_negative"),
         ]
 
@@ -73,7 +85,7 @@ class Coupon(models.Model):
         return self.name
 
 
-class CouponRecord(models.Model):
+class CouponRecord(SavesChanges):
     """One buyer's coupon. Its dates are fixed at the claim: what was promised then holds, whatever becomes of the campaign."""
 
     coupon = models.ForeignKey(Coupon, models.PROTECT, db_index=False, related_name="records", verbose_name="活动")

@@ -1,15 +1,17 @@
+from datetime import timedelta
 from typing import ClassVar
 
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 
+from shop.models.base import SavesChanges
 from shop.models.catalogue import Course
 from shop.models.order import OrderLine
 from shop.states import EnrolmentStatus
 
 
-class Enrolment(models.Model):
+class Enrolment(SavesChanges):
     """A buyer's access to a course, granted once per order line. A renewal is a row of its own that starts where the last one ends."""
 
     account = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, db_index=False, related_name="enrolments", verbose_name="账户")
@@ -26,6 +28,8 @@ class Enrolment(models.Model):
         verbose_name_plural = "已购课程"
         constraints: ClassVar = [
             models.CheckConstraint(condition=Q(valid_until__gt=F("valid_from")), name="enrolment_grants_time"),
+            # Orders are refused long before; a date that no calendar shows would break every list that it is in.
+            models.CheckConstraint(condition=Q(valid_until__lte=F("created_at") + timedelta(days=36500)), name="enrolment_ends_in_sight"),
             models.CheckConstraint(
                 condition=Q(status=EnrolmentStatus.ACTIVE, revoked_at__isnull=True)
                 | Q(status=EnrolmentStatus.REVOKED, revoked_at__isnull=False),

@@ -3,6 +3,7 @@ from typing import ClassVar
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Floor
 
 from shop.models.fields import YuanField
 from shop.models.order import Order
@@ -15,8 +16,13 @@ _YUAN_BOOKS = [
 class LedgerTransfer(models.Model):
     """Double entry by construction: one amount leaves `debit` and arrives at `credit`. Append-only; a trigger refuses edits.
 
-    `beili_*` books are in 贝里 and are one per buyer (`account`), but for `beili_issued`, their source. The others are in yuan.
+    The books of 贝里 are one per buyer (`account`), but for `beili_issued`, their source. The others are in yuan. A trigger moves the
+    buyer's cached balances with each transfer that is written, so the two can't differ.
     """
+
+    class Currency(models.TextChoices):
+        CNY = "CNY", "元"
+        BEILI = "BEILI", "贝里"
 
     class Book(models.TextChoices):
         BEILI_ISSUED = "beili_issued", "贝里发放"
@@ -36,11 +42,18 @@ class LedgerTransfer(models.Model):
         # Given back by other means than the gateway: a bank transfer, say.
         OTHER_MEANS = "other_means", "其他方式退款"
 
+        @property
+        def currency(self) -> "LedgerTransfer.Currency":
+            """What the book counts."""
+            is_beili = self in {self.BEILI_ISSUED, self.BEILI_AVAILABLE, self.BEILI_HELD, self.BEILI_SPENT}
+            return LedgerTransfer.Currency.BEILI if is_beili else LedgerTransfer.Currency.CNY
+
     # A replay of the same cause hits this: "hold:<order>", "capture:<order>", "cash:<out_trade_no>", "refund:<out_request_no>", …
     key = models.CharField("唯一凭据", max_length=128)
     debit = models.CharField("转出", max_length=20, choices=Book)
     credit = models.CharField("转入", max_length=20, choices=Book)
-    amount = YuanField("数额", help_text="贝里账户为个数，其他账户为元")
+    currency = models.CharField("币种", max_length=5, choices=Currency)
+    amount = YuanField("数额")
     account = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.PROTECT, null=True, db_index=False, related_name="transfers", verbose_name="账户"
     )
@@ -58,16 +71,19 @@ class LedgerTransfer(models.Model):
             models.CheckConstraint(condition=~Q(debit=F("credit")), name="transfer_between_two_books"),
             models.CheckConstraint(
                 condition=Q(
+                    currency="BEILI",
                     debit__in=["beili_issued", "beili_available", "beili_held", "beili_spent"],
                     credit__in=["beili_issued", "beili_available", "beili_held", "beili_spent"],
                     account__isnull=False,
                 )
                 | Q(
+                    currency="CNY",
                     debit__in=_YUAN_BOOKS,
                     credit__in=_YUAN_BOOKS,
                 ),
                 name="transfer_within_one_currency",
             ),
+            models.CheckConstraint(condition=Q(currency="CNY") | Q(amount=Floor("amount")), name="transfer_whole_beili"),
         ]
         indexes: ClassVar = [
             models.Index(fields=["account", "-id"], condition=Q(account__isnull=False), name="transfer_of_buyer"),

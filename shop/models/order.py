@@ -4,6 +4,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 
+from shop.models.base import SavesChanges
 from shop.models.catalogue import Course, PricePolicy
 from shop.models.coupon import CouponRecord
 from shop.models.fields import YuanField, not_negative
@@ -134,7 +135,7 @@ class Order(Work):
         return self.order_number
 
 
-class OrderLine(models.Model):
+class OrderLine(SavesChanges):
     """One course of an order, with everything as it was when the order was made."""
 
     order = models.ForeignKey(Order, models.PROTECT, db_index=False, related_name="lines", verbose_name="订单")
@@ -199,6 +200,7 @@ class OrderEvent(models.Model):
         EXTERNAL_REFUND_EXPLAINED = "external_refund_explained", "渠道侧退款已确认用途"
         EXTERNAL_REFUND_DISMISSED = "external_refund_dismissed", "渠道侧退款未核实"
         REFUND_PAID_ELSEWHERE = "refund_paid_elsewhere", "已通过其他方式退款"
+        ENROLMENT_MOVED = "enrolment_moved", "课程有效期已提前"
 
     order = models.ForeignKey(Order, models.PROTECT, db_index=False, related_name="events", verbose_name="订单")
     kind = models.CharField("事件", max_length=32, choices=Kind)

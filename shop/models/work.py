@@ -4,11 +4,13 @@ from typing import ClassVar, Self
 
 from django.db import models
 
+from shop.models.base import SavesChanges
+
 # For rows that wait for the gateway: an attempt every five minutes for a day, which outlasts its outages and its own retries.
 GATEWAY_ATTEMPTS = 300
 
 
-class Work(models.Model):
+class Work(SavesChanges):
     """A row that is also a piece of work. `available_at` is when it may be claimed next; NULL means there is nothing to do."""
 
     # With the backoff of `shop/domain/work.py` eight attempts span about eight minutes: longer than a restart, shorter than a buyer's

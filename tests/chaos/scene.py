@@ -72,10 +72,10 @@ class Stage:
             WITH account AS (
                 INSERT INTO shop_account (username, password, balance, held_balance, is_superuser, is_staff, is_active, first_name, last_name,
                     email, date_joined)
-                VALUES (%s, '!', %s, 0, false, false, true, '', '', '', now()) RETURNING id
+                VALUES (%s, '!', 0, 0, false, false, true, '', '', '', now()) RETURNING id
             ), grant_ AS (
-                INSERT INTO shop_ledgertransfer (key, debit, credit, amount, account_id, memo, created_at)
-                SELECT 'grant:' || id, 'beili_issued', 'beili_available', %s, id, '', now() FROM account
+                INSERT INTO shop_ledgertransfer (key, debit, credit, currency, amount, account_id, memo, created_at)
+                SELECT 'grant:' || id, 'beili_issued', 'beili_available', 'BEILI', %s, id, '', now() FROM account
             ), token AS (
                 INSERT INTO knox_authtoken (digest, token_key, user_id, created, expiry)
                 SELECT %s, %s, id, now(), now() + interval '1 day' FROM account
@@ -83,7 +83,6 @@ class Stage:
             SELECT id FROM account
             """,
             username,
-            beili,
             beili,
             hash_token(token),
             token[: CONSTANTS.TOKEN_KEY_LENGTH],

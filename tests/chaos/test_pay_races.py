@@ -169,7 +169,7 @@ def give_coupon(stage: Stage, buyer: Buyer) -> int:
             WITH campaign AS (
                 INSERT INTO shop_coupon (name, brief, coupon_type, money_equivalent_value, minimum_consume, scope, quantity, claimed_count,
                     open_date, close_date, coupon_valid_days, created_at)
-                VALUES ('五元券', '', 0, %s, 0, 'order', 1, 1, current_date - 9, current_date + 9, 30, now()) RETURNING id
+                VALUES ('五元券', '', 0, %s, 0, 'order', 1, 0, current_date - 9, current_date + 9, 30, now()) RETURNING id
             )
             INSERT INTO shop_couponrecord (coupon_id, account_id, number, status, claimed_at, valid_from_date, valid_until_date)
             SELECT id, %s, gen_random_uuid()::text, 'unused', now(), current_date - 9, current_date + 9 FROM campaign RETURNING id

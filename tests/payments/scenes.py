@@ -4,9 +4,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from django.db.models import F
-
-from payments.domain import attempts, audit, inbox
+from payments.domain import attempts, audit, inbox, polling
 from payments.domain.refunds import deciding, requesting, sending
 from payments.gateways import ConfiguredGateways
 from payments.models import Notification, Payment, Refund
@@ -17,10 +15,8 @@ from tests.payments.memorygateway import MemoryGateway
 
 
 def claimed(account: Account, coupon: Coupon | None = None) -> CouponRecord:
-    """A coupon that its campaign has counted."""
-    record = make_record(account, coupon)
-    Coupon.objects.filter(pk=record.coupon_id).update(claimed_count=F("claimed_count") + 1)
-    return record
+    """A coupon of the buyer."""
+    return make_record(account, coupon)
 
 
 def start(order: Order, gateway: MemoryGateway, *, product: Product = Product.PAGE, now: datetime = NOW) -> Payment:
@@ -66,12 +62,18 @@ def approve(refund: Refund, *, now: datetime = NOW) -> Refund:
 
 
 def reject(refund: Refund, *, now: datetime = NOW) -> Refund:
-    return deciding.reject_refund(refund.pk, staff=make_buyer(), why="超过期限", now=now, cause="test")
+    gateways = ConfiguredGateways(MemoryGateway(lambda: now))  # one that waits isn't asked about
+    return deciding.reject_refund(refund.pk, gateways=gateways, staff=make_buyer(), why="超过期限", now=now, cause="test")
 
 
 def send(gateway: MemoryGateway, *, now: datetime = NOW) -> None:
     """A worker sends what is due."""
     sending.send_due_refunds(gateways=ConfiguredGateways(gateway), now=now, cause="test")
+
+
+def ask(gateway: MemoryGateway, *, now: datetime = NOW) -> None:
+    """A worker asks about the trades that are due."""
+    polling.query_due_payments(gateways=ConfiguredGateways(gateway), now=now, cause="test")
 
 
 def transfers(order: Order) -> dict[str, str]:

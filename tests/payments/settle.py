@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from payments.domain import attempts, inbox
+from payments.domain import attempts, inbox, polling
 from payments.gateways import ConfiguredGateways
 from payments.gateways.protocol import Gateway
 from payments.models import Notification, Payment
 from payments.states import Product
 from shop.models import Order
 from tests.factories import NOW
-from tests.payments.alipay_side import encoded, notification
+from tests.payments.alipay_side import encoded, gateway_server, make_gateway, notification, paid_fields, signed_answer
 
 
 def make_payment(order: Order, gateway: Gateway, *, product: Product = Product.PAGE, now: Any = NOW) -> Payment:
@@ -27,6 +27,21 @@ def tell(gateway: Gateway, *forms: dict[str, str], now: Any = NOW) -> list[Notif
     for row in rows:
         row.refresh_from_db()
     return rows
+
+
+def ask(payment: Payment, *, now: Any = NOW, trade_status: str = "TRADE_SUCCESS", **changes: str) -> None:
+    """A worker asks Alipay about the payment, and gets this answer."""
+    told = {
+        "code": "10000",
+        "out_trade_no": payment.out_trade_no,
+        "trade_no": paid_fields(payment)["trade_no"],
+        "trade_status": trade_status,
+        "total_amount": str(payment.amount),
+        "send_pay_date": "2026-03-02 12:01:04",
+        **changes,
+    }
+    with gateway_server(lambda asked: signed_answer(asked["method"], told)) as alipay:
+        polling.query_payment(payment.pk, gateways=ConfiguredGateways(make_gateway(alipay.url)), now=now, cause="task:2")
 
 
 def pay(payment: Payment, gateway: Gateway, *, now: Any = NOW, **changes: str) -> Notification:

@@ -100,7 +100,7 @@ def test_refund_is_rejected_with_a_reason(order: Order) -> None:
     assert act(client, "refund", "reject", refund, why=" ") == ["请填写拒绝理由。"]
     assert columns(refund, "status") == (RefundStatus.REQUESTED,)
     assert act(client, "refund", "reject", refund, why="已学完") == ["已处理 1 笔退款。"]
-    assert columns(refund, "status", "outcome", "approved_by__username") == (RefundStatus.REJECTED, "已学完", "operator")
+    assert columns(refund, "status", "outcome", "decided_by__username") == (RefundStatus.REJECTED, "已学完", "operator")
     assert LogEntry.objects.get().change_message == "拒绝退款：已学完"
     assert_books_are_right()
 

@@ -67,6 +67,7 @@ def place(policy: PricePolicy, now: datetime) -> Callable[..., OrderRequest]:
             beili=beili,
             alipay=policy.price - beili - off,
             checkout_id=None,
+            buy_again=True,
         )
         request, _ = orders.place_order(account=buyer, purchase=purchase, idempotency_key=key, request_id="race", now=now)
         return request

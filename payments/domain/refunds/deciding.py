@@ -8,7 +8,7 @@ from django.db.models import Sum
 from payments.domain.locks import lock_refund
 from payments.domain.refunds import booking, external
 from payments.domain.refunds.lines import parts_of, release_lines, release_money
-from payments.gateways.protocol import Gateways
+from payments.gateways.protocol import Gateways, GatewayUnreachable
 from payments.models import Payment, Refund
 from payments.states import REFUNDS_UNDER_WAY, Explanation, RefundKind, RefundStatus
 from shop.domain import ledger, refunding, rows
@@ -45,7 +45,7 @@ def approve_refund(refund_id: int, *, staff: Account, now: datetime, cause: str)
     return refund
 
 
-def reject_refund(refund_id: int, *, gateways: Gateways, staff: Account, why: str, now: datetime, cause: str) -> Refund:
+def reject_refund(refund_id: int, *, gateways: Gateways | None, staff: Account, why: str, now: datetime, cause: str) -> Refund:
     """Staff refuse a refund that waits, or give one up that failed: its lines can be asked for again, and nothing has moved.
 
     A failed one is asked about first. If the gateway has done it after all, it is booked instead. Money that nobody owed stays on the
@@ -69,7 +69,9 @@ def reject_refund(refund_id: int, *, gateways: Gateways, staff: Account, why: st
     return refund
 
 
-def mark_refund_paid_elsewhere(refund_id: int, *, gateways: Gateways, reference: str, staff: Account, now: datetime, cause: str) -> Refund:
+def mark_refund_paid_elsewhere(
+    refund_id: int, *, gateways: Gateways | None, reference: str, staff: Account, now: datetime, cause: str
+) -> Refund:
     """Staff have given the money back by other means, told by `reference`: a bank transfer's number, say. The books follow.
 
     If `reference` is the number of an unexplained external refund of the same payment and amount, that is what paid it.
@@ -112,11 +114,13 @@ def _must_be_covered(refund: Refund, payment: Payment) -> None:
         raise RefundOverPayment(amount=str(refund.amount), left=str(left))
 
 
-def _must_not_be_done(refund_id: int, *, gateways: Gateways, now: datetime, cause: str) -> None:
+def _must_not_be_done(refund_id: int, *, gateways: Gateways | None, now: datetime, cause: str) -> None:
     """A refund that failed after it was sent may have been done all the same: the answer got lost."""
     refund = Refund.objects.select_related("payment").get(pk=refund_id)
     if refund.status != RefundStatus.FAILED or refund.sent_at is None or refund.payment is None:
         return
+    if gateways is None:
+        raise GatewayUnreachable("the gateway isn't configured")
     movement = gateways.gateway_for(refund.payment).find_refund(refund.payment.out_trade_no, refund.out_request_no)
     if movement is None or movement.amount != refund.amount:
         return

@@ -33,6 +33,10 @@ Book = LedgerTransfer.Book
 DONE = (RefundStatus.SUCCEEDED, RefundStatus.PAID_ELSEWHERE)
 
 
+# How a payment says that the gateway has told of more refunds than our rows account for.
+DIFFERENCE = "refunds differ"
+
+
 class Noted(Enum):
     """What a report tells of refunds, compared with our rows."""
 
@@ -133,8 +137,8 @@ def stand_in_number(payment: Payment) -> str:
 def conclude(payment: Payment, *, now: datetime, cause: str) -> None:
     """Draws what follows by itself once a refund is booked or refused, in the caller's transaction, which holds the payment's lock.
 
-    Money that nobody owed needs no explanation. A payment of which nothing is left ends its order. If the gateway has told of the whole
-    amount but our rows don't reach it, the trade is asked about again.
+    Money that nobody owed needs no explanation. A payment of which nothing is left ends its order. If our rows don't reach what the
+    gateway has told, the trade is asked about again if all of it may be gone, else it is left to people.
     """
     payment.refresh_from_db(fields=["amount", "refund_told", "refunded_amount", "external_refunded", "is_surplus", "status"])
     unexplained = list(_to_explain(payment).filter(status=RefundStatus.SUCCEEDED).order_by("pk"))
@@ -143,8 +147,19 @@ def conclude(payment: Payment, *, now: datetime, cause: str) -> None:
         fit_surplus_refund(payment, now=now, cause=cause)
     elif payment.refunded_amount == payment.amount and unexplained and not find_pending(payment).exists():
         _end_order(payment, unexplained, now=now, cause=cause)
-    if payment.refund_told == payment.amount and has_difference(payment):
-        Payment.objects.filter(pk=payment.pk).update(available_at=now, attempts=0, dead_at=None)
+    _watch_difference(payment, now=now)
+
+
+def _watch_difference(payment: Payment, *, now: datetime) -> None:
+    row = Payment.objects.filter(pk=payment.pk)
+    if not has_difference(payment):
+        row.filter(last_error__startswith=DIFFERENCE).update(dead_at=None, last_error="")
+    elif payment.refund_told == payment.amount:
+        row.update(available_at=now, attempts=0, dead_at=None)
+    else:
+        told = f"{DIFFERENCE}: {payment.refund_told} told, {payment.refunded_amount} known"
+        row.update(available_at=None, dead_at=now, last_error=told)
+        log.error("refunds_differ", out_trade_no=payment.out_trade_no, told=str(payment.refund_told), alert=True)
 
 
 def wake_held_back(payment: Payment, *, now: datetime) -> None:

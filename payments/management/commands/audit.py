@@ -6,6 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from payments.domain.audit import RULES, SHOWN_ROWS, run_audit
+from shop import clock
 
 
 class Command(BaseCommand):
@@ -13,7 +14,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         broken = 0
-        for position, verdict in enumerate(run_audit(), start=1):
+        for position, verdict in enumerate(run_audit(now=clock.now()), start=1):
             mark = self.style.ERROR("BROKEN") if verdict.broken_count else self.style.SUCCESS("ok")
             self.stdout.write(f"[{position:2}/{len(RULES)}] {verdict.rule.name:28} {mark}")
             if verdict.broken_count:

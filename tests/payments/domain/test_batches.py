@@ -23,9 +23,9 @@ from tests.payments.scenes import assert_books_are_right, claimed, notify, start
 # What is told of an attempt. The trade has the attempt's own number unless told otherwise.
 NEWS: dict[str, dict[str, str]] = {
     "paid": {},
-    "finished": {"trade_status": "TRADE_FINISHED"},
-    "closed": {"trade_status": "TRADE_CLOSED"},
-    "waiting": {"trade_status": "WAIT_BUYER_PAY"},
+    "finished": {"trade_status": "finished"},
+    "closed": {"trade_status": "closed"},
+    "waiting": {"trade_status": "waiting"},
     "wrong amount": {"total_amount": "0.01"},
     "wrong app": {"app_id": "9999"},
     "wrong seller": {"seller_id": "9999"},
@@ -109,10 +109,11 @@ def _attempts(gateway: MemoryGateway) -> dict[str, Payment]:
         "renewal": start(placed(buyer, first), gateway, now=now),
         "renewal of two": start(placed(buyer, third, first), gateway, now=now),
         "first of two": start(both, gateway, now=now),
-        "second of two": start(both, gateway, product=Product.QR, now=now),
         "cancelled": start(cancelled, gateway, now=now),
         "paid": start(paid, gateway, now=now),
     }
+    gateway.scan(attempts["first of two"].out_trade_no)
+    attempts["second of two"] = start(both, gateway, product=Product.QR, now=now)
     closing.request_cancel(account_id=other.pk, order_number=cancelled.order_number, now=now, cause="before")
     expiry.close_due_orders(gateways=ConfiguredGateways(gateway), now=now, cause="before")
     gateway.pay(attempts["paid"].out_trade_no)
@@ -125,7 +126,7 @@ def _store(gateway: MemoryGateway, payment: Payment, news: str, place: int) -> i
     form = {
         "sign": "genuine", "notify_id": str(place), "seen": str(place), "app_id": gateway.app_id, "seller_id": gateway.seller_id,
         "trade_no": gateway.trades[payment.out_trade_no].trade_no if payment.out_trade_no in gateway.trades else f"T{payment.out_trade_no}",
-        "out_trade_no": payment.out_trade_no, "trade_status": "TRADE_SUCCESS", "total_amount": str(payment.amount),
+        "out_trade_no": payment.out_trade_no, "trade_status": "paid", "total_amount": str(payment.amount),
         "gmt_payment": NOW.isoformat(),
     }  # fmt: skip
     form |= NEWS[news]

@@ -3,14 +3,16 @@
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from django.db import connection
 
 from payments.domain import expiry, inbox, polling
-from payments.domain.refunds import sending
+from payments.domain.refunds import deciding, explaining, sending
 from payments.gateways import ConfiguredGateways
+from payments.gateways.protocol import TradeStatus
 from payments.models import Refund
 from payments.states import Product
 from shop.domain import closing
@@ -19,7 +21,7 @@ from shop.models.work import GATEWAY_ATTEMPTS
 from tests.factories import make_buyer, make_course, make_order
 from tests.payments.domain.conftest import Clock
 from tests.payments.memorygateway import Fault, MemoryGateway
-from tests.payments.scenes import approve, ask_refund, claimed, notify, pay, reject, send, start
+from tests.payments.scenes import approve, ask, ask_refund, claimed, notify, pay, reject, send, start
 
 # Real transactions: what is watched are their locks.
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -69,6 +71,7 @@ def settle_late(order: Order, gateway: MemoryGateway, clock: Clock) -> None:
     expiry.close_due_orders(gateways=ConfiguredGateways(gateway), now=clock.now, cause="test")
     gateway.pay(payment.out_trade_no)
     notify(gateway, payment)
+    ask(gateway)
     send(gateway)
 
 
@@ -78,6 +81,7 @@ def reopen(order: Order, gateway: MemoryGateway, clock: Clock) -> None:
     expiry.close_due_orders(gateways=ConfiguredGateways(gateway), now=clock.now, cause="test")
     gateway.pay(payment.out_trade_no, is_late=True)
     notify(gateway, payment, now=clock.now)
+    ask(gateway, now=clock.now)
 
 
 def change_product(order: Order, gateway: MemoryGateway, clock: Clock) -> None:
@@ -87,7 +91,9 @@ def change_product(order: Order, gateway: MemoryGateway, clock: Clock) -> None:
 
 def poll_unseen(order: Order, gateway: MemoryGateway, clock: Clock) -> None:
     first = start(order, gateway)
+    gateway.scan(first.out_trade_no)
     start(order, gateway, product=Product.WAP)
+    gateway.trades[first.out_trade_no].status = TradeStatus.WAITING  # its close got lost
     gateway.pay(first.out_trade_no)
     inbox.note_return(out_trade_no=first.out_trade_no, now=clock.now)
     notify(gateway, first)
@@ -115,7 +121,39 @@ def refuse_refund(order: Order, gateway: MemoryGateway, clock: Clock) -> None:
     send(gateway)
 
 
-DEEDS = [settle, settle_late, reopen, change_product, poll_unseen, decide_refunds, refuse_refund]
+def give_back_before_the_word(order: Order, gateway: MemoryGateway, clock: Clock) -> None:
+    payment = start(order, gateway)
+    gateway.pay(payment.out_trade_no)
+    gateway.console_refund(payment.out_trade_no, "CONSOLE1", payment.amount)
+    notify(gateway, payment)
+    for _ in range(3):
+        ask(gateway, now=clock.advance(minutes=1))
+        send(gateway, now=clock.now)
+
+
+def explain_refunds_elsewhere(order: Order, gateway: MemoryGateway, clock: Clock) -> None:
+    payment = pay(order, gateway)
+    for number in ("CONSOLE1", "CONSOLE2"):
+        gateway.console_refund(payment.out_trade_no, number, Decimal("1.00"))
+        notify(gateway, payment)
+        send(gateway)
+        refund = Refund.objects.get(out_request_no=number)
+        explaining.explain_external_refund(refund.pk, course_ids=None, staff=make_buyer(), why="", now=clock.now, cause="test")
+    gateway.console_refund(payment.out_trade_no, "CONSOLE3", Decimal("7.00"))
+    notify(gateway, payment)
+    send(gateway)
+
+
+def pay_by_other_means(order: Order, gateway: MemoryGateway, clock: Clock) -> None:
+    refuse_refund(order, gateway, clock)
+    gateways, refund = ConfiguredGateways(gateway), Refund.objects.get()
+    deciding.mark_refund_paid_elsewhere(refund.pk, gateways=gateways, reference="BANK1", staff=make_buyer(), now=clock.now, cause="test")
+
+
+DEEDS = [
+    settle, settle_late, reopen, change_product, poll_unseen, decide_refunds, refuse_refund, give_back_before_the_word,
+    explain_refunds_elsewhere, pay_by_other_means,
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("deed", DEEDS)

@@ -17,7 +17,7 @@ from payments.states import PaymentStatus
 from shop.models import Account, Order
 from tests.factories import NOW, make_buyer, make_course, make_order, make_record
 from tests.payments.alipay_side import Told, gateway_server, make_gateway, signed_answer
-from tests.payments.settle import make_payment, pay
+from tests.payments.settle import ask, make_payment, pay
 from tests.unchanged import everything, nothing_changes
 
 pytestmark = pytest.mark.django_db
@@ -94,17 +94,27 @@ def test_no_answer_is_no_answer(payment: Payment) -> None:
 
 def test_payment_that_is_settled_is_not_asked_about(payment: Payment, gateway: AlipayGateway) -> None:
     pay(payment, gateway)
-    Payment.objects.update(available_at=NOW)
-    with alipay_says(500) as (asked_gateway, told):
+    with nothing_changes(), alipay_says(500) as (asked_gateway, told):
         polling.query_payment(payment.pk, gateways=ConfiguredGateways(asked_gateway), now=NOW, cause="task:1")
+    assert told.asked == []
+
+
+def test_staff_have_the_gateway_asked_about_a_payment_whatever_its_state(payment: Payment, gateway: AlipayGateway) -> None:
+    pay(payment, gateway)
+    Payment.objects.update(attempts=3)
+    polling.ask_about_payment(payment.pk, now=NOW)
+    assert (due(payment), payment.attempts) == (NOW, 0)
+    with alipay_says(trade(payment, "TRADE_SUCCESS")) as (asked_gateway, told):
+        polling.query_due_payments(gateways=ConfiguredGateways(asked_gateway), now=NOW, cause="task:1")
     payment.refresh_from_db()
-    assert (payment.available_at, told.asked) == (None, [])
+    assert (payment.status, payment.available_at, len(told.asked)) == ("paid", None, 1)
 
 
 def test_second_attempt_of_a_paid_order_is_closed_at_alipay(payment: Payment, gateway: AlipayGateway) -> None:
-    Payment.objects.filter(pk=payment.pk).update(status=PaymentStatus.CLOSED, closed_at=NOW)
+    Payment.objects.filter(pk=payment.pk).update(status=PaymentStatus.CLOSED, closed_reason="never_paid", closed_at=NOW)
     second = make_payment(payment.order, gateway)
     pay(payment, gateway)
+    ask(payment)
     assert due(second) == NOW
     with alipay_says(trade(second, "WAIT_BUYER_PAY"), trade(second, "TRADE_CLOSED")) as (asked_gateway, told):
         polling.query_due_payments(gateways=ConfiguredGateways(asked_gateway), now=NOW, cause="task:1")
@@ -124,7 +134,8 @@ def test_payment_that_used_all_attempts_is_left_to_people(payment: Payment) -> N
 
 
 def close(gateway: AlipayGateway | None, order: Order) -> None:
-    expiry.close_due_order(order.pk, gateways=ConfiguredGateways(gateway), now=order.closes_at, cause="task:1")
+    gateways = ConfiguredGateways(gateway) if gateway else None
+    expiry.close_due_order(order.pk, gateways=gateways, now=order.closes_at, cause="task:1")
 
 
 def test_order_without_an_attempt_is_closed_without_asking() -> None:

@@ -8,7 +8,7 @@ from pytest_django.fixtures import Settings
 
 from payments.domain.refunds import requesting, sending
 from payments.gateways import ConfiguredGateways
-from payments.gateways.protocol import GatewayRejected, RefundIntent
+from payments.gateways.protocol import GatewayRejected, RefundIntent, RefundMovement, Refusal
 from payments.models import Payment, Refund, RefundLine
 from payments.states import RefundStatus
 from shop.errors import OrderNotFound, OrderNotRefundable, RefundLineTaken, RefundNotOpen
@@ -253,7 +253,7 @@ def test_exhausted_refund_whose_money_has_moved_is_found_before_it_is_sent_again
     assert_books_are_right()
 
     def refuse(intent: RefundIntent) -> bool:
-        raise GatewayRejected("ACQ.TRADE_HAS_CLOSE")
+        raise GatewayRejected(Refusal.TRADE_CLOSED, "ACQ.TRADE_HAS_CLOSE", is_final=True)
 
     monkeypatch.setattr(gateway, "refund", refuse)
     approve(refund)
@@ -269,11 +269,11 @@ def test_refusal_of_a_repeat_is_not_believed_before_a_query(
     refund = approve(ask_refund(order))
     gateway.faults = [Fault.LOST_AFTER]
     send(gateway)
-    answers = iter([False, True])
-    monkeypatch.setattr(gateway, "find_refund", lambda intent: next(answers))
+    answers = iter([None, RefundMovement(refund.out_request_no, refund.amount, None)])
+    monkeypatch.setattr(gateway, "find_refund", lambda trade, number: next(answers))
 
     def refuse(intent: RefundIntent) -> bool:
-        raise GatewayRejected("ACQ.TRADE_HAS_CLOSE")
+        raise GatewayRejected(Refusal.TRADE_CLOSED, "ACQ.TRADE_HAS_CLOSE", is_final=True)
 
     monkeypatch.setattr(gateway, "refund", refuse)
     send(gateway, now=clock.advance(minutes=1))

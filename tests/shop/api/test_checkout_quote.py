@@ -13,6 +13,8 @@ from shop.domain import cart, checkout
 from shop.models import Account, Coupon, CouponRecord, Course, LedgerTransfer, PricePolicy
 from shop.numbers import mint_number
 from shop.states import CouponScope, CouponType, CourseStatus
+from tests import factories
+from tests.factories import make_buyer, make_order
 
 pytestmark = pytest.mark.django_db
 
@@ -63,7 +65,7 @@ def give_coupon(buyer: Account, name: str, *, starts: date | None = None, **term
 @pytest.fixture
 def setting() -> Setting:
     now = clock.now()
-    buyer = Account.objects.create(username="buyer", balance=200)
+    buyer = make_buyer(beili=200)
     policy_a, policy_b = make_course("A", "99.00"), make_course("B", "59.90")
     threshold = {"coupon_type": CouponType.THRESHOLD}
     records = {
@@ -135,10 +137,11 @@ def test_part_of_the_checkout_is_priced_alone(setting: Setting) -> None:
     assert setting.client.post(setting.url, body, format="json").json()["data"]["quote"]["list_total"] == "59.90"
 
 
-@pytest.mark.parametrize(("balance", "used"), [(200, 158), (100, 100)])
-def test_more_beili_than_possible_are_cut(setting: Setting, balance: int, used: int) -> None:
-    Account.objects.filter(pk=setting.buyer.pk).update(balance=balance)
-    setting.buyer.refresh_from_db()
+@pytest.mark.parametrize(("spent", "used"), [(0, 158), (100, 100)])
+def test_more_beili_than_possible_are_cut(setting: Setting, spent: int, used: int) -> None:
+    if spent:
+        make_order(setting.buyer, factories.make_course("100.00"), beili=spent, alipay="0.00", now=clock.now())
+        setting.buyer.refresh_from_db()
     setting.client.force_authenticate(setting.buyer)
     quote = setting.post(balance=10_000).json()["data"]["quote"]
     assert (quote["beili"], quote["beili_max"]) == (used, 158)
@@ -245,7 +248,7 @@ def test_nothing_is_written(setting: Setting) -> None:
     assert checkout.get_checkout(account_id=setting.buyer.pk, checkout_id=setting.checkout_id) == before
     assert Account.objects.get(pk=setting.buyer.pk).balance == 200
     assert set(CouponRecord.objects.values_list("status", flat=True)) == {"unused"}
-    assert LedgerTransfer.objects.count() == 0
+    assert LedgerTransfer.objects.count() == 1  # the grant
 
 
 def test_needs_a_login(setting: Setting) -> None:

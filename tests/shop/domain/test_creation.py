@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pytest_django import Settings
 
 from shop.domain import creation, work
+from shop.domain.orders import LineChoice, Purchase, place_order
 from shop.models import (
     Account,
     Coupon,
@@ -146,6 +147,111 @@ def test_moved_price_is_refused_even_when_the_total_is_the_same() -> None:
     PricePolicy.objects.filter(course=course).update(price="40.00")
     PricePolicy.objects.filter(course=other).update(price="60.00")
     assert refusal_of(request)[0] == "quote_changed"
+
+
+def test_moved_period_is_refused_with_the_new_one() -> None:
+    buyer, course = make_buyer(), make_course("429.00", period=360)
+    request = make_request(buyer, course, checkout_id=checked_out(buyer, course))
+    PricePolicy.objects.filter(course=course).update(valid_period=14)
+    slug, details = refusal_of(request)
+    assert (slug, [line["valid_period"] for line in details["quote"]["lines"]]) == ("quote_changed", [14])
+
+
+def test_period_that_the_request_names_is_held_to_without_a_checkout() -> None:
+    buyer, course = make_buyer(), make_course("429.00", period=360)
+    policy = policy_of(course)
+    line = LineChoice(course.pk, policy.pk, None, valid_period=360)
+    purchase = Purchase([line], None, 0, policy.price, None)
+    good, bad = (
+        place_order(account=buyer, purchase=purchase, idempotency_key=key, request_id="test", now=NOW)[0] for key in ("good", "bad")
+    )
+    decide(good)
+    assert good.status == "created"
+    Order.objects.get().events.all()
+    PricePolicy.objects.filter(course=course).update(valid_period=14)
+    OrderRequest.objects.filter(pk=bad.pk).update(body={**bad.body, "buy_again": True})
+    assert refusal_of(bad)[0] == "quote_changed"
+
+
+def test_renamed_course_is_the_same_course() -> None:
+    buyer, course = make_buyer(), make_course("9.00")
+    request = make_request(buyer, course, checkout_id=checked_out(buyer, course))
+    Course.objects.update(name="新名")
+    decide(request)
+    assert request.status == "created"
+
+
+COUPONS: dict[str, tuple[dict[str, Any], dict[str, Any], str, str]] = {
+    "value": ({"value": "10"}, {"money_equivalent_value": "20"}, "90.00", "80.00"),
+    "percent": ({"kind": CouponType.PERCENT, "off_percent": 90}, {"off_percent": 80}, "90.00", "80.00"),
+    "minimum": ({"kind": CouponType.THRESHOLD, "value": "10", "minimum": "50"}, {"minimum_consume": "101"}, "90.00", "100.00"),
+    "type": (
+        {"value": "10"},
+        {"coupon_type": CouponType.PERCENT, "money_equivalent_value": "0", "off_percent": 50},
+        "90.00",
+        "50.00",
+    ),
+}
+
+
+@pytest.mark.parametrize("is_global", [True, False])
+@pytest.mark.parametrize("case", COUPONS)
+def test_coupon_whose_terms_moved_is_refused_with_the_new_quote(case: str, is_global: bool) -> None:
+    made, edit, agreed, new = COUPONS[case]
+    buyer, course = make_buyer(), make_course("100.00")
+    record = make_record(buyer, make_coupon(course=None if is_global else course, **made))
+    choice: dict[str, Any] = {"global_coupon": record} if is_global else {"coupons": {course.pk: record}}
+    request = make_request(buyer, course, checkout_id=checked_out(buyer, course), alipay=agreed, **choice)
+    Coupon.objects.update(**edit)
+    slug, details = refusal_of(request)
+    assert (slug, details["quote"]["alipay"]) == ("quote_changed", new)
+
+
+@pytest.mark.parametrize("is_global", [True, False])
+def test_coupon_that_is_for_other_courses_now_is_refused_with_the_new_quote(is_global: bool) -> None:
+    buyer, course, other = make_buyer(), make_course("100.00"), make_course()
+    record = make_record(buyer, make_coupon(value="10", course=None if is_global else course))
+    choice: dict[str, Any] = {"global_coupon": record} if is_global else {"coupons": {course.pk: record}}
+    request = make_request(buyer, course, checkout_id=checked_out(buyer, course), alipay="90.00", **choice)
+    Coupon.objects.update(scope=CouponScope.COURSE, course=other)
+    slug, details = refusal_of(request)
+    quote = details["quote"]
+    assert (slug, quote["alipay"], quote["coupon_record_id"], quote["lines"][0]["coupon_record_id"]) == ("quote_changed", "100.00", 0, 0)
+
+
+def test_coupons_that_moved_against_each_other_are_refused_although_the_total_is_the_same() -> None:
+    buyer, course = make_buyer(), make_course("100.00")
+    on_course, on_order = make_record(buyer, make_coupon(value="10", course=course)), make_record(buyer, make_coupon(value="20"))
+    choice: dict[str, Any] = {"coupons": {course.pk: on_course}, "global_coupon": on_order}
+    request = make_request(buyer, course, checkout_id=checked_out(buyer, course), alipay="70.00", **choice)
+    Coupon.objects.filter(pk=on_course.coupon_id).update(money_equivalent_value="20")
+    Coupon.objects.filter(pk=on_order.coupon_id).update(money_equivalent_value="10")
+    assert refusal_of(request)[0] == "quote_changed"
+
+
+def test_terms_that_moved_without_taking_off_anything_else_are_no_matter() -> None:
+    buyer, course = make_buyer(), make_course("100.00")
+    record = make_record(buyer, make_coupon(CouponType.THRESHOLD, "10", minimum="50"))
+    request = make_request(buyer, course, checkout_id=checked_out(buyer, course), alipay="90.00", global_coupon=record)
+    Coupon.objects.update(minimum_consume="60", name="新名")
+    decide(request)
+    assert request.status == "created"
+
+
+def test_coupon_that_the_checkout_did_not_know_is_taken_as_it_is() -> None:
+    buyer, course = make_buyer(), make_course("100.00")
+    checkout_id = checked_out(buyer, course)
+    request = make_request(buyer, course, checkout_id=checkout_id, alipay="90.00", global_coupon=make_record(buyer))
+    decide(request)
+    assert request.status == "created"
+
+
+def test_more_than_alipay_takes_is_refused() -> None:
+    buyer, course, other = make_buyer(beili=1), make_course("100000000.00"), make_course("0.01")
+    details = {"alipay": "100000000.01", "limit": "100000000.00"}
+    assert refusal_of(make_request(buyer, course, other, alipay="100000000.01")) == ("amount_too_large", details)
+    decide(request := make_request(buyer, course, make_course("1.00"), beili=1, alipay="100000000.00"))
+    assert request.status == "created"
 
 
 @pytest.mark.parametrize("alipay", ["98.99", "99.01", "0.00", "0.01"])

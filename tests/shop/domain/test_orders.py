@@ -29,7 +29,7 @@ def checked_out(buyer: Account, *courses: Course) -> str:
 
 def test_place_order_stores_the_request_and_takes_nothing() -> None:
     buyer, course = make_buyer(beili=10), make_course("99.00")
-    purchase = make_purchase(course, beili=5, alipay="94.00")
+    purchase = make_purchase(course, beili=5, alipay="94.00", buy_again=False)
     request, is_new = place_order(account=buyer, purchase=purchase, idempotency_key="k", request_id="r1", now=NOW)
     request.refresh_from_db()
     buyer.refresh_from_db()

@@ -22,7 +22,7 @@ def transfers(order: Order) -> list[LedgerTransfer]:
     texts = ("", "贝里", 'a "quoted", {braced} one', "back\\slash, NULL")
     return [
         LedgerTransfer(
-            key=f"test:{number}", debit=book.BEILI_ISSUED, credit=book.BEILI_AVAILABLE, amount=amount, account=order.account,
+            key=f"test:{number}", debit=book.UNAPPLIED, credit=book.SALES, currency="CNY", amount=amount, account=order.account,
             order=order if number % 2 else None, memo=memo, created_at=NOW + timedelta(microseconds=number),
         )
         for number, (amount, memo) in enumerate(zip((1, Decimal("2.50"), 3, Decimal("4.00")), texts, strict=True))

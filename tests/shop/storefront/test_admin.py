@@ -68,7 +68,6 @@ def shop() -> Shop:
         coupon_type=CouponType.FIXED,
         money_equivalent_value=10,
         quantity=5,
-        claimed_count=1,
         open_date=today,
         close_date=today,
         coupon_valid_days=7,
@@ -257,6 +256,29 @@ def test_negative_price_is_refused_with_a_message(shop: Shop) -> None:
     )
     assert response.status_code == 200
     assert PricePolicy.objects.get().price == Decimal("99.00")
+
+
+def test_price_that_cannot_be_paid_is_refused_with_a_message(shop: Shop) -> None:
+    policy = shop.course.price_policies.get()
+    fields = {"name": "Python", "course_img": "/x.svg", "course_type": "0", "status": "0", "position": "0"}
+    rows = policy_rows(shop.course, (str(policy.pk), "30", "100000000.01"))
+    response = shop.client.post(address(Course, "change", shop.course.pk), fields | rows)
+    assert "价格不能超过支付宝单笔上限 100000000.00 元。" in response.content.decode()
+    assert PricePolicy.objects.get().price == Decimal("99.00")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("coupon_valid_days", "36501"), ("coupon_valid_days", "0"), ("quantity", "2147483648"), ("money_equivalent_value", "10000000000.00")],
+)
+def test_number_beyond_all_bounds_is_refused_with_a_message(shop: Shop, field: str, value: str) -> None:
+    fields = {
+        "name": "新活动", "coupon_type": "0", "money_equivalent_value": "1", "minimum_consume": "0", "scope": "order", "quantity": "10",
+        "open_date": "2026-01-01", "close_date": "2026-12-31", "coupon_valid_days": "7",
+    }  # fmt: skip
+    response = shop.client.post(address(Coupon, "add"), fields | {field: value})
+    assert (response.status_code, Coupon.objects.count()) == (200, 1)
+    assert response.context["adminform"].form.errors
 
 
 def test_terms_of_a_claimed_campaign_stay(shop: Shop) -> None:
