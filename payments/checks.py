@@ -1,5 +1,7 @@
 """System checks: a mixed-up Alipay configuration is refused at the start, not found out by the first buyer."""
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -9,6 +11,7 @@ from django.core import checks
 from django.core.checks import CheckMessage, Error, register
 
 from payments.gateways.alipay import read_private_key, read_public_key
+from payments.gateways.alipay.config import APP_SETTINGS
 
 SANDBOX_HOST = "openapi-sandbox.dl.alipaydev.com"
 LIVE_HOST = "openapi.alipay.com"
@@ -16,10 +19,10 @@ LIVE_HOST = "openapi.alipay.com"
 
 @register()
 def alipay(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """Complete or absent, keys readable and not swapped, addresses that Alipay can use."""
+    """Complete or absent, every app once, keys readable and not swapped, addresses that Alipay can use."""
     config: dict[str, Any] = settings.ALIPAY
-    given = {name: config[name] for name in ("GATEWAY_URL", "APP_ID", "SELLER_ID", "APP_PRIVATE_KEY_PATH", "PUBLIC_KEY_PATHS")}
-    if not any(given.values()):
+    given = {name: config[name] for name in ("GATEWAY_URL", *APP_SETTINGS)}
+    if not any(given.values()) and not config["FORMER_APPS"]:
         return [
             checks.Warning(
                 "Alipay isn't configured: orders that cost money can't be paid.", hint="Set the ALIPAY_… variables.", id="payments.W001"
@@ -27,28 +30,43 @@ def alipay(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
         ]
     if missing := [f"ALIPAY_{name}" for name, value in given.items() if not value]:
         return [Error(f"Alipay is half configured: {', '.join(missing)} missing.", id="payments.E001")]
-    return [*_keys(config), *_addresses(config)]
+    apps: list[Mapping[str, Any]] = [config, *config["FORMER_APPS"]]
+    return [*_twice(apps), *(message for app in apps for message in (*_keys(app), *_gateway(config, app))), *_addresses(config)]
 
 
-def _keys(config: dict[str, Any]) -> list[CheckMessage]:
+def _twice(apps: Sequence[Mapping[str, Any]]) -> list[CheckMessage]:
+    counts = Counter(app["APP_ID"] for app in apps)
+    hint = "ALIPAY_FORMER_APPS names apps that aren't ALIPAY_APP_ID, each once, with all of Alipay's keys for it."
+    return [
+        Error(f"Alipay app {app_id} is configured {count} times.", hint=hint, id="payments.E006")
+        for app_id, count in counts.items()
+        if count > 1
+    ]
+
+
+def _keys(app: Mapping[str, Any]) -> list[CheckMessage]:
     try:
-        private_key = read_private_key(Path(config["APP_PRIVATE_KEY_PATH"]))
-        public_keys = [read_public_key(Path(path)) for path in config["PUBLIC_KEY_PATHS"]]
+        private_key = read_private_key(Path(app["APP_PRIVATE_KEY_PATH"]))
+        public_keys = [read_public_key(Path(path)) for path in app["PUBLIC_KEY_PATHS"]]
     except (OSError, ValueError) as error:
-        return [Error(f"An Alipay key can't be read: {error}", id="payments.E002")]
+        return [Error(f"A key of Alipay app {app['APP_ID']} can't be read: {error}", id="payments.E002")]
     if private_key.public_key().public_numbers() in [key.public_numbers() for key in public_keys]:
         hint = "Alipay shows its own key after you upload yours: 支付宝公钥, not 应用公钥."
-        return [Error("ALIPAY_PUBLIC_KEY_PATHS holds the app's own public key instead of Alipay's.", hint=hint, id="payments.E003")]
+        return [Error(f"Alipay app {app['APP_ID']} has its own public key in the place of Alipay's.", hint=hint, id="payments.E003")]
     return []
 
 
-def _addresses(config: dict[str, Any]) -> list[CheckMessage]:
-    errors: list[CheckMessage] = []
+def _gateway(config: Mapping[str, Any], app: Mapping[str, Any]) -> list[CheckMessage]:
     host = urlsplit(config["GATEWAY_URL"]).hostname
-    is_sandbox_app = config["APP_ID"].startswith("9021")
+    is_sandbox_app = app["APP_ID"].startswith("9021")
     if (host == LIVE_HOST and is_sandbox_app) or (host == SANDBOX_HOST and not is_sandbox_app):
-        errors.append(checks.Warning(f"{host} with app {config['APP_ID']}: sandbox and live look mixed up.", id="payments.W002"))
-    if host == LIVE_HOST and not settings.PUBLIC_URL.startswith("https://"):
+        return [checks.Warning(f"{host} with app {app['APP_ID']}: sandbox and live look mixed up.", id="payments.W002")]
+    return []
+
+
+def _addresses(config: Mapping[str, Any]) -> list[CheckMessage]:
+    errors: list[CheckMessage] = []
+    if urlsplit(config["GATEWAY_URL"]).hostname == LIVE_HOST and not settings.PUBLIC_URL.startswith("https://"):
         errors.append(Error("Live Alipay needs PUBLIC_URL with https.", id="payments.E004"))
     errors += [
         Error(f"ALIPAY_{name} must be an http(s) address of at most 256 characters without a query.", id="payments.E005")

@@ -213,6 +213,31 @@ class RefundNotOpen(DomainError):
     slug, code, status, message = "refund_not_open", 1156, 409, "这笔退款已经处理过了。"
 
 
+class PaymentAlreadyMade(DomainError):
+    slug, code, status, message = "payment_already_made", 1160, 409, "支付宝已收到这笔付款，正在确认结果，请勿重复支付。"
+
+
+class PaymentClosed(DomainError):
+    slug, code, status, message = "payment_closed", 1161, 409, "这次支付已在支付宝关闭，请重新下单。"
+
+
+class PaymentOverLimit(DomainError):
+    slug, code, status, message = "payment_over_limit", 1162, 409, "金额超过支付宝的收款限额，请分成几笔订单购买或联系客服。"
+
+
+class PaymentNotPermitted(DomainError):
+    slug, code, status, message = "payment_not_permitted", 1163, 409, "商家尚未开通这种支付方式，请换一种方式支付或联系客服。"
+
+
+class PaymentAccountRefused(DomainError):
+    slug, code, status = "payment_account_refused", 1164, 409
+    message = "支付宝不允许这个账户付款（限额、账户状态或风险控制），请换一个账户。"
+
+
+class PaymentRefused(DomainError):
+    slug, code, status, message = "payment_refused", 1165, 409, "支付宝没有接受这次请求，请联系客服。"
+
+
 class ExternalRefundUnexplained(DomainError):
     slug, code, status = "external_refund_unexplained", 1158, 409
     message = "支付渠道侧有一笔退款尚未核实或说明用途，请先处理。"

@@ -99,10 +99,11 @@ def _render(db: Database, session: Row, error: GatewayError | None = None) -> st
     expires_at = trade["expires_at"] if trade else session["expires_at"]
     is_expired = trade is None and expires_at is not None and expires_at <= sim.now()
     is_paid = trade is not None and trade["paid_at"] is not None
-    if is_paid:
-        step = "paid"
-    elif is_expired or (trade is not None and trade["status"] == "TRADE_CLOSED"):
+    # A trade that was paid and given back whole is closed, whichever tab shows it.
+    if is_expired or (trade is not None and trade["status"] == "TRADE_CLOSED"):
         step = "closed"
+    elif is_paid:
+        step = "paid"
     elif session["abandoned_at"] is not None:
         step = "abandoned"
     else:

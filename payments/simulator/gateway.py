@@ -69,7 +69,10 @@ def answer_gateway() -> BaseResponse:
 
 def _answer_page_error(inner: dict[str, Any]) -> tuple[str, BaseResponse]:
     """People see these, and the real ones are in GBK."""
-    body = render_template("gateway_error.html", code=str(inner["sub_code"]).removeprefix("isv."), reason=inner["sub_msg"])
+    code = str(inner["sub_code"])
+    # A buyer meets this one in a second tab, where "start again" would be the wrong advice.
+    is_paid = code == "ACQ.TRADE_HAS_SUCCESS"
+    body = render_template("gateway_error.html", code=code.removeprefix("isv."), reason=inner["sub_msg"], is_paid=is_paid)
     return body, Response(body.encode("gbk", "replace"), content_type="text/html;charset=GBK")
 
 

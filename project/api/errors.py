@@ -15,7 +15,7 @@ from rest_framework import exceptions as drf
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
-from payments.gateways.protocol import GatewayError
+from payments.gateways.protocol import GatewayError, GatewayRejected, Refusal
 from shop import errors, valkey
 
 log = structlog.get_logger(__name__)
@@ -33,6 +33,22 @@ _DRF: tuple[tuple[type[Exception], type[errors.DomainError]], ...] = (
     (drf.Throttled, errors.TooManyRequests),
     (RequestDataTooBig, errors.BodyTooLarge),
 )
+# What the gateway's proven no means to the buyer. Asking again soon helps with none of them.
+_REFUSALS: Mapping[Refusal, type[errors.DomainError]] = {
+    Refusal.ALREADY_PAID: errors.PaymentAlreadyMade,
+    Refusal.TRADE_FINISHED: errors.PaymentAlreadyMade,
+    Refusal.TRADE_CLOSED: errors.PaymentClosed,
+    Refusal.AMOUNT_OVER_LIMIT: errors.PaymentOverLimit,
+    Refusal.BUYER_NOT_ALLOWED: errors.PaymentAccountRefused,
+    Refusal.NOT_PERMITTED: errors.PaymentNotPermitted,
+    Refusal.UNKNOWN_TRADE: errors.PaymentRefused,
+    Refusal.WRONG_STATE: errors.PaymentRefused,
+    Refusal.REFUND_OVER_AMOUNT: errors.PaymentRefused,
+    Refusal.REFUND_DISCORDANT: errors.PaymentRefused,
+    Refusal.INSUFFICIENT_FUNDS: errors.PaymentRefused,
+    Refusal.INVALID_REQUEST: errors.PaymentRefused,
+    Refusal.OTHER: errors.PaymentRefused,
+}
 _RETRY_AFTER_S = "2"
 
 
@@ -68,6 +84,9 @@ def _domain_error(exc: Exception) -> errors.DomainError | None:
             return errors.InvalidInput(fields=exc.detail)
         case drf.ParseError():
             return errors.InvalidInput(reason=str(exc.detail))
+        case GatewayRejected():
+            log.warning("gateway_refused", refusal=exc.refusal.value, code=exc.code, is_final=exc.is_final)
+            return _REFUSALS[exc.refusal](refusal=exc.refusal.value, gateway_code=exc.code)
         case valkey.Unreachable() | OperationalError() | GatewayError():
             log.warning("dependency_failed", error=f"{type(exc).__name__}: {exc}")
             return errors.GatewayUnavailable() if isinstance(exc, GatewayError) else errors.ServiceUnavailable()

@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import httpx
 import pytest
 
+from payments.gateways import ConfiguredGateways
 from payments.gateways.alipay import AlipayConfig, AlipayGateway, read_private_key, read_public_key
 from payments.gateways.alipay.wire import BEIJING
 from payments.gateways.protocol import (
@@ -35,6 +36,7 @@ from tests.payments.simulator.shop import Shop
 
 AMOUNT = Decimal("19.90")
 PRODUCTS = list(Product)
+OTHER_APP_ID, OTHER_SELLER_ID = "2021000000000002", "2088000000000002"
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,8 @@ class Stage(Protocol):
     """A provider to try, and its buyer."""
 
     gateway: Gateway
+    # The same provider with another app's credentials.
+    other: Gateway
     unreachable: Gateway
 
     def show_up(self, product: Product, intent: PaymentIntent, offer: str) -> None: ...
@@ -67,6 +71,10 @@ class Stage(Protocol):
     def way_back(self, intent: PaymentIntent, offer: str) -> dict[str, str]: ...
     def lose_next_answer(self, out_trade_no: str) -> None: ...
     def hold_next_refund(self, out_trade_no: str) -> None: ...
+    def refund_elsewhere(self, out_trade_no: str, amount: str, number: str) -> None:
+        """Somebody refunds without the shop, in the merchant's console say."""
+        ...
+
     def pass_time(self, seconds: float) -> None: ...
 
 
@@ -77,6 +85,7 @@ class AlipayStage:
     simulator: Simulator
     shop: Shop
     gateway: Gateway
+    other: Gateway
     unreachable: Gateway
 
     def show_up(self, product: Product, intent: PaymentIntent, offer: str) -> None:
@@ -109,6 +118,9 @@ class AlipayStage:
     def hold_next_refund(self, out_trade_no: str) -> None:
         self.simulator.fault("refund_pending", out_trade_no=out_trade_no, params={"seconds": 60})
 
+    def refund_elsewhere(self, out_trade_no: str, amount: str, number: str) -> None:
+        self.simulator.control("POST", f"/trades/{out_trade_no}/refund", {"amount": amount, "out_request_no": number})
+
     def pass_time(self, seconds: float) -> None:
         self.simulator.advance(seconds)
 
@@ -125,6 +137,7 @@ class AlipayStage:
 @pytest.fixture(scope="module")
 def running_simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
     simulator = Simulator(tmp_path_factory.mktemp("contract"))
+    simulator.add_merchant(OTHER_APP_ID, OTHER_SELLER_ID)
     simulator.start()
     yield simulator
     simulator.stop()
@@ -141,19 +154,17 @@ def receiver() -> Iterator[Shop]:
 
 
 @pytest.fixture(scope="module")
-def make_alipay(running_simulator: Simulator, receiver: Shop) -> Callable[[str], AlipayGateway]:
-    folder: Path = running_simulator.state / "keys" / APP_ID
-    private, public = read_private_key(folder / "app_private_key.pem"), read_public_key(folder / "alipay_public_key.pem")
-
-    def make(url: str) -> AlipayGateway:
+def make_alipay(running_simulator: Simulator, receiver: Shop) -> Callable[..., AlipayGateway]:
+    def make(url: str, app_id: str = APP_ID, seller_id: str = SELLER_ID) -> AlipayGateway:
+        folder: Path = running_simulator.state / "keys" / app_id
         return AlipayGateway(
             AlipayConfig(
                 gateway_url=url,
                 buyer_gateway_url=url,
-                app_id=APP_ID,
-                seller_id=SELLER_ID,
-                app_private_key=private,
-                alipay_public_keys=[public],
+                app_id=app_id,
+                seller_id=seller_id,
+                app_private_key=read_private_key(folder / "app_private_key.pem"),
+                alipay_public_keys=[read_public_key(folder / "alipay_public_key.pem")],
                 notify_url=receiver.url,
                 return_url="http://127.0.0.1:9/return",
                 timeout_s=3,
@@ -164,13 +175,18 @@ def make_alipay(running_simulator: Simulator, receiver: Shop) -> Callable[[str],
 
 
 @pytest.fixture
-def alipay(running_simulator: Simulator, receiver: Shop, make_alipay: Callable[[str], AlipayGateway]) -> Stage:
+def alipay(running_simulator: Simulator, receiver: Shop, make_alipay: Callable[..., AlipayGateway]) -> Stage:
     running_simulator.control("DELETE", "/settings")
     running_simulator.control("POST", "/wipe")
     running_simulator.freeze()
     receiver.received.clear()
+    url = f"{running_simulator.url}/gateway.do"
     return AlipayStage(
-        running_simulator, receiver, make_alipay(f"{running_simulator.url}/gateway.do"), make_alipay("http://127.0.0.1:9/gateway.do")
+        running_simulator,
+        receiver,
+        gateway=make_alipay(url),
+        other=make_alipay(url, OTHER_APP_ID, OTHER_SELLER_ID),
+        unreachable=make_alipay("http://127.0.0.1:9/gateway.do"),
     )
 
 
@@ -233,6 +249,13 @@ def test_every_product_can_be_paid(stage: Stage, intent: PaymentIntent, product:
     assert report.refunded in {None, Decimal(0)}
     assert report.paid_at is not None
     assert report.paid_at.utcoffset() is not None
+
+
+def test_code_for_a_trade_that_is_paid_is_refused_as_that(stage: Stage, intent: PaymentIntent) -> None:
+    stage.pay(Product.QR, intent, stage.gateway.create_qr(intent))
+    with pytest.raises(GatewayRejected) as refusal:
+        stage.gateway.create_qr(intent)
+    assert (refusal.value.refusal, refusal.value.is_final) == (Refusal.ALREADY_PAID, True)
 
 
 @pytest.mark.parametrize("product", [Product.PAGE, Product.QR])
@@ -340,6 +363,39 @@ def test_lost_answer_is_unknown_and_a_query_tells(stage: Stage, paid: TradeRepor
     assert is_found(stage, "5.00")
 
 
+def test_refund_that_the_shop_did_not_make_is_found_by_its_number(stage: Stage, paid: TradeReport) -> None:
+    stage.notification(1)
+    stage.refund_elsewhere(paid.out_trade_no, "5.00", "CONSOLE77")
+    found = find_refund(stage, "CONSOLE77")
+    assert found is not None
+    assert (found.number, found.amount) == ("CONSOLE77", Decimal("5.00"))
+    assert found.at is None or found.at.utcoffset() is not None
+    assert find_refund(stage) is None
+    report = stage.notification(2).verified_by(stage.gateway).report
+    assert (report.refunded, [movement.number for movement in report.movements]) == (Decimal("5.00"), ["CONSOLE77"])
+
+
+def test_refunds_of_the_shop_and_of_others_add_up_and_keep_their_numbers(stage: Stage, paid: TradeReport) -> None:
+    stage.refund_elsewhere(paid.out_trade_no, "5.00", "CONSOLE77")
+    stage.notification(2)
+    assert stage.gateway.refund(refund_of("4.00")) is True
+    report = stage.notification(3).verified_by(stage.gateway).report
+    assert (report.refunded, [movement.number for movement in report.movements]) == (Decimal("9.00"), ["CONTRACT1R1"])
+    with pytest.raises(GatewayRejected) as refusal:
+        stage.gateway.refund(refund_of("10.91", "CONTRACT1R2"))
+    assert refusal.value.refusal is Refusal.REFUND_OVER_AMOUNT
+
+
+def test_trade_that_others_gave_back_whole_is_closed_and_was_paid(stage: Stage, paid: TradeReport) -> None:
+    stage.refund_elsewhere(paid.out_trade_no, "19.90", "CONSOLE77")
+    report = stage.gateway.query(paid.out_trade_no)
+    assert report is not None
+    assert (report.status, report.paid_at) == (TradeStatus.CLOSED, paid.paid_at)
+    with pytest.raises(GatewayRejected) as refusal:
+        stage.gateway.refund(refund_of("1.00"))
+    assert (refusal.value.refusal, refusal.value.is_final) == (Refusal.TRADE_CLOSED, True)
+
+
 # --- Messages from the provider -----------------------------------------------------------------------------------------------------
 
 
@@ -389,6 +445,59 @@ def test_bill_of_a_past_day_is_a_zip_and_there_is_none_for_a_day_without_trades(
     assert stage.gateway.download_bill(day)[:4] == b"PK\x03\x04"
     with pytest.raises(GatewayRejected):
         stage.gateway.download_bill(day - timedelta(days=3))
+
+
+# --- Several apps -------------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Attempt:
+    provider: str
+    app_id: str
+
+
+@pytest.fixture
+def gateways(stage: Stage) -> ConfiguredGateways:
+    """The shop changed its app while attempts of the former one were open."""
+    return ConfiguredGateways(stage.gateway, stage.other)
+
+
+def attempt_of(gateway: Gateway) -> Attempt:
+    return Attempt(gateway.name, gateway.app_id)
+
+
+def test_attempt_is_asked_about_and_refunded_with_its_own_app(stage: Stage, gateways: ConfiguredGateways, intent: PaymentIntent) -> None:
+    stage.pay(Product.PAGE, intent, stage.other.page_url(intent))
+    own = gateways.gateway_for(attempt_of(stage.other))
+    report = own.query(intent.out_trade_no)
+    assert report is not None
+    assert (report.status, report.app_id) == (TradeStatus.PAID, stage.other.app_id)
+    assert own.refund(refund_of("5.00")) is True
+    # The current app never made this trade.
+    assert gateways.current.query(intent.out_trade_no) is None
+    assert gateways.current.app_id != own.app_id
+    with pytest.raises(GatewayRejected) as refusal:
+        gateways.current.refund(refund_of("1.00", "CONTRACT1R2"))
+    assert refusal.value.refusal is Refusal.UNKNOWN_TRADE
+
+
+def test_notification_of_a_former_app_is_proven_with_that_apps_keys(
+    stage: Stage, gateways: ConfiguredGateways, intent: PaymentIntent
+) -> None:
+    stage.pay(Product.PAGE, intent, stage.other.page_url(intent))
+    message = stage.notification(1)
+    notice = gateways.verify_notification(stage.other.name, message.headers, message.body)
+    assert (notice.report.app_id, notice.report.seller_id) == (stage.other.app_id, stage.other.seller_id)
+    for keys in (ConfiguredGateways(stage.gateway), ConfiguredGateways(stage.gateway, stage.gateway)):
+        with pytest.raises(InvalidSignature):
+            keys.verify_notification(stage.other.name, message.headers, message.body)
+
+
+def test_one_number_at_two_apps_is_two_trades(stage: Stage, gateways: ConfiguredGateways, intent: PaymentIntent) -> None:
+    stage.pay(Product.PAGE, intent, stage.other.page_url(intent))
+    stage.show_up(Product.PAGE, intent, stage.gateway.page_url(intent))
+    reports = [gateways.gateway_for(attempt_of(gateway)).query(intent.out_trade_no) for gateway in (stage.gateway, stage.other)]
+    assert [report and report.status for report in reports] == [TradeStatus.WAITING, TradeStatus.PAID]
 
 
 # --- Nobody there -------------------------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import pytest
 from pytest_django import Settings
 
 from project.checks import own_broker, public_url
+from project.env import env
 
 
 @pytest.mark.parametrize(
@@ -18,6 +19,10 @@ from project.checks import own_broker, public_url
         ("LOG_LEVEL", "LOUD", "LOG_LEVEL must be"),
         ("LOG_FORMAT", "xml", "LOG_FORMAT must be"),
         ("CART_MAX_LINES", "many", "CART_MAX_LINES"),
+        *[
+            ("ALIPAY_FORMER_APPS", apps, f"ALIPAY_FORMER_APPS\" invalid: '{apps.split()[-1]}' isn't APP_ID:SELLER_ID:")
+            for apps in ("1:2:a", "x:2:a:b", "1:x:a:b", "1:2::b", "1:2:a:", ":2:a:b", "1:2:a:b 3", "1,2,a,b")
+        ],
     ],
 )
 def test_value_that_makes_no_sense_is_named(name: str, value: str, told: str) -> None:
@@ -26,6 +31,17 @@ def test_value_that_makes_no_sense_is_named(name: str, value: str, told: str) ->
     )
     assert done.returncode != 0
     assert told in done.stderr
+
+
+def test_former_apps_are_read() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("APPS", " 1:2:/k/a.pem:/k/b.pem:/k/c.pem\n3:4:/k/d:/k/e ")
+        assert env.alipay_apps("APPS", "") == [
+            {"APP_ID": "1", "SELLER_ID": "2", "APP_PRIVATE_KEY_PATH": "/k/a.pem", "PUBLIC_KEY_PATHS": ["/k/b.pem", "/k/c.pem"]},
+            {"APP_ID": "3", "SELLER_ID": "4", "APP_PRIVATE_KEY_PATH": "/k/d", "PUBLIC_KEY_PATHS": ["/k/e"]},
+        ]
+        patch.setenv("APPS", "")
+        assert env.alipay_apps("APPS", "") == []
 
 
 def test_deployed_shop_is_reached_by_https(settings: Settings) -> None:

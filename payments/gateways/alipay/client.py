@@ -72,7 +72,7 @@ class AlipayClient(AliPay):  # type: ignore[misc] # the SDK has no types
         """A signed request and its proven answer with code 10000.
 
         Raises:
-            GatewayRejected: a proven business refusal (code 40004).
+            GatewayRejected: a proven no, by the business or at the door.
             GatewayUnreachable: anything else; whether Alipay did it is unknown.
         """
         try:
@@ -86,10 +86,10 @@ class AlipayClient(AliPay):  # type: ignore[misc] # the SDK has no types
             raise GatewayUnreachable(f"{type(error).__name__}") from error
         if answer.get("code") == "10000":
             return answer
-        sub_code = str(answer.get("sub_code", ""))
-        if answer.get("code") == "40004" and sub_code and sub_code not in refusals.UNKNOWN_OUTCOME:
-            raise refusals.rejection(sub_code, str(answer.get("sub_msg", "")))
-        raise GatewayUnreachable(f"code {answer.get('code')} {sub_code}")
+        code, sub_code = str(answer.get("code", "")), str(answer.get("sub_code", ""))
+        if rejection := refusals.find_rejection(code, sub_code, str(answer.get("sub_msg", ""))):
+            raise rejection
+        raise GatewayUnreachable(f"code {code} {sub_code}")
 
     def download(self, url: str) -> bytes:
         """What is at `url`.

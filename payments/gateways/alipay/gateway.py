@@ -101,7 +101,7 @@ class AlipayGateway:
                 "out_trade_no": intent.out_trade_no,
                 "out_request_no": intent.out_request_no,
                 "refund_amount": f"{intent.amount:.2f}",
-                "refund_reason": wire.plain_subject(intent.reason),
+                "refund_reason": wire.plain_subject(intent.reason, fallback="退款"),
             },
         )
         _must_be_about(answer, out_trade_no=intent.out_trade_no)

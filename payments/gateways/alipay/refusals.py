@@ -28,7 +28,6 @@ _REFUSALS: dict[str, tuple[Refusal, bool]] = {
     "ACQ.BEYOND_PER_RECEIPT_DAY_RESTRICTION": (Refusal.AMOUNT_OVER_LIMIT, False),
     "ACQ.BEYOND_PER_RECEIPT_RESTRICTION": (Refusal.AMOUNT_OVER_LIMIT, False),
     "ACQ.BEYOND_PAY_RESTRICTION": (Refusal.AMOUNT_OVER_LIMIT, False),
-    "ACQ.MERCHANT_PERM_RECEIPT_SUSPEND_LIMIT": (Refusal.AMOUNT_OVER_LIMIT, False),
     "ACQ.MERCHANT_PERM_RECEIPT_SINGLE_LIMIT": (Refusal.AMOUNT_OVER_LIMIT, True),
     "ACQ.MERCHANT_PERM_RECEIPT_DAY_LIMIT": (Refusal.AMOUNT_OVER_LIMIT, False),
     # The buyer.
@@ -57,6 +56,7 @@ _REFUSALS: dict[str, tuple[Refusal, bool]] = {
     "ACQ.MERCHANT_AGREEMENT_NOT_EXIST": (Refusal.NOT_PERMITTED, False),
     "ACQ.MERCHANT_AGREEMENT_INVALID": (Refusal.NOT_PERMITTED, False),
     "ACQ.MERCHANT_STATUS_NOT_NORMAL": (Refusal.NOT_PERMITTED, False),
+    "ACQ.MERCHANT_PERM_RECEIPT_SUSPEND_LIMIT": (Refusal.NOT_PERMITTED, False),
     # Answered both to a second code for one number and to a shop without the contract for codes.
     "ACQ.APPLY_PC_MERCHANT_CODE_ERROR": (Refusal.NOT_PERMITTED, False),
     "ACQ.EXIST_FORBIDDEN_WORD": (Refusal.NOT_PERMITTED, True),
@@ -81,7 +81,26 @@ _REFUSALS: dict[str, tuple[Refusal, bool]] = {
 }
 
 
-def rejection(code: str, text: str) -> GatewayRejected:
-    """A proven no. A code that isn't in the table is a no for this time only: asking again is bounded, and people see it in the end."""
-    refusal, is_final = _REFUSALS.get(code, (Refusal.OTHER, False))
-    return GatewayRejected(refusal, code, text, is_final=is_final)
+# Turned away before any business was done: people have to mend a setting or the contract, and then the same request can succeed.
+_AT_THE_DOOR = {
+    "20001": Refusal.NOT_PERMITTED,
+    "40001": Refusal.INVALID_REQUEST,
+    "40002": Refusal.INVALID_REQUEST,
+    "40003": Refusal.NOT_PERMITTED,
+    "40006": Refusal.NOT_PERMITTED,
+}
+
+
+def find_rejection(code: str, sub_code: str, text: str) -> GatewayRejected | None:
+    """The proven no that an answer is; None for one that leaves the outcome unknown, as a limit of calls (40005) and 20000 do."""
+    if code in _AT_THE_DOOR:
+        return GatewayRejected(_AT_THE_DOOR[code], sub_code or code, text, is_final=False)
+    if code == "40004" and sub_code and sub_code not in UNKNOWN_OUTCOME:
+        return rejection(sub_code, text)
+    return None
+
+
+def rejection(sub_code: str, text: str) -> GatewayRejected:
+    """A business refusal. A code that isn't in the table is a no for this time only: asking again is bounded, and people see it in the end."""
+    refusal, is_final = _REFUSALS.get(sub_code, (Refusal.OTHER, False))
+    return GatewayRejected(refusal, sub_code, text, is_final=is_final)

@@ -57,6 +57,11 @@ CRAFT["required"] = ["out_trade_no"]
 
 SETTINGS: Schema = {"type": "object", "properties": {name: {"default": value} for name, value in Settings().__dict__.items()}}
 BUYER = _object(buyer={**TEXT, "description": "a login name; anyone has an account"})
+CONSOLE_REFUND = _object(
+    amount={**TEXT, "description": "yuan; all that is left if not given"},
+    out_request_no={**TEXT, "description": "a number as the console makes them if not given"},
+    reason=TEXT,
+)
 ADVANCE = _object(seconds=NUMBER, walk={**FLAG, "default": True, "description": "stop at every due moment and wait for its deliveries"})
 ADVANCE["required"] = ["seconds"]
 CLOCK = _object(
@@ -96,6 +101,9 @@ PATHS: dict[str, Schema] = {
     },
     "/control/trades/{out_trade_no}/pay": {"post": _call("The buyer pays, scanning first if need be", query=("app_id",), body=BUYER)},
     "/control/trades/{out_trade_no}/close": {"post": _call("The unpaid trade closes", query=("app_id",), body=ANY)},
+    "/control/trades/{out_trade_no}/refund": {
+        "post": _call("Somebody refunds in the merchant's console", query=("app_id",), body=CONSOLE_REFUND)
+    },
     "/control/requests": {"get": _call("Gateway requests, the newest first", query=("out_trade_no", "method", "limit"))},
     "/control/notifications": {"get": _call("Notifications, the newest first", query=("out_trade_no", "state", "limit"))},
     "/control/notifications/craft": {"post": _call("Signs and sends a notification of one's own making", body=CRAFT, status=201)},

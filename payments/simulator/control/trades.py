@@ -6,8 +6,11 @@ from flask import Response, jsonify, request
 from werkzeug.exceptions import NotFound
 
 from payments.simulator.buyers import DEFAULT_ACCOUNT, find_buyer
+from payments.simulator.console import refund_in_console
 from payments.simulator.control.base import blueprint, read_json, read_limit, simulation
 from payments.simulator.due import apply_all_due
+from payments.simulator.fields import TEXT_LIMITS
+from payments.simulator.money import parse_yuan
 from payments.simulator.store import Database, Row
 from payments.simulator.trades import close, find_trade, list_trades, scan, scan_and_pay
 from payments.simulator.views import find_app_id, view_order, view_rows
@@ -55,11 +58,39 @@ def close_order(out_trade_no: str) -> Response:
     sim = simulation()
     with sim.store.transaction() as db:
         apply_all_due(sim, db)
-        trade = find_trade(db, _get_app_id(db, out_trade_no), out_trade_no=out_trade_no)
-        if trade is None:
-            raise NotFound(f"nobody has scanned {out_trade_no}, so there is no trade")
-        close(sim, db, trade, at=sim.now())
+        close(sim, db, _get_trade(db, out_trade_no), at=sim.now())
         return jsonify(_view(db, out_trade_no))
+
+
+@blueprint.post("/trades/<out_trade_no>/refund")
+def refund_order(out_trade_no: str) -> Response:
+    """Somebody refunds in the merchant's console: all that is left, or `amount`; the shop learns of it by the notification at most."""
+    sim, wish = simulation(), _read_refund()
+    with sim.store.transaction() as db:
+        apply_all_due(sim, db)
+        refund_in_console(sim, db, _get_trade(db, out_trade_no), **wish)
+        return jsonify(_view(db, out_trade_no))
+
+
+def _read_refund() -> dict[str, Any]:
+    wish = read_json()
+    if unknown := set(wish) - {"amount", "out_request_no", "reason"}:
+        raise ValueError(f"unknown: {', '.join(sorted(unknown))}; there are amount, out_request_no, reason")
+    texts = {name: wish.get(name, "") for name in ("out_request_no", "reason")}
+    for name, limit in (("out_request_no", TEXT_LIMITS["out_request_no"]), ("reason", TEXT_LIMITS["refund_reason"])):
+        if not isinstance(texts[name], str) or len(texts[name]) > limit:
+            raise ValueError(f"{name} is a text of at most {limit} characters")
+    amount_fen = parse_yuan(wish["amount"]) if "amount" in wish else None
+    if "amount" in wish and not amount_fen:
+        raise ValueError("amount is yuan, such as 19.90")
+    return {"amount_fen": amount_fen, **texts}
+
+
+def _get_trade(db: Database, out_trade_no: str) -> Row:
+    trade = find_trade(db, _get_app_id(db, out_trade_no), out_trade_no=out_trade_no)
+    if trade is None:
+        raise NotFound(f"nobody has scanned {out_trade_no}, so there is no trade")
+    return trade
 
 
 def _get_app_id(db: Database, out_trade_no: str) -> str:

@@ -10,6 +10,7 @@ const TEXTS = {
     close: "关闭", pay: "付款", scan: "扫码", shut: "关闭", replay: "重放", remove: "移除", frozen: "静止", real: "实时", hits: "命中",
     always: "一直", balance: "余额", nothing: "还没有数据。商户发起付款后会显示在这里。", noFaults: "没有生效的故障",
     sure: "清空全部交易、通知、日志和故障？商户与密钥保留。", offline: "无法连接模拟器", waiting: "等待付款", paid: "已付款", finished: "已完结", closed: "已关闭",
+    refund: "后台退款", refundTitle: "在商家后台退款", refundAmount: "金额（元，不填为全部余额）", refundNumber: "退款请求号（不填由后台生成）",
     unscanned: "未扫码", delivered: "已送达", exhausted: "不再重试", sending: "发送中", dropped: "已丢弃", refused: "未送达", notified: "已送达", gateway: "网关", notification: "通知", business: "业务",
   },
   en: {
@@ -21,7 +22,8 @@ const TEXTS = {
     real: "real time", hits: "hits", always: "always", balance: "balance", nothing: "Nothing yet. Trades appear here when a shop asks for a payment.",
     noFaults: "No fault is set", sure: "Wipe all trades, notifications, logs and faults? Merchants and keys stay.", offline: "The simulator can't be reached",
     waiting: "Waiting", paid: "Paid", finished: "Finished", closed: "Closed", unscanned: "Not scanned", delivered: "done", exhausted: "given up", sending: "sending", dropped: "dropped", refused: "Undelivered", notified: "Delivered",
-    gateway: "Gateway", notification: "Notification", business: "Business",
+    refund: "Refund in console", refundTitle: "Refund in the merchant's console", refundAmount: "Amount (yuan; empty: all that is left)",
+    refundNumber: "Request number (empty: one of the console's own)", gateway: "Gateway", notification: "Notification", business: "Business",
   },
 };
 const STATUS = { WAIT_BUYER_PAY: ["waiting", "warn"], TRADE_SUCCESS: ["paid", "good"], TRADE_FINISHED: ["finished", "good"], TRADE_CLOSED: ["closed", ""], NOT_EXIST: ["unscanned", ""] };
@@ -86,6 +88,7 @@ function tradeRow(order) {
   if (order.status === "NOT_EXIST") actions.append(small(t("scan"), () => act("POST", `${path}/scan${app}`, {})));
   if (["NOT_EXIST", "WAIT_BUYER_PAY"].includes(order.status)) actions.append(small(t("pay"), () => act("POST", `${path}/pay${app}`, {})));
   if (order.status === "WAIT_BUYER_PAY") actions.append(small(t("shut"), () => act("POST", `${path}/close${app}`, {})));
+  if (order.status === "TRADE_SUCCESS") actions.append(small(t("refund"), () => askRefund(order, `${path}/refund${app}`)));
   const refunded = order.refunded_amount && order.refunded_amount !== "0.00" ? ` (−${order.refunded_amount})` : "";
   const link = element("a", { href: "#", onclick: (event) => { event.preventDefault(); showOrder(order); } }, order.out_trade_no);
   return element("tr", {}, element("td", { class: "text", title: order.subject }, link), cell(`¥${order.total_amount}${refunded}`, "num"),
@@ -148,6 +151,20 @@ async function showOrder(order) {
   const parts = ["trade", "refunds", "notifications", "requests", "sessions"].filter((name) => view[name] && view[name].length !== 0);
   $("detail-body").replaceChildren(...parts.flatMap((name) => [element("h3", {}, name), element("pre", {}, JSON.stringify(view[name], null, 2))]));
   $("detail").showModal();
+}
+
+function askRefund(order, path) {
+  const form = $("refund-form");
+  form.reset();
+  $("refund-order").textContent = `${order.out_trade_no} · ¥${order.total_amount}`;
+  $("refund-amount").placeholder = ((Number(order.total_amount) * 100 - Number(order.refunded_amount) * 100) / 100).toFixed(2);
+  $("refund").onclose = () => {
+    if ($("refund").returnValue !== "refund") return;
+    const given = [...new FormData(form)].map(([name, value]) => [name, value.trim()]).filter(([, value]) => value);
+    act("POST", path, Object.fromEntries(given));
+  };
+  $("refund").returnValue = "";
+  $("refund").showModal();
 }
 
 function showKind() {

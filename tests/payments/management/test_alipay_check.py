@@ -9,15 +9,25 @@ import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
 
-from payments.gateways import get_gateways
+from payments.domain import attempts
+from payments.gateways import ConfiguredGateways, get_gateways
+from payments.models import Payment
+from payments.states import ClosedReason, PaymentStatus, Product
+from shop import clock
+from shop.models import Order
+from tests.factories import NOW, make_buyer, make_course, make_order
+from tests.payments.memorygateway import MemoryGateway
 from tests.payments.simulator.process import APP_ID, SELLER_ID, Simulator
 
+pytestmark = pytest.mark.django_db
 Check = Callable[..., str]
+SECOND_APP, SECOND_SELLER = "2021000000000002", "2088000000000002"
 
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
     simulator = Simulator(tmp_path_factory.mktemp("check"))
+    simulator.add_merchant(SECOND_APP, SECOND_SELLER)
     simulator.start()
     yield simulator
     simulator.stop()
@@ -28,7 +38,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
 def check(running: Simulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[Check]:
     keys = running.state / "keys" / APP_ID
 
-    def run(**changes: object) -> str:
+    def run(out: StringIO | None = None, **changes: object) -> str:
         config = {
             **settings.ALIPAY,
             "GATEWAY_URL": f"{running.url}/gateway.do",
@@ -40,9 +50,9 @@ def check(running: Simulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[Check
         }
         monkeypatch.setattr(settings, "ALIPAY", config | changes)
         get_gateways.cache_clear()
-        out = StringIO()
-        call_command("alipay_check", stdout=out)
-        return out.getvalue()
+        told = out or StringIO()
+        call_command("alipay_check", stdout=told)
+        return told.getvalue()
 
     yield run
     get_gateways.cache_clear()
@@ -98,3 +108,74 @@ def test_key_file_that_cannot_be_read(check: Check, tmp_path: Path) -> None:
     shutil.copy(__file__, tmp_path / "key.pem")
     with pytest.raises(CommandError, match="ALIPAY_APP_PRIVATE_KEY_PATH"):
         check(APP_PRIVATE_KEY_PATH=str(tmp_path / "key.pem"))
+
+
+# --- Several apps ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def second_app(running: Simulator) -> dict[str, object]:
+    keys = running.state / "keys" / SECOND_APP
+    return {
+        "APP_ID": SECOND_APP,
+        "SELLER_ID": SECOND_SELLER,
+        "APP_PRIVATE_KEY_PATH": str(keys / "app_private_key.pem"),
+        "PUBLIC_KEY_PATHS": [str(keys / "alipay_public_key.pem")],
+    }
+
+
+def test_every_app_is_proven(check: Check, second_app: dict[str, object]) -> None:
+    answer = check(FORMER_APPS=[second_app])
+    for app_id in (APP_ID, SECOND_APP):
+        assert f"Alipay answers app {app_id} (ACQ.TRADE_NOT_EXIST)" in answer
+
+
+def test_wrong_key_of_a_former_app_is_found_and_the_others_are_still_proven(
+    check: Check, second_app: dict[str, object], strange_key: Path
+) -> None:
+    out = StringIO()
+    with pytest.raises(CommandError, match=f"app {SECOND_APP}: .*signature is wrong"):
+        check(out, FORMER_APPS=[{**second_app, "PUBLIC_KEY_PATHS": [str(strange_key / "public.pem")]}])
+    assert f"Alipay answers app {APP_ID}" in out.getvalue()
+
+
+# --- Payments of apps that aren't configured ------------------------------------------------------------------------
+
+
+def make_payment(**changes: object) -> Payment:
+    order = make_order(make_buyer(), make_course("80.00"))
+    payment = open_payment(order, MemoryGateway(clock.now))
+    Payment.objects.filter(pk=payment.pk).update(**{"provider": "alipay", "app_id": SECOND_APP, **changes})
+    return payment
+
+
+def open_payment(order: Order, gateway: MemoryGateway) -> Payment:
+    return attempts.open_payment(order=order, product=Product.PAGE, gateways=ConfiguredGateways(gateway), now=NOW, cause="test")
+
+
+def test_open_payment_of_an_app_that_is_not_configured_is_named(check: Check, second_app: dict[str, object]) -> None:
+    make_payment()
+    with pytest.raises(CommandError, match=rf"1 payment of alipay app {SECOND_APP} .*ALIPAY_FORMER_APPS"):
+        check()
+    assert f"Alipay answers app {SECOND_APP}" in check(FORMER_APPS=[second_app])
+
+
+def test_closed_payment_that_is_still_asked_about_counts_as_open(check: Check) -> None:
+    closed = {"status": PaymentStatus.CLOSED, "closed_at": NOW, "closed_reason": ClosedReason.NEVER_PAID}
+    payment = make_payment(**closed)
+    with pytest.raises(CommandError, match=SECOND_APP):
+        check()
+    Payment.objects.filter(pk=payment.pk).update(available_at=None)
+    assert SECOND_APP not in check()
+
+
+def test_paid_payment_that_could_be_refunded_is_pointed_out_and_is_no_failure(check: Check) -> None:
+    payment = make_payment(status=PaymentStatus.PAID, paid_at=NOW, trade_no="1", available_at=None)
+    assert f"1 paid payment of alipay app {SECOND_APP} can't be refunded" in check()
+    Payment.objects.filter(pk=payment.pk).update(refund_committed="80.00", refunded_amount="80.00")
+    assert SECOND_APP not in check()
+
+
+def test_payment_of_the_app_that_is_configured_is_no_matter(check: Check) -> None:
+    make_payment(app_id=APP_ID)
+    assert "payment" not in check()

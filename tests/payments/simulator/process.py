@@ -41,6 +41,22 @@ class Simulator:
         self.http.base_url = self.url
         Simulator.sdk.cache_clear()
 
+    def add_merchant(self, app_id: str, seller_id: str) -> None:
+        """Registers another merchant with keys of its own; also while it runs."""
+        command = [
+            sys.executable,
+            "-m",
+            "payments.simulator",
+            "init",
+            "--state",
+            str(self.state),
+            "--app-id",
+            app_id,
+            "--seller-id",
+            seller_id,
+        ]
+        subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+
     def stop(self, number: int = signal.SIGTERM) -> float:
         """Returns the seconds it took."""
         assert self.process is not None

@@ -6,7 +6,7 @@ from django.db import OperationalError
 from django.http import Http404
 from rest_framework import exceptions as drf
 
-from payments.gateways.protocol import GatewayRejected, GatewayUnreachable
+from payments.gateways.protocol import GatewayRejected, GatewayUnreachable, Refusal
 from project.api.errors import handle_exception
 from shop import errors, valkey
 
@@ -30,7 +30,6 @@ from shop import errors, valkey
         (valkey.Unreachable(), errors.ServiceUnavailable),
         (OperationalError(), errors.ServiceUnavailable),
         (GatewayUnreachable("x"), errors.GatewayUnavailable),
-        (GatewayRejected("ACQ.X"), errors.GatewayUnavailable),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
 )
@@ -40,6 +39,26 @@ def test_anticipated_error_has_its_answer(raised: Exception, answered: type[erro
     assert (response.status_code, response.data["code"], response.data["error"]) == (answered.status, answered.code, answered.slug)
     assert ("Retry-After" in response) is (answered.status in {429, 503})
     assert ("WWW-Authenticate" in response) is (answered.status == 401)
+
+
+REFUSALS = {
+    Refusal.ALREADY_PAID: errors.PaymentAlreadyMade,
+    Refusal.TRADE_FINISHED: errors.PaymentAlreadyMade,
+    Refusal.TRADE_CLOSED: errors.PaymentClosed,
+    Refusal.AMOUNT_OVER_LIMIT: errors.PaymentOverLimit,
+    Refusal.BUYER_NOT_ALLOWED: errors.PaymentAccountRefused,
+    Refusal.NOT_PERMITTED: errors.PaymentNotPermitted,
+}
+
+
+@pytest.mark.parametrize("is_final", [True, False])
+@pytest.mark.parametrize("refusal", Refusal)
+def test_proven_refusal_is_told_as_what_it_is_and_never_as_an_outage(refusal: Refusal, is_final: bool) -> None:
+    answered = REFUSALS.get(refusal, errors.PaymentRefused)
+    response = handle_exception(GatewayRejected(refusal, "ACQ.X", "personal data", is_final=is_final), {})
+    assert response is not None
+    assert (response.status_code, response.data["error"], "Retry-After" in response) == (409, answered.slug, False)
+    assert response.data["details"] == {"refusal": refusal.value, "gateway_code": "ACQ.X"}
 
 
 def test_anything_else_is_a_bug() -> None:
