@@ -162,7 +162,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "surplus_goes_back",
-        "Money that nobody owed has refunds of its whole amount, unless staff gave its refund up.",
+        "Money that nobody owed has refunds of its whole amount (or more, while one of ours is yet to be refused), unless staff gave it up.",
         """
         SELECT payment.out_trade_no, payment.amount, refund.amount AS refunds FROM payments_payment AS payment
         LEFT JOIN LATERAL (
@@ -170,7 +170,7 @@ RULES: tuple[Rule, ...] = (
                 bool_or(status = 'rejected' AND decided_by_id IS NOT NULL) AS is_given_up
             FROM payments_refund WHERE payment_id = payment.id
         ) AS refund ON true
-        WHERE payment.is_surplus AND refund.amount <> payment.amount AND NOT coalesce(refund.is_given_up AND refund.amount < payment.amount, false)
+        WHERE payment.is_surplus AND refund.amount < payment.amount AND NOT coalesce(refund.is_given_up, false)
         """,
     ),
     Rule(

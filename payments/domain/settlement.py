@@ -12,8 +12,8 @@ from payments.domain.outcomes import APPLIED, IGNORED, QUARANTINED, Outcome, dec
 from payments.domain.refunds.external import Noted, book_whole, note_refunds
 from payments.domain.refunds.surplus import order_surplus_refund
 from payments.gateways.protocol import TradeReport, TradeStatus
-from payments.models import Payment
-from payments.states import ClosedReason, PaymentStatus
+from payments.models import Notification, Payment
+from payments.states import ClosedReason, NotificationStatus, PaymentStatus
 from shop.domain import ledger, rows
 from shop.domain.closing import reopen_order
 from shop.domain.fulfilment import finalise_orders
@@ -67,6 +67,9 @@ def apply_trades(reports: Sequence[TradeReport], *, now: datetime, cause: str) -
                 settled.append(payment)
         results.append(Applied(outcome, payment))
     _settle(settled, now=now, cause=cause)
+    for result in results:
+        if result.payment is not None and result.outcome is Outcome.ASKED:
+            ask_again(result.payment, now=now)  # last, whatever the payment's other reports came to
     _log(reports, results, cause=cause)
     return results
 
@@ -95,10 +98,9 @@ def ask_again(payment: Payment, *, now: datetime) -> None:
 def _apply(outcome: Outcome, payment: Payment, report: TradeReport, *, now: datetime, cause: str) -> Outcome:
     match outcome:
         case Outcome.CLOSED:
-            close_payment(payment, now=now, cause=cause)
+            close_payment(payment, now=now, cause=cause, look_again_at=now if _is_asked_about(payment) else None)
         case Outcome.ASKED:
             note_refunds(payment, report, now=now)
-            ask_again(payment, now=now)
         case Outcome.REFUND_REPORTED:
             return _note_refunds(payment, report, now=now)
         case Outcome.GIVEN_BACK:
@@ -110,13 +112,17 @@ def _apply(outcome: Outcome, payment: Payment, report: TradeReport, *, now: date
     return outcome
 
 
+def _is_asked_about(payment: Payment) -> bool:
+    """Whether notifications wait for a query of the payment."""
+    return Notification.objects.filter(payment=payment, status=NotificationStatus.ASKED).exists()
+
+
 def _note_refunds(payment: Payment, report: TradeReport, *, now: datetime) -> Outcome:
     match note_refunds(payment, report, now=now):
         case Noted.NEW:
             return Outcome.REFUND_REPORTED
         case Noted.DIFFERENCE if report.refunded == payment.amount:
-            ask_again(payment, now=now)  # if all of it is gone, a query proves that
-            return Outcome.ASKED
+            return Outcome.ASKED  # if all of it is gone, a query proves that
         case Noted.DIFFERENCE:
             return Outcome.REFUNDED_ELSEWHERE
         case _:
@@ -177,8 +183,10 @@ def _settle(payments: Sequence[Payment], *, now: datetime, cause: str) -> None:
 
 _PAY = """
     UPDATE payments_payment AS payment
-    SET status = 'paid', closed_reason = '', trade_no = told.trade_no, paid_at = told.paid_at, available_at = NULL, dead_at = NULL,
-        is_surplus = told.is_surplus
+    SET status = 'paid', closed_reason = '', trade_no = told.trade_no, paid_at = told.paid_at, dead_at = NULL, is_surplus = told.is_surplus,
+        available_at = CASE WHEN EXISTS (
+            SELECT FROM payments_notification WHERE payment_id = payment.id AND status = 'asked'
+        ) THEN %s::timestamptz END
     FROM unnest(%s::bigint[], %s::text[], %s::timestamptz[], %s::boolean[]) AS told(id, trade_no, paid_at, is_surplus)
     WHERE payment.id = told.id AND payment.status <> 'paid'
 """
@@ -186,7 +194,7 @@ _PAY = """
 
 def _book(payments: Sequence[Payment], *, now: datetime) -> None:
     told = [(payment.pk, payment.trade_no, payment.paid_at, payment.is_surplus) for payment in payments]
-    if rows.write(_PAY, [list(column) for column in zip(*told, strict=True)]) != len(payments):
+    if rows.write(_PAY, [now, *[list(column) for column in zip(*told, strict=True)]]) != len(payments):
         raise StaleState(f"one of the payments {[payment.out_trade_no for payment in payments]} is paid already")
     ledger.cash_in([(payment.out_trade_no, payment.amount, payment.order_id) for payment in payments], now=now)
 

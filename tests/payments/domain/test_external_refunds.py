@@ -14,7 +14,7 @@ from payments.models import Notification, Payment, Refund
 from payments.states import ClosedReason, Explanation, NotificationStatus, PaymentStatus, Product, RefundKind, RefundStatus
 from shop.domain import closing
 from shop.errors import ExternalRefundUnexplained, OrderNotRefundable, RefundLineTaken, RefundNotOpen, RefundOverPayment
-from shop.models import Course, Enrolment, Order
+from shop.models import Account, Course, Enrolment, Order
 from shop.states import CouponRecordStatus, EnrolmentStatus, OrderStatus
 from tests.factories import NOW, make_buyer, make_course, make_order
 from tests.payments.domain.conftest import Clock
