@@ -208,7 +208,8 @@ def _priced(checkout: Checkout, world: _World, *, now: datetime) -> dict[str, An
         "beili_per_yuan": settings.BEILI_PER_YUAN,
         "payment_list": {
             "policy_course_dict": {
-                str(course.pk): _course_entry(course, policy, records, now=now) | _unpaid_entry(checkout, course, world)
+                str(course.pk): _course_entry(course, policy, records, now=now)
+                | {"unpaid_order_number": world.unpaid[checkout.account_id].get(str(course.pk))}
                 for course, policy in chosen
             },
             "global_coupon_record_dict": {
@@ -268,11 +269,6 @@ def _course_entry(course: Course, policy: PricePolicy, records: Sequence[CouponR
         "policy_valid_period": policy.valid_period,
         "coupon_record_list": [NO_COUPON, *(_coupon_entry(record, policy.price, now=now) for record in fitting)],
     }
-
-
-def _unpaid_entry(checkout: Checkout, course: Course, world: _World) -> dict[str, Any]:
-    number = world.unpaid[checkout.account_id].get(str(course.pk))
-    return {} if number is None else {"unpaid_order_number": number}
 
 
 def _coupon_entry(record: CouponRecord, amount: Decimal, *, now: datetime) -> dict[str, Any]:

@@ -77,6 +77,17 @@ BREAKS: dict[str, tuple[list[str], set[str]]] = {
         set(),
     ),
     "work_is_not_lost": (["UPDATE payments_payment SET available_at = NULL WHERE status = 'open'"], set()),
+    "keys_make_one_order": (
+        [drop("shop_orderrequest", "order_request_idempotency_key"),
+         "UPDATE shop_orderrequest SET idempotency_key = 'same', account_id = (SELECT min(account_id) FROM shop_order) WHERE status = 'created'"],
+        set(),
+    ),
+    "access_is_what_was_bought": (
+        [f"UPDATE shop_enrolment SET valid_until = valid_until - interval '1 day' WHERE order_line_id IN (SELECT id FROM shop_orderline WHERE order_id = {PAID})"], set()
+    ),
+    "access_has_no_gaps": (
+        [f"UPDATE shop_enrolment SET valid_from = valid_from + interval '1 day', valid_until = valid_until + interval '1 day' WHERE order_line_id IN (SELECT id FROM shop_orderline WHERE order_id = {PAID})"], set()
+    ),
 }  # fmt: skip
 
 
