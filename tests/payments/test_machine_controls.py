@@ -15,7 +15,7 @@ from payments.gateways.protocol import Gateway, RefundIntent
 from payments.models import Payment, Refund
 from payments.states import PaymentStatus
 from shop.domain import closing, ledger
-from shop.models import Order
+from shop.models import LedgerTransfer, Order
 from tests.payments.test_machine import run_episodes
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(600)]
@@ -51,12 +51,15 @@ def pay_orders_that_are_over(patch: Patch) -> None:
 
 
 def release_twice(patch: Patch) -> None:
-    release = ledger.balance_changes
+    release = ledger.release_transfers
 
-    def twice(orders: Any, *, available: int, held: int) -> dict[int, tuple[int, int]]:
-        return release(orders, available=2 * available if available > 0 else available, held=held)
+    def twice(orders: Any, *, now: datetime) -> list[LedgerTransfer]:
+        again = release(orders, now=now)
+        for transfer in again:
+            transfer.key += ":again"
+        return [*release(orders, now=now), *again]
 
-    patch.setattr(closing.ledger, "balance_changes", twice)
+    patch.setattr(closing.ledger, "release_transfers", twice)
 
 
 def close_without_asking(patch: Patch) -> None:
