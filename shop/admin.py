@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from django import forms
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.forms import UserChangeForm
 from django.db.models import QuerySet
 from django.db.models.expressions import Combinable
 from django.http import HttpRequest
@@ -30,12 +31,14 @@ if TYPE_CHECKING:
     AccountAdminBase = UserAdmin[Account]
     AnyAdminBase = admin.ModelAdmin[Any]
     AnyInlineBase = admin.TabularInline[Any, Any]
-    CouponFormBase = forms.ModelForm[Coupon]
+    AnyFormBase = forms.ModelForm[Any]
+    AccountFormBase = UserChangeForm[Account]
 else:  # Django's classes take no parameters at run time
     CourseAdminBase = CouponAdminBase = AnyAdminBase = admin.ModelAdmin
     AccountAdminBase = UserAdmin
     AnyInlineBase = admin.TabularInline
-    CouponFormBase = forms.ModelForm
+    AnyFormBase = forms.ModelForm
+    AccountFormBase = UserChangeForm
 
 # A login's token is a secret of its buyer; nobody makes one for somebody else.
 admin.site.unregister(AuthToken)
@@ -71,8 +74,30 @@ class ReadOnlyInline(ReadOnly, AnyInlineBase):
     can_delete = False
 
 
+class EditedFields(AnyFormBase):
+    """A form that changes only what was edited in it: each field travels with the value that was shown beside it.
+
+    What somebody else has changed since the page was opened stays, unless the same field was edited here, too.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name, field in self.fields.items():
+            # Whoever sends no such values (a script) edits whatever differs from the row.
+            field.show_hidden_initial = not field.disabled and (not self.is_bound or self.add_initial_prefix(name) in self.data)
+
+    def clean(self) -> dict[str, Any] | None:
+        cleaned = super().clean()
+        if self.instance.pk is not None:
+            for name in set(self.cleaned_data) - set(self.changed_data):
+                if self.fields[name].show_hidden_initial:
+                    self.cleaned_data[name] = self.fields[name].clean(self.initial.get(name))
+        return cleaned
+
+
 class PricePolicyInline(AnyInlineBase):
     model = PricePolicy
+    form = EditedFields
     extra = 1
 
 
@@ -83,6 +108,10 @@ class CourseAdmin(CourseAdminBase):
     list_filter = ("status", "course_type")
     search_fields = ("name",)
     inlines = (PricePolicyInline,)
+    form = EditedFields
+
+    def get_changelist_form(self, request: HttpRequest, **kwargs: Any) -> Any:
+        return super().get_changelist_form(request, form=EditedFields, **kwargs)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Course]:
         return super().get_queryset(request).prefetch_related("price_policies")
@@ -92,7 +121,7 @@ class CourseAdmin(CourseAdminBase):
         return "，".join(str(policy) for policy in course.price_policies.all()) or "未定价"
 
 
-class CouponForm(CouponFormBase):
+class CouponForm(EditedFields):
     """The database's rules that a form can't see by itself, said in words."""
 
     def clean_quantity(self) -> int:
@@ -121,8 +150,13 @@ class CouponAdmin(CouponAdminBase):
         return not is_claimed and super().has_delete_permission(request, obj)
 
 
+class AccountForm(EditedFields, AccountFormBase):
+    pass
+
+
 @admin.register(Account)
 class AccountAdmin(AccountAdminBase):
+    form = AccountForm
     list_display = ("username", "balance", "held_balance", "is_active", "is_staff", "date_joined")
     list_filter = ("is_staff", "is_active")
     search_fields = ("username", "email")

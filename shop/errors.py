@@ -150,7 +150,7 @@ class IdempotencyKeyReused(DomainError):
 
 
 class QuoteChanged(DomainError):
-    slug, code, status, message = "quote_changed", 1142, 409, "价格有变化，请确认新的金额后重新提交。"
+    slug, code, status, message = "quote_changed", 1142, 409, "价格、有效期或优惠有变化，请确认新的报价后重新提交。"
 
 
 class BalanceInsufficient(DomainError):

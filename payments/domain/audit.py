@@ -329,6 +329,48 @@ RULES: tuple[Rule, ...] = (
         """,
         is_about_time=True,
     ),
+    Rule(
+        "keys_make_one_order",
+        "One idempotency key of a buyer makes one order at most, and so does one checkout; an order is its request's buyer's.",
+        """
+        SELECT request.account_id, request.idempotency_key AS what, array_agg(orders.order_number) AS orders FROM shop_orderrequest AS request
+        JOIN shop_order AS orders ON orders.request_id = request.id
+        GROUP BY request.account_id, request.idempotency_key HAVING count(*) > 1 OR bool_or(orders.account_id <> request.account_id)
+        UNION ALL
+        SELECT request.account_id, request.checkout_id, array_agg(orders.order_number) FROM shop_orderrequest AS request
+        JOIN shop_order AS orders ON orders.request_id = request.id WHERE request.checkout_id IS NOT NULL
+        GROUP BY request.account_id, request.checkout_id HAVING count(*) > 1
+        """,
+    ),
+    Rule(
+        "access_is_what_was_bought",
+        "An enrolment lasts as long as its line was bought for, and ends within a hundred years.",
+        """
+        SELECT enrolment.id, enrolment.valid_from, enrolment.valid_until::text, line.valid_period FROM shop_enrolment AS enrolment
+        JOIN shop_orderline AS line ON line.id = enrolment.order_line_id
+        WHERE enrolment.valid_until - enrolment.valid_from <> line.valid_period * interval '24 hours'
+            OR enrolment.valid_until > enrolment.created_at + interval '36500 days'
+        """,
+    ),
+    Rule(
+        "access_has_no_gaps",
+        "A buyer's active periods of a course follow each other; one begins later only if it was granted, or moved up, when none was left.",
+        """
+        SELECT chain.account_id, chain.course_id, chain.ends_before, chain.valid_from FROM (
+            SELECT account_id, course_id, created_at, valid_from,
+                max(valid_until) OVER (
+                    PARTITION BY account_id, course_id ORDER BY valid_from, id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+                ) AS ends_before
+            FROM shop_enrolment WHERE status = 'active'
+        ) AS chain
+        WHERE chain.valid_from < chain.ends_before OR (
+            chain.valid_from > coalesce(chain.ends_before, chain.created_at) AND chain.valid_from <> chain.created_at AND NOT EXISTS (
+                SELECT FROM shop_enrolment AS revoked WHERE revoked.account_id = chain.account_id AND revoked.course_id = chain.course_id
+                    AND revoked.revoked_at = chain.valid_from
+            )
+        )
+        """,
+    ),
 )
 
 

@@ -37,13 +37,7 @@ class CartLineOutput(serializers.Serializer[cart.CartLine]):
     flags = serializers.ListField(
         child=serializers.ChoiceField(choices=["offline", "policy_gone", "price_changed", "owned", "in_unpaid_order"])
     )
-    unpaid_order_number = serializers.CharField(help_text="flags 含 in_unpaid_order 时：包含这门课程的待支付订单")
-
-    def to_representation(self, instance: cart.CartLine) -> dict[str, Any]:
-        shown = super().to_representation(instance)
-        if instance.unpaid_order_number is None:
-            del shown["unpaid_order_number"]
-        return shown
+    unpaid_order_number = serializers.CharField(allow_null=True, help_text="包含这门课程的待支付订单，没有则为 null")
 
 
 def _shown(lines: Sequence[cart.CartLine]) -> Response:

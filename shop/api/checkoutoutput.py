@@ -36,7 +36,7 @@ class CheckoutCourseOutput(serializers.Serializer[Any]):
     policy_period = serializers.CharField()
     policy_valid_period = serializers.IntegerField()
     coupon_record_list = CouponOptionOutput(many=True)
-    unpaid_order_number = serializers.CharField(required=False, help_text="这门课程已在这笔待支付订单中")
+    unpaid_order_number = serializers.CharField(allow_null=True, help_text="包含这门课程的待支付订单，没有则为 null")
 
 
 class PaymentListOutput(serializers.Serializer[Any]):

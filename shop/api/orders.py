@@ -16,7 +16,18 @@ from rest_framework.response import Response
 
 from shop import clock, errors
 from shop.api.authentication import account_of, digest_in, request_id_of
-from shop.api.fields import MAX_BEILI, MAX_PERIOD, IdField, Input, NumberField, PageFilter, StrictIntegerField, YuanField, read_query
+from shop.api.fields import (
+    MAX_BEILI,
+    MAX_PERIOD,
+    IdField,
+    Input,
+    NumberField,
+    PageFilter,
+    StrictBooleanField,
+    StrictIntegerField,
+    YuanField,
+    read_query,
+)
 from shop.api.orderoutput import RETRY_AFTER_S, OrderSummaryOutput, PlacedOutput, order_summary, order_url
 from shop.api.ordinary import read_ordinary
 from shop.domain import orders
@@ -44,7 +55,7 @@ class PurchaseInput(Input):
     course_price_list = LineInput(many=True, allow_empty=False, max_length=settings.CART_MAX_LINES)  # type: ignore[call-arg] # DRF hands it to the list
     coupon_record_id = IdField(allow_zero=True, required=False, allow_null=True, default=None, help_text="全场券；0 或 null 表示不使用")
     balance = StrictIntegerField(min_value=0, max_value=MAX_BEILI, required=False, default=0, help_text="使用的贝里")
-    buy_again = serializers.BooleanField(required=False, default=False, help_text="课程已在另一笔待支付订单中时，确认仍要再买一次")
+    buy_again = StrictBooleanField(required=False, default=False, help_text="课程已在另一笔待支付订单中时，确认仍要再买一次")
     alipay = YuanField(min_value=0, max_value=MAX_YUAN, help_text="同意由支付宝支付的金额（元）")
 
     def validate_course_price_list(self, lines: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ buyer agreed to, not on the snapshot.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -17,7 +17,8 @@ from django.utils import timezone
 from shop import valkey
 from shop.clock import shanghai_date
 from shop.domain import cart, coupons, rows
-from shop.domain.pricing import LineInput, Quote, discount_of, price_order
+from shop.domain.pricing import LineInput, discount_of, price_order
+from shop.domain.snapshot import quote_fields
 from shop.domain.suggestion import Candidate, Suggestion, suggest
 from shop.domain.unpaid import ALL_UNPAID
 from shop.errors import CheckoutNotFound, CouponNotApplicable, CourseNotInCart, CourseNotOnSale, DomainError, PolicyNotFound
@@ -41,16 +42,6 @@ class Checkout:
     created_at: datetime
     expires_at: datetime
     result: Mapping[str, Any] | None
-
-
-@dataclass(frozen=True, slots=True)
-class ShownCourse:
-    """What a checkout shows of a course: the policy, its price in yuan as text, its period in days, and the coupons that fit it."""
-
-    policy_id: int
-    price: str
-    valid_period: int
-    coupons: Sequence[Mapping[str, Any]]
 
 
 def start_checkout(*, account: Account, course_ids: Sequence[int], now: datetime) -> Checkout:
@@ -208,7 +199,8 @@ def _priced(checkout: Checkout, world: _World, *, now: datetime) -> dict[str, An
         "beili_per_yuan": settings.BEILI_PER_YUAN,
         "payment_list": {
             "policy_course_dict": {
-                str(course.pk): _course_entry(course, policy, records, now=now) | _unpaid_entry(checkout, course, world)
+                str(course.pk): _course_entry(course, policy, records, now=now)
+                | {"unpaid_order_number": world.unpaid[checkout.account_id].get(str(course.pk))}
                 for course, policy in chosen
             },
             "global_coupon_record_dict": {
@@ -270,11 +262,6 @@ def _course_entry(course: Course, policy: PricePolicy, records: Sequence[CouponR
     }
 
 
-def _unpaid_entry(checkout: Checkout, course: Course, world: _World) -> dict[str, Any]:
-    number = world.unpaid[checkout.account_id].get(str(course.pk))
-    return {} if number is None else {"unpaid_order_number": number}
-
-
 def _coupon_entry(record: CouponRecord, amount: Decimal, *, now: datetime) -> dict[str, Any]:
     """One coupon as the buyer sees it beside an amount: whether it applies, why not, and what it would save."""
     saving, reason = _saving(record, amount, now=now)
@@ -301,56 +288,6 @@ def _saving(record: CouponRecord, amount: Decimal, *, now: datetime) -> tuple[De
         return discount_of(coupons.terms_of(record.coupon), amount), None
     except CouponNotApplicable as error:
         return ZERO, str(error.details["reason"])
-
-
-def quote_fields(
-    quote: Quote, by_course: Mapping[int, int | None], global_record_id: int | None, periods: Mapping[int, int] | None = None
-) -> dict[str, Any]:
-    """A quote as the API shows it: yuan as strings, coupons by record id (0 for none), and each course's days if `periods` are given."""
-    return {
-        "list_total": str(quote.list_total),
-        "course_discount": str(quote.course_discount),
-        "global_discount": str(quote.global_discount),
-        "coupon_record_id": global_record_id or 0,
-        "beili": quote.beili,
-        "beili_amount": str(quote.beili_amount),
-        "beili_max": quote.beili_max,
-        "alipay": str(quote.cash_due),
-        "lines": [
-            {
-                **{name: str(value) if isinstance(value, Decimal) else value for name, value in asdict(line).items()},
-                "coupon_record_id": by_course.get(line.course_id) or 0,
-                **({"valid_period": periods[line.course_id]} if periods else {}),
-            }
-            for line in quote.lines
-        ],
-    }
-
-
-def shown_courses(checkout: Checkout) -> dict[int, ShownCourse]:
-    """Course id → what a checkout that is ready shows of it."""
-    assert checkout.result is not None
-    entries = checkout.result["payment_list"]["policy_course_dict"].values()
-    return {
-        entry["course_id"]: ShownCourse(
-            entry["policy_id"], entry["policy_price"], entry["policy_valid_period"], entry["coupon_record_list"]
-        )
-        for entry in entries
-    }
-
-
-def shown_global_coupons(checkout: Checkout) -> list[Mapping[str, Any]]:
-    """The global coupons that a checkout which is ready shows."""
-    assert checkout.result is not None
-    return list(checkout.result["payment_list"]["global_coupon_record_dict"].values())
-
-
-def shown_terms(entries: Sequence[Mapping[str, Any]], record_id: int | None) -> coupons.StoredTerms | None:
-    """The terms of a coupon among those that are shown at a place, or None if it isn't there."""
-    entry = next((entry for entry in entries if entry["id"] == record_id), None)
-    if not record_id or entry is None:
-        return None
-    return [entry["coupon_type"], entry["money_equivalent_value"], entry["off_percent"], entry["minimum_consume"]]
 
 
 def shown_time(moment: datetime) -> str:

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from shop.domain.checkout import Checkout, quote_fields
+from shop.domain.checkout import Checkout
 from shop.domain.pricing import CouponTerms, LineInput, discount_of, price_order
+from shop.domain.snapshot import quote_fields
 from shop.errors import CheckoutMismatch, CheckoutNotReady, CouponNotApplicable, CouponUnavailable
 from shop.money import ZERO
 from shop.states import CouponType

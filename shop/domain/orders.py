@@ -13,8 +13,8 @@ from psycopg.types.json import Jsonb
 
 from shop import valkey
 from shop.domain import checkout as checkouts
-from shop.domain.checkout import ShownCourse, shown_terms
 from shop.domain.login import CALLER, TokenDigest, find_caller
+from shop.domain.snapshot import ShownCourse, shown_courses, shown_global_coupons, shown_terms
 from shop.errors import (
     CheckoutExpired,
     CheckoutMismatch,
@@ -190,7 +190,7 @@ def _find_snapshot(purchase: Purchase) -> _Snapshot | None:
         return None
     if checkout is None or checkout.result is None or checkout.result["status"] != "ready":
         raise CheckoutExpired
-    return _Snapshot(checkout.account_id, checkouts.shown_courses(checkout), checkouts.shown_global_coupons(checkout))
+    return _Snapshot(checkout.account_id, shown_courses(checkout.result), shown_global_coupons(checkout.result))
 
 
 def _must_cover(snapshot: _Snapshot, purchase: Purchase) -> None:

@@ -56,7 +56,7 @@ class Migration(migrations.Migration):
             "shop_orderline", "order_id", "course_id", "valid_period", "list_price", "coupon_record_id", "course_discount",
             "global_discount", "beili_amount", "cash_amount",
         ),
-        freeze("shop_couponrecord", "coupon_id", "account_id", "number", "claimed_at"),
+        freeze("shop_couponrecord", "coupon_id", "number", "claimed_at"),
         freeze("shop_enrolment", "account_id", "course_id", "order_line_id", "created_at"),
         only_rise("shop_order", "version", "refunded_amount", "refunded_beili"),
         migrations.RunSQL(_MOVE_BALANCES, _KEEP_BALANCES),

@@ -93,16 +93,16 @@ def new_buyer(stack: ShopStack, *, beili: int = 0) -> Buyer:
         row = connection.execute(
             """
             INSERT INTO shop_account (username, password, balance, held_balance, is_superuser, is_staff, is_active, first_name, last_name, email, date_joined)
-            SELECT %s, password, %s, 0, false, false, true, '', '', '', now() FROM shop_account WHERE username = 'buyer1' RETURNING id
+            SELECT %s, password, 0, 0, false, false, true, '', '', '', now() FROM shop_account WHERE username = 'buyer1' RETURNING id
             """,
-            [username, beili],
+            [username],
         ).fetchone()
         assert row is not None
         if beili:
             connection.execute(
                 """
-                INSERT INTO shop_ledgertransfer (key, debit, credit, amount, account_id, memo, created_at)
-                VALUES (%s, 'beili_issued', 'beili_available', %s, %s, '', now())
+                INSERT INTO shop_ledgertransfer (key, debit, credit, currency, amount, account_id, memo, created_at)
+                VALUES (%s, 'beili_issued', 'beili_available', 'BEILI', %s, %s, '', now())
                 """,
                 [f"grant:{username}", beili, row[0]],
             )
@@ -119,7 +119,7 @@ def find_policy(stack: ShopStack, course: str) -> tuple[int, int]:
 
 
 def simple_body(stack: ShopStack, course: str = "Redis 从用到懂", *, beili: int = 0) -> dict[str, Any]:
-    """An order for a month of one course, without coupons and without a checkout."""
+    """An order for a month of one course, without coupons and without a checkout; meant, however often it is placed."""
     course_id, policy_id = find_policy(stack, course)
     price = stack.value("SELECT price FROM shop_pricepolicy WHERE id = %s", policy_id)
     return {
@@ -127,6 +127,7 @@ def simple_body(stack: ShopStack, course: str = "Redis 从用到懂", *, beili: 
         "coupon_record_id": 0,
         "balance": beili,
         "alipay": str(price - Decimal(beili)),
+        "buy_again": True,
     }
 
 

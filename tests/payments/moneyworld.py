@@ -495,6 +495,7 @@ class World:
             beili=beili,
             alipay=quote.cash_due,
             checkout_id=None,
+            buy_again=True,
         )
 
     def _order(self, dice: Dice, status: OrderStatus | None) -> Order | None:

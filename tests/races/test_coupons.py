@@ -10,7 +10,9 @@ import pytest
 
 from shop.clock import shanghai_date
 from shop.domain import coupons, creation
-from shop.models import Account, Coupon, CouponRecord, Order, OrderRequest
+from shop.domain.orders import requested_lines
+from shop.domain.world import World
+from shop.models import Account, Coupon, CouponRecord, Order, OrderRequest, PricePolicy
 from shop.numbers import mint_number
 from shop.states import OrderRequestStatus
 from tests.guards import unguarded
@@ -122,13 +124,13 @@ def test_control_without_locks_one_coupon_is_taken_by_ten(
     all_have_read = threading.Barrier(10, timeout=PATIENCE_S)
 
     def read_world(requests: list[OrderRequest], *, now: datetime) -> Any:
-        world = creation.World(
+        world = World(
             balances={buyer.pk: Account.objects.get(pk=buyer.pk).balance},
             records={record.pk: CouponRecord.objects.select_related("coupon").get(pk=record.pk)},
             policies={
-                line.policy_id: creation.PricePolicy.objects.select_related("course").get(pk=line.policy_id)
+                line.policy_id: PricePolicy.objects.select_related("course").get(pk=line.policy_id)
                 for request in requests
-                for line in creation.requested_lines(request.body)
+                for line in requested_lines(request.body)
             },
             now=now,
         )

@@ -93,6 +93,9 @@ def dismiss_external_refund(refund_id: int, *, gateways: Gateways, staff: Accoun
         refund.save(update_fields=["status", "outcome", "decided_by", "finished_at", "available_at", "dead_at"])
         told = {"out_request_no": refund.out_request_no, "why": why}
         record([event(refund.order, Kind.EXTERNAL_REFUND_DISMISSED, now=now, cause=cause, **told)])
+        assert refund.payment is not None
+        external.conclude(refund.payment, now=now, cause=cause)
+        external.wake_held_back(refund.payment, now=now)
     return refund
 
 

@@ -86,8 +86,10 @@ BREAKS: dict[str, tuple[list[str], set[str]]] = {
     ),
     "whole_refunds_end_orders": (
         ["UPDATE payments_refund SET kind = 'external', explanation = '', explained_at = NULL WHERE status = 'succeeded' AND kind = 'order'",
-         "UPDATE payments_payment AS payment SET refund_committed = 0, external_refunded = refunded_amount FROM payments_refund AS refund"
-          " WHERE refund.payment_id = payment.id AND refund.kind = 'external'",
+         """
+         UPDATE payments_payment AS payment SET refund_committed = 0, external_refunded = refunded_amount FROM payments_refund AS refund
+         WHERE refund.payment_id = payment.id AND refund.kind = 'external'
+         """,
          "UPDATE shop_order SET status = 'paid', refunded_at = NULL WHERE status = 'refunded'"],
         {"external_refunds_are_explained", "refunds_fit_orders"},
     ),
@@ -99,6 +101,17 @@ BREAKS: dict[str, tuple[list[str], set[str]]] = {
             """
         ],
         set(),
+    ),
+    "keys_make_one_order": (
+        [drop("shop_orderrequest", "order_request_idempotency_key"),
+         "UPDATE shop_orderrequest SET idempotency_key = 'same', account_id = (SELECT min(account_id) FROM shop_order) WHERE status = 'created'"],
+        set(),
+    ),
+    "access_is_what_was_bought": (
+        [f"UPDATE shop_enrolment SET valid_until = valid_until - interval '1 day' WHERE order_line_id IN (SELECT id FROM shop_orderline WHERE order_id = {PAID})"], set()
+    ),
+    "access_has_no_gaps": (
+        [f"UPDATE shop_enrolment SET valid_from = valid_from + interval '1 day', valid_until = valid_until + interval '1 day' WHERE order_line_id IN (SELECT id FROM shop_orderline WHERE order_id = {PAID})"], set()
     ),
 }  # fmt: skip
 

@@ -537,6 +537,20 @@ def test_report_that_the_gateway_denies_is_dismissed_by_staff(order: Order, gate
     assert_books_are_right()
 
 
+def test_dismissed_report_leaves_the_total_that_the_gateway_told_to_people(order: Order, gateway: MemoryGateway) -> None:
+    """A notice whose number was wrong: the gateway denies the number, but not that more has gone back."""
+    payment = order.payments.get()
+    gateway.console_refund(payment.out_trade_no, "C1", Decimal("5.00"))
+    notify(gateway, payment, out_biz_no="OTHER")
+    explaining.dismiss_external_refund(
+        external_of(payment, "OTHER").pk, gateways=ConfiguredGateways(gateway), staff=operator(), why="x", now=NOW, cause="test"
+    )
+    assert columns(payment, "dead_at", "last_error") == (NOW, "refunds differ: 5.00 told, 0.00 known")
+    assert_books_are_right()
+    with pytest.raises(ExternalRefundUnexplained):
+        approve(ask_refund(order))
+
+
 def test_report_that_turns_out_true_is_booked_instead_of_dismissed(order: Order, gateway: MemoryGateway) -> None:
     payment, gateways = order.payments.get(), ConfiguredGateways(gateway)
     refund_in_console(gateway, payment, "5.00")

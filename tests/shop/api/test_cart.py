@@ -32,6 +32,7 @@ def test_it_works(api: Api) -> None:
             "choice_policy_id": year.pk,
             "price_seen": "399.00",
             "flags": [],
+            "unpaid_order_number": None,
         }
     }
     assert answered(api.get(CART)) == shown

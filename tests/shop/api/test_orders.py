@@ -12,7 +12,7 @@ from shop.models import Account, Order
 from tests.clients import Api, answered, refused
 from tests.factories import make_buyer, make_coupon, make_course, make_order, make_record, policy_of
 from tests.shop.test_wakeup import messages
-from tests.shopping import V1, body_of, order_of, post_order
+from tests.shopping import V1, body_of, check_out, order_of, post_order, put_in_cart
 from tests.unchanged import nothing_changes
 
 pytestmark = pytest.mark.django_db
@@ -204,3 +204,25 @@ def test_login_is_demanded(buyer: Account) -> None:
         for answer in (Api().get(ORDERS), Api().get(f"{ORDERS}{order}/"), post_order(Api(), {})):
             assert refused(answer) == (401, 1101, "not_authenticated")
     assert Order.objects.count() == 1
+
+
+def test_course_in_an_unpaid_order_is_refused_unless_it_is_meant(api: Api) -> None:
+    course = make_course("9.00")
+    first = order_of(api, body_of(course, alipay="9.00"))
+    put_in_cart(api, course)
+    line = answered(api.get(f"{V1}/cart/"))[str(course.pk)]
+    assert (line["flags"], line["unpaid_order_number"]) == (["in_unpaid_order"], first["order_number"])
+    entry = check_out(api, course)["payment_list"]["policy_course_dict"][str(course.pk)]
+    assert entry["unpaid_order_number"] == first["order_number"]
+    refused_order = order_of(api, body_of(course, alipay="9.00"))
+    assert (refused_order["status"], refused_order["error"]["error"]) == ("rejected", "course_in_unpaid_order")
+    assert refused_order["error"]["details"] == {"course_id": course.pk, "order_number": first["order_number"]}
+    assert order_of(api, body_of(course, alipay="9.00", buy_again=True))["status"] == "awaiting_payment"
+
+
+def test_new_quote_names_the_periods(api: Api) -> None:
+    course = make_course("9.00", period=30)
+    body = body_of(course, alipay="9.00")
+    body["course_price_list"][0]["valid_period"] = 90
+    error = order_of(api, body)["error"]
+    assert (error["error"], error["details"]["quote"]["lines"][0]["valid_period"]) == ("quote_changed", 30)

@@ -22,18 +22,21 @@ from tests.unchanged import nothing_changes
 
 ORDINARY = {
     "checkout_id": None,
-    "course_price_list": [{"course_id": 1, "policy_id": 2, "coupon_record_id": 0}, {"course_id": 3, "policy_id": 4}],
+    "course_price_list": [{"course_id": 1, "policy_id": 2, "coupon_record_id": 0}, {"course_id": 3, "policy_id": 4, "valid_period": 30}],
     "coupon_record_id": 5,
     "balance": 30,
     "alipay": "310.20",
+    "buy_again": True,
 }
 # What a value may turn into: neighbours of the bounds, other types of the same look, and nonsense.
 ODD = st.sampled_from([
     None, True, False, 0, 1, -1, 10**18 - 1, 10**18, 10**12, 10**12 - 1, 1.0, 0.5, "", "0", "1", "01", "1.5", "310.2", "310.20", "9999999999.99",
-    "99999999999.99", "0.00", "-0.00", "+1.00", "1.00\n", " 1.00", "１.00", "1e2", "NaN", "A" * 64, "A" * 65, "a", "A\n", [], {}, [1], {"a": 1}, "None",
+    "99999999999.99", "0.00", "-0.00", "+1.00", "1.00\n", " 1.00", "１.00", "1e2", "NaN", "A" * 64, "A" * 65, "a", "A\n", [], {}, [1], {"a": 1}, "None", 9999, 10000, "true",
 ])  # fmt: skip
-FIELDS = [("checkout_id",), ("coupon_record_id",), ("balance",), ("alipay",), ("course_price_list",), ("unknown",)]
-LINE_FIELDS = [("course_price_list", n, name) for n in (0, 1) for name in ("course_id", "policy_id", "coupon_record_id", "unknown")]
+FIELDS = [("buy_again",), ("checkout_id",), ("coupon_record_id",), ("balance",), ("alipay",), ("course_price_list",), ("unknown",)]
+LINE_FIELDS = [
+    ("course_price_list", n, name) for n in (0, 1) for name in ("course_id", "policy_id", "coupon_record_id", "valid_period", "unknown")
+]
 PLACES = st.sampled_from([*FIELDS, *LINE_FIELDS, ("course_price_list", 0)])
 DROP = object()
 

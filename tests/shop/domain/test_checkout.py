@@ -56,6 +56,7 @@ def test_worked_example() -> None:
                     "policy_price": "99.00",
                     "policy_period": "1个月",
                     "policy_valid_period": 30,
+                    "unpaid_order_number": None,
                     "coupon_record_list": [
                         NO_COUPON,
                         {
@@ -81,6 +82,7 @@ def test_worked_example() -> None:
                     "policy_price": "59.90",
                     "policy_period": "12个月",
                     "policy_valid_period": 360,
+                    "unpaid_order_number": None,
                     "coupon_record_list": [NO_COUPON],
                 },
             },

@@ -96,7 +96,7 @@ def test_cart_and_checkout_name_the_unpaid_order() -> None:
     assert result is not None
     entries = result["payment_list"]["policy_course_dict"]
     assert entries[str(course.pk)]["unpaid_order_number"] == waiting.order_number
-    assert "unpaid_order_number" not in entries[str(other.pk)]
+    assert entries[str(other.pk)]["unpaid_order_number"] is None
 
 
 def test_free_course_is_renewed_once_and_not_again_while_it_lasts() -> None:

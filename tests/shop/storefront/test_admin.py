@@ -335,3 +335,58 @@ def test_buyers_are_sent_to_the_staff_login(shop: Shop, path: str) -> None:
     client.force_login(shop.buyer)
     response = client.get(path)
     assert (response.status_code, response["Location"]) == (302, f"/admin/login/?next={path}")
+
+
+def posted(form: Any, **edits: Any) -> dict[str, Any]:
+    """What a browser sends for a form that was shown, after some edits: every field with the value that it was shown with."""
+    data: dict[str, Any] = {}
+    for bound in form:
+        value = bound.value()
+        shown = [str(item) for item in value] if isinstance(value, list) else value
+        for name, there in ((bound.html_name, edits.get(bound.name, shown)), (bound.html_initial_name, shown)):
+            if isinstance(there, bool):
+                data |= {name: str(there)} if there or name == bound.html_initial_name else {}
+            elif not bound.field.disabled:
+                data[name] = "" if there is None else there
+    return data
+
+
+def test_field_that_was_not_edited_keeps_what_others_made_of_it(shop: Shop) -> None:
+    """The page was opened, then the course went offline, then the page is saved with another name."""
+    url = address(Course, "change", shop.course.pk)
+    page = shop.client.get(url)
+    fields = posted(page.context["adminform"].form, name="Python 3")
+    for formset in page.context["inline_admin_formsets"]:
+        fields |= posted(formset.formset.management_form)
+        for row in formset.formset.forms:
+            fields |= posted(row)
+    Course.objects.update(status=CourseStatus.OFFLINE)
+    PricePolicy.objects.update(price="199.00")
+    assert shop.client.post(url, fields).status_code == 302
+    assert Course.objects.values_list("name", "status").get() == ("Python 3", CourseStatus.OFFLINE)
+    assert PricePolicy.objects.get().price == Decimal("199.00")
+
+
+def test_list_that_was_open_changes_only_the_edited_cell(shop: Shop) -> None:
+    url = address(Course, "changelist")
+    formset = shop.client.get(url).context["cl"].formset
+    fields = posted(formset.management_form) | posted(formset.forms[0], position=9) | {"_save": "1"}
+    Course.objects.update(status=CourseStatus.OFFLINE)
+    assert shop.client.post(url, fields).status_code == 302
+    assert Course.objects.values_list("position", "status").get() == (9, CourseStatus.OFFLINE)
+
+
+def test_account_that_was_blocked_meanwhile_stays_blocked(shop: Shop) -> None:
+    url = address(Account, "change", shop.buyer.pk)
+    fields = posted(shop.client.get(url).context["adminform"].form, email="new@example.com")
+    Account.objects.filter(pk=shop.buyer.pk).update(is_active=False, username="renamed")
+    assert shop.client.post(url, fields).status_code == 302
+    assert Account.objects.values_list("email", "is_active", "username").get(pk=shop.buyer.pk) == ("new@example.com", False, "renamed")
+
+
+def test_campaign_edited_in_two_tabs_keeps_both_edits(shop: Shop) -> None:
+    url = address(Coupon, "change", shop.coupon.pk)
+    fields = posted(shop.client.get(url).context["adminform"].form, brief="新的介绍")
+    Coupon.objects.update(quantity=60)
+    assert shop.client.post(url, fields).status_code == 302
+    assert Coupon.objects.values_list("brief", "quantity").get() == ("新的介绍", 60)

@@ -53,9 +53,16 @@ export const TRANSFER = {
   "beili_available>beili_issued": ["收回", -1],
 };
 
-/** Why an order was refused, and the way on: "confirm" the new quote, "again" through a new checkout, or back to the "cart". */
+/**
+ * Why an order was refused, and the way on: "confirm" the new quote, "again" through a new checkout, pay the other "unpaid" order or buy
+ * all the same, or back to the "cart".
+ */
 export const REFUSAL = {
-  quote_changed: ["价格有变化", "提交之后价格或优惠有变化，没有产生任何扣款。请确认新的金额。", "confirm"],
+  quote_changed: ["报价有变化", "提交之后价格、有效期或优惠有变化，没有产生任何扣款。请确认新的报价。", "confirm"],
+  course_in_unpaid_order: ["课程已在另一笔待支付订单中", "为避免重复购买，这笔订单没有提交，也没有产生任何扣款。", "unpaid"],
+  free_course_owned: ["您已拥有这门免费课程", "剩余有效期还很长，快到期时可以再次领取。没有产生任何扣款。", "cart"],
+  access_too_long: ["有效期已经足够长", "这门课程暂时不能继续续期，没有产生任何扣款。请在购物车中移除后再结算。", "cart"],
+  amount_too_large: ["金额超过支付宝单笔上限", "请减少课程，分成几笔订单购买。没有产生任何扣款。", "cart"],
   balance_insufficient: ["贝里余额不足", "您的贝里可能已用在别的订单里，没有产生任何扣款。", "again"],
   coupon_unavailable: ["优惠券已不能使用", "它可能已用在别的订单里，或者刚刚过期。没有产生任何扣款。", "again"],
   coupon_not_applicable: ["优惠券不适用", "所选优惠券不再满足使用条件，没有产生任何扣款。", "again"],

@@ -49,8 +49,9 @@ function remarks(line, policy) {
     policy_gone: "原来选的有效期已不再提供，请重新选择",
     price_changed: policy && `价格有变化：加入时 ${shown(line.price_seen)}，现在 ${shown(policy.price)}`,
     owned: "您已拥有这门课程，再次购买会顺延有效期",
+    in_unpaid_order: ["这门课程已在一笔待支付订单中：", link(`/orders/${line.unpaid_order_number}/`, "去看那笔订单")],
   };
-  const kinds = { offline: "bad", policy_gone: "bad", price_changed: "warn", owned: "info" };
+  const kinds = { offline: "bad", policy_gone: "bad", price_changed: "warn", owned: "info", in_unpaid_order: "warn" };
   return line.flags.map((flag) => el("p", { class: `remark ${kinds[flag]}` }, words[flag]));
 }
 

@@ -48,6 +48,7 @@ function begin() {
     byCourse: new Map(quote.lines.map((line) => [line.course_id, line.coupon_record_id])),
     globalId: quote.coupon_record_id,
     beili: quote.beili,
+    buyAgain: false,
   };
   content(el("div", { class: "split wide-left" },
     el("div", {},
@@ -76,13 +77,32 @@ function showCourse(course) {
   fill(document.getElementById(`course-${course.course_id}`),
     el("div", { class: "line" },
       cover(course.course_img),
-      el("div", { class: "grow" }, el("h2", {}, course.course_name), el("p", { class: "muted" }, course.policy_period)),
+      el("div", { class: "grow" }, el("h2", {}, course.course_name), el("p", { class: "muted" }, course.policy_period), unpaidRemark(course)),
       el("p", { class: "right" },
         el("strong", { class: "amount" }, shown(course.policy_price)),
         isZero(line.course_discount) ? null : el("small", { class: "saving" }, `−${shown(line.course_discount)}`))),
     coupons.length > 1
       ? couponList(`course-${course.course_id}`, "课程优惠券", coupons, choice.byCourse.get(course.course_id), (id) => choice.byCourse.set(course.course_id, id))
       : null);
+}
+
+function unpaidRemark(course) {
+  if (!course.unpaid_order_number) return null;
+  return el("p", { class: "remark warn" }, "这门课程已在一笔待支付订单中：", link(`/orders/${course.unpaid_order_number}/`, "去看那笔订单"));
+}
+
+/** A course that waits in another unpaid order is bought again only by somebody who says so. */
+function buyAgainForm() {
+  if (!courses().some((course) => course.unpaid_order_number)) return null;
+  return el("label", { class: "option" },
+    el("input", {
+      type: "checkbox", id: "buy-again", checked: choice.buyAgain, disabled: isOver,
+      onchange: (event) => {
+        choice.buyAgain = event.target.checked;
+        showSummary();
+      },
+    }),
+    el("span", { class: "grow" }, "我确认要再买一次"));
 }
 
 /** A coupon for any course goes on one of them only. */
@@ -160,6 +180,7 @@ function showSummary() {
       quote.beili ? [`${quote.beili} 贝里`, off(quote.beili_amount), "saving"] : null,
       ["支付宝应付", el("strong", { class: "amount big", id: "alipay", "aria-live": "polite" }, shown(quote.alipay)), "sum"],
     ]),
+    buyAgainForm(),
     submitButton(),
     isOver
       ? el("p", { class: "remark bad" }, "结算单已过期，请回到购物车重新结算。")
@@ -168,7 +189,7 @@ function showSummary() {
 
 function submitButton() {
   const node = button(isZero(quote.alipay) ? "提交订单（无需支付）" : "提交订单", submit, { class: "button primary wide", id: "submit" });
-  node.disabled = isQuoting || isOver;
+  node.disabled = isQuoting || isOver || (!choice.buyAgain && courses().some((course) => course.unpaid_order_number));
   return node;
 }
 
@@ -228,6 +249,7 @@ async function submit() {
     coupon_record_id: quote.coupon_record_id,
     balance: quote.beili,
     alipay: quote.alipay,
+    buy_again: choice.buyAgain,
   };
   try {
     location.assign(`/orders/${await placeOrder(body)}/`);

@@ -2,7 +2,7 @@ import { ApiError, NetworkError, get, pause, post, request, requireLogin } from 
 import { countdown, moment } from "../clock.js";
 import { button, clearNotices, complain, content, cover, el, empty, facts, fill, link, notify, start, subject } from "../dom.js";
 import { isZero, shown } from "../money.js";
-import { forgetKey, placeAgain, purchaseOf } from "../purchase.js";
+import { forgetKey, placeAgain, placeAnyway, purchaseOf } from "../purchase.js";
 import { refreshCartCount } from "../site.js";
 import { ORDER_STATUS, ORDER_STATUS_TEXT, PAYMENT_TYPE, REFUND_STATUS, REFUSAL } from "../words.js";
 
@@ -132,14 +132,17 @@ function refusal() {
     el("p", {}, text),
     quote ? newQuote(quote, purchase) : null,
     el("p", { class: "actions" },
-      quote ? button(`按新价格提交 ${shown(quote.alipay)}`, () => confirmQuote(quote, purchase), { class: "button primary" }) : null,
-      way !== "cart" && purchase ? button("重新结算", () => checkOutAgain(purchase), { class: quote ? "button" : "button primary" }) : null,
-      link("/cart/", "回到购物车", { class: way !== "cart" && purchase ? "button quiet" : "button primary" })));
+      way === "unpaid" ? link(`/orders/${order.error.details.order_number}/`, "去看那笔待支付订单", { class: "button primary" }) : null,
+      way === "unpaid" && purchase ? button("仍要购买", () => buyAnyway(purchase), { class: "button" }) : null,
+      quote ? button(`按新报价提交 ${shown(quote.alipay)}`, () => confirmQuote(quote, purchase), { class: "button primary" }) : null,
+      !["cart", "unpaid"].includes(way) && purchase ? button("重新结算", () => checkOutAgain(purchase), { class: quote ? "button" : "button primary" }) : null,
+      link("/cart/", "回到购物车", { class: way === "unpaid" || (way !== "cart" && purchase) ? "button quiet" : "button primary" })));
 }
 
 function newQuote(quote, purchase) {
   return facts([
     ["原来的应付", el("s", {}, shown(purchase.body.alipay))],
+    ...quote.lines.map((line, number) => [quote.lines.length > 1 ? `第 ${number + 1} 门课程的有效期` : "有效期", `${line.valid_period} 天`]),
     ["课程原价", shown(quote.list_total)],
     isZero(quote.course_discount) ? null : ["课程券", `−${shown(quote.course_discount)}`, "saving"],
     isZero(quote.global_discount) ? null : ["全场券", `−${shown(quote.global_discount)}`, "saving"],
@@ -150,6 +153,11 @@ function newQuote(quote, purchase) {
 
 async function confirmQuote(quote, purchase) {
   location.assign(`/orders/${await placeAgain(order.order_number, purchase, quote)}/`);
+}
+
+async function buyAnyway(purchase) {
+  if (!confirm("这门课程会被买两次，有效期顺延。确定吗？")) return;
+  location.assign(`/orders/${await placeAnyway(order.order_number, purchase)}/`);
 }
 
 async function checkOutAgain(purchase) {
