@@ -175,7 +175,7 @@ def test_forged_return_shows_the_orders_and_changes_nothing(client: Client, paym
 
 
 def test_return_of_an_unknown_trade_shows_the_orders(client: Client, payment: Payment) -> None:
-    Payment.objects.update(out_trade_no="OTHER")
+    payment.out_trade_no = "OTHER"
     with nothing_changes():
         answer = client.get(RETURN_URL, coming_back(payment))
     assert answer["Location"] == "/orders/"
