@@ -221,6 +221,19 @@ RULES: tuple[Rule, ...] = (
         """,
     ),
     Rule(
+        "whole_refunds_end_orders",
+        "An external refund that took the last of what an order was paid with has ended the order; only partial ones wait for staff.",
+        """
+        SELECT orders.order_number, refund.out_request_no, refund.amount FROM payments_refund AS refund
+        JOIN payments_payment AS payment ON payment.id = refund.payment_id AND NOT payment.is_surplus
+        JOIN shop_order AS orders ON orders.id = refund.order_id AND orders.status = 'paid'
+        WHERE refund.kind = 'external' AND refund.status = 'succeeded' AND refund.explanation = ''
+            AND payment.refunded_amount = payment.amount AND NOT EXISTS (
+                SELECT FROM payments_refund WHERE payment_id = payment.id AND status IN ('reported', 'sent', 'unknown')
+            )
+        """,
+    ),
+    Rule(
         "paid_words_are_heard",
         "Every notification that said a trade was paid, and that was dealt with, has its payment paid; another is waiting or in quarantine.",
         """

@@ -84,6 +84,13 @@ BREAKS: dict[str, tuple[list[str], set[str]]] = {
     "external_refunds_are_explained": (
         [f"{INSERT} SELECT 'x', 'external_refunds', 'refunds', 'CNY', 1, account_id, id, '', created_at FROM shop_order WHERE id = {PAID}"], set()
     ),
+    "whole_refunds_end_orders": (
+        ["UPDATE payments_refund SET kind = 'external', explanation = '', explained_at = NULL WHERE status = 'succeeded' AND kind = 'order'",
+         "UPDATE payments_payment AS payment SET refund_committed = 0, external_refunded = refunded_amount FROM payments_refund AS refund"
+          " WHERE refund.payment_id = payment.id AND refund.kind = 'external'",
+         "UPDATE shop_order SET status = 'paid', refunded_at = NULL WHERE status = 'refunded'"],
+        {"external_refunds_are_explained", "refunds_fit_orders"},
+    ),
     "paid_words_are_heard": (
         [
             """
