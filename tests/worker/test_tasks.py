@@ -7,7 +7,7 @@ import redis
 from pytest_django import Settings
 
 from payments.domain import inbox
-from payments.gateways import ConfiguredGateways, get_gateway
+from payments.gateways import get_gateways
 from payments.models import Payment
 from payments.tasks import apply_notifications, audit, close_orders, query_payments, send_refunds
 from shop import clock
@@ -47,12 +47,10 @@ def test_request_that_was_left_behind_wakes_its_task(broker_valkey: redis.Redis)
 
 
 def test_everything_that_is_due_wakes_its_task(broker_valkey: redis.Redis, settings: Settings) -> None:
-    gateway = get_gateway()
-    payment = make_payment(make_order(make_buyer(), make_course(), now=clock.now()), gateway, now=clock.now())  # type: ignore[arg-type]
+    gateways = get_gateways()
+    payment = make_payment(make_order(make_buyer(), make_course(), now=clock.now()), gateways.current, now=clock.now())
     form = notification(payment)
-    inbox.store_notification(
-        gateways=ConfiguredGateways(gateway), provider=gateway.name, headers={}, body=urlencode(form).encode(), now=clock.now()
-    )
+    inbox.store_notification(gateways=gateways, provider="alipay", headers={}, body=urlencode(form).encode(), now=clock.now())
     settings.CLOCK_OFFSET_S = settings.ORDER_TTL_S + settings.ORDER_GRACE_S + 1
     sweep()
     assert sent(broker_valkey) == ["payments.apply_notifications", "payments.close_orders", "payments.query_payments"]
@@ -76,13 +74,11 @@ def test_task_that_leaves_work_wakes_itself(broker_valkey: redis.Redis, monkeypa
     monkeypatch.setattr("shop.domain.work.DRAIN_S", 0)
     monkeypatch.setattr("shop.domain.creation.BATCH_SIZE", 1)
     monkeypatch.setattr("payments.domain.inbox.BATCH_SIZE", 1)
-    gateway = get_gateway()
+    gateways = get_gateways()
     for _ in range(2):
-        payment = make_payment(make_order(make_buyer(), make_course(), now=clock.now()), gateway, now=clock.now())  # type: ignore[arg-type]
+        payment = make_payment(make_order(make_buyer(), make_course(), now=clock.now()), gateways.current, now=clock.now())
         form = notification(payment)
-        inbox.store_notification(
-            gateways=ConfiguredGateways(gateway), provider=gateway.name, headers={}, body=urlencode(form).encode(), now=clock.now()
-        )
+        inbox.store_notification(gateways=gateways, provider="alipay", headers={}, body=urlencode(form).encode(), now=clock.now())
         make_request(make_buyer(), make_course(), now=clock.now())
     settings.CLOCK_OFFSET_S = settings.ORDER_TTL_S + settings.ORDER_GRACE_S + 1
     for task in (create_orders, query_payments, close_orders, apply_notifications):

@@ -1,20 +1,23 @@
 """`POST payments/alipay/notify/` and the way back from the cashier."""
 
 import json
+from pathlib import Path
 
 import pytest
 import redis
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from django.test import Client
 from pytest_django import Settings
 
 from payments.api.notify import MAX_BODY_BYTES
 from payments.gateways import get_gateways
+from payments.gateways.alipay.config import APP_SETTINGS
 from payments.gateways.alipay.wire import MAX_FIELDS
 from payments.models import Notification, Payment
 from payments.tasks import apply_notifications
 from shop.wakeup import settle
 from tests.factories import make_buyer, make_course, make_order
-from tests.payments.alipay_side import APP_ID, SELLER_ID, encoded, notification, signed_form
+from tests.payments.alipay_side import APP_ID, SELLER_ID, encoded, key, notification, signed_form
 from tests.payments.settle import make_payment, pay
 from tests.shop.test_wakeup import messages
 from tests.unchanged import nothing_changes
@@ -134,6 +137,41 @@ def test_without_a_configuration_alipay_is_asked_to_come_again(client: Client, p
     assert (answer.status_code, answer.content == b"success") == (503, False)
 
 
+def change_app(settings: Settings, folder: Path, *, keeps_former: bool) -> None:
+    """The shop gets another app of the same merchant, with keys of its own."""
+    former = {name: settings.ALIPAY[name] for name in APP_SETTINGS}
+    (folder / "new_app.pem").write_bytes(key("new app").private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    public = key("new alipay").public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    (folder / "new_alipay.pem").write_bytes(public)
+    settings.ALIPAY = {
+        **settings.ALIPAY,
+        "APP_ID": "2021000000000009",
+        "APP_PRIVATE_KEY_PATH": str(folder / "new_app.pem"),
+        "PUBLIC_KEY_PATHS": [str(folder / "new_alipay.pem")],
+        "FORMER_APPS": [former] if keeps_former else [],
+    }
+    get_gateways.cache_clear()
+
+
+def test_payment_of_a_former_app_is_paid_and_the_buyer_comes_back(
+    client: Client, payment: Payment, alipay_settings: Settings, tmp_path: Path
+) -> None:
+    change_app(alipay_settings, tmp_path, keeps_former=True)
+    assert client.get(RETURN_URL, coming_back(payment))["Location"] == f"/orders/{payment.order.order_number}/"
+    assert post(client, encoded(notification(payment))) == (200, b"success")
+    apply_notifications()
+    payment.refresh_from_db()
+    assert (payment.status, payment.app_id) == ("paid", APP_ID)
+
+
+def test_without_the_former_apps_keys_its_word_is_not_believed(
+    client: Client, payment: Payment, alipay_settings: Settings, tmp_path: Path
+) -> None:
+    change_app(alipay_settings, tmp_path, keeps_former=False)
+    with nothing_changes():
+        assert post(client, encoded(notification(payment))) == (400, b"fail")
+
+
 def test_wake_up_that_cannot_be_sent_does_not_matter(client: Client, payment: Payment, valkey: redis.Redis) -> None:
     valkey.set("wake:payments.apply_notifications", "1")
     assert post(client, encoded(notification(payment))) == (200, b"success")
@@ -175,7 +213,7 @@ def test_forged_return_shows_the_orders_and_changes_nothing(client: Client, paym
 
 
 def test_return_of_an_unknown_trade_shows_the_orders(client: Client, payment: Payment) -> None:
-    Payment.objects.update(out_trade_no="OTHER")
+    payment.out_trade_no = "OTHER"
     with nothing_changes():
         answer = client.get(RETURN_URL, coming_back(payment))
     assert answer["Location"] == "/orders/"

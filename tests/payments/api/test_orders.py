@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from payments.api import notify, orders
+from payments.gateways import ConfiguredGateways
 from payments.models import Payment, Refund
 from payments.states import PaymentStatus, Product, RefundStatus
 from shop import clock
@@ -31,8 +32,9 @@ def now() -> datetime:
 def gateway(monkeypatch: pytest.MonkeyPatch) -> MemoryGateway:
     """Takes the configured gateway's place."""
     gateway = MemoryGateway(clock.now)
+    gateways = ConfiguredGateways(gateway)
     for module in (orders, notify):
-        monkeypatch.setattr(module, "get_gateway", lambda: gateway)
+        monkeypatch.setattr(module, "get_gateways", lambda: gateways)
     return gateway
 
 

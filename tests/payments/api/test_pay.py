@@ -7,7 +7,7 @@ import pytest
 from django.test import Client
 from pytest_django import Settings
 
-from payments.gateways import get_gateway
+from payments.gateways import get_gateways
 from payments.models import Payment
 from shop import clock
 from shop.domain.paylinks import pay_url
@@ -44,8 +44,8 @@ def test_opened_twice_it_is_the_same_attempt(client: Client, order: Order) -> No
 
 
 def test_paid_order_shows_its_page(client: Client, order: Order) -> None:
-    gateway = get_gateway()
-    pay(make_payment(order, gateway, now=clock.now()), gateway)  # type: ignore[arg-type]
+    gateway = get_gateways().current
+    pay(make_payment(order, gateway, now=clock.now()), gateway)
     with nothing_changes():
         answer = client.get(path_of(order))
     assert (answer.status_code, answer["Location"]) == (302, f"/orders/{order.order_number}/")
@@ -72,6 +72,6 @@ def test_link_of_an_order_that_does_not_exist_is_not_found(client: Client) -> No
 
 def test_without_a_configuration_nothing_is_opened(client: Client, order: Order, alipay_settings: Settings) -> None:
     alipay_settings.ALIPAY = {**alipay_settings.ALIPAY, "APP_ID": ""}
-    get_gateway.cache_clear()  # type: ignore[attr-defined]
+    get_gateways.cache_clear()
     with nothing_changes():
         assert client.get(path_of(order)).status_code == 503

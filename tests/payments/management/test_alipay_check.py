@@ -13,10 +13,8 @@ from payments.domain import attempts
 from payments.gateways import ConfiguredGateways, get_gateways
 from payments.models import Payment
 from payments.states import ClosedReason, PaymentStatus, Product
-from shop import clock
-from shop.models import Order
 from tests.factories import NOW, make_buyer, make_course, make_order
-from tests.payments.memorygateway import MemoryGateway
+from tests.payments.alipay_side import make_gateway
 from tests.payments.simulator.process import APP_ID, SELLER_ID, Simulator
 
 pytestmark = pytest.mark.django_db
@@ -142,15 +140,14 @@ def test_wrong_key_of_a_former_app_is_found_and_the_others_are_still_proven(
 # --- Payments of apps that aren't configured ------------------------------------------------------------------------
 
 
-def make_payment(**changes: object) -> Payment:
+def make_payment(*, app_id: str = SECOND_APP, **changes: object) -> Payment:
+    """An attempt that was made with this app of Alipay's."""
+    gateways = ConfiguredGateways(make_gateway(app_id=app_id))
     order = make_order(make_buyer(), make_course("80.00"))
-    payment = open_payment(order, MemoryGateway(clock.now))
-    Payment.objects.filter(pk=payment.pk).update(**{"provider": "alipay", "app_id": SECOND_APP, **changes})
+    payment = attempts.open_payment(order=order, product=Product.PAGE, gateways=gateways, now=NOW, cause="test")
+    if changes:
+        Payment.objects.filter(pk=payment.pk).update(**changes)
     return payment
-
-
-def open_payment(order: Order, gateway: MemoryGateway) -> Payment:
-    return attempts.open_payment(order=order, product=Product.PAGE, gateways=ConfiguredGateways(gateway), now=NOW, cause="test")
 
 
 def test_open_payment_of_an_app_that_is_not_configured_is_named(check: Check, second_app: dict[str, object]) -> None:
