@@ -178,7 +178,7 @@ _CLOSE = """
     SET status = new.status, reason = new.reason, payment_id = new.payment_id, available_at = NULL,
         first_reason = CASE WHEN new.status = 'quarantined' AND notification.first_reason = '' THEN new.reason
             ELSE notification.first_reason END,
-        handled_at = CASE WHEN new.status = 'asked' THEN NULL ELSE %s END
+        handled_at = CASE WHEN new.status = 'asked' THEN NULL ELSE %s::timestamptz END
     FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::bigint[]) AS new(id, status, reason, payment_id)
     WHERE notification.id = new.id AND notification.status = 'received'
 """

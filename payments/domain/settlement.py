@@ -50,6 +50,7 @@ def apply_trades(reports: Sequence[TradeReport], *, now: datetime, cause: str) -
     """
     payments = lock_attempts([report.out_trade_no for report in reports])
     owners = dict(rows.read(_OWNERS, [[report.trade_no for report in reports]]))
+    is_current = any(report.is_current for report in reports)  # an answer comes alone
     settled: list[Payment] = []
     results = []
     for report in reports:
@@ -60,13 +61,13 @@ def apply_trades(reports: Sequence[TradeReport], *, now: datetime, cause: str) -
         if payment is not None and outcome in _DEEDS:
             if outcome is not Outcome.SETTLED or payment.order.status != OrderStatus.AWAITING_PAYMENT:
                 # Written at once, so what came before it has to stand there.
-                _settle(settled, now=now, cause=cause)
+                _settle(settled, now=now, cause=cause, is_current=is_current)
                 settled = []
             outcome = _apply(outcome, payment, report, now=now, cause=cause)
             if outcome is Outcome.SETTLED:
                 settled.append(payment)
         results.append(Applied(outcome, payment))
-    _settle(settled, now=now, cause=cause)
+    _settle(settled, now=now, cause=cause, is_current=is_current)
     for result in results:
         if result.payment is not None and result.outcome is Outcome.ASKED:
             ask_again(result.payment, now=now)  # last, whatever the payment's other reports came to
@@ -162,7 +163,7 @@ def _take_money(payment: Payment, report: TradeReport, *, now: datetime, cause: 
     if outcome is Outcome.SETTLED:
         order.status = OrderStatus.PAID  # the row is written with its batch; this object is what the next report looks at
         return outcome
-    _book([payment], now=now)
+    _book([payment], now=now, is_current=report.is_current)
     if payment.is_surplus:
         kind = OrderEvent.Kind.LATE_PAYMENT if outcome is Outcome.LATE else OrderEvent.Kind.DOUBLE_PAYMENT
         record([event(order, kind, now=now, cause=cause, out_trade_no=payment.out_trade_no, amount=str(payment.amount))])
@@ -172,11 +173,11 @@ def _take_money(payment: Payment, report: TradeReport, *, now: datetime, cause: 
     return outcome
 
 
-def _settle(payments: Sequence[Payment], *, now: datetime, cause: str) -> None:
+def _settle(payments: Sequence[Payment], *, now: datetime, cause: str, is_current: bool) -> None:
     """Writes the payments that simply paid their orders, and finalises these."""
     if not payments:
         return
-    _book(payments, now=now)
+    _book(payments, now=now, is_current=is_current)
     _drop_other_attempts(payments, now=now)
     finalise_orders([payment.order for payment in payments], now=now, cause=cause)
 
@@ -192,9 +193,11 @@ _PAY = """
 """
 
 
-def _book(payments: Sequence[Payment], *, now: datetime) -> None:
+def _book(payments: Sequence[Payment], *, now: datetime, is_current: bool) -> None:
+    """Writes that their money has come. Unless a query's answer says so (`is_current`), a query that other notifications wait for stays due."""
+    query_at = None if is_current else now
     told = [(payment.pk, payment.trade_no, payment.paid_at, payment.is_surplus) for payment in payments]
-    if rows.write(_PAY, [now, *[list(column) for column in zip(*told, strict=True)]]) != len(payments):
+    if rows.write(_PAY, [query_at, *[list(column) for column in zip(*told, strict=True)]]) != len(payments):
         raise StaleState(f"one of the payments {[payment.out_trade_no for payment in payments]} is paid already")
     ledger.cash_in([(payment.out_trade_no, payment.amount, payment.order_id) for payment in payments], now=now)
 

@@ -79,8 +79,16 @@ def test_payment_is_started(api: Api, order: Order, gateway: MemoryGateway, prod
     assert again == data
 
 
-def test_another_product_replaces_the_attempt(api: Api, order: Order, gateway: MemoryGateway) -> None:
+def test_another_product_takes_over_the_attempt_that_nobody_has_used(api: Api, order: Order, gateway: MemoryGateway) -> None:
     first = answered(api.post(url(order, "payments"), {"product": "page"}))
+    second = answered(api.post(url(order, "payments"), {"product": "qr"}))
+    assert first["out_trade_no"] == second["out_trade_no"]
+    assert list(Payment.objects.values_list("status", "product")) == [(PaymentStatus.OPEN, Product.QR)]
+
+
+def test_another_product_replaces_the_attempt_that_a_buyer_has_shown_up_for(api: Api, order: Order, gateway: MemoryGateway) -> None:
+    first = answered(api.post(url(order, "payments"), {"product": "page"}))
+    gateway.scan(first["out_trade_no"])
     second = answered(api.post(url(order, "payments"), {"product": "qr"}))
     assert first["out_trade_no"] != second["out_trade_no"]
     assert list(Payment.objects.order_by("id").values_list("status", "product")) == [

@@ -250,7 +250,7 @@ def test_payment_that_is_paid_is_not_booked_again(payment: Payment, gateway: Ali
     pay(payment, gateway)
     payment.refresh_from_db()
     with nothing_changes(), pytest.raises(StaleState), transaction.atomic():
-        settlement._book([payment], now=LATER)
+        settlement._book([payment], now=LATER, is_current=True)
 
 
 def test_batch_of_many_orders_with_repeats(gateway: AlipayGateway) -> None:
