@@ -4,13 +4,14 @@ Read top to bottom: process, data stores, web, API, shop rules, Alipay, logging.
 """
 
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
 import structlog
 from django.core.exceptions import ImproperlyConfigured
 
-from project.env import env
+from project.env import env, read_rate
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -118,7 +119,10 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+    {"NAME": "shop.domain.passwords.EndTokens"},
 ]
+# A hash by one of the others is replaced when its owner logs in.
+PASSWORD_HASHERS = ["shop.hashers.Argon2id", "django.contrib.auth.hashers.PBKDF2PasswordHasher"]
 
 HTTPS = PUBLIC_URL.startswith("https://")
 SECURE_SSL_REDIRECT = env.bool("DJANGO_SECURE_SSL_REDIRECT", HTTPS)
@@ -130,7 +134,10 @@ SESSION_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_SECURE = HTTPS
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
-if env.bool("BEHIND_HTTPS_PROXY", False):
+# Addresses and networks of the proxies in front: their X-Forwarded-For is believed, and nobody else's.
+TRUSTED_PROXIES = [str(ip_network(network)) for network in env.list("TRUSTED_PROXIES", [])]
+BEHIND_HTTPS_PROXY = env.bool("BEHIND_HTTPS_PROXY", False)
+if BEHIND_HTTPS_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
 # --- API -------------------------------------------------------------------------------------------------------------
@@ -146,7 +153,6 @@ REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "project.api.errors.handle_exception",
     "COERCE_DECIMAL_TO_STRING": True,
     "UNAUTHENTICATED_USER": None,
-    "NUM_PROXIES": env.int("NUM_PROXIES", 0),
 }
 REST_KNOX = {
     "TOKEN_TTL": timedelta(days=env.int("TOKEN_TTL_DAYS", 7)),
@@ -202,6 +208,29 @@ PAYMENT_QUERY_INTERVAL_S = env.float("PAYMENT_QUERY_INTERVAL_S", 60.0)
 ORDER_STATUS_WAIT_MAX_S = env.int("ORDER_STATUS_WAIT_MAX_S", 25)
 # How many requests of one web process may be held open by `?wait=`; past that the answer comes at once with Retry-After.
 ORDER_STATUS_WAITERS = env.int("ORDER_STATUS_WAITERS", 2)
+
+# --- Limits ------------------------------------------------------------------------------------------------------------
+
+# What one buyer or one address may have of the shop, as (count, seconds). `shop/domain/limits.py` counts.
+LIMITS = {
+    "checkouts": read_rate("LIMIT_CHECKOUTS", "30/60"),
+    "claims": read_rate("LIMIT_CLAIMS", "60/60"),
+    # Of one login, in each web process by itself: the busiest address asks no server.
+    "order_requests": read_rate("LIMIT_ORDER_REQUESTS", "60/60"),
+    "payment_starts_of_order": read_rate("LIMIT_PAYMENT_STARTS_OF_ORDER", "20/600"),
+    "payment_starts_of_buyer": read_rate("LIMIT_PAYMENT_STARTS_OF_BUYER", "60/600"),
+    "logins_of_address": read_rate("LIMIT_LOGINS_OF_ADDRESS", "60/60"),
+    "logins_of_known_name": read_rate("LIMIT_LOGINS_OF_KNOWN_NAME", "20/60"),
+    "login_failures_of_pair": read_rate("LIMIT_LOGIN_FAILURES_OF_PAIR", "10/900"),
+    "login_failures_of_address": read_rate("LIMIT_LOGIN_FAILURES_OF_ADDRESS", "30/900"),
+    "login_failures_of_name": read_rate("LIMIT_LOGIN_FAILURES_OF_NAME", "100/900"),
+    "login_failures_of_device": read_rate("LIMIT_LOGIN_FAILURES_OF_DEVICE", "10/900"),
+}
+# What one buyer may have at once: orders that are neither paid nor closed, and logins (the oldest one ends when a new one comes).
+MAX_OPEN_ORDERS = env.int("MAX_OPEN_ORDERS", 20)
+MAX_TOKENS = env.int("MAX_TOKENS", 10)
+# How many threads of one web process may hash passwords at once. Fewer than it has, so that logins can't take them all.
+LOGIN_PLACES = env.int("LOGIN_PLACES", 2)
 
 # --- Alipay ----------------------------------------------------------------------------------------------------------
 

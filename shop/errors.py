@@ -23,6 +23,9 @@ class DomainError(Exception):
     status: ClassVar[int]
     message: ClassVar[str]
 
+    # Seconds after which the same request may succeed; None where time changes nothing, or nobody knows.
+    retry_after_s: int | None = None
+
     def __init__(self, message: str | None = None, **details: Any) -> None:
         self.text = message or self.message
         self.details: Mapping[str, Any] = details
@@ -62,7 +65,13 @@ class UnsupportedMediaType(DomainError):
 
 
 class TooManyRequests(DomainError):
+    """A share is used up. `limit` names it; `retry_after_s` is when there is room again."""
+
     slug, code, status, message = "too_many_requests", 1107, 429, "操作过于频繁，请稍后再试。"
+
+    def __init__(self, message: str | None = None, *, retry_after_s: int, limit: str) -> None:
+        super().__init__(message, limit=limit, retry_after_s=retry_after_s)
+        self.retry_after_s = retry_after_s
 
 
 class InternalError(DomainError):

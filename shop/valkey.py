@@ -13,6 +13,8 @@ SOCKET_TIMEOUT_S = 0.25
 
 # What a caller has to expect when the server is away, full or failing over.
 Unreachable = redis.RedisError
+# The server refuses to store more (`maxmemory`, `noeviction`). It still reads, deletes and lets keys expire.
+Full = redis.OutOfMemoryError
 
 
 @cache

@@ -30,10 +30,10 @@ _DRF: tuple[tuple[type[Exception], type[errors.DomainError]], ...] = (
     (drf.MethodNotAllowed, errors.MethodNotAllowed),
     (drf.NotAcceptable, errors.NotAcceptable),
     (drf.UnsupportedMediaType, errors.UnsupportedMediaType),
-    (drf.Throttled, errors.TooManyRequests),
     (RequestDataTooBig, errors.BodyTooLarge),
 )
-_RETRY_AFTER_S = "2"
+# For a 503: nobody knows when a dependency is back, and clients shouldn't hammer it.
+_RETRY_AFTER_S = 2
 
 
 def body_of(error: errors.DomainError) -> dict[str, Any]:
@@ -53,7 +53,7 @@ def handle_exception(exc: Exception, context: Mapping[str, Any]) -> Response | N
 def _headers_of(error: errors.DomainError) -> dict[str, str]:
     match error.status:
         case 429 | 503:
-            return {"Retry-After": _RETRY_AFTER_S}
+            return {"Retry-After": str(error.retry_after_s or _RETRY_AFTER_S)}
         case 401:
             return {"WWW-Authenticate": "Token"}
         case _:
@@ -68,6 +68,10 @@ def _domain_error(exc: Exception) -> errors.DomainError | None:
             return errors.InvalidInput(fields=exc.detail)
         case drf.ParseError():
             return errors.InvalidInput(reason=str(exc.detail))
+        case valkey.Full():
+            # Carts and checkouts have no room; orders and payments need none.
+            log.error("valkey_full", error=str(exc), alert=True)
+            return errors.ServiceUnavailable()
         case valkey.Unreachable() | OperationalError() | GatewayError():
             log.warning("dependency_failed", error=f"{type(exc).__name__}: {exc}")
             return errors.GatewayUnavailable() if isinstance(exc, GatewayError) else errors.ServiceUnavailable()
@@ -87,7 +91,7 @@ def _answer(request: HttpRequest, error: errors.DomainError) -> HttpResponse:
         return JsonResponse(body_of(error), status=error.status, json_dumps_params={"ensure_ascii": False}, headers=_headers_of(error))
     # Rendered without the request: no context processor can fail a second time.
     page = render_to_string("storefront/error.html", {"status": error.status, "text": error.text})
-    return HttpResponse(page, status=error.status)
+    return HttpResponse(page, status=error.status, headers=_headers_of(error))
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
