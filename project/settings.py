@@ -226,7 +226,8 @@ LIMITS = {
     "login_failures_of_name": read_rate("LIMIT_LOGIN_FAILURES_OF_NAME", "100/900"),
     "login_failures_of_device": read_rate("LIMIT_LOGIN_FAILURES_OF_DEVICE", "10/900"),
 }
-# What one buyer may have at once: orders that are neither paid nor closed, and logins (the oldest one ends when a new one comes).
+# What one buyer may have at once: orders that are neither paid nor closed; checkouts and logins, whose oldest ends when a new one comes.
+MAX_CHECKOUTS = env.int("MAX_CHECKOUTS", 3)
 MAX_OPEN_ORDERS = env.int("MAX_OPEN_ORDERS", 20)
 MAX_TOKENS = env.int("MAX_TOKENS", 10)
 # How many threads of one web process may hash passwords at once. Fewer than it has, so that logins can't take them all.

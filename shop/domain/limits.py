@@ -18,6 +18,7 @@ from django.conf import settings
 from shop import valkey
 from shop.errors import ServiceUnavailable, TooManyRequests
 from shop.metrics import LIMITED
+from shop.models import Order
 
 log = structlog.get_logger(__name__)
 
@@ -53,6 +54,11 @@ class Share:
         """The subject is hashed: a name that somebody typed isn't stored, and no subject can be two."""
         digest = hashlib.sha256(self.subject.encode(errors="surrogatepass")).hexdigest()
         return f"limit:{self.rate}:{digest[:32]}"
+
+
+def payment_shares(order: Order) -> tuple[Share, Share]:
+    """What opening the cashier counts against: its order, and all orders of its buyer."""
+    return Share(Rate.PAYMENT_STARTS_OF_ORDER, order.order_number), Share(Rate.PAYMENT_STARTS_OF_BUYER, str(order.account_id))
 
 
 # KEYS: the shares. ARGV: for each, its count and its window in ms. All are counted, or none when one is used up. Answers the 1-based index
