@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 from django.core.exceptions import ImproperlyConfigured
 
-from project.env import env, read_rate
+from project.env import env
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -84,6 +84,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "project.middleware.RequestIdMiddleware",
+    "project.middleware.WellFormedMiddleware",
     "project.middleware.SessionForPages",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -213,18 +214,18 @@ ORDER_STATUS_WAITERS = env.int("ORDER_STATUS_WAITERS", 2)
 
 # What one buyer or one address may have of the shop, as (count, seconds). `shop/domain/limits.py` counts.
 LIMITS = {
-    "checkouts": read_rate("LIMIT_CHECKOUTS", "30/60"),
-    "claims": read_rate("LIMIT_CLAIMS", "60/60"),
+    "checkouts": env.rate("LIMIT_CHECKOUTS", "30/60"),
+    "claims": env.rate("LIMIT_CLAIMS", "60/60"),
     # Of one login, in each web process by itself: the busiest address asks no server.
-    "order_requests": read_rate("LIMIT_ORDER_REQUESTS", "60/60"),
-    "payment_starts_of_order": read_rate("LIMIT_PAYMENT_STARTS_OF_ORDER", "20/600"),
-    "payment_starts_of_buyer": read_rate("LIMIT_PAYMENT_STARTS_OF_BUYER", "60/600"),
-    "logins_of_address": read_rate("LIMIT_LOGINS_OF_ADDRESS", "60/60"),
-    "logins_of_known_name": read_rate("LIMIT_LOGINS_OF_KNOWN_NAME", "20/60"),
-    "login_failures_of_pair": read_rate("LIMIT_LOGIN_FAILURES_OF_PAIR", "10/900"),
-    "login_failures_of_address": read_rate("LIMIT_LOGIN_FAILURES_OF_ADDRESS", "30/900"),
-    "login_failures_of_name": read_rate("LIMIT_LOGIN_FAILURES_OF_NAME", "100/900"),
-    "login_failures_of_device": read_rate("LIMIT_LOGIN_FAILURES_OF_DEVICE", "10/900"),
+    "order_requests": env.rate("LIMIT_ORDER_REQUESTS", "60/60"),
+    "payment_starts_of_order": env.rate("LIMIT_PAYMENT_STARTS_OF_ORDER", "20/600"),
+    "payment_starts_of_buyer": env.rate("LIMIT_PAYMENT_STARTS_OF_BUYER", "60/600"),
+    "logins_of_address": env.rate("LIMIT_LOGINS_OF_ADDRESS", "60/60"),
+    "logins_of_known_name": env.rate("LIMIT_LOGINS_OF_KNOWN_NAME", "20/60"),
+    "login_failures_of_pair": env.rate("LIMIT_LOGIN_FAILURES_OF_PAIR", "10/900"),
+    "login_failures_of_address": env.rate("LIMIT_LOGIN_FAILURES_OF_ADDRESS", "30/900"),
+    "login_failures_of_name": env.rate("LIMIT_LOGIN_FAILURES_OF_NAME", "100/900"),
+    "login_failures_of_device": env.rate("LIMIT_LOGIN_FAILURES_OF_DEVICE", "10/900"),
 }
 # What one buyer may have at once: orders that are neither paid nor closed; checkouts and logins, whose oldest ends when a new one comes.
 MAX_CHECKOUTS = env.int("MAX_CHECKOUTS", 3)

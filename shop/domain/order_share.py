@@ -26,7 +26,7 @@ class _Windows:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._windows: dict[Hashable, tuple[float, int]] = {}
+        self._windows: dict[Hashable, tuple[int, int]] = {}
         self._owners: dict[TokenDigest, int] = {}
 
     def learn(self, digest: TokenDigest, account_id: int) -> None:
@@ -39,16 +39,16 @@ class _Windows:
     def count(self, caller: int | TokenDigest) -> int:
         """Counts one request and answers 0, or the seconds until there is room again."""
         most, window_s = settings.LIMITS[Rate.ORDER_REQUESTS.value]
-        now_s = time.monotonic()
+        now_s = int(time.monotonic())
         with self._lock:
             subject: Hashable = self._owners.get(caller, caller) if isinstance(caller, str) else caller
-            ends_s, count = self._windows.get(subject, (0.0, 0))
+            ends_s, count = self._windows.get(subject, (0, 0))
             if now_s >= ends_s:
                 if len(self._windows) >= _REMEMBERED:
                     self._windows.clear()
                 ends_s, count = now_s + window_s, 0
             if count >= most:
-                return int(ends_s - now_s) + 1
+                return ends_s - now_s + 1
             self._windows[subject] = (ends_s, count + 1)
         return 0
 

@@ -97,7 +97,7 @@ def test_rate_is_shared_by_all_tokens_of_a_buyer(buyer: Account, course: Course,
     settings.MAX_OPEN_ORDERS = 100
     settings.LIMITS = {**settings.LIMITS, Rate.ORDER_REQUESTS.value: (4, 60)}
     digests = [digest_of(issue_token(account=buyer, now=NOW)[1].encode()) for _ in range(3)]
-    placed = 0
+    placed, refusals = 0, []
     for number in range(12):
         try:
             place_order(
@@ -109,8 +109,9 @@ def test_rate_is_shared_by_all_tokens_of_a_buyer(buyer: Account, course: Course,
             )
             placed += 1
         except TooManyRequests as refusal:
-            assert refusal.details["limit"] == "order_requests"
-            assert 58 <= refusal.details["retry_after_s"] <= 61
+            refusals.append(refusal.details)
+    assert {refusal["limit"] for refusal in refusals} == {"order_requests"}
+    assert all(58 <= refusal["retry_after_s"] <= 61 for refusal in refusals)
     # The first request of each token is counted as the token's: whose it is was told by its answer.
     assert 4 <= placed <= 4 + len(digests)
     assert make_request(make_buyer(), course)
@@ -118,7 +119,7 @@ def test_rate_is_shared_by_all_tokens_of_a_buyer(buyer: Account, course: Course,
 
 def test_window_ends(buyer: Account, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.LIMITS = {**settings.LIMITS, Rate.ORDER_REQUESTS.value: (1, 30)}
-    now_s = 1000.0
+    now_s = 1000
     monkeypatch.setattr(order_share.time, "monotonic", lambda: now_s)
     order_share.count_request(buyer)
     with pytest.raises(TooManyRequests) as refusal:
