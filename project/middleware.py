@@ -13,6 +13,7 @@ from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.exceptions import SuspiciousOperation
 from django.http import HttpRequest, HttpResponse
+from django_otp.middleware import OTPMiddleware
 
 from project.api.errors import answer_plain_view, bad_request
 from shop.api.fields import content_length
@@ -46,6 +47,10 @@ class SessionForPages(_ForPages, SessionMiddleware):
 
 class AuthenticationForPages(_ForPages, AuthenticationMiddleware):
     """Django's, for pages."""
+
+
+class SecondFactorForPages(_ForPages, OTPMiddleware):  # type: ignore[misc] # django-otp has no types
+    """django-otp's, for pages."""
 
 
 class MessagesForPages(_ForPages, MessageMiddleware):

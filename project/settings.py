@@ -38,7 +38,7 @@ USE_I18N = True
 CLOCK_OFFSET_S = env.int("CLOCK_OFFSET_S", 0)
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "project.apps.StaffSiteConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -46,6 +46,8 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "rest_framework",
     "knox",
+    "django_otp",
+    "django_otp.plugins.otp_totp",
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "project.apps.ProjectConfig",
@@ -89,6 +91,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "project.middleware.AuthenticationForPages",
+    "project.middleware.SecondFactorForPages",
     "project.middleware.MessagesForPages",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "project.middleware.ContentSecurityPolicyMiddleware",
@@ -133,6 +136,12 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = env.bool("DJANGO_HSTS_INCLUDE_SUBDOMAINS", HTTP
 SECURE_HSTS_PRELOAD = env.bool("DJANGO_HSTS_PRELOAD", HTTPS)
 SESSION_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_SECURE = HTTPS
+# Only staff have sessions. One ends after a working day, and with the browser.
+SESSION_COOKIE_AGE = env.int("STAFF_SESSION_S", 8 * 3600)
+SESSION_EXPIRE_AT_BROWSER_CLOSE = True
+# Whether staff need a code from an authenticator app (`manage.py staff_totp` enrols one) beside their password.
+STAFF_TOTP = env.bool("STAFF_TOTP", False)
+OTP_TOTP_ISSUER = "课程商店"
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 # Addresses and networks of the proxies in front: their X-Forwarded-For is believed, and nobody else's.

@@ -4,14 +4,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from django import forms
 from django.contrib import admin
-from django.contrib.auth.admin import UserAdmin
 from django.db.models import QuerySet
 from django.db.models.expressions import Combinable
 from django.http import HttpRequest
 from knox.models import AuthToken
 
+from shop import accountadmin  # noqa: F401 - registers itself
 from shop.models import (
-    Account,
     Coupon,
     CouponRecord,
     Course,
@@ -27,13 +26,11 @@ from shop.models import (
 if TYPE_CHECKING:
     CourseAdminBase = admin.ModelAdmin[Course]
     CouponAdminBase = admin.ModelAdmin[Coupon]
-    AccountAdminBase = UserAdmin[Account]
     AnyAdminBase = admin.ModelAdmin[Any]
     AnyInlineBase = admin.TabularInline[Any, Any]
     CouponFormBase = forms.ModelForm[Coupon]
 else:  # Django's classes take no parameters at run time
     CourseAdminBase = CouponAdminBase = AnyAdminBase = admin.ModelAdmin
-    AccountAdminBase = UserAdmin
     AnyInlineBase = admin.TabularInline
     CouponFormBase = forms.ModelForm
 
@@ -119,22 +116,6 @@ class CouponAdmin(CouponAdminBase):
     def has_delete_permission(self, request: HttpRequest, obj: Coupon | None = None) -> bool:
         is_claimed = obj is not None and obj.claimed_count > 0
         return not is_claimed and super().has_delete_permission(request, obj)
-
-
-@admin.register(Account)
-class AccountAdmin(AccountAdminBase):
-    list_display = ("username", "balance", "held_balance", "is_active", "is_staff", "date_joined")
-    list_filter = ("is_staff", "is_active")
-    search_fields = ("username", "email")
-    readonly_fields = ("balance", "held_balance", "last_login", "date_joined")
-    fieldsets = (
-        *UserAdmin.fieldsets,  # type: ignore[misc] # the stubs allow None, the class has some
-        ("贝里", {"fields": ("balance", "held_balance"), "description": "贝里只随账目变动，不能直接修改。"}),
-    )
-
-    def has_delete_permission(self, request: HttpRequest, obj: Account | None = None) -> bool:
-        # Orders and the ledger name their buyer for good; an account is closed by 有效 = no.
-        return False
 
 
 @admin.register(CouponRecord)

@@ -56,8 +56,8 @@ def end_logins(account_ids: Collection[int]) -> int:
 def disable_accounts(account_ids: Collection[int]) -> int:
     """Disables active accounts and ends their logins for good; returns how many there were. Enabling revives none of them."""
     with transaction.atomic():
-        # Before the accounts: a trigger deletes what is left, without telling which.
-        end_logins(account_ids)
+        # First: the trigger that ends sessions and what tokens are left doesn't tell which.
+        end_tokens(account_ids)
         return Account.objects.filter(pk__in=account_ids, is_active=True).update(is_active=False)
 
 

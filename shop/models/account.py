@@ -18,6 +18,7 @@ class Account(AbstractUser):
     class Meta(AbstractUser.Meta):
         verbose_name = "账户"
         verbose_name_plural = "账户"
+        permissions: ClassVar = [("end_logins", "可结束账户的所有登录"), ("anonymise_account", "可抹除账户的个人信息")]
         constraints: ClassVar = [not_negative("balance", "held_balance", name="account_balances_not_negative")]
 
     def get_session_auth_hash(self) -> str:
