@@ -260,6 +260,9 @@ ALIPAY = {
     "TIMEOUT_S": env.int("ALIPAY_TIMEOUT_S", 5),
 }
 
+# A simulator in Alipay's place: anybody who holds its keys pays with nothing. Without this it is refused unless DEBUG is on.
+ALLOW_SIMULATOR = env.bool("ALLOW_SIMULATOR", False)
+
 # --- Logging ---------------------------------------------------------------------------------------------------------
 
 LOG_LEVEL = env.str("LOG_LEVEL", "INFO").upper()

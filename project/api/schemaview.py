@@ -6,6 +6,7 @@ from typing import Any
 
 from django.http import HttpResponse
 from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import SpectacularAPIView
 from rest_framework.request import Request
 
@@ -18,6 +19,7 @@ _lock = threading.Lock()
 class SchemaView(SpectacularAPIView):
     """The OpenAPI schema, in YAML or JSON by content negotiation or `?format=`."""
 
+    @extend_schema(exclude=True)
     def get(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
         renderer: Any = request.accepted_renderer
         with _lock:
