@@ -11,6 +11,7 @@ from django.db.models import Case, Model, QuerySet, Value, When
 from django.db.models.expressions import Combinable
 from django.http import HttpRequest
 
+from payments import accountadmin  # noqa: F401 - registers itself
 from payments.domain import inbox, refunds
 from payments.models import Notification, Payment, Refund, RefundLine
 from payments.states import NotificationStatus, RefundStatus

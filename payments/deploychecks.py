@@ -52,8 +52,9 @@ def gateway_addresses(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 @register(Tags.security)
 def simulator(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """With DEBUG off a simulator needs `ALLOW_SIMULATOR`; its keys never go with Alipay's address, which would be forged money for all."""
+    config: dict[str, Any] = settings.ALIPAY
     marks = list(_simulator_marks())
-    if _host(settings.ALIPAY["GATEWAY_URL"]) in _ALIPAY_HOSTS:
+    if _host(config["GATEWAY_URL"]) in _ALIPAY_HOSTS:
         return [Error(f"The gateway is Alipay, but {mark}.", id="payments.E014") for mark in marks]
     if settings.DEBUG or settings.ALLOW_SIMULATOR:
         return []
@@ -64,9 +65,10 @@ def simulator(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 @register(Tags.security, deploy=True)
 def no_money(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """Settings of a demonstration, told to whoever deploys."""
+    config: dict[str, Any] = settings.ALIPAY
     if settings.ALLOW_SIMULATOR:
         return [checks.Warning("ALLOW_SIMULATOR is on: courses may be had for no money.", id="payments.W010")]
-    if _host(settings.ALIPAY["GATEWAY_URL"]) == SANDBOX_HOST:
+    if _host(config["GATEWAY_URL"]) == SANDBOX_HOST:
         return [checks.Warning("The gateway is Alipay's sandbox: courses may be had for no money.", id="payments.W011")]
     return []
 

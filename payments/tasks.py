@@ -4,13 +4,16 @@ import structlog
 from celery import Task, shared_task
 
 from payments.domain import audit as audits
-from payments.domain import expiry, inbox, polling, refunds
+from payments.domain import expiry, inbox, polling, refunds, retention
 from payments.gateways import find_gateway, get_gateway
 from payments.models import Notification, Payment, Refund
 from shop import clock
 from shop.domain import work
 from shop.models import Order
 from shop.wakeup import wake, woken
+
+# A second's work; the next batch is another task.
+PURGE_BATCH = 1000
 
 log = structlog.get_logger(__name__)
 
@@ -54,3 +57,9 @@ def audit() -> None:
             log.error(
                 "audit_broken", rule=verdict.rule.name, rows=verdict.broken_count, first=[str(row) for row in verdict.rows[:3]], alert=True
             )
+
+
+@shared_task(name="payments.purge_personal_data", bind=True)
+def purge_personal_data(self: Task) -> None:
+    if retention.purge_personal_data(now=clock.now(), limit=PURGE_BATCH) == PURGE_BATCH:
+        wake(self)

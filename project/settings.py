@@ -145,7 +145,7 @@ OTP_TOTP_ISSUER = "课程商店"
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 # Addresses and networks of the proxies in front: their X-Forwarded-For is believed, and nobody else's.
-TRUSTED_PROXIES = [str(ip_network(network)) for network in env.list("TRUSTED_PROXIES", [])]
+TRUSTED_PROXIES: list[str] = env.list("TRUSTED_PROXIES", [], subcast=lambda one: str(ip_network(one)))
 BEHIND_HTTPS_PROXY = env.bool("BEHIND_HTTPS_PROXY", False)
 if BEHIND_HTTPS_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
@@ -208,6 +208,8 @@ WORK_LEASE_S = env.int("WORK_LEASE_S", 45)
 REFUND_AUTO_DAYS = env.int("REFUND_AUTO_DAYS", 0)
 # Whether a fully refunded order gives its coupons back (they keep their last day).
 REFUND_RETURNS_COUPONS = env.bool("REFUND_RETURNS_COUPONS", True)
+# For how many days handled notifications keep what Alipay tells of its buyers; 0 means for ever. Half a year outlasts disputes and refunds.
+PERSONAL_DATA_DAYS = env.int("PERSONAL_DATA_DAYS", 180)
 # A file that a worker or beat touches while it does its job, for health checks that start no process of ours.
 ALIVE_FILE = env.str("ALIVE_FILE", "")
 # How often beat looks for rows that were left behind.

@@ -21,14 +21,14 @@ else:  # Django's classes take no parameters at run time
     AccountAdminBase = UserAdmin
     PasswordFormBase = AdminPasswordChangeForm
 
-_BALANCE = ("贝里", {"fields": ("balance", "held_balance"), "description": "贝里只随账目变动，不能直接修改。"})
+_BALANCE: Any = ("贝里", {"fields": ("balance", "held_balance"), "description": "贝里只随账目变动，不能直接修改。"})
 
 
 class PasswordForm(PasswordFormBase):
     """Django's, and writes the password alone: a balance that changes meanwhile stays as it is."""
 
     def set_password_and_save(self, user: Account, **options: Any) -> Account:
-        super().set_password_and_save(user, **{**options, "commit": False})
+        super().set_password_and_save(user, **{**options, "commit": False})  # type: ignore[misc] # newer than the stubs
         if options.get("commit", True):
             user.save(update_fields=["password"])
             # Django tells validators of new passwords, not of their absence.
@@ -53,7 +53,7 @@ class AccountAdmin(AccountAdminBase):
         _BALANCE,
     )
     change_password_form = PasswordForm
-    actions = ("end_logins",)
+    actions: tuple[str, ...] = ("end_logins",)
 
     def has_change_permission(self, request: HttpRequest, obj: Account | None = None) -> bool:
         """Accounts of staff, one's own among them, are superusers' business."""
@@ -100,6 +100,7 @@ class AccountAdmin(AccountAdminBase):
         reachable = queryset if _is_superuser(request) else queryset.filter(is_staff=False, is_superuser=False)
         accounts = list(reachable.order_by("pk"))
         count = tokens.end_logins([account.pk for account in accounts])
+        assert isinstance(request.user, Account)  # the permission has been checked
         LogEntry.objects.log_actions(request.user.pk, accounts, CHANGE, "结束所有登录")
         self.message_user(request, f"已结束 {len(accounts)} 个账户的 {count} 个登录。", messages.SUCCESS)
 

@@ -210,6 +210,14 @@ class NotificationNotQuarantined(DomainError):
     slug, code, status, message = "notification_not_quarantined", 1157, 409, "这条通知不在待人工处理状态。"
 
 
+class AccountInUse(DomainError):
+    slug, code, status, message = "account_in_use", 1170, 409, "账户还有未完成的订单、退款或通知，请先处理完。"
+
+
+class AccountIsStaff(DomainError):
+    slug, code, status, message = "account_is_staff", 1171, 409, "员工账户不能抹除，请先取消其员工身份。"
+
+
 class StaleState(Exception):
     """A guarded update found its row already moved: somebody else was faster. The caller decides whether that matters."""
 

@@ -30,3 +30,4 @@ def expire_coupons(self: Task) -> None:
 @shared_task(name="shop.purge_tokens")
 def purge_tokens() -> None:
     tokens.purge_tokens(now=clock.now())
+    tokens.purge_sessions()

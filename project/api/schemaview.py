@@ -1,6 +1,7 @@
 """`/api/schema/`: generated once in a process, however many ask at once, and answered from memory from then on."""
 
 import threading
+from collections.abc import Hashable
 from functools import cache
 from typing import Any
 
@@ -23,7 +24,7 @@ class SchemaView(SpectacularAPIView):
     def get(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
         renderer: Any = request.accepted_renderer
         with _lock:
-            body = _rendered(type(renderer))
+            body = _rendered(renderer.__class__)
         return HttpResponse(
             body,
             content_type=f"{request.accepted_media_type}; charset=utf-8",
@@ -36,9 +37,10 @@ class SchemaView(SpectacularAPIView):
 
 
 @cache
-def _rendered(renderer: type[Any]) -> bytes:
+def _rendered(renderer: Hashable) -> bytes:
     """Also the text is kept: to write YAML takes longer than to find out what to write."""
-    rendered = renderer().render(_schema(), renderer.media_type, {})
+    make: Any = renderer
+    rendered = make().render(_schema(), make.media_type, {})
     return rendered if isinstance(rendered, bytes) else str(rendered).encode()
 
 

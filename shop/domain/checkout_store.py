@@ -55,6 +55,13 @@ def find_latest(*, account_id: int) -> str | None:
     return latest
 
 
+def remove_checkouts(*, account_id: int) -> None:
+    """Removes all checkouts of a buyer."""
+    key = valkey.checkouts_of_key(account_id)
+    ids: list[str] = valkey.client().lrange(key, 0, -1)
+    valkey.client().delete(key, *map(valkey.checkout_key, ids), *map(valkey.checkout_result_key, ids))
+
+
 def store_results(results: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
     """Stores what checkouts came to, each by its id. One that was replaced meanwhile gets none."""
     pipeline = valkey.client().pipeline(transaction=False)

@@ -4,6 +4,7 @@ from collections.abc import Collection
 from datetime import datetime
 
 from django.conf import settings
+from django.contrib.sessions.backends.db import SessionStore
 from django.db import transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
@@ -64,6 +65,11 @@ def disable_accounts(account_ids: Collection[int]) -> int:
 def purge_tokens(*, now: datetime) -> int:
     """Deletes tokens that have expired; returns how many. They were worthless already."""
     return int(AuthToken.objects.filter(expiry__lte=now).delete()[0])
+
+
+def purge_sessions() -> None:
+    """Deletes staff's sessions that have ended, by the system's clock: Django's sessions know no other."""
+    SessionStore.clear_expired()
 
 
 def _end(tokens: "QuerySet[AuthToken]") -> int:
