@@ -12,10 +12,10 @@ from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.exceptions import SuspiciousOperation
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django_otp.middleware import OTPMiddleware
 
-from project.api.errors import answer_plain_view, bad_request
+from project.api.errors import answer_plain_view, bad_request, not_found
 from shop.api.fields import content_length
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
@@ -73,7 +73,7 @@ class WholeRequestMiddleware:
 
 
 class WellFormedMiddleware:
-    """Refuses a NUL in the address or the query, which PostgreSQL takes in no text, and a length that is no number.
+    """Refuses a NUL in the query, which PostgreSQL takes in no text, and a length that is no number. No address holds a NUL.
 
     Bodies and forms are read by fields that refuse a NUL themselves; a session's key by `SessionForPages`.
     """
@@ -83,7 +83,9 @@ class WellFormedMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         query, length = request.META.get("QUERY_STRING", ""), request.META.get("CONTENT_LENGTH") or "0"
-        if "\x00" in request.path_info or "%00" in query or "\x00" in query or not (length.isascii() and length.isdigit()):
+        if "\x00" in request.path_info:
+            return not_found(request, Http404())
+        if "%00" in query or "\x00" in query or not (length.isascii() and length.isdigit()):
             return bad_request(request, SuspiciousOperation())
         return self.get_response(request)
 

@@ -27,6 +27,15 @@ from tests.nodes.shop_nodes import ProcessNode, ValkeyNode, WorkerNode, make_bro
 
 TEMPLATE = "shop_template"
 READY_TIMEOUT_S = 90
+# All of a test's clients come from one address, and one buyer does the work of many.
+LIMITLESS = {
+    name: "1000000/60"
+    for name in (
+        "LIMIT_CHECKOUTS", "LIMIT_CLAIMS", "LIMIT_ORDER_REQUESTS", "LIMIT_PAYMENT_STARTS_OF_ORDER", "LIMIT_PAYMENT_STARTS_OF_BUYER",
+        "LIMIT_LOGINS_OF_ADDRESS", "LIMIT_LOGINS_OF_KNOWN_NAME", "LIMIT_LOGIN_FAILURES_OF_PAIR", "LIMIT_LOGIN_FAILURES_OF_ADDRESS",
+        "LIMIT_LOGIN_FAILURES_OF_NAME", "LIMIT_LOGIN_FAILURES_OF_DEVICE",
+    )
+} | {"MAX_OPEN_ORDERS": "1000000", "MAX_TOKENS": "1000", "LOGIN_PLACES": "4"}  # fmt: skip
 # Recovery within seconds instead of a minute.
 IMPATIENT = {"WORK_LEASE_S": "2", "SWEEP_INTERVAL_S": "1", "LOG_LEVEL": "INFO", "LOG_FORMAT": "console"}
 
@@ -131,7 +140,7 @@ def build_shop_stack(folder: Path, *, extra_env: Mapping[str, str] | None = None
         secret_key=os.environ["DJANGO_SECRET_KEY"],
         demo_password=os.environ["DEMO_PASSWORD"],
     )
-    env |= IMPATIENT | dict(extra_env or {})
+    env |= IMPATIENT | LIMITLESS | dict(extra_env or {})
     return ShopStack(
         folder=folder,
         database_url=database_url,
