@@ -28,14 +28,11 @@ from tests.nodes.shop_nodes import ProcessNode, ValkeyNode, WorkerNode, make_bro
 TEMPLATE = "shop_template"
 READY_TIMEOUT_S = 90
 # All of a test's clients come from one address, and one buyer does the work of many.
-LIMITLESS = {
-    name: "1000000/60"
-    for name in (
-        "LIMIT_CHECKOUTS", "LIMIT_CLAIMS", "LIMIT_ORDER_REQUESTS", "LIMIT_PAYMENT_STARTS_OF_ORDER", "LIMIT_PAYMENT_STARTS_OF_BUYER",
-        "LIMIT_LOGINS_OF_ADDRESS", "LIMIT_LOGINS_OF_KNOWN_NAME", "LIMIT_LOGIN_FAILURES_OF_PAIR", "LIMIT_LOGIN_FAILURES_OF_ADDRESS",
-        "LIMIT_LOGIN_FAILURES_OF_NAME", "LIMIT_LOGIN_FAILURES_OF_DEVICE",
-    )
-} | {"MAX_OPEN_ORDERS": "1000000", "MAX_TOKENS": "1000", "LOGIN_PLACES": "4"}  # fmt: skip
+_RATES = (
+    "CHECKOUTS", "CLAIMS", "ORDER_REQUESTS", "PAYMENT_STARTS_OF_ORDER", "PAYMENT_STARTS_OF_BUYER", "LOGINS_OF_ADDRESS", "LOGINS_OF_KNOWN_NAME",
+    "LOGIN_FAILURES_OF_PAIR", "LOGIN_FAILURES_OF_ADDRESS", "LOGIN_FAILURES_OF_NAME", "LOGIN_FAILURES_OF_DEVICE",
+)  # fmt: skip
+LIMITLESS = {f"LIMIT_{name}": "1000000/60" for name in _RATES} | {"MAX_OPEN_ORDERS": "1000000", "MAX_TOKENS": "1000", "LOGIN_PLACES": "4"}
 # Recovery within seconds instead of a minute.
 IMPATIENT = {"WORK_LEASE_S": "2", "SWEEP_INTERVAL_S": "1", "LOG_LEVEL": "INFO", "LOG_FORMAT": "console"}
 

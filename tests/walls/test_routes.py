@@ -334,9 +334,7 @@ def test_admin_opens_to_whom_the_table_says(world: World, actor: str) -> None:
     assert differing(before, everything()) == set()
 
 
-@pytest.mark.parametrize(
-    "hole", [("/api/v1/balance/", OPEN), ("/api/v1/orders/<number:order_number>/", OPEN), ("/api/v1/courses/", OWNER)]
-)
+@pytest.mark.parametrize("hole", [("/api/v1/balance/", OPEN), ("/api/v1/orders/<number:order_number>/", OPEN), ("/api/v1/courses/", OWNER)])
 def test_wrong_row_is_noticed(world: World, hole: tuple[str, Access]) -> None:
     """The control: a table that says something else than the program fails."""
     route, access = hole

@@ -189,6 +189,26 @@ def test_parallel_guesses_are_counted_before_they_are_hashed(buyer: Account, set
     assert sorted(outcomes) == ["login_failed"] * 10 + ["too_many_requests"] * 20
 
 
+@pytest.mark.django_db(transaction=True)
+def test_without_counting_first_every_parallel_guess_is_hashed(buyer: Account, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control."""
+    settings.LOGIN_PLACES = 30
+    monkeypatch.setattr(login.limits, "spend", lambda *shares, **how: None)
+
+    def one(_: int) -> None:
+        try:
+            with pytest.raises(LoginFailed):
+                attempt(WRONG)
+        finally:
+            connection.close()
+
+    def crowd() -> None:
+        with ThreadPoolExecutor(30) as pool:
+            list(pool.map(one, range(30)))
+
+    assert hashes(crowd) == 30
+
+
 def test_taken_places_refuse_at_once_and_count_nothing(buyer: Account, valkey: redis.Redis, settings: Settings) -> None:
     settings.LOGIN_PLACES = 1
     with login._hashing_place():

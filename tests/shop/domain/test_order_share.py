@@ -59,6 +59,14 @@ def test_requests_that_no_worker_has_seen_count_too(buyer: Account, course: Cour
     assert refused(buyer, course).details["limit"] == "open_orders"
 
 
+def test_limit_is_what_refuses(buyer: Account, course: Course, settings: Settings) -> None:
+    """The control: the same orders under a higher limit."""
+    settings.MAX_OPEN_ORDERS = 5
+    for _ in range(5):
+        make_order(buyer, course)
+    refused(buyer, course)
+
+
 @pytest.mark.parametrize("status", ["paid", "cancelled", "expired"])
 def test_order_that_is_no_longer_open_makes_room(buyer: Account, course: Course, status: str) -> None:
     orders = [make_order(buyer, course) for _ in range(3)]

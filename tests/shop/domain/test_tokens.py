@@ -133,6 +133,24 @@ def test_better_hash_of_the_same_password_ends_nothing(buyer: Account, settings:
     assert is_alive(token)
 
 
+@pytest.mark.race
+def test_token_that_ends_while_its_poll_is_held_reads_nothing(buyer: Account, order: OrderRequest) -> None:
+    token = issue(buyer)
+    url, headers = f"{V1}/orders/{order.order_number}/", {"Authorization": f"Token {token}"}
+    etag = Client().get(url, headers=headers)["ETag"]
+
+    def end() -> None:
+        threading.Event().wait(0.3)
+        tokens.end_logins([buyer.pk])
+        connection.close()
+
+    thread = threading.Thread(target=end)
+    thread.start()
+    answer = Client().get(f"{url}?wait=1", headers={**headers, "If-None-Match": etag})
+    thread.join()
+    assert answer.status_code == 401
+
+
 def test_oldest_ends_when_there_are_too_many(buyer: Account, order: OrderRequest, settings: Settings) -> None:
     settings.MAX_TOKENS = 3
     held = []
