@@ -27,7 +27,7 @@ _PLACE_RETRY_S = 1
 # The primary key under which a token is stored: its SHA-512.
 TokenDigest = NewType("TokenDigest", str)
 
-# Who calls with a token and until when, as a part of other statements too. Parameters: digest, now.
+# The account that a token logs in, and when the token expires. Other statements contain it. Parameters: digest, now.
 CALLER = """
     SELECT account.id, token.expiry FROM knox_authtoken AS token JOIN shop_account AS account ON account.id = token.user_id
     WHERE token.digest = %(digest)s AND token.expiry > %(now)s AND account.is_active
