@@ -11,6 +11,7 @@ from django.db.models import Case, Model, QuerySet, Value, When
 from django.db.models.expressions import Combinable
 from django.http import HttpRequest
 
+from payments import accountadmin  # noqa: F401 - registers itself
 from payments.domain import inbox, polling
 from payments.domain.refunds import deciding, explaining, surplus
 from payments.gateways import find_gateways, get_gateways

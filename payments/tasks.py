@@ -4,7 +4,7 @@ import structlog
 from celery import Task, shared_task
 
 from payments.domain import audit as audits
-from payments.domain import expiry, inbox, polling
+from payments.domain import expiry, inbox, polling, retention
 from payments.domain.refunds import sending
 from payments.gateways import find_gateways, get_gateways
 from payments.models import Notification, Payment, Refund
@@ -12,6 +12,9 @@ from shop import clock
 from shop.domain import work
 from shop.models import Order
 from shop.wakeup import wake, woken
+
+# A second's work; the next batch is another task.
+PURGE_BATCH = 1000
 
 log = structlog.get_logger(__name__)
 
@@ -55,3 +58,9 @@ def audit() -> None:
             log.error(
                 "audit_broken", rule=verdict.rule.name, rows=verdict.broken_count, first=[str(row) for row in verdict.rows[:3]], alert=True
             )
+
+
+@shared_task(name="payments.purge_personal_data", bind=True)
+def purge_personal_data(self: Task) -> None:
+    if retention.purge_personal_data(now=clock.now(), limit=PURGE_BATCH) == PURGE_BATCH:
+        wake(self)

@@ -1,4 +1,12 @@
 from django.apps import AppConfig
+from django.contrib.admin.apps import AdminConfig
+
+
+class StaffSiteConfig(AdminConfig):
+    """Django's admin with our own door."""
+
+    default_site = "project.staffsite.StaffSite"
+    default = False
 
 
 class ProjectConfig(AppConfig):

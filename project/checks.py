@@ -1,10 +1,15 @@
 """System checks: a configuration that would run, and shouldn't, is refused."""
 
+from ipaddress import ip_network
 from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
+from django.http.request import validate_host
+
+# 10.0.0.0/8, the largest private one.
+_WIDEST_PROXY_NETWORK = 7
 
 
 @register(Tags.security, deploy=True)
@@ -13,6 +18,41 @@ def public_url(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     if not settings.PUBLIC_URL.startswith("https://"):
         return [Error("PUBLIC_URL must start with https://.", id="project.E001")]
     return []
+
+
+@register(Tags.security, deploy=True)
+def real_time(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Coupons, deadlines and logins of a deployed shop are judged by the real time."""
+    if settings.CLOCK_OFFSET_S:
+        return [Error(f"CLOCK_OFFSET_S is {settings.CLOCK_OFFSET_S}; it must be 0.", id="project.E003")]
+    return []
+
+
+@register(Tags.security, deploy=True)
+def allowed_hosts(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Links in the shop's answers start with a host that it chose, and with its public one."""
+    hosts: list[str] = settings.ALLOWED_HOSTS
+    errors: list[CheckMessage] = [
+        Error(f"DJANGO_ALLOWED_HOSTS lets {host!r} through: name the shop's hosts.", id="project.E004")
+        for host in hosts
+        if host == "*" or (host.startswith(".") and "." not in host[1:])
+    ]
+    public = urlsplit(settings.PUBLIC_URL).hostname or ""
+    if not validate_host(public, hosts):
+        errors.append(Error(f"PUBLIC_URL's host {public} isn't in DJANGO_ALLOWED_HOSTS.", id="project.E005"))
+    return errors
+
+
+@register(Tags.security, deploy=True)
+def proxies(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Limits count clients, neither their proxy nor what they say of themselves."""
+    if settings.BEHIND_HTTPS_PROXY and not settings.TRUSTED_PROXIES:
+        return [Error("BEHIND_HTTPS_PROXY without TRUSTED_PROXIES: all clients would share the proxy's limits.", id="project.E006")]
+    return [
+        Error(f"TRUSTED_PROXIES trusts {network}: anybody could choose an address.", id="project.E007")
+        for network in settings.TRUSTED_PROXIES
+        if ip_network(network).prefixlen < _WIDEST_PROXY_NETWORK
+    ]
 
 
 @register()

@@ -29,3 +29,12 @@ def _alipay_app(entry: str) -> dict[str, object]:
         "APP_PRIVATE_KEY_PATH": private_key_path,
         "PUBLIC_KEY_PATHS": public_key_paths,
     }
+
+
+@env.parser_for("rate")
+def _rate(value: str) -> tuple[int, int]:
+    """A rate such as `30/60`: thirty in any window of sixty seconds."""
+    found = re.fullmatch(r"([1-9][0-9]{0,8})/([1-9][0-9]{0,6})", value)
+    if found is None:
+        raise EnvValidationError("a rate is a count and seconds, such as 30/60", [])
+    return int(found[1]), int(found[2])

@@ -11,11 +11,15 @@ from django.conf import settings
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
-from django.http import HttpRequest, HttpResponse
+from django.core.exceptions import SuspiciousOperation
+from django.http import Http404, HttpRequest, HttpResponse
+from django_otp.middleware import OTPMiddleware
 
-from project.api.errors import answer_plain_view
+from project.api.errors import answer_plain_view, bad_request, not_found
+from shop.api.fields import content_length
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+_SESSION_KEY = re.compile(r"[a-z0-9]{8,40}")
 # Everything comes from this site; images may also come from the addresses that courses name.
 _POLICY = "default-src 'self'; img-src 'self' https: data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self' https:"
 # The API's documentation and the admin carry inline scripts and styles of their own.
@@ -33,11 +37,20 @@ class _ForPages:
 
 
 class SessionForPages(_ForPages, SessionMiddleware):
-    """Django's, for pages."""
+    """Django's, for pages. A cookie that can't be a session's key is none: asking the database for it would fail."""
+
+    def process_request(self, request: HttpRequest) -> None:
+        if not _SESSION_KEY.fullmatch(request.COOKIES.get(settings.SESSION_COOKIE_NAME, "")):
+            request.COOKIES.pop(settings.SESSION_COOKIE_NAME, None)
+        super().process_request(request)
 
 
 class AuthenticationForPages(_ForPages, AuthenticationMiddleware):
     """Django's, for pages."""
+
+
+class SecondFactorForPages(_ForPages, OTPMiddleware):  # type: ignore[misc] # django-otp has no types
+    """django-otp's, for pages."""
 
 
 class MessagesForPages(_ForPages, MessageMiddleware):
@@ -53,15 +66,28 @@ class WholeRequestMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
-        if 0 < _content_length(request) <= settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+        if 0 < content_length(request.META) <= settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
             with suppress(OSError):  # the client is gone
                 request.read()
         return response
 
 
-def _content_length(request: HttpRequest) -> int:
-    given = request.META.get("CONTENT_LENGTH") or ""
-    return int(given) if given.isascii() and given.isdigit() else 0
+class WellFormedMiddleware:
+    """Refuses a NUL in the query, which PostgreSQL takes in no text, and a length that is no number. No address holds a NUL.
+
+    Bodies and forms are read by fields that refuse a NUL themselves; a session's key by `SessionForPages`.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        query, length = request.META.get("QUERY_STRING", ""), request.META.get("CONTENT_LENGTH") or "0"
+        if "\x00" in request.path_info:
+            return not_found(request, Http404())
+        if "%00" in query or "\x00" in query or not (length.isascii() and length.isdigit()):
+            return bad_request(request, SuspiciousOperation())
+        return self.get_response(request)
 
 
 class RequestIdMiddleware:

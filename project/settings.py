@@ -4,6 +4,7 @@ Read top to bottom: process, data stores, web, API, shop rules, Alipay, logging.
 """
 
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ USE_I18N = True
 CLOCK_OFFSET_S = env.int("CLOCK_OFFSET_S", 0)
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "project.apps.StaffSiteConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -45,6 +46,8 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "rest_framework",
     "knox",
+    "django_otp",
+    "django_otp.plugins.otp_totp",
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "project.apps.ProjectConfig",
@@ -83,10 +86,12 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "project.middleware.RequestIdMiddleware",
+    "project.middleware.WellFormedMiddleware",
     "project.middleware.SessionForPages",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "project.middleware.AuthenticationForPages",
+    "project.middleware.SecondFactorForPages",
     "project.middleware.MessagesForPages",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "project.middleware.ContentSecurityPolicyMiddleware",
@@ -118,7 +123,10 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+    {"NAME": "shop.domain.passwords.EndTokens"},
 ]
+# A hash by one of the others is replaced when its owner logs in.
+PASSWORD_HASHERS = ["shop.hashers.Argon2id", "django.contrib.auth.hashers.PBKDF2PasswordHasher"]
 
 HTTPS = PUBLIC_URL.startswith("https://")
 SECURE_SSL_REDIRECT = env.bool("DJANGO_SECURE_SSL_REDIRECT", HTTPS)
@@ -128,9 +136,18 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = env.bool("DJANGO_HSTS_INCLUDE_SUBDOMAINS", HTTP
 SECURE_HSTS_PRELOAD = env.bool("DJANGO_HSTS_PRELOAD", HTTPS)
 SESSION_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_SECURE = HTTPS
+# Only staff have sessions. One ends after a working day, and with the browser.
+SESSION_COOKIE_AGE = env.int("STAFF_SESSION_S", 8 * 3600)
+SESSION_EXPIRE_AT_BROWSER_CLOSE = True
+# Whether staff need a code from an authenticator app (`manage.py staff_totp` enrols one) beside their password.
+STAFF_TOTP = env.bool("STAFF_TOTP", False)
+OTP_TOTP_ISSUER = "课程商店"
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
-if env.bool("BEHIND_HTTPS_PROXY", False):
+# Addresses and networks of the proxies in front: their X-Forwarded-For is believed, and nobody else's.
+TRUSTED_PROXIES: list[str] = env.list("TRUSTED_PROXIES", [], subcast=lambda one: str(ip_network(one)))
+BEHIND_HTTPS_PROXY = env.bool("BEHIND_HTTPS_PROXY", False)
+if BEHIND_HTTPS_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
 # --- API -------------------------------------------------------------------------------------------------------------
@@ -146,7 +163,6 @@ REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "project.api.errors.handle_exception",
     "COERCE_DECIMAL_TO_STRING": True,
     "UNAUTHENTICATED_USER": None,
-    "NUM_PROXIES": env.int("NUM_PROXIES", 0),
 }
 REST_KNOX = {
     "TOKEN_TTL": timedelta(days=env.int("TOKEN_TTL_DAYS", 7)),
@@ -195,6 +211,8 @@ REFUND_AUTO_DAYS = env.int("REFUND_AUTO_DAYS", 0)
 REFUND_PRO_RATA = env.bool("REFUND_PRO_RATA", False)
 # Whether a fully refunded order gives its coupons back (they keep their last day).
 REFUND_RETURNS_COUPONS = env.bool("REFUND_RETURNS_COUPONS", True)
+# For how many days handled notifications keep what Alipay tells of its buyers; 0 means for ever. Half a year outlasts disputes and refunds.
+PERSONAL_DATA_DAYS = env.int("PERSONAL_DATA_DAYS", 180)
 # A file that a worker or beat touches while it does its job, for health checks that start no process of ours.
 ALIVE_FILE = env.str("ALIVE_FILE", "")
 # How often beat looks for rows that were left behind.
@@ -205,6 +223,30 @@ PAYMENT_QUERY_INTERVAL_S = env.float("PAYMENT_QUERY_INTERVAL_S", 60.0)
 ORDER_STATUS_WAIT_MAX_S = env.int("ORDER_STATUS_WAIT_MAX_S", 25)
 # How many requests of one web process may be held open by `?wait=`; past that the answer comes at once with Retry-After.
 ORDER_STATUS_WAITERS = env.int("ORDER_STATUS_WAITERS", 2)
+
+# --- Limits ------------------------------------------------------------------------------------------------------------
+
+# What one buyer or one address may have of the shop, as (count, seconds). `shop/domain/limits.py` counts.
+LIMITS = {
+    "checkouts": env.rate("LIMIT_CHECKOUTS", "30/60"),
+    "claims": env.rate("LIMIT_CLAIMS", "60/60"),
+    # Of one login, in each web process by itself: the busiest address asks no server.
+    "order_requests": env.rate("LIMIT_ORDER_REQUESTS", "60/60"),
+    "payment_starts_of_order": env.rate("LIMIT_PAYMENT_STARTS_OF_ORDER", "20/600"),
+    "payment_starts_of_buyer": env.rate("LIMIT_PAYMENT_STARTS_OF_BUYER", "60/600"),
+    "logins_of_address": env.rate("LIMIT_LOGINS_OF_ADDRESS", "60/60"),
+    "logins_of_known_name": env.rate("LIMIT_LOGINS_OF_KNOWN_NAME", "20/60"),
+    "login_failures_of_pair": env.rate("LIMIT_LOGIN_FAILURES_OF_PAIR", "10/900"),
+    "login_failures_of_address": env.rate("LIMIT_LOGIN_FAILURES_OF_ADDRESS", "30/900"),
+    "login_failures_of_name": env.rate("LIMIT_LOGIN_FAILURES_OF_NAME", "100/900"),
+    "login_failures_of_device": env.rate("LIMIT_LOGIN_FAILURES_OF_DEVICE", "10/900"),
+}
+# What one buyer may have at once: orders that are neither paid nor closed; checkouts and logins, whose oldest ends when a new one comes.
+MAX_CHECKOUTS = env.int("MAX_CHECKOUTS", 3)
+MAX_OPEN_ORDERS = env.int("MAX_OPEN_ORDERS", 20)
+MAX_TOKENS = env.int("MAX_TOKENS", 10)
+# How many threads of one web process may hash passwords at once. Fewer than it has, so that logins can't take them all.
+LOGIN_PLACES = env.int("LOGIN_PLACES", 2)
 
 # --- Alipay ----------------------------------------------------------------------------------------------------------
 
@@ -224,6 +266,9 @@ ALIPAY = {
     "RETURN_URL": env.str("ALIPAY_RETURN_URL", f"{PUBLIC_URL}/api/v1/payments/alipay/return/"),
     "TIMEOUT_S": env.int("ALIPAY_TIMEOUT_S", 5),
 }
+
+# A simulator in Alipay's place: anybody who holds its keys pays with nothing. Without this it is refused unless DEBUG is on.
+ALLOW_SIMULATOR = env.bool("ALLOW_SIMULATOR", False)
 
 # --- Logging ---------------------------------------------------------------------------------------------------------
 

@@ -2,10 +2,10 @@
 
 from django.contrib import admin
 from django.urls import include, path
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from payments.api import urls as payment_urls
 from project import health
+from project.api.schemaview import DocsView, SchemaView
 
 urlpatterns = [
     # Before the longest list: a notification comes for every order, and the others lose one comparison.
@@ -16,8 +16,8 @@ urlpatterns = [
     path("readyz", health.readyz),
     path("metrics", health.metrics),
     path("admin/", admin.site.urls),
-    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
-    path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path("api/schema/", SchemaView.as_view(), name="schema"),
+    path("api/docs/", DocsView.as_view(), name="docs"),
     path("", include(payment_urls.urlpatterns)),
     path("", include("shop.storefront.urls")),
 ]

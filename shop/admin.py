@@ -4,15 +4,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from django import forms
 from django.contrib import admin
-from django.contrib.auth.admin import UserAdmin
-from django.contrib.auth.forms import UserChangeForm
 from django.db.models import QuerySet
 from django.db.models.expressions import Combinable
 from django.http import HttpRequest
 from knox.models import AuthToken
 
+from shop import accountadmin  # noqa: F401 - registers itself
+from shop.adminforms import EditedFields
 from shop.models import (
-    Account,
     Coupon,
     CouponRecord,
     Course,
@@ -28,17 +27,11 @@ from shop.models import (
 if TYPE_CHECKING:
     CourseAdminBase = admin.ModelAdmin[Course]
     CouponAdminBase = admin.ModelAdmin[Coupon]
-    AccountAdminBase = UserAdmin[Account]
     AnyAdminBase = admin.ModelAdmin[Any]
     AnyInlineBase = admin.TabularInline[Any, Any]
-    AnyFormBase = forms.ModelForm[Any]
-    AccountFormBase = UserChangeForm[Account]
 else:  # Django's classes take no parameters at run time
     CourseAdminBase = CouponAdminBase = AnyAdminBase = admin.ModelAdmin
-    AccountAdminBase = UserAdmin
     AnyInlineBase = admin.TabularInline
-    AnyFormBase = forms.ModelForm
-    AccountFormBase = UserChangeForm
 
 # A login's token is a secret of its buyer; nobody makes one for somebody else.
 admin.site.unregister(AuthToken)
@@ -72,27 +65,6 @@ class ReadOnlyInline(ReadOnly, AnyInlineBase):
 
     extra = 0
     can_delete = False
-
-
-class EditedFields(AnyFormBase):
-    """A form that changes only what was edited in it: each field travels with the value that was shown beside it.
-
-    What somebody else has changed since the page was opened stays, unless the same field was edited here, too.
-    """
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        for name, field in self.fields.items():
-            # Whoever sends no such values (a script) edits whatever differs from the row.
-            field.show_hidden_initial = not field.disabled and (not self.is_bound or self.add_initial_prefix(name) in self.data)
-
-    def clean(self) -> dict[str, Any] | None:
-        cleaned = super().clean()
-        if self.instance.pk is not None:
-            for name in set(self.cleaned_data) - set(self.changed_data):
-                if self.fields[name].show_hidden_initial:
-                    self.cleaned_data[name] = self.fields[name].clean(self.initial.get(name))
-        return cleaned
 
 
 class PricePolicyInline(AnyInlineBase):
@@ -148,27 +120,6 @@ class CouponAdmin(CouponAdminBase):
     def has_delete_permission(self, request: HttpRequest, obj: Coupon | None = None) -> bool:
         is_claimed = obj is not None and obj.claimed_count > 0
         return not is_claimed and super().has_delete_permission(request, obj)
-
-
-class AccountForm(EditedFields, AccountFormBase):
-    pass
-
-
-@admin.register(Account)
-class AccountAdmin(AccountAdminBase):
-    form = AccountForm
-    list_display = ("username", "balance", "held_balance", "is_active", "is_staff", "date_joined")
-    list_filter = ("is_staff", "is_active")
-    search_fields = ("username", "email")
-    readonly_fields = ("balance", "held_balance", "last_login", "date_joined")
-    fieldsets = (
-        *UserAdmin.fieldsets,  # type: ignore[misc] # the stubs allow None, the class has some
-        ("贝里", {"fields": ("balance", "held_balance"), "description": "贝里只随账目变动，不能直接修改。"}),
-    )
-
-    def has_delete_permission(self, request: HttpRequest, obj: Account | None = None) -> bool:
-        # Orders and the ledger name their buyer for good; an account is closed by 有效 = no.
-        return False
 
 
 @admin.register(CouponRecord)

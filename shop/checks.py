@@ -24,3 +24,10 @@ def lease(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     if settings.WORK_LEASE_S < 1 or settings.SWEEP_INTERVAL_S <= 0:
         errors.append(Error("WORK_LEASE_S must be at least 1 and SWEEP_INTERVAL_S above 0.", id="shop.E003"))
     return errors
+
+
+@register()
+def shares(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """A share of nothing would lock everybody out."""
+    names = ("MAX_OPEN_ORDERS", "MAX_CHECKOUTS", "MAX_TOKENS", "LOGIN_PLACES")
+    return [Error(f"{name} must be at least 1.", id="shop.E004") for name in names if getattr(settings, name) < 1]

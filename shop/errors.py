@@ -23,6 +23,9 @@ class DomainError(Exception):
     status: ClassVar[int]
     message: ClassVar[str]
 
+    # Seconds after which the same request may succeed; None where time changes nothing, or nobody knows.
+    retry_after_s: int | None = None
+
     def __init__(self, message: str | None = None, **details: Any) -> None:
         self.text = message or self.message
         self.details: Mapping[str, Any] = details
@@ -62,7 +65,13 @@ class UnsupportedMediaType(DomainError):
 
 
 class TooManyRequests(DomainError):
+    """A share is used up. `limit` names it; `retry_after_s` is when there is room again."""
+
     slug, code, status, message = "too_many_requests", 1107, 429, "操作过于频繁，请稍后再试。"
+
+    def __init__(self, message: str | None = None, *, retry_after_s: int, limit: str) -> None:
+        super().__init__(message, limit=limit, retry_after_s=retry_after_s)
+        self.retry_after_s = retry_after_s
 
 
 class InternalError(DomainError):
@@ -249,6 +258,14 @@ class RefundOverPayment(DomainError):
 
 class NotificationNotQuarantined(DomainError):
     slug, code, status, message = "notification_not_quarantined", 1157, 409, "这条通知不在待人工处理状态。"
+
+
+class AccountInUse(DomainError):
+    slug, code, status, message = "account_in_use", 1170, 409, "账户还有未完成的订单、退款或通知，请先处理完。"
+
+
+class AccountIsStaff(DomainError):
+    slug, code, status, message = "account_is_staff", 1171, 409, "员工账户不能抹除，请先取消其员工身份。"
 
 
 class StaleState(Exception):

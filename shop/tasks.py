@@ -3,7 +3,7 @@
 from celery import Task, shared_task
 
 from shop import clock
-from shop.domain import checkout, coupons, creation, login, work
+from shop.domain import checkout, coupons, creation, tokens, work
 from shop.models import OrderRequest
 from shop.wakeup import wake, woken
 
@@ -29,4 +29,5 @@ def expire_coupons(self: Task) -> None:
 
 @shared_task(name="shop.purge_tokens")
 def purge_tokens() -> None:
-    login.purge_tokens(now=clock.now())
+    tokens.purge_tokens(now=clock.now())
+    tokens.purge_sessions()

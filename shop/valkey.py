@@ -13,6 +13,8 @@ SOCKET_TIMEOUT_S = 0.25
 
 # What a caller has to expect when the server is away, full or failing over.
 Unreachable = redis.RedisError
+# The server refuses to store more (`maxmemory`, `noeviction`). It still reads, deletes and lets keys expire.
+Full = redis.OutOfMemoryError
 
 
 @cache
@@ -39,19 +41,28 @@ def cart_key(account_id: int) -> str:
 DUE_CHECKOUTS = "checkout:due"
 
 
+# A checkout's key is the prefix and its id; its result's ends with the suffix.
+CHECKOUT_PREFIX, RESULT_SUFFIX = "checkout:", ":result"
+
+
 def checkout_key(checkout_id: str) -> str:
     """JSON of what a buyer asked to check out."""
-    return f"checkout:{checkout_id}"
+    return f"{CHECKOUT_PREFIX}{checkout_id}"
 
 
 def checkout_result_key(checkout_id: str) -> str:
-    """JSON of the answer, written once."""
-    return f"checkout:{checkout_id}:result"
+    """The answer, compressed; written once."""
+    return f"{CHECKOUT_PREFIX}{checkout_id}{RESULT_SUFFIX}"
 
 
-def latest_checkout_key(account_id: int) -> str:
-    """The id of the buyer's newest checkout."""
-    return f"checkout:latest:{account_id}"
+def requeued_key(checkout_id: str) -> str:
+    """Set while a checkout that was queued a second time waits for its worker."""
+    return f"{CHECKOUT_PREFIX}{checkout_id}:requeued"
+
+
+def checkouts_of_key(account_id: int) -> str:
+    """A list: the ids of the buyer's checkouts, newest first."""
+    return f"checkouts:{account_id}"
 
 
 def answer_key(order_number: str) -> str:

@@ -4,7 +4,7 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import celeryd_init, setup_logging, task_postrun, task_prerun, worker_process_init
+from celery.signals import celeryd_init, setup_logging, task_postrun, task_prerun, worker_init, worker_process_init
 
 from worker.draining import DrainOnTerm
 from worker.liveness import TouchWhileConsuming
@@ -35,6 +35,14 @@ def use_our_logging(**kwargs: Any) -> None:
 def use_consumer_timeouts(conf: Any, **kwargs: Any) -> None:
     """A consumer blocks on its queue for seconds, so it can't live with the publisher's short time-outs."""
     conf.broker_transport_options = {**conf.broker_transport_options, **conf.consumer_transport_options}
+
+
+@worker_init.connect
+def refuse_simulator(**kwargs: Any) -> None:
+    """Once Django is set up: a worker that asks a simulator about money must be told to."""
+    from payments import deploychecks  # noqa: PLC0415 - Django is not set up yet when this module is loaded
+
+    deploychecks.refuse_simulator()
 
 
 @worker_process_init.connect

@@ -29,6 +29,7 @@ POLICIES: dict[str, TaskPolicy] = {
     "payments.query_payments": TaskPolicy(queue="payments", time_limit_s=40, max_retries=0),
     "payments.close_orders": TaskPolicy(queue="payments", time_limit_s=40, max_retries=0),
     "payments.send_refunds": TaskPolicy(queue="payments", time_limit_s=40, max_retries=0),
+    "payments.purge_personal_data": TaskPolicy(queue="upkeep", time_limit_s=30, max_retries=0),
     "payments.audit": TaskPolicy(queue="upkeep", time_limit_s=600, max_retries=0),
     "worker.sweep": TaskPolicy(queue="upkeep", time_limit_s=30, max_retries=0),
 }

@@ -11,6 +11,7 @@ from payments.gateways.protocol import InvalidSignature
 from payments.metrics import NOTIFICATIONS
 from payments.tasks import apply_notifications, query_payments
 from shop import clock
+from shop.api.fields import content_length
 from shop.wakeup import wake_soon
 
 log = structlog.get_logger(__name__)
@@ -28,7 +29,7 @@ def alipay_notify(request: HttpRequest) -> HttpResponse:
     """
     if not request.META.get("CONTENT_TYPE", "").lower().startswith(FORM_TYPE):
         return _plain("fail", status=415)
-    if int(request.META.get("CONTENT_LENGTH") or 0) > MAX_BODY_BYTES:
+    if content_length(request.META) > MAX_BODY_BYTES:
         return _plain("fail", status=413)
     try:
         is_new = inbox.store_notification(

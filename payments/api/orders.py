@@ -18,7 +18,8 @@ from shop import clock
 from shop.api.authentication import account_of, request_id_of
 from shop.api.fields import IdField, Input, YuanField
 from shop.api.orderoutput import OrderOutput, order_body
-from shop.domain import closing, orders
+from shop.domain import closing, limits, orders
+from shop.domain.limits import payment_shares
 from shop.wakeup import wake_soon
 
 
@@ -75,6 +76,7 @@ class OrderPaymentsView(APIView):
         """Opens (or re-uses) the order's payment. Another product than last time closes the old attempt first."""
         data = PaymentInput.read(request.data)
         order = orders.get_order(account_id=account_of(request).pk, order_number=order_number)
+        limits.spend(*payment_shares(order))
         started = attempts.start_payment(
             order=order,
             product=Product(data["product"]),

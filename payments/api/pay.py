@@ -8,6 +8,8 @@ from payments.domain import attempts
 from payments.gateways import get_gateways
 from payments.states import Product
 from shop import clock
+from shop.domain import limits
+from shop.domain.limits import payment_shares
 from shop.domain.paylinks import read_pay_token
 from shop.errors import OrderNotFound, OrderNotPayable
 from shop.models import Order
@@ -20,6 +22,7 @@ def pay(request: HttpRequest, token: str) -> HttpResponse:
     order = Order.objects.filter(order_number=read_pay_token(token)).first()
     if order is None:
         raise OrderNotFound
+    limits.spend(*payment_shares(order))
     try:
         started = attempts.start_payment(
             order=order, product=Product.PAGE, gateways=get_gateways(), now=clock.now(), cause=f"request:{request.META['shop.request_id']}"

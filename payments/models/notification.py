@@ -55,6 +55,12 @@ class Notification(Work):
         ]
         indexes: ClassVar = [
             due_index("notification_due"),
+            # What `payments/domain/retention.py` looks for.
+            models.Index(
+                fields=["handled_at"],
+                condition=Q(status__in=[NotificationStatus.APPLIED, NotificationStatus.IGNORED]) & ~Q(raw_body=""),
+                name="notification_personal_data",
+            ),
             models.Index(fields=["out_trade_no"], name="notification_of_trade"),
             models.Index(fields=["-received_at"], condition=Q(status=NotificationStatus.QUARANTINED), name="notification_quarantined"),
             models.Index(fields=["payment"], condition=Q(status=NotificationStatus.ASKED), name="notification_asked"),

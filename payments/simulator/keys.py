@@ -14,6 +14,9 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
+# The public exponent of every key made here, in whatever form it is stored: so a shop can tell it from Alipay's, whose exponent is 65537.
+_MARK = 3
+
 
 @dataclass(frozen=True)
 class KeyFolder:
@@ -56,7 +59,7 @@ def _load_private(path: Path) -> RSAPrivateKey:
 
 
 def _write_pair(private: Path, public: Path) -> None:
-    key = generate_private_key(public_exponent=65537, key_size=2048)
+    key = generate_private_key(public_exponent=_MARK, key_size=2048)
     public.write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
     private.touch(mode=0o600)
     private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))

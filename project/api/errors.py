@@ -30,7 +30,6 @@ _DRF: tuple[tuple[type[Exception], type[errors.DomainError]], ...] = (
     (drf.MethodNotAllowed, errors.MethodNotAllowed),
     (drf.NotAcceptable, errors.NotAcceptable),
     (drf.UnsupportedMediaType, errors.UnsupportedMediaType),
-    (drf.Throttled, errors.TooManyRequests),
     (RequestDataTooBig, errors.BodyTooLarge),
 )
 # What the gateway's proven no means to the buyer. Asking again soon helps with none of them.
@@ -49,7 +48,8 @@ _REFUSALS: Mapping[Refusal, type[errors.DomainError]] = {
     Refusal.INVALID_REQUEST: errors.PaymentRefused,
     Refusal.OTHER: errors.PaymentRefused,
 }
-_RETRY_AFTER_S = "2"
+# For a 503: nobody knows when a dependency is back, and clients shouldn't hammer it.
+_RETRY_AFTER_S = 2
 
 
 def body_of(error: errors.DomainError) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def handle_exception(exc: Exception, context: Mapping[str, Any]) -> Response | N
 def _headers_of(error: errors.DomainError) -> dict[str, str]:
     match error.status:
         case 429 | 503:
-            return {"Retry-After": _RETRY_AFTER_S}
+            return {"Retry-After": str(error.retry_after_s or _RETRY_AFTER_S)}
         case 401:
             return {"WWW-Authenticate": "Token"}
         case _:
@@ -84,14 +84,24 @@ def _domain_error(exc: Exception) -> errors.DomainError | None:
             return errors.InvalidInput(fields=exc.detail)
         case drf.ParseError():
             return errors.InvalidInput(reason=str(exc.detail))
+        case valkey.Unreachable() | OperationalError() | GatewayError():
+            return _dependency_error(exc)
+        case _:
+            return next((ours() for known, ours in _DRF if isinstance(exc, known)), None)
+
+
+def _dependency_error(exc: valkey.Unreachable | OperationalError | GatewayError) -> errors.DomainError:
+    match exc:
         case GatewayRejected():
             log.warning("gateway_refused", refusal=exc.refusal.value, code=exc.code, is_final=exc.is_final)
             return _REFUSALS[exc.refusal](refusal=exc.refusal.value, gateway_code=exc.code)
-        case valkey.Unreachable() | OperationalError() | GatewayError():
+        case valkey.Full():
+            # Carts and checkouts have no room; orders and payments need none.
+            log.error("valkey_full", error=str(exc), alert=True)
+            return errors.ServiceUnavailable()
+        case _:
             log.warning("dependency_failed", error=f"{type(exc).__name__}: {exc}")
             return errors.GatewayUnavailable() if isinstance(exc, GatewayError) else errors.ServiceUnavailable()
-        case _:
-            return next((ours() for known, ours in _DRF if isinstance(exc, known)), None)
 
 
 def answer_plain_view(request: HttpRequest, exc: Exception) -> HttpResponse | None:
@@ -106,7 +116,7 @@ def _answer(request: HttpRequest, error: errors.DomainError) -> HttpResponse:
         return JsonResponse(body_of(error), status=error.status, json_dumps_params={"ensure_ascii": False}, headers=_headers_of(error))
     # Rendered without the request: no context processor can fail a second time.
     page = render_to_string("storefront/error.html", {"status": error.status, "text": error.text})
-    return HttpResponse(page, status=error.status)
+    return HttpResponse(page, status=error.status, headers=_headers_of(error))
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:

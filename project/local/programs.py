@@ -85,6 +85,7 @@ def build_environment(
         "LOG_FORMAT": "console",
         "DEMO_PASSWORD": demo_password,
         **simulator_env,
+        "ALLOW_SIMULATOR": "true",
         "ALIPAY_GATEWAY_URL": f"http://{LOOPBACK}:{simulator_port}/gateway.do",
     }
 

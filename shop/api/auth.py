@@ -3,16 +3,18 @@
 from typing import Any
 
 from drf_spectacular.utils import extend_schema
-from knox.models import AuthToken
 from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from shop.api.authentication import digest_of_caller
+from shop import clock
+from shop.api.authentication import account_of, digest_of_caller
+from shop.api.client_address import client_address, client_network
+from shop.api.devicecookie import device_note, remember_device
 from shop.api.fields import Input, TextField
+from shop.domain import tokens
 from shop.domain.login import log_in
-from shop.domain.versions import forget_poller
 
 
 class LoginInput(Input):
@@ -34,17 +36,29 @@ class LoginView(APIView):
 
     @extend_schema(request=LoginInput, responses=LoginOutput, auth=[])
     def post(self, request: Request) -> Response:
+        """An account has a limited number of tokens: the oldest one ends when a new one comes. The answer's cookie `device` tells a
+        known device from a stranger the next time."""
         data = LoginInput.read(request.data)
-        account = log_in(**data)
-        row, token = AuthToken.objects.create(user=account)
-        return Response(LoginOutput({"token": token, "expiry": row.expiry, "username": account.username}).data)
+        account = log_in(**data, address=client_network(client_address(request)), device_note=device_note(request))
+        row, token = tokens.issue_token(account=account, now=clock.now())
+        response = Response(LoginOutput({"token": token, "expiry": row.expiry, "username": account.username}).data)
+        remember_device(response, request, username=account.username)
+        return response
 
 
 class LogoutView(APIView):
-    """Makes the token that is used for this request worthless."""
+    """Ends the token that is used for this request."""
 
     @extend_schema(request=None, responses={204: None})
     def post(self, request: Request) -> Response:
-        request.auth.delete()
-        forget_poller(digest_of_caller(request))
+        tokens.end_token(digest_of_caller(request))
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class LogoutEverywhereView(APIView):
+    """Ends every token of the account, on all devices."""
+
+    @extend_schema(request=None, responses={204: None})
+    def post(self, request: Request) -> Response:
+        tokens.end_logins([account_of(request).pk])
         return Response(status=status.HTTP_204_NO_CONTENT)

@@ -1,7 +1,7 @@
 """Input that many endpoints share. `fieldschemas.py` describes it; the two must agree to the letter."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from functools import cache
 from typing import Any, TypeVar
@@ -129,6 +129,12 @@ class PageFilter(Input):
 
     page = StrictIntegerField(required=False, min_value=1, max_value=10**9)
     page_size = StrictIntegerField(required=False, min_value=1, max_value=100)
+
+
+def content_length(meta: Mapping[str, Any]) -> int:
+    """The length that a request's header says, 0 without one or with junk: servers refuse that, and so does the body then."""
+    given = meta.get("CONTENT_LENGTH") or ""
+    return int(given) if given.isascii() and given.isdigit() and len(given) < 20 else 0
 
 
 Query = TypeVar("Query", bound=Input)

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from django.conf import settings
 from django.http import HttpRequest
 
-from shop.api.fields import MAX_BEILI, MAX_ID, MAX_PERIOD
+from shop.api.fields import MAX_BEILI, MAX_ID, MAX_PERIOD, content_length
 from shop.domain.orders import LineChoice, Purchase
 from shop.money import MAX_YUAN
 
@@ -23,10 +23,7 @@ _YUAN = re.compile(r"[0-9]{1,10}\.[0-9]{2}")
 
 def read_ordinary(request: HttpRequest) -> Purchase | None:
     """What a buyer asks for, or None if its body needs a closer look."""
-    if (
-        request.content_type != "application/json"
-        or not 0 < int(request.META.get("CONTENT_LENGTH") or 0) <= settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-    ):
+    if request.content_type != "application/json" or not 0 < content_length(request.META) <= settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
         return None
     try:
         body = json.loads(request.body, parse_constant=_refuse)

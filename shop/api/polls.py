@@ -17,9 +17,10 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from shop import clock, errors
-from shop.api.authentication import account_of, digest_in
+from shop.api.authentication import account_of, digest_in, digest_of_caller
 from shop.api.fields import Input, StrictIntegerField, read_query
 from shop.api.orderoutput import RETRY_AFTER_S, OrderOutput, is_payable, request_body, whole_order_body
+from shop.domain.login import find_caller
 from shop.domain.versions import Answer, answer_poll, read_answer
 from shop.domain.waiting import wait_for_change
 from shop.domain.wholeorder import find_whole_order
@@ -66,6 +67,7 @@ class OrderView(APIView):
         is_news = known != _etag(answer) if known else answer.status != OrderRequestStatus.PENDING
         if wait_s and not is_news:
             answer = wait_for_change(look, since=answer, seconds=wait_s)
+            find_caller(digest_of_caller(request), now=clock.now())  # the token may have ended meanwhile
         if known == _etag(answer):
             return Response(status=status.HTTP_304_NOT_MODIFIED, headers=_headers(answer))
         return Response(json.loads(answer.body), headers=_headers(answer))

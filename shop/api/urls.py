@@ -22,6 +22,7 @@ urlpatterns = [
     path("orders/<number:order_number>/", polls.OrderView.as_view(), name="order"),
     path("auth/login/", auth.LoginView.as_view(), name="login"),
     path("auth/logout/", auth.LogoutView.as_view(), name="logout"),
+    path("auth/logout/everywhere/", auth.LogoutEverywhereView.as_view(), name="logout-everywhere"),
     path("courses/", catalogue.CourseListView.as_view(), name="courses"),
     path("courses/<id:course_id>/", catalogue.CourseView.as_view(), name="course"),
     path("coupons/", coupons.CampaignListView.as_view(), name="coupons"),

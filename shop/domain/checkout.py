@@ -16,7 +16,8 @@ from django.utils import timezone
 
 from shop import valkey
 from shop.clock import shanghai_date
-from shop.domain import cart, coupons, rows
+from shop.domain import cart, checkout_store, coupons, limits, rows
+from shop.domain.limits import Rate, Share
 from shop.domain.pricing import LineInput, discount_of, price_order
 from shop.domain.snapshot import quote_fields
 from shop.domain.suggestion import Candidate, Suggestion, suggest
@@ -45,7 +46,12 @@ class Checkout:
 
 
 def start_checkout(*, account: Account, course_ids: Sequence[int], now: datetime) -> Checkout:
-    """Stores what is to be checked out; a worker prices it. The newest one is the buyer's `latest`."""
+    """Stores what is to be checked out; a worker prices it. It is the buyer's latest, and the oldest ones go.
+
+    Raises:
+        TooManyRequests: the buyer checks out too often.
+    """
+    limits.spend(Share(Rate.CHECKOUTS, str(account.pk)))
     checkout_id = mint_number(now)
     expires_at = now + timedelta(seconds=settings.CHECKOUT_TTL_S)
     stored = {
@@ -54,11 +60,7 @@ def start_checkout(*, account: Account, course_ids: Sequence[int], now: datetime
         "created_at": now.isoformat(),
         "expires_at": expires_at.isoformat(),
     }
-    pipeline = valkey.client().pipeline(transaction=True)
-    pipeline.set(valkey.checkout_key(checkout_id), json.dumps(stored), ex=settings.CHECKOUT_TTL_S)
-    pipeline.set(valkey.latest_checkout_key(account.pk), checkout_id, ex=settings.CHECKOUT_TTL_S)
-    pipeline.rpush(valkey.DUE_CHECKOUTS, checkout_id)
-    pipeline.execute()
+    checkout_store.add_checkout(account_id=account.pk, checkout_id=checkout_id, fields=stored)
     return Checkout(checkout_id, account.pk, list(course_ids), now, expires_at, None)
 
 
@@ -80,7 +82,7 @@ def get_latest_checkout(*, account_id: int) -> Checkout:
     Raises:
         CheckoutNotFound: there is none, or it is over.
     """
-    checkout_id = valkey.client().get(valkey.latest_checkout_key(account_id))
+    checkout_id = checkout_store.find_latest(account_id=account_id)
     if checkout_id is None:
         raise CheckoutNotFound
     return get_checkout(account_id=account_id, checkout_id=checkout_id)
@@ -92,8 +94,8 @@ def is_stalled(checkout: Checkout, *, now: datetime) -> bool:
 
 
 def queue_again(checkout: Checkout) -> None:
-    """Makes a stalled checkout due anew."""
-    valkey.client().rpush(valkey.DUE_CHECKOUTS, checkout.checkout_id)
+    """Makes a stalled checkout due again."""
+    checkout_store.queue_again(checkout.checkout_id)
 
 
 def prepare_due_checkouts(*, now: datetime) -> None:
@@ -108,12 +110,7 @@ def prepare_checkouts(checkout_ids: Sequence[str], *, now: datetime) -> None:
     if not pending:
         return
     world = _read_world(pending, now=now)
-    pipeline = valkey.client().pipeline(transaction=False)
-    for checkout in pending:
-        remaining = max(int((checkout.expires_at - now).total_seconds()), 1)
-        result = json.dumps(_result(checkout, world, now=now), ensure_ascii=False)
-        pipeline.set(valkey.checkout_result_key(checkout.checkout_id), result, ex=remaining, nx=True)
-    pipeline.execute()
+    checkout_store.store_results((checkout.checkout_id, _result(checkout, world, now=now)) for checkout in pending)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,25 +137,17 @@ def find_checkout(checkout_id: str) -> Checkout | None:
 
 
 def _find_checkouts(checkout_ids: Sequence[str]) -> list[Checkout]:
-    keys = [key for checkout_id in checkout_ids for key in (valkey.checkout_key(checkout_id), valkey.checkout_result_key(checkout_id))]
-    values = valkey.client().mget(keys)
     return [
-        _parsed(checkout_id, stored, result)
-        for checkout_id, stored, result in zip(checkout_ids, values[::2], values[1::2], strict=True)
-        if stored is not None
+        Checkout(
+            checkout_id=checkout_id,
+            account_id=fields["account_id"],
+            course_ids=fields["course_ids"],
+            created_at=datetime.fromisoformat(fields["created_at"]),
+            expires_at=datetime.fromisoformat(fields["expires_at"]),
+            result=result,
+        )
+        for checkout_id, fields, result in checkout_store.read_checkouts(checkout_ids)
     ]
-
-
-def _parsed(checkout_id: str, stored: str, result: str | None) -> Checkout:
-    fields = json.loads(stored)
-    return Checkout(
-        checkout_id=checkout_id,
-        account_id=fields["account_id"],
-        course_ids=fields["course_ids"],
-        created_at=datetime.fromisoformat(fields["created_at"]),
-        expires_at=datetime.fromisoformat(fields["expires_at"]),
-        result=json.loads(result) if result else None,
-    )
 
 
 # 贝里, and unpaid orders by course.

@@ -9,6 +9,8 @@ from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
 from shop.clock import shanghai_date
+from shop.domain import limits
+from shop.domain.limits import Rate, Share
 from shop.domain.locks import lock_expired_coupons
 from shop.domain.pricing import CouponTerms
 from shop.errors import CouponAlreadyClaimed, CouponNotFound, CouponNotOpen, CouponSoldOut
@@ -25,7 +27,9 @@ def claim_coupon(*, account: Account, coupon_id: int, now: datetime) -> CouponRe
 
     Raises:
         CouponNotFound, CouponNotOpen, CouponAlreadyClaimed, CouponSoldOut: nothing has changed.
+        TooManyRequests: the buyer claims too often.
     """
+    limits.spend(Share(Rate.CLAIMS, str(account.pk)))
     coupon = Coupon.objects.filter(pk=coupon_id).first()
     if coupon is None:
         raise CouponNotFound

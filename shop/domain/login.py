@@ -1,48 +1,90 @@
-"""Logging in, with a limit on guessing."""
+"""Logging in, with limits on guessing. `tokens.py` issues and ends what a login gives."""
 
-import hashlib
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
+from functools import cache
 from typing import NewType
 
+import structlog
+from django.conf import settings
 from django.contrib.auth import authenticate
 from django.db import connection
 from knox.crypto import hash_token
-from knox.models import AuthToken
 
-from shop import valkey
-from shop.errors import LoginFailed, NotAuthenticated, TooManyRequests
+from shop.domain import limits
+from shop.domain.devices import find_device
+from shop.domain.limits import Rate, Share
+from shop.errors import LoginFailed, NotAuthenticated
 from shop.models import Account
 
-# Ten wrong passwords for one name in a quarter of an hour are not a person's.
-MAX_FAILURES = 10
-WINDOW_S = 15 * 60
+log = structlog.get_logger(__name__)
+
+# A hash takes some 20 ms, so a place is free again within a second.
+_PLACE_RETRY_S = 1
 
 # The primary key under which a token is stored: its SHA-512.
 TokenDigest = NewType("TokenDigest", str)
 
-# Who calls with a token, as a part of other statements too. Parameters: digest, now.
+# The account that a token logs in, and when the token expires. Other statements contain it. Parameters: digest, now.
 CALLER = """
-    SELECT account.id FROM knox_authtoken AS token JOIN shop_account AS account ON account.id = token.user_id
+    SELECT account.id, token.expiry FROM knox_authtoken AS token JOIN shop_account AS account ON account.id = token.user_id
     WHERE token.digest = %(digest)s AND token.expiry > %(now)s AND account.is_active
 """
 
 
-def log_in(*, username: str, password: str) -> Account:
-    """The account that the credentials are for.
+def log_in(*, username: str, password: str, address: str, device_note: str | None = None, is_for_staff: bool = False) -> Account:
+    """The account that the credentials are for. `address` is what the client is counted by.
+
+    An attempt counts before its password is hashed, so attempts in parallel can't pass together; a right one gives its place back.
+    Without Valkey buyers log in unlimited and staff don't log in.
 
     Raises:
-        LoginFailed: they are for none; it isn't told which of the two is wrong.
-        TooManyRequests: too many wrong passwords for this name lately.
+        LoginFailed: the credentials are for no active account, or not for staff's; which is wrong isn't told.
+        TooManyRequests: too many attempts or wrong passwords, or every place for hashing is taken.
+        ServiceUnavailable: staff, and nobody can count.
     """
-    # Hashed, so that what people type by mistake into the name's field isn't stored.
-    key = f"login:failures:{hashlib.sha256(username.encode()).hexdigest()[:32]}"
-    if _failures(key) >= MAX_FAILURES:
-        raise TooManyRequests
-    account = authenticate(username=username, password=password)
-    if not isinstance(account, Account):
-        _note_failure(key)
+    attempts, failures = _shares(username, address, find_device(device_note, username=username))
+    with _hashing_place():
+        limits.spend(attempts, *failures, is_open_without_valkey=not is_for_staff)
+        account = authenticate(username=username, password=password)
+    if not isinstance(account, Account) or (is_for_staff and not account.is_staff):
+        # A name that nobody has may be a password typed into the wrong field: it isn't logged.
+        known = username if Account.objects.filter(username=username).exists() else None
+        log.warning("login_failed", username=known, address=address, is_for_staff=is_for_staff)
         raise LoginFailed
+    limits.give_back(failures)
+    log.info("login_succeeded", username=username, address=address, is_for_staff=is_for_staff)
     return account
+
+
+def _shares(username: str, address: str, device: str | None) -> tuple[Share, tuple[Share, ...]]:
+    """What counts every attempt, and what counts wrong passwords only. A known device has shares of its own."""
+    if device is not None:
+        return Share(Rate.LOGINS_OF_KNOWN_NAME, username), (Share(Rate.LOGIN_FAILURES_OF_DEVICE, device),)
+    return Share(Rate.LOGINS_OF_ADDRESS, address), (
+        Share(Rate.LOGIN_FAILURES_OF_PAIR, f"{address} {username}"),
+        Share(Rate.LOGIN_FAILURES_OF_ADDRESS, address),
+        Share(Rate.LOGIN_FAILURES_OF_NAME, username),
+    )
+
+
+@contextmanager
+def _hashing_place() -> Iterator[None]:
+    """One of the process's few places. Nobody waits for one: whoever waits holds a thread that others need."""
+    places = _places(settings.LOGIN_PLACES)
+    if not places.acquire(blocking=False):
+        limits.refuse("login_places", retry_after_s=_PLACE_RETRY_S)
+    try:
+        yield
+    finally:
+        places.release()
+
+
+@cache
+def _places(count: int) -> threading.BoundedSemaphore:
+    return threading.BoundedSemaphore(count)
 
 
 def digest_of(token: bytes) -> TokenDigest:
@@ -60,38 +102,23 @@ def digest_of(token: bytes) -> TokenDigest:
 def find_caller(digest: TokenDigest, *, now: datetime) -> int:
     """The id of the account that the token logs in.
 
-    Every request pays for this, so it is bare SQL, for a third of the ORM's price.
+    Raises:
+        NotAuthenticated: as `find_login`.
+    """
+    return find_login(digest, now=now)[0]
+
+
+def find_login(digest: TokenDigest, *, now: datetime) -> tuple[int, datetime]:
+    """The id of the account that the token logs in, and when the token expires.
+
+    Every request pays for this, so it is bare SQL, three times cheaper than the ORM.
 
     Raises:
-        NotAuthenticated: the token is unknown or over, or the account is blocked.
+        NotAuthenticated: the token is unknown, ended or expired, or the account is disabled.
     """
     with connection.cursor() as cursor:
         cursor.execute(CALLER, {"digest": digest, "now": now})
-        found = cursor.fetchone()
+        found: tuple[int, datetime] | None = cursor.fetchone()
     if found is None:
         raise NotAuthenticated
-    account_id: int = found[0]
-    return account_id
-
-
-def purge_tokens(*, now: datetime) -> int:
-    """Deletes tokens that have ended; returns how many. They were worthless already."""
-    return int(AuthToken.objects.filter(expiry__lte=now).delete()[0])
-
-
-def _failures(key: str) -> int:
-    try:
-        return int(valkey.client().get(key) or 0)
-    except valkey.Unreachable:
-        # Buyers can log in without Valkey; password hashing slows guessing meanwhile.
-        return 0
-
-
-def _note_failure(key: str) -> None:
-    try:
-        pipeline = valkey.client().pipeline(transaction=True)
-        pipeline.incr(key)
-        pipeline.expire(key, WINDOW_S)
-        pipeline.execute()
-    except valkey.Unreachable:
-        return
+    return found

@@ -8,11 +8,13 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from django.conf import settings
 from django.db import connection
 from psycopg.types.json import Jsonb
 
 from shop import valkey
 from shop.domain import checkout as checkouts
+from shop.domain import order_share
 from shop.domain.login import CALLER, TokenDigest, find_caller
 from shop.domain.snapshot import ShownCourse, shown_courses, shown_global_coupons, shown_terms
 from shop.errors import (
@@ -82,7 +84,9 @@ def place_order(
         IdempotencyKeyReused: the key came before with another purchase.
         CheckoutUsed: another request from the same checkout is pending or became an order.
         CheckoutExpired, CheckoutMismatch: the checkout doesn't cover the purchase.
+        TooManyRequests: too many requests lately, or too many orders that are neither paid nor closed.
     """
+    order_share.count_request(account)
     body = purchase.as_json()
     fingerprint = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
     snapshot = None
@@ -108,13 +112,15 @@ def place_order(
         created_at=now,
         available_at=now,
     )
-    _store(request, account, owner_id=snapshot.account_id if snapshot else None)
+    is_full = _store(request, account, owner_id=snapshot.account_id if snapshot else None)
     if request.pk is not None:
         return request, True
     if known := _find_replay(request.account_id, idempotency_key, fingerprint):
         return known, False
     if snapshot and snapshot.account_id != request.account_id:
         raise CheckoutExpired
+    if is_full:
+        order_share.refuse_open_order(request.account_id, now=now)
     same_checkout = OrderRequest.objects.filter(account_id=request.account_id, checkout_id=purchase.checkout_id or "")
     first = same_checkout.exclude(status=OrderRequestStatus.REJECTED).first()
     if first is None:
@@ -122,26 +128,38 @@ def place_order(
     raise CheckoutUsed(order_number=first.order_number)
 
 
-# Who it is, and the row if nothing stands in its way, in one statement: half the price of two.
+# Who it is, how many of their orders are open (never counting past the limit), and the row if nothing stands in its way, in one statement:
+# half the price of two. Statements in parallel don't see each other's rows, so a buyer may end up a few orders above the limit.
 _STORE = """
-    WITH caller AS ({caller}), stored AS (
+    WITH caller AS ({caller}), held AS (
+        SELECT (
+            SELECT count(*) FROM (
+                SELECT FROM shop_order WHERE account_id = caller.id AND status = 'awaiting_payment' LIMIT %(max_open)s
+            ) AS unpaid
+        ) + (
+            SELECT count(*) FROM (
+                SELECT FROM shop_orderrequest WHERE account_id = caller.id AND status = 'pending' LIMIT %(max_open)s
+            ) AS undecided
+        ) >= %(max_open)s AS is_full FROM caller
+    ), stored AS (
         INSERT INTO shop_orderrequest (
             account_id, order_number, idempotency_key, fingerprint, checkout_id, body, status, request_id, created_at, available_at,
             attempts, last_error, error_slug, error_message, error_details
         )
         SELECT id, %(order_number)s, %(idempotency_key)s, %(fingerprint)s, %(checkout_id)s, %(body)s, 'pending', %(request_id)s,
             %(now)s, %(now)s, 0, '', '', '', '{{}}'
-        FROM caller WHERE %(owner_id)s::bigint IS NULL OR id = %(owner_id)s
+        FROM caller, held WHERE NOT is_full AND (%(owner_id)s::bigint IS NULL OR id = %(owner_id)s)
         ON CONFLICT DO NOTHING RETURNING id
     )
-    SELECT caller.id, (SELECT id FROM stored) FROM caller
+    SELECT caller.id, (SELECT id FROM stored), held.is_full FROM caller, held
 """
 _STORE_FOR_TOKEN = _STORE.format(caller=CALLER)
 _STORE_FOR_ACCOUNT = _STORE.format(caller="SELECT %(account_id)s::bigint AS id")
 
 
-def _store(request: OrderRequest, account: Account | TokenDigest, *, owner_id: int | None) -> None:
-    """Sets the request's `account_id`, and its `pk` unless a row stands in its way or the checkout's owner is somebody else."""
+def _store(request: OrderRequest, account: Account | TokenDigest, *, owner_id: int | None) -> bool:
+    """Sets the request's `account_id`, and its `pk` unless a row stands in its way, the checkout's owner is somebody else, or the buyer has
+    too many open orders: the last is what it answers."""
     statement, caller = (
         (_STORE_FOR_ACCOUNT, {"account_id": account.pk}) if isinstance(account, Account) else (_STORE_FOR_TOKEN, {"digest": account})
     )
@@ -154,6 +172,7 @@ def _store(request: OrderRequest, account: Account | TokenDigest, *, owner_id: i
         "request_id": request.request_id,
         "now": request.created_at,
         "owner_id": owner_id,
+        "max_open": settings.MAX_OPEN_ORDERS,
         **caller,
     }
     with connection.cursor() as cursor:
@@ -161,7 +180,10 @@ def _store(request: OrderRequest, account: Account | TokenDigest, *, owner_id: i
         found = cursor.fetchone()
     if found is None:
         raise NotAuthenticated
-    request.account_id, request.pk = found
+    request.account_id, request.pk, is_full = found
+    if not isinstance(account, Account):
+        order_share.learn_owner(account, request.account_id)
+    return bool(is_full)
 
 
 def _find_replay(account_id: int, idempotency_key: str, fingerprint: str) -> OrderRequest | None:

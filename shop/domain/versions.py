@@ -15,13 +15,13 @@ away) costs `REMEMBERED_S` at most, and `TICKET_MS` more if somebody was just re
 import random
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 from django.db import transaction
 
 from shop import valkey
-from shop.domain.login import TokenDigest, find_caller
+from shop.domain.login import TokenDigest, find_caller, find_login
 
 log = structlog.get_logger(__name__)
 
@@ -66,8 +66,6 @@ Read = Callable[[int, str, datetime], Answer | None]
 def answer_poll(digest: TokenDigest, order_number: str, *, read: Read, now: datetime) -> Answer | None:
     """The answer to the token's buyer, or None if they have no such order. Costs no SQL if both the token and the order were just asked for.
 
-    A token that ended within `REMEMBERED_S` by other means than a logout may still be answered.
-
     Raises:
         NotAuthenticated: the token logs nobody in.
     """
@@ -76,14 +74,14 @@ def answer_poll(digest: TokenDigest, order_number: str, *, read: Read, now: date
     except valkey.Unreachable:
         return read(find_caller(digest, now=now), order_number, now)
     is_known = owner is not None and owner != _ENDED
-    account_id = int(owner) if is_known else find_caller(digest, now=now)
+    account_id, ends_at = (int(owner), now) if is_known else find_login(digest, now=now)
     answer = _answer_in(held, now=now)
     if answer is None:
         answer = read_answer(account_id=account_id, order_number=order_number, read=read, now=now)
     if answer is None or answer.account_id != account_id:
         return None
     if not is_known:
-        _remember_poller(digest, account_id)
+        _remember_poller(digest, account_id, left=ends_at - now)
     return answer
 
 
@@ -102,12 +100,15 @@ def read_answer(*, account_id: int, order_number: str, read: Read, now: datetime
     return answer
 
 
-def forget_poller(digest: TokenDigest) -> None:
-    """The token has ended. Who found it valid just before that can't note so any more."""
+def forget_pollers(digests: Collection[str]) -> None:
+    """The tokens have ended. A request that found one valid just before can't remember it any more."""
+    pipeline = valkey.client().pipeline(transaction=False)
+    for digest in digests:
+        pipeline.set(valkey.poller_key(digest), _ENDED, ex=ENDED_S)
     try:
-        valkey.client().set(valkey.poller_key(digest), _ENDED, ex=ENDED_S)
+        pipeline.execute()
     except valkey.Unreachable as error:
-        log.warning("poller_not_forgotten", error=str(error))
+        log.warning("pollers_not_forgotten", tokens=len(digests), error=str(error))
 
 
 def mark_changed(order_numbers: Collection[str]) -> None:
@@ -140,9 +141,13 @@ def _remember(key: str, ticket: str, answer: Answer | None) -> None:
         log.warning("answer_not_remembered", error=str(error))
 
 
-def _remember_poller(digest: TokenDigest, account_id: int) -> None:
+def _remember_poller(digest: TokenDigest, account_id: int, *, left: timedelta) -> None:
+    """Never longer than the token lives."""
+    remembered_ms = min(REMEMBERED_S * 1000, int(left.total_seconds() * 1000))
+    if remembered_ms <= 0:
+        return
     try:
-        valkey.client().set(valkey.poller_key(digest), account_id, nx=True, ex=REMEMBERED_S)
+        valkey.client().set(valkey.poller_key(digest), account_id, nx=True, px=remembered_ms)
     except valkey.Unreachable as error:
         log.warning("poller_not_remembered", error=str(error))
 

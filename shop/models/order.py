@@ -51,7 +51,10 @@ class OrderRequest(Work):
             ),
             dead_is_not_due("order_request_dead_is_not_due"),
         ]
-        indexes: ClassVar = [due_index("order_request_due")]
+        indexes: ClassVar = [
+            due_index("order_request_due"),
+            models.Index(fields=["account"], condition=Q(status=OrderRequestStatus.PENDING), name="order_request_pending_of_buyer"),
+        ]
 
     def __str__(self) -> str:
         return self.order_number
@@ -129,6 +132,7 @@ class Order(Work):
         indexes: ClassVar = [
             due_index("order_due"),
             models.Index(fields=["account", "-id"], name="order_of_buyer"),
+            models.Index(fields=["account"], condition=Q(status=OrderStatus.AWAITING_PAYMENT), name="order_unpaid_of_buyer"),
         ]
 
     def __str__(self) -> str:

@@ -18,7 +18,7 @@ from payments.gateways.alipay import AlipayGateway
 from payments.models import Payment
 from payments.tasks import apply_notifications
 from shop import clock
-from shop.domain import closing, coupons, login
+from shop.domain import closing, coupons, tokens
 from shop.models import Account, Coupon, Course, Order
 from tests.clients import Api, answered
 from tests.factories import make_buyer
@@ -114,7 +114,7 @@ def upkeep(gateway: MemoryGateway) -> None:
     waiting.refresh_from_db()
     assert waiting.status == "cancelled"
     coupons.expire_records(now=clock.now() - timedelta(days=1), limit=1000)
-    login.purge_tokens(now=clock.now())
+    tokens.purge_tokens(now=clock.now())
 
 
 def in_place_of_alipay() -> MemoryGateway:

@@ -27,6 +27,12 @@ from tests.nodes.shop_nodes import ProcessNode, ValkeyNode, WorkerNode, make_bro
 
 TEMPLATE = "shop_template"
 READY_TIMEOUT_S = 90
+# All of a test's clients come from one address, and one buyer does the work of many.
+_RATES = (
+    "CHECKOUTS", "CLAIMS", "ORDER_REQUESTS", "PAYMENT_STARTS_OF_ORDER", "PAYMENT_STARTS_OF_BUYER", "LOGINS_OF_ADDRESS", "LOGINS_OF_KNOWN_NAME",
+    "LOGIN_FAILURES_OF_PAIR", "LOGIN_FAILURES_OF_ADDRESS", "LOGIN_FAILURES_OF_NAME", "LOGIN_FAILURES_OF_DEVICE",
+)  # fmt: skip
+LIMITLESS = {f"LIMIT_{name}": "1000000/60" for name in _RATES} | {"MAX_OPEN_ORDERS": "1000000", "MAX_TOKENS": "1000", "LOGIN_PLACES": "4"}
 # Recovery within seconds instead of a minute.
 IMPATIENT = {"WORK_LEASE_S": "2", "SWEEP_INTERVAL_S": "1", "LOG_LEVEL": "INFO", "LOG_FORMAT": "console"}
 
@@ -131,7 +137,7 @@ def build_shop_stack(folder: Path, *, extra_env: Mapping[str, str] | None = None
         secret_key=os.environ["DJANGO_SECRET_KEY"],
         demo_password=os.environ["DEMO_PASSWORD"],
     )
-    env |= IMPATIENT | dict(extra_env or {})
+    env |= IMPATIENT | LIMITLESS | dict(extra_env or {})
     return ShopStack(
         folder=folder,
         database_url=database_url,

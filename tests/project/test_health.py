@@ -5,9 +5,6 @@ from django.test import Client
 
 from shop import clock
 from tests.factories import make_buyer, make_course, make_request
-from tests.shop.conftest import valkey_away
-
-__all__ = ["valkey_away"]
 
 
 def test_alive_without_any_dependency(client: Client) -> None:

@@ -20,10 +20,10 @@ def test_keys() -> None:
         shop_valkey.cart_key(7),
         shop_valkey.checkout_key("C"),
         shop_valkey.checkout_result_key("C"),
-        shop_valkey.latest_checkout_key(7),
+        shop_valkey.checkouts_of_key(7),
         shop_valkey.wake_key("shop.create_orders"),
     ]
-    assert keys == ["cart:7", "checkout:C", "checkout:C:result", "checkout:latest:7", "wake:shop.create_orders"]
+    assert keys == ["cart:7", "checkout:C", "checkout:C:result", "checkouts:7", "wake:shop.create_orders"]
 
 
 @pytest.mark.usefixtures("valkey_away")

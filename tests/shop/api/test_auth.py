@@ -55,6 +55,37 @@ def test_malformed_login(body: Any) -> None:
         assert refused(Api().post(LOGIN, body)) == (400, 1003, "invalid_input")
 
 
+def test_known_device_is_not_locked_out_by_a_stranger(buyer: Account) -> None:
+    known = Api()
+    answered(known.post(LOGIN, {"username": "lufei", "password": RIGHT}))
+    cookie = known.cookies["device"]
+    assert (cookie["path"], cookie["httponly"], cookie["samesite"]) == (LOGIN, True, "Strict")
+    for _ in range(11):
+        answer = Api().post(LOGIN, {"username": "lufei", "password": "wrong"})
+    assert refused(answer) == (429, 1107, "too_many_requests")
+    assert 895 <= int(answer["Retry-After"]) <= 900
+    assert refused(Api().post(LOGIN, {"username": "lufei", "password": RIGHT})) == (429, 1107, "too_many_requests")
+    answer = known.post(LOGIN, {"username": "lufei", "password": RIGHT})
+    answered(answer)
+    assert "device" not in answer.cookies, "the good note stays"
+
+
+def test_forged_address_gives_no_more_guesses(buyer: Account) -> None:
+    answers = [
+        Api().post(LOGIN, {"username": "lufei", "password": "wrong"}, headers={"X-Forwarded-For": f"203.0.113.{number}"})
+        for number in range(11)
+    ]
+    assert [answer.status_code for answer in answers] == [401] * 10 + [429]
+
+
+def test_clients_behind_a_trusted_proxy_are_told_apart(buyer: Account, settings: Settings) -> None:
+    settings.TRUSTED_PROXIES = ["127.0.0.1"]
+    for _ in range(10):
+        Api().post(LOGIN, {"username": "lufei", "password": "wrong"}, headers={"X-Forwarded-For": "203.0.113.9"})
+    assert Api().post(LOGIN, {"username": "lufei", "password": RIGHT}, headers={"X-Forwarded-For": "203.0.113.9"}).status_code == 429
+    answered(Api().post(LOGIN, {"username": "lufei", "password": RIGHT}, headers={"X-Forwarded-For": "198.51.100.7"}))
+
+
 def test_logout_ends_this_token_only(buyer: Account) -> None:
     here, there = Api(buyer), Api(buyer)
     assert here.post(LOGOUT).status_code == 204

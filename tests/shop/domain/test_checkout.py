@@ -1,5 +1,6 @@
 """Checkout."""
 
+import json
 from datetime import date, timedelta
 from typing import Any
 
@@ -9,7 +10,7 @@ from pytest_django import Settings
 
 from shop.domain import checkout
 from shop.domain.checkout import prepare_checkouts, start_checkout
-from shop.errors import CheckoutNotFound
+from shop.errors import CheckoutNotFound, TooManyRequests
 from shop.models import Account, Course, PricePolicy
 from shop.states import CouponRecordStatus, CouponScope, CouponType, CourseStatus
 from shop.valkey import DUE_CHECKOUTS
@@ -242,8 +243,69 @@ def test_result_ends_with_its_checkout(valkey: redis.Redis) -> None:
     buyer, course = make_buyer(), make_course()
     add(buyer, course)
     started = start_checkout(account=buyer, course_ids=[course.pk], now=NOW)
-    prepare_checkouts([started.checkout_id], now=started.expires_at - timedelta(seconds=60))
+    valkey.expire(f"checkout:{started.checkout_id}", 60)
+    prepare_checkouts([started.checkout_id], now=NOW)
     assert 55 <= valkey.ttl(f"checkout:{started.checkout_id}:result") <= 60
+
+
+def test_buyer_keeps_a_few_checkouts_and_the_oldest_go(settings: Settings, valkey: redis.Redis) -> None:
+    """However many one buyer starts, and however the workers keep up."""
+    settings.MAX_CHECKOUTS = 2
+    buyer, course = make_buyer(), make_course()
+    add(buyer, course)
+    started = [start_checkout(account=buyer, course_ids=[course.pk], now=NOW) for _ in range(3)]
+    prepare_checkouts([one.checkout_id for one in started], now=NOW)
+    started.append(start_checkout(account=buyer, course_ids=[course.pk], now=NOW))
+    found = [checkout.find_checkout(one.checkout_id) for one in started]
+    assert [one is not None for one in found] == [False, False, True, True]
+    kept = {f"checkout:{one.checkout_id}" for one in started[2:]} | {f"checkout:{started[2].checkout_id}:result", "checkout:due"}
+    assert {key.decode() for key in valkey.keys("checkout:*")} == kept
+    assert checkout.get_latest_checkout(account_id=buyer.pk).checkout_id == started[3].checkout_id
+
+
+def test_replaced_while_it_is_priced_leaves_nothing(settings: Settings, valkey: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.MAX_CHECKOUTS = 1
+    buyer, course = make_buyer(), make_course()
+    add(buyer, course)
+    started = start_checkout(account=buyer, course_ids=[course.pk], now=NOW)
+    read = checkout._read_world
+
+    def read_and_be_overtaken(*args: Any, **kwargs: Any) -> Any:
+        start_checkout(account=buyer, course_ids=[course.pk], now=NOW)
+        return read(*args, **kwargs)
+
+    monkeypatch.setattr(checkout, "_read_world", read_and_be_overtaken)
+    prepare_checkouts([started.checkout_id], now=NOW)
+    assert valkey.keys(f"checkout:{started.checkout_id}*") == []
+
+
+def test_large_result_is_stored_small(valkey: redis.Redis) -> None:
+    """Ten courses and twenty coupons that fit each of them."""
+    buyer, courses = make_buyer(), [make_course() for _ in range(10)]
+    for number in range(20):
+        make_record(buyer, make_coupon(value=str(number + 1), scope=CouponScope.ANY_COURSE))
+    shown = result_of(buyer, *courses)
+    (key,) = valkey.keys("checkout:*:result")
+    assert len(json.dumps(shown, ensure_ascii=False).encode()) > 50_000
+    assert valkey.strlen(key) < 6_000
+
+
+def test_checkouts_have_a_rate(settings: Settings, valkey: redis.Redis) -> None:
+    settings.LIMITS = {**settings.LIMITS, "checkouts": (2, 60)}
+    buyer = make_buyer()
+    for _ in range(2):
+        start_checkout(account=buyer, course_ids=[1], now=NOW)
+    with nothing_changes(), pytest.raises(TooManyRequests) as refusal:
+        start_checkout(account=buyer, course_ids=[1], now=NOW)
+    assert refusal.value.details["limit"] == "checkouts"
+    assert start_checkout(account=make_buyer(), course_ids=[1], now=NOW)
+
+
+def test_asking_for_a_stalled_checkout_fills_nothing(valkey: redis.Redis) -> None:
+    started = start_checkout(account=make_buyer(), course_ids=[1], now=NOW)
+    for _ in range(50):
+        checkout.queue_again(started)
+    assert valkey.llen(DUE_CHECKOUTS) == 2
 
 
 def test_two_checkouts_of_one_buyer_stand_beside_each_other() -> None:
@@ -312,9 +374,10 @@ def test_batch_has_the_results_of_one_by_one(django_assert_num_queries: Any) -> 
 
 
 def test_due_checkouts_are_prepared_until_none_is_left(valkey: redis.Redis) -> None:
-    buyer, course = make_buyer(), make_course()
-    add(buyer, course)
+    course = make_course()
     for _ in range(checkout.BATCH_SIZE + 1):
+        buyer = make_buyer()
+        add(buyer, course)
         start_checkout(account=buyer, course_ids=[course.pk], now=NOW)
     checkout.prepare_due_checkouts(now=NOW)
     assert valkey.llen(DUE_CHECKOUTS) == 0

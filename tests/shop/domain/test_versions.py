@@ -13,7 +13,7 @@ from shop.api.polls import read_order
 from shop.domain import creation, login, versions
 from shop.domain.closing import request_cancel
 from shop.domain.login import TokenDigest
-from shop.domain.versions import Answer, Read, answer_poll, forget_poller, read_answer
+from shop.domain.versions import Answer, Read, answer_poll, forget_pollers, read_answer
 from shop.errors import NotAuthenticated
 from shop.models import Account, OrderRequest
 from shop.valkey import answer_key, poller_key
@@ -44,12 +44,13 @@ def valid(buyer: Account, monkeypatch: pytest.MonkeyPatch) -> list[TokenDigest]:
     """The tokens that log the buyer in."""
     tokens = [DIGEST]
 
-    def find_caller(digest: TokenDigest, *, now: datetime) -> int:
+    def find_login(digest: TokenDigest, *, now: datetime) -> tuple[int, datetime]:
         if digest not in tokens:
             raise NotAuthenticated
-        return buyer.pk
+        return buyer.pk, now + timedelta(hours=1)
 
-    monkeypatch.setattr(versions, "find_caller", find_caller)
+    monkeypatch.setattr(versions, "find_login", find_login)
+    monkeypatch.setattr(versions, "find_caller", lambda digest, *, now: find_login(digest, now=now)[0])
     return tokens
 
 
@@ -267,7 +268,7 @@ def test_somebody_elses_order_is_not_told(request_: OrderRequest) -> None:
 def test_ended_token_is_forgotten(request_: OrderRequest, valid: list[TokenDigest]) -> None:
     poll(request_)
     valid.clear()
-    forget_poller(DIGEST)
+    forget_pollers([DIGEST])
     with pytest.raises(NotAuthenticated):
         poll(request_)
 
@@ -275,12 +276,12 @@ def test_ended_token_is_forgotten(request_: OrderRequest, valid: list[TokenDiges
 def test_token_that_ends_while_it_is_looked_up_is_not_remembered(
     buyer: Account, request_: OrderRequest, valid: list[TokenDigest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def find_and_be_overtaken(digest: TokenDigest, *, now: datetime) -> int:
-        monkeypatch.setattr(versions, "find_caller", login.find_caller)  # knows no such token
-        forget_poller(digest)
-        return buyer.pk
+    def find_and_be_overtaken(digest: TokenDigest, *, now: datetime) -> tuple[int, datetime]:
+        monkeypatch.setattr(versions, "find_login", login.find_login)  # knows no such token
+        forget_pollers([digest])
+        return buyer.pk, now + timedelta(hours=1)
 
-    monkeypatch.setattr(versions, "find_caller", find_and_be_overtaken)
+    monkeypatch.setattr(versions, "find_login", find_and_be_overtaken)
     assert poll(request_) == ("pending", 0)
     with pytest.raises(NotAuthenticated):
         poll(request_)
@@ -292,6 +293,6 @@ def test_without_valkey_everything_is_looked_up(request_: OrderRequest, valid: l
     decide(request_)
     assert poll(request_) == ("awaiting_payment", 1)
     valid.clear()
-    forget_poller(DIGEST)
+    forget_pollers([DIGEST])
     with pytest.raises(NotAuthenticated):
         poll(request_)

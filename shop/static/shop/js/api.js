@@ -39,7 +39,8 @@ export function goToLogin() {
 }
 
 export async function logIn(name, password) {
-  const data = await post("auth/login/", { username: name, password });
+  // With its cookie, by which the server tells a known device from a stranger.
+  const data = await post("auth/login/", { username: name, password }, { credentials: "same-origin" });
   forgetSession();
   localStorage.setItem(TOKEN_KEY, data.token);
   localStorage.setItem(USERNAME_KEY, data.username);
@@ -72,10 +73,10 @@ const data = async (pending) => (await pending).data;
  * One request. Answers `{status, data, etag, retryAfterS}`; 304 has no data.
  * `retries` is how often silence or a 503 is met by asking again: only for what may arrive twice without harm.
  */
-export async function request(method, path, { body, headers = {}, retries = 0, staysOn401 = false } = {}) {
+export async function request(method, path, { body, headers = {}, retries = 0, staysOn401 = false, credentials = "omit" } = {}) {
   for (let attempt = 0; ; attempt += 1) {
     try {
-      return await requestOnce(method, path, { body, headers, staysOn401 });
+      return await requestOnce(method, path, { body, headers, staysOn401, credentials });
     } catch (error) {
       const mayPass = error instanceof NetworkError || (error instanceof ApiError && error.status === 503);
       if (!mayPass || attempt >= retries) throw error;
@@ -84,7 +85,7 @@ export async function request(method, path, { body, headers = {}, retries = 0, s
   }
 }
 
-async function requestOnce(method, path, { body, headers, staysOn401 }) {
+async function requestOnce(method, path, { body, headers, staysOn401, credentials }) {
   const sent = { Accept: "application/json", ...headers };
   const token = localStorage.getItem(TOKEN_KEY);
   if (token) sent.Authorization = `Token ${token}`;
@@ -96,7 +97,7 @@ async function requestOnce(method, path, { body, headers, staysOn401 }) {
       method,
       headers: sent,
       body: body === undefined ? undefined : JSON.stringify(body),
-      credentials: "omit",
+      credentials,
     });
     if (response.status !== 204 && response.status !== 304) envelope = await response.json();
   } catch (error) {

@@ -1,0 +1,151 @@
+"""System checks for a deployed shop (`manage.py check --deploy`): no money through a mixed-up gateway, no simulator by accident."""
+
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
+from django.conf import settings
+from django.core import checks
+from django.core.checks import CheckMessage, Error, Tags, register
+from django.core.exceptions import ImproperlyConfigured
+
+from payments.checks import LIVE_HOST, SANDBOX_HOST
+from payments.gateways.alipay import read_private_key, read_public_key
+
+_ALIPAY_HOSTS = frozenset({LIVE_HOST, SANDBOX_HOST})
+# Every key that the simulator makes has this public exponent, in whatever form it is stored. Alipay's keys and its tool's have 65537.
+SIMULATOR_EXPONENT = 3
+# The simulator's own merchant.
+SIMULATOR_APP_ID, SIMULATOR_SELLER_ID = "2021000000000001", "2088000000000001"
+# Anybody may read a public key. Whoever may write it decides whose notifications are believed.
+_TOO_OPEN_PRIVATE = stat.S_IWGRP | stat.S_IRWXO
+_TOO_OPEN_PUBLIC = stat.S_IWGRP | stat.S_IWOTH
+
+
+@register(Tags.security, deploy=True)
+def gateway_addresses(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Money and buyers go to Alipay over https, and the answers come back to the shop over https."""
+    config: dict[str, Any] = settings.ALIPAY
+    is_https = settings.PUBLIC_URL.startswith("https://")
+    errors: list[CheckMessage] = []
+    for name in _addresses(config):
+        parts = urlsplit(config[name])
+        if parts.hostname in _ALIPAY_HOSTS and parts.scheme != "https":
+            errors.append(Error(f"ALIPAY_{name} reaches Alipay over {parts.scheme}; it must be https.", id="payments.E010"))
+        elif parts.scheme == "http" and is_https and not settings.ALLOW_SIMULATOR:
+            errors.append(Error(f"The shop is https and ALIPAY_{name} is {config[name]}: it must be https.", id="payments.E011"))
+    asked, shown = _host(config["GATEWAY_URL"]), _host(config["BUYER_GATEWAY_URL"])
+    if asked != shown and {asked, shown} & _ALIPAY_HOSTS:
+        errors.append(Error("ALIPAY_BUYER_GATEWAY_URL sends buyers elsewhere than ALIPAY_GATEWAY_URL asks.", id="payments.E012"))
+    if config["GATEWAY_URL"] and is_https and not settings.ALLOW_SIMULATOR:
+        errors += [
+            Error(f"The shop is https and ALIPAY_{name} isn't.", id="payments.E013")
+            for name in ("NOTIFY_URL", "RETURN_URL")
+            if not config[name].startswith("https://")
+        ]
+    return errors
+
+
+@register(Tags.security)
+def simulator(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """With DEBUG off a simulator needs `ALLOW_SIMULATOR`; its keys never go with Alipay's address, which would be forged money for all."""
+    config: dict[str, Any] = settings.ALIPAY
+    marks = list(_simulator_marks())
+    if _host(config["GATEWAY_URL"]) in _ALIPAY_HOSTS:
+        return [Error(f"The gateway is Alipay, but {mark}.", id="payments.E014") for mark in marks]
+    if settings.DEBUG or settings.ALLOW_SIMULATOR:
+        return []
+    hint = "Set ALLOW_SIMULATOR=true for a demonstration. Whoever holds a simulator's keys can pay any order with nothing."
+    return [Error(f"DEBUG is off, and {mark}.", hint=hint, id="payments.E015") for mark in marks]
+
+
+@register(Tags.security, deploy=True)
+def no_money(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Settings of a demonstration, told to whoever deploys."""
+    config: dict[str, Any] = settings.ALIPAY
+    if settings.ALLOW_SIMULATOR:
+        return [checks.Warning("ALLOW_SIMULATOR is on: courses may be had for no money.", id="payments.W010")]
+    if _host(config["GATEWAY_URL"]) == SANDBOX_HOST:
+        return [checks.Warning("The gateway is Alipay's sandbox: courses may be had for no money.", id="payments.W011")]
+    return []
+
+
+@register(Tags.security, deploy=True)
+def key_files(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """The private key is for the shop's user and group; nobody else may change either key."""
+    config: dict[str, Any] = settings.ALIPAY
+    files = [("ALIPAY_APP_PRIVATE_KEY_PATH", config["APP_PRIVATE_KEY_PATH"], _TOO_OPEN_PRIVATE)]
+    files += [("ALIPAY_PUBLIC_KEY_PATHS", path, _TOO_OPEN_PUBLIC) for path in config["PUBLIC_KEY_PATHS"]]
+    errors: list[CheckMessage] = []
+    for name, path, too_open in files:
+        mode = _mode(path)
+        if mode & too_open:
+            wanted = "0600 or 0640" if too_open is _TOO_OPEN_PRIVATE else "writable by its owner alone"
+            errors.append(Error(f"{name}: {path} has mode {mode:04o}; it must be {wanted}.", id="payments.E016"))
+    return errors
+
+
+def refuse_simulator() -> None:
+    """For processes that serve: nobody runs the checks for them.
+
+    Raises:
+        ImproperlyConfigured: a simulator would pass for Alipay.
+    """
+    if errors := simulator(None):
+        raise ImproperlyConfigured("; ".join(str(error.msg) for error in errors))
+
+
+def _simulator_marks() -> Iterator[str]:
+    """What shows that the configured gateway is a simulator, in words."""
+    config: dict[str, Any] = settings.ALIPAY
+    for name in _addresses(config):
+        if config[name] and _host(config[name]) not in _ALIPAY_HOSTS:
+            yield f"ALIPAY_{name} is no address of Alipay's ({config[name]})"
+    if (config["APP_ID"], config["SELLER_ID"]) == (SIMULATOR_APP_ID, SIMULATOR_SELLER_ID):
+        yield "ALIPAY_APP_ID and ALIPAY_SELLER_ID are the simulator's own"
+    private, publics = _keys(config)
+    if private is not None and private.public_key().public_numbers().e == SIMULATOR_EXPONENT:
+        yield "ALIPAY_APP_PRIVATE_KEY_PATH holds a simulator's key"
+    if any(key.public_numbers().e == SIMULATOR_EXPONENT or _private_half_is_beside(path, key) for path, key in publics):
+        yield "ALIPAY_PUBLIC_KEY_PATHS holds a simulator's key"
+
+
+def _addresses(config: dict[str, Any]) -> tuple[str, ...]:
+    """The settings that name a gateway; the buyers' one is mostly the same."""
+    return ("GATEWAY_URL",) if config["GATEWAY_URL"] == config["BUYER_GATEWAY_URL"] else ("GATEWAY_URL", "BUYER_GATEWAY_URL")
+
+
+def _keys(config: dict[str, Any]) -> tuple[RSAPrivateKey | None, list[tuple[Path, RSAPublicKey]]]:
+    """The keys that can be read; `payments.checks` tells of the others."""
+    private, publics = None, []
+    try:
+        private = read_private_key(Path(config["APP_PRIVATE_KEY_PATH"])) if config["APP_PRIVATE_KEY_PATH"] else None
+        publics = [(Path(path), read_public_key(Path(path))) for path in config["PUBLIC_KEY_PATHS"]]
+    except (OSError, ValueError):
+        pass
+    return private, publics
+
+
+def _private_half_is_beside(path: Path, public: RSAPublicKey) -> bool:
+    """Only a simulator has the private half of what is configured as Alipay's public key."""
+    for neighbour in path.parent.glob("*private*.pem"):
+        try:
+            if read_private_key(neighbour).public_key().public_numbers() == public.public_numbers():
+                return True
+        except (OSError, ValueError):
+            continue
+    return False
+
+
+def _host(url: str) -> str | None:
+    return urlsplit(url).hostname
+
+
+def _mode(path: str) -> int:
+    try:
+        return stat.S_IMODE(Path(path).stat().st_mode) if path else 0
+    except OSError:
+        return 0

@@ -1,0 +1,45 @@
+"""How long personal data of notifications is kept. The books keep what they are proved by: numbers, amounts, states and times."""
+
+from datetime import datetime, timedelta
+
+from django.conf import settings
+
+from shop.domain import rows
+
+# What stays of a notification's form: whose money it was, Alipay's account names and channels among them, goes.
+KEPT_FIELDS = (
+    "notify_time", "notify_type", "notify_id", "app_id", "auth_app_id", "charset", "version", "sign_type", "trade_no", "out_trade_no",
+    "out_biz_no", "seller_id", "trade_status", "total_amount", "receipt_amount", "invoice_amount", "buyer_pay_amount", "point_amount",
+    "refund_fee", "send_back_fee", "gmt_create", "gmt_payment", "gmt_refund", "gmt_close",
+)  # fmt: skip
+# The `notification_personal_data` index finds these rows, and they leave it. What waits, for a worker or for people, keeps its signed words:
+# applying it verifies them.
+_REDACT = """
+    UPDATE payments_notification AS notification
+    SET raw_body = '', form = (SELECT coalesce(jsonb_object_agg(key, value), '{}') FROM jsonb_each(form) WHERE key = ANY(%(kept)s))
+    FROM (
+        SELECT id FROM payments_notification
+        WHERE status IN ('applied', 'ignored') AND raw_body <> '' AND handled_at < %(before)s AND (%(account_id)s::bigint IS NULL OR payment_id IN (
+            SELECT payment.id FROM payments_payment AS payment JOIN shop_order AS placed ON placed.id = payment.order_id
+            WHERE placed.account_id = %(account_id)s::bigint
+        ))
+        ORDER BY handled_at LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
+    ) AS due
+    WHERE notification.id = due.id
+"""
+
+
+def purge_personal_data(*, now: datetime, limit: int) -> int:
+    """Takes personal data out of up to `limit` notifications that were handled over `PERSONAL_DATA_DAYS` days ago; returns how many. 0 days: never."""
+    if not settings.PERSONAL_DATA_DAYS:
+        return 0
+    return _redact(before=now - timedelta(days=settings.PERSONAL_DATA_DAYS), account_id=None, limit=limit)
+
+
+def redact_notifications_of(account_id: int, *, now: datetime) -> int:
+    """Takes personal data out of every handled notification of the account's payments; returns how many."""
+    return _redact(before=now, account_id=account_id, limit=None)
+
+
+def _redact(*, before: datetime, account_id: int | None, limit: int | None) -> int:
+    return rows.write(_REDACT, {"kept": list(KEPT_FIELDS), "before": before, "account_id": account_id, "limit": limit})

@@ -1,0 +1,39 @@
+"""The usual roles of staff, as groups with permissions. Nobody's role lets them make staff, set a password or change a role."""
+
+from django.contrib.auth.models import Group, Permission
+
+_LOOK = (
+    "shop.view_account", "shop.view_course", "shop.view_pricepolicy", "shop.view_coupon", "shop.view_couponrecord", "shop.view_orderrequest",
+    "shop.view_order", "shop.view_orderline", "shop.view_orderevent", "shop.view_enrolment", "shop.view_ledgertransfer",
+    "payments.view_payment", "payments.view_notification", "payments.view_refund", "payments.view_refundline",
+)  # fmt: skip
+ROLES: dict[str, tuple[str, ...]] = {
+    # Answers buyers: looks at everything, asks for refunds, ends the logins of a phone that was lost.
+    "客服": (*_LOOK, "shop.end_logins", "payments.add_refund"),
+    # Decides about money.
+    "财务": (*_LOOK, "payments.change_refund", "payments.change_notification"),
+    # Looks after what is sold and for how much.
+    "店长": (
+        *_LOOK, "shop.add_course", "shop.change_course", "shop.add_pricepolicy", "shop.change_pricepolicy", "shop.delete_pricepolicy",
+        "shop.add_coupon", "shop.change_coupon", "shop.delete_coupon",
+    ),
+}  # fmt: skip
+
+
+def ensure_roles() -> list[str]:
+    """Makes the roles that are missing and gives each the permissions that it lacks; takes none away. Answers the roles that it made.
+
+    Raises:
+        Permission.DoesNotExist: the tables are older than this program.
+    """
+    made = []
+    for name, wanted in ROLES.items():
+        group, is_new = Group.objects.get_or_create(name=name)
+        group.permissions.add(*map(_permission, wanted))
+        made += [name] if is_new else []
+    return made
+
+
+def _permission(name: str) -> Permission:
+    app, codename = name.split(".")
+    return Permission.objects.get(content_type__app_label=app, codename=codename)

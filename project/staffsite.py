@@ -1,0 +1,86 @@
+"""The admin's door: staff log in under the same limits as buyers, with a second factor if the shop demands one."""
+
+from typing import Any
+
+import structlog
+from django import forms
+from django.conf import settings
+from django.contrib.admin import AdminSite
+from django.contrib.admin.forms import AdminAuthenticationForm
+from django.http import HttpRequest, HttpResponse
+from django_otp import devices_for_user
+from django_otp.forms import OTPAuthenticationFormMixin
+
+from shop.api.client_address import client_address, client_network
+from shop.api.devicecookie import device_note, remember_device
+from shop.domain.login import log_in
+from shop.errors import LoginFailed
+from shop.models import Account
+
+log = structlog.get_logger(__name__)
+
+
+class StaffLoginForm(AdminAuthenticationForm):
+    """Django's, with the shop's own check of the password. Its refusals by a limit are answered as everywhere."""
+
+    def clean(self) -> dict[str, Any]:
+        username, password = self.cleaned_data.get("username"), self.cleaned_data.get("password")
+        if username is not None and password:
+            assert self.request is not None
+            try:
+                self.user_cache = log_in(
+                    username=username,
+                    password=password,
+                    address=client_network(client_address(self.request)),
+                    device_note=device_note(self.request),
+                    is_for_staff=True,
+                )
+            except LoginFailed as error:
+                raise self.get_invalid_login_error() from error
+        return self.cleaned_data
+
+
+class StaffTotpForm(OTPAuthenticationFormMixin, StaffLoginForm):  # type: ignore[misc] # django-otp has no types
+    """With a code from an authenticator app. `manage.py staff_totp` enrols one."""
+
+    otp_token = forms.CharField(
+        label="动态验证码", max_length=8, widget=forms.TextInput(attrs={"autocomplete": "one-time-code", "inputmode": "numeric"})
+    )
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean()
+        try:
+            self.clean_otp(self.get_user())
+        except forms.ValidationError:
+            log.warning("second_factor_failed", username=cleaned.get("username"))
+            raise
+        return cleaned
+
+    def _chosen_device(self, user: Account) -> Any:
+        """Staff have one device."""
+        return next(devices_for_user(user, confirmed=True, for_verify=True), None)
+
+    def _update_form(self, user: Account) -> None:
+        """There is no list of devices to fill in."""
+
+
+class StaffSite(AdminSite):
+    """Django's admin. With `STAFF_TOTP` a password alone opens nothing."""
+
+    @property
+    def login_form(self) -> type[AdminAuthenticationForm]:  # type: ignore[override]
+        return StaffTotpForm if settings.STAFF_TOTP else StaffLoginForm
+
+    @property
+    def login_template(self) -> str | None:  # type: ignore[override]
+        return "admin/totp_login.html" if settings.STAFF_TOTP else None
+
+    def has_permission(self, request: HttpRequest) -> bool:
+        user: Any = request.user
+        return super().has_permission(request) and (not settings.STAFF_TOTP or user.is_verified())
+
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        response = super().login(request, extra_context)
+        if request.method == "POST" and response.status_code == 302 and request.user.is_authenticated:
+            remember_device(response, request, username=request.user.get_username())
+        return response

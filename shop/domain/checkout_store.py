@@ -1,0 +1,91 @@
+"""Where checkouts lie in Valkey: a few for each buyer, one per tab, and small. A new one takes the place of the buyer's oldest.
+
+A priced checkout repeats the same words for every coupon and course, so it is stored compressed: a tenth of its size.
+"""
+
+import base64
+import json
+import zlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from django.conf import settings
+
+from shop import valkey
+
+# Level 1 is three times faster than zlib's default, for results a tenth larger.
+_LEVEL = 1
+
+_AGAIN_MS = 2000
+
+# KEYS: the buyer's ids, newest first; the new checkout; the due list. ARGV: id, what is stored, TTL in s, how many a buyer may have, and what
+# stands before and after the id in the key of a result.
+_ADD = """
+redis.call('LPUSH', KEYS[1], ARGV[1])
+for _, old in ipairs(redis.call('LRANGE', KEYS[1], ARGV[4], -1)) do redis.call('DEL', ARGV[5] .. old, ARGV[5] .. old .. ARGV[6]) end
+redis.call('LTRIM', KEYS[1], 0, ARGV[4] - 1)
+redis.call('EXPIRE', KEYS[1], ARGV[3])
+redis.call('SET', KEYS[2], ARGV[2], 'EX', ARGV[3])
+redis.call('RPUSH', KEYS[3], ARGV[1])
+"""
+# KEYS: checkout, its result. ARGV: the result. Written once, lives as long as its checkout, and not at all without it.
+_FINISH = """
+local left = redis.call('PTTL', KEYS[1])
+if left > 0 then redis.call('SET', KEYS[2], ARGV[1], 'PX', left, 'NX') end
+"""
+
+
+def add_checkout(*, account_id: int, checkout_id: str, fields: Mapping[str, Any]) -> None:
+    """Stores a new checkout and makes it due; of more than `MAX_CHECKOUTS` the buyer's oldest go."""
+    keys = [valkey.checkouts_of_key(account_id), valkey.checkout_key(checkout_id), valkey.DUE_CHECKOUTS]
+    numbers = [str(settings.CHECKOUT_TTL_S), str(settings.MAX_CHECKOUTS)]
+    place = [valkey.CHECKOUT_PREFIX, valkey.RESULT_SUFFIX]
+    valkey.client().eval(_ADD, len(keys), *keys, checkout_id, json.dumps(fields), *numbers, *place)
+
+
+def queue_again(checkout_id: str) -> None:
+    """Makes a checkout due again, once in `_AGAIN_MS` however often its buyer asks: the due list doesn't grow while workers are away."""
+    if valkey.client().set(valkey.requeued_key(checkout_id), "1", nx=True, px=_AGAIN_MS):
+        valkey.client().rpush(valkey.DUE_CHECKOUTS, checkout_id)
+
+
+def find_latest(*, account_id: int) -> str | None:
+    """The id of the buyer's newest checkout."""
+    latest: str | None = valkey.client().lindex(valkey.checkouts_of_key(account_id), 0)
+    return latest
+
+
+def remove_checkouts(*, account_id: int) -> None:
+    """Removes all checkouts of a buyer."""
+    key = valkey.checkouts_of_key(account_id)
+    ids: list[str] = valkey.client().lrange(key, 0, -1)
+    valkey.client().delete(key, *map(valkey.checkout_key, ids), *map(valkey.checkout_result_key, ids))
+
+
+def store_results(results: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
+    """Stores what checkouts came to, each by its id. One that was replaced meanwhile gets none."""
+    pipeline = valkey.client().pipeline(transaction=False)
+    for checkout_id, result in results:
+        pipeline.eval(_FINISH, 2, valkey.checkout_key(checkout_id), valkey.checkout_result_key(checkout_id), _packed(result))
+    pipeline.execute()
+
+
+def read_checkouts(checkout_ids: Iterable[str]) -> list[tuple[str, dict[str, Any], dict[str, Any] | None]]:
+    """Of those that exist: the id, what was asked for, and the result, None while it is pending."""
+    ids = list(checkout_ids)
+    values = valkey.client().mget([key for pk in ids for key in (valkey.checkout_key(pk), valkey.checkout_result_key(pk))])
+    return [
+        (checkout_id, json.loads(stored), _unpacked(result) if result else None)
+        for checkout_id, stored, result in zip(ids, values[::2], values[1::2], strict=True)
+        if stored is not None
+    ]
+
+
+def _packed(result: Mapping[str, Any]) -> str:
+    text = json.dumps(result, ensure_ascii=False, separators=(",", ":"))
+    return base64.b64encode(zlib.compress(text.encode(), _LEVEL)).decode()
+
+
+def _unpacked(text: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(zlib.decompress(base64.b64decode(text)))
+    return found

@@ -1,0 +1,80 @@
+"""One buyer's share of order requests. The open orders are counted by the statement that stores a request (`orders.py`)."""
+
+import threading
+import time
+from collections.abc import Hashable
+from datetime import datetime
+from typing import NoReturn
+
+from django.conf import settings
+from django.db.models import Min
+
+from shop.domain import limits
+from shop.domain.limits import Rate
+from shop.domain.login import TokenDigest
+from shop.models import Account, Order
+from shop.states import OrderStatus
+
+# What a process remembers before it forgets all of it: windows are short, and a lost one only lets a buyer begin again.
+_REMEMBERED = 10_000
+# For requests that no worker has looked at yet.
+_PENDING_S = 1
+
+
+class _Windows:
+    """Fixed windows of this process alone. Counting in Valkey would cost the busiest address a twentieth."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._windows: dict[Hashable, tuple[int, int]] = {}
+        self._owners: dict[TokenDigest, int] = {}
+
+    def learn(self, digest: TokenDigest, account_id: int) -> None:
+        """Whose token it is, so that all tokens of one buyer share."""
+        with self._lock:
+            if len(self._owners) >= _REMEMBERED:
+                self._owners.clear()
+            self._owners[digest] = account_id
+
+    def count(self, caller: int | TokenDigest) -> int:
+        """Counts one request and answers 0, or the seconds until there is room again."""
+        most, window_s = settings.LIMITS[Rate.ORDER_REQUESTS.value]
+        now_s = int(time.monotonic())
+        with self._lock:
+            subject: Hashable = self._owners.get(caller, caller) if isinstance(caller, str) else caller
+            ends_s, count = self._windows.get(subject, (0, 0))
+            if now_s >= ends_s:
+                if len(self._windows) >= _REMEMBERED:
+                    self._windows.clear()
+                ends_s, count = now_s + window_s, 0
+            if count >= most:
+                return ends_s - now_s + 1
+            self._windows[subject] = (ends_s, count + 1)
+        return 0
+
+
+_windows = _Windows()
+learn_owner = _windows.learn
+
+
+def count_request(caller: Account | TokenDigest) -> None:
+    """Counts one order request of the buyer, who may be known by a token only.
+
+    Raises:
+        TooManyRequests: there were too many in this process lately.
+    """
+    wait_s = _windows.count(caller.pk if isinstance(caller, Account) else caller)
+    if wait_s:
+        limits.refuse(Rate.ORDER_REQUESTS, retry_after_s=wait_s)
+
+
+def refuse_open_order(account_id: int, *, now: datetime) -> NoReturn:
+    """The buyer has as many unpaid orders as one may have. There is room again when the first one is closed.
+
+    Raises:
+        TooManyRequests
+    """
+    waiting = Order.objects.filter(account_id=account_id, status=OrderStatus.AWAITING_PAYMENT)
+    closes_at: datetime | None = waiting.aggregate(Min("closes_at"))["closes_at__min"]
+    wait_s = _PENDING_S if closes_at is None else int((closes_at - now).total_seconds()) + 1
+    limits.refuse("open_orders", retry_after_s=wait_s, message="您有太多未支付的订单，请先支付或取消一部分。")

@@ -1,0 +1,344 @@
+"""A walk over every address and method as everybody who could knock. What isn't in the tables below fails: a new address needs a row."""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group
+from django.test import Client
+from django.urls import URLResolver, get_resolver
+from knox.models import AuthToken
+from pytest_django import Settings
+
+from payments.models import Notification, Payment, Refund
+from project.api.schemaview import _schema
+from project.roles import ROLES, ensure_roles
+from shop import clock
+from shop.domain import checkout
+from shop.domain.paylinks import pay_url
+from shop.models import Account, CouponRecord, Enrolment, LedgerTransfer, Order, OrderRequest
+from tests.factories import make_buyer, make_coupon, make_course, make_order, make_record
+from tests.payments.memorygateway import MemoryGateway
+from tests.payments.scenes import ask_refund, pay
+from tests.unchanged import everything
+
+pytestmark = pytest.mark.django_db
+METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
+
+
+class Access(Enum):
+    OPEN = "anybody, without a word"
+    BUYER = "whoever has a living token"
+    OWNER = "the buyer whose thing it is; for others it isn't there"
+
+
+OPEN, BUYER, OWNER = Access
+
+
+@dataclass(frozen=True)
+class Row:
+    """Who may use an address, and by which methods; every other one is answered 405."""
+
+    access: Access
+    methods: frozenset[str]
+    # What an open address that isn't DRF's does with OPTIONS.
+    is_drf: bool = True
+
+
+def row(access: Access, *methods: str, is_drf: bool = True) -> Row:
+    safe = {"HEAD"} if "GET" in methods else set()
+    return Row(access, frozenset({*methods, *safe, *({"OPTIONS"} if is_drf else ())}), is_drf)
+
+
+V1 = "/api/v1"
+API = {
+    f"{V1}/auth/login/": row(OPEN, "POST"),
+    f"{V1}/auth/logout/": row(BUYER, "POST"),
+    f"{V1}/auth/logout/everywhere/": row(BUYER, "POST"),
+    f"{V1}/courses/": row(OPEN, "GET"),
+    f"{V1}/courses/<id:course_id>/": row(OPEN, "GET"),
+    f"{V1}/coupons/": row(BUYER, "GET"),
+    f"{V1}/coupons/mine/": row(BUYER, "GET"),
+    f"{V1}/coupons/<id:coupon_id>/claim/": row(BUYER, "POST"),
+    f"{V1}/cart/": row(BUYER, "GET", "POST", "DELETE"),
+    f"{V1}/cart/<id:course_id>/": row(BUYER, "PUT", "DELETE"),
+    f"{V1}/checkout/": row(BUYER, "GET", "POST"),
+    f"{V1}/checkout/<number:checkout_id>/": row(OWNER, "GET"),
+    f"{V1}/checkout/<number:checkout_id>/quote/": row(OWNER, "POST"),
+    f"{V1}/orders/": row(BUYER, "GET", "POST"),
+    f"{V1}/orders/<number:order_number>/": row(OWNER, "GET"),
+    f"{V1}/orders/<number:order_number>/payments/": row(OWNER, "POST"),
+    f"{V1}/orders/<number:order_number>/cancel/": row(OWNER, "POST"),
+    f"{V1}/orders/<number:order_number>/refunds/": row(OWNER, "GET", "POST"),
+    f"{V1}/enrolments/": row(BUYER, "GET"),
+    f"{V1}/balance/": row(BUYER, "GET"),
+}
+# Alipay's signature, the link's signature, or nothing to hide. `/metrics` and `/readyz` are closed by the proxy.
+PAGES = {
+    f"{V1}/payments/alipay/notify/": row(OPEN, "POST", is_drf=False),
+    f"{V1}/payments/alipay/return/": row(OPEN, "GET", is_drf=False),
+    "/healthz": row(OPEN, "GET", is_drf=False),
+    "/readyz": row(OPEN, "GET", is_drf=False),
+    "/metrics": row(OPEN, "GET", is_drf=False),
+    "/api/schema/": row(OPEN, "GET"),
+    "/api/docs/": row(OPEN, "GET", is_drf=False),
+    "/pay/<str:token>/": row(OPEN, "GET", is_drf=False),
+    **{
+        path: row(OPEN, "GET", is_drf=False)
+        for path in (
+            "/", "/courses/<int:course_id>/", "/login/", "/cart/", "/checkout/", "/checkout/<slug:checkout_id>/", "/orders/",
+            "/orders/<slug:order_number>/", "/coupons/", "/me/",
+        )
+    },
+}  # fmt: skip
+# Views of Django's that refuse HEAD where they only know GET.
+NO_HEAD = {f"{V1}/payments/alipay/return/", "/healthz", "/readyz", "/metrics", "/pay/<str:token>/"}
+
+# What each member of staff may do with each table: view, add, change, delete. Nobody writes by hand what moves money or records it.
+LOOK = {
+    "shop/course": "v", "shop/coupon": "v", "shop/couponrecord": "v", "shop/orderrequest": "v", "shop/order": "v", "shop/enrolment": "v",
+    "shop/ledgertransfer": "v", "shop/account": "v", "payments/payment": "v", "payments/notification": "v", "payments/refund": "v",
+    "auth/group": "",
+}  # fmt: skip
+STAFF = {
+    "客服": LOOK,
+    "财务": LOOK,
+    "店长": {**LOOK, "shop/course": "vac", "shop/coupon": "vacd"},
+    "without a role": dict.fromkeys(LOOK, ""),
+    "superuser": {**LOOK, "shop/course": "vacd", "shop/coupon": "vacd", "shop/account": "vac", "auth/group": "vacd"},
+}
+MODEL_PAGES = {
+    "": "v",
+    "add/": "a",
+    "<path:object_id>/change/": "v",
+    "<path:object_id>/history/": "v",
+    "<path:object_id>/delete/": "d",
+    "<path:object_id>/": "*",
+}
+ADMIN = {f"/admin/{model}/{page}": (model, verb) for model in LOOK for page, verb in MODEL_PAGES.items()}
+# "*": any staff. "!": superusers.
+ADMIN |= {
+    "/admin/": ("", "*"), "/admin/password_change/": ("", "*"), "/admin/password_change/done/": ("", "*"), "/admin/jsi18n/": ("", "*"),
+    "/admin/autocomplete/": ("", "*"), "/admin/r/<path:content_type_id>/<path:object_id>/": ("", "*"),
+    "/admin/^(?P<app_label>auth|shop|payments)/$": ("", "*"), "/admin/(?P<url>.*)$": ("", "*"),
+    "/admin/shop/account/<id>/password/": ("", "!"),
+}  # fmt: skip
+OF_ITSELF = {"/admin/login/", "/admin/logout/"}  # `tests/project/test_staffsite.py`
+
+
+def routes(resolver: URLResolver | None = None, prefix: str = "/") -> Iterator[str]:
+    for one in (resolver or get_resolver()).url_patterns:
+        route = prefix + str(one.pattern)
+        if isinstance(one, URLResolver):
+            yield from routes(one, route)
+        else:
+            yield route
+
+
+def test_every_address_has_a_row() -> None:
+    assert set(routes()) == set(API) | set(PAGES) | set(ADMIN) | OF_ITSELF
+
+
+def test_schema_says_the_same() -> None:
+    documented = {
+        (re.sub(r"\{(\w+)\}", r"<\1>", path), method.upper(), "security" not in operation or {} in operation["security"])
+        for path, operations in _schema()["paths"].items()
+        for method, operation in operations.items()
+        if method.upper() in METHODS
+    }
+    ours = {
+        (re.sub(r"<\w+:", "<", path), method, row.access is OPEN)
+        for path, row in API.items()
+        for method in row.methods - {"HEAD", "OPTIONS"}
+    }
+    assert documented == ours
+
+
+@dataclass
+class World:
+    """A buyer with one of everything."""
+
+    owner: Account
+    values: dict[str, Any]
+    models: dict[str, Any] = field(default_factory=dict)
+
+    def address(self, route: str) -> str:
+        """The route, filled with what is the owner's."""
+        filled = route.replace("^(?P<app_label>auth|shop|payments)/$", "shop/").replace("(?P<url>.*)$", "nothing/here/")
+        model = re.match(r"/admin/(\w+/\w+)/", route)
+        if model and model[1] in self.models:
+            filled = filled.replace("<path:object_id>", str(self.models[model[1]].pk))
+        return re.sub(r"<(?:\w+:)?(\w+)>", lambda found: str(self.values[found[1]]), filled)
+
+
+@pytest.fixture
+def world(alipay_settings: Settings) -> World:
+    alipay_settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    alipay_settings.LIMITS = dict.fromkeys(alipay_settings.LIMITS, (100_000, 60))
+    ensure_roles()
+    now = clock.now()
+    owner, course, coupon = make_buyer(username="owner", beili=50), make_course("30.00"), make_coupon(value="5")
+    record = make_record(owner, make_coupon(value="1"))
+    gateway = MemoryGateway(clock.now)
+    paid = make_order(owner, make_course("20.00"), now=now)
+    pay(paid, gateway, now=now)
+    ask_refund(paid, now=now)
+    order = make_order(owner, course, now=now, beili=1, alipay="29.00")
+    started = checkout.start_checkout(account=owner, course_ids=[course.pk], now=now)
+    values = {
+        "order_number": order.order_number, "course_id": course.pk, "coupon_id": coupon.pk, "checkout_id": started.checkout_id,
+        "token": pay_url(order.order_number).rsplit("/", 2)[1], "id": owner.pk, "content_type_id": 1, "object_id": 1,
+    }  # fmt: skip
+    models = {
+        "shop/course": course, "shop/coupon": coupon, "shop/couponrecord": record, "shop/order": order, "shop/account": owner,
+        "auth/group": Group.objects.earliest("pk"),
+    } | {
+        f"{one._meta.app_label}/{one._meta.model_name}": one.objects.earliest("pk")
+        for one in (OrderRequest, Enrolment, LedgerTransfer, Payment, Notification, Refund)
+    }  # fmt: skip
+    assert CouponRecord.objects.exists()
+    assert Order.objects.filter(status="paid").exists()
+    return World(owner, values, models)
+
+
+def nobody(world: World) -> Client:
+    return Client()
+
+
+def with_token(account: Account) -> Client:
+    _, token = AuthToken.objects.create(user=account)
+    return Client(headers={"Authorization": f"Token {token}"})
+
+
+def with_ended_token(world: World) -> Client:
+    browser = with_token(world.owner)
+    AuthToken.objects.filter(user=world.owner).delete()
+    return browser
+
+
+def disabled_owner(world: World) -> Client:
+    browser = with_token(world.owner)
+    browser.force_login(world.owner)
+    Account.objects.filter(pk=world.owner.pk).update(is_active=False)
+    return browser
+
+
+def staff(role: str) -> Callable[[World], Client]:
+    def make(world: World) -> Client:
+        account = Account.objects.create(username=f"staff {role}", is_staff=True, is_superuser=role == "superuser")
+        if role in ROLES:
+            account.groups.add(Group.objects.get(name=role))
+        browser = Client()
+        browser.force_login(account)
+        return browser
+
+    return make
+
+
+def buyer_in_a_browser(world: World) -> Client:
+    """A buyer's session opens nothing: the API knows tokens, and the admin staff."""
+    browser = Client()
+    browser.force_login(world.owner)
+    return browser
+
+
+WITHOUT_TOKEN: dict[str, Callable[[World], Client]] = {
+    "nobody": nobody,
+    "ended token": with_ended_token,
+    "disabled owner": disabled_owner,
+    "buyer in a browser": buyer_in_a_browser,
+    **{role: staff(role) for role in STAFF},
+}
+WITH_TOKEN: dict[str, Callable[[World], Client]] = {
+    "other buyer": lambda world: with_token(make_buyer(username="other")),
+    "owner": lambda world: with_token(world.owner),
+}
+walked: dict[str, int] = {}
+
+
+def knock(browser: Client, method: str, address: str) -> int:
+    answer = browser.generic(method, address, b"" if method in {"GET", "HEAD", "OPTIONS"} else b"{}", content_type="application/json")
+    walked["combinations"] = walked.get("combinations", 0) + 1
+    return answer.status_code
+
+
+def is_right(route: str, row: Row, method: str, actor: str, status: int) -> bool:
+    """Whether an answer is what the table promises this actor. Past the door, a request is refused for what it says (400, 404, 409, …)."""
+    if row.access is not OPEN and actor in WITHOUT_TOKEN:
+        return status == 401
+    if method not in row.methods or (method == "HEAD" and route in NO_HEAD):
+        return status == 405
+    if row.access is OWNER and actor != "owner" and method != "OPTIONS":
+        return status == 404
+    return status not in {401, 403, 405, 500} and (row.access is not OWNER or status != 404)
+
+
+@pytest.mark.parametrize("actor", [*WITHOUT_TOKEN, *WITH_TOKEN])
+def test_api_and_pages_open_to_whom_the_table_says(world: World, actor: str) -> None:
+    browser = {**WITHOUT_TOKEN, **WITH_TOKEN}[actor](world)
+    browser.raise_request_exception = False
+    before = everything()
+    wrong = []
+    for route, row in {**API, **PAGES}.items():
+        if "logout" in route and actor in WITH_TOKEN:
+            continue  # ends the token that the walk needs; `tests/shop/api/test_auth.py`
+        for method in METHODS:
+            status = knock(browser, method, world.address(route))
+            if not is_right(route, row, method, actor, status):
+                wrong.append((route, method, status))
+    assert not wrong, wrong
+    if actor in WITHOUT_TOKEN:
+        # Opening the stable link to pay starts the order's payment, whoever has it.
+        assert differing(before, everything()) <= {"Payment", "Order", "OrderEvent"}
+
+
+def differing(before: dict[str, Any], after: dict[str, Any]) -> set[str]:
+    return {name for name in before if before[name] != after[name] and not name.endswith("_URL")}
+
+
+def may(actor: str, model: str, verb: str, method: str) -> bool:
+    if verb == "*":
+        return True
+    if verb == "!":
+        return actor == "superuser"
+    # The page that shows a row also saves it.
+    return ("c" if verb == "v" and method == "POST" else verb) in STAFF[actor].get(model, "")
+
+
+@pytest.mark.parametrize("actor", [*WITHOUT_TOKEN, *WITH_TOKEN])
+def test_admin_opens_to_whom_the_table_says(world: World, actor: str) -> None:
+    browser = {**WITHOUT_TOKEN, **WITH_TOKEN}[actor](world)
+    browser.raise_request_exception = False
+    before = everything()
+    wrong = []
+    for route, (model, verb) in ADMIN.items():
+        for method in ("GET", "HEAD", "POST", "PUT", "DELETE"):
+            address = world.address(route)
+            answer = browser.generic(method, address, b"", content_type="application/x-www-form-urlencoded")
+            walked["combinations"] = walked.get("combinations", 0) + 1
+            to_login = answer.status_code == 302 and "/admin/login/" in answer.headers["Location"]
+            if actor not in STAFF:
+                is_fine = to_login
+            elif route.endswith("/change/") and method == "POST":
+                is_fine = answer.status_code == (200 if "c" in STAFF[actor].get(model, "") else 403)
+            elif may(actor, model, verb, "GET"):
+                is_fine = not to_login and answer.status_code in ({200, 302, 403, 404, 405} if verb == "*" else {200, 302})
+            else:
+                is_fine = answer.status_code == 403
+            if not is_fine:
+                wrong.append((route, method, answer.status_code))
+    assert not wrong, wrong
+    assert differing(before, everything()) == set()
+
+
+@pytest.mark.parametrize("hole", [("/api/v1/balance/", OPEN), ("/api/v1/orders/<number:order_number>/", OPEN), ("/api/v1/courses/", OWNER)])
+def test_wrong_row_is_noticed(world: World, hole: tuple[str, Access]) -> None:
+    """The control: a table that says something else than the program fails."""
+    route, access = hole
+    wrong = Row(access, API[route].methods)
+    actors = {name: make(world) for name, make in {"nobody": nobody, "other buyer": WITH_TOKEN["other buyer"]}.items()}
+    verdicts = [is_right(route, wrong, "GET", name, knock(browser, "GET", world.address(route))) for name, browser in actors.items()]
+    assert False in verdicts
