@@ -35,6 +35,8 @@ def covers_discounts(
 ) -> bool:
     """Whether each coupon takes off what it would have taken by the terms that were shown. The prices are as they were."""
     seen: Mapping[str, coupons.StoredTerms] = body.get("coupons_seen") or {}
+    if not seen:
+        return True
     shown = [_shown_terms(seen, choice.coupon_record_id, line.coupon) for choice, line in zip(choices, lines, strict=True)]
     shown_global = _shown_terms(seen, body["coupon_record_id"], global_coupon)
     if shown == [line.coupon for line in lines] and shown_global == global_coupon:

@@ -126,6 +126,8 @@ def _check_holding(request: OrderRequest, choice: LineChoice, world: World) -> N
     policy, holding = world.policies[choice.policy_id], world.holding(request.account_id, choice.course_id)
     if holding.unpaid_order_number and not request.body.get("buy_again"):
         raise CourseInUnpaidOrder(course_id=choice.course_id, order_number=holding.unpaid_order_number)
+    if holding.ends_at is None and not holding.unpaid_days:
+        return  # nearly always; no policy alone reaches a limit
     ahead, period = holding.access_ahead(world.now), timedelta(days=policy.valid_period)
     if policy.price == ZERO and ahead > period:
         raise FreeCourseOwned(course_id=choice.course_id, days_left=ahead.days)
