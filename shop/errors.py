@@ -22,6 +22,8 @@ class DomainError(Exception):
     code: ClassVar[int]
     status: ClassVar[int]
     message: ClassVar[str]
+    # For a refusal that passes by itself: when to ask again. 429 and 503 have a default of their own.
+    retry_after_s: ClassVar[int | None] = None
 
     def __init__(self, message: str | None = None, **details: Any) -> None:
         self.text = message or self.message
@@ -139,6 +141,20 @@ class CourseNotInCart(DomainError):
 
 class OrderNotFound(DomainError):
     slug, code, status, message = "order_not_found", 1001, 404, "订单不存在。"
+
+
+class OrderPending(DomainError):
+    slug, code, status, message = "order_pending", 1180, 409, "订单还在处理中，请稍后再试。"
+    retry_after_s = 1
+
+
+class OrderRejected(DomainError):
+    slug, code, status, message = "order_rejected", 1181, 409, "这个订单没有下单成功，没有产生任何扣款。"
+
+
+class PaymentConfirming(DomainError):
+    slug, code, status, message = "payment_confirming", 1182, 409, "正在确认支付结果，请勿重复付款，稍后再试。"
+    retry_after_s = 5
 
 
 class IdempotencyKeyMissing(DomainError):

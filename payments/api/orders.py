@@ -2,16 +2,17 @@
 
 from typing import Any
 
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from payments.domain import attempts, refunds
+from payments.api.qr import draw_qr
+from payments.domain import attempts, confirming, refunds
 from payments.gateways import get_gateway
 from payments.models import Refund
-from payments.states import Product
+from payments.states import Product, RefundStatus
 from payments.tasks import close_orders, send_refunds
 from shop import clock
 from shop.api.authentication import account_of, request_id_of
@@ -19,6 +20,11 @@ from shop.api.fields import IdField, Input, YuanField
 from shop.api.orderoutput import OrderOutput, order_body
 from shop.domain import closing, orders
 from shop.wakeup import wake_soon
+
+
+FINAL_REFUNDS = frozenset({RefundStatus.SUCCEEDED, RefundStatus.REJECTED, RefundStatus.FAILED})
+# A refund moves with staff and with Alipay: seconds at best.
+REFUND_RETRY_AFTER_S = "5"
 
 
 class PaymentInput(Input):
@@ -35,6 +41,11 @@ class PaymentOutput(serializers.Serializer[Any]):
     pay_url = serializers.CharField(allow_null=True, help_text="page、wap：跳转到支付宝收银台")
     order_string = serializers.CharField(allow_null=True, help_text="app：交给支付宝 SDK")
     qr_code = serializers.CharField(allow_null=True, help_text="qr：二维码内容")
+    qr_svg = serializers.SerializerMethodField(help_text="qr：同一内容的二维码图片（SVG）")
+
+    @extend_schema_field(serializers.CharField(allow_null=True))
+    def get_qr_svg(self, started: attempts.Started) -> str | None:
+        return None if started.qr_code is None else draw_qr(started.qr_code)
 
 
 class RefundInput(Input):
@@ -66,21 +77,30 @@ class RefundOutput(serializers.ModelSerializer[Refund]):
         return [line.order_line.course_id for line in refund.lines.all()]
 
 
+class RefundQuoteInput(RefundInput):
+    reason = None
+
+
+class RefundQuoteOutput(serializers.Serializer[Any]):
+    amount = YuanField(help_text="将原路退回（元）")
+    beili = serializers.IntegerField(help_text="将退回贝里")
+    lines = serializers.ListField(child=serializers.IntegerField(), help_text="课程编号")
+
+
 class OrderPaymentsView(APIView):
     """Paying an order."""
 
     @extend_schema(request=PaymentInput, responses=PaymentOutput)
     def post(self, request: Request, order_number: str) -> Response:
-        """Opens (or re-uses) the order's payment. Another product than last time closes the old attempt first."""
+        """Opens (or re-uses) the order's payment. Another product than last time closes the old attempt first.
+
+        An earlier attempt is asked about before: `payment_confirming` while Alipay doesn't say whether it is paid.
+        """
         data = PaymentInput.read(request.data)
         order = orders.get_order(account_id=account_of(request).pk, order_number=order_number)
-        started = attempts.start_payment(
-            order=order,
-            product=Product(data["product"]),
-            gateway=get_gateway(),
-            now=clock.now(),
-            cause=f"request:{request_id_of(request)}",
-        )
+        gateway, now, cause = get_gateway(), clock.now(), f"request:{request_id_of(request)}"
+        confirming.ask_before_paying(order=order, gateway=gateway, now=now, cause=cause)
+        started = attempts.start_payment(order=order, product=Product(data["product"]), gateway=gateway, now=now, cause=cause)
         return Response(PaymentOutput(started).data)
 
 
@@ -102,8 +122,9 @@ class OrderRefundsView(APIView):
 
     @extend_schema(operation_id="order_refunds_list", responses=RefundOutput(many=True))
     def get(self, request: Request, order_number: str) -> Response:
-        found = refunds.list_refunds(account_id=account_of(request).pk, order_number=order_number)
-        return Response(RefundOutput(found, many=True).data)
+        found = list(refunds.list_refunds(account_id=account_of(request).pk, order_number=order_number))
+        is_final = all(refund.status in FINAL_REFUNDS for refund in found)
+        return Response(RefundOutput(found, many=True).data, headers={} if is_final else {"Retry-After": REFUND_RETRY_AFTER_S})
 
     @extend_schema(request=RefundInput, responses={202: RefundOutput})
     def post(self, request: Request, order_number: str) -> Response:
@@ -119,4 +140,16 @@ class OrderRefundsView(APIView):
         )
         if refund.approved_at is not None:
             wake_soon(send_refunds)
-        return Response(RefundOutput(refund).data, status=status.HTTP_202_ACCEPTED)
+        return Response(RefundOutput(refund).data, status=status.HTTP_202_ACCEPTED, headers={"Retry-After": REFUND_RETRY_AFTER_S})
+
+
+class OrderRefundQuoteView(APIView):
+    """What a refund would give back."""
+
+    @extend_schema(request=RefundQuoteInput, responses=RefundQuoteOutput)
+    def post(self, request: Request, order_number: str) -> Response:
+        """Prices a refund as it would be priced now. Nothing is written."""
+        data = RefundQuoteInput.read(request.data)
+        lines, share = refunds.quote_refund(account_id=account_of(request).pk, order_number=order_number, course_ids=data["lines"])
+        body = {"amount": share.cash, "beili": share.beili, "lines": [line.course_id for line in lines]}
+        return Response(RefundQuoteOutput(body).data)

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import transaction
 
-from payments.domain import expiry, settlement
+from payments.domain import confirming, expiry, settlement
 from payments.gateways.protocol import Gateway
 from payments.models import Payment
 from payments.states import PaymentStatus
@@ -41,6 +41,7 @@ def query_payment(payment_id: int, *, gateway: Gateway, now: datetime, cause: st
     with transaction.atomic(durable=True):
         if report is not None:
             settlement.apply_trades([report], now=now, cause=cause)
+        confirming.note_answer(payment.order, asked_at=now)
         # While the gateway says that nothing was paid, we ask again and again; the order's own end closes the attempt.
         next_query = now + timedelta(seconds=settings.PAYMENT_QUERY_INTERVAL_S)
         # An answer is no failure: the count of attempts starts anew.
@@ -55,6 +56,7 @@ def _look_again(payment: Payment, *, gateway: Gateway, now: datetime, cause: str
     with transaction.atomic(durable=True):
         if report is not None:
             settlement.apply_trades([report], now=now, cause=cause)
+        confirming.note_answer(payment.order, asked_at=now)
         # Asked while it can still be paid (claimed open, closed meanwhile), this wasn't the last time.
         next_query = payment.order.closes_at if now < payment.expires_at else None
         Payment.objects.filter(pk=payment.pk, status=PaymentStatus.CLOSED).update(available_at=next_query)

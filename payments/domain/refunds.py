@@ -13,9 +13,10 @@ from payments.gateways.protocol import Gateway, GatewayRejected, GatewayUnreacha
 from payments.models import Payment, Refund, RefundLine
 from payments.states import PaymentStatus, RefundKind, RefundStatus
 from shop.domain import ledger, refunding, rows, work
+from shop.domain.orders import get_order, missing_order
 from shop.domain.refunding import Share
 from shop.domain.timeline import event, record
-from shop.errors import OrderNotFound, OrderNotRefundable, RefundLineTaken, RefundNotOpen, StaleState
+from shop.errors import OrderNotRefundable, RefundLineTaken, RefundNotOpen, StaleState
 from shop.models import Account, Order, OrderEvent, OrderLine
 from shop.states import OrderStatus
 
@@ -40,19 +41,15 @@ def request_refund(
     """Asks for the whole order, or for some of its courses, back. Within REFUND_AUTO_DAYS of the payment it is approved at once.
 
     Raises:
-        OrderNotFound: there is none, or it is somebody else's.
+        OrderNotFound, OrderPending, OrderRejected: as `orders.get_order`.
         OrderNotRefundable: it isn't paid, or a course isn't one of its lines.
         RefundLineTaken: a course has gone back, is about to, or nothing is left.
     """
     with transaction.atomic(durable=True):
         order = Order.objects.select_for_update(no_key=True).filter(account_id=account_id, order_number=order_number).first()
         if order is None:
-            raise OrderNotFound
-        if order.status != OrderStatus.PAID:
-            raise OrderNotRefundable(status=order.status)
-        all_lines = list(OrderLine.objects.filter(order=order).order_by("id"))
-        lines, earlier = _pick(all_lines, course_ids)
-        share = refunding.share_of(order, lines, earlier=earlier, line_count=len(all_lines), beili_gone=_committed_beili(order))
+            raise missing_order(account_id=account_id, order_number=order_number)
+        lines, share = _priced(order, course_ids)
         payment = _commit_money(order, share.cash)
         within = timedelta(days=settings.REFUND_AUTO_DAYS)
         is_automatic = order.paid_at is not None and bool(within) and now < order.paid_at + within
@@ -72,6 +69,23 @@ def request_refund(
         record([event(order, Kind.REFUND_REQUESTED, now=now, cause=cause, alipay=str(share.cash), beili=share.beili)])
         _touch(order)
     return refund
+
+
+def quote_refund(*, account_id: int, order_number: str, course_ids: Collection[int] | None) -> tuple[list[OrderLine], Share]:
+    """The lines that `request_refund` would take back now, and what would go back for them. Nothing is written.
+
+    Raises:
+        As `request_refund`.
+    """
+    return _priced(get_order(account_id=account_id, order_number=order_number), course_ids)
+
+
+def _priced(order: Order, course_ids: Collection[int] | None) -> tuple[list[OrderLine], Share]:
+    if order.status != OrderStatus.PAID:
+        raise OrderNotRefundable(status=order.status)
+    all_lines = list(OrderLine.objects.filter(order=order).order_by("id"))
+    lines, earlier = _pick(all_lines, course_ids)
+    return lines, refunding.share_of(order, lines, earlier=earlier, line_count=len(all_lines), beili_gone=_committed_beili(order))
 
 
 def order_surplus_refund(payment: Payment, *, now: datetime, cause: str) -> Refund:
@@ -270,10 +284,9 @@ def list_refunds(*, account_id: int, order_number: str) -> QuerySet[Refund]:
     """The refunds of the buyer's order, oldest first.
 
     Raises:
-        OrderNotFound: there is no such order, or it is somebody else's.
+        OrderNotFound, OrderPending, OrderRejected: as `orders.get_order`.
     """
-    if not Order.objects.filter(account_id=account_id, order_number=order_number).exists():
-        raise OrderNotFound
+    get_order(account_id=account_id, order_number=order_number)
     return Refund.objects.filter(order__order_number=order_number).prefetch_related("lines__order_line").order_by("id")
 
 

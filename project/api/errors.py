@@ -51,6 +51,8 @@ def handle_exception(exc: Exception, context: Mapping[str, Any]) -> Response | N
 
 
 def _headers_of(error: errors.DomainError) -> dict[str, str]:
+    if error.retry_after_s is not None:
+        return {"Retry-After": str(error.retry_after_s)}
     match error.status:
         case 429 | 503:
             return {"Retry-After": _RETRY_AFTER_S}
@@ -87,7 +89,7 @@ def _answer(request: HttpRequest, error: errors.DomainError) -> HttpResponse:
         return JsonResponse(body_of(error), status=error.status, json_dumps_params={"ensure_ascii": False}, headers=_headers_of(error))
     # Rendered without the request: no context processor can fail a second time.
     page = render_to_string("storefront/error.html", {"status": error.status, "text": error.text})
-    return HttpResponse(page, status=error.status)
+    return HttpResponse(page, status=error.status, headers=_headers_of(error))
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
