@@ -78,6 +78,7 @@ def test_nobody_is_sent_to_alipay_while_it_does_not_say(client: Client, order: O
         assert client.get(path_of(order))["Location"] == f"/orders/{order.order_number}/?pay=confirming"
 
 
+@pytest.mark.django_db(transaction=True)
 def test_order_is_being_confirmed_from_the_return_to_the_answer(client: Client, order: Order, memory: MemoryGateway) -> None:
     api = Api(order.account)
     api_url = f"/api/v1/orders/{order.order_number}/"

@@ -3,6 +3,7 @@
 const ROOT = "/api/v1/";
 const TOKEN_KEY = "shop.token";
 const USERNAME_KEY = "shop.username";
+const INTENT_KEY = "shop.intent";
 const LONGEST_RETRY_S = 10;
 
 /** The server's refusal. `slug` is stable; `message` is for people. */
@@ -28,19 +29,32 @@ export const username = () => localStorage.getItem(USERNAME_KEY) || "";
 
 /** Sends people without a token to the login page, and from there back here. Answers whether there is a token. */
 export function requireLogin() {
-  if (!isLoggedIn()) goToLogin();
+  if (!isLoggedIn()) goToLogin("login");
   return isLoggedIn();
 }
 
-export function goToLogin() {
+/** To the login page and back here. `why` is one of the reasons that the login page has words for; `intent` is what to do after it. */
+export function goToLogin(why, intent = null) {
   forgetSession();
+  if (intent) sessionStorage.setItem(INTENT_KEY, JSON.stringify(intent));
   const here = location.pathname + location.search;
-  location.replace(`/login/?next=${encodeURIComponent(here)}`);
+  location.replace(`/login/?why=${why}&next=${encodeURIComponent(here)}`);
 }
+
+/** What somebody meant to do before they had to log in, once; null if nothing. */
+export function takeIntent() {
+  const intent = peekIntent();
+  sessionStorage.removeItem(INTENT_KEY);
+  return intent;
+}
+
+export const peekIntent = () => JSON.parse(sessionStorage.getItem(INTENT_KEY) || "null");
 
 export async function logIn(name, password) {
   const data = await post("auth/login/", { username: name, password });
+  const intent = sessionStorage.getItem(INTENT_KEY);
   forgetSession();
+  if (intent) sessionStorage.setItem(INTENT_KEY, intent);
   localStorage.setItem(TOKEN_KEY, data.token);
   localStorage.setItem(USERNAME_KEY, data.username);
 }
@@ -106,7 +120,7 @@ async function requestOnce(method, path, { body, headers, staysOn401 }) {
   }
   const retryAfterS = Number(response.headers.get("Retry-After")) || 0;
   if (response.status === 401 && envelope.error === "not_authenticated" && !staysOn401) {
-    goToLogin();
+    goToLogin("expired");
     return new Promise(() => {}); // the page is being left
   }
   if (!response.ok && response.status !== 304) throw new ApiError(response.status, envelope, retryAfterS);

@@ -22,8 +22,8 @@ export function placeOrder(body) {
  * Places a refused order anew under the server's new quote. The key is made of the refused order's number, so that two tabs which
  * confirm the same quote make one order. Without the checkout: its prices are the old ones, and the new amounts are what is agreed to.
  */
-export function placeAgain(orderNumber, purchase, quote) {
-  const policyOf = new Map(purchase.body.course_price_list.map((line) => [line.course_id, line.policy_id]));
+export function placeAgain(orderNumber, requested, quote, checkoutId = null) {
+  const policyOf = new Map(requested.lines.map((line) => [line.course_id, line.policy_id]));
   const body = {
     checkout_id: null,
     course_price_list: quote.lines.map((line) => ({
@@ -35,7 +35,7 @@ export function placeAgain(orderNumber, purchase, quote) {
     balance: quote.beili,
     alipay: quote.alipay,
   };
-  return send(body, `requote-${orderNumber}`, purchase.checkoutId);
+  return send(body, `requote-${orderNumber}`, checkoutId);
 }
 
 async function send(body, key, checkoutId) {
