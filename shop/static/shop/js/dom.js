@@ -22,10 +22,9 @@ export function fill(node, ...children) {
   const focused = node.contains(document.activeElement) ? document.activeElement : null;
   const name = focused && nameOf(focused);
   node.replaceChildren(...children.flat().filter(Boolean));
-  if (focused && !focused.isConnected && node.isConnected) {
-    const same = [...node.querySelectorAll(FOCUSABLE)].find((other) => nameOf(other) === name);
-    (same || document.getElementById("title")).focus({ preventScroll: !same });
-  }
+  if (!focused || document.activeElement === focused || !node.isConnected) return;
+  const same = focused.isConnected ? focused : [...node.querySelectorAll(FOCUSABLE)].find((other) => nameOf(other) === name);
+  (same || document.getElementById("title")).focus({ preventScroll: true });
 }
 
 const FOCUSABLE = "a[href], button:not(:disabled), input:not(:disabled), select:not(:disabled), summary, [tabindex]";
@@ -128,7 +127,7 @@ export const cover = (src, props = {}) => el("img", { class: "cover", src, alt: 
 
 /** Rows of a name and a value. */
 export const facts = (rows, props = {}) =>
-  el("dl", { class: "facts", ...props }, rows.filter(Boolean).map(([name, value, kind]) => el("div", { class: kind }, el("dt", {}, name), el("dd", {}, ...[value].flat()))));
+  el("dl", { class: "facts", ...props }, rows.filter(Boolean).map(([name, value, kind]) => el("div", { class: kind }, el("dt", {}, name), el("dd", {}, value))));
 
 /** Previous and next for a list that comes in pages; nothing when one page is all. */
 export function pager(list, show) {
