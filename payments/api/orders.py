@@ -21,7 +21,6 @@ from shop.api.orderoutput import OrderOutput, order_body
 from shop.domain import closing, orders
 from shop.wakeup import wake_soon
 
-
 FINAL_REFUNDS = frozenset({RefundStatus.SUCCEEDED, RefundStatus.REJECTED, RefundStatus.FAILED})
 # A refund moves with staff and with Alipay: seconds at best.
 REFUND_RETRY_AFTER_S = "5"

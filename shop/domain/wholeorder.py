@@ -148,5 +148,5 @@ _OF_BUYER = f"""
     {_FROM} WHERE request.account_id = %(account_id)s
     AND (%(status)s::text IS NULL OR COALESCE(made.status, request.status) = %(status)s)
 """
-_COUNT = f"SELECT count(*) {_OF_BUYER}"  # noqa: S608
-_LIST = f"SELECT {_SHOWN} {_OF_BUYER} ORDER BY request.id DESC OFFSET %(offset)s LIMIT %(limit)s"  # noqa: S608
+_COUNT = f"SELECT count(*) {_OF_BUYER}"
+_LIST = f"SELECT {_SHOWN} {_OF_BUYER} ORDER BY request.id DESC OFFSET %(offset)s LIMIT %(limit)s"

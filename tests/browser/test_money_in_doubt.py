@@ -106,7 +106,9 @@ def test_no_answer_makes_the_page_loop(shopper: Shopper, buyer: Buyer, shop: Sho
         count += 1
         is_known = answer == "unheld" and "if-none-match" in route.request.headers
         tag = 'W/"a"' if answer == "weak" else '"a"'
-        route.fulfill(status=304 if is_known else 200, headers={"ETag": tag, "Content-Type": "application/json"}, body="" if is_known else body)
+        route.fulfill(
+            status=304 if is_known else 200, headers={"ETag": tag, "Content-Type": "application/json"}, body="" if is_known else body
+        )
 
     shopper.page.route(re.compile(re.escape(url)), serve)
     show_order(shopper, order_number)
@@ -260,9 +262,12 @@ def test_device_gets_its_own_cashier(shopper: Shopper, buyer: Buyer, shop: ShopS
     show_order(shopper, order_number)
     shopper.link("去支付 ¥").click()
     shopper.page.wait_for_url(f"{shop.simulator_url}/**")
-    assert shop.value(
-        "SELECT p.product FROM payments_payment p JOIN shop_order o ON o.id = p.order_id WHERE o.order_number = %s", order_number
-    ) == method
+    assert (
+        shop.value(
+            "SELECT p.product FROM payments_payment p JOIN shop_order o ON o.id = p.order_id WHERE o.order_number = %s", order_number
+        )
+        == method
+    )
 
 
 def test_code_for_the_phone_is_a_picture_and_a_previewed_link_leaves_it_alone(shopper: Shopper, buyer: Buyer, shop: ShopStack) -> None:

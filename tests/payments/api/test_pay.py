@@ -89,7 +89,11 @@ def test_order_is_being_confirmed_from_the_return_to_the_answer(client: Client, 
 
     inbox.note_return(out_trade_no=payment.out_trade_no, now=clock.now())
     after = api.get(api_url, headers={"If-None-Match": before["ETag"]})
-    assert (answered(after)["status"], answered(after)["payment_state"], answered(after)["pay_url"]) == ("awaiting_payment", "confirming", None)
+    assert (answered(after)["status"], answered(after)["payment_state"], answered(after)["pay_url"]) == (
+        "awaiting_payment",
+        "confirming",
+        None,
+    )
     payment.refresh_from_db()
     assert payment.available_at <= clock.now()
 

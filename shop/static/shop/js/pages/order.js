@@ -35,6 +35,8 @@ async function load() {
   sayWhyBack();
   document.addEventListener("visibilitychange", () => document.hidden || lookAgain());
   window.addEventListener("pageshow", (event) => event.persisted && lookAgain());
+  window.addEventListener("offline", sayAway);
+  window.addEventListener("online", () => (clearNotices(), lookAgain()));
   await follow();
 }
 
@@ -80,12 +82,14 @@ async function follow() {
     } catch (error) {
       if (!(error instanceof NetworkError || error instanceof ApiError)) throw error;
       silences += 1;
-      if (silences === 1) notify("bad", "暂时联系不上商店，正在重试。您的订单不受影响。");
+      if (silences === 1) sayAway();
       await pause(Math.min(Math.max(error.retryAfterS || 0, 2 * silences), LONGEST_PAUSE_S));
     }
   }
   isFollowing = false;
 }
+
+const sayAway = () => notify("bad", "暂时联系不上商店，正在重试。您的订单不受影响。");
 
 /** Something may have happened since: the buyer did something here, or comes back to the page. */
 async function lookAgain() {
