@@ -47,16 +47,19 @@ class PaymentOutput(serializers.Serializer[Any]):
         return None if started.qr_code is None else draw_qr(started.qr_code)
 
 
-class RefundInput(Input):
+class RefundQuoteInput(Input):
     lines = serializers.ListField(
         child=IdField(), min_length=1, max_length=50, required=False, allow_null=True, default=None, help_text="课程编号；不填表示全部"
     )
-    reason = serializers.CharField(max_length=200, allow_blank=True, default="")
 
     def validate_lines(self, course_ids: list[int] | None) -> list[int] | None:
         if course_ids is not None and len(set(course_ids)) != len(course_ids):
             raise serializers.ValidationError("同一门课程出现了两次。")
         return course_ids
+
+
+class RefundInput(RefundQuoteInput):
+    reason = serializers.CharField(max_length=200, allow_blank=True, default="")
 
 
 class RefundOutput(serializers.ModelSerializer[Refund]):
@@ -74,10 +77,6 @@ class RefundOutput(serializers.ModelSerializer[Refund]):
 
     def get_lines(self, refund: Refund) -> list[int]:
         return [line.order_line.course_id for line in refund.lines.all()]
-
-
-class RefundQuoteInput(RefundInput):
-    reason = None
 
 
 class RefundQuoteOutput(serializers.Serializer[Any]):

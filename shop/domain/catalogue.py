@@ -29,5 +29,6 @@ def get_course(*, course_id: int, account_id: int | None = None) -> Course:
 
 
 def _is_owned(course: Course, account_id: int | None) -> bool:
-    owned = Enrolment.objects.filter(course=course, account_id=account_id, status=EnrolmentStatus.ACTIVE)
-    return account_id is not None and owned.exists()
+    if account_id is None:
+        return False
+    return Enrolment.objects.filter(course=course, account_id=account_id, status=EnrolmentStatus.ACTIVE).exists()

@@ -33,16 +33,16 @@ def test_course_is_bought(shopper: Shopper, buyer: Buyer) -> None:
 
 @pytest.mark.parametrize("shopper", [PHONE], indirect=True)
 def test_newcomer_buys_on_a_phone_within_a_minute(shopper: Shopper) -> None:
-    """At human speed (a second to read each page, half a second to aim), and never scrolling back up."""
+    """At human speed (a moment to read each page, and one to aim), and never scrolling back up."""
     page, started = shopper.page, time.monotonic()
 
     def press(target: str, role: str = "button") -> None:
-        page.wait_for_timeout(1000)
+        page.wait_for_timeout(700)
         before = page.evaluate("scrollY")
         node = page.get_by_role(role, name=target).first  # type: ignore[arg-type]
         node.scroll_into_view_if_needed()
         assert page.evaluate("scrollY") >= before
-        page.wait_for_timeout(500)
+        page.wait_for_timeout(300)
         node.click()
 
     shopper.go("/")

@@ -100,9 +100,14 @@ def test_both_signals_interrupt_at_once_where_nothing_is_torn() -> None:
 def test_nested_work_is_interrupted_at_its_very_end() -> None:
     interrupts.install()
     done = []
-    with pytest.raises(KeyboardInterrupt), interrupts.deferred():
+
+    def work() -> None:
         with interrupts.deferred():
-            signal.raise_signal(signal.SIGTERM)
-            done.append("inner")
-        done.append("outer")
+            with interrupts.deferred():
+                signal.raise_signal(signal.SIGTERM)
+                done.append("inner")
+            done.append("outer")
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
     assert done == ["inner", "outer"]
