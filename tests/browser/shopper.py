@@ -40,32 +40,34 @@ class Shopper:
     page: Page
     shop: ShopStack
     buyer: Buyer | None
+    origin: str = ""
     errors: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
 
     @classmethod
     @contextmanager
-    def at(cls, browser: Browser, shop: ShopStack, device: Device, buyer: Buyer | None, **options: Any) -> Iterator["Shopper"]:
+    def at(cls, browser: Browser, shop: ShopStack, device: Device, buyer: Buyer | None, *, origin: str = "") -> Iterator["Shopper"]:
+        """`origin` is where the shop is reached, if that isn't its web process itself."""
         size: Any = {"width": device.width, "height": device.height}
         context = browser.new_context(
-            viewport=size, user_agent=device.user_agent, is_mobile=device.is_mobile, has_touch=device.is_mobile, locale="zh-CN", **options
+            viewport=size, user_agent=device.user_agent, is_mobile=device.is_mobile, has_touch=device.is_mobile, locale="zh-CN"
         )
         context.set_default_timeout(PATIENCE_MS)
         if buyer is not None:
             # As the login page leaves them.
             token = str(buyer.api.http.headers["Authorization"]).removeprefix("Token ")
             context.add_init_script(
-                f"if (location.origin === '{shop.web_url}' && !localStorage.getItem('shop.token')) "
+                f"if (location.origin === '{origin or shop.web_url}' && !localStorage.getItem('shop.token')) "
                 f"{{ localStorage.setItem('shop.token', '{token}'); localStorage.setItem('shop.username', 'buyer'); }}"
             )
         try:
-            yield cls.on(context.new_page(), shop, buyer)
+            yield cls.on(context.new_page(), shop, buyer, origin=origin)
         finally:
             context.close()
 
     @classmethod
-    def on(cls, page: Page, shop: ShopStack, buyer: Buyer | None) -> "Shopper":
-        someone = cls(page, shop, buyer)
+    def on(cls, page: Page, shop: ShopStack, buyer: Buyer | None, *, origin: str = "") -> "Shopper":
+        someone = cls(page, shop, buyer, origin or shop.web_url)
         page.on("pageerror", lambda error: someone.errors.append(str(error)))
         page.on("console", someone._hear)
         page.on("request", someone._count)
@@ -82,7 +84,7 @@ class Shopper:
             self.requests.append(f"{request.method} {request.url.split('/api/v1/')[1]}")
 
     def go(self, path: str) -> None:
-        self.page.goto(f"{self.shop.web_url}{path}")
+        self.page.goto(f"{self.origin}{path}")
 
     def button(self, name: str) -> Locator:
         return self.page.get_by_role("button", name=name)

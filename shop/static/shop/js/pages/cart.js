@@ -26,7 +26,7 @@ async function watch() {
 
 function show(cart) {
   const lines = Object.values(cart);
-  setCartCount(lines.length);
+  setCartCount(lines.filter((line) => !ordered.has(line.id)).length);
   if (!lines.length) return content(empty("购物车还是空的。", "/", "去选课"));
   content(el("div", { class: "split wide-left" }, el("ul", { class: "lines" }, lines.map((line) => row(line, cart))), summary(lines)));
 }
