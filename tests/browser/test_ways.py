@@ -42,7 +42,7 @@ def test_choice_survives_the_login(visitor: Shopper, shop: ShopStack) -> None:
     chosen = visitor.page.locator(".option:has(:checked) .grow").evaluate("node => node.firstChild.textContent")
     visitor.button("加入购物车").click()
     visitor.page.wait_for_url("**/login/**")
-    visitor.sees(f"登录后，《{COURSE}》（{chosen}）会自动加入购物车。")
+    visitor.sees(f"请先登录，之后《{COURSE}》（{chosen}）会自动加入购物车。")
     log_in(visitor, shop.env["DEMO_PASSWORD"])
     visitor.page.wait_for_url("**/courses/*/")
     expect(visitor.notice()).to_contain_text("已加入购物车")
@@ -52,9 +52,22 @@ def test_choice_survives_the_login(visitor: Shopper, shop: ShopStack) -> None:
     visitor.sees("购物车还是空的")
 
 
+def test_choice_survives_a_login_that_has_ended(visitor: Shopper, shop: ShopStack) -> None:
+    visitor.go("/")
+    visitor.page.evaluate("localStorage.setItem('shop.token', 'x'.repeat(64))")
+    visitor.link(COURSE).click()
+    visitor.button("加入购物车").click()
+    visitor.sees(f"登录已过期，请重新登录，之后《{COURSE}》（1个月）会自动加入购物车。")
+    log_in(visitor, shop.env["DEMO_PASSWORD"])
+    expect(visitor.notice()).to_contain_text("已加入购物车")
+    visitor.go("/cart/")
+    visitor.button("清空购物车").click()
+    visitor.sees("购物车还是空的")
+
+
 def test_login_says_why_it_came(visitor: Shopper) -> None:
     visitor.go("/orders/")
-    visitor.sees("请先登录，登录后会回到刚才的页面。")
+    visitor.sees("请先登录，之后会回到刚才的页面。")
     visitor.page.evaluate("localStorage.setItem('shop.token', 'x'.repeat(64))")
     visitor.go("/orders/")
     visitor.sees("登录已过期，请重新登录")

@@ -1,5 +1,6 @@
 """Polls of `orders/{number}/` over the API: what they cost, and what they are told."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -91,6 +92,15 @@ def test_known_tag_is_recognised_in_every_form(api: Api, buyer: Account, form: s
     tag = api.get(url)["ETag"]
     unchanged = api.get(url, headers={"If-None-Match": form.format(tag=tag)})
     assert (unchanged.status_code, unchanged["ETag"], unchanged["Retry-After"]) == (304, tag, "2")
+
+
+@pytest.mark.parametrize("form", ["{tag}", "W/{tag}", '"x", {tag}', "*"])
+def test_known_tag_is_held_in_every_form(api: Api, buyer: Account, form: str) -> None:
+    url = url_of(make_waiting(buyer))
+    tag = api.get(url)["ETag"]
+    started = time.monotonic()
+    assert api.get(f"{url}?wait=1", headers={"If-None-Match": form.format(tag=tag)}).status_code == 304
+    assert time.monotonic() - started >= 1
 
 
 @pytest.mark.parametrize("life", LIVES)

@@ -174,3 +174,10 @@ def test_other_errors_are_pages_for_people_and_envelopes_for_programs(rf, handle
 def test_stylesheet_loads_nothing_from_elsewhere() -> None:
     text = (STATIC / "shop.css").read_text()
     assert re.findall(r"url\(|@import", text) == []
+
+
+@pytest.mark.parametrize("path", ["//evil.example/orders", "//evil.example/login", "/\\evil.example/orders", "//evil.example//"])
+def test_address_of_another_site_is_no_redirect(client: Client, path: str) -> None:
+    """Slashes are appended by a redirect, which must not make a path into a site."""
+    response = client.get(path)
+    assert response.status_code == 404

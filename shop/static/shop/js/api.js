@@ -33,28 +33,24 @@ export function requireLogin() {
   return isLoggedIn();
 }
 
-/** To the login page and back here. `why` is one of the reasons that the login page has words for; `intent` is what to do after it. */
-export function goToLogin(why, intent = null) {
-  forgetSession();
-  if (intent) sessionStorage.setItem(INTENT_KEY, JSON.stringify(intent));
+/** To the login page and back here. `why` is one of the reasons that the login page has words for. */
+export function goToLogin(why) {
+  forgetSession({ keepsIntent: true });
   const here = location.pathname + location.search;
   location.replace(`/login/?why=${why}&next=${encodeURIComponent(here)}`);
 }
 
-/** What somebody meant to do before they had to log in, once; null if nothing. */
-export function takeIntent() {
-  const intent = peekIntent();
-  sessionStorage.removeItem(INTENT_KEY);
-  return intent;
+/** What somebody is about to do, kept over a login that may come between; null when it is done. */
+export function setIntent(intent) {
+  if (intent) sessionStorage.setItem(INTENT_KEY, JSON.stringify(intent));
+  else sessionStorage.removeItem(INTENT_KEY);
 }
 
-export const peekIntent = () => JSON.parse(sessionStorage.getItem(INTENT_KEY) || "null");
+export const getIntent = () => JSON.parse(sessionStorage.getItem(INTENT_KEY) || "null");
 
 export async function logIn(name, password) {
   const data = await post("auth/login/", { username: name, password });
-  const intent = sessionStorage.getItem(INTENT_KEY);
-  forgetSession();
-  if (intent) sessionStorage.setItem(INTENT_KEY, intent);
+  forgetSession({ keepsIntent: true });
   localStorage.setItem(TOKEN_KEY, data.token);
   localStorage.setItem(USERNAME_KEY, data.username);
 }
@@ -69,10 +65,12 @@ export async function logOut() {
   forgetSession();
 }
 
-function forgetSession() {
+function forgetSession({ keepsIntent = false } = {}) {
+  const intent = keepsIntent ? getIntent() : null;
   localStorage.removeItem(TOKEN_KEY);
   localStorage.removeItem(USERNAME_KEY);
   sessionStorage.clear();
+  setIntent(intent);
 }
 
 export const get = (path) => data(request("GET", path, { retries: 2 }));

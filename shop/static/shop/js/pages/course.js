@@ -1,4 +1,4 @@
-import { ApiError, get, isLoggedIn, goToLogin, peekIntent, post, takeIntent } from "../api.js";
+import { ApiError, get, getIntent, goToLogin, isLoggedIn, post, setIntent } from "../api.js";
 import { button, content, cover, el, empty, link, notify, setTitle, start, subject, whileBusy } from "../dom.js";
 import { shown } from "../money.js";
 import { setCartCount } from "../site.js";
@@ -32,8 +32,9 @@ const owned = () => el("section", { class: "card form", "aria-label": "我的课
 
 /** Goes on with what somebody chose before they had to log in. */
 async function resume(course) {
-  if (!isLoggedIn() || peekIntent()?.course_id !== course.id) return;
-  const intent = takeIntent();
+  const intent = getIntent();
+  if (!isLoggedIn() || intent?.course_id !== course.id) return;
+  setIntent(null);
   const chosen = document.querySelector(`input[name="policy"][value="${Number(intent.policy_id)}"]`);
   if (!chosen) return;
   chosen.checked = true;
@@ -53,11 +54,11 @@ function policies(course) {
 }
 
 async function add(course, policyId) {
-  if (!isLoggedIn()) {
-    const { period } = course.price_policy_list.find((policy) => policy.id === policyId);
-    return goToLogin("cart", { course_id: course.id, policy_id: policyId, name: course.name, period });
-  }
-  const cart = await post("cart/", { course_id: course.id, policy_id: policyId });
+  const { period } = course.price_policy_list.find((policy) => policy.id === policyId);
+  setIntent({ course_id: course.id, policy_id: policyId, name: course.name, period });
+  if (!isLoggedIn()) return goToLogin("cart");
+  // A login that has ended sends people to the login page, and the choice goes with them.
+  const cart = await post("cart/", { course_id: course.id, policy_id: policyId }).finally(() => setIntent(null));
   setCartCount(Object.keys(cart).length);
   const isOwned = cart[course.id]?.flags.includes("owned");
   notify("good", el("span", {}, isOwned ? "已加入购物车。您已拥有这门课程，购买后有效期会顺延。" : "已加入购物车。"), link("/cart/", "去购物车", { class: "button small" }));

@@ -1,4 +1,4 @@
-import { ApiError, isLoggedIn, logIn, peekIntent } from "../api.js";
+import { ApiError, getIntent, isLoggedIn, logIn } from "../api.js";
 import { clearNotices, query, whileBusy } from "../dom.js";
 import { safePath } from "../next.js";
 import "../site.js";
@@ -11,16 +11,15 @@ function next() {
 
 /** Why people find themselves here. The address only names one of these. */
 const WHY = {
-  login: () => "请先登录，登录后会回到刚才的页面。",
-  expired: () => "登录已过期，请重新登录，之后会回到刚才的页面。",
-  cart: () => {
-    const intent = peekIntent();
-    return intent ? `登录后，《${intent.name}》（${intent.period}）会自动加入购物车。` : "请先登录，再把课程加入购物车。";
-  },
+  login: "请先登录，",
+  cart: "请先登录，",
+  expired: "登录已过期，请重新登录，",
 };
 
 function sayWhy() {
-  const words = Object.hasOwn(WHY, query("why")) && WHY[query("why")]();
+  const intent = getIntent();
+  const then = intent ? `之后《${intent.name}》（${intent.period}）会自动加入购物车。` : "之后会回到刚才的页面。";
+  const words = Object.hasOwn(WHY, query("why")) && WHY[query("why")] + then;
   const node = document.getElementById("why");
   node.hidden = !words;
   node.textContent = words || "";
