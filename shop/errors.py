@@ -79,6 +79,14 @@ class LoginFailed(DomainError):
     slug, code, status, message = "login_failed", 1108, 401, "用户名或密码不正确。"
 
 
+class RegistrationClosed(DomainError):
+    slug, code, status, message = "registration_closed", 1183, 403, "本店暂不开放注册。"
+
+
+class UsernameTaken(DomainError):
+    slug, code, status, message = "username_taken", 1184, 409, "这个用户名已被使用，请换一个。"
+
+
 class CourseNotFound(DomainError):
     slug, code, status, message = "course_not_found", 1001, 404, "课程不存在。"
 

@@ -51,8 +51,13 @@ export const getIntent = () => JSON.parse(sessionStorage.getItem(INTENT_KEY) || 
 export async function logIn(name, password) {
   const data = await post("auth/login/", { username: name, password });
   forgetSession({ keepsIntent: true });
-  localStorage.setItem(TOKEN_KEY, data.token);
-  localStorage.setItem(USERNAME_KEY, data.username);
+  useToken(data);
+}
+
+/** What the server has answered to a login or a new password. */
+export function useToken({ token, username }) {
+  localStorage.setItem(TOKEN_KEY, token);
+  localStorage.setItem(USERNAME_KEY, username);
 }
 
 /** The token is forgotten here whether or not the server can be told. */

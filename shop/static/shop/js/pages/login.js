@@ -51,5 +51,7 @@ form.addEventListener("submit", (event) => {
 if (isLoggedIn()) location.replace(next());
 else {
   sayWhy();
+  const register = document.getElementById("to-register");
+  if (register) register.href = `/register/${location.search}`;
   form.elements.username.focus();
 }

@@ -9,7 +9,7 @@ async function load() {
   await Promise.all([showBeili(parts[0], 1), showCourses(parts[1], 1)]);
   setTitle(`你好，${username()}`);
   content(
-    el("div", { class: "split wide-left" }, parts[1], el("div", {}, parts[0], button("退出登录", leave, { class: "button quiet wide" }))));
+    el("div", { class: "split wide-left" }, parts[1], el("div", {}, parts[0], link("/me/account/", "账户设置", { class: "button wide" }), button("退出登录", leave, { class: "button quiet wide" }))));
 }
 
 async function showCourses(place, page) {

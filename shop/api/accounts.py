@@ -1,0 +1,81 @@
+"""`auth/register/`, `auth/password/` and `auth/profile/`: a buyer's own account."""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.throttling import BaseThrottle
+from rest_framework.views import APIView
+
+from shop import clock
+from shop.api.auth import LoginOutput
+from shop.api.authentication import account_of
+from shop.api.fields import Input, TextField
+from shop.domain import accounts
+from shop.models import Account
+
+
+class ContactInput(Input):
+    email = TextField(max_length=254, allow_blank=True, required=False, default="")
+    phone = TextField(max_length=20, allow_blank=True, required=False, default="", help_text="数字，可以 + 开头")
+
+
+class RegisterInput(ContactInput):
+    username = TextField(max_length=150)
+    password = TextField(max_length=128, trim_whitespace=False)
+
+
+class PasswordInput(Input):
+    old_password = TextField(max_length=128, trim_whitespace=False)
+    password = TextField(max_length=128, trim_whitespace=False)
+
+
+class ProfileOutput(serializers.ModelSerializer[Account]):
+    class Meta:
+        model = Account
+        fields = ["username", "email", "phone"]
+
+
+class RegisterView(APIView):
+    """Makes an account."""
+
+    authentication_classes = ()
+    permission_classes = ()
+
+    @extend_schema(request=RegisterInput, responses={201: ProfileOutput}, auth=[])
+    def post(self, request: Request) -> Response:
+        """Open only where the shop says so (`REGISTRATION_OPEN`). Log in afterwards."""
+        data = RegisterInput.read(request.data)
+        account = accounts.register(**data, address=address_of(request), now=clock.now())
+        return Response(ProfileOutput(account).data, status=status.HTTP_201_CREATED)
+
+
+class PasswordView(APIView):
+    """Changes the password."""
+
+    @extend_schema(request=PasswordInput, responses=LoginOutput)
+    def post(self, request: Request) -> Response:
+        """Ends every token of the account, this one too, and answers a new one."""
+        data = PasswordInput.read(request.data)
+        row, token = accounts.change_password(account_id=account_of(request).pk, **data)
+        return Response(LoginOutput({"token": token, "expiry": row.expiry, "username": account_of(request).username}).data)
+
+
+class ProfileView(APIView):
+    """How the buyer is called and reached."""
+
+    @extend_schema(responses=ProfileOutput)
+    def get(self, request: Request) -> Response:
+        return Response(ProfileOutput(account_of(request)).data)
+
+    @extend_schema(request=ContactInput, responses=ProfileOutput)
+    def put(self, request: Request) -> Response:
+        data = ContactInput.read(request.data)
+        return Response(ProfileOutput(accounts.change_contact(account_id=account_of(request).pk, **data)).data)
+
+
+def address_of(request: Any) -> str:
+    """The client's address, behind as many proxies as the settings say."""
+    return str(BaseThrottle().get_ident(request))
