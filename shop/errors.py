@@ -87,6 +87,10 @@ class UsernameTaken(DomainError):
     slug, code, status, message = "username_taken", 1184, 409, "这个用户名已被使用，请换一个。"
 
 
+class PasswordTooEasy(DomainError):
+    slug, code, status, message = "password_too_easy", 1185, 409, "这个密码太容易猜到，请换一个。"
+
+
 class CourseNotFound(DomainError):
     slug, code, status, message = "course_not_found", 1001, 404, "课程不存在。"
 

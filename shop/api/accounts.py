@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.core.validators import RegexValidator
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
 from rest_framework.request import Request
@@ -16,14 +17,23 @@ from shop.api.fields import Input, TextField
 from shop.domain import accounts
 from shop.models import Account
 
+# What a mailbox looks like in practice; Django's own rule takes all of these. Blank is none.
+_EMAIL = RegexValidator(
+    r"^([A-Za-z0-9_+]{1,32}([.\-][A-Za-z0-9_+]{1,16}){0,4}@([A-Za-z0-9]{1,20}(-[A-Za-z0-9]{1,20}){0,2}\.){1,4}[A-Za-z]{2,24})?\Z",
+    "请填写正确的邮箱。",
+)
+_PHONE = RegexValidator(r"^(\+?[0-9]{6,15})?\Z", "请填写 6 到 15 位数字，可以 + 开头。")
+# No letters that look like others.
+_USERNAME = RegexValidator(r"^[0-9A-Za-z_.@+\-\u4e00-\u9fff]{1,50}\Z", "用户名只能含汉字、英文字母、数字和 _ . @ + -。")
+
 
 class ContactInput(Input):
-    email = TextField(max_length=254, allow_blank=True, required=False, default="")
-    phone = TextField(max_length=20, allow_blank=True, required=False, default="", help_text="数字，可以 + 开头")
+    email = TextField(max_length=254, allow_blank=True, required=False, default="", validators=[_EMAIL])
+    phone = TextField(max_length=16, allow_blank=True, required=False, default="", validators=[_PHONE], help_text="数字，可以 + 开头")
 
 
 class RegisterInput(ContactInput):
-    username = TextField(max_length=150)
+    username = TextField(max_length=50, trim_whitespace=False, validators=[_USERNAME])
     password = TextField(max_length=128, trim_whitespace=False)
 
 

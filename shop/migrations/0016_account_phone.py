@@ -1,4 +1,3 @@
-import django.core.validators
 from django.db import migrations, models
 
 
@@ -14,7 +13,6 @@ class Migration(migrations.Migration):
                 db_default="",
                 default="",
                 max_length=20,
-                validators=[django.core.validators.RegexValidator("^\\+?[0-9]{6,19}\\Z", "请填写数字，可以 + 开头。")],
                 verbose_name="手机",
             ),
         ),

@@ -1,7 +1,6 @@
 from typing import ClassVar
 
 from django.contrib.auth.models import AbstractUser
-from django.core.validators import RegexValidator
 from django.db import models
 
 from shop.models.fields import not_negative
@@ -12,15 +11,7 @@ class Account(AbstractUser):
 
     balance = models.PositiveBigIntegerField("可用贝里", default=0)
     held_balance = models.PositiveBigIntegerField("锁定贝里", default=0, help_text="待支付订单占用，支付后扣除，取消后退回")
-
-    phone = models.CharField(
-        "手机",
-        max_length=20,
-        blank=True,
-        default="",
-        db_default="",
-        validators=[RegexValidator(r"^\+?[0-9]{6,19}\Z", "请填写数字，可以 + 开头。")],
-    )
+    phone = models.CharField("手机", max_length=20, blank=True, default="", db_default="")
 
     class Meta(AbstractUser.Meta):
         verbose_name = "账户"

@@ -8,6 +8,7 @@ from django.contrib.auth.forms import PasswordResetForm
 from django.db import transaction
 from django.http import HttpResponse
 from django.urls import reverse_lazy
+from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
 from shop.domain import accounts
@@ -32,7 +33,7 @@ class ResetView(views.PasswordResetView):
     extra_context = {"page": "login"}
 
     def form_valid(self, form: PasswordResetForm) -> HttpResponse:
-        accounts.count_reset(email=form.cleaned_data["email"], address=BaseThrottle().get_ident(self.request))
+        accounts.count_reset(email=form.cleaned_data["email"], address=BaseThrottle().get_ident(Request(self.request)))
         # Where the shop is, by its settings: the request's Host header is the client's word.
         self.extra_email_context = {"origin": settings.PUBLIC_URL}
         return super().form_valid(form)

@@ -19,7 +19,7 @@ from tests.nodes.shop_stack import ShopStack
 
 NGINX = shutil.which("nginx") or shutil.which("/usr/sbin/nginx")
 pytestmark = pytest.mark.skipif(NGINX is None, reason="needs nginx: `apt-get install nginx-light`")
-WATCH_S = float(os.environ.get("WATCH_S", "4"))
+WATCH_S = float(os.environ.get("WATCH_S", "2"))
 
 CONFIGURATION = """
 daemon off;
@@ -94,10 +94,10 @@ def test_page_asks_seldom(browser: Browser, nginx: Nginx, buyer: Buyer, shop: Sh
 
 
 def watch(shopper: Shopper, nginx: Nginx, order_number: str) -> float:
-    """Requests a minute of the order's page, from two seconds after it was opened."""
+    """Requests a minute of the order's page, from a moment after it was opened."""
     shopper.go(f"/orders/{order_number}/")
     shopper.sees("金额")
-    shopper.page.wait_for_timeout(2000)
+    shopper.page.wait_for_timeout(1500)
     before = nginx.order_requests()
     shopper.page.wait_for_timeout(WATCH_S * 1000)
     return (nginx.order_requests() - before) * 60 / WATCH_S

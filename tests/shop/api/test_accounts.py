@@ -52,7 +52,7 @@ def test_closed_shop_takes_nobody_in(settings: Settings) -> None:
         assert refused(register()) == (403, 1183, "registration_closed")
 
 
-@pytest.mark.parametrize("name", ["wang", "Wang", "WANG", "ｗａｎｇ"])
+@pytest.mark.parametrize("name", ["wang", "Wang", "WANG"])
 def test_name_is_taken_in_whatever_form(name: str) -> None:
     answered(register(), 201)
     known = list(Account.objects.values())
@@ -63,12 +63,11 @@ def test_name_is_taken_in_whatever_form(name: str) -> None:
 @pytest.mark.parametrize(
     ("fields", "field"),
     [
-        ({"password": "short"}, "password"),
-        ({"password": "1234567890123"}, "password"),
-        ({"password": "password1234"}, "password"),
         ({"username": "a b"}, "username"),
         ({"username": ""}, "username"),
-        ({"username": "x" * 151}, "username"),
+        ({"username": "x" * 51}, "username"),
+        ({"username": "wаng"}, "username"),
+        ({"username": "wang\n"}, "username"),
         ({"email": "nobody"}, "email"),
         ({"phone": "call me"}, "phone"),
         ({"phone": "123"}, "phone"),
@@ -80,6 +79,14 @@ def test_senseless_field_is_named(fields: dict[str, Any], field: str) -> None:
     response = register(**fields)
     assert refused(response) == (400, 1003, "invalid_input")
     assert list(response.json()["details"]["fields"]) == [field]
+    assert not Account.objects.exists()
+
+
+@pytest.mark.parametrize("password", ["short", "1234567890123", "password1234", "wang"])
+def test_easy_password_makes_no_account(password: str) -> None:
+    response = register(password=password)
+    assert refused(response) == (409, 1185, "password_too_easy")
+    assert list(response.json()["details"]["fields"]) == ["password"]
     assert not Account.objects.exists()
 
 
@@ -132,7 +139,7 @@ def test_wrong_old_password_changes_nothing(buyer: Account, monkeypatch: pytest.
 
 def test_easy_password_is_refused(buyer: Account) -> None:
     response = change(Api(buyer), GOOD, "12345678901")
-    assert refused(response) == (400, 1003, "invalid_input")
+    assert refused(response) == (409, 1185, "password_too_easy")
     assert list(response.json()["details"]["fields"]) == ["password"]
     answered(log_in(GOOD, buyer.username))
 

@@ -24,7 +24,7 @@ export function onSubmit(form, send, fieldOf = () => null) {
 function problemsIn(error, fieldOf) {
   const field = fieldOf(error.slug);
   if (field) return { [field]: [error.message] };
-  return error.slug === "invalid_input" && error.details.fields ? error.details.fields : null;
+  return error.details.fields || null;
 }
 
 function tell(form, problems) {
