@@ -18,7 +18,7 @@ async function showCourses(place, page) {
     el("h2", {}, "我的课程"),
     list.results.length
       ? el("ul", { class: "lines" }, list.results.map(enrolment))
-      : el("p", { class: "card form muted" }, "还没有课程，", link("/", "去选一门"), "。"),
+      : el("div", { class: "card form" }, el("p", { class: "muted" }, "还没有课程，", link("/", "去选一门"), "。")),
     pager(list, (to) => showCourses(place, to)));
 }
 
