@@ -97,7 +97,7 @@ def watch(shopper: Shopper, nginx: Nginx, order_number: str) -> float:
     """Requests a minute of the order's page, from a moment after it was opened."""
     shopper.go(f"/orders/{order_number}/")
     shopper.sees("金额")
-    shopper.page.wait_for_timeout(1500)
+    shopper.page.wait_for_timeout(1000)
     before = nginx.order_requests()
     shopper.page.wait_for_timeout(WATCH_S * 1000)
     return (nginx.order_requests() - before) * 60 / WATCH_S

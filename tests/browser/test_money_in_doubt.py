@@ -113,8 +113,8 @@ def test_no_answer_makes_the_page_loop(shopper: Shopper, buyer: Buyer, shop: Sho
     shopper.page.route(re.compile(re.escape(url)), serve)
     show_order(shopper, order_number)
     shopper.sees("订单已创建")
-    shopper.page.wait_for_timeout(4000)
-    assert 2 <= count <= 5
+    shopper.page.wait_for_timeout(2500)
+    assert 2 <= count <= 4
 
 
 def test_accepted_order_is_shown_everywhere_at_once(shopper: Shopper, buyer: Buyer, shop: ShopStack) -> None:

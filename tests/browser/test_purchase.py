@@ -37,7 +37,7 @@ def test_newcomer_buys_on_a_phone_within_a_minute(shopper: Shopper) -> None:
     page, started = shopper.page, time.monotonic()
 
     def press(target: str, role: str = "button") -> None:
-        page.wait_for_timeout(700)
+        page.wait_for_timeout(600)
         before = page.evaluate("scrollY")
         node = page.get_by_role(role, name=target).first  # type: ignore[arg-type]
         node.scroll_into_view_if_needed()
