@@ -105,7 +105,8 @@ def close_payment(payment: Payment, *, now: datetime, cause: str, look_again_at:
     payment.attempts, payment.dead_at = 0, None
     payment.save(update_fields=["status", "closed_at", "available_at", "attempts", "dead_at"])
     record([event(payment.order, OrderEvent.Kind.PAYMENT_CLOSED, now=now, cause=cause, out_trade_no=payment.out_trade_no)])
-    Order.objects.filter(pk=payment.order_id).update(version=F("version") + 1)
+    # A closed trade is an answer too: nothing is left to be confirmed.
+    Order.objects.filter(pk=payment.order_id).update(version=F("version") + 1, confirming_since=None)
 
 
 def _apply(outcome: Outcome, payment: Payment, report: TradeReport, *, now: datetime, cause: str) -> Outcome:

@@ -21,6 +21,7 @@ from shop.states import OrderStatus
 from tests.clients import Api, answered
 from tests.factories import make_buyer, make_course, make_order
 from tests.payments.memorygateway import Fault, MemoryGateway
+from tests.payments.scenes import notify
 from tests.payments.settle import make_payment, pay
 from tests.unchanged import nothing_changes
 
@@ -103,6 +104,19 @@ def test_order_is_being_confirmed_from_the_return_to_the_answer(client: Client, 
     assert answered(api.get(api_url))["payment_state"] == "confirming"
     polling.query_payment(payment.pk, gateway=memory, now=clock.now(), cause="test")
     assert answered(api.get(api_url))["payment_state"] == "payable"
+
+
+def test_closed_trade_ends_the_confirming(client: Client, order: Order, memory: MemoryGateway) -> None:
+    """Whoever says so: here a notification, before any query."""
+    client.get(path_of(order))
+    payment = Payment.objects.get()
+    memory.scan(payment.out_trade_no)
+    inbox.note_return(out_trade_no=payment.out_trade_no, now=clock.now())
+    order.refresh_from_db()
+    assert order.confirming_since is not None
+    notify(memory, payment, now=clock.now(), trade_status="TRADE_CLOSED")
+    order.refresh_from_db()
+    assert (order.status, order.confirming_since) == (OrderStatus.AWAITING_PAYMENT, None)
 
 
 def test_return_of_an_attempt_that_nobody_can_pay_confirms_nothing(client: Client, order: Order, memory: MemoryGateway) -> None:
