@@ -128,6 +128,19 @@ AUTH_PASSWORD_VALIDATORS = [
 # A hash by one of the others is replaced when its owner logs in.
 PASSWORD_HASHERS = ["shop.hashers.Argon2id", "django.contrib.auth.hashers.PBKDF2PasswordHasher"]
 
+# Whether people may make accounts themselves. Otherwise staff make them in the admin.
+REGISTRATION_OPEN = env.bool("REGISTRATION_OPEN", False)
+# Where mail (of forgotten passwords) goes out. Without a host it is written to the log of the web process.
+EMAIL_HOST = env.str("EMAIL_HOST", "")
+EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if EMAIL_HOST else 'console'}.EmailBackend"
+EMAIL_PORT = env.int("EMAIL_PORT", 587)
+EMAIL_HOST_USER = env.str("EMAIL_HOST_USER", "")
+EMAIL_HOST_PASSWORD = env.str("EMAIL_HOST_PASSWORD", "")
+EMAIL_USE_TLS = env.bool("EMAIL_USE_TLS", True)
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", "shop@localhost")
+PASSWORD_RESET_TIMEOUT = 3600
+
 HTTPS = PUBLIC_URL.startswith("https://")
 SECURE_SSL_REDIRECT = env.bool("DJANGO_SECURE_SSL_REDIRECT", HTTPS)
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]  # probes come from inside, over http
@@ -240,6 +253,10 @@ LIMITS = {
     "login_failures_of_address": env.rate("LIMIT_LOGIN_FAILURES_OF_ADDRESS", "30/900"),
     "login_failures_of_name": env.rate("LIMIT_LOGIN_FAILURES_OF_NAME", "100/900"),
     "login_failures_of_device": env.rate("LIMIT_LOGIN_FAILURES_OF_DEVICE", "10/900"),
+    "registrations_of_address": env.rate("LIMIT_REGISTRATIONS_OF_ADDRESS", "20/3600"),
+    "resets_of_address": env.rate("LIMIT_RESETS_OF_ADDRESS", "20/3600"),
+    "resets_of_mailbox": env.rate("LIMIT_RESETS_OF_MAILBOX", "3/3600"),
+    "password_changes": env.rate("LIMIT_PASSWORD_CHANGES", "10/3600"),
 }
 # What one buyer may have at once: orders that are neither paid nor closed; checkouts and logins, whose oldest ends when a new one comes.
 MAX_CHECKOUTS = env.int("MAX_CHECKOUTS", 3)

@@ -22,8 +22,7 @@ class DomainError(Exception):
     code: ClassVar[int]
     status: ClassVar[int]
     message: ClassVar[str]
-
-    # Seconds after which the same request may succeed; None where time changes nothing, or nobody knows.
+    # Seconds after which the same request may succeed; None where time changes nothing, or nobody knows. 503 has a default of its own.
     retry_after_s: int | None = None
 
     def __init__(self, message: str | None = None, **details: Any) -> None:
@@ -84,6 +83,18 @@ class ServiceUnavailable(DomainError):
 
 class LoginFailed(DomainError):
     slug, code, status, message = "login_failed", 1108, 401, "用户名或密码不正确。"
+
+
+class RegistrationClosed(DomainError):
+    slug, code, status, message = "registration_closed", 1183, 403, "本店暂不开放注册。"
+
+
+class UsernameTaken(DomainError):
+    slug, code, status, message = "username_taken", 1184, 409, "这个用户名已被使用，请换一个。"
+
+
+class PasswordTooEasy(DomainError):
+    slug, code, status, message = "password_too_easy", 1185, 409, "这个密码太容易猜到，请换一个。"
 
 
 class CourseNotFound(DomainError):
@@ -148,6 +159,20 @@ class CourseNotInCart(DomainError):
 
 class OrderNotFound(DomainError):
     slug, code, status, message = "order_not_found", 1001, 404, "订单不存在。"
+
+
+class OrderPending(DomainError):
+    slug, code, status, message = "order_pending", 1180, 409, "订单还在处理中，请稍后再试。"
+    retry_after_s = 1
+
+
+class OrderRejected(DomainError):
+    slug, code, status, message = "order_rejected", 1181, 409, "这个订单没有下单成功，没有产生任何扣款。"
+
+
+class PaymentConfirming(DomainError):
+    slug, code, status, message = "payment_confirming", 1182, 409, "正在确认支付结果，请勿重复付款，稍后再试。"
+    retry_after_s = 5
 
 
 class IdempotencyKeyMissing(DomainError):

@@ -2,17 +2,18 @@
 
 from typing import Any
 
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from payments.domain import attempts
+from payments.api.qr import draw_qr
+from payments.domain import attempts, confirming
 from payments.domain.refunds import requesting
 from payments.gateways import get_gateways
 from payments.models import Refund
-from payments.states import Product
+from payments.states import Product, RefundStatus
 from payments.tasks import close_orders, send_refunds
 from shop import clock
 from shop.api.authentication import account_of, request_id_of
@@ -21,6 +22,10 @@ from shop.api.orderoutput import OrderOutput, order_body
 from shop.domain import closing, limits, orders
 from shop.domain.limits import payment_shares
 from shop.wakeup import wake_soon
+
+FINAL_REFUNDS = frozenset({RefundStatus.SUCCEEDED, RefundStatus.REJECTED, RefundStatus.FAILED, RefundStatus.PAID_ELSEWHERE})
+# A refund moves with staff and with Alipay: seconds at best.
+REFUND_RETRY_AFTER_S = "5"
 
 
 class PaymentInput(Input):
@@ -37,18 +42,26 @@ class PaymentOutput(serializers.Serializer[Any]):
     pay_url = serializers.CharField(allow_null=True, help_text="page、wap：跳转到支付宝收银台")
     order_string = serializers.CharField(allow_null=True, help_text="app：交给支付宝 SDK")
     qr_code = serializers.CharField(allow_null=True, help_text="qr：二维码内容")
+    qr_svg = serializers.SerializerMethodField(help_text="qr：同一内容的二维码图片（SVG）")
+
+    @extend_schema_field(serializers.CharField(allow_null=True))
+    def get_qr_svg(self, started: attempts.Started) -> str | None:
+        return None if started.qr_code is None else draw_qr(started.qr_code)
 
 
-class RefundInput(Input):
+class RefundQuoteInput(Input):
     lines = serializers.ListField(
         child=IdField(), min_length=1, max_length=50, required=False, allow_null=True, default=None, help_text="课程编号；不填表示全部"
     )
-    reason = serializers.CharField(max_length=200, allow_blank=True, default="")
 
     def validate_lines(self, course_ids: list[int] | None) -> list[int] | None:
         if course_ids is not None and len(set(course_ids)) != len(course_ids):
             raise serializers.ValidationError("同一门课程出现了两次。")
         return course_ids
+
+
+class RefundInput(RefundQuoteInput):
+    reason = serializers.CharField(max_length=200, allow_blank=True, default="")
 
 
 class RefundOutput(serializers.ModelSerializer[Refund]):
@@ -68,22 +81,27 @@ class RefundOutput(serializers.ModelSerializer[Refund]):
         return [line.order_line.course_id for line in refund.lines.all()]
 
 
+class RefundQuoteOutput(serializers.Serializer[Any]):
+    amount = YuanField(help_text="将原路退回（元）")
+    beili = serializers.IntegerField(help_text="将退回贝里")
+    lines = serializers.ListField(child=serializers.IntegerField(), help_text="课程编号")
+
+
 class OrderPaymentsView(APIView):
     """Paying an order."""
 
     @extend_schema(request=PaymentInput, responses=PaymentOutput)
     def post(self, request: Request, order_number: str) -> Response:
-        """Opens (or re-uses) the order's payment. Another product than last time closes the old attempt first."""
+        """Opens (or re-uses) the order's payment. Another product than last time closes the old attempt first.
+
+        An earlier attempt is asked about before: `payment_confirming` while Alipay doesn't say whether it is paid.
+        """
         data = PaymentInput.read(request.data)
         order = orders.get_order(account_id=account_of(request).pk, order_number=order_number)
         limits.spend(*payment_shares(order))
-        started = attempts.start_payment(
-            order=order,
-            product=Product(data["product"]),
-            gateways=get_gateways(),
-            now=clock.now(),
-            cause=f"request:{request_id_of(request)}",
-        )
+        gateways, now, cause = get_gateways(), clock.now(), f"request:{request_id_of(request)}"
+        confirming.ask_before_paying(order=order, gateways=gateways, now=now, cause=cause)
+        started = attempts.start_payment(order=order, product=Product(data["product"]), gateways=gateways, now=now, cause=cause)
         return Response(PaymentOutput(started).data)
 
 
@@ -105,8 +123,9 @@ class OrderRefundsView(APIView):
 
     @extend_schema(operation_id="order_refunds_list", responses=RefundOutput(many=True))
     def get(self, request: Request, order_number: str) -> Response:
-        found = requesting.list_refunds(account_id=account_of(request).pk, order_number=order_number)
-        return Response(RefundOutput(found, many=True).data)
+        found = list(requesting.list_refunds(account_id=account_of(request).pk, order_number=order_number))
+        is_final = all(refund.status in FINAL_REFUNDS for refund in found)
+        return Response(RefundOutput(found, many=True).data, headers={} if is_final else {"Retry-After": REFUND_RETRY_AFTER_S})
 
     @extend_schema(request=RefundInput, responses={202: RefundOutput})
     def post(self, request: Request, order_number: str) -> Response:
@@ -122,4 +141,18 @@ class OrderRefundsView(APIView):
         )
         if refund.approved_at is not None:
             wake_soon(send_refunds)
-        return Response(RefundOutput(refund).data, status=status.HTTP_202_ACCEPTED)
+        return Response(RefundOutput(refund).data, status=status.HTTP_202_ACCEPTED, headers={"Retry-After": REFUND_RETRY_AFTER_S})
+
+
+class OrderRefundQuoteView(APIView):
+    """What a refund would give back."""
+
+    @extend_schema(request=RefundQuoteInput, responses=RefundQuoteOutput)
+    def post(self, request: Request, order_number: str) -> Response:
+        """Prices a refund as it would be priced now. Nothing is written."""
+        data = RefundQuoteInput.read(request.data)
+        lines, share = requesting.quote_refund(
+            account_id=account_of(request).pk, order_number=order_number, course_ids=data["lines"], now=clock.now()
+        )
+        body = {"amount": share.cash, "beili": share.beili, "lines": [line.course_id for line in lines]}
+        return Response(RefundQuoteOutput(body).data)

@@ -1,32 +1,59 @@
-"""The stable `pay_url`: opens (or re-uses) the order's attempt and sends the buyer to the cashier."""
+"""The stable `pay_url`: opens (or re-uses) the order's attempt and sends the buyer to the cashier.
+
+Anything may open a link: a chat's preview, a crawler, a browser that loads ahead. A GET therefore ends nothing that somebody may be using;
+where it would, it shows a page whose button does.
+"""
+
+import re
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_http_methods
 
-from payments.domain import attempts
+from payments.domain import attempts, confirming
 from payments.gateways import get_gateways
 from payments.states import Product
 from shop import clock
 from shop.domain import limits
 from shop.domain.limits import payment_shares
 from shop.domain.paylinks import read_pay_token
-from shop.errors import OrderNotFound, OrderNotPayable
+from shop.errors import OrderNotFound, OrderNotPayable, PaymentConfirming
 from shop.models import Order
+
+# Every phone's browser says so, and no other (HTML's own advice).
+_PHONE = re.compile("Mobi")
+_CASHIERS = {"page": Product.PAGE, "wap": Product.WAP}
 
 
 @never_cache
-@require_GET
+@require_http_methods(["GET", "POST"])
 def pay(request: HttpRequest, token: str) -> HttpResponse:
-    """Redirects to the cashier; an order that can't be paid any more (or is paid) to its own page."""
+    """Redirects to the cashier of the buyer's device or of `?product=`; an order that is paid, over or unclear to its own page."""
     order = Order.objects.filter(order_number=read_pay_token(token)).first()
     if order is None:
         raise OrderNotFound
     limits.spend(*payment_shares(order))
+    order_page = f"/orders/{order.order_number}/"
+    product, gateways, now = product_of(request), get_gateways(), clock.now()
+    cause = f"request:{request.META['shop.request_id']}"
     try:
-        started = attempts.start_payment(
-            order=order, product=Product.PAGE, gateways=get_gateways(), now=clock.now(), cause=f"request:{request.META['shop.request_id']}"
-        )
+        report = confirming.ask_before_paying(order=order, gateways=gateways, now=now, cause=cause)
+        if request.method == "GET" and (other := confirming.find_other_attempt(order=order, product=product, report=report)):
+            return render(request, "storefront/pay.html", {"page": "pay", "order": order, "other": other, "product": product})
+        started = attempts.start_payment(order=order, product=product, gateways=gateways, now=now, cause=cause)
     except OrderNotPayable:
-        return HttpResponseRedirect(f"/orders/{order.order_number}/")
-    return HttpResponseRedirect(started.pay_url or f"/orders/{order.order_number}/")
+        return HttpResponseRedirect(order_page)
+    except PaymentConfirming:
+        return HttpResponseRedirect(f"{order_page}?pay=confirming")
+    if request.method == "POST":
+        # Browsers hold the whole way of a form to the policy's `form-action`, which names no cashier. A page may lead there.
+        return render(request, "storefront/pay.html", {"page": "pay", "order": order, "cashier": started.pay_url})
+    return HttpResponseRedirect(started.pay_url or order_page)
+
+
+def product_of(request: HttpRequest) -> Product:
+    """The cashier that was asked for, or the one for the device: by its client hint, else by its user agent."""
+    wanted = _CASHIERS.get(request.GET.get("product", ""))
+    is_phone = request.headers.get("Sec-CH-UA-Mobile") == "?1" or _PHONE.search(request.headers.get("User-Agent", "")) is not None
+    return wanted or (Product.WAP if is_phone else Product.PAGE)

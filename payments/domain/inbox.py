@@ -7,14 +7,14 @@ from typing import Any
 from django.db import transaction
 from psycopg.types.json import Jsonb
 
-from payments.domain import settlement
+from payments.domain import confirming, settlement
 from payments.domain.locks import lock_attempts, lock_notification, lock_received
 from payments.domain.outcomes import APPLIED, IGNORED, QUARANTINED, Outcome
 from payments.domain.refunds.external import has_difference
 from payments.domain.settlement import Applied
 from payments.gateways.protocol import Gateways, InvalidSignature, TradeReport
 from payments.models import Notification, Payment
-from payments.states import NotificationStatus, PaymentStatus
+from payments.states import NotificationStatus
 from shop.domain import rows, work
 from shop.errors import NotificationNotQuarantined, StaleState
 
@@ -144,11 +144,11 @@ def reapply_notification(notification_id: int, *, now: datetime) -> Notification
 
 
 def note_return(*, out_trade_no: str, now: datetime) -> str | None:
-    """Makes the payment due for a query at once, since its buyer came back; returns its order's number, or None if it isn't ours."""
+    """Notes that the payment's buyer came back, who may have paid; returns its order's number, or None if it isn't ours."""
     payment = Payment.objects.filter(out_trade_no=out_trade_no).select_related("order").first()
     if payment is None:
         return None
-    Payment.objects.filter(pk=payment.pk, status=PaymentStatus.OPEN, available_at__gt=now).update(available_at=now)
+    confirming.note_return(payment, now=now)
     return payment.order.order_number
 
 

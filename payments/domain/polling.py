@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import transaction
 
-from payments.domain import expiry, inbox, settlement
+from payments.domain import confirming, expiry, inbox, settlement
 from payments.domain.locks import lock_payment
 from payments.domain.outcomes import Outcome
 from payments.gateways.protocol import Gateways, TradeReport
@@ -73,3 +73,4 @@ def _apply(payment: Payment, report: TradeReport | None, *, next_query: datetime
         unchanged.update(available_at=next_query, attempts=0, dead_at=None)
         applied = settlement.apply_trades([report], now=now, cause=cause)[0] if report is not None else None
         inbox.answer_asked(payment.pk, applied, now=now)
+        confirming.note_answer(payment.order, asked_at=now)

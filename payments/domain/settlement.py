@@ -89,6 +89,8 @@ def close_payment(payment: Payment, *, now: datetime, cause: str, look_again_at:
     payment.closed_at, payment.available_at, payment.attempts, payment.dead_at = now, look_again_at, 0, None
     payment.save(update_fields=["status", "closed_reason", "closed_at", "available_at", "attempts", "dead_at"])
     record([event(payment.order, OrderEvent.Kind.PAYMENT_CLOSED, now=now, cause=cause, out_trade_no=payment.out_trade_no)])
+    # A closed trade is an answer too: nothing is left to be confirmed.
+    Order.objects.filter(pk=payment.order_id, confirming_since__isnull=False).update(confirming_since=None)
 
 
 def ask_again(payment: Payment, *, now: datetime) -> None:

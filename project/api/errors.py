@@ -67,6 +67,8 @@ def handle_exception(exc: Exception, context: Mapping[str, Any]) -> Response | N
 
 
 def _headers_of(error: errors.DomainError) -> dict[str, str]:
+    if error.retry_after_s is not None:
+        return {"Retry-After": str(error.retry_after_s)}
     match error.status:
         case 429 | 503:
             return {"Retry-After": str(error.retry_after_s or _RETRY_AFTER_S)}

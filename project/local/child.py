@@ -19,8 +19,14 @@ from typing import Any
 
 import psutil
 
+from project.local import interrupts
+from project.local.waiting import wait_until
+
 PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
 DEFAULT_STOP_S = 20.0
+# A killed process is gone as soon as the kernel gets to it; one that isn't hangs in the kernel, and nobody can wait for that.
+KILL_S = 5.0
+WAIT_POLL_S = 0.02
 
 
 @dataclass(frozen=True)
@@ -58,7 +64,7 @@ class Child:
         identity: dict[str, Any] = {}
         if self.user is not None:
             identity = {"user": self.user.uid, "group": self.user.gid, "extra_groups": []}
-        with self.log_path.open("ab") as log:
+        with self.log_path.open("ab") as log, interrupts.deferred():
             self._process = subprocess.Popen(
                 list(self.argv),
                 stdin=subprocess.DEVNULL,
@@ -83,25 +89,23 @@ class Child:
     @property
     def exit_status(self) -> int | None:
         """As a shell would put it for a script (negative: the signal); None while it runs or before it was started."""
-        return None if self._process is None else self._process.poll()
+        if self._process is None:
+            return None
+        with interrupts.deferred():
+            return self._process.poll()
 
     def is_running(self) -> bool:
-        return self._process is not None and self._process.poll() is None
+        return self._process is not None and self.exit_status is None
 
     def send(self, signum: int) -> None:
         """Signals the program itself and not what it started. Does nothing when it has ended."""
         if self._process is not None:
-            self._process.send_signal(signum)
+            with interrupts.deferred():
+                self._process.send_signal(signum)
 
     def wait(self, timeout_s: float) -> bool:
         """Whether the program has ended within the time."""
-        if self._process is None:
-            return True
-        try:
-            self._process.wait(timeout_s)
-        except subprocess.TimeoutExpired:
-            return False
-        return True
+        return wait_until(lambda: not self.is_running(), timeout_s=timeout_s, poll_s=WAIT_POLL_S)
 
     def stop(self, timeout_s: float = DEFAULT_STOP_S) -> None:
         """Asks the program to end, and kills it when it hasn't after the time. Nothing of it is left behind."""
@@ -116,7 +120,7 @@ class Child:
         if self._process is None:
             return
         _kill_group(self._process.pid)
-        self._process.wait()
+        self.wait(KILL_S)
         if self.record_path is not None:
             self.record_path.unlink(missing_ok=True)
 

@@ -1,20 +1,19 @@
 """The shop on one machine, from nothing to a bought course. Behind `bin/demo`."""
 
-import argparse
 import os
 import platform
-import signal
 import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 
 import httpx
 
+from project.local import interrupts
 from project.local.errors import LocalError
-from project.local.ports import LOOPBACK, choose_port, require_port
+from project.local.options import PORTS, Options, option_of, parse
+from project.local.ports import LOOPBACK, assign_ports
 from project.local.postgres import PostgresServer
 from project.local.programs import beat_program, build_environment, flower_program, simulator_program, web_program, worker_program
 from project.local.progress import step
@@ -25,9 +24,9 @@ from project.local.state import ROOT, Secrets, State, write_private
 from project.local.valkey import ValkeyServer
 from project.local.waiting import wait_until
 
-WEB_PORT, FLOWER_PORT, SIMULATOR_PORT = 8000, 5555, 8100
-POSTGRES_PORT, VALKEY_PORT = 54320, 63790
 READY_TIMEOUT_S = 90
+# Whoever presses Ctrl-C has their prompt back within ten seconds: the programs, then the two servers, one after the other.
+STOP_PROGRAMS_S, STOP_SERVER_S = 5.0, 2.0
 BUYERS = ("buyer1", "buyer2", "buyer3")
 OPERATOR = "operator"
 INTERRUPTED = 130  # 128 + SIGINT, as shells tell it
@@ -35,73 +34,71 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells tell it
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit status: 0 when the course was delivered (and the shop then stopped by Ctrl-C), 1 when something failed."""
-    options = _parse(argv)
-    signal.signal(signal.SIGTERM, _terminate)
+    demo = Demo(parse(argv))
+    interrupts.install()
     try:
         _require_platform()
-        run(options)
+        demo.run()
     except (LocalError, PurchaseError, httpx.HTTPError) as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\nStopped.", file=sys.stderr)
-        return 0 if options.stopping_is_fine else INTERRUPTED
+        return 0 if demo.is_serving else INTERRUPTED
     return 0
 
 
-@dataclass
-class Options:
-    """What the command line says. `stopping_is_fine` turns true once the shop is up: Ctrl-C is then the way to end."""
+class Demo:
+    """`is_serving` turns true once the shop is up: Ctrl-C is then the way to end."""
 
-    once: bool
-    reset: bool
-    port: int | None
-    state: State
-    stopping_is_fine: bool = False
+    def __init__(self, options: Options) -> None:
+        self.is_serving = False
+        self._options = options
+        self._state = State(options.state)
 
+    def run(self) -> None:
+        """Everything, in order. Leaves no process behind, however it ends."""
+        state = self._state
+        with ExitStack() as stack:
+            stack.enter_context(state.lock())
+            if self._options.reset:
+                with step("Removing the state of the last run"):
+                    state.reset()
+            secrets = state.load_secrets()
+            ports = assign_ports(PORTS, wanted=self._options.ports, option_of=option_of)
 
-def run(options: Options) -> None:
-    """Everything, in order. Leaves no process behind, however it ends."""
-    with ExitStack() as stack:
-        stack.enter_context(options.state.lock())
-        if options.reset:
-            with step("Removing the state of the last run"):
-                options.state.reset()
-        secrets = options.state.load_secrets()
-        web_port = require_port(options.port, option="--port") if options.port else choose_port(WEB_PORT)
+            with step("PostgreSQL"):
+                postgres = PostgresServer(state.folder / "postgres", secrets.database_password, preferred_port=ports["postgres"])
+                stack.callback(postgres.stop, STOP_SERVER_S)
+                postgres.start()
+            with step("Valkey"):
+                valkey = ValkeyServer(state.folder / "valkey", secrets.broker_password, preferred_port=ports["valkey"])
+                stack.callback(valkey.stop, STOP_SERVER_S)
+                valkey.start()
+            with step("Keys for Alipay's simulator"):
+                merchant = prepare_simulator(state.simulator_folder)
 
-        with step("PostgreSQL"):
-            postgres = PostgresServer(options.state.folder / "postgres", secrets.database_password, preferred_port=POSTGRES_PORT)
-            stack.callback(postgres.stop)
-            postgres.start()
-        with step("Valkey"):
-            valkey = ValkeyServer(options.state.folder / "valkey", secrets.broker_password, preferred_port=VALKEY_PORT)
-            stack.callback(valkey.stop)
-            valkey.start()
-        with step("Keys for Alipay's simulator"):
-            merchant = prepare_simulator(options.state.simulator_folder)
+            places = Places(ports["web"], ports["flower"], ports["simulator"], postgres, valkey)
+            env = _environment(places, merchant, secrets)
+            with step("Tables"):
+                _manage(env, "migrate", "--verbosity", "0")
+            with step("Courses, coupons and buyers"):
+                _manage(env, "seed_demo")
 
-        places = Places(web_port, choose_port(FLOWER_PORT), choose_port(SIMULATOR_PORT), postgres, valkey)
-        env = _environment(places, merchant, secrets)
-        with step("Tables"):
-            _manage(env, "migrate", "--verbosity", "0")
-        with step("Courses, coupons and buyers"):
-            _manage(env, "seed_demo")
+            runner = stack.enter_context(_make_runner(places, env, state))
+            with step("Web, worker, beat, Flower, simulator"):
+                runner.start()
+                _wait_until_ready(runner, places)
+            write_private(state.description_path, _describe(places, secrets, runner))
+            stack.callback(state.description_path.unlink, missing_ok=True)
 
-        runner = stack.enter_context(_make_runner(places, env, secrets, options.state))
-        with step("Web, worker, beat, Flower, simulator"):
-            runner.start()
-            _wait_until_ready(runner, places)
-        write_private(options.state.description_path, _describe(places, secrets, runner))
-        stack.callback(options.state.description_path.unlink, missing_ok=True)
-
-        print("\nBuying courses, from the cart to the enrolment:")
-        receipt = buy_courses(places.web_url, username=BUYERS[0], password=secrets.demo_password)
-        print(f"Delivered {len(receipt.course_ids)} course(s) in {receipt.seconds:.2f} s, order {receipt.order_number}.")
-        if not options.once:
-            print(_table(places, secrets, options.state))
-            options.stopping_is_fine = True
-            runner.serve()
+            print("\nBuying courses, from the cart to the enrolment:")
+            receipt = buy_courses(places.web_url, username=BUYERS[0], password=secrets.demo_password)
+            print(f"Delivered {len(receipt.course_ids)} course(s) in {receipt.seconds:.2f} s, order {receipt.order_number}.")
+            if not self._options.once:
+                print(_table(places, secrets, state), flush=True)
+                self.is_serving = True
+                runner.serve(shows_logs=self._options.logs)
 
 
 @dataclass(frozen=True)
@@ -127,26 +124,6 @@ class Places:
         return f"http://{LOOPBACK}:{self.simulator_port}"
 
 
-def _parse(argv: Sequence[str] | None) -> Options:
-    parser = argparse.ArgumentParser(
-        prog="bin/demo", description="Sets up the shop on this machine, buys courses over HTTP, and serves until Ctrl-C."
-    )
-    parser.add_argument("--once", action="store_true", help="stop after the purchase; exit status 0 only if the courses were delivered")
-    parser.add_argument("--reset", action="store_true", help="first remove all that earlier runs have left in the state folder")
-    parser.add_argument(
-        "--port", type=int, metavar="N", help=f"port of the storefront (default: {WEB_PORT}, or a free one when that is taken)"
-    )
-    parser.add_argument(
-        "--state",
-        type=Path,
-        default=ROOT / ".local",
-        metavar="FOLDER",
-        help="where databases, keys, logs and logins are kept (default: .local)",
-    )
-    found = parser.parse_args(argv)
-    return Options(once=found.once, reset=found.reset, port=found.port, state=State(found.state.resolve()))
-
-
 def _require_platform() -> None:
     if sys.version_info < (3, 11):  # noqa: UP036 - somebody may start this module with another Python
         raise LocalError(f"Python 3.11 or newer is needed; this is {platform.python_version()}.")
@@ -166,7 +143,7 @@ def _environment(places: Places, merchant: Merchant, secrets: Secrets) -> dict[s
     ) | {"FLOWER_BASIC_AUTH": f"{OPERATOR}:{secrets.flower_password}"}
 
 
-def _make_runner(places: Places, env: dict[str, str], secrets: Secrets, state: State) -> Runner:
+def _make_runner(places: Places, env: dict[str, str], state: State) -> Runner:
     programs = [
         simulator_program(places.simulator_port, state.simulator_folder),
         web_program(places.web_port),
@@ -174,7 +151,7 @@ def _make_runner(places: Places, env: dict[str, str], secrets: Secrets, state: S
         beat_program(state.folder / "celerybeat-schedule"),
         flower_program(places.flower_port),
     ]
-    return Runner(programs, env=env, log_folder=state.log_folder, record_folder=state.folder / "run")
+    return Runner(programs, env=env, log_folder=state.log_folder, record_folder=state.folder / "run", longest_stop_s=STOP_PROGRAMS_S)
 
 
 def _manage(env: dict[str, str], *args: str) -> None:
@@ -229,6 +206,7 @@ def _describe(places: Places, secrets: Secrets, runner: Runner) -> dict[str, obj
 
 
 def _table(places: Places, secrets: Secrets, state: State) -> str:
+    """Where everything is and how to log in. No line is so long that a narrow terminal would break a password."""
     password = secrets.demo_password
     rows = [
         ("Storefront", f"{places.web_url}/", f"{', '.join(BUYERS)} / {password}"),
@@ -237,13 +215,9 @@ def _table(places: Places, secrets: Secrets, state: State) -> str:
         ("Flower", f"{places.flower_url}/", f"{OPERATOR} / {secrets.flower_password}"),
         ("Alipay simulator", f"{places.simulator_url}/", "open; any account at its cashier"),
     ]
-    lines = [f"  {name:17} {url:38} {login}" for name, url, login in rows]
-    return "\n".join(["", *lines, f"\nFor scripts: {state.description_path}. Logs: {state.log_folder}. Ctrl-C stops everything.\n"])
-
-
-def _terminate(signum: int, frame: object) -> None:
-    """A polite request to end goes the same way as Ctrl-C: every context is left, every process stopped."""
-    raise KeyboardInterrupt
+    lines = [line for name, url, login in rows for line in (f"  {name:18}{url}", f"  {'':18}{login}")]
+    paths = [f"  {'For scripts':18}{state.description_path}", f"  {'Logs':18}{state.log_folder}"]
+    return "\n".join(["", *lines, *paths, "\nCtrl-C stops everything."])
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Loopback ports: choosing a free one, telling that one is taken, waiting until one answers."""
 
 import socket
+from collections.abc import Callable, Mapping
 
 from project.local.errors import LocalError
 
@@ -29,6 +30,22 @@ def is_port_free(port: int) -> bool:
 def choose_port(preferred: int) -> int:
     """The preferred port when it is free, else any free one."""
     return preferred if is_port_free(preferred) else find_free_port()
+
+
+def assign_ports(preferred: Mapping[str, int], *, wanted: Mapping[str, int], option_of: Callable[[str], str]) -> dict[str, int]:
+    """A port for each part: the wanted one, else the preferred one if it is free, else any free one; no port twice.
+
+    Raises: LocalError when a wanted port is taken, naming the option that chooses another.
+    """
+    ports = {part: require_port(port, option=option_of(part)) for part, port in wanted.items()}
+    for part, port in preferred.items():
+        if part in ports:
+            continue
+        chosen = choose_port(port)
+        while chosen in ports.values():
+            chosen = find_free_port()
+        ports[part] = chosen
+    return ports
 
 
 def require_port(port: int, *, option: str) -> int:

@@ -11,7 +11,7 @@ import psutil
 import psycopg
 from psycopg import sql
 
-from project.local.child import Child, User, stop_leftover
+from project.local.child import DEFAULT_STOP_S, Child, User, stop_leftover
 from project.local.errors import LocalError
 from project.local.packages import find_package
 from project.local.ports import LOOPBACK, choose_port, find_free_port
@@ -104,8 +104,8 @@ class PostgresServer:
             wait_until(lambda: False, timeout_s=0.5)
         raise LocalError(f"PostgreSQL did not start on port {self.port}. The end of {self.child.log_path}:\n{tail}")
 
-    def stop(self) -> None:
-        self.child.stop()
+    def stop(self, timeout_s: float = DEFAULT_STOP_S) -> None:
+        self.child.stop(timeout_s)
 
     def remove(self) -> None:
         """Deletes the data for good. The server must not be running."""

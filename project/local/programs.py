@@ -84,6 +84,7 @@ def build_environment(
         "WHITENOISE_USE_FINDERS": "true",  # static files straight from the packages: no collectstatic
         "LOG_FORMAT": "console",
         "DEMO_PASSWORD": demo_password,
+        "REGISTRATION_OPEN": "true",
         **simulator_env,
         "ALLOW_SIMULATOR": "true",
         "ALIPAY_GATEWAY_URL": f"http://{LOOPBACK}:{simulator_port}/gateway.do",

@@ -84,8 +84,11 @@ class ApiClient:
                 raise PurchaseError(
                     f"order {order_number} is still {'unknown' if order is None else order['status']} after {timeout_s:.0f} s"
                 )
+            asked_at = time.monotonic()
             response = self.http.get(f"orders/{order_number}/", params={"wait": WAIT_S}, headers={"If-None-Match": etag} if etag else {})
             if response.status_code == httpx.codes.NOT_MODIFIED:
+                if time.monotonic() - asked_at < 1:  # too busy to hold it
+                    time.sleep(float(response.headers.get("Retry-After", 1)))
                 continue
             etag, order = response.headers.get("ETag", ""), dict(self._data(response))
             if not etag:

@@ -26,7 +26,16 @@ FOLLOW_S = 0.2
 class Runner:
     """The programs as children. Use as a context: leaving it leaves no process behind."""
 
-    def __init__(self, programs: Sequence[Program], *, env: Mapping[str, str], log_folder: Path, record_folder: Path) -> None:
+    def __init__(
+        self,
+        programs: Sequence[Program],
+        *,
+        env: Mapping[str, str],
+        log_folder: Path,
+        record_folder: Path,
+        longest_stop_s: float = float("inf"),
+    ) -> None:
+        self._longest_stop_s = longest_stop_s
         for folder in (log_folder, record_folder):
             folder.mkdir(parents=True, exist_ok=True)
         self._programs = {item.name: item for item in programs}
@@ -65,25 +74,27 @@ class Runner:
                     f"{child.name} has ended by itself (exit status {child.exit_status}). The end of {child.log_path}:\n{child.log_tail()}"
                 )
 
-    def serve(self) -> None:
-        """Shows the logs until somebody interrupts.
+    def serve(self, *, shows_logs: bool = True) -> None:
+        """Waits, and shows the logs if asked for, until somebody interrupts.
 
         Raises: LocalError when a program ends; KeyboardInterrupt.
         """
-        self._follower = LogFollower({child.name: child.log_path for child in self.children.values()}, sys.stdout)
-        self._follower.start()
+        if shows_logs:
+            self._follower = LogFollower({child.name: child.log_path for child in self.children.values()}, sys.stdout)
+            self._follower.start()
         while True:
             self.require_alive()
             time.sleep(FOLLOW_S)
 
     def stop(self) -> None:
-        """Ends every program: all are asked at once, and each has its own time to finish its work."""
+        """Ends every program: all are asked at once, and each has its own time to finish its work, or `longest_stop_s` if that is less."""
         asked_at = time.monotonic()
         for child in self.children.values():
             child.send(child.stop_signal)
         try:
             for child in self.children.values():
-                child.wait(max(0.0, asked_at + self._programs[child.name].stop_s - time.monotonic()))
+                stop_s = min(self._programs[child.name].stop_s, self._longest_stop_s)
+                child.wait(max(0.0, asked_at + stop_s - time.monotonic()))
         finally:  # a second Ctrl-C: no more waiting
             for child in self.children.values():
                 child.kill()

@@ -8,7 +8,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from project.local.child import Child, stop_leftover
+from project.local.child import DEFAULT_STOP_S, Child, stop_leftover
 from project.local.errors import LocalError
 from project.local.packages import find_package
 from project.local.ports import LOOPBACK, choose_port, find_free_port
@@ -85,8 +85,8 @@ class ValkeyServer:
             self.port = find_free_port()
         raise LocalError(f"Valkey did not start on port {self.port}. The end of {self.child.log_path}:\n{tail}")
 
-    def stop(self) -> None:
-        self.child.stop()
+    def stop(self, timeout_s: float = DEFAULT_STOP_S) -> None:
+        self.child.stop(timeout_s)
 
     def url(self, database: int = 0) -> str:
         return f"redis://:{self.password}@{LOOPBACK}:{self.port}/{database}"

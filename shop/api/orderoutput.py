@@ -6,6 +6,7 @@ The serializers describe it for the schema. What is answered is made by the plai
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
+from enum import StrEnum
 from functools import cache
 from typing import Any
 
@@ -17,12 +18,14 @@ from shop import errors
 from shop.api.fields import YuanField
 from shop.domain.checkout import shown_time
 from shop.domain.paylinks import pay_url
-from shop.models import Order, OrderEvent, OrderLine, OrderRequest
+from shop.domain.wholeorder import RequestedLine, WholeOrder
+from shop.models import Order, OrderEvent, OrderLine, OrderRequest, PricePolicy
 from shop.money import ZERO
 from shop.states import OrderRequestStatus, OrderStatus
 
-# How soon to ask again for what is pending, in seconds.
+# How soon to ask again for what isn't final, in seconds.
 RETRY_AFTER_S = "1"
+RETRY_AFTER_BY_STATUS = {OrderRequestStatus.PENDING.value: RETRY_AFTER_S, OrderStatus.AWAITING_PAYMENT.value: "2"}
 STATUSES = [OrderRequestStatus.PENDING.value, OrderRequestStatus.REJECTED.value, *OrderStatus.values]
 
 
@@ -64,15 +67,6 @@ class EventOutput(serializers.ModelSerializer[OrderEvent]):
         fields = ["kind", "text", "at", "details"]
 
 
-class OrderSummaryOutput(serializers.ModelSerializer[Order]):
-    amounts = AmountsOutput(source="*")
-    lines = LineOutput(many=True)
-
-    class Meta:
-        model = Order
-        fields = ["order_number", "status", "payment_type", "amounts", "lines", "created_at", "expires_at", "paid_at"]
-
-
 class ErrorOutput(serializers.Serializer[Any]):
     code = serializers.IntegerField()
     error = serializers.CharField()
@@ -80,20 +74,74 @@ class ErrorOutput(serializers.Serializer[Any]):
     details = serializers.DictField()
 
 
+class RequestedLineOutput(serializers.Serializer[Any]):
+    course_id = serializers.IntegerField()
+    course_name = serializers.CharField()
+    course_img = serializers.CharField()
+    policy_id = serializers.IntegerField(allow_null=True)
+    valid_period = serializers.IntegerField(allow_null=True)
+    valid_period_display = serializers.CharField(allow_null=True)
+    list_price = YuanField(allow_null=True, help_text="提交时看到的价格")
+    coupon_record_id = serializers.IntegerField(allow_null=True)
+
+
+class RequestedOutput(serializers.Serializer[Any]):
+    """What the buyer asked for and agreed to."""
+
+    alipay = YuanField()
+    beili = serializers.IntegerField()
+    coupon_record_id = serializers.IntegerField(allow_null=True)
+    buy_again = serializers.BooleanField(help_text="课程在另一笔待支付订单中也要再买")
+    lines = RequestedLineOutput(many=True)
+
+
+class OrderSummaryOutput(serializers.Serializer[Any]):
+    """An order in a list. As in `OrderOutput`, `requested` stands in for `amounts` and `lines` until there is an order."""
+
+    order_number = serializers.CharField()
+    status = serializers.ChoiceField(choices=STATUSES)
+    payment_type = serializers.IntegerField(allow_null=True, help_text="1 支付宝，2 优惠码，3 贝里")
+    amounts = AmountsOutput(allow_null=True)
+    lines = LineOutput(many=True)
+    created_at = serializers.DateTimeField()
+    expires_at = serializers.DateTimeField(allow_null=True)
+    paid_at = serializers.DateTimeField(allow_null=True)
+    requested = RequestedOutput(allow_null=True)
+    error = ErrorOutput(allow_null=True)
+
+
+class PaymentState(StrEnum):
+    """Where an order that awaits its payment stands."""
+
+    PAYABLE = "payable"
+    # The buyer came back from the cashier, and the gateway hasn't yet said whether they paid.
+    CONFIRMING = "confirming"
+    # The shown deadline is over; what was paid in the last moment may still come.
+    OVERDUE = "overdue"
+    CANCELLING = "cancelling"
+
+
 class OrderOutput(serializers.Serializer[Any]):
-    """`amounts` and what follows are null while `status` is `pending` or `rejected`; `error` is set when it is `rejected`."""
+    """`amounts` and what follows are null while `status` is `pending` or `rejected`; `error` is set when it is `rejected`.
+
+    `requested` is what was asked for, as long as there is no order of it. `payment_state` is set while `status` is `awaiting_payment`.
+    """
 
     order_number = serializers.CharField()
     status = serializers.ChoiceField(choices=STATUSES)
     url = serializers.CharField()
     payment_type = serializers.IntegerField(allow_null=True, help_text="1 支付宝，2 优惠码，3 贝里")
     pay_url = serializers.CharField(allow_null=True, help_text="status 为 awaiting_payment 时可支付的链接")
+    payment_state = serializers.ChoiceField(
+        choices=[state.value for state in PaymentState], allow_null=True, help_text="confirming：正在确认支付，请勿重复付款"
+    )
     amounts = AmountsOutput(allow_null=True)
     lines = LineOutput(many=True)
     created_at = serializers.DateTimeField()
     expires_at = serializers.DateTimeField(allow_null=True)
     paid_at = serializers.DateTimeField(allow_null=True)
     timeline = EventOutput(many=True)
+    requested = RequestedOutput(allow_null=True)
     error = ErrorOutput(allow_null=True)
 
 
@@ -120,49 +168,70 @@ def whole_order_body(order: Order, lines: Sequence[OrderLine], events: Sequence[
         "url": order_url(order.order_number),
         "payment_type": order.payment_type,
         "pay_url": pay_url(order.order_number) if is_payable(order, now=now) else None,
+        "payment_state": payment_state(order, now=now),
         "amounts": _amounts(order),
         "lines": [_line(line) for line in lines],
         "created_at": shown_time(order.created_at),
         "expires_at": shown_time(order.expires_at),
         "paid_at": shown_time(order.paid_at) if order.paid_at else None,
         "timeline": [_event(event) for event in events],
+        "requested": None,
         "error": None,
     }
 
 
 def is_payable(order: Order, *, now: datetime) -> bool:
     """Whether the buyer is shown a link to pay the order."""
-    return (
-        order.status == OrderStatus.AWAITING_PAYMENT
-        and order.cancel_requested_at is None
-        and order.expires_at > now
-        and order.cash_due > ZERO
-    )
+    return payment_state(order, now=now) is PaymentState.PAYABLE and order.cash_due > ZERO
 
 
-def request_body(request: OrderRequest) -> dict[str, Any]:
+def payment_state(order: Order, *, now: datetime) -> PaymentState | None:
+    """Where the order stands while it awaits its payment; None before and after."""
+    if order.status != OrderStatus.AWAITING_PAYMENT:
+        return None
+    if order.cancel_requested_at is not None:
+        return PaymentState.CANCELLING
+    if order.confirming_since is not None:
+        return PaymentState.CONFIRMING
+    return PaymentState.PAYABLE if order.expires_at > now else PaymentState.OVERDUE
+
+
+def request_body(request: OrderRequest, lines: Sequence[RequestedLine]) -> dict[str, Any]:
     """The body of a request that no order was made of, or not yet."""
-    error = None
-    if request.status == OrderRequestStatus.REJECTED:
-        error = {
-            "code": errors.registry()[request.error_slug].code,
-            "error": request.error_slug,
-            "msg": request.error_message,
-            "details": request.error_details,
-        }
     return {
         "order_number": request.order_number,
         "status": request.status,
         "url": order_url(request.order_number),
         "payment_type": None,
         "pay_url": None,
+        "payment_state": None,
         "amounts": None,
         "lines": [],
         "created_at": shown_time(request.created_at),
         "expires_at": None,
         "paid_at": None,
         "timeline": [],
-        "error": error,
+        "requested": _requested(request, lines),
+        "error": _error(request),
+    }
+
+
+def summary(listed: WholeOrder) -> dict[str, Any]:
+    """An order in a list, or the request that no order was made of, or not yet."""
+    if listed.order is not None:
+        return order_summary(listed.order, listed.lines)
+    request = listed.request
+    return {
+        "order_number": request.order_number,
+        "status": request.status,
+        "payment_type": None,
+        "amounts": None,
+        "lines": [],
+        "created_at": _moment(request.created_at),
+        "expires_at": None,
+        "paid_at": None,
+        "requested": _requested(request, listed.requested),
+        "error": _error(request),
     }
 
 
@@ -177,6 +246,43 @@ def order_summary(order: Order, lines: Sequence[OrderLine]) -> dict[str, Any]:
         "created_at": _moment(order.created_at),
         "expires_at": _moment(order.expires_at),
         "paid_at": _moment(order.paid_at) if order.paid_at else None,
+        "requested": None,
+        "error": None,
+    }
+
+
+def _error(request: OrderRequest) -> dict[str, Any] | None:
+    if request.status != OrderRequestStatus.REJECTED:
+        return None
+    return {
+        "code": errors.registry()[request.error_slug].code,
+        "error": request.error_slug,
+        "msg": request.error_message,
+        "details": request.error_details,
+    }
+
+
+def _requested(request: OrderRequest, lines: Sequence[RequestedLine]) -> dict[str, Any]:
+    body = request.body
+    prices_seen = body.get("prices_seen") or {}
+    return {
+        "alipay": body["alipay"],
+        "beili": body["beili"],
+        "coupon_record_id": body["coupon_record_id"],
+        "buy_again": body.get("buy_again", False),
+        "lines": [
+            {
+                "course_id": line.course_id,
+                "course_name": line.course_name,
+                "course_img": line.course_img,
+                "policy_id": line.policy_id,
+                "valid_period": line.valid_period,
+                "valid_period_display": _PERIODS.get(line.valid_period) if line.valid_period else None,
+                "list_price": prices_seen.get(str(line.course_id)) or (None if line.price is None else _yuan(line.price)),
+                "coupon_record_id": line.coupon_record_id,
+            }
+            for line in lines
+        ],
     }
 
 
@@ -210,6 +316,7 @@ def _line(line: OrderLine) -> dict[str, Any]:
 
 
 _KINDS = dict(OrderEvent.Kind.choices)
+_PERIODS = dict(PricePolicy.Period.choices)
 
 
 def _event(event: OrderEvent) -> dict[str, Any]:

@@ -28,13 +28,13 @@ from shop.api.fields import (
     YuanField,
     read_query,
 )
-from shop.api.orderoutput import RETRY_AFTER_S, OrderSummaryOutput, PlacedOutput, order_summary, order_url
+from shop.api.orderoutput import RETRY_AFTER_S, STATUSES, OrderSummaryOutput, PlacedOutput, order_url, summary
 from shop.api.ordinary import read_ordinary
 from shop.domain import orders
 from shop.domain.wholeorder import OrderHistory
-from shop.models import Order, OrderRequest
+from shop.models import OrderRequest
 from shop.money import MAX_YUAN
-from shop.states import OrderRequestStatus, OrderStatus
+from shop.states import OrderRequestStatus
 from shop.tasks import create_orders
 from shop.wakeup import wake_soon
 
@@ -65,12 +65,12 @@ class PurchaseInput(Input):
 
 
 class OrderFilter(PageFilter):
-    status = serializers.ChoiceField(choices=OrderStatus.choices, required=False)
+    status = serializers.ChoiceField(choices=STATUSES, required=False)
 
 
-@extend_schema(parameters=[OpenApiParameter("status", OpenApiTypes.STR, enum=OrderStatus.values)], methods=["GET"])
-class OrderListView(ListAPIView[Order]):
-    """The buyer's orders, and where new ones are placed."""
+@extend_schema(parameters=[OpenApiParameter("status", OpenApiTypes.STR, enum=STATUSES)], methods=["GET"])
+class OrderListView(ListAPIView[OrderRequest]):
+    """The buyer's orders, from the moment in which they are taken in, and where new ones are placed."""
 
     serializer_class = OrderSummaryOutput
     filter_class = OrderFilter
@@ -80,7 +80,7 @@ class OrderListView(ListAPIView[Order]):
         history = OrderHistory(account_id=account_of(request).pk, status=read_query(request, OrderFilter).get("status"))
         page = self.paginate_queryset(cast("Any", history))  # it has what the paginator asks of a queryset
         assert page is not None
-        return self.get_paginated_response([order_summary(*listed) for listed in page])
+        return self.get_paginated_response([summary(listed) for listed in page])
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """An ordinary order request is taken in without DRF, and all others with it, errors included."""

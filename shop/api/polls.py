@@ -18,8 +18,9 @@ from rest_framework.views import APIView
 
 from shop import clock, errors
 from shop.api.authentication import account_of, digest_in, digest_of_caller
+from shop.api.conditional import is_known
 from shop.api.fields import Input, StrictIntegerField, read_query
-from shop.api.orderoutput import RETRY_AFTER_S, OrderOutput, is_payable, request_body, whole_order_body
+from shop.api.orderoutput import RETRY_AFTER_BY_STATUS, OrderOutput, is_payable, request_body, whole_order_body
 from shop.domain.login import find_caller
 from shop.domain.versions import Answer, answer_poll, read_answer
 from shop.domain.waiting import wait_for_change
@@ -64,11 +65,11 @@ class OrderView(APIView):
         if answer is None:
             raise errors.OrderNotFound
         known = request.headers.get("If-None-Match")
-        is_news = known != _etag(answer) if known else answer.status != OrderRequestStatus.PENDING
+        is_news = not is_known(known, answer.etag) if known else answer.status != OrderRequestStatus.PENDING
         if wait_s and not is_news:
             answer = wait_for_change(look, since=answer, seconds=wait_s)
             find_caller(digest_of_caller(request), now=clock.now())  # the token may have ended meanwhile
-        if known == _etag(answer):
+        if is_known(known, answer.etag):
             return Response(status=status.HTTP_304_NOT_MODIFIED, headers=_headers(answer))
         return Response(json.loads(answer.body), headers=_headers(answer))
 
@@ -84,7 +85,7 @@ def _answer_ordinary(request: HttpRequest, order_number: str) -> HttpResponse | 
     if answer is None:
         return None
     headers = _headers(answer) | {"Allow": "GET, HEAD, OPTIONS"}
-    if request.headers.get("If-None-Match") == headers["ETag"]:
+    if is_known(request.headers.get("If-None-Match"), headers["ETag"]):
         response = HttpResponse(status=status.HTTP_304_NOT_MODIFIED, headers=headers)
         del response.headers["Content-Type"]
         return response
@@ -93,22 +94,20 @@ def _answer_ordinary(request: HttpRequest, order_number: str) -> HttpResponse | 
 
 
 def _headers(answer: Answer) -> dict[str, str]:
-    is_pending = answer.status == OrderRequestStatus.PENDING
-    return {"ETag": _etag(answer), "Cache-Control": "private, no-cache", **({"Retry-After": RETRY_AFTER_S} if is_pending else {})}
-
-
-def _etag(answer: Answer) -> str:
-    return f'"{answer.status}-{answer.version}"'
+    headers = {"ETag": answer.etag, "Cache-Control": "private, no-cache"}
+    if answer.status in RETRY_AFTER_BY_STATUS:
+        headers["Retry-After"] = RETRY_AFTER_BY_STATUS[answer.status]
+    return headers
 
 
 def read_order(account_id: int, order_number: str, now: datetime) -> Answer | None:
-    """The account's order from PostgreSQL. Its link to pay is gone when its time is over, and no version tells."""
+    """The account's order from PostgreSQL. Its link to pay is gone when its time is over, which no version counts."""
     found = find_whole_order(account_id=account_id, order_number=order_number)
     if found is None:
         return None
     order = found.order
     if order is None:
-        return Answer(account_id, found.request.status, 0, None, _written(request_body(found.request)))
+        return Answer(account_id, found.request.status, 0, None, _written(request_body(found.request, found.requested)))
     good_until = int(order.expires_at.timestamp()) if is_payable(order, now=now) else None
     return Answer(
         account_id, order.status, order.version, good_until, _written(whole_order_body(order, found.lines, found.events, now=now))

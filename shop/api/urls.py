@@ -4,6 +4,7 @@ from django.urls import path
 
 # converters and fieldschemas register themselves.
 from shop.api import (  # noqa: F401
+    accounts,
     auth,
     cart,
     catalogue,
@@ -23,6 +24,9 @@ urlpatterns = [
     path("auth/login/", auth.LoginView.as_view(), name="login"),
     path("auth/logout/", auth.LogoutView.as_view(), name="logout"),
     path("auth/logout/everywhere/", auth.LogoutEverywhereView.as_view(), name="logout-everywhere"),
+    path("auth/register/", accounts.RegisterView.as_view(), name="register"),
+    path("auth/password/", accounts.PasswordView.as_view(), name="password"),
+    path("auth/profile/", accounts.ProfileView.as_view(), name="profile"),
     path("courses/", catalogue.CourseListView.as_view(), name="courses"),
     path("courses/<id:course_id>/", catalogue.CourseView.as_view(), name="course"),
     path("coupons/", coupons.CampaignListView.as_view(), name="coupons"),

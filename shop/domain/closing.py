@@ -7,8 +7,9 @@ from django.db import transaction
 
 from shop.domain import fulfilment, ledger, locks, rows
 from shop.domain.coupons import is_in_date
+from shop.domain.orders import missing_order
 from shop.domain.timeline import event, record
-from shop.errors import OrderNotCancellable, OrderNotFound, StaleState
+from shop.errors import OrderNotCancellable, StaleState
 from shop.models import Account, CouponRecord, Order, OrderEvent, OrderLine
 from shop.states import CouponRecordStatus, OrderStatus
 
@@ -17,13 +18,13 @@ def request_cancel(*, account_id: int, order_number: str, now: datetime, cause: 
     """Notes that the buyer wants out, and makes the order due at once. From here on it can't be paid anew; asking twice is once.
 
     Raises:
-        OrderNotFound: there is none, or it is somebody else's.
+        OrderNotFound, OrderPending, OrderRejected: as `orders.get_order`.
         OrderNotCancellable: it is paid or closed.
     """
     with transaction.atomic(durable=True):
         order = locks.lock_own_order(account_id=account_id, order_number=order_number)
         if order is None:
-            raise OrderNotFound
+            raise missing_order(account_id=account_id, order_number=order_number)
         if order.status not in {OrderStatus.AWAITING_PAYMENT, OrderStatus.CANCELLED}:
             raise OrderNotCancellable(status=order.status)
         if order.status == OrderStatus.CANCELLED or order.cancel_requested_at is not None:

@@ -40,6 +40,11 @@ class Rate(StrEnum):
     LOGIN_FAILURES_OF_ADDRESS = "login_failures_of_address"
     LOGIN_FAILURES_OF_NAME = "login_failures_of_name"
     LOGIN_FAILURES_OF_DEVICE = "login_failures_of_device"
+    REGISTRATIONS_OF_ADDRESS = "registrations_of_address"
+    # Wishes for a mail that resets a password.
+    RESETS_OF_ADDRESS = "resets_of_address"
+    RESETS_OF_MAILBOX = "resets_of_mailbox"
+    PASSWORD_CHANGES = "password_changes"
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,7 @@ def log_in(*, username: str, password: str, address: str, device_note: str | Non
         ServiceUnavailable: staff, and nobody can count.
     """
     attempts, failures = _shares(username, address, find_device(device_note, username=username))
-    with _hashing_place():
+    with hashing_place():
         limits.spend(attempts, *failures, is_open_without_valkey=not is_for_staff)
         account = authenticate(username=username, password=password)
     if not isinstance(account, Account) or (is_for_staff and not account.is_staff):
@@ -71,7 +71,7 @@ def _shares(username: str, address: str, device: str | None) -> tuple[Share, tup
 
 
 @contextmanager
-def _hashing_place() -> Iterator[None]:
+def hashing_place() -> Iterator[None]:
     """One of the process's few places. Nobody waits for one: whoever waits holds a thread that others need."""
     places = _places(settings.LOGIN_PLACES)
     if not places.acquire(blocking=False):

@@ -12,6 +12,7 @@ An answer is read in one statement: its version and its body are of one moment. 
 away) costs `REMEMBERED_S` at most, and `TICKET_MS` more if somebody was just reading.
 """
 
+import hashlib
 import random
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -57,6 +58,11 @@ class Answer:
     version: int
     good_until: int | None
     body: str
+
+    @property
+    def etag(self) -> str:
+        """Of the whole body: some of it changes by the time alone, which no version counts."""
+        return f'"{hashlib.blake2b(self.body.encode(), digest_size=12).hexdigest()}"'
 
 
 # Reads an account's order by its number, as it is now, in one statement; None if the account has no such order.

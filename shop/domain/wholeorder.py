@@ -13,13 +13,30 @@ from shop.models import Order, OrderEvent, OrderLine, OrderRequest
 
 
 @dataclass(frozen=True, slots=True)
+class RequestedLine:
+    """A course that was asked for, as it is now. Without a policy of that course there is neither period nor price (yuan)."""
+
+    course_id: int
+    course_name: str
+    course_img: str
+    policy_id: int | None
+    valid_period: int | None
+    price: Decimal | None
+    coupon_record_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class WholeOrder:
-    """A buyer's request and what became of it. Without an order (yet) there are no lines and events; they stand as they were made."""
+    """A buyer's request and what became of it. Without an order (yet) there are no lines and events; they stand as they were made.
+
+    `requested` is what was asked for, as long as no order has been made of it. A list leaves out the events.
+    """
 
     request: OrderRequest
     order: Order | None
     lines: Sequence[OrderLine]
     events: Sequence[OrderEvent]
+    requested: Sequence[RequestedLine]
 
 
 def find_whole_order(*, account_id: int, order_number: str) -> WholeOrder | None:
@@ -29,17 +46,14 @@ def find_whole_order(*, account_id: int, order_number: str) -> WholeOrder | None
         row = cursor.fetchone()
     if row is None:
         return None
-    request, order, (lines, events) = row[: len(_REQUEST)], row[len(_REQUEST) : -2], row[-2:]
-    return WholeOrder(
-        _request(*request),
-        Order.from_db(connection.alias, _ORDER, order) if order[0] is not None else None,
-        _lines(lines),
-        [_event(*event) for event in json.loads(events or "[]")],
-    )
+    return _whole(row)
 
 
 class OrderHistory:
-    """A buyer's orders with their lines, newest first, in `status` or all. Counting them is a statement, and so is each cut such as `[20:40]`."""
+    """A buyer's orders with their lines, and the requests that aren't orders (yet), newest first, in `status` or all.
+
+    Counting them is a statement, and so is each cut such as `[20:40]`.
+    """
 
     def __init__(self, *, account_id: int, status: str | None = None) -> None:
         self._filter = {"account_id": account_id, "status": status}
@@ -50,18 +64,29 @@ class OrderHistory:
             count: int = cursor.fetchone()[0]
         return count
 
-    def __getitem__(self, cut: slice) -> list[tuple[Order, list[OrderLine]]]:
+    def __getitem__(self, cut: slice) -> list[WholeOrder]:
         with connection.cursor() as cursor:
             cursor.execute(_LIST, {**self._filter, "offset": cut.start, "limit": cut.stop - cut.start})
-            return [(Order.from_db(connection.alias, _ORDER, order), _lines(lines)) for *order, lines in cursor.fetchall()]
+            return [_whole((*row, None)) for row in cursor.fetchall()]
+
+
+def _whole(row: Sequence[Any]) -> WholeOrder:
+    request, order, (requested, lines, events) = row[: len(_REQUEST)], row[len(_REQUEST) : -3], row[-3:]
+    return WholeOrder(
+        _request(*request),
+        Order.from_db(connection.alias, _ORDER, order) if order[0] is not None else None,
+        _lines(lines),
+        [_event(*event) for event in json.loads(events or "[]")],
+        [RequestedLine(*line) for line in json.loads(requested or "[]", parse_float=Decimal)],
+    )
 
 
 def _lines(aggregated: str | None) -> list[OrderLine]:
     return [OrderLine.from_db(connection.alias, _LINE, line) for line in json.loads(aggregated or "[]", parse_float=Decimal)]
 
 
-def _request(order_number: str, status: str, created_at: datetime, *error: str) -> OrderRequest:
-    slug, message, details = error
+def _request(order_number: str, status: str, created_at: datetime, *stored: str) -> OrderRequest:
+    slug, message, details, body = stored
     return OrderRequest(
         order_number=order_number,
         status=status,
@@ -69,6 +94,7 @@ def _request(order_number: str, status: str, created_at: datetime, *error: str) 
         error_slug=slug,
         error_message=message,
         error_details=json.loads(details),
+        body=json.loads(body),
     )
 
 
@@ -84,7 +110,7 @@ def _columns(table: str, names: Sequence[str]) -> str:
     return ", ".join(f"{table}.{name}" for name in names)
 
 
-_REQUEST = ["order_number", "status", "created_at", "error_slug", "error_message", "error_details"]
+_REQUEST = ["order_number", "status", "created_at", "error_slug", "error_message", "error_details", "body"]
 _ORDER, _LINE = _names(Order), _names(OrderLine)
 _EVENT = ["id", "kind", "at", "details"]
 
@@ -93,16 +119,34 @@ _LINES = f"""(
     FROM shop_orderline AS line WHERE line.order_id = made.id
 )"""  # noqa: S608 - names of ours
 
+# What was asked for, unless an order tells it. A price of Decimal's digits stays exact in JSON.
+_REQUESTED = """
+    CASE WHEN made.id IS NULL THEN (
+        SELECT json_agg(
+            json_build_array(
+                course.id, course.name, course.course_img, policy.id, policy.valid_period, policy.price, (wanted.line->>2)::bigint
+            ) ORDER BY wanted.place
+        )::text
+        FROM jsonb_array_elements(request.body->'lines') WITH ORDINALITY AS wanted(line, place)
+        JOIN shop_course AS course ON course.id = (wanted.line->>0)::bigint
+        LEFT JOIN shop_pricepolicy AS policy ON policy.id = (wanted.line->>1)::bigint AND policy.course_id = course.id
+    ) END
+"""
+_SHOWN = f"{_columns('request', _REQUEST)}, {_columns('made', _ORDER)}, {_REQUESTED}, {_LINES}"
+_FROM = "FROM shop_orderrequest AS request LEFT JOIN shop_order AS made ON made.request_id = request.id"
+
 # An order's number and owner stand in its request's row, too.
 _READ = f"""
-    SELECT {_columns("request", _REQUEST)}, {_columns("made", _ORDER)}, {_LINES}, (
+    SELECT {_SHOWN}, (
         SELECT json_agg(json_build_array({_columns("event", _EVENT)}) ORDER BY event.id)::text
         FROM shop_orderevent AS event WHERE event.order_id = made.id
     )
-    FROM shop_orderrequest AS request LEFT JOIN shop_order AS made ON made.request_id = request.id
-    WHERE request.order_number = %s AND request.account_id = %s
+    {_FROM} WHERE request.order_number = %s AND request.account_id = %s
 """  # noqa: S608 - names of ours
 
-_OF_BUYER = "FROM shop_order AS made WHERE account_id = %(account_id)s AND (%(status)s::text IS NULL OR status = %(status)s)"
+_OF_BUYER = f"""
+    {_FROM} WHERE request.account_id = %(account_id)s
+    AND (%(status)s::text IS NULL OR COALESCE(made.status, request.status) = %(status)s)
+"""
 _COUNT = f"SELECT count(*) {_OF_BUYER}"
-_LIST = f"SELECT {_columns('made', _ORDER)}, {_LINES} {_OF_BUYER} ORDER BY made.id DESC OFFSET %(offset)s LIMIT %(limit)s"
+_LIST = f"SELECT {_SHOWN} {_OF_BUYER} ORDER BY request.id DESC OFFSET %(offset)s LIMIT %(limit)s"

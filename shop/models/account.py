@@ -15,6 +15,7 @@ class Account(SavesChanges, AbstractUser):
     held_balance = models.PositiveBigIntegerField("锁定贝里", default=0, help_text="待支付订单占用，支付后扣除，取消后退回")
     # Counts up when all logins are ended: sessions that were signed with an older number are over. A trigger counts when the account is disabled.
     login_generation = models.PositiveIntegerField("登录批次", default=0, db_default=0, editable=False)
+    phone = models.CharField("手机", max_length=20, blank=True, default="", db_default="")
 
     class Meta(AbstractUser.Meta):
         verbose_name = "账户"

@@ -84,6 +84,8 @@ class Order(Work):
     # The deadline that the buyer sees; `closes_at` is the one we act on, a grace period later.
     expires_at = models.DateTimeField("支付截止时间")
     closes_at = models.DateTimeField("关闭时间")
+    # Since when the buyer is back from the cashier and the gateway hasn't said whether they paid.
+    confirming_since = models.DateTimeField("等待确认支付", null=True, blank=True)
     cancel_requested_at = models.DateTimeField("申请取消时间", null=True, blank=True)
     paid_at = models.DateTimeField("支付时间", null=True, blank=True)
     closed_at = models.DateTimeField("取消/超时时间", null=True, blank=True)

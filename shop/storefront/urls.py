@@ -2,13 +2,18 @@
 
 from django.urls import path
 
-from shop.storefront import views
+from shop.storefront import passwords, views
 
 app_name = "storefront"
 urlpatterns = [
     path("", views.courses, name="courses"),
     path("courses/<int:course_id>/", views.course, name="course"),
     path("login/", views.login, name="login"),
+    path("register/", views.register, name="register"),
+    path("password/reset/", passwords.ResetView.as_view(), name="password-reset"),
+    path("password/reset/done/", passwords.ResetDoneView.as_view(), name="password-reset-done"),
+    path("password/reset/complete/", passwords.ResetCompleteView.as_view(), name="password-reset-complete"),
+    path("password/reset/<str:uidb64>/<str:token>/", passwords.ResetConfirmView.as_view(), name="password-reset-confirm"),
     path("cart/", views.cart, name="cart"),
     path("checkout/", views.checkout, name="latest-checkout"),
     path("checkout/<slug:checkout_id>/", views.checkout, name="checkout"),
@@ -16,4 +21,5 @@ urlpatterns = [
     path("orders/<slug:order_number>/", views.order, name="order"),
     path("coupons/", views.coupons, name="coupons"),
     path("me/", views.me, name="me"),
+    path("me/account/", views.account, name="account"),
 ]

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.cache import cache_control
@@ -33,7 +34,14 @@ def course(request: HttpRequest, course_id: int) -> HttpResponse:
 @cache_control(no_cache=True)
 def login(request: HttpRequest) -> HttpResponse:
     """Login; `?next=` names the page to go on to."""
-    return _page(request, "login")
+    return _page(request, "login", is_open=settings.REGISTRATION_OPEN)
+
+
+@require_safe
+@cache_control(no_cache=True)
+def register(request: HttpRequest) -> HttpResponse:
+    """A new account; `?next=` as for the login."""
+    return _page(request, "register", is_open=settings.REGISTRATION_OPEN)
 
 
 @require_safe
@@ -76,3 +84,10 @@ def coupons(request: HttpRequest) -> HttpResponse:
 def me(request: HttpRequest) -> HttpResponse:
     """The buyer's courses and 贝里."""
     return _page(request, "me")
+
+
+@require_safe
+@cache_control(no_cache=True)
+def account(request: HttpRequest) -> HttpResponse:
+    """The buyer's ways of contact and password."""
+    return _page(request, "account")

@@ -5,18 +5,19 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from payments.domain.locks import lock_payment
 from payments.domain.refunds.external import is_unexplained
 from payments.domain.refunds.lines import attach_lines, commit_money, find_cash_left, pick_lines, share_for
 from payments.models import Payment, Refund
-from payments.states import PaymentStatus, RefundKind
+from payments.states import PaymentStatus, RefundKind, RefundStatus
 from shop.domain import refunding
 from shop.domain.locks import lock_order
-from shop.domain.shares import within
+from shop.domain.orders import get_order
+from shop.domain.shares import LinePart, Share, within
 from shop.domain.timeline import event, record
-from shop.errors import OrderNotFound, OrderNotRefundable
+from shop.errors import OrderNotRefundable
 from shop.models import Order, OrderEvent, OrderLine
 from shop.money import ZERO
 from shop.states import OrderStatus
@@ -33,20 +34,17 @@ def request_refund(
     nothing is unexplained about the payment.
 
     Raises:
-        OrderNotFound: missing, or another account's.
+        OrderNotFound, OrderPending, OrderRejected: as `orders.get_order`.
         OrderNotRefundable: it isn't paid, or a course isn't one of its lines.
         RefundLineTaken: a course has gone back, is about to, or nothing is left.
     """
-    order_id = Order.objects.filter(account_id=account_id, order_number=order_number).values_list("pk", flat=True).first()
-    if order_id is None:
-        raise OrderNotFound
+    order_id = get_order(account_id=account_id, order_number=order_number).pk
     with transaction.atomic(durable=True):
         order = lock_order(order_id)
-        if order.status != OrderStatus.PAID:
-            raise OrderNotRefundable(status=order.status)
-        lines = pick_lines(order, course_ids)
-        payment = _paying(order)
-        parts = within(refunding.refundable_parts(lines, now=now), find_cash_left(payment) if payment else ZERO)
+        payment = _find_paying(order)
+        if payment is not None:
+            payment = lock_payment(payment.pk)
+        lines, parts = _price(order, payment, course_ids, now=now)
         share = share_for(order, parts)
         is_automatic = _is_automatic(order, lines, payment, now=now)
         refund = Refund.objects.create(
@@ -68,21 +66,42 @@ def request_refund(
     return refund
 
 
-def list_refunds(*, account_id: int, order_number: str) -> QuerySet[Refund]:
-    """The refunds of the buyer's order, oldest first.
+def quote_refund(*, account_id: int, order_number: str, course_ids: Collection[int] | None, now: datetime) -> tuple[list[OrderLine], Share]:
+    """The lines that `request_refund` would take back now, and what would go back for them. Nothing is written.
 
     Raises:
-        OrderNotFound: missing, or another account's.
+        As `request_refund`.
     """
-    if not Order.objects.filter(account_id=account_id, order_number=order_number).exists():
-        raise OrderNotFound
-    return Refund.objects.filter(order__order_number=order_number).prefetch_related("lines__order_line").order_by("id")
+    order = get_order(account_id=account_id, order_number=order_number)
+    lines, parts = _price(order, _find_paying(order), course_ids, now=now)
+    return lines, share_for(order, parts)
 
 
-def _paying(order: Order) -> Payment | None:
-    """The payment that paid the order, locked; None when nothing was paid in money."""
-    payment_id = Payment.objects.filter(order=order, status=PaymentStatus.PAID, is_surplus=False).values_list("pk", flat=True).first()
-    return lock_payment(payment_id) if payment_id else None
+def list_refunds(*, account_id: int, order_number: str) -> QuerySet[Refund]:
+    """The refunds of the buyer's order, oldest first. What was made without us is told once it is proven.
+
+    Raises:
+        OrderNotFound, OrderPending, OrderRejected: as `orders.get_order`.
+    """
+    get_order(account_id=account_id, order_number=order_number)
+    unproven = Q(kind=RefundKind.EXTERNAL) & ~Q(status=RefundStatus.SUCCEEDED)
+    refunds = Refund.objects.filter(order__order_number=order_number).exclude(unproven)
+    return refunds.prefetch_related("lines__order_line").order_by("id")
+
+
+def _price(
+    order: Order, payment: Payment | None, course_ids: Collection[int] | None, *, now: datetime
+) -> tuple[list[OrderLine], list[LinePart]]:
+    """The lines that are meant, and what may go back of each: no more than is left of the payment."""
+    if order.status != OrderStatus.PAID:
+        raise OrderNotRefundable(status=order.status)
+    lines = pick_lines(order, course_ids)
+    return lines, within(refunding.refundable_parts(lines, now=now), find_cash_left(payment) if payment else ZERO)
+
+
+def _find_paying(order: Order) -> Payment | None:
+    """The payment that paid the order; None when nothing was paid in money."""
+    return Payment.objects.filter(order=order, status=PaymentStatus.PAID, is_surplus=False).first()
 
 
 def _is_automatic(order: Order, lines: Sequence[OrderLine], payment: Payment | None, *, now: datetime) -> bool:

@@ -15,9 +15,9 @@ from shop import clock
 from shop.models import Account, Order
 from shop.states import OrderStatus
 from tests.clients import Api, answered, refused
-from tests.factories import make_buyer, make_course, make_order
+from tests.factories import decide, make_buyer, make_course, make_order, make_request
 from tests.payments.memorygateway import Fault, MemoryGateway
-from tests.payments.scenes import columns, pay
+from tests.payments.scenes import columns, pay, reject
 from tests.unchanged import nothing_changes
 
 pytestmark = pytest.mark.django_db
@@ -193,6 +193,88 @@ def make_course_id() -> int:
 def test_senseless_refund_is_refused(api: Api, paid: Order, body: Any) -> None:
     with nothing_changes():
         assert refused(api.post(url(paid, "refunds"), body)) == (400, 1003, "invalid_input")
+
+
+def test_refund_is_quoted_as_it_is_then_asked_for(api: Api, paid: Order) -> None:
+    first, second = paid.lines.order_by("id").values_list("course_id", flat=True)
+    for lines in ({"lines": [first]}, {"lines": [second]}):
+        with nothing_changes():
+            quoted = answered(api.post(url(paid, "refunds/quote"), lines))
+        asked = answered(api.post(url(paid, "refunds"), lines), 202)
+        assert quoted == {name: asked[name] for name in ("amount", "beili", "lines")}
+
+
+def test_whole_refund_is_quoted(api: Api, paid: Order) -> None:
+    courses = list(paid.lines.order_by("id").values_list("course_id", flat=True))
+    assert answered(api.post(url(paid, "refunds/quote"), {})) == {"amount": "90.00", "beili": 10, "lines": courses}
+
+
+def test_refund_of_nothing_is_not_quoted(api: Api, paid: Order) -> None:
+    answered(api.post(url(paid, "refunds"), {}), 202)
+    with nothing_changes():
+        assert refused(api.post(url(paid, "refunds/quote"), {})) == (409, 1155, "refund_line_taken")
+        assert refused(api.post(url(paid, "refunds/quote"), {"reason": "x"}))[0] == 400
+
+
+def test_refund_under_way_says_when_to_ask_again(api: Api, paid: Order) -> None:
+    assert "Retry-After" not in api.get(url(paid, "refunds"))
+    asked = api.post(url(paid, "refunds"), {})
+    assert (asked["Retry-After"], api.get(url(paid, "refunds"))["Retry-After"]) == ("5", "5")
+    reject(Refund.objects.get())
+    settled = api.get(url(paid, "refunds"))
+    assert "Retry-After" not in settled
+    assert [(refund["status"], refund["outcome"]) for refund in answered(settled)] == [("rejected", "超过期限")]
+
+
+# --- A number that isn't an order (yet) ---------------------------------------------------------------------------------------------
+
+CALLS: dict[str, Callable[[Api, Any], Any]] = {
+    "pay": lambda api, order: api.post(url(order, "payments"), {"product": "page"}),
+    "cancel": lambda api, order: api.post(url(order, "cancel")),
+    "refund": lambda api, order: api.post(url(order, "refunds"), {}),
+    "quote": lambda api, order: api.post(url(order, "refunds/quote"), {}),
+    "list": lambda api, order: api.get(url(order, "refunds")),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_number_that_was_handed_out_just_now_says_so(api: Api, buyer: Account, gateway: MemoryGateway, call: str) -> None:
+    request, stranger = make_request(buyer, make_course("60.00"), now=clock.now()), Api(make_buyer())
+    with nothing_changes():
+        response = CALLS[call](api, request)
+        assert refused(response) == (409, 1180, "order_pending")
+        assert response["Retry-After"] == "1"
+        assert refused(CALLS[call](stranger, request)) == (404, 1001, "order_not_found")
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_number_that_was_refused_says_why(api: Api, buyer: Account, gateway: MemoryGateway, call: str) -> None:
+    request = make_request(buyer, make_course("60.00"), alipay="1.00", now=clock.now())
+    decide(request, now=clock.now())
+    with nothing_changes():
+        response = CALLS[call](api, request)
+        assert refused(response) == (409, 1181, "order_rejected")
+        assert response.json()["details"] == {"reason": "quote_changed", "why": "价格有变化，请确认新的金额后重新提交。"}
+
+
+# --- Paid already, and only Alipay knows ---------------------------------------------------------------------------------------------
+
+
+def test_earlier_attempt_is_asked_about_before_another(api: Api, order: Order, gateway: MemoryGateway) -> None:
+    answered(api.post(url(order, "payments"), {}))
+    gateway.pay(Payment.objects.get().out_trade_no)
+    assert refused(api.post(url(order, "payments"), {})) == (409, 1150, "order_not_payable")
+    assert columns(order, "status") == (OrderStatus.PAID,)
+
+
+def test_nobody_is_sent_to_pay_while_the_gateway_is_silent(api: Api, order: Order, gateway: MemoryGateway) -> None:
+    answered(api.post(url(order, "payments"), {}))
+    gateway.pay(Payment.objects.get().out_trade_no)
+    gateway.faults = [Fault.LOST_BEFORE]
+    with nothing_changes():
+        response = api.post(url(order, "payments"), {})
+        assert refused(response) == (409, 1182, "payment_confirming")
+        assert response["Retry-After"] == "5"
 
 
 # --- Owners -------------------------------------------------------------------------------------------------------------------------

@@ -3,18 +3,22 @@
 import json
 import os
 import shutil
+import signal
 import socket
 import stat
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 
 from project.local.state import ROOT
+from project.local.waiting import wait_until
 
 pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("demo")]
 
@@ -51,3 +55,29 @@ def test_a_taken_port_is_refused_before_anything_is_started(state_folder: Path) 
     assert ended.returncode == 1
     assert f"Port {port} on 127.0.0.1 is taken by another program. Choose another one with --port N." in ended.stderr
     assert not (state_folder / "postgres").exists()
+
+
+def test_served_demo_shows_its_table_last_and_stops_within_ten_seconds(state_folder: Path) -> None:
+    output_path = state_folder / "output"
+    command = [sys.executable, "-m", "project.local.demo", "--state", str(state_folder)]
+    with output_path.open("w") as output:
+        demo = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
+    try:
+        assert wait_until(lambda: "Ctrl-C stops everything." in output_path.read_text() or demo.poll() is not None, timeout_s=200)
+        described = json.loads((state_folder / "demo.json").read_text())
+        httpx.get(f"{described['urls']['storefront']}healthz", trust_env=False)  # the web process logs it
+        shown = output_path.read_text()
+        asked_at = time.monotonic()
+        demo.send_signal(signal.SIGINT)
+        assert demo.wait(20) == 0
+        assert time.monotonic() - asked_at < 10
+    finally:
+        demo.kill()
+        demo.wait()
+    assert shown.rstrip().endswith("Ctrl-C stops everything.")
+    assert output_path.read_text() == f"{shown}\nStopped.\n"
+    login = described["logins"]["buyers"][0]["password"]
+    table = shown[shown.index("  Storefront") :].splitlines()
+    assert sum(login in line for line in table) == 2
+    assert [line for line in table if len(line) > 80 and str(state_folder) not in line] == []
+    assert (state_folder / "log" / "web.log").stat().st_size > 0

@@ -9,6 +9,7 @@ import redis
 from shop import clock
 from shop.domain import creation
 from shop.models import Account, Order
+from shop.tasks import create_orders
 from tests.clients import Api, answered, refused
 from tests.factories import make_buyer, make_coupon, make_course, make_order, make_record, policy_of
 from tests.shop.test_wakeup import messages
@@ -160,7 +161,7 @@ def test_list_by_status(api: Api, buyer: Account) -> None:
     assert [row["order_number"] for row in answered(api.get(f"{ORDERS}?status=paid"))["results"]] == [paid.order_number]
 
 
-@pytest.mark.parametrize("query", ["status=pending", "status=x", "page=0", "size=3"])
+@pytest.mark.parametrize("query", ["status=waiting", "status=x", "page=0", "size=3"])
 def test_list_filter_that_makes_no_sense(api: Api, query: str) -> None:
     assert refused(api.get(f"{ORDERS}?{query}")) == (400, 1003, "invalid_input")
 
@@ -170,6 +171,44 @@ def test_list_takes_the_same_statements_for_one_and_for_many(api: Api, buyer: Ac
         make_order(buyer, make_course("1.00"), make_course("1.00"))
     with django_assert_num_queries(3):
         api.get(ORDERS)
+
+
+def test_accepted_order_is_listed_at_once_with_courses_and_amount(api: Api, buyer: Account) -> None:
+    course = make_course("99.00", name="Redis 从用到懂")
+    number = answered(post_order(api, body_of(course, alipay="90.00", balance=9)), 202)["order_number"]
+    [row] = answered(api.get(ORDERS))["results"]
+    assert (row["order_number"], row["status"], row["amounts"], row["error"]) == (number, "pending", None, None)
+    assert row["requested"] == {
+        "alipay": "90.00",
+        "beili": 9,
+        "coupon_record_id": None,
+        "lines": [
+            {
+                "course_id": course.pk,
+                "course_name": "Redis 从用到懂",
+                "course_img": course.course_img,
+                "policy_id": policy_of(course).pk,
+                "valid_period": 30,
+                "valid_period_display": "1个月",
+                "list_price": "99.00",
+                "coupon_record_id": None,
+            }
+        ],
+    }
+    assert answered(api.get(f"{ORDERS}{number}/"))["requested"] == row["requested"]
+    assert [listed["order_number"] for listed in answered(api.get(f"{ORDERS}?status=pending"))["results"]] == [number]
+    create_orders()
+    [row] = answered(api.get(ORDERS))["results"]
+    assert (row["order_number"], row["requested"], row["amounts"]["alipay"]) == (number, None, "90.00")
+    assert answered(api.get(f"{ORDERS}?status=pending"))["count"] == 0
+
+
+def test_refused_order_is_listed_with_its_reason(api: Api) -> None:
+    seen = order_of(api, body_of(make_course("99.00"), alipay="1.00"))
+    [row] = answered(api.get(f"{ORDERS}?status=rejected"))["results"]
+    assert (row["order_number"], row["status"], row["error"]) == (seen["order_number"], "rejected", seen["error"])
+    assert (row["requested"]["alipay"], len(row["requested"]["lines"])) == ("1.00", 1)
+    assert answered(Api(make_buyer()).get(ORDERS))["results"] == []
 
 
 @pytest.mark.parametrize("number", ["0" * 30, "x" * 65])

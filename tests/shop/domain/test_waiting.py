@@ -33,7 +33,7 @@ def looking_at(request: OrderRequest) -> tuple[Callable[[], Answer | None], Answ
 def test_returns_at_once_when_the_order_is_another_than_known() -> None:
     look, seen = looking_at(make_request(make_buyer(), make_course()))
     started = time.monotonic()
-    assert wait_for_change(look, since=replace(seen, status="created"), seconds=20) == seen
+    assert wait_for_change(look, since=replace(seen, body="another"), seconds=20) == seen
     assert time.monotonic() - started < 5
 
 
@@ -45,13 +45,48 @@ def test_returns_after_the_time_when_nothing_changes() -> None:
 
 
 def test_returns_at_once_when_too_many_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waiting, "_places", threading.BoundedSemaphore(1))
+    monkeypatch.setattr(waiting, "_places", waiting.Places(1))
     look, seen = looking_at(make_request(make_buyer(), make_course()))
-    with waiting._places:
+    with waiting._places.hold(seen.account_id + 1) as place:
+        assert place is not None
         started = time.monotonic()
         assert wait_for_change(look, since=seen, seconds=20) == seen
         assert time.monotonic() - started < 5
-    assert waiting._places.acquire(blocking=False)
+    with waiting._places.hold(seen.account_id) as place:
+        assert place is not None
+
+
+def test_buyer_who_comes_back_takes_their_place_over() -> None:
+    """A reload leaves a request behind that nobody reads: it ends at once, and the others' places stay theirs."""
+    places = waiting.Places(2)
+    with places.hold(1) as abandoned, places.hold(2) as other, places.hold(1) as newest:
+        assert abandoned is not None
+        assert other is not None
+        assert newest is not None
+        assert (abandoned.is_set(), other.is_set(), newest.is_set()) == (True, False, False)
+        with places.hold(3) as third:
+            assert third is None
+    with places.hold(3) as third, places.hold(4) as fourth, places.hold(5) as fifth:
+        assert (third is None, fourth is None, fifth is None) == (False, False, True)
+
+
+def test_place_that_is_taken_over_answers_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "_places", waiting.Places(1))
+    look, seen = looking_at(make_request(make_buyer(), make_course()))
+    took_over = threading.Event()
+
+    def come_back() -> None:
+        with waiting._places.hold(seen.account_id) as place:
+            if place is not None:
+                took_over.set()
+
+    again = threading.Timer(0.1, come_back)
+    again.start()
+    started = time.monotonic()
+    assert wait_for_change(look, since=seen, seconds=20) == seen
+    again.join()
+    assert took_over.is_set()
+    assert time.monotonic() - started < 5
 
 
 @pytest.mark.django_db(transaction=True)

@@ -52,9 +52,9 @@ def test_history_is_newest_first_by_status() -> None:
     make_order(make_buyer(), make_course())
     everything, only_paid = OrderHistory(account_id=buyer.pk), OrderHistory(account_id=buyer.pk, status="paid")
     assert (everything.count(), only_paid.count()) == (2, 1)
-    assert [order for order, _ in everything[0:20]] == [paid, waiting]
-    assert [order for order, _ in only_paid[0:20]] == [paid]
-    assert [order for order, _ in everything[1:2]] == [waiting]
+    assert [listed.order for listed in everything[0:20]] == [paid, waiting]
+    assert [listed.order for listed in only_paid[0:20]] == [paid]
+    assert [listed.order for listed in everything[1:2]] == [waiting]
     assert everything[2:4] == []
 
 
@@ -62,6 +62,7 @@ def test_history_reads_orders_whole(django_assert_num_queries: Any) -> None:
     buyer = make_buyer()
     order = Order.objects.get(order_number=make_waiting(buyer))
     with django_assert_num_queries(1):
-        [(listed, lines)] = OrderHistory(account_id=buyer.pk)[0:1]
-        read = columns(listed), [columns(line) for line in lines]
+        [listed] = OrderHistory(account_id=buyer.pk)[0:1]
+        assert listed.order is not None
+        read = columns(listed.order), [columns(line) for line in listed.lines]
     assert read == (columns(order), [columns(line) for line in order.lines.order_by("id")])

@@ -24,6 +24,12 @@ PAGES = [
     "/orders/20260101000000000ABC/",
     "/coupons/",
     "/me/",
+    "/me/account/",
+    "/register/",
+    "/password/reset/",
+    "/password/reset/done/",
+    "/password/reset/complete/",
+    "/password/reset/MQ/none-of-ours/",
 ]
 STATIC = Path(finders.find("shop/shop.css")).parent
 SCRIPTS = sorted(STATIC.rglob("*.js"))
@@ -61,6 +67,7 @@ def addresses(page: Page) -> list[str]:
 
 
 @pytest.mark.parametrize("path", PAGES)
+@pytest.mark.django_db
 def test_page_answers_with_its_landmarks(client: Client, path: str) -> None:
     response = client.get(path)
     page = Page(response.content.decode())
@@ -72,6 +79,7 @@ def test_page_answers_with_its_landmarks(client: Client, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", [*PAGES, "/nowhere/"])
+@pytest.mark.django_db
 def test_page_keeps_to_the_strict_policy(client: Client, path: str) -> None:
     response = client.get(path)
     page = Page(response.content.decode())
@@ -83,6 +91,7 @@ def test_page_keeps_to_the_strict_policy(client: Client, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", [*PAGES, "/nowhere/"])
+@pytest.mark.django_db
 def test_page_loads_only_files_of_this_site_that_exist(client: Client, path: str) -> None:
     wanted = addresses(Page(client.get(path).content.decode()))
     assert "/static/shop/shop.css" in wanted
@@ -112,7 +121,7 @@ def test_fields_of_the_login_have_labels(client: Client) -> None:
     assert [attrs["for"] for attrs in page.all("label")] == [attrs["id"] for attrs in page.all("input")] == ["username", "password"]
 
 
-@pytest.mark.parametrize("path", ["/login/", "/cart/"])
+@pytest.mark.parametrize("path", ["/login/", "/cart/", "/register/", "/me/account/"])
 def test_page_takes_nothing_in(client: Client, path: str) -> None:
     assert client.post(path, {"username": "buyer", "password": "secret"}).status_code == 405
 
@@ -174,3 +183,10 @@ def test_other_errors_are_pages_for_people_and_envelopes_for_programs(rf, handle
 def test_stylesheet_loads_nothing_from_elsewhere() -> None:
     text = (STATIC / "shop.css").read_text()
     assert re.findall(r"url\(|@import", text) == []
+
+
+@pytest.mark.parametrize("path", ["//evil.example/orders", "//evil.example/login", "/\\evil.example/orders", "//evil.example//"])
+def test_address_of_another_site_is_no_redirect(client: Client, path: str) -> None:
+    """Slashes are appended by a redirect, which must not make a path into a site."""
+    response = client.get("/", PATH_INFO=path)
+    assert response.status_code == 404

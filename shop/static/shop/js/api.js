@@ -3,6 +3,7 @@
 const ROOT = "/api/v1/";
 const TOKEN_KEY = "shop.token";
 const USERNAME_KEY = "shop.username";
+const INTENT_KEY = "shop.intent";
 const LONGEST_RETRY_S = 10;
 
 /** The server's refusal. `slug` is stable; `message` is for people. */
@@ -28,22 +29,36 @@ export const username = () => localStorage.getItem(USERNAME_KEY) || "";
 
 /** Sends people without a token to the login page, and from there back here. Answers whether there is a token. */
 export function requireLogin() {
-  if (!isLoggedIn()) goToLogin();
+  if (!isLoggedIn()) goToLogin("login");
   return isLoggedIn();
 }
 
-export function goToLogin() {
-  forgetSession();
+/** To the login page and back here. `why` is one of the reasons that the login page has words for. */
+export function goToLogin(why) {
+  forgetSession({ keepsIntent: true });
   const here = location.pathname + location.search;
-  location.replace(`/login/?next=${encodeURIComponent(here)}`);
+  location.replace(`/login/?why=${why}&next=${encodeURIComponent(here)}`);
 }
+
+/** What somebody is about to do, kept over a login that may come between; null when it is done. */
+export function setIntent(intent) {
+  if (intent) sessionStorage.setItem(INTENT_KEY, JSON.stringify(intent));
+  else sessionStorage.removeItem(INTENT_KEY);
+}
+
+export const getIntent = () => JSON.parse(sessionStorage.getItem(INTENT_KEY) || "null");
 
 export async function logIn(name, password) {
   // With its cookie, by which the server tells a known device from a stranger.
   const data = await post("auth/login/", { username: name, password }, { credentials: "same-origin" });
-  forgetSession();
-  localStorage.setItem(TOKEN_KEY, data.token);
-  localStorage.setItem(USERNAME_KEY, data.username);
+  forgetSession({ keepsIntent: true });
+  useToken(data);
+}
+
+/** What the server has answered to a login or a new password. */
+export function useToken({ token, username }) {
+  localStorage.setItem(TOKEN_KEY, token);
+  localStorage.setItem(USERNAME_KEY, username);
 }
 
 /** The token is forgotten here whether or not the server can be told. */
@@ -56,10 +71,12 @@ export async function logOut() {
   forgetSession();
 }
 
-function forgetSession() {
+function forgetSession({ keepsIntent = false } = {}) {
+  const intent = keepsIntent ? getIntent() : null;
   localStorage.removeItem(TOKEN_KEY);
   localStorage.removeItem(USERNAME_KEY);
   sessionStorage.clear();
+  setIntent(intent);
 }
 
 export const get = (path) => data(request("GET", path, { retries: 2 }));
@@ -107,7 +124,7 @@ async function requestOnce(method, path, { body, headers, staysOn401, credential
   }
   const retryAfterS = Number(response.headers.get("Retry-After")) || 0;
   if (response.status === 401 && envelope.error === "not_authenticated" && !staysOn401) {
-    goToLogin();
+    goToLogin("expired");
     return new Promise(() => {}); // the page is being left
   }
   if (!response.ok && response.status !== 304) throw new ApiError(response.status, envelope, retryAfterS);

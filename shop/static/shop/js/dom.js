@@ -14,8 +14,23 @@ export function el(tag, props = {}, ...children) {
   return node;
 }
 
-/** Puts `children` in the place of what is in `node`; null and false stand for nothing. */
-export const fill = (node, ...children) => node.replaceChildren(...children.flat().filter(Boolean));
+/**
+ * Puts `children` in the place of what is in `node`; null and false stand for nothing. Who had the focus in there has it afterwards, too: on
+ * the same thing, or else on the page's heading, and never on nothing.
+ */
+export function fill(node, ...children) {
+  const focused = node.contains(document.activeElement) ? document.activeElement : null;
+  const name = focused && nameOf(focused);
+  node.replaceChildren(...children.flat().filter(Boolean));
+  if (!focused || document.activeElement === focused || !node.isConnected) return;
+  const same = focused.isConnected ? focused : [...node.querySelectorAll(FOCUSABLE)].find((other) => nameOf(other) === name);
+  (same || document.getElementById("title")).focus({ preventScroll: true });
+}
+
+const FOCUSABLE = "a[href], button:not(:disabled), input:not(:disabled), select:not(:disabled), summary, [tabindex]";
+
+/** What makes it the same thing for people: its id, or what it is and says. */
+const nameOf = (node) => node.id || [node.tagName, node.name, node.name && node.value, node.getAttribute("aria-label") || node.textContent.trim()].join("|");
 
 export const main = () => document.getElementById("main");
 export const subject = () => main().dataset.subject || "";
@@ -23,15 +38,39 @@ export const content = (...children) => fill(document.getElementById("content"),
 
 export function setTitle(text) {
   document.getElementById("title").textContent = text;
+  setTabTitle(text);
+}
+
+/** The title of the window or tab alone, which says how things stand while people look elsewhere. */
+export function setTabTitle(text) {
   document.title = `${text} · 课程商店`;
 }
 
-/** Shows one notice in the place of the last one. `kind`: "info", "good" or "bad". Screen readers speak it. */
-export function notify(kind, ...children) {
-  document.getElementById("notices").replaceChildren(el("p", { class: `notice ${kind}` }, ...children));
+/** Says something to screen readers that the page shows anyway. The same words are said once. */
+export function announce(text) {
+  const node = document.getElementById("status");
+  if (node && node.textContent !== text) node.textContent = text;
 }
 
-export const clearNotices = () => document.getElementById("notices").replaceChildren();
+const NOTICE_S = 8;
+let leaving;
+
+/**
+ * Shows one notice in the place of the last one, over the page where people look. `kind`: "info", "good" or "bad". Screen readers speak it.
+ * Good news without anything to press goes by itself.
+ */
+export function notify(kind, ...children) {
+  clearTimeout(leaving);
+  const close = el("button", { class: "close", type: "button", "aria-label": "关闭提示", onclick: clearNotices }, "×");
+  const node = el("div", { class: `notice ${kind}` }, el("div", { class: "grow" }, ...children), close);
+  document.getElementById("notices").replaceChildren(node);
+  if (kind !== "bad" && !node.querySelector(".grow :is(a, button)")) leaving = setTimeout(() => node.remove(), NOTICE_S * 1000);
+}
+
+export function clearNotices() {
+  clearTimeout(leaving);
+  document.getElementById("notices").replaceChildren();
+}
 
 /** Tells people what went wrong, with a button to try again. Bugs go on to the console. */
 export function complain(error, retry) {
@@ -58,7 +97,7 @@ export async function start(load) {
 
 export const loading = (text = "正在加载…") => el("p", { class: "loading" }, text);
 
-/** A button that can't be pressed twice: it is disabled until what it started is over. */
+/** A button that can't be pressed twice: it is inert until what it started is over, and keeps the focus. */
 export function button(text, onpress, props = {}) {
   const node = el("button", { class: "button", type: "button", ...props }, text);
   node.addEventListener("click", () => whileBusy(node, onpress));
@@ -66,15 +105,15 @@ export function button(text, onpress, props = {}) {
 }
 
 export async function whileBusy(node, work) {
-  if (node.disabled) return;
-  node.disabled = true;
+  if (node.disabled || node.hasAttribute("aria-busy")) return;
+  node.setAttribute("aria-disabled", "true");
   node.setAttribute("aria-busy", "true");
   try {
     await work();
   } catch (error) {
     complain(error);
   } finally {
-    node.disabled = false;
+    node.removeAttribute("aria-disabled");
     node.removeAttribute("aria-busy");
   }
 }

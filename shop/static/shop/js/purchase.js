@@ -22,8 +22,8 @@ export function placeOrder(body) {
  * Places a refused order anew under the server's new quote. The key is made of the refused order's number, so that two tabs which
  * confirm the same quote make one order. Without the checkout: its prices are the old ones, and the new amounts are what is agreed to.
  */
-export function placeAgain(orderNumber, purchase, quote) {
-  const policyOf = new Map(purchase.body.course_price_list.map((line) => [line.course_id, line.policy_id]));
+export function placeAgain(orderNumber, requested, quote, checkoutId = null) {
+  const policyOf = new Map(requested.lines.map((line) => [line.course_id, line.policy_id]));
   const body = {
     checkout_id: null,
     course_price_list: quote.lines.map((line) => ({
@@ -35,14 +35,26 @@ export function placeAgain(orderNumber, purchase, quote) {
     coupon_record_id: quote.coupon_record_id,
     balance: quote.beili,
     alipay: quote.alipay,
-    buy_again: purchase.body.buy_again === true,
+    buy_again: requested.buy_again === true,
   };
-  return send(body, `requote-${orderNumber}`, purchase.checkoutId);
+  return send(body, `requote-${orderNumber}`, checkoutId);
 }
 
-/** Places an order anew that was refused because its course waits in another unpaid one: the buyer wants both. */
-export function placeAnyway(orderNumber, purchase) {
-  return send({ ...purchase.body, buy_again: true }, `anyway-${orderNumber}`, purchase.checkoutId);
+/** Places an order again that was refused because its course waits in another unpaid one: the buyer wants both. */
+export function placeAnyway(orderNumber, requested, checkoutId = null) {
+  const body = {
+    checkout_id: null,
+    course_price_list: requested.lines.map((line) => ({
+      course_id: line.course_id,
+      policy_id: line.policy_id,
+      coupon_record_id: line.coupon_record_id,
+    })),
+    coupon_record_id: requested.coupon_record_id,
+    balance: requested.beili,
+    alipay: requested.alipay,
+    buy_again: true,
+  };
+  return send(body, `anyway-${orderNumber}`, checkoutId);
 }
 
 async function send(body, key, checkoutId) {

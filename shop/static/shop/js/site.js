@@ -1,6 +1,6 @@
 // What every page has: the account link and the number beside the cart.
 
-import { get, isLoggedIn, username } from "./api.js";
+import { isLoggedIn, request, username } from "./api.js";
 
 const COUNT_KEY = "shop.cart-count";
 
@@ -14,7 +14,9 @@ export function setCartCount(count) {
 export async function refreshCartCount() {
   if (!isLoggedIn()) return;
   try {
-    setCartCount(Object.keys(await get("cart/")).length);
+    // A login that has ended is no reason to leave a page that everybody may see.
+    const { data } = await request("GET", "cart/", { staysOn401: true });
+    setCartCount(Object.keys(data).length);
   } catch {
     // the number stays as it was
   }

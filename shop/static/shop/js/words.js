@@ -13,9 +13,18 @@ export const ORDER_STATUS = {
   refunded: "已退款",
 };
 
+/** How an order that awaits its payment stands: a word and a sentence. */
+export const PAYMENT_STATE = {
+  payable: ["待支付", "订单已创建，请在倒计时结束前完成支付。"],
+  confirming: ["确认支付中", "正在确认支付，请勿重复付款。支付宝的结果通常几秒内就到；可以离开此页，付款不会丢失。"],
+  overdue: ["支付时间已过", "支付时间已过，正在确认…如果您刚刚付款，订单会自动变为已支付；否则订单将关闭，占用的优惠券和贝里退回。"],
+  cancelling: ["取消中", "正在取消订单…"],
+};
+
+export const SLOW = "处理得比平时慢。订单已经收到，不会丢失，也不会重复扣款；可以离开此页，稍后在“订单”里查看。";
+
 export const ORDER_STATUS_TEXT = {
-  pending: "正在核对价格、优惠券和库存，通常只要一两秒。",
-  awaiting_payment: "订单已创建，请在倒计时结束前完成支付。",
+  pending: "正在核对价格和优惠券，通常只要一两秒。",
   paid: "支付成功，课程已经开通。",
   cancelled: "订单已取消，占用的优惠券和贝里已退回。",
   expired: "超过支付时间，订单已关闭，占用的优惠券和贝里已退回。如果您刚刚付款，款项会自动退回或恢复订单。",

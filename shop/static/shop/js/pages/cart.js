@@ -1,4 +1,4 @@
-import { get, post, put, remove, requireLogin } from "../api.js";
+import { get, pause, post, put, remove, requireLogin } from "../api.js";
 import { button, complain, content, cover, el, empty, link, start, whileBusy } from "../dom.js";
 import { shown, sumOf } from "../money.js";
 import { setCartCount } from "../site.js";
@@ -6,37 +6,52 @@ import { setCartCount } from "../site.js";
 // Courses that were unticked on this page; what is new in the cart is ticked.
 const unticked = new Set();
 
-const load = async () => show(await get("cart/"));
+// What was ordered from this cart and isn't an order yet: course id → order number. It leaves the cart by itself.
+let ordered = new Map();
+const LONGEST_PAUSE_S = 30;
+
+async function load() {
+  const [cart, pending] = await Promise.all([get("cart/"), get("orders/?status=pending&page_size=100")]);
+  ordered = new Map(pending.results.flatMap(({ order_number, requested }) => requested.lines.map((line) => [line.course_id, order_number])));
+  show(cart);
+}
+
+/** Looks again, ever more seldom, as long as something of the cart is being ordered. */
+async function watch() {
+  for (let seconds = 2; ; seconds = Math.min(seconds * 2, LONGEST_PAUSE_S)) {
+    await pause(seconds);
+    if (!document.hidden && document.querySelector("[data-ordered]")) await load().catch(() => {});
+  }
+}
 
 function show(cart) {
   const lines = Object.values(cart);
-  setCartCount(lines.length);
+  setCartCount(lines.filter((line) => !ordered.has(line.id)).length);
   if (!lines.length) return content(empty("购物车还是空的。", "/", "去选课"));
-  const focused = document.activeElement?.id;
   content(el("div", { class: "split wide-left" }, el("ul", { class: "lines" }, lines.map((line) => row(line, cart))), summary(lines)));
-  if (focused) document.getElementById(focused)?.focus();
 }
 
 const chosenPolicy = (line) => line.price_policy_list.find((policy) => policy.id === line.choice_policy_id);
 const canBeBought = (line) => !line.flags.includes("offline") && !line.flags.includes("policy_gone");
-const isTicked = (line) => canBeBought(line) && !unticked.has(line.id);
+const isTicked = (line) => canBeBought(line) && !ordered.has(line.id) && !unticked.has(line.id);
 
 function row(line, cart) {
   const policy = chosenPolicy(line);
   const tick = el("input", {
-    type: "checkbox", id: `tick-${line.id}`, checked: isTicked(line), disabled: !canBeBought(line), "aria-label": `结算《${line.name}》`,
+    type: "checkbox", id: `tick-${line.id}`, checked: isTicked(line), disabled: !canBeBought(line) || ordered.has(line.id), "aria-label": `结算《${line.name}》`,
     onchange: (event) => {
       if (event.target.checked) unticked.delete(line.id);
       else unticked.add(line.id);
       show(cart);
     },
   });
-  return el("li", { class: "card line" },
+  return el("li", { class: "card line", "data-ordered": ordered.has(line.id) },
     tick,
     cover(line.course_img),
     el("div", { class: "grow" },
       el("h2", {}, canBeBought(line) || !line.flags.includes("offline") ? link(`/courses/${line.id}/`, line.name) : line.name),
       remarks(line, policy),
+      ordered.has(line.id) ? el("p", { class: "remark info" }, "已提交订单，正在处理。", link(`/orders/${ordered.get(line.id)}/`, "查看订单")) : null,
       el("div", { class: "row" },
         policyChoice(line),
         policy ? el("strong", { class: "amount" }, shown(policy.price)) : null,
@@ -58,7 +73,7 @@ function remarks(line, policy) {
 function policyChoice(line) {
   const id = `policy-${line.id}`;
   const select = el("select", {
-    id, "aria-label": `《${line.name}》的有效期`, disabled: line.flags.includes("offline"),
+    id, "aria-label": `《${line.name}》的有效期`, disabled: line.flags.includes("offline") || ordered.has(line.id),
     onchange: () => whileBusy(select, async () => {
       try {
         show(await put(`cart/${line.id}/`, { policy_id: Number(select.value) }));
@@ -99,4 +114,4 @@ async function clear() {
   await load();
 }
 
-if (requireLogin()) start(load);
+if (requireLogin()) start(load).then(watch);

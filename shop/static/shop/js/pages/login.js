@@ -1,22 +1,57 @@
-import { isLoggedIn, logIn } from "../api.js";
+import { ApiError, getIntent, isLoggedIn, logIn } from "../api.js";
 import { clearNotices, query, whileBusy } from "../dom.js";
+import { safePath } from "../next.js";
 import "../site.js";
 
-/** Where to go on to: only a page of this site. */
+/** Where to go on to: only a page of this site, and not this one again. */
 function next() {
-  const wanted = new URL(query("next") || "/", location.origin);
-  return wanted.origin === location.origin && !wanted.pathname.startsWith("/login") ? wanted.pathname + wanted.search : "/";
+  const path = safePath(query("next"));
+  return /^\/login(\/|\?|#|$)/.test(path) ? "/" : path;
+}
+
+/** Why people find themselves here. The address only names one of these. */
+const WHY = {
+  login: "请先登录，",
+  cart: "请先登录，",
+  expired: "登录已过期，请重新登录，",
+};
+
+function sayWhy() {
+  const intent = getIntent();
+  const then = intent ? `之后《${intent.name}》（${intent.period}）会自动加入购物车。` : "之后会回到刚才的页面。";
+  const words = Object.hasOwn(WHY, query("why")) && WHY[query("why")] + then;
+  const node = document.getElementById("why");
+  node.hidden = !words;
+  node.textContent = words || "";
 }
 
 const form = document.getElementById("login");
+const error = document.getElementById("login-error");
+
 form.addEventListener("submit", (event) => {
   event.preventDefault();
   clearNotices();
   whileBusy(form.querySelector("button"), async () => {
-    await logIn(form.elements.username.value.trim(), form.elements.password.value);
+    const password = form.elements.password;
+    error.textContent = "";
+    password.removeAttribute("aria-invalid");
+    try {
+      await logIn(form.elements.username.value.trim(), password.value);
+    } catch (refusal) {
+      if (!(refusal instanceof ApiError && refusal.status < 500)) throw refusal;
+      error.textContent = refusal.message;
+      password.setAttribute("aria-invalid", "true");
+      password.focus();
+      return password.select();
+    }
     location.replace(next());
   });
 });
 
 if (isLoggedIn()) location.replace(next());
-else form.elements.username.focus();
+else {
+  sayWhy();
+  const register = document.getElementById("to-register");
+  if (register) register.href = `/register/${location.search}`;
+  form.elements.username.focus();
+}

@@ -9,7 +9,7 @@ async function load() {
   await Promise.all([showBeili(parts[0], 1), showCourses(parts[1], 1)]);
   setTitle(`你好，${username()}`);
   content(
-    el("div", { class: "split wide-left" }, parts[1], el("div", {}, parts[0], button("退出登录", leave, { class: "button quiet wide" }))));
+    el("div", { class: "split wide-left" }, parts[1], el("div", {}, parts[0], link("/me/account/", "账户设置", { class: "button wide" }), button("退出登录", leave, { class: "button quiet wide" }))));
 }
 
 async function showCourses(place, page) {
@@ -18,7 +18,7 @@ async function showCourses(place, page) {
     el("h2", {}, "我的课程"),
     list.results.length
       ? el("ul", { class: "lines" }, list.results.map(enrolment))
-      : el("p", { class: "card form muted" }, "还没有课程，", link("/", "去选一门"), "。"),
+      : el("div", { class: "card form" }, el("p", { class: "muted" }, "还没有课程，", link("/", "去选一门"), "。")),
     pager(list, (to) => showCourses(place, to)));
 }
 

@@ -1,14 +1,18 @@
-import { get, requireLogin } from "../api.js";
+import { get, pause, requireLogin } from "../api.js";
 import { moment } from "../clock.js";
 import { content, el, empty, link, pager, query, setQuery, start } from "../dom.js";
 import { shown } from "../money.js";
 import "../site.js";
-import { ORDER_STATUS } from "../words.js";
+import { ORDER_STATUS, REFUSAL } from "../words.js";
 
-const FILTERS = ["", "awaiting_payment", "paid", "cancelled", "expired", "refunded"];
+const FILTERS = ["", "awaiting_payment", "paid", "cancelled", "expired", "refunded", "rejected"];
+const LONGEST_PAUSE_S = 30;
+let turn = 0; // counts what was asked for: an answer to an earlier wish is dropped
 
 async function show(status, page) {
+  const mine = (turn += 1);
   const list = await get(`orders/?page=${page}&page_size=10${status ? `&status=${status}` : ""}`);
+  if (mine !== turn) return;
   setQuery({ status, page: page > 1 && page });
   const turnTo = (to) => start(() => show(status, to));
   content(
@@ -19,6 +23,14 @@ async function show(status, page) {
     pager(list, turnTo));
 }
 
+/** Looks again, ever more seldom, as long as an order is being made. */
+async function watch() {
+  for (let seconds = 2; ; seconds = Math.min(seconds * 2, LONGEST_PAUSE_S)) {
+    await pause(seconds);
+    if (!document.hidden && document.querySelector(".status.pending")) await show(wantedStatus(), wantedPage()).catch(() => {});
+  }
+}
+
 function filters(current) {
   return el("div", { class: "tabs", role: "group", "aria-label": "按状态筛选" },
     FILTERS.map((status) => el("button", {
@@ -26,13 +38,20 @@ function filters(current) {
     }, ORDER_STATUS[status] || "全部")));
 }
 
+/** An order, or what was asked for as long as there is none. */
 function row(order) {
+  const lines = order.requested ? order.requested.lines : order.lines;
+  const amount = order.requested ? order.requested.alipay : order.amounts.alipay;
   return el("li", { class: "card order" },
     el("div", { class: "row apart" },
       el("span", { class: `status ${order.status}` }, ORDER_STATUS[order.status]),
       el("span", { class: "muted" }, moment(order.created_at))),
-    el("h2", {}, link(`/orders/${order.order_number}/`, order.lines.map((line) => line.course_name).join("、"), { class: "whole" })),
-    el("div", { class: "row apart" }, el("small", { class: "muted number" }, order.order_number), el("strong", { class: "amount" }, shown(order.amounts.alipay))));
+    el("h2", {}, link(`/orders/${order.order_number}/`, lines.map((line) => line.course_name).join("、"), { class: "whole" })),
+    order.error ? el("p", { class: "remark bad" }, REFUSAL[order.error.error]?.[0] || order.error.msg) : null,
+    el("div", { class: "row apart" }, el("small", { class: "muted number" }, order.order_number), el("strong", { class: "amount" }, shown(amount))));
 }
 
-if (requireLogin()) start(() => show(FILTERS.includes(query("status")) ? query("status") : "", Number(query("page")) || 1));
+const wantedStatus = () => (FILTERS.includes(query("status")) ? query("status") : "");
+const wantedPage = () => Number(query("page")) || 1;
+
+if (requireLogin()) start(() => show(wantedStatus(), wantedPage())).then(watch);

@@ -1,0 +1,60 @@
+// Paying an order that awaits it: the way to the cashier, a code for the phone, and what there is to wait for.
+
+import { post } from "../api.js";
+import { countdown, shopNow } from "../clock.js";
+import { button, clearNotices, el, link, notify } from "../dom.js";
+import { shown } from "../money.js";
+
+let code = null; // the code for the phone that is shown, as an SVG node
+let isPhone = /Mobi/.test(navigator.userAgent);
+
+/** How the order's payment stands. What the server said first is overtaken by its own deadline. */
+export function paymentState(order) {
+  const isOver = order.payment_state === "payable" && (!order.pay_url || Date.parse(order.expires_at) <= shopNow());
+  return isOver ? "overdue" : order.payment_state;
+}
+
+/** What can be done about it: nothing while it is unclear whether the order is paid. */
+export function payment(order, page) {
+  if (paymentState(order) !== "payable") {
+    code = null;
+    return null;
+  }
+  return [
+    el("p", {}, "剩余支付时间 ", countdown(order.expires_at, page.showAgain)),
+    code ? scan(page) : null,
+    el("p", { class: "actions" },
+      link(order.pay_url, `去支付 ${shown(order.amounts.alipay)}`, { class: "button primary" }),
+      code ? null : other(order, page),
+      button("取消订单", () => cancel(page), { class: "button quiet" })),
+  ];
+}
+
+/** A phone may want the page for computers, and whoever sits at a computer the phone's camera. */
+function other(order, page) {
+  if (isPhone) return link(`${order.pay_url}?product=page`, "用电脑版网页支付", { class: "button" });
+  return button("扫码支付", () => showCode(page), { class: "button" });
+}
+
+async function showCode({ path, showAgain }) {
+  const started = await post(`${path}payments/`, { product: "qr" });
+  const drawn = new DOMParser().parseFromString(started.qr_svg, "image/svg+xml").documentElement;
+  drawn.setAttribute("role", "img");
+  drawn.setAttribute("aria-label", "支付宝付款码");
+  drawn.setAttribute("class", "code");
+  code = document.importNode(drawn, true);
+  showAgain();
+}
+
+const scan = ({ showAgain }) => el("div", { class: "scan" },
+  code,
+  el("p", {}, "用手机支付宝扫码付款，付完后此页会自动更新。"),
+  button("收起付款码", () => { code = null; showAgain(); }, { class: "button small" }));
+
+async function cancel({ path, lookAgain }) {
+  if (!confirm("确定取消这个订单吗？优惠券和贝里会退回。")) return;
+  await post(`${path}cancel/`);
+  notify("info", "正在取消订单…");
+  await lookAgain();
+  clearNotices();
+}

@@ -1,0 +1,62 @@
+"""Forgotten passwords: Django's own views and tokens, with the shop's pages, mail and limits."""
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import views
+from django.contrib.auth.forms import PasswordResetForm
+from django.db import transaction
+from django.http import HttpResponse
+from django.urls import reverse_lazy
+
+from shop.api.client_address import client_address, client_network
+from shop.domain import accounts, tokens
+from shop.models import Account
+
+
+class BuyersResetForm(PasswordResetForm):
+    """Only buyers reset by mail: whoever reads a staff member's mailbox doesn't get their rights with it."""
+
+    def get_users(self, email: str) -> Any:
+        return (user for user in super().get_users(email) if not user.is_staff)
+
+
+class ResetView(views.PasswordResetView):
+    """Sends the mail; the answer is the same whether or not somebody has this mailbox."""
+
+    form_class = BuyersResetForm
+    template_name = "storefront/password_reset.html"
+    email_template_name = "storefront/password_reset_email.txt"
+    subject_template_name = "storefront/password_reset_subject.txt"
+    success_url = reverse_lazy("storefront:password-reset-done")
+    extra_context = {"page": "login"}
+
+    def form_valid(self, form: PasswordResetForm) -> HttpResponse:
+        accounts.count_reset(email=form.cleaned_data["email"], address=client_network(client_address(self.request)))
+        # Where the shop is, by its settings: the request's Host header is the client's word.
+        self.extra_email_context = {"origin": settings.PUBLIC_URL}
+        return super().form_valid(form)
+
+
+class ResetDoneView(views.PasswordResetDoneView):
+    template_name = "storefront/password_reset_done.html"
+    extra_context = {"page": "login"}
+
+
+class ResetConfirmView(views.PasswordResetConfirmView):
+    """Sets the new password and ends every login."""
+
+    template_name = "storefront/password_reset_confirm.html"
+    success_url = reverse_lazy("storefront:password-reset-complete")
+    extra_context = {"page": "login"}
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        account: Account = form.user
+        with transaction.atomic():
+            tokens.end_logins([account.pk])
+            return super().form_valid(form)
+
+
+class ResetCompleteView(views.PasswordResetCompleteView):
+    template_name = "storefront/password_reset_complete.html"
+    extra_context = {"page": "login"}

@@ -1,0 +1,83 @@
+"""One browser and one served shop for all of them; a context (a person with a device of their own) for each test."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from tests.browser.shopper import DESKTOP, Device, Shopper
+from tests.journeys.conftest import repair
+from tests.journeys.shopping import Buyer, new_buyer
+from tests.nodes.shop_stack import ShopStack, build_shop_stack, drop_database
+
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+# No page here needs the internet, and none of the browser's own services is wanted.
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-sync"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.journey)
+            item.add_marker(pytest.mark.xdist_group("browser"))
+            item.add_marker(pytest.mark.timeout(120))
+
+
+# Its event loop would be in the way of the ORM in other tests: the browser is closed as soon as the last test of this folder is done.
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip("needs Chromium: `apt-get install chromium fonts-noto-cjk`, or CHROMIUM=/path/to/chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="package")
+def served_shop(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ShopStack]:
+    # A notification that gets lost is made up for by a query, so the queries that a test wants to fail are all the more frequent.
+    stack = build_shop_stack(tmp_path_factory.mktemp("browser") / "shop", extra_env={"PAYMENT_QUERY_INTERVAL_S": "1"})
+    try:
+        stack.start()
+        yield stack
+    finally:
+        stack.stop()
+        drop_database(stack.database_url)
+
+
+@pytest.fixture
+def shop(served_shop: ShopStack) -> Iterator[ShopStack]:
+    """The running shop, repaired after each test."""
+    yield served_shop
+    repair(served_shop)
+
+
+@pytest.fixture
+def buyer(shop: ShopStack) -> Buyer:
+    return new_buyer(shop, beili=200)
+
+
+@pytest.fixture
+def shopper(browser: Browser, shop: ShopStack, buyer: Buyer, request: pytest.FixtureRequest) -> Iterator[Shopper]:
+    """The buyer, logged in, at the device that the test asks for (`device`), else at a computer."""
+    device: Device = getattr(request, "param", DESKTOP)
+    with Shopper.at(browser, shop, device, buyer) as someone:
+        yield someone
+        assert someone.errors == []
+
+
+@pytest.fixture
+def visitor(browser: Browser, shop: ShopStack) -> Iterator[Shopper]:
+    """Somebody who hasn't logged in."""
+    with Shopper.at(browser, shop, DESKTOP, None) as someone:
+        yield someone
+        assert someone.errors == []
+
+
+def pytest_make_parametrize_id(val: Any) -> str | None:
+    return val.name if isinstance(val, Device) else None

@@ -1,0 +1,81 @@
+"""axe finds nothing serious, in light and in dark."""
+
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+
+from tests.browser.shopper import DESKTOP, PHONE, Shopper
+from tests.journeys.shopping import Buyer, control, simple_body
+from tests.nodes.shop_stack import ShopStack
+
+AXE = Axe()
+SERIOUS = {"serious", "critical"}
+COURSE = "Redis 从用到懂"
+
+
+# Dark changes colours and nothing else.
+SCHEMES: dict[Any, dict[str, Any]] = {"light": {}, "dark": {"runOnly": ["color-contrast"]}}
+
+
+def findings(shopper: Shopper) -> list[str]:
+    found = []
+    for scheme, options in SCHEMES.items():
+        shopper.page.emulate_media(color_scheme=scheme)
+        for violation in AXE.run(shopper.page, options=options).response["violations"]:
+            if violation["impact"] in SERIOUS:
+                targets = [node["target"] for node in violation["nodes"]]
+                found.append(f"{shopper.page.url} {scheme}: {violation['id']} {targets}")
+    return found
+
+
+@pytest.mark.parametrize("shopper", [DESKTOP, PHONE], indirect=True)
+def test_axe_finds_nothing_serious(shopper: Shopper, buyer: Buyer, shop: ShopStack) -> None:
+    page = shopper.page
+    found: list[str] = []
+
+    def look(path: str, ready: str) -> None:
+        shopper.go(path)
+        expect(page.locator("main").get_by_text(ready).first).to_be_visible()
+        expect(page.locator(".loading")).to_have_count(0)
+        found.extend(findings(shopper))
+
+    look("/", COURSE)
+    course_id, *_ = buyer.fill_cart(COURSE)
+    look(f"/courses/{course_id}/", "选择有效期")
+    shopper.button("加入购物车").click()
+    shopper.notice()
+    found.extend(findings(shopper))
+    look("/cart/", "已选 1 门")
+    shopper.button("去结算").click()
+    shopper.sees("支付宝应付")
+    found.extend(findings(shopper))
+    look("/coupons/", "可以领取")
+    order_number = buyer.buy()
+    look(f"/orders/{order_number}/", "订单已创建")
+    if page.get_by_role("button", name="扫码支付").count():
+        shopper.button("扫码支付").click()
+        expect(page.get_by_role("img", name="支付宝付款码")).to_be_visible()
+        found.extend(findings(shopper))
+    control(shop, "POST", f"trades/{buyer.open_cashier(buyer.api.get(f'orders/{order_number}/'))}/pay", {})
+    shopper.sees("支付成功")
+    page.get_by_text("申请退款", exact=True).click()
+    expect(page.locator("#refund-sum")).to_contain_text("将退回")
+    found.extend(findings(shopper))
+    refused = buyer.place(simple_body(shop, COURSE) | {"alipay": "0.01"})
+    buyer.follow(refused)
+    look(f"/orders/{refused}/", "价格有变化")
+    look("/orders/", "未能下单")
+    look("/me/", "我的课程")
+    page.evaluate("localStorage.clear()")
+    assert found == []
+
+
+def test_axe_finds_nothing_serious_before_the_login(visitor: Shopper) -> None:
+    visitor.go("/login/?why=login")
+    visitor.page.fill("#username", "nobody")
+    visitor.page.fill("#password", "wrong password")
+    visitor.button("登录").click()
+    expect(visitor.page.locator("#login-error")).not_to_be_empty()
+    assert findings(visitor) == []
