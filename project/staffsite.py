@@ -11,8 +11,8 @@ from django.http import HttpRequest, HttpResponse
 from django_otp import devices_for_user
 from django_otp.forms import OTPAuthenticationFormMixin
 
-from shop.api.client_address import client_address, client_network
 from shop.api.devicecookie import device_note, remember_device
+from shop.client_address import client_address, client_network
 from shop.domain.login import log_in
 from shop.errors import LoginFailed
 from shop.models import Account

@@ -10,8 +10,8 @@ from rest_framework.views import APIView
 from shop import clock
 from shop.api.auth import LoginOutput
 from shop.api.authentication import account_of
-from shop.api.client_address import client_address, client_network
 from shop.api.fields import Input, TextField
+from shop.client_address import client_address, client_network
 from shop.domain import accounts
 from shop.models import Account
 

@@ -10,9 +10,9 @@ from rest_framework.views import APIView
 
 from shop import clock
 from shop.api.authentication import account_of, digest_of_caller
-from shop.api.client_address import client_address, client_network
 from shop.api.devicecookie import device_note, remember_device
 from shop.api.fields import Input, TextField
+from shop.client_address import client_address, client_network
 from shop.domain import tokens
 from shop.domain.login import log_in
 

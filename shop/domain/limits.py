@@ -44,7 +44,7 @@ class Rate(StrEnum):
     # Wishes for a mail that resets a password.
     RESETS_OF_ADDRESS = "resets_of_address"
     RESETS_OF_MAILBOX = "resets_of_mailbox"
-    PASSWORD_CHANGES = "password_changes"
+    PASSWORD_CHANGES = "password_changes"  # noqa: S105 - the name of a limit
 
 
 @dataclass(frozen=True, slots=True)

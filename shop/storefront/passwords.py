@@ -9,7 +9,7 @@ from django.db import transaction
 from django.http import HttpResponse
 from django.urls import reverse_lazy
 
-from shop.api.client_address import client_address, client_network
+from shop.client_address import client_address, client_network
 from shop.domain import accounts, tokens
 from shop.models import Account
 

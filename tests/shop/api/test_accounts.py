@@ -4,12 +4,12 @@ import re
 from typing import Any
 
 import pytest
+from django.conf import settings as django_settings
 from django.core import mail
 from django.test import Client
 from knox.models import AuthToken
 from pytest_django import Settings
 
-from shop.domain import accounts
 from shop.models import Account
 from tests.clients import Api, answered, refused
 from tests.factories import make_buyer
@@ -91,7 +91,7 @@ def test_easy_password_makes_no_account(password: str) -> None:
 
 
 def test_robot_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(accounts, "MAX_REGISTRATIONS", 2)
+    monkeypatch.setitem(django_settings.LIMITS, "registrations_of_address", (2, 3600))
     for name in ("one", "two"):
         answered(register(username=name), 201)
     assert refused(register(username="three")) == (429, 1107, "too_many_requests")
@@ -133,7 +133,7 @@ def test_wrong_old_password_changes_nothing(buyer: Account, monkeypatch: pytest.
     before = list(Account.objects.values()), AuthToken.objects.count()
     assert refused(change(api, OTHER, OTHER)) == (401, 1108, "login_failed")
     assert (list(Account.objects.values()), AuthToken.objects.count()) == before
-    monkeypatch.setattr(accounts, "MAX_WRONG_PASSWORDS", 1)
+    monkeypatch.setitem(django_settings.LIMITS, "password_changes", (1, 3600))
     assert refused(change(api, GOOD, OTHER)) == (429, 1107, "too_many_requests")
 
 
@@ -195,7 +195,7 @@ def test_staff_do_not_reset_by_mail(client: Client, buyer: Account) -> None:
 
 
 def test_mailbox_is_not_flooded(client: Client, buyer: Account, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(accounts, "MAX_RESETS_OF_EMAIL", 1)
+    monkeypatch.setitem(django_settings.LIMITS, "resets_of_mailbox", (1, 3600))
     ask(client, "buyer@shop.test")
     assert ask(client, "Buyer@shop.test").status_code == 429
     assert len(mail.outbox) == 1

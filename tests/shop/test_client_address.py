@@ -4,7 +4,7 @@ import pytest
 from django.test import RequestFactory
 from pytest_django import Settings
 
-from shop.api.client_address import client_address, client_network
+from shop.client_address import client_address, client_network
 
 PROXY, SECOND, BUYER, FORGED = "10.0.0.2", "10.0.0.3", "198.51.100.7", "203.0.113.9"
 
