@@ -3,11 +3,9 @@
 import random
 import re
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 import structlog
-from django.conf import settings
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
@@ -42,26 +40,6 @@ class AuthenticationForPages(_ForPages, AuthenticationMiddleware):
 
 class MessagesForPages(_ForPages, MessageMiddleware):
     """Django's, for pages."""
-
-
-class WholeRequestMiddleware:
-    """Reads what a refusal has left of a request's body: the server ends a connection on which something unread waits, without saying so, and the
-    next request of a proxy that keeps its connections would fail. Bodies that are too large anyway are left."""
-
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        response = self.get_response(request)
-        if 0 < _content_length(request) <= settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
-            with suppress(OSError):  # the client is gone
-                request.read()
-        return response
-
-
-def _content_length(request: HttpRequest) -> int:
-    given = request.META.get("CONTENT_LENGTH") or ""
-    return int(given) if given.isascii() and given.isdigit() else 0
 
 
 class RequestIdMiddleware:

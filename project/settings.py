@@ -79,7 +79,6 @@ CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", "redis://127.0.0.1:6379/0")
 ROOT_URLCONF = "project.urls"
 WSGI_APPLICATION = "project.wsgi.application"
 MIDDLEWARE = [
-    "project.middleware.WholeRequestMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "project.middleware.RequestIdMiddleware",
@@ -112,6 +111,18 @@ WHITENOISE_USE_FINDERS = env.bool("WHITENOISE_USE_FINDERS", DEBUG)
 # The largest honest request is a cart of 50 courses (about 5 kB) or one of Alipay's forms (about 4 kB).
 DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
+
+# How many requests one web process works on at a time; each has a database connection.
+WEB_THREADS = env.int("WEB_THREADS", 4)
+CONNECTION_LIMITS: dict[str, float] = {
+    # A client that was sent nothing for so long is cut off: it doesn't send its request, or doesn't read the answer. More than
+    # ORDER_STATUS_WAIT_MAX_S, which is the longest that an honest buyer hears nothing.
+    "silence_s": env.float("CONNECTION_SILENCE_S", 30.0),
+    # How many threads of one web process may wait for bodies; far more than honest clients need, far less than granian may start.
+    "readers": 256,
+    # A request that takes longer than this hangs. Statements end after 10 s, calls of Alipay after ALIPAY_TIMEOUT_S.
+    "stuck_s": env.float("WEB_STUCK_S", 120.0),
+}
 
 AUTH_USER_MODEL = "shop.Account"
 AUTH_PASSWORD_VALIDATORS = [

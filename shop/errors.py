@@ -65,6 +65,10 @@ class TooManyRequests(DomainError):
     slug, code, status, message = "too_many_requests", 1107, 429, "操作过于频繁，请稍后再试。"
 
 
+class LengthRequired(DomainError):
+    slug, code, status, message = "length_required", 1109, 411, "请求需要带上 Content-Length。"
+
+
 class InternalError(DomainError):
     slug, code, status, message = "internal_error", 1199, 500, "系统出了点问题，我们已记录，请稍后再试。"
 

@@ -1,0 +1,15 @@
+"""The shipped web server, and an honest buyer in front of it."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.nodes.shop_stack import ShopStack
+from tests.walls.latency import Honest, honest
+
+
+@pytest.fixture
+def buyer(shared_shop_stack: ShopStack) -> Iterator[Honest]:
+    stack = shared_shop_stack
+    with honest(stack.web_url, username="buyer1", password=stack.env["DEMO_PASSWORD"]) as found:
+        yield found
