@@ -74,7 +74,7 @@ Peer = tuple[str, int]
 def inbound_silences() -> Iterator[tuple[float, Peer, int]]:
     """For each connection that this process has accepted: seconds since data was sent on it, the peer, the descriptor's number."""
     ports, accepted = set(), []
-    for name in os.listdir("/proc/self/fd"):
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - names are numbers here, not paths
         connection = _open_copy(int(name))
         if connection is None:
             continue

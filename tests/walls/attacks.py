@@ -68,8 +68,10 @@ class Crowd:
     attack: Attack
     size: int
     wrap: Callable[[socket.socket], socket.socket] | None = None
+    source: str | None = None  # the address that the connections come from
     opened: int = 0
     ended_by_server: int = 0
+    ports: set[int] = field(default_factory=set)
     _stopped: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> "Crowd":
@@ -98,6 +100,8 @@ class Crowd:
         connection.settimeout(5)
         if self.attack.receive_buffer:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self.attack.receive_buffer)
+        if self.source:
+            connection.bind((self.source, 0))
         try:
             connection.connect(self.address)
             connection = self.wrap(connection) if self.wrap else connection
@@ -105,8 +109,9 @@ class Crowd:
         except OSError:
             connection.close()
             return
-        connection.setblocking(False)
+        connection.settimeout(0)
         self.opened += 1
+        self.ports.add(connection.getsockname()[1])
         due[connection] = time.monotonic() + random.uniform(0, self.attack.drip_every_s)
         if self.attack.reads:
             selector.register(connection, selectors.EVENT_READ)

@@ -50,6 +50,10 @@ class Honest:
         }
         return kinds | ({"order": self._place} if orders else {})
 
+    def ask_order(self, tag: str) -> httpx.Response:
+        """Whether the order has changed since the answer with this tag."""
+        return self._http.get(f"/api/v1/orders/{self._order}/", headers=self._token | {"If-None-Match": tag})
+
     def measure(self, *, rounds: int, pause_s: float = 0.0, orders: bool = True) -> list[Latencies]:
         """Asks each kind in turn, `rounds` times."""
         taken: dict[str, list[float]] = {}

@@ -47,7 +47,7 @@ def test_a_stalled_connection_is_ended(kind: str, shared_shop_stack: ShopStack) 
         started = time.monotonic()
         if kind == "answers unread":
             web = psutil.Process(shared_shop_stack.web.container.child.pid)
-            assert wait_until(lambda: not accepted(web), timeout_s=60)
+            assert wait_until(lambda: crowd.ports and not crowd.ports & accepted_from(web), timeout_s=60)
         else:
             assert wait_until(lambda: crowd.ended_by_server >= 1, timeout_s=60)
         assert 25 < time.monotonic() - started < 45
@@ -90,12 +90,11 @@ def address_of(stack: ShopStack) -> tuple[str, int]:
     return str(found.hostname), int(found.port or 0)
 
 
-def accepted(web: psutil.Process) -> list[object]:
-    """What the web processes have accepted and not closed yet."""
+def accepted_from(web: psutil.Process) -> set[int]:
+    """The clients' ports of all connections that the web processes have accepted and not closed yet."""
     processes = [web, *web.children(recursive=True)]
     found = [connection for process in processes for connection in process.net_connections("tcp")]
-    ports = {connection.laddr.port for connection in found if connection.status == psutil.CONN_LISTEN}
-    return [connection for connection in found if connection.status != psutil.CONN_LISTEN and connection.laddr.port in ports]
+    return {connection.raddr.port for connection in found if connection.raddr}
 
 
 def ask(stack: ShopStack, request: bytes) -> bytes:
