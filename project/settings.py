@@ -88,7 +88,7 @@ MIDDLEWARE = [
     "project.middleware.AuthenticationForPages",
     "project.middleware.MessagesForPages",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "project.middleware.ContentSecurityPolicyMiddleware",
+    "project.middleware.AnswerHeadersMiddleware",
     "project.middleware.AnticipatedErrorMiddleware",
 ]
 TEMPLATES = [
@@ -139,6 +139,11 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = env.bool("DJANGO_HSTS_INCLUDE_SUBDOMAINS", HTTP
 SECURE_HSTS_PRELOAD = env.bool("DJANGO_HSTS_PRELOAD", HTTPS)
 SESSION_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_SECURE = HTTPS
+# Only the admin has a session. Nothing that another site's page sends carries it, not even a link.
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Strict"
+CSRF_COOKIE_HTTPONLY = True  # the admin's forms carry the token themselves
+CSRF_COOKIE_SAMESITE = "Strict"
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 if env.bool("BEHIND_HTTPS_PROXY", False):
@@ -280,7 +285,8 @@ LOGGING = {
             ],
         },
     },
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
+    "filters": {"repeats": {"()": "project.log_limit.RepeatLimit", "lines": 20, "per_s": 60}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["repeats"]}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {
         "django.server": {"level": "WARNING"},
