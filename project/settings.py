@@ -123,6 +123,8 @@ CONNECTION_LIMITS: dict[str, float] = {
     # A request that takes longer than this hangs. Statements end after 10 s, calls of Alipay after ALIPAY_TIMEOUT_S.
     "stuck_s": env.float("WEB_STUCK_S", 120.0),
 }
+# Where people report holes, as a URL (mailto: or https:).
+SECURITY_CONTACT = env.str("SECURITY_CONTACT", "")
 
 AUTH_USER_MODEL = "shop.Account"
 AUTH_PASSWORD_VALIDATORS = [
