@@ -44,7 +44,7 @@ def answers(address: str) -> bool:
 
 
 def end_what_is_silent(address: str, count: Path, main_process: int) -> None:
-    """Counts from the first answer on, so that a slow start is no silence. Asks politely at first."""
+    """Counts from the first answer on, so that a slow start is no silence."""
     if answers(address):
         count.write_text("0")
         return
@@ -53,7 +53,7 @@ def end_what_is_silent(address: str, count: Path, main_process: int) -> None:
     silent = int(count.read_text() or 0) + 1
     count.write_text(str(silent))
     if silent >= PATIENCE:
-        os.kill(main_process, signal.SIGTERM if silent == PATIENCE else signal.SIGKILL)
+        os.kill(main_process, signal.SIGTERM)  # granian kills processes of its own that don't end: --workers-kill-timeout
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ class Program:
 # Threads that granian may start: nearly all of them wait for clients' bytes, since only WEB_THREADS requests of a process are worked on at a time.
 # Connections: as many as descriptors allow for, since one that is silent costs little and ends after ten seconds.
 SERVER_OPTIONS = (
-    *("--http", "1", "--no-ws", "--respawn-failed-workers"),
+    *("--http", "1", "--no-ws", "--respawn-failed-workers", "--workers-kill-timeout", "45"),
     *("--blocking-threads", "512", "--backpressure", "4096", "--backlog", "4096"),
     *("--http1-header-read-timeout", "10000", "--http1-buffer-size", "65536"),
 )
