@@ -26,7 +26,7 @@ from project.local.valkey import ValkeyServer
 from project.local.waiting import wait_until
 
 WEB_PORT, FLOWER_PORT, SIMULATOR_PORT = 8000, 5555, 8100
-POSTGRES_PORT, VALKEY_PORT = 54320, 63790
+POSTGRES_PORT, VALKEY_PORT, STORE_PORT = 54320, 63790, 63791
 READY_TIMEOUT_S = 90
 BUYERS = ("buyer1", "buyer2", "buyer3")
 OPERATOR = "operator"
@@ -78,10 +78,14 @@ def run(options: Options) -> None:
             valkey = ValkeyServer(options.state.folder / "valkey", secrets.broker_password, preferred_port=VALKEY_PORT)
             stack.callback(valkey.stop)
             valkey.start()
+            # Carts and checkouts have a server of their own: whoever fills it leaves the queues alone.
+            store = ValkeyServer(options.state.folder / "store", secrets.broker_password, preferred_port=STORE_PORT)
+            stack.callback(store.stop)
+            store.start()
         with step("Keys for Alipay's simulator"):
             merchant = prepare_simulator(options.state.simulator_folder)
 
-        places = Places(web_port, choose_port(FLOWER_PORT), choose_port(SIMULATOR_PORT), postgres, valkey)
+        places = Places(web_port, choose_port(FLOWER_PORT), choose_port(SIMULATOR_PORT), postgres, valkey, store)
         env = _environment(places, merchant, secrets)
         with step("Tables"):
             _manage(env, "migrate", "--verbosity", "0")
@@ -113,6 +117,7 @@ class Places:
     simulator_port: int
     postgres: PostgresServer
     valkey: ValkeyServer
+    store: ValkeyServer
 
     @property
     def web_url(self) -> str:
@@ -163,7 +168,7 @@ def _environment(places: Places, merchant: Merchant, secrets: Secrets) -> dict[s
         simulator_env=merchant.environment(),
         secret_key=secrets.django_secret_key,
         demo_password=secrets.demo_password,
-    ) | {"FLOWER_BASIC_AUTH": f"{OPERATOR}:{secrets.flower_password}"}
+    ) | {"REDIS_URL": places.store.url(1), "FLOWER_BASIC_AUTH": f"{OPERATOR}:{secrets.flower_password}"}
 
 
 def _make_runner(places: Places, env: dict[str, str], secrets: Secrets, state: State) -> Runner:
@@ -218,11 +223,12 @@ def _describe(places: Places, secrets: Secrets, runner: Runner) -> dict[str, obj
         },
         "database_url": places.postgres.url(),
         "broker_url": places.valkey.url(0),
-        "redis_url": places.valkey.url(1),
+        "redis_url": places.store.url(1),
         "pids": {
             "demo": os.getpid(),
             "postgresql": places.postgres.child.pid,
             "valkey": places.valkey.child.pid,
+            "store": places.store.child.pid,
             **{name: child.pid for name, child in runner.children.items()},
         },
     }
