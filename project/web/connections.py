@@ -33,7 +33,7 @@ class Limits:
     """What the keeper holds a web process to."""
 
     silence_s: float  # a connection that was sent nothing for so long is ended
-    readers: int  # threads that may wait for bodies; past that the connections that were silent the longest are ended
+    readers: float  # threads that may wait for bodies; past that the connections that were silent the longest are ended
     stuck_s: float  # a request that is worked on for so long hangs, and the process is replaced
 
 

@@ -159,9 +159,10 @@ def test_only_migrations_own_the_tables() -> None:
 def test_web_is_started_as_everywhere_else() -> None:
     words = argv("web")
     assert words[words.index("--http") :] == list(SERVER_OPTIONS)
-    assert [word for word in json.loads(re.sub(r"\\\n", "", DOCKERFILE).rsplit("CMD ", 1)[1]) if word in SERVER_OPTIONS] == list(
-        SERVER_OPTIONS
-    )
+    command = re.search(r"^CMD (\[.*?\])", DOCKERFILE.replace("\\\n", ""), re.MULTILINE)
+    assert command is not None
+    words = json.loads(command[1])
+    assert words[words.index("--http") :] == list(SERVER_OPTIONS)
 
 
 def test_a_web_process_that_hangs_is_replaced() -> None:
@@ -180,18 +181,41 @@ def test_the_proxy_is_the_shipped_one() -> None:
 
 
 def test_the_image_runs_as_nobody_in_particular() -> None:
-    stages = DOCKERFILE.split("\nFROM ")
-    assert re.findall(r"^USER (.+)$", stages[-1], re.MULTILINE) == ["shop"]
-    assert "useradd --uid 10001" in stages[-1]
+    runtime, *images = DOCKERFILE.split("\nFROM ")[2:]
+    assert runtime.splitlines()[0].endswith(" AS runtime")
+    assert re.findall(r"^USER (.+)$", runtime, re.MULTILINE) == ["shop"]
+    assert "useradd --uid 10001" in runtime
+    assert [image.split()[0] for image in images] == ["runtime", "runtime"]
+    assert not re.search(r"^USER", "".join(images), re.MULTILINE)
     assert not re.search(r"apt-get|gcc|build-essential", DOCKERFILE)
     assert all("user" not in SERVICES[name] for name in OURS)
+
+
+def test_the_simulator_isnt_in_the_live_image() -> None:
+    build, *_, live = DOCKERFILE.split("\nFROM ")[1:]
+    assert "rm -r /srv-live/shop/payments/simulator" in build
+    assert re.findall(r"^COPY .+$", live, re.MULTILINE) == ["COPY --from=build /srv-live /srv"]
+    assert {name for name in OURS if SERVICES[name]["build"].get("target") == "demo"} == {"simulator"}
+    assert {SERVICES[name]["image"] for name in OURS if name != "simulator"} == {"${SHOP_IMAGE:-course-shop}"}
 
 
 def test_only_named_folders_go_into_the_image() -> None:
     rules = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")]
     assert rules[0] == "**"
     kept = {rule.removeprefix("!") for rule in rules if rule.startswith("!")}
-    assert kept == {"manage.py", "requirements.txt", "payments", "project", "shop", "worker"}
+    assert kept == {"manage.py", "requirements.lock", "payments", "project", "shop", "worker"}
+
+
+def test_the_image_installs_what_is_pinned_and_only_by_hash() -> None:
+    def pins(name: str) -> set[tuple[str, str]]:
+        found = re.findall(r"^([A-Za-z0-9._-]+)(?:\[[a-z]+\])?==([^\s;\\\\]+)", (ROOT / name).read_text(), re.MULTILINE)
+        return {(re.sub(r"[._-]+", "-", package).lower(), version) for package, version in found}
+
+    assert pins("requirements.lock") == pins("requirements.txt"), "run bin/lock-packages"
+    packages = re.split(r"\n(?=\S)", (ROOT / "requirements.lock").read_text().strip())
+    assert [package for package in packages if "==" in package and "--hash=sha256:" not in package] == []
+    assert "--require-hashes" in DOCKERFILE
+    assert "requirements.txt" not in DOCKERFILE
 
 
 @pytest.mark.parametrize("arguments", [[], ["--live", "https://shop.example.com"]])

@@ -31,8 +31,8 @@ def head(path: bytes = b"/", method: bytes = b"GET", *fields: bytes) -> bytes:
 
 
 H2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
-# POST / with :scheme http and an authority, from HPACK's static table; END_HEADERS without END_STREAM.
-_H2_FIELDS = b"\x83\x84\x86\x41\x09127.0.0.1"
+# HPACK, by the static table: POST /api/v1/auth/login/ over http with an authority and a Content-Length. END_HEADERS without END_STREAM.
+_H2_FIELDS = b"\x83\x44\x13/api/v1/auth/login/\x86\x41\x09127.0.0.1\x5c\x0210"
 
 
 def _h2_stream(number: int) -> bytes:
