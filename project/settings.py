@@ -220,6 +220,10 @@ PAYMENT_QUERY_INTERVAL_S = env.float("PAYMENT_QUERY_INTERVAL_S", 60.0)
 ORDER_STATUS_WAIT_MAX_S = env.int("ORDER_STATUS_WAIT_MAX_S", 25)
 # How many requests of one web process may be held open by `?wait=`; past that the answer comes at once with Retry-After.
 ORDER_STATUS_WAITERS = env.int("ORDER_STATUS_WAITERS", 2)
+if CONNECTION_LIMITS["silence_s"] <= ORDER_STATUS_WAIT_MAX_S:
+    raise ImproperlyConfigured("CONNECTION_SILENCE_S must be longer than ORDER_STATUS_WAIT_MAX_S, or buyers who wait are cut off.")
+if ORDER_STATUS_WAITERS >= WEB_THREADS:
+    raise ImproperlyConfigured("ORDER_STATUS_WAITERS must be less than WEB_THREADS, or buyers who wait stop everybody else.")
 
 # --- Alipay ----------------------------------------------------------------------------------------------------------
 

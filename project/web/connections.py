@@ -8,6 +8,7 @@ bodies and answers alike, at any pace of dripping.
 import os
 import socket
 import struct
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -54,7 +55,7 @@ class ConnectionKeeper(threading.Thread):
                 log.critical("web_process_hangs", longest_s=round(self._admission.longest_s(now)))
                 os._exit(STUCK_EXIT_STATUS)  # its threads can't be ended; granian starts another process
             crowd = self._admission.reading() - self._limits.readers
-            if crowd > 0 or now - looked_at >= _LOOK_EVERY_S:
+            if sys.platform == "linux" and (crowd > 0 or now - looked_at >= _LOOK_EVERY_S):  # elsewhere the kernel isn't asked like this
                 looked_at = now
                 self._end_silent(crowd)
 

@@ -18,6 +18,8 @@ from project.checks import own_broker, public_url
         ("LOG_LEVEL", "LOUD", "LOG_LEVEL must be"),
         ("LOG_FORMAT", "xml", "LOG_FORMAT must be"),
         ("CART_MAX_LINES", "many", "CART_MAX_LINES"),
+        ("CONNECTION_SILENCE_S", "25", "CONNECTION_SILENCE_S must be longer than ORDER_STATUS_WAIT_MAX_S"),
+        ("WEB_THREADS", "2", "ORDER_STATUS_WAITERS must be less than WEB_THREADS"),
     ],
 )
 def test_value_that_makes_no_sense_is_named(name: str, value: str, told: str) -> None:
