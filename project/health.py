@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+import redis
+from django.conf import settings
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_GET
@@ -44,7 +46,23 @@ def metrics(request: HttpRequest) -> HttpResponse:
         first = waiting.order_by("available_at").values_list("available_at", flat=True).first()
         oldest.labels(table).set((now - first if first else timedelta()).total_seconds())
         dead.labels(table).set(rows.filter(dead_at__isnull=False).count())
+    _add_valkey_fill(registry)
     return HttpResponse(generate_latest(registry) + generate_latest(REGISTRY), content_type=CONTENT_TYPE_LATEST)
+
+
+def _add_valkey_fill(registry: CollectorRegistry) -> None:
+    """How full the servers are. A full one refuses what it is given: carts and checkouts, or wake-ups, which the sweep makes up for."""
+    fill = Gauge("valkey_memory_used_ratio", "Used memory over the limit; 0 without a limit.", ["server"], registry=registry)
+    reachable = Gauge("valkey_reachable", "1 when the server answered.", ["server"], registry=registry)
+    for name, url in (("store", settings.REDIS_URL), ("broker", settings.CELERY_BROKER_URL)):
+        try:
+            with redis.Redis.from_url(url, socket_timeout=1, socket_connect_timeout=1) as client:
+                memory = client.info("memory")
+        except (redis.RedisError, ValueError):  # away, or a broker of another kind
+            reachable.labels(name).set(0)
+            continue
+        reachable.labels(name).set(1)
+        fill.labels(name).set(memory["used_memory"] / memory["maxmemory"] if memory["maxmemory"] else 0)
 
 
 def _database_answers() -> bool:

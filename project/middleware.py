@@ -1,9 +1,8 @@
-"""What every request gets: an id that its log lines and its effects carry, and a content security policy."""
+"""What every request gets: an id that its log lines and its effects carry, a content security policy, and no copy in caches."""
 
 import random
 import re
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -16,14 +15,18 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django_otp.middleware import OTPMiddleware
 
 from project.api.errors import answer_plain_view, bad_request, not_found
-from shop.api.fields import content_length
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 _SESSION_KEY = re.compile(r"[a-z0-9]{8,40}")
-# Everything comes from this site; images may also come from the addresses that courses name.
-_POLICY = "default-src 'self'; img-src 'self' https: data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self' https:"
-# The API's documentation and the admin carry inline scripts and styles of their own.
-_LOOSER_POLICY = "default-src 'self' 'unsafe-inline'; img-src 'self' https: data:; frame-ancestors 'none'; base-uri 'none'"
+# Everything comes from this site; images may also come from the addresses that courses name. No script and no style stands in a page.
+_POLICY = (
+    "default-src 'self'; img-src 'self' https: data:; object-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'self' https:"
+)
+# The admin and the API's documentation have styles of their own in the page, and scripts in files only.
+_POLICY_WITH_STYLES = (
+    "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' https: data:; object-src 'none'; frame-ancestors 'none'; "
+    "base-uri 'none'; form-action 'self'"
+)
 
 
 class _ForPages:
@@ -55,21 +58,6 @@ class SecondFactorForPages(_ForPages, OTPMiddleware):  # type: ignore[misc] # dj
 
 class MessagesForPages(_ForPages, MessageMiddleware):
     """Django's, for pages."""
-
-
-class WholeRequestMiddleware:
-    """Reads what a refusal has left of a request's body: the server ends a connection on which something unread waits, without saying so, and the
-    next request of a proxy that keeps its connections would fail. Bodies that are too large anyway are left."""
-
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        response = self.get_response(request)
-        if 0 < content_length(request.META) <= settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
-            with suppress(OSError):  # the client is gone
-                request.read()
-        return response
 
 
 class WellFormedMiddleware:
@@ -119,14 +107,15 @@ class AnticipatedErrorMiddleware:
         return answer_plain_view(request, exception)
 
 
-class ContentSecurityPolicyMiddleware:
-    """Sends the content security policy."""
+class AnswerHeadersMiddleware:
+    """Says what a browser may load for a page, and that it keeps no copy of an answer unless the view says otherwise."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
-        looser = request.path.startswith(("/api/docs/", "/admin/"))
-        response.headers.setdefault("Content-Security-Policy", _LOOSER_POLICY if looser else _POLICY)
+        has_styles = request.path.startswith(("/api/docs/", "/admin/"))
+        response.headers.setdefault("Content-Security-Policy", _POLICY_WITH_STYLES if has_styles else _POLICY)
+        response.headers.setdefault("Cache-Control", "no-store")
         return response

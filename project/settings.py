@@ -82,7 +82,6 @@ CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", "redis://127.0.0.1:6379/0")
 ROOT_URLCONF = "project.urls"
 WSGI_APPLICATION = "project.wsgi.application"
 MIDDLEWARE = [
-    "project.middleware.WholeRequestMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "project.middleware.RequestIdMiddleware",
@@ -94,7 +93,7 @@ MIDDLEWARE = [
     "project.middleware.SecondFactorForPages",
     "project.middleware.MessagesForPages",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "project.middleware.ContentSecurityPolicyMiddleware",
+    "project.middleware.AnswerHeadersMiddleware",
     "project.middleware.AnticipatedErrorMiddleware",
 ]
 TEMPLATES = [
@@ -117,6 +116,20 @@ WHITENOISE_USE_FINDERS = env.bool("WHITENOISE_USE_FINDERS", DEBUG)
 # The largest honest request is a cart of 50 courses (about 5 kB) or one of Alipay's forms (about 4 kB).
 DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
+
+# How many requests one web process works on at a time; each has a database connection.
+WEB_THREADS = env.int("WEB_THREADS", 4)
+CONNECTION_LIMITS: dict[str, float] = {
+    # A client that was sent nothing for so long is cut off: it doesn't send its request, or doesn't read the answer. More than
+    # ORDER_STATUS_WAIT_MAX_S, which is the longest that an honest buyer hears nothing.
+    "silence_s": env.float("CONNECTION_SILENCE_S", 30.0),
+    # How many threads of one web process may wait for bodies; far more than honest clients need, far less than granian may start.
+    "readers": 256,
+    # A request that takes longer than this hangs. Statements end after 10 s, calls of Alipay after ALIPAY_TIMEOUT_S.
+    "stuck_s": env.float("WEB_STUCK_S", 120.0),
+}
+# Where people report holes, as a URL (mailto: or https:).
+SECURITY_CONTACT = env.str("SECURITY_CONTACT", "")
 
 AUTH_USER_MODEL = "shop.Account"
 AUTH_PASSWORD_VALIDATORS = [
@@ -155,6 +168,11 @@ SESSION_EXPIRE_AT_BROWSER_CLOSE = True
 # Whether staff need a code from an authenticator app (`manage.py staff_totp` enrols one) beside their password.
 STAFF_TOTP = env.bool("STAFF_TOTP", False)
 OTP_TOTP_ISSUER = "课程商店"
+# Only the admin has a session. Nothing that another site's page sends carries it, not even a link.
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Strict"
+CSRF_COOKIE_HTTPONLY = True  # the admin's forms carry the token themselves
+CSRF_COOKIE_SAMESITE = "Strict"
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 # Addresses and networks of the proxies in front: their X-Forwarded-For is believed, and nobody else's.
@@ -236,6 +254,10 @@ PAYMENT_QUERY_INTERVAL_S = env.float("PAYMENT_QUERY_INTERVAL_S", 60.0)
 ORDER_STATUS_WAIT_MAX_S = env.int("ORDER_STATUS_WAIT_MAX_S", 25)
 # How many requests of one web process may be held open by `?wait=`; past that the answer comes at once with Retry-After.
 ORDER_STATUS_WAITERS = env.int("ORDER_STATUS_WAITERS", 2)
+if CONNECTION_LIMITS["silence_s"] <= ORDER_STATUS_WAIT_MAX_S:
+    raise ImproperlyConfigured("CONNECTION_SILENCE_S must be longer than ORDER_STATUS_WAIT_MAX_S, or buyers who wait are cut off.")
+if ORDER_STATUS_WAITERS >= WEB_THREADS:
+    raise ImproperlyConfigured("ORDER_STATUS_WAITERS must be less than WEB_THREADS, or buyers who wait stop everybody else.")
 
 # --- Limits ------------------------------------------------------------------------------------------------------------
 
@@ -336,7 +358,8 @@ LOGGING = {
             ],
         },
     },
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
+    "filters": {"repeats": {"()": "project.log_limit.RepeatLimit", "lines": 20, "per_s": 60}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["repeats"]}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {
         "django.server": {"level": "WARNING"},

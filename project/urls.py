@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 
 from payments.api import urls as payment_urls
-from project import health
+from project import health, security_txt
 from project.api.schemaview import DocsView, SchemaView
 
 urlpatterns = [
@@ -15,6 +15,7 @@ urlpatterns = [
     path("healthz", health.healthz),
     path("readyz", health.readyz),
     path("metrics", health.metrics),
+    path(".well-known/security.txt", security_txt.show),
     path("admin/", admin.site.urls),
     path("api/schema/", SchemaView.as_view(), name="schema"),
     path("api/docs/", DocsView.as_view(), name="docs"),

@@ -1,14 +1,21 @@
-"""The web process: `granian --interface wsgi project.wsgi:application`."""
+"""The web process: `granian --interface wsgi project.wsgi:application`, with the options of `project/local/programs.py`."""
 
 import os
 
 from django.core.wsgi import get_wsgi_application
 
-from payments.deploychecks import refuse_simulator
-from worker.memory import calm_collector
-
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
+django_application = get_wsgi_application()
 
-application = get_wsgi_application()
+# What follows needs Django's applications.
+from django.conf import settings  # noqa: E402
+
+from payments.deploychecks import refuse_simulator  # noqa: E402
+from project.web.admission import Admission  # noqa: E402
+from project.web.connections import ConnectionKeeper, Limits  # noqa: E402
+from worker.memory import calm_collector  # noqa: E402
+
 refuse_simulator()
+application = Admission(django_application, places=settings.WEB_THREADS)
+ConnectionKeeper(application, Limits(**settings.CONNECTION_LIMITS)).start()
 calm_collector()

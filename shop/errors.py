@@ -73,6 +73,10 @@ class TooManyRequests(DomainError):
         self.retry_after_s = retry_after_s
 
 
+class LengthRequired(DomainError):
+    slug, code, status, message = "length_required", 1109, 411, "请求需要带上 Content-Length。"
+
+
 class InternalError(DomainError):
     slug, code, status, message = "internal_error", 1199, 500, "系统出了点问题，我们已记录，请稍后再试。"
 

@@ -33,8 +33,7 @@ def measure_synchronous(stage: Stage, size: Size) -> Iterator[Sample]:
 
 
 def _web(processes: int, threads: int, says: str = "") -> Alternative:
-    options = {"--workers": str(processes), "--blocking-threads": str(threads)}
-    return Alternative(f"{processes} × {threads}", says, web=options)
+    return Alternative(f"{processes} × {threads}", says, web={"--workers": str(processes)}, changes={"settings": {"WEB_THREADS": threads}})
 
 
 def _pool(pool: str, size: int, says: str = "") -> Alternative:

@@ -54,6 +54,7 @@ class Child:
 
     def start(self) -> None:
         """Starts the program; its output replaces the log of the last run."""
+        self.log_path.touch(mode=0o600)
         self.log_path.write_bytes(b"")
         self.resume()
 
@@ -73,6 +74,7 @@ class Child:
                 cwd=self.cwd,
                 env=None if self.env is None else dict(self.env),
                 start_new_session=True,
+                umask=0o077,  # queues, carts and the simulator's keys are nobody else's
                 preexec_fn=_die_with_parent(self.stop_signal),  # noqa: PLW1509 - one system call, prepared before the fork
                 **identity,
             )

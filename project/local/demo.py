@@ -25,8 +25,8 @@ from project.local.valkey import ValkeyServer
 from project.local.waiting import wait_until
 
 READY_TIMEOUT_S = 90
-# Whoever presses Ctrl-C has their prompt back within ten seconds: the programs, then the two servers, one after the other.
-STOP_PROGRAMS_S, STOP_SERVER_S = 5.0, 2.0
+# Whoever presses Ctrl-C has their prompt back within ten seconds: the programs, then the three servers, one after the other.
+STOP_PROGRAMS_S, STOP_SERVER_S = 5.0, 1.5
 BUYERS = ("buyer1", "buyer2", "buyer3")
 OPERATOR = "operator"
 INTERRUPTED = 130  # 128 + SIGINT, as shells tell it
@@ -75,10 +75,14 @@ class Demo:
                 valkey = ValkeyServer(state.folder / "valkey", secrets.broker_password, preferred_port=ports["valkey"])
                 stack.callback(valkey.stop, STOP_SERVER_S)
                 valkey.start()
+                # Carts and checkouts have a server of their own: whoever fills it leaves the queues alone.
+                store = ValkeyServer(state.folder / "store", secrets.broker_password, preferred_port=ports["store"])
+                stack.callback(store.stop, STOP_SERVER_S)
+                store.start()
             with step("Keys for Alipay's simulator"):
                 merchant = prepare_simulator(state.simulator_folder)
 
-            places = Places(ports["web"], ports["flower"], ports["simulator"], postgres, valkey)
+            places = Places(ports["web"], ports["flower"], ports["simulator"], postgres, valkey, store)
             env = _environment(places, merchant, secrets)
             with step("Tables"):
                 _manage(env, "migrate", "--verbosity", "0")
@@ -110,6 +114,7 @@ class Places:
     simulator_port: int
     postgres: PostgresServer
     valkey: ValkeyServer
+    store: ValkeyServer
 
     @property
     def web_url(self) -> str:
@@ -140,7 +145,7 @@ def _environment(places: Places, merchant: Merchant, secrets: Secrets) -> dict[s
         simulator_env=merchant.environment(),
         secret_key=secrets.django_secret_key,
         demo_password=secrets.demo_password,
-    ) | {"FLOWER_BASIC_AUTH": f"{OPERATOR}:{secrets.flower_password}"}
+    ) | {"REDIS_URL": places.store.url(1), "FLOWER_BASIC_AUTH": f"{OPERATOR}:{secrets.flower_password}"}
 
 
 def _make_runner(places: Places, env: dict[str, str], state: State) -> Runner:
@@ -195,11 +200,12 @@ def _describe(places: Places, secrets: Secrets, runner: Runner) -> dict[str, obj
         },
         "database_url": places.postgres.url(),
         "broker_url": places.valkey.url(0),
-        "redis_url": places.valkey.url(1),
+        "redis_url": places.store.url(1),
         "pids": {
             "demo": os.getpid(),
             "postgresql": places.postgres.child.pid,
             "valkey": places.valkey.child.pid,
+            "store": places.store.child.pid,
             **{name: child.pid for name, child in runner.children.items()},
         },
     }

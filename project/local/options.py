@@ -8,9 +8,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 # Part → the port that it takes if nobody says otherwise and nobody else has it.
-PORTS = {"web": 8000, "flower": 5555, "simulator": 8100, "postgres": 54320, "valkey": 63790}
+PORTS = {"web": 8000, "flower": 5555, "simulator": 8100, "postgres": 54320, "valkey": 63790, "store": 63791}
 _OPTIONS = {"web": "--port"}
-_WHAT = {"web": "the storefront", "flower": "Flower", "simulator": "Alipay's simulator", "postgres": "PostgreSQL", "valkey": "Valkey"}
+_WHAT = {
+    "web": "the storefront",
+    "flower": "Flower",
+    "simulator": "Alipay's simulator",
+    "postgres": "PostgreSQL",
+    "valkey": "Valkey for queues",
+    "store": "Valkey for carts",
+}
 
 
 @dataclass(frozen=True)

@@ -22,10 +22,18 @@ class Program:
     stop_s: float = 10
 
 
+# Threads that granian may start: nearly all of them wait for clients' bytes, since only WEB_THREADS requests of a process are worked on at a time.
+# Connections: as many as descriptors allow for, since one that is silent costs little and ends after ten seconds.
+SERVER_OPTIONS = (
+    *("--http", "1", "--no-ws", "--respawn-failed-workers", "--workers-kill-timeout", "45"),
+    *("--blocking-threads", "512", "--backpressure", "4096", "--backlog", "4096"),
+    *("--http1-header-read-timeout", "10000", "--http1-buffer-size", "65536"),
+)
+
+
 def web_program(port: int, *, workers: int = 2) -> Program:
-    # Two threads to work, and two that requests which wait for news of an order (`?wait=`) may hold; more would only fight for the interpreter.
     serve = ["granian", "--interface", "wsgi", "project.wsgi:application", "--host", LOOPBACK, "--port", str(port)]
-    return Program("web", [*program(*serve), "--workers", str(workers), "--blocking-threads", "4"])
+    return Program("web", [*program(*serve), "--workers", str(workers), *SERVER_OPTIONS])
 
 
 def worker_program(*, name: str = "worker", concurrency: int = 2, events: bool = False) -> Program:

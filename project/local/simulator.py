@@ -33,7 +33,7 @@ def prepare_simulator(folder: Path) -> Merchant:
     Raises: LocalError when that fails.
     """
     command = [sys.executable, "-m", "payments.simulator", "init", "--state", str(folder)]
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, umask=0o077)
     if ended.returncode != 0:
         raise LocalError(f"The simulator could not prepare {folder}:\n{ended.stdout}{ended.stderr}")
     return Merchant(folder)

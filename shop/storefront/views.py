@@ -31,7 +31,7 @@ def course(request: HttpRequest, course_id: int) -> HttpResponse:
 
 
 @require_safe
-@cache_control(no_cache=True)
+@cache_control(no_store=True)
 def login(request: HttpRequest) -> HttpResponse:
     """Login; `?next=` names the page to go on to."""
     return _page(request, "login", is_open=settings.REGISTRATION_OPEN)

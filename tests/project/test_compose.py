@@ -1,5 +1,6 @@
 """docker-compose.yml and the Dockerfile keep their promises, as far as reading them shows. `bin/compose-test` runs them."""
 
+import json
 import re
 import stat
 import subprocess
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from project.local.programs import SERVER_OPTIONS
 from project.local.state import ROOT
 from worker.policy import QUEUES
 
@@ -17,7 +19,8 @@ TEXT = (ROOT / "docker-compose.yml").read_text()
 STACK: dict[str, Any] = yaml.safe_load(TEXT)
 SERVICES: dict[str, dict[str, Any]] = STACK["services"]
 ONE_SHOTS = {"migrate", "seed"}
-OURS = sorted(set(SERVICES) - {"db", "redis"})
+VALKEYS = {"redis", "store"}
+OURS = sorted(set(SERVICES) - {"db", "proxy"} - VALKEYS)
 EXAMPLE = (ROOT / ".env.example").read_text()
 EXAMPLE_NAMES = set(re.findall(r"^#?([A-Z][A-Z0-9_]+)=", EXAMPLE, re.MULTILINE))
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
@@ -47,8 +50,9 @@ def test_every_service_is_hardened(name: str) -> None:
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert "privileged" not in service
     assert "network_mode" not in service
-    # Giving the volume to the server's user, and becoming that user.
-    assert service.get("cap_add", []) == (["CHOWN", "SETGID", "SETUID"] if name == "redis" else [])
+    # Giving the volume to the server's user, and becoming that user; listening on 443.
+    needed = {**{valkey: ["CHOWN", "SETGID", "SETUID"] for valkey in VALKEYS}, "proxy": ["NET_BIND_SERVICE"]}
+    assert service.get("cap_add", []) == needed.get(name, [])
 
 
 def test_no_secret_is_written_down() -> None:
@@ -59,7 +63,16 @@ def test_no_secret_is_written_down() -> None:
 
 
 def test_a_missing_secret_stops_the_start() -> None:
-    for name in ("DJANGO_SECRET_KEY", "POSTGRES_PASSWORD", "REDIS_PASSWORD", "DATABASE_URL", "CELERY_BROKER_URL", "FLOWER_BASIC_AUTH"):
+    for name in (
+        "DJANGO_SECRET_KEY",
+        "POSTGRES_PASSWORD",
+        "OWNER_PASSWORD",
+        "SHOP_PASSWORD",
+        "REDIS_PASSWORD",
+        "DATABASE_URL",
+        "CELERY_BROKER_URL",
+        "FLOWER_BASIC_AUTH",
+    ):
         uses = re.findall(r"\$\{" + name + r"\b([^}]*)\}", TEXT)
         assert uses
         assert all(use.startswith(":?") for use in uses)
@@ -84,13 +97,15 @@ def test_only_the_documented_ports_are_published_and_on_loopback() -> None:
         "web": ["${WEB_BIND:-127.0.0.1}:${WEB_PORT:-8000}:8000"],
         "flower": ["${FLOWER_BIND:-127.0.0.1}:${FLOWER_PORT:-5555}:5555"],
         "simulator": ["${SIMULATOR_BIND:-127.0.0.1}:${SIMULATOR_PORT:-8100}:8100"],
+        "proxy": ["80:80", "443:443"],
     }
 
 
 def test_the_servers_are_in_a_network_without_a_way_out() -> None:
     assert STACK["networks"]["inside"] == {"internal": True}
-    assert SERVICES["db"]["networks"] == SERVICES["redis"]["networks"] == ["inside"]
-    assert {name for name, service in SERVICES.items() if "outside" in service["networks"]} == {"web", "worker", "flower", "simulator"}
+    assert {tuple(SERVICES[name]["networks"]) for name in ("db", *VALKEYS)} == {("inside",)}
+    outside = {name for name, service in SERVICES.items() if "outside" in service["networks"]}
+    assert outside == {"web", "worker", "flower", "simulator", "proxy"}
 
 
 def test_the_worker_consumes_every_queue() -> None:
@@ -103,36 +118,104 @@ def test_nothing_starts_before_what_it_needs() -> None:
         assert SERVICES[name]["depends_on"] == {
             "db": {"condition": "service_healthy"},
             "redis": {"condition": "service_healthy"},
+            "store": {"condition": "service_healthy"},
             "migrate": {"condition": "service_completed_successfully"},
         }
 
 
 def test_the_simulator_is_for_demonstrations_only() -> None:
-    assert {name for name, service in SERVICES.items() if "profiles" in service} == {"simulator", "seed"}
+    assert {name for name, service in SERVICES.items() if service.get("profiles") == ["demo"]} == {"simulator", "seed"}
     assert all(SERVICES[name]["profiles"] == ["demo"] for name in ("simulator", "seed"))
     for name in OURS:
         assert "simulator" not in SERVICES[name].get("depends_on", {}) or name == "seed"
 
 
-def test_the_broker_keeps_what_it_is_given() -> None:
-    configuration = argv("redis")[-1]
-    for line in ("appendonly yes", "appendfsync everysec", "maxmemory-policy noeviction", "requirepass $$REDIS_PASSWORD"):
+@pytest.mark.parametrize("name", VALKEYS)
+def test_valkey_keeps_what_it_is_given(name: str) -> None:
+    configuration = argv(name)[-1]
+    for line in (
+        "umask 077",
+        "maxmemory $$MAXMEMORY",
+        "appendonly yes",
+        "appendfsync everysec",
+        "maxmemory-policy noeviction",
+        "requirepass $$REDIS_PASSWORD",
+    ):
         assert line in configuration
 
 
+def test_carts_and_queues_have_servers_of_their_own() -> None:
+    assert {SERVICES[name]["volumes"][0] for name in VALKEYS} == {"redis:/data", "store:/data"}
+    limits = {SERVICES[name]["environment"]["MAXMEMORY"] for name in VALKEYS}
+    assert limits == {"${REDIS_MAXMEMORY:-256mb}", "${STORE_MAXMEMORY:-256mb}"}
+
+
+def test_only_migrations_own_the_tables() -> None:
+    owners = {name for name in OURS if "OWNER_DATABASE_URL" in str(SERVICES[name].get("environment", {}).get("DATABASE_URL"))}
+    assert owners == {"migrate"}
+    assert "POSTGRES_USER" not in SERVICES["db"]["environment"]  # the superuser is not called as the shop is
+
+
+def test_web_is_started_as_everywhere_else() -> None:
+    words = argv("web")
+    assert words[words.index("--http") :] == list(SERVER_OPTIONS)
+    command = re.search(r"^CMD (\[.*?\])", DOCKERFILE.replace("\\\n", ""), re.MULTILINE)
+    assert command is not None
+    words = json.loads(command[1])
+    assert words[words.index("--http") :] == list(SERVER_OPTIONS)
+
+
+def test_a_web_process_that_hangs_is_replaced() -> None:
+    assert SERVICES["web"]["healthcheck"]["test"][-2:] == ["--end-unless", "8000/healthz"]
+    assert SERVICES["web"]["restart"] == "unless-stopped"
+    threads = int(SERVER_OPTIONS[SERVER_OPTIONS.index("--blocking-threads") + 1])
+    assert SERVICES["web"]["pids_limit"] > 2 * threads
+
+
+def test_the_proxy_is_the_shipped_one() -> None:
+    proxy = SERVICES["proxy"]
+    assert proxy["profiles"] == ["proxy"]
+    assert "./deploy/Caddyfile:/etc/caddy/Caddyfile:ro" in proxy["volumes"]
+    used = set(re.findall(r"\{\$([A-Z_]+)", (ROOT / "deploy" / "Caddyfile").read_text()))
+    assert used - set(proxy["environment"]) == {"SHOP_HTTP_PORT"}
+
+
 def test_the_image_runs_as_nobody_in_particular() -> None:
-    stages = DOCKERFILE.split("\nFROM ")
-    assert re.findall(r"^USER (.+)$", stages[-1], re.MULTILINE) == ["shop"]
-    assert "useradd --uid 10001" in stages[-1]
+    runtime, *images = DOCKERFILE.split("\nFROM ")[2:]
+    assert runtime.splitlines()[0].endswith(" AS runtime")
+    assert re.findall(r"^USER (.+)$", runtime, re.MULTILINE) == ["shop"]
+    assert "useradd --uid 10001" in runtime
+    assert [image.split()[0] for image in images] == ["runtime", "runtime"]
+    assert not re.search(r"^USER", "".join(images), re.MULTILINE)
     assert not re.search(r"apt-get|gcc|build-essential", DOCKERFILE)
     assert all("user" not in SERVICES[name] for name in OURS)
+
+
+def test_the_simulator_isnt_in_the_live_image() -> None:
+    build, *_, live = DOCKERFILE.split("\nFROM ")[1:]
+    assert "rm -r /srv-live/shop/payments/simulator" in build
+    assert re.findall(r"^COPY .+$", live, re.MULTILINE) == ["COPY --from=build /srv-live /srv"]
+    assert {name for name in OURS if SERVICES[name]["build"].get("target") == "demo"} == {"simulator"}
+    assert {SERVICES[name]["image"] for name in OURS if name != "simulator"} == {"${SHOP_IMAGE:-course-shop}"}
 
 
 def test_only_named_folders_go_into_the_image() -> None:
     rules = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")]
     assert rules[0] == "**"
     kept = {rule.removeprefix("!") for rule in rules if rule.startswith("!")}
-    assert kept == {"manage.py", "requirements.txt", "payments", "project", "shop", "worker"}
+    assert kept == {"manage.py", "requirements.lock", "payments", "project", "shop", "worker"}
+
+
+def test_the_image_installs_what_is_pinned_and_only_by_hash() -> None:
+    def pins(name: str) -> set[tuple[str, str]]:
+        found = re.findall(r"^([A-Za-z0-9._-]+)(?:\[[a-z]+\])?==([^\s;\\\\]+)", (ROOT / name).read_text(), re.MULTILINE)
+        return {(re.sub(r"[._-]+", "-", package).lower(), version) for package, version in found}
+
+    assert pins("requirements.lock") == pins("requirements.txt"), "run bin/lock-packages"
+    packages = re.split(r"\n(?=\S)", (ROOT / "requirements.lock").read_text().strip())
+    assert [package for package in packages if "==" in package and "--hash=sha256:" not in package] == []
+    assert "--require-hashes" in DOCKERFILE
+    assert "requirements.txt" not in DOCKERFILE
 
 
 @pytest.mark.parametrize("arguments", [[], ["--live", "https://shop.example.com"]])

@@ -1,6 +1,9 @@
 """Is it alive, is it ready, how much waits."""
 
+import re
+
 import pytest
+import redis
 from django.test import Client
 
 from shop import clock
@@ -33,3 +36,16 @@ def test_metrics_count_what_waits(client: Client) -> None:
     assert 'work_due_rows{table="payments_notification"} 0.0' in text
     assert 'work_dead_rows{table="shop_orderrequest"} 0.0' in text
     assert "alipay_notifications_total" in text
+
+
+@pytest.mark.django_db
+def test_metrics_tell_how_full_valkey_is(client: Client, valkey: redis.Redis) -> None:
+    def ratio() -> float:
+        found = re.search(r'^valkey_memory_used_ratio\{server="store"\} (\S+)$', client.get("/metrics").content.decode(), re.MULTILINE)
+        assert found is not None
+        return float(found[1])
+
+    before = ratio()
+    valkey.set("filling", "x" * 30_000_000)
+    assert 0.1 < ratio() - before < 0.4  # 30 MB of 256, and what the server sets aside for them
+    assert 'valkey_reachable{server="broker"} 1.0' in client.get("/metrics").content.decode()

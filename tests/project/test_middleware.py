@@ -4,6 +4,7 @@ import re
 
 import pytest
 from django.test import Client
+from pytest_django import Settings
 
 from tests.clients import refused
 
@@ -23,9 +24,43 @@ def test_request_id_that_is_none_is_replaced(client: Client, given: str) -> None
     assert client.get("/healthz", headers={"X-Request-ID": given})["X-Request-ID"] != given
 
 
-def test_content_security_policy(client: Client) -> None:
-    assert "'unsafe-inline'" not in client.get("/healthz")["Content-Security-Policy"]
-    assert "'unsafe-inline'" in client.get("/api/docs/")["Content-Security-Policy"]
+@pytest.mark.parametrize("path", ["/", "/login/", "/cart/", "/healthz", "/api/v1/courses/", "/admin/login/", "/api/docs/", "/nowhere"])
+@pytest.mark.django_db
+def test_no_page_runs_a_script_of_its_own(client: Client, path: str) -> None:
+    answer = client.get(path)
+    directives = dict(part.strip().split(" ", 1) for part in answer["Content-Security-Policy"].split(";"))
+    scripts = directives.get("script-src", directives["default-src"])
+    assert scripts == "'self'"
+    assert (directives["object-src"], directives["frame-ancestors"], directives["base-uri"]) == ("'none'", "'none'", "'none'")
+    assert ("'unsafe-inline'" in directives.get("style-src", "")) is path.startswith(("/admin/", "/api/docs/"))
+    assert not re.search(rb"<script(?![^>]*\ssrc=)(?![^>]*application/json)|\son[a-z]+=|javascript:", answer.content)
+
+
+def test_docs_start_from_a_script_in_a_file(client: Client) -> None:
+    script = re.search(r'<script src="(/api/docs/[^"]*)"', client.get("/api/docs/").content.decode())
+    assert script is not None
+    answer = client.get(script[1].replace("&amp;", "&"))
+    assert answer["Content-Type"].startswith("application/javascript")
+    assert b"SwaggerUIBundle" in answer.content
+
+
+@pytest.mark.django_db
+def test_answers_leave_no_copy(client: Client) -> None:
+    login = client.post("/api/v1/auth/login/", {"username": "nobody", "password": "wrong"}, content_type="application/json")
+    assert login["Cache-Control"] == "no-store"
+    assert client.get("/api/v1/orders/")["Cache-Control"] == "no-store"
+    assert "no-store" in client.get("/login/")["Cache-Control"]
+    assert "no-store" in client.get("/admin/login/")["Cache-Control"]
+
+
+@pytest.mark.django_db
+def test_cookies_are_out_of_reach(client: Client, settings: Settings) -> None:
+    settings.CSRF_COOKIE_SECURE = settings.SESSION_COOKIE_SECURE = True
+    client.get("/admin/login/")
+    (cookie,) = client.cookies.values()
+    assert (cookie["httponly"], cookie["samesite"], cookie["secure"]) == (True, "Strict", True)
+    assert settings.SESSION_COOKIE_HTTPONLY
+    assert settings.SESSION_COOKIE_SAMESITE == "Strict"
 
 
 def test_unknown_address_below_the_api_has_the_envelope(client: Client) -> None:

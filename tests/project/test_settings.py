@@ -23,6 +23,8 @@ from project.env import env
             ("ALIPAY_FORMER_APPS", apps, f"ALIPAY_FORMER_APPS\" invalid: '{apps.split()[-1]}' isn't APP_ID:SELLER_ID:")
             for apps in ("1:2:a", "x:2:a:b", "1:x:a:b", "1:2::b", "1:2:a:", ":2:a:b", "1:2:a:b 3", "1,2,a,b")
         ],
+        ("CONNECTION_SILENCE_S", "25", "CONNECTION_SILENCE_S must be longer than ORDER_STATUS_WAIT_MAX_S"),
+        ("WEB_THREADS", "2", "ORDER_STATUS_WAITERS must be less than WEB_THREADS"),
     ],
 )
 def test_value_that_makes_no_sense_is_named(name: str, value: str, told: str) -> None:

@@ -1,4 +1,4 @@
-"""The shop's settings with BENCH_CHANGES made to the database, and an app that makes the others."""
+"""The shop's settings with BENCH_CHANGES made to them and to the database, and an app that makes the others."""
 
 import json
 import os
@@ -16,3 +16,5 @@ _changed = BENCH_CHANGES.get("database", {})
 _options = {**_database["OPTIONS"], **_changed.get("OPTIONS", {})}
 _options["options"] = f"{_options['options']} {BENCH_CHANGES.get('session', '')}".strip()
 DATABASES["default"] = {**_database, **_changed, "OPTIONS": _options}
+
+globals().update(BENCH_CHANGES.get("settings", {}))

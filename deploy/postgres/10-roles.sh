@@ -1,0 +1,6 @@
+#!/bin/sh
+# Run by the image's entry point when it makes the database; by hand after a password was changed:
+# docker-compose exec db sh /docker-entrypoint-initdb.d/10-roles.sh
+set -eu
+psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --username=postgres --dbname=postgres --set=database=shop \
+  --set=owner_password="$OWNER_PASSWORD" --set=shop_password="$SHOP_PASSWORD" --file=/docker-entrypoint-initdb.d/roles.psql

@@ -1,0 +1,98 @@
+"""The roles that docker-compose.yml makes, on a database of their own: the shop reads and writes rows and can't undo what is append-only."""
+
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from project.local.postgres import SUPERUSER, find_installation
+from project.local.state import ROOT
+
+pytestmark = [pytest.mark.xdist_group("roles"), pytest.mark.timeout(180)]
+
+
+@dataclass(frozen=True)
+class Roles:
+    superuser: str
+    owner: str
+    shop: str
+
+
+@pytest.fixture(scope="module")
+def roles() -> Iterator[Roles]:
+    """URLs of a migrated database, as each of the three roles. The roles have names of their own here: a server has them once."""
+    server = os.environ["DATABASE_URL"].replace("//shop:", f"//{SUPERUSER}:").rsplit("/", 1)[0]
+    ending = secrets.token_hex(4)
+    names = {"shop_owner": f"owner_{ending}", "shop": f"buyer_{ending}"}
+    database = f"roles_{ending}"
+    script = (ROOT / "deploy" / "postgres" / "roles.psql").read_text()
+    script = script.replace("'shop_owner'", f"'{names['shop_owner']}'").replace("'shop'", f"'{names['shop']}'")
+    for word, name in names.items():
+        for before, after in ((" ", " "), (" ", ";")):
+            script = script.replace(f"{before}{word}{after}", f"{before}{name}{after}")
+    psql = [str(find_installation() / "bin" / "psql"), "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", f"{server}/postgres"]
+    variables = [f"--set=database={database}", "--set=owner_password=one", "--set=shop_password=two"]
+    for _ in range(2):  # it may be run again
+        subprocess.run([*psql, *variables], input=script, text=True, check=True, capture_output=True)
+    address = f"{server.split('@')[1]}/{database}"
+    urls = Roles(f"{server}/{database}", f"postgres://{names['shop_owner']}:one@{address}", f"postgres://{names['shop']}:two@{address}")
+    subprocess.run(
+        [sys.executable, "manage.py", "migrate", "--verbosity", "0"],
+        cwd=ROOT,
+        env={**os.environ, "DATABASE_URL": urls.owner},
+        check=True,
+        capture_output=True,
+    )
+    yield urls
+    with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(database)))
+        for name in names.values():
+            connection.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(name)))
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "TRUNCATE shop_ledgertransfer",
+        "TRUNCATE shop_orderevent CASCADE",
+        "ALTER TABLE shop_ledgertransfer DISABLE TRIGGER ALL",
+        "DROP TRIGGER append_only ON shop_ledgertransfer",
+        "DROP TABLE shop_orderevent",
+        "CREATE TABLE mine (id int)",
+        "SET session_replication_role = replica",
+        "ALTER ROLE CURRENT_USER SUPERUSER",
+        "COPY shop_course TO PROGRAM 'true'",
+    ],
+)
+def test_the_shop_cant_undo_what_holds_it(roles: Roles, statement: str) -> None:
+    with psycopg.connect(roles.shop) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        connection.execute(statement)
+
+
+def test_the_owner_could(roles: Roles) -> None:
+    """The control: what refuses is the role, not the server."""
+    with psycopg.connect(roles.owner) as connection:
+        connection.execute("TRUNCATE shop_ledgertransfer")
+        connection.rollback()
+
+
+def test_the_shop_works_as_its_role(roles: Roles) -> None:
+    env = {**os.environ, "DATABASE_URL": roles.shop}
+    for command in (["seed_demo"], ["audit"], ["migrate", "--check"]):
+        ended = subprocess.run([sys.executable, "manage.py", *command], cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+        assert ended.returncode == 0, ended.stderr
+
+
+def test_neither_role_is_a_superuser(roles: Roles) -> None:
+    for url in (roles.owner, roles.shop):
+        with psycopg.connect(url) as connection:
+            row = connection.execute(
+                "SELECT rolsuper, rolcreatedb, rolcreaterole, rolbypassrls FROM pg_roles WHERE rolname = current_user"
+            ).fetchone()
+        assert row == (False, False, False, False)

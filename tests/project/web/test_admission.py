@@ -1,0 +1,132 @@
+"""Complete requests take a place; whoever sends half a request takes none."""
+
+import json
+import threading
+from collections.abc import Callable, Iterable
+from io import BytesIO
+from typing import Any
+
+import pytest
+from django.db import connections
+
+from project.web import admission
+from project.web.admission import Admission
+
+Environ = dict[str, Any]
+
+
+class Blocking:
+    """A body that comes when it is told to."""
+
+    def __init__(self, body: bytes) -> None:
+        self.body = body
+        self.come = threading.Event()
+
+    def read(self, size: int) -> bytes:
+        self.come.wait(10)
+        return self.body[:size]
+
+
+class Response(list[bytes]):
+    streaming = False
+    closed = 0
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def echo(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+    start_response("200 OK", [])
+    return Response([b"read ", environ["wsgi.input"].read()])
+
+
+def call(application: Admission, **environ: Any) -> tuple[str, bytes]:
+    """The status and the body of one request."""
+    statuses: list[str] = []
+    body = b"".join(application({"wsgi.input": BytesIO(), **environ}, lambda status, headers: statuses.append(status)))
+    return statuses[0], body
+
+
+def posting(body: Any, length: int) -> Environ:
+    return {"wsgi.input": body, "CONTENT_LENGTH": str(length)}
+
+
+def test_waiting_for_bodies_takes_no_place() -> None:
+    application = Admission(echo, places=1)
+    slow = [Blocking(b"abc") for _ in range(5)]
+    answers: list[tuple[str, bytes]] = []
+    threads = [threading.Thread(target=lambda body=body: answers.append(call(application, **posting(body, 3)))) for body in slow]
+    for thread in threads:
+        thread.start()
+    assert call(application) == ("200 OK", b"read ")
+    assert application.reading() == 5
+    for body in slow:
+        body.come.set()
+    for thread in threads:
+        thread.join(10)
+    assert answers == [("200 OK", b"read abc")] * 5
+    assert application.reading() == 0
+
+
+def test_half_a_body_reaches_nobody() -> None:
+    reached: list[Environ] = []
+    application = Admission(lambda environ, start: reached.append(environ) or Response(), places=1)  # type: ignore[func-returns-value]
+    status, body = call(application, **posting(BytesIO(b"ab"), 3))
+    assert (status, json.loads(body)["error"], reached) == ("400 Bad Request", "invalid_input", [])
+
+
+def test_chunks_are_refused_unread() -> None:
+    status, body = call(Admission(echo, places=1), HTTP_TRANSFER_ENCODING="chunked")
+    assert (status, json.loads(body)["error"]) == ("411 Length Required", "length_required")
+
+
+def test_a_declared_length_over_the_limit_is_left_unread() -> None:
+    unread = Blocking(b"")
+    application = Admission(lambda environ, start: Response([str(environ["wsgi.input"] is unread).encode()]), places=1)
+    assert b"".join(application(posting(unread, 70_000), lambda status, headers: None)) == b"True"
+
+
+def test_no_place_for_too_long_is_a_503(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admission, "PLACE_WAIT_S", 0.05)
+    inner: list[tuple[str, bytes]] = []
+
+    def nested(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        inner.append(call(application))  # while the only place is taken
+        return Response()
+
+    application = Admission(nested, places=1)
+    application({}, lambda status, headers: None)
+    assert inner[0][0] == "503 Service Unavailable"
+    assert json.loads(inner[0][1])["error"] == "service_unavailable"
+
+
+def test_each_place_has_one_connection_whatever_thread_comes() -> None:
+    seen: set[int] = set()
+
+    def note(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        seen.add(id(connections["default"]))
+        return Response()
+
+    application = Admission(note, places=2)
+    for _ in range(8):
+        thread = threading.Thread(target=application, args=({}, lambda status, headers: None))
+        thread.start()
+        thread.join(10)
+    assert len(seen) == 2
+
+
+def test_a_place_comes_back_after_a_failure() -> None:
+    def fail(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        raise ZeroDivisionError
+
+    application = Admission(fail, places=1)
+    for _ in range(3):
+        with pytest.raises(ZeroDivisionError):
+            application({}, lambda status, headers: None)
+    assert application.longest_s(10**9) == 0
+
+
+def test_an_answer_is_ended_once_and_inside_its_place() -> None:
+    response = Response([b"a", b"b"])
+    assert Admission(lambda environ, start: response, places=1)({}, lambda status, headers: None) == [b"ab"]
+    assert response.closed == 1

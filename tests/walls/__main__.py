@@ -1,0 +1,146 @@
+"""`bin/attack`: every kind of slow client against a running demo, and what honest buyers wait meanwhile.
+
+bin/demo                      in one terminal
+bin/attack                    in another: a table for the server itself and for each proxy that is installed
+bin/attack --minutes 10       all kinds at once for ten minutes, with the memory of every process and of Valkey
+"""
+
+import argparse
+import contextlib
+import json
+import shutil
+import socket
+import ssl
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psutil
+import redis
+
+from project.local.state import ROOT
+from tests.walls.attacks import ATTACKS, HANDSHAKES, Attack, Crowd
+from tests.walls.latency import Honest, Latencies, honest
+from tests.walls.proxies import NAMES, client_context, run_proxy
+
+ATTACKER = "127.0.0.2"
+KINDS: dict[str, tuple[Attack, int]] = {
+    **{kind: (attack, 500) for kind, attack in ATTACKS.items()},
+    "no bytes at all": (Attack(), 1200),
+    "handshakes": (HANDSHAKES, 100),
+}
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is attacked: the server itself, or a proxy in front of it."""
+
+    name: str
+    url: str
+
+    @property
+    def address(self) -> tuple[str, int]:
+        found = urlsplit(self.url)
+        return "127.0.0.1", int(found.port or 0)
+
+    def wrap(self, connection: socket.socket) -> socket.socket:
+        if not self.url.startswith("https:"):
+            return connection
+        context: ssl.SSLContext = client_context()
+        return context.wrap_socket(connection, server_hostname="localhost")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="bin/attack", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--demo", type=Path, default=ROOT / ".local" / "demo.json", help="where bin/demo has described itself")
+    parser.add_argument("--minutes", type=float, metavar="N", help="all kinds at once for so long, instead of one after the other")
+    parser.add_argument("--rounds", type=int, default=30, help="honest requests of each kind per attack (default: 30)")
+    options = parser.parse_args(argv)
+    demo: dict[str, Any] = json.loads(options.demo.read_text())
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        direct = Target("direct", demo["urls"]["storefront"].rstrip("/"))
+        if options.minutes:
+            return endure(direct, demo, options.minutes)
+        for target in (direct, *proxies(stack, direct, Path(folder))):
+            show_attacks(target, demo, options.rounds)
+    return 0
+
+
+def proxies(stack: contextlib.ExitStack, direct: Target, folder: Path) -> Iterator[Target]:
+    for name in NAMES:
+        if shutil.which(name, path="/usr/bin:/usr/local/bin:/usr/sbin") is None:
+            print(f"{name} is not installed, so nothing is measured behind it.")
+            continue
+        found = stack.enter_context(run_proxy(name, upstream=urlsplit(direct.url).netloc, folder=folder / name))
+        yield Target(name, found.url)
+
+
+def show_attacks(target: Target, demo: dict[str, Any], rounds: int) -> None:
+    """Prints a line of p50 / p99 milliseconds for the quiet shop and for each attack."""
+    with buyer_of(target, demo) as buyer:
+        buyer.measure(rounds=5)
+        show_line(target.name, "quiet", buyer.measure(rounds=2 * rounds))
+        for kind, (attack, size) in KINDS.items():
+            with Crowd(target.address, attack, size, wrap=target.wrap, source=ATTACKER):
+                time.sleep(1)
+                show_line(target.name, kind, buyer.measure(rounds=rounds))
+            show_line(target.name, "quiet", buyer.measure(rounds=rounds // 2))
+
+
+def show_line(target: str, kind: str, found: Sequence[Latencies]) -> None:
+    cells = [f"{item.name} {item.at(0.5):.0f} / {item.at(0.99):.0f}{f' ({item.failed} failed)' if item.failed else ''}" for item in found]
+    print(f"{target:7} | {kind:20} | {' | '.join(cells)}", flush=True)
+
+
+def endure(target: Target, demo: dict[str, Any], minutes: float) -> int:
+    """All kinds at once; a line a minute."""
+    ends_at = time.monotonic() + 60 * minutes
+    with contextlib.ExitStack() as stack:
+        buyer = stack.enter_context(buyer_of(target, demo))
+        show_line(target.name, "quiet", buyer.measure(rounds=30))
+        show_memory(demo)
+        for attack, size in KINDS.values():
+            stack.enter_context(Crowd(target.address, attack, size // 10, wrap=target.wrap, source=ATTACKER))
+        while time.monotonic() < ends_at:
+            minute_ends_at = min(time.monotonic() + 60, ends_at)
+            found: list[Latencies] = []
+            while time.monotonic() < minute_ends_at:
+                found = join(found, buyer.measure(rounds=5, pause_s=0.2))
+            show_line(target.name, f"{(ends_at - time.monotonic()) / 60:.0f} min to go", found)
+            show_memory(demo)
+    return 0
+
+
+def join(first: Sequence[Latencies], second: Sequence[Latencies]) -> list[Latencies]:
+    if not first:
+        return list(second)
+    return [Latencies(a.name, a.ms + b.ms, a.failed + b.failed) for a, b in zip(first, second, strict=True)]
+
+
+def show_memory(demo: dict[str, Any]) -> None:
+    """Resident megabytes of each program with its children, its threads and descriptors, and what Valkey has stored."""
+    cells = []
+    for name, pid in demo["pids"].items():
+        if name == "demo":
+            continue
+        processes = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+        cells.append(f"{name} {sum(process.memory_info().rss for process in processes) / 2**20:.0f}")
+    with redis.Redis.from_url(demo["redis_url"]) as client:
+        cells.append(f"stored in Valkey {client.info('memory')['used_memory'] / 2**20:.1f}")
+    print(f"        MB: {', '.join(cells)}", flush=True)
+
+
+@contextlib.contextmanager
+def buyer_of(target: Target, demo: dict[str, Any]) -> Iterator[Honest]:
+    login = demo["logins"]["buyers"][0]
+    with honest(target.url, username=login["username"], password=login["password"], verify=False) as found:
+        yield found
+
+
+if __name__ == "__main__":
+    sys.exit(main())

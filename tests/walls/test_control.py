@@ -1,0 +1,41 @@
+"""The walls' control: the same server with the same application, but bodies read by the threads that answer."""
+
+import os
+from pathlib import Path
+
+import httpx
+import pytest
+
+from project.local.child import Child
+from project.local.ports import find_free_port, is_listening
+from project.local.programs import program
+from project.local.state import ROOT
+from project.local.waiting import wait_until
+from tests.walls.attacks import ATTACKS, Crowd
+
+APPLICATION = """
+def application(environ, start_response):
+    environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    start_response("200 OK", [])
+    return [b"read"]
+"""
+
+
+@pytest.mark.timeout(60)
+def test_without_admission_a_few_connections_stop_everybody(tmp_path: Path) -> None:
+    (tmp_path / "naive.py").write_text(APPLICATION)
+    port = find_free_port()
+    serve = program("granian", "--interface", "wsgi", "naive:application", "--port", str(port), "--workers", "1", "--blocking-threads", "4")
+    child = Child(
+        name="web", argv=serve, env={**os.environ, "PYTHONPATH": f"{ROOT}:{tmp_path}"}, cwd=tmp_path, log_path=tmp_path / "web.log"
+    )
+    child.start()
+    try:
+        assert wait_until(lambda: is_listening(port), timeout_s=20)
+        assert httpx.get(f"http://127.0.0.1:{port}/", timeout=20, trust_env=False).text == "read"
+        with Crowd(("127.0.0.1", port), ATTACKS["no body"], 8) as crowd:
+            assert wait_until(lambda: crowd.opened >= 8, timeout_s=10)
+            with pytest.raises(httpx.ReadTimeout):
+                httpx.get(f"http://127.0.0.1:{port}/", timeout=5, trust_env=False)
+    finally:
+        child.kill()

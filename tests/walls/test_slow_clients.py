@@ -1,0 +1,103 @@
+"""Slow clients against the shipped web server, without a proxy: honest requests stay as quick as they are."""
+
+import socket
+import time
+from urllib.parse import urlsplit
+
+import psutil
+import pytest
+
+from project.local.waiting import wait_until
+from tests.nodes.shop_stack import ShopStack
+from tests.walls.attacks import ATTACKS, HANDSHAKES, Attack, Crowd, head
+from tests.walls.latency import Honest
+
+pytestmark = [pytest.mark.xdist_group("contract"), pytest.mark.timeout(240)]
+
+CONNECTIONS = 500
+# A machine that is busy with other tests is slow by itself; what used to happen here was no answer at all.
+SLOWEST_MS = 2000
+
+
+@pytest.mark.parametrize("kind", ATTACKS)
+def test_honest_requests_are_answered_meanwhile(kind: str, shared_shop_stack: ShopStack, buyer: Honest) -> None:
+    with Crowd(address_of(shared_shop_stack), ATTACKS[kind], CONNECTIONS) as crowd:
+        assert wait_until(lambda: crowd.opened >= CONNECTIONS, timeout_s=20)
+        found = buyer.measure(rounds=15)
+    assert {latencies.name: latencies.failed for latencies in found} == {"/healthz": 0, "courses/": 0, "poll": 0, "order": 0}
+    assert [latencies.name for latencies in found if latencies.at(0.9) > SLOWEST_MS] == []
+
+
+def test_handshakes_without_end(shared_shop_stack: ShopStack, buyer: Honest) -> None:
+    with Crowd(address_of(shared_shop_stack), HANDSHAKES, 50):
+        found = buyer.measure(rounds=15)
+    assert sum(latencies.failed for latencies in found) == 0
+
+
+def test_many_silent_connections(shared_shop_stack: ShopStack, buyer: Honest) -> None:
+    with Crowd(address_of(shared_shop_stack), Attack(), 1200) as crowd:
+        assert wait_until(lambda: crowd.opened >= 1200, timeout_s=30)
+        assert sum(latencies.failed for latencies in buyer.measure(rounds=10)) == 0
+        assert wait_until(lambda: crowd.ended_by_server >= 1200, timeout_s=25)  # after ten seconds
+
+
+@pytest.mark.parametrize("kind", ["no body", "body dripped", "answers unread"])
+def test_a_stalled_connection_is_ended(kind: str, shared_shop_stack: ShopStack) -> None:
+    with Crowd(address_of(shared_shop_stack), ATTACKS[kind], 1) as crowd:
+        started = time.monotonic()
+        if kind == "answers unread":
+            web = psutil.Process(shared_shop_stack.web.container.child.pid)
+            assert wait_until(lambda: crowd.ports and not crowd.ports & accepted_from(web), timeout_s=60)
+        else:
+            assert wait_until(lambda: crowd.ended_by_server >= 1, timeout_s=60)
+        assert 25 < time.monotonic() - started < 45
+
+
+def test_http2_is_refused(shared_shop_stack: ShopStack) -> None:
+    with socket.create_connection(address_of(shared_shop_stack), timeout=10) as connection:
+        connection.sendall(ATTACKS["HTTP/2 without data"].opening)
+        answer = connection.recv(65536)
+    assert answer == b"" or answer.startswith(b"HTTP/1.1 400")
+
+
+def test_chunks_are_refused_at_once(shared_shop_stack: ShopStack) -> None:
+    answer = ask(shared_shop_stack, ATTACKS["chunks without end"].opening)
+    assert answer.startswith(b"HTTP/1.1 411")
+    assert b'"error": "length_required"' in answer
+
+
+def test_a_body_that_is_too_large_is_refused_at_once(shared_shop_stack: ShopStack) -> None:
+    answer = ask(
+        shared_shop_stack, head(b"/api/v1/auth/login/", b"POST", b"Content-Type: application/json", b"Content-Length: 70000") + b"\r\n"
+    )
+    assert answer.startswith(b"HTTP/1.1 413")
+
+
+def test_a_body_in_pieces_is_read_whole(shared_shop_stack: ShopStack) -> None:
+    body = b'{"username": "nobody", "password": "nothing"}'
+    with socket.create_connection(address_of(shared_shop_stack), timeout=10) as connection:
+        connection.sendall(
+            head(b"/api/v1/auth/login/", b"POST", b"Content-Type: application/json", b"Content-Length: %d" % len(body)) + b"\r\n"
+        )
+        for start in range(0, len(body), 9):
+            time.sleep(0.1)
+            connection.sendall(body[start : start + 9])
+        assert b"login_failed" in connection.recv(65536)
+
+
+def address_of(stack: ShopStack) -> tuple[str, int]:
+    found = urlsplit(stack.web_url)
+    return str(found.hostname), int(found.port or 0)
+
+
+def accepted_from(web: psutil.Process) -> set[int]:
+    """The clients' ports of all connections that the web processes have accepted and not closed yet."""
+    processes = [web, *web.children(recursive=True)]
+    found = [connection for process in processes for connection in process.net_connections("tcp")]
+    return {connection.raddr.port for connection in found if connection.raddr}
+
+
+def ask(stack: ShopStack, request: bytes) -> bytes:
+    with socket.create_connection(address_of(stack), timeout=10) as connection:
+        connection.sendall(request)
+        return connection.recv(65536)
