@@ -130,7 +130,7 @@ def test_the_simulator_is_for_demonstrations_only() -> None:
         assert "simulator" not in SERVICES[name].get("depends_on", {}) or name == "seed"
 
 
-@pytest.mark.parametrize("name", VALKEYS)
+@pytest.mark.parametrize("name", sorted(VALKEYS))
 def test_valkey_keeps_what_it_is_given(name: str) -> None:
     configuration = argv(name)[-1]
     for line in (
