@@ -54,7 +54,7 @@ class ConnectionKeeper(threading.Thread):
             if self._admission.longest_s(now) > self._limits.stuck_s:
                 log.critical("web_process_hangs", longest_s=round(self._admission.longest_s(now)))
                 os._exit(STUCK_EXIT_STATUS)  # its threads can't be ended; granian starts another process
-            crowd = self._admission.reading() - self._limits.readers
+            crowd = int(self._admission.reading() - self._limits.readers)
             if sys.platform == "linux" and (crowd > 0 or now - looked_at >= _LOOK_EVERY_S):  # elsewhere the kernel isn't asked like this
                 looked_at = now
                 self._end_silent(crowd)

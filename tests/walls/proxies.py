@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import ssl
 import string
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from project.local.child import Child
-from project.local.ports import LOOPBACK, find_free_port, is_listening
+from project.local.ports import LOOPBACK, find_free_port
 from project.local.state import ROOT
 from project.local.waiting import wait_until
 from tests.walls.certificate import make_certificate
@@ -61,11 +62,21 @@ def run_proxy(name: str, *, upstream: str, folder: Path, staff: str = "192.0.2.0
     child = _caddy(program, port, upstream, folder, staff) if name == "caddy" else _nginx(program, port, upstream, folder, staff)
     child.start()
     try:
-        if not wait_until(lambda: not child.is_running() or is_listening(port), timeout_s=20) or not child.is_running():
+        if not wait_until(lambda: not child.is_running() or shakes_hands(port), timeout_s=20) or not child.is_running():
             raise RuntimeError(f"{name} did not start:\n{child.log_tail()}")
         yield Proxy(name, port, child)
     finally:
         child.kill()
+
+
+def shakes_hands(port: int) -> bool:
+    """Whether the proxy has its certificate: Caddy listens a moment before it has made one."""
+    try:
+        with socket.create_connection((LOOPBACK, port), timeout=5) as connection:
+            client_context().wrap_socket(connection, server_hostname="localhost").close()
+    except OSError:
+        return False
+    return True
 
 
 def client_context() -> ssl.SSLContext:

@@ -93,6 +93,7 @@ def test_the_apis_tags_are_left_intact(proxy: Proxy, shared_shop_stack: ShopStac
     password = shared_shop_stack.env["DEMO_PASSWORD"]
     with honest(proxy.url, username="buyer1", password=password, verify=False) as buyer:
         ask = buyer.kinds()["poll"]
+        assert wait_until(lambda: ask().json()["data"]["status"] != "pending", timeout_s=30)
         first = ask()
         tag = first.headers["ETag"]
         assert tag.startswith('"')

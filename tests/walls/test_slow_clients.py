@@ -50,7 +50,8 @@ def test_a_stalled_connection_is_ended(kind: str, shared_shop_stack: ShopStack) 
             assert wait_until(lambda: crowd.ports and not crowd.ports & accepted_from(web), timeout_s=60)
         else:
             assert wait_until(lambda: crowd.ended_by_server >= 1, timeout_s=60)
-        assert 25 < time.monotonic() - started < 45
+        # An answer that fits into the kernel's buffer is sent for the server, which then waits ten seconds for the next head.
+        assert (5 if kind == "answers unread" else 25) < time.monotonic() - started < 45
 
 
 def test_http2_is_refused(shared_shop_stack: ShopStack) -> None:
