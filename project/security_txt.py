@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 
 from shop import clock
 
@@ -12,7 +12,7 @@ from shop import clock
 _VALID_FOR = timedelta(days=90)
 
 
-@require_GET
+@require_safe
 def show(request: HttpRequest) -> HttpResponse:
     """404 as long as nobody has said whom to write to."""
     if not settings.SECURITY_CONTACT:

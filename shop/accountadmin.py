@@ -90,17 +90,10 @@ class AccountAdmin(AccountAdminBase):
         return super().user_change_password(request, id, form_url)
 
     def save_model(self, request: HttpRequest, obj: Account, form: "ModelForm[Account]", change: bool) -> None:
-        """Writes what the form has changed and nothing else: a balance that changes meanwhile stays as it is."""
-        if not change:
-            super().save_model(request, obj, form, change)
-            return
-        columns = {field.name for field in Account._meta.concrete_fields}
-        changed = [name for name in form.changed_data if name in columns]
-        if "is_active" in changed and not obj.is_active:
-            changed.remove("is_active")
+        """Whoever is disabled here loses their logins for good."""
+        if change and "is_active" in form.changed_data and not obj.is_active:
             tokens.disable_accounts([obj.pk])
-        if changed:
-            obj.save(update_fields=changed)
+        super().save_model(request, obj, form, change)
 
     @admin.action(description="结束所选账户的所有登录", permissions=["end_logins"])
     def end_logins(self, request: HttpRequest, queryset: QuerySet[Account]) -> None:

@@ -4,6 +4,7 @@ Notifications come before all of them: whoever holds one goes on to what it is a
 """
 
 from collections.abc import Collection, Mapping
+from datetime import datetime
 from typing import Any
 
 from payments.models import Notification, Payment, Refund
@@ -24,6 +25,15 @@ _LOCK_ATTEMPTS = """
 _LOCK_RECEIVED = """
     SELECT id, provider, raw_body, out_trade_no FROM payments_notification
     WHERE id = ANY(%s) AND status = 'received' ORDER BY id FOR NO KEY UPDATE
+"""
+# The `notification_personal_data` index finds them. What waits, for a worker or for people, keeps its signed words: applying it verifies them.
+_LOCK_HANDLED = """
+    SELECT id FROM payments_notification
+    WHERE status IN ('applied', 'ignored') AND raw_body <> '' AND handled_at < %(before)s AND (%(account_id)s::bigint IS NULL OR payment_id IN (
+        SELECT payment.id FROM payments_payment AS payment JOIN shop_order AS placed ON placed.id = payment.order_id
+        WHERE placed.account_id = %(account_id)s::bigint
+    ))
+    ORDER BY handled_at LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
 """
 
 
@@ -90,3 +100,11 @@ def lock_notification(notification_id: int) -> Notification:
         Notification.DoesNotExist
     """
     return Notification.objects.select_for_update(no_key=True, of=("self",)).get(pk=notification_id)
+
+
+def lock_handled_notifications(*, before: datetime, account_id: int | None, limit: int | None) -> list[int]:
+    """Up to `limit` notifications that were handled before a time and are still whole, locked; passes over those that somebody else holds.
+
+    `account_id` asks for those about that account's payments alone.
+    """
+    return [pk for (pk,) in rows.read(_LOCK_HANDLED, {"before": before, "account_id": account_id, "limit": limit})]

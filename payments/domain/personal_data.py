@@ -13,12 +13,13 @@ from payments.domain import retention
 from payments.models import Notification, Payment, Refund, RefundLine
 from payments.states import NotificationStatus, RefundStatus
 from shop.domain import cart, checkout_store, tokens
+from shop.domain.locks import lock_account
 from shop.errors import AccountInUse, AccountIsStaff
 from shop.models import Account, CouponRecord, Enrolment, LedgerTransfer, Order, OrderEvent, OrderLine, OrderRequest
 from shop.states import OrderRequestStatus, OrderStatus
 
-_UNSETTLED_REFUNDS = (RefundStatus.REQUESTED, RefundStatus.SENT, RefundStatus.UNKNOWN, RefundStatus.FAILED)
-_UNSETTLED_NOTIFICATIONS = (NotificationStatus.RECEIVED, NotificationStatus.QUARANTINED)
+_UNSETTLED_REFUNDS = (RefundStatus.REPORTED, RefundStatus.REQUESTED, RefundStatus.SENT, RefundStatus.UNKNOWN, RefundStatus.FAILED)
+_UNSETTLED_NOTIFICATIONS = (NotificationStatus.RECEIVED, NotificationStatus.ASKED, NotificationStatus.QUARANTINED)
 # Secrets, and what only means something to the program.
 _HELD_BACK = frozenset({"password", "digest", "token_key", "raw_body", "fingerprint", "business_key"})
 
@@ -38,7 +39,7 @@ def anonymise_account(account_id: int, *, now: datetime) -> Account:
         AccountInUse: an order, a refund or a notification is still under way.
     """
     with transaction.atomic(durable=True):
-        account = Account.objects.select_for_update(no_key=True).get(pk=account_id)
+        account = lock_account(account_id)
         if account.is_staff or account.is_superuser:
             raise AccountIsStaff
         if what := _under_way(account):

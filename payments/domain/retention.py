@@ -3,7 +3,9 @@
 from datetime import datetime, timedelta
 
 from django.conf import settings
+from django.db import transaction
 
+from payments.domain.locks import lock_handled_notifications
 from shop.domain import rows
 
 # What stays of a notification's form: whose money it was, Alipay's account names and channels among them, goes.
@@ -12,20 +14,11 @@ KEPT_FIELDS = (
     "out_biz_no", "seller_id", "trade_status", "total_amount", "receipt_amount", "invoice_amount", "buyer_pay_amount", "point_amount",
     "refund_fee", "send_back_fee", "gmt_create", "gmt_payment", "gmt_refund", "gmt_close",
 )  # fmt: skip
-# The `notification_personal_data` index finds these rows, and they leave it. What waits, for a worker or for people, keeps its signed words:
-# applying it verifies them.
+# The `notification_personal_data` index loses these rows.
 _REDACT = """
-    UPDATE payments_notification AS notification
-    SET raw_body = '', form = (SELECT coalesce(jsonb_object_agg(key, value), '{}') FROM jsonb_each(form) WHERE key = ANY(%(kept)s))
-    FROM (
-        SELECT id FROM payments_notification
-        WHERE status IN ('applied', 'ignored') AND raw_body <> '' AND handled_at < %(before)s AND (%(account_id)s::bigint IS NULL OR payment_id IN (
-            SELECT payment.id FROM payments_payment AS payment JOIN shop_order AS placed ON placed.id = payment.order_id
-            WHERE placed.account_id = %(account_id)s::bigint
-        ))
-        ORDER BY handled_at LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
-    ) AS due
-    WHERE notification.id = due.id
+    UPDATE payments_notification
+    SET raw_body = '', form = (SELECT coalesce(jsonb_object_agg(key, value), '{}') FROM jsonb_each(form) WHERE key = ANY(%s))
+    WHERE id = ANY(%s)
 """
 
 
@@ -42,4 +35,6 @@ def redact_notifications_of(account_id: int, *, now: datetime) -> int:
 
 
 def _redact(*, before: datetime, account_id: int | None, limit: int | None) -> int:
-    return rows.write(_REDACT, {"kept": list(KEPT_FIELDS), "before": before, "account_id": account_id, "limit": limit})
+    with transaction.atomic():
+        found = lock_handled_notifications(before=before, account_id=account_id, limit=limit)
+        return rows.write(_REDACT, [list(KEPT_FIELDS), found])

@@ -8,7 +8,7 @@ from typing import Any
 from django.http import HttpResponse
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.utils import extend_schema
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.request import Request
 
 # The schema changes with the program only.
@@ -36,8 +36,8 @@ class SchemaView(SpectacularAPIView):
         )
 
 
-class DocsView(SpectacularSwaggerView):
-    """The schema as a page. It has a template for GET and nothing to say to OPTIONS."""
+class DocsView(SpectacularSwaggerSplitView):
+    """The schema as a page whose script is a file of its own, as the page's policy asks. It has a template for GET and nothing to say to OPTIONS."""
 
     http_method_names = ("get", "head")
     url_name = "schema"

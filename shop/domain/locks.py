@@ -9,7 +9,7 @@ from datetime import date
 from typing import Any
 
 from shop.domain import rows
-from shop.models import CouponRecord, Order
+from shop.models import Account, CouponRecord, Order
 from shop.states import CouponRecordStatus
 
 _LOCK_REQUESTS = """
@@ -29,6 +29,15 @@ _LOCK_COUPON_RECORDS = """
 def lock_accounts(account_ids: Collection[int]) -> dict[int, int]:
     """Locks these accounts by id, in the caller's transaction; answers their available 贝里 by id."""
     return dict(rows.read(_LOCK_BALANCES, [list(account_ids)]))
+
+
+def lock_account(account_id: int) -> Account:
+    """The account, locked, for whoever changes what it may do rather than its 贝里.
+
+    Raises:
+        Account.DoesNotExist
+    """
+    return Account.objects.select_for_update(no_key=True).get(pk=account_id)
 
 
 def lock_order(order_id: int) -> Order:

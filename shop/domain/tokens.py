@@ -11,6 +11,7 @@ from django.utils import timezone
 from knox.models import AuthToken
 from knox.settings import knox_settings
 
+from shop.domain.locks import lock_account
 from shop.domain.login import TokenDigest
 from shop.domain.versions import forget_pollers
 from shop.errors import LoginFailed
@@ -24,7 +25,7 @@ def issue_token(*, account: Account, now: datetime) -> tuple[AuthToken, str]:
         LoginFailed: the account was disabled or its password changed since.
     """
     with transaction.atomic(durable=True):
-        locked = Account.objects.select_for_update(no_key=True).only("is_active", "password").get(pk=account.pk)
+        locked = lock_account(account.pk)
         if not locked.is_active or locked.password != account.password:
             raise LoginFailed
         # knox adds what it is given to the system's clock; the shop judges by its own.

@@ -8,10 +8,15 @@ from django.contrib.auth.forms import PasswordResetForm
 from django.db import transaction
 from django.http import HttpResponse
 from django.urls import reverse_lazy
+from django.utils.decorators import method_decorator
+from django.views.decorators.http import require_http_methods
 
 from shop.client_address import client_address, client_network
 from shop.domain import accounts, tokens
 from shop.models import Account
+
+# Django's form views take a PUT for a POST, and one of them answers every method there is.
+_only_form_methods = method_decorator(require_http_methods(["GET", "HEAD", "OPTIONS", "POST"]), name="dispatch")
 
 
 class BuyersResetForm(PasswordResetForm):
@@ -21,6 +26,7 @@ class BuyersResetForm(PasswordResetForm):
         return (user for user in super().get_users(email) if not user.is_staff)
 
 
+@_only_form_methods
 class ResetView(views.PasswordResetView):
     """Sends the mail; the answer is the same whether or not somebody has this mailbox."""
 
@@ -43,6 +49,7 @@ class ResetDoneView(views.PasswordResetDoneView):
     extra_context = {"page": "login"}
 
 
+@_only_form_methods
 class ResetConfirmView(views.PasswordResetConfirmView):
     """Sets the new password and ends every login."""
 

@@ -39,7 +39,8 @@ def test_the_float_check_finds_floats(tmp_path: Path) -> None:
 
 
 LOCK = re.compile(r"select_for_update|\bFOR (NO KEY )?UPDATE\b|\bFOR (KEY )?SHARE\b|\bLOCK TABLE\b|pg_\w*advisory\w*lock")
-SHOP = [path for path in CODE if path.relative_to(ROOT).parts[0] == "shop"]
+DOORS = {"shop": "shop/domain/locks.py", "payments": "payments/domain/locks.py"}
+LOCKERS = [path for path in CODE if path.relative_to(ROOT).parts[0] in DOORS and "migrations" not in path.parts]
 
 
 def locks(path: Path) -> list[int]:
@@ -47,9 +48,9 @@ def locks(path: Path) -> list[int]:
     return [number for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1) if LOCK.search(line)]
 
 
-@pytest.mark.parametrize("path", SHOP, ids=lambda path: str(path.relative_to(ROOT)))
-def test_rows_are_locked_in_one_place(path: Path) -> None:
-    assert bool(locks(path)) == (path.relative_to(ROOT).as_posix() == "shop/domain/locks.py")
+@pytest.mark.parametrize("path", LOCKERS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_each_app_locks_rows_in_one_place(path: Path) -> None:
+    assert bool(locks(path)) == (path.relative_to(ROOT).as_posix() in DOORS.values())
 
 
 def test_the_lock_check_finds_locks(tmp_path: Path) -> None:

@@ -9,6 +9,9 @@ from django.conf import settings
 from django.test import Client
 
 from project.log_limit import RepeatLimit, log
+from tests.payments.conftest import alipay_settings
+
+__all__ = ["alipay_settings"]
 
 
 class Collector(logging.Handler):
@@ -41,6 +44,7 @@ def written(clock: Clock) -> Iterator[list[str]]:
     logging.getLogger().removeHandler(collector)
 
 
+@pytest.mark.usefixtures("alipay_settings")
 def test_refused_notifications_become_a_count(client: Client, clock: Clock, written: list[str]) -> None:
     for _ in range(10):
         answer = client.post("/api/v1/payments/alipay/notify/", "a=1&a=2", content_type="application/x-www-form-urlencoded")

@@ -135,7 +135,7 @@ def test_control_without_both_an_old_balance_comes_back(
         unguarded("shop_account", "derived"),
         before_saving(Account, lambda: creation.create_orders([request.pk], now=now, cause="race")),
     ):
-        reset_password(staff, buyer)
+        set_password(staff, buyer)
     buyer.refresh_from_db()
     assert (buyer.balance, buyer.held_balance) == (1000, 0)
 

@@ -58,6 +58,9 @@ API = {
     f"{V1}/auth/login/": row(OPEN, "POST"),
     f"{V1}/auth/logout/": row(BUYER, "POST"),
     f"{V1}/auth/logout/everywhere/": row(BUYER, "POST"),
+    f"{V1}/auth/register/": row(OPEN, "POST"),
+    f"{V1}/auth/password/": row(BUYER, "POST"),
+    f"{V1}/auth/profile/": row(BUYER, "GET", "PUT"),
     f"{V1}/courses/": row(OPEN, "GET"),
     f"{V1}/courses/<id:course_id>/": row(OPEN, "GET"),
     f"{V1}/coupons/": row(BUYER, "GET"),
@@ -73,6 +76,7 @@ API = {
     f"{V1}/orders/<number:order_number>/payments/": row(OWNER, "POST"),
     f"{V1}/orders/<number:order_number>/cancel/": row(OWNER, "POST"),
     f"{V1}/orders/<number:order_number>/refunds/": row(OWNER, "GET", "POST"),
+    f"{V1}/orders/<number:order_number>/refunds/quote/": row(OWNER, "POST"),
     f"{V1}/enrolments/": row(BUYER, "GET"),
     f"{V1}/balance/": row(BUYER, "GET"),
 }
@@ -85,12 +89,17 @@ PAGES = {
     "/metrics": row(OPEN, "GET", is_drf=False),
     "/api/schema/": row(OPEN, "GET"),
     "/api/docs/": row(OPEN, "GET", is_drf=False),
-    "/pay/<str:token>/": row(OPEN, "GET", is_drf=False),
+    "/pay/<str:token>/": row(OPEN, "GET", "POST", is_drf=False),
+    "/.well-known/security.txt": row(OPEN, "GET", is_drf=False),
+    "/password/reset/": row(OPEN, "GET", "POST"),
+    "/password/reset/done/": row(OPEN, "GET"),
+    "/password/reset/<str:uidb64>/<str:token>/": row(OPEN, "GET", "POST"),
+    "/password/reset/complete/": row(OPEN, "GET"),
     **{
         path: row(OPEN, "GET", is_drf=False)
         for path in (
             "/", "/courses/<int:course_id>/", "/login/", "/cart/", "/checkout/", "/checkout/<slug:checkout_id>/", "/orders/",
-            "/orders/<slug:order_number>/", "/coupons/", "/me/",
+            "/orders/<slug:order_number>/", "/coupons/", "/me/", "/register/", "/me/account/",
         )
     },
 }  # fmt: skip
@@ -190,7 +199,7 @@ def world(alipay_settings: Settings) -> World:
     started = checkout.start_checkout(account=owner, course_ids=[course.pk], now=now)
     values = {
         "order_number": order.order_number, "course_id": course.pk, "coupon_id": coupon.pk, "checkout_id": started.checkout_id,
-        "token": pay_url(order.order_number).rsplit("/", 2)[1], "id": owner.pk, "content_type_id": 1, "object_id": 1,
+        "token": pay_url(order.order_number).rsplit("/", 2)[1], "id": owner.pk, "uidb64": "MQ", "content_type_id": 1, "object_id": 1,
     }  # fmt: skip
     models = {
         "shop/course": course, "shop/coupon": coupon, "shop/couponrecord": record, "shop/order": order, "shop/account": owner,

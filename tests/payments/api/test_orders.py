@@ -254,7 +254,7 @@ def test_number_that_was_refused_says_why(api: Api, buyer: Account, gateway: Mem
     with nothing_changes():
         response = CALLS[call](api, request)
         assert refused(response) == (409, 1181, "order_rejected")
-        assert response.json()["details"] == {"reason": "quote_changed", "why": "价格有变化，请确认新的金额后重新提交。"}
+        assert response.json()["details"] == {"reason": "quote_changed", "why": "价格、有效期或优惠有变化，请确认新的报价后重新提交。"}
 
 
 # --- Paid already, and only Alipay knows ---------------------------------------------------------------------------------------------

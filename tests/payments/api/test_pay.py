@@ -13,7 +13,7 @@ from payments.domain import attempts, inbox, polling
 from payments.gateways import ConfiguredGateways, get_gateways
 from payments.gateways.protocol import GatewayUnreachable
 from payments.models import Payment
-from payments.states import PaymentStatus, Product
+from payments.states import ClosedReason, PaymentStatus, Product
 from shop import clock
 from shop.domain.paylinks import pay_url
 from shop.models import Order
@@ -114,14 +114,14 @@ def test_closed_trade_ends_the_confirming(client: Client, order: Order, memory: 
     inbox.note_return(out_trade_no=payment.out_trade_no, now=clock.now())
     order.refresh_from_db()
     assert order.confirming_since is not None
-    notify(memory, payment, now=clock.now(), trade_status="TRADE_CLOSED")
+    notify(memory, payment, now=clock.now(), trade_status="closed")
     order.refresh_from_db()
     assert (order.status, order.confirming_since) == (OrderStatus.AWAITING_PAYMENT, None)
 
 
 def test_return_of_an_attempt_that_nobody_can_pay_confirms_nothing(client: Client, order: Order, memory: MemoryGateway) -> None:
     client.get(path_of(order))
-    Payment.objects.update(status=PaymentStatus.CLOSED, closed_at=clock.now(), available_at=None)
+    Payment.objects.update(status=PaymentStatus.CLOSED, closed_reason=ClosedReason.NEVER_PAID, closed_at=clock.now(), available_at=None)
     with nothing_changes():
         inbox.note_return(out_trade_no=Payment.objects.get().out_trade_no, now=clock.now())
 
@@ -164,8 +164,8 @@ def test_preview_of_the_link_ends_no_attempt(client: Client, order: Order, memor
 
     changed = client.post(path_of(order))
     assert changed.status_code == 200
-    assert f"memory://page/{order.order_number}P2" in changed.content.decode()
-    assert list(Payment.objects.order_by("id").values_list("status", "product")) == [("closed", "qr"), ("open", "page")]
+    assert f"memory://page/{order.order_number}P1" in changed.content.decode()
+    assert list(Payment.objects.values_list("status", "product")) == [("open", "page")]
 
 
 def test_link_that_a_robot_opened_first_still_leads_a_phone_to_its_cashier(client: Client, order: Order, memory: MemoryGateway) -> None:
