@@ -4,6 +4,7 @@ import io
 import json
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -99,9 +100,15 @@ def test_repeated_delivery_is_still_known_after_the_purge(order: Order, gateway:
         )
 
 
-@pytest.mark.parametrize("status", ["received", "asked", "quarantined"])
-def test_what_waits_keeps_its_signed_words(order: Order, settings: Settings, status: str) -> None:
-    changes = {"reason": "wrong_amount"} if status == "quarantined" else {"available_at": NOW if status == "received" else None, "handled_at": None}
+@pytest.mark.parametrize(
+    ("status", "changes"),
+    [
+        ("received", {"available_at": NOW, "handled_at": None}),
+        ("asked", {"handled_at": None}),
+        ("quarantined", {"reason": "wrong_amount"}),
+    ],
+)
+def test_what_waits_keeps_its_signed_words(order: Order, settings: Settings, status: str, changes: dict[str, Any]) -> None:
     with unguarded("payments_notification"):
         Notification.objects.update(status=status, **changes)
     with nothing_changes():
