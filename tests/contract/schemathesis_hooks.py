@@ -8,9 +8,11 @@ import requests
 import schemathesis
 
 SHOP = os.environ["CONTRACT_SHOP_URL"]
-CREDENTIALS = {"username": os.environ["CONTRACT_USERNAME"], "password": os.environ["CONTRACT_PASSWORD"]}
+OTHER_BUYER = {"username": os.environ["CONTRACT_OTHER_USERNAME"], "password": os.environ["CONTRACT_PASSWORD"]}
 TOKEN = os.environ["CONTRACT_AUTHORIZATION"]
 ORDERS = os.environ["CONTRACT_ORDER_NUMBERS"].split(",")
+# What ends logins.
+_ENDINGS = ("/auth/logout/", "/auth/logout/everywhere/", "/auth/password/")
 _calls = itertools.count()
 
 
@@ -40,12 +42,12 @@ def name_each_course_once(context: Any, case: Any, kwargs: dict[str, Any]) -> No
 
 @schemathesis.auth(refresh_interval=None)
 class BuyersToken:
-    """The buyer's token; logging out gets one of its own each time, or everything after it would be answered 401."""
+    """The buyer's token; what ends logins gets another buyer's new one each time, or everything after it would be answered 401."""
 
     def get(self, case: Any, context: Any) -> str:
-        if not case.operation.path.endswith("/auth/logout/"):
+        if not case.operation.path.endswith(_ENDINGS):
             return TOKEN
-        answer = requests.post(f"{SHOP}/api/v1/auth/login/", json=CREDENTIALS, timeout=20)
+        answer = requests.post(f"{SHOP}/api/v1/auth/login/", json=OTHER_BUYER, timeout=20)
         return f"Token {answer.json()['data']['token']}"
 
     def set(self, case: Any, data: str, context: Any) -> None:

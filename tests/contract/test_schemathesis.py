@@ -35,7 +35,7 @@ def test_running_shop_keeps_to_its_schema(shared_shop_stack: ShopStack, tmp_path
     buyer.check_out(buyer.fill_cart("支付系统设计"))
 
     token = buyer.api.http.headers["Authorization"]
-    username = shop.value("SELECT username FROM shop_account WHERE id = %s", buyer.account_id)
+    other = shop.value("SELECT username FROM shop_account WHERE id = %s", new_buyer(shop, beili=0).account_id)
     run = subprocess.run(
         [
             *program("schemathesis", "--config-file", str(CONFIG), "run", f"{shop.web_url}/api/schema/"),
@@ -47,7 +47,7 @@ def test_running_shop_keeps_to_its_schema(shared_shop_stack: ShopStack, tmp_path
             "PYTHONPATH": str(ROOT),
             "SCHEMATHESIS_HOOKS": "tests.contract.schemathesis_hooks",
             "CONTRACT_SHOP_URL": shop.web_url,
-            "CONTRACT_USERNAME": username,
+            "CONTRACT_OTHER_USERNAME": other,
             "CONTRACT_PASSWORD": shop.env["DEMO_PASSWORD"],
             "CONTRACT_AUTHORIZATION": token,
             "CONTRACT_ORDER_NUMBERS": f"{rejected},{awaiting},{paid}",

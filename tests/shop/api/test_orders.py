@@ -182,6 +182,7 @@ def test_accepted_order_is_listed_at_once_with_courses_and_amount(api: Api, buye
         "alipay": "90.00",
         "beili": 9,
         "coupon_record_id": None,
+        "buy_again": False,
         "lines": [
             {
                 "course_id": course.pk,

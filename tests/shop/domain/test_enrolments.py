@@ -13,7 +13,8 @@ from shop.domain.enrolments import list_enrolments, revoke_enrolments
 from shop.domain.fulfilment import finalise_orders
 from shop.domain.ledger import list_beili_transfers
 from shop.domain.orders import LineChoice, Purchase, place_order
-from shop.domain.refunding import Share, apply_refund
+from shop.domain.refunding import apply_refund
+from shop.domain.shares import Share, whole_part
 from shop.models import Account, Course, Enrolment, Order, OrderLine
 from shop.numbers import mint_number
 from tests.factories import NOW, decide, make_buyer, make_course, make_order, make_policy
@@ -55,7 +56,7 @@ def give_back(order: Order, *courses: Course, at: datetime) -> None:
     lines = list(OrderLine.objects.filter(order=order, course__in=courses) if courses else OrderLine.objects.filter(order=order))
     share = Share(sum((line.cash_amount for line in lines), Decimal("0.00")), 0)
     with transaction.atomic():
-        apply_refund(order, lines, share, key=f"{order}{lines[0].pk}", now=at, cause="test")
+        apply_refund(order, [whole_part(line) for line in lines], share, key=f"{order}{lines[0].pk}", now=at, cause="test")
 
 
 def periods(buyer: Account, course: Course) -> list[tuple[float, float]]:

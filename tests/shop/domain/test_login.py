@@ -211,7 +211,7 @@ def test_without_counting_first_every_parallel_guess_is_hashed(buyer: Account, s
 
 def test_taken_places_refuse_at_once_and_count_nothing(buyer: Account, valkey: redis.Redis, settings: Settings) -> None:
     settings.LOGIN_PLACES = 1
-    with login._hashing_place():
+    with login.hashing_place():
         with pytest.raises(TooManyRequests) as refusal:
             attempt()
         assert refusal.value.details == {"limit": "login_places", "retry_after_s": 1}
