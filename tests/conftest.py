@@ -1,12 +1,16 @@
 """What all tests share."""
 
+import secrets
 import socket
 from collections.abc import Iterator
 
 import pytest
+import redis
 from django.db import connection
 from hypothesis import settings as hypothesis_settings
 from pytest_django import DjangoDbBlocker, Settings
+
+from project.local.valkey import ValkeyServer
 
 # The same examples in every run, so that a failure is found by whoever caused it; no deadline, since the machine may be busy.
 hypothesis_settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=60, database=None)
@@ -37,3 +41,26 @@ def valkey_away(settings: Settings) -> Iterator[None]:
         yield
         shop_valkey.client().close()
         shop_valkey.client.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def _spare_valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:
+    server = ValkeyServer(tmp_path_factory.mktemp("valkey"), secrets.token_hex(16), durable=False)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def own_valkey(_spare_valkey: ValkeyServer, settings: Settings) -> Iterator[redis.Redis]:
+    """A server that the shop uses instead of the one it shares with parallel tests, for whoever changes how it is set."""
+    from shop import valkey as shop_valkey
+
+    settings.REDIS_URL = _spare_valkey.url()
+    shop_valkey.client.cache_clear()
+    with redis.Redis.from_url(_spare_valkey.url()) as client:
+        yield client
+        client.config_set("maxmemory", 0)
+        client.flushall()
+    shop_valkey.client().close()
+    shop_valkey.client.cache_clear()

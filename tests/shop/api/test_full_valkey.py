@@ -1,7 +1,5 @@
 """Valkey has no room left: carts and checkouts say so, orders and payments go on."""
 
-from collections.abc import Iterator
-
 import pytest
 import redis
 import structlog
@@ -25,18 +23,11 @@ def course() -> Course:
     return make_course("99.00")
 
 
-@pytest.fixture
-def full(valkey: redis.Redis) -> Iterator[None]:
-    yield
-    valkey.config_set("maxmemory", 0)
-
-
-@pytest.mark.usefixtures("full")
-def test_carts_and_checkouts_refuse_and_orders_go_on(buyer: Account, course: Course, valkey: redis.Redis) -> None:
+def test_carts_and_checkouts_refuse_and_orders_go_on(buyer: Account, course: Course, own_valkey: redis.Redis) -> None:
     api = Api(buyer)
     put_in_cart(api, course)
     checkout = check_out(api, course)
-    valkey.config_set("maxmemory", 1)
+    own_valkey.config_set("maxmemory", 1)
     other = make_course()
     with structlog.testing.capture_logs() as lines:
         for answer in (
@@ -58,18 +49,16 @@ def test_carts_and_checkouts_refuse_and_orders_go_on(buyer: Account, course: Cou
     assert api.delete(f"{V1}/cart/").status_code in {200, 204}
 
 
-@pytest.mark.usefixtures("full")
-def test_buyers_log_in_and_claim(valkey: redis.Redis) -> None:
+def test_buyers_log_in_and_claim(own_valkey: redis.Redis) -> None:
     make_buyer(username="lufei", password="correct horse battery")
-    valkey.config_set("maxmemory", 1)
+    own_valkey.config_set("maxmemory", 1)
     token = answered(Api().post(f"{V1}/auth/login/", {"username": "lufei", "password": "correct horse battery"}))
     assert token["token"]
 
 
-@pytest.mark.usefixtures("full")
-def test_order_is_polled_and_cancelled(buyer: Account, course: Course, valkey: redis.Redis) -> None:
+def test_order_is_polled_and_cancelled(buyer: Account, course: Course, own_valkey: redis.Redis) -> None:
     order = make_order(buyer, course)
-    valkey.config_set("maxmemory", 1)
+    own_valkey.config_set("maxmemory", 1)
     api = Api(buyer)
     assert answered(api.get(f"{V1}/orders/{order.order_number}/"))["status"] == "awaiting_payment"
     assert answered(api.post(f"{V1}/orders/{order.order_number}/cancel/"), 202)["status"] == "awaiting_payment"

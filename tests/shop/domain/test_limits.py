@@ -88,14 +88,11 @@ def test_without_valkey_everybody_passes_or_nobody() -> None:
         spend(ONE, is_open_without_valkey=False)
 
 
-def test_full_valkey_is_no_valkey(valkey: redis.Redis) -> None:
-    valkey.config_set("maxmemory", 1)
-    try:
-        spend(ONE)
-        with pytest.raises(ServiceUnavailable):
-            spend(ONE, is_open_without_valkey=False)
-    finally:
-        valkey.config_set("maxmemory", 0)
+def test_full_valkey_is_no_valkey(own_valkey: redis.Redis) -> None:
+    own_valkey.config_set("maxmemory", 1)
+    spend(ONE)
+    with pytest.raises(ServiceUnavailable):
+        spend(ONE, is_open_without_valkey=False)
 
 
 def test_every_rate_has_its_numbers(settings: Settings) -> None:
