@@ -99,6 +99,15 @@ def test_unused_part_is_price_times_days_left_half_up_to_the_fen(price: str, day
     assert unused_part(line, days_left=days_left) == LinePart(line, Decimal(back), ZERO)
 
 
+def test_the_example_in_the_docs() -> None:
+    """`docs/pricing.md`: course A, refunded after 10 of its 30 days."""
+    order, [line, _] = priced(["66.88", "51.23"], 18, 1)
+    part = unused_part(line, days_left=20)
+    assert (line.cash_amount, line.beili_amount) == (Decimal("56.69"), Decimal("10.19"))
+    assert part == LinePart(line, Decimal("37.79"), Decimal("6.79"))
+    assert share(order, [part], [], gone=0).beili == 6
+
+
 @given(**orders, days=st.data())
 def test_unused_parts_never_bring_more_than_was_paid(prices: list[str], beili: int, rate: int, days: st.DataObject) -> None:
     order, lines = priced(prices, beili, rate)
