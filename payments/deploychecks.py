@@ -1,7 +1,7 @@
 """System checks for a deployed shop (`manage.py check --deploy`): no money through a mixed-up gateway, no simulator by accident."""
 
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -77,8 +77,10 @@ def no_money(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 def key_files(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """The private key is for the shop's user and group; nobody else may change either key."""
     config: dict[str, Any] = settings.ALIPAY
-    files = [("ALIPAY_APP_PRIVATE_KEY_PATH", config["APP_PRIVATE_KEY_PATH"], _TOO_OPEN_PRIVATE)]
-    files += [("ALIPAY_PUBLIC_KEY_PATHS", path, _TOO_OPEN_PUBLIC) for path in config["PUBLIC_KEY_PATHS"]]
+    files = []
+    for private_name, public_names, app in _apps(config):
+        files.append((private_name, app["APP_PRIVATE_KEY_PATH"], _TOO_OPEN_PRIVATE))
+        files += [(public_names, path, _TOO_OPEN_PUBLIC) for path in app["PUBLIC_KEY_PATHS"]]
     errors: list[CheckMessage] = []
     for name, path, too_open in files:
         mode = _mode(path)
@@ -104,13 +106,22 @@ def _simulator_marks() -> Iterator[str]:
     for name in _addresses(config):
         if config[name] and _host(config[name]) not in _ALIPAY_HOSTS:
             yield f"ALIPAY_{name} is no address of Alipay's ({config[name]})"
-    if (config["APP_ID"], config["SELLER_ID"]) == (SIMULATOR_APP_ID, SIMULATOR_SELLER_ID):
-        yield "ALIPAY_APP_ID and ALIPAY_SELLER_ID are the simulator's own"
-    private, publics = _keys(config)
-    if private is not None and private.public_key().public_numbers().e == SIMULATOR_EXPONENT:
-        yield "ALIPAY_APP_PRIVATE_KEY_PATH holds a simulator's key"
-    if any(key.public_numbers().e == SIMULATOR_EXPONENT or _private_half_is_beside(path, key) for path, key in publics):
-        yield "ALIPAY_PUBLIC_KEY_PATHS holds a simulator's key"
+    for private_name, public_names, app in _apps(config):
+        if (app["APP_ID"], app["SELLER_ID"]) == (SIMULATOR_APP_ID, SIMULATOR_SELLER_ID):
+            named = "ALIPAY_APP_ID and ALIPAY_SELLER_ID are" if app is config else "an app of ALIPAY_FORMER_APPS is"
+            yield f"{named} the simulator's own"
+        private, publics = _keys(app)
+        if private is not None and private.public_key().public_numbers().e == SIMULATOR_EXPONENT:
+            yield f"{private_name} holds a simulator's key"
+        if any(key.public_numbers().e == SIMULATOR_EXPONENT or _private_half_is_beside(path, key) for path, key in publics):
+            yield f"{public_names} holds a simulator's public key"
+
+
+def _apps(config: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """Each configured app, with the names of the variables that hold its private and its public keys."""
+    yield "ALIPAY_APP_PRIVATE_KEY_PATH", "ALIPAY_PUBLIC_KEY_PATHS", config
+    for app in config["FORMER_APPS"]:
+        yield "ALIPAY_FORMER_APPS", "ALIPAY_FORMER_APPS", app
 
 
 def _addresses(config: dict[str, Any]) -> tuple[str, ...]:
@@ -118,12 +129,12 @@ def _addresses(config: dict[str, Any]) -> tuple[str, ...]:
     return ("GATEWAY_URL",) if config["GATEWAY_URL"] == config["BUYER_GATEWAY_URL"] else ("GATEWAY_URL", "BUYER_GATEWAY_URL")
 
 
-def _keys(config: dict[str, Any]) -> tuple[RSAPrivateKey | None, list[tuple[Path, RSAPublicKey]]]:
+def _keys(app: Mapping[str, Any]) -> tuple[RSAPrivateKey | None, list[tuple[Path, RSAPublicKey]]]:
     """The keys that can be read; `payments.checks` tells of the others."""
     private, publics = None, []
     try:
-        private = read_private_key(Path(config["APP_PRIVATE_KEY_PATH"])) if config["APP_PRIVATE_KEY_PATH"] else None
-        publics = [(Path(path), read_public_key(Path(path))) for path in config["PUBLIC_KEY_PATHS"]]
+        private = read_private_key(Path(app["APP_PRIVATE_KEY_PATH"])) if app["APP_PRIVATE_KEY_PATH"] else None
+        publics = [(Path(path), read_public_key(Path(path))) for path in app["PUBLIC_KEY_PATHS"]]
     except (OSError, ValueError):
         pass
     return private, publics

@@ -158,6 +158,20 @@ def test_simulators_keys_are_known_wherever_they_lie(keys: Path, simulated: Path
         assert ids(check(keys, **{name: str(simulated / ("app.pem" if "PRIVATE" in name else "alipay.pem"))})) == ["payments.E014"]
 
 
+def test_former_apps_are_looked_at_too(keys: Path, simulated: Path, check: Check, settings: Settings, tmp_path: Path) -> None:
+    def formerly(folder: Path, app_id: str, seller_id: str) -> list[str | None]:
+        files = {"APP_PRIVATE_KEY_PATH": str(folder / "app.pem"), "PUBLIC_KEY_PATHS": [str(folder / "alipay.pem")]}
+        settings.ALIPAY = {**settings.ALIPAY, "FORMER_APPS": [{"APP_ID": app_id, "SELLER_ID": seller_id, **files}]}
+        return ids(check(keys))
+
+    write_keys(tmp_path, *(generate_private_key(public_exponent=65537, key_size=2048) for _ in range(2)))
+    assert formerly(tmp_path, "2021004100000009", "2088100000000009") == []
+    assert formerly(simulated, "2021004100000009", "2088100000000009") == ["payments.E014"] * 2
+    assert formerly(tmp_path, "2021000000000001", "2088000000000001") == ["payments.E014"]
+    (tmp_path / "app.pem").chmod(0o644)
+    assert formerly(tmp_path, "2021004100000009", "2088100000000009") == ["payments.E016"]
+
+
 def test_simulator_needs_a_word_wherever_checks_run(simulated: Path, check: Check) -> None:
     local = {
         "ALIPAY_GATEWAY_URL": "http://127.0.0.1:8100/gateway.do",
