@@ -156,13 +156,14 @@ class Scene:
 
     # --- The buyer at the shop
 
-    def order(self, *, beili: int = BEILI, coupon_record_id: int = 0, cash: Decimal | None = None) -> "Scene":
+    def order(self, *, beili: int = BEILI, coupon_record_id: int = 0, cash: Decimal | None = None, buys_again: bool = False) -> "Scene":
         """Places the order and waits until it awaits payment."""
         body = {
             "course_price_list": [{"course_id": self.course_id, "policy_id": self.policy_id, "coupon_record_id": 0}],
             "coupon_record_id": coupon_record_id,
             "balance": beili,
             "alipay": str(PRICE - beili if cash is None else cash),
+            "buy_again": buys_again,
         }
         self.number = self.buyer.place(body)
         self.wait(lambda: self.state().order == "awaiting_payment")
