@@ -67,7 +67,7 @@ def settle_or_close(payment: Payment, *, gateways: Gateways, now: datetime, caus
             applied = settlement.apply_trades([report], now=now, cause=cause)[0]
             inbox.answer_asked(payment.pk, applied, now=now)
         elif locked.status == PaymentStatus.OPEN:
-            settlement.close_payment(locked, now=now, cause=cause, look_again_at=locked.order.closes_at if is_unseen else None)
+            settlement.close_payment(locked, now=now, cause=cause, look_again_at=settlement.last_look_at(locked) if is_unseen else None)
             inbox.answer_asked(payment.pk, None, now=now)
 
 

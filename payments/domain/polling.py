@@ -61,7 +61,7 @@ def _look_again(payment: Payment, *, gateways: Gateways, now: datetime, cause: s
         gateway.close(payment.out_trade_no)
         report = gateway.query(payment.out_trade_no)
     can_still_be_paid = payment.closed_reason == ClosedReason.NEVER_PAID and now < payment.expires_at
-    _apply(payment, report, next_query=payment.order.closes_at if can_still_be_paid else None, now=now, cause=cause)
+    _apply(payment, report, next_query=settlement.last_look_at(payment) if can_still_be_paid else None, now=now, cause=cause)
 
 
 def _apply(payment: Payment, report: TradeReport | None, *, next_query: datetime | None, now: datetime, cause: str) -> None:

@@ -93,6 +93,11 @@ def close_payment(payment: Payment, *, now: datetime, cause: str, look_again_at:
     Order.objects.filter(pk=payment.order_id, confirming_since__isnull=False).update(confirming_since=None)
 
 
+def last_look_at(payment: Payment) -> datetime:
+    """When to ask about a closed attempt that could still be paid: after its own end at the gateway, so never in the past."""
+    return max(payment.expires_at, payment.order.closes_at)
+
+
 def ask_again(payment: Payment, *, now: datetime) -> None:
     """Makes the trade due for a query, whatever state we believe it in."""
     Payment.objects.filter(pk=payment.pk).update(available_at=now, attempts=0, dead_at=None)
@@ -124,7 +129,7 @@ def _note_refunds(payment: Payment, report: TradeReport, *, now: datetime) -> Ou
     match note_refunds(payment, report, now=now):
         case Noted.NEW:
             return Outcome.REFUND_REPORTED
-        case Noted.DIFFERENCE if report.refunded == payment.amount:
+        case Noted.DIFFERENCE if report.refunded == payment.amount and not report.is_current:
             return Outcome.ASKED  # if all of it is gone, a query proves that
         case Noted.DIFFERENCE:
             return Outcome.REFUNDED_ELSEWHERE

@@ -191,6 +191,20 @@ def test_trade_that_alipay_does_not_know_is_closed_here(payment: Payment) -> Non
     assert "payment_closed" in [event.kind for event in payment.order.events.all()]
 
 
+def test_attempt_that_outlives_its_order_is_not_asked_about_without_end(payment: Payment) -> None:
+    """Its last look lies after its own end at the gateway: a time in the past would be due again at once, and for ever."""
+    order = Order.objects.get()
+    Order.objects.update(expires_at=NOW - timedelta(seconds=1), closes_at=NOW)
+    with alipay_says(NOT_EXIST, NOT_EXIST) as (gateway, _):
+        expiry.close_due_order(order.pk, gateways=ConfiguredGateways(gateway), now=NOW, cause="task:1")
+        payment.refresh_from_db()
+        assert payment.available_at == payment.expires_at
+        polling.ask_about_payment(payment.pk, now=NOW)
+        polling.query_due_payments(gateways=ConfiguredGateways(gateway), now=NOW, cause="task:1")
+    payment.refresh_from_db()
+    assert payment.available_at == payment.expires_at
+
+
 def test_wrong_amount_keeps_the_order_open(payment: Payment) -> None:
     before = everything()
     with alipay_says(trade(payment, "TRADE_SUCCESS", total_amount="0.01")) as (gateway, _), pytest.raises(GatewayUnreachable):
