@@ -65,7 +65,7 @@ def test_axe_finds_nothing_serious(shopper: Shopper, buyer: Buyer, shop: ShopSta
     found.extend(findings(shopper))
     refused = buyer.place(simple_body(shop, COURSE) | {"alipay": "0.01"})
     buyer.follow(refused)
-    look(f"/orders/{refused}/", "价格有变化")
+    look(f"/orders/{refused}/", "报价有变化")
     look("/orders/", "未能下单")
     look("/me/", "我的课程")
     page.evaluate("localStorage.clear()")

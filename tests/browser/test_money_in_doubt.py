@@ -147,7 +147,7 @@ def test_refused_order_is_listed_with_its_reason(shopper: Shopper, buyer: Buyer,
     buyer.follow(buyer.place(simple_body(shop, COURSE) | {"alipay": "0.01"}))
     shopper.go("/orders/")
     row = shopper.page.locator(".order")
-    for text in (COURSE, "未能下单", "价格有变化", "¥0.01"):
+    for text in (COURSE, "未能下单", "报价有变化", "¥0.01"):
         expect(row).to_contain_text(text)
 
 
@@ -164,7 +164,7 @@ def test_new_quote_can_be_confirmed_on_another_device(shopper: Shopper, buyer: B
         order_number = buyer.place(body)
         buyer.follow(order_number)
         show_order(shopper, order_number)
-        shopper.sees("价格有变化")
+        shopper.sees("报价有变化")
         facts = shopper.page.locator(".banner .facts")
         for text in (COURSE, f"¥{price} → ¥{price + 7}", "原来的应付", f"¥{old}", "新的应付"):
             expect(facts).to_contain_text(text)
@@ -225,14 +225,15 @@ def shop_manage(shop: ShopStack, deed: str, refund_id: int, *, why: str) -> None
     """What the admin's button does, in a process of its own with this shop's settings."""
     code = f"""
 import django; django.setup()
-from payments.domain import refunds
+from payments.domain.refunds import deciding
+from payments.gateways import find_gateways
 from payments.tasks import send_refunds
 from shop import clock
 from shop.models import Account
 from shop.wakeup import settle, wake_soon
 staff = Account.objects.get(username="operator")
-more = {{"why": {why!r}}} if {deed!r} == "reject" else {{}}
-refunds.{deed}_refund({refund_id}, staff=staff, now=clock.now(), cause="test", **more)
+more = {{"why": {why!r}, "gateways": find_gateways()}} if {deed!r} == "reject" else {{}}
+deciding.{deed}_refund({refund_id}, staff=staff, now=clock.now(), cause="test", **more)
 wake_soon(send_refunds)
 settle()
 """

@@ -239,8 +239,19 @@ class Scene:
             "UPDATE payments_payment SET available_at = now() WHERE out_trade_no LIKE %s AND available_at IS NOT NULL", f"{self.number}P%"
         )
 
+    def abandon(self, out_trade_no: str) -> None:
+        """The shop has closed an attempt that Alipay didn't know yet, and doesn't look at it again by itself: it can still be paid there."""
+        self.stage.rows(
+            """
+            UPDATE payments_payment SET status = 'closed', closed_reason = 'never_paid', closed_at = now(), available_at = NULL
+            WHERE out_trade_no = %s
+            """,
+            out_trade_no,
+        )
+
     def expire(self) -> None:
-        """The order's time and its period of grace are over."""
+        """The order's time and its period of grace are over, and so is its attempts' time. At Alipay they can still be paid."""
+        self.stage.rows("UPDATE payments_payment SET expires_at = now() WHERE out_trade_no LIKE %s", f"{self.number}P%")
         self.stage.rows(
             "UPDATE shop_order SET expires_at = now() - %s, closes_at = now(), available_at = now() WHERE order_number = %s",
             timedelta(minutes=2),
@@ -279,9 +290,6 @@ class Scene:
         )
         request, order = row.pop("request"), row.pop("order")
         return State(order or request, **{name: tuple(sorted(words)) for name, words in row.items()})
-
-    def payment_status(self, out_trade_no: str) -> str:
-        return str(self.stage.value("SELECT status FROM payments_payment WHERE out_trade_no = %s", out_trade_no))
 
     def wait(self, condition: Callable[[], bool]) -> None:
         assert wait_until(condition, timeout_s=PATIENCE_S, poll_s=0.2), f"{self.number}: {self.describe()}"

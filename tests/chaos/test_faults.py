@@ -115,10 +115,10 @@ def changes_product(fault: GatewayFault, scene: Scene) -> None:
     """From desk to phone: the old attempt must be closed first, and Alipay doesn't answer. The buyer is asked to try again."""
     first = scene.open("page")
     scene.scan(first)
-    for method in (QUERY, CLOSE):
+    for method, refusal in ((QUERY, (409, "payment_confirming")), (CLOSE, (503, "gateway_unavailable"))):
         fault.inject(scene, method)
         answer = scene.ask_to_pay("wap")
-        assert (answer.status_code, answer.json()["error"]) == (409, "payment_confirming"), answer.text
+        assert (answer.status_code, answer.json()["error"]) == refusal, answer.text
         assert scene.state().order == "awaiting_payment"
     second = scene.open("wap")
     assert scene.trade(first)["status"] == "TRADE_CLOSED"
