@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from playwright.sync_api import Route, expect
 
+from project.local.postgres import SUPERUSER
 from project.local.state import ROOT
 from tests.browser.shopper import DESKTOP, PHONE, Shopper
 from tests.journeys.shopping import Buyer, control, simple_body
@@ -117,6 +118,14 @@ def test_no_answer_makes_the_page_loop(shopper: Shopper, buyer: Buyer, shop: Sho
     assert 2 <= count <= 4
 
 
+def make_older(shop: ShopStack, order_number: str) -> None:
+    """By nine seconds, past the triggers that hold everybody else to the time at which the request came."""
+    url = shop.database_url.replace("//shop:", f"//{SUPERUSER}:")
+    with psycopg.connect(url) as connection:
+        connection.execute("SET session_replication_role = replica")
+        connection.execute("UPDATE shop_orderrequest SET created_at = now() - interval '9 seconds' WHERE order_number = %s", [order_number])
+
+
 def test_accepted_order_is_shown_everywhere_at_once(shopper: Shopper, buyer: Buyer, shop: ShopStack) -> None:
     buyer.fill_cart(COURSE, "Python 开发入门")
     with without_orders_being_made(shop, buyer):
@@ -132,7 +141,7 @@ def test_accepted_order_is_shown_everywhere_at_once(shopper: Shopper, buyer: Buy
         show_order(shopper, order_number)
         shopper.sees(COURSE)
         shopper.sees("通常只要一两秒")
-        shop.rows("UPDATE shop_orderrequest SET created_at = now() - interval '9 seconds' WHERE order_number = %s", order_number)
+        make_older(shop, order_number)
         with shop.broker.container.client as client:
             client.flushall()
         shopper.page.reload()
