@@ -4,18 +4,15 @@ import itertools
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 import pytest
 
-from payments.domain import expiry, outcomes, settlement
+from payments.domain import outcomes, settlement
 from payments.domain.outcomes import Outcome
 from payments.domain.refunds import external, requesting, sending
-from payments.domain.refunds.external import Noted
 from payments.gateways import ConfiguredGateways
 from payments.gateways.protocol import Gateway, RefundIntent, TradeReport
 from payments.models import Payment, Refund
-from payments.states import ClosedReason, PaymentStatus
 from shop.domain import closing, ledger
 from shop.models import LedgerTransfer, Order
 from tests.payments.test_machine import run_episodes
@@ -52,22 +49,6 @@ def believe_every_word(patch: Patch) -> None:
     patch.setattr(outcomes, "_would_surprise", lambda report, payment: False)
 
 
-def take_sums_for_numbers(patch: Patch) -> None:
-    """A refund of somebody else's is ours if we have promised as much."""
-
-    def note(payment: Payment, report: TradeReport, *, now: datetime) -> Noted:
-        if not report.refunded:
-            return Noted.NOTHING
-        return Noted.KNOWN if report.refunded <= payment.refund_committed else note_refunds(payment, report, now=now)
-
-    note_refunds = settlement.note_refunds
-    patch.setattr(settlement, "note_refunds", note)
-
-
-def refund_beside_what_is_unexplained(patch: Patch) -> None:
-    patch.setattr(external, "is_unexplained", lambda payment: False)
-
-
 def forget_what_the_whole_was_for(patch: Patch) -> None:
     patch.setattr(external, "_end_order", lambda payment, unexplained, **deed: None)
 
@@ -92,35 +73,8 @@ def release_twice(patch: Patch) -> None:
     patch.setattr(closing.ledger, "release_transfers", twice)
 
 
-def close_without_asking(patch: Patch) -> None:
-    def forget(payment: Payment, **deed: Any) -> None:
-        closed = {"status": PaymentStatus.CLOSED, "closed_reason": ClosedReason.NEVER_PAID, "closed_at": deed["now"]}
-        Payment.objects.filter(pk=payment.pk, status=PaymentStatus.OPEN).update(**closed, available_at=None)
-
-    patch.setattr(expiry, "settle_or_close", forget)
-
-
-def forget_attempts_that_nobody_saw(patch: Patch) -> None:
-    close = settlement.close_payment
-
-    def forget(payment: Payment, *, now: datetime, cause: str, look_again_at: datetime | None = None) -> None:
-        close(payment, now=now, cause=cause)
-
-    patch.setattr(settlement, "close_payment", forget)
-
-
 def commit_nothing(patch: Patch) -> None:
     patch.setattr(requesting, "commit_money", lambda payment, amount: None)
-
-
-def take_taken_for_done(patch: Patch) -> None:
-    ask = sending._ask
-
-    def believe_it(refund: Refund, gateway: Gateway, *, may_send: bool) -> bool:
-        ask(refund, gateway, may_send=may_send)
-        return True
-
-    patch.setattr(sending, "_ask", believe_it)
 
 
 def take_no_answer_for_a_no(patch: Patch) -> None:
@@ -143,12 +97,7 @@ OTHERS = [
     pay_again_whatever_was_paid,
     believe_any_app,
     believe_every_word,
-    take_sums_for_numbers,
-    refund_beside_what_is_unexplained,
     pay_orders_that_are_over,
-    close_without_asking,
-    forget_attempts_that_nobody_saw,
-    take_taken_for_done,
     take_no_answer_for_a_no,
     query_with_todays_credentials,
 ]
