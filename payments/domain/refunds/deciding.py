@@ -31,9 +31,7 @@ def approve_refund(refund_id: int, *, staff: Account, now: datetime, cause: str)
         RefundOverPayment: less is left of the payment.
     """
     with transaction.atomic(durable=True):
-        refund = lock_refund(refund_id)
-        if not _is_waiting(refund) and refund.status != RefundStatus.FAILED:
-            raise RefundNotOpen(status=refund.status)
+        refund = _lock_undone(refund_id)
         if refund.payment is not None:
             _must_be_covered(refund, refund.payment)
         if refund.status == RefundStatus.FAILED:
@@ -57,9 +55,7 @@ def reject_refund(refund_id: int, *, gateways: Gateways | None, staff: Account, 
     """
     _must_not_be_done(refund_id, gateways=gateways, now=now, cause=cause)
     with transaction.atomic(durable=True):
-        refund = lock_refund(refund_id)
-        if not _is_waiting(refund) and refund.status != RefundStatus.FAILED:
-            raise RefundNotOpen(status=refund.status)
+        refund = _lock_undone(refund_id)
         refund.status, refund.outcome, refund.finished_at, refund.decided_by = RefundStatus.REJECTED, why, now, staff
         refund.dead_at = None
         refund.save(update_fields=["status", "outcome", "finished_at", "decided_by", "dead_at"])
@@ -82,9 +78,7 @@ def mark_refund_paid_elsewhere(
     """
     _must_not_be_done(refund_id, gateways=gateways, now=now, cause=cause)
     with transaction.atomic(durable=True):
-        refund = lock_refund(refund_id)
-        if not _is_waiting(refund) and refund.status != RefundStatus.FAILED:
-            raise RefundNotOpen(status=refund.status)
+        refund = _lock_undone(refund_id)
         paid_by = _find_external(refund, reference)
         refund.status, refund.reference, refund.decided_by = RefundStatus.PAID_ELSEWHERE, reference, staff
         refund.finished_at, refund.available_at, refund.dead_at = now, None, None
@@ -98,6 +92,18 @@ def mark_refund_paid_elsewhere(
         if refund.payment is not None:
             external.conclude(refund.payment, now=now, cause=cause)
             external.wake_held_back(refund.payment, now=now)
+    return refund
+
+
+def _lock_undone(refund_id: int) -> Refund:
+    """The refund, locked as by `lock_refund`, if it waits for staff or has failed.
+
+    Raises:
+        RefundNotOpen: it is approved or done.
+    """
+    refund = lock_refund(refund_id)
+    if not _is_waiting(refund) and refund.status != RefundStatus.FAILED:
+        raise RefundNotOpen(status=refund.status)
     return refund
 
 
