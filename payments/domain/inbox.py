@@ -161,7 +161,7 @@ def _ask_instead(notification_id: int, out_trade_no: str, *, now: datetime) -> N
     if payment is None:
         _close_as([(notification_id, NotificationStatus.QUARANTINED, UNPROVEN, None)], now=now)
         return
-    settlement.ask_again(payment, now=now)
+    settlement.ask_again(payment, at=now)
     _close_as([(notification_id, NotificationStatus.ASKED, UNPROVEN, payment.pk)], now=now)
 
 

@@ -42,7 +42,7 @@ def query_payment(payment_id: int, *, gateways: Gateways, now: datetime, cause: 
 def ask_about_payment(payment_id: int, *, now: datetime) -> None:
     """Makes the payment due for a query at once, whatever state we believe it in."""
     with transaction.atomic(durable=True):
-        settlement.ask_again(lock_payment(payment_id), now=now)
+        settlement.ask_again(lock_payment(payment_id), at=now)
 
 
 def give_up_payments(*, now: datetime) -> int:

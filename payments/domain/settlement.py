@@ -70,7 +70,7 @@ def apply_trades(reports: Sequence[TradeReport], *, now: datetime, cause: str) -
     _settle(settled, now=now, cause=cause, is_current=is_current)
     for result in results:
         if result.payment is not None and result.outcome is Outcome.ASKED:
-            ask_again(result.payment, now=now)  # last, whatever the payment's other reports came to
+            ask_again(result.payment, at=now)  # last, whatever the payment's other reports came to
     _log(reports, results, cause=cause)
     return results
 
@@ -98,9 +98,9 @@ def last_look_at(payment: Payment) -> datetime:
     return max(payment.expires_at, payment.order.closes_at)
 
 
-def ask_again(payment: Payment, *, now: datetime) -> None:
-    """Makes the trade due for a query, whatever state we believe it in."""
-    Payment.objects.filter(pk=payment.pk).update(available_at=now, attempts=0, dead_at=None)
+def ask_again(payment: Payment, *, at: datetime) -> None:
+    """Makes the trade due for a query at this time, whatever state we believe it in."""
+    Payment.objects.filter(pk=payment.pk).update(available_at=at, attempts=0, dead_at=None)
 
 
 def _apply(outcome: Outcome, payment: Payment, report: TradeReport, *, now: datetime, cause: str) -> Outcome:
@@ -157,7 +157,7 @@ def _give_back(payment: Payment, report: TradeReport, *, now: datetime, cause: s
         record([event(payment.order, OrderEvent.Kind.PAYMENT_GIVEN_BACK, now=now, cause=cause, **told)])
     if book_whole(payment, now=now, cause=cause):
         # Once the refunds that we know of are settled, what is left has no number.
-        Payment.objects.filter(pk=payment.pk).update(available_at=now + LOOK_AGAIN_AFTER, attempts=0, dead_at=None)
+        ask_again(payment, at=now + LOOK_AGAIN_AFTER)
     return Outcome.GIVEN_BACK
 
 
