@@ -8,6 +8,7 @@ from celery.signals import celeryd_init, setup_logging, task_postrun, task_preru
 
 from worker.draining import DrainOnTerm
 from worker.liveness import TouchWhileConsuming
+from worker.lost_broker import guard_channels
 from worker.memory import calm_collector
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
@@ -35,6 +36,12 @@ def use_our_logging(**kwargs: Any) -> None:
 def use_consumer_timeouts(conf: Any, **kwargs: Any) -> None:
     """A consumer blocks on its queue for seconds, so it can't live with the publisher's short time-outs."""
     conf.broker_transport_options = {**conf.broker_transport_options, **conf.consumer_transport_options}
+
+
+@celeryd_init.connect
+def survive_lost_broker(**kwargs: Any) -> None:
+    """Whatever a worker is doing when its broker goes away."""
+    guard_channels()
 
 
 @worker_init.connect
