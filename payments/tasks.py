@@ -22,38 +22,38 @@ log = structlog.get_logger(__name__)
 @shared_task(name="payments.apply_notifications", bind=True)
 def apply_notifications(self: Task) -> None:
     woken(self)
-    claimed = inbox.apply_due_notifications(gateways=get_gateways(), now=clock.now(), cause=f"task:{self.request.id}")
-    if claimed >= inbox.BATCH_SIZE and work.has_due(Notification, now=clock.now()):
+    claimed = inbox.apply_due_notifications(gateways=get_gateways(), now=clock.database_now(), cause=f"task:{self.request.id}")
+    if claimed >= inbox.BATCH_SIZE and work.has_due(Notification, now=clock.database_now()):
         wake(self)
 
 
 @shared_task(name="payments.query_payments", bind=True)
 def query_payments(self: Task) -> None:
     woken(self)
-    polling.query_due_payments(gateways=get_gateways(), now=clock.now(), cause=f"task:{self.request.id}")
-    if work.has_due(Payment, now=clock.now()):
+    polling.query_due_payments(gateways=get_gateways(), now=clock.database_now(), cause=f"task:{self.request.id}")
+    if work.has_due(Payment, now=clock.database_now()):
         wake(self)
 
 
 @shared_task(name="payments.close_orders", bind=True)
 def close_orders(self: Task) -> None:
     woken(self)
-    expiry.close_due_orders(gateways=find_gateways(), now=clock.now(), cause=f"task:{self.request.id}")
-    if work.has_due(Order, now=clock.now()):
+    expiry.close_due_orders(gateways=find_gateways(), now=clock.database_now(), cause=f"task:{self.request.id}")
+    if work.has_due(Order, now=clock.database_now()):
         wake(self)
 
 
 @shared_task(name="payments.send_refunds", bind=True)
 def send_refunds(self: Task) -> None:
     woken(self)
-    sending.send_due_refunds(gateways=get_gateways(), now=clock.now(), cause=f"task:{self.request.id}")
-    if work.has_due(Refund, now=clock.now()):
+    sending.send_due_refunds(gateways=get_gateways(), now=clock.database_now(), cause=f"task:{self.request.id}")
+    if work.has_due(Refund, now=clock.database_now()):
         wake(self)
 
 
 @shared_task(name="payments.audit")
 def audit() -> None:
-    for verdict in audits.run_audit(now=clock.now()):
+    for verdict in audits.run_audit(now=clock.database_now()):
         if verdict.broken_count:
             log.error(
                 "audit_broken", rule=verdict.rule.name, rows=verdict.broken_count, first=[str(row) for row in verdict.rows[:3]], alert=True
@@ -62,5 +62,5 @@ def audit() -> None:
 
 @shared_task(name="payments.purge_personal_data", bind=True)
 def purge_personal_data(self: Task) -> None:
-    if retention.purge_personal_data(now=clock.now(), limit=PURGE_BATCH) == PURGE_BATCH:
+    if retention.purge_personal_data(now=clock.database_now(), limit=PURGE_BATCH) == PURGE_BATCH:
         wake(self)

@@ -54,6 +54,14 @@ def _clean_valkey(_valkey_clients: list[redis.Redis]) -> None:
         client.flushdb()
 
 
+@pytest.fixture(autouse=True)
+def _no_floors() -> None:
+    """No test begins to look for due rows where another one had come to: each lives at times of its own."""
+    from shop.domain import floors
+
+    floors.forget()
+
+
 @pytest.fixture
 def valkey(_valkey_clients: list[redis.Redis]) -> redis.Redis:
     """The Valkey database that the code under test uses (`REDIS_URL`), empty."""

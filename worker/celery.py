@@ -10,6 +10,7 @@ from worker.draining import DrainOnTerm
 from worker.liveness import TouchWhileConsuming
 from worker.lost_broker import guard_channels
 from worker.memory import calm_collector
+from worker.sweeping import SweepWhileConsuming
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
 
@@ -18,7 +19,7 @@ app.set_default()  # for all threads, not only for the one that is here now
 app.config_from_object("worker.config")
 app.autodiscover_tasks()
 app.autodiscover_tasks(["worker"])
-app.steps["consumer"].update({DrainOnTerm, TouchWhileConsuming})
+app.steps["consumer"].update({DrainOnTerm, SweepWhileConsuming, TouchWhileConsuming})
 
 
 @app.on_after_configure.connect

@@ -35,7 +35,7 @@ def pay(request: HttpRequest, token: str) -> HttpResponse:
         raise OrderNotFound
     limits.spend(*payment_shares(order))
     order_page = f"/orders/{order.order_number}/"
-    product, gateways, now = product_of(request), get_gateways(), clock.now()
+    product, gateways, now = product_of(request), get_gateways(), clock.database_now()
     cause = f"request:{request.META['shop.request_id']}"
     try:
         report = confirming.ask_before_paying(order=order, gateways=gateways, now=now, cause=cause)

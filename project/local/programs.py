@@ -55,8 +55,8 @@ def worker_program(*, name: str = "worker", concurrency: int = 2, events: bool =
     )
 
 
-def beat_program(schedule: Path) -> Program:
-    return Program("beat", program("celery", "-A", "worker", "beat", "-s", str(schedule), "-l", "INFO", "--pidfile="))
+def beat_program() -> Program:
+    return Program("beat", program("celery", "-A", "worker", "beat", "-l", "INFO", "--pidfile="))
 
 
 def flower_program(port: int) -> Program:

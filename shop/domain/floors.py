@@ -1,0 +1,105 @@
+"""Where to begin looking for due rows, so that no look reads again what is long done.
+
+Every claim and every completion leaves a dead entry in the partial index of due rows. PostgreSQL clears them away, but not while anybody
+holds an older snapshot open (a backup, a report, a forgotten session): until then every look from the beginning reads all of them. So each
+process remembers a floor for each table, a place in the index below which it has seen no row that is still to be done, and begins there.
+
+A floor may be wrong: a row's transaction may have committed late, or made the row due in the past. `SLACK` below the present is never
+skipped, which is longer than a statement takes. What is later than that is found by `check_floor`, which the sweep calls: it looks from the
+very beginning, and when it finds a row that should have been done by now, it counts up a sequence that all looks read. Who sees a new count
+forgets their floor and looks from the beginning. A sequence changes in place and at once, for all and whatever becomes of the transaction.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from shop.domain import rows
+from shop.models.work import Work
+
+# Longer than an insert takes from its beginning to its commit.
+SLACK = timedelta(milliseconds=500)
+# A row that is due for so long was overlooked, or there is a jam; looking from the beginning mends the one and doesn't hurt the other.
+OVERDUE = timedelta(seconds=3)
+# A floor rises when a process has claimed so many rows since: before that there is little to skip.
+RISES_AFTER_ROWS = 64
+# A look from the beginning comes after so long at the earliest, and takes a hundredth of the time at most.
+CHECK_EVERY_S = 5.0
+CHECK_SHARE = 0.01
+
+Place = tuple[datetime, int]
+BEGINNING: Place = (datetime(1, 1, 1, tzinfo=UTC), 0)
+
+
+@dataclass(slots=True)
+class _Floor:
+    place: Place = BEGINNING
+    # The count of the sequence when this began.
+    count: int | None = None
+    rows_claimed: int = 0
+    next_check_at: float = field(default=0.0)
+
+
+# Of this process, by table.
+_floors: dict[str, _Floor] = {}
+
+# The parts of a look, for a statement that names the place `floor_at` and `floor_id`.
+ABOVE = "available_at IS NOT NULL AND (available_at, id) >= (%(floor_at)s, %(floor_id)s)"
+_COUNT = "SELECT last_value FROM {table}_overlooked"
+_FIRST = f"SELECT available_at, id FROM {{table}} WHERE {ABOVE} ORDER BY available_at, id LIMIT 1"
+# The end of a look: one row, what `note` wants to know of its moment and then the look's `own` columns.
+SEEN = f"""
+    seen AS ({_FIRST})
+    SELECT ({_COUNT}), (SELECT available_at FROM seen), (SELECT id FROM seen), {{own}}
+"""
+
+
+def parameters(table: str) -> dict[str, Any]:
+    """Where this process begins to look."""
+    at, pk = _floors.setdefault(table, _Floor()).place
+    return {"floor_at": at, "floor_id": pk}
+
+
+def note(table: str, seen: Sequence[Any], *, now: datetime, claimed: int = 0) -> bool:
+    """Takes in what a look has seen: count, time and id of the first row. False if it has to be repeated: somebody found that rows had been overlooked."""
+    floor = _floors.setdefault(table, _Floor())
+    count, first_at, first_id = seen
+    was_low = floor.place == BEGINNING
+    if count != floor.count or floor.place[0] > now:
+        # The second: the clock went back.
+        floor.place, floor.count, floor.rows_claimed = BEGINNING, count, 0
+        return was_low
+    floor.rows_claimed += claimed
+    if floor.rows_claimed >= RISES_AFTER_ROWS:
+        floor.place, floor.rows_claimed = _risen(floor.place, first_at, first_id, now=now), 0
+    return True
+
+
+def _risen(place: Place, first_at: datetime | None, first_id: int | None, *, now: datetime) -> Place:
+    """Up to the first row that is still to be done, and never into the present, where others may just be writing."""
+    highest = (now - SLACK, 0)
+    if first_at is not None and first_id is not None:
+        highest = min(highest, (first_at, first_id))
+    return max(place, highest)
+
+
+def check_floor(model: type[Work], *, now: datetime) -> None:
+    """Looks from the beginning now and then. If a row should have been done by now, all processes are made to look from there."""
+    table = model._meta.db_table
+    floor = _floors.setdefault(table, _Floor())
+    started = time.monotonic()
+    if started < floor.next_check_at:
+        return
+    found = rows.read(_FIRST.format(table=table), {"floor_at": BEGINNING[0], "floor_id": BEGINNING[1]})
+    took = time.monotonic() - started
+    floor.next_check_at = started + max(CHECK_EVERY_S, took / CHECK_SHARE)
+    if found and found[0][0] < now - OVERDUE:
+        rows.read(f"SELECT nextval('{table}_overlooked')", [])  # noqa: S608 - a name of ours
+
+
+def forget() -> None:
+    """Begins anew, as another process does."""
+    _floors.clear()
+
