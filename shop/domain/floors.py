@@ -45,10 +45,10 @@ class _Floor:
 # Of this process, by table.
 _floors: dict[str, _Floor] = {}
 
-# The parts of a look, for a statement that names the place `floor_at` and `floor_id`.
+# The parts of a look. Parameters: `parameters(table)`.
 ABOVE = "available_at IS NOT NULL AND (available_at, id) >= (%(floor_at)s, %(floor_id)s)"
 _COUNT = "SELECT last_value FROM {table}_overlooked"
-_FIRST = f"SELECT available_at, id FROM {{table}} WHERE {ABOVE} ORDER BY available_at, id LIMIT 1"
+_FIRST = f"SELECT available_at, id FROM {{table}} WHERE available_at <= %(now)s AND {ABOVE} ORDER BY available_at, id LIMIT 1"
 # The end of a look: one row, what `note` wants to know of its moment and then the look's `own` columns.
 SEEN = f"""
     seen AS ({_FIRST})
@@ -56,14 +56,14 @@ SEEN = f"""
 """
 
 
-def parameters(table: str) -> dict[str, Any]:
-    """Where this process begins to look."""
+def parameters(table: str, *, now: datetime) -> dict[str, Any]:
+    """Where this process begins to look, and where it ends."""
     at, pk = _floors.setdefault(table, _Floor()).place
-    return {"floor_at": at, "floor_id": pk}
+    return {"now": now, "floor_at": at, "floor_id": pk}
 
 
 def note(table: str, seen: Sequence[Any], *, now: datetime, claimed: int = 0) -> bool:
-    """Takes in what a look has seen: count, time and id of the first row. False if it has to be repeated: somebody found that rows had been overlooked."""
+    """Takes in what a look has seen: count, time and id of the first due row. False if it has to be repeated: somebody found that rows had been overlooked."""
     floor = _floors.setdefault(table, _Floor())
     count, first_at, first_id = seen
     was_low = floor.place == BEGINNING
@@ -92,10 +92,10 @@ def check_floor(model: type[Work], *, now: datetime) -> None:
     started = time.monotonic()
     if started < floor.next_check_at:
         return
-    found = rows.read(_FIRST.format(table=table), {"floor_at": BEGINNING[0], "floor_id": BEGINNING[1]})
+    found = rows.read(_FIRST.format(table=table), {"now": now - OVERDUE, "floor_at": BEGINNING[0], "floor_id": BEGINNING[1]})
     took = time.monotonic() - started
     floor.next_check_at = started + max(CHECK_EVERY_S, took / CHECK_SHARE)
-    if found and found[0][0] < now - OVERDUE:
+    if found:
         rows.read(f"SELECT nextval('{table}_overlooked')", [])  # noqa: S608 - a name of ours
 
 

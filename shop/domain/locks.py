@@ -93,7 +93,7 @@ def try_sweep_lock(model: type[Work]) -> bool:
 def due_rows(table: str, condition: str) -> str:
     """The part of a claim that locks: up to a limit of due rows that nobody else is just claiming.
 
-    Parameters: now, limit, and those of `floors.parameters`.
+    Parameters: limit, and those of `floors.parameters`.
     """
     return f"""
         SELECT id FROM {table} WHERE available_at <= %(now)s AND {floors.ABOVE} AND {condition}

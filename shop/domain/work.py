@@ -52,11 +52,11 @@ def _claim(model: type[Work], *, now: datetime, limit: int, condition: str) -> d
             FROM due WHERE work.id = due.id RETURNING work.id, work.attempts
         ), {floors.SEEN.format(table=table, own="ARRAY(SELECT id FROM taken), ARRAY(SELECT attempts FROM taken)")}
     """  # noqa: S608 - table and condition are ours, never input
-    parameters = {"now": now, "limit": limit, "until": now + timedelta(seconds=settings.WORK_LEASE_S)}
+    more = {"limit": limit, "until": now + timedelta(seconds=settings.WORK_LEASE_S)}
     is_over = False
     taken: dict[int, int] = {}
     while not taken and not is_over:
-        [(*seen, ids, attempts)] = rows.read(statement, parameters | floors.parameters(table))
+        [(*seen, ids, attempts)] = rows.read(statement, floors.parameters(table, now=now) | more)
         taken = dict(sorted(zip(ids, attempts, strict=True)))
         is_over = floors.note(table, seen, now=now, claimed=len(ids))
     return taken
@@ -68,15 +68,14 @@ def has_due(model: type[Work], *, now: datetime) -> bool:
     statement = f"WITH {floors.SEEN.format(table=table, own='NULL')}"
     is_over = False
     while not is_over:
-        [(*seen, _)] = rows.read(statement, floors.parameters(table))
+        [(*seen, _)] = rows.read(statement, floors.parameters(table, now=now))
         is_over = floors.note(table, seen, now=now, claimed=floors.RISES_AFTER_ROWS)
-    first_at = seen[1]
-    return first_at is not None and first_at <= now
+    return seen[1] is not None
 
 
 def due(model: type[Work], *, now: datetime) -> "QuerySet[Work]":
     """The rows that are due, oldest first."""
-    at = floors.parameters(table_of(model))["floor_at"]
+    at = floors.parameters(table_of(model), now=now)["floor_at"]
     return model.objects.filter(available_at__lte=now, available_at__gte=at).order_by("available_at")
 
 
