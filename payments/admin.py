@@ -260,7 +260,9 @@ class RefundAdmin(DecidingAdmin):
         staff, cause = _staff(request), _cause(request)
 
         def deed(row: Model) -> object:
-            return explaining.dismiss_external_refund(row.pk, gateways=get_gateways(), staff=staff, why=why, now=clock.database_now(), cause=cause)
+            return explaining.dismiss_external_refund(
+                row.pk, gateways=get_gateways(), staff=staff, why=why, now=clock.database_now(), cause=cause
+            )
 
         self.decide(request, queryset, f"渠道侧退款未发生：{why}", deed)
 
@@ -272,7 +274,9 @@ class RefundAdmin(DecidingAdmin):
         staff, cause = _staff(request), _cause(request)
 
         def deed(row: Model) -> object:
-            return explaining.explain_external_refund(row.pk, course_ids=course_ids, staff=staff, why=why, now=clock.database_now(), cause=cause)
+            return explaining.explain_external_refund(
+                row.pk, course_ids=course_ids, staff=staff, why=why, now=clock.database_now(), cause=cause
+            )
 
         if self.decide(request, queryset, f"渠道侧退款说明（{what}）：{why}", deed):
             wake_soon(send_refunds)

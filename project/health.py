@@ -41,10 +41,8 @@ def metrics(request: HttpRequest) -> HttpResponse:
     for swept in SWEPT:
         rows = swept.model.objects
         table = work.table_of(swept.model)
-        work.has_due(swept.model, now=now)  # so that the counting begins where there is something to do
-        waiting = work.due(swept.model, now=now)
-        due.labels(table).set(waiting.count())
-        first = waiting.values_list("available_at", flat=True).first()
+        waiting, first = work.count_due(swept.model, now=now)
+        due.labels(table).set(waiting)
         oldest.labels(table).set((now - first if first else timedelta()).total_seconds())
         dead.labels(table).set(rows.filter(dead_at__isnull=False).count())
     _add_valkey_fill(registry)

@@ -112,7 +112,10 @@ class OrderCancelView(APIView):
     def post(self, request: Request, order_number: str) -> Response:
         """Notes the wish; a worker closes the order once Alipay can't take money for it any more. If money came first, it stays paid."""
         order = closing.request_cancel(
-            account_id=account_of(request).pk, order_number=order_number, now=clock.database_now(), cause=f"request:{request_id_of(request)}"
+            account_id=account_of(request).pk,
+            order_number=order_number,
+            now=clock.database_now(),
+            cause=f"request:{request_id_of(request)}",
         )
         wake_soon(close_orders)
         return Response(order_body(order, now=clock.now()), status=status.HTTP_202_ACCEPTED, headers={"Retry-After": "1"})

@@ -12,15 +12,15 @@ forgets their floor and looks from the beginning. A sequence changes in place an
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from shop.domain import rows
-from shop.models.work import Work
+from shop.models.work import CLAIMED, FRESH, Work
 
-# Longer than an insert takes from its beginning to its commit.
-SLACK = timedelta(milliseconds=500)
+# For fresh rows longer than an insert takes from its beginning to its commit. Claimed ones are made due seconds before they are.
+SLACK = {FRESH: timedelta(milliseconds=500), CLAIMED: timedelta(milliseconds=50)}
 # A row that is due for so long was overlooked, or there is a jam; looking from the beginning mends the one and doesn't hurt the other.
 OVERDUE = timedelta(seconds=3)
 # A floor rises when a process has claimed so many rows since: before that there is little to skip.
@@ -39,32 +39,46 @@ class _Floor:
     # The count of the sequence when this began.
     count: int | None = None
     rows_claimed: int = 0
-    next_check_at: float = field(default=0.0)
 
 
-# Of this process, by table.
-_floors: dict[str, _Floor] = {}
-
-# The parts of a look. Parameters: `parameters(table)`.
-ABOVE = "available_at IS NOT NULL AND (available_at, id) >= (%(floor_at)s, %(floor_id)s)"
-_COUNT = "SELECT last_value FROM {table}_overlooked"
-_FIRST = f"SELECT available_at, id FROM {{table}} WHERE available_at <= %(now)s AND {ABOVE} ORDER BY available_at, id LIMIT 1"
-# The end of a look: one row, what `note` wants to know of its moment and then the look's `own` columns.
-SEEN = f"""
-    seen AS ({_FIRST})
-    SELECT ({_COUNT}), (SELECT available_at FROM seen), (SELECT id FROM seen), {{own}}
-"""
+# Of this process, by table and kind (`FRESH` or `CLAIMED`).
+_floors: dict[tuple[str, int], _Floor] = {}
+# When this process may look from the beginning again, by table.
+_next_checks: dict[str, float] = {}
 
 
-def parameters(table: str, *, now: datetime) -> dict[str, Any]:
+def due_rows(kind: int) -> str:
+    """The condition of a look among rows of one kind. Parameters: `parameters`."""
+    return f"""
+        LEAST(attempts, 1) = {kind} AND available_at IS NOT NULL AND available_at <= %(now)s
+        AND (available_at, id) >= (%(floor_at)s, %(floor_id)s)
+    """
+
+
+def look(table: str, kind: int, own: str) -> str:
+    """The end of a statement that looks: one row, with what `note` wants to know of its moment and then the look's `own` columns."""
+    return f"""
+        seen AS ({_first(table, kind)})
+        SELECT (SELECT last_value FROM {table}_overlooked), (SELECT available_at FROM seen), (SELECT id FROM seen), {own}
+    """  # noqa: S608 - names of ours
+
+
+def _first(table: str, kind: int) -> str:
+    return f"SELECT available_at, id FROM {table} WHERE {due_rows(kind)} ORDER BY available_at, id LIMIT 1"  # noqa: S608 - names of ours
+
+
+def parameters(table: str, kind: int, *, now: datetime) -> dict[str, Any]:
     """Where this process begins to look, and where it ends."""
-    at, pk = _floors.setdefault(table, _Floor()).place
+    at, pk = _floors.setdefault((table, kind), _Floor()).place
     return {"now": now, "floor_at": at, "floor_id": pk}
 
 
-def note(table: str, seen: Sequence[Any], *, now: datetime, claimed: int = 0) -> bool:
-    """Takes in what a look has seen: count, time and id of the first due row. False if it has to be repeated: somebody found that rows had been overlooked."""
-    floor = _floors.setdefault(table, _Floor())
+def note(table: str, kind: int, seen: Sequence[Any], *, now: datetime, claimed: int = 0) -> bool:
+    """Takes in what a look has seen: count, time and id of the first due row.
+
+    False if it has to be repeated, since somebody has found that rows were overlooked.
+    """
+    floor = _floors.setdefault((table, kind), _Floor())
     count, first_at, first_id = seen
     was_low = floor.place == BEGINNING
     if count != floor.count or floor.place[0] > now:
@@ -73,33 +87,33 @@ def note(table: str, seen: Sequence[Any], *, now: datetime, claimed: int = 0) ->
         return was_low
     floor.rows_claimed += claimed
     if floor.rows_claimed >= RISES_AFTER_ROWS:
-        floor.place, floor.rows_claimed = _risen(floor.place, first_at, first_id, now=now), 0
+        floor.place, floor.rows_claimed = _risen(floor.place, first_at, first_id, highest=now - SLACK[kind]), 0
     return True
 
 
-def _risen(place: Place, first_at: datetime | None, first_id: int | None, *, now: datetime) -> Place:
+def _risen(place: Place, first_at: datetime | None, first_id: int | None, *, highest: datetime) -> Place:
     """Up to the first row that is still to be done, and never into the present, where others may just be writing."""
-    highest = (now - SLACK, 0)
+    risen = (highest, 0)
     if first_at is not None and first_id is not None:
-        highest = min(highest, (first_at, first_id))
-    return max(place, highest)
+        risen = min(risen, (first_at, first_id))
+    return max(place, risen)
 
 
 def check_floor(model: type[Work], *, now: datetime) -> None:
     """Looks from the beginning now and then. If a row should have been done by now, all processes are made to look from there."""
     table = model._meta.db_table
-    floor = _floors.setdefault(table, _Floor())
     started = time.monotonic()
-    if started < floor.next_check_at:
+    if started < _next_checks.get(table, 0.0):
         return
-    found = rows.read(_FIRST.format(table=table), {"now": now - OVERDUE, "floor_at": BEGINNING[0], "floor_id": BEGINNING[1]})
+    place = {"now": now - OVERDUE, "floor_at": BEGINNING[0], "floor_id": BEGINNING[1]}
+    found = [row for kind in (FRESH, CLAIMED) for row in rows.read(_first(table, kind), place)]
     took = time.monotonic() - started
-    floor.next_check_at = started + max(CHECK_EVERY_S, took / CHECK_SHARE)
+    _next_checks[table] = started + max(CHECK_EVERY_S, took / CHECK_SHARE)
     if found:
-        rows.read(f"SELECT nextval('{table}_overlooked')", [])  # noqa: S608 - a name of ours
+        rows.read(f"SELECT nextval('{table}_overlooked')", [])
 
 
 def forget() -> None:
     """Begins anew, as another process does."""
     _floors.clear()
-
+    _next_checks.clear()

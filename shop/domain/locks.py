@@ -90,13 +90,13 @@ def try_sweep_lock(model: type[Work]) -> bool:
     return bool(rows.read("SELECT pg_try_advisory_xact_lock(%s, hashtext(%s))", [_SWEEP, model._meta.db_table])[0][0])
 
 
-def due_rows(table: str, condition: str) -> str:
-    """The part of a claim that locks: up to a limit of due rows that nobody else is just claiming.
+def due_rows(table: str, kind: int, condition: str) -> str:
+    """The part of a claim that locks: up to a limit of due rows of one kind that nobody else is just claiming.
 
     Parameters: limit, and those of `floors.parameters`.
     """
     return f"""
-        SELECT id FROM {table} WHERE available_at <= %(now)s AND {floors.ABOVE} AND {condition}
+        SELECT id FROM {table} WHERE {floors.due_rows(kind)} AND {condition}
         ORDER BY available_at, id LIMIT %(limit)s FOR UPDATE SKIP LOCKED
     """  # noqa: S608 - table and condition are ours, never input
 

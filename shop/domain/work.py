@@ -13,11 +13,12 @@ from datetime import datetime, timedelta
 
 import structlog
 from django.conf import settings
-from django.db.models import QuerySet
+from django.db.models import IntegerField, QuerySet
+from django.db.models.expressions import RawSQL
 
 from shop.domain import floors, leases, rows
 from shop.domain.locks import due_rows
-from shop.models.work import Work
+from shop.models.work import CLAIMED, FRESH, Work
 
 log = structlog.get_logger(__name__)
 
@@ -36,47 +37,63 @@ def claim(model: type[Work], *, now: datetime, limit: int) -> list[int]:
 
 
 def _claim_fresh(model: type[Work], *, now: datetime, limit: int) -> dict[int, int]:
-    return _claim(model, now=now, limit=limit, condition="attempts = 0")
+    return _claim(model, now=now, limit=limit, kind=FRESH, condition="attempts = 0")
 
 
 def _claim_failed(model: type[Work], *, now: datetime) -> dict[int, int]:
-    return _claim(model, now=now, limit=1, condition=f"attempts BETWEEN 1 AND {model.MAX_ATTEMPTS - 1}")
+    return _claim(model, now=now, limit=1, kind=CLAIMED, condition=f"attempts BETWEEN 1 AND {model.MAX_ATTEMPTS - 1}")
 
 
-def _claim(model: type[Work], *, now: datetime, limit: int, condition: str) -> dict[int, int]:
+def _claim(model: type[Work], *, now: datetime, limit: int, kind: int, condition: str) -> dict[int, int]:
     """What was claimed: ids, in their order, each with the number of its attempt."""
     table = table_of(model)
     statement = f"""
-        WITH due AS ({due_rows(table, condition)}), taken AS (
+        WITH due AS ({due_rows(table, kind, condition)}), taken AS (
             UPDATE {table} AS work SET attempts = work.attempts + 1, available_at = %(until)s
             FROM due WHERE work.id = due.id RETURNING work.id, work.attempts
-        ), {floors.SEEN.format(table=table, own="ARRAY(SELECT id FROM taken), ARRAY(SELECT attempts FROM taken)")}
+        ), {floors.look(table, kind, "ARRAY(SELECT id FROM taken), ARRAY(SELECT attempts FROM taken)")}
     """  # noqa: S608 - table and condition are ours, never input
     more = {"limit": limit, "until": now + timedelta(seconds=settings.WORK_LEASE_S)}
     is_over = False
     taken: dict[int, int] = {}
     while not taken and not is_over:
-        [(*seen, ids, attempts)] = rows.read(statement, floors.parameters(table, now=now) | more)
+        [(*seen, ids, attempts)] = rows.read(statement, floors.parameters(table, kind, now=now) | more)
         taken = dict(sorted(zip(ids, attempts, strict=True)))
-        is_over = floors.note(table, seen, now=now, claimed=len(ids))
+        is_over = floors.note(table, kind, seen, now=now, claimed=len(ids))
     return taken
 
 
 def has_due(model: type[Work], *, now: datetime) -> bool:
     """Whether a claim could take something now."""
+    return any(_first_due(model, kind, now=now) is not None for kind in (FRESH, CLAIMED))
+
+
+def _first_due(model: type[Work], kind: int, *, now: datetime) -> datetime | None:
     table = table_of(model)
-    statement = f"WITH {floors.SEEN.format(table=table, own='NULL')}"
     is_over = False
     while not is_over:
-        [(*seen, _)] = rows.read(statement, floors.parameters(table, now=now))
-        is_over = floors.note(table, seen, now=now, claimed=floors.RISES_AFTER_ROWS)
-    return seen[1] is not None
+        [(*seen, _)] = rows.read(f"WITH {floors.look(table, kind, 'NULL')}", floors.parameters(table, kind, now=now))
+        is_over = floors.note(table, kind, seen, now=now, claimed=floors.RISES_AFTER_ROWS)
+    _, first_at, _ = seen
+    return first_at
 
 
-def due(model: type[Work], *, now: datetime) -> "QuerySet[Work]":
-    """The rows that are due, oldest first."""
-    at = floors.parameters(table_of(model), now=now)["floor_at"]
-    return model.objects.filter(available_at__lte=now, available_at__gte=at).order_by("available_at")
+def count_due(model: type[Work], *, now: datetime) -> tuple[int, datetime | None]:
+    """How many rows are due, and since when the first of them has been."""
+    firsts = [_first_due(model, kind, now=now) for kind in (FRESH, CLAIMED)]
+    return sum(_due(model, kind, now=now).count() for kind in (FRESH, CLAIMED)), min(filter(None, firsts), default=None)
+
+
+def exhausted(model: type[Work], *, now: datetime) -> "QuerySet[Work]":
+    """The due rows that used all their attempts."""
+    return _due(model, CLAIMED, now=now).filter(attempts__gte=model.MAX_ATTEMPTS)
+
+
+def _due(model: type[Work], kind: int, *, now: datetime) -> "QuerySet[Work]":
+    at = floors.parameters(table_of(model), kind, now=now)["floor_at"]
+    # As the index has it: a parameter in place of the 1 would be another expression.
+    rows_of_kind = model.objects.alias(work_kind=RawSQL("LEAST(attempts, 1)", (), output_field=IntegerField())).filter(work_kind=kind)
+    return rows_of_kind.filter(available_at__lte=now, available_at__gte=at)
 
 
 def put_back(model: type[Work], pk: int, *, now: datetime, error: BaseException, attempt: int | None = None) -> None:
@@ -100,9 +117,9 @@ def backoff(attempts: int) -> timedelta:
 
 def bury_exhausted(model: type[Work], *, now: datetime) -> list[int]:
     """Gives up the due rows that used all their attempts, alerts, and returns their ids. They stay for people to look at."""
-    exhausted = due(model, now=now).filter(attempts__gte=model.MAX_ATTEMPTS)
-    ids = sorted(exhausted.values_list("pk", flat=True)[:1000])
-    buried = [pk for pk in ids if exhausted.order_by().filter(pk=pk).update(available_at=None, dead_at=now)]
+    found = exhausted(model, now=now)
+    ids = sorted(found.order_by("available_at").values_list("pk", flat=True)[:1000])
+    buried = [pk for pk in ids if found.filter(pk=pk).update(available_at=None, dead_at=now)]
     for pk in buried:
         log.error("work_dead", table=table_of(model), row=pk, alert=True)
     return buried

@@ -72,12 +72,12 @@ def give_up_refunds(*, now: datetime) -> int:
 
     A reported refund that couldn't be proven stays reported, and keeps blocking others of its payment, until staff dismiss it.
     """
-    exhausted = work.due(Refund, now=now).filter(attempts__gte=Refund.MAX_ATTEMPTS)
+    exhausted = work.exhausted(Refund, now=now)
     count = 0
     for pk in sorted(exhausted.values_list("pk", flat=True)[:1000]):
         with transaction.atomic():
             refund = lock_refund(pk)
-            if exhausted.order_by().filter(pk=pk).update(available_at=None, dead_at=now):
+            if exhausted.filter(pk=pk).update(available_at=None, dead_at=now):
                 if refund.kind == RefundKind.EXTERNAL:
                     log.error("external_refund_unproven", out_request_no=refund.out_request_no, alert=True)
                 booking.fail_locked(refund, "attempts_exhausted", now=now, cause="sweep")

@@ -147,4 +147,3 @@ def test_after_a_while_answers_are_remembered_again(server: ValkeyServer, token:
     valkey._doubted_at -= versions.REMEMBERED_S + timedelta(milliseconds=versions.TICKET_MS).total_seconds()
     assert told(token, request_) == "pending"
     assert valkey.client().get(key) is not None
-
