@@ -21,7 +21,7 @@ original_connparams = Channel._connparams
 def guard_channels() -> None:
     """Lets channels outlive their connection. Call it before the worker connects; twice is once."""
     if kombu.__version__ in NEEDED_BY:
-        Channel._connparams = connparams
+        Channel._connparams = connparams  # type: ignore[method-assign] # that is what a guard does
 
 
 def connparams(channel: Channel, asynchronous: bool = False) -> dict[str, Any]:

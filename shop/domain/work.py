@@ -74,7 +74,7 @@ def _first_due(model: type[Work], kind: int, *, now: datetime) -> datetime | Non
     while not is_over:
         [(*seen, _)] = rows.read(f"WITH {floors.look(table, kind, 'NULL')}", floors.parameters(table, kind, now=now))
         is_over = floors.note(table, kind, seen, now=now, claimed=floors.RISES_AFTER_ROWS)
-    _, first_at, _ = seen
+    first_at: datetime | None = seen[1]
     return first_at
 
 

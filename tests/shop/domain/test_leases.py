@@ -30,11 +30,12 @@ def due(request: OrderRequest) -> list[int]:
     return work.claim(OrderRequest, now=clock.database_now(), limit=9)
 
 
-def test_lease_is_renewed_while_the_rows_are_worked_on(request_: OrderRequest) -> None:
+def test_lease_is_renewed_while_the_rows_are_worked_on(request_: OrderRequest, settings: Settings) -> None:
+    settings.WORK_LEASE_S = 3
     seen: list[list[int]] = []
 
     def effect(ids: Sequence[int]) -> None:
-        until = time.monotonic() + 2.5
+        until = time.monotonic() + 6
         while time.monotonic() < until:
             seen.append(due(request_))
             time.sleep(0.05)
