@@ -1,6 +1,6 @@
 """What makes a worker sweep: its own event loop, which goes by the time that passes and not by anybody's clock.
 
-Every worker asks, and whoever is free does it; one at a time, since each kind of rows has a lock in PostgreSQL for that.
+Every worker asks, and whoever is free does it; one at a time, since there is a lock in PostgreSQL for that.
 """
 
 from typing import Any

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-import structlog
 from celery import Task, shared_task
 from django.db import transaction
 
@@ -18,8 +17,6 @@ from shop.domain import creation, floors, work
 from shop.domain.locks import try_sweep_lock
 from shop.models import Order, OrderRequest, Work
 from shop.wakeup import wake, woken
-
-log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,23 +39,18 @@ SWEPT = (
 
 @shared_task(name="worker.sweep", bind=True)
 def sweep(self: Task) -> None:
+    """Leaves it to whoever is just doing it."""
     woken(self)
-    for swept in SWEPT:
-        try:
-            is_due = _look(swept, now=clock.database_now())
-        except Exception:
-            # One kind of rows that is in trouble doesn't keep the others from being found.
-            log.exception("sweep_failed", table=work.table_of(swept.model), alert=True)
-        else:
-            if is_due:
-                wake(swept.task)
+    now: datetime = clock.database_now()
+    with transaction.atomic(durable=True):
+        found = [(swept, _look(swept, now=now)) for swept in SWEPT] if try_sweep_lock() else []
+    for swept, due in found:
+        if due.is_claimed_due:
+            swept.give_up(now=now)
+        if due.is_fresh_due or (due.is_claimed_due and work.has_due(swept.model, now=now)):
+            wake(swept.task)
 
 
-def _look(swept: Swept, *, now: datetime) -> bool:
-    """Whether rows are due; gives up those that used all their attempts. Leaves it to whoever is just doing that."""
-    with transaction.atomic():
-        if not try_sweep_lock(swept.model):
-            return False
-        swept.give_up(now=now)
-        floors.check_floor(swept.model, now=now)
-        return work.has_due(swept.model, now=now)
+def _look(swept: Swept, *, now: datetime) -> work.Due:
+    floors.check_floor(swept.model, now=now)
+    return work.look(swept.model, now=now)

@@ -122,7 +122,7 @@ def quarantine_asked(payment_id: int, outcome: Outcome, *, now: datetime) -> Non
 
 def give_up_notifications(*, now: datetime) -> int:
     """Quarantines the notifications that used all their attempts. Returns how many."""
-    with transaction.atomic():
+    with transaction.atomic(durable=True):
         buried = Notification.objects.filter(pk__in=work.bury_exhausted(Notification, now=now), status=NotificationStatus.RECEIVED)
         buried.filter(first_reason="").update(first_reason="attempts_exhausted")
         return buried.update(status=NotificationStatus.QUARANTINED, reason="attempts_exhausted", handled_at=now)

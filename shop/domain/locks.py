@@ -9,10 +9,10 @@ from datetime import date
 from typing import Any
 
 from shop.domain import floors, rows
-from shop.models import Account, CouponRecord, Order, Work
+from shop.models import Account, CouponRecord, Order
 from shop.states import CouponRecordStatus
 
-# The first half of the sweep's advisory locks; the second is the table's.
+# The number of the sweep's advisory lock.
 _SWEEP = 1
 
 _LOCK_REQUESTS = """
@@ -85,9 +85,9 @@ def lock_expired_coupons(*, before: date, limit: int) -> list[int]:
     return list(over.select_for_update(skip_locked=True, no_key=True).order_by("id").values_list("pk", flat=True)[:limit])
 
 
-def try_sweep_lock(model: type[Work]) -> bool:
-    """Until the end of the transaction nobody else sweeps the rows of `model`; False if somebody does."""
-    return bool(rows.read("SELECT pg_try_advisory_xact_lock(%s, hashtext(%s))", [_SWEEP, model._meta.db_table])[0][0])
+def try_sweep_lock() -> bool:
+    """Until the end of the transaction nobody else sweeps; False if somebody does."""
+    return bool(rows.read("SELECT pg_try_advisory_xact_lock(%s)", [_SWEEP])[0][0])
 
 
 def due_rows(table: str, kind: int, condition: str) -> str:

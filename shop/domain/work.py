@@ -9,6 +9,7 @@ Times here are PostgreSQL's: `now` comes from `clock.database_now()`, so it does
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
@@ -61,6 +62,19 @@ def _claim(model: type[Work], *, now: datetime, limit: int, kind: int, condition
         taken = dict(sorted(zip(ids, attempts, strict=True)))
         is_over = floors.note(table, kind, seen, now=now, claimed=len(ids))
     return taken
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """Whether rows are due that nobody has claimed before, and that somebody has: they failed, their worker died, or both too often."""
+
+    is_fresh_due: bool
+    is_claimed_due: bool
+
+
+def look(model: type[Work], *, now: datetime) -> Due:
+    """What is due now."""
+    return Due(*(_first_due(model, kind, now=now) is not None for kind in (FRESH, CLAIMED)))
 
 
 def has_due(model: type[Work], *, now: datetime) -> bool:

@@ -75,7 +75,7 @@ def give_up_refunds(*, now: datetime) -> int:
     exhausted = work.exhausted(Refund, now=now)
     count = 0
     for pk in sorted(exhausted.values_list("pk", flat=True)[:1000]):
-        with transaction.atomic():
+        with transaction.atomic(durable=True):
             refund = lock_refund(pk)
             if exhausted.filter(pk=pk).update(available_at=None, dead_at=now):
                 if refund.kind == RefundKind.EXTERNAL:
