@@ -45,6 +45,16 @@ def refuse_simulator(**kwargs: Any) -> None:
     deploychecks.refuse_simulator()
 
 
+@worker_init.connect
+def bound_gateway_calls(**kwargs: Any) -> None:
+    """Before the pool's children are made: each process has the rate for itself, and its threads bound what is under way."""
+    from django.conf import settings  # noqa: PLC0415 - Django is not set up yet when this module is loaded
+
+    from payments.gateways import bound_calls  # noqa: PLC0415 - as above
+
+    bound_calls(rate=settings.GATEWAY_RATE or None)
+
+
 @worker_process_init.connect
 def collect_seldom(**kwargs: Any) -> None:
     """In each child of the pool, which does the work."""

@@ -38,6 +38,7 @@ SWEPT = (
 @shared_task(name="worker.sweep")
 def sweep() -> None:
     now: datetime = clock.now()
+    polling.hasten_watched_payments(now=now)
     for swept in SWEPT:
         swept.give_up(now=now)
         if work.has_due(swept.model, now=now):

@@ -18,7 +18,7 @@ from psycopg.rows import dict_row
 from pytest_celery import CeleryBrokerCluster, CeleryTestSetup, CeleryWorkerCluster
 
 from project.local.ports import find_free_port
-from project.local.programs import beat_program, build_environment, simulator_program, web_program, worker_program
+from project.local.programs import ALL_QUEUES, beat_program, build_environment, simulator_program, web_program, worker_program
 from project.local.purchase import ApiClient
 from project.local.simulator import prepare_simulator
 from project.local.state import ROOT
@@ -78,7 +78,7 @@ class ShopStack:
 
     def add_worker(self, name: str = "worker2") -> WorkerNode:
         """One more worker on the same broker; returns when it is ready."""
-        worker = make_worker(worker_program(name=name), env=self.env, folder=self.folder)
+        worker = make_worker(worker_program(name=name, queues=ALL_QUEUES), env=self.env, folder=self.folder)
         self.extra_workers.append(worker)
         worker.start()
         worker.ready()
@@ -145,7 +145,7 @@ def build_shop_stack(folder: Path, *, extra_env: Mapping[str, str] | None = None
         web_url=f"http://127.0.0.1:{web_port}",
         simulator_url=f"http://127.0.0.1:{simulator_port}",
         broker=broker,
-        worker=make_worker(worker_program(), env=env, folder=folder),
+        worker=make_worker(worker_program(queues=ALL_QUEUES), env=env, folder=folder),
         beat=make_process(beat_program(folder / "celerybeat-schedule"), env=env, folder=folder),
         web=make_process(web_program(web_port, workers=1), env=env, folder=folder, port=web_port),
         simulator=make_process(simulator_program(simulator_port, folder / "simulator"), env=env, folder=folder, port=simulator_port),
