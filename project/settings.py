@@ -252,7 +252,7 @@ SWEEP_INTERVAL_S = env.float("SWEEP_INTERVAL_S", 5.0)
 PAYMENT_FIRST_QUERY_S = env.float("PAYMENT_FIRST_QUERY_S", 30.0)
 PAYMENT_QUERY_INTERVAL_S = env.float("PAYMENT_QUERY_INTERVAL_S", 60.0)
 # How many calls of Alipay one process of a gateway worker has under way, and how many of one web process its buyers may wait for.
-GATEWAY_CONCURRENCY = env.int("GATEWAY_CONCURRENCY", 32)
+GATEWAY_CONCURRENCY = env.int("GATEWAY_CONCURRENCY", 64)
 GATEWAY_PLACES = env.int("GATEWAY_PLACES", 2)
 # How many calls of Alipay one process of a gateway worker makes in a second, on average; 0 is no limit.
 GATEWAY_RATE = env.float("GATEWAY_RATE", 0.0)

@@ -29,6 +29,8 @@ def main() -> None:
         programs.web_program(given["web_port"]),
         programs.worker_program(),
         dataclasses.replace(programs.worker_program(events=True), name="worker-events"),
+        # Checkouts from before Alipay had a worker of its own have none.
+        *([programs.gateway_program()] if hasattr(programs, "gateway_program") else []),
         programs.beat_program(folder / "celerybeat-schedule"),
         programs.flower_program(given["flower_port"]),
     ]

@@ -23,6 +23,8 @@ from wsgiref.types import StartResponse, WSGIApplication
 Delivery = Callable[[bytes, Callable[[bytes], object], threading.Event], None]
 
 DELIVERY = "simulator.delivery"
+# How many seconds later than it is ready the answer is sent.
+DELAY = "simulator.delay"
 # A client that sends nothing must not hold its thread for ever.
 IDLE_TIMEOUT_S = 30
 MAX_BODY = 1_000_000
@@ -87,6 +89,7 @@ class Handler(BaseHTTPRequestHandler):
         answer = _run(self.server.application, environ, is_head=self.command == "HEAD", keeps=keeps)
         delivery: Delivery | None = environ.get(DELIVERY)
         if delivery is None:
+            self.server.stopping.wait(environ.get(DELAY, 0))
             self.wfile.write(answer)
             self.close_connection = not keeps or self.server.stopping.is_set()
         else:
