@@ -57,7 +57,10 @@ def run_cells(
 ) -> Iterator[Cell]:
     """The cells of one checkout, the quiet one (no backlog, concurrency 0) first."""
     remove_stage(folder)
-    with open_stage(label, project=project, folder=folder, calibration=Calibration(folder.parent / "speed.json")) as stage, _simulator(stage) as simulator:
+    with (
+        open_stage(label, project=project, folder=folder, calibration=Calibration(folder.parent / "speed.json")) as stage,
+        _simulator(stage) as simulator,
+    ):
         load_history(stage, 2000)
         has_gateway = "gateway" in stage.children
         stage.start("web", "worker", "beat")
@@ -208,7 +211,10 @@ def _read_paid_ms(connection: psycopg.Connection[Any], orders: Sequence[PlacedOr
 def time_closing(label: str, project: Path, folder: Path, *, count: int, latency_ms: int, patience_s: float) -> str:
     """How long it takes to close so many expiring orders, with orders and payments going on."""
     remove_stage(folder)
-    with open_stage(label, project=project, folder=folder, calibration=Calibration(folder.parent / "speed.json")) as stage, _simulator(stage) as simulator:
+    with (
+        open_stage(label, project=project, folder=folder, calibration=Calibration(folder.parent / "speed.json")) as stage,
+        _simulator(stage) as simulator,
+    ):
         load_history(stage, 2000)
         stage.start("web", "worker", "beat", *({"gateway"} & {*stage.children}))
         expiring = add_orders(stage.connect, count, is_paid=False)

@@ -4,7 +4,7 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import celeryd_init, setup_logging, task_postrun, task_prerun, worker_init, worker_process_init
+from celery.signals import beat_init, celeryd_init, setup_logging, task_postrun, task_prerun, worker_init, worker_process_init
 
 from worker.draining import DrainOnTerm
 from worker.liveness import TouchWhileConsuming
@@ -38,11 +38,17 @@ def use_consumer_timeouts(conf: Any, **kwargs: Any) -> None:
 
 
 @worker_init.connect
-def refuse_simulator(**kwargs: Any) -> None:
-    """Once Django is set up: a worker that asks a simulator about money must be told to."""
-    from payments import deploychecks  # noqa: PLC0415 - Django is not set up yet when this module is loaded
+@beat_init.connect
+def refuse_mistakes(**kwargs: Any) -> None:
+    """Once Django is set up: a worker that would go wrong with money doesn't start. Celery goes on after an ordinary exception."""
+    from django.core.exceptions import ImproperlyConfigured  # noqa: PLC0415 - Django is not set up yet when this module is loaded
 
-    deploychecks.refuse_simulator()
+    from shop import checks  # noqa: PLC0415 - as above
+
+    try:
+        checks.refuse_mistakes()
+    except ImproperlyConfigured as error:
+        raise SystemExit(f"This configuration can't work:\n{error}") from None
 
 
 @worker_init.connect

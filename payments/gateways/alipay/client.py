@@ -11,6 +11,7 @@ import logging.config
 import re
 import ssl
 import time
+import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
@@ -68,6 +69,7 @@ class AlipayClient(AliPay):  # type: ignore[misc] # the SDK has no types
         )
         self._gateway = config.gateway_url
         self._http = _make_http(config.timeout_s)
+        weakref.finalize(self, self._http.close)  # its idle connections end with it
 
     @property
     def gateway_url(self) -> str:
