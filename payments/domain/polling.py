@@ -78,16 +78,19 @@ _HASTEN = """
     UPDATE payments_payment AS payment
     SET buyer_seen_at = %(now)s, available_at = CASE
         WHEN payment.attempts > 0 THEN payment.available_at
-        ELSE least(payment.available_at, greatest(%(now)s, coalesce(payment.asked_at, payment.created_at) + %(interval)s))
+        ELSE least(payment.available_at, greatest(%(now)s, payment.asked_at + %(interval)s))
     END
     FROM shop_order AS orders
     WHERE orders.id = payment.order_id AND orders.order_number = ANY(%(numbers)s) AND orders.status = 'awaiting_payment'
-        AND payment.status = 'open' AND payment.available_at IS NOT NULL
+        AND payment.status = 'open' AND payment.available_at IS NOT NULL AND payment.asked_at IS NOT NULL
 """
 
 
 def hasten_watched_payments(*, now: datetime) -> int:
-    """Buyers who look at their order are there: what they may just have paid is queried an interval after it was last. Returns how many."""
+    """Buyers who look at their order are there: what they may just have paid is queried an interval after it was last. Returns how many.
+
+    Not before its first query, which comes soon enough.
+    """
     numbers = presence.take_watched()
     if not numbers:
         return 0

@@ -141,10 +141,17 @@ def test_buyer_who_comes_back_from_the_cashier_has_it_asked_about_at_once(paymen
 
 def test_look_at_an_order_hurries_no_payment_that_is_being_asked_about(payment: Payment, valkey: redis.Redis, clock: Clock) -> None:
     lease = NOW + timedelta(seconds=45)
-    Payment.objects.update(attempts=1, available_at=lease)
+    Payment.objects.update(attempts=1, available_at=lease, asked_at=NOW - timedelta(minutes=5))
     valkey.sadd(shop_valkey.WATCHED_ORDERS, payment.order.order_number)
     assert polling.hasten_watched_payments(now=NOW + timedelta(seconds=10)) == 1
     assert Payment.objects.get().available_at == lease
+
+
+def test_look_at_an_order_hurries_no_first_query(payment: Payment, valkey: redis.Redis) -> None:
+    first = Payment.objects.get().available_at
+    valkey.sadd(shop_valkey.WATCHED_ORDERS, payment.order.order_number)
+    assert polling.hasten_watched_payments(now=NOW + timedelta(seconds=10)) == 0
+    assert Payment.objects.get().available_at == first
 
 
 @pytest.mark.parametrize("product", [Product.PAGE, Product.QR])
