@@ -1,12 +1,15 @@
 """The Celery application. `celery -A worker worker` runs it; the web process imports it to publish wake-ups."""
 
+import logging
 import os
 from typing import Any
 
 from celery import Celery
 from celery.signals import beat_init, celeryd_init, setup_logging, task_postrun, task_prerun, worker_init, worker_process_init
 
+from worker import logging_options
 from worker.draining import DrainOnTerm
+from worker.ending import end_with_the_command
 from worker.liveness import TouchWhileConsuming
 from worker.memory import calm_collector
 
@@ -18,6 +21,7 @@ app.config_from_object("worker.config")
 app.autodiscover_tasks()
 app.autodiscover_tasks(["worker"])
 app.steps["consumer"].update({DrainOnTerm, TouchWhileConsuming})
+end_with_the_command()
 
 
 @app.on_after_configure.connect
@@ -27,8 +31,12 @@ def keep_database_connections(sender: Celery, **kwargs: Any) -> None:
 
 
 @setup_logging.connect
-def use_our_logging(**kwargs: Any) -> None:
-    """Keeps Celery from configuring logging: Django's LOGGING is the only place that does."""
+def use_our_logging(loglevel: int | str | None = None, logfile: str | None = None, **kwargs: Any) -> None:
+    """Django's LOGGING is the only place that configures logging. Celery's own options say how much is told, and where to."""
+    if logging_options.is_given("loglevel") and loglevel is not None:
+        logging.getLogger().setLevel(loglevel)
+    if logfile:
+        logging_options.write_to(logfile)
 
 
 @celeryd_init.connect

@@ -12,8 +12,11 @@ import threading
 import time
 from typing import Any
 
+import click
 from celery.worker import state
 
+# A command that is over leaves the process this time for its threads to end.
+LEAVING_S = 5.0
 # The loop ticks five times a second. One that stands still for this long after the worker was asked isn't just busy.
 STILL_S = 10.0
 # Tasks that may still run in the pool, of which a loop that stands still knows nothing, have this long. Less than anybody's grace
@@ -21,6 +24,21 @@ STILL_S = 10.0
 WORKING_S = 30.0
 
 logger = logging.getLogger(__name__)
+
+
+def end_with_the_command() -> None:
+    """Sees to it that the process ends soon after the command of `celery` that it runs, whatever its threads hang in.
+
+    Flower's threads ask workers by way of the broker, and Python waits for them at its end. Call it while the command line is read.
+    """
+    context = click.get_current_context(silent=True)
+    if context is not None:
+        context.call_on_close(lambda: threading.Thread(target=_leave, name="leave", daemon=True).start())
+
+
+def _leave() -> None:
+    time.sleep(LEAVING_S)
+    os._exit(0)
 
 
 class EndInTime:

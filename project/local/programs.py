@@ -53,13 +53,13 @@ def gateway_program(*, name: str = "gateway", events: bool = False) -> Program:
 
 def _worker(name: str, queues: str, pool: list[str], *, niceness: int, events: bool) -> Program:
     celery = program("celery", "-A", "worker", "worker", "-Q", queues)
-    options = ["--without-gossip", "--without-mingle", "-O", "fair", "-l", "INFO", *(["-E"] if events else [])]
+    options = ["--without-gossip", "--without-mingle", "-O", "fair", *(["-E"] if events else [])]
     # A task's hard limit is 30 s, so nothing that is still running after that will end by itself.
     return Program(name, ["nice", "-n", str(niceness), *celery, "-n", f"{name}@%h", *pool, *options], stop_s=35)
 
 
 def beat_program(schedule: Path) -> Program:
-    return Program("beat", program("celery", "-A", "worker", "beat", "-s", str(schedule), "-l", "INFO", "--pidfile="))
+    return Program("beat", program("celery", "-A", "worker", "beat", "-s", str(schedule), "--pidfile="))
 
 
 def flower_program(port: int) -> Program:

@@ -12,7 +12,7 @@ from project.local.waiting import wait_until
 from tests.chaos.books import check_books
 from tests.chaos.conftest import IMPATIENT
 from tests.chaos.scene import Scene, Stage
-from tests.nodes.shop_stack import ShopStack, build_shop_stack, drop_database
+from tests.nodes.shop_stack import build_shop_stack, drop_database
 
 pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("chaos-slow-gateway"), pytest.mark.timeout(240)]
 
