@@ -106,10 +106,17 @@ class _Run(Generic[Asked, Told]):
                 self._begin(self._claim(room))
             if not self._calls:
                 return self._claimed
-            ended, others = wait(self._calls, return_when=FIRST_COMPLETED)
-            if others:
-                ended |= wait(others, timeout=GATHER_S).done
-            self._settle([(self._calls.pop(call), call) for call in ended])
+            ended = self._wait()
+            if self._calls and (room := self._room()) > 0:
+                self._begin(self._claim(room))  # first, so that no place stands empty meanwhile
+            self._settle(ended)
+
+    def _wait(self) -> list[tuple[Asked, Future[Told]]]:
+        """The calls that have ended, one at least."""
+        ended, others = wait(self._calls, return_when=FIRST_COMPLETED)
+        if others:
+            ended |= wait(others, timeout=GATHER_S).done
+        return [(self._calls.pop(call), call) for call in ended]
 
     def _room(self) -> int:
         if not self._is_more or monotonic() >= self._stop_at:

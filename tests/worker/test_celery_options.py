@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import httpx
 import pytest
 
 from project.local.child import Child
@@ -113,8 +112,7 @@ def test_flower_ends_in_time_while_its_broker_is_frozen(start, broker: ValkeyNod
     child = start("flower", "--address=127.0.0.1", f"--port={port}")
     assert wait_until(lambda: "Connected to" in child.log_text(), timeout_s=START_S)
     broker.freeze()
-    with pytest.raises(httpx.TimeoutException):  # its threads ask the workers, by way of the broker
-        httpx.get(f"http://127.0.0.1:{port}/api/workers?refresh=1", timeout=12, trust_env=False)
+    time.sleep(15)  # its threads reconnect by now, and Python waits for them at its end
     assert ends_in_time(child)
 
 
