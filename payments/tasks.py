@@ -24,8 +24,8 @@ log = structlog.get_logger(__name__)
 @shared_task(name="payments.apply_notifications", bind=True)
 def apply_notifications(self: Task) -> None:
     woken(self)
-    claimed = inbox.apply_due_notifications(gateways=get_gateways(), now=clock.now(), cause=f"task:{self.request.id}")
-    if claimed >= inbox.BATCH_SIZE and work.has_due(Notification, now=clock.now()):
+    claimed = inbox.apply_due_notifications(gateways=get_gateways(), now=clock.database_now(), cause=f"task:{self.request.id}")
+    if claimed >= inbox.BATCH_SIZE and work.has_due(Notification, now=clock.database_now()):
         wake(self)
 
 
@@ -33,7 +33,7 @@ def apply_notifications(self: Task) -> None:
 def query_payments(self: Task) -> None:
     woken(self)
     gateways, cause = get_gateways(), f"task:{self.request.id}"
-    polling.query_due_payments(gateways=gateways, now=clock.now(), cause=cause, callers=get_callers())
+    polling.query_due_payments(gateways=gateways, now=clock.database_now(), cause=cause, callers=get_callers())
     _go_on(self, Payment, gateways)
 
 
@@ -41,7 +41,7 @@ def query_payments(self: Task) -> None:
 def close_orders(self: Task) -> None:
     woken(self)
     gateways, cause = find_gateways(), f"task:{self.request.id}"
-    expiry.close_due_orders(gateways=gateways, now=clock.now(), cause=cause, callers=get_callers())
+    expiry.close_due_orders(gateways=gateways, now=clock.database_now(), cause=cause, callers=get_callers())
     _go_on(self, Order, gateways)
 
 
@@ -49,19 +49,19 @@ def close_orders(self: Task) -> None:
 def send_refunds(self: Task) -> None:
     woken(self)
     gateways, cause = get_gateways(), f"task:{self.request.id}"
-    sending.send_due_refunds(gateways=gateways, now=clock.now(), cause=cause, callers=get_callers())
+    sending.send_due_refunds(gateways=gateways, now=clock.database_now(), cause=cause, callers=get_callers())
     _go_on(self, Refund, gateways)
 
 
 def _go_on(task: Task, model: type[Work], gateways: Gateways | None) -> None:
     """Another run for what is left. While the gateway is silent, the sweep's next wake-up is soon enough to try it again."""
-    if (gateways is None or gateways.free(2) == 2) and work.has_due(model, now=clock.now()):
+    if (gateways is None or gateways.free(2) == 2) and work.has_due(model, now=clock.database_now()):
         wake(task)
 
 
 @shared_task(name="payments.audit")
 def audit() -> None:
-    for verdict in audits.run_audit(now=clock.now()):
+    for verdict in audits.run_audit(now=clock.database_now()):
         if verdict.broken_count:
             log.error(
                 "audit_broken", rule=verdict.rule.name, rows=verdict.broken_count, first=[str(row) for row in verdict.rows[:3]], alert=True
@@ -70,5 +70,5 @@ def audit() -> None:
 
 @shared_task(name="payments.purge_personal_data", bind=True)
 def purge_personal_data(self: Task) -> None:
-    if retention.purge_personal_data(now=clock.now(), limit=PURGE_BATCH) == PURGE_BATCH:
+    if retention.purge_personal_data(now=clock.database_now(), limit=PURGE_BATCH) == PURGE_BATCH:
         wake(self)

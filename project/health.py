@@ -37,13 +37,12 @@ def metrics(request: HttpRequest) -> HttpResponse:
     due = Gauge("work_due_rows", "Rows that wait for a worker.", ["table"], registry=registry)
     oldest = Gauge("work_oldest_due_seconds", "How long the oldest of them has been due.", ["table"], registry=registry)
     dead = Gauge("work_dead_rows", "Rows that were given up and wait for people.", ["table"], registry=registry)
-    now = clock.now()
+    now = clock.database_now()
     for swept in SWEPT:
         rows = swept.model.objects
         table = work.table_of(swept.model)
-        waiting = rows.filter(available_at__lte=now)
-        due.labels(table).set(waiting.count())
-        first = waiting.order_by("available_at").values_list("available_at", flat=True).first()
+        waiting, first = work.count_due(swept.model, now=now)
+        due.labels(table).set(waiting)
         oldest.labels(table).set((now - first if first else timedelta()).total_seconds())
         dead.labels(table).set(rows.filter(dead_at__isnull=False).count())
     _add_valkey_fill(registry)

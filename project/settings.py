@@ -233,8 +233,8 @@ CHECKOUT_TTL_S = env.int("CHECKOUT_TTL_S", 30 * 60)
 # The deadline that a buyer sees, and how much later we really give up: a password typed in the last second still counts.
 ORDER_TTL_S = env.int("ORDER_TTL_S", 30 * 60)
 ORDER_GRACE_S = env.int("ORDER_GRACE_S", 2 * 60)
-# A claimed row that is not done after this long is taken for lost and claimed again. Longer than a task's hard time limit.
-WORK_LEASE_S = env.int("WORK_LEASE_S", 45)
+# A claimed row whose worker is not heard of for so long is claimed again. A worker renews the leases of what it works on three times as often.
+WORK_LEASE_S = env.int("WORK_LEASE_S", 5)
 # Refunds asked for within so many days of the payment need no approval by staff, while all of the access that they take back is still
 # running; 0 means that every one does.
 REFUND_AUTO_DAYS = env.int("REFUND_AUTO_DAYS", 0)
@@ -246,8 +246,8 @@ REFUND_RETURNS_COUPONS = env.bool("REFUND_RETURNS_COUPONS", True)
 PERSONAL_DATA_DAYS = env.int("PERSONAL_DATA_DAYS", 180)
 # A file that a worker or beat touches while it does its job, for health checks that start no process of ours.
 ALIVE_FILE = env.str("ALIVE_FILE", "")
-# How often beat looks for rows that were left behind.
-SWEEP_INTERVAL_S = env.float("SWEEP_INTERVAL_S", 5.0)
+# How often the workers look for rows that were left behind.
+SWEEP_INTERVAL_S = env.float("SWEEP_INTERVAL_S", 2.0)
 # A payment that no notification came for is queried after so long, and then again and again while it is open.
 PAYMENT_FIRST_QUERY_S = env.float("PAYMENT_FIRST_QUERY_S", 30.0)
 PAYMENT_QUERY_INTERVAL_S = env.float("PAYMENT_QUERY_INTERVAL_S", 60.0)

@@ -11,7 +11,9 @@ from worker import logging_options
 from worker.draining import DrainOnTerm
 from worker.ending import end_with_the_command
 from worker.liveness import TouchWhileConsuming
+from worker.lost_broker import guard_channels
 from worker.memory import calm_collector
+from worker.sweeping import SweepWhileConsuming
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
 
@@ -20,7 +22,7 @@ app.set_default()  # for all threads, not only for the one that is here now
 app.config_from_object("worker.config")
 app.autodiscover_tasks()
 app.autodiscover_tasks(["worker"])
-app.steps["consumer"].update({DrainOnTerm, TouchWhileConsuming})
+app.steps["consumer"].update({DrainOnTerm, SweepWhileConsuming, TouchWhileConsuming})
 end_with_the_command()
 
 
@@ -43,6 +45,12 @@ def use_our_logging(loglevel: int | str | None = None, logfile: str | None = Non
 def use_consumer_timeouts(conf: Any, **kwargs: Any) -> None:
     """A consumer blocks on its queue for seconds, so it can't live with the publisher's short time-outs."""
     conf.broker_transport_options = {**conf.broker_transport_options, **conf.consumer_transport_options}
+
+
+@celeryd_init.connect
+def survive_lost_broker(**kwargs: Any) -> None:
+    """Whatever a worker is doing when its broker goes away."""
+    guard_channels()
 
 
 @worker_init.connect

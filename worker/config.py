@@ -4,7 +4,6 @@ from django.conf import settings
 from kombu import Exchange, Queue
 
 from worker.policy import QUEUES, annotations, routes
-from worker.schedule import beat_schedule as _beat_schedule
 
 # Named for both directions, since Celery would rather read CELERY_BROKER_URL from the environment itself, and knows no CELERY_BROKER_URL_FILE.
 broker_url = broker_read_url = broker_write_url = settings.CELERY_BROKER_URL
@@ -74,4 +73,4 @@ task_send_sent_event = False
 # --- Beat ------------------------------------------------------------------------------------------------------------
 
 timezone = settings.TIME_ZONE
-beat_schedule = _beat_schedule
+beat_scheduler = "worker.schedule:TurnScheduler"

@@ -4,7 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+import structlog
 from celery import Task, shared_task
+from django.db import transaction
 
 from payments import tasks as payment_tasks
 from payments.domain import expiry, inbox, polling
@@ -12,9 +14,12 @@ from payments.domain.refunds import sending
 from payments.models import Notification, Payment, Refund
 from shop import clock
 from shop import tasks as shop_tasks
-from shop.domain import creation, work
+from shop.domain import creation, floors, work
+from shop.domain.locks import try_sweep_lock
 from shop.models import Order, OrderRequest, Work
-from shop.wakeup import wake
+from shop.wakeup import wake, woken
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +40,29 @@ SWEPT = (
 )
 
 
-@shared_task(name="worker.sweep")
-def sweep() -> None:
-    now: datetime = clock.now()
-    polling.hasten_watched_payments(now=now)
+@shared_task(name="worker.sweep", bind=True)
+def sweep(self: Task) -> None:
+    woken(self)
+    try:
+        polling.hasten_watched_payments(now=clock.database_now())
+    except Exception:
+        log.exception("watched_payments_not_hastened")
     for swept in SWEPT:
+        try:
+            is_due = _look(swept, now=clock.database_now())
+        except Exception:
+            # One kind of rows that is in trouble doesn't keep the others from being found.
+            log.exception("sweep_failed", table=work.table_of(swept.model), alert=True)
+        else:
+            if is_due:
+                wake(swept.task)
+
+
+def _look(swept: Swept, *, now: datetime) -> bool:
+    """Whether rows are due; gives up those that used all their attempts. Leaves it to whoever is just doing that."""
+    with transaction.atomic():
+        if not try_sweep_lock(swept.model):
+            return False
         swept.give_up(now=now)
-        if work.has_due(swept.model, now=now):
-            wake(swept.task)
+        floors.check_floor(swept.model, now=now)
+        return work.has_due(swept.model, now=now)

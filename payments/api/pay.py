@@ -37,7 +37,7 @@ def pay(request: HttpRequest, token: str) -> HttpResponse:
     limits.spend(*payment_shares(order))
     note_watched(order.order_number)
     order_page = f"/orders/{order.order_number}/"
-    product, gateways, now = product_of(request), get_gateways(), clock.now()
+    product, gateways, now = product_of(request), get_gateways(), clock.database_now()
     cause = f"request:{request.META['shop.request_id']}"
     try:
         report = confirming.ask_before_paying(order=order, gateways=gateways, now=now, cause=cause)

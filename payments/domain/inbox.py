@@ -15,6 +15,7 @@ from payments.domain.settlement import Applied
 from payments.gateways.protocol import Gateways, InvalidSignature, TradeReport
 from payments.models import Notification, Payment
 from payments.states import NotificationStatus
+from shop import clock
 from shop.domain import rows, work
 from shop.errors import NotificationNotQuarantined, StaleState
 
@@ -23,17 +24,17 @@ BATCH_SIZE = 64
 UNPROVEN = "unproven"
 
 
-_STORE = """
+_STORE = f"""
     INSERT INTO payments_notification (
         provider, business_key, notify_id, out_trade_no, trade_status, told_status, form, raw_body, verified_by, status, reason,
         received_at, available_at, attempts, last_error
     )
     VALUES (
         %(provider)s, %(business_key)s, %(notify_id)s, %(out_trade_no)s, %(trade_status)s, %(told_status)s, %(form)s, %(raw_body)s, %(verified_by)s,
-        'received', '', %(now)s, %(now)s, 0, ''
+        'received', '', %(now)s, {clock.AT_ONCE}, 0, ''
     )
     ON CONFLICT (business_key) DO NOTHING
-"""
+"""  # noqa: S608 - statements of ours
 
 
 def store_notification(*, gateways: Gateways, provider: str, headers: Mapping[str, str], body: bytes, now: datetime) -> bool:
@@ -53,7 +54,7 @@ def store_notification(*, gateways: Gateways, provider: str, headers: Mapping[st
         "form": Jsonb(dict(notice.fields)),
         "raw_body": body.decode(),
         "verified_by": notice.verified_by,
-        "now": now,
+        **clock.sql_present(now),
     }
     return bool(rows.write(_STORE, parameters))
 
@@ -125,7 +126,7 @@ def quarantine_asked(payment_id: int, outcome: Outcome, *, now: datetime) -> Non
 
 def give_up_notifications(*, now: datetime) -> int:
     """Quarantines the notifications that used all their attempts. Returns how many."""
-    with transaction.atomic(durable=True):
+    with transaction.atomic():
         buried = Notification.objects.filter(pk__in=work.bury_exhausted(Notification, now=now), status=NotificationStatus.RECEIVED)
         buried.filter(first_reason="").update(first_reason="attempts_exhausted")
         return buried.update(status=NotificationStatus.QUARANTINED, reason="attempts_exhausted", handled_at=now)

@@ -162,7 +162,7 @@ def _make_runner(places: Places, env: dict[str, str], state: State) -> Runner:
         web_program(places.web_port),
         worker_program(events=True),  # for Flower
         gateway_program(events=True),
-        beat_program(state.folder / "celerybeat-schedule"),
+        beat_program(),
         flower_program(places.flower_port),
     ]
     return Runner(programs, env=env, log_folder=state.log_folder, record_folder=state.folder / "run", longest_stop_s=STOP_PROGRAMS_S)

@@ -58,8 +58,8 @@ def _worker(name: str, queues: str, pool: list[str], *, niceness: int, events: b
     return Program(name, ["nice", "-n", str(niceness), *celery, "-n", f"{name}@%h", *pool, *options], stop_s=35)
 
 
-def beat_program(schedule: Path) -> Program:
-    return Program("beat", program("celery", "-A", "worker", "beat", "-s", str(schedule), "--pidfile="))
+def beat_program() -> Program:
+    return Program("beat", program("celery", "-A", "worker", "beat", "--pidfile="))
 
 
 def flower_program(port: int) -> Program:

@@ -158,7 +158,7 @@ def _reject(request: OrderRequest, refusal: DomainError, *, now: datetime) -> No
 def give_up_requests(*, now: datetime) -> int:
     """Rejects the requests that used all their attempts: nothing was taken from their buyers, who can order again. Returns how many."""
     refusal = OrderFailed()
-    with transaction.atomic(durable=True):
+    with transaction.atomic():
         buried = OrderRequest.objects.filter(pk__in=work.bury_exhausted(OrderRequest, now=now), status=OrderRequestStatus.PENDING)
         mark_changed(list(buried.values_list("order_number", flat=True)))
         return buried.update(status=OrderRequestStatus.REJECTED, decided_at=now, error_slug=refusal.slug, error_message=refusal.text)

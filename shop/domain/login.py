@@ -13,6 +13,7 @@ from django.contrib.auth import authenticate
 from django.db import connection
 from knox.crypto import hash_token
 
+from shop import clock
 from shop.domain import limits
 from shop.domain.devices import find_device
 from shop.domain.limits import Rate, Share
@@ -27,11 +28,11 @@ _PLACE_RETRY_S = 1
 # The primary key under which a token is stored: its SHA-512.
 TokenDigest = NewType("TokenDigest", str)
 
-# The account that a token logs in, and when the token expires. Other statements contain it. Parameters: digest, now.
-CALLER = """
+# The account that a token logs in, and when the token expires. Other statements contain it. Parameters: digest, `clock.sql_present(now)`.
+CALLER = f"""
     SELECT account.id, token.expiry FROM knox_authtoken AS token JOIN shop_account AS account ON account.id = token.user_id
-    WHERE token.digest = %(digest)s AND token.expiry > %(now)s AND account.is_active
-"""
+    WHERE token.digest = %(digest)s AND token.expiry > {clock.PRESENT} AND account.is_active
+"""  # noqa: S608 - statements of ours
 
 
 def log_in(*, username: str, password: str, address: str, device_note: str | None = None, is_for_staff: bool = False) -> Account:
@@ -117,7 +118,7 @@ def find_login(digest: TokenDigest, *, now: datetime) -> tuple[int, datetime]:
         NotAuthenticated: the token is unknown, ended or expired, or the account is disabled.
     """
     with connection.cursor() as cursor:
-        cursor.execute(CALLER, {"digest": digest, "now": now})
+        cursor.execute(CALLER, {"digest": digest, **clock.sql_present(now)})
         found: tuple[int, datetime] | None = cursor.fetchone()
     if found is None:
         raise NotAuthenticated

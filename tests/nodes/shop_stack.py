@@ -161,7 +161,7 @@ def build_shop_stack(folder: Path, *, extra_env: Mapping[str, str] | None = None
         simulator_url=f"http://127.0.0.1:{simulator_port}",
         broker=broker,
         worker=make_worker(worker, env=env, folder=folder),
-        beat=make_process(beat_program(folder / "celerybeat-schedule"), env=env, folder=folder),
+        beat=make_process(beat_program(), env=env, folder=folder),
         web=make_process(web_program(web_port, workers=1), env=env, folder=folder, port=web_port),
         simulator=make_process(simulator_program(simulator_port, folder / "simulator"), env=env, folder=folder, port=simulator_port),
         extra_workers=[make_worker(program, env=env, folder=folder) for program in gateways],

@@ -90,10 +90,10 @@ def give_up_refunds(*, now: datetime) -> int:
 
     A reported refund that couldn't be proven stays reported, and keeps blocking others of its payment, until staff dismiss it.
     """
-    exhausted = Refund.objects.filter(available_at__lte=now, attempts__gte=Refund.MAX_ATTEMPTS).order_by("pk")
+    exhausted = work.exhausted(Refund, now=now)
     count = 0
-    for pk in list(exhausted.values_list("pk", flat=True)[:1000]):
-        with transaction.atomic(durable=True):
+    for pk in sorted(exhausted.values_list("pk", flat=True)[:1000]):
+        with transaction.atomic():
             refund = lock_refund(pk)
             if exhausted.filter(pk=pk).update(available_at=None, dead_at=now):
                 if refund.kind == RefundKind.EXTERNAL:
