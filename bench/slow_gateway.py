@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 
 import httpx
 import psycopg
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 from bench.calibration import Calibration
 from bench.client import Plan, Result
@@ -34,7 +36,7 @@ from project.local.waiting import wait_until
 
 HANGS = -1
 LATENCIES_MS, CONCURRENCIES = (0, 50, 200, 1000, HANGS), (8, 32, 64)
-QUICK_LATENCIES_MS, QUICK_CONCURRENCIES = (0, 200, HANGS), (32,)
+QUICK_LATENCIES_MS, QUICK_CONCURRENCIES = (0, 200, HANGS), (64,)
 BACKLOG, WINDOW_S, RATE = 3000, 20.0, 5.0
 WARM_S = 3.0
 
@@ -63,7 +65,7 @@ def run_cells(
     ):
         load_history(stage, 2000)
         has_gateway = "gateway" in stage.children
-        stage.start("web", "worker", "beat")
+        stage.start("web", "beat")
         yield _run(stage, simulator, latency_ms=0, concurrency=0 if has_gateway else None, backlog=0)
         for concurrency in concurrencies if has_gateway else [None]:
             for latency_ms in latencies:
@@ -141,9 +143,10 @@ def _run(stage: Stage, simulator: Simulator, *, latency_ms: int, concurrency: in
     simulator.begin_trades(expiring)
     simulator.delay(latency_ms)
     if concurrency is not None:
-        stage.children["gateway"].env = {**stage.described.programs["gateway"].env, "GATEWAY_CONCURRENCY": str(concurrency or 32)}
-        stage.start("gateway")
-        time.sleep(WARM_S)
+        stage.children["gateway"].env = {**stage.described.programs["gateway"].env, "GATEWAY_CONCURRENCY": str(concurrency or 64)}
+    workers = ("worker",) if concurrency is None else ("worker", "gateway")
+    stage.start(*workers)
+    time.sleep(WARM_S)
     with stage.connect() as connection:
         buyers = add_buyers(connection, count)
         stage.tidy_up(connection)
@@ -170,8 +173,7 @@ def _run(stage: Stage, simulator: Simulator, *, latency_ms: int, concurrency: in
             read_outcome(connection, buyers).latencies_ms,
             _read_paid_ms(connection, paying, told[0]),
         )
-        if concurrency is not None:
-            stage.stop("gateway")
+        stage.stop(*workers)  # nobody writes while the next run is prepared
         connection.execute("UPDATE shop_order SET available_at = NULL WHERE available_at IS NOT NULL")
         connection.execute("UPDATE payments_payment SET available_at = NULL WHERE available_at IS NOT NULL")
     return cell
@@ -239,6 +241,46 @@ def time_closing(label: str, project: Path, folder: Path, *, count: int, latency
         f"{label}: {count} expiring at {latency_ms} ms a call, 2 orders/s: {ended}; accepted → created p50 {percentile(created, 0.5):.0f} ms, "
         f"p99 {percentile(created, 0.99):.0f} ms"
     )
+
+
+def draw(cells: Sequence[Cell], path: Path) -> None:
+    """Calls a second by latency and concurrency, and how long orders and notifications took meanwhile."""
+    figure = Figure(figsize=(13, 4.6), dpi=110, layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    busy = [cell for cell in cells if cell.concurrency != 0]
+    latencies = sorted({cell.latency_ms for cell in busy}, key=lambda latency: (latency == HANGS, latency))
+    names = ["hangs" if latency == HANGS else f"{latency} ms" for latency in latencies]
+    ways = sorted({(cell.label, cell.concurrency or 0) for cell in busy})
+    panels = (
+        ("Calls of Alipay a second", lambda cell: cell.calls_per_s),
+        ("Accepted → created, p95 in ms", lambda cell: percentile(cell.orders_ms, 0.95)),
+        ("Notification → paid, p95 in ms", lambda cell: percentile(cell.paid_ms, 0.95)),
+    )
+    for number, (title, read) in enumerate(panels, start=1):
+        axes = figure.add_subplot(1, 3, number)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.set_title(title, loc="left", fontsize=12, fontweight="bold")
+        for way in ways:
+            mine = {cell.latency_ms: read(cell) for cell in busy if (cell.label, cell.concurrency or 0) == way}
+            label = f"{way[0]}: {f'{way[1]} in flight' if way[1] else 'one worker for all'}"
+            axes.plot(names, [mine.get(latency, float("nan")) for latency in latencies], marker="o", label=label)
+        axes.set_yscale("symlog", linthresh=10)
+        axes.set_xlabel("an answer of Alipay takes")
+    axes.legend(frameon=False, fontsize=9)
+    figure.savefig(path)
+
+
+def measure(projects: Sequence[Path], folder: Path, *, is_quick: bool) -> None:
+    """Measures each checkout, prints its figures and draws them into `folder`."""
+    cells: list[Cell] = []
+    latencies, concurrencies = (QUICK_LATENCIES_MS, QUICK_CONCURRENCIES) if is_quick else (LATENCIES_MS, CONCURRENCIES)
+    folder.mkdir(parents=True, exist_ok=True)
+    for project in projects:
+        for cell in run_cells(project.name, project, folder / f"gateway-{project.name}", latencies=latencies, concurrencies=concurrencies):
+            cells.append(cell)
+            print(describe(cell), flush=True)
+    draw(cells, folder / "gateway.png")
+    print(f"{folder / 'gateway.png'}")
 
 
 def describe(cell: Cell) -> str:
