@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from datetime import timedelta
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -34,6 +35,11 @@ class Range:
         return value
 
 
+def _token_ttl() -> timedelta:
+    ttl: Any = settings.REST_KNOX["TOKEN_TTL"]
+    return cast(timedelta, ttl)
+
+
 RANGES = (
     # --- Web
     Range("WEB_THREADS", 2, 256, "One that waits for a buyer must leave one for everybody else."),
@@ -44,7 +50,7 @@ RANGES = (
     Range("EMAIL_PORT", 1, 65_535),
     Range("ORDER_STATUS_WAIT_MAX_S", 0, 60, "Proxies give up after a minute."),
     Range("ORDER_STATUS_WAITERS", 0, 255),
-    Range("TOKEN_TTL_DAYS", 1, 3650, "A login must outlast the request that made it.", read=lambda: settings.REST_KNOX["TOKEN_TTL"].days),
+    Range("TOKEN_TTL_DAYS", 1, 3650, "A login must outlast the request that made it.", read=lambda: _token_ttl().days),
     # --- Rules of the shop
     Range("BEILI_PER_YUAN", 1, 100, "A 贝里 is a whole number of fen."),
     Range("CART_MAX_LINES", 1, 50, "A request for an order or a refund names 50 courses at most."),
