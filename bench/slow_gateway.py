@@ -30,6 +30,7 @@ from bench.scenarios.outcome import read_outcome
 from bench.stage import Stage
 from bench.world import APP_ID, SELLER_ID, add_buyers, unit_quote
 from project.local.child import Child
+from project.local.errors import LocalError
 from project.local.programs import simulator_program
 from project.local.state import ROOT
 from project.local.waiting import wait_until
@@ -38,7 +39,7 @@ HANGS = -1
 LATENCIES_MS, CONCURRENCIES = (0, 50, 200, 1000, HANGS), (8, 32, 64)
 QUICK_LATENCIES_MS, QUICK_CONCURRENCIES = (0, 200, HANGS), (64,)
 BACKLOG, WINDOW_S, RATE = 3000, 20.0, 5.0
-WARM_S = 3.0
+READY_TIMEOUT_S = 90
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,7 @@ def _run(stage: Stage, simulator: Simulator, *, latency_ms: int, concurrency: in
         stage.children["gateway"].env = {**stage.described.programs["gateway"].env, "GATEWAY_CONCURRENCY": str(concurrency or 64)}
     workers = ("worker",) if concurrency is None else ("worker", "gateway")
     stage.start(*workers)
-    time.sleep(WARM_S)
+    _wait_until_consuming(stage, len(workers))
     with stage.connect() as connection:
         buyers = add_buyers(connection, count)
         stage.tidy_up(connection)
@@ -177,6 +178,18 @@ def _run(stage: Stage, simulator: Simulator, *, latency_ms: int, concurrency: in
         connection.execute("UPDATE shop_order SET available_at = NULL WHERE available_at IS NOT NULL")
         connection.execute("UPDATE payments_payment SET available_at = NULL WHERE available_at IS NOT NULL")
     return cell
+
+
+def _wait_until_consuming(stage: Stage, count: int) -> None:
+    """Returns when so many workers wait for messages."""
+
+    def is_so() -> bool:
+        with stage.valkey_client(stage.broker_database) as client:
+            waiting = [entry for entry in client.client_list() if entry["cmd"] == "brpop" and entry["db"] == str(stage.broker_database)]
+        return len(waiting) >= count
+
+    if not wait_until(is_so, timeout_s=READY_TIMEOUT_S, poll_s=0.2):
+        raise LocalError(f"{count} workers of {stage.label} did not start within {READY_TIMEOUT_S} s")
 
 
 def _expire(connection: psycopg.Connection[Any], orders: Sequence[PlacedOrder]) -> None:
