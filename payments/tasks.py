@@ -5,12 +5,14 @@ from celery import Task, shared_task
 
 from payments.domain import audit as audits
 from payments.domain import expiry, inbox, polling, retention
+from payments.domain.calling import get_callers
 from payments.domain.refunds import sending
 from payments.gateways import find_gateways, get_gateways
+from payments.gateways.protocol import Gateways
 from payments.models import Notification, Payment, Refund
 from shop import clock
 from shop.domain import work
-from shop.models import Order
+from shop.models import Order, Work
 from shop.wakeup import wake, woken
 
 # A second's work; the next batch is another task.
@@ -30,25 +32,31 @@ def apply_notifications(self: Task) -> None:
 @shared_task(name="payments.query_payments", bind=True)
 def query_payments(self: Task) -> None:
     woken(self)
-    polling.query_due_payments(gateways=get_gateways(), now=clock.database_now(), cause=f"task:{self.request.id}")
-    if work.has_due(Payment, now=clock.database_now()):
-        wake(self)
+    gateways, cause = get_gateways(), f"task:{self.request.id}"
+    polling.query_due_payments(gateways=gateways, now=clock.database_now(), cause=cause, callers=get_callers())
+    _go_on(self, Payment, gateways)
 
 
 @shared_task(name="payments.close_orders", bind=True)
 def close_orders(self: Task) -> None:
     woken(self)
-    expiry.close_due_orders(gateways=find_gateways(), now=clock.database_now(), cause=f"task:{self.request.id}")
-    if work.has_due(Order, now=clock.database_now()):
-        wake(self)
+    gateways, cause = find_gateways(), f"task:{self.request.id}"
+    expiry.close_due_orders(gateways=gateways, now=clock.database_now(), cause=cause, callers=get_callers())
+    _go_on(self, Order, gateways)
 
 
 @shared_task(name="payments.send_refunds", bind=True)
 def send_refunds(self: Task) -> None:
     woken(self)
-    sending.send_due_refunds(gateways=get_gateways(), now=clock.database_now(), cause=f"task:{self.request.id}")
-    if work.has_due(Refund, now=clock.database_now()):
-        wake(self)
+    gateways, cause = get_gateways(), f"task:{self.request.id}"
+    sending.send_due_refunds(gateways=gateways, now=clock.database_now(), cause=cause, callers=get_callers())
+    _go_on(self, Refund, gateways)
+
+
+def _go_on(task: Task, model: type[Work], gateways: Gateways | None) -> None:
+    """Another run for what is left. While the gateway is silent, the sweep's next wake-up is soon enough to try it again."""
+    if (gateways is None or gateways.free(2) == 2) and work.has_due(model, now=clock.database_now()):
+        wake(task)
 
 
 @shared_task(name="payments.audit")

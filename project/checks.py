@@ -1,12 +1,14 @@
 """System checks: a configuration that would run, and shouldn't, is refused."""
 
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.http.request import validate_host
+
+from shop.checks import CONFIGURATION
 
 # 10.0.0.0/8, the largest private one.
 _WIDEST_PROXY_NETWORK = 7
@@ -55,10 +57,25 @@ def proxies(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     ]
 
 
-@register()
+@register(CONFIGURATION)
 def own_broker(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """Anything in the broker's database that isn't a message of ours stops its workers."""
-    broker, store = urlsplit(settings.CELERY_BROKER_URL), urlsplit(settings.REDIS_URL)
-    if (broker.hostname, broker.port, broker.path or "/0") == (store.hostname, store.port, store.path or "/0"):
+    if _place_of(settings.CELERY_BROKER_URL) == _place_of(settings.REDIS_URL):
         return [Error("CELERY_BROKER_URL and REDIS_URL name the same database; give each its own.", id="project.E002")]
     return []
+
+
+def _place_of(url: str) -> tuple[str, int, str]:
+    """Host, port and database. This machine has many names."""
+    parts = urlsplit(url)
+    host = (parts.hostname or "").rstrip(".")
+    return _this_machine(host), parts.port or 6379, parts.path.strip("/") or "0"
+
+
+def _this_machine(host: str) -> str:
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return "127.0.0.1" if host in {"localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback"} else host
+    mapped = getattr(address, "ipv4_mapped", None) or address
+    return "127.0.0.1" if mapped.is_loopback or mapped.is_unspecified else str(mapped)

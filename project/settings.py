@@ -251,6 +251,11 @@ SWEEP_INTERVAL_S = env.float("SWEEP_INTERVAL_S", 2.0)
 # A payment that no notification came for is queried after so long, and then again and again while it is open.
 PAYMENT_FIRST_QUERY_S = env.float("PAYMENT_FIRST_QUERY_S", 30.0)
 PAYMENT_QUERY_INTERVAL_S = env.float("PAYMENT_QUERY_INTERVAL_S", 60.0)
+# How many calls of Alipay one process of a gateway worker has under way, and how many of one web process its buyers may wait for.
+GATEWAY_CONCURRENCY = env.int("GATEWAY_CONCURRENCY", 64)
+GATEWAY_PLACES = env.int("GATEWAY_PLACES", 2)
+# How many calls of Alipay one process of a gateway worker makes in a second, on average; 0 is no limit.
+GATEWAY_RATE = env.float("GATEWAY_RATE", 0.0)
 ORDER_STATUS_WAIT_MAX_S = env.int("ORDER_STATUS_WAIT_MAX_S", 25)
 # How many requests of one web process may be held open by `?wait=`; past that the answer comes at once with Retry-After.
 ORDER_STATUS_WAITERS = env.int("ORDER_STATUS_WAITERS", 2)
@@ -363,6 +368,8 @@ LOGGING = {
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {
         "django.server": {"level": "WARNING"},
+        # They log whole URLs: a signed request, or a bill's.
         "httpx": {"level": "WARNING"},
+        "httpcore": {"level": "WARNING"},
     },
 }

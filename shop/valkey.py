@@ -100,6 +100,10 @@ def poller_key(digest: str) -> str:
     return f"poller:{digest}"
 
 
+# The numbers of unpaid orders that their buyers are looking at.
+WATCHED_ORDERS = "orders:watched"
+
+
 def wake_key(task_name: str) -> str:
     """Set while a wake-up of the task is on its way."""
     return f"wake:{task_name}"

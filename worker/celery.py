@@ -1,12 +1,15 @@
 """The Celery application. `celery -A worker worker` runs it; the web process imports it to publish wake-ups."""
 
+import logging
 import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import celeryd_init, setup_logging, task_postrun, task_prerun, worker_init, worker_process_init
+from celery.signals import beat_init, celeryd_init, setup_logging, task_postrun, task_prerun, worker_init, worker_process_init
 
+from worker import logging_options
 from worker.draining import DrainOnTerm
+from worker.ending import end_with_the_command
 from worker.liveness import TouchWhileConsuming
 from worker.lost_broker import guard_channels
 from worker.memory import calm_collector
@@ -20,6 +23,7 @@ app.config_from_object("worker.config")
 app.autodiscover_tasks()
 app.autodiscover_tasks(["worker"])
 app.steps["consumer"].update({DrainOnTerm, SweepWhileConsuming, TouchWhileConsuming})
+end_with_the_command()
 
 
 @app.on_after_configure.connect
@@ -29,8 +33,12 @@ def keep_database_connections(sender: Celery, **kwargs: Any) -> None:
 
 
 @setup_logging.connect
-def use_our_logging(**kwargs: Any) -> None:
-    """Keeps Celery from configuring logging: Django's LOGGING is the only place that does."""
+def use_our_logging(loglevel: int | str | None = None, logfile: str | None = None, **kwargs: Any) -> None:
+    """Django's LOGGING is the only place that configures logging. Celery's own options say how much is told, and where to."""
+    if logging_options.is_given("loglevel") and loglevel is not None:
+        logging.getLogger().setLevel(loglevel)
+    if logfile:
+        logging_options.write_to(logfile)
 
 
 @celeryd_init.connect
@@ -46,11 +54,27 @@ def survive_lost_broker(**kwargs: Any) -> None:
 
 
 @worker_init.connect
-def refuse_simulator(**kwargs: Any) -> None:
-    """Once Django is set up: a worker that asks a simulator about money must be told to."""
-    from payments import deploychecks  # noqa: PLC0415 - Django is not set up yet when this module is loaded
+@beat_init.connect
+def refuse_mistakes(**kwargs: Any) -> None:
+    """Once Django is set up: a worker that would go wrong with money doesn't start. Celery goes on after an ordinary exception."""
+    from django.core.exceptions import ImproperlyConfigured  # noqa: PLC0415 - Django is not set up yet when this module is loaded
 
-    deploychecks.refuse_simulator()
+    from shop import checks  # noqa: PLC0415 - as above
+
+    try:
+        checks.refuse_mistakes()
+    except ImproperlyConfigured as error:
+        raise SystemExit(f"This configuration can't work:\n{error}") from None
+
+
+@worker_init.connect
+def bound_gateway_calls(**kwargs: Any) -> None:
+    """Before the pool's children are made: each process has the rate for itself, and its threads bound what is under way."""
+    from django.conf import settings  # noqa: PLC0415 - Django is not set up yet when this module is loaded
+
+    from payments.gateways import bound_calls  # noqa: PLC0415 - as above
+
+    bound_calls(rate=settings.GATEWAY_RATE or None)
 
 
 @worker_process_init.connect

@@ -31,6 +31,8 @@ def main() -> None:
         programs.web_program(given["web_port"]),
         programs.worker_program(),
         dataclasses.replace(programs.worker_program(events=True), name="worker-events"),
+        # Checkouts from before Alipay had a worker of its own have none.
+        *([programs.gateway_program()] if hasattr(programs, "gateway_program") else []),
         _beat_program(folder),
         programs.flower_program(given["flower_port"]),
     ]

@@ -21,6 +21,7 @@ from shop.api.fields import IdField, Input, YuanField
 from shop.api.orderoutput import OrderOutput, order_body
 from shop.domain import closing, limits, orders
 from shop.domain.limits import payment_shares
+from shop.domain.presence import note_watched
 from shop.wakeup import wake_soon
 
 FINAL_REFUNDS = frozenset({RefundStatus.SUCCEEDED, RefundStatus.REJECTED, RefundStatus.FAILED, RefundStatus.PAID_ELSEWHERE})
@@ -99,6 +100,7 @@ class OrderPaymentsView(APIView):
         data = PaymentInput.read(request.data)
         order = orders.get_order(account_id=account_of(request).pk, order_number=order_number)
         limits.spend(*payment_shares(order))
+        note_watched(order.order_number)
         gateways, now, cause = get_gateways(), clock.database_now(), f"request:{request_id_of(request)}"
         confirming.ask_before_paying(order=order, gateways=gateways, now=now, cause=cause)
         started = attempts.start_payment(order=order, product=Product(data["product"]), gateways=gateways, now=now, cause=cause)

@@ -91,13 +91,17 @@ def apply_notifications(notification_ids: Sequence[int], *, gateways: Gateways, 
         _close([pk for pk, *_ in locked], results, now=now)
 
 
-def answer_asked(payment_id: int, applied: Applied | None, *, now: datetime) -> None:
-    """Closes the notifications that waited for a query of this payment with what its answer came to (None: no such trade).
+def answer_asked(answers: Mapping[int, Applied | None], *, now: datetime) -> None:
+    """Closes the notifications that waited for a query with what its answer came to, by payment id (None: no such trade).
 
-    In the transaction that applied the answer. An answer that says nothing of money leaves them waiting while the payment is due again.
+    In the transaction that applied the answers. One that says nothing of money leaves them waiting while the payment is due again.
     """
-    if not Notification.objects.filter(payment=payment_id, status=NotificationStatus.ASKED).exists():
-        return
+    asked = Notification.objects.filter(payment__in=answers, status=NotificationStatus.ASKED)
+    for payment_id in sorted(set(asked.values_list("payment_id", flat=True)) - {None}):
+        _answer_asked(payment_id, answers[payment_id], now=now)
+
+
+def _answer_asked(payment_id: int, applied: Applied | None, *, now: datetime) -> None:
     if applied is None or applied.outcome is Outcome.WAITING:
         if Payment.objects.filter(pk=payment_id, available_at__isnull=True).exists():
             quarantine_asked(payment_id, Outcome.CONTRADICTED, now=now)

@@ -54,6 +54,12 @@ def lock_order(order_id: int) -> Order:
     return Order.objects.select_for_update(no_key=True, of=("self",)).get(pk=order_id)
 
 
+def lock_orders(order_ids: Collection[int]) -> list[Order]:
+    """The orders by id, with their accounts and themselves locked."""
+    lock_accounts(Order.objects.filter(pk__in=order_ids).values_list("account_id", flat=True))
+    return list(Order.objects.select_for_update(no_key=True, of=("self",)).filter(pk__in=order_ids).order_by("pk"))
+
+
 def lock_own_order(*, account_id: int, order_number: str) -> Order | None:
     """The buyer's order, locked without its account: enough for whoever moves neither 贝里 nor coupons. None if they have no such order."""
     return Order.objects.select_for_update(no_key=True).filter(account_id=account_id, order_number=order_number).first()
