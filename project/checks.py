@@ -8,6 +8,9 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.http.request import validate_host
 
+from shop import broker_address, redis_address
+from worker.servers import find_unfit_servers
+
 # 10.0.0.0/8, the largest private one.
 _WIDEST_PROXY_NETWORK = 7
 
@@ -58,7 +61,13 @@ def proxies(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 @register()
 def own_broker(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """Anything in the broker's database that isn't a message of ours stops its workers."""
-    broker, store = urlsplit(settings.CELERY_BROKER_URL), urlsplit(settings.REDIS_URL)
-    if (broker.hostname, broker.port, broker.path or "/0") == (store.hostname, store.port, store.path or "/0"):
+    broker, store = broker_address.parse(settings.CELERY_BROKER_URL).redis, redis_address.parse(settings.REDIS_URL)
+    if broker is not None and broker.place == store.place:
         return [Error("CELERY_BROKER_URL and REDIS_URL name the same database; give each its own.", id="project.E002")]
     return []
+
+
+@register(Tags.database)
+def fit_servers(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Asks the servers of carts and queues, so only with `--database default`."""
+    return [Error(problem, id="project.E008") for problem in find_unfit_servers()]

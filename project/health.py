@@ -10,7 +10,7 @@ from django.views.decorators.http import require_GET
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 from prometheus_client.registry import REGISTRY
 
-from shop import clock, valkey
+from shop import broker_address, clock, redis_address, valkey
 from shop.domain import work
 from worker.tasks import SWEPT
 
@@ -54,11 +54,14 @@ def _add_valkey_fill(registry: CollectorRegistry) -> None:
     """How full the servers are. A full one refuses what it is given: carts and checkouts, or wake-ups, which the sweep makes up for."""
     fill = Gauge("valkey_memory_used_ratio", "Used memory over the limit; 0 without a limit.", ["server"], registry=registry)
     reachable = Gauge("valkey_reachable", "1 when the server answered.", ["server"], registry=registry)
-    for name, url in (("store", settings.REDIS_URL), ("broker", settings.CELERY_BROKER_URL)):
+    servers = {"store": redis_address.parse(settings.REDIS_URL), "broker": broker_address.parse(settings.CELERY_BROKER_URL).redis}
+    for name, address in servers.items():
+        if address is None:  # RabbitMQ
+            continue
         try:
-            with redis.Redis.from_url(url, socket_timeout=1, socket_connect_timeout=1) as client:
+            with redis_address.open_client(address, socket_timeout=1, socket_connect_timeout=1) as client:
                 memory = client.info("memory")
-        except (redis.RedisError, ValueError):  # away, or a broker of another kind
+        except redis.RedisError:
             reachable.labels(name).set(0)
             continue
         reachable.labels(name).set(1)

@@ -73,9 +73,9 @@ DATABASES["default"].setdefault("OPTIONS", {}).update(
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Carts, checkout snapshots, wake-up flags. Not the truth: losing it all loses no order and no payment.
-REDIS_URL = env.str("REDIS_URL", "redis://127.0.0.1:6379/1")
+REDIS_URL = env.redis_url("REDIS_URL", "redis://127.0.0.1:6379/1")
 # Queues. An own database (better: an own server), since anything foreign in it stops the workers.
-CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", "redis://127.0.0.1:6379/0")
+CELERY_BROKER_URL = env.broker_url("CELERY_BROKER_URL", "redis://127.0.0.1:6379/0")
 
 # --- Web -------------------------------------------------------------------------------------------------------------
 

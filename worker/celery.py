@@ -4,7 +4,7 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import celeryd_init, setup_logging, task_postrun, task_prerun, worker_init, worker_process_init
+from celery.signals import beat_init, celeryd_init, setup_logging, task_postrun, task_prerun, worker_init, worker_process_init
 
 from worker.draining import DrainOnTerm
 from worker.liveness import TouchWhileConsuming
@@ -43,6 +43,20 @@ def refuse_simulator(**kwargs: Any) -> None:
     from payments import deploychecks  # noqa: PLC0415 - Django is not set up yet when this module is loaded
 
     deploychecks.refuse_simulator()
+
+
+@worker_init.connect
+@beat_init.connect
+def refuse_unfit_servers(**kwargs: Any) -> None:
+    """What a worker would only fail at, time and again, is said once and ends it."""
+    from django.core.exceptions import ImproperlyConfigured  # noqa: PLC0415 - Django is not set up yet when this module is loaded
+
+    from worker import servers  # noqa: PLC0415
+
+    try:
+        servers.refuse_unfit_servers()
+    except ImproperlyConfigured as error:
+        raise SystemExit(f"{error}") from None  # Celery logs other exceptions of a signal's receivers, and goes on
 
 
 @worker_process_init.connect

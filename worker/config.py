@@ -3,11 +3,14 @@
 from django.conf import settings
 from kombu import Exchange, Queue
 
+from shop import broker_address
 from worker.policy import QUEUES, annotations, routes
 from worker.schedule import beat_schedule as _beat_schedule
 
+_broker = broker_address.parse(settings.CELERY_BROKER_URL)
 # Named for both directions, since Celery would rather read CELERY_BROKER_URL from the environment itself, and knows no CELERY_BROKER_URL_FILE.
-broker_url = broker_read_url = broker_write_url = settings.CELERY_BROKER_URL
+broker_url = broker_read_url = broker_write_url = _broker.url
+broker_use_ssl = _broker.use_ssl
 
 # --- Messages --------------------------------------------------------------------------------------------------------
 
@@ -38,6 +41,7 @@ broker_transport_options = {
     "unacked_restore_throttle": 1,
     # A worker that is killed while it looks keeps the others from looking for so long; by default five minutes.
     "unacked_mutex_expire": 20,
+    **_broker.transport_options,
 }
 # One more try, at once: a pooled connection may have died while nobody used it. (`retry=False` would be slower: kombu then waits itself.)
 task_publish_retry_policy = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}

@@ -1,0 +1,26 @@
+"""Servers that the shop can't work with are refused by name when a process starts, as far as they answer then."""
+
+from collections.abc import Iterator
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+
+from shop import broker_address, redis_address
+
+
+def refuse_unfit_servers() -> None:
+    """Raises: ImproperlyConfigured when REDIS_URL or CELERY_BROKER_URL names a server that can't do what the shop needs."""
+    for problem in find_unfit_servers():
+        raise ImproperlyConfigured(problem)
+
+
+def find_unfit_servers() -> Iterator[str]:
+    """What is wrong with each of them. One that is away can't be asked, and is none of these."""
+    addresses = {
+        "REDIS_URL": redis_address.parse(settings.REDIS_URL),
+        "CELERY_BROKER_URL": broker_address.parse(settings.CELERY_BROKER_URL).redis,
+    }
+    for name, address in addresses.items():
+        reason = None if address is None else redis_address.find_unfitness(address)
+        if reason:
+            yield f"{name} names a server that the shop can't work with: {reason}."
