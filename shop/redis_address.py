@@ -15,6 +15,8 @@ from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 _PORTS = {"redis": 6379, "rediss": 6379, "sentinel": 26379, "sentinels": 26379}
@@ -24,6 +26,7 @@ _TLS_FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 _TLS_VERIFIED = {"ssl_cert_reqs": {"required", "CERT_REQUIRED"}, "ssl_check_hostname": {"true", "True"}}
 
 _LONGEST_ASKING_S = 2
+_SENTINEL_TIMEOUT_S = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +53,15 @@ class RedisAddress:
         return {"ssl_cert_reqs": "required", "ssl_check_hostname": True, **dict(self.tls_files)} if self.is_tls else {}
 
     def sentinel_options(self) -> dict[str, Any]:
-        """How the Sentinels themselves are asked; they have neither the server's database nor its password."""
-        return {**dict(self.sentinel_login), **({"ssl": True} if self.is_tls else {}), **self.tls_options()}
+        """How the Sentinels themselves are asked: with a login of their own, and the next one at once when one is away."""
+        return {
+            **dict(self.sentinel_login),
+            **({"ssl": True} if self.is_tls else {}),
+            **self.tls_options(),
+            "socket_timeout": _SENTINEL_TIMEOUT_S,
+            "socket_connect_timeout": _SENTINEL_TIMEOUT_S,
+            "retry": Retry(NoBackoff(), 0),  # redis-py's own would wait for seconds
+        }
 
 
 def parse(url: str) -> RedisAddress:
@@ -98,8 +108,7 @@ def open_client(address: RedisAddress, **options: Any) -> Any:
     if not address.master_name:
         (host, port) = address.hosts[0]
         return redis.Redis(host=host, port=port, **options)
-    timeouts = {name: options[name] for name in ("socket_timeout", "socket_connect_timeout") if name in options}
-    sentinels = Sentinel(list(address.hosts), sentinel_kwargs={**timeouts, **address.sentinel_options()})
+    sentinels = Sentinel(list(address.hosts), sentinel_kwargs=address.sentinel_options())
     return sentinels.master_for(address.master_name, **options)
 
 
