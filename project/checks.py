@@ -6,9 +6,11 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
+from django.db import DatabaseError, connection
 from django.http.request import validate_host
 
 from shop import broker_address, redis_address
+from project.postgres.poolers import find_problems
 from worker.servers import find_unfit_servers
 
 # 10.0.0.0/8, the largest private one.
@@ -71,3 +73,12 @@ def own_broker(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 def fit_servers(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """Asks the servers of carts and queues, so only with `--database default`."""
     return [Error(problem, id="project.E008") for problem in find_unfit_servers()]
+
+
+@register(Tags.database)
+def pooler(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """What a pooler between the shop and PostgreSQL leaves out is said, not found out in the first night with a hanging statement."""
+    try:
+        return [Error(problem.text, hint=problem.hint, id="project.E009") for problem in find_problems(connection)]
+    except DatabaseError:
+        return []  # it can't be asked now

@@ -13,6 +13,7 @@ from django.conf import settings  # noqa: E402
 from payments.deploychecks import refuse_simulator  # noqa: E402
 from project.web.admission import Admission  # noqa: E402
 from project.web.connections import ConnectionKeeper, Limits  # noqa: E402
+from project.web.database_watch import DatabaseWatch  # noqa: E402
 from worker.memory import calm_collector  # noqa: E402
 from worker.servers import refuse_unfit_servers  # noqa: E402
 
@@ -20,4 +21,5 @@ refuse_simulator()
 refuse_unfit_servers()
 application = Admission(django_application, places=settings.WEB_THREADS)
 ConnectionKeeper(application, Limits(**settings.CONNECTION_LIMITS)).start()
+DatabaseWatch(application).start()
 calm_collector()

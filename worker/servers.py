@@ -3,15 +3,22 @@
 from collections.abc import Iterator
 
 from django.conf import settings
+from django.core.checks import Tags, run_checks
 from django.core.exceptions import ImproperlyConfigured
+from django.db import connection
 
 from shop import broker_address, redis_address
 
 
 def refuse_unfit_servers() -> None:
-    """Raises: ImproperlyConfigured when REDIS_URL or CELERY_BROKER_URL names a server that can't do what the shop needs."""
-    for problem in find_unfit_servers():
-        raise ImproperlyConfigured(problem)
+    """Runs what `manage.py check --database default` runs, since nobody else runs it for a process that serves.
+
+    Raises: ImproperlyConfigured when a server or a pooler can't do what the shop needs.
+    """
+    problems = run_checks(tags=[Tags.database], databases=["default"])
+    connection.close()  # threads and pool processes have their own
+    if problems:
+        raise ImproperlyConfigured("; ".join(str(problem.msg) for problem in problems))
 
 
 def find_unfit_servers() -> Iterator[str]:

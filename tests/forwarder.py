@@ -1,0 +1,50 @@
+"""An address that leads to one server, and later to another: what DNS, a virtual address or a proxy does in a failover."""
+
+import asyncio
+import contextlib
+import threading
+
+from project.local.ports import LOOPBACK, find_free_port
+
+
+class Forwarder(threading.Thread):
+    """New connections go to `target_port`; those that are there stay where they are. While `is_silent` nothing is passed on, in either direction."""
+
+    def __init__(self, target_port: int) -> None:
+        super().__init__(name="forwarder", daemon=True)
+        self.target_port = target_port
+        self.is_silent = False
+        self.port = find_free_port()
+        self._loop = asyncio.new_event_loop()
+        self._up = threading.Event()
+
+    def __enter__(self) -> "Forwarder":
+        self.start()
+        assert self._up.wait(10)
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self.join(5)
+
+    def run(self) -> None:
+        self._loop.run_until_complete(asyncio.start_server(self._serve, LOOPBACK, self.port))
+        self._up.set()
+        self._loop.run_forever()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            inner_reader, inner_writer = await asyncio.open_connection(LOOPBACK, self.target_port)
+        except OSError:
+            writer.close()
+            return
+        await asyncio.gather(self._pass_on(reader, inner_writer), self._pass_on(inner_reader, writer))
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65536):
+                while self.is_silent:
+                    await asyncio.sleep(0.05)
+                writer.write(data)
+                await writer.drain()
+        writer.close()
