@@ -17,6 +17,7 @@ class Forwarder(threading.Thread):
         self.port = find_free_port()
         self._loop = asyncio.new_event_loop()
         self._up = threading.Event()
+        self._writers: set[asyncio.StreamWriter] = set()
 
     def __enter__(self) -> "Forwarder":
         self.start()
@@ -24,13 +25,19 @@ class Forwarder(threading.Thread):
         return self
 
     def __exit__(self, *exc_info: object) -> None:
+        self.is_silent = False
         self._loop.call_soon_threadsafe(self._loop.stop)
         self.join(5)
 
     def run(self) -> None:
-        self._loop.run_until_complete(asyncio.start_server(self._serve, LOOPBACK, self.port))
+        server = self._loop.run_until_complete(asyncio.start_server(self._serve, LOOPBACK, self.port))
         self._up.set()
         self._loop.run_forever()
+        for writer in self._writers:
+            writer.transport.abort()
+        server.close()
+        self._loop.run_until_complete(asyncio.sleep(0.1))  # they end, and close what they hold
+        self._loop.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -38,7 +45,10 @@ class Forwarder(threading.Thread):
         except OSError:
             writer.close()
             return
+        both = {writer, inner_writer}
+        self._writers |= both
         await asyncio.gather(self._pass_on(reader, inner_writer), self._pass_on(inner_reader, writer))
+        self._writers -= both
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):

@@ -60,6 +60,7 @@ class TlsFront(threading.Thread):
         self._target_port = target_port
         self._loop = asyncio.new_event_loop()
         self._up = threading.Event()
+        self._writers: set[asyncio.StreamWriter] = set()
         self.port = find_free_port()
 
     def start(self) -> None:
@@ -68,9 +69,14 @@ class TlsFront(threading.Thread):
         self._up.wait(10)
 
     def run(self) -> None:
-        self._loop.run_until_complete(asyncio.start_server(self._serve, LOOPBACK, self.port, ssl=self._context))
+        server = self._loop.run_until_complete(asyncio.start_server(self._serve, LOOPBACK, self.port, ssl=self._context))
         self._up.set()
         self._loop.run_forever()
+        for writer in self._writers:
+            writer.transport.abort()
+        server.close()
+        self._loop.run_until_complete(asyncio.sleep(0.1))  # they end, and close what they hold
+        self._loop.close()
 
     def stop(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -82,7 +88,10 @@ class TlsFront(threading.Thread):
         except OSError:
             writer.close()
             return
+        both = {writer, inner_writer}
+        self._writers |= both
         await asyncio.gather(_pass_on(reader, inner_writer), _pass_on(inner_reader, writer))
+        self._writers -= both
 
 
 async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
