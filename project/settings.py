@@ -69,6 +69,13 @@ REDIS_URL = env.redis_url("REDIS_URL", "redis://127.0.0.1:6379/1")
 # Queues. An own database (better: an own server), since anything foreign in it stops the workers.
 CELERY_BROKER_URL = env.broker_url("CELERY_BROKER_URL", "redis://127.0.0.1:6379/0")
 
+# With RabbitMQ: "quorum" keeps each queue on several nodes of a cluster; empty for the server's default. A queue that exists keeps its type.
+BROKER_QUEUE_TYPE = env.str("BROKER_QUEUE_TYPE", "")
+if BROKER_QUEUE_TYPE not in {"", "classic", "quorum"}:
+    raise ImproperlyConfigured('BROKER_QUEUE_TYPE must be "classic", "quorum" or empty.')
+if BROKER_QUEUE_TYPE and not CELERY_BROKER_URL.startswith("amqp"):
+    raise ImproperlyConfigured("BROKER_QUEUE_TYPE is for RabbitMQ, which CELERY_BROKER_URL doesn't name.")
+
 # --- Web -------------------------------------------------------------------------------------------------------------
 
 ROOT_URLCONF = "project.urls"

@@ -7,6 +7,7 @@ from celery import Celery
 from celery.signals import beat_init, celeryd_init, setup_logging, task_postrun, task_prerun, worker_init, worker_process_init
 
 from worker.draining import DrainOnTerm
+from worker.heartbeat import NoticeHalfOpen
 from worker.liveness import TouchWhileConsuming
 from worker.memory import calm_collector
 
@@ -17,7 +18,7 @@ app.set_default()  # for all threads, not only for the one that is here now
 app.config_from_object("worker.config")
 app.autodiscover_tasks()
 app.autodiscover_tasks(["worker"])
-app.steps["consumer"].update({DrainOnTerm, TouchWhileConsuming})
+app.steps["consumer"].update({DrainOnTerm, TouchWhileConsuming, NoticeHalfOpen})
 
 
 @app.on_after_configure.connect
