@@ -113,6 +113,11 @@ class PostgresServer:
         """Deletes the data for good. The server must not be running."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def processes(self) -> list[psutil.Process]:
+        """The server's own first. Each of them is in a session of its own."""
+        server = psutil.Process(self.child.pid)
+        return [server, *server.children(recursive=True)]
+
     def promote(self) -> None:
         """Makes a copy a server of its own, which takes writes when this returns."""
         with self.connect("postgres", role=SUPERUSER) as connection:

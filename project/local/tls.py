@@ -53,10 +53,12 @@ def make_certificate(folder: Path, *, address: str = LOOPBACK) -> Certificate:
 class TlsFront(threading.Thread):
     """Listens with TLS and passes everything on to a port of this machine."""
 
-    def __init__(self, certificate: Certificate, target_port: int) -> None:
+    def __init__(self, certificate: Certificate, target_port: int, *, protocol: str = "") -> None:
         super().__init__(name="tls-front", daemon=True)
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(certificate.certificate, certificate.key)
+        if protocol:
+            self._context.set_alpn_protocols([protocol])
         self._target_port = target_port
         self._loop = asyncio.new_event_loop()
         self._up = threading.Event()

@@ -3,7 +3,6 @@
 import os
 import re
 import secrets
-import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -168,13 +167,6 @@ def own_server(database_url: str, tmp_path: Path) -> Iterator[PostgresServer]:
         server.remove()
 
 
-def signal_all(server: PostgresServer, signum: signal.Signals) -> None:
-    """The server and all its processes: each is in a session of its own."""
-    process = psutil.Process(server.child.pid)
-    for one in (process, *process.children(recursive=True)):
-        one.send_signal(signum)
-
-
 def timed(web: Web, path: str) -> tuple[int | None, float]:
     started = time.monotonic()
     return web.status(path), time.monotonic() - started
@@ -185,14 +177,17 @@ def test_frozen_server_costs_nobody_more_than_six_seconds(own_server: PostgresSe
     name = database_url.rsplit("/", 1)[1]
     with Web(own_server.url(name), tmp_path) as web, ThreadPoolExecutor(16) as pool:
         assert [status for status, _ in pool.map(lambda _: timed(web, "/readyz"), range(8))] == [200] * 8
-        signal_all(own_server, signal.SIGSTOP)
+        frozen = own_server.processes()
+        for process in frozen:
+            process.suspend()
         try:
             asked = [pool.submit(timed, web, "/readyz") for _ in range(12)]
             alive = [timed(web, "/healthz") for _ in range(5)]
             answers = [one.result() for one in asked]
             later = [timed(web, "/readyz") for _ in range(3)]
         finally:
-            signal_all(own_server, signal.SIGCONT)
+            for process in frozen:
+                process.resume()
         print(sorted(seconds for _, seconds in answers), later, alive)
         assert {status for status, _ in answers} == {503}
         assert max(seconds for _, seconds in answers) < LONGEST_S
