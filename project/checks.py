@@ -9,8 +9,8 @@ from django.core.checks import CheckMessage, Error, Tags, register
 from django.db import DatabaseError, connection
 from django.http.request import validate_host
 
-from shop import broker_address, redis_address
 from project.postgres.poolers import find_problems
+from shop import broker_address, redis_address
 from worker.servers import find_unfit_servers
 
 # 10.0.0.0/8, the largest private one.

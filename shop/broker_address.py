@@ -33,7 +33,7 @@ class BrokerAddress:
 
 def parse(url: str) -> BrokerAddress:
     """Raises: ValueError with what is wrong with it."""
-    scheme = urlsplit(url.split(";")[0]).scheme
+    scheme = urlsplit(url.split(";", maxsplit=1)[0]).scheme
     if scheme in _AMQP_PORTS:
         return _rabbitmq(url, scheme)
     if scheme not in redis_address.SCHEMES:

@@ -99,7 +99,7 @@ def parse(url: str) -> RedisAddress:
 
 def open_client(address: RedisAddress, **options: Any) -> Any:
     """A client of redis-py, which connects when it is first used. `options` are redis-py's, with those of TCP left out for a socket file."""
-    login = {"username": address.username, "password": address.password, "db": address.database}
+    login: dict[str, Any] = {"username": address.username, "password": address.password, "db": address.database}
     if address.path:
         tcp_only = {"socket_keepalive", "socket_connect_timeout"}
         kept = {name: value for name, value in options.items() if name not in tcp_only}
@@ -108,7 +108,7 @@ def open_client(address: RedisAddress, **options: Any) -> Any:
     if not address.master_name:
         (host, port) = address.hosts[0]
         return redis.Redis(host=host, port=port, **options)
-    sentinels = Sentinel(list(address.hosts), sentinel_kwargs=address.sentinel_options())
+    sentinels: Any = Sentinel(list(address.hosts), sentinel_kwargs=address.sentinel_options())  # type: ignore[no-untyped-call]
     return sentinels.master_for(address.master_name, **options)
 
 

@@ -45,8 +45,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit status: 0 when everything asked for ran and nothing was lost, 1 when not, 2 when a case couldn't run here."""
     names = [case.name for case in CASES]
     parser = argparse.ArgumentParser(prog="bin/scale-test", description="Two or three of everything; buys while each part fails over.")
-    parser.add_argument("--only", action="append", choices=[*names, THROUGHPUT], metavar="NAME", help=f"one of {', '.join(names)}, {THROUGHPUT}; again for more")
-    parser.add_argument("--keep-logs", type=Path, metavar="FOLDER", help="where the programs' logs of a failed case are copied to")
+    parser.add_argument(
+        "--only",
+        action="append",
+        choices=[*names, THROUGHPUT],
+        metavar="NAME",
+        help=f"one of {', '.join(names)}, {THROUGHPUT}; again for more",
+    )
+    parser.add_argument("--keep-logs", type=Path, metavar="FOLDER", help="where the programs' logs of each case are copied to")
     options = parser.parse_args(argv)
     signal.signal(signal.SIGTERM, _interrupt)
     wanted = options.only or [*names, THROUGHPUT]
@@ -57,7 +63,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name, what in skipped.items():
         print(f"{name} can't run here. Missing: {what}", flush=True)
     try:
-        outcomes, rates = _run([case for case in CASES if case.name in wanted and case.name not in skipped], THROUGHPUT in wanted, options.keep_logs)
+        outcomes, rates = _run(
+            [case for case in CASES if case.name in wanted and case.name not in skipped], THROUGHPUT in wanted, options.keep_logs
+        )
     except KeyboardInterrupt:
         print("\nStopped.", file=sys.stderr)
         return INTERRUPTED
@@ -81,7 +89,7 @@ def _run(cases: Sequence[Case], has_throughput: bool, logs: Path | None) -> tupl
             print(f"{case.name}: {case.title} …", end="", flush=True)
             outcomes.append(_run_case(site, case, folder / case.name))
             print(f" {time.monotonic() - started:.0f} s, {_said(outcomes[-1])}", flush=True)
-            if logs is not None and not outcomes[-1].passed:
+            if logs is not None:
                 shutil.copytree(site.folder, logs / case.name, ignore=shutil.ignore_patterns("postgres", "simulator"), dirs_exist_ok=True)
     return outcomes, rates
 
@@ -94,18 +102,28 @@ def _run_case(site: Site, case: Case, folder: Path) -> Outcome:
                 names = add_buyers(site.postgres.url(), BUYERS)
                 with Crowd(site.url, names, site.env["DEMO_PASSWORD"], simple_body(site.postgres.url())) as crowd:
                     noticed = crowd.noticed
-                    if not crowd.wait_for(BEFORE):
-                        raise LocalError(f"nothing could be bought before anything failed: {noticed.errors[-1:]}")
-                    usual_s, before = noticed.median_s, len(noticed.errors)
+                    usual_s = _buy_before(crowd)
                     setup.fail()
                     if not crowd.wait_for(AFTER):
                         complaint = f"buying didn't go on within {PATIENCE_S:.0f} s"
-                del noticed.errors[:before]
                 lost = _wait_for_all(setup.postgres.url(), noticed)
             site.manage("audit", env={**setup.env, "DATABASE_URL": setup.postgres.url(), "DATABASE_POOLER": ""})
     except LocalError as error:
         complaint = str(error)
     return Outcome(case, noticed, usual_s, lost, complaint)
+
+
+def _buy_before(crowd: Crowd) -> float:
+    """How long a purchase takes while all is well. What the start of the programs cost is forgotten.
+
+    Raises: LocalError when nothing can be bought.
+    """
+    if not crowd.wait_for(BEFORE):
+        raise LocalError(f"nothing could be bought before anything failed: {crowd.noticed.errors[-1:]}")
+    usual_s = crowd.noticed.median_s
+    crowd.noticed.errors.clear()
+    crowd.noticed.seconds.clear()
+    return usual_s
 
 
 def _wait_for_all(database_url: str, noticed: Noticed) -> list[str]:
@@ -125,7 +143,13 @@ def _print_table(outcomes: Sequence[Outcome], rates: Sequence[Rate]) -> None:
         print("\n| what failed while buyers bought | orders | errors seen | usual | slowest | lost |\n|---|---|---|---|---|---|")
         for outcome in outcomes:
             seen = outcome.noticed
-            cells = [outcome.case.title, str(len(seen.accepted)), str(len(seen.errors)), f"{outcome.usual_s:.1f} s", f"{seen.slowest_s:.1f} s"]
+            cells = [
+                outcome.case.title,
+                str(len(seen.accepted)),
+                str(len(seen.errors)),
+                f"{outcome.usual_s:.1f} s",
+                f"{seen.slowest_s:.1f} s",
+            ]
             print(f"| {' | '.join([*cells, str(len(outcome.lost))])} |")
     if rates:
         print("\n| orders | per second |\n|---|---|")

@@ -242,7 +242,9 @@ def _no_pgbouncer() -> str:
 
 def _no_new_pgbouncer() -> str:
     newest = max((version for version, _ in find_pgbouncers()), default=(0, 0))
-    return "" if newest >= FOLLOWS_PREPARED else "PgBouncer 1.21 or newer: bin/build-pgbouncer, or any other that the variable PGBOUNCER names"
+    return (
+        "" if newest >= FOLLOWS_PREPARED else "PgBouncer 1.21 or newer: bin/build-pgbouncer, or any other that the variable PGBOUNCER names"
+    )
 
 
 def no_nginx() -> str:
@@ -256,7 +258,12 @@ CASES = (
     Case("sentinel", "Sentinel: both primaries killed, replicas take over", sentinels),
     Case("rabbitmq-classic", "RabbitMQ, classic queues: kill -9 and restart", lambda s, f: rabbitmq(s, f, "classic"), _no_rabbitmq),
     Case("rabbitmq-quorum", "RabbitMQ, quorum queues: kill -9 and restart", lambda s, f: rabbitmq(s, f, "quorum"), _no_rabbitmq),
-    Case("pgbouncer-session", "PgBouncer, session mode: PostgreSQL and pooler restart", lambda s, f: pgbouncer(s, f, "session"), _no_pgbouncer),
+    Case(
+        "pgbouncer-session",
+        "PgBouncer, session mode: PostgreSQL and pooler restart",
+        lambda s, f: pgbouncer(s, f, "session"),
+        _no_pgbouncer,
+    ),
     Case(
         "pgbouncer-transaction",
         "PgBouncer, transaction mode: PostgreSQL and pooler restart",

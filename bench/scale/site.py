@@ -127,7 +127,9 @@ class Site:
         urls = [f"http://{LOOPBACK}:{port}/readyz" for port in self.web_ports[:webs]]
         workers = [child for name, child in self.children.items() if name.startswith("worker")]
         try:
-            answers = [httpx.get(url, timeout=5, trust_env=False).status_code for url in [*urls, f"http://{LOOPBACK}:{self.simulator_port}/"]]
+            answers = [
+                httpx.get(url, timeout=5, trust_env=False).status_code for url in [*urls, f"http://{LOOPBACK}:{self.simulator_port}/"]
+            ]
         except httpx.HTTPError:
             return False
         return answers == [200] * len(answers) and all(" ready." in child.log_text() for child in workers)
@@ -177,7 +179,8 @@ def unpaid(database_url: str, accepted: list[str]) -> list[str]:
     """Accepted orders that are not exactly one paid order."""
     with psycopg.connect(database_url) as connection:
         rows = connection.execute(
-            "SELECT order_number FROM shop_order WHERE order_number = ANY(%s) AND status = 'paid' GROUP BY 1 HAVING count(*) = 1", [accepted]
+            "SELECT order_number FROM shop_order WHERE order_number = ANY(%s) AND status = 'paid' GROUP BY 1 HAVING count(*) = 1",
+            [accepted],
         ).fetchall()
     return sorted({*accepted} - {number for (number,) in rows})
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
 
 from bench.client import Client, Plan, build_request
@@ -74,8 +75,6 @@ def _count_waiting(connection: psycopg.Connection[Any]) -> int:
 
 
 def _suspend(site: Site, name: str, *, is_suspended: bool) -> None:
-    import psutil
-
     process = psutil.Process(site.children[name].pid)
     for one in (process, *process.children(recursive=True)):
         if is_suspended:

@@ -1,4 +1,7 @@
-"""A PgBouncer of our own in front of a PostgreSQL of our own. The program comes from the system's packages; `PGBOUNCER` names another one."""
+"""A PgBouncer of our own in front of a PostgreSQL of our own.
+
+The program comes from the system's packages or from `bin/build-pgbouncer`; `PGBOUNCER` names another one.
+"""
 
 import os
 import re
@@ -13,6 +16,7 @@ from project.local.child import Child
 from project.local.errors import LocalError
 from project.local.ports import LOOPBACK, find_free_port
 from project.local.postgres import ROLE, SUPERUSER, PostgresServer
+from project.local.state import ROOT
 from project.local.unprivileged import choose_user, shelter
 from project.local.waiting import wait_until
 
@@ -40,7 +44,12 @@ query_wait_timeout = 8
 
 def find_pgbouncers() -> list[tuple[tuple[int, ...], Path]]:
     """Version and path of every PgBouncer here, the newest first."""
-    names = {os.environ.get("PGBOUNCER"), shutil.which("pgbouncer"), "/usr/sbin/pgbouncer"}
+    names = {
+        os.environ.get("PGBOUNCER"),
+        shutil.which("pgbouncer"),
+        "/usr/sbin/pgbouncer",
+        str(ROOT / ".local" / "pgbouncer" / "pgbouncer"),
+    }
     paths = {Path(name).resolve() for name in names if name and Path(name).exists()}
     return sorted(((version_of(path), path) for path in paths), reverse=True)
 

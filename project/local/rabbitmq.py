@@ -75,7 +75,10 @@ class RabbitServer:
         }
         log = self.folder / "rabbitmq.log"
         self._mapper = Child(
-            name="epmd", argv=["epmd", "-port", str(self._mapper_port), "-address", LOOPBACK], cwd=self.folder, log_path=self.folder / "epmd.log"
+            name="epmd",
+            argv=["epmd", "-port", str(self._mapper_port), "-address", LOOPBACK],
+            cwd=self.folder,
+            log_path=self.folder / "epmd.log",
         )
         self.child = Child(name="rabbitmq", argv=[str(binary)], env=env, cwd=self.folder, log_path=log)
 
@@ -94,7 +97,10 @@ class RabbitServer:
         if not self._mapper.is_running():
             self._mapper.start()
         self.child.start()
-        if not wait_until(lambda: not self.child.is_running() or self._is_ready(), timeout_s=START_TIMEOUT_S) or not self.child.is_running():
+        if (
+            not wait_until(lambda: not self.child.is_running() or self._is_ready(), timeout_s=START_TIMEOUT_S)
+            or not self.child.is_running()
+        ):
             raise LocalError(f"RabbitMQ did not start. The end of {self.child.log_path}:\n{self.child.log_tail()}")
 
     def stop(self) -> None:

@@ -32,14 +32,18 @@ def database_config(url: str, *, pooler: str) -> dict[str, Any]:
     if pooler not in POOLERS:
         raise ImproperlyConfigured('DATABASE_POOLER must be "session", "transaction" or empty.')
     if urlsplit(url).scheme not in {"postgres", "postgresql"}:
-        raise ImproperlyConfigured("DATABASE_URL must name a PostgreSQL database (postgres://…): the rules about money are its constraints.")
+        raise ImproperlyConfigured(
+            "DATABASE_URL must name a PostgreSQL database (postgres://…): the rules about money are its constraints."
+        )
     config: dict[str, Any] = _parse(url)
     options = {**NETWORK, **config.get("OPTIONS", {})}
     hosts = f"{config['HOST']}{options.get('host', '')}"
     if "," in hosts:
         options.setdefault("target_session_attrs", "read-write")
     if not pooler:
-        options["options"] = " ".join([str(options.get("options", "")), *(f"-c {name}={value}" for name, value in TIMEOUTS.items())]).strip()
+        options["options"] = " ".join(
+            [str(options.get("options", "")), *(f"-c {name}={value}" for name, value in TIMEOUTS.items())]
+        ).strip()
     # Statements are prepared when they come a second time: a third of PostgreSQL's work for an order is saved.
     options |= {"server_side_binding": True, "prepare_threshold": 2}
     # A cursor of the server lives in one transaction of one server's connection.
@@ -61,7 +65,9 @@ def _parse(url: str) -> dict[str, Any]:
     try:
         config = dict(dj_database_url.parse(url, conn_max_age=600, conn_health_checks=True))
     except (ValueError, dj_database_url.ParseError):
-        raise ImproperlyConfigured("DATABASE_URL isn't understood; in a password, /, ?, #, @ and : are written as %2F, %3F, %23, %40, %3A.") from None
+        raise ImproperlyConfigured(
+            "DATABASE_URL isn't understood; in a password, /, ?, #, @ and : are written as %2F, %3F, %23, %40, %3A."
+        ) from None
     if len(hosts) > 1:
         config |= {"HOST": ",".join(hosts), "PORT": ",".join(ports)}
     return config
@@ -69,5 +75,8 @@ def _parse(url: str) -> dict[str, Any]:
 
 def _hosts_of(parts: SplitResult) -> tuple[list[str], list[str]]:
     """The hosts and ports of an address; psycopg wants them in two lists."""
-    named = [entry.rpartition(":") if ":" in entry.rpartition("]")[2] else (entry, "", "") for entry in parts.netloc.rpartition("@")[2].split(",")]
+    named = [
+        entry.rpartition(":") if ":" in entry.rpartition("]")[2] else (entry, "", "")
+        for entry in parts.netloc.rpartition("@")[2].split(",")
+    ]
     return [host.strip("[]") for host, _, _ in named], [port or "5432" for _, _, port in named]

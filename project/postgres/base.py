@@ -23,7 +23,7 @@ class ReadOnlyAsOperational(DatabaseErrorWrapper):
 
     def __exit__(self, exc_type: type[BaseException] | None, exc_value: BaseException | None, traceback: TracebackType | None) -> None:
         if exc_type is not None and issubclass(exc_type, ReadOnlySqlTransaction):
-            self.wrapper.errors_occurred = True
+            self.wrapper.errors_occurred = True  # type: ignore[attr-defined]  # Django sets it
             raise OperationalError(str(exc_value)).with_traceback(traceback) from exc_value
         super().__exit__(exc_type, exc_value, traceback)
 

@@ -1,10 +1,13 @@
 """A web process while PostgreSQL turns read-only, moves, or falls silent. Real servers, and granian as it is deployed."""
 
+import contextlib
 import os
 import re
 import secrets
+import shutil
+import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -22,7 +25,7 @@ from project.local.waiting import wait_until
 from tests.forwarder import Forwarder
 from tests.nodes.shop_stack import LIMITLESS, copy_template, drop_database
 
-pytestmark = [pytest.mark.timeout(180), pytest.mark.xdist_group("failover")]
+pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("failover")]
 
 LONGEST_S = 6.0
 BODY = {
@@ -115,7 +118,9 @@ def test_read_only_server_is_left_as_soon_as_the_address_moves(database_url: str
 
             address.target_port = read_only_copy.port
             with psycopg.connect(database_url, autocommit=True) as connection:  # the old primary goes down
-                connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+                connection.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                )
             assert [web.order().status_code for _ in range(5)] == [503] * 5
             ready = web.client.get("/readyz")
             assert (ready.status_code, ready.json()["database"]) == (503, "unwritable")
@@ -143,7 +148,9 @@ def test_not_ready_while_no_order_can_be_taken(database_url: str, spoil: str, me
         try:
             with psycopg.connect(database_url, autocommit=True) as connection:
                 connection.execute(spoil.format(name))
-                connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+                connection.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                )
             assert [web.status("/readyz") for _ in range(3)] == [503] * 3
             assert web.status("/healthz") == 200
         finally:
@@ -172,22 +179,53 @@ def timed(web: Web, path: str) -> tuple[int | None, float]:
     return web.status(path), time.monotonic() - started
 
 
-def test_frozen_server_costs_nobody_more_than_six_seconds(own_server: PostgresServer, database_url: str, tmp_path: Path) -> None:
+@contextlib.contextmanager
+def frozen(server: PostgresServer) -> Iterator[None]:
+    """Its kernel takes everything, and nobody reads it."""
+    processes = server.processes()
+    for process in processes:
+        process.suspend()
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.resume()
+
+
+@contextlib.contextmanager
+def cut_off(server: PostgresServer) -> Iterator[None]:
+    """Nothing reaches it and nothing comes back, as when its machine or a cable is gone."""
+    table = f"course_shop_{secrets.token_hex(4)}"
+    rules = "\n".join(f"tcp {side} {server.port} drop" for side in ("dport", "sport"))
+    ruleset = f"table inet {table} {{\nchain out {{\ntype filter hook output priority 0;\n{rules}\n}}\n}}\n"
+    made = subprocess.run(["nft", "-f", "-"], input=ruleset, capture_output=True, text=True, check=False)
+    if made.returncode != 0:
+        pytest.skip(f"nftables can't be used here: {made.stderr.strip()}")
+    try:
+        yield
+    finally:
+        subprocess.run(["nft", "delete", "table", "inet", table], check=True)
+
+
+needs_nft = pytest.mark.skipif(shutil.which("nft") is None, reason="nft is missing: apt-get install nftables")
+
+
+@pytest.mark.parametrize("silence", [frozen, pytest.param(cut_off, marks=needs_nft)])
+def test_silent_server_costs_nobody_more_than_six_seconds(
+    silence: Callable[[PostgresServer], contextlib.AbstractContextManager[None]],
+    own_server: PostgresServer,
+    database_url: str,
+    tmp_path: Path,
+) -> None:
     """More requests than places, and new ones all the while."""
     name = database_url.rsplit("/", 1)[1]
     with Web(own_server.url(name), tmp_path) as web, ThreadPoolExecutor(16) as pool:
         assert [status for status, _ in pool.map(lambda _: timed(web, "/readyz"), range(8))] == [200] * 8
-        frozen = own_server.processes()
-        for process in frozen:
-            process.suspend()
-        try:
+        with silence(own_server):
             asked = [pool.submit(timed, web, "/readyz") for _ in range(12)]
             alive = [timed(web, "/healthz") for _ in range(5)]
             answers = [one.result() for one in asked]
             later = [timed(web, "/readyz") for _ in range(3)]
-        finally:
-            for process in frozen:
-                process.resume()
         print(sorted(seconds for _, seconds in answers), later, alive)
         assert {status for status, _ in answers} == {503}
         assert max(seconds for _, seconds in answers) < LONGEST_S
@@ -213,11 +251,19 @@ def test_a_slow_statement_is_no_silence(database_url: str, tmp_path: Path) -> No
 
 def test_connections_never_outnumber_places_however_threads_come_and_go(database_url: str, tmp_path: Path) -> None:
     """Granian ends threads that were idle; bursts with pauses make it start others, again and again."""
-    with Web(database_url, tmp_path, "--blocking-threads-idle-timeout", "5") as web, ThreadPoolExecutor(16) as pool, psycopg.connect(database_url) as own:
+    with (
+        Web(database_url, tmp_path, "--blocking-threads-idle-timeout", "5") as web,
+        ThreadPoolExecutor(16) as pool,
+        psycopg.connect(database_url) as own,
+    ):
         counts, threads = [], []
         for _ in range(4):
             assert {status for status, _ in pool.map(lambda _: timed(web, "/readyz"), range(32))} == {200}
-            counts.append(own.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()").fetchone()[0])
+            counts.append(
+                own.execute(
+                    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                ).fetchone()[0]
+            )
             own.rollback()
             threads.append(count_threads(web.child.pid))
             time.sleep(7)

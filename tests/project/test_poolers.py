@@ -15,13 +15,15 @@ from project.local.postgres import SUPERUSER, PostgresServer
 from project.local.state import ROOT
 from tests.nodes.shop_stack import copy_template, drop_database
 
-pytestmark = [pytest.mark.timeout(180), pytest.mark.xdist_group("poolers")]
+pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("poolers")]
 
 FOUND = find_pgbouncers()
 NEW = next((path for version, path in FOUND if version >= FOLLOWS_PREPARED), None)
 OLD = next((path for version, path in FOUND if version < FOLLOWS_PREPARED), None)
 needs_any = pytest.mark.skipif(not FOUND, reason="PgBouncer is missing: apt-get install pgbouncer")
-needs_new = pytest.mark.skipif(NEW is None, reason="PgBouncer 1.21 or newer is missing: docs/scaling.md says how to get it; PGBOUNCER names it")
+needs_new = pytest.mark.skipif(
+    NEW is None, reason="PgBouncer 1.21 or newer is missing: docs/scaling.md says how to get it; PGBOUNCER names it"
+)
 needs_old = pytest.mark.skipif(OLD is None, reason="no PgBouncer before 1.21 is installed, such as Debian 12's")
 
 # One statement again and again on several connections of Django's, more than the pooler has, as web processes do.

@@ -125,7 +125,6 @@ def test_a_shop_with_queues_of_each_type_and_a_certificate(rabbit: RabbitServer,
 
 def connection_queue_type(rabbit: RabbitServer, queue: str) -> str:
     """Found out by declaring it as the other type, which the server refuses with the type that it has."""
-    import amqp
     with kombu.Connection(rabbit.url()) as connection, connection.channel() as channel:
         try:
             channel.queue_declare(queue, durable=True, auto_delete=False, arguments={"x-queue-type": "stream"})

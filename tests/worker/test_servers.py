@@ -17,7 +17,7 @@ from project.local.tls import TlsFront, make_certificate
 from project.local.valkey import ValkeyServer
 from project.local.waiting import wait_until
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 # A cart is written and read, and a message goes through the queues, as the shop's own code does both.
 USE_BOTH = """
@@ -40,7 +40,12 @@ print(valkey.client().get("cart:1"), message.payload["a"])
 
 def run(program: list[str], **env: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, *program], env={**os.environ, "PYTHONPATH": str(ROOT), **env}, cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, *program],
+        env={**os.environ, "PYTHONPATH": str(ROOT), **env},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
