@@ -103,7 +103,8 @@ def _finish(api: ApiClient, number: str) -> None:
     """From wherever the order is to paid."""
     order = api.follow_order(number, while_status={"pending"}, timeout_s=PATIENCE_S)
     if order["status"] == "awaiting_payment":
-        pay_at_cashier(order["pay_url"])
+        if order["pay_url"]:  # not while the shop knows that a payment is under way
+            pay_at_cashier(order["pay_url"])
         order = api.follow_order(number, while_status={"awaiting_payment"}, timeout_s=PATIENCE_S)
     if order["status"] != "paid":
         raise PurchaseError(f"order {number} is {order['status']}")
