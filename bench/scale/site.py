@@ -24,7 +24,7 @@ from project.local.valkey import ValkeyServer
 from project.local.waiting import wait_until
 
 WEBS, WORKERS, BEATS = 2, 3, 2
-READY_TIMEOUT_S = 120
+READY_TIMEOUT_S = 300
 # All buyers come from one address, and each does the work of many. No other setting differs from a real shop's.
 _RATES = (
     *("CHECKOUTS", "CLAIMS", "ORDER_REQUESTS", "PAYMENT_STARTS_OF_ORDER", "PAYMENT_STARTS_OF_BUYER"),
