@@ -1,14 +1,18 @@
 """System checks: a configuration that would run, and shouldn't, is refused."""
 
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
+from django.db import DatabaseError, connection
 from django.http.request import validate_host
 
+from project.postgres.poolers import find_problems
+from shop import broker_address, redis_address
 from shop.checks import CONFIGURATION
+from worker.servers import find_unfit_servers
 
 # 10.0.0.0/8, the largest private one.
 _WIDEST_PROXY_NETWORK = 7
@@ -60,22 +64,22 @@ def proxies(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 @register(CONFIGURATION)
 def own_broker(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """Anything in the broker's database that isn't a message of ours stops its workers."""
-    if _place_of(settings.CELERY_BROKER_URL) == _place_of(settings.REDIS_URL):
+    broker, store = broker_address.parse(settings.CELERY_BROKER_URL).redis, redis_address.parse(settings.REDIS_URL)
+    if broker is not None and broker.place == store.place:
         return [Error("CELERY_BROKER_URL and REDIS_URL name the same database; give each its own.", id="project.E002")]
     return []
 
 
-def _place_of(url: str) -> tuple[str, int, str]:
-    """Host, port and database. This machine has many names."""
-    parts = urlsplit(url)
-    host = (parts.hostname or "").rstrip(".")
-    return _this_machine(host), parts.port or 6379, parts.path.strip("/") or "0"
+@register(Tags.database)
+def fit_servers(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Asks the servers of carts and queues, so only with `--database default`."""
+    return [Error(problem, id="project.E008") for problem in find_unfit_servers()]
 
 
-def _this_machine(host: str) -> str:
+@register(Tags.database)
+def pooler(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """What a pooler between the shop and PostgreSQL leaves out is said, not found out in the first night with a hanging statement."""
     try:
-        address = ip_address(host)
-    except ValueError:
-        return "127.0.0.1" if host in {"localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback"} else host
-    mapped = getattr(address, "ipv4_mapped", None) or address
-    return "127.0.0.1" if mapped.is_loopback or mapped.is_unspecified else str(mapped)
+        return [Error(problem.text, hint=problem.hint, id="project.E009") for problem in find_problems(connection)]
+    except DatabaseError:
+        return []  # it can't be asked now

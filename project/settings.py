@@ -12,6 +12,7 @@ import structlog
 from django.core.exceptions import ImproperlyConfigured
 
 from project.env import env
+from project.postgres.address import database_config
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -57,25 +58,23 @@ INSTALLED_APPS = [
 
 # --- Data stores -----------------------------------------------------------------------------------------------------
 
-DATABASES: dict[str, Any] = {"default": env.dj_db_url("DATABASE_URL", conn_max_age=600, conn_health_checks=True)}
-if DATABASES["default"]["ENGINE"] != "django.db.backends.postgresql":
-    raise ImproperlyConfigured("DATABASE_URL must name a PostgreSQL database (postgres://…): the rules about money are its constraints.")
-DATABASES["default"]["ENGINE"] = "project.postgres"
-DATABASES["default"].setdefault("OPTIONS", {}).update(
-    # A statement that waits for a lock longer than this is a bug or a fault, and is retried by the sweep.
-    options="-c lock_timeout=2s -c statement_timeout=10s -c idle_in_transaction_session_timeout=15s",
-    # Statements are prepared when they come a second time: a third of PostgreSQL's work for an order is saved. Needs connections of one's
-    # own: a pooler in transaction mode (PgBouncer before 1.21) is not for this.
-    server_side_binding=True,
-    prepare_threshold=2,
-)
+# What DATABASE_URL leads to: PostgreSQL itself, or a pooler such as PgBouncer in mode "session" or "transaction".
+DATABASE_POOLER = env.str("DATABASE_POOLER", "")
+DATABASES: dict[str, Any] = {"default": database_config(env.str("DATABASE_URL"), pooler=DATABASE_POOLER)}
 # Tests and the local runner turn the check off that a test database's name is not the real one's.
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Carts, checkout snapshots, wake-up flags. Not the truth: losing it all loses no order and no payment.
-REDIS_URL = env.str("REDIS_URL", "redis://127.0.0.1:6379/1")
+REDIS_URL = env.redis_url("REDIS_URL", "redis://127.0.0.1:6379/1")
 # Queues. An own database (better: an own server), since anything foreign in it stops the workers.
-CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", "redis://127.0.0.1:6379/0")
+CELERY_BROKER_URL = env.broker_url("CELERY_BROKER_URL", "redis://127.0.0.1:6379/0")
+
+# With RabbitMQ: "quorum" keeps each queue on several nodes of a cluster; empty for the server's default. A queue that exists keeps its type.
+BROKER_QUEUE_TYPE = env.str("BROKER_QUEUE_TYPE", "")
+if BROKER_QUEUE_TYPE not in {"", "classic", "quorum"}:
+    raise ImproperlyConfigured('BROKER_QUEUE_TYPE must be "classic", "quorum" or empty.')
+if BROKER_QUEUE_TYPE and not CELERY_BROKER_URL.startswith("amqp"):
+    raise ImproperlyConfigured("BROKER_QUEUE_TYPE is for RabbitMQ, which CELERY_BROKER_URL doesn't name.")
 
 # --- Web -------------------------------------------------------------------------------------------------------------
 

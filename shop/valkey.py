@@ -9,6 +9,8 @@ from django.conf import settings
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from shop import redis_address
+
 # A frozen server costs a request this long at most; a refused connection costs a millisecond.
 SOCKET_TIMEOUT_S = 0.25
 
@@ -21,8 +23,8 @@ Full = redis.OutOfMemoryError
 @cache
 def client() -> Any:
     """The process's `redis.Redis`; thread-safe, connects when first used. Untyped, since redis-py's types don't know `decode_responses`."""
-    return redis.Redis.from_url(
-        settings.REDIS_URL,
+    return redis_address.open_client(
+        redis_address.parse(settings.REDIS_URL),
         decode_responses=True,
         socket_timeout=SOCKET_TIMEOUT_S,
         socket_connect_timeout=SOCKET_TIMEOUT_S,

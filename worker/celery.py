@@ -10,6 +10,7 @@ from celery.signals import beat_init, celeryd_init, setup_logging, task_postrun,
 from worker import logging_options
 from worker.draining import DrainOnTerm
 from worker.ending import end_with_the_command
+from worker.heartbeat import NoticeHalfOpen
 from worker.liveness import TouchWhileConsuming
 from worker.lost_broker import guard_channels
 from worker.memory import calm_collector
@@ -22,7 +23,7 @@ app.set_default()  # for all threads, not only for the one that is here now
 app.config_from_object("worker.config")
 app.autodiscover_tasks()
 app.autodiscover_tasks(["worker"])
-app.steps["consumer"].update({DrainOnTerm, SweepWhileConsuming, TouchWhileConsuming})
+app.steps["consumer"].update({DrainOnTerm, NoticeHalfOpen, SweepWhileConsuming, TouchWhileConsuming})
 end_with_the_command()
 
 
@@ -75,6 +76,20 @@ def bound_gateway_calls(**kwargs: Any) -> None:
     from payments.gateways import bound_calls  # noqa: PLC0415 - as above
 
     bound_calls(rate=settings.GATEWAY_RATE or None)
+
+
+@worker_init.connect
+@beat_init.connect
+def refuse_unfit_servers(**kwargs: Any) -> None:
+    """What a worker would only fail at, time and again, is said once and ends it."""
+    from django.core.exceptions import ImproperlyConfigured  # noqa: PLC0415 - Django is not set up yet when this module is loaded
+
+    from worker import servers  # noqa: PLC0415
+
+    try:
+        servers.refuse_unfit_servers()
+    except ImproperlyConfigured as error:
+        raise SystemExit(f"{error}") from None  # Celery logs other exceptions of a signal's receivers, and goes on
 
 
 @worker_process_init.connect

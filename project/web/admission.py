@@ -24,6 +24,8 @@ Application = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 # Longer than any answer takes; whoever waits for a place that long would not wait for the answer.
 PLACE_WAIT_S = 10.0
+# What needs no database: whether the process lives must be answered while all places wait for one.
+PLACELESS = frozenset({"/healthz"})
 _PHRASES = {400: "Bad Request", 411: "Length Required", 503: "Service Unavailable"}
 
 
@@ -43,13 +45,15 @@ class Admission:
 
     def __init__(self, application: Application, *, places: int) -> None:
         self._application = application
-        self._places = [Place() for _ in range(places)]
+        self.places = [Place() for _ in range(places)]
         self._free: SimpleQueue[Place] = SimpleQueue()
-        for place in self._places:
+        for place in self.places:
             self._free.put(place)
         self._reading: dict[int, float] = {}
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        if environ.get("PATH_INFO") in PLACELESS:
+            return self._application(environ, start_response)
         refusal = self._read_body(environ)
         if refusal is not None:
             return _refuse(refusal, start_response)
@@ -77,9 +81,13 @@ class Admission:
         """How many threads wait for a body."""
         return len(self._reading)
 
+    def waiting(self, since: float) -> list[Place]:
+        """The places of requests that have been worked on since then."""
+        return [place for place in self.places if place.taken_at is not None and place.taken_at <= since]
+
     def longest_s(self, now: float) -> float:
         """How long the oldest request has been worked on."""
-        taken = [place.taken_at for place in self._places if place.taken_at is not None]
+        taken = [place.taken_at for place in self.places if place.taken_at is not None]
         return max((now - taken_at for taken_at in taken), default=0.0)
 
     def _read_body(self, environ: Environ) -> errors.DomainError | None:
