@@ -128,6 +128,17 @@ CONNECTION_LIMITS: dict[str, float] = {
     # A request that takes longer than this hangs. Statements end after 10 s, calls of Alipay after ALIPAY_TIMEOUT_S.
     "stuck_s": env.float("WEB_STUCK_S", 120.0),
 }
+# What one client's address may use of a web process while others are there; alone it may use everything. Behind a proxy this needs
+# TRUSTED_PROXIES, or all clients are one.
+ADDRESS_SHARES: dict[str, Any] = {
+    # Processor seconds per second: some 25 pages or 300 polls a second from one household, school or office.
+    "seconds": env.float("ADDRESS_CPU_SHARE", 0.25),
+    "burst_s": 0.25,
+    # Requests that wait for their share; past that the answer is 429.
+    "waiting": 128,
+    # Longer than any answer takes; whoever waits for a place that long would not wait for the answer.
+    "patience_s": 10.0,
+}
 # Where people report holes, as a URL (mailto: or https:).
 SECURITY_CONTACT = env.str("SECURITY_CONTACT", "")
 

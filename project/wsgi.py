@@ -13,9 +13,10 @@ from django.conf import settings  # noqa: E402
 from payments.deploychecks import refuse_simulator  # noqa: E402
 from project.web.admission import Admission  # noqa: E402
 from project.web.connections import ConnectionKeeper, Limits  # noqa: E402
+from project.web.places import Shares  # noqa: E402
 from worker.memory import calm_collector  # noqa: E402
 
 refuse_simulator()
-application = Admission(django_application, places=settings.WEB_THREADS)
+application = Admission(django_application, places=settings.WEB_THREADS, shares=Shares(**settings.ADDRESS_SHARES))
 ConnectionKeeper(application, Limits(**settings.CONNECTION_LIMITS)).start()
 calm_collector()
