@@ -60,7 +60,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="bin/attack", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--demo", type=Path, default=ROOT / ".local" / "demo.json", help="where bin/demo has described itself")
     parser.add_argument("--minutes", type=float, metavar="N", help="all kinds at once for so long, instead of one after the other")
-    parser.add_argument("--only", action="append", choices=KINDS, metavar="KIND", help=f"this kind only, may be repeated: {', '.join(KINDS)}")
+    parser.add_argument(
+        "--only", action="append", choices=KINDS, metavar="KIND", help=f"this kind only, may be repeated: {', '.join(KINDS)}"
+    )
     parser.add_argument("--direct", action="store_true", help="without the proxies")
     parser.add_argument("--rounds", type=int, default=30, help="honest requests of each kind per attack (default: 30)")
     options = parser.parse_args(argv)

@@ -163,14 +163,13 @@ def test_shares_are_by_the_address_behind_trusted_proxies(
     trusted: list[str], forwarded: tuple[str, str], statuses: list[str], settings: Settings
 ) -> None:
     settings.TRUSTED_PROXIES = trusted
-    first, second = forwarded
+    first = forwarded[0]
     inside: list[tuple[str, bytes]] = []
 
     def nested(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         if environ["PATH_INFO"] == "/outer":
             beside(application, REMOTE_ADDR="198.51.100.7", PATH_INFO="/")  # somebody else is there
-            for address in forwarded:
-                inside.append(beside(application, REMOTE_ADDR="192.0.2.1", HTTP_X_FORWARDED_FOR=address, PATH_INFO="/"))
+            inside.extend(beside(application, REMOTE_ADDR="192.0.2.1", HTTP_X_FORWARDED_FOR=each, PATH_INFO="/") for each in forwarded)
         start_response("200 OK", [])
         return Response()
 
