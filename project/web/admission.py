@@ -26,6 +26,10 @@ Application = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 # Asked by machines of our own, from addresses that no visitor has.
 PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
+# Django's pieces of 4 kB cost a turn of the interpreter each: a page's largest script is sent in 25 instead of 388.
+FILE_BLOCK_BYTES = 64 * 1024
+# A file is sent after its place was given back. Measured: 1 to 3 ms for the largest one.
+FILE_COST_S = 0.002
 _PHRASES = {400: "Bad Request", 411: "Length Required", 429: "Too Many Requests", 503: "Service Unavailable"}
 
 
@@ -46,11 +50,14 @@ class Admission:
         except errors.DomainError as error:
             return _refuse(error, start_response)
         connections["default"] = place.connection
+        cost_s = 0.0
         try:
             if refusal is not None:  # only now, so that refusals count and wait like everything else
                 return _refuse(refusal, start_response)
             response = self._application(environ, start_response)
             if getattr(response, "streaming", False):
+                cost_s = FILE_COST_S
+                response.block_size = FILE_BLOCK_BYTES  # type: ignore[attr-defined]  # Django reads it for each piece
                 return response
             try:
                 return [b"".join(response)]
@@ -59,7 +66,7 @@ class Admission:
         finally:
             # What streams a file later must not find the connection, which is another request's by then.
             del connections["default"]
-            self._places.give_back(place)
+            self._places.give_back(place, cost_s=cost_s)
 
     def reading(self) -> int:
         """How many threads wait for a body."""

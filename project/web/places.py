@@ -114,9 +114,9 @@ class Places:
         place.thread_s = time.thread_time()
         return place
 
-    def give_back(self, place: Place) -> None:
-        """Charges the request to its client, and hands the place to whoever waits."""
-        cost_s = time.thread_time() - place.thread_s + REQUEST_COST_S
+    def give_back(self, place: Place, *, cost_s: float = 0.0) -> None:
+        """Charges the request to its client, with what it will cost later, and hands the place to whoever waits."""
+        cost_s += time.thread_time() - place.thread_s + REQUEST_COST_S
         with self._lock:
             now = time.monotonic()
             self._charge(place.client, now, cost_s)

@@ -10,7 +10,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+
+from project.local.waiting import wait_until
 
 Address = tuple[str, int]
 HOST = b"Host: 127.0.0.1\r\n"
@@ -65,33 +68,41 @@ HANDSHAKES = Attack(head(b"/healthz", b"GET", b"Connection: close") + b"\r\n", r
 
 @dataclass(frozen=True)
 class Progress:
-    """What a crowd in another process has done so far."""
+    """What crowds in another process have done since all of their connections were open."""
 
-    started_at: float
+    since: float
     opened: Any  # a number that both processes see
+    opened_before: int
 
     def per_s(self) -> float:
-        """Connections opened a second, those that were opened again included."""
-        return float(self.opened.value) / (time.monotonic() - self.started_at)
+        """Connections opened again, a second."""
+        return (self.opened.value - self.opened_before) / (time.monotonic() - self.since)
 
 
 @contextlib.contextmanager
-def crowd_apart(*crowds: "Crowd") -> Iterator[Progress]:
-    """Runs crowds in a process of its own, at the lowest priority: attackers have machines of their own, whose time isn't the shop's."""
+def crowd_apart(*crowds: "Crowd", nice: int) -> Iterator[Progress]:
+    """Runs crowds in a session of its own with a priority: attackers have machines of their own, whose time isn't the shop's.
+
+    Returns once all of their connections were opened, or ten seconds later.
+    """
     forked = multiprocessing.get_context("fork")
     opened, stop = forked.Value("q", 0), forked.Event()
-    process = forked.Process(target=_attack, args=(crowds, opened, stop), daemon=True)
+    process = forked.Process(target=_attack, args=(crowds, nice, opened, stop), daemon=True)
     process.start()
     try:
-        yield Progress(time.monotonic(), opened)
+        wait_until(lambda: opened.value >= sum(crowd.size for crowd in crowds), timeout_s=10)
+        yield Progress(time.monotonic(), opened, opened.value)
     finally:
         stop.set()
         process.join(30)
         process.kill()
 
 
-def _attack(crowds: tuple["Crowd", ...], opened: Any, stop: Any) -> None:
-    os.nice(19 - os.getpriority(os.PRIO_PROCESS, 0))
+def _attack(crowds: tuple["Crowd", ...], nice: int, opened: Any, stop: Any) -> None:
+    os.setpriority(os.PRIO_PROCESS, 0, nice)
+    os.setsid()
+    with contextlib.suppress(OSError):  # where the kernel shares time among sessions first, the session's priority is what counts
+        Path("/proc/self/autogroup").write_text(str(nice))
     with contextlib.ExitStack() as stack:
         for crowd in crowds:
             stack.enter_context(crowd)

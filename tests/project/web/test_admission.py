@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.db import connections
+from django.http import FileResponse
 from pytest_django import Settings
 
 from project.web import admission
@@ -195,3 +196,11 @@ def test_refusals_count_as_requests() -> None:
     for address in ("198.51.100.7", "192.0.2.1"):
         application({"REMOTE_ADDR": address, "PATH_INFO": "/", "wsgi.input": BytesIO()}, lambda status, headers: None)
     assert answers == ["411 Length Required", "429 Too Many Requests"]
+
+
+def test_a_file_is_sent_in_large_pieces_outside_its_place() -> None:
+    answer = FileResponse(BytesIO(b"a" * 200_000))
+    application = admit(lambda environ, start: answer, places=1)
+    pieces = application({"wsgi.input": BytesIO()}, lambda status, headers: None)
+    assert application.longest_s(10**12) == 0
+    assert [len(piece) for piece in pieces] == [65_536, 65_536, 65_536, 3_392]
