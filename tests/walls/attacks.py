@@ -83,14 +83,14 @@ class Progress:
 def crowd_apart(*crowds: "Crowd", nice: int) -> Iterator[Progress]:
     """Runs crowds in a session of its own with a priority: attackers have machines of their own, whose time isn't the shop's.
 
-    Returns once all of their connections were opened, or ten seconds later.
+    Returns once all of their connections were opened, or half a minute later.
     """
     forked = multiprocessing.get_context("fork")
     opened, stop = forked.Value("q", 0), forked.Event()
     process = forked.Process(target=_attack, args=(crowds, nice, opened, stop), daemon=True)
     process.start()
     try:
-        wait_until(lambda: opened.value >= sum(crowd.size for crowd in crowds), timeout_s=10)
+        wait_until(lambda: opened.value >= sum(crowd.size for crowd in crowds), timeout_s=30)
         yield Progress(time.monotonic(), opened, opened.value)
     finally:
         stop.set()
