@@ -1,15 +1,18 @@
 """Slow clients against the shipped web server, without a proxy: honest requests stay as quick as they are."""
 
+import re
 import socket
 import time
 from urllib.parse import urlsplit
 
+import httpx
 import psutil
 import pytest
 from django.conf import settings
 
 from project.local.programs import SERVER_OPTIONS
 from project.local.waiting import wait_until
+from project.web.places import LIMIT
 from tests.nodes.shop_stack import ShopStack
 from tests.walls.attacks import ATTACKS, HANDSHAKES, Attack, Crowd, head
 from tests.walls.conftest import SILENCE_S, Web
@@ -29,6 +32,18 @@ def test_honest_requests_are_answered_meanwhile(kind: str, shared_shop_stack: Sh
         found = buyer.measure(rounds=15)
     assert {latencies.name: latencies.failed for latencies in found} == {"/healthz": 0, "courses/": 0, "poll": 0, "order": 0}
     assert [latencies.name for latencies in found if latencies.at(0.9) > SLOWEST_MS] == []
+
+
+def test_a_crowd_leaves_room_for_others_only(shared_shop_stack: ShopStack, buyer: Honest) -> None:
+    """Alone it may use everything; as soon as a buyer comes, what is beyond its share is refused, and the buyer isn't."""
+    address = address_of(shared_shop_stack)
+    with Crowd(address, ATTACKS["pipelined"], CONNECTIONS, source="127.0.0.2") as crowd:
+        assert wait_until(lambda: crowd.opened >= CONNECTIONS, timeout_s=20)
+        assert refused_of_addresses(shared_shop_stack) == 0
+        found = buyer.measure(rounds=15)
+        refused = refused_of_addresses(shared_shop_stack)
+    assert sum(latencies.failed for latencies in found) == 0
+    assert refused > CONNECTIONS // 2
 
 
 def test_handshakes_without_end(shared_shop_stack: ShopStack, buyer: Honest) -> None:
@@ -93,6 +108,13 @@ def test_a_body_in_pieces_is_read_whole(shared_shop_stack: ShopStack) -> None:
             time.sleep(0.1)
             connection.sendall(body[start : start + 9])
         assert b"login_failed" in connection.recv(65536)
+
+
+def refused_of_addresses(stack: ShopStack) -> float:
+    """How many requests were refused since their client has used its share. The stack has one web process, so its metrics are all."""
+    metrics = httpx.get(f"{stack.web_url}/metrics", trust_env=False, timeout=20).text
+    found = re.search(rf'^shop_limited_requests_total{{limit="{LIMIT}"}} (\S+)', metrics, re.MULTILINE)
+    return float(found[1]) if found else 0.0
 
 
 def address_of(stack: ShopStack) -> tuple[str, int]:
