@@ -123,7 +123,8 @@ class Places:
             place.client.at_work -= 1
             place.taken_at = None
             self._free.append(place)
-            self._hand_out(now)
+            if self._queue:
+                self._hand_out(now)
 
     def longest_s(self, now: float) -> float:
         """How long the oldest request has been worked on."""
@@ -135,7 +136,6 @@ class Places:
         if client is None:
             self._forget(now)
             client = self._clients[address] = _Client(now)
-        self._charge(client, now, 0)
         if is_visit:
             client.heard_at = now
             self._clients.move_to_end(address)
