@@ -14,8 +14,9 @@ from shop import broker_address, redis_address
 from shop.checks import CONFIGURATION
 from worker.servers import find_unfit_servers
 
-# 10.0.0.0/8, the largest private one.
-_WIDEST_PROXY_NETWORK = 7
+# 10.0.0.0/8 and fc00::/7 are the largest private ones. Of public ones, no content delivery network lists a wider one than a /13 or a /29.
+_WIDEST_PRIVATE = 7
+_WIDEST_PUBLIC = {4: 12, 6: 28}
 
 
 @register(Tags.security, deploy=True)
@@ -57,8 +58,13 @@ def proxies(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     return [
         Error(f"TRUSTED_PROXIES trusts {network}: anybody could choose an address.", id="project.E007")
         for network in settings.TRUSTED_PROXIES
-        if ip_network(network).prefixlen < _WIDEST_PROXY_NETWORK
+        if _is_too_wide(network)
     ]
+
+
+def _is_too_wide(network: str) -> bool:
+    parsed = ip_network(network)
+    return parsed.prefixlen < (_WIDEST_PRIVATE if parsed.is_private else _WIDEST_PUBLIC[parsed.version])
 
 
 @register(CONFIGURATION)

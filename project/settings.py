@@ -20,14 +20,14 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 DEBUG = env.bool("DJANGO_DEBUG", False)
 SECRET_KEY = env.str("DJANGO_SECRET_KEY")
-SECRET_KEY_FALLBACKS: list[str] = env.list("DJANGO_SECRET_KEY_FALLBACKS", [])
+SECRET_KEY_FALLBACKS: list[str] = env.list("DJANGO_SECRET_KEY_FALLBACKS", [], subcast=str.strip)
 if len(SECRET_KEY) < 50:
     raise ImproperlyConfigured("DJANGO_SECRET_KEY needs at least 50 characters of randomness; bin/secret-key prints one.")
 
-ALLOWED_HOSTS = env.list("DJANGO_ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
+ALLOWED_HOSTS = env.list("DJANGO_ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"], subcast=str.strip)
 # Where buyers and Alipay reach this shop, without a slash at the end. Links that leave the process start with it.
 PUBLIC_URL = env.str("PUBLIC_URL", "http://127.0.0.1:8000").rstrip("/")
-CSRF_TRUSTED_ORIGINS = env.list("DJANGO_CSRF_TRUSTED_ORIGINS", [PUBLIC_URL])
+CSRF_TRUSTED_ORIGINS = env.list("DJANGO_CSRF_TRUSTED_ORIGINS", [PUBLIC_URL], subcast=str.strip)
 
 # The shop's calendar is China's: coupon dates and Alipay's timestamps are Beijing time. Rows are stored in UTC.
 TIME_ZONE = "Asia/Shanghai"
@@ -127,6 +127,17 @@ CONNECTION_LIMITS: dict[str, float] = {
     # A request that takes longer than this hangs. Statements end after 10 s, calls of Alipay after ALIPAY_TIMEOUT_S.
     "stuck_s": env.float("WEB_STUCK_S", 120.0),
 }
+# What one client's address may use of a web process while others are there; alone it may use everything. Behind a proxy this needs
+# TRUSTED_PROXIES, or all clients are one.
+ADDRESS_SHARES: dict[str, Any] = {
+    # Processor seconds per second: some 25 pages or 300 polls a second from one household, school or office.
+    "seconds": env.float("ADDRESS_CPU_SHARE", 0.25),
+    "burst_s": 0.25,
+    # Requests that wait for their share; past that the answer is 429.
+    "waiting": 128,
+    # Longer than any answer takes; whoever waits for a place that long would not wait for the answer.
+    "patience_s": 10.0,
+}
 # Where people report holes, as a URL (mailto: or https:).
 SECURITY_CONTACT = env.str("SECURITY_CONTACT", "")
 
@@ -175,7 +186,7 @@ CSRF_COOKIE_SAMESITE = "Strict"
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 # Addresses and networks of the proxies in front: their X-Forwarded-For is believed, and nobody else's.
-TRUSTED_PROXIES: list[str] = env.list("TRUSTED_PROXIES", [], subcast=lambda one: str(ip_network(one)))
+TRUSTED_PROXIES: list[str] = env.list("TRUSTED_PROXIES", [], subcast=lambda one: str(ip_network(one.strip())))
 BEHIND_HTTPS_PROXY = env.bool("BEHIND_HTTPS_PROXY", False)
 if BEHIND_HTTPS_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
@@ -260,6 +271,8 @@ ORDER_STATUS_WAIT_MAX_S = env.int("ORDER_STATUS_WAIT_MAX_S", 25)
 ORDER_STATUS_WAITERS = env.int("ORDER_STATUS_WAITERS", 2)
 if CONNECTION_LIMITS["silence_s"] <= ORDER_STATUS_WAIT_MAX_S:
     raise ImproperlyConfigured("CONNECTION_SILENCE_S must be longer than ORDER_STATUS_WAIT_MAX_S, or buyers who wait are cut off.")
+if not 0 < ADDRESS_SHARES["seconds"] <= 1:
+    raise ImproperlyConfigured("ADDRESS_CPU_SHARE must be more than 0 and at most 1: processor seconds per second of one web process.")
 if ORDER_STATUS_WAITERS >= WEB_THREADS:
     raise ImproperlyConfigured("ORDER_STATUS_WAITERS must be less than WEB_THREADS, or buyers who wait stop everybody else.")
 
@@ -302,7 +315,7 @@ ALIPAY = {
     "SELLER_ID": env.str("ALIPAY_SELLER_ID", ""),
     "APP_PRIVATE_KEY_PATH": env.str("ALIPAY_APP_PRIVATE_KEY_PATH", ""),
     # Several while a key is being rotated: a signature by any of them counts.
-    "PUBLIC_KEY_PATHS": env.list("ALIPAY_PUBLIC_KEY_PATHS", []),
+    "PUBLIC_KEY_PATHS": env.list("ALIPAY_PUBLIC_KEY_PATHS", [], subcast=str.strip),
     # Apps that the shop used before. Their attempts are asked about, refunded and verified with these.
     "FORMER_APPS": env.alipay_apps("ALIPAY_FORMER_APPS", ""),
     "NOTIFY_URL": env.str("ALIPAY_NOTIFY_URL", f"{PUBLIC_URL}/api/v1/payments/alipay/notify/"),

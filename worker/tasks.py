@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+import structlog
 from celery import Task, shared_task
 from django.db import transaction
 
@@ -17,6 +18,8 @@ from shop.domain import creation, floors, work
 from shop.domain.locks import try_sweep_lock
 from shop.models import Order, OrderRequest, Work
 from shop.wakeup import wake, woken
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ import structlog
 from psycopg.pq import TransactionStatus
 
 from project.postgres import silence
-from project.web.admission import Admission, Place
+from project.web.places import Place, Places
 
 log = structlog.get_logger(__name__)
 
@@ -27,9 +27,9 @@ ANSWER_S = 3.0
 class DatabaseWatch(threading.Thread):
     """Looks after the database connections of one web process. Costs nothing while statements are short."""
 
-    def __init__(self, admission: Admission) -> None:
+    def __init__(self, places: Places) -> None:
         super().__init__(name="database-watch", daemon=True)
-        self._admission = admission
+        self._places = places
         self._asked_at = 0.0
 
     def run(self) -> None:
@@ -42,19 +42,19 @@ class DatabaseWatch(threading.Thread):
 
     def look(self, now: float) -> None:
         if silence.is_known():
-            self._shut(self._admission.waiting(now))
-            if silence.answers(self._admission.places[0].connection.get_connection_params(), timeout_s=ANSWER_S):
+            self._shut(self._places.taken_before(now))
+            if silence.answers(self._places.all[0].connection.get_connection_params(), timeout_s=ANSWER_S):
                 silence.end()
                 log.warning("database_answers_again")
             return
-        overdue = [place for place in self._admission.waiting(now - SUSPICION_S) if is_in_statement(place)]
+        overdue = [place for place in self._places.taken_before(now - SUSPICION_S) if is_in_statement(place)]
         if not overdue or now - self._asked_at < SUSPICION_S:
             return
         self._asked_at = now
         if not silence.answers(_params_of(overdue[0]), timeout_s=ANSWER_S):
             silence.begin()
             log.error("database_silent", waiting=len(overdue), alert=True)
-            self._shut(self._admission.waiting(now))
+            self._shut(self._places.taken_before(now))
 
     def _shut(self, places: list[Place]) -> None:
         for place in places:

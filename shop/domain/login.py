@@ -39,18 +39,18 @@ def log_in(*, username: str, password: str, address: str, device_note: str | Non
     """The account that the credentials are for. `address` is what the client is counted by.
 
     An attempt counts before its password is hashed, so attempts in parallel can't pass together; a right one gives its place back.
-    Without Valkey buyers log in unlimited and staff don't log in.
+    Without Valkey buyers log in unlimited, and staff don't log in: neither as staff nor as buyers, which would tell their passwords.
 
     Raises:
-        LoginFailed: the credentials are for no active account, or not for staff's; which is wrong isn't told.
+        LoginFailed: the credentials are for no active account, not for staff's, or for staff's while nobody can count; which it is isn't told.
         TooManyRequests: too many attempts or wrong passwords, or every place for hashing is taken.
         ServiceUnavailable: staff, and nobody can count.
     """
     attempts, failures = _shares(username, address, find_device(device_note, username=username))
     with hashing_place():
-        limits.spend(attempts, *failures, is_open_without_valkey=not is_for_staff)
+        is_counted = limits.spend(attempts, *failures, is_open_without_valkey=not is_for_staff)
         account = authenticate(username=username, password=password)
-    if not isinstance(account, Account) or (is_for_staff and not account.is_staff):
+    if not isinstance(account, Account) or (is_for_staff and not account.is_staff) or (account.is_staff and not is_counted):
         # A name that nobody has may be a password typed into the wrong field: it isn't logged.
         known = username if Account.objects.filter(username=username).exists() else None
         log.warning("login_failed", username=known, address=address, is_for_staff=is_for_staff)

@@ -128,6 +128,8 @@ def test_honest_shop_passes(keys: Path, check: Check) -> None:
         ({"TRUSTED_PROXIES": ""}, "project.E006", "TRUSTED_PROXIES"),
         ({"TRUSTED_PROXIES": "0.0.0.0/0"}, "project.E007", "0.0.0.0/0"),
         ({"TRUSTED_PROXIES": "127.0.0.1,::/0"}, "project.E007", "::/0"),
+        ({"TRUSTED_PROXIES": "127.0.0.1,8.0.0.0/8"}, "project.E007", "8.0.0.0/8"),
+        ({"TRUSTED_PROXIES": "2000::/16"}, "project.E007", "2000::/16"),
         ({"MAX_TOKENS": "0"}, "project.E020", "MAX_TOKENS"),
     ],
     ids=str,
@@ -135,6 +137,10 @@ def test_honest_shop_passes(keys: Path, check: Check) -> None:
 def test_mix_up_is_refused_by_name(keys: Path, check: Check, changes: dict[str, str], check_id: str, named: str) -> None:
     (message,) = [message for message in check(keys, **changes) if message.id == check_id]
     assert named in message.msg
+
+
+def test_networks_of_content_delivery_may_be_trusted(keys: Path, check: Check) -> None:
+    assert check(keys, TRUSTED_PROXIES="10.0.0.0/8,104.16.0.0/13,2a06:98c0::/29,fc00::/7") == []
 
 
 def test_operators_command_refuses(keys: Path) -> None:
