@@ -37,13 +37,18 @@ def make_course(
     name: str | None = None,
     status: CourseStatus = CourseStatus.ONLINE,
     course_type: CourseType = CourseType.PAID,
+    **fields: Any,
 ) -> Course:
-    """A course with one price policy."""
+    """A course with one price policy; VIP-only courses have none."""
     number = next(_serial)
     course = Course.objects.create(
-        name=name or f"课程{number}", course_img=f"/img/{number}.png", status=status, course_type=course_type, position=number
-    )
-    make_policy(course, price, period=period)
+        **{
+            "name": name or f"课程{number}", "course_img": f"/img/{number}.png", "status": status, "course_type": course_type,
+            "position": number, **fields,
+        }
+    )  # fmt: skip
+    if course_type != CourseType.VIP_ONLY:
+        make_policy(course, price, period=period)
     return course
 
 
