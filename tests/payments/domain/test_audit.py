@@ -1,5 +1,6 @@
 """Every rule of the audit, broken one at a time by SQL: the rule is named, with the row. Triggers and constraints that forbid it are out of the way."""
 
+from datetime import timedelta
 from io import StringIO
 from typing import Any
 
@@ -13,6 +14,7 @@ from payments.models import Payment
 from payments.states import Product
 from shop import clock as shop_clock
 from shop.models import Order
+from shop.states import CourseType
 from tests.factories import NOW, make_buyer, make_course, make_order, make_request
 from tests.payments.domain.conftest import Clock
 from tests.payments.memorygateway import MemoryGateway
@@ -134,6 +136,8 @@ def shop(gateway: MemoryGateway) -> None:
     waiting = make_order(waiting_buyer, make_course("20.00"), beili=1, global_coupon=claimed(waiting_buyer), alipay="9.00")
     start(waiting, gateway)
     claimed(make_buyer())
+    degree = make_course("8.00", course_type=CourseType.DEGREE, starts_on=shop_clock.shanghai_date(NOW) + timedelta(days=9))
+    pay(make_order(make_buyer(), degree), gateway)
     back = make_order(make_buyer(), make_course("8.00"))
     pay(back, gateway)
     refund = approve(ask_refund(back))
