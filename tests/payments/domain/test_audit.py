@@ -130,7 +130,7 @@ def _clock_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def shop(gateway: MemoryGateway) -> None:
-    """One order of every kind: paid, waiting with an attempt, expired with late money on its way back, refunded, and a request."""
+    """One order of every kind: paid, a degree that hasn't started, waiting with an attempt, expired with late money on its way back, refunded, and a request."""
     paid_buyer, waiting_buyer = make_buyer(beili=5), make_buyer(beili=5)
     pay(make_order(paid_buyer, make_course("20.00"), beili=1, global_coupon=claimed(paid_buyer), alipay="9.00"), gateway)
     waiting = make_order(waiting_buyer, make_course("20.00"), beili=1, global_coupon=claimed(waiting_buyer), alipay="9.00")
@@ -164,7 +164,7 @@ def test_every_rule_is_broken_here() -> None:
 
 
 def test_healthy_shop_passes() -> None:
-    assert Order.objects.count() == 4
+    assert Order.objects.count() == 5
     assert Payment.objects.filter(is_surplus=True).count() == 1
     out = StringIO()
     call_command("audit", stdout=out)
