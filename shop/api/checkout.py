@@ -5,6 +5,7 @@ from typing import Any
 
 from django.conf import settings
 from django.urls import reverse
+from django.utils.translation import gettext_lazy
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
 from rest_framework.request import Request
@@ -29,7 +30,7 @@ class CheckoutInput(Input):
 
     def validate_course_list(self, course_ids: list[int]) -> list[int]:
         if len(set(course_ids)) != len(course_ids):
-            raise serializers.ValidationError("同一门课程出现了两次。")
+            raise serializers.ValidationError(gettext_lazy("同一门课程出现了两次。"))
         return course_ids
 
 
@@ -59,7 +60,7 @@ class QuoteInput(Input):
 
     def validate_course_price_list(self, lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
         if len({line["course_id"] for line in lines}) != len(lines):
-            raise serializers.ValidationError("同一门课程出现了两次。")
+            raise serializers.ValidationError(gettext_lazy("同一门课程出现了两次。"))
         return lines
 
 

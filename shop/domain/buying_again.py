@@ -46,7 +46,9 @@ def buy_again(*, account: Account, order_number: str, now: datetime) -> BoughtAg
 
 def _offered(lines: Sequence[OrderLine]) -> dict[int, PricePolicy]:
     """Today's policy for each line whose course is on sale and still has one for the line's period."""
-    policies = PricePolicy.objects.filter(course_id__in=[line.course_id for line in lines]).select_related("course").defer("course__syllabus")
+    policies = (
+        PricePolicy.objects.filter(course_id__in=[line.course_id for line in lines]).select_related("course").defer("course__syllabus")
+    )
     by_period = {(policy.course_id, policy.valid_period): policy for policy in policies if policy.course.is_sellable}
     found = {line.course_id: by_period.get((line.course_id, line.valid_period)) for line in lines}
     return {course_id: policy for course_id, policy in found.items() if policy is not None}

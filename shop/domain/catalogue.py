@@ -144,6 +144,11 @@ def get_offer(*, course_id: int, account_id: int | None = None, now: datetime) -
     return Offer(course, periods, access_by, member_until if by_membership else owned_until, unpaid)
 
 
+def exists(*, course_id: int) -> bool:
+    """Whether there is such a course, visible or not."""
+    return Course.objects.filter(pk=course_id).exists()
+
+
 def _is_owned(course: Course, account_id: int | None) -> bool:
     if account_id is None:
         return False

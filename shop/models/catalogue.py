@@ -36,7 +36,9 @@ class Course(SavesChanges):
     name = models.CharField("课程名称", max_length=128, unique=True)
     course_img = models.CharField("封面", max_length=255, help_text="图片地址")
     brief = models.TextField("简介", max_length=2048, blank=True, default="")
-    syllabus = models.TextField("课程大纲", max_length=20_000, blank=True, default="", db_default="", help_text="一行一节；以 # 开头的行是章的标题")
+    syllabus = models.TextField(
+        "课程大纲", max_length=20_000, blank=True, default="", db_default="", help_text="一行一节；以 # 开头的行是章的标题"
+    )
     category = models.ForeignKey(Category, models.PROTECT, null=True, blank=True, related_name="courses", verbose_name="分类")
     course_type = models.SmallIntegerField(
         "课程类型",
@@ -45,7 +47,9 @@ class Course(SavesChanges):
         help_text="VIP专享课程不单独定价，向所有持有VIP会员的买家开放；VIP会员像课程一样定价和出售",
     )
     starts_on = models.DateField("开课日期", null=True, blank=True, help_text="仅学位课程：此前购买的，有效期从这一天算起；留空为随时开课")
-    status = models.SmallIntegerField("状态", choices=CourseStatus, default=CourseStatus.PRESALE, help_text="预上线和下线的课程，买家都看不到")
+    status = models.SmallIntegerField(
+        "状态", choices=CourseStatus, default=CourseStatus.PRESALE, help_text="预上线和下线的课程，买家都看不到"
+    )
     position = models.PositiveIntegerField("排序", default=0, help_text="小的在前")
     created_at = models.DateTimeField("创建时间", auto_now_add=True)
 

@@ -120,7 +120,14 @@ STAFF = {
     "财务": LOOK,
     "店长": {**LOOK, "shop/category": "vacd", "shop/course": "vac", "shop/coupon": "vacd"},
     "without a role": dict.fromkeys(LOOK, ""),
-    "superuser": {**LOOK, "shop/category": "vacd", "shop/course": "vacd", "shop/coupon": "vacd", "shop/account": "vac", "auth/group": "vacd"},
+    "superuser": {
+        **LOOK,
+        "shop/category": "vacd",
+        "shop/course": "vacd",
+        "shop/coupon": "vacd",
+        "shop/account": "vac",
+        "auth/group": "vacd",
+    },
 }
 MODEL_PAGES = {
     "": "v",

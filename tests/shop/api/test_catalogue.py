@@ -51,7 +51,10 @@ def test_page_that_is_not_there() -> None:
     assert refused(Api().get(f"{V1}/courses/?page=99")) == (404, 1001, "not_found")
 
 
-@pytest.mark.parametrize("query", ["page=0", "page=x", "page_size=101", "colour=red", "search=" + "长" * 65, "category=x", "type=9", "type=paid", "search=a&search=b"])
+@pytest.mark.parametrize(
+    "query",
+    ["page=0", "page=x", "page_size=101", "colour=red", "search=" + "长" * 65, "category=x", "type=9", "type=paid", "search=a&search=b"],
+)
 def test_page_that_makes_no_sense(query: str) -> None:
     assert refused(Api().get(f"{V1}/courses/?{query}")) == (400, 1003, "invalid_input")
 
@@ -107,7 +110,9 @@ def test_search_and_categories() -> None:
         (shown,) = answered(Api().get(f"{V1}/courses/?{query}"))["results"]
         assert (shown["id"], shown["category"]) == (course.pk, {"id": category.pk, "name": "数据库"})
     assert answered(Api().get(f"{V1}/courses/?search=没有"))["results"] == []
-    assert answered(Api().get(f"{V1}/categories/"))["results"] == [{"id": category.pk, "name": "数据库", "brief": "行与列", "course_count": 1}]
+    assert answered(Api().get(f"{V1}/categories/"))["results"] == [
+        {"id": category.pk, "name": "数据库", "brief": "行与列", "course_count": 1}
+    ]
 
 
 def test_degree_says_when_it_starts_and_what_is_bought_runs_from_then() -> None:
