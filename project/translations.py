@@ -80,8 +80,10 @@ def _stored_words() -> Iterator[str]:
     from shop.models import OrderEvent, PricePolicy  # noqa: PLC0415
 
     yield from _labels_of(PricePolicy.Period, OrderEvent.Kind, RefundStatus)
-    refusals = {known for module in (checkout, decision) for known in vars(module).values() if isinstance(known, type)} | {OrderFailed}
-    yield from (refusal.message for refusal in refusals if issubclass(refusal, DomainError) and refusal is not DomainError)
+    yield OrderFailed.message
+    for known in (*vars(checkout).values(), *vars(decision).values()):
+        if isinstance(known, type) and issubclass(known, DomainError) and known is not DomainError:
+            yield known.message
 
 
 def _labels_of(*choices: Any) -> Iterator[str]:
@@ -119,7 +121,7 @@ def updated(known: Catalog, messages: Iterable[Message]) -> Catalog:
     return fresh
 
 
-def untranslated(catalogue: Catalog) -> list[Message]:
+def untranslated(catalogue: Catalog) -> list[Any]:
     """The messages that somebody has to translate yet."""
     return [entry.id for entry in catalogue if entry.id and (entry.fuzzy or not all(forms_of(entry.string)))]
 

@@ -9,7 +9,6 @@ from shop.models.fields import YuanField, not_negative
 from shop.money import MAX_PAYABLE
 from shop.states import SELLABLE_COURSE_TYPES, CourseStatus, CourseType
 
-
 # After this no course starts. Access from then on still ends on a date that every calendar shows.
 LAST_START = date(2099, 12, 31)
 

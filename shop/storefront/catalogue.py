@@ -39,7 +39,7 @@ def category(request: HttpRequest, category_id: int) -> HttpResponse:
 def _shelf(request: HttpRequest, shown: Category | None) -> HttpResponse:
     search = request.GET.get("search", "").strip()[: catalogue.MAX_SEARCH_LENGTH]
     kind = _kind_in(request)
-    found = catalogue.list_courses(search=search, category_id=shown and shown.pk, course_type=kind)
+    found = catalogue.list_courses(search=search, category_id=shown.pk if shown else None, course_type=kind)
     page: Page[Course] = Paginator(found, _PAGE_SIZE).get_page(request.GET.get("page"))
     page.object_list = [_with_cheapest(course) for course in page]
     chosen = {"search": search, "type": "" if kind is None else str(kind.value)}

@@ -11,7 +11,6 @@ from django.utils import translation
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
-
 register = template.Library()
 _SCRIPTS = Path(__file__).resolve().parent.parent / "static/shop/js"
 _IMPORT = re.compile(r'^import (?:.*? from )?"(\.{1,2}/[^"]+)";', re.MULTILINE)

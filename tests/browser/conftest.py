@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from project.local.state import ROOT
 from tests.browser.shopper import DESKTOP, Device, Shopper
 from tests.journeys.conftest import repair
 from tests.journeys.shopping import Buyer, new_buyer
@@ -40,8 +43,13 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="package")
 def served_shop(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ShopStack]:
+    folder = tmp_path_factory.mktemp("browser")
     # A notification that gets lost is made up for by a query, so the queries that a test wants to fail are all the more frequent.
-    stack = build_shop_stack(tmp_path_factory.mktemp("browser") / "shop", extra_env={"PAYMENT_QUERY_INTERVAL_S": "1"})
+    extra = {"PAYMENT_QUERY_INTERVAL_S": "1", "STATIC_ROOT": str(folder / "static"), "WHITENOISE_USE_FINDERS": "false"}
+    stack = build_shop_stack(folder / "shop", extra_env=extra)
+    # Static files as they are served by a shop that is deployed.
+    collect = [sys.executable, "manage.py", "collectstatic", "--no-input", "--verbosity", "0"]
+    subprocess.run(collect, cwd=ROOT, env=stack.env, check=True)
     try:
         stack.start()
         yield stack
@@ -72,9 +80,10 @@ def shopper(browser: Browser, shop: ShopStack, buyer: Buyer, request: pytest.Fix
 
 
 @pytest.fixture
-def visitor(browser: Browser, shop: ShopStack) -> Iterator[Shopper]:
-    """Somebody who hasn't logged in."""
-    with Shopper.at(browser, shop, DESKTOP, None) as someone:
+def visitor(browser: Browser, shop: ShopStack, request: pytest.FixtureRequest) -> Iterator[Shopper]:
+    """Somebody who hasn't logged in, at the device that the test asks for, else at a computer."""
+    device: Device = getattr(request, "param", DESKTOP)
+    with Shopper.at(browser, shop, device, None) as someone:
         yield someone
         assert someone.errors == []
 
