@@ -93,6 +93,12 @@ ELSEWHERE = [
     "/./\\evil.example",
     "/x/..//evil.example/",
     "http:evil.example",
+    "%2f%2fevil.example/",
+    "/%2f/evil.example/",
+    "／／evil.example/",
+    "/\u2028/evil.example/",
+    "data:text/html,x",
+    "/login/?next=//evil.example/",
 ]
 
 
