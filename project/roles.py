@@ -3,8 +3,8 @@
 from django.contrib.auth.models import Group, Permission
 
 _LOOK = (
-    "shop.view_account", "shop.view_course", "shop.view_pricepolicy", "shop.view_coupon", "shop.view_couponrecord", "shop.view_orderrequest",
-    "shop.view_order", "shop.view_orderline", "shop.view_orderevent", "shop.view_enrolment", "shop.view_ledgertransfer",
+    "shop.view_account", "shop.view_category", "shop.view_course", "shop.view_pricepolicy", "shop.view_coupon", "shop.view_couponrecord",
+    "shop.view_orderrequest", "shop.view_order", "shop.view_orderline", "shop.view_orderevent", "shop.view_enrolment", "shop.view_ledgertransfer",
     "payments.view_payment", "payments.view_notification", "payments.view_refund", "payments.view_refundline",
 )  # fmt: skip
 ROLES: dict[str, tuple[str, ...]] = {
@@ -14,7 +14,8 @@ ROLES: dict[str, tuple[str, ...]] = {
     "财务": (*_LOOK, "payments.change_refund", "payments.change_notification"),
     # Looks after what is sold and for how much.
     "店长": (
-        *_LOOK, "shop.add_course", "shop.change_course", "shop.add_pricepolicy", "shop.change_pricepolicy", "shop.delete_pricepolicy",
+        *_LOOK, "shop.add_category", "shop.change_category", "shop.delete_category", "shop.add_course", "shop.change_course",
+        "shop.add_pricepolicy", "shop.change_pricepolicy", "shop.delete_pricepolicy",
         "shop.add_coupon", "shop.change_coupon", "shop.delete_coupon",
     ),
 }  # fmt: skip

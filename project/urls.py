@@ -6,6 +6,7 @@ from django.urls import include, path
 from payments.api import urls as payment_urls
 from project import health, security_txt
 from project.api.schemaview import DocsView, SchemaView
+from project.language import choose_language
 
 urlpatterns = [
     # Before the longest list: a notification comes for every order, and the others lose one comparison.
@@ -19,6 +20,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/schema/", SchemaView.as_view(), name="schema"),
     path("api/docs/", DocsView.as_view(), name="docs"),
+    path("language/", choose_language, name="set-language"),
     path("", include(payment_urls.urlpatterns)),
     path("", include("shop.storefront.urls")),
 ]

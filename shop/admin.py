@@ -9,7 +9,7 @@ from django.db.models.expressions import Combinable
 from django.http import HttpRequest
 from knox.models import AuthToken
 
-from shop import accountadmin  # noqa: F401 - registers itself
+from shop import accountadmin, catalogueadmin  # noqa: F401 - register themselves
 from shop.adminforms import EditedFields
 from shop.models import (
     Coupon,
@@ -21,16 +21,15 @@ from shop.models import (
     OrderEvent,
     OrderLine,
     OrderRequest,
-    PricePolicy,
 )
+from shop.states import SELLABLE_COURSE_TYPES
 
 if TYPE_CHECKING:
-    CourseAdminBase = admin.ModelAdmin[Course]
     CouponAdminBase = admin.ModelAdmin[Coupon]
     AnyAdminBase = admin.ModelAdmin[Any]
     AnyInlineBase = admin.TabularInline[Any, Any]
 else:  # Django's classes take no parameters at run time
-    CourseAdminBase = CouponAdminBase = AnyAdminBase = admin.ModelAdmin
+    CouponAdminBase = AnyAdminBase = admin.ModelAdmin
     AnyInlineBase = admin.TabularInline
 
 # A login's token is a secret of its buyer; nobody makes one for somebody else.
@@ -67,32 +66,6 @@ class ReadOnlyInline(ReadOnly, AnyInlineBase):
     can_delete = False
 
 
-class PricePolicyInline(AnyInlineBase):
-    model = PricePolicy
-    form = EditedFields
-    extra = 1
-
-
-@admin.register(Course)
-class CourseAdmin(CourseAdminBase):
-    list_display = ("name", "course_type", "status", "position", "prices")
-    list_editable = ("status", "position")
-    list_filter = ("status", "course_type")
-    search_fields = ("name",)
-    inlines = (PricePolicyInline,)
-    form = EditedFields
-
-    def get_changelist_form(self, request: HttpRequest, **kwargs: Any) -> Any:
-        return super().get_changelist_form(request, form=EditedFields, **kwargs)
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Course]:
-        return super().get_queryset(request).prefetch_related("price_policies")
-
-    @admin.display(description="价格方案")
-    def prices(self, course: Course) -> str:
-        return "，".join(str(policy) for policy in course.price_policies.all()) or "未定价"
-
-
 class CouponForm(EditedFields):
     """The database's rules that a form can't see by itself, said in words."""
 
@@ -101,6 +74,12 @@ class CouponForm(EditedFields):
         if quantity < self.instance.claimed_count:
             raise forms.ValidationError(f"已领取 {self.instance.claimed_count} 张，数量不能更少。")
         return quantity
+
+    def clean_course(self) -> Course | None:
+        course: Course | None = self.cleaned_data["course"]
+        if course is not None and course.course_type not in SELLABLE_COURSE_TYPES:
+            raise forms.ValidationError("VIP专享课程不单独出售，它的优惠券没有用处。")
+        return course
 
 
 @admin.register(Coupon)

@@ -105,6 +105,10 @@ class CourseNotFound(DomainError):
     slug, code, status, message = "course_not_found", 1001, 404, "课程不存在。"
 
 
+class CategoryNotFound(DomainError):
+    slug, code, status, message = "category_not_found", 1001, 404, "课程分类不存在。"
+
+
 class CourseNotOnSale(DomainError):
     slug, code, status, message = "course_not_on_sale", 1110, 409, "课程已下架或暂不出售。"
 

@@ -39,6 +39,7 @@ class CourseType(IntegerChoices):
     PAID = 0, "付费"
     VIP_ONLY = 1, "VIP专享"
     DEGREE = 2, "学位课程"
+    MEMBERSHIP = 3, "VIP会员"
 
 
 class CouponType(IntegerChoices):
@@ -86,5 +87,5 @@ ENROLMENT_MOVES: dict[EnrolmentStatus, frozenset[EnrolmentStatus]] = {
     EnrolmentStatus.REVOKED: frozenset(),
 }
 
-# What a buyer can put in a cart: on sale, and not one of the courses that come only with a VIP membership.
-SELLABLE_COURSE_TYPES = frozenset({CourseType.PAID, CourseType.DEGREE})
+# What a buyer can put in a cart. VIP-only courses have no price: they are open to whoever has a membership.
+SELLABLE_COURSE_TYPES = frozenset({CourseType.PAID, CourseType.DEGREE, CourseType.MEMBERSHIP})

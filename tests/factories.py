@@ -37,12 +37,16 @@ def make_course(
     name: str | None = None,
     status: CourseStatus = CourseStatus.ONLINE,
     course_type: CourseType = CourseType.PAID,
+    **fields: Any,
 ) -> Course:
-    """A course with one price policy."""
+    """A course with one price policy, even one for members: from when it had another kind."""
     number = next(_serial)
     course = Course.objects.create(
-        name=name or f"课程{number}", course_img=f"/img/{number}.png", status=status, course_type=course_type, position=number
-    )
+        **{
+            "name": name or f"课程{number}", "course_img": f"/img/{number}.png", "status": status, "course_type": course_type,
+            "position": number, **fields,
+        }
+    )  # fmt: skip
     make_policy(course, price, period=period)
     return course
 

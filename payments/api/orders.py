@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.utils.translation import gettext_lazy
 from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers, status
 from rest_framework.request import Request
@@ -57,7 +58,7 @@ class RefundQuoteInput(Input):
 
     def validate_lines(self, course_ids: list[int] | None) -> list[int] | None:
         if course_ids is not None and len(set(course_ids)) != len(course_ids):
-            raise serializers.ValidationError("同一门课程出现了两次。")
+            raise serializers.ValidationError(gettext_lazy("同一门课程出现了两次。"))
         return course_ids
 
 

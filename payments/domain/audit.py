@@ -354,17 +354,22 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "access_has_no_gaps",
-        "A buyer's active periods of a course follow each other; one begins later only if it was granted, or moved up, when none was left.",
+        "A buyer's active periods of a course follow each other; one begins later only if it was granted, or moved up, when none was left, "
+        "or on the first day of its degree.",
         """
         SELECT chain.account_id, chain.course_id, chain.ends_before, chain.valid_from FROM (
-            SELECT account_id, course_id, created_at, valid_from,
+            SELECT enrolment.account_id, enrolment.course_id, created_at, valid_from,
+                line.starts_on::timestamp AT TIME ZONE 'Asia/Shanghai' AS first_day,
                 max(valid_until) OVER (
-                    PARTITION BY account_id, course_id ORDER BY valid_from, id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+                    PARTITION BY enrolment.account_id, enrolment.course_id ORDER BY valid_from, enrolment.id
+                    ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
                 ) AS ends_before
-            FROM shop_enrolment WHERE status = 'active'
+            FROM shop_enrolment AS enrolment JOIN shop_orderline AS line ON line.id = enrolment.order_line_id
+            WHERE enrolment.status = 'active'
         ) AS chain
         WHERE chain.valid_from < chain.ends_before OR (
-            chain.valid_from > coalesce(chain.ends_before, chain.created_at) AND chain.valid_from <> chain.created_at AND NOT EXISTS (
+            chain.valid_from > coalesce(chain.ends_before, chain.created_at) AND chain.valid_from <> chain.created_at
+            AND chain.valid_from IS DISTINCT FROM chain.first_day AND NOT EXISTS (
                 SELECT FROM shop_enrolment AS revoked WHERE revoked.account_id = chain.account_id AND revoked.course_id = chain.course_id
                     AND revoked.revoked_at = chain.valid_from
             )

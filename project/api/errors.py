@@ -11,6 +11,7 @@ from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.db import OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
+from django.utils.translation import gettext
 from rest_framework import exceptions as drf
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
@@ -53,8 +54,8 @@ _RETRY_AFTER_S = 2
 
 
 def body_of(error: errors.DomainError) -> dict[str, Any]:
-    """An error's envelope."""
-    return {"code": error.code, "error": error.slug, "msg": error.text, "details": dict(error.details)}
+    """An error's envelope, its message in the request's language."""
+    return {"code": error.code, "error": error.slug, "msg": gettext(error.text), "details": dict(error.details)}
 
 
 def handle_exception(exc: Exception, context: Mapping[str, Any]) -> Response | None:
@@ -117,7 +118,7 @@ def _answer(request: HttpRequest, error: errors.DomainError) -> HttpResponse:
     if request.path.startswith("/api/"):
         return JsonResponse(body_of(error), status=error.status, json_dumps_params={"ensure_ascii": False}, headers=headers_of(error))
     # Rendered without the request: no context processor can fail a second time.
-    page = render_to_string("storefront/error.html", {"status": error.status, "text": error.text})
+    page = render_to_string("storefront/error.html", {"status": error.status, "text": gettext(error.text)})
     return HttpResponse(page, status=error.status, headers=headers_of(error))
 
 

@@ -1,6 +1,7 @@
 """`auth/register/`, `auth/password/` and `auth/profile/`: a buyer's own account."""
 
 from django.core.validators import RegexValidator
+from django.utils.translation import gettext_lazy
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
 from rest_framework.request import Request
@@ -18,11 +19,11 @@ from shop.models import Account
 # What a mailbox looks like in practice; Django's own rule takes all of these. Blank is none.
 _EMAIL = RegexValidator(
     r"^([A-Za-z0-9_+]{1,32}([.\-][A-Za-z0-9_+]{1,16}){0,4}@([A-Za-z0-9]{1,20}(-[A-Za-z0-9]{1,20}){0,2}\.){1,4}[A-Za-z]{2,24})?\Z",
-    "请填写正确的邮箱。",
+    gettext_lazy("请填写正确的邮箱。"),
 )
-_PHONE = RegexValidator(r"^(\+?[0-9]{6,15})?\Z", "请填写 6 到 15 位数字，可以 + 开头。")
+_PHONE = RegexValidator(r"^(\+?[0-9]{6,15})?\Z", gettext_lazy("请填写 6 到 15 位数字，可以 + 开头。"))
 # No letters that look like others.
-_USERNAME = RegexValidator(r"^[0-9A-Za-z_.@+\-\u4e00-\u9fff]{1,50}\Z", "用户名只能含汉字、英文字母、数字和 _ . @ + -。")
+_USERNAME = RegexValidator(r"^[0-9A-Za-z_.@+\-\u4e00-\u9fff]{1,50}\Z", gettext_lazy("用户名只能含汉字、英文字母、数字和 _ . @ + -。"))
 
 
 class ContactInput(Input):

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.conf import settings
 from django.urls import reverse
+from django.utils.translation import gettext_lazy
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
 from rest_framework.request import Request
@@ -15,7 +16,7 @@ from shop import clock
 from shop.api.authentication import account_of
 from shop.api.checkoutoutput import CheckoutOutput, CheckoutQuoteOutput
 from shop.api.fields import MAX_BEILI, IdField, Input, StrictIntegerField
-from shop.domain import checkout
+from shop.domain import buying_again, checkout
 from shop.domain.checkout import shown_time
 from shop.domain.choices import quote_choices
 from shop.tasks import prepare_checkouts
@@ -29,7 +30,7 @@ class CheckoutInput(Input):
 
     def validate_course_list(self, course_ids: list[int]) -> list[int]:
         if len(set(course_ids)) != len(course_ids):
-            raise serializers.ValidationError("同一门课程出现了两次。")
+            raise serializers.ValidationError(gettext_lazy("同一门课程出现了两次。"))
         return course_ids
 
 
@@ -37,6 +38,10 @@ class CheckoutStartedOutput(serializers.Serializer[Any]):
     checkout_id = serializers.CharField()
     status = serializers.ChoiceField(choices=["pending"])
     url = serializers.CharField()
+
+
+class BoughtAgainOutput(CheckoutStartedOutput):
+    left_out = serializers.ListField(child=serializers.IntegerField(), help_text="不能再购买的课程编号，没有放进结算单")
 
 
 class QuoteLineInput(Input):
@@ -55,7 +60,7 @@ class QuoteInput(Input):
 
     def validate_course_price_list(self, lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
         if len({line["course_id"] for line in lines}) != len(lines):
-            raise serializers.ValidationError("同一门课程出现了两次。")
+            raise serializers.ValidationError(gettext_lazy("同一门课程出现了两次。"))
         return lines
 
 
@@ -70,6 +75,17 @@ def _shown(found: checkout.Checkout) -> Response:
     return response
 
 
+def _started(started: checkout.Checkout, **more: Any) -> Response:
+    """Wakes a worker to price it, and says where it is going to be."""
+    wake_soon(prepare_checkouts)
+    url = reverse("checkout", args=[started.checkout_id])
+    return Response(
+        {"checkout_id": started.checkout_id, "status": "pending", "url": url, **more},
+        status=status.HTTP_202_ACCEPTED,
+        headers={"Location": url, "Retry-After": RETRY_AFTER_S},
+    )
+
+
 class CheckoutStartView(APIView):
     """Starts a checkout, or shows the newest one."""
 
@@ -77,17 +93,21 @@ class CheckoutStartView(APIView):
     def post(self, request: Request) -> Response:
         data = CheckoutInput.read(request.data)
         started = checkout.start_checkout(account=account_of(request), course_ids=data["course_list"], now=clock.now())
-        wake_soon(prepare_checkouts)
-        url = reverse("checkout", args=[started.checkout_id])
-        return Response(
-            {"checkout_id": started.checkout_id, "status": "pending", "url": url},
-            status=status.HTTP_202_ACCEPTED,
-            headers={"Location": url, "Retry-After": RETRY_AFTER_S},
-        )
+        return _started(started)
 
     @extend_schema(operation_id="checkout_latest", responses=CheckoutOutput)
     def get(self, request: Request) -> Response:
         return _shown(checkout.get_latest_checkout(account_id=account_of(request).pk))
+
+
+class BuyAgainView(APIView):
+    """Buys again what an order held."""
+
+    @extend_schema(request=None, responses={202: BoughtAgainOutput})
+    def post(self, request: Request, order_number: str) -> Response:
+        """Puts the order's courses in the cart and checks them out, each for the period that it had."""
+        bought = buying_again.buy_again(account=account_of(request), order_number=order_number, now=clock.now())
+        return _started(bought.checkout, left_out=list(bought.left_out))
 
 
 class CheckoutView(APIView):

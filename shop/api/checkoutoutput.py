@@ -16,6 +16,7 @@ class CouponOptionOutput(serializers.Serializer[Any]):
 
     id = serializers.IntegerField()
     text = serializers.CharField()
+    name = serializers.CharField(required=False)
     coupon_type = serializers.ChoiceField(choices=[0, 1, 2], required=False)
     money_equivalent_value = YuanField(required=False)
     off_percent = serializers.IntegerField(required=False, allow_null=True)

@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 from django.core.validators import RegexValidator
+from django.utils.translation import gettext_lazy
 from rest_framework import serializers
 from rest_framework.request import Request
 
@@ -25,7 +26,7 @@ _YUAN = re.compile(r"[0-9]{1,10}(\.[0-9]{1,2})?")
 class IdField(serializers.Field[int, Any, int, Any]):
     """An id as a number or a numeric string; an int from here on. `allow_zero` lets 0 through, which stands for "none"."""
 
-    default_error_messages = {"invalid": "需要一个正整数编号。"}
+    default_error_messages = {"invalid": gettext_lazy("需要一个正整数编号。")}
 
     def __init__(self, *, allow_zero: bool = False, **kwargs: Any) -> None:
         self.allow_zero = allow_zero
@@ -104,7 +105,7 @@ class Input(serializers.Serializer[Any]):
 
     def to_internal_value(self, data: Any) -> Any:
         if isinstance(data, dict) and (unknown := set(data) - set(self.fields)):
-            raise serializers.ValidationError({str(name)[:64]: ["未知字段。"] for name in sorted(unknown, key=str)})
+            raise serializers.ValidationError({str(name)[:64]: [gettext_lazy("未知字段。")] for name in sorted(unknown, key=str)})
         return super().to_internal_value(data)
 
 
@@ -148,5 +149,5 @@ def read_query(request: Request, query_class: type[Query]) -> dict[str, Any]:
         ValidationError: a parameter is unknown or has no valid value.
     """
     if repeated := sorted(name for name, values in request.query_params.lists() if len(values) > 1):
-        raise InvalidInput(fields={name[:64]: ["重复的参数。"] for name in repeated})
+        raise InvalidInput(fields={name[:64]: [gettext_lazy("重复的参数。")] for name in repeated})
     return query_class.read(request.query_params.dict())

@@ -7,6 +7,7 @@ from typing import Any, cast
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
+from django.utils.translation import gettext_lazy
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers, status
@@ -60,7 +61,7 @@ class PurchaseInput(Input):
 
     def validate_course_price_list(self, lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
         if len({line["course_id"] for line in lines}) != len(lines):
-            raise serializers.ValidationError("同一门课程出现了两次。")
+            raise serializers.ValidationError(gettext_lazy("同一门课程出现了两次。"))
         return lines
 
 

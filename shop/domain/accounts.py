@@ -6,6 +6,7 @@ from django.conf import settings
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext_noop
 from knox.models import AuthToken
 
 from shop.domain import limits, tokens
@@ -55,7 +56,7 @@ def change_password(*, account_id: int, old_password: str, password: str, now: d
     limits.spend(Share(Rate.PASSWORD_CHANGES, str(account_id)), is_open_without_valkey=not account.is_staff)
     with hashing_place():
         if not account.check_password(old_password):
-            raise LoginFailed("原密码不正确。")
+            raise LoginFailed(gettext_noop("原密码不正确。"))
         _judge_password(password, account)
         known = account.password
         account.set_password(password)

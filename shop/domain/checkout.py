@@ -165,7 +165,9 @@ def _read_world(checkouts: Sequence[Checkout], *, now: datetime) -> _World:
         choices=choices,
         balances={pk: balance for pk, balance, _ in buyers},
         records=coupons.list_usable(account_ids, now=now),
-        policies={policy.pk: policy for policy in PricePolicy.objects.filter(pk__in=policy_ids).select_related("course")},
+        policies={
+            policy.pk: policy for policy in PricePolicy.objects.filter(pk__in=policy_ids).select_related("course").defer("course__syllabus")
+        },
         unpaid={pk: json.loads(orders or "{}") for pk, _, orders in buyers},
     )
 
@@ -257,6 +259,7 @@ def _coupon_entry(record: CouponRecord, amount: Decimal, *, now: datetime) -> di
     coupon: Coupon = record.coupon
     return {
         "id": record.pk,
+        "name": coupon.name,
         "text": f"{coupon.name}（{coupons.describe(coupon)}）",
         "coupon_type": coupon.coupon_type,
         "money_equivalent_value": str(coupon.money_equivalent_value),

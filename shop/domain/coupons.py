@@ -74,12 +74,19 @@ def validity(coupon: Coupon, *, claimed_on: date) -> tuple[date, date]:
 def list_open_campaigns(*, now: datetime) -> QuerySet[Coupon]:
     """Campaigns that can be claimed from today, sold out or not."""
     today = shanghai_date(now)
-    return Coupon.objects.filter(open_date__lte=today, close_date__gte=today).select_related("course").order_by("id")
+    return (
+        Coupon.objects.filter(open_date__lte=today, close_date__gte=today).select_related("course").defer("course__syllabus").order_by("id")
+    )
 
 
 def list_records(*, account: Account, status: str | None = None) -> QuerySet[CouponRecord]:
     """The buyer's coupons, newest first."""
-    records = CouponRecord.objects.filter(account=account).select_related("coupon", "coupon__course", "order").order_by("-id")
+    records = (
+        CouponRecord.objects.filter(account=account)
+        .select_related("coupon", "coupon__course", "order")
+        .defer("coupon__course__syllabus")
+        .order_by("-id")
+    )
     return records.filter(status=status) if status else records
 
 

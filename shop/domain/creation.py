@@ -94,6 +94,7 @@ def _lines(order: Order, plan: Plan) -> list[OrderLine]:
             course_img=policy.course.course_img,
             valid_period=policy.valid_period,
             valid_period_display=_PERIOD_LABELS[policy.valid_period],
+            starts_on=policy.course.starts_on,
             list_price=line.list_price,
             coupon_record_id=choice.coupon_record_id,
             course_discount=line.course_discount,

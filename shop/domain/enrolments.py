@@ -29,31 +29,37 @@ class Revoked:
 
 def list_enrolments(*, account: Account) -> QuerySet[Enrolment]:
     """The buyer's enrolments, newest first."""
-    return Enrolment.objects.filter(account=account).select_related("course", "order_line__order").order_by("-id")
+    return Enrolment.objects.filter(account=account).select_related("course", "order_line__order").defer("course__syllabus").order_by("-id")
 
 
 _REVOKE = """
     UPDATE shop_enrolment SET status = %s, revoked_at = %s WHERE order_line_id = ANY(%s) AND status = %s
     RETURNING account_id, course_id
 """
-# Every period that isn't over keeps what is left of it. The first begins now if it hasn't begun, each other one where the last one ends.
+# Every period that isn't over keeps what is left of it. The first begins now if it hasn't begun, or on its degree's first day if that is
+# still to come; each other one begins where the last one ends.
 _MOVE_UP = """
     WITH remaining AS (
         SELECT enrolment.id, enrolment.valid_from, enrolment.valid_until - greatest(enrolment.valid_from, %(now)s) AS rest,
             sum(enrolment.valid_until - greatest(enrolment.valid_from, %(now)s)) OVER (
                 PARTITION BY enrolment.account_id, enrolment.course_id ORDER BY enrolment.valid_from, enrolment.id
-            ) AS rest_so_far
-        FROM shop_enrolment AS enrolment
+            ) AS rest_so_far,
+            first_value(
+                CASE WHEN enrolment.valid_from < %(now)s THEN %(now)s
+                ELSE greatest(line.starts_on::timestamp AT TIME ZONE 'Asia/Shanghai', %(now)s) END
+            ) OVER (PARTITION BY enrolment.account_id, enrolment.course_id ORDER BY enrolment.valid_from, enrolment.id) AS base
+        FROM shop_enrolment AS enrolment JOIN shop_orderline AS line ON line.id = enrolment.order_line_id
         JOIN unnest(%(account_ids)s::bigint[], %(course_ids)s::bigint[]) AS chain(account_id, course_id)
             ON chain.account_id = enrolment.account_id AND chain.course_id = enrolment.course_id
         WHERE enrolment.status = %(active)s AND enrolment.valid_until > %(now)s
     ), moved AS (
-        SELECT id, rest_so_far - rest AS starts_in, rest_so_far AS ends_in, valid_from < %(now)s AND rest = rest_so_far AS is_running
+        SELECT id, base + rest_so_far - rest AS starts, base + rest_so_far AS ends,
+            valid_from < %(now)s AND rest = rest_so_far AS is_running
         FROM remaining
     )
-    UPDATE shop_enrolment AS enrolment SET valid_until = %(now)s + moved.ends_in,
-        valid_from = CASE WHEN moved.is_running THEN enrolment.valid_from ELSE %(now)s + moved.starts_in END
-    FROM moved WHERE moved.id = enrolment.id AND enrolment.valid_until <> %(now)s + moved.ends_in
+    UPDATE shop_enrolment AS enrolment SET valid_until = moved.ends,
+        valid_from = CASE WHEN moved.is_running THEN enrolment.valid_from ELSE moved.starts END
+    FROM moved WHERE moved.id = enrolment.id AND enrolment.valid_until <> moved.ends
     RETURNING enrolment.id
 """
 

@@ -21,7 +21,8 @@ _USE_COUPONS = """
     SELECT (SELECT count(*) FROM used), (SELECT count(*) FROM shop_couponrecord WHERE order_id = ANY(%s))
 """
 # One enrolment a line, and the timeline's word on each. A course that the buyer has already, or gets by another line of the batch, is
-# extended from its end; a day is 24 hours, whatever the session's time zone. Orders are taken in their order, lines by id.
+# extended from its end; a day is 24 hours, whatever the session's time zone. Orders are taken in their order, lines by id. A degree that
+# hasn't started begins on its first day in Shanghai; `first_start` is that of the earliest line, from which the others follow on.
 _GRANT = """
     WITH listed AS (
         SELECT orders.id, orders.account_id, orders.cash_due, orders.beili, given.place
@@ -30,12 +31,16 @@ _GRANT = """
         SELECT listed.place, listed.account_id, line.id, line.course_id, line.valid_period * interval '24 hours' AS period,
             sum(line.valid_period * interval '24 hours') OVER (
                 PARTITION BY listed.account_id, line.course_id ORDER BY listed.place, line.id
-            ) AS period_so_far
+            ) AS period_so_far,
+            first_value(line.starts_on::timestamp AT TIME ZONE 'Asia/Shanghai') OVER (
+                PARTITION BY listed.account_id, line.course_id ORDER BY listed.place, line.id
+            ) AS first_start
         FROM listed JOIN shop_orderline AS line ON line.order_id = listed.id
     ), granted AS (
         INSERT INTO shop_enrolment (account_id, course_id, order_line_id, status, valid_from, valid_until, created_at)
         SELECT bought.account_id, bought.course_id, bought.id, 'active',
-            coalesce(held.ends, %(now)s) + period_so_far - period, coalesce(held.ends, %(now)s) + period_so_far, %(now)s
+            coalesce(held.ends, greatest(first_start, %(now)s)) + period_so_far - period,
+            coalesce(held.ends, greatest(first_start, %(now)s)) + period_so_far, %(now)s
         FROM bought CROSS JOIN LATERAL (
             SELECT max(valid_until) AS ends FROM shop_enrolment AS enrolment
             WHERE enrolment.account_id = bought.account_id AND enrolment.course_id = bought.course_id

@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from django.conf import settings
 from django.db.models import Min
+from django.utils.translation import gettext_noop
 
 from shop.domain import limits
 from shop.domain.limits import Rate
@@ -77,4 +78,4 @@ def refuse_open_order(account_id: int, *, now: datetime) -> NoReturn:
     waiting = Order.objects.filter(account_id=account_id, status=OrderStatus.AWAITING_PAYMENT)
     closes_at: datetime | None = waiting.aggregate(Min("closes_at"))["closes_at__min"]
     wait_s = _PENDING_S if closes_at is None else int((closes_at - now).total_seconds()) + 1
-    limits.refuse("open_orders", retry_after_s=wait_s, message="您有太多未支付的订单，请先支付或取消一部分。")
+    limits.refuse("open_orders", retry_after_s=wait_s, message=gettext_noop("您有太多未支付的订单，请先支付或取消一部分。"))

@@ -91,7 +91,7 @@ _TERMS = ("id", "coupon_type", "scope", "course_id", "money_equivalent_value", "
 # locks, so nobody else's order of these buyers is on its way.
 _READ_LINES = f"""
     SELECT wanted.account_id, wanted.course_id, held.ends_at, unpaid.order_number, unpaid.days,
-        policy.id, policy.valid_period, policy.price, course.id, course.name, course.course_img, course.course_type, course.status
+        policy.id, policy.valid_period, policy.price, course.id, course.name, course.course_img, course.course_type, course.status, course.starts_on
     FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[]) AS wanted(account_id, course_id, policy_id)
     LEFT JOIN shop_pricepolicy AS policy ON policy.id = wanted.policy_id LEFT JOIN shop_course AS course ON course.id = policy.course_id
     CROSS JOIN LATERAL (
@@ -117,4 +117,4 @@ def _read_lines(
     return policies, holdings
 
 
-_SHOWN = ("id", "name", "course_img", "course_type", "status")
+_SHOWN = ("id", "name", "course_img", "course_type", "status", "starts_on")

@@ -1,5 +1,5 @@
 from shop.models.account import Account
-from shop.models.catalogue import Course, PricePolicy
+from shop.models.catalogue import Category, Course, PricePolicy
 from shop.models.coupon import Coupon, CouponRecord
 from shop.models.enrolment import Enrolment
 from shop.models.ledger import LedgerTransfer
@@ -9,6 +9,7 @@ from shop.models.work import Work
 
 __all__ = [
     "Account",
+    "Category",
     "Coupon",
     "CouponRecord",
     "Course",

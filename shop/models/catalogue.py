@@ -1,3 +1,4 @@
+from datetime import date, timedelta
 from typing import ClassVar
 
 from django.core.validators import MaxValueValidator
@@ -8,13 +9,46 @@ from shop.models.fields import YuanField, not_negative
 from shop.money import MAX_PAYABLE
 from shop.states import SELLABLE_COURSE_TYPES, CourseStatus, CourseType
 
+# After this no course starts. Access from then on still ends on a date that every calendar shows.
+LAST_START = date(2099, 12, 31)
+
+
+class Category(SavesChanges):
+    """A shelf of the catalogue."""
+
+    name = models.CharField("名称", max_length=32, unique=True)
+    brief = models.CharField("简介", max_length=255, blank=True, default="")
+    position = models.PositiveIntegerField("排序", default=0, help_text="小的在前")
+
+    class Meta:
+        verbose_name = "课程分类"
+        verbose_name_plural = "课程分类"
+        ordering: ClassVar = ["position", "id"]
+
+    def __str__(self) -> str:
+        return self.name
+
 
 class Course(SavesChanges):
+    """Something on the shelves: a course, a degree with its first day, a course for members only, or a membership."""
+
     name = models.CharField("课程名称", max_length=128, unique=True)
     course_img = models.CharField("封面", max_length=255, help_text="图片地址")
     brief = models.TextField("简介", max_length=2048, blank=True, default="")
-    course_type = models.SmallIntegerField("课程类型", choices=CourseType, default=CourseType.PAID)
-    status = models.SmallIntegerField("状态", choices=CourseStatus, default=CourseStatus.PRESALE)
+    syllabus = models.TextField(
+        "课程大纲", max_length=20_000, blank=True, default="", db_default="", help_text="一行一节；以 # 开头的行是章的标题"
+    )
+    category = models.ForeignKey(Category, models.PROTECT, null=True, blank=True, related_name="courses", verbose_name="分类")
+    course_type = models.SmallIntegerField(
+        "课程类型",
+        choices=CourseType,
+        default=CourseType.PAID,
+        help_text="VIP专享课程不单独定价，向所有持有VIP会员的买家开放；VIP会员像课程一样定价和出售",
+    )
+    starts_on = models.DateField("开课日期", null=True, blank=True, help_text="仅学位课程：此前购买的，有效期从这一天算起；留空为随时开课")
+    status = models.SmallIntegerField(
+        "状态", choices=CourseStatus, default=CourseStatus.PRESALE, help_text="预上线和下线的课程，买家都看不到"
+    )
     position = models.PositiveIntegerField("排序", default=0, help_text="小的在前")
     created_at = models.DateTimeField("创建时间", auto_now_add=True)
 
@@ -25,15 +59,24 @@ class Course(SavesChanges):
         constraints: ClassVar = [
             models.CheckConstraint(condition=models.Q(status__in=CourseStatus.values), name="course_status_known"),
             models.CheckConstraint(condition=models.Q(course_type__in=CourseType.values), name="course_type_known"),
+            models.CheckConstraint(
+                condition=models.Q(starts_on__isnull=True) | models.Q(course_type=CourseType.DEGREE, starts_on__lte=LAST_START),
+                name="course_start_is_a_degrees",
+            ),
         ]
 
     def __str__(self) -> str:
         return self.name
 
     @property
+    def is_public(self) -> bool:
+        """Whether everybody may see it."""
+        return self.status == CourseStatus.ONLINE
+
+    @property
     def is_sellable(self) -> bool:
         """Whether a buyer may put it in the cart and order it now."""
-        return self.status == CourseStatus.ONLINE and self.course_type in SELLABLE_COURSE_TYPES
+        return self.is_public and self.course_type in SELLABLE_COURSE_TYPES
 
 
 class PricePolicy(SavesChanges):
@@ -73,3 +116,8 @@ class PricePolicy(SavesChanges):
 
     def __str__(self) -> str:
         return f"{self.get_valid_period_display()} ¥{self.price}"
+
+    @property
+    def duration(self) -> timedelta:
+        """How long access lasts. A day is 24 hours."""
+        return timedelta(days=self.valid_period)

@@ -5,7 +5,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from shop.models.base import SavesChanges
-from shop.models.catalogue import Course, PricePolicy
+from shop.models.catalogue import LAST_START, Course, PricePolicy
 from shop.models.coupon import CouponRecord
 from shop.models.fields import YuanField, not_negative
 from shop.models.work import GATEWAY_ATTEMPTS, Work, dead_is_not_due, due_index
@@ -151,6 +151,7 @@ class OrderLine(SavesChanges):
     course_img = models.CharField("封面", max_length=255)
     valid_period = models.PositiveSmallIntegerField("有效期（天）")
     valid_period_display = models.CharField("有效期", max_length=32)
+    starts_on = models.DateField("开课日期", null=True, blank=True)
     list_price = YuanField("原价")
     coupon_record = models.ForeignKey(CouponRecord, models.PROTECT, null=True, related_name="+", verbose_name="课程券")
     course_discount = YuanField("课程券优惠")
@@ -171,6 +172,7 @@ class OrderLine(SavesChanges):
                 "list_price", "course_discount", "global_discount", "beili_amount", "cash_amount", name="order_line_amounts_not_negative"
             ),
             models.CheckConstraint(condition=Q(valid_period__gte=1), name="order_line_grants_time"),
+            models.CheckConstraint(condition=Q(starts_on__isnull=True) | Q(starts_on__lte=LAST_START), name="order_line_starts_in_sight"),
         ]
 
     def __str__(self) -> str:

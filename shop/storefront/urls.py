@@ -2,12 +2,13 @@
 
 from django.urls import path
 
-from shop.storefront import passwords, views
+from shop.storefront import catalogue, passwords, views
 
 app_name = "storefront"
 urlpatterns = [
-    path("", views.courses, name="courses"),
-    path("courses/<int:course_id>/", views.course, name="course"),
+    path("", catalogue.courses, name="courses"),
+    path("categories/<int:category_id>/", catalogue.category, name="category"),
+    path("courses/<int:course_id>/", catalogue.course, name="course"),
     path("login/", views.login, name="login"),
     path("register/", views.register, name="register"),
     path("password/reset/", passwords.ResetView.as_view(), name="password-reset"),

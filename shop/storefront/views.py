@@ -1,4 +1,4 @@
-"""Page shells. What they show comes from the API, fetched by each page's script with the buyer's token."""
+"""Shells of the buyer's own pages. What they show comes from the API, fetched by each page's script with the buyer's token."""
 
 from typing import Any
 
@@ -11,83 +11,70 @@ from django.views.decorators.http import require_safe
 from shop import clock
 
 
-def _page(request: HttpRequest, name: str, **context: Any) -> HttpResponse:
+def show_page(request: HttpRequest, name: str, **context: Any) -> HttpResponse:
+    """A page of the storefront, by the name of its template and of its script."""
     # The script counts down by the shop's clock: the buyer's own may be wrong.
     return render(request, f"storefront/{name}.html", {"page": name, "now": clock.now().isoformat(), **context})
-
-
-@require_safe
-@cache_control(no_cache=True)
-def courses(request: HttpRequest) -> HttpResponse:
-    """Courses on sale."""
-    return _page(request, "courses")
-
-
-@require_safe
-@cache_control(no_cache=True)
-def course(request: HttpRequest, course_id: int) -> HttpResponse:
-    """One course with its price policies."""
-    return _page(request, "course", subject=course_id)
 
 
 @require_safe
 @cache_control(no_store=True)
 def login(request: HttpRequest) -> HttpResponse:
     """Login; `?next=` names the page to go on to."""
-    return _page(request, "login", is_open=settings.REGISTRATION_OPEN)
+    return show_page(request, "login", is_open=settings.REGISTRATION_OPEN)
 
 
 @require_safe
 @cache_control(no_cache=True)
 def register(request: HttpRequest) -> HttpResponse:
     """A new account; `?next=` as for the login."""
-    return _page(request, "register", is_open=settings.REGISTRATION_OPEN)
+    return show_page(request, "register", is_open=settings.REGISTRATION_OPEN)
 
 
 @require_safe
 @cache_control(no_cache=True)
 def cart(request: HttpRequest) -> HttpResponse:
     """What the buyer means to buy."""
-    return _page(request, "cart")
+    return show_page(request, "cart")
 
 
 @require_safe
 @cache_control(no_cache=True)
 def checkout(request: HttpRequest, checkout_id: str = "") -> HttpResponse:
     """A checkout; without an id the buyer's newest one."""
-    return _page(request, "checkout", subject=checkout_id)
+    return show_page(request, "checkout", subject=checkout_id)
 
 
 @require_safe
 @cache_control(no_cache=True)
 def orders(request: HttpRequest) -> HttpResponse:
     """The buyer's orders."""
-    return _page(request, "orders")
+    return show_page(request, "orders")
 
 
 @require_safe
 @cache_control(no_cache=True)
 def order(request: HttpRequest, order_number: str) -> HttpResponse:
     """One order, followed until it is settled."""
-    return _page(request, "order", subject=order_number)
+    return show_page(request, "order", subject=order_number)
 
 
 @require_safe
 @cache_control(no_cache=True)
 def coupons(request: HttpRequest) -> HttpResponse:
     """Campaigns to claim from, and the buyer's own coupons."""
-    return _page(request, "coupons")
+    return show_page(request, "coupons")
 
 
 @require_safe
 @cache_control(no_cache=True)
 def me(request: HttpRequest) -> HttpResponse:
     """The buyer's courses and 贝里."""
-    return _page(request, "me")
+    return show_page(request, "me")
 
 
 @require_safe
 @cache_control(no_cache=True)
 def account(request: HttpRequest) -> HttpResponse:
     """The buyer's ways of contact and password."""
-    return _page(request, "account")
+    return show_page(request, "account")

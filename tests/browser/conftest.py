@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from project.local.state import ROOT
 from tests.browser.shopper import DESKTOP, Device, Shopper
 from tests.journeys.conftest import repair
 from tests.journeys.shopping import Buyer, new_buyer
@@ -24,7 +27,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.journey)
             item.add_marker(pytest.mark.xdist_group("browser"))
-            item.add_marker(pytest.mark.timeout(120))
+            if item.get_closest_marker("timeout") is None:
+                item.add_marker(pytest.mark.timeout(120))
 
 
 # Its event loop would be in the way of the ORM in other tests: the browser is closed as soon as the last test of this folder is done.
@@ -40,8 +44,14 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="package")
 def served_shop(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ShopStack]:
+    folder = tmp_path_factory.mktemp("browser")
     # A notification that gets lost is made up for by a query, so the queries that a test wants to fail are all the more frequent.
-    stack = build_shop_stack(tmp_path_factory.mktemp("browser") / "shop", extra_env={"PAYMENT_QUERY_INTERVAL_S": "1"})
+    extra = {"PAYMENT_QUERY_INTERVAL_S": "1", "STATIC_ROOT": str(folder / "static"), "WHITENOISE_USE_FINDERS": "false"}
+    stack = build_shop_stack(folder / "shop", extra_env=extra)
+    # Static files as they are served by a shop that is deployed: the storefront's alone, since nobody here opens the admin.
+    others = [f"--ignore={name}" for name in ("admin", "rest_framework", "drf_spectacular_sidecar")]
+    collect = [sys.executable, "manage.py", "collectstatic", "--no-input", "--verbosity", "0", *others]
+    subprocess.run(collect, cwd=ROOT, env=stack.env, check=True)
     try:
         stack.start()
         yield stack
@@ -72,9 +82,10 @@ def shopper(browser: Browser, shop: ShopStack, buyer: Buyer, request: pytest.Fix
 
 
 @pytest.fixture
-def visitor(browser: Browser, shop: ShopStack) -> Iterator[Shopper]:
-    """Somebody who hasn't logged in."""
-    with Shopper.at(browser, shop, DESKTOP, None) as someone:
+def visitor(browser: Browser, shop: ShopStack, request: pytest.FixtureRequest) -> Iterator[Shopper]:
+    """Somebody who hasn't logged in, at the device that the test asks for, else at a computer."""
+    device: Device = getattr(request, "param", DESKTOP)
+    with Shopper.at(browser, shop, device, None) as someone:
         yield someone
         assert someone.errors == []
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request, expect
@@ -21,6 +21,7 @@ class Device:
     height: int
     user_agent: str | None = None
     is_mobile: bool = False
+    locale: str = "zh-CN"
 
 
 DESKTOP = Device("1280", 1280, 800)
@@ -31,6 +32,8 @@ PHONE = Device(
     "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.0 Mobile/15E148 Safari/604.1",
     is_mobile=True,
 )
+ENGLISH_DESKTOP = replace(DESKTOP, name="1280-en", locale="en-US")
+ENGLISH_PHONE = replace(PHONE, name="390-en", locale="en-US")
 
 
 @dataclass
@@ -50,7 +53,7 @@ class Shopper:
         """`origin` is where the shop is reached, if that isn't its web process itself."""
         size: Any = {"width": device.width, "height": device.height}
         context = browser.new_context(
-            viewport=size, user_agent=device.user_agent, is_mobile=device.is_mobile, has_touch=device.is_mobile, locale="zh-CN"
+            viewport=size, user_agent=device.user_agent, is_mobile=device.is_mobile, has_touch=device.is_mobile, locale=device.locale
         )
         context.set_default_timeout(PATIENCE_MS)
         if buyer is not None:

@@ -1,7 +1,5 @@
 """The whole purchase, as people make it."""
 
-import time
-
 import pytest
 from playwright.sync_api import Browser, expect
 
@@ -21,7 +19,7 @@ def test_course_is_bought(shopper: Shopper, buyer: Buyer) -> None:
     shopper.button("提交订单").click()
     shopper.sees("订单已创建，请在倒计时结束前完成支付。")
     expect(shopper.page).to_have_title("待支付 · 订单 · 课程商店")
-    shopper.link("去支付 ¥").click()
+    shopper.link("去支付").click()
     shopper.pay_at_cashier()
     shopper.sees("支付成功，课程已经开通。")
     expect(shopper.page).to_have_title("已支付 · 订单 · 课程商店")
@@ -29,34 +27,6 @@ def test_course_is_bought(shopper: Shopper, buyer: Buyer) -> None:
     shopper.sees(COURSE)
     shopper.sees("学习中")
     assert buyer.api.get("cart/") == {}
-
-
-@pytest.mark.parametrize("shopper", [PHONE], indirect=True)
-def test_newcomer_buys_on_a_phone_within_a_minute(shopper: Shopper) -> None:
-    """At human speed (a moment to read each page, and one to aim), and never scrolling back up."""
-    page, started = shopper.page, time.monotonic()
-
-    def press(target: str, role: str = "button") -> None:
-        page.wait_for_timeout(600)
-        before = page.evaluate("scrollY")
-        node = page.get_by_role(role, name=target).first  # type: ignore[arg-type]
-        node.scroll_into_view_if_needed()
-        assert page.evaluate("scrollY") >= before
-        page.wait_for_timeout(300)
-        node.click()
-
-    shopper.go("/")
-    press(COURSE, "link")
-    press("加入购物车")
-    press("去购物车", "link")
-    press("去结算")
-    press("提交订单")
-    page.wait_for_url("**/orders/*/")
-    press("去支付", "link")
-    press("模拟手机扫码")
-    press("确认付款")
-    shopper.sees("支付成功，课程已经开通。")
-    assert time.monotonic() - started < 60
 
 
 def test_course_is_bought_by_keyboard_alone(shopper: Shopper) -> None:

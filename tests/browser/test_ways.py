@@ -39,7 +39,7 @@ def test_choice_survives_the_login(visitor: Shopper, shop: ShopStack) -> None:
     visitor.go("/")
     visitor.link(COURSE).click()
     visitor.page.locator('input[name="policy"]').nth(1).check()
-    chosen = visitor.page.locator(".option:has(:checked) .grow").evaluate("node => node.firstChild.textContent")
+    chosen = str(visitor.page.locator("input:checked").get_attribute("data-period"))
     visitor.button("加入购物车").click()
     visitor.page.wait_for_url("**/login/**")
     visitor.sees(f"请先登录，之后《{COURSE}》（{chosen}）会自动加入购物车。")
@@ -93,6 +93,12 @@ ELSEWHERE = [
     "/./\\evil.example",
     "/x/..//evil.example/",
     "http:evil.example",
+    "%2f%2fevil.example/",
+    "/%2f/evil.example/",
+    "／／evil.example/",
+    "/\u2028/evil.example/",
+    "data:text/html,x",
+    "/login/?next=//evil.example/",
 ]
 
 

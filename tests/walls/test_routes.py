@@ -19,7 +19,7 @@ from project.roles import ROLES, ensure_roles
 from shop import clock
 from shop.domain import checkout
 from shop.domain.paylinks import pay_url
-from shop.models import Account, CouponRecord, Enrolment, LedgerTransfer, Order, OrderRequest
+from shop.models import Account, Category, CouponRecord, Enrolment, LedgerTransfer, Order, OrderRequest
 from tests.factories import make_buyer, make_coupon, make_course, make_order, make_record
 from tests.payments.memorygateway import MemoryGateway
 from tests.payments.scenes import ask_refund, pay
@@ -62,6 +62,7 @@ API = {
     f"{V1}/auth/register/": row(OPEN, "POST"),
     f"{V1}/auth/password/": row(BUYER, "POST"),
     f"{V1}/auth/profile/": row(BUYER, "GET", "PUT"),
+    f"{V1}/categories/": row(OPEN, "GET"),
     f"{V1}/courses/": row(OPEN, "GET"),
     f"{V1}/courses/<id:course_id>/": row(OPEN, "GET"),
     f"{V1}/coupons/": row(BUYER, "GET"),
@@ -74,6 +75,7 @@ API = {
     f"{V1}/checkout/<number:checkout_id>/quote/": row(OWNER, "POST"),
     f"{V1}/orders/": row(BUYER, "GET", "POST"),
     f"{V1}/orders/<number:order_number>/": row(OWNER, "GET"),
+    f"{V1}/orders/<number:order_number>/again/": row(OWNER, "POST"),
     f"{V1}/orders/<number:order_number>/payments/": row(OWNER, "POST"),
     f"{V1}/orders/<number:order_number>/cancel/": row(OWNER, "POST"),
     f"{V1}/orders/<number:order_number>/refunds/": row(OWNER, "GET", "POST"),
@@ -92,6 +94,7 @@ PAGES = {
     "/api/docs/": row(OPEN, "GET", is_drf=False),
     "/pay/<str:token>/": row(OPEN, "GET", "POST", is_drf=False),
     "/.well-known/security.txt": row(OPEN, "GET", is_drf=False),
+    "/language/": row(OPEN, "POST"),
     "/password/reset/": row(OPEN, "GET", "POST"),
     "/password/reset/done/": row(OPEN, "GET"),
     "/password/reset/<str:uidb64>/<str:token>/": row(OPEN, "GET", "POST"),
@@ -99,7 +102,7 @@ PAGES = {
     **{
         path: row(OPEN, "GET", is_drf=False)
         for path in (
-            "/", "/courses/<int:course_id>/", "/login/", "/cart/", "/checkout/", "/checkout/<slug:checkout_id>/", "/orders/",
+            "/", "/categories/<int:category_id>/", "/courses/<int:course_id>/", "/login/", "/cart/", "/checkout/", "/checkout/<slug:checkout_id>/", "/orders/",
             "/orders/<slug:order_number>/", "/coupons/", "/me/", "/register/", "/me/account/",
         )
     },
@@ -109,16 +112,23 @@ NO_HEAD = {f"{V1}/payments/alipay/return/", "/healthz", "/readyz", "/metrics", "
 
 # What each member of staff may do with each table: view, add, change, delete. Nobody writes by hand what moves money or records it.
 LOOK = {
-    "shop/course": "v", "shop/coupon": "v", "shop/couponrecord": "v", "shop/orderrequest": "v", "shop/order": "v", "shop/enrolment": "v",
+    "shop/category": "v", "shop/course": "v", "shop/coupon": "v", "shop/couponrecord": "v", "shop/orderrequest": "v", "shop/order": "v", "shop/enrolment": "v",
     "shop/ledgertransfer": "v", "shop/account": "v", "payments/payment": "v", "payments/notification": "v", "payments/refund": "v",
     "auth/group": "",
 }  # fmt: skip
 STAFF = {
     "客服": LOOK,
     "财务": LOOK,
-    "店长": {**LOOK, "shop/course": "vac", "shop/coupon": "vacd"},
+    "店长": {**LOOK, "shop/category": "vacd", "shop/course": "vac", "shop/coupon": "vacd"},
     "without a role": dict.fromkeys(LOOK, ""),
-    "superuser": {**LOOK, "shop/course": "vacd", "shop/coupon": "vacd", "shop/account": "vac", "auth/group": "vacd"},
+    "superuser": {
+        **LOOK,
+        "shop/category": "vacd",
+        "shop/course": "vacd",
+        "shop/coupon": "vacd",
+        "shop/account": "vac",
+        "auth/group": "vacd",
+    },
 }
 MODEL_PAGES = {
     "": "v",
@@ -190,7 +200,8 @@ def world(alipay_settings: Settings) -> World:
     alipay_settings.LIMITS = dict.fromkeys(alipay_settings.LIMITS, (100_000, 60))
     ensure_roles()
     now = clock.now()
-    owner, course, coupon = make_buyer(username="owner", beili=50), make_course("30.00"), make_coupon(value="5")
+    category = Category.objects.create(name="分类")
+    owner, course, coupon = make_buyer(username="owner", beili=50), make_course("30.00", category=category), make_coupon(value="5")
     record = make_record(owner, make_coupon(value="1"))
     gateway = MemoryGateway(clock.now)
     paid = make_order(owner, make_course("20.00"), now=now)
@@ -199,12 +210,13 @@ def world(alipay_settings: Settings) -> World:
     order = make_order(owner, course, now=now, beili=1, alipay="29.00")
     started = checkout.start_checkout(account=owner, course_ids=[course.pk], now=now)
     values = {
-        "order_number": order.order_number, "course_id": course.pk, "coupon_id": coupon.pk, "checkout_id": started.checkout_id,
+        "order_number": order.order_number, "course_id": course.pk, "category_id": category.pk, "coupon_id": coupon.pk,
+        "checkout_id": started.checkout_id,
         "token": pay_url(order.order_number).rsplit("/", 2)[1], "id": owner.pk, "uidb64": "MQ", "content_type_id": 1, "object_id": 1,
     }  # fmt: skip
     models = {
-        "shop/course": course, "shop/coupon": coupon, "shop/couponrecord": record, "shop/order": order, "shop/account": owner,
-        "auth/group": Group.objects.earliest("pk"),
+        "shop/category": category, "shop/course": course, "shop/coupon": coupon, "shop/couponrecord": record, "shop/order": order,
+        "shop/account": owner, "auth/group": Group.objects.earliest("pk"),
     } | {
         f"{one._meta.app_label}/{one._meta.model_name}": one.objects.earliest("pk")
         for one in (OrderRequest, Enrolment, LedgerTransfer, Payment, Notification, Refund)

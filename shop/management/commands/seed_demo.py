@@ -2,6 +2,7 @@
 
 import os
 from argparse import ArgumentParser
+from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -11,26 +12,42 @@ from django.db import transaction
 
 from shop import clock
 from shop.domain import ledger
-from shop.models import Account, Coupon, Course, PricePolicy
+from shop.models import Account, Category, Coupon, Course, PricePolicy
 from shop.states import CouponScope, CouponType, CourseStatus, CourseType
 
 Period = PricePolicy.Period
 
-# name, brief, price of one month, three months, twelve months
-COURSES = (
-    ("Python 开发入门", "从零写出第一个能用的程序", "99.00", "199.00", "399.00"),
-    ("Django 框架与 ORM 剖析", "读懂框架，写对查询", "129.00", "269.00", "599.00"),
-    ("Django REST framework 实战", "设计人人会用的接口", "119.00", "249.00", "549.00"),
-    ("Celery 分布式任务", "丢不掉、重不了的后台任务", "89.00", "179.00", "369.00"),
-    ("Redis 从用到懂", "数据结构、持久化与高可用", "79.00", "159.00", "329.00"),
-    ("PostgreSQL 事务与锁", "并发下的正确性", "109.00", "219.00", "499.00"),
-    ("支付系统设计", "一分钱都不能差", "199.00", "399.00", "899.00"),
-    ("前端三件套", "HTML、CSS 与 JavaScript", "59.90", "129.90", "259.90"),
-    ("Vue 组件化开发", "从组件到应用", "99.00", "209.00", "429.00"),
-    ("Linux 运维基础", "命令行、服务与排障", "69.00", "149.00", "299.00"),
-    ("数据分析与可视化", "让数据自己说话", "89.90", "189.90", "389.90"),
-    ("算法与数据结构", "想清楚再写", "99.00", "199.00", "419.00"),
+CATEGORIES = (
+    ("Python 与后端", "从第一个程序到能上线的服务"),
+    ("数据与存储", "数据库、缓存与数据分析"),
+    ("前端", "浏览器里看得见的一切"),
+    ("系统与运维", "让程序一直跑下去"),
 )
+# name, category, brief, price of one month, three months, twelve months
+COURSES = (
+    ("Python 开发入门", 0, "从零写出第一个能用的程序", "99.00", "199.00", "399.00"),
+    ("Django 框架与 ORM 剖析", 0, "读懂框架，写对查询", "129.00", "269.00", "599.00"),
+    ("Django REST framework 实战", 0, "设计人人会用的接口", "119.00", "249.00", "549.00"),
+    ("Celery 分布式任务", 0, "丢不掉、重不了的后台任务", "89.00", "179.00", "369.00"),
+    ("Redis 从用到懂", 1, "数据结构、持久化与高可用", "79.00", "159.00", "329.00"),
+    ("PostgreSQL 事务与锁", 1, "并发下的正确性", "109.00", "219.00", "499.00"),
+    ("支付系统设计", 0, "一分钱都不能差", "199.00", "399.00", "899.00"),
+    ("前端三件套", 2, "HTML、CSS 与 JavaScript", "59.90", "129.90", "259.90"),
+    ("Vue 组件化开发", 2, "从组件到应用", "99.00", "209.00", "429.00"),
+    ("Linux 运维基础", 3, "命令行、服务与排障", "69.00", "149.00", "299.00"),
+    ("数据分析与可视化", 1, "让数据自己说话", "89.90", "189.90", "389.90"),
+    ("算法与数据结构", 0, "想清楚再写", "99.00", "199.00", "419.00"),
+)
+# What a course goes through: chapters begin with #. The others' are still being written.
+SYLLABI = {
+    "Python 开发入门": "# 准备\n安装与第一个程序\n变量、类型与运算\n# 组织代码\n分支与循环\n函数与模块\n# 做一个真东西\n读写文件\n命令行记账本",
+    "Celery 分布式任务": "# 任务与队列\n为什么不在请求里做\n消息、确认与重投\n# 丢不掉\n先写库，再发消息\n扫描补发\n# 重不了\n幂等的任务\n加锁与版本号",
+    "Redis 从用到懂": "# 数据结构\n字符串、哈希与有序集合\n过期与淘汰\n# 持久化\nRDB 与 AOF\n# 高可用\n复制与哨兵\n集群与分片",
+    "PostgreSQL 事务与锁": "# 事务\n隔离级别看得见的差别\n约束就是规则\n# 锁\n行锁与死锁\n加锁的顺序\n# 索引\n读懂执行计划",
+    "支付系统设计": "# 钱从哪里来\n签名与验签\n异步通知\n# 状态不明时\n查询、关闭与退款\n迟到和重复的付款\n# 对账\n复式记账\n日终账单",
+}
+DEGREE = "全栈工程师学位"
+MEMBERSHIP = "VIP 会员"
 BUYERS = (("buyer1", 200), ("buyer2", 1000), ("buyer3", 0))
 STAFF = "operator"
 
@@ -46,39 +63,46 @@ class Command(BaseCommand):
             raise CommandError("Give the demo accounts a password of at least 10 characters: --password or DEMO_PASSWORD.")
         now = clock.now()
         with transaction.atomic():
-            courses = seed_courses()
-            seed_campaigns(courses, today=clock.shanghai_date(now))
+            today = clock.shanghai_date(now)
+            seed_campaigns(seed_courses(today=today), today=today)
         # Outside: hashing passwords takes seconds on a slow machine, and a transaction must not idle for that long.
         seed_accounts(options["password"], now=now)
         self.stdout.write(f"{Course.objects.count()} courses, {Coupon.objects.count()} campaigns, {Account.objects.count()} accounts")
 
 
-def seed_courses() -> list[Course]:
-    """The courses on sale, each with three price policies, and three that can't be bought."""
+def seed_courses(*, today: date) -> list[Course]:
+    """The courses on sale, each with three price policies; a degree, a membership with a course for members, and two that nobody sees."""
+    shelves = [
+        Category.objects.get_or_create(name=name, defaults={"brief": brief, "position": position})[0]
+        for position, (name, brief) in enumerate(CATEGORIES, start=1)
+    ]
     courses = []
-    for position, (name, brief, *prices) in enumerate(COURSES, start=1):
-        course, _ = Course.objects.get_or_create(
-            name=name,
-            defaults={
-                "brief": brief,
-                "position": position,
-                "status": CourseStatus.ONLINE,
-                "course_img": f"/static/shop/covers/{position:02}.svg",
-            },
-        )
-        for period, price in zip((Period.MONTH_1, Period.MONTH_3, Period.MONTH_12), prices, strict=True):
-            PricePolicy.objects.get_or_create(course=course, valid_period=period, defaults={"price": Decimal(price)})
+    for position, (name, shelf, brief, *prices) in enumerate(COURSES, start=1):
+        course = _course(name, position, brief=brief, category=shelves[shelf], syllabus=SYLLABI.get(name, ""))
+        _price(course, dict(zip((Period.MONTH_1, Period.MONTH_3, Period.MONTH_12), prices, strict=True)))
         courses.append(course)
-    for name, status, course_type in (
-        ("旧版爬虫课程", CourseStatus.OFFLINE, CourseType.PAID),
-        ("大模型应用开发", CourseStatus.PRESALE, CourseType.PAID),
-        ("VIP 专享：架构师直播", CourseStatus.ONLINE, CourseType.VIP_ONLY),
-    ):
-        course, _ = Course.objects.get_or_create(
-            name=name, defaults={"status": status, "course_type": course_type, "position": 90, "course_img": "/static/shop/covers/12.svg"}
-        )
-        PricePolicy.objects.get_or_create(course=course, valid_period=Period.MONTH_1, defaults={"price": Decimal("99.00")})
+    degree = _course(
+        DEGREE, 13, brief="十二个月，从零到能独立交付", category=shelves[0], course_type=CourseType.DEGREE, cover=2,
+        starts_on=today + timedelta(days=30), syllabus="# 第一阶段\nPython 与算法\n# 第二阶段\nWeb 后端与数据库\n# 第三阶段\n前端与部署\n毕业项目",
+    )  # fmt: skip
+    _price(degree, {Period.MONTH_12: "6800.00", Period.MONTH_18: "8800.00"})
+    membership = _course(MEMBERSHIP, 14, brief="会员期内，VIP 专享课程随便看", course_type=CourseType.MEMBERSHIP, cover=7)
+    _price(membership, {Period.MONTH_1: "59.00", Period.MONTH_12: "588.00"})
+    _course("VIP 专享：架构师直播", 15, brief="每月一场，拆一个真实系统", category=shelves[0], course_type=CourseType.VIP_ONLY, cover=12)
+    for name, status in (("旧版爬虫课程", CourseStatus.OFFLINE), ("大模型应用开发", CourseStatus.PRESALE)):
+        _price(_course(name, 90, status=status, cover=12), {Period.MONTH_1: "99.00"})
     return courses
+
+
+def _course(name: str, position: int, *, cover: int | None = None, **fields: Any) -> Course:
+    image = f"/static/shop/covers/{cover or position:02}.svg"
+    defaults = {"position": position, "course_img": image, "status": CourseStatus.ONLINE, **fields}
+    return Course.objects.get_or_create(name=name, defaults=defaults)[0]
+
+
+def _price(course: Course, prices: Mapping[PricePolicy.Period, str]) -> None:
+    for period, price in prices.items():
+        PricePolicy.objects.get_or_create(course=course, valid_period=period, defaults={"price": Decimal(price)})
 
 
 def seed_campaigns(courses: list[Course], *, today: date) -> None:

@@ -1,5 +1,6 @@
 """Every rule of the audit, broken one at a time by SQL: the rule is named, with the row. Triggers and constraints that forbid it are out of the way."""
 
+from datetime import timedelta
 from io import StringIO
 from typing import Any
 
@@ -13,6 +14,7 @@ from payments.models import Payment
 from payments.states import Product
 from shop import clock as shop_clock
 from shop.models import Order
+from shop.states import CourseType
 from tests.factories import NOW, make_buyer, make_course, make_order, make_request
 from tests.payments.domain.conftest import Clock
 from tests.payments.memorygateway import MemoryGateway
@@ -128,12 +130,14 @@ def _clock_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def shop(gateway: MemoryGateway) -> None:
-    """One order of every kind: paid, waiting with an attempt, expired with late money on its way back, refunded, and a request."""
+    """One order of every kind: paid, a degree that hasn't started, waiting with an attempt, expired with late money on its way back, refunded, and a request."""
     paid_buyer, waiting_buyer = make_buyer(beili=5), make_buyer(beili=5)
     pay(make_order(paid_buyer, make_course("20.00"), beili=1, global_coupon=claimed(paid_buyer), alipay="9.00"), gateway)
     waiting = make_order(waiting_buyer, make_course("20.00"), beili=1, global_coupon=claimed(waiting_buyer), alipay="9.00")
     start(waiting, gateway)
     claimed(make_buyer())
+    degree = make_course("8.00", course_type=CourseType.DEGREE, starts_on=shop_clock.shanghai_date(NOW) + timedelta(days=9))
+    pay(make_order(make_buyer(), degree), gateway)
     back = make_order(make_buyer(), make_course("8.00"))
     pay(back, gateway)
     refund = approve(ask_refund(back))
@@ -160,7 +164,7 @@ def test_every_rule_is_broken_here() -> None:
 
 
 def test_healthy_shop_passes() -> None:
-    assert Order.objects.count() == 4
+    assert Order.objects.count() == 5
     assert Payment.objects.filter(is_surplus=True).count() == 1
     out = StringIO()
     call_command("audit", stdout=out)

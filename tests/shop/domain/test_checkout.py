@@ -62,6 +62,7 @@ def test_worked_example() -> None:
                         NO_COUPON,
                         {
                             "id": percent.pk,
+                            "name": "A 专享",
                             "text": "A 专享（7.9折）",
                             "coupon_type": 2,
                             "money_equivalent_value": "0.00",
@@ -91,6 +92,7 @@ def test_worked_example() -> None:
                 "0": NO_COUPON,
                 str(minus_20.pk): {
                     "id": minus_20.pk,
+                    "name": "满减",
                     "text": "满减（满100减20）",
                     "coupon_type": 1,
                     "money_equivalent_value": "20.00",

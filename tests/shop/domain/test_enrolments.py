@@ -1,7 +1,7 @@
 """What a buyer has, and what becomes of it when a purchase is given back."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -17,6 +17,7 @@ from shop.domain.refunding import apply_refund
 from shop.domain.shares import Share, whole_part
 from shop.models import Account, Course, Enrolment, Order, OrderLine
 from shop.numbers import mint_number
+from shop.states import CourseType
 from tests.factories import NOW, decide, make_buyer, make_course, make_order, make_policy
 from tests.unchanged import nothing_changes
 
@@ -85,6 +86,35 @@ def test_later_periods_move_up_by_what_the_refunded_one_had_left(refunded: int, 
     purchases = [buy(buyer, course) for _ in range(3)]
     give_back(purchases[refunded], at=NOW + day * DAY)
     assert periods(buyer, course) == left
+
+
+@pytest.mark.parametrize(
+    ("refunded", "day", "left"),
+    [
+        (0, 0, [(9.5, 39.5), (39.5, 69.5)]),
+        (1, 5, [(9.5, 39.5), (39.5, 69.5)]),
+        (2, 5, [(9.5, 39.5), (39.5, 69.5)]),
+        # Once it has started, a degree is like any course.
+        (0, 20, [(20, 50), (50, 80)]),
+        (1, 20, [(9.5, 39.5), (39.5, 69.5)]),
+    ],
+)
+def test_no_period_of_a_degree_moves_up_before_its_first_day(refunded: int, day: int, left: list[tuple[float, float]]) -> None:
+    """It starts at midnight in Shanghai, nine and a half days after NOW."""
+    buyer, course = make_buyer(), make_course("10.00", period=30, course_type=CourseType.DEGREE, starts_on=date(2026, 3, 12))
+    purchases = [buy(buyer, course) for _ in range(3)]
+    assert periods(buyer, course) == [(9.5, 39.5), (39.5, 69.5), (69.5, 99.5)]
+    give_back(purchases[refunded], at=NOW + day * DAY)
+    assert periods(buyer, course) == left
+
+
+def test_first_day_that_staff_move_holds_for_later_purchases_only() -> None:
+    buyer, course = make_buyer(), make_course("10.00", period=30, course_type=CourseType.DEGREE, starts_on=date(2026, 4, 1))
+    order = make_order(buyer, course)
+    Course.objects.filter(pk=course.pk).update(starts_on=date(2026, 5, 1))
+    with transaction.atomic():
+        finalise_orders([order], now=NOW, cause="test")
+    assert Enrolment.objects.get().valid_from == datetime(2026, 3, 31, 16, tzinfo=UTC)
 
 
 def test_third_purchase_starts_where_the_one_that_moved_up_ends() -> None:

@@ -54,7 +54,7 @@ IMPOSSIBLE: list[tuple[type[models.Model], dict[str, Any], str]] = [
     (Account, {"balance": -1}, "account_balances_not_negative|balance_check"),
     (Account, {"held_balance": -1}, "account_balances_not_negative|balance_check"),
     (Course, {"status": 3}, "course_status_known"),
-    (Course, {"course_type": 3}, "course_type_known"),
+    (Course, {"course_type": 4}, "course_type_known"),
     (PricePolicy, {"price": "-0.01"}, "price_policy_price_not_negative"),
     (PricePolicy, {"price": "100000000.01"}, "price_policy_price_payable"),
     (PricePolicy, {"valid_period": 210}, "price_policy_period_known"),

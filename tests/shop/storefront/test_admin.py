@@ -19,6 +19,7 @@ from shop import clock
 from shop.domain import creation, ledger, orders
 from shop.models import (
     Account,
+    Category,
     Coupon,
     CouponRecord,
     Course,
@@ -29,11 +30,11 @@ from shop.models import (
     PricePolicy,
 )
 from shop.numbers import mint_number
-from shop.states import CouponType, CourseStatus
+from shop.states import CouponType, CourseStatus, CourseType
 
 pytestmark = pytest.mark.django_db
 
-EDITABLE = [Course, Coupon, Account]
+EDITABLE = [Course, Coupon, Account, Category]
 READ_ONLY = [CouponRecord, OrderRequest, Order, Enrolment, LedgerTransfer, Payment, Notification, Refund]
 
 
@@ -61,7 +62,8 @@ def shop() -> Shop:
     today = clock.shanghai_date(now)
     buyer = Account.objects.create(username="buyer")
     ledger.grant_beili(account=buyer, amount=500, key="grant:buyer", memo="", now=now)
-    course = Course.objects.create(name="Python", course_img="/static/shop/covers/01.svg", status=CourseStatus.ONLINE)
+    category = Category.objects.create(name="编程")
+    course = Course.objects.create(name="Python", course_img="/static/shop/covers/01.svg", status=CourseStatus.ONLINE, category=category)
     policy = PricePolicy.objects.create(course=course, valid_period=30, price=Decimal("99.00"))
     coupon = Coupon.objects.create(
         name="立减十元",
@@ -390,3 +392,62 @@ def test_campaign_edited_in_two_tabs_keeps_both_edits(shop: Shop) -> None:
     Coupon.objects.update(quantity=60)
     assert shop.client.post(url, fields).status_code == 302
     assert Coupon.objects.values_list("brief", "quantity").get() == ("新的介绍", 60)
+
+
+def course_form(shop: Shop, course: Course, *, prices: list[dict[str, Any]] | None = None, **edits: Any) -> Any:
+    """Saves a course's page after some edits; `prices` are edits of its rows of prices, in their order."""
+    url = address(Course, "change", course.pk)
+    page = shop.client.get(url)
+    fields = posted(page.context["adminform"].form, **edits)
+    for formset in page.context["inline_admin_formsets"]:
+        fields |= posted(formset.formset.management_form)
+        for row, edit in zip(formset.formset.forms, [*(prices or []), *[{}] * 9], strict=False):
+            fields |= posted(row, **edit)
+    return shop.client.post(url, fields)
+
+
+def test_course_for_members_has_no_price(shop: Shop) -> None:
+    before = snapshot(Course)
+    assert "VIP专享课程向会员开放，不单独定价" in course_form(shop, shop.course, course_type=1).content.decode()
+    assert snapshot(Course) == before
+    assert course_form(shop, shop.course, course_type=1, prices=[{"DELETE": True}]).status_code == 302
+    assert (Course.objects.get().course_type, PricePolicy.objects.count()) == (CourseType.VIP_ONLY, 0)
+    assert "随会员开放" in shop.client.get(address(Course, "changelist")).content.decode()
+
+
+@pytest.mark.parametrize(
+    ("kind", "days", "complaint"),
+    [(0, 30, "只有学位课程有开课日期"), (3, 30, "只有学位课程有开课日期"), (2, 731, "开课日期最多在两年以内"), (2, 730, None)],
+)
+def test_first_day_is_a_degrees_and_in_sight(shop: Shop, kind: int, days: int, complaint: str | None) -> None:
+    Enrolment.objects.all().delete()  # a course that was sold doesn't become a membership, which is another matter
+    day = clock.shanghai_date(clock.now()) + timedelta(days=days)
+    response = course_form(shop, shop.course, course_type=kind, starts_on=day.isoformat())
+    assert response.status_code == (200 if complaint else 302)
+    assert complaint is None or complaint in response.content.decode()
+    assert Course.objects.get().starts_on == (None if complaint else day)
+
+
+def test_nobody_becomes_a_member_by_an_edit(shop: Shop) -> None:
+    before = snapshot(Course)
+    assert "已经售出，不能在VIP会员和其他类型之间更改" in course_form(shop, shop.course, course_type=3).content.decode()
+    assert snapshot(Course) == before
+    unsold = Course.objects.create(name="会员", course_img="/x")
+    assert course_form(shop, unsold, course_type=3).status_code == 302
+    assert course_form(shop, unsold, course_type=0).status_code == 302
+
+
+def test_coupon_for_a_course_without_a_price_is_refused(shop: Shop) -> None:
+    vip = Course.objects.create(name="专享", course_img="/x", course_type=CourseType.VIP_ONLY)
+    new = {"name": "券", "coupon_type": 0, "money_equivalent_value": "5", "minimum_consume": "0", "scope": "course", "course": vip.pk,
+           "quantity": 1, "open_date": "2026-01-01", "close_date": "2026-02-01", "coupon_valid_days": 7}  # fmt: skip
+    response = shop.client.post(address(Coupon, "add"), new)
+    assert "VIP专享课程不单独出售" in response.content.decode()
+    assert Coupon.objects.count() == 1
+    assert shop.client.post(address(Coupon, "add"), new | {"course": shop.course.pk}).status_code == 302
+
+
+def test_category_in_use_cannot_be_deleted(shop: Shop) -> None:
+    category = Category.objects.get()
+    shop.client.post(address(Category, "delete", category.pk), {"post": "yes"})
+    assert Category.objects.get() == category

@@ -1,5 +1,7 @@
 // The shop's API: the token, the envelope, and what can go wrong. Pages talk to the server through here only.
 
+import { LANGUAGE, t } from "./i18n.js";
+
 const ROOT = "/api/v1/";
 const TOKEN_KEY = "shop.token";
 const USERNAME_KEY = "shop.username";
@@ -9,7 +11,7 @@ const LONGEST_RETRY_S = 10;
 /** The server's refusal. `slug` is stable; `message` is for people. */
 export class ApiError extends Error {
   constructor(status, envelope, retryAfterS) {
-    super(envelope.msg || "系统出了点问题，请稍后再试。");
+    super(envelope.msg || t("系统出了点问题，请稍后再试。"));
     this.status = status;
     this.slug = envelope.error || "unknown";
     this.details = envelope.details || {};
@@ -20,7 +22,7 @@ export class ApiError extends Error {
 /** No answer: whether the request arrived is unknown. */
 export class NetworkError extends Error {
   constructor() {
-    super("网络不太顺畅，没有收到回应。请检查网络后重试。");
+    super(t("网络不太顺畅，没有收到回应。请检查网络后重试。"));
   }
 }
 
@@ -103,7 +105,7 @@ export async function request(method, path, { body, headers = {}, retries = 0, s
 }
 
 async function requestOnce(method, path, { body, headers, staysOn401, credentials }) {
-  const sent = { Accept: "application/json", ...headers };
+  const sent = { Accept: "application/json", "Accept-Language": LANGUAGE, ...headers };
   const token = localStorage.getItem(TOKEN_KEY);
   if (token) sent.Authorization = `Token ${token}`;
   if (body !== undefined) sent["Content-Type"] = "application/json";

@@ -1,5 +1,7 @@
 // Time as the shop sees it: its own clock, shown in Shanghai time.
 
+import { LANGUAGE } from "./i18n.js";
+
 const loadedAt = performance.now();
 const shopAtLoad = Date.parse(document.documentElement.dataset.now) || Date.now();
 
@@ -9,13 +11,16 @@ export const shopNow = () => shopAtLoad + (performance.now() - loadedAt);
 const MOMENT = new Intl.DateTimeFormat("zh-CN", {
   timeZone: "Asia/Shanghai", year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", hourCycle: "h23",
 });
-const DAY = new Intl.DateTimeFormat("zh-CN", { timeZone: "Asia/Shanghai", year: "numeric", month: "long", day: "numeric" });
+const DAY = new Intl.DateTimeFormat(LANGUAGE, { timeZone: "Asia/Shanghai", year: "numeric", month: "long", day: "numeric" });
 
 export const moment = (iso) => MOMENT.format(new Date(iso)).replaceAll("/", "-");
 export const day = (iso) => DAY.format(new Date(iso));
 
 /** "2027-11-23" → "2027.11.23": a day without a time, which no line break tears apart. */
 export const date = (text) => text.replaceAll("-", ".");
+
+/** A moment's day in the same form. */
+export const dateOf = (iso) => date(moment(iso).slice(0, 10));
 
 /** A node that counts down to `deadline` (ISO) and calls `onEnd` once. It stops when it has left the page. */
 export function countdown(deadline, onEnd) {

@@ -1,6 +1,7 @@
 // Building pages: elements, notices, buttons that are busy, lists in pages.
 
 import { ApiError, NetworkError } from "./api.js";
+import { t } from "./i18n.js";
 
 /** An element. `props` are attributes; `onclick` and the like are listeners; false and null leave an attribute out. */
 export function el(tag, props = {}, ...children) {
@@ -43,7 +44,7 @@ export function setTitle(text) {
 
 /** The title of the window or tab alone, which says how things stand while people look elsewhere. */
 export function setTabTitle(text) {
-  document.title = `${text} · 课程商店`;
+  document.title = `${text} · ${t("课程商店")}`;
 }
 
 /** Says something to screen readers that the page shows anyway. The same words are said once. */
@@ -61,7 +62,7 @@ let leaving;
  */
 export function notify(kind, ...children) {
   clearTimeout(leaving);
-  const close = el("button", { class: "close", type: "button", "aria-label": "关闭提示", onclick: clearNotices }, "×");
+  const close = el("button", { class: "close", type: "button", "aria-label": t("关闭提示"), onclick: clearNotices }, "×");
   const node = el("div", { class: `notice ${kind}` }, el("div", { class: "grow" }, ...children), close);
   document.getElementById("notices").replaceChildren(node);
   if (kind !== "bad" && !node.querySelector(".grow :is(a, button)")) leaving = setTimeout(() => node.remove(), NOTICE_S * 1000);
@@ -75,10 +76,10 @@ export function clearNotices() {
 /** Tells people what went wrong, with a button to try again. Bugs go on to the console. */
 export function complain(error, retry) {
   if (!(error instanceof ApiError || error instanceof NetworkError)) {
-    notify("bad", "页面出了点问题，请刷新后重试。");
+    notify("bad", t("页面出了点问题，请刷新后重试。"));
     throw error;
   }
-  const again = retry && el("button", { class: "button small", type: "button", onclick: () => (clearNotices(), retry()) }, "重试");
+  const again = retry && el("button", { class: "button small", type: "button", onclick: () => (clearNotices(), retry()) }, t("重试"));
   notify("bad", el("span", {}, error.message), again);
 }
 
@@ -95,7 +96,7 @@ export async function start(load) {
   }
 }
 
-export const loading = (text = "正在加载…") => el("p", { class: "loading" }, text);
+export const loading = (text = t("正在加载…")) => el("p", { class: "loading" }, text);
 
 /** A button that can't be pressed twice: it is inert until what it started is over, and keeps the focus. */
 export function button(text, onpress, props = {}) {
@@ -125,6 +126,10 @@ export const empty = (text, href, label) => el("div", { class: "empty" }, el("p"
 
 export const cover = (src, props = {}) => el("img", { class: "cover", src, alt: "", loading: "lazy", width: 480, height: 300, ...props });
 
+/** A sum and what to press. On phones it stays at the bottom of the screen, whatever is above it. */
+export const payBar = (label, amount, ...actions) =>
+  el("div", { class: "paybar" }, el("p", { class: "total" }, el("span", {}, label), el("strong", { class: "amount big" }, amount)), ...actions);
+
 /** Rows of a name and a value. */
 export const facts = (rows, props = {}) =>
   el("dl", { class: "facts", ...props }, rows.filter(Boolean).map(([name, value, kind]) => el("div", { class: kind }, el("dt", {}, name), el("dd", {}, value))));
@@ -134,7 +139,8 @@ export function pager(list, show) {
   const last = Math.max(1, Math.ceil(list.count / list.page_size));
   if (last === 1) return null;
   const turn = (page, text) => button(text, () => show(page), { disabled: page < 1 || page > last });
-  return el("nav", { class: "pager", "aria-label": "分页" }, turn(list.page - 1, "上一页"), el("span", {}, `第 ${list.page} / ${last} 页`), turn(list.page + 1, "下一页"));
+  return el("nav", { class: "pager", "aria-label": t("分页") },
+    turn(list.page - 1, t("上一页")), el("span", {}, t("第 {page} / {last} 页", { page: list.page, last })), turn(list.page + 1, t("下一页")));
 }
 
 /** Puts the page's filters in the address, so that reload and back keep them. */

@@ -63,6 +63,12 @@ async function send(body, key, checkoutId) {
   return placed.order_number;
 }
 
+/** Checks out again what an order held, as it can be bought now. Courses that can't are said on the checkout's page. */
+export async function buyAgain(orderNumber) {
+  const { checkout_id: id, left_out: leftOut } = await post(`orders/${orderNumber}/again/`);
+  location.assign(`/checkout/${id}/${leftOut.length ? "?left_out=1" : ""}`);
+}
+
 /** What this tab sent for an order, or null. */
 export const purchaseOf = (orderNumber) => JSON.parse(sessionStorage.getItem(`shop.purchase.${orderNumber}`) || "null");
 

@@ -1,6 +1,7 @@
 // What every page has: the account link and the number beside the cart.
 
 import { isLoggedIn, request, username } from "./api.js";
+import { tn } from "./i18n.js";
 
 const COUNT_KEY = "shop.cart-count";
 
@@ -26,13 +27,13 @@ function showCartCount(count) {
   const badge = document.getElementById("cart-count");
   badge.hidden = count === 0;
   badge.textContent = String(count);
-  badge.setAttribute("aria-label", `，${count} 门课程`);
+  badge.setAttribute("aria-label", tn("，{n} 门课程", count));
 }
 
 export function startSite() {
   const account = document.getElementById("account-link");
-  account.textContent = isLoggedIn() ? username() : "登录";
-  if (!isLoggedIn()) account.href = "/login/";
+  if (isLoggedIn()) account.textContent = username();
+  else [account.textContent, account.href] = [account.dataset.login, "/login/"];
   const known = sessionStorage.getItem(COUNT_KEY);
   if (known !== null) showCartCount(Number(known));
   else refreshCartCount();

@@ -2,7 +2,8 @@
 
 import { post } from "../api.js";
 import { countdown, shopNow } from "../clock.js";
-import { button, clearNotices, el, link, notify } from "../dom.js";
+import { button, clearNotices, el, link, notify, payBar } from "../dom.js";
+import { t } from "../i18n.js";
 import { shown } from "../money.js";
 
 let code = null; // the code for the phone that is shown, as an SVG node
@@ -21,26 +22,29 @@ export function payment(order, page) {
     return null;
   }
   return [
-    el("p", {}, "剩余支付时间 ", countdown(order.expires_at, page.showAgain)),
+    el("p", {}, t("剩余支付时间 "), countdown(order.expires_at, page.showAgain)),
     code ? scan(page) : null,
-    el("p", { class: "actions" },
-      link(order.pay_url, `去支付 ${shown(order.amounts.alipay)}`, { class: "button primary" }),
+    el("div", { class: "actions" },
+      payBar(t("应付"), shown(order.amounts.alipay), el("a", { class: "button primary", href: order.pay_url }, t("去支付"), amount(order))),
       code ? null : other(order, page),
-      button("取消订单", () => cancel(page), { class: "button quiet" })),
+      button(t("取消订单"), () => cancel(page), { class: "button quiet" })),
   ];
 }
 
+/** The button says the sum where no bar says it beside the button. */
+const amount = (order) => el("span", { class: "amount" }, `\u00a0${shown(order.amounts.alipay)}`);
+
 /** A phone may want the page for computers, and whoever sits at a computer the phone's camera. */
 function other(order, page) {
-  if (isPhone) return link(`${order.pay_url}?product=page`, "用电脑版网页支付", { class: "button" });
-  return button("扫码支付", () => showCode(page), { class: "button" });
+  if (isPhone) return link(`${order.pay_url}?product=page`, t("用电脑版网页支付"), { class: "button" });
+  return button(t("扫码支付"), () => showCode(page), { class: "button" });
 }
 
 async function showCode({ path, showAgain }) {
   const started = await post(`${path}payments/`, { product: "qr" });
   const drawn = new DOMParser().parseFromString(started.qr_svg, "image/svg+xml").documentElement;
   drawn.setAttribute("role", "img");
-  drawn.setAttribute("aria-label", "支付宝付款码");
+  drawn.setAttribute("aria-label", t("支付宝付款码"));
   drawn.setAttribute("class", "code");
   code = document.importNode(drawn, true);
   showAgain();
@@ -48,13 +52,13 @@ async function showCode({ path, showAgain }) {
 
 const scan = ({ showAgain }) => el("div", { class: "scan" },
   code,
-  el("p", {}, "用手机支付宝扫码付款，付完后此页会自动更新。"),
-  button("收起付款码", () => { code = null; showAgain(); }, { class: "button small" }));
+  el("p", {}, t("用手机支付宝扫码付款，付完后此页会自动更新。")),
+  button(t("收起付款码"), () => { code = null; showAgain(); }, { class: "button small" }));
 
 async function cancel({ path, lookAgain }) {
-  if (!confirm("确定取消这个订单吗？优惠券和贝里会退回。")) return;
+  if (!confirm(t("确定取消这个订单吗？优惠券和贝里会退回。"))) return;
   await post(`${path}cancel/`);
-  notify("info", "正在取消订单…");
+  notify("info", t("正在取消订单…"));
   await lookAgain();
   clearNotices();
 }

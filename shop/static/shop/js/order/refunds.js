@@ -3,6 +3,7 @@
 import { get, post } from "../api.js";
 import { moment } from "../clock.js";
 import { button, complain, el, fill, notify, whileBusy } from "../dom.js";
+import { t } from "../i18n.js";
 import { isZero, shown } from "../money.js";
 import { REFUND_STATUS } from "../words.js";
 
@@ -11,7 +12,7 @@ const QUOTE_PAUSE_MS = 200;
 
 let known = [];
 let shownFor = null; // what the section shows; it is built anew only when that changes, so that nobody loses what they type
-const place = el("section", { "aria-label": "退款" });
+const place = el("section", { "aria-label": t("退款") });
 
 /** Whether a refund waits for staff or for Alipay, so that its order is worth following. */
 export const hasRefundUnderWay = () => known.some((refund) => !SETTLED.has(refund.status));
@@ -21,7 +22,7 @@ const refundOf = (line) => known.find((refund) => refund.status !== "rejected" &
 /** What to write on a line that goes back or has gone back; null on any other. */
 export function refundedWord(order, line) {
   const refund = order.requested ? null : refundOf(line);
-  return refund ? { succeeded: "已退款", failed: "退款处理中" }[refund.status] || "退款中" : null;
+  return refund ? { succeeded: t("已退款"), failed: t("退款处理中") }[refund.status] || t("退款中") : null;
 }
 
 /** The section with the order's refunds, read again at each of its changes. */
@@ -38,7 +39,7 @@ async function readRefunds(order, page) {
   [shownFor, known] = [state, answer];
   const left = order.lines.filter((line) => !refundOf(line));
   fill(place,
-    known.length ? el("div", { class: "card form" }, el("h2", {}, "退款"), el("ul", { class: "plain", role: "status" }, known.map((refund) => row(order, refund)))) : null,
+    known.length ? el("div", { class: "card form" }, el("h2", {}, t("退款")), el("ul", { class: "plain", role: "status" }, known.map((refund) => row(order, refund)))) : null,
     order.status === "paid" && left.length ? form(order, left, page) : null);
   if (hadNone) return;
   page.showAgain(); // the lines carry their marks
@@ -48,24 +49,24 @@ async function readRefunds(order, page) {
 function row(order, refund) {
   const names = order.lines.filter((line) => refund.lines.includes(line.course_id)).map((line) => line.course_name);
   return el("li", {},
-    el("div", { class: "row apart" }, el("strong", {}, names.join("、") || "多付款项"), el("span", { class: `status ${refund.status}` }, REFUND_STATUS[refund.status] || refund.status_text)),
-    el("p", { class: "muted" }, [sumOf(refund), moment(refund.requested_at)].filter(Boolean).join("，")),
-    refund.status === "rejected" && refund.outcome ? el("p", { class: "remark bad" }, `未通过的原因：${refund.outcome}`) : null);
+    el("div", { class: "row apart" }, el("strong", {}, names.join(t("、")) || t("多付款项")), el("span", { class: `status ${refund.status}` }, REFUND_STATUS[refund.status] || t(refund.status_text))),
+    el("p", { class: "muted" }, [sumOf(refund), moment(refund.requested_at)].filter(Boolean).join(t("，"))),
+    refund.status === "rejected" && refund.outcome ? el("p", { class: "remark bad" }, t("未通过的原因：{reason}", { reason: refund.outcome })) : null);
 }
 
-const sumOf = ({ amount, beili }) => [isZero(amount) ? null : shown(amount), beili ? `${beili} 贝里` : null].filter(Boolean).join(" + ");
+const sumOf = ({ amount, beili }) => [isZero(amount) ? null : shown(amount), beili ? t("{beili} 贝里", { beili }) : null].filter(Boolean).join(" + ");
 
 function form(order, left, page) {
   const sum = el("p", { class: "total", role: "status", id: "refund-sum" });
   const node = el("form", { class: "form" },
-    el("fieldset", {}, el("legend", {}, "退哪些课程"), left.map((line) =>
+    el("fieldset", {}, el("legend", {}, t("退哪些课程")), left.map((line) =>
       el("label", { class: "option" }, el("input", { type: "checkbox", name: "line", value: line.course_id, checked: true, onchange: () => quoteSoon() }), el("span", { class: "grow" }, line.course_name)))),
-    el("label", { for: "reason" }, "原因（可不填）"),
+    el("label", { for: "reason" }, t("原因（可不填）")),
     el("input", { id: "reason", name: "reason", maxlength: 200, autocomplete: "off" }),
     sum,
-    el("p", { class: "muted" }, "款项按支付方式原路退回，退款成功后课程随即停止。"));
+    el("p", { class: "muted" }, t("款项按支付方式原路退回，退款成功后课程随即停止。")));
   const chosen = () => new FormData(node).getAll("line").map(Number);
-  const submit = button("提交退款申请", () => ask(node, chosen(), page));
+  const submit = button(t("提交退款申请"), () => ask(node, chosen(), page));
   node.append(submit);
   node.addEventListener("submit", (event) => {
     event.preventDefault();
@@ -80,20 +81,20 @@ function form(order, left, page) {
     typing = setTimeout(() => whileBusy(submit, () => quote(quotes)), QUOTE_PAUSE_MS);
   };
   async function quote(mine) {
-    if (!chosen().length) return fill(sum, "请选择要退的课程。");
+    if (!chosen().length) return fill(sum, t("请选择要退的课程。"));
     const answer = await post(`${page.path}refunds/quote/`, { lines: chosen() });
-    if (mine === quotes) fill(sum, "将退回", el("strong", { class: "amount big" }, sumOf(answer) || shown(answer.amount)));
+    if (mine === quotes) fill(sum, t("将退回"), el("strong", { class: "amount big" }, sumOf(answer) || shown(answer.amount)));
     else quoteSoon();
   }
-  const details = el("details", { class: "card", id: "refund-form" }, el("summary", {}, "申请退款"), node);
+  const details = el("details", { class: "card", id: "refund-form" }, el("summary", {}, t("申请退款")), node);
   details.addEventListener("toggle", () => details.open && quoteSoon());
   return details;
 }
 
 async function ask(node, courseIds, page) {
-  if (!courseIds.length) return notify("info", "请选择要退的课程。");
+  if (!courseIds.length) return notify("info", t("请选择要退的课程。"));
   await post(`${page.path}refunds/`, { lines: courseIds, reason: new FormData(node).get("reason") });
-  notify("good", "已收到退款申请，进度会显示在这个页面上。");
+  notify("good", t("已收到退款申请，进度会显示在这个页面上。"));
   shownFor = "asked";
   await page.lookAgain();
 }

@@ -1,5 +1,6 @@
 import { get, pause, post, put, remove, requireLogin } from "../api.js";
-import { button, complain, content, cover, el, empty, link, start, whileBusy } from "../dom.js";
+import { button, complain, content, cover, el, empty, link, payBar, start, whileBusy } from "../dom.js";
+import { t, tn } from "../i18n.js";
 import { shown, sumOf } from "../money.js";
 import { setCartCount } from "../site.js";
 
@@ -27,7 +28,7 @@ async function watch() {
 function show(cart) {
   const lines = Object.values(cart);
   setCartCount(lines.filter((line) => !ordered.has(line.id)).length);
-  if (!lines.length) return content(empty("购物车还是空的。", "/", "去选课"));
+  if (!lines.length) return content(empty(t("购物车还是空的。"), "/", t("去选课")));
   content(el("div", { class: "split wide-left" }, el("ul", { class: "lines" }, lines.map((line) => row(line, cart))), summary(lines)));
 }
 
@@ -38,7 +39,7 @@ const isTicked = (line) => canBeBought(line) && !ordered.has(line.id) && !untick
 function row(line, cart) {
   const policy = chosenPolicy(line);
   const tick = el("input", {
-    type: "checkbox", id: `tick-${line.id}`, checked: isTicked(line), disabled: !canBeBought(line) || ordered.has(line.id), "aria-label": `结算《${line.name}》`,
+    type: "checkbox", id: `tick-${line.id}`, checked: isTicked(line), disabled: !canBeBought(line) || ordered.has(line.id), "aria-label": t("结算《{name}》", line),
     onchange: (event) => {
       if (event.target.checked) unticked.delete(line.id);
       else unticked.add(line.id);
@@ -51,20 +52,20 @@ function row(line, cart) {
     el("div", { class: "grow" },
       el("h2", {}, canBeBought(line) || !line.flags.includes("offline") ? link(`/courses/${line.id}/`, line.name) : line.name),
       remarks(line, policy),
-      ordered.has(line.id) ? el("p", { class: "remark info" }, "已提交订单，正在处理。", link(`/orders/${ordered.get(line.id)}/`, "查看订单")) : null,
+      ordered.has(line.id) ? el("p", { class: "remark info" }, t("已提交订单，正在处理。"), link(`/orders/${ordered.get(line.id)}/`, t("查看订单"))) : null,
       el("div", { class: "row" },
         policyChoice(line),
         policy ? el("strong", { class: "amount" }, shown(policy.price)) : null,
-        button("移除", () => take(line), { class: "button quiet small", "aria-label": `移除《${line.name}》` }))));
+        button(t("移除"), () => take(line), { class: "button quiet small", "aria-label": t("移除《{name}》", line) }))));
 }
 
 function remarks(line, policy) {
   const words = {
-    offline: "课程已下架，暂时不能购买",
-    policy_gone: "原来选的有效期已不再提供，请重新选择",
-    price_changed: policy && `价格有变化：加入时 ${shown(line.price_seen)}，现在 ${shown(policy.price)}`,
-    owned: "您已拥有这门课程，再次购买会顺延有效期",
-    in_unpaid_order: ["这门课程已在一笔待支付订单中：", link(`/orders/${line.unpaid_order_number}/`, "去看那笔订单")],
+    offline: t("课程已下架，暂时不能购买"),
+    policy_gone: t("原来选的有效期已不再提供，请重新选择"),
+    price_changed: policy && t("价格有变化：加入时 {before}，现在 {now}", { before: shown(line.price_seen), now: shown(policy.price) }),
+    owned: t("您已拥有这门课程，再次购买会顺延有效期"),
+    in_unpaid_order: [t("这门课程已在一笔待支付订单中："), link(`/orders/${line.unpaid_order_number}/`, t("去看那笔订单"))],
   };
   const kinds = { offline: "bad", policy_gone: "bad", price_changed: "warn", owned: "info", in_unpaid_order: "warn" };
   return line.flags.map((flag) => el("p", { class: `remark ${kinds[flag]}` }, words[flag]));
@@ -73,7 +74,7 @@ function remarks(line, policy) {
 function policyChoice(line) {
   const id = `policy-${line.id}`;
   const select = el("select", {
-    id, "aria-label": `《${line.name}》的有效期`, disabled: line.flags.includes("offline") || ordered.has(line.id),
+    id, "aria-label": t("《{name}》的有效期", line), disabled: line.flags.includes("offline") || ordered.has(line.id),
     onchange: () => whileBusy(select, async () => {
       try {
         show(await put(`cart/${line.id}/`, { policy_id: Number(select.value) }));
@@ -83,8 +84,8 @@ function policyChoice(line) {
       }
     }),
   },
-  chosenPolicy(line) ? null : el("option", { value: "", selected: true, disabled: true }, "请选择有效期"),
-  line.price_policy_list.map((policy) => el("option", { value: policy.id, selected: policy.id === line.choice_policy_id }, `${policy.period} ${shown(policy.price)}`)));
+  chosenPolicy(line) ? null : el("option", { value: "", selected: true, disabled: true }, t("请选择有效期")),
+  line.price_policy_list.map((policy) => el("option", { value: policy.id, selected: policy.id === line.choice_policy_id }, `${t(policy.period)} ${shown(policy.price)}`)));
   return select;
 }
 
@@ -96,11 +97,11 @@ async function take(line) {
 
 function summary(lines) {
   const ticked = lines.filter(isTicked);
-  return el("aside", { class: "card form sticky", "aria-label": "合计" },
-    el("p", { class: "total" }, `已选 ${ticked.length} 门`, el("strong", { class: "amount big" }, shown(sumOf(ticked.map((line) => chosenPolicy(line).price))))),
-    el("p", { class: "muted" }, "优惠券和贝里在下一步使用。"),
-    button("去结算", () => checkOut(ticked), { class: "button primary wide", disabled: ticked.length === 0 }),
-    button("清空购物车", clear, { class: "button quiet wide" }));
+  return el("aside", { class: "card form sticky", "aria-label": t("合计") },
+    payBar(tn("已选 {n} 门", ticked.length), shown(sumOf(ticked.map((line) => chosenPolicy(line).price))),
+      button(t("去结算"), () => checkOut(ticked), { class: "button primary wide", disabled: ticked.length === 0 })),
+    el("p", { class: "muted" }, t("优惠券和贝里在下一步使用。")),
+    button(t("清空购物车"), clear, { class: "button quiet wide" }));
 }
 
 async function checkOut(ticked) {
@@ -109,7 +110,7 @@ async function checkOut(ticked) {
 }
 
 async function clear() {
-  if (!confirm("确定清空购物车吗？")) return;
+  if (!confirm(t("确定清空购物车吗？"))) return;
   await remove("cart/");
   await load();
 }

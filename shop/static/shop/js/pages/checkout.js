@@ -1,10 +1,11 @@
 import { ApiError, NetworkError, pause, post, request, requireLogin } from "../api.js";
 import { countdown, date } from "../clock.js";
-import { button, clearNotices, complain, content, cover, el, empty, facts, fill, link, loading, main, notify, start, subject } from "../dom.js";
+import { button, clearNotices, complain, content, cover, el, empty, facts, fill, link, loading, main, notify, payBar, query, start, subject } from "../dom.js";
+import { t, tn } from "../i18n.js";
 import { isZero, shown } from "../money.js";
 import { placeOrder } from "../purchase.js";
 import "../site.js";
-import { couponReason } from "../words.js";
+import { couponReason, worth } from "../words.js";
 
 const TYPING_PAUSE_MS = 350;
 const LONGEST_PAUSE_S = 5;
@@ -21,11 +22,12 @@ async function load() {
     checkout = await decided(subject() ? `checkout/${subject()}/` : "checkout/");
   } catch (error) {
     if (!(error instanceof ApiError && error.status === 404)) throw error;
-    return content(empty("结算单不存在或已过期。课程还在购物车里，重新结算即可。", "/cart/", "回到购物车"));
+    return content(empty(t("结算单不存在或已过期。课程还在购物车里，重新结算即可。"), "/cart/", t("回到购物车")));
   }
   if (!subject()) main().dataset.subject = checkout.checkout_id;
+  if (query("left_out")) notify("info", t("有课程已不能购买，没有放进这次结算。"));
   history.replaceState(null, "", `/checkout/${checkout.checkout_id}/`);
-  if (checkout.status === "failed") return content(empty(checkout.error.msg, "/cart/", "回到购物车"));
+  if (checkout.status === "failed") return content(empty(t(checkout.error.msg), "/cart/", t("回到购物车")));
   begin();
 }
 
@@ -34,7 +36,7 @@ async function decided(path) {
   for (let patience = 1; ; patience = Math.min(patience + 1, LONGEST_PAUSE_S)) {
     const { data, retryAfterS } = await request("GET", path, { retries: 2 });
     if (data.status !== "pending") return data;
-    content(loading("正在核对价格和优惠券…"));
+    content(loading(t("正在核对价格和优惠券…")));
     await pause(Math.max(retryAfterS, patience));
     path = `checkout/${data.checkout_id}/`;
   }
@@ -52,10 +54,10 @@ function begin() {
   };
   content(el("div", { class: "split wide-left" },
     el("div", {},
-      el("section", { "aria-label": "课程" }, courses().map((course) => el("article", { class: "card", id: `course-${course.course_id}` }))),
-      el("section", { class: "card form", id: "global", "aria-label": "全场券" }),
-      el("section", { class: "card form", id: "beili", "aria-label": "贝里" }, beiliForm())),
-    el("aside", { class: "card form sticky", id: "summary", "aria-label": "应付金额" })));
+      el("section", { "aria-label": t("课程") }, courses().map((course) => el("article", { class: "card", id: `course-${course.course_id}` }))),
+      el("section", { class: "card form", id: "global", "aria-label": t("全场券") }),
+      el("section", { class: "card form", id: "beili", "aria-label": t("贝里") }, beiliForm())),
+    el("aside", { class: "card form sticky", id: "summary", "aria-label": t("应付金额") })));
   show();
 }
 
@@ -64,7 +66,7 @@ function show() {
   const openLists = [...document.querySelectorAll("details[open]")].map((node) => node.id);
   courses().forEach(showCourse);
   fill(document.getElementById("global"),
-    couponList("global", "全场优惠券", Object.values(checkout.payment_list.global_coupon_record_dict), choice.globalId, (id) => (choice.globalId = id)));
+    couponList("global", t("全场优惠券"), Object.values(checkout.payment_list.global_coupon_record_dict), choice.globalId, (id) => (choice.globalId = id)));
   showBeili();
   showSummary();
   openLists.forEach((id) => document.getElementById(id)?.setAttribute("open", ""));
@@ -77,18 +79,18 @@ function showCourse(course) {
   fill(document.getElementById(`course-${course.course_id}`),
     el("div", { class: "line" },
       cover(course.course_img),
-      el("div", { class: "grow" }, el("h2", {}, course.course_name), el("p", { class: "muted" }, course.policy_period), unpaidRemark(course)),
+      el("div", { class: "grow" }, el("h2", {}, course.course_name), el("p", { class: "muted" }, t(course.policy_period)), unpaidRemark(course)),
       el("p", { class: "right" },
         el("strong", { class: "amount" }, shown(course.policy_price)),
         isZero(line.course_discount) ? null : el("small", { class: "saving" }, `−${shown(line.course_discount)}`))),
     coupons.length > 1
-      ? couponList(`course-${course.course_id}`, "课程优惠券", coupons, choice.byCourse.get(course.course_id), (id) => choice.byCourse.set(course.course_id, id))
+      ? couponList(`course-${course.course_id}`, t("课程优惠券"), coupons, choice.byCourse.get(course.course_id), (id) => choice.byCourse.set(course.course_id, id))
       : null);
 }
 
 function unpaidRemark(course) {
   if (!course.unpaid_order_number) return null;
-  return el("p", { class: "remark warn" }, "这门课程已在一笔待支付订单中：", link(`/orders/${course.unpaid_order_number}/`, "去看那笔订单"));
+  return el("p", { class: "remark warn" }, t("这门课程已在一笔待支付订单中："), link(`/orders/${course.unpaid_order_number}/`, t("去看那笔订单")));
 }
 
 /** A course that waits in another unpaid order is bought again only by somebody who says so. */
@@ -102,13 +104,13 @@ function buyAgainForm() {
         showSummary();
       },
     }),
-    el("span", { class: "grow" }, "我确认要再买一次"));
+    el("span", { class: "grow" }, t("我确认要再买一次")));
 }
 
 /** A coupon for any course goes on one of them only. */
 function takenElsewhere(course, coupon) {
   const other = courses().find((entry) => entry.course_id !== course.course_id && coupon.id && choice.byCourse.get(entry.course_id) === coupon.id);
-  return other ? { ...coupon, applicable: false, taken: `已用于《${other.course_name}》` } : coupon;
+  return other ? { ...coupon, applicable: false, taken: t("已用于《{course}》", { course: other.course_name }) } : coupon;
 }
 
 function couponList(name, legend, coupons, chosenId, choose) {
@@ -122,15 +124,15 @@ function couponList(name, legend, coupons, chosenId, choose) {
           ask();
         },
       }),
-      el("span", { class: "grow" }, coupon.id ? coupon.text : "不使用优惠券", coupon.id ? el("small", { class: "muted" }, ` 有效期至 ${date(coupon.valid_until)}`) : null),
-      el("span", { class: usable ? "saving" : "muted" }, coupon.id === 0 ? "" : coupon.applicable ? `省 ${shown(coupon.saving)}` : coupon.taken || couponReason(coupon)));
+      el("span", { class: "grow" }, coupon.id ? t("{name}（{worth}）", { name: coupon.name, worth: worth(coupon) }) : t("不使用优惠券"), coupon.id ? el("small", { class: "muted" }, ` ${t("有效期至 {last}", { last: date(coupon.valid_until) })}`) : null),
+      el("span", { class: usable ? "saving" : "muted" }, coupon.id === 0 ? "" : coupon.applicable ? t("省 {amount}", { amount: shown(coupon.saving) }) : coupon.taken || couponReason(coupon)));
   };
   const usable = coupons.filter((coupon) => coupon.id === 0 || coupon.applicable);
   const others = coupons.filter((coupon) => !usable.includes(coupon));
-  const none = usable.length === 1 ? el("p", { class: "muted" }, "没有可用的优惠券。") : null;
+  const none = usable.length === 1 ? el("p", { class: "muted" }, t("没有可用的优惠券。")) : null;
   return el("fieldset", {}, el("legend", {}, legend),
     none || usable.toSorted((one, other) => Number(one.id === 0) - Number(other.id === 0)).map(option),
-    others.length ? el("details", { id: `${name}-others` }, el("summary", {}, `${others.length} 张暂不可用`), others.map(option)) : null);
+    others.length ? el("details", { id: `${name}-others` }, el("summary", {}, tn("{n} 张暂不可用", others.length)), others.map(option)) : null);
 }
 
 function beiliForm() {
@@ -152,8 +154,8 @@ function beiliForm() {
     ask();
   };
   return [
-    el("label", { for: "beili-input" }, "使用贝里"),
-    el("div", { class: "row" }, input, el("button", { class: "button", type: "button", id: "beili-all", onclick: () => wish(mostBeili()) }, "全部使用")),
+    el("label", { for: "beili-input" }, t("使用贝里")),
+    el("div", { class: "row" }, input, el("button", { class: "button", type: "button", id: "beili-all", onclick: () => wish(mostBeili()) }, t("全部使用"))),
     el("p", { class: "muted", id: "beili-hint" }),
   ];
 }
@@ -167,28 +169,27 @@ function showBeili() {
   input.disabled = isOver;
   document.getElementById("beili-all").disabled = isOver || mostBeili() === 0;
   document.getElementById("beili-hint").textContent =
-    `您有 ${checkout.balance} 贝里，本单最多可用 ${mostBeili()}（${checkout.beili_per_yuan} 贝里抵 1 元）。`;
+    t("您有 {balance} 贝里，本单最多可用 {most}（{rate} 贝里抵 1 元）。", { balance: checkout.balance, most: mostBeili(), rate: checkout.beili_per_yuan });
 }
 
 function showSummary() {
   const off = (amount) => `−${shown(amount)}`;
   fill(document.getElementById("summary"),
     facts([
-      ["课程原价", shown(quote.list_total)],
-      isZero(quote.course_discount) ? null : ["课程券", off(quote.course_discount), "saving"],
-      isZero(quote.global_discount) ? null : ["全场券", off(quote.global_discount), "saving"],
-      quote.beili ? [`${quote.beili} 贝里`, off(quote.beili_amount), "saving"] : null,
-      ["支付宝应付", el("strong", { class: "amount big", id: "alipay", "aria-live": "polite" }, shown(quote.alipay)), "sum"],
+      [t("课程原价"), shown(quote.list_total)],
+      isZero(quote.course_discount) ? null : [t("课程券"), off(quote.course_discount), "saving"],
+      isZero(quote.global_discount) ? null : [t("全场券"), off(quote.global_discount), "saving"],
+      quote.beili ? [t("{beili} 贝里", quote), off(quote.beili_amount), "saving"] : null,
     ]),
     buyAgainForm(),
-    submitButton(),
+    payBar(t("支付宝应付"), el("span", { id: "alipay", "aria-live": "polite" }, shown(quote.alipay)), submitButton()),
     isOver
-      ? el("p", { class: "remark bad" }, "结算单已过期，请回到购物车重新结算。")
-      : el("p", { class: "muted center" }, "价格保留 ", countdown(checkout.expires_at, end)));
+      ? el("p", { class: "remark bad" }, t("结算单已过期，请回到购物车重新结算。"))
+      : el("p", { class: "muted center" }, t("价格保留 "), countdown(checkout.expires_at, end)));
 }
 
 function submitButton() {
-  const node = button(isZero(quote.alipay) ? "提交订单（无需支付）" : "提交订单", submit, { class: "button primary wide", id: "submit" });
+  const node = button(isZero(quote.alipay) ? t("提交订单（无需支付）") : t("提交订单"), submit, { class: "button primary wide", id: "submit" });
   node.disabled = isQuoting || isOver || (!choice.buyAgain && courses().some((course) => course.unpaid_order_number));
   return node;
 }
@@ -223,7 +224,7 @@ async function ask() {
     if (error instanceof ApiError && error.slug === "coupon_not_applicable" && choice.globalId) {
       choice.globalId = 0;
       await ask();
-      return notify("info", "换了课程优惠券之后，所选全场券不再满足条件，已取消选择。");
+      return notify("info", t("换了课程优惠券之后，所选全场券不再满足条件，已取消选择。"));
     }
     if (error instanceof ApiError && error.slug === "checkout_not_found") return end();
     complain(error, ask);
@@ -260,9 +261,9 @@ async function submit() {
     }
     if (error instanceof ApiError && ["checkout_expired", "checkout_mismatch"].includes(error.slug)) {
       end();
-      return notify("bad", el("span", {}, error.message), link("/cart/", "回到购物车", { class: "button small" }));
+      return notify("bad", el("span", {}, error.message), link("/cart/", t("回到购物车"), { class: "button small" }));
     }
-    if (error instanceof NetworkError) return notify("bad", "没有收到回应，订单可能已经收到。请再点一次“提交订单”，不会重复下单。");
+    if (error instanceof NetworkError) return notify("bad", t("没有收到回应，订单可能已经收到。请再点一次“提交订单”，不会重复下单。"));
     throw error;
   }
 }

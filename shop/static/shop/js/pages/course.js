@@ -1,67 +1,121 @@
+// One course. Everybody's part of the page comes from the server; what its viewer has of it, and what they press, is done here.
+
 import { ApiError, get, getIntent, goToLogin, isLoggedIn, post, setIntent } from "../api.js";
-import { button, content, cover, el, empty, link, notify, setTitle, start, subject, whileBusy } from "../dom.js";
-import { shown } from "../money.js";
+import { dateOf } from "../clock.js";
+import { content, cover, el, empty, link, notify, setTitle, start, subject, whileBusy } from "../dom.js";
+import { t, tn } from "../i18n.js";
 import { setCartCount } from "../site.js";
 
-async function show() {
+const offer = document.getElementById("offer");
+
+/** What was bought stays reachable for its owner. For anybody else the course isn't there. */
+async function showHidden() {
   let course;
   try {
     course = await get(`courses/${subject()}/`);
   } catch (error) {
     if (!(error instanceof ApiError && error.status === 404)) throw error;
-    setTitle("没有这门课程");
-    return content(empty("它可能已经下架，或者地址有误。", "/", "看看其他课程"));
+    setTitle(t("没有这门课程"));
+    return content(empty(t("它可能已经下架，或者地址有误。"), "/", t("看看其他课程")));
   }
   setTitle(course.name);
   content(el("div", { class: "split" },
-    el("div", {}, cover(course.course_img, { loading: "eager" }), el("p", { class: "lead" }, course.brief), course.type === "付费" ? null : el("p", { class: "muted" }, course.type)),
-    offer(course)));
-  await resume(course);
+    el("div", {}, cover(course.course_img, { loading: "eager" }), el("p", { class: "lead" }, course.brief)),
+    el("section", { class: "card form", "aria-label": t("我的课程") },
+      el("p", {}, el("strong", { class: "status paid" }, t("您已拥有这门课程"))),
+      el("p", {}, t("课程已下架，不再出售；您已购买的有效期不受影响。")),
+      el("p", { class: "actions" }, link("/me/", t("去我的课程"), { class: "button primary" })))));
 }
 
-function offer(course) {
-  if (!course.is_on_sale) return owned();
-  return course.price_policy_list.length ? policies(course) : el("p", { class: "card form" }, "这门课程暂未定价。");
+/** Adds what this viewer has of the course, and goes on with what they chose before they had to log in. */
+async function personalise() {
+  wire();
+  if (!isLoggedIn()) return;
+  const course = await get(`courses/${subject()}/`);
+  document.getElementById("mine").replaceChildren(...standing(course));
+  if (course.access_by === "purchase") course.period_list.forEach(showRenewal);
+  await resume();
 }
 
-/** Off sale, and shown to those who have it only. */
-const owned = () => el("section", { class: "card form", "aria-label": "我的课程" },
-  el("p", {}, el("strong", { class: "status paid" }, "您已拥有这门课程")),
-  el("p", {}, "课程已下架，不再出售；您已购买的有效期不受影响。"),
-  el("p", { class: "actions" }, link("/me/", "去我的课程", { class: "button primary" })));
+function standing({ access_by: by, access_until: until, unpaid_order_number: unpaid, is_on_sale: isOnSale }) {
+  const words = {
+    purchase: isOnSale
+      ? t("您已拥有这门课程，有效期至 {date}。再次购买会从那时起顺延。", { date: until && dateOf(until) })
+      : t("您已拥有这门课程，有效期至 {date}。", { date: until && dateOf(until) }),
+    membership: t("您是 VIP 会员，可以学习到 {date}。", { date: until && dateOf(until) }),
+  };
+  return [
+    by ? el("p", { class: "remark info" }, words[by]) : null,
+    unpaid ? el("p", { class: "remark warn" }, t("这门课程已在一笔待支付订单中："), link(`/orders/${unpaid}/`, t("去看那笔订单"))) : null,
+  ].filter(Boolean);
+}
+
+/** How much a renewal adds, from when until when. */
+function showRenewal({ policy_id: id, valid_from: from, valid_until: until }) {
+  const node = document.getElementById(`period-${id}`);
+  if (node) node.textContent = tn("增加 {n} 天：{from} → {until}", Number(node.dataset.days), { from: dateOf(from), until: dateOf(until) });
+}
+
+function wire() {
+  if (!offer) return;
+  offer.addEventListener("submit", (event) => event.preventDefault());
+  offer.addEventListener("change", showPrice);
+  document.getElementById("add").addEventListener("click", () => press("cart"));
+  document.getElementById("buy").addEventListener("click", () => press("buy"));
+  showPrice();
+}
+
+const chosen = () => offer.querySelector("input[name=policy]:checked");
+
+function showPrice() {
+  document.getElementById("price").textContent = chosen().dataset.price;
+}
+
+const DEEDS = { cart: ["add", add], buy: ["buy", buyNow] };
+
+function press(then) {
+  const [id, deed] = DEEDS[then];
+  return whileBusy(document.getElementById(id), () => deed(Number(chosen().value)));
+}
 
 /** Goes on with what somebody chose before they had to log in. */
-async function resume(course) {
+async function resume() {
   const intent = getIntent();
-  if (!isLoggedIn() || intent?.course_id !== course.id) return;
+  if (!offer || String(intent?.course_id) !== subject()) return;
   setIntent(null);
-  const chosen = document.querySelector(`input[name="policy"][value="${Number(intent.policy_id)}"]`);
-  if (!chosen) return;
-  chosen.checked = true;
-  await whileBusy(document.getElementById("add"), () => add(course, intent.policy_id));
+  const policy = offer.querySelector(`input[name=policy][value="${Number(intent.policy_id)}"]`);
+  if (!policy) return;
+  policy.checked = true;
+  showPrice();
+  await press(intent.then);
 }
 
-function policies(course) {
-  const choices = course.price_policy_list.map((policy, position) =>
-    el("label", { class: "option" },
-      el("input", { type: "radio", name: "policy", value: policy.id, checked: position === 0 }),
-      el("span", { class: "grow" }, policy.period, el("small", { class: "muted" }, ` ${policy.valid_period} 天`)),
-      el("strong", { class: "amount" }, shown(policy.price))));
-  const form = el("form", { class: "card form" }, el("fieldset", {}, el("legend", {}, "选择有效期"), choices));
-  form.append(button("加入购物车", () => add(course, Number(new FormData(form).get("policy"))), { class: "button primary wide", id: "add" }));
-  form.addEventListener("submit", (event) => event.preventDefault());
-  return form;
-}
-
-async function add(course, policyId) {
-  const { period } = course.price_policy_list.find((policy) => policy.id === policyId);
-  setIntent({ course_id: course.id, policy_id: policyId, name: course.name, period });
-  if (!isLoggedIn()) return goToLogin("cart");
+/** Puts the course in the cart; answers the cart, or sends people to the login and leads them on from there. */
+async function put(policyId, then) {
+  setIntent({ course_id: Number(subject()), policy_id: policyId, name: offer.dataset.name, period: chosen().dataset.period, then });
+  if (!isLoggedIn()) {
+    goToLogin("login");
+    return new Promise(() => {}); // the page is being left
+  }
   // A login that has ended sends people to the login page, and the choice goes with them.
-  const cart = await post("cart/", { course_id: course.id, policy_id: policyId }).finally(() => setIntent(null));
+  const cart = await post("cart/", { course_id: Number(subject()), policy_id: policyId }).finally(() => setIntent(null));
   setCartCount(Object.keys(cart).length);
-  const isOwned = cart[course.id]?.flags.includes("owned");
-  notify("good", el("span", {}, isOwned ? "已加入购物车。您已拥有这门课程，购买后有效期会顺延。" : "已加入购物车。"), link("/cart/", "去购物车", { class: "button small" }));
+  return cart;
 }
 
-start(show);
+async function add(policyId) {
+  const cart = await put(policyId, "cart");
+  const isOwned = cart[subject()]?.flags.includes("owned");
+  notify("good",
+    el("span", {}, isOwned ? t("已加入购物车。您已拥有这门课程，购买后有效期会顺延。") : t("已加入购物车。")),
+    link("/cart/", t("去购物车"), { class: "button small" }));
+}
+
+async function buyNow(policyId) {
+  await put(policyId, "buy");
+  const started = await post("checkout/", { course_list: [Number(subject())] });
+  location.assign(`/checkout/${started.checkout_id}/`);
+  await new Promise(() => {}); // the page is being left; the button stays as it is
+}
+
+start(document.getElementById("about") ? personalise : showHidden);

@@ -1,5 +1,6 @@
 import { ApiError, getIntent, isLoggedIn, logIn } from "../api.js";
 import { clearNotices, query, whileBusy } from "../dom.js";
+import { t } from "../i18n.js";
 import { safePath } from "../next.js";
 import "../site.js";
 
@@ -11,14 +12,19 @@ function next() {
 
 /** Why people find themselves here. The address only names one of these. */
 const WHY = {
-  login: "请先登录，",
-  cart: "请先登录，",
-  expired: "登录已过期，请重新登录，",
+  login: t("请先登录，"),
+  expired: t("登录已过期，请重新登录，"),
+};
+
+/** What happens by itself after the login. */
+const THEN = {
+  cart: ({ name, period }) => t("之后《{name}》（{period}）会自动加入购物车。", { name, period }),
+  buy: ({ name, period }) => t("之后会直接结算《{name}》（{period}）。", { name, period }),
 };
 
 function sayWhy() {
   const intent = getIntent();
-  const then = intent ? `之后《${intent.name}》（${intent.period}）会自动加入购物车。` : "之后会回到刚才的页面。";
+  const then = intent && Object.hasOwn(THEN, intent.then) ? THEN[intent.then](intent) : t("之后会回到刚才的页面。");
   const words = Object.hasOwn(WHY, query("why")) && WHY[query("why")] + then;
   const node = document.getElementById("why");
   node.hidden = !words;

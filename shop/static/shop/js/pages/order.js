@@ -1,10 +1,12 @@
 import { ApiError, NetworkError, pause, request, requireLogin } from "../api.js";
 import { moment, shopNow } from "../clock.js";
-import { announce, clearNotices, complain, content, cover, el, empty, facts, link, notify, query, setTabTitle, start, subject } from "../dom.js";
+import { announce, button, clearNotices, complain, content, cover, el, empty, facts, link, notify, query, setTabTitle, start, subject } from "../dom.js";
+import { t } from "../i18n.js";
 import { isZero, shown } from "../money.js";
 import { payment, paymentState } from "../order/payment.js";
 import { hasRefundUnderWay, refundedWord, refundsOf } from "../order/refunds.js";
 import { refusal } from "../order/refusal.js";
+import { buyAgain } from "../purchase.js";
 import { refreshCartCount } from "../site.js";
 import { ORDER_STATUS, ORDER_STATUS_TEXT, PAYMENT_STATE, PAYMENT_TYPE, SLOW } from "../words.js";
 
@@ -30,7 +32,7 @@ async function load() {
     await read(0);
   } catch (error) {
     if (!(error instanceof ApiError && error.status === 404)) throw error;
-    return content(empty("没有找到这个订单。", "/orders/", "查看全部订单"));
+    return content(empty(t("没有找到这个订单。"), "/orders/", t("查看全部订单")));
   }
   sayWhyBack();
   document.addEventListener("visibilitychange", () => document.hidden || lookAgain());
@@ -44,7 +46,7 @@ async function load() {
 function sayWhyBack() {
   if (query("pay") !== "confirming") return;
   history.replaceState(null, "", location.pathname);
-  if (order.status === "awaiting_payment") notify("bad", "支付宝暂时没有回应，无法确认这个订单是否已付款。请勿重复付款，稍后再试。");
+  if (order.status === "awaiting_payment") notify("bad", t("支付宝暂时没有回应，无法确认这个订单是否已付款。请勿重复付款，稍后再试。"));
 }
 
 /** Reads the order and shows what is new; with `waitS` the server answers when there is news, or after that long. Answers how soon to ask again. */
@@ -89,7 +91,7 @@ async function follow() {
   isFollowing = false;
 }
 
-const sayAway = () => notify("bad", "暂时联系不上商店，正在重试。您的订单不受影响。");
+const sayAway = () => notify("bad", t("暂时联系不上商店，正在重试。您的订单不受影响。"));
 
 /** Something may have happened since: the buyer did something here, or comes back to the page. */
 async function lookAgain() {
@@ -133,26 +135,26 @@ function banner() {
   say(word, text);
   if (order.status === "pending" && !isSlow()) setTimeout(show, Date.parse(order.created_at) + SLOW_AFTER_MS + 100 - shopNow());
   const isWaiting = order.status === "pending" || (order.status === "awaiting_payment" && paymentState(order) !== "payable");
-  return el("section", { class: `card form banner ${order.status}`, "aria-label": "订单状态" },
+  return el("section", { class: `card form banner ${order.status}`, "aria-label": t("订单状态") },
     el("p", { class: "row apart" }, el("strong", { class: `status ${isWaiting ? "pending" : order.status}` }, word), el("small", { class: "muted number" }, order.order_number)),
     el("p", { class: isWaiting ? "loading" : null }, text),
     order.status === "awaiting_payment" ? payment(order, { path, lookAgain, showAgain: show }) : null,
-    order.status === "paid" ? el("p", { class: "actions" }, link("/me/", "去我的课程", { class: "button primary" })) : null,
-    order.status === "cancelled" || order.status === "expired" ? el("p", { class: "actions" }, link("/", "重新选课", { class: "button" })) : null);
+    order.status === "paid" ? el("p", { class: "actions" }, link("/me/", t("去我的课程"), { class: "button primary" })) : null,
+    order.status === "cancelled" || order.status === "expired" ? el("p", { class: "actions" }, button(t("再次购买"), () => buyAgain(order.order_number), { class: "button primary" }), link("/", t("看看其他课程"), { class: "button" })) : null);
 }
 
 /** The tab's title and screen readers follow what the banner says. */
 function say(word, text) {
-  setTabTitle(`${word} · 订单`);
-  announce(`${word}。${text}`);
+  setTabTitle(`${word} · ${t("订单")}`);
+  announce(t("{word}。{text}", { word, text }));
 }
 
 /** The courses: those of the order, or those that were asked for. */
 function lines() {
   const asked = order.requested;
-  return el("section", { class: "card form", "aria-label": "课程" }, el("h2", {}, "课程"),
+  return el("section", { class: "card form", "aria-label": t("课程") }, el("h2", {}, t("课程")),
     el("ul", { class: "plain" }, asked ? asked.lines.map((line) => courseLine(line, line.list_price)) : order.lines.map((line) => courseLine(line, line.cash_amount))),
-    asked ? facts([[order.status === "pending" ? "提交的金额" : "原来的应付", shown(asked.alipay), "sum"]]) : null);
+    asked ? facts([[order.status === "pending" ? t("提交的金额") : t("原来的应付"), shown(asked.alipay), "sum"]]) : null);
 }
 
 function courseLine(line, price) {
@@ -161,7 +163,7 @@ function courseLine(line, price) {
     cover(line.course_img),
     el("div", { class: "grow" },
       el("h3", {}, link(`/courses/${line.course_id}/`, line.course_name)),
-      el("p", { class: "muted" }, line.valid_period_display || ""),
+      el("p", { class: "muted" }, line.valid_period_display ? t(line.valid_period_display) : ""),
       gone ? el("p", {}, el("span", { class: "status off" }, gone)) : null),
     price === null ? null : el("p", { class: "right" },
       el("strong", { class: "amount" }, shown(price)),
@@ -170,27 +172,27 @@ function courseLine(line, price) {
 
 function amounts() {
   const sums = order.amounts;
-  return el("section", { class: "card form", "aria-label": "金额" }, el("h2", {}, "金额"), facts([
-    ["课程原价", shown(sums.list_total)],
-    isZero(sums.course_discount) ? null : ["课程券", `−${shown(sums.course_discount)}`, "saving"],
-    isZero(sums.global_discount) ? null : ["全场券", `−${shown(sums.global_discount)}`, "saving"],
-    sums.beili ? [`${sums.beili} 贝里`, `−${shown(sums.beili_amount)}`, "saving"] : null,
-    [order.status === "paid" || order.status === "refunded" ? "实付" : "应付", el("strong", { class: "amount big" }, shown(sums.alipay)), "sum"],
-    isZero(sums.refunded) ? null : ["已退款", shown(sums.refunded)],
-    ["支付方式", PAYMENT_TYPE[order.payment_type]],
-    ["下单时间", moment(order.created_at)],
-    order.paid_at ? ["支付时间", moment(order.paid_at)] : null,
+  return el("section", { class: "card form", "aria-label": t("金额") }, el("h2", {}, t("金额")), facts([
+    [t("课程原价"), shown(sums.list_total)],
+    isZero(sums.course_discount) ? null : [t("课程券"), `−${shown(sums.course_discount)}`, "saving"],
+    isZero(sums.global_discount) ? null : [t("全场券"), `−${shown(sums.global_discount)}`, "saving"],
+    sums.beili ? [t("{beili} 贝里", sums), `−${shown(sums.beili_amount)}`, "saving"] : null,
+    [order.status === "paid" || order.status === "refunded" ? t("实付") : t("应付"), el("strong", { class: "amount big" }, shown(sums.alipay)), "sum"],
+    isZero(sums.refunded) ? null : [t("已退款"), shown(sums.refunded)],
+    [t("支付方式"), PAYMENT_TYPE[order.payment_type]],
+    [t("下单时间"), moment(order.created_at)],
+    order.paid_at ? [t("支付时间"), moment(order.paid_at)] : null,
   ]));
 }
 
 function timeline() {
-  return el("section", { class: "card form", "aria-label": "订单进度" }, el("h2", {}, "订单进度"), el("ol", { class: "timeline" }, order.timeline.map((event) =>
-    el("li", {}, el("span", {}, event.text, remark(event)), el("time", { class: "muted", datetime: event.at }, moment(event.at))))));
+  return el("section", { class: "card form", "aria-label": t("订单进度") }, el("h2", {}, t("订单进度")), el("ol", { class: "timeline" }, order.timeline.map((event) =>
+    el("li", {}, el("span", {}, t(event.text), remark(event)), el("time", { class: "muted", datetime: event.at }, moment(event.at))))));
 }
 
 function remark({ kind, details }) {
-  if (kind === "coupons_reserved" && details.saved) return el("small", { class: "muted" }, ` 省 ${shown(details.saved)}`);
-  if (kind === "beili_held" && details.beili) return el("small", { class: "muted" }, ` ${details.beili} 贝里`);
+  if (kind === "coupons_reserved" && details.saved) return el("small", { class: "muted" }, ` ${t("省 {amount}", { amount: shown(details.saved) })}`);
+  if (kind === "beili_held" && details.beili) return el("small", { class: "muted" }, ` ${t("{beili} 贝里", details)}`);
   if (kind === "refund_rejected" && details.why) return el("small", { class: "muted" }, ` ${details.why}`);
   return null;
 }

@@ -1,11 +1,14 @@
 import { get, pause, requireLogin } from "../api.js";
 import { moment } from "../clock.js";
-import { content, el, empty, link, pager, query, setQuery, start } from "../dom.js";
+import { button, content, el, empty, link, pager, query, setQuery, start } from "../dom.js";
+import { t } from "../i18n.js";
 import { shown } from "../money.js";
+import { buyAgain } from "../purchase.js";
 import "../site.js";
 import { ORDER_STATUS, REFUSAL } from "../words.js";
 
 const FILTERS = ["", "awaiting_payment", "paid", "cancelled", "expired", "refunded", "rejected"];
+const CLOSED = new Set(["cancelled", "expired"]);
 const LONGEST_PAUSE_S = 30;
 let turn = 0; // counts what was asked for: an answer to an earlier wish is dropped
 
@@ -19,7 +22,7 @@ async function show(status, page) {
     filters(status),
     list.results.length
       ? el("ul", { class: "lines" }, list.results.map(row))
-      : empty(status ? `没有“${ORDER_STATUS[status]}”的订单。` : "还没有订单。", "/", "去选课"),
+      : empty(status ? t("没有“{status}”的订单。", { status: ORDER_STATUS[status] }) : t("还没有订单。"), "/", t("去选课")),
     pager(list, turnTo));
 }
 
@@ -32,10 +35,10 @@ async function watch() {
 }
 
 function filters(current) {
-  return el("div", { class: "tabs", role: "group", "aria-label": "按状态筛选" },
+  return el("div", { class: "tabs", role: "group", "aria-label": t("按状态筛选") },
     FILTERS.map((status) => el("button", {
       class: "tab", type: "button", "aria-pressed": String(status === current), onclick: () => start(() => show(status, 1)),
-    }, ORDER_STATUS[status] || "全部")));
+    }, ORDER_STATUS[status] || t("全部"))));
 }
 
 /** An order, or what was asked for as long as there is none. */
@@ -46,9 +49,10 @@ function row(order) {
     el("div", { class: "row apart" },
       el("span", { class: `status ${order.status}` }, ORDER_STATUS[order.status]),
       el("span", { class: "muted" }, moment(order.created_at))),
-    el("h2", {}, link(`/orders/${order.order_number}/`, lines.map((line) => line.course_name).join("、"), { class: "whole" })),
-    order.error ? el("p", { class: "remark bad" }, REFUSAL[order.error.error]?.[0] || order.error.msg) : null,
-    el("div", { class: "row apart" }, el("small", { class: "muted number" }, order.order_number), el("strong", { class: "amount" }, shown(amount))));
+    el("h2", {}, link(`/orders/${order.order_number}/`, lines.map((line) => line.course_name).join(t("、")), { class: "whole" })),
+    order.error ? el("p", { class: "remark bad" }, REFUSAL[order.error.error]?.[0] || t(order.error.msg)) : null,
+    el("div", { class: "row apart" }, el("small", { class: "muted number" }, order.order_number), el("strong", { class: "amount" }, shown(amount))),
+    CLOSED.has(order.status) ? el("p", { class: "actions above" }, button(t("再次购买"), () => buyAgain(order.order_number), { class: "button small" })) : null);
 }
 
 const wantedStatus = () => (FILTERS.includes(query("status")) ? query("status") : "");

@@ -1,0 +1,64 @@
+"""In which language people are answered: Chinese, or English for those who chose it or whose browser asks for it."""
+
+from collections.abc import Callable
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.utils import translation
+from django.utils.cache import patch_vary_headers
+from django.utils.translation.trans_real import parse_accept_lang_header
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_POST
+from django.views.i18n import set_language
+
+_API = "/api/"
+# The admin speaks Chinese only; so do the API's documentation and what programs ask for.
+_OTHERS = ("/admin/", "/api/schema/", "/api/docs/")
+
+
+class LanguageMiddleware:
+    """Answers pages in the language of the cookie, else of `Accept-Language`; the API by that header alone, as it knows no cookies.
+
+    A request that asks for Chinese or for nothing, as nearly every one of the API does, costs a look at one header.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.path_info.startswith(_API):
+            return self._answer_program(request)
+        if request.path_info.startswith(_OTHERS):
+            return self.get_response(request)
+        language = translation.get_language_from_request(request)
+        with translation.override(language):
+            response = self.get_response(request)
+        patch_vary_headers(response, ("Accept-Language", "Cookie"))
+        response.headers.setdefault("Content-Language", html_language(language))
+        return response
+
+    def _answer_program(self, request: HttpRequest) -> HttpResponse:
+        wanted = request.META.get("HTTP_ACCEPT_LANGUAGE", "")
+        language = settings.LANGUAGE_CODE if not wanted or wanted.startswith("zh") else _preferred(wanted)
+        if language == settings.LANGUAGE_CODE or request.path_info.startswith(_OTHERS):
+            return self.get_response(request)
+        with translation.override(language):
+            return self.get_response(request)
+
+
+def _preferred(header: str) -> str:
+    for wanted, _ in parse_accept_lang_header(header.lower()):
+        try:
+            return translation.get_supported_language_variant(wanted)
+        except LookupError:
+            continue
+    return settings.LANGUAGE_CODE
+
+
+def html_language(language: str) -> str:
+    """A language as browsers name it."""
+    return "zh-CN" if language == settings.LANGUAGE_CODE else language
+
+
+# A choice of language is nothing that another site gains by, and a page without a form of ours has no token to send.
+choose_language = csrf_exempt(require_POST(set_language))

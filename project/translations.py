@@ -1,0 +1,149 @@
+"""The shop's words in other languages: finds them in the source, keeps the catalogues, and compiles them. Wants Babel, so developers run it.
+
+Chinese is the language of the source. `django.po` has the words of the pages and of the API's messages, `djangojs.po` those of the scripts,
+whose compiled form is a script that sets `shopCatalogue`. The compiled files are in the repository: nothing that runs the shop compiles.
+"""
+
+import io
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import django
+from babel.messages.catalog import Catalog
+from babel.messages.extract import DEFAULT_KEYWORDS, extract
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po, write_po
+
+ROOT = Path(__file__).resolve().parent.parent
+LANGUAGE = "en"
+FOLDER = ROOT / "shop/locale" / LANGUAGE / "LC_MESSAGES"
+SCRIPTS = ROOT / "shop/static/shop/js"
+SCRIPT = SCRIPTS / "locale" / f"{LANGUAGE}.js"
+TEMPLATES = ROOT / "shop/templates/storefront"
+# A message, or its forms for one and for many.
+Message = str | tuple[str, str]
+_PYTHON = {**DEFAULT_KEYWORDS, "gettext_lazy": None, "gettext_noop": None}
+# The same whoever runs it, and whenever.
+_HEADER: dict[str, Any] = {
+    "project": "course-shop", "version": "1", "msgid_bugs_address": "-", "last_translator": "-", "language_team": "-",
+    "creation_date": datetime(2026, 1, 1, tzinfo=UTC), "revision_date": datetime(2026, 1, 1, tzinfo=UTC),
+}  # fmt: skip
+# A counted text has one form in Chinese, which stands for both.
+_JAVASCRIPT: dict[str, Any] = {"t": None, "tn": (1, 1)}
+
+
+def main() -> None:
+    """Brings the catalogues up to date with the source, and compiles them; says what has no translation yet."""
+    missing = []
+    for name, messages in {"django": words_of_pages(), "djangojs": words_of_scripts()}.items():
+        catalogue = updated(read(name), messages)
+        written = io.BytesIO()
+        write_po(written, catalogue, width=120, sort_output=True, no_location=True)
+        (FOLDER / f"{name}.po").write_bytes(written.getvalue())
+        missing += untranslated(catalogue)
+    for path, compiled in compile_all().items():
+        path.write_bytes(compiled)
+    print("\n".join(map(str, missing)) or "Nothing is untranslated.")  # noqa: T201 - talks to a developer
+    sys.exit(bool(missing))
+
+
+def words_of_pages() -> set[Message]:
+    """What templates and the API's messages say."""
+    from payments.states import Product  # noqa: PLC0415 - wants Django set up
+    from shop import errors  # noqa: PLC0415
+    from shop.models import PricePolicy  # noqa: PLC0415
+    from shop.states import CourseType  # noqa: PLC0415
+
+    sources = (path for app in ("project", "payments", "shop") for path in (ROOT / app).rglob("*.py"))
+    return {
+        *(message for path in sources for message in _found("python", path.read_bytes(), _PYTHON)),
+        *(message for path in TEMPLATES.iterdir() for message in _found("python", _as_python(path), _PYTHON)),
+        *(error.message for error in errors.registry().values()),
+        *_labels_of(PricePolicy.Period, CourseType, Product),
+    }
+
+
+def words_of_scripts() -> set[Message]:
+    """What scripts say, and what the API says to them in Chinese whoever asks: labels, and refusals that a worker has stored."""
+    scripts = (path for path in SCRIPTS.rglob("*.js") if path != SCRIPT)
+    return {*(message for path in scripts for message in _found("javascript", path.read_bytes(), _JAVASCRIPT)), *_stored_words()}
+
+
+def _stored_words() -> Iterator[str]:
+    from payments.states import RefundStatus  # noqa: PLC0415 - wants Django set up
+    from shop.domain import checkout, decision  # noqa: PLC0415
+    from shop.errors import DomainError, OrderFailed  # noqa: PLC0415
+    from shop.models import OrderEvent, PricePolicy  # noqa: PLC0415
+
+    yield from _labels_of(PricePolicy.Period, OrderEvent.Kind, RefundStatus)
+    yield OrderFailed.message
+    for known in (*vars(checkout).values(), *vars(decision).values()):
+        if isinstance(known, type) and issubclass(known, DomainError) and known is not DomainError:
+            yield known.message
+
+
+def _labels_of(*choices: Any) -> Iterator[str]:
+    return (str(label) for one in choices for label in one.labels)
+
+
+def _found(language: str, source: bytes, keywords: dict[str, Any]) -> Iterator[Message]:
+    for _, message, _, _ in extract(language, io.BytesIO(source), keywords=keywords):
+        yield message if isinstance(message, str) else (message[0], message[1])
+
+
+def _as_python(template: Path) -> bytes:
+    """A template as something that has its words in calls. Babel stumbles over indentation that means nothing."""
+    from django.utils.translation.template import templatize  # noqa: PLC0415
+
+    return "\n".join(line.lstrip() for line in templatize(template.read_text(encoding="utf-8")).splitlines()).encode()
+
+
+def read(name: str) -> Catalog:
+    """A catalogue as it is in the repository."""
+    path = FOLDER / f"{name}.po"
+    if not path.exists():
+        return Catalog(locale=LANGUAGE)
+    with path.open("rb") as file:
+        return read_po(file, locale=LANGUAGE)
+
+
+def updated(known: Catalog, messages: Iterable[Message]) -> Catalog:
+    """The catalogue of just these messages, with the translations that are known."""
+    fresh = Catalog(locale=LANGUAGE, header_comment="# The shop's words. Keys are the Chinese of the source.", fuzzy=False, **_HEADER)
+    for message in messages:
+        before = known.get(message if isinstance(message, str) else message[0])
+        is_same = before is not None and (before.id == message)
+        fresh.add(message, before.string if before is not None and is_same else None)
+    return fresh
+
+
+def untranslated(catalogue: Catalog) -> list[Any]:
+    """The messages that somebody has to translate yet."""
+    return [entry.id for entry in catalogue if entry.id and (entry.fuzzy or not all(forms_of(entry.string)))]
+
+
+def forms_of(translation: str | Sequence[str] | None) -> Sequence[str]:
+    """A translation's forms: one, or one for one and one for many."""
+    return [translation] if isinstance(translation, str) else translation or [""]
+
+
+def compile_all() -> dict[Path, bytes]:
+    """What is made of the catalogues, by the file that it belongs in."""
+    compiled = io.BytesIO()
+    write_mo(compiled, read("django"))
+    return {FOLDER / "django.mo": compiled.getvalue(), SCRIPT: _script(read("djangojs"))}
+
+
+def _script(catalogue: Catalog) -> bytes:
+    words = {entry.id if isinstance(entry.id, str) else entry.id[0]: entry.string for entry in catalogue if entry.id}
+    table = json.dumps(dict(sorted(words.items())), ensure_ascii=False, indent=1)
+    return f"// Written by bin/translate from djangojs.po.\nglobalThis.shopCatalogue = {table};\n".encode()
+
+
+if __name__ == "__main__":
+    django.setup()
+    main()

@@ -1,0 +1,90 @@
+"""Every word that buyers read has an English one, and what is compiled is what was translated."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from babel.messages.catalog import Catalog
+from django.utils import translation
+
+from payments.states import Product
+from project import translations
+from shop import errors
+from shop.models import OrderEvent, PricePolicy
+from shop.states import CourseType
+
+CHINESE = re.compile(r"[\u4e00-\u9fff]")
+NAMES = re.compile(r"%\(\w+\)s|\{\w+\}")
+STRING = r'"((?:[^"\\]|\\.)*)"'
+SCRIPTS = sorted(path for path in translations.SCRIPTS.rglob("*.js") if path != translations.SCRIPT)
+DOMAINS = {"django": translations.words_of_pages, "djangojs": translations.words_of_scripts}
+
+
+@pytest.fixture(params=DOMAINS)
+def domain(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def entries(catalogue: Catalog) -> Iterator[tuple[translations.Message, tuple[str, ...]]]:
+    for entry in catalogue:
+        if entry.id:
+            yield entry.id if isinstance(entry.id, str) else (entry.id[0], entry.id[1]), tuple(translations.forms_of(entry.string))
+
+
+def test_catalogue_has_what_the_source_says_and_nothing_else(domain: str) -> None:
+    known = {message for message, _ in entries(translations.read(domain))}
+    assert known == DOMAINS[domain]()
+
+
+def test_nothing_is_untranslated(domain: str) -> None:
+    catalogue = translations.read(domain)
+    assert len(catalogue) > 100
+    assert translations.untranslated(catalogue) == []
+    assert [forms for _, forms in entries(catalogue) if any(CHINESE.search(form) for form in forms)] == []
+
+
+def test_what_is_filled_in_is_filled_in_everywhere(domain: str) -> None:
+    """A name may be left out of the text for one, and `{off}` says in English what `{tenths}` says in Chinese."""
+    wrong = []
+    for message, forms in entries(translations.read(domain)):
+        wanted = set(NAMES.findall(message if isinstance(message, str) else message[0]))
+        wrong += [(message, form) for form in forms if set(NAMES.findall(form)) - {"{off}"} != wanted - {"{tenths}"}]
+    assert wrong == []
+
+
+def test_compiled_files_are_those_of_the_catalogues() -> None:
+    for path, compiled in translations.compile_all().items():
+        assert path.read_bytes() == compiled, f"bin/translate writes {path.name}"
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_script_says_no_chinese_past_the_catalogue(script: Path) -> None:
+    """Each string with Chinese in it is one that `t` or `tn` is called with."""
+    known = {message if isinstance(message, str) else message[0] for message in translations.words_of_scripts()}
+    code = "\n".join(line for line in script.read_text(encoding="utf-8").splitlines() if not re.match(r"\s*(//|/?\*)", line))
+    said = [text for text in re.findall(STRING, code) if CHINESE.search(text)]
+    outside = CHINESE.findall(re.sub(rf"{STRING}|/\*.*?\*/|//.*", "", code))
+    assert ([text for text in said if text not in known], outside) == ([], [])
+
+
+@pytest.mark.parametrize("template", sorted(translations.TEMPLATES.iterdir()), ids=lambda path: path.name)
+def test_template_says_no_chinese_past_the_catalogue(template: Path) -> None:
+    bare = re.sub(r"\{% blocktranslate.*?endblocktranslate %\}|\{%.*?%\}", "", template.read_text(encoding="utf-8"), flags=re.DOTALL)
+    assert CHINESE.findall(bare.replace('lang="zh-CN">中文', "")) == []
+
+
+def test_words_of_the_database_are_translated_too() -> None:
+    with translation.override("en"):
+        for choices in (PricePolicy.Period, CourseType, Product):
+            assert [label for label in choices.labels if CHINESE.search(translation.gettext(str(label)))] == []
+        refusals = [error.message for error in errors.registry().values()]
+        assert [text for text in refusals if CHINESE.search(translation.gettext(text))] == []
+    assert {str(label) for label in OrderEvent.Kind.labels} <= translations.words_of_scripts()
+
+
+def test_new_word_is_missed_until_it_is_translated() -> None:
+    """The control: what the source says and the catalogue doesn't is noticed."""
+    known = translations.read("django")
+    fresh = translations.updated(known, {*translations.words_of_pages(), "一句新话"})
+    assert translations.untranslated(fresh) == ["一句新话"]
