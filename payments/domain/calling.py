@@ -21,7 +21,7 @@ from shop.domain import leases, work
 from shop.models import Work
 
 # How long an answer waits for others, so that they are settled together: a transaction for each would cost more than the calls.
-GATHER_S = 0.02
+GATHER_MS = 20
 # How long a row rests that was claimed when no call could be made.
 PUT_OFF = timedelta(seconds=5)
 
@@ -134,7 +134,7 @@ class _Run(Generic[Asked, Told]):
         """The calls that have ended, one at least."""
         ended, others = wait(self._calls, return_when=FIRST_COMPLETED)
         if others:
-            ended |= wait(others, timeout=GATHER_S).done
+            ended |= wait(others, timeout=GATHER_MS / 1000).done
         return [(self._calls.pop(call), call) for call in ended]
 
     def _moment(self) -> datetime:

@@ -19,9 +19,9 @@ log = structlog.get_logger(__name__)
 # So many silences in a row, with no answer in between, are no accident.
 OPENS_AFTER = 5
 # How long an open breaker refuses calls before it lets one through to find out.
-REST_S = 3.0
+REST_S = 3
 # How long a caller waits for a place. Longer would hold what the place is meant to protect.
-PLACE_WAIT_S = 0.5
+PLACE_WAIT_MS = 500
 
 Clock = Callable[[], float]
 
@@ -85,7 +85,7 @@ class Pace:
         self.rate = rate
         self._clock = clock
         self._lock = threading.Lock()
-        self._size = max(1.0, 2 * rate)
+        self._size = max(1, 2 * rate)
         self._tokens = self._size
         self._counted_at = clock()
 
@@ -95,7 +95,7 @@ class Pace:
             now = self._clock()
             self._tokens = min(self._size, self._tokens + (now - self._counted_at) * self.rate) - 1
             self._counted_at = now
-            return max(0.0, -self._tokens / self.rate)
+            return max(0, -self._tokens / self.rate)
 
 
 class Line:
@@ -119,7 +119,7 @@ class Line:
         Raises:
             GatewayShut: no call can be made now.
         """
-        if self._places is not None and not self._places.acquire(timeout=PLACE_WAIT_S):
+        if self._places is not None and not self._places.acquire(timeout=PLACE_WAIT_MS / 1000):
             raise GatewayShut("all places for calls are taken")
         try:
             self.breaker.enter()

@@ -14,8 +14,8 @@ from shop import valkey
 log = structlog.get_logger(__name__)
 
 # An order that is still followed after this is noted again.
-AGAIN_S = 20.0
-PAUSE_S = 1.0
+AGAIN_S = 20
+PAUSE_S = 1
 # Of the numbers in memory and in Valkey; beyond that hints are dropped.
 MOST = 50_000
 

@@ -44,9 +44,9 @@ with _logging_left_alone():
 
 MAX_ANSWER_BYTES = 50_000_000  # a day's bill; other answers are a few kilobytes
 # A server is there within this, or it isn't there.
-CONNECT_S = 2.0
+CONNECT_S = 2
 # Shorter than servers and the middleboxes before them keep an idle connection, so that a request rarely meets one that is just being closed.
-KEEP_IDLE_S = 15.0
+KEEP_IDLE_S = 15
 _CODE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
