@@ -19,7 +19,7 @@ RUN DJANGO_SECRET_KEY=for-collecting-static-files-only-and-known-to-everybody DA
 
 FROM python:3.13-slim-bookworm AS runtime
 RUN groupadd --gid 10001 shop && useradd --uid 10001 --gid shop --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin shop \
- && install -d -o shop -g shop -m 700 /var/lib/shop /var/lib/shop/beat /var/lib/shop/simulator /run/alipay
+ && install -d -o shop -g shop -m 700 /var/lib/shop /var/lib/shop/simulator /run/alipay
 COPY --from=build /opt/venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 STATIC_ROOT=/srv/static DJANGO_SETTINGS_MODULE=project.settings
 WORKDIR /srv/shop

@@ -46,6 +46,9 @@ def _parse(argv: Sequence[str] | None) -> Options | None:
         metavar="NAME",
         help="instead of the scenarios, the shop's settings against what else they could be: these (see --list), or all in a quarter of an hour",
     )
+    what.add_argument(
+        "--gateway", action="store_true", help="instead of the scenarios, how slow Alipay may be: calls a second, and orders meanwhile"
+    )
     parser.add_argument("--repeat", type=int, metavar="N", help="repetitions of everything")
     parser.add_argument(
         "--project", type=Path, action="append", metavar="DIR", help="measure another checkout's code; twice: both, in turns"
@@ -59,6 +62,11 @@ def _parse(argv: Sequence[str] | None) -> Options | None:
     found = parser.parse_args(argv)
     if found.list:
         _list()
+        return None
+    if found.gateway:
+        from bench import slow_gateway  # noqa: PLC0415 - the chart's library is only needed here
+
+        slow_gateway.measure([path.resolve() for path in found.project or [ROOT]], found.out.resolve(), is_quick=found.quick)
         return None
     if unknown := {*(found.choices or [])} - {*CHOICES}:
         parser.error(f"no such choice: {', '.join(sorted(unknown))}; --list names them")

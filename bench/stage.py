@@ -151,9 +151,9 @@ class Stage:
     def valkey_client(self, database: int) -> "redis.Redis":
         return redis.Redis.from_url(self.valkey.url(database), decode_responses=True)
 
-    def client(self, plan: Plan) -> Client:
-        """A connected client for this stage."""
-        return Client(plan, self.folder / "client")
+    def client(self, plan: Plan, name: str = "client") -> Client:
+        """A connected client for this stage. Those that run side by side have names of their own."""
+        return Client(plan, self.folder / name)
 
     def send(self, plan: Plan) -> Result:
         """Sends a plan without measuring anything."""

@@ -113,7 +113,7 @@ class PaymentAdmin(DecidingAdmin):
 
     @admin.action(description="立即向支付渠道查询", permissions=["decide"])
     def ask_gateway(self, request: HttpRequest, queryset: QuerySet[Payment]) -> None:
-        if self.decide(request, queryset, "查询支付渠道", lambda row: polling.ask_about_payment(row.pk, now=clock.now())):
+        if self.decide(request, queryset, "查询支付渠道", lambda row: polling.ask_about_payment(row.pk, now=clock.database_now())):
             wake_soon(query_payments)
 
     @admin.action(description="登记在支付渠道侧完成的退款（须填写退款请求号）", permissions=["decide"])
@@ -128,7 +128,7 @@ class PaymentAdmin(DecidingAdmin):
             request,
             queryset,
             deed,
-            lambda row: explaining.report_external_refund(row.pk, number=number, staff=staff, now=clock.now()),
+            lambda row: explaining.report_external_refund(row.pk, number=number, staff=staff, now=clock.database_now()),
         ):
             wake_soon(send_refunds)
 
@@ -136,7 +136,7 @@ class PaymentAdmin(DecidingAdmin):
     def refund_surplus(self, request: HttpRequest, queryset: QuerySet[Payment]) -> None:
         cause = _cause(request)
         if self.decide(
-            request, queryset, "再次退回多付款项", lambda row: surplus.request_surplus_refund(row.pk, now=clock.now(), cause=cause)
+            request, queryset, "再次退回多付款项", lambda row: surplus.request_surplus_refund(row.pk, now=clock.database_now(), cause=cause)
         ):
             wake_soon(send_refunds)
 
@@ -159,7 +159,7 @@ class NotificationAdmin(DecidingAdmin):
 
     @admin.action(description="重新处理（待人工处理的通知）", permissions=["decide"])
     def reapply(self, request: HttpRequest, queryset: QuerySet[Notification]) -> None:
-        if self.decide(request, queryset, "重新处理", lambda row: inbox.reapply_notification(row.pk, now=clock.now())):
+        if self.decide(request, queryset, "重新处理", lambda row: inbox.reapply_notification(row.pk, now=clock.database_now())):
             wake_soon(apply_notifications)
 
 
@@ -206,7 +206,7 @@ class RefundAdmin(DecidingAdmin):
     def approve(self, request: HttpRequest, queryset: QuerySet[Refund]) -> None:
         staff, cause = _staff(request), _cause(request)
         if self.decide(
-            request, queryset, "批准退款", lambda row: deciding.approve_refund(row.pk, staff=staff, now=clock.now(), cause=cause)
+            request, queryset, "批准退款", lambda row: deciding.approve_refund(row.pk, staff=staff, now=clock.database_now(), cause=cause)
         ):
             wake_soon(send_refunds)
 
@@ -219,7 +219,7 @@ class RefundAdmin(DecidingAdmin):
         staff, cause = _staff(request), _cause(request)
 
         def deed(row: Model) -> object:
-            return deciding.reject_refund(row.pk, gateways=find_gateways(), staff=staff, why=why, now=clock.now(), cause=cause)
+            return deciding.reject_refund(row.pk, gateways=find_gateways(), staff=staff, why=why, now=clock.database_now(), cause=cause)
 
         self.decide(request, queryset, f"拒绝退款：{why}", deed)
 
@@ -233,7 +233,7 @@ class RefundAdmin(DecidingAdmin):
 
         def deed(row: Model) -> object:
             return deciding.mark_refund_paid_elsewhere(
-                row.pk, gateways=find_gateways(), reference=reference, staff=staff, now=clock.now(), cause=cause
+                row.pk, gateways=find_gateways(), reference=reference, staff=staff, now=clock.database_now(), cause=cause
             )
 
         if self.decide(request, queryset, f"已另行退款：{reference}", deed):
@@ -260,7 +260,9 @@ class RefundAdmin(DecidingAdmin):
         staff, cause = _staff(request), _cause(request)
 
         def deed(row: Model) -> object:
-            return explaining.dismiss_external_refund(row.pk, gateways=get_gateways(), staff=staff, why=why, now=clock.now(), cause=cause)
+            return explaining.dismiss_external_refund(
+                row.pk, gateways=get_gateways(), staff=staff, why=why, now=clock.database_now(), cause=cause
+            )
 
         self.decide(request, queryset, f"渠道侧退款未发生：{why}", deed)
 
@@ -272,7 +274,9 @@ class RefundAdmin(DecidingAdmin):
         staff, cause = _staff(request), _cause(request)
 
         def deed(row: Model) -> object:
-            return explaining.explain_external_refund(row.pk, course_ids=course_ids, staff=staff, why=why, now=clock.now(), cause=cause)
+            return explaining.explain_external_refund(
+                row.pk, course_ids=course_ids, staff=staff, why=why, now=clock.database_now(), cause=cause
+            )
 
         if self.decide(request, queryset, f"渠道侧退款说明（{what}）：{why}", deed):
             wake_soon(send_refunds)

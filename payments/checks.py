@@ -12,12 +12,13 @@ from django.core.checks import CheckMessage, Error, register
 
 from payments.gateways.alipay import read_private_key, read_public_key
 from payments.gateways.alipay.config import APP_SETTINGS
+from shop.checks import CONFIGURATION
 
 SANDBOX_HOST = "openapi-sandbox.dl.alipaydev.com"
 LIVE_HOST = "openapi.alipay.com"
 
 
-@register()
+@register(CONFIGURATION)
 def alipay(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """Complete or absent, every app once, keys readable and not swapped, addresses that Alipay can use."""
     config: dict[str, Any] = settings.ALIPAY

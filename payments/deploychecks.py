@@ -10,10 +10,10 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPubl
 from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage, Error, Tags, register
-from django.core.exceptions import ImproperlyConfigured
 
 from payments.checks import LIVE_HOST, SANDBOX_HOST
 from payments.gateways.alipay import read_private_key, read_public_key
+from shop.checks import CONFIGURATION
 
 _ALIPAY_HOSTS = frozenset({LIVE_HOST, SANDBOX_HOST})
 # Every key that the simulator makes has this public exponent, in whatever form it is stored. Alipay's keys and its tool's have 65537.
@@ -49,7 +49,7 @@ def gateway_addresses(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     return errors
 
 
-@register(Tags.security)
+@register(Tags.security, CONFIGURATION)
 def simulator(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """With DEBUG off a simulator needs `ALLOW_SIMULATOR`; its keys never go with Alipay's address, which would be forged money for all."""
     config: dict[str, Any] = settings.ALIPAY
@@ -88,16 +88,6 @@ def key_files(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
             wanted = "0600 or 0640" if too_open is _TOO_OPEN_PRIVATE else "writable by its owner alone"
             errors.append(Error(f"{name}: {path} has mode {mode:04o}; it must be {wanted}.", id="payments.E016"))
     return errors
-
-
-def refuse_simulator() -> None:
-    """For processes that serve: nobody runs the checks for them.
-
-    Raises:
-        ImproperlyConfigured: a simulator would pass for Alipay.
-    """
-    if errors := simulator(None):
-        raise ImproperlyConfigured("; ".join(str(error.msg) for error in errors))
 
 
 def _simulator_marks() -> Iterator[str]:

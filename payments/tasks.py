@@ -5,12 +5,14 @@ from celery import Task, shared_task
 
 from payments.domain import audit as audits
 from payments.domain import expiry, inbox, polling, retention
+from payments.domain.calling import get_callers
 from payments.domain.refunds import sending
 from payments.gateways import find_gateways, get_gateways
+from payments.gateways.protocol import Gateways
 from payments.models import Notification, Payment, Refund
 from shop import clock
 from shop.domain import work
-from shop.models import Order
+from shop.models import Order, Work
 from shop.wakeup import wake, woken
 
 # A second's work; the next batch is another task.
@@ -22,38 +24,44 @@ log = structlog.get_logger(__name__)
 @shared_task(name="payments.apply_notifications", bind=True)
 def apply_notifications(self: Task) -> None:
     woken(self)
-    claimed = inbox.apply_due_notifications(gateways=get_gateways(), now=clock.now(), cause=f"task:{self.request.id}")
-    if claimed >= inbox.BATCH_SIZE and work.has_due(Notification, now=clock.now()):
+    claimed = inbox.apply_due_notifications(gateways=get_gateways(), now=clock.database_now(), cause=f"task:{self.request.id}")
+    if claimed >= inbox.BATCH_SIZE and work.has_due(Notification, now=clock.database_now()):
         wake(self)
 
 
 @shared_task(name="payments.query_payments", bind=True)
 def query_payments(self: Task) -> None:
     woken(self)
-    polling.query_due_payments(gateways=get_gateways(), now=clock.now(), cause=f"task:{self.request.id}")
-    if work.has_due(Payment, now=clock.now()):
-        wake(self)
+    gateways, cause = get_gateways(), f"task:{self.request.id}"
+    polling.query_due_payments(gateways=gateways, now=clock.database_now(), cause=cause, callers=get_callers())
+    _go_on(self, Payment, gateways)
 
 
 @shared_task(name="payments.close_orders", bind=True)
 def close_orders(self: Task) -> None:
     woken(self)
-    expiry.close_due_orders(gateways=find_gateways(), now=clock.now(), cause=f"task:{self.request.id}")
-    if work.has_due(Order, now=clock.now()):
-        wake(self)
+    gateways, cause = find_gateways(), f"task:{self.request.id}"
+    expiry.close_due_orders(gateways=gateways, now=clock.database_now(), cause=cause, callers=get_callers())
+    _go_on(self, Order, gateways)
 
 
 @shared_task(name="payments.send_refunds", bind=True)
 def send_refunds(self: Task) -> None:
     woken(self)
-    sending.send_due_refunds(gateways=get_gateways(), now=clock.now(), cause=f"task:{self.request.id}")
-    if work.has_due(Refund, now=clock.now()):
-        wake(self)
+    gateways, cause = get_gateways(), f"task:{self.request.id}"
+    sending.send_due_refunds(gateways=gateways, now=clock.database_now(), cause=cause, callers=get_callers())
+    _go_on(self, Refund, gateways)
+
+
+def _go_on(task: Task, model: type[Work], gateways: Gateways | None) -> None:
+    """Another run for what is left. While the gateway is silent, the sweep's next wake-up is soon enough to try it again."""
+    if (gateways is None or gateways.free(2) == 2) and work.has_due(model, now=clock.database_now()):
+        wake(task)
 
 
 @shared_task(name="payments.audit")
 def audit() -> None:
-    for verdict in audits.run_audit(now=clock.now()):
+    for verdict in audits.run_audit(now=clock.database_now()):
         if verdict.broken_count:
             log.error(
                 "audit_broken", rule=verdict.rule.name, rows=verdict.broken_count, first=[str(row) for row in verdict.rows[:3]], alert=True
@@ -62,5 +70,5 @@ def audit() -> None:
 
 @shared_task(name="payments.purge_personal_data", bind=True)
 def purge_personal_data(self: Task) -> None:
-    if retention.purge_personal_data(now=clock.now(), limit=PURGE_BATCH) == PURGE_BATCH:
+    if retention.purge_personal_data(now=clock.database_now(), limit=PURGE_BATCH) == PURGE_BATCH:
         wake(self)

@@ -6,10 +6,17 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
+from django.db import DatabaseError, connection
 from django.http.request import validate_host
 
-# 10.0.0.0/8, the largest private one.
-_WIDEST_PROXY_NETWORK = 7
+from project.postgres.poolers import find_problems
+from shop import broker_address, redis_address
+from shop.checks import CONFIGURATION
+from worker.servers import find_unfit_servers
+
+# 10.0.0.0/8 and fc00::/7 are the largest private ones. Of public ones, no content delivery network lists a wider one than a /13 or a /29.
+_WIDEST_PRIVATE = 7
+_WIDEST_PUBLIC = {4: 12, 6: 28}
 
 
 @register(Tags.security, deploy=True)
@@ -51,14 +58,34 @@ def proxies(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     return [
         Error(f"TRUSTED_PROXIES trusts {network}: anybody could choose an address.", id="project.E007")
         for network in settings.TRUSTED_PROXIES
-        if ip_network(network).prefixlen < _WIDEST_PROXY_NETWORK
+        if _is_too_wide(network)
     ]
 
 
-@register()
+def _is_too_wide(network: str) -> bool:
+    parsed = ip_network(network)
+    return parsed.prefixlen < (_WIDEST_PRIVATE if parsed.is_private else _WIDEST_PUBLIC[parsed.version])
+
+
+@register(CONFIGURATION)
 def own_broker(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """Anything in the broker's database that isn't a message of ours stops its workers."""
-    broker, store = urlsplit(settings.CELERY_BROKER_URL), urlsplit(settings.REDIS_URL)
-    if (broker.hostname, broker.port, broker.path or "/0") == (store.hostname, store.port, store.path or "/0"):
+    broker, store = broker_address.parse(settings.CELERY_BROKER_URL).redis, redis_address.parse(settings.REDIS_URL)
+    if broker is not None and broker.place == store.place:
         return [Error("CELERY_BROKER_URL and REDIS_URL name the same database; give each its own.", id="project.E002")]
     return []
+
+
+@register(Tags.database)
+def fit_servers(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Asks the servers of carts and queues, so only with `--database default`."""
+    return [Error(problem, id="project.E008") for problem in find_unfit_servers()]
+
+
+@register(Tags.database)
+def pooler(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """What a pooler between the shop and PostgreSQL leaves out is said, not found out in the first night with a hanging statement."""
+    try:
+        return [Error(problem.text, hint=problem.hint, id="project.E009") for problem in find_problems(connection)]
+    except DatabaseError:
+        return []  # it can't be asked now

@@ -4,9 +4,12 @@ Every variable can also be given as a file: `X_FILE=/run/secrets/x` goes before 
 """
 
 import re
+from collections.abc import Callable
 
 from environs import FileAwareEnv
 from environs.exceptions import EnvValidationError
+
+from shop import broker_address, redis_address
 
 env = FileAwareEnv(strip_whitespace=True)  # a secret written by `echo` ends with a line break
 
@@ -38,3 +41,23 @@ def _rate(value: str) -> tuple[int, int]:
     if found is None:
         raise EnvValidationError("a rate is a count and seconds, such as 30/60", [])
     return int(found[1]), int(found[2])
+
+
+@env.parser_for("redis_url")
+def _redis_url(value: str) -> str:
+    """The address of a Redis or Valkey server, as it stands once it is understood."""
+    return _understood(value, redis_address.parse)
+
+
+@env.parser_for("broker_url")
+def _broker_url(value: str) -> str:
+    """The address of the queues, as it stands once it is understood."""
+    return _understood(value, broker_address.parse)
+
+
+def _understood(value: str, parse: Callable[[str], object]) -> str:
+    try:
+        parse(value)
+    except ValueError as error:
+        raise EnvValidationError(str(error), []) from None
+    return value

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import redis
+import structlog
 from django.conf import settings
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -10,9 +11,12 @@ from django.views.decorators.http import require_GET
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 from prometheus_client.registry import REGISTRY
 
-from shop import clock, valkey
+from shop import broker_address, clock, redis_address, valkey
 from shop.domain import work
+from shop.models import OrderRequest
 from worker.tasks import SWEPT
+
+log = structlog.get_logger(__name__)
 
 
 @require_GET
@@ -23,11 +27,9 @@ def healthz(request: HttpRequest) -> HttpResponse:
 
 @require_GET
 def readyz(request: HttpRequest) -> HttpResponse:
-    """200 when orders can be taken. That needs the database only; Valkey is reported, and needed by carts and checkouts."""
-    states = {"database": _database_answers(), "valkey": _valkey_answers()}
-    return JsonResponse(
-        {name: "ok" if answers else "unreachable" for name, answers in states.items()}, status=200 if states["database"] else 503
-    )
+    """200 when orders can be taken. That needs a database that writes; Valkey is reported, and needed by carts and checkouts."""
+    states = {"database": _database_state(), "valkey": "ok" if _valkey_answers() else "unreachable"}
+    return JsonResponse(states, status=200 if states["database"] == "ok" else 503)
 
 
 @require_GET
@@ -37,13 +39,12 @@ def metrics(request: HttpRequest) -> HttpResponse:
     due = Gauge("work_due_rows", "Rows that wait for a worker.", ["table"], registry=registry)
     oldest = Gauge("work_oldest_due_seconds", "How long the oldest of them has been due.", ["table"], registry=registry)
     dead = Gauge("work_dead_rows", "Rows that were given up and wait for people.", ["table"], registry=registry)
-    now = clock.now()
+    now = clock.database_now()
     for swept in SWEPT:
         rows = swept.model.objects
         table = work.table_of(swept.model)
-        waiting = rows.filter(available_at__lte=now)
-        due.labels(table).set(waiting.count())
-        first = waiting.order_by("available_at").values_list("available_at", flat=True).first()
+        waiting, first = work.count_due(swept.model, now=now)
+        due.labels(table).set(waiting)
         oldest.labels(table).set((now - first if first else timedelta()).total_seconds())
         dead.labels(table).set(rows.filter(dead_at__isnull=False).count())
     _add_valkey_fill(registry)
@@ -54,24 +55,30 @@ def _add_valkey_fill(registry: CollectorRegistry) -> None:
     """How full the servers are. A full one refuses what it is given: carts and checkouts, or wake-ups, which the sweep makes up for."""
     fill = Gauge("valkey_memory_used_ratio", "Used memory over the limit; 0 without a limit.", ["server"], registry=registry)
     reachable = Gauge("valkey_reachable", "1 when the server answered.", ["server"], registry=registry)
-    for name, url in (("store", settings.REDIS_URL), ("broker", settings.CELERY_BROKER_URL)):
+    servers = {"store": redis_address.parse(settings.REDIS_URL), "broker": broker_address.parse(settings.CELERY_BROKER_URL).redis}
+    for name, address in servers.items():
+        if address is None:  # RabbitMQ
+            continue
         try:
-            with redis.Redis.from_url(url, socket_timeout=1, socket_connect_timeout=1) as client:
+            with redis_address.open_client(address, socket_timeout=1, socket_connect_timeout=1) as client:
                 memory = client.info("memory")
-        except (redis.RedisError, ValueError):  # away, or a broker of another kind
+        except redis.RedisError:
             reachable.labels(name).set(0)
             continue
         reachable.labels(name).set(1)
         fill.labels(name).set(memory["used_memory"] / memory["maxmemory"] if memory["maxmemory"] else 0)
 
 
-def _database_answers() -> bool:
+def _database_state() -> str:
+    """What keeps a request for an order from being stored, if anything. No row is written, but all is there that writing one needs."""
+    table = OrderRequest._meta.db_table
     try:
         with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-    except DatabaseError:
-        return False
-    return True
+            cursor.execute(f"INSERT INTO {table} (account_id) SELECT account_id FROM {table} WHERE false")  # noqa: S608 - a name of ours
+    except DatabaseError as error:
+        log.warning("not_ready", error=str(error))
+        return "unwritable" if connection.connection is not None else "unreachable"
+    return "ok"
 
 
 def _valkey_answers() -> bool:

@@ -12,6 +12,7 @@ import structlog
 from django.core.exceptions import ImproperlyConfigured
 
 from project.env import env
+from project.postgres.address import database_config
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -19,14 +20,14 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 DEBUG = env.bool("DJANGO_DEBUG", False)
 SECRET_KEY = env.str("DJANGO_SECRET_KEY")
-SECRET_KEY_FALLBACKS: list[str] = env.list("DJANGO_SECRET_KEY_FALLBACKS", [])
+SECRET_KEY_FALLBACKS: list[str] = env.list("DJANGO_SECRET_KEY_FALLBACKS", [], subcast=str.strip)
 if len(SECRET_KEY) < 50:
     raise ImproperlyConfigured("DJANGO_SECRET_KEY needs at least 50 characters of randomness; bin/secret-key prints one.")
 
-ALLOWED_HOSTS = env.list("DJANGO_ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
+ALLOWED_HOSTS = env.list("DJANGO_ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"], subcast=str.strip)
 # Where buyers and Alipay reach this shop, without a slash at the end. Links that leave the process start with it.
 PUBLIC_URL = env.str("PUBLIC_URL", "http://127.0.0.1:8000").rstrip("/")
-CSRF_TRUSTED_ORIGINS = env.list("DJANGO_CSRF_TRUSTED_ORIGINS", [PUBLIC_URL])
+CSRF_TRUSTED_ORIGINS = env.list("DJANGO_CSRF_TRUSTED_ORIGINS", [PUBLIC_URL], subcast=str.strip)
 
 # The shop's calendar is China's: coupon dates and Alipay's timestamps are Beijing time. Rows are stored in UTC.
 TIME_ZONE = "Asia/Shanghai"
@@ -58,25 +59,23 @@ INSTALLED_APPS = [
 
 # --- Data stores -----------------------------------------------------------------------------------------------------
 
-DATABASES: dict[str, Any] = {"default": env.dj_db_url("DATABASE_URL", conn_max_age=600, conn_health_checks=True)}
-if DATABASES["default"]["ENGINE"] != "django.db.backends.postgresql":
-    raise ImproperlyConfigured("DATABASE_URL must name a PostgreSQL database (postgres://…): the rules about money are its constraints.")
-DATABASES["default"]["ENGINE"] = "project.postgres"
-DATABASES["default"].setdefault("OPTIONS", {}).update(
-    # A statement that waits for a lock longer than this is a bug or a fault, and is retried by the sweep.
-    options="-c lock_timeout=2s -c statement_timeout=10s -c idle_in_transaction_session_timeout=15s",
-    # Statements are prepared when they come a second time: a third of PostgreSQL's work for an order is saved. Needs connections of one's
-    # own: a pooler in transaction mode (PgBouncer before 1.21) is not for this.
-    server_side_binding=True,
-    prepare_threshold=2,
-)
+# What DATABASE_URL leads to: PostgreSQL itself, or a pooler such as PgBouncer in mode "session" or "transaction".
+DATABASE_POOLER = env.str("DATABASE_POOLER", "")
+DATABASES: dict[str, Any] = {"default": database_config(env.str("DATABASE_URL"), pooler=DATABASE_POOLER)}
 # Tests and the local runner turn the check off that a test database's name is not the real one's.
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Carts, checkout snapshots, wake-up flags. Not the truth: losing it all loses no order and no payment.
-REDIS_URL = env.str("REDIS_URL", "redis://127.0.0.1:6379/1")
+REDIS_URL = env.redis_url("REDIS_URL", "redis://127.0.0.1:6379/1")
 # Queues. An own database (better: an own server), since anything foreign in it stops the workers.
-CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", "redis://127.0.0.1:6379/0")
+CELERY_BROKER_URL = env.broker_url("CELERY_BROKER_URL", "redis://127.0.0.1:6379/0")
+
+# With RabbitMQ: "quorum" keeps each queue on several nodes of a cluster; empty for the server's default. A queue that exists keeps its type.
+BROKER_QUEUE_TYPE = env.str("BROKER_QUEUE_TYPE", "")
+if BROKER_QUEUE_TYPE not in {"", "classic", "quorum"}:
+    raise ImproperlyConfigured('BROKER_QUEUE_TYPE must be "classic", "quorum" or empty.')
+if BROKER_QUEUE_TYPE and not CELERY_BROKER_URL.startswith("amqp"):
+    raise ImproperlyConfigured("BROKER_QUEUE_TYPE is for RabbitMQ, which CELERY_BROKER_URL doesn't name.")
 
 # --- Web -------------------------------------------------------------------------------------------------------------
 
@@ -137,6 +136,17 @@ CONNECTION_LIMITS: dict[str, float] = {
     # A request that takes longer than this hangs. Statements end after 10 s, calls of Alipay after ALIPAY_TIMEOUT_S.
     "stuck_s": env.float("WEB_STUCK_S", 120.0),
 }
+# What one client's address may use of a web process while others are there; alone it may use everything. Behind a proxy this needs
+# TRUSTED_PROXIES, or all clients are one.
+ADDRESS_SHARES: dict[str, Any] = {
+    # Processor seconds per second: some 25 pages or 300 polls a second from one household, school or office.
+    "seconds": env.float("ADDRESS_CPU_SHARE", 0.25),
+    "burst_s": 0.25,
+    # Requests that wait for their share; past that the answer is 429.
+    "waiting": 128,
+    # Longer than any answer takes; whoever waits for a place that long would not wait for the answer.
+    "patience_s": 10.0,
+}
 # Where people report holes, as a URL (mailto: or https:).
 SECURITY_CONTACT = env.str("SECURITY_CONTACT", "")
 
@@ -191,7 +201,7 @@ LANGUAGE_COOKIE_SAMESITE = "Lax"
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 # Addresses and networks of the proxies in front: their X-Forwarded-For is believed, and nobody else's.
-TRUSTED_PROXIES: list[str] = env.list("TRUSTED_PROXIES", [], subcast=lambda one: str(ip_network(one)))
+TRUSTED_PROXIES: list[str] = env.list("TRUSTED_PROXIES", [], subcast=lambda one: str(ip_network(one.strip())))
 BEHIND_HTTPS_PROXY = env.bool("BEHIND_HTTPS_PROXY", False)
 if BEHIND_HTTPS_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
@@ -248,8 +258,8 @@ CHECKOUT_TTL_S = env.int("CHECKOUT_TTL_S", 30 * 60)
 # The deadline that a buyer sees, and how much later we really give up: a password typed in the last second still counts.
 ORDER_TTL_S = env.int("ORDER_TTL_S", 30 * 60)
 ORDER_GRACE_S = env.int("ORDER_GRACE_S", 2 * 60)
-# A claimed row that is not done after this long is taken for lost and claimed again. Longer than a task's hard time limit.
-WORK_LEASE_S = env.int("WORK_LEASE_S", 45)
+# A claimed row whose worker is not heard of for so long is claimed again. A worker renews the leases of what it works on three times as often.
+WORK_LEASE_S = env.int("WORK_LEASE_S", 5)
 # Refunds asked for within so many days of the payment need no approval by staff, while all of the access that they take back is still
 # running; 0 means that every one does.
 REFUND_AUTO_DAYS = env.int("REFUND_AUTO_DAYS", 0)
@@ -261,16 +271,23 @@ REFUND_RETURNS_COUPONS = env.bool("REFUND_RETURNS_COUPONS", True)
 PERSONAL_DATA_DAYS = env.int("PERSONAL_DATA_DAYS", 180)
 # A file that a worker or beat touches while it does its job, for health checks that start no process of ours.
 ALIVE_FILE = env.str("ALIVE_FILE", "")
-# How often beat looks for rows that were left behind.
-SWEEP_INTERVAL_S = env.float("SWEEP_INTERVAL_S", 5.0)
+# How often the workers look for rows that were left behind.
+SWEEP_INTERVAL_S = env.float("SWEEP_INTERVAL_S", 2.0)
 # A payment that no notification came for is queried after so long, and then again and again while it is open.
 PAYMENT_FIRST_QUERY_S = env.float("PAYMENT_FIRST_QUERY_S", 30.0)
 PAYMENT_QUERY_INTERVAL_S = env.float("PAYMENT_QUERY_INTERVAL_S", 60.0)
+# How many calls of Alipay one process of a gateway worker has under way, and how many of one web process its buyers may wait for.
+GATEWAY_CONCURRENCY = env.int("GATEWAY_CONCURRENCY", 64)
+GATEWAY_PLACES = env.int("GATEWAY_PLACES", 2)
+# How many calls of Alipay one process of a gateway worker makes in a second, on average; 0 is no limit.
+GATEWAY_RATE = env.float("GATEWAY_RATE", 0.0)
 ORDER_STATUS_WAIT_MAX_S = env.int("ORDER_STATUS_WAIT_MAX_S", 25)
 # How many requests of one web process may be held open by `?wait=`; past that the answer comes at once with Retry-After.
 ORDER_STATUS_WAITERS = env.int("ORDER_STATUS_WAITERS", 2)
 if CONNECTION_LIMITS["silence_s"] <= ORDER_STATUS_WAIT_MAX_S:
     raise ImproperlyConfigured("CONNECTION_SILENCE_S must be longer than ORDER_STATUS_WAIT_MAX_S, or buyers who wait are cut off.")
+if not 0 < ADDRESS_SHARES["seconds"] <= 1:
+    raise ImproperlyConfigured("ADDRESS_CPU_SHARE must be more than 0 and at most 1: processor seconds per second of one web process.")
 if ORDER_STATUS_WAITERS >= WEB_THREADS:
     raise ImproperlyConfigured("ORDER_STATUS_WAITERS must be less than WEB_THREADS, or buyers who wait stop everybody else.")
 
@@ -313,7 +330,7 @@ ALIPAY = {
     "SELLER_ID": env.str("ALIPAY_SELLER_ID", ""),
     "APP_PRIVATE_KEY_PATH": env.str("ALIPAY_APP_PRIVATE_KEY_PATH", ""),
     # Several while a key is being rotated: a signature by any of them counts.
-    "PUBLIC_KEY_PATHS": env.list("ALIPAY_PUBLIC_KEY_PATHS", []),
+    "PUBLIC_KEY_PATHS": env.list("ALIPAY_PUBLIC_KEY_PATHS", [], subcast=str.strip),
     # Apps that the shop used before. Their attempts are asked about, refunded and verified with these.
     "FORMER_APPS": env.alipay_apps("ALIPAY_FORMER_APPS", ""),
     "NOTIFY_URL": env.str("ALIPAY_NOTIFY_URL", f"{PUBLIC_URL}/api/v1/payments/alipay/notify/"),
@@ -378,6 +395,8 @@ LOGGING = {
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {
         "django.server": {"level": "WARNING"},
+        # They log whole URLs: a signed request, or a bill's.
         "httpx": {"level": "WARNING"},
+        "httpcore": {"level": "WARNING"},
     },
 }

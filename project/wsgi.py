@@ -10,12 +10,19 @@ django_application = get_wsgi_application()
 # What follows needs Django's applications.
 from django.conf import settings  # noqa: E402
 
-from payments.deploychecks import refuse_simulator  # noqa: E402
+from payments.gateways import bound_calls  # noqa: E402
 from project.web.admission import Admission  # noqa: E402
 from project.web.connections import ConnectionKeeper, Limits  # noqa: E402
+from project.web.database_watch import DatabaseWatch  # noqa: E402
+from project.web.places import Shares  # noqa: E402
+from shop.checks import refuse_mistakes  # noqa: E402
 from worker.memory import calm_collector  # noqa: E402
+from worker.servers import refuse_unfit_servers  # noqa: E402
 
-refuse_simulator()
-application = Admission(django_application, places=settings.WEB_THREADS)
+refuse_mistakes()
+bound_calls(places=settings.GATEWAY_PLACES)
+refuse_unfit_servers()
+application = Admission(django_application, places=settings.WEB_THREADS, shares=Shares(**settings.ADDRESS_SHARES))
 ConnectionKeeper(application, Limits(**settings.CONNECTION_LIMITS)).start()
+DatabaseWatch(application.places).start()
 calm_collector()

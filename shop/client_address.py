@@ -16,16 +16,21 @@ _IPV6_PREFIX = 64
 
 
 def client_address(request: HttpRequest | Request) -> str:
-    """The address of whoever sent the request, as far as it can be trusted.
+    """The address of whoever sent the request, as far as it can be trusted."""
+    return forwarded_address(request.META.get("REMOTE_ADDR", ""), request.META.get("HTTP_X_FORWARDED_FOR", ""))
 
-    Goes back through `X-Forwarded-For` from its end while the sender is one of `TRUSTED_PROXIES`. What anybody else writes there is
+
+def forwarded_address(sender: str, forwarded: str) -> str:
+    """The client's address out of the sender's and `X-Forwarded-For`.
+
+    Goes back through the list from its end while the sender is one of `TRUSTED_PROXIES`. What anybody else writes there is
     ignored, so a client can't choose its address.
     """
-    found = _parsed(request.META.get("REMOTE_ADDR", ""))
+    found = _parsed(sender)
     if found is None:
         return UNKNOWN
     if _is_trusted(found):
-        for hop in reversed(request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")):
+        for hop in reversed(forwarded.split(",")):
             named = _parsed(hop.strip())
             if named is None:
                 break

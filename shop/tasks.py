@@ -11,23 +11,23 @@ from shop.wakeup import wake, woken
 @shared_task(name="shop.prepare_checkouts", bind=True)
 def prepare_checkouts(self: Task) -> None:
     woken(self)
-    checkout.prepare_due_checkouts(now=clock.now())
+    checkout.prepare_due_checkouts(now=clock.database_now())
 
 
 @shared_task(name="shop.create_orders", bind=True)
 def create_orders(self: Task) -> None:
     woken(self)
-    claimed = creation.create_due_orders(now=clock.now(), cause=f"task:{self.request.id}")
-    if claimed >= creation.BATCH_SIZE and work.has_due(OrderRequest, now=clock.now()):
+    claimed = creation.create_due_orders(now=clock.database_now(), cause=f"task:{self.request.id}")
+    if claimed >= creation.BATCH_SIZE and work.has_due(OrderRequest, now=clock.database_now()):
         wake(self)
 
 
 @shared_task(name="shop.expire_coupons", bind=True)
 def expire_coupons(self: Task) -> None:
-    coupons.expire_records(now=clock.now(), limit=1000)
+    coupons.expire_records(now=clock.database_now(), limit=1000)
 
 
 @shared_task(name="shop.purge_tokens")
 def purge_tokens() -> None:
-    tokens.purge_tokens(now=clock.now())
+    tokens.purge_tokens(now=clock.database_now())
     tokens.purge_sessions()

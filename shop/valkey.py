@@ -1,5 +1,6 @@
 """The shop's one way to Valkey (or Redis): text in and out, short time-outs, one key layout."""
 
+import time
 from functools import cache
 from typing import Any
 
@@ -7,6 +8,8 @@ import redis
 from django.conf import settings
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+
+from shop import redis_address
 
 # A frozen server costs a request this long at most; a refused connection costs a millisecond.
 SOCKET_TIMEOUT_S = 0.25
@@ -20,16 +23,40 @@ Full = redis.OutOfMemoryError
 @cache
 def client() -> Any:
     """The process's `redis.Redis`; thread-safe, connects when first used. Untyped, since redis-py's types don't know `decode_responses`."""
-    return redis.Redis.from_url(
-        settings.REDIS_URL,
+    return redis_address.open_client(
+        redis_address.parse(settings.REDIS_URL),
         decode_responses=True,
         socket_timeout=SOCKET_TIMEOUT_S,
         socket_connect_timeout=SOCKET_TIMEOUT_S,
         socket_keepalive=True,
         health_check_interval=30,
+        redis_connect_func=_connected,
         # A connection that died while nobody used it is worth a second try; a server that doesn't answer is not.
         retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
     )
+
+
+# When this process last had reason to doubt that the server holds what was written to it.
+_doubted_at = time.monotonic()
+
+
+def doubt() -> None:
+    """The server was away, as far as this process can tell. It may have missed what others tried to remove, or come back with old data."""
+    global _doubted_at  # noqa: PLW0603 - one for each process
+    _doubted_at = time.monotonic()
+
+
+def has_been_there(seconds: float) -> bool:
+    """Whether there was no reason to doubt for so long. A process that has just started can't know."""
+    return time.monotonic() - _doubted_at >= seconds
+
+
+def _connected(connection: Any) -> None:
+    """In place of redis-py's own first words on a connection: notes which of them had to be made anew."""
+    if getattr(connection, "was_connected", False):
+        doubt()
+    connection.was_connected = True
+    connection.on_connect()
 
 
 def cart_key(account_id: int) -> str:
@@ -73,6 +100,10 @@ def answer_key(order_number: str) -> str:
 def poller_key(digest: str) -> str:
     """The account of a token that polls, by the token's digest, or that the token has ended."""
     return f"poller:{digest}"
+
+
+# The numbers of unpaid orders that their buyers are looking at.
+WATCHED_ORDERS = "orders:watched"
 
 
 def wake_key(task_name: str) -> str:

@@ -4,6 +4,7 @@ What has to be done is a row that is committed already; the sweep finds it if th
 """
 
 import atexit
+import os
 import threading
 import time
 
@@ -112,4 +113,13 @@ class _Bell:
 
 
 _bell = _Bell()
+
+
+def _begin_anew() -> None:
+    """A forked process has none of its parent's threads."""
+    global _bell  # noqa: PLW0603 - one for each process
+    _bell = _Bell()
+
+
+os.register_at_fork(after_in_child=_begin_anew)
 atexit.register(settle)

@@ -89,7 +89,7 @@ def cancel(order_number: str) -> None:
 
 def close(order_number: str) -> None:
     with transaction.atomic():
-        closing.close_order(_order(order_number), now=clock.now(), cause="test")
+        closing.close_orders([_order(order_number)], now=clock.now(), cause="test")
 
 
 def refund(order_number: str) -> None:

@@ -12,11 +12,14 @@ MODELS = [*apps.get_app_config("shop").get_models(), *apps.get_app_config("payme
 
 
 def everything() -> dict[str, Any]:
-    """All rows of the shop and of payments, and all keys of both Valkey databases but the counters of limits: those count refusals too."""
+    """All rows of the shop and of payments, and all keys of both Valkey databases.
+
+    Without the counters of limits, which count refusals too, and the hints of who looks at an order, which a thread writes later.
+    """
     state: dict[str, Any] = {model.__name__: list(model.objects.order_by("pk").values()) for model in MODELS}
     for name in ("REDIS_URL", "CELERY_BROKER_URL"):
         with redis.Redis.from_url(getattr(settings, name)) as client:
-            state[name] = {key: client.dump(key) for key in sorted(client.keys()) if not key.startswith(b"limit:")}
+            state[name] = {key: client.dump(key) for key in sorted(client.keys()) if not key.startswith((b"limit:", b"orders:watched"))}
     return state
 
 

@@ -1,14 +1,20 @@
 """The Celery application. `celery -A worker worker` runs it; the web process imports it to publish wake-ups."""
 
+import logging
 import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import celeryd_init, setup_logging, task_postrun, task_prerun, worker_init, worker_process_init
+from celery.signals import beat_init, celeryd_init, setup_logging, task_postrun, task_prerun, worker_init, worker_process_init
 
+from worker import logging_options
 from worker.draining import DrainOnTerm
+from worker.ending import end_with_the_command
+from worker.heartbeat import NoticeHalfOpen
 from worker.liveness import TouchWhileConsuming
+from worker.lost_broker import guard_channels
 from worker.memory import calm_collector
+from worker.sweeping import SweepWhileConsuming
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
 
@@ -17,7 +23,8 @@ app.set_default()  # for all threads, not only for the one that is here now
 app.config_from_object("worker.config")
 app.autodiscover_tasks()
 app.autodiscover_tasks(["worker"])
-app.steps["consumer"].update({DrainOnTerm, TouchWhileConsuming})
+app.steps["consumer"].update({DrainOnTerm, NoticeHalfOpen, SweepWhileConsuming, TouchWhileConsuming})
+end_with_the_command()
 
 
 @app.on_after_configure.connect
@@ -27,8 +34,12 @@ def keep_database_connections(sender: Celery, **kwargs: Any) -> None:
 
 
 @setup_logging.connect
-def use_our_logging(**kwargs: Any) -> None:
-    """Keeps Celery from configuring logging: Django's LOGGING is the only place that does."""
+def use_our_logging(loglevel: int | str | None = None, logfile: str | None = None, **kwargs: Any) -> None:
+    """Django's LOGGING is the only place that configures logging. Celery's own options say how much is told, and where to."""
+    if logging_options.is_given("loglevel") and loglevel is not None:
+        logging.getLogger().setLevel(loglevel)
+    if logfile:
+        logging_options.write_to(logfile)
 
 
 @celeryd_init.connect
@@ -37,12 +48,48 @@ def use_consumer_timeouts(conf: Any, **kwargs: Any) -> None:
     conf.broker_transport_options = {**conf.broker_transport_options, **conf.consumer_transport_options}
 
 
-@worker_init.connect
-def refuse_simulator(**kwargs: Any) -> None:
-    """Once Django is set up: a worker that asks a simulator about money must be told to."""
-    from payments import deploychecks  # noqa: PLC0415 - Django is not set up yet when this module is loaded
+@celeryd_init.connect
+def survive_lost_broker(**kwargs: Any) -> None:
+    """Whatever a worker is doing when its broker goes away."""
+    guard_channels()
 
-    deploychecks.refuse_simulator()
+
+@worker_init.connect
+@beat_init.connect
+def refuse_mistakes(**kwargs: Any) -> None:
+    """Once Django is set up: a worker that would go wrong with money doesn't start. Celery goes on after an ordinary exception."""
+    from django.core.exceptions import ImproperlyConfigured  # noqa: PLC0415 - Django is not set up yet when this module is loaded
+
+    from shop import checks  # noqa: PLC0415 - as above
+
+    try:
+        checks.refuse_mistakes()
+    except ImproperlyConfigured as error:
+        raise SystemExit(f"This configuration can't work:\n{error}") from None
+
+
+@worker_init.connect
+def bound_gateway_calls(**kwargs: Any) -> None:
+    """Before the pool's children are made: each process has the rate for itself, and its threads bound what is under way."""
+    from django.conf import settings  # noqa: PLC0415 - Django is not set up yet when this module is loaded
+
+    from payments.gateways import bound_calls  # noqa: PLC0415 - as above
+
+    bound_calls(rate=settings.GATEWAY_RATE or None)
+
+
+@worker_init.connect
+@beat_init.connect
+def refuse_unfit_servers(**kwargs: Any) -> None:
+    """What a worker would only fail at, time and again, is said once and ends it."""
+    from django.core.exceptions import ImproperlyConfigured  # noqa: PLC0415 - Django is not set up yet when this module is loaded
+
+    from worker import servers  # noqa: PLC0415
+
+    try:
+        servers.refuse_unfit_servers()
+    except ImproperlyConfigured as error:
+        raise SystemExit(f"{error}") from None  # Celery logs other exceptions of a signal's receivers, and goes on
 
 
 @worker_process_init.connect

@@ -3,11 +3,13 @@
 from django.conf import settings
 from kombu import Exchange, Queue
 
+from shop import broker_address
 from worker.policy import QUEUES, annotations, routes
-from worker.schedule import beat_schedule as _beat_schedule
 
+_broker = broker_address.parse(settings.CELERY_BROKER_URL)
 # Named for both directions, since Celery would rather read CELERY_BROKER_URL from the environment itself, and knows no CELERY_BROKER_URL_FILE.
-broker_url = broker_read_url = broker_write_url = settings.CELERY_BROKER_URL
+broker_url = broker_read_url = broker_write_url = _broker.url
+broker_use_ssl = _broker.use_ssl
 
 # --- Messages --------------------------------------------------------------------------------------------------------
 
@@ -17,7 +19,8 @@ accept_content = ["json"]
 # Results are rows. A result backend that is away would block each publish for 19 s.
 task_ignore_result = True
 # Queues on the default exchange: their messages need no binding, so a flushed broker loses what it held but nothing that comes after.
-task_queues = [Queue(name, Exchange("", type="direct"), routing_key=name) for name in QUEUES]
+_queue_arguments = {"x-queue-type": settings.BROKER_QUEUE_TYPE} if settings.BROKER_QUEUE_TYPE else None
+task_queues = [Queue(name, Exchange("", type="direct"), routing_key=name, queue_arguments=_queue_arguments) for name in QUEUES]
 task_default_queue = "upkeep"
 task_create_missing_queues = False
 task_routes = routes()
@@ -25,8 +28,8 @@ task_annotations = annotations()
 
 # --- Publishing (the web process, beat) ------------------------------------------------------------------------------
 
-# A frozen broker would hold a request for ever without a socket time-out: two attempts of 0.25 s are all it gets.
-broker_transport_options = {
+# A frozen broker would hold a request for ever without a socket time-out: two attempts of a quarter of a second are all it gets.
+_REDIS_PUBLISHING = {
     "socket_timeout": 0.25,
     "socket_connect_timeout": 0.25,
     "socket_keepalive": True,
@@ -39,6 +42,11 @@ broker_transport_options = {
     # A worker that is killed while it looks keeps the others from looking for so long; by default five minutes.
     "unacked_mutex_expire": 20,
 }
+# RabbitMQ says that it has a message; without that a publisher writes into a connection that leads nowhere, and never notices.
+_RABBITMQ_PUBLISHING = {"confirm_publish": True, "connect_timeout": 1, "read_timeout": 1, "write_timeout": 1}
+broker_transport_options = {**(_REDIS_PUBLISHING if _broker.redis else _RABBITMQ_PUBLISHING), **_broker.transport_options}
+# RabbitMQ ends a connection that owes it heartbeats, and only a consumer's event loop sends any: `worker/heartbeat.py`.
+broker_heartbeat = 0
 # One more try, at once: a pooled connection may have died while nobody used it. (`retry=False` would be slower: kombu then waits itself.)
 task_publish_retry_policy = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
 
@@ -46,7 +54,10 @@ task_publish_retry_policy = {"max_retries": 1, "interval_start": 0, "interval_st
 
 # A consumer blocks on its queues for a second at a time, so it needs more patience than a publisher; it notices a half-open
 # connection by the health check, after 12 s instead of 53.
-consumer_transport_options = {"socket_timeout": 5, "socket_connect_timeout": 2, "health_check_interval": 5}
+_REDIS_CONSUMING = {"socket_timeout": 5, "socket_connect_timeout": 2, "health_check_interval": 5}
+# RabbitMQ's consumer waits in its event loop, with heartbeats. What it asks in between, such as to end a subscription, is answered at once.
+_RABBITMQ_CONSUMING = {"connect_timeout": 4, "read_timeout": 5, "write_timeout": 5}
+consumer_transport_options = _REDIS_CONSUMING if _broker.redis else _RABBITMQ_CONSUMING
 # A message is taken off when the task is over; work is safe to do twice, unsafe not to do.
 task_acks_late = True
 # A pool child that is killed gives its task to another, three times; the rows count their attempts themselves.
@@ -74,4 +85,4 @@ task_send_sent_event = False
 # --- Beat ------------------------------------------------------------------------------------------------------------
 
 timezone = settings.TIME_ZONE
-beat_schedule = _beat_schedule
+beat_scheduler = "worker.schedule:TurnScheduler"

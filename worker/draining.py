@@ -14,10 +14,12 @@ from typing import Any
 from celery import bootsteps
 from celery.worker import state
 
+from worker.ending import EndInTime
+
 TICK_S = 0.2
 # A message may still be on its way to us: the broker answers a blocking read for up to a second after we have stopped asking.
 SETTLE_S = 1.2
-# Longer than every task's hard limit but the audit's, which changes nothing. Past it Celery's own stop goes on waiting.
+# Longer than every task's hard limit but the audit's, which changes nothing. Past it Celery's own stop goes on, and `ending.py` ends that.
 PATIENCE_S = 50.0
 
 logger = logging.getLogger(__name__)
@@ -35,6 +37,7 @@ class DrainOnTerm(bootsteps.StartStopStep):
         self._is_asked = False
         self._is_told = False
         self._drained_since: float | None = None
+        self._ending = EndInTime(consumer)
 
     def start(self, consumer: Any) -> None:
         """At the start, and after each reconnect to the broker."""
@@ -55,11 +58,14 @@ class DrainOnTerm(bootsteps.StartStopStep):
             self._tell()
 
     def _ask(self, signum: int, frame: Any) -> None:
+        if not self._is_asked:
+            self._ending.begin()
         if self._is_asked or self._timer is None:
             self._tell()
         self._is_asked = True
 
     def _look(self, consumer: Any) -> None:
+        self._ending.tick()
         if not self._is_asked or self._is_told:
             return
         if self._drained_since is None:

@@ -1,14 +1,13 @@
 """Says by the age of a file whether a worker or beat does its job, so that a health check costs nothing (`ALIVE_FILE`).
 
-A worker touches it while it consumes; when the broker is away it doesn't, and the file goes. Beat touches it whenever the broker has taken a
-message from it, which is at least once per SWEEP_INTERVAL_S.
+A worker touches it while it consumes; when the broker is away it doesn't, and the file goes. Beat touches it when it has asked PostgreSQL
+what is due, every few seconds.
 """
 
 from pathlib import Path
 from typing import Any
 
 from celery import bootsteps
-from celery.signals import after_task_publish, beat_init
 from django.conf import settings
 
 INTERVAL_S = 5.0
@@ -34,11 +33,5 @@ class TouchWhileConsuming(bootsteps.StartStopStep):
         Path(settings.ALIVE_FILE).unlink(missing_ok=True)
 
 
-def touch(**kwargs: Any) -> None:
+def touch() -> None:
     Path(settings.ALIVE_FILE).touch()
-
-
-@beat_init.connect
-def touch_when_published(**kwargs: Any) -> None:
-    if settings.ALIVE_FILE:
-        after_task_publish.connect(touch)

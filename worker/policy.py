@@ -26,14 +26,18 @@ POLICIES: dict[str, TaskPolicy] = {
     "shop.purge_tokens": TaskPolicy(queue="upkeep", time_limit_s=30, max_retries=0),
     "payments.apply_notifications": TaskPolicy(queue="payments", time_limit_s=30, max_retries=0),
     # Each row of these takes up to four calls of ALIPAY_TIMEOUT_S each, and a run starts none after its first ten seconds.
-    "payments.query_payments": TaskPolicy(queue="payments", time_limit_s=40, max_retries=0),
-    "payments.close_orders": TaskPolicy(queue="payments", time_limit_s=40, max_retries=0),
-    "payments.send_refunds": TaskPolicy(queue="payments", time_limit_s=40, max_retries=0),
+    "payments.query_payments": TaskPolicy(queue="gateway", time_limit_s=40, max_retries=0),
+    "payments.close_orders": TaskPolicy(queue="gateway", time_limit_s=40, max_retries=0),
+    "payments.send_refunds": TaskPolicy(queue="gateway", time_limit_s=40, max_retries=0),
     "payments.purge_personal_data": TaskPolicy(queue="upkeep", time_limit_s=30, max_retries=0),
     "payments.audit": TaskPolicy(queue="upkeep", time_limit_s=600, max_retries=0),
     "worker.sweep": TaskPolicy(queue="upkeep", time_limit_s=30, max_retries=0),
 }
-QUEUES = ("checkout", "orders", "payments", "upkeep")
+# By what their tasks wait for: the database, which answers in milliseconds or not at all, or Alipay, which may take seconds for each answer.
+# Workers that take from both let Alipay hold up orders and notifications.
+DATABASE_QUEUES = ("checkout", "orders", "payments", "upkeep")
+GATEWAY_QUEUES = ("gateway",)
+QUEUES = DATABASE_QUEUES + GATEWAY_QUEUES
 
 
 def routes() -> dict[str, dict[str, str]]:

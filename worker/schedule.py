@@ -1,16 +1,76 @@
-"""What beat sends, and how often. Every job here may run twice or be missed: it looks at rows, not at the time of its last run."""
+"""What is to be done once in a while, and the scheduler that beat runs with: turns in PostgreSQL, no file and no clock of its own.
 
-from typing import Any
+So it doesn't matter whether beat was restarted, whether there are two, or what their clocks show. Every job may run twice: it looks at rows.
+"""
 
-from celery.schedules import crontab
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+
+import structlog
+from celery.beat import Scheduler
 from django.conf import settings
+from django.db import DatabaseError, close_old_connections
+from django.utils import timezone as django_timezone
+from kombu.exceptions import KombuError, OperationalError
 
-beat_schedule: dict[str, dict[str, Any]] = {
-    # A tick that waited longer than its interval is overtaken by the next one and dropped.
-    "sweep": {"task": "worker.sweep", "schedule": settings.SWEEP_INTERVAL_S, "options": {"expires": settings.SWEEP_INTERVAL_S}},
-    # At a quiet hour, Beijing time.
-    "audit": {"task": "payments.audit", "schedule": crontab(hour=4, minute=30)},
-    "purge-personal-data": {"task": "payments.purge_personal_data", "schedule": 3600.0, "options": {"expires": 3600}},
-    "purge-tokens": {"task": "shop.purge_tokens", "schedule": 3600.0, "options": {"expires": 3600}},
-    "expire-coupons": {"task": "shop.expire_coupons", "schedule": 600.0, "options": {"expires": 600}},
-}
+from shop import clock
+from shop.domain.turns import give_back_turn, take_turn
+from worker.liveness import touch
+
+log = structlog.get_logger(__name__)
+
+TICK_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A task, and either how often it runs or at what time of the day, Beijing time."""
+
+    task: str
+    every: timedelta | None = None
+    daily_at: time | None = None
+
+    def due_since(self, now: datetime) -> datetime:
+        """The moment after which it must have run, if it isn't due."""
+        if self.daily_at is None:
+            return now - (self.every or timedelta())
+        local = django_timezone.localtime(now)
+        today = local.replace(hour=self.daily_at.hour, minute=self.daily_at.minute, second=0, microsecond=0)
+        return today if today <= local else today - timedelta(days=1)
+
+
+JOBS = (
+    # At a quiet hour.
+    Job("payments.audit", daily_at=time(4, 30)),
+    Job("payments.purge_personal_data", every=timedelta(hours=1)),
+    Job("shop.purge_tokens", every=timedelta(hours=1)),
+    Job("shop.expire_coupons", every=timedelta(minutes=10)),
+)
+
+
+class TurnScheduler(Scheduler):
+    """Celery's scheduler without its schedule: asks PostgreSQL every few seconds what is due, and sends that."""
+
+    def tick(self, *args: object, **kwargs: object) -> float:
+        try:
+            close_old_connections()
+            now = clock.database_now()
+            for job in JOBS:
+                self._send_if_due(job, now)
+        except DatabaseError as error:
+            log.warning("beat_without_database", error=str(error))
+        else:
+            if settings.ALIVE_FILE:
+                touch()
+        return TICK_S
+
+    def _send_if_due(self, job: Job, now: datetime) -> None:
+        if not take_turn(job.task, since=job.due_since(now), now=now):
+            return
+        try:
+            self.app.tasks[job.task].apply_async()
+        except (OperationalError, KombuError, OSError) as error:
+            give_back_turn(job.task)
+            log.warning("job_not_sent", task=job.task, error=str(error))
+        else:
+            log.info("job_sent", task=job.task)

@@ -4,7 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+import structlog
 from celery import Task, shared_task
+from django.db import transaction
 
 from payments import tasks as payment_tasks
 from payments.domain import expiry, inbox, polling
@@ -12,9 +14,12 @@ from payments.domain.refunds import sending
 from payments.models import Notification, Payment, Refund
 from shop import clock
 from shop import tasks as shop_tasks
-from shop.domain import creation, work
+from shop.domain import creation, floors, work
+from shop.domain.locks import try_sweep_lock
 from shop.models import Order, OrderRequest, Work
-from shop.wakeup import wake
+from shop.wakeup import wake, woken
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +40,24 @@ SWEPT = (
 )
 
 
-@shared_task(name="worker.sweep")
-def sweep() -> None:
-    now: datetime = clock.now()
-    for swept in SWEPT:
-        swept.give_up(now=now)
-        if work.has_due(swept.model, now=now):
+@shared_task(name="worker.sweep", bind=True)
+def sweep(self: Task) -> None:
+    """Leaves it to whoever is just doing it."""
+    woken(self)
+    try:
+        polling.hasten_watched_payments(now=clock.database_now())
+    except Exception:
+        log.exception("watched_payments_not_hastened")
+    now: datetime = clock.database_now()
+    with transaction.atomic(durable=True):
+        found = [(swept, _look(swept, now=now)) for swept in SWEPT] if try_sweep_lock() else []
+    for swept, due in found:
+        if due.is_claimed_due:
+            swept.give_up(now=now)
+        if due.is_fresh_due or (due.is_claimed_due and work.has_due(swept.model, now=now)):
             wake(swept.task)
+
+
+def _look(swept: Swept, *, now: datetime) -> work.Due:
+    floors.check_floor(swept.model, now=now)
+    return work.look(swept.model, now=now)

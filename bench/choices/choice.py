@@ -62,12 +62,10 @@ class Choice:
         return [self.own, *self.others]
 
 
-def beside(described: Described, *, old: Ports, new: Ports, valkey_url: str, database: int, schedule: str) -> Described:
+def beside(described: Described, *, old: Ports, new: Ports, valkey_url: str, database: int) -> Described:
     """The same programs beside others of their kind: on ports and Valkey databases (`database` and the next) of their own."""
     words = {str(old.web): str(new.web), str(old.baseline): str(new.baseline), str(old.flower): str(new.flower)}
-    beat = described.programs["beat"]
     programs = {name: program.with_words(words) for name, program in described.programs.items()}
-    programs["beat"] = beat.with_option("-s", schedule)
     env = {"CELERY_BROKER_URL": f"{valkey_url}/{database}", "REDIS_URL": f"{valkey_url}/{database + 1}"}
     return with_env(Described(described.env, programs), env)
 

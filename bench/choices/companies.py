@@ -63,7 +63,6 @@ def _company(stage: Stage, alternative: Alternative, choice: Choice, name: str, 
         new=ports,
         valkey_url=stage.valkey.url().rsplit("/", 1)[0],
         database=database,
-        schedule=str(folder / "celerybeat-schedule"),
     )
     if alternative is not choice.own:
         described = alternative.apply(described)

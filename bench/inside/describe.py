@@ -4,8 +4,10 @@
 """
 
 import dataclasses
+import inspect
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from project.local import programs
@@ -29,13 +31,21 @@ def main() -> None:
         programs.web_program(given["web_port"]),
         programs.worker_program(),
         dataclasses.replace(programs.worker_program(events=True), name="worker-events"),
-        programs.beat_program(folder / "celerybeat-schedule"),
+        # Checkouts from before Alipay had a worker of its own have none.
+        *([programs.gateway_program()] if hasattr(programs, "gateway_program") else []),
+        _beat_program(folder),
         programs.flower_program(given["flower_port"]),
     ]
     json.dump(
         {"env": env, "programs": {item.name: {"argv": item.argv, "env": dict(item.env), "stop_s": item.stop_s} for item in made}},
         sys.stdout,
     )
+
+
+def _beat_program(folder: Path) -> programs.Program:
+    """A project of an earlier day keeps beat's schedule in a file."""
+    make: Callable[..., programs.Program] = programs.beat_program
+    return make(folder / "celerybeat-schedule") if inspect.signature(make).parameters else make()
 
 
 if __name__ == "__main__":

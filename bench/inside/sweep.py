@@ -1,4 +1,4 @@
-"""Runs inside the measured project: the sweep that beat sends, so many times; prints the CPU seconds of its Python part.
+"""Runs inside the measured project: the sweep, so many times; prints the CPU seconds of its Python part.
 
 `python sweep.py TIMES` says `ready`, waits for a line, and works.
 """

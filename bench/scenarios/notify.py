@@ -35,7 +35,7 @@ def measure(stage: Stage, size: Size) -> Iterator[Sample]:
 def measure_halves(stage: Stage, count: int) -> Iterator[Sample]:
     """HTTP → committed inbox row, and inbox row → paid order, each alone."""
     orders = seed_open_orders(stage, count)
-    with stage.connect() as connection, stage.client(_plan(stage, orders)) as client:
+    with stage.connect() as connection, stage.client(plan_notifications(stage, orders)) as client:
         with stage.frozen("worker", "beat"):
             with stage.measured() as measured:
                 result = client.run()
@@ -51,7 +51,7 @@ def measure_halves(stage: Stage, count: int) -> Iterator[Sample]:
 def measure_whole(stage: Stage, row: str, count: int) -> Sample:
     """From the first notification sent to the last order paid."""
     orders = seed_open_orders(stage, count)
-    with stage.connect() as connection, stage.client(_plan(stage, orders)) as client:
+    with stage.connect() as connection, stage.client(plan_notifications(stage, orders)) as client:
         with stage.measured() as measured:
             result = client.run()
             stage.wait_drained(connection, INBOX)
@@ -65,7 +65,7 @@ def count_per_notification(stage: Stage, size: Size) -> list[Counted]:
     """SQL statements of one notification from HTTP to a paid order."""
     orders = seed_open_orders(stage, size.counted)
     with stage.connect() as connection, stage.statements_logged() as logged:
-        stage.send(_plan(stage, orders))
+        stage.send(plan_notifications(stage, orders))
         stage.wait_drained(connection, INBOX)
     return [count_statements("notify whole", logged, units=size.counted)]
 
@@ -78,10 +78,11 @@ def seed_open_orders(stage: Stage, count: int) -> list[PlacedOrder]:
     return orders
 
 
-def _plan(stage: Stage, orders: Sequence[PlacedOrder]) -> Plan:
+def plan_notifications(stage: Stage, orders: Sequence[PlacedOrder], *, rate: float | None = None) -> Plan:
+    """A notification for each order, as fast as they are answered or at a rate."""
     key = load_pem_private_key((stage.folder / "simulator" / "keys" / APP_ID / "alipay_private_key.pem").read_bytes(), None)
     assert isinstance(key, RSAPrivateKey)
-    return Plan(stage.web_port, [_notification(order, key) for order in orders], CONNECTIONS)
+    return Plan(stage.web_port, [_notification(order, key) for order in orders], CONNECTIONS, rate)
 
 
 def _notification(order: PlacedOrder, key: RSAPrivateKey) -> bytes:

@@ -52,7 +52,7 @@ def alipay_return(request: HttpRequest) -> HttpResponse:
     except InvalidSignature as error:
         log.warning("return_refused", reason=str(error)[:200])
         return HttpResponseRedirect("/orders/")
-    order_number = inbox.note_return(out_trade_no=out_trade_no, now=clock.now())
+    order_number = inbox.note_return(out_trade_no=out_trade_no, now=clock.database_now())
     if order_number is None:
         return HttpResponseRedirect("/orders/")
     wake_soon(query_payments)

@@ -22,6 +22,7 @@ from shop.api.fields import IdField, Input, YuanField
 from shop.api.orderoutput import OrderOutput, order_body
 from shop.domain import closing, limits, orders
 from shop.domain.limits import payment_shares
+from shop.domain.presence import note_watched
 from shop.wakeup import wake_soon
 
 FINAL_REFUNDS = frozenset({RefundStatus.SUCCEEDED, RefundStatus.REJECTED, RefundStatus.FAILED, RefundStatus.PAID_ELSEWHERE})
@@ -100,7 +101,8 @@ class OrderPaymentsView(APIView):
         data = PaymentInput.read(request.data)
         order = orders.get_order(account_id=account_of(request).pk, order_number=order_number)
         limits.spend(*payment_shares(order))
-        gateways, now, cause = get_gateways(), clock.now(), f"request:{request_id_of(request)}"
+        note_watched(order.order_number)
+        gateways, now, cause = get_gateways(), clock.database_now(), f"request:{request_id_of(request)}"
         confirming.ask_before_paying(order=order, gateways=gateways, now=now, cause=cause)
         started = attempts.start_payment(order=order, product=Product(data["product"]), gateways=gateways, now=now, cause=cause)
         return Response(PaymentOutput(started).data)
@@ -113,7 +115,10 @@ class OrderCancelView(APIView):
     def post(self, request: Request, order_number: str) -> Response:
         """Notes the wish; a worker closes the order once Alipay can't take money for it any more. If money came first, it stays paid."""
         order = closing.request_cancel(
-            account_id=account_of(request).pk, order_number=order_number, now=clock.now(), cause=f"request:{request_id_of(request)}"
+            account_id=account_of(request).pk,
+            order_number=order_number,
+            now=clock.database_now(),
+            cause=f"request:{request_id_of(request)}",
         )
         wake_soon(close_orders)
         return Response(order_body(order, now=clock.now()), status=status.HTTP_202_ACCEPTED, headers={"Retry-After": "1"})
@@ -137,7 +142,7 @@ class OrderRefundsView(APIView):
             order_number=order_number,
             course_ids=data["lines"],
             reason=data["reason"],
-            now=clock.now(),
+            now=clock.database_now(),
             cause=f"request:{request_id_of(request)}",
         )
         if refund.approved_at is not None:
@@ -153,7 +158,7 @@ class OrderRefundQuoteView(APIView):
         """Prices a refund as it would be priced now. Nothing is written."""
         data = RefundQuoteInput.read(request.data)
         lines, share = requesting.quote_refund(
-            account_id=account_of(request).pk, order_number=order_number, course_ids=data["lines"], now=clock.now()
+            account_id=account_of(request).pk, order_number=order_number, course_ids=data["lines"], now=clock.database_now()
         )
         body = {"amount": share.cash, "beili": share.beili, "lines": [line.course_id for line in lines]}
         return Response(RefundQuoteOutput(body).data)

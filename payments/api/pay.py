@@ -18,6 +18,7 @@ from shop import clock
 from shop.domain import limits
 from shop.domain.limits import payment_shares
 from shop.domain.paylinks import read_pay_token
+from shop.domain.presence import note_watched
 from shop.errors import OrderNotFound, OrderNotPayable, PaymentConfirming
 from shop.models import Order
 
@@ -34,8 +35,9 @@ def pay(request: HttpRequest, token: str) -> HttpResponse:
     if order is None:
         raise OrderNotFound
     limits.spend(*payment_shares(order))
+    note_watched(order.order_number)
     order_page = f"/orders/{order.order_number}/"
-    product, gateways, now = product_of(request), get_gateways(), clock.now()
+    product, gateways, now = product_of(request), get_gateways(), clock.database_now()
     cause = f"request:{request.META['shop.request_id']}"
     try:
         report = confirming.ask_before_paying(order=order, gateways=gateways, now=now, cause=cause)

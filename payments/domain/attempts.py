@@ -79,6 +79,7 @@ def open_payment(*, order: Order, product: Product, gateways: Gateways, now: dat
             app_id=gateway.app_id,
             seller_id=gateway.seller_id,
             created_at=now,
+            buyer_seen_at=now,
             expires_at=locked.expires_at,
             available_at=now + timedelta(seconds=settings.PAYMENT_FIRST_QUERY_S),
         )

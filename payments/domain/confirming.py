@@ -1,5 +1,6 @@
 """Whether a buyer has paid already, when only the gateway can tell: after their return from its cashier, and before they are sent there again."""
 
+from collections.abc import Collection
 from datetime import datetime
 
 from django.db import transaction
@@ -9,6 +10,7 @@ from payments.domain import settlement
 from payments.gateways.protocol import GatewayError, Gateways, TradeReport
 from payments.models import Payment
 from payments.states import PaymentStatus, Product
+from shop.domain import rows
 from shop.domain.versions import mark_changed
 from shop.errors import PaymentConfirming
 from shop.models import Order
@@ -23,6 +25,7 @@ _CASHIERS = frozenset({Product.PAGE, Product.WAP})
 def note_return(payment: Payment, *, now: datetime) -> None:
     """The buyer came back from the cashier: the payment is queried at once, and until that is answered nobody is asked to pay the order."""
     due = Payment.objects.filter(_MAY_BE_PAID, pk=payment.pk)
+    due.update(buyer_seen_at=now)
     due.filter(available_at__gt=now).update(available_at=now)
     if not due.exists():
         return
@@ -33,13 +36,15 @@ def note_return(payment: Payment, *, now: datetime) -> None:
         mark_changed([payment.order.order_number])
 
 
-def note_answer(order: Order, *, asked_at: datetime) -> None:
-    """The gateway has answered a query of `asked_at`. If the order still awaits its payment, it wasn't paid and can be."""
-    noted = Order.objects.filter(pk=order.pk, status=OrderStatus.AWAITING_PAYMENT, confirming_since__lte=asked_at).update(
-        confirming_since=None, version=F("version") + 1
-    )
-    if noted:
-        mark_changed([order.order_number])
+_ANSWERED = """
+    UPDATE shop_order SET confirming_since = NULL, version = version + 1
+    WHERE id = ANY(%s) AND status = 'awaiting_payment' AND confirming_since <= %s RETURNING order_number
+"""
+
+
+def note_answers(order_ids: Collection[int], *, asked_at: datetime) -> None:
+    """The gateway has answered queries of `asked_at`. What still awaits its payment then wasn't paid and can be."""
+    mark_changed([number for (number,) in rows.read(_ANSWERED, [sorted(order_ids), asked_at])])
 
 
 def ask_before_paying(*, order: Order, gateways: Gateways, now: datetime, cause: str) -> TradeReport | None:
@@ -65,7 +70,7 @@ def ask_before_paying(*, order: Order, gateways: Gateways, now: datetime, cause:
         if payment.status == PaymentStatus.OPEN:
             current = report
     if attempts:
-        note_answer(order, asked_at=now)
+        note_answers([order.pk], asked_at=now)
     return current
 
 

@@ -15,6 +15,7 @@ from payments.domain.settlement import Applied
 from payments.gateways.protocol import Gateways, InvalidSignature, TradeReport
 from payments.models import Notification, Payment
 from payments.states import NotificationStatus
+from shop import clock
 from shop.domain import rows, work
 from shop.errors import NotificationNotQuarantined, StaleState
 
@@ -23,17 +24,17 @@ BATCH_SIZE = 64
 UNPROVEN = "unproven"
 
 
-_STORE = """
+_STORE = f"""
     INSERT INTO payments_notification (
         provider, business_key, notify_id, out_trade_no, trade_status, told_status, form, raw_body, verified_by, status, reason,
         received_at, available_at, attempts, last_error
     )
     VALUES (
         %(provider)s, %(business_key)s, %(notify_id)s, %(out_trade_no)s, %(trade_status)s, %(told_status)s, %(form)s, %(raw_body)s, %(verified_by)s,
-        'received', '', %(now)s, %(now)s, 0, ''
+        'received', '', %(now)s, {clock.AT_ONCE}, 0, ''
     )
     ON CONFLICT (business_key) DO NOTHING
-"""
+"""  # noqa: S608 - statements of ours
 
 
 def store_notification(*, gateways: Gateways, provider: str, headers: Mapping[str, str], body: bytes, now: datetime) -> bool:
@@ -53,7 +54,7 @@ def store_notification(*, gateways: Gateways, provider: str, headers: Mapping[st
         "form": Jsonb(dict(notice.fields)),
         "raw_body": body.decode(),
         "verified_by": notice.verified_by,
-        "now": now,
+        **clock.sql_present(now),
     }
     return bool(rows.write(_STORE, parameters))
 
@@ -90,13 +91,17 @@ def apply_notifications(notification_ids: Sequence[int], *, gateways: Gateways, 
         _close([pk for pk, *_ in locked], results, now=now)
 
 
-def answer_asked(payment_id: int, applied: Applied | None, *, now: datetime) -> None:
-    """Closes the notifications that waited for a query of this payment with what its answer came to (None: no such trade).
+def answer_asked(answers: Mapping[int, Applied | None], *, now: datetime) -> None:
+    """Closes the notifications that waited for a query with what its answer came to, by payment id (None: no such trade).
 
-    In the transaction that applied the answer. An answer that says nothing of money leaves them waiting while the payment is due again.
+    In the transaction that applied the answers. One that says nothing of money leaves them waiting while the payment is due again.
     """
-    if not Notification.objects.filter(payment=payment_id, status=NotificationStatus.ASKED).exists():
-        return
+    asked = Notification.objects.filter(payment__in=answers, status=NotificationStatus.ASKED)
+    for payment_id in sorted(set(asked.values_list("payment_id", flat=True)) - {None}):
+        _answer_asked(payment_id, answers[payment_id], now=now)
+
+
+def _answer_asked(payment_id: int, applied: Applied | None, *, now: datetime) -> None:
     if applied is None or applied.outcome is Outcome.WAITING:
         if Payment.objects.filter(pk=payment_id, available_at__isnull=True).exists():
             quarantine_asked(payment_id, Outcome.CONTRADICTED, now=now)

@@ -1,7 +1,7 @@
 """What the gateway says of trades, applied: the one routine for it, whether a notification, a query or a bill said it."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -50,7 +50,7 @@ def apply_trades(reports: Sequence[TradeReport], *, now: datetime, cause: str) -
     """
     payments = lock_attempts([report.out_trade_no for report in reports])
     owners = dict(rows.read(_OWNERS, [[report.trade_no for report in reports]]))
-    is_current = any(report.is_current for report in reports)  # an answer comes alone
+    is_current = any(report.is_current for report in reports)  # answers come among themselves
     settled: list[Payment] = []
     results = []
     for report in reports:
@@ -80,17 +80,33 @@ def is_unpaid(report: TradeReport) -> bool:
     return report.status is TradeStatus.WAITING
 
 
-def close_payment(payment: Payment, *, now: datetime, cause: str, look_again_at: datetime | None = None) -> None:
-    """Marks an open attempt closed as never paid, in the caller's transaction, which holds its order's lock and its own.
+_CLOSE = """
+    UPDATE payments_payment AS payment
+    SET status = 'closed', closed_reason = 'never_paid', closed_at = %s, available_at = told.look_at, attempts = 0, dead_at = NULL
+    FROM unnest(%s::bigint[], %s::timestamptz[]) AS told(id, look_at) WHERE payment.id = told.id AND payment.status = 'open'
+"""
+# A closed trade is an answer too: nothing is left to be confirmed.
+_NOTHING_TO_CONFIRM = "UPDATE shop_order SET confirming_since = NULL WHERE id = ANY(%s) AND confirming_since IS NOT NULL"
 
-    `look_again_at`: when to ask the gateway once more, for what the buyer holds can still be paid there.
+
+def close_payments(looks: Mapping[Payment, datetime | None], *, now: datetime, cause: str) -> None:
+    """Marks open attempts closed as never paid, in the caller's transaction, which holds their orders' locks and their own.
+
+    Each comes with the time to ask the gateway once more, for an attempt that its buyer can still pay there; None for no more.
+
+    Raises:
+        StaleState: one isn't open.
     """
-    payment.status, payment.closed_reason = PaymentStatus.CLOSED, ClosedReason.NEVER_PAID
-    payment.closed_at, payment.available_at, payment.attempts, payment.dead_at = now, look_again_at, 0, None
-    payment.save(update_fields=["status", "closed_reason", "closed_at", "available_at", "attempts", "dead_at"])
-    record([event(payment.order, OrderEvent.Kind.PAYMENT_CLOSED, now=now, cause=cause, out_trade_no=payment.out_trade_no)])
-    # A closed trade is an answer too: nothing is left to be confirmed.
-    Order.objects.filter(pk=payment.order_id, confirming_since__isnull=False).update(confirming_since=None)
+    if not looks:
+        return
+    if rows.write(_CLOSE, [now, [payment.pk for payment in looks], list(looks.values())]) != len(looks):
+        raise StaleState(f"one of the payments {[payment.out_trade_no for payment in looks]} isn't open")
+    for payment in looks:
+        payment.status, payment.closed_reason = PaymentStatus.CLOSED, ClosedReason.NEVER_PAID
+    record(
+        [event(payment.order, OrderEvent.Kind.PAYMENT_CLOSED, now=now, cause=cause, out_trade_no=payment.out_trade_no) for payment in looks]
+    )
+    rows.write(_NOTHING_TO_CONFIRM, [[payment.order_id for payment in looks]])
 
 
 def last_look_at(payment: Payment) -> datetime:
@@ -106,7 +122,7 @@ def ask_again(payment: Payment, *, at: datetime) -> None:
 def _apply(outcome: Outcome, payment: Payment, report: TradeReport, *, now: datetime, cause: str) -> Outcome:
     match outcome:
         case Outcome.CLOSED:
-            close_payment(payment, now=now, cause=cause, look_again_at=now if _is_asked_about(payment) else None)
+            close_payments({payment: now if _is_asked_about(payment) else None}, now=now, cause=cause)
         case Outcome.ASKED:
             note_refunds(payment, report, now=now)
         case Outcome.REFUND_REPORTED:

@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 from functools import cache
+from typing import Any
 
 from payments.gateways import alipay
+from payments.gateways.line import Line
 from payments.gateways.protocol import Attempt, Gateway, InvalidSignature, Notice
 from shop.errors import GatewayNotConfigured
 
@@ -11,10 +13,14 @@ from shop.errors import GatewayNotConfigured
 class ConfiguredGateways:
     """See `payments.gateways.protocol.Gateways`. An attempt keeps the app that it was made with, also after the shop got another one."""
 
-    def __init__(self, current: Gateway, *former: Gateway) -> None:
+    def __init__(self, current: Gateway, *former: Gateway, line: Line | None = None) -> None:
+        self.line = line or Line()
         self.current = current
         self.all = (current, *former)
         self._by_app = {(gateway.name, gateway.app_id): gateway for gateway in reversed(self.all)}
+
+    def free(self, wanted: int) -> int:
+        return self.line.free(wanted)
 
     def gateway_for(self, attempt: Attempt) -> Gateway:
         return self._get(attempt.provider, attempt.app_id)
@@ -55,7 +61,16 @@ def get_gateways() -> ConfiguredGateways:
     Raises:
         GatewayNotConfigured: the settings name no app or no keys.
     """
-    return ConfiguredGateways(*[alipay.AlipayGateway(config) for config in alipay.read_configs()])
+    line = Line(**_bounds)
+    return ConfiguredGateways(*[alipay.AlipayGateway(config, line) for config in alipay.read_configs()], line=line)
+
+
+_bounds: dict[str, Any] = {}
+
+
+def bound_calls(*, places: int | None = None, rate: float | None = None) -> None:
+    """Says how many calls this process may make at once and in a second, before it makes the first. For the entry points of processes."""
+    _bounds.update(places=places, rate=rate)
 
 
 def find_gateways() -> ConfiguredGateways | None:

@@ -121,6 +121,10 @@ class GatewayUnreachable(GatewayError):
     """The outcome is unknown: no answer, a broken or unproven one, or the gateway's own fault. Ask again later, with the same ids."""
 
 
+class GatewayShut(GatewayUnreachable):
+    """Nothing was asked: the gateway has been silent for a while, or all places for calls are taken."""
+
+
 class GatewayRejected(GatewayError):
     """A proven no.
 
@@ -238,6 +242,10 @@ class Gateways(Protocol):
 
     @property
     def current(self) -> Gateway: ...
+
+    def free(self, wanted: int) -> int:
+        """How many of `wanted` calls may be begun now: fewer under a rate, one or none while the gateway is silent."""
+        ...
 
     def gateway_for(self, attempt: Attempt) -> Gateway:
         """The gateway with the attempt's own provider and app.

@@ -2,6 +2,7 @@ from typing import ClassVar
 
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Now
 
 from payments.states import ClosedReason, PaymentStatus, Product
 from shop.models import Order, Work
@@ -29,6 +30,10 @@ class Payment(Work):
     trade_no = models.CharField("支付宝交易号", max_length=64, null=True, blank=True)  # noqa: DJ001 - NULL keeps what is unpaid out of the unique constraint
     created_at = models.DateTimeField("发起时间")
     expires_at = models.DateTimeField("支付截止时间")
+    # When its buyer last gave a sign: went to the cashier, came back from it, or looked at the order. The longer ago, the seldomer we ask.
+    buyer_seen_at = models.DateTimeField("买家最近出现时间", db_default=Now())
+    # When the gateway last answered a query of the open attempt.
+    asked_at = models.DateTimeField("最近查询时间", null=True, blank=True)
     paid_at = models.DateTimeField("支付时间", null=True, blank=True)
     closed_at = models.DateTimeField("关闭时间", null=True, blank=True)
     # What our own refunds have set aside: asked for, and neither rejected nor paid by other means. A CHECK makes an over-refund impossible.

@@ -32,6 +32,7 @@ KINDS = {
         _gateway(
             "hang", "网关长时间不响应，然后断开", "no answer for a while, then the connection closes", seconds=60.0, after_commit=False
         ),
+        _gateway("slow", "网关响应很慢，但完整", "the answer comes late, and whole", seconds=1.0),
         _gateway("drip", "网关一个字节一个字节地响应", "the answer drips out a few bytes at a time", seconds=10.0),
         _gateway("disconnect", "不响应直接断开连接（默认业务已生效）", "the connection closes without an answer", after_commit=True),
         _gateway("truncate", "响应正文被截断", "the body breaks off half-way"),

@@ -16,7 +16,7 @@ from payments.simulator.merchants import Merchant
 from payments.simulator.pay_methods import PAGE_PRODUCTS, open_page, precreate
 from payments.simulator.protocol import CHARSETS, GatewayRequest, check_request, encode_answer, encode_inner, read_parameters
 from payments.simulator.request_log import Exchange, log_request
-from payments.simulator.server import DELIVERY
+from payments.simulator.server import DELAY, DELIVERY
 from payments.simulator.simulation import Simulation
 from payments.simulator.store import Database
 from payments.simulator.trade_methods import cancel_trade, close_trade, query_refund, query_trade, refund_trade
@@ -108,6 +108,8 @@ def _execute(sim: Simulation, checked: GatewayRequest, fault: Fault | None) -> t
 
 
 def _apply_transport(fault: Fault, response: BaseResponse) -> None:
+    if fault.kind == "slow":
+        request.environ[DELAY] = float(fault.params["seconds"])
     if fault.kind == "http_error":
         response.status_code = int(fault.params["status"])
     delivery = find_delivery(fault)

@@ -5,8 +5,10 @@ So a small server on the standard library runs the Flask application; `environ["
 answer's bytes are sent. One process also means that the notification engine runs exactly once.
 """
 
+import contextlib
 import io
 import logging
+import socket
 import socketserver
 import sys
 import threading
@@ -21,6 +23,8 @@ from wsgiref.types import StartResponse, WSGIApplication
 Delivery = Callable[[bytes, Callable[[bytes], object], threading.Event], None]
 
 DELIVERY = "simulator.delivery"
+# How many seconds later than it is ready the answer is sent.
+DELAY = "simulator.delay"
 # A client that sends nothing must not hold its thread for ever.
 IDLE_TIMEOUT_S = 30
 MAX_BODY = 1_000_000
@@ -38,6 +42,8 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
     def __init__(self, host: str, port: int, application: WSGIApplication) -> None:
         self.application = application
         self.stopping = threading.Event()
+        # Connections that wait for their next request.
+        self.idle: set[socket.socket] = set()
         super().__init__((host, port), Handler)
 
     @property
@@ -46,10 +52,13 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         return str(host), int(port)
 
     def stop(self) -> None:
-        """Returns when no new connection is accepted any more; answers that hang or drip are cut off."""
+        """Returns when no new connection is accepted any more; answers that hang or drip are cut off, and idle connections closed."""
         self.stopping.set()
         self.shutdown()
         self.server_close()
+        for connection in list(self.idle):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         error = sys.exc_info()[1]
@@ -65,11 +74,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def handle_one_request(self) -> None:
         self.close_connection = True
-        self.raw_requestline = self.rfile.readline(65_537)
+        self.raw_requestline = self._wait_for_request()
         if not self.raw_requestline or not self.parse_request():
             return
-        # One request per connection: what a client sees when a fault cuts the connection is then never in doubt.
-        self.close_connection = True
+        keeps, self.close_connection = not self.close_connection, True  # an error below ends the connection
         length = self.headers.get("Content-Length") or "0"
         if not (length.isascii() and length.isdigit()):
             self.send_error(400)
@@ -78,12 +86,24 @@ class Handler(BaseHTTPRequestHandler):
             self.send_error(413)
             return
         environ = self._environ(self.rfile.read(int(length)))
-        answer = _run(self.server.application, environ, is_head=self.command == "HEAD")
+        answer = _run(self.server.application, environ, is_head=self.command == "HEAD", keeps=keeps)
         delivery: Delivery | None = environ.get(DELIVERY)
         if delivery is None:
+            self.server.stopping.wait(environ.get(DELAY, 0))
             self.wfile.write(answer)
+            self.close_connection = not keeps or self.server.stopping.is_set()
         else:
+            # The connection ends with it: what a client sees of a fault is then never in doubt.
             delivery(answer, self.connection.sendall, self.server.stopping)
+
+    def _wait_for_request(self) -> bytes:
+        self.server.idle.add(self.connection)
+        try:
+            return b"" if self.server.stopping.is_set() else self.rfile.readline(65_537)
+        except TimeoutError:
+            return b""
+        finally:
+            self.server.idle.discard(self.connection)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 -- the base class names it so
         logger.debug(format, *args)
@@ -116,7 +136,7 @@ class Handler(BaseHTTPRequestHandler):
         return environ
 
 
-def _run(application: WSGIApplication, environ: dict[str, Any], *, is_head: bool) -> bytes:
+def _run(application: WSGIApplication, environ: dict[str, Any], *, is_head: bool, keeps: bool) -> bytes:
     """The whole answer: status line, headers, body."""
     head: list[Any] = []
 
@@ -136,5 +156,5 @@ def _run(application: WSGIApplication, environ: dict[str, Any], *, is_head: bool
         if hasattr(chunks, "close"):
             chunks.close()
     status, headers = head
-    lines = [f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in headers), "Connection: close", "", ""]
+    lines = [f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in headers), *([] if keeps else ["Connection: close"]), "", ""]
     return "\r\n".join(lines).encode("latin-1") + (b"" if is_head else body)

@@ -64,10 +64,10 @@ def handle_exception(exc: Exception, context: Mapping[str, Any]) -> Response | N
     if error is None:
         return None
     set_rollback()
-    return Response(body_of(error), status=error.status, headers=_headers_of(error))
+    return Response(body_of(error), status=error.status, headers=headers_of(error))
 
 
-def _headers_of(error: errors.DomainError) -> dict[str, str]:
+def headers_of(error: errors.DomainError) -> dict[str, str]:
     if error.retry_after_s is not None:
         return {"Retry-After": str(error.retry_after_s)}
     match error.status:
@@ -116,10 +116,10 @@ def answer_plain_view(request: HttpRequest, exc: Exception) -> HttpResponse | No
 def _answer(request: HttpRequest, error: errors.DomainError) -> HttpResponse:
     """JSON for programs, below /api/; a page for people everywhere else."""
     if request.path.startswith("/api/"):
-        return JsonResponse(body_of(error), status=error.status, json_dumps_params={"ensure_ascii": False}, headers=_headers_of(error))
+        return JsonResponse(body_of(error), status=error.status, json_dumps_params={"ensure_ascii": False}, headers=headers_of(error))
     # Rendered without the request: no context processor can fail a second time.
     page = render_to_string("storefront/error.html", {"status": error.status, "text": gettext(error.text)})
-    return HttpResponse(page, status=error.status, headers=_headers_of(error))
+    return HttpResponse(page, status=error.status, headers=headers_of(error))
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:

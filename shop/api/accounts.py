@@ -68,7 +68,7 @@ class PasswordView(APIView):
     def post(self, request: Request) -> Response:
         """Ends every token of the account, this one too, and answers a new one."""
         data = PasswordInput.read(request.data)
-        row, token = accounts.change_password(account_id=account_of(request).pk, **data, now=clock.now())
+        row, token = accounts.change_password(account_id=account_of(request).pk, **data, now=clock.database_now())
         return Response(LoginOutput({"token": token, "expiry": row.expiry, "username": account_of(request).username}).data)
 
 

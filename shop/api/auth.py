@@ -40,7 +40,7 @@ class LoginView(APIView):
         known device from a stranger the next time."""
         data = LoginInput.read(request.data)
         account = log_in(**data, address=client_network(client_address(request)), device_note=device_note(request))
-        row, token = tokens.issue_token(account=account, now=clock.now())
+        row, token = tokens.issue_token(account=account, now=clock.database_now())
         response = Response(LoginOutput({"token": token, "expiry": row.expiry, "username": account.username}).data)
         remember_device(response, request, username=account.username)
         return response

@@ -22,10 +22,11 @@ from shop.api.conditional import is_known
 from shop.api.fields import Input, StrictIntegerField, read_query
 from shop.api.orderoutput import RETRY_AFTER_BY_STATUS, OrderOutput, is_payable, request_body, whole_order_body
 from shop.domain.login import find_caller
+from shop.domain.presence import note_watched
 from shop.domain.versions import Answer, answer_poll, read_answer
 from shop.domain.waiting import wait_for_change
 from shop.domain.wholeorder import find_whole_order
-from shop.states import OrderRequestStatus
+from shop.states import OrderRequestStatus, OrderStatus
 
 # What says plainly that JSON is welcome, in the words of browsers and the usual clients. DRF reads the rest.
 _ORDINARY_ACCEPT = frozenset({"*/*", "application/json", "application/json, */*", "application/json, text/plain, */*"})
@@ -70,8 +71,8 @@ class OrderView(APIView):
             answer = wait_for_change(look, since=answer, seconds=wait_s)
             find_caller(digest_of_caller(request), now=clock.now())  # the token may have ended meanwhile
         if is_known(known, answer.etag):
-            return Response(status=status.HTTP_304_NOT_MODIFIED, headers=_headers(answer))
-        return Response(json.loads(answer.body), headers=_headers(answer))
+            return Response(status=status.HTTP_304_NOT_MODIFIED, headers=_headers(order_number, answer))
+        return Response(json.loads(answer.body), headers=_headers(order_number, answer))
 
 
 def _answer_ordinary(request: HttpRequest, order_number: str) -> HttpResponse | None:
@@ -84,7 +85,7 @@ def _answer_ordinary(request: HttpRequest, order_number: str) -> HttpResponse | 
         answer = answer_poll(digest, order_number, read=read_order, now=clock.now())
     if answer is None:
         return None
-    headers = _headers(answer) | {"Allow": "GET, HEAD, OPTIONS"}
+    headers = _headers(order_number, answer) | {"Allow": "GET, HEAD, OPTIONS"}
     if is_known(request.META.get("HTTP_IF_NONE_MATCH"), headers["ETag"]):
         response = HttpResponse(status=status.HTTP_304_NOT_MODIFIED, headers=headers)
         del response.headers["Content-Type"]
@@ -93,8 +94,10 @@ def _answer_ordinary(request: HttpRequest, order_number: str) -> HttpResponse | 
     return HttpResponse(content, content_type="application/json", headers=headers)
 
 
-def _headers(answer: Answer) -> dict[str, str]:
+def _headers(order_number: str, answer: Answer) -> dict[str, str]:
     headers = {"ETag": answer.etag, "Cache-Control": "private, no-cache"}
+    if answer.status == OrderStatus.AWAITING_PAYMENT:
+        note_watched(order_number)
     if answer.status in RETRY_AFTER_BY_STATUS:
         headers["Retry-After"] = RETRY_AFTER_BY_STATUS[answer.status]
     return headers

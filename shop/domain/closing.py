@@ -37,25 +37,36 @@ def request_cancel(*, account_id: int, order_number: str, now: datetime, cause: 
     return order
 
 
-def close_order(order: Order, *, now: datetime, cause: str) -> None:
-    """Closes an unpaid order in the caller's transaction: cancelled if its buyer asked for that, else expired.
+_CLOSE = """
+    UPDATE shop_order SET status = told.status, closed_at = %s, available_at = NULL, dead_at = NULL
+    FROM unnest(%s::bigint[], %s::text[]) AS told(id, status)
+    WHERE shop_order.id = told.id AND shop_order.status = 'awaiting_payment'
+"""
+_RELEASE_COUPONS = "UPDATE shop_couponrecord SET status = 'unused', order_id = NULL WHERE order_id = ANY(%s) AND status = 'reserved'"
 
-    The caller holds the locks of the order's account and of the order, and knows that no money can be on its way in.
+
+def close_orders(orders: Sequence[Order], *, now: datetime, cause: str) -> None:
+    """Closes unpaid orders in the caller's transaction: cancelled if their buyer asked for that, else expired.
+
+    The caller holds the locks of the orders' accounts and of the orders, and knows that no money can be on its way in.
 
     Raises:
-        StaleState: it isn't awaiting payment.
+        StaleState: one of them isn't awaiting payment.
     """
-    status = OrderStatus.CANCELLED if order.cancel_requested_at else OrderStatus.EXPIRED
-    moved = Order.objects.filter(pk=order.pk, status=OrderStatus.AWAITING_PAYMENT).update(
-        status=status, closed_at=now, available_at=None, dead_at=None
-    )
-    if moved != 1:
-        raise StaleState(f"order {order.order_number} is not awaiting payment")
-    CouponRecord.objects.filter(order=order, status=CouponRecordStatus.RESERVED).update(status=CouponRecordStatus.UNUSED, order=None)
-    rows.insert(ledger.release_transfers([order], now=now))
-    kind = OrderEvent.Kind.CANCELLED if status == OrderStatus.CANCELLED else OrderEvent.Kind.EXPIRED
-    record([event(order, kind, now=now, cause=cause, beili=order.beili)])
-    order.status, order.closed_at = status, now
+    if not orders:
+        return
+    ids = [order.pk for order in orders]
+    statuses = [OrderStatus.CANCELLED if order.cancel_requested_at else OrderStatus.EXPIRED for order in orders]
+    if rows.write(_CLOSE, [now, ids, [status.value for status in statuses]]) != len(ids):
+        raise StaleState(f"one of the orders {[order.order_number for order in orders]} is not awaiting payment")
+    rows.write(_RELEASE_COUPONS, [ids])
+    rows.insert(ledger.release_transfers(orders, now=now))
+    for order, status in zip(orders, statuses, strict=True):
+        order.status, order.closed_at = status, now
+    record([event(order, _CLOSED_AS[OrderStatus(order.status)], now=now, cause=cause, beili=order.beili) for order in orders])
+
+
+_CLOSED_AS = {OrderStatus.CANCELLED: OrderEvent.Kind.CANCELLED, OrderStatus.EXPIRED: OrderEvent.Kind.EXPIRED}
 
 
 def reopen_order(order: Order, *, now: datetime, cause: str) -> bool:

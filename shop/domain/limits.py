@@ -86,8 +86,8 @@ return false
 _GIVE_BACK = "for _, key in ipairs(KEYS) do if redis.call('EXISTS', key) == 1 then redis.call('DECR', key) end end"
 
 
-def spend(*shares: Share, is_open_without_valkey: bool = True) -> None:
-    """Counts one use of each share.
+def spend(*shares: Share, is_open_without_valkey: bool = True) -> bool:
+    """Counts one use of each share. False when nobody could count it.
 
     Raises:
         TooManyRequests: one of them is used up; none is counted.
@@ -100,10 +100,11 @@ def spend(*shares: Share, is_open_without_valkey: bool = True) -> None:
         log.warning("limit_not_counted", limit=shares[0].rate.value, error=str(error))
         if not is_open_without_valkey:
             raise ServiceUnavailable from error
-        return
+        return False
     if refusal:
         index, wait_ms = refusal
         refuse(shares[index - 1].rate, retry_after_s=-(-wait_ms // 1000))
+    return True
 
 
 def give_back(shares: Sequence[Share]) -> None:

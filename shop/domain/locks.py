@@ -8,9 +8,12 @@ from collections.abc import Collection
 from datetime import date
 from typing import Any
 
-from shop.domain import rows
+from shop.domain import floors, rows
 from shop.models import Account, CouponRecord, Order
 from shop.states import CouponRecordStatus
+
+# The number of the sweep's advisory lock.
+_SWEEP = 1
 
 _LOCK_REQUESTS = """
     SELECT id, account_id, order_number, body FROM shop_orderrequest
@@ -51,6 +54,12 @@ def lock_order(order_id: int) -> Order:
     return Order.objects.select_for_update(no_key=True, of=("self",)).get(pk=order_id)
 
 
+def lock_orders(order_ids: Collection[int]) -> list[Order]:
+    """The orders by id, with their accounts and themselves locked."""
+    lock_accounts(Order.objects.filter(pk__in=order_ids).values_list("account_id", flat=True))
+    return list(Order.objects.select_for_update(no_key=True, of=("self",)).filter(pk__in=order_ids).order_by("pk"))
+
+
 def lock_own_order(*, account_id: int, order_number: str) -> Order | None:
     """The buyer's order, locked without its account: enough for whoever moves neither 贝里 nor coupons. None if they have no such order."""
     return Order.objects.select_for_update(no_key=True).filter(account_id=account_id, order_number=order_number).first()
@@ -82,9 +91,27 @@ def lock_expired_coupons(*, before: date, limit: int) -> list[int]:
     return list(over.select_for_update(skip_locked=True, no_key=True).order_by("id").values_list("pk", flat=True)[:limit])
 
 
-def due_rows(table: str, condition: str) -> str:
-    """The part of a claim that locks: up to a limit of due rows that nobody else is just claiming. Parameters: now, limit."""
+def try_sweep_lock() -> bool:
+    """Until the end of the transaction nobody else sweeps; False if somebody does."""
+    return bool(rows.read("SELECT pg_try_advisory_xact_lock(%s)", [_SWEEP])[0][0])
+
+
+def due_rows(table: str, kind: int, condition: str) -> str:
+    """The part of a claim that locks: up to a limit of due rows of one kind that nobody else is just claiming.
+
+    Parameters: limit, and those of `floors.parameters`.
+    """
     return f"""
-        SELECT id FROM {table} WHERE available_at <= %s AND {condition}
-        ORDER BY available_at, id LIMIT %s FOR UPDATE SKIP LOCKED
+        SELECT id FROM {table} WHERE {floors.due_rows(kind)} AND {condition}
+        ORDER BY available_at, id LIMIT %(limit)s FOR UPDATE SKIP LOCKED
     """  # noqa: S608 - table and condition are ours, never input
+
+
+def leased_rows(table: str) -> str:
+    """The part of a renewal that locks: claimed rows that are neither done nor claimed by others since, but for those that somebody is
+    just writing. Parameters: ids, attempts (of the claims, in their order)."""
+    return f"""
+        SELECT work.id FROM {table} AS work
+        JOIN unnest(%(ids)s::bigint[], %(attempts)s::int[]) AS lease(id, attempts) ON lease.id = work.id AND lease.attempts = work.attempts
+        WHERE work.available_at IS NOT NULL FOR UPDATE OF work SKIP LOCKED
+    """  # noqa: S608 - the table is ours, never input

@@ -13,6 +13,7 @@ from django.contrib.auth import authenticate
 from django.db import connection
 from knox.crypto import hash_token
 
+from shop import clock
 from shop.domain import limits
 from shop.domain.devices import find_device
 from shop.domain.limits import Rate, Share
@@ -27,29 +28,29 @@ _PLACE_RETRY_S = 1
 # The primary key under which a token is stored: its SHA-512.
 TokenDigest = NewType("TokenDigest", str)
 
-# The account that a token logs in, and when the token expires. Other statements contain it. Parameters: digest, now.
-CALLER = """
+# The account that a token logs in, and when the token expires. Other statements contain it. Parameters: digest, `clock.sql_present(now)`.
+CALLER = f"""
     SELECT account.id, token.expiry FROM knox_authtoken AS token JOIN shop_account AS account ON account.id = token.user_id
-    WHERE token.digest = %(digest)s AND token.expiry > %(now)s AND account.is_active
-"""
+    WHERE token.digest = %(digest)s AND token.expiry > {clock.PRESENT} AND account.is_active
+"""  # noqa: S608 - statements of ours
 
 
 def log_in(*, username: str, password: str, address: str, device_note: str | None = None, is_for_staff: bool = False) -> Account:
     """The account that the credentials are for. `address` is what the client is counted by.
 
     An attempt counts before its password is hashed, so attempts in parallel can't pass together; a right one gives its place back.
-    Without Valkey buyers log in unlimited and staff don't log in.
+    Without Valkey buyers log in unlimited, and staff don't log in: neither as staff nor as buyers, which would tell their passwords.
 
     Raises:
-        LoginFailed: the credentials are for no active account, or not for staff's; which is wrong isn't told.
+        LoginFailed: the credentials are for no active account, not for staff's, or for staff's while nobody can count; which it is isn't told.
         TooManyRequests: too many attempts or wrong passwords, or every place for hashing is taken.
         ServiceUnavailable: staff, and nobody can count.
     """
     attempts, failures = _shares(username, address, find_device(device_note, username=username))
     with hashing_place():
-        limits.spend(attempts, *failures, is_open_without_valkey=not is_for_staff)
+        is_counted = limits.spend(attempts, *failures, is_open_without_valkey=not is_for_staff)
         account = authenticate(username=username, password=password)
-    if not isinstance(account, Account) or (is_for_staff and not account.is_staff):
+    if not isinstance(account, Account) or (is_for_staff and not account.is_staff) or (account.is_staff and not is_counted):
         # A name that nobody has may be a password typed into the wrong field: it isn't logged.
         known = username if Account.objects.filter(username=username).exists() else None
         log.warning("login_failed", username=known, address=address, is_for_staff=is_for_staff)
@@ -117,7 +118,7 @@ def find_login(digest: TokenDigest, *, now: datetime) -> tuple[int, datetime]:
         NotAuthenticated: the token is unknown, ended or expired, or the account is disabled.
     """
     with connection.cursor() as cursor:
-        cursor.execute(CALLER, {"digest": digest, "now": now})
+        cursor.execute(CALLER, {"digest": digest, **clock.sql_present(now)})
         found: tuple[int, datetime] | None = cursor.fetchone()
     if found is None:
         raise NotAuthenticated

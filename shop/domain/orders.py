@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import connection
 from psycopg.types.json import Jsonb
 
-from shop import valkey
+from shop import clock, valkey
 from shop.domain import checkout as checkouts
 from shop.domain import order_share
 from shop.domain.login import CALLER, TokenDigest, find_caller
@@ -149,14 +149,14 @@ _STORE = """
             attempts, last_error, error_slug, error_message, error_details
         )
         SELECT id, %(order_number)s, %(idempotency_key)s, %(fingerprint)s, %(checkout_id)s, %(body)s, 'pending', %(request_id)s,
-            %(now)s, %(now)s, 0, '', '', '', '{{}}'
+            %(now)s, {at_once}, 0, '', '', '', '{{}}'
         FROM caller, held WHERE NOT is_full AND (%(owner_id)s::bigint IS NULL OR id = %(owner_id)s)
         ON CONFLICT DO NOTHING RETURNING id
     )
     SELECT caller.id, (SELECT id FROM stored), held.is_full FROM caller, held
 """
-_STORE_FOR_TOKEN = _STORE.format(caller=CALLER)
-_STORE_FOR_ACCOUNT = _STORE.format(caller="SELECT %(account_id)s::bigint AS id")
+_STORE_FOR_TOKEN = _STORE.format(caller=CALLER, at_once=clock.AT_ONCE)
+_STORE_FOR_ACCOUNT = _STORE.format(caller="SELECT %(account_id)s::bigint AS id", at_once=clock.AT_ONCE)
 
 
 def _store(request: OrderRequest, account: Account | TokenDigest, *, owner_id: int | None) -> bool:
@@ -172,7 +172,7 @@ def _store(request: OrderRequest, account: Account | TokenDigest, *, owner_id: i
         "checkout_id": request.checkout_id,
         "body": Jsonb(request.body),
         "request_id": request.request_id,
-        "now": request.created_at,
+        **clock.sql_present(request.created_at),
         "owner_id": owner_id,
         "max_open": settings.MAX_OPEN_ORDERS,
         **caller,

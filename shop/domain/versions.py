@@ -8,8 +8,11 @@ Why nobody is told what is over, however slowly anybody works:
 - Who read PostgreSQL and doesn't find their own ticket afterwards removes what they find, unless it is what they read. So nobody is told of a
   state after anybody was told of a later one, not even while the removal by the change itself is still on its way.
 
-An answer is read in one statement: its version and its body are of one moment. A removal that is lost (a killed process, a Valkey that is
-away) costs `REMEMBERED_S` at most, and `TICKET_MS` more if somebody was just reading.
+- A removal is lost when Valkey is away, and so is the one that Valkey had not written down when it was killed. Whoever meets Valkey again
+  after that doesn't believe what it holds, and remembers nothing there, until all that was remembered before has run out.
+
+An answer is read in one statement: its version and its body are of one moment. A removal that is lost because its process was killed costs
+`REMEMBERED_S` at most, and `TICKET_MS` more if somebody was just reading.
 """
 
 import hashlib
@@ -78,15 +81,16 @@ def answer_poll(digest: TokenDigest, order_number: str, *, read: Read, now: date
     try:
         owner, held = valkey.client().mget(valkey.poller_key(digest), valkey.answer_key(order_number))
     except valkey.Unreachable:
+        valkey.doubt()
         return read(find_caller(digest, now=now), order_number, now)
-    is_known = owner is not None and owner != _ENDED
+    is_known = owner is not None and owner != _ENDED and _is_believed()
     account_id, ends_at = (int(owner), now) if is_known else find_login(digest, now=now)
     answer = _answer_in(held, now=now)
     if answer is None:
         answer = read_answer(account_id=account_id, order_number=order_number, read=read, now=now)
     if answer is None or answer.account_id != account_id:
         return None
-    if not is_known:
+    if not is_known and _is_believed():
         _remember_poller(digest, account_id, left=ends_at - now)
     return answer
 
@@ -97,6 +101,7 @@ def read_answer(*, account_id: int, order_number: str, read: Read, now: datetime
     try:
         held = valkey.client().set(key, ticket, nx=True, get=True, px=TICKET_MS)
     except valkey.Unreachable:
+        valkey.doubt()
         return read(account_id, order_number, now)
     answer = _answer_in(held, now=now)
     if answer is not None:
@@ -123,10 +128,15 @@ def mark_changed(order_numbers: Collection[str]) -> None:
         transaction.on_commit(lambda: _forget(order_numbers))
 
 
+def _is_believed() -> bool:
+    """Whether Valkey has been there for longer than anything is remembered. To be asked after the look, which may have met it again."""
+    return valkey.has_been_there(REMEMBERED_S + TICKET_MS / 1000)
+
+
 def _answer_in(held: str | None, *, now: datetime) -> Answer | None:
-    """What is remembered, unless it is a ticket or has become wrong by the time alone."""
+    """What is remembered, unless it is a ticket, isn't to be believed, or has become wrong by the time alone."""
     head, is_answer, body = (held or "").partition("\n")
-    if not is_answer:
+    if not is_answer or not _is_believed():
         return None
     account_id, status, version, good_until = head.split(":")
     ends = int(good_until) or None
@@ -138,12 +148,15 @@ def _answer_in(held: str | None, *, now: datetime) -> Answer | None:
 def _remember(key: str, ticket: str, answer: Answer | None) -> None:
     """In the ticket's place. What can't be remembered takes the ticket away, and whatever else lies there: that is never wrong."""
     try:
-        if answer is None or len(answer.body) > LARGEST_BODY:
+        if answer is None or len(answer.body) > LARGEST_BODY or not _is_believed():
             valkey.client().delete(key)
         else:
             text = f"{answer.account_id}:{answer.status}:{answer.version}:{answer.good_until or 0}\n{answer.body}"
             valkey.client().eval(_REMEMBER, 1, key, ticket, text, str(REMEMBERED_S))
+            if not _is_believed():  # since this very command, which met Valkey again
+                valkey.client().delete(key)
     except valkey.Unreachable as error:
+        valkey.doubt()
         log.warning("answer_not_remembered", error=str(error))
 
 

@@ -4,6 +4,7 @@ from shop.models.coupon import Coupon, CouponRecord
 from shop.models.enrolment import Enrolment
 from shop.models.ledger import LedgerTransfer
 from shop.models.order import Order, OrderEvent, OrderLine, OrderRequest
+from shop.models.turn import Turn
 from shop.models.work import Work
 
 __all__ = [
@@ -19,5 +20,6 @@ __all__ = [
     "OrderLine",
     "OrderRequest",
     "PricePolicy",
+    "Turn",
     "Work",
 ]

@@ -3,6 +3,7 @@
 from typing import ClassVar, Self
 
 from django.db import models
+from django.db.models.functions import Least
 
 from shop.models.base import SavesChanges
 
@@ -29,9 +30,17 @@ class Work(SavesChanges):
         abstract = True
 
 
+# Rows that nobody has claimed yet, and those that were claimed: one begins where the other ends. A claim leaves a dead entry among the
+# fresh ones and makes one among the claimed that is dead as soon as the row is done, so neither look reads the other's.
+FRESH, CLAIMED = 0, 1
+
+
 def due_index(name: str) -> models.Index:
-    """The partial index that a sweep reads: only rows with something to do are in it, however long the table grows."""
-    return models.Index(fields=["available_at", "id"], condition=models.Q(available_at__isnull=False), name=name)
+    """The partial index that looks for work read: only rows with something to do are in it, however long the table grows.
+
+    `LEAST(attempts, 1)` tells the fresh rows from the claimed ones.
+    """
+    return models.Index(Least("attempts", 1), "available_at", "id", condition=models.Q(available_at__isnull=False), name=name)
 
 
 def dead_is_not_due(name: str) -> models.CheckConstraint:

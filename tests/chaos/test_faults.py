@@ -133,6 +133,7 @@ GATEWAY: dict[str, list[Case]] = {
         case(partial(changes_product, GatewayFault("http_error", BEFORE)), AFTER_CHANGE),
     ],
     "hang": gateway_cases(GatewayFault("hang", {**BEFORE, "seconds": 3.0})),
+    "slow": gateway_cases(GatewayFault("slow", {"seconds": 0.5}, is_harmless=True)),
     "drip": gateway_cases(GatewayFault("drip")),
     "disconnect": [
         *gateway_cases(GatewayFault("disconnect", AFTER)),

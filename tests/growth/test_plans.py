@@ -104,7 +104,7 @@ def buy(buyer: Account, gateway: AlipayGateway) -> None:
 
 
 def upkeep(gateway: MemoryGateway) -> None:
-    """What beat asks for: the sweep, a query of a payment, the end of an order, the coupons and tokens that are over."""
+    """What goes on by itself: the sweep, a query of a payment, the end of an order, the coupons and tokens that are over."""
     sweep()
     Payment.objects.filter(pk=Payment.objects.filter(status="open").order_by("pk").values("pk")[:1]).update(available_at=clock.now())
     polling.query_due_payments(gateways=ConfiguredGateways(gateway), now=clock.now(), cause="test")

@@ -9,7 +9,7 @@ from pytest_docker_tools import exceptions
 
 from project.local.child import Child
 from project.local.ports import is_listening
-from project.local.programs import QUEUES
+from project.local.programs import ALL_QUEUES
 from project.local.valkey import ValkeyServer
 from project.local.waiting import wait_until
 
@@ -140,7 +140,7 @@ class WorkerContainer(ProcessContainer):
 
     @classmethod
     def worker_queue(cls) -> str:
-        return QUEUES
+        return ALL_QUEUES
 
 
 SIGKILL = signal.SIGKILL

@@ -18,7 +18,15 @@ from psycopg.rows import dict_row
 from pytest_celery import CeleryBrokerCluster, CeleryTestSetup, CeleryWorkerCluster
 
 from project.local.ports import find_free_port
-from project.local.programs import beat_program, build_environment, simulator_program, web_program, worker_program
+from project.local.programs import (
+    ALL_QUEUES,
+    beat_program,
+    build_environment,
+    gateway_program,
+    simulator_program,
+    web_program,
+    worker_program,
+)
 from project.local.purchase import ApiClient
 from project.local.simulator import prepare_simulator
 from project.local.state import ROOT
@@ -32,7 +40,12 @@ _RATES = (
     "CHECKOUTS", "CLAIMS", "ORDER_REQUESTS", "PAYMENT_STARTS_OF_ORDER", "PAYMENT_STARTS_OF_BUYER", "LOGINS_OF_ADDRESS", "LOGINS_OF_KNOWN_NAME",
     "LOGIN_FAILURES_OF_PAIR", "LOGIN_FAILURES_OF_ADDRESS", "LOGIN_FAILURES_OF_NAME", "LOGIN_FAILURES_OF_DEVICE",
 )  # fmt: skip
-LIMITLESS = {f"LIMIT_{name}": "1000000/60" for name in _RATES} | {"MAX_OPEN_ORDERS": "1000000", "MAX_TOKENS": "1000", "LOGIN_PLACES": "4"}
+LIMITLESS = {f"LIMIT_{name}": "1000000/60" for name in _RATES} | {
+    "MAX_OPEN_ORDERS": "1000000",
+    "MAX_TOKENS": "1000",
+    "LOGIN_PLACES": "4",
+    "GATEWAY_PLACES": "4",
+}
 # Recovery within seconds instead of a minute.
 IMPATIENT = {"WORK_LEASE_S": "2", "SWEEP_INTERVAL_S": "1", "LOG_LEVEL": "INFO", "LOG_FORMAT": "console"}
 
@@ -78,7 +91,7 @@ class ShopStack:
 
     def add_worker(self, name: str = "worker2") -> WorkerNode:
         """One more worker on the same broker; returns when it is ready."""
-        worker = make_worker(worker_program(name=name), env=self.env, folder=self.folder)
+        worker = make_worker(worker_program(name=name, queues=ALL_QUEUES), env=self.env, folder=self.folder)
         self.extra_workers.append(worker)
         worker.start()
         worker.ready()
@@ -91,9 +104,9 @@ class ShopStack:
 
     def start(self) -> None:
         """Starts all parts at once and returns when the shop is ready to sell."""
-        for node in (self.broker, self.simulator, self.web, self.worker, self.beat):
+        for node in (self.broker, self.simulator, self.web, self.worker, *self.extra_workers, self.beat):
             node.start()
-        for node in (self.simulator, self.web, self.worker):
+        for node in (self.simulator, self.web, self.worker, *self.extra_workers):
             node.ready()
         if not wait_until(self.is_ready, timeout_s=READY_TIMEOUT_S):
             raise TimeoutError(f"/readyz of the shop is not 200. Web:\n{self.web.container.child.log_tail(40)}")
@@ -120,8 +133,8 @@ class ShopStack:
         return "\n".join(f"--- {node.name()}\n{node.container.child.log_tail(30)}" for node in nodes)
 
 
-def build_shop_stack(folder: Path, *, extra_env: Mapping[str, str] | None = None) -> ShopStack:
-    """A shop that has not been started, on a copy of the seeded database."""
+def build_shop_stack(folder: Path, *, extra_env: Mapping[str, str] | None = None, has_gateway_worker: bool = False) -> ShopStack:
+    """A shop that has not been started, on a copy of the seeded database. One worker does everything unless Alipay has one of its own."""
     folder.mkdir(parents=True, exist_ok=True)
     broker = make_broker(folder / "valkey", password=secrets.token_hex(8))
     broker.container.server.port = find_free_port()
@@ -138,6 +151,8 @@ def build_shop_stack(folder: Path, *, extra_env: Mapping[str, str] | None = None
         demo_password=os.environ["DEMO_PASSWORD"],
     )
     env |= IMPATIENT | LIMITLESS | dict(extra_env or {})
+    worker = worker_program() if has_gateway_worker else worker_program(queues=ALL_QUEUES)
+    gateways = [gateway_program()] if has_gateway_worker else []
     return ShopStack(
         folder=folder,
         database_url=database_url,
@@ -145,10 +160,11 @@ def build_shop_stack(folder: Path, *, extra_env: Mapping[str, str] | None = None
         web_url=f"http://127.0.0.1:{web_port}",
         simulator_url=f"http://127.0.0.1:{simulator_port}",
         broker=broker,
-        worker=make_worker(worker_program(), env=env, folder=folder),
-        beat=make_process(beat_program(folder / "celerybeat-schedule"), env=env, folder=folder),
+        worker=make_worker(worker, env=env, folder=folder),
+        beat=make_process(beat_program(), env=env, folder=folder),
         web=make_process(web_program(web_port, workers=1), env=env, folder=folder, port=web_port),
         simulator=make_process(simulator_program(simulator_port, folder / "simulator"), env=env, folder=folder, port=simulator_port),
+        extra_workers=[make_worker(program, env=env, folder=folder) for program in gateways],
     )
 
 

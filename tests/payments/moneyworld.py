@@ -23,7 +23,7 @@ from payments.models import Notification, Payment, Refund
 from payments.states import Explanation, NotificationStatus, PaymentStatus, Product, RefundKind, RefundStatus
 from shop import valkey
 from shop.api.polls import read_order
-from shop.domain import closing, coupons, creation, orders, versions
+from shop.domain import closing, coupons, creation, floors, orders, versions
 from shop.domain.orders import LineChoice, Purchase
 from shop.domain.pricing import LineInput, price_order
 from shop.errors import DomainError
@@ -77,6 +77,7 @@ class World:
 
     def __init__(self) -> None:
         empty_tables()
+        floors.forget()  # the last life was later than this one
         self.now: datetime = NOW
         self.gateway = MemoryGateway(lambda: self.now, forbids_transactions=True)
         # The shop's app, and another one of the same merchant: one of them is for new attempts.

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from django.core.checks import CheckMessage, run_checks
 from pytest_django import Settings
 
-from payments.deploychecks import SIMULATOR_EXPONENT, simulator
+from payments.deploychecks import SIMULATOR_APP_ID, SIMULATOR_EXPONENT, SIMULATOR_SELLER_ID, simulator
 from payments.simulator.simulation import Simulation
 from project.local.state import ROOT
 
@@ -128,13 +128,19 @@ def test_honest_shop_passes(keys: Path, check: Check) -> None:
         ({"TRUSTED_PROXIES": ""}, "project.E006", "TRUSTED_PROXIES"),
         ({"TRUSTED_PROXIES": "0.0.0.0/0"}, "project.E007", "0.0.0.0/0"),
         ({"TRUSTED_PROXIES": "127.0.0.1,::/0"}, "project.E007", "::/0"),
-        ({"MAX_TOKENS": "0"}, "shop.E004", "MAX_TOKENS"),
+        ({"TRUSTED_PROXIES": "127.0.0.1,8.0.0.0/8"}, "project.E007", "8.0.0.0/8"),
+        ({"TRUSTED_PROXIES": "2000::/16"}, "project.E007", "2000::/16"),
+        ({"MAX_TOKENS": "0"}, "project.E020", "MAX_TOKENS"),
     ],
     ids=str,
 )  # fmt: skip
 def test_mix_up_is_refused_by_name(keys: Path, check: Check, changes: dict[str, str], check_id: str, named: str) -> None:
     (message,) = [message for message in check(keys, **changes) if message.id == check_id]
     assert named in message.msg
+
+
+def test_networks_of_content_delivery_may_be_trusted(keys: Path, check: Check) -> None:
+    assert check(keys, TRUSTED_PROXIES="10.0.0.0/8,104.16.0.0/13,2a06:98c0::/29,fc00::/7") == []
 
 
 def test_operators_command_refuses(keys: Path) -> None:
@@ -211,11 +217,16 @@ def test_key_files_are_for_few(keys: Path, check: Check, name: str, mode: int, i
     assert all(f"{mode:04o}" in message.msg and str(keys / name) in message.msg for message in messages)
 
 
-@pytest.mark.parametrize("program", ["import project.wsgi", "from worker.celery import refuse_simulator; refuse_simulator()"])
+@pytest.mark.parametrize(
+    "program",
+    ["import project.wsgi", "from worker.celery import app, refuse_mistakes; app.loader.import_default_modules(); refuse_mistakes()"],
+)
 def test_no_process_serves_with_a_simulator_by_accident(simulated: Path, program: str) -> None:
     env = {
         **os.environ,
         "DJANGO_DEBUG": "false",
+        "ALIPAY_APP_ID": SIMULATOR_APP_ID,
+        "ALIPAY_SELLER_ID": SIMULATOR_SELLER_ID,
         "ALIPAY_GATEWAY_URL": "http://127.0.0.1:8100/gateway.do",
         "ALIPAY_APP_PRIVATE_KEY_PATH": str(simulated / "app.pem"),
         "ALIPAY_PUBLIC_KEY_PATHS": str(simulated / "alipay.pem"),
@@ -226,7 +237,7 @@ def test_no_process_serves_with_a_simulator_by_accident(simulated: Path, program
             [sys.executable, "-c", started], cwd=ROOT, env={**env, "ALLOW_SIMULATOR": allowed}, capture_output=True, text=True, check=False
         )
         assert ended.returncode == status, ended.stderr
-        assert ("ImproperlyConfigured: DEBUG is off" in ended.stderr) is bool(status)
+        assert ("DEBUG is off, and ALIPAY_GATEWAY_URL is no address of Alipay's" in ended.stderr) is bool(status)
 
 
 def test_tests_own_keys_are_no_simulators(alipay_settings: Settings) -> None:

@@ -13,7 +13,7 @@ import yaml
 
 from project.local.programs import SERVER_OPTIONS
 from project.local.state import ROOT
-from worker.policy import QUEUES
+from worker.policy import DATABASE_QUEUES, GATEWAY_QUEUES
 
 TEXT = (ROOT / "docker-compose.yml").read_text()
 STACK: dict[str, Any] = yaml.safe_load(TEXT)
@@ -105,16 +105,16 @@ def test_the_servers_are_in_a_network_without_a_way_out() -> None:
     assert STACK["networks"]["inside"] == {"internal": True}
     assert {tuple(SERVICES[name]["networks"]) for name in ("db", *VALKEYS)} == {("inside",)}
     outside = {name for name, service in SERVICES.items() if "outside" in service["networks"]}
-    assert outside == {"web", "worker", "flower", "simulator", "proxy"}
+    assert outside == {"web", "gateway", "flower", "simulator", "proxy"}
 
 
-def test_the_worker_consumes_every_queue() -> None:
-    words = argv("worker")
-    assert words[words.index("--queues") + 1].split(",") == list(QUEUES)
+def test_the_workers_consume_every_queue_and_nobody_else_waits_for_alipay() -> None:
+    consumed = {name: (words := argv(name))[words.index("--queues") + 1].split(",") for name in ("worker", "gateway")}
+    assert consumed == {"worker": list(DATABASE_QUEUES), "gateway": list(GATEWAY_QUEUES)}
 
 
 def test_nothing_starts_before_what_it_needs() -> None:
-    for name in ("web", "worker", "beat", "flower"):
+    for name in ("web", "worker", "gateway", "beat", "flower"):
         assert SERVICES[name]["depends_on"] == {
             "db": {"condition": "service_healthy"},
             "redis": {"condition": "service_healthy"},

@@ -4,6 +4,8 @@ import pytest
 from django.db import connection, connections
 from django.db.utils import OperationalError
 
+from project.postgres import silence
+
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
@@ -48,3 +50,40 @@ def test_request_after_the_server_ended_the_connection_gets_a_new_one() -> None:
     connection.close_if_unusable_or_obsolete()
     connection.ensure_connection()
     assert connection.connection is not first
+
+
+def test_connection_that_takes_no_writes_is_left() -> None:
+    connection.ensure_connection()
+    with connection.cursor() as cursor:
+        cursor.execute("SET default_transaction_read_only = on")
+    assert not connection.is_usable()
+    connection.close()
+    connection.ensure_connection()
+    assert connection.is_usable()
+
+
+def test_a_write_that_is_refused_is_a_state_of_the_server_and_ends_the_connection() -> None:
+    """Also where nobody reports it, as behind a pooler: after an error the server is asked."""
+    connection.ensure_connection()
+    first = connection.connection
+    with connection.cursor() as cursor:
+        cursor.execute("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")
+        with pytest.raises(OperationalError, match="read-only transaction"):
+            cursor.execute("UPDATE shop_course SET name = name WHERE false")
+    connection.close_if_unusable_or_obsolete()
+    connection.ensure_connection()
+    assert connection.connection is not first
+
+
+def test_nobody_waits_for_a_server_that_is_known_to_be_silent() -> None:
+    connection.ensure_connection()
+    silence.begin()
+    try:
+        assert not connection.is_usable()
+        connection.close()
+        with pytest.raises(OperationalError, match="doesn't answer"):
+            connection.ensure_connection()
+    finally:
+        silence.end()
+    connection.ensure_connection()
+    assert connection.is_usable()

@@ -24,6 +24,7 @@ from project.env import env
             for apps in ("1:2:a", "x:2:a:b", "1:x:a:b", "1:2::b", "1:2:a:", ":2:a:b", "1:2:a:b 3", "1,2,a,b")
         ],
         ("CONNECTION_SILENCE_S", "25", "CONNECTION_SILENCE_S must be longer than ORDER_STATUS_WAIT_MAX_S"),
+        *[("ADDRESS_CPU_SHARE", share, "ADDRESS_CPU_SHARE must be more than 0") for share in ("0", "-1", "1.5")],
         ("WEB_THREADS", "2", "ORDER_STATUS_WAITERS must be less than WEB_THREADS"),
     ],
 )
@@ -33,6 +34,21 @@ def test_value_that_makes_no_sense_is_named(name: str, value: str, told: str) ->
     )
     assert done.returncode != 0
     assert told in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "setting", "read"),
+    [
+        ("DJANGO_ALLOWED_HOSTS", "shop.test, *", "ALLOWED_HOSTS", ["shop.test", "*"]),  # so that the wildcard is found and refused
+        ("TRUSTED_PROXIES", "10.0.0.1, fd00::/64 ", "TRUSTED_PROXIES", ["10.0.0.1/32", "fd00::/64"]),
+        ("DJANGO_SECRET_KEY_FALLBACKS", " old, older", "SECRET_KEY_FALLBACKS", ["old", "older"]),
+        ("DJANGO_CSRF_TRUSTED_ORIGINS", "https://a.test, https://b.test", "CSRF_TRUSTED_ORIGINS", ["https://a.test", "https://b.test"]),
+    ],
+)
+def test_lists_may_have_spaces(name: str, value: str, setting: str, read: list[str]) -> None:
+    program = f"from project import settings; print(settings.{setting})"
+    done = subprocess.run([sys.executable, "-c", program], env={**os.environ, name: value}, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(read)
 
 
 def test_former_apps_are_read() -> None:

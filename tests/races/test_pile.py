@@ -46,11 +46,11 @@ def test_control_claiming_without_a_lock_does_the_pile_twice(
     both_have_read = threading.Barrier(2, timeout=PATIENCE_S)
     handled: list[int] = []
 
-    def claim_naively(model: type[Work], *, now: datetime, limit: int) -> list[int]:
+    def claim_naively(model: type[Work], *, now: datetime, limit: int) -> dict[int, int]:
         ids = list(model.objects.filter(available_at__lte=now, attempts=0).order_by("id").values_list("id", flat=True)[:limit])
         both_have_read.wait()
         model.objects.filter(pk__in=ids).update(attempts=1, available_at=now + timedelta(seconds=settings.WORK_LEASE_S))
-        return ids
+        return dict.fromkeys(ids, 1)
 
     monkeypatch.setattr(work, "_claim_fresh", claim_naively)
     monkeypatch.setattr(creation, "create_orders", lambda ids, *, now, cause: handled.extend(ids))  # noqa: PLW0108 - other arguments

@@ -1,13 +1,19 @@
 """Clients that keep a server waiting. Each kind opens as many connections as asked for and reopens those that the server ends."""
 
 import contextlib
+import multiprocessing
+import os
 import random
 import selectors
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from project.local.waiting import wait_until
 
 Address = tuple[str, int]
 HOST = b"Host: 127.0.0.1\r\n"
@@ -58,6 +64,50 @@ ATTACKS: dict[str, Attack] = {
     "HTTP/2 without data": Attack(H2_PREFACE + b"".join(_h2_stream(2 * number + 1) for number in range(16))),
 }
 HANDSHAKES = Attack(head(b"/healthz", b"GET", b"Connection: close") + b"\r\n", reopens=True)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What crowds in another process have done since all of their connections were open."""
+
+    since: float
+    opened: Any  # a number that both processes see
+    opened_before: int
+
+    def per_s(self) -> float:
+        """Connections opened again, a second."""
+        return (self.opened.value - self.opened_before) / (time.monotonic() - self.since)
+
+
+@contextlib.contextmanager
+def crowd_apart(*crowds: "Crowd", nice: int) -> Iterator[Progress]:
+    """Runs crowds in a session of its own with a priority: attackers have machines of their own, whose time isn't the shop's.
+
+    Returns once all of their connections were opened, or half a minute later.
+    """
+    forked = multiprocessing.get_context("fork")
+    opened, stop = forked.Value("q", 0), forked.Event()
+    process = forked.Process(target=_attack, args=(crowds, nice, opened, stop), daemon=True)
+    process.start()
+    try:
+        wait_until(lambda: opened.value >= sum(crowd.size for crowd in crowds), timeout_s=30)
+        yield Progress(time.monotonic(), opened, opened.value)
+    finally:
+        stop.set()
+        process.join(30)
+        process.kill()
+
+
+def _attack(crowds: tuple["Crowd", ...], nice: int, opened: Any, stop: Any) -> None:
+    os.setpriority(os.PRIO_PROCESS, 0, nice)
+    os.setsid()
+    with contextlib.suppress(OSError):  # where the kernel shares time among sessions first, the session's priority is what counts
+        Path("/proc/self/autogroup").write_text(str(nice))
+    with contextlib.ExitStack() as stack:
+        for crowd in crowds:
+            stack.enter_context(crowd)
+        while not stop.wait(0.1):
+            opened.value = sum(crowd.opened for crowd in crowds)
 
 
 @dataclass

@@ -8,6 +8,7 @@ import string
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -79,7 +80,9 @@ def shakes_hands(port: int) -> bool:
     return True
 
 
+@cache
 def client_context() -> ssl.SSLContext:
+    """Made once: reading the system's authorities takes longer than many handshakes."""
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE

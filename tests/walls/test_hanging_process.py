@@ -1,9 +1,9 @@
 """A web process that can't answer any more is replaced."""
 
 import os
-import subprocess
-import sys
-import time
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
@@ -14,8 +14,10 @@ from project.local.ports import find_free_port, is_listening
 from project.local.programs import SERVER_OPTIONS, program
 from project.local.state import ROOT
 from project.local.waiting import wait_until
+from tests.walls.attacks import head
 
 pytestmark = pytest.mark.timeout(120)
+PLACES = 2
 
 # A view that never returns, on the shop's own admission and keeper.
 APPLICATION = """
@@ -25,6 +27,7 @@ import django
 django.setup()
 from project.web.admission import Admission
 from project.web.connections import ConnectionKeeper, Limits
+from project.web.places import Shares
 
 def answer(environ, start_response):
     if environ["PATH_INFO"] == "/hang":
@@ -37,40 +40,45 @@ class Answer(list):
     streaming = False
     def close(self): pass
 
-application = Admission(answer, places=2)
+shares = Shares(seconds=1, burst_s=1, waiting=100, patience_s=10)
+application = Admission(answer, places=int(os.environ["PLACES"]), shares=shares)
 ConnectionKeeper(application, Limits(silence_s=300, readers=256, stuck_s=float(os.environ["STUCK_S"]))).start()
 """
 
 
-@pytest.mark.parametrize(("stuck_s", "is_replaced"), [("3", True), ("300", False)])
-def test_a_process_whose_places_hang_is_replaced(stuck_s: str, is_replaced: bool, tmp_path: Path) -> None:
-    """The second case is the control: without the keeper's limit the process hangs on."""
+def test_a_process_whose_places_hang_is_replaced(tmp_path: Path) -> None:
+    """The second server is the control: one that is more patient still hangs when the first has been replaced."""
     (tmp_path / "hanging.py").write_text(APPLICATION)
+    with serving(tmp_path, stuck_s=1) as port, serving(tmp_path, stuck_s=300) as patient_port:
+        assert wait_until(lambda: all(is_listening(each) and ask(each) is not None for each in (port, patient_port)), timeout_s=60)
+        first, patient = ask(port), ask(patient_port)
+        with ExitStack() as hanging:
+            for each in (port, patient_port):
+                for _ in range(PLACES):
+                    hanging.enter_context(socket.create_connection(("127.0.0.1", each))).sendall(head(b"/hang") + b"\r\n")
+            assert wait_until(lambda: ask(port, timeout_s=0.5) not in {None, first}, timeout_s=25, poll_s=0.2)
+            assert wait_until(lambda: ask(patient_port, timeout_s=0.5) not in {None, patient}, timeout_s=1) is False
+            assert ask(patient_port) is None
+
+
+@contextmanager
+def serving(folder: Path, *, stuck_s: float) -> Iterator[int]:
     port = find_free_port()
-    serve = program("granian", "--interface", "wsgi", "hanging:application", "--port", str(port), "--workers", "1", *SERVER_OPTIONS)
-    env = {**os.environ, "PYTHONPATH": f"{ROOT}:{tmp_path}", "STUCK_S": stuck_s}
-    child = Child(name="web", argv=serve, env=env, cwd=tmp_path, log_path=tmp_path / "web.log")
+    options = ("--port", str(port), "--workers", "1", *SERVER_OPTIONS, "--respawn-interval", "0.5")
+    serve = program("granian", "--interface", "wsgi", "hanging:application", *options)
+    env = {**os.environ, "PYTHONPATH": f"{ROOT}:{folder}", "STUCK_S": str(stuck_s), "PLACES": str(PLACES)}
+    child = Child(name="web", argv=serve, env=env, cwd=folder, log_path=folder / f"web-{port}.log")
     child.start()
     try:
-        assert wait_until(lambda: is_listening(port) and ask(port) is not None, timeout_s=30)
-        first = ask(port)
-        hung = [subprocess.Popen([sys.executable, "-c", HANG, str(port)]) for _ in range(2)]
-        time.sleep(1)
-        assert wait_until(lambda: ask(port) not in {None, first}, timeout_s=25, poll_s=0.5) is is_replaced
-        for client in hung:
-            client.kill()
-            client.wait()
+        yield port
     finally:
         child.kill()
 
 
-HANG = "import sys, urllib.request; urllib.request.urlopen(f'http://127.0.0.1:{sys.argv[1]}/hang')"
-
-
-def ask(port: int) -> str | None:
+def ask(port: int, *, timeout_s: float = 1) -> str | None:
     """The process that answers, if one does."""
     try:
-        answer = httpx.get(f"http://127.0.0.1:{port}/", timeout=1, trust_env=False)
+        answer = httpx.get(f"http://127.0.0.1:{port}/", timeout=timeout_s, trust_env=False)
     except httpx.HTTPError:
         return None
     return answer.text if answer.status_code == 200 else None

@@ -26,6 +26,7 @@ from tests.payments.scenes import ask_refund, pay
 from tests.unchanged import everything
 
 pytestmark = pytest.mark.django_db
+COMBINATIONS = "combinations of route, method and actor"  # `conftest.py` adds them up at the end of the run
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 
 
@@ -277,12 +278,10 @@ WITH_TOKEN: dict[str, Callable[[World], Client]] = {
     "other buyer": lambda world: with_token(make_buyer(username="other")),
     "owner": lambda world: with_token(world.owner),
 }
-walked: dict[str, int] = {}
 
 
 def knock(browser: Client, method: str, address: str) -> int:
     answer = browser.generic(method, address, b"" if method in {"GET", "HEAD", "OPTIONS"} else b"{}", content_type="application/json")
-    walked["combinations"] = walked.get("combinations", 0) + 1
     return answer.status_code
 
 
@@ -298,18 +297,20 @@ def is_right(route: str, row: Row, method: str, actor: str, status: int) -> bool
 
 
 @pytest.mark.parametrize("actor", [*WITHOUT_TOKEN, *WITH_TOKEN])
-def test_api_and_pages_open_to_whom_the_table_says(world: World, actor: str) -> None:
+def test_api_and_pages_open_to_whom_the_table_says(world: World, actor: str, record_property: Callable[[str, object], None]) -> None:
     browser = {**WITHOUT_TOKEN, **WITH_TOKEN}[actor](world)
     browser.raise_request_exception = False
     before = everything()
-    wrong = []
+    wrong, walked = [], 0
     for route, row in {**API, **PAGES}.items():
         if "logout" in route and actor in WITH_TOKEN:
             continue  # ends the token that the walk needs; `tests/shop/api/test_auth.py`
         for method in METHODS:
             status = knock(browser, method, world.address(route))
+            walked += 1
             if not is_right(route, row, method, actor, status):
                 wrong.append((route, method, status))
+    record_property(COMBINATIONS, walked)
     assert not wrong, wrong
     if actor in WITHOUT_TOKEN:
         # Opening the stable link to pay starts the order's payment, whoever has it.
@@ -330,16 +331,16 @@ def may(actor: str, model: str, verb: str, method: str) -> bool:
 
 
 @pytest.mark.parametrize("actor", [*WITHOUT_TOKEN, *WITH_TOKEN])
-def test_admin_opens_to_whom_the_table_says(world: World, actor: str) -> None:
+def test_admin_opens_to_whom_the_table_says(world: World, actor: str, record_property: Callable[[str, object], None]) -> None:
     browser = {**WITHOUT_TOKEN, **WITH_TOKEN}[actor](world)
     browser.raise_request_exception = False
     before = everything()
-    wrong = []
+    wrong, walked = [], 0
     for route, (model, verb) in ADMIN.items():
         for method in ("GET", "HEAD", "POST", "PUT", "DELETE"):
             address = world.address(route)
             answer = browser.generic(method, address, b"", content_type="application/x-www-form-urlencoded")
-            walked["combinations"] = walked.get("combinations", 0) + 1
+            walked += 1
             to_login = answer.status_code == 302 and "/admin/login/" in answer.headers["Location"]
             if actor not in STAFF:
                 is_fine = to_login
@@ -351,6 +352,7 @@ def test_admin_opens_to_whom_the_table_says(world: World, actor: str) -> None:
                 is_fine = answer.status_code == 403
             if not is_fine:
                 wrong.append((route, method, answer.status_code))
+    record_property(COMBINATIONS, walked)
     assert not wrong, wrong
     assert differing(before, everything()) == set()
 

@@ -1,15 +1,21 @@
 """Slow clients against the shipped web server, without a proxy: honest requests stay as quick as they are."""
 
+import re
 import socket
 import time
 from urllib.parse import urlsplit
 
+import httpx
 import psutil
 import pytest
+from django.conf import settings
 
+from project.local.programs import SERVER_OPTIONS
 from project.local.waiting import wait_until
+from project.web.places import LIMIT
 from tests.nodes.shop_stack import ShopStack
 from tests.walls.attacks import ATTACKS, HANDSHAKES, Attack, Crowd, head
+from tests.walls.conftest import SILENCE_S, Web
 from tests.walls.latency import Honest
 
 pytestmark = [pytest.mark.xdist_group("contract"), pytest.mark.timeout(240)]
@@ -28,6 +34,18 @@ def test_honest_requests_are_answered_meanwhile(kind: str, shared_shop_stack: Sh
     assert [latencies.name for latencies in found if latencies.at(0.9) > SLOWEST_MS] == []
 
 
+def test_a_crowd_leaves_room_for_others_only(shared_shop_stack: ShopStack, buyer: Honest) -> None:
+    """Alone it may use everything; as soon as a buyer comes, what is beyond its share is refused, and the buyer isn't."""
+    address = address_of(shared_shop_stack)
+    with Crowd(address, ATTACKS["pipelined"], CONNECTIONS, source="127.0.0.2") as crowd:
+        assert wait_until(lambda: crowd.opened >= CONNECTIONS, timeout_s=20)
+        assert refused_of_addresses(shared_shop_stack) == 0
+        found = buyer.measure(rounds=15)
+        refused = refused_of_addresses(shared_shop_stack)
+    assert sum(latencies.failed for latencies in found) == 0
+    assert refused > CONNECTIONS // 2
+
+
 def test_handshakes_without_end(shared_shop_stack: ShopStack, buyer: Honest) -> None:
     with Crowd(address_of(shared_shop_stack), HANDSHAKES, 50):
         found = buyer.measure(rounds=15)
@@ -42,16 +60,22 @@ def test_many_silent_connections(shared_shop_stack: ShopStack, buyer: Honest) ->
 
 
 @pytest.mark.parametrize("kind", ["no body", "body dripped", "answers unread"])
-def test_a_stalled_connection_is_ended(kind: str, shared_shop_stack: ShopStack) -> None:
-    with Crowd(address_of(shared_shop_stack), ATTACKS[kind], 1) as crowd:
+def test_a_stalled_connection_is_ended(kind: str, impatient_web: Web) -> None:
+    with Crowd(("127.0.0.1", impatient_web.port), ATTACKS[kind], 1) as crowd:
         started = time.monotonic()
         if kind == "answers unread":
-            web = psutil.Process(shared_shop_stack.web.container.child.pid)
+            web = psutil.Process(impatient_web.pid)
             assert wait_until(lambda: crowd.ports and not crowd.ports & accepted_from(web), timeout_s=60)
         else:
             assert wait_until(lambda: crowd.ended_by_server >= 1, timeout_s=60)
-        # An answer that fits into the kernel's buffer is sent for the server, which then waits ten seconds for the next head.
-        assert (5 if kind == "answers unread" else 25) < time.monotonic() - started < 45
+        # It is looked for every few seconds.
+        assert SILENCE_S - 0.5 < time.monotonic() - started < SILENCE_S + 10
+
+
+def test_shipped_deadlines() -> None:
+    assert settings.CONNECTION_LIMITS == {"silence_s": 30, "readers": 256, "stuck_s": 120}
+    assert settings.ADDRESS_SHARES == {"seconds": 0.25, "burst_s": 0.25, "waiting": 128, "patience_s": 10}
+    assert SERVER_OPTIONS[SERVER_OPTIONS.index("--http1-header-read-timeout") + 1] == "10000"
 
 
 def test_http2_is_refused(shared_shop_stack: ShopStack) -> None:
@@ -84,6 +108,13 @@ def test_a_body_in_pieces_is_read_whole(shared_shop_stack: ShopStack) -> None:
             time.sleep(0.1)
             connection.sendall(body[start : start + 9])
         assert b"login_failed" in connection.recv(65536)
+
+
+def refused_of_addresses(stack: ShopStack) -> float:
+    """How many requests were refused since their client has used its share. The stack has one web process, so its metrics are all."""
+    metrics = httpx.get(f"{stack.web_url}/metrics", trust_env=False, timeout=20).text
+    found = re.search(rf'^shop_limited_requests_total{{limit="{LIMIT}"}} (\S+)', metrics, re.MULTILINE)
+    return float(found[1]) if found else 0.0
 
 
 def address_of(stack: ShopStack) -> tuple[str, int]:

@@ -8,6 +8,7 @@ from celery import Celery
 
 from worker.draining import DrainOnTerm
 from worker.liveness import TouchWhileConsuming
+from worker.lost_broker import guard_channels
 
 app = Celery("drain_probe")  # Celery itself reads CELERY_BROKER_URL
 app.conf.update(
@@ -19,6 +20,7 @@ app.conf.update(
     broker_transport_options={"socket_timeout": 5},
 )
 app.steps["consumer"].update({DrainOnTerm, TouchWhileConsuming})
+guard_channels()
 
 
 @app.task(name="probe.work")

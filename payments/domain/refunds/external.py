@@ -91,12 +91,30 @@ def prove_external(refund_id: int, *, gateways: Gateways, now: datetime, cause: 
         GatewayRejected, GatewayNotConfigured: nothing has changed.
     """
     refund = Refund.objects.select_related("payment").get(pk=refund_id)
+    if refund.status == RefundStatus.REPORTED:
+        book_external(refund_id, find_movement(refund, gateways=gateways), now=now, cause=cause)
+
+
+def find_movement(refund: Refund, *, gateways: Gateways) -> RefundMovement:
+    """What the gateway says of a refund that it told of; no database.
+
+    Raises:
+        GatewayUnreachable: it can't be asked, or doesn't know the number (yet).
+        GatewayRejected, GatewayNotConfigured
+    """
     assert refund.payment is not None
-    if refund.status != RefundStatus.REPORTED:
-        return
     movement = gateways.gateway_for(refund.payment).find_refund(refund.payment.out_trade_no, refund.out_request_no)
     if movement is None or movement.amount is None:
         raise GatewayUnreachable(f"the gateway has no refund {refund.out_request_no} (yet)")
+    return movement
+
+
+def book_external(refund_id: int, movement: RefundMovement, *, now: datetime, cause: str) -> None:
+    """Books a reported refund as the gateway has proven it, once.
+
+    Raises:
+        GatewayUnreachable: the payment itself isn't booked yet.
+    """
     with transaction.atomic(durable=True):
         refund = lock_refund(refund_id)
         assert refund.payment is not None

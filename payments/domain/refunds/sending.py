@@ -1,13 +1,24 @@
 """Taking due refunds as far as they go: ours are sent and proven, reported ones are proven."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
 from django.db import transaction
 
+from payments.domain.calling import Callers, Errand, run
 from payments.domain.locks import lock_refund
 from payments.domain.refunds import booking, external
-from payments.gateways.protocol import Gateway, GatewayRejected, Gateways, GatewayUnreachable, RefundIntent
+from payments.gateways.protocol import (
+    Gateway,
+    GatewayError,
+    GatewayRejected,
+    Gateways,
+    GatewayUnreachable,
+    RefundIntent,
+    RefundMovement,
+)
 from payments.models import Refund
 from payments.states import REFUNDS_UNDER_WAY, RefundKind, RefundStatus
 from shop.domain import work
@@ -22,9 +33,40 @@ ASK_AGAIN_AFTER = timedelta(seconds=12)
 HELD_BACK_FOR = timedelta(minutes=5)
 
 
-def send_due_refunds(*, gateways: Gateways, now: datetime, cause: str) -> int:
-    """Claims and takes on due refunds, one after the other; returns how many it claimed."""
-    return work.drain(Refund, lambda ids: send_refund(ids[0], gateways=gateways, now=now, cause=cause), now=now, batch_size=1)
+@dataclass(frozen=True, slots=True)
+class _Sending:
+    """A refund to be sent or asked about. Only one whose intent is noted is sent; `may_send` forbids it while something is unexplained."""
+
+    refund: Refund
+    may_send: bool
+
+    @property
+    def row_id(self) -> int:
+        return self.refund.pk
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What the gateway made of it. `movement` is an external refund's, `failure` what stands in the way."""
+
+    is_done: bool = False
+    movement: RefundMovement | None = None
+    failure: GatewayError | None = None
+
+
+def send_due_refunds(*, gateways: Gateways, now: datetime, cause: str, callers: Callers | None = None) -> int:
+    """Claims and takes on due refunds; returns how many it claimed."""
+
+    def prepare(refund_ids: Sequence[int]) -> list[_Sending]:
+        begun = [_begin(pk, now=now, cause=cause) for pk in refund_ids]
+        return [sending for sending in begun if sending is not None]
+
+    def settle(answers: Sequence[tuple[_Sending, _Told]]) -> None:
+        for sending, told in answers:
+            _settle(sending, told, now=now, cause=cause)
+
+    errand = Errand(Refund, prepare, lambda sending: _ask(sending, gateways=gateways), settle, batch=1)
+    return run(errand, gateways=gateways, now=now, callers=callers)
 
 
 def send_refund(refund_id: int, *, gateways: Gateways, now: datetime, cause: str) -> None:
@@ -38,33 +80,9 @@ def send_refund(refund_id: int, *, gateways: Gateways, now: datetime, cause: str
         GatewayRejected: refused for now; the same request goes out again later.
         GatewayNotConfigured: the credentials of its payment are missing.
     """
-    if Refund.objects.values_list("kind", flat=True).get(pk=refund_id) == RefundKind.EXTERNAL:
-        external.prove_external(refund_id, gateways=gateways, now=now, cause=cause)
-        return
-    refund = _mark_sent(refund_id, now=now, cause=cause)
-    if refund is None:
-        return
-    if refund.payment is None:
-        booking.succeed(refund_id, now=now, cause=cause)
-        return
-    gateway = gateways.gateway_for(refund.payment)
-    try:
-        is_done = _ask(refund, gateway, may_send=not external.is_unexplained(refund.payment))
-    except GatewayRejected as refusal:
-        # A final no is for people to look at; another one (an empty merchant balance) is asked again later.
-        if not refusal.is_final:
-            raise
-        booking.fail(refund_id, refusal.code, now=now, cause=cause)
-        return
-    except GatewayUnreachable:
-        Refund.objects.filter(pk=refund_id, status__in=REFUNDS_UNDER_WAY).update(status=RefundStatus.UNKNOWN)
-        raise
-    if is_done:
-        booking.succeed(refund_id, now=now, cause=cause)
-        return
-    # Taken, not yet proven.
-    wait = max(ASK_AGAIN_AFTER, work.backoff(refund.attempts))
-    Refund.objects.filter(pk=refund_id, status__in=REFUNDS_UNDER_WAY).update(status=RefundStatus.UNKNOWN, available_at=now + wait)
+    sending = _begin(refund_id, now=now, cause=cause)
+    if sending is not None:
+        _settle(sending, _ask(sending, gateways=gateways), now=now, cause=cause)
 
 
 def give_up_refunds(*, now: datetime) -> int:
@@ -72,9 +90,9 @@ def give_up_refunds(*, now: datetime) -> int:
 
     A reported refund that couldn't be proven stays reported, and keeps blocking others of its payment, until staff dismiss it.
     """
-    exhausted = Refund.objects.filter(available_at__lte=now, attempts__gte=Refund.MAX_ATTEMPTS).order_by("pk")
+    exhausted = work.exhausted(Refund, now=now)
     count = 0
-    for pk in list(exhausted.values_list("pk", flat=True)[:1000]):
+    for pk in sorted(exhausted.values_list("pk", flat=True)[:1000]):
         with transaction.atomic(durable=True):
             refund = lock_refund(pk)
             if exhausted.filter(pk=pk).update(available_at=None, dead_at=now):
@@ -85,7 +103,59 @@ def give_up_refunds(*, now: datetime) -> int:
     return count
 
 
-def _ask(refund: Refund, gateway: Gateway, *, may_send: bool) -> bool:
+def _begin(refund_id: int, *, now: datetime, cause: str) -> _Sending | None:
+    """Notes what is going to be asked; None where the gateway has nothing to say."""
+    refund = Refund.objects.select_related("payment").get(pk=refund_id)
+    if refund.kind == RefundKind.EXTERNAL:
+        return _Sending(refund, may_send=False) if refund.status == RefundStatus.REPORTED else None
+    marked = _mark_sent(refund_id, now=now, cause=cause)
+    if marked is None:
+        return None
+    if marked.payment is None:
+        booking.succeed(refund_id, now=now, cause=cause)
+        return None
+    return _Sending(marked, may_send=not external.is_unexplained(marked.payment))
+
+
+def _ask(sending: _Sending, *, gateways: Gateways) -> _Told:
+    """The calls; no database."""
+    refund = sending.refund
+    assert refund.payment is not None
+    if refund.kind == RefundKind.EXTERNAL:
+        return _Told(movement=external.find_movement(refund, gateways=gateways))
+    gateway = gateways.gateway_for(refund.payment)
+    try:
+        return _Told(is_done=_send(refund, gateway, may_send=sending.may_send))
+    except GatewayError as failure:
+        return _Told(failure=failure)
+
+
+def _settle(sending: _Sending, told: _Told, *, now: datetime, cause: str) -> None:
+    """
+    Raises:
+        GatewayUnreachable, GatewayRejected: it is to be sent or asked about again.
+    """
+    refund_id, under_way = sending.row_id, Refund.objects.filter(pk=sending.row_id, status__in=REFUNDS_UNDER_WAY)
+    match told:
+        case _Told(movement=RefundMovement() as movement):
+            external.book_external(refund_id, movement, now=now, cause=cause)
+        case _Told(is_done=True):
+            booking.succeed(refund_id, now=now, cause=cause)
+        case _Told(failure=GatewayRejected(is_final=True) as refusal):
+            # For people to look at. Another no (an empty merchant balance) is asked again later.
+            booking.fail(refund_id, refusal.code, now=now, cause=cause)
+        case _Told(failure=GatewayUnreachable() as silence):
+            under_way.update(status=RefundStatus.UNKNOWN)
+            raise silence
+        case _Told(failure=GatewayError() as failure):
+            raise failure
+        case _:
+            # Taken, not yet proven.
+            wait = max(ASK_AGAIN_AFTER, work.backoff(sending.refund.attempts))
+            under_way.update(status=RefundStatus.UNKNOWN, available_at=now + wait)
+
+
+def _send(refund: Refund, gateway: Gateway, *, may_send: bool) -> bool:
     """Whether the gateway proves the refund. A first call sends it; a later one looks first and repeats it only if it isn't there.
 
     A repeat may be refused because the first was done (the trade is over then), so a refusal counts only if a query agrees.

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.core.management import CommandError
 from django.core.management.commands import migrate
 from django.db import connections
 
@@ -13,9 +14,14 @@ class Command(migrate.Command):
     """
 
     def handle(self, *args: Any, **options: Any) -> None:
-        with connections[options["database"]].cursor() as cursor:
+        connection = connections[options["database"]]
+        if connection.settings_dict.get("POOLER") == "transaction":
+            raise CommandError("migrate needs a connection of its own: give it a DATABASE_URL of PostgreSQL itself and no DATABASE_POOLER.")
+        with connection.cursor() as cursor:
+            cursor.execute("SHOW statement_timeout")
+            usual = cursor.fetchone()[0]
             cursor.execute("SET statement_timeout = 0")
             try:
                 super().handle(*args, **options)
             finally:
-                cursor.execute("RESET statement_timeout")
+                cursor.execute("SELECT set_config('statement_timeout', %s, false)", [usual])

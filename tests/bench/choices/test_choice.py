@@ -8,7 +8,7 @@ from bench.programs import Described, Ports, Program
 WEB = Program(("granian", "--port", "8000", "--workers", "2"), {"DJANGO_SETTINGS_MODULE": "project.settings"}, stop_s=3)
 BASELINE = Program(("granian", "--port", "8001"), {"DJANGO_SETTINGS_MODULE": "baseline.settings"}, stop_s=3)
 WORKER = Program(("celery", "worker"), {}, stop_s=3)
-BEAT = Program(("celery", "beat", "-s", "/stage/schedule"), {}, stop_s=3)
+BEAT = Program(("celery", "beat"), {}, stop_s=3)
 DESCRIBED = Described({}, {"web": WEB, "baseline": BASELINE, "worker": WORKER, "beat": BEAT})
 
 
@@ -30,12 +30,9 @@ def test_changes_reach_every_program_that_has_the_shops_settings() -> None:
 
 
 def test_programs_beside_others_meet_none_of_them() -> None:
-    moved = beside(
-        DESCRIBED, old=Ports(8000, 8001, 8002), new=Ports(9000, 9001, 9002), valkey_url="redis://v", database=4, schedule="/own/schedule"
-    )
+    moved = beside(DESCRIBED, old=Ports(8000, 8001, 8002), new=Ports(9000, 9001, 9002), valkey_url="redis://v", database=4)
     assert moved.programs["web"].argv[2] == "9000"
     assert moved.programs["baseline"].argv[2] == "9001"
-    assert moved.programs["beat"].argv[-1] == "/own/schedule"
     assert (moved.env["CELERY_BROKER_URL"], moved.programs["web"].env["REDIS_URL"]) == ("redis://v/4", "redis://v/5")
 
 

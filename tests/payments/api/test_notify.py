@@ -201,7 +201,7 @@ def test_return_triggers_a_query_and_shows_the_order(client: Client, payment: Pa
     answer = client.get(RETURN_URL, coming_back(payment))
     assert settle()
     assert (answer.status_code, answer["Location"]) == (302, f"/orders/{payment.order.order_number}/")
-    assert messages(broker_valkey, "payments") == [("payments.query_payments", "{}")]
+    assert messages(broker_valkey, "gateway") == [("payments.query_payments", "{}")]
     payment.refresh_from_db()
     assert payment.status == "open"
 

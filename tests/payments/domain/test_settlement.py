@@ -156,7 +156,7 @@ def test_money_for_a_cancelled_order_is_refunded(payment: Payment, gateway: Alip
     order = payment.order
     closing.request_cancel(account_id=order.account_id, order_number=order.order_number, now=NOW, cause="test")
     order.refresh_from_db()
-    closing.close_order(order, now=NOW, cause="test")
+    closing.close_orders([order], now=NOW, cause="test")
     Payment.objects.update(status="closed", closed_reason="never_paid", closed_at=NOW, available_at=None)
     row = pay(payment, gateway, now=LATER)
     assert (row.status, statuses(payment)) == ("asked", ("cancelled", "closed"))
@@ -178,7 +178,7 @@ def test_money_for_a_cancelled_order_is_refunded(payment: Payment, gateway: Alip
 
 def expire(payment: Payment) -> None:
     payment.order.refresh_from_db()
-    closing.close_order(payment.order, now=NOW, cause="test")
+    closing.close_orders([payment.order], now=NOW, cause="test")
     Payment.objects.filter(pk=payment.pk).update(status="closed", closed_reason="never_paid", closed_at=NOW, available_at=None)
 
 

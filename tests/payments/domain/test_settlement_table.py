@@ -465,7 +465,8 @@ def check_trade_that_is_not_there(scene: Scene, situation: str) -> None:
     polling.query_payment(scene.payment.pk, gateways=ConfiguredGateways(scene.gateway), now=LATER, cause="report")
     scene.payment.refresh_from_db()
     if situation == "awaiting/open":
-        assert (scene.payment.status, scene.payment.available_at) == (PaymentStatus.OPEN, LATER + timedelta(seconds=60))
+        # The buyer was seen an hour ago, so the next query comes an hour later.
+        assert (scene.payment.status, scene.payment.available_at) == (PaymentStatus.OPEN, LATER + timedelta(hours=1))
     elif situation in {"paid/open", "refunded/open"}:
         assert (scene.payment.status, scene.payment.available_at) == (PaymentStatus.CLOSED, None)
     else:

@@ -27,7 +27,7 @@ def cancel(order: Order) -> Order:
 
 
 def close(order: Order) -> None:
-    closing.close_order(order, now=NOW, cause="test")
+    closing.close_orders([order], now=NOW, cause="test")
 
 
 def reopen(order: Order) -> bool:

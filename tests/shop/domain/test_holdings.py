@@ -71,7 +71,7 @@ def test_order_that_awaits_no_payment_stands_in_nobodys_way(end: str) -> None:
     if end == "closed":
         order.refresh_from_db()
         with transaction.atomic():
-            closing.close_order(order, now=NOW, cause="test")
+            closing.close_orders([order], now=NOW, cause="test")
     decide(request := ask(buyer, course))
     assert request.status == "created"
 

@@ -229,6 +229,15 @@ def test_without_valkey_buyers_log_in_and_staff_do_not(buyer: Account) -> None:
         attempt(is_for_staff=True)
 
 
+@pytest.mark.usefixtures("valkey_away")
+def test_without_valkey_a_buyers_login_does_not_tell_staffs_password(buyer: Account) -> None:
+    """Guesses that nobody counts are answered alike, the right one too, so none of them leads into the admin."""
+    Account.objects.update(is_staff=True)
+    for password in (WRONG, RIGHT):
+        with pytest.raises(LoginFailed):
+            attempt(password)
+
+
 def test_buyers_password_is_wrong_for_staff(buyer: Account) -> None:
     with pytest.raises(LoginFailed):
         attempt(is_for_staff=True)

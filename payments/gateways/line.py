@@ -1,0 +1,147 @@
+"""The line to one gateway: whether a call may be begun now, how many at once, and how many a second. One for each process.
+
+Each process finds out for itself that a gateway is silent. Nothing is shared: it costs a process a few calls to learn what the others know,
+and no store has to answer before a call can be made.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import structlog
+
+from payments.gateways.protocol import GatewayShut
+from payments.metrics import GATEWAY_BREAKER_OPEN, GATEWAY_CALLS
+
+log = structlog.get_logger(__name__)
+
+# So many silences in a row, with no answer in between, are no accident.
+OPENS_AFTER = 5
+# How long an open breaker refuses calls before it lets one through to find out.
+REST_S = 3.0
+# How long a caller waits for a place. Longer would hold what the place is meant to protect.
+PLACE_WAIT_S = 0.5
+
+Clock = Callable[[], float]
+
+
+class Breaker:
+    """A circuit breaker: opens after silences in a row, then lets one probe through at a time until one is answered.
+
+    Libraries don't fit: pybreaker holds a lock during the call, so that calls take turns; circuitbreaker lets everybody through at once
+    after the rest. Whoever claims work must also know beforehand how many calls may be begun (`free`).
+    """
+
+    def __init__(self, *, opens_after: int = OPENS_AFTER, rest_s: float = REST_S, clock: Clock = time.monotonic) -> None:
+        self._opens_after, self._rest_s, self._clock = opens_after, rest_s, clock
+        self._lock = threading.Lock()
+        self._silences = 0
+        self._next_probe_at: float | None = None  # None while it is closed
+
+    def free(self, wanted: int) -> int:
+        """How many of `wanted` calls may be begun now: all, none, or one probe."""
+        with self._lock:
+            if self._next_probe_at is None:
+                return wanted
+            return min(wanted, 1) if self._clock() >= self._next_probe_at else 0
+
+    def enter(self) -> None:
+        """
+        Raises:
+            GatewayShut: it is open, and this is not the time for a probe.
+        """
+        with self._lock:
+            if self._next_probe_at is None:
+                return
+            now = self._clock()
+            if now < self._next_probe_at:
+                raise GatewayShut("the gateway is silent; the circuit breaker is open")
+            # A probe that never comes back is replaced by another one.
+            self._next_probe_at = now + self._rest_s
+
+    def answered(self) -> None:
+        with self._lock:
+            was_open, self._silences, self._next_probe_at = self._next_probe_at is not None, 0, None
+        if was_open:
+            GATEWAY_BREAKER_OPEN.set(0)
+            log.warning("gateway_answers_again")
+
+    def stayed_silent(self) -> None:
+        with self._lock:
+            self._silences += 1
+            if self._silences < self._opens_after:
+                return
+            was_closed, self._next_probe_at = self._next_probe_at is None, self._clock() + self._rest_s
+        if was_closed:
+            GATEWAY_BREAKER_OPEN.set(1)
+            log.error("gateway_is_silent", silences=self._silences, alert=True)
+
+
+class Pace:
+    """A token bucket: `rate` calls a second on average, and as many at once as two seconds' worth."""
+
+    def __init__(self, rate: float, *, clock: Clock = time.monotonic) -> None:
+        self.rate = rate
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._size = max(1.0, 2 * rate)
+        self._tokens = self._size
+        self._counted_at = clock()
+
+    def take(self) -> float:
+        """Takes a token, and returns how many seconds to wait before using it."""
+        with self._lock:
+            now = self._clock()
+            self._tokens = min(self._size, self._tokens + (now - self._counted_at) * self.rate) - 1
+            self._counted_at = now
+            return max(0.0, -self._tokens / self.rate)
+
+
+class Line:
+    """What this process may ask of a gateway. `places` bounds the calls at once, `rate` those of a second; None is no bound."""
+
+    def __init__(self, *, places: int | None = None, rate: float | None = None, breaker: Breaker | None = None) -> None:
+        self.breaker = breaker or Breaker()
+        self._places = threading.BoundedSemaphore(places) if places else None
+        self._pace = Pace(rate) if rate else None
+
+    def free(self, wanted: int) -> int:
+        """How many of `wanted` calls may be begun now. Under a rate, no more than two seconds' worth are kept waiting."""
+        if self._pace is not None:
+            wanted = min(wanted, max(1, int(2 * self._pace.rate)))
+        return self.breaker.free(wanted)
+
+    @contextmanager
+    def call(self, *, silences: tuple[type[BaseException], ...]) -> Iterator[None]:
+        """Around one call. `silences` are the exceptions that mean that nobody answered.
+
+        Raises:
+            GatewayShut: no call can be made now.
+        """
+        if self._places is not None and not self._places.acquire(timeout=PLACE_WAIT_S):
+            raise GatewayShut("all places for calls are taken")
+        try:
+            self.breaker.enter()
+            if self._pace is not None:
+                time.sleep(self._pace.take())
+            with self._counted(silences):
+                yield
+        finally:
+            if self._places is not None:
+                self._places.release()
+
+    @contextmanager
+    def _counted(self, silences: tuple[type[BaseException], ...]) -> Iterator[None]:
+        try:
+            yield
+        except silences:
+            GATEWAY_CALLS.labels("silent").inc()
+            self.breaker.stayed_silent()
+            raise
+        except Exception:
+            GATEWAY_CALLS.labels("broken").inc()
+            self.breaker.answered()
+            raise
+        GATEWAY_CALLS.labels("answered").inc()
+        self.breaker.answered()

@@ -1,0 +1,86 @@
+"""Frees requests that wait for a PostgreSQL that doesn't answer, and tells the others not to begin waiting.
+
+A statement may take ten seconds; a server that doesn't even let a new client in within three is silent. Then the connections that wait are shut, which ends
+their requests with a 503, and every request that needs the database gets one at once, until the server answers again.
+"""
+
+import contextlib
+import os
+import socket
+import threading
+import time
+
+import structlog
+from psycopg.pq import TransactionStatus
+
+from project.postgres import silence
+from project.web.places import Place, Places
+
+log = structlog.get_logger(__name__)
+
+TICK_S = 0.5
+# A statement that takes this long makes us ask; nearly all take a hundredth of it.
+SUSPICION_S = 1.5
+ANSWER_S = 3.0
+
+
+class DatabaseWatch(threading.Thread):
+    """Looks after the database connections of one web process. Costs nothing while statements are short."""
+
+    def __init__(self, places: Places) -> None:
+        super().__init__(name="database-watch", daemon=True)
+        self._places = places
+        self._asked_at = 0.0
+
+    def run(self) -> None:
+        while True:
+            time.sleep(TICK_S)
+            try:
+                self.look(time.monotonic())
+            except Exception:  # whatever it is, the next look may do better, and nobody else watches
+                log.exception("database_watch_failed")
+
+    def look(self, now: float) -> None:
+        if silence.is_known():
+            self._shut(self._places.taken_before(now))
+            if silence.answers(self._places.all[0].connection.get_connection_params(), timeout_s=ANSWER_S):
+                silence.end()
+                log.warning("database_answers_again")
+            return
+        overdue = [place for place in self._places.taken_before(now - SUSPICION_S) if is_in_statement(place)]
+        if not overdue or now - self._asked_at < SUSPICION_S:
+            return
+        self._asked_at = now
+        if not silence.answers(_params_of(overdue[0]), timeout_s=ANSWER_S):
+            silence.begin()
+            log.error("database_silent", waiting=len(overdue), alert=True)
+            self._shut(self._places.taken_before(now))
+
+    def _shut(self, places: list[Place]) -> None:
+        for place in places:
+            if is_in_statement(place):
+                _shut_socket(place)
+
+
+def is_in_statement(place: Place) -> bool:
+    """Whether the place's connection waits for an answer of the server just now."""
+    connection = place.connection.connection
+    return connection is not None and connection.pgconn.transaction_status == TransactionStatus.ACTIVE
+
+
+def _params_of(place: Place) -> dict[str, object]:
+    """How to reach the very server that the place is connected to, where an address names several."""
+    params: dict[str, object] = place.connection.get_connection_params()
+    connection = place.connection.connection
+    if connection is not None:
+        with contextlib.suppress(Exception):  # closed meanwhile: then any of them will do
+            params |= {"host": connection.info.host, "port": connection.info.port, "target_session_attrs": "any"}
+    return params
+
+
+def _shut_socket(place: Place) -> None:
+    """Ends the connection under the thread that waits on it, which then gets an OperationalError."""
+    with contextlib.suppress(Exception):  # closed meanwhile, which is what was wanted
+        copy = os.dup(place.connection.connection.pgconn.socket)
+        with socket.socket(fileno=copy) as opened:
+            opened.shutdown(socket.SHUT_RDWR)

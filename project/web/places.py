@@ -1,0 +1,231 @@
+"""The places in which requests are worked on, and what each client's address may use of them.
+
+While one client alone is there, it may use everything. As soon as another one comes, the server's time is shared: free places go to the clients in
+turn, however many requests each of them has sent, and a client that has used more than its share waits until the time has made up for it.
+"""
+
+import itertools
+import math
+import threading
+import time
+from collections import OrderedDict, deque
+from dataclasses import dataclass
+
+from django.db import connections
+
+from shop.errors import ServiceUnavailable, TooManyRequests
+from shop.metrics import LIMITED
+
+# A client that was heard of within this time is there: others leave room for it.
+PRESENT_S = 1.0
+# What a request costs beside its work: its connection, its head, a thread that wakes up.
+REQUEST_COST_S = 0.0005
+# How often held requests are looked at. Nothing ticks while none is held.
+_TICK_S = 0.01
+_FORGET_S = 10.0
+LIMIT = "requests_of_address"
+
+
+@dataclass(frozen=True)
+class Shares:
+    """What one client may use of a web process while others are there."""
+
+    seconds: float  # of processor time in each second
+    burst_s: float  # that it may have used at once
+    waiting: int  # requests that may wait for a place once that is used up
+    patience_s: float  # for how long any request waits for a place
+
+
+class _Client:
+    """What one address has used lately, and its requests."""
+
+    __slots__ = ("at_work", "heard_at", "used_at", "used_s", "waiting")
+
+    def __init__(self, now: float) -> None:
+        self.heard_at = -math.inf
+        self.used_s = 0.0
+        self.used_at = now
+        self.at_work = 0
+        self.waiting: deque[_Waiter] = deque()
+
+
+class Place:
+    """Room for one request, with the database connection that it uses."""
+
+    __slots__ = ("client", "connection", "taken_at", "thread_s")
+
+    def __init__(self) -> None:
+        self.connection = connections.create_connection("default")
+        self.connection.inc_thread_sharing()  # one thread after another uses it, never two at a time
+        self.client: _Client
+        self.taken_at: float | None = None
+        self.thread_s = 0.0
+
+
+class _Waiter:
+    """A request without a place yet. Its thread sleeps at the gate, which opens with a place or, for a refusal, without one."""
+
+    __slots__ = ("gate", "is_refused", "place")
+
+    def __init__(self) -> None:
+        self.gate = threading.Lock()
+        self.gate.acquire()
+        self.place: Place | None = None
+        self.is_refused = False
+
+
+class Places:
+    """A fixed number of places, handed to clients in turn."""
+
+    def __init__(self, count: int, shares: Shares) -> None:
+        self._shares = shares
+        self.all = [Place() for _ in range(count)]
+        self._free = deque(self.all)
+        self._clients: OrderedDict[str, _Client] = OrderedDict()  # the one heard of last at the end
+        self._queue: OrderedDict[str, _Client] = OrderedDict()  # those with waiting requests; whose turn it is at the front
+        self._lock = threading.Lock()
+        self._is_holding = threading.Event()
+        threading.Thread(target=self._tick, name="held-requests", daemon=True).start()
+
+    def take(self, address: str, *, is_visit: bool = True, patience_s: float | None = None) -> Place:
+        """A place for one request of this client, to be given back by the same thread.
+
+        For what is no visit, such as a probe, nobody else has to leave room. `patience_s`: other than the usual one.
+
+        Raises:
+            TooManyRequests: the client has used its share, and enough of its requests wait already.
+            ServiceUnavailable: there was no place for too long.
+        """
+        now = time.monotonic()
+        with self._lock:
+            client = self._heard(address, now, is_visit)
+            is_held = self._is_held(client, client.at_work + len(client.waiting), now)
+            if is_held and len(client.waiting) >= self._shares.waiting:
+                raise self._refusal(client)
+            waiter = _Waiter() if is_held or client.waiting or not self._free else None
+            if waiter is None:
+                place = self._occupy(client, now)
+            else:
+                client.waiting.append(waiter)
+                self._queue[address] = client
+                self._watch()
+        if waiter is not None:
+            place = self._wait(address, client, waiter, self._shares.patience_s if patience_s is None else patience_s)
+        place.thread_s = time.thread_time()
+        return place
+
+    def give_back(self, place: Place, *, cost_s: float = 0.0) -> None:
+        """Charges the request to its client, with what it will cost later, and hands the place to whoever waits."""
+        cost_s += time.thread_time() - place.thread_s + REQUEST_COST_S
+        with self._lock:
+            now = time.monotonic()
+            self._charge(place.client, now, cost_s)
+            place.client.at_work -= 1
+            place.taken_at = None
+            self._free.append(place)
+            if self._queue:
+                self._hand_out(now)
+
+    def taken_before(self, moment: float) -> list[Place]:
+        """The places of requests that have been worked on since then."""
+        return [place for place in self.all if (taken_at := place.taken_at) is not None and taken_at <= moment]
+
+    def longest_s(self, now: float) -> float:
+        """How long the oldest request has been worked on."""
+        taken = [taken_at for place in self.all if (taken_at := place.taken_at) is not None]
+        return max((now - taken_at for taken_at in taken), default=0.0)
+
+    def _heard(self, address: str, now: float, is_visit: bool) -> _Client:
+        client = self._clients.get(address)
+        if client is None:
+            self._forget(now)
+            client = self._clients[address] = _Client(now)
+        if is_visit:
+            client.heard_at = now
+            self._clients.move_to_end(address)
+        return client
+
+    def _forget(self, now: float) -> None:
+        """Two at a time, so that what comes can't outnumber what goes."""
+        for address, client in list(itertools.islice(self._clients.items(), 2)):
+            if now - client.used_at > _FORGET_S and not client.at_work and not client.waiting:
+                del self._clients[address]
+
+    def _charge(self, client: _Client, now: float, cost_s: float) -> None:
+        left_s = max(0.0, client.used_s - (now - client.used_at) * self._shares.seconds)
+        client.used_s = min(left_s + cost_s, 2 * self._shares.burst_s)  # alone it may use everything, and is soon forgiven
+        client.used_at = now
+
+    def _is_held(self, client: _Client, others: int, now: float) -> bool:
+        """Whether a request leaves room for other clients: its own has used its share, and this isn't its only request."""
+        self._charge(client, now, 0)
+        if client.used_s <= self._shares.burst_s or not others:
+            return False
+        for other in reversed(self._clients.values()):
+            if now - other.heard_at > PRESENT_S:
+                return False
+            if other is not client and other.used_s < client.used_s:
+                return True
+        return False
+
+    def _hand_out(self, now: float) -> None:
+        """Free places to those whose turn it is."""
+        held = 0
+        while self._free and held < len(self._queue):
+            address, client = next(iter(self._queue.items()))
+            if self._is_held(client, client.at_work + len(client.waiting) - 1, now):
+                held += 1
+                self._refuse_excess(client)
+            else:
+                held = 0
+                waiter = client.waiting.popleft()
+                waiter.place = self._occupy(client, now)
+                waiter.gate.release()
+            self._queue.move_to_end(address)
+            if not client.waiting:
+                del self._queue[address]
+        self._watch()
+
+    def _occupy(self, client: _Client, now: float) -> Place:
+        place = self._free.popleft()
+        place.client, place.taken_at = client, now
+        client.at_work += 1
+        return place
+
+    def _refuse_excess(self, client: _Client) -> None:
+        """Of what came while the client was alone."""
+        while len(client.waiting) > self._shares.waiting:
+            waiter = client.waiting.pop()
+            waiter.is_refused = True
+            waiter.gate.release()
+
+    def _refusal(self, client: _Client) -> TooManyRequests:
+        LIMITED.labels(LIMIT).inc()
+        over_s = (client.used_s - self._shares.burst_s) / self._shares.seconds
+        return TooManyRequests(retry_after_s=max(1, math.ceil(over_s)), limit=LIMIT)
+
+    def _wait(self, address: str, client: _Client, waiter: _Waiter, patience_s: float) -> Place:
+        if not waiter.gate.acquire(timeout=patience_s):
+            with self._lock:
+                if waiter in client.waiting:
+                    client.waiting.remove(waiter)
+                    if not client.waiting:
+                        del self._queue[address]
+        if waiter.is_refused:
+            raise self._refusal(client)
+        if waiter.place is None:
+            raise ServiceUnavailable
+        return waiter.place
+
+    def _watch(self) -> None:
+        """Requests that wait although there is a free place are held, and time will release them."""
+        if self._queue and self._free:
+            self._is_holding.set()
+
+    def _tick(self) -> None:
+        while True:
+            self._is_holding.wait()
+            self._is_holding.clear()
+            time.sleep(_TICK_S)
+            with self._lock:
+                self._hand_out(time.monotonic())

@@ -1,0 +1,22 @@
+"""Whose turn it is to do what is done once in a while, however many processes would."""
+
+from datetime import datetime
+
+from shop.domain import rows
+from shop.models import Turn
+
+# A turn in the future was taken by a clock that has gone back since.
+_TAKE = """
+    INSERT INTO shop_turn (name, taken_at) VALUES (%(name)s, %(now)s)
+    ON CONFLICT (name) DO UPDATE SET taken_at = excluded.taken_at WHERE shop_turn.taken_at < %(since)s OR shop_turn.taken_at > excluded.taken_at
+"""
+
+
+def take_turn(name: str, *, since: datetime, now: datetime) -> bool:
+    """Takes the turn unless somebody took it at or after `since`. `now` is PostgreSQL's."""
+    return rows.write(_TAKE, {"name": name, "since": since, "now": now}) == 1
+
+
+def give_back_turn(name: str) -> None:
+    """Nothing came of it: whoever asks next takes it."""
+    Turn.objects.filter(name=name).delete()

@@ -1,0 +1,51 @@
+"""Valkey goes away while a worker is in the middle of an order: the worker lives on, finishes, and takes the next order afterwards.
+
+"In the middle" is made certain by a row lock that the test holds.
+"""
+
+from collections.abc import Callable
+
+import pytest
+
+from project.local.waiting import wait_until
+from tests.journeys.shopping import PATIENCE_S, Buyer, simple_body
+from tests.journeys.test_outages import account_locked, assert_created_once, is_waiting_for_lock, wait_for_order
+from tests.nodes.shop_stack import ShopStack
+
+pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("journeys"), pytest.mark.timeout(240)]
+
+# Longer than the worker needs to notice.
+NOTICED_S = 30
+
+
+def stop(shop: ShopStack) -> None:
+    shop.broker.kill("SIGTERM")
+
+
+def kill(shop: ShopStack) -> None:
+    shop.broker.kill("SIGKILL")
+
+
+@pytest.mark.parametrize("go_away", [stop, kill])
+@pytest.mark.parametrize("ends_while_away", [True, False])
+def test_busy_worker_outlives_its_broker(
+    shop: ShopStack, buyer: Buyer, go_away: Callable[[ShopStack], None], ends_while_away: bool
+) -> None:
+    pid = shop.worker.container.child.pid
+    with account_locked(shop, buyer) as lock:
+        first = buyer.place(simple_body(shop))
+        assert wait_until(lambda: is_waiting_for_lock(shop), timeout_s=PATIENCE_S)
+        go_away(shop)
+        shop.worker.assert_log_exists("Connection to broker lost", timeout=NOTICED_S)
+        if ends_while_away:
+            lock.rollback()
+            wait_for_order(shop, buyer)
+        shop.broker.restart()
+        shop.broker.ready()
+    assert_created_once(shop, buyer, first)
+
+    second = buyer.place(simple_body(shop))
+    assert buyer.follow(second)["status"] == "awaiting_payment"
+    assert shop.worker.container.status == "running"
+    assert shop.worker.container.child.pid == pid
+    assert "Unrecoverable error" not in shop.worker.container.logs_since_start()

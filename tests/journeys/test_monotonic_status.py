@@ -1,0 +1,44 @@
+"""A status that a buyer has been told is never taken back, whatever becomes of Valkey meanwhile. It keeps all but its last second."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from project.local.waiting import wait_until
+from shop.domain.versions import REMEMBERED_S
+from tests.journeys.shopping import PATIENCE_S, Buyer, simple_body
+from tests.journeys.test_outages import account_locked, is_waiting_for_lock, wait_for_order
+from tests.nodes.shop_stack import ShopStack
+
+pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("journeys"), pytest.mark.timeout(240)]
+
+
+def killed(shop: ShopStack) -> None:
+    shop.broker.kill("SIGKILL")
+
+
+def stopped(shop: ShopStack) -> None:
+    shop.broker.kill("SIGTERM")
+
+
+@pytest.mark.parametrize("go_away", [killed, stopped])
+def test_status_is_never_taken_back(shop: ShopStack, buyer: Buyer, go_away: Callable[[ShopStack], None]) -> None:
+    time.sleep(REMEMBERED_S + 1)  # until the web process remembers what it answers
+    with account_locked(shop, buyer):
+        number = buyer.place(simple_body(shop))
+        assert wait_until(lambda: is_waiting_for_lock(shop), timeout_s=PATIENCE_S)
+        assert buyer.api.get(f"orders/{number}/")["status"] == "pending"
+        time.sleep(1.2)  # what is written by then is there after a kill
+        assert buyer.api.get(f"orders/{number}/")["status"] == "pending"
+        go_away(shop)
+    wait_for_order(shop, buyer)
+    assert buyer.api.get(f"orders/{number}/")["status"] == "awaiting_payment"
+    shop.broker.restart()
+    shop.broker.ready()
+    seen = set()
+    until = time.monotonic() + REMEMBERED_S
+    while time.monotonic() < until:
+        seen.add(buyer.api.get(f"orders/{number}/")["status"])
+        time.sleep(0.05)
+    assert seen == {"awaiting_payment"}

@@ -1,0 +1,150 @@
+"""The line to the gateway: circuit breaker, places and rate of one process."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+from payments.gateways.line import OPENS_AFTER, REST_S, Breaker, Line, Pace
+from payments.gateways.protocol import GatewayShut
+
+
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def line(clock: Clock) -> Line:
+    return Line(breaker=Breaker(clock=clock))
+
+
+def is_silent(line: Line) -> None:
+    with pytest.raises(TimeoutError), line.call(silences=(TimeoutError,)):
+        raise TimeoutError
+
+
+def answers(line: Line) -> None:
+    with line.call(silences=(TimeoutError,)):
+        pass
+
+
+def open_breaker(line: Line) -> None:
+    for _ in range(OPENS_AFTER):
+        is_silent(line)
+
+
+def test_breaker_opens_after_silences_in_a_row_and_lets_nothing_through(line: Line) -> None:
+    for _ in range(OPENS_AFTER - 1):
+        is_silent(line)
+    assert line.free(32) == 32
+    is_silent(line)
+    assert line.free(32) == 0
+    with pytest.raises(GatewayShut):
+        answers(line)
+
+
+def test_an_answer_in_between_keeps_the_breaker_closed(line: Line) -> None:
+    for _ in range(OPENS_AFTER * 3):
+        is_silent(line)
+        answers(line)
+    assert line.free(32) == 32
+
+
+def test_a_broken_answer_is_an_answer(line: Line) -> None:
+    for _ in range(OPENS_AFTER * 3):
+        with pytest.raises(ValueError, match="half"), line.call(silences=(TimeoutError,)):
+            raise ValueError("half an answer")
+    assert line.free(32) == 32
+
+
+def test_one_probe_at_a_time_and_its_answer_closes_the_breaker(line: Line, clock: Clock) -> None:
+    open_breaker(line)
+    clock.now += REST_S
+    assert line.free(32) == 1
+    with line.call(silences=(TimeoutError,)):
+        assert line.free(32) == 0
+        with pytest.raises(GatewayShut):
+            answers(line)
+    assert line.free(32) == 32
+
+
+def test_a_silent_probe_keeps_it_open_for_another_rest(line: Line, clock: Clock) -> None:
+    open_breaker(line)
+    clock.now += REST_S
+    is_silent(line)
+    assert line.free(32) == 0
+    clock.now += REST_S
+    assert line.free(32) == 1
+
+
+def test_a_probe_that_never_comes_back_is_replaced(line: Line, clock: Clock) -> None:
+    open_breaker(line)
+    clock.now += REST_S
+    with line.call(silences=(TimeoutError,)):
+        clock.now += REST_S
+        assert line.free(32) == 1
+
+
+@contextmanager
+def taken(line: Line, count: int) -> Iterator[None]:
+    with ExitStack() as stack:
+        for _ in range(count):
+            stack.enter_context(line.call(silences=()))
+        yield
+
+
+def test_places_bound_the_calls_at_once() -> None:
+    line = Line(places=2)
+    with taken(line, 2), pytest.raises(GatewayShut):
+        answers(line)
+    answers(line)
+
+
+def test_who_is_refused_a_call_gives_the_place_back(clock: Clock) -> None:
+    line = Line(places=1, breaker=Breaker(clock=clock))
+    open_breaker(line)
+    with pytest.raises(GatewayShut):
+        answers(line)
+    clock.now += REST_S
+    answers(line)
+
+
+def test_calls_wait_for_each_other_in_no_way() -> None:
+    """A lock around the call would let them take turns."""
+    line, meeting = Line(), threading.Barrier(8, timeout=5)
+
+    def meet() -> None:
+        with line.call(silences=()):
+            meeting.wait()
+
+    threads = [threading.Thread(target=meet) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not meeting.broken
+
+
+def test_rate_lets_a_burst_through_and_then_spaces_calls_out(clock: Clock) -> None:
+    pace = Pace(5.0, clock=clock)
+    waits = [pace.take() for _ in range(12)]
+    assert waits[:10] == [0.0] * 10
+    assert waits[10:] == pytest.approx([0.2, 0.4])
+    clock.now += 10
+    assert pace.take() == 0.0
+
+
+def test_under_a_rate_no_more_is_begun_than_can_be_asked_soon() -> None:
+    assert (Line(rate=4.0).free(32), Line(rate=0.1).free(32), Line().free(32)) == (8, 1, 32)

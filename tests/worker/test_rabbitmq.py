@@ -1,0 +1,142 @@
+"""RabbitMQ as the broker: classic and quorum queues, a certificate, connections that lead nowhere any more, and a server that is frozen or killed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import amqp
+import kombu
+import psutil
+import pytest
+
+from project.local.rabbitmq import RabbitServer, find_rabbitmq
+from project.local.tls import make_certificate
+from project.local.waiting import wait_until
+from tests.forwarder import Forwarder
+from tests.journeys.shopping import Buyer, new_buyer, simple_body
+from tests.nodes.shop_stack import ShopStack, build_shop_stack, drop_database
+
+pytestmark = [
+    pytest.mark.timeout(300),
+    pytest.mark.xdist_group("rabbitmq"),
+    pytest.mark.skipif(find_rabbitmq() is None, reason="RabbitMQ is missing: apt-get install rabbitmq-server"),
+]
+NOTICED_S = 15
+# So that what is measured is the message and not the sweep, which would find the row a little later.
+SELDOM_SWEPT = {"SWEEP_INTERVAL_S": "60", "WORK_LEASE_S": "45"}
+
+
+@pytest.fixture(scope="module")
+def rabbit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitServer]:
+    folder = tmp_path_factory.mktemp("rabbitmq")
+    server = RabbitServer(folder / "server", make_certificate(folder / "tls"))
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def address(rabbit: RabbitServer) -> Iterator[Forwarder]:
+    with Forwarder(rabbit.port) as forwarder:
+        yield forwarder
+
+
+@pytest.fixture
+def shop(rabbit: RabbitServer, address: Forwarder, tmp_path: Path) -> Iterator[ShopStack]:
+    """A shop that reaches RabbitMQ through something that may lose its connections."""
+    broker_url = rabbit.url().replace(f":{rabbit.port}/", f":{address.port}/")
+    stack = build_shop_stack(tmp_path / "shop", extra_env={"CELERY_BROKER_URL": broker_url, **SELDOM_SWEPT})
+    try:
+        stack.start()
+        yield stack
+    finally:
+        print(stack.logs())
+        stack.stop()
+        drop_database(stack.database_url)
+
+
+def created_after_s(shop: ShopStack, buyer: Buyer) -> float:
+    """How long an order that is placed now waits for a worker."""
+    started = time.monotonic()
+    number = buyer.place(simple_body(shop))
+    assert buyer.follow(number)["status"] == "awaiting_payment"
+    return time.monotonic() - started
+
+
+def test_connections_that_lead_nowhere_are_noticed(shop: ShopStack, address: Forwarder) -> None:
+    buyer = new_buyer(shop)
+    assert created_after_s(shop, buyer) < 5
+    address.forget()
+    assert created_after_s(shop, buyer) < NOTICED_S
+    assert created_after_s(shop, buyer) < 5
+    assert "Too many heartbeats missed" in shop.worker.container.child.log_text()
+
+
+def test_a_worker_whose_connection_leads_nowhere_ends_when_asked(shop: ShopStack, address: Forwarder) -> None:
+    address.forget()
+    shop.worker.container.child.send(signal.SIGTERM)
+    assert shop.worker.container.child.wait(30)
+
+
+def test_a_server_that_is_killed_or_frozen_loses_nothing(shop: ShopStack, rabbit: RabbitServer) -> None:
+    buyer = new_buyer(shop)
+    rabbit.kill()
+    numbers = [buyer.place(simple_body(shop)) for _ in range(2)]
+    rabbit.start()
+    assert wait_until(lambda: created_after_s(shop, buyer) < 5, timeout_s=60)
+    frozen = [psutil.Process(rabbit.child.pid), *psutil.Process(rabbit.child.pid).children(recursive=True)]
+    for process in frozen:
+        process.suspend()
+    started = time.monotonic()
+    numbers.append(buyer.place(simple_body(shop)))
+    assert time.monotonic() - started < 2  # no request waits for a broker
+    time.sleep(12)
+    for process in frozen:
+        process.resume()
+    assert created_after_s(shop, buyer) < NOTICED_S
+    for number in numbers:
+        assert buyer.follow(number)["status"] == "awaiting_payment"
+
+
+@pytest.mark.parametrize("queue_type", ["quorum", "classic"])
+def test_a_shop_with_queues_of_each_type_and_a_certificate(rabbit: RabbitServer, queue_type: str, tmp_path: Path) -> None:
+    with kombu.Connection(rabbit.url()) as connection, connection.channel() as channel:  # of another type than the queues of other tests
+        for queue in ("checkout", "orders", "payments", "upkeep"):
+            channel.queue_delete(queue)
+    stack = build_shop_stack(tmp_path / "shop", extra_env={"CELERY_BROKER_URL": rabbit.tls_url(), "BROKER_QUEUE_TYPE": queue_type})
+    try:
+        stack.start()
+        buyer = new_buyer(stack)
+        assert max(created_after_s(stack, buyer) for _ in range(5)) < 5
+        assert "540" not in stack.worker.container.child.log_text()  # NOT_IMPLEMENTED: quorum queues know no global prefetch
+        shop_type = connection_queue_type(rabbit, "orders")
+        assert shop_type == queue_type
+    finally:
+        print(stack.logs())
+        stack.stop()
+        drop_database(stack.database_url)
+
+
+def connection_queue_type(rabbit: RabbitServer, queue: str) -> str:
+    """Found out by declaring it as the other type, which the server refuses with the type that it has."""
+    with kombu.Connection(rabbit.url()) as connection, connection.channel() as channel:
+        try:
+            channel.queue_declare(queue, durable=True, auto_delete=False, arguments={"x-queue-type": "stream"})
+        except amqp.PreconditionFailed as error:
+            return "quorum" if "'quorum'" in str(error) else "classic"
+    raise AssertionError("the queue was not there")
+
+
+def test_an_unknown_certificate_is_refused(rabbit: RabbitServer, tmp_path: Path) -> None:
+    program = "import django; django.setup(); from worker.celery import app; app.connection_for_read().connect()"
+    url = rabbit.tls_url().split("?")[0]
+    ended = subprocess.run(
+        [sys.executable, "-c", program], env={**os.environ, "CELERY_BROKER_URL": url}, capture_output=True, text=True, check=False
+    )
+    assert "certificate verify failed" in ended.stderr

@@ -1,0 +1,155 @@
+"""Carts and queues on servers of every supported kind, each a real one; and servers of other kinds, which stop the start with their name."""
+
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from project.local.ports import find_free_port
+from project.local.sentinel import SentinelServer, replica_settings
+from project.local.state import ROOT
+from project.local.tls import TlsFront, make_certificate
+from project.local.valkey import ValkeyServer
+from project.local.waiting import wait_until
+
+pytestmark = pytest.mark.timeout(300)
+
+# A cart is written and read, and a message goes through the queues, as the shop's own code does both.
+USE_BOTH = """
+import django
+django.setup()
+from shop import valkey
+from worker.celery import app
+from worker.servers import refuse_unfit_servers
+refuse_unfit_servers()
+valkey.client().set("cart:1", "书")
+with app.connection_for_write() as writer, writer.SimpleQueue("tests") as queue:
+    queue.put({"a": 1})
+app.conf.broker_transport_options = {**app.conf.broker_transport_options, **app.conf.consumer_transport_options}
+with app.connection_for_read() as reader, reader.SimpleQueue("tests") as queue:
+    message = queue.get(timeout=10)
+    message.ack()
+print(valkey.client().get("cart:1"), message.payload["a"])
+"""
+
+
+def run(program: list[str], **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *program],
+        env={**os.environ, "PYTHONPATH": str(ROOT), **env},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def use_both(store: str, broker: str) -> str:
+    """What the program has printed; what has gone wrong as the last line of its error."""
+    ended = run(["-c", USE_BOTH], REDIS_URL=store, CELERY_BROKER_URL=broker)
+    return ended.stdout.strip() if ended.returncode == 0 else ended.stderr.strip().splitlines()[-1]
+
+
+Starter = Callable[..., ValkeyServer]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Starter]:
+    """Starts a server with further lines of configuration."""
+    with ExitStack() as stack:
+
+        def start_one(*settings: str, password: str = "") -> ValkeyServer:
+            server = ValkeyServer(tmp_path / secrets.token_hex(4), password or secrets.token_hex(8), durable=False, settings=settings)
+            stack.callback(server.stop)
+            server.start()
+            return server
+
+        yield start_one
+
+
+def test_socket_files(start: Starter, tmp_path: Path) -> None:
+    path = tmp_path / "valkey.sock"
+    server = start(f"unixsocket {path}")
+    url = f"unix://:{server.password}@{path}"
+    assert use_both(f"{url}?db=1", f"{url}?db=0") == "书 1"
+
+
+def test_tls_with_an_authority_of_our_own(start: Starter, tmp_path: Path) -> None:
+    server, made = start(), make_certificate(tmp_path)
+    front = TlsFront(made, server.port)
+    front.start()
+    url, plain = f"rediss://:{server.password}@127.0.0.1:{front.port}", server.url().rsplit("/", 1)[0]
+    with_authority = f"ssl_ca_certs={made.authority}"
+    try:
+        assert use_both(f"{url}/1?{with_authority}", f"{url}/0?{with_authority}") == "书 1"
+        # An authority that nobody here knows: neither carts nor queues.
+        assert "certificate verify failed" in use_both(f"{url}/1", f"{plain}/0")
+        assert "certificate verify failed" in use_both(f"{plain}/1", f"{url}/0")
+    finally:
+        front.stop()
+
+
+def test_tls_with_a_certificate_of_another_server(start: Starter, tmp_path: Path) -> None:
+    server, made = start(), make_certificate(tmp_path, address="192.0.2.1")
+    front = TlsFront(made, server.port)
+    front.start()
+    plain = server.url().rsplit("/", 1)[0]
+    url = f"rediss://:{server.password}@127.0.0.1:{front.port}"
+    try:
+        for store, broker in ((url, plain), (plain, url)):
+            query = f"?ssl_ca_certs={made.authority}"
+            told = use_both(f"{store}/1{query if store == url else ''}", f"{broker}/0{query if broker == url else ''}")
+            assert "IP address mismatch" in told
+    finally:
+        front.stop()
+
+
+def test_sentinels_find_the_primary(start: Starter, tmp_path: Path) -> None:
+    primary = start()
+    replica = start(*replica_settings(primary), password=primary.password)
+    sentinel = SentinelServer(tmp_path / "sentinel", "queues", primary)
+    try:
+        sentinel.start()
+        # The first one is down, as one of three may be.
+        url = f"sentinel://:{primary.password}@127.0.0.1:{find_free_port()};sentinel://:{primary.password}@127.0.0.1:{sentinel.port}"
+        assert use_both(f"{url}/1?master_name=queues", f"{url}/0?master_name=queues") == "书 1"
+        primary.kill()
+        assert wait_until(lambda: sentinel.primary_port() == replica.port, timeout_s=30)
+        assert use_both(f"{url}/1?master_name=queues", f"{url}/0?master_name=queues") == "书 1"
+        assert "No master found" in use_both(f"{url}/1?master_name=carts", f"{url}/0?master_name=queues")
+    finally:
+        sentinel.stop()
+
+
+UNFIT = [("cluster-enabled yes", "it is a node of a Redis Cluster"), ('rename-command HELLO ""', "it doesn't know HELLO")]
+
+
+@pytest.fixture(params=UNFIT, ids=["cluster", "no HELLO"])
+def unfit(request: pytest.FixtureRequest, start: Starter, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
+    """A server's address without a database, and what is wrong with it."""
+    setting, reason = request.param
+    monkeypatch.setattr(ValkeyServer, "is_ready", lambda self: "Ready to accept connections" in self.child.log_text())
+    return start(setting).url().rsplit("/", 1)[0], reason
+
+
+@pytest.mark.parametrize("name", ["REDIS_URL", "CELERY_BROKER_URL"])
+def test_unfit_servers_are_refused_by_name(unfit: tuple[str, str], name: str) -> None:
+    url, reason = unfit
+    for program in (
+        ["-c", "import project.wsgi"],
+        ["-m", "celery", "-A", "worker", "worker", "--pool", "solo"],
+        ["manage.py", "check", "--database", "default"],
+    ):
+        ended = run(program, **{name: f"{url}/0" if name == "REDIS_URL" else f"{url}/1"})
+        assert ended.returncode != 0, program
+        assert f"{name} names a server that the shop can't work with: {reason}" in ended.stderr, program
+
+
+def test_servers_that_are_away_stop_nobody() -> None:
+    gone = f"redis://127.0.0.1:{find_free_port()}"
+    assert run(["-c", "import project.wsgi"], REDIS_URL=f"{gone}/1", CELERY_BROKER_URL=f"{gone}/0").returncode == 0

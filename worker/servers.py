@@ -1,0 +1,33 @@
+"""Servers that the shop can't work with are refused by name when a process starts, as far as they answer then."""
+
+from collections.abc import Iterator
+
+from django.conf import settings
+from django.core.checks import Tags, run_checks
+from django.core.exceptions import ImproperlyConfigured
+from django.db import connection
+
+from shop import broker_address, redis_address
+
+
+def refuse_unfit_servers() -> None:
+    """Runs what `manage.py check --database default` runs, since nobody else runs it for a process that serves.
+
+    Raises: ImproperlyConfigured when a server or a pooler can't do what the shop needs.
+    """
+    problems = run_checks(tags=[Tags.database], databases=["default"])
+    connection.close()  # threads and pool processes have their own
+    if problems:
+        raise ImproperlyConfigured("; ".join(str(problem.msg) for problem in problems))
+
+
+def find_unfit_servers() -> Iterator[str]:
+    """What is wrong with each of them. One that is away can't be asked, and is none of these."""
+    addresses = {
+        "REDIS_URL": redis_address.parse(settings.REDIS_URL),
+        "CELERY_BROKER_URL": broker_address.parse(settings.CELERY_BROKER_URL).redis,
+    }
+    for name, address in addresses.items():
+        reason = None if address is None else redis_address.find_unfitness(address)
+        if reason:
+            yield f"{name} names a server that the shop can't work with: {reason}."
