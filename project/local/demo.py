@@ -98,7 +98,7 @@ class Demo:
                 _manage(env, "seed_demo")
             with step("Static files, with digests in their names"):
                 env |= {"STATIC_ROOT": str(state.folder / "static"), "WHITENOISE_USE_FINDERS": "false"}
-                _manage(env, "collectstatic", "--no-input", "--verbosity", "0")
+                _manage(env, "collectstatic", "--no-input", "--verbosity", "0", "--ignore=rest_framework", "--ignore=redoc")
 
             runner = stack.enter_context(_make_runner(places, env, state))
             with step("Web, workers, beat, Flower, simulator"):

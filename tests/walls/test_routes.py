@@ -94,7 +94,7 @@ PAGES = {
     "/api/docs/": row(OPEN, "GET", is_drf=False),
     "/pay/<str:token>/": row(OPEN, "GET", "POST", is_drf=False),
     "/.well-known/security.txt": row(OPEN, "GET", is_drf=False),
-    "/language/": row(OPEN, "POST"),
+    "/language/": row(OPEN, "POST", is_drf=False),
     "/password/reset/": row(OPEN, "GET", "POST"),
     "/password/reset/done/": row(OPEN, "GET"),
     "/password/reset/<str:uidb64>/<str:token>/": row(OPEN, "GET", "POST"),

@@ -42,9 +42,11 @@ export function setTitle(text) {
   setTabTitle(text);
 }
 
+const SHOP = t("课程商店");
+
 /** The title of the window or tab alone, which says how things stand while people look elsewhere. */
 export function setTabTitle(text) {
-  document.title = `${text} · ${t("课程商店")}`;
+  document.title = `${text} · ${SHOP}`;
 }
 
 /** Says something to screen readers that the page shows anyway. The same words are said once. */

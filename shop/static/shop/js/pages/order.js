@@ -10,6 +10,7 @@ import { buyAgain } from "../purchase.js";
 import { refreshCartCount } from "../site.js";
 import { ORDER_STATUS, ORDER_STATUS_TEXT, PAYMENT_STATE, PAYMENT_TYPE, SLOW } from "../words.js";
 
+const ORDERS = t("订单");
 const WAIT_S = 20;
 const SLOW_AFTER_MS = 10_000;
 const FINAL = new Set(["rejected", "paid", "cancelled", "expired", "refunded"]);
@@ -145,7 +146,7 @@ function banner() {
 
 /** The tab's title and screen readers follow what the banner says. */
 function say(word, text) {
-  setTabTitle(`${word} · ${t("订单")}`);
+  setTabTitle(`${word} · ${ORDERS}`);
   announce(t("{word}。{text}", { word, text }));
 }
 
