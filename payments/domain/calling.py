@@ -207,10 +207,10 @@ class _Run(Generic[Asked, Told]):
     def _put_back(self, pk: int, error: Exception) -> None:
         attempt = self._let_go(pk)
         if not isinstance(error, GatewayShut):
-            work.put_back(self._errand.model, pk, now=self._now, error=error, attempt=attempt)
+            work.put_back(self._errand.model, pk, now=self._moment(), error=error, attempt=attempt)
             return
         # Nothing was asked, so nothing has failed.
         mine = self._errand.model.objects.filter(pk=pk, available_at__isnull=False, attempts__gt=0)
         if attempt is not None:
             mine = mine.filter(attempts=attempt)
-        mine.update(available_at=self._now + PUT_OFF, attempts=F("attempts") - 1)
+        mine.update(available_at=self._moment() + PUT_OFF, attempts=F("attempts") - 1)
