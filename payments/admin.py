@@ -20,7 +20,7 @@ from payments.models import Notification, Payment, Refund, RefundLine
 from payments.states import NotificationStatus, RefundKind, RefundStatus
 from payments.tasks import apply_notifications, query_payments, send_refunds
 from shop import clock
-from shop.admin import ReadOnlyAdmin, ReadOnlyInline
+from shop.desk.readonly import ReadOnlyAdmin, ReadOnlyInline
 from shop.errors import DomainError
 from shop.models import Account
 from shop.wakeup import wake_soon

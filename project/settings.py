@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 from django.core.exceptions import ImproperlyConfigured
 
+from project.desk_look import UNFOLD  # noqa: F401 - a setting, read by django-unfold
 from project.env import env
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -38,9 +39,11 @@ USE_I18N = True
 CLOCK_OFFSET_S = env.int("CLOCK_OFFSET_S", 0)
 
 INSTALLED_APPS = [
+    "unfold.apps.BasicAppConfig",
     "project.apps.StaffSiteConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
+    "django.contrib.postgres",
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
@@ -240,6 +243,8 @@ WORK_LEASE_S = env.int("WORK_LEASE_S", 45)
 REFUND_AUTO_DAYS = env.int("REFUND_AUTO_DAYS", 0)
 # Whether a refund gives back only what was paid for the days that are left.
 REFUND_PRO_RATA = env.bool("REFUND_PRO_RATA", False)
+# Whether whoever asked for a refund may approve it themselves. With it on, a refund that staff ask for takes two people.
+REFUND_FOUR_EYES = env.bool("REFUND_FOUR_EYES", False)
 # Whether a fully refunded order gives its coupons back (they keep their last day).
 REFUND_RETURNS_COUPONS = env.bool("REFUND_RETURNS_COUPONS", True)
 # For how many days handled notifications keep what Alipay tells of its buyers; 0 means for ever. Half a year outlasts disputes and refunds.

@@ -5,11 +5,13 @@ from typing import Any
 import structlog
 from django import forms
 from django.conf import settings
-from django.contrib.admin import AdminSite
 from django.contrib.admin.forms import AdminAuthenticationForm
 from django.http import HttpRequest, HttpResponse
 from django_otp import devices_for_user
 from django_otp.forms import OTPAuthenticationFormMixin
+from unfold.forms import AuthenticationForm
+from unfold.sites import UnfoldAdminSite
+from unfold.widgets import UnfoldAdminTextInputWidget
 
 from shop.api.devicecookie import device_note, remember_device
 from shop.client_address import client_address, client_network
@@ -20,7 +22,7 @@ from shop.models import Account
 log = structlog.get_logger(__name__)
 
 
-class StaffLoginForm(AdminAuthenticationForm):
+class StaffLoginForm(AuthenticationForm):  # type: ignore[misc] # django-unfold has no types
     """Django's, with the shop's own check of the password. Its refusals by a limit are answered as everywhere."""
 
     def clean(self) -> dict[str, Any]:
@@ -44,7 +46,7 @@ class StaffTotpForm(OTPAuthenticationFormMixin, StaffLoginForm):  # type: ignore
     """With a code from an authenticator app. `manage.py staff_totp` enrols one."""
 
     otp_token = forms.CharField(
-        label="动态验证码", max_length=8, widget=forms.TextInput(attrs={"autocomplete": "one-time-code", "inputmode": "numeric"})
+        label="动态验证码", max_length=8, widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "one-time-code", "inputmode": "numeric"})
     )
 
     def clean(self) -> dict[str, Any]:
@@ -64,8 +66,8 @@ class StaffTotpForm(OTPAuthenticationFormMixin, StaffLoginForm):  # type: ignore
         """There is no list of devices to fill in."""
 
 
-class StaffSite(AdminSite):
-    """Django's admin. With `STAFF_TOTP` a password alone opens nothing."""
+class StaffSite(UnfoldAdminSite):  # type: ignore[misc] # django-unfold has no types
+    """Django's admin, as django-unfold shows it. With `STAFF_TOTP` a password alone opens nothing."""
 
     @property
     def login_form(self) -> type[AdminAuthenticationForm]:  # type: ignore[override]
@@ -80,7 +82,7 @@ class StaffSite(AdminSite):
         return super().has_permission(request) and (not settings.STAFF_TOTP or user.is_verified())
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        response = super().login(request, extra_context)
+        response: HttpResponse = super().login(request, extra_context)
         if request.method == "POST" and response.status_code == 302 and request.user.is_authenticated:
             remember_device(response, request, username=request.user.get_username())
         return response

@@ -1,6 +1,6 @@
 from shop.models.account import Account
 from shop.models.catalogue import Course, PricePolicy
-from shop.models.coupon import Coupon, CouponRecord
+from shop.models.coupon import Coupon, CouponCode, CouponRecord
 from shop.models.enrolment import Enrolment
 from shop.models.ledger import LedgerTransfer
 from shop.models.order import Order, OrderEvent, OrderLine, OrderRequest
@@ -9,6 +9,7 @@ from shop.models.work import Work
 __all__ = [
     "Account",
     "Coupon",
+    "CouponCode",
     "CouponRecord",
     "Course",
     "Enrolment",
