@@ -6,15 +6,23 @@ import structlog
 from django import forms
 from django.conf import settings
 from django.contrib.admin.forms import AdminAuthenticationForm
-from django.http import HttpRequest, HttpResponse
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
 from django_otp import devices_for_user
 from django_otp.forms import OTPAuthenticationFormMixin
 from unfold.forms import AuthenticationForm
 from unfold.sites import UnfoldAdminSite
 from unfold.widgets import UnfoldAdminTextInputWidget
 
+from payments.desk.dashboard import dashboard_context
+from payments.desk.exports import export_view
+from payments.desk.search import find
+from shop import clock
 from shop.api.devicecookie import device_note, remember_device
 from shop.client_address import client_address, client_network
+from shop.desk.display import address_of
 from shop.domain.login import log_in
 from shop.errors import LoginFailed
 from shop.models import Account
@@ -76,6 +84,26 @@ class StaffSite(UnfoldAdminSite):  # type: ignore[misc] # django-unfold has no t
     @property
     def login_template(self) -> str | None:  # type: ignore[override]
         return "admin/totp_login.html" if settings.STAFF_TOTP else None
+
+    def extra_urls(self) -> list[URLPattern]:
+        """Pages of the desk that belong to no table."""
+        return [path("exports/", self.admin_view(lambda request: export_view(request, self)), name="exports")]
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        self.index_template = "desk/dashboard.html"
+        answer: HttpResponse = super().index(request, {**dashboard_context(request, now=clock.now()), **(extra_context or {})})
+        return answer
+
+    def search(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Finds an order or a buyer by whatever is at hand. An order that is meant beyond doubt is shown at once."""
+        if not request.user.has_perm("shop.view_order"):
+            raise PermissionDenied
+        text = request.GET.get("q", "")
+        found = find(text)
+        if found.is_exact:
+            return HttpResponseRedirect(address_of(found.orders[0][0]))
+        context = {**self.each_context(request), "title": "查找", "q": text, "found": found}
+        return TemplateResponse(request, "desk/search.html", context)
 
     def has_permission(self, request: HttpRequest) -> bool:
         user: Any = request.user

@@ -23,7 +23,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from shop import clock
 from shop.desk.display import address_of
-from shop.desk.readonly import ReadOnlyAdmin
+from shop.desk.readonly import AnyAdminBase, ReadOnlyAdmin
 from shop.errors import DomainError
 from shop.models import Account
 from shop.wakeup import wake_soon
@@ -97,6 +97,8 @@ class Deed:
     facts: Callable[[Any], Sequence[tuple[str, Any]]] = field(default=lambda row: [])
     hint: str = ""
     is_grave: bool = False
+    # Whether even a program that sends the action has to confirm it.
+    always_asks: bool = False
     # Whether a list offers it as an action, and whether for one row at a time.
     is_listed: bool = True
     is_single: bool = False
@@ -112,9 +114,10 @@ class AskingActionForm(ActionForm):
     ask = forms.BooleanField(required=False, initial=True, widget=forms.HiddenInput())
 
 
-class DeedsAdmin(ReadOnlyAdmin):
-    """A read-only table with deeds."""
+class WithDeeds(AnyAdminBase):
+    """A table with deeds: buttons on a row's page, actions of its list."""
 
+    change_form_before_template = "desk/deeds.html"
     deeds: ClassVar[tuple[Deed, ...]] = ()
     counted: ClassVar[str] = "行"
     action_form = AskingActionForm
@@ -141,6 +144,11 @@ class DeedsAdmin(ReadOnlyAdmin):
         """The deeds that apply to the row now, each with its address."""
         name = f"admin:{self.opts.app_label}_{self.opts.model_name}_deed"
         return [(deed, reverse(name, args=[row.pk, deed.name])) for deed in self.allowed_deeds(request) if deed.applies(row)]
+
+    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        row = self.get_object(request, object_id) if object_id.isdecimal() else None
+        offered = self.offered_deeds(request, row) if row is not None else []
+        return super().change_view(request, object_id, form_url, {**(extra_context or {}), "offered_deeds": offered})
 
     def deed_view(self, request: HttpRequest, pk: int, name: str) -> HttpResponse:
         """The page of one deed for one row."""
@@ -170,7 +178,9 @@ class DeedsAdmin(ReadOnlyAdmin):
                 continue
             done += 1
             told = deed.told(asked) or deed.title
-            LogEntry.objects.log_actions(act.staff.pk, [row], CHANGE, told, single_object=True)
+            # A deed may change what its row is called.
+            subject = result if isinstance(result, type(row)) else row
+            LogEntry.objects.log_actions(act.staff.pk, [subject], CHANGE, told, single_object=True)
             if deed.says is not None:
                 self.message_user(request, deed.says(row, result), messages.SUCCESS)
         if done and deed.says is None:
@@ -200,7 +210,7 @@ class DeedsAdmin(ReadOnlyAdmin):
             said = _("请只选择一行。") if deed.is_single else _("一次最多处理 %d 行。") % MOST_ROWS
             self.message_user(request, said, messages.ERROR)
             return None
-        if request.POST.get("ask") and not request.POST.get("confirmed"):
+        if (request.POST.get("ask") or deed.always_asks) and not request.POST.get("confirmed"):
             return self._ask(request, deed, deed.form(rows=rows), rows)
         form = deed.form(request.POST, rows=rows)
         if form.is_valid():
@@ -229,6 +239,10 @@ class DeedsAdmin(ReadOnlyAdmin):
         wanted = request.POST.get("next") or request.GET.get("next", "")
         is_ours = url_has_allowed_host_and_scheme(wanted, {request.get_host()}, require_https=request.is_secure())
         return wanted if wanted and is_ours else address_of(row)
+
+
+class DeedsAdmin(WithDeeds, ReadOnlyAdmin):
+    """A read-only table with deeds."""
 
 
 def staff_of(request: HttpRequest) -> Account:

@@ -20,7 +20,7 @@ from shop.numbers import mint_number
 from shop.states import EnrolmentStatus, OrderRequestStatus, PaymentType
 
 
-def grant_access(*, account_id: int, course_id: int, days: int, token: str, staff: Account, why: str, now: datetime, cause: str) -> Order:
+def grant_access(*, account_id: int, course_id: int, days: int, token: str, staff: Account, why: str, now: datetime, cause: str) -> Order:  # noqa: PLR0913 - each is a fact of its own
     """Gives a buyer a course for `days` days, from now or from where their access ends. The same `token` twice is one grant.
 
     Raises:

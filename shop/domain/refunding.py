@@ -37,7 +37,7 @@ def _days_left(line: OrderLine, *, now: datetime) -> int:
     return min(max(left // timedelta(days=1), 0), line.valid_period)
 
 
-def apply_refund(
+def apply_refund(  # noqa: PLR0913 - each is a fact of its own
     order: Order,
     parts: Sequence[LinePart],
     share: Share,
