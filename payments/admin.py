@@ -53,10 +53,7 @@ class MoneyAdmin(DeedsAdmin):
 
 @admin.register(Payment)
 class PaymentAdmin(MoneyAdmin):
-    list_display = (
-        "shown_amount", "shown_status", "out_trade_no", "of_order", "product", "paid_at", "shown_refunded", "trade_no", "created_at",
-        "last_error",
-    )  # fmt: skip
+    list_display = ("shown_amount", "shown_status", "out_trade_no", "of_order", "product", "paid_at", "shown_refunded", "trade_no")
     list_display_links = ("out_trade_no",)
     list_filter = ("status", DEAD, ("created_at", SinceFilter), "product", "closed_reason", "is_surplus")
     list_select_related = ("order",)
@@ -148,11 +145,8 @@ class RefundAdmin(MoneyAdmin):
         ).asc(),
         "-id",
     )
-    list_display = (
-        "shown_amount", "shown_status", "kind", "of_order", "reason", "outcome", "explanation", "requested_at", "requester", "decider",
-        "finished_at", "out_request_no",
-    )  # fmt: skip
-    list_display_links = ("shown_amount", "out_request_no")
+    list_display = ("shown_amount", "shown_status", "kind", "of_order", "told", "requested_at", "requester", "decider", "finished_at")
+    list_display_links = ("shown_amount",)
     list_filter = (TO_DO, "status", "kind", DEAD, ("requested_at", SinceFilter), "explanation")
     list_select_related = ("order", "approved_by", "decided_by", "requested_by")
     search_fields = ("=out_request_no", "=order__order_number", "=payment__out_trade_no")
@@ -181,6 +175,10 @@ class RefundAdmin(MoneyAdmin):
     def shown_status(self, refund: Refund) -> tuple[str, str]:
         is_approved = refund.status == RefundStatus.REQUESTED and refund.approved_at is not None
         return refund.status, "已批准，待提交" if is_approved else refund.get_status_display()
+
+    @display(description=_("原因与处理"))
+    def told(self, refund: Refund) -> str:
+        return "；".join(text for text in (refund.reason, refund.get_explanation_display(), refund.outcome, refund.reference) if text) or "–"
 
     @display(description=_("申请人"))
     def requester(self, refund: Refund) -> str:

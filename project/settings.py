@@ -34,6 +34,7 @@ TIME_ZONE = "Asia/Shanghai"
 USE_TZ = True
 LANGUAGE_CODE = "zh-hans"
 USE_I18N = True
+FORMAT_MODULE_PATH = ["project.formats"]
 
 # Seconds added to every reading of the clock by `shop.clock.now()`, so that tests and the demo can travel in time.
 CLOCK_OFFSET_S = env.int("CLOCK_OFFSET_S", 0)

@@ -46,7 +46,7 @@ def tell(event: OrderEvent) -> Told:
     return Told(
         at=event.at,
         title=event.get_kind_display(),
-        text="，".join(_say(name, value) for name, value in details.items() if name in _SAID and value not in ("", None)),
+        text="，".join(_say(name, value) for name, value in details.items() if name in _SAID and value not in ("", None, 0)),
         who=details.get("staff") or _actor(event.cause),
         why=details.get("staff_note", ""),
         cause=event.cause,
@@ -80,7 +80,7 @@ def _local(value: str) -> str:
 
 def _actor(cause: str) -> str:
     kind = cause.partition(":")[0]
-    return {"request": "买家或网页请求", "task": "系统"}.get(kind, "系统")
+    return {"request": "网页请求", "task": "系统"}.get(kind, "系统")
 
 
 def _trace(cause: str) -> str:

