@@ -212,7 +212,8 @@ admin.site.unregister(Account)
 class BuyerAdmin(WithDeeds, AccountAdmin):
     deeds = ACCOUNT_DEEDS
     counted = "个账户"
-    change_form_outer_after_template = "desk/buyer.html"
+    change_form_outer_before_template = "desk/buyer.html"
+    change_form_before_template = None
 
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         account = self.get_object(request, object_id) if object_id.isdecimal() else None

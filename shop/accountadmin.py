@@ -73,6 +73,8 @@ class AccountAdmin(ToldChanges, AccountAdminBase):
     )
     change_password_form = PasswordForm
     list_fullwidth = True
+    # Plain lists of choices: they fit a phone, and can be used without a mouse.
+    filter_horizontal = ()
     show_full_result_count = False
     paginator = BoundedPaginator
 

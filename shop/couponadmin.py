@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
@@ -207,7 +208,10 @@ CODE_STATES = choose(
 
 @admin.register(CouponCode)
 class CouponCodeAdmin(ReadOnlyAdmin):
-    """Codes are as good as the coupon: a list shows their beginning, and only who may make them can read them whole."""
+    """Codes are as good as the coupon: pages show their beginning, and only who may make them can read them whole."""
+
+    fields = ("hidden_code", "coupon", "batch", "record", "created_at", "created_by", "redeemed_at", "withdrawn_at")
+    readonly_fields = ("hidden_code",)
 
     list_display = ("state", "hidden_code", "coupon", "holder", "created_at", "created_by", "redeemed_at", "file")
     list_display_links = None
@@ -219,14 +223,10 @@ class CouponCodeAdmin(ReadOnlyAdmin):
         page = path("batches/<slug:batch>.csv", self.admin_site.admin_view(self.batch_view), name="shop_couponcode_batch")
         return [page, *super().get_urls()]
 
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        # A row's own page would show the code.
-        return bool(super().has_view_permission(request, obj)) and (obj is None or request.user.has_perm("shop.make_codes"))
-
     def batch_view(self, request: HttpRequest, batch: str) -> HttpResponse:
         """The unused codes of a batch, as CSV."""
         if not request.user.has_perm("shop.make_codes"):
-            return HttpResponse(status=403)
+            raise PermissionDenied
         answer = HttpResponse(
             content_type="text/csv; charset=utf-8", headers={"Content-Disposition": f'attachment; filename="codes-{batch}.csv"'}
         )
@@ -242,7 +242,7 @@ class CouponCodeAdmin(ReadOnlyAdmin):
 
     @display(description=_("兑换码"))
     def hidden_code(self, code: CouponCode) -> str:
-        return f"{code.code[:4]}…"
+        return str(code)
 
     @display(description=_("兑换人"))
     def holder(self, code: CouponCode) -> str:

@@ -48,7 +48,7 @@ def _waiting(*, now: datetime) -> list[Figure]:
         _figure(_("放弃的订单"), waiting.orders_dead, "shop_order", "dead=yes", "bad"),
         _figure(_("放弃的支付查询"), waiting.payments_dead, "payments_payment", "dead=yes", "bad"),
         _figure(_("放弃的退款"), waiting.refunds_dead, "payments_refund", "dead=yes", "bad"),
-        Figure(_("最久的到期事项"), _span(lateness), "", "bad" if lateness > LATE else ""),
+        Figure(_("最久的到期事项"), _span(lateness) if lateness else _("没有"), "", "bad" if lateness > LATE else ""),
     ]
 
 
@@ -108,8 +108,10 @@ def _both(latency: Latency) -> str:
 
 
 def _span(span: timedelta) -> str:
-    """`0.4 秒`, `12 秒`, `5 分`, `3 小时`, `2 天`."""
+    """`40 毫秒`, `1.4 秒`, `12 秒`, `5 分`, `3 小时`, `2 天`."""
     ms = max(span // timedelta(milliseconds=1), 0)
+    if ms < 1000:
+        return f"{ms} 毫秒"
     if ms < 10_000:
         return f"{ms // 1000}.{ms % 1000 // 100} 秒"
     seconds = ms // 1000

@@ -100,7 +100,7 @@ def export_view(request: HttpRequest, site: AdminSite) -> HttpResponse | Streami
     form = ExportForm(request.POST if request.method == "POST" else None)
     if request.method != "POST" or not form.is_valid():
         context = {**site.each_context(request), "title": "导出", "form": form}
-        return TemplateResponse(request, "desk/exports.html", context, status=400 if form.errors else 200)
+        return TemplateResponse(request, "desk/exports.html", context)
     export: Export = EXPORTS[form.cleaned_data["kind"]]
     since, until = _midnight(form.cleaned_data["since"]), _midnight(form.cleaned_data["until"] + timedelta(days=1))
     days = f"{form.cleaned_data['since']}_{form.cleaned_data['until']}"

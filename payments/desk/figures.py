@@ -20,7 +20,7 @@ from shop.domain import rows
 DAYS = 30
 # Longer than this a page doesn't count days that nobody has counted yet; the next one goes on.
 BUDGET_MS = 120
-TODAY_S, PAST_S = 30, 6 * 3600
+TODAY_S, PAST_S = 10, 6 * 3600
 
 
 @dataclass(frozen=True, slots=True)

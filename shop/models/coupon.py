@@ -154,4 +154,5 @@ class CouponCode(SavesChanges):
         indexes: ClassVar = [models.Index(fields=["batch"], name="coupon_code_batch")]
 
     def __str__(self) -> str:
-        return self.code
+        # Logs and titles show it; whoever reads it whole could use it.
+        return f"{self.code[:4]}…"
