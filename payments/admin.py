@@ -95,7 +95,7 @@ class NotificationAdmin(MoneyAdmin):
     )
     list_display = ("shown_status", "amount", "reason", "out_trade_no", "trade_status", "received_at", "handled_at", "attempts", "note")
     list_display_links = ("out_trade_no",)
-    list_filter = ("status", DEAD, ("received_at", SinceFilter), "trade_status")
+    list_filter = ("status", DEAD, ("received_at", SinceFilter))
     list_select_related = ("payment",)
     search_fields = ("=out_trade_no", "=notify_id")
     deeds = NOTIFICATION_DEEDS
@@ -178,7 +178,9 @@ class RefundAdmin(MoneyAdmin):
 
     @display(description=_("原因与处理"))
     def told(self, refund: Refund) -> str:
-        return "；".join(text for text in (refund.reason, refund.get_explanation_display(), refund.outcome, refund.reference) if text) or "–"
+        return (
+            "；".join(text for text in (refund.reason, refund.get_explanation_display(), refund.outcome, refund.reference) if text) or "–"
+        )
 
     @display(description=_("申请人"))
     def requester(self, refund: Refund) -> str:

@@ -14,7 +14,7 @@ from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import display
 
 from shop import accountadmin, couponadmin  # noqa: F401 - register themselves
-from shop.adminforms import EditedFields
+from shop.adminforms import EditedFields, RowFields
 from shop.desk.deeds import Act, Deed, DeedsAdmin
 from shop.desk.display import link_to, yuan
 from shop.desk.filters import DEAD, SinceFilter
@@ -38,7 +38,7 @@ admin.site.index_title = _("总览")
 
 class PricePolicyInline(AnyInlineBase):
     model = PricePolicy
-    form = EditedFields
+    form = RowFields
     extra = 0
 
 
@@ -53,7 +53,7 @@ class CourseAdmin(ToldChanges, CourseAdminBase):
     list_fullwidth = True
 
     def get_changelist_form(self, request: HttpRequest, **kwargs: Any) -> Any:
-        return super().get_changelist_form(request, form=EditedFields, **kwargs)
+        return super().get_changelist_form(request, form=RowFields, **kwargs)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Course]:
         return super().get_queryset(request).prefetch_related("price_policies")
@@ -72,7 +72,7 @@ class OrderRequestAdmin(DeedsAdmin):
     """What buyers asked for, before it is an order or a refusal."""
 
     list_display = ("shown_status", "number", "buyer", "error_message", "created_at", "decided_at", "attempts", "dead_at")
-    list_filter = ("status", DEAD, ("created_at", SinceFilter), "error_slug")
+    list_filter = ("status", DEAD, ("created_at", SinceFilter))
     list_select_related = ("account",)
     list_display_links = ("number",)
     search_fields = ("=order_number", "=account__username")

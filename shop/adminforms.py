@@ -41,6 +41,15 @@ class EditedFields(AnyFormBase):
             self.add_error(None, sorted({_in_words(message) for message in error.messages}))
 
 
+class RowFields(EditedFields):
+    """The same as a row of a table, whose heading no field is tied to: each says itself what it is."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for field in self.fields.values():
+            field.widget.attrs.setdefault("aria-label", str(field.label or ""))
+
+
 # Of the tables that are edited; a test holds this to their constraints. Forms say most of it before, beside the field.
 CONSTRAINTS_IN_WORDS = {
     "course_status_known": "没有这种课程状态。",

@@ -137,7 +137,6 @@ class CouponAdmin(ToldChanges, WithDeeds, CouponAdminBase):
     list_filter = ("coupon_type", "scope", "is_code_only")
     list_select_related = ("course",)
     search_fields = ("name",)
-    autocomplete_fields = ("course",)
     list_fullwidth = True
     # What a coupon takes off was promised to those who hold one.
     promised_fields = ("coupon_type", "money_equivalent_value", "off_percent", "minimum_consume", "scope", "course")

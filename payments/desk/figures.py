@@ -172,7 +172,9 @@ _CREATED = """
 _OPENED = """
     SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY took), percentile_disc(0.95) WITHIN GROUP (ORDER BY took) FROM (
         SELECT orders.paid_at - payment.paid_at AS took
-        FROM (SELECT * FROM payments_payment ORDER BY id DESC LIMIT 1000) AS payment JOIN shop_order AS orders ON orders.id = payment.order_id
+        FROM (SELECT * FROM payments_payment ORDER BY id DESC LIMIT 1000) AS payment
+        -- OFFSET 0 keeps it a look by primary key for each of the thousand.
+        CROSS JOIN LATERAL (SELECT paid_at FROM shop_order WHERE id = payment.order_id OFFSET 0) AS orders
         WHERE payment.status = 'paid' AND NOT payment.is_surplus AND orders.paid_at IS NOT NULL
     ) AS opened
 """

@@ -8,12 +8,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from django.db.models import Q
-
 from payments.models import Payment, Refund
 from shop.desk.readonly import find_newest_id
 from shop.domain import rows
 from shop.models import Account, Course, Order, OrderEvent, OrderLine, OrderRequest
+from shop.states import OrderRequestStatus
 
 MOST = 20
 SHORTEST = 3
@@ -121,15 +120,15 @@ def _by_cause(text: str) -> list[int]:
 
 
 def _find_requests(text: str, number: str) -> list[OrderRequest]:
-    """Requests that never became an order: by their number's start, or by the HTTP request's id."""
-    newest = find_newest_id(OrderRequest)
+    """Requests that never became an order: by how their number begins, or by the HTTP request's id."""
+    open_or_refused = OrderRequest.objects.exclude(status=OrderRequestStatus.CREATED).select_related("account")
     ident = text.partition(":")[2] or text
-    wanted = Q(request_id=ident)
+    newest = find_newest_id(OrderRequest)
+    found = list(open_or_refused.filter(request_id=ident, pk__gt=newest - EVENTS_OF).order_by("-id")[:MOST])
     if _NUMBER.fullmatch(number):
         low, high = stretch(number)
-        wanted |= Q(order_number__gte=low, order_number__lt=high)
-    found = OrderRequest.objects.filter(wanted, pk__gt=newest - EVENTS_OF, order=None).select_related("account")
-    return list(found.order_by("-id")[:MOST])
+        found += open_or_refused.filter(order_number__gte=low, order_number__lt=high).order_by("-order_number")[:MOST]
+    return list({request.pk: request for request in found}.values())
 
 
 def _find_accounts(text: str) -> list[Account]:

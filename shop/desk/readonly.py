@@ -30,7 +30,7 @@ class BoundedPaginator(PaginatorBase):
     @cached_property
     def count(self) -> int:
         rows: Any = self.object_list
-        return int(rows.order_by()[:MOST_COUNTED].count())
+        return int(rows.order_by("-pk")[:MOST_COUNTED].count())
 
 
 class ReadOnly:

@@ -151,7 +151,7 @@ ADMIN = {f"/admin/{model}/{page}": (model, verb) for model in LOOK for page, ver
 ADMIN |= {
     "/admin/": ("", "*"), "/admin/password_change/": ("", "*"), "/admin/password_change/done/": ("", "*"), "/admin/jsi18n/": ("", "*"),
     "/admin/autocomplete/": ("", "*"), "/admin/r/<path:content_type_id>/<path:object_id>/": ("", "*"),
-    "/admin/^(?P<app_label>auth|admin|shop|payments)/$": ("", "*"), "/admin/(?P<url>.*)$": ("", "*"),
+    "/admin/^(?P<app_label>auth|shop|admin|payments)/$": ("", "*"), "/admin/(?P<url>.*)$": ("", "*"),
     "/admin/shop/account/<id>/password/": ("", "!"),
     # By a permission: who has it.
     "/admin/search/": ("", "客服 财务 店长"), "/admin/exports/": ("", "财务"), "/admin/shop/couponcode/batches/<slug:batch>.csv": ("", "店长"),
@@ -199,7 +199,7 @@ class World:
 
     def address(self, route: str) -> str:
         """The route, filled with what is the owner's."""
-        filled = route.replace("^(?P<app_label>auth|admin|shop|payments)/$", "shop/").replace("(?P<url>.*)$", "nothing/here/")
+        filled = route.replace("^(?P<app_label>auth|shop|admin|payments)/$", "shop/").replace("(?P<url>.*)$", "nothing/here/")
         model = re.match(r"/admin/(\w+/\w+)/", route)
         if model and model[1] in self.models:
             filled = filled.replace("<path:object_id>", str(self.models[model[1]].pk))
@@ -220,7 +220,7 @@ def world(alipay_settings: Settings) -> World:
     ask_refund(paid, now=now)
     order = make_order(owner, course, now=now, beili=1, alipay="29.00")
     started = checkout.start_checkout(account=owner, course_ids=[course.pk], now=now)
-    batch = make_codes(coupon_id=coupon.pk, count=1, staff=owner, now=now)
+    batch = make_codes(coupon_id=record.coupon_id, count=1, staff=owner, now=now)
     LogEntry.objects.log_actions(owner.pk, [course], CHANGE, "x", single_object=True)
     values = {
         "order_number": order.order_number, "course_id": course.pk, "coupon_id": coupon.pk, "checkout_id": started.checkout_id,
