@@ -1,7 +1,16 @@
-"""Loopback ports: choosing a free one, telling that one is taken, waiting until one answers."""
+"""Loopback ports: choosing a free one, telling that one is taken, waiting until one answers.
 
+A chosen port is reserved until this process ends. Its server starts seconds later, and granian would share the port with another shop's that
+was given it meanwhile: both would then be sent each other's buyers.
+"""
+
+import fcntl
+import os
 import socket
+import tempfile
 from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
 
 from project.local.errors import LocalError
 
@@ -9,10 +18,29 @@ LOOPBACK = "127.0.0.1"
 
 
 def find_free_port() -> int:
-    """A port that nobody listens on right now. Somebody may take it before the caller does: the caller must be ready to try again."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody listens on right now, reserved against other shops of this machine. Another program may still take it."""
+    while True:
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            probe.bind((LOOPBACK, 0))
+            port = int(probe.getsockname()[1])
+        if _reserve(port):
+            return port
+
+
+def _reserve(port: int) -> bool:
+    """Whether the port is this process's now: no other shop's process has reserved it."""
+    try:
+        fcntl.lockf(_reservations(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+    except OSError:
+        return False
+    return True
+
+
+@cache
+def _reservations() -> int:
+    """A file with a byte for each port. A lock of a byte ends with its process, however that ends."""
+    path = Path(tempfile.gettempdir()) / f"shop-ports-{os.getuid()}"
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
 
 
 def is_port_free(port: int) -> bool:
@@ -28,8 +56,8 @@ def is_port_free(port: int) -> bool:
 
 
 def choose_port(preferred: int) -> int:
-    """The preferred port when it is free, else any free one."""
-    return preferred if is_port_free(preferred) else find_free_port()
+    """The preferred port when it is free, else any free one; reserved."""
+    return preferred if is_port_free(preferred) and _reserve(preferred) else find_free_port()
 
 
 def assign_ports(preferred: Mapping[str, int], *, wanted: Mapping[str, int], option_of: Callable[[str], str]) -> dict[str, int]:

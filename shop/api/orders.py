@@ -121,7 +121,7 @@ def _take_ordinary(request: HttpRequest) -> HttpResponse | None:
 
 
 def _key_in(request: HttpRequest | Request) -> str | None:
-    key = request.headers.get("Idempotency-Key", "")
+    key = request.META.get("HTTP_IDEMPOTENCY_KEY", "")  # `request.headers` would read all of them
     return key if _KEY.fullmatch(key) else None
 
 

@@ -64,7 +64,7 @@ class OrderView(APIView):
         answer = look()
         if answer is None:
             raise errors.OrderNotFound
-        known = request.headers.get("If-None-Match")
+        known = request.META.get("HTTP_IF_NONE_MATCH")
         is_news = not is_known(known, answer.etag) if known else answer.status != OrderRequestStatus.PENDING
         if wait_s and not is_news:
             answer = wait_for_change(look, since=answer, seconds=wait_s)
@@ -85,7 +85,7 @@ def _answer_ordinary(request: HttpRequest, order_number: str) -> HttpResponse | 
     if answer is None:
         return None
     headers = _headers(answer) | {"Allow": "GET, HEAD, OPTIONS"}
-    if is_known(request.headers.get("If-None-Match"), headers["ETag"]):
+    if is_known(request.META.get("HTTP_IF_NONE_MATCH"), headers["ETag"]):
         response = HttpResponse(status=status.HTTP_304_NOT_MODIFIED, headers=headers)
         del response.headers["Content-Type"]
         return response

@@ -18,7 +18,7 @@ from django.db import connection, transaction
 from payments.domain import attempts, audit, expiry, inbox, polling
 from payments.domain.refunds import deciding, explaining, external, requesting, sending, surplus
 from payments.gateways import ConfiguredGateways
-from payments.gateways.protocol import GatewayError, TradeStatus
+from payments.gateways.protocol import GatewayError, GatewayUnreachable, TradeStatus
 from payments.models import Notification, Payment, Refund
 from payments.states import Explanation, NotificationStatus, PaymentStatus, Product, RefundKind, RefundStatus
 from shop import valkey
@@ -403,7 +403,8 @@ class World:
         for notification in Notification.objects.filter(status=NotificationStatus.QUARANTINED).exclude(notify_id__in=self.forged):
             inbox.reapply_notification(notification.pk, now=self.now)
         for refund in Refund.objects.filter(kind=RefundKind.EXTERNAL, explanation="").order_by("pk"):
-            with suppress(DomainError):
+            # A number whose payment isn't booked yet can't be booked either: staff are told to try later.
+            with suppress(DomainError, GatewayUnreachable):
                 if refund.status == RefundStatus.REPORTED and refund.attempts > 1:
                     explaining.dismiss_external_refund(
                         refund.pk, gateways=self.gateways, staff=self.staff, why="", now=self.now, cause="drain"

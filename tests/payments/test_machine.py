@@ -43,9 +43,9 @@ def _add_rules() -> None:
 _add_rules()
 
 
-def run_episodes(*, seed: int, steps: int, report: Any = None) -> int:
-    """Plays whole lives of a shop from `seed` until so many steps are done; returns how many it did."""
-    done, episode, started = 0, 0, time.monotonic()
+def run_episodes(*, seed: int, steps: int, episode: int = 0, report: Any = None) -> int:
+    """Plays whole lives of a shop from `seed` until so many steps are done; returns how many it did. `episode`: the first life."""
+    done, started = 0, time.monotonic()
     while done < steps:
         dice = random.Random(f"{seed}:{episode}")
         world = World()

@@ -76,7 +76,8 @@ def dismiss_external_refund(refund_id: int, *, gateways: Gateways, staff: Accoun
 
     Raises:
         RefundNotOpen: it is booked, now or before, or was dismissed.
-        GatewayUnreachable, GatewayRejected, GatewayNotConfigured: it can't be asked; nothing has changed.
+        GatewayUnreachable: it can't be asked, or it knows the refund and the payment itself isn't booked yet; nothing has changed.
+        GatewayRejected, GatewayNotConfigured: it can't be asked; nothing has changed.
     """
     refund = Refund.objects.select_related("payment").get(pk=refund_id)
     if refund.kind != RefundKind.EXTERNAL or refund.status != RefundStatus.REPORTED or refund.payment is None:

@@ -57,7 +57,6 @@ def test_a_taken_port_is_refused_before_anything_is_started(state_folder: Path) 
     assert not (state_folder / "postgres").exists()
 
 
-@pytest.mark.slow  # alone: beside other shops its own purchase was refused the login, for a reason that isn't known yet
 def test_served_demo_shows_its_table_last_and_stops_within_ten_seconds(state_folder: Path) -> None:
     output_path = state_folder / "output"
     command = [sys.executable, "-m", "project.local.demo", "--state", str(state_folder)]

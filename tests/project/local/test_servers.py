@@ -5,6 +5,8 @@ import shutil
 import signal
 import socket
 import stat
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -214,6 +216,19 @@ def test_a_taken_port_is_told_with_the_option_that_chooses_another() -> None:
         with pytest.raises(LocalError, match=rf"Port {port} .* taken .* --port N"):
             require_port(port, option="--port")
     assert choose_port(port) == port
+
+
+def test_two_shops_that_start_at_once_choose_different_ports() -> None:
+    """Neither listens yet. Two servers that share a port would be sent each other's buyers."""
+    port = find_free_port()
+    choose = f"from project.local.ports import choose_port; print(choose_port({port}), flush=True); input()"
+    others = [subprocess.Popen([sys.executable, "-c", choose], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    try:
+        chosen = [int(other.stdout.readline()) for other in others if other.stdout]
+    finally:
+        for other in others:
+            other.communicate("\n")
+    assert len({port, *chosen}) == 3
 
 
 def test_a_server_moves_on_when_its_port_is_taken_meanwhile(folder: Path) -> None:
