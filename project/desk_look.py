@@ -20,6 +20,10 @@ def _list(title: Any, icon: str, table: str, *, query: str = "") -> dict[str, An
     return {"title": title, "icon": icon, "link": f"{link}{query}" if query else link, "permission": _may(f"{app}.view_{model}")}
 
 
+def _styles(request: HttpRequest) -> str:
+    return static("desk/desk.css")
+
+
 UNFOLD: dict[str, Any] = {
     "SITE_TITLE": _("课程商店运营后台"),
     "SITE_HEADER": _("课程商店"),
@@ -27,7 +31,7 @@ UNFOLD: dict[str, Any] = {
     "SITE_SYMBOL": "storefront",
     "SITE_URL": "/",
     "SHOW_VIEW_ON_SITE": False,
-    "STYLES": [lambda request: static("desk/desk.css")],
+    "STYLES": [_styles],
     # Calm: grey and one blue. Each pair of text and ground that is used has a contrast of 4.5 or more.
     "COLORS": {
         "primary": {

@@ -172,9 +172,9 @@ SESSION_EXPIRE_AT_BROWSER_CLOSE = True
 # Whether staff need a code from an authenticator app (`manage.py staff_totp` enrols one) beside their password.
 STAFF_TOTP = env.bool("STAFF_TOTP", False)
 # Where the desk sends operators who follow an event to the task or the request that caused it. Empty: they see the id alone.
-FLOWER_URL = env.str("FLOWER_URL", "").rstrip("/")
+DESK_FLOWER_URL = env.str("DESK_FLOWER_URL", "").rstrip("/")
 # With `{id}` in the request id's place: "https://logs.example.com/search?q={id}".
-LOG_URL = env.str("LOG_URL", "")
+DESK_LOG_URL = env.str("DESK_LOG_URL", "")
 OTP_TOTP_ISSUER = "课程商店"
 # Only the admin has a session. Nothing that another site's page sends carries it, not even a link.
 SESSION_COOKIE_HTTPONLY = True

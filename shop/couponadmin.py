@@ -214,7 +214,7 @@ class CouponCodeAdmin(ReadOnlyAdmin):
 
     list_display = ("state", "hidden_code", "coupon", "holder", "created_at", "created_by", "redeemed_at", "file")
     list_display_links = None
-    list_filter = (CODE_STATES, ("coupon", admin.RelatedOnlyFieldListFilter))
+    list_filter = (CODE_STATES,)
     list_select_related = ("coupon", "record__account", "created_by")
     search_fields = ("=code", "=batch")
 

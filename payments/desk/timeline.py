@@ -85,8 +85,8 @@ def _actor(cause: str) -> str:
 
 def _trace(cause: str) -> str:
     kind, _, ident = cause.partition(":")
-    if kind == "task" and settings.FLOWER_URL:
-        return f"{settings.FLOWER_URL}/task/{ident}"
-    if kind == "request" and settings.LOG_URL:
-        return str(settings.LOG_URL).replace("{id}", ident)
+    if kind == "task" and settings.DESK_FLOWER_URL:
+        return f"{settings.DESK_FLOWER_URL}/task/{ident}"
+    if kind == "request" and settings.DESK_LOG_URL:
+        return str(settings.DESK_LOG_URL).replace("{id}", ident)
     return ""
