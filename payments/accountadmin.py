@@ -255,7 +255,7 @@ class EnrolmentAdmin(DeedsAdmin):
     whole_table = ("q", "day")
     list_display = ("shown_status", "buyer", "course", "valid_from", "valid_until", "revoked_at")
     list_display_links = ("course",)
-    list_filter = ("status", ("created_at", SinceFilter))
+    list_filter = ("status", ("created_at", SinceFilter), "course")
     list_select_related = ("account", "course")
     search_fields = ("=account__username",)
     counted = "段课程"

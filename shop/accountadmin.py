@@ -14,7 +14,7 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 
 from shop.adminforms import EditedFields
 from shop.desk.history import ToldChanges
-from shop.desk.readonly import BoundedPaginator
+from shop.desk.readonly import BoundedPaginator, IndexedSearch
 from shop.domain import tokens
 from shop.models import Account
 
@@ -51,7 +51,7 @@ class PasswordForm(PasswordFormBase):
 
 
 @admin.register(Account)
-class AccountAdmin(ToldChanges, AccountAdminBase):
+class AccountAdmin(ToldChanges, IndexedSearch, AccountAdminBase):
     form = AccountForm
     add_form = UserCreationForm
     list_display = ("shown_state", "username", "balance", "held_balance", "email", "phone", "is_staff", "date_joined")

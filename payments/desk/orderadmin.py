@@ -21,8 +21,9 @@ from payments.tasks import close_orders, query_payments
 from shop.desk.deeds import Act, Deed, DeedForm, DeedsAdmin, WhyForm, why_field
 from shop.desk.display import beili, link_to, moment, yuan
 from shop.desk.filters import DEAD, SinceFilter
+from shop.desk.readonly import MOST_FOUND
 from shop.domain import closing, repair
-from shop.models import Order, OrderLine
+from shop.models import Course, Order, OrderLine
 from shop.states import OrderStatus
 
 
@@ -46,6 +47,22 @@ class DeadlineForm(DeedForm):
         widget=UnfoldAdminIntegerFieldWidget(),
     )
     why = why_field()
+
+
+class CourseFilter(admin.SimpleListFilter):
+    """The newest orders of a course."""
+
+    title, parameter_name = _("课程"), "course"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
+        return list(Course.objects.order_by("position", "id").values_list("pk", "name")[:200])
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        chosen = self.value() or ""
+        if not chosen.isdecimal():
+            return queryset
+        lines = OrderLine.objects.filter(course=int(chosen[:18])).order_by("-id")
+        return queryset.filter(pk__in=list(lines.values_list("order_id", flat=True)[:MOST_FOUND]))
 
 
 def _facts(order: Order) -> Sequence[tuple[str, Any]]:
@@ -173,7 +190,7 @@ class OrderAdmin(DeedsAdmin):
         "created_at",
     )
     list_display_links = ("order_number",)
-    list_filter = ("status", DEAD, ("created_at", SinceFilter), "payment_type")
+    list_filter = ("status", DEAD, ("created_at", SinceFilter), CourseFilter, "payment_type")
     list_select_related = ("account",)
     search_fields = ("=order_number", "=account__username")
     deeds = ORDER_DEEDS
