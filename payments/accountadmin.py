@@ -51,7 +51,7 @@ class BeiliForm(OnceForm):
         return amount
 
 
-class CouponChoice(forms.ModelChoiceField):
+class CouponChoice(forms.ModelChoiceField):  # type: ignore[type-arg] # takes no parameter at run time
     def label_from_instance(self, obj: Any) -> str:
         return f"{obj.name}：{coupons.describe(obj)}（还剩 {obj.quantity - obj.claimed_count} 张）"
 

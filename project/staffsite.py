@@ -47,7 +47,8 @@ class StaffLoginForm(AuthenticationForm):  # type: ignore[misc] # django-unfold 
                 )
             except LoginFailed as error:
                 raise self.get_invalid_login_error() from error
-        return self.cleaned_data
+        cleaned: dict[str, Any] = self.cleaned_data
+        return cleaned
 
 
 class StaffTotpForm(OTPAuthenticationFormMixin, StaffLoginForm):  # type: ignore[misc] # django-otp has no types
@@ -78,11 +79,11 @@ class StaffSite(UnfoldAdminSite):  # type: ignore[misc] # django-unfold has no t
     """Django's admin, as django-unfold shows it. With `STAFF_TOTP` a password alone opens nothing."""
 
     @property
-    def login_form(self) -> type[AdminAuthenticationForm]:  # type: ignore[override]
+    def login_form(self) -> type[AdminAuthenticationForm]:
         return StaffTotpForm if settings.STAFF_TOTP else StaffLoginForm
 
     @property
-    def login_template(self) -> str | None:  # type: ignore[override]
+    def login_template(self) -> str | None:
         return "admin/totp_login.html" if settings.STAFF_TOTP else None
 
     def extra_urls(self) -> list[URLPattern]:

@@ -36,7 +36,7 @@ class EditedFields(AnyFormBase):
         if self.errors:
             return
         try:
-            self.instance.validate_constraints(exclude=self._get_validation_exclusions())
+            self.instance.validate_constraints(exclude=self._get_validation_exclusions())  # type: ignore[attr-defined] # not in the stubs
         except ValidationError as error:
             self.add_error(None, sorted({_in_words(message) for message in error.messages}))
 

@@ -60,8 +60,8 @@ _WAITING = """
 
 def count_waiting() -> Waiting:
     """In one statement, each count by its partial index."""
-    ((*counts, oldest),) = rows.read(_WAITING, [])
-    return Waiting(*counts, oldest)
+    (found,) = rows.read(_WAITING, [])
+    return Waiting(*found)
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,8 +40,8 @@ def _notification_facts(row: Notification) -> Sequence[tuple[str, Any]]:
     ]
 
 
-def _ask(payment: Payment, act: Act) -> object:
-    return polling.ask_about_payment(payment.pk, now=act.now, staff=act.staff, why=act.why, cause=act.cause)
+def _ask(payment: Payment, act: Act) -> None:
+    polling.ask_about_payment(payment.pk, now=act.now, staff=act.staff, why=act.why, cause=act.cause)
 
 
 def _pick_up_payment(payment: Payment, act: Act) -> object:

@@ -108,7 +108,7 @@ class Deed:
     says: Callable[[Any, object], str] | None = None
 
 
-class AskingActionForm(ActionForm):
+class AskingActionForm(ActionForm):  # type: ignore[misc] # django-unfold has no types
     """Lists send this along, so that an action asks before it is done."""
 
     ask = forms.BooleanField(required=False, initial=True, widget=forms.HiddenInput())
@@ -117,7 +117,7 @@ class AskingActionForm(ActionForm):
 class WithDeeds(AnyAdminBase):
     """A table with deeds: buttons on a row's page, actions of its list."""
 
-    change_form_before_template = "desk/deeds.html"
+    change_form_before_template: str | None = "desk/deeds.html"
     deeds: ClassVar[tuple[Deed, ...]] = ()
     counted: ClassVar[str] = "行"
     action_form = AskingActionForm

@@ -26,7 +26,7 @@ class SinceFilter(FieldListFilter):
         super().__init__(field, request, params, model, model_admin, field_path)
         self.model = model
 
-    def expected_parameters(self) -> list[str]:
+    def expected_parameters(self) -> list[str | None]:
         return [self.parameter_name]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:

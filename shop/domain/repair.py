@@ -1,6 +1,7 @@
 """What staff do when the shop has given up, or a buyer needs time: work is picked up again, a deadline is moved."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -25,7 +26,7 @@ def pick_up_request(request_id: int, *, now: datetime) -> OrderRequest:
         CheckoutUsed: its buyer has ordered from the same checkout since.
     """
     dead = OrderRequest.objects.filter(pk=request_id, status=OrderRequestStatus.REJECTED, dead_at__isnull=False)
-    fresh = {"decided_at": None, "error_slug": "", "error_message": "", "error_details": {}}
+    fresh: dict[str, Any] = {"decided_at": None, "error_slug": "", "error_message": "", "error_details": {}}
     try:
         with transaction.atomic(durable=True):
             if not dead.update(status=OrderRequestStatus.PENDING, available_at=now, attempts=0, dead_at=None, **fresh):
