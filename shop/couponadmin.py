@@ -132,7 +132,7 @@ def _make_codes(coupon: Coupon, act: Act) -> object:
 @admin.register(Coupon)
 class CouponAdmin(ToldChanges, WithDeeds, CouponAdminBase):
     form = CouponForm
-    list_display = ("does", "name", "scope", "course", "left", "open_date", "close_date", "is_code_only")
+    list_display = ("does", "name", "scope", "course", "left", "open_date", "close_date", "way")
     list_display_links = ("does", "name")
     list_filter = ("coupon_type", "scope", "is_code_only")
     list_select_related = ("course",)
@@ -188,6 +188,10 @@ class CouponAdmin(ToldChanges, WithDeeds, CouponAdminBase):
     @display(description=_("已领 / 数量"), ordering="claimed_count")
     def left(self, coupon: Coupon) -> str:
         return f"{coupon.claimed_count} / {coupon.quantity}"
+
+    @display(description=_("领取方式"), ordering="is_code_only")
+    def way(self, coupon: Coupon) -> Any:
+        return _("仅兑换码") if coupon.is_code_only else _("公开领取")
 
     @display(description=_("效果预览"))
     def effect(self, coupon: Coupon) -> str:
