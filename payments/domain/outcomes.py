@@ -112,7 +112,7 @@ def _decide_closed(report: TradeReport, payment: Payment) -> Outcome:
             return Outcome.REFUND_REPORTED
         case PaymentStatus.PAID:
             return Outcome.GIVEN_BACK if was_paid else Outcome.CONTRADICTED
-        case PaymentStatus.CLOSED if payment.closed_reason == ClosedReason.GIVEN_BACK:
+        case PaymentStatus.CLOSED if payment.closed_reason == ClosedReason.GIVEN_BACK and not (report.is_current and was_paid):
             return Outcome.REFUND_REPORTED if report.refunded else Outcome.ALREADY_APPLIED
         case _ if was_paid:
             return Outcome.GIVEN_BACK

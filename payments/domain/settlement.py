@@ -138,8 +138,11 @@ def _note_refunds(payment: Payment, report: TradeReport, *, now: datetime) -> Ou
 
 
 def _give_back(payment: Payment, report: TradeReport, *, now: datetime, cause: str) -> Outcome:
-    """A trade that was paid and is closed: all of its money has gone back. The order that it was meant for is left as it is."""
-    if payment.status == PaymentStatus.PAID:
+    """A trade that was paid and is closed: all of its money has gone back. The order that it was meant for is left as it is.
+
+    It is told again until every refund of it is settled: what is left then has no number of its own.
+    """
+    if payment.paid_at is not None:
         if Payment.objects.values_list("refunded_amount", flat=True).get(pk=payment.pk) == payment.amount:
             return Outcome.ALREADY_APPLIED
     else:

@@ -388,6 +388,27 @@ def test_buyer_whose_payment_was_given_back_can_pay_again(courses: list[Course],
     assert_books_are_right()
 
 
+def test_rest_of_a_payment_that_was_given_back_in_parts_is_booked(courses: list[Course], gateway: MemoryGateway, clock: Clock) -> None:
+    """Of two refunds only the first is told, before the payment; the trade is found closed while that one is still to be proven."""
+    order = make_order(make_buyer(), *courses)
+    payment = start(order, gateway)
+    gateway.pay(payment.out_trade_no)
+    refund_in_console(gateway, payment, "11.00")
+    refund_in_console(gateway, payment, "89.00", "LOST", tells=False)
+    ask(gateway)  # closed and paid: given back, and CONSOLE77 is due to be proven
+    send(gateway)
+    assert columns(payment, "status", "closed_reason", "refunded_amount") == (
+        PaymentStatus.CLOSED, ClosedReason.GIVEN_BACK, Decimal("11.00"),
+    )  # fmt: skip
+    assert_books_are_right()
+    for _ in range(2):
+        ask(gateway, now=clock.advance(minutes=1))
+        assert columns(payment, "refunded_amount", "available_at") == (Decimal("100.00"), None)
+        assert external_of(payment, external.stand_in_number(payment)).amount == Decimal("89.00")
+        assert gateway.net == 0
+        assert_books_are_right()
+
+
 def test_partial_refund_told_before_the_payment(courses: list[Course], gateway: MemoryGateway) -> None:
     """The order opens, for it was paid; the refund waits to be explained."""
     order = make_order(make_buyer(), *courses)
