@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.db.models import Case, Q, Value, When
 from django.db.models.expressions import Combinable
 from django.http import HttpRequest
+from django.utils.html import format_html_join
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
@@ -97,6 +98,11 @@ class NotificationAdmin(MoneyAdmin):
     list_filter = ("status", DEAD, ("received_at", SinceFilter))
     list_select_related = ("payment",)
     search_fields = ("=out_trade_no",)
+    fields = (
+        "status", "amount", "reason", "first_reason", "note", "dismissed_by", "payment", "out_trade_no", "trade_status", "received_at",
+        "handled_at", "attempts", "last_error", "told", "notify_id", "verified_by", "raw_body",
+    )  # fmt: skip
+    readonly_fields = ("amount", "told")
     deeds = NOTIFICATION_DEEDS
     actions: Any = tuple(deed.name for deed in NOTIFICATION_DEEDS)
     counted = "条通知"
@@ -129,6 +135,10 @@ class NotificationAdmin(MoneyAdmin):
     def amount(self, row: Notification) -> str:
         told = row.form.get("total_amount")
         return f"¥{told}" if told else "–"
+
+    @display(description=_("字段"))
+    def told(self, row: Notification) -> str:
+        return format_html_join("", "{}：{}<br>", ((name, row.form[name]) for name in sorted(row.form) if name != "sign"))
 
 
 TO_DO = choose(
