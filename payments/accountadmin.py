@@ -1,43 +1,295 @@
-"""Accounts in the admin, with the deed that needs to know of payments: erasing who a buyer is."""
+"""Buyers in the admin: who they are, what they have, and what people can do for them."""
 
+import secrets
+from collections.abc import Sequence
 from typing import Any
 
-from django.contrib import admin, messages
-from django.contrib.admin.models import CHANGE, LogEntry
-from django.db.models import QuerySet
+from django import forms
+from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
+from django.utils.translation import gettext_lazy as _
+from unfold.decorators import display
+from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidget
 
+from payments.desk.buyerpage import read_buyer_page
 from payments.domain.personal_data import anonymise_account
-from shop import clock
+from payments.domain.refunds import revoking
 from shop.accountadmin import AccountAdmin
-from shop.errors import DomainError
-from shop.models import Account
+from shop.clock import now as read_clock
+from shop.desk.deeds import Act, Deed, DeedForm, DeedsAdmin, WhyForm, WithDeeds, why_field
+from shop.desk.display import beili, link_to, moment
+from shop.desk.filters import SinceFilter
+from shop.domain import coupons, granting, ledger, tokens
+from shop.domain.enrolments import MAX_ACCESS_DAYS
+from shop.errors import CouponNotFound, PermissionRefused
+from shop.models import Account, Coupon, Course, Enrolment
+from shop.states import EnrolmentStatus
+
+MOST_BEILI = 10_000_000
+
+
+class OnceForm(DeedForm):
+    """Sent twice, it is done once."""
+
+    token = forms.CharField(max_length=32, widget=forms.HiddenInput(), initial=lambda: secrets.token_hex(8))
+
+
+class BeiliForm(OnceForm):
+    amount = forms.IntegerField(
+        label="贝里数量",
+        min_value=-MOST_BEILI,
+        max_value=MOST_BEILI,
+        widget=UnfoldAdminIntegerFieldWidget(),
+        help_text="正数为发放，负数为扣除，例如 100 或 -100。",
+    )
+    why = why_field()
+
+    def clean_amount(self) -> int:
+        amount: int = self.cleaned_data["amount"]
+        if amount == 0:
+            raise forms.ValidationError("请填写不为 0 的数量。")
+        return amount
+
+
+class CouponChoice(forms.ModelChoiceField):  # type: ignore[type-arg] # takes no parameter at run time
+    def label_from_instance(self, obj: Any) -> str:
+        return f"{obj.name}：{coupons.describe(obj)}（还剩 {obj.quantity - obj.claimed_count} 张）"
+
+
+class GiveForm(DeedForm):
+    coupon = CouponChoice(label="优惠券活动", queryset=Coupon.objects.none(), widget=UnfoldAdminSelectWidget())
+    why = why_field()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        choice: Any = self.fields["coupon"]
+        # The newest ones: who gives one knows which campaign is meant.
+        newest = list(Coupon.objects.order_by("-id").values_list("pk", flat=True)[:200])
+        choice.queryset = Coupon.objects.filter(pk__in=newest).order_by("-id")
+
+
+class DaysForm(OnceForm):
+    days = forms.IntegerField(label="天数", min_value=1, max_value=MAX_ACCESS_DAYS, widget=UnfoldAdminIntegerFieldWidget())
+    why = why_field()
+
+
+class GrantForm(DaysForm):
+    course = forms.ModelChoiceField(label="课程", queryset=Course.objects.order_by("position", "id"), widget=UnfoldAdminSelectWidget())
+    field_order = ("course", "days", "why")
+
+
+class AnonymiseForm(DeedForm):
+    """Asks once more and for nothing else."""
+
+
+def _facts(account: Account) -> Sequence[tuple[str, Any]]:
+    return [
+        ("账户", account.get_username()),
+        ("可用贝里", beili(account.balance)),
+        ("锁定贝里", beili(account.held_balance)),
+        ("邮箱", account.email or "–"),
+        ("手机", account.phone or "–"),
+        ("状态", "有效" if account.is_active else "停用"),
+    ]
+
+
+def _not_oneself(account: Account, act: Act) -> None:
+    if account.pk == act.staff.pk:
+        raise PermissionRefused("不能给自己的账户发放或开通。")
+
+
+def _adjust(account: Account, act: Act) -> object:
+    _not_oneself(account, act)
+    amount, token = act.asked["amount"], act.asked["token"]
+    return ledger.adjust_beili(account_id=account.pk, amount=amount, token=token, staff=act.staff, why=act.why, now=act.now)
+
+
+def _give(account: Account, act: Act) -> object:
+    _not_oneself(account, act)
+    coupon = act.asked["coupon"]
+    if coupon is None:
+        raise CouponNotFound
+    return coupons.issue_coupon(coupon, account, now=act.now, is_given=True)
+
+
+def _grant(account: Account, act: Act) -> object:
+    _not_oneself(account, act)
+    return _grant_days(account.pk, act.asked["course"].pk, act)
+
+
+def _grant_days(account_id: int, course_id: int, act: Act) -> object:
+    return granting.grant_access(
+        account_id=account_id,
+        course_id=course_id,
+        days=act.asked["days"],
+        token=act.asked["token"],
+        staff=act.staff,
+        why=act.why,
+        now=act.now,
+        cause=act.cause,
+    )
+
+
+def _end_logins(account: Account, act: Act) -> object:
+    """Staff's own logins are ended by superusers only."""
+    if (account.is_staff or account.is_superuser) and not act.staff.is_superuser:
+        raise PermissionRefused
+    return tokens.end_logins([account.pk])
+
+
+def _anonymise(account: Account, act: Act) -> object:
+    return anonymise_account(account.pk, now=act.now)
+
+
+def _is_buyer(account: Account) -> bool:
+    return not account.is_staff
+
+
+ACCOUNT_DEEDS = (
+    Deed(
+        "adjust_beili",
+        "发放或扣除贝里",
+        "shop.adjust_beili",
+        _adjust,
+        BeiliForm,
+        told=lambda asked: f"{'发放' if asked['amount'] > 0 else '扣除'} {abs(asked['amount'])} 贝里：{asked['why']}",
+        facts=_facts,
+        hint="记入账目，买家能在余额记录里看到数量和理由。",
+        is_listed=False,
+    ),
+    Deed(
+        "give_coupon",
+        "发优惠券",
+        "shop.give_coupon",
+        _give,
+        GiveForm,
+        told=lambda asked: f"发放优惠券「{asked['coupon']}」：{asked['why']}",
+        facts=_facts,
+        hint="不受领取时间限制；每位买家每个活动一张，数量以活动为限。",
+        is_listed=False,
+    ),
+    Deed(
+        "grant_access",
+        "开通或延长课程",
+        "shop.grant_access",
+        _grant,
+        GrantForm,
+        told=lambda asked: f"开通「{asked['course']}」{asked['days']} 天：{asked['why']}",
+        facts=_facts,
+        hint="生成一个 ¥0 的订单。已经有这门课程时，从现有期限的末尾延长。",
+        is_listed=False,
+    ),
+    Deed(
+        "end_logins",
+        "结束所有登录",
+        "shop.end_logins",
+        _end_logins,
+        told=lambda asked: "结束所有登录",
+        facts=_facts,
+        hint="所有设备上的登录立即失效，密码不变。",
+        says=lambda account, count: f"已结束 {account} 的 {count} 个登录。",
+    ),
+    Deed(
+        "anonymise",
+        "抹除个人信息（不可恢复）",
+        "shop.anonymise_account",
+        _anonymise,
+        AnonymiseForm,
+        told=lambda asked: "抹除个人信息",
+        applies=_is_buyer,
+        facts=_facts,
+        hint="姓名、邮箱、手机、退款说明和支付宝账号将被抹除，所有登录立即结束，账户停用。订单、账目和课程记录保留。此操作不可恢复。",
+        is_grave=True,
+        always_asks=True,
+        says=lambda account, erased: f"已抹除：{erased}。",
+    ),
+)
 
 admin.site.unregister(Account)
 
 
 @admin.register(Account)
-class BuyerAdmin(AccountAdmin):
-    actions = ("end_logins", "anonymise")
+class BuyerAdmin(WithDeeds, AccountAdmin):
+    deeds = ACCOUNT_DEEDS
+    counted = "个账户"
+    change_form_outer_before_template = "desk/buyer.html"
+    change_form_before_template = None
 
-    def has_anonymise_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("shop.anonymise_account")
+    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        account = self.get_object(request, object_id) if object_id.isdecimal() else None
+        enrolments: Any = self.admin_site._registry[Enrolment]
 
-    @admin.action(description="抹除所选买家的个人信息（不可恢复）", permissions=["anonymise"])
-    def anonymise(self, request: HttpRequest, queryset: QuerySet[Account]) -> HttpResponse | None:
-        """Asks once more first: nobody can take it back."""
-        accounts = list(queryset.order_by("pk"))
-        if request.POST.get("confirmed") != "yes":
-            context: dict[str, Any] = {**self.admin_site.each_context(request), "accounts": accounts, "title": "抹除个人信息"}
-            return TemplateResponse(request, "admin/shop/account/anonymise.html", context)
-        for account in accounts:
-            try:
-                erased = anonymise_account(account.pk, now=clock.now())
-            except DomainError as refusal:
-                self.message_user(request, f"{account}：{refusal.text}", messages.ERROR)
-                continue
-            assert isinstance(request.user, Account)  # the permission has been checked
-            LogEntry.objects.log_actions(request.user.pk, [erased], CHANGE, "抹除个人信息", single_object=True)
-            self.message_user(request, f"已抹除：{erased}。", messages.SUCCESS)
-        return None
+        def offers(row: Any) -> list[tuple[Deed, str]]:
+            return [(deed, f"{url}?next={request.path}") for deed, url in enrolments.offered_deeds(request, row)]
+
+        may_look = account is not None and request.user.has_perm("shop.view_order")
+        page = read_buyer_page(account, offers) if account is not None and may_look else None
+        return super().change_view(request, object_id, form_url, {**(extra_context or {}), "page": page})
+
+
+def _revoke(enrolment: Enrolment, act: Act) -> object:
+    return revoking.revoke_access(enrolment.pk, staff=act.staff, why=act.why, now=act.now, cause=act.cause)
+
+
+def _extend(enrolment: Enrolment, act: Act) -> object:
+    _not_oneself(enrolment.account, act)
+    return _grant_days(enrolment.account_id, enrolment.course_id, act)
+
+
+def _enrolment_facts(enrolment: Enrolment) -> Sequence[tuple[str, Any]]:
+    return [
+        ("买家", enrolment.account),
+        ("课程", enrolment.course),
+        ("状态", enrolment.get_status_display()),
+        ("从", moment(enrolment.valid_from)),
+        ("到", moment(enrolment.valid_until)),
+    ]
+
+
+def _is_running(enrolment: Enrolment) -> bool:
+    return enrolment.status == EnrolmentStatus.ACTIVE and enrolment.valid_until > read_clock()
+
+
+@admin.register(Enrolment)
+class EnrolmentAdmin(DeedsAdmin):
+    whole_table = ("q", "day")
+    list_display = ("shown_status", "buyer", "course", "valid_from", "valid_until", "revoked_at")
+    list_display_links = ("course",)
+    list_filter = ("status", ("created_at", SinceFilter), "course")
+    list_select_related = ("account", "course")
+    search_fields = ("=account__username",)
+    counted = "段课程"
+    deeds = (
+        Deed(
+            "extend",
+            "延长",
+            "shop.grant_access",
+            _extend,
+            DaysForm,
+            told=lambda asked: f"延长 {asked['days']} 天：{asked['why']}",
+            facts=_enrolment_facts,
+            hint="生成一个 ¥0 的订单；从这门课程现有期限的末尾延长，没有期限时从现在开始。",
+            is_listed=False,
+        ),
+        Deed(
+            "revoke",
+            "收回",
+            "shop.revoke_access",
+            _revoke,
+            WhyForm,
+            told=lambda asked: f"收回课程：{asked['why']}",
+            applies=_is_running,
+            facts=_enrolment_facts,
+            hint="不退款。要退款请在订单页申请退款，课程会随退款收回。",
+            is_grave=True,
+            is_listed=False,
+        ),
+    )
+
+    @display(description=_("状态"), ordering="status", label={EnrolmentStatus.ACTIVE: "success", EnrolmentStatus.REVOKED: "warning"})
+    def shown_status(self, row: Enrolment) -> tuple[str, str]:
+        return row.status, row.get_status_display()
+
+    @display(description=_("买家"))
+    def buyer(self, row: Enrolment) -> str:
+        return link_to(row.account)

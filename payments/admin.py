@@ -1,29 +1,27 @@
-"""The operators' view of payments. Rows are read only; what people have to decide are actions, each one call into the domain, logged."""
+"""The operators' view of payments. Rows are read only; what people have to decide are deeds, each one call into the domain, logged."""
 
-from collections.abc import Callable
 from typing import Any, ClassVar
 
-from django import forms
-from django.contrib import admin, messages
-from django.contrib.admin.helpers import ActionForm
-from django.contrib.admin.models import CHANGE, LogEntry
-from django.db.models import Case, Model, QuerySet, Value, When
+from django.contrib import admin
+from django.db.models import Case, Q, Value, When
 from django.db.models.expressions import Combinable
 from django.http import HttpRequest
+from django.utils.html import format_html_join
+from django.utils.translation import gettext_lazy as _
+from unfold.decorators import display
 
 from payments import accountadmin  # noqa: F401 - registers itself
-from payments.domain import inbox, polling
-from payments.domain.refunds import deciding, explaining, surplus
+from payments.desk import orderadmin  # noqa: F401 - registers itself
+from payments.desk.paymentdeeds import NOTIFICATION_DEEDS, PAYMENT_DEEDS
+from payments.desk.refunddeeds import REFUND_DEEDS
 from payments.gateways import find_gateways, get_gateways
 from payments.gateways.protocol import GatewayError
 from payments.models import Notification, Payment, Refund, RefundLine
-from payments.states import NotificationStatus, RefundKind, RefundStatus
-from payments.tasks import apply_notifications, query_payments, send_refunds
-from shop import clock
-from shop.admin import ReadOnlyAdmin, ReadOnlyInline
-from shop.errors import DomainError
-from shop.models import Account
-from shop.wakeup import wake_soon
+from payments.states import NotificationStatus, PaymentStatus, RefundKind, RefundStatus
+from shop.desk.deeds import Act, DeedsAdmin
+from shop.desk.display import link_to, yuan
+from shop.desk.filters import DEAD, SinceFilter, choose
+from shop.desk.readonly import ReadOnlyInline
 
 
 class NotificationInline(ReadOnlyInline):
@@ -38,133 +36,124 @@ class RefundInline(ReadOnlyInline):
 
 class RefundLineInline(ReadOnlyInline):
     model = RefundLine
-    fields = ("order_line", "is_live")
+    fields = ("order_line", "cash_amount", "beili_amount", "is_live")
 
 
-class DecidingAdmin(ReadOnlyAdmin):
-    """A read-only table with actions. They need the permission `decide_permission` and leave an entry in the admin's log."""
+class MoneyAdmin(DeedsAdmin):
+    """Deeds that may ask the gateway, which may not answer."""
 
-    decide_permission: ClassVar[str]
-    counted: ClassVar[str]
+    failures = (GatewayError,)
 
-    def has_decide_permission(self, request: HttpRequest) -> bool:
-        """What `@admin.action(permissions=["decide"])` asks."""
-        return isinstance(request.user, Account) and request.user.has_perm(self.decide_permission)
+    def act(self, request: HttpRequest, asked: Any) -> Act:
+        act = super().act(request, asked)
+        return Act(act.staff, act.now, act.cause, act.asked, find_gateways=find_gateways, get_gateways=get_gateways)
 
-    def decide(self, request: HttpRequest, rows: QuerySet[Any], what: str, deed: Callable[[Model], object]) -> int:
-        """Does `deed` to each row, one transaction each, logs what was done and says what was refused. Answers how many were done."""
-        done = 0
-        for row in rows.order_by("pk"):
-            try:
-                deed(row)
-            except DomainError as refusal:
-                self.message_user(request, f"{row}：{refusal.text}", messages.ERROR)
-                continue
-            except GatewayError as error:
-                self.message_user(request, f"{row}：支付渠道没有给出结果，未作任何更改（{error}）。", messages.ERROR)
-                continue
-            done += 1
-            LogEntry.objects.log_actions(_staff(request).pk, [row], CHANGE, what, single_object=True)
-        if done:
-            self.message_user(request, f"已处理 {done} {self.counted}。", messages.SUCCESS)
-        return done
-
-
-MOST_TEXT = 200
-
-
-class DeedForm(ActionForm):
-    """What the deeds ask for. Each says in its own words which of these it needs."""
-
-    why = forms.CharField(label="理由", required=False, max_length=MOST_TEXT)
-    number = forms.CharField(label="退款请求号 / 凭据号", required=False, max_length=64)
-    courses = forms.CharField(label="课程编号（逗号分隔）", required=False, max_length=MOST_TEXT)
-
-
-def _asked(request: HttpRequest, field: str) -> str:
-    return request.POST.get(field, "").strip()[:MOST_TEXT]
+    def describe_failure(self, error: Exception) -> str:
+        return f"支付渠道没有给出结果，未作任何更改（{error}）。"
 
 
 @admin.register(Payment)
-class PaymentAdmin(DecidingAdmin):
-    list_display = (
-        "out_trade_no",
-        "order",
-        "product",
-        "amount",
-        "status",
-        "closed_reason",
-        "trade_no",
-        "created_at",
-        "paid_at",
-        "refunded_amount",
-        "external_refunded",
-        "dead_at",
-    )
-    list_filter = ("status", "closed_reason", "product", "is_surplus", ("dead_at", admin.EmptyFieldListFilter))
+class PaymentAdmin(MoneyAdmin):
+    list_display = ("shown_amount", "shown_status", "out_trade_no", "of_order", "product", "paid_at", "shown_refunded", "trade_no")
+    list_display_links = ("out_trade_no",)
+    list_filter = ("status", DEAD, ("created_at", SinceFilter), "product", "closed_reason", "is_surplus")
     list_select_related = ("order",)
     search_fields = ("=out_trade_no", "=trade_no", "=order__order_number")
-    date_hierarchy = "created_at"
     inlines = (NotificationInline, RefundInline)
-    action_form = DeedForm
-    actions = ("ask_gateway", "report_external_refund", "refund_surplus")
-    decide_permission = "payments.change_payment"
+    deeds = PAYMENT_DEEDS
+    actions: Any = tuple(deed.name for deed in PAYMENT_DEEDS if deed.is_listed)
     counted = "笔支付"
 
-    @admin.action(description="立即向支付渠道查询", permissions=["decide"])
-    def ask_gateway(self, request: HttpRequest, queryset: QuerySet[Payment]) -> None:
-        if self.decide(request, queryset, "查询支付渠道", lambda row: polling.ask_about_payment(row.pk, now=clock.database_now())):
-            wake_soon(query_payments)
+    @display(description=_("金额"), ordering="amount")
+    def shown_amount(self, payment: Payment) -> str:
+        return yuan(payment.amount)
 
-    @admin.action(description="登记在支付渠道侧完成的退款（须填写退款请求号）", permissions=["decide"])
-    def report_external_refund(self, request: HttpRequest, queryset: QuerySet[Payment]) -> None:
-        number = _asked(request, "number")[:64]
-        if not number or queryset.count() != 1:
-            self.message_user(request, "请选择一笔支付，并填写退款请求号。", messages.ERROR)
-            return
-        staff = _staff(request)
-        deed = f"登记渠道侧退款 {number}"
-        if self.decide(
-            request,
-            queryset,
-            deed,
-            lambda row: explaining.report_external_refund(row.pk, number=number, staff=staff, now=clock.database_now()),
-        ):
-            wake_soon(send_refunds)
+    @display(
+        description=_("状态"),
+        ordering="status",
+        label={PaymentStatus.OPEN: "info", PaymentStatus.PAID: "success", PaymentStatus.CLOSED: "warning", "dead": "danger"},
+    )
+    def shown_status(self, payment: Payment) -> tuple[str, str]:
+        return ("dead", "已放弃查询") if payment.dead_at else (payment.status, payment.get_status_display())
 
-    @admin.action(description="再次退回多付款项", permissions=["decide"])
-    def refund_surplus(self, request: HttpRequest, queryset: QuerySet[Payment]) -> None:
-        cause = _cause(request)
-        if self.decide(
-            request, queryset, "再次退回多付款项", lambda row: surplus.request_surplus_refund(row.pk, now=clock.database_now(), cause=cause)
-        ):
-            wake_soon(send_refunds)
+    @display(description=_("已退"), ordering="refunded_amount")
+    def shown_refunded(self, payment: Payment) -> str:
+        return yuan(payment.refunded_amount) if payment.refunded_amount else "–"
+
+    @display(description=_("订单"))
+    def of_order(self, payment: Payment) -> str:
+        return link_to(payment.order)
 
 
 @admin.register(Notification)
-class NotificationAdmin(DecidingAdmin):
+class NotificationAdmin(MoneyAdmin):
     """What is quarantined comes first: somebody has to look at it."""
 
     ordering: ClassVar[tuple[str | Combinable, ...]] = (
         Case(When(status=NotificationStatus.QUARANTINED, then=Value(0)), default=Value(1)).asc(),
         "-id",
     )
-    list_display = ("out_trade_no", "trade_status", "status", "reason", "payment", "received_at", "handled_at", "attempts")
-    list_filter = ("status", "trade_status", "reason")
+    list_display = ("shown_status", "amount", "reason", "out_trade_no", "trade_status", "received_at", "handled_at", "attempts", "note")
+    list_display_links = ("out_trade_no",)
+    list_filter = ("status", DEAD, ("received_at", SinceFilter))
     list_select_related = ("payment",)
-    search_fields = ("=out_trade_no", "=notify_id")
-    actions = ("reapply",)
-    decide_permission = "payments.change_notification"
+    search_fields = ("=out_trade_no",)
+    fields = (
+        "status", "amount", "reason", "first_reason", "note", "dismissed_by", "payment", "out_trade_no", "trade_status", "received_at",
+        "handled_at", "attempts", "last_error", "told", "notify_id", "verified_by", "raw_body",
+    )  # fmt: skip
+    readonly_fields = ("amount", "told")
+    deeds = NOTIFICATION_DEEDS
+    actions: Any = tuple(deed.name for deed in NOTIFICATION_DEEDS)
     counted = "条通知"
 
-    @admin.action(description="重新处理（待人工处理的通知）", permissions=["decide"])
-    def reapply(self, request: HttpRequest, queryset: QuerySet[Notification]) -> None:
-        if self.decide(request, queryset, "重新处理", lambda row: inbox.reapply_notification(row.pk, now=clock.database_now())):
-            wake_soon(apply_notifications)
+    def get_ordering(self, request: HttpRequest) -> Any:
+        # What is asked for by a filter comes newest first: sorting it otherwise would read all of it.
+        return ("-id",) if request.GET else self.ordering
+
+    def is_narrow(self, request: HttpRequest) -> bool:
+        return super().is_narrow(request) or request.GET.get("status__exact") == NotificationStatus.QUARANTINED
+
+    def get_window(self) -> int:
+        # A row is large, with the whole of what was signed.
+        return 20_000
+
+    @display(
+        description=_("状态"),
+        ordering="status",
+        label={
+            NotificationStatus.RECEIVED: "info",
+            NotificationStatus.ASKED: "info",
+            NotificationStatus.APPLIED: "success",
+            NotificationStatus.QUARANTINED: "danger",
+        },
+    )
+    def shown_status(self, row: Notification) -> tuple[str, str]:
+        return row.status, row.get_status_display()
+
+    @display(description=_("金额"))
+    def amount(self, row: Notification) -> str:
+        told = row.form.get("total_amount")
+        return f"¥{told}" if told else "–"
+
+    @display(description=_("字段"))
+    def told(self, row: Notification) -> str:
+        return format_html_join("", "{}：{}<br>", ((name, row.form[name]) for name in sorted(row.form) if name != "sign"))
+
+
+TO_DO = choose(
+    "waiting",
+    _("待办"),
+    {
+        "approve": (_("待批准"), lambda: Q(status=RefundStatus.REQUESTED, approved_at__isnull=True)),
+        "explain": (_("渠道侧退款待说明"), lambda: Q(kind=RefundKind.EXTERNAL, explanation="") & ~Q(status=RefundStatus.REJECTED)),
+        "failed": (_("失败"), lambda: Q(status=RefundStatus.FAILED)),
+    },
+)
 
 
 @admin.register(Refund)
-class RefundAdmin(DecidingAdmin):
+class RefundAdmin(MoneyAdmin):
     """What waits for a decision comes first, then what is to be explained, then what failed."""
 
     ordering: ClassVar[tuple[str | Combinable, ...]] = (
@@ -176,116 +165,55 @@ class RefundAdmin(DecidingAdmin):
         ).asc(),
         "-id",
     )
-    list_display = (
-        "out_request_no",
-        "order",
-        "kind",
-        "amount",
-        "beili",
-        "status",
-        "explanation",
-        "reason",
-        "outcome",
-        "reference",
-        "requested_at",
-        "approved_by",
-        "decided_by",
-        "finished_at",
-    )
-    list_filter = ("status", "kind", "explanation", ("dead_at", admin.EmptyFieldListFilter))
-    list_select_related = ("order", "approved_by", "decided_by")
+    list_display = ("shown_amount", "shown_status", "kind", "of_order", "told", "requested_at", "requester", "decider", "finished_at")
+    list_display_links = ("shown_amount",)
+    list_filter = (TO_DO, "status", "kind", DEAD, ("requested_at", SinceFilter), "explanation")
+    list_select_related = ("order", "approved_by", "decided_by", "requested_by")
     search_fields = ("=out_request_no", "=order__order_number", "=payment__out_trade_no")
-    date_hierarchy = "requested_at"
     inlines = (RefundLineInline,)
-    action_form = DeedForm
-    actions = ("approve", "reject", "pay_elsewhere", "explain_by_courses", "explain_as_goodwill", "dismiss_external")
-    decide_permission = "payments.change_refund"
+    deeds = REFUND_DEEDS
+    actions: Any = tuple(deed.name for deed in REFUND_DEEDS if deed.is_listed)
     counted = "笔退款"
 
-    @admin.action(description="批准所选退款（失败的会再次提交）", permissions=["decide"])
-    def approve(self, request: HttpRequest, queryset: QuerySet[Refund]) -> None:
-        staff, cause = _staff(request), _cause(request)
-        if self.decide(
-            request, queryset, "批准退款", lambda row: deciding.approve_refund(row.pk, staff=staff, now=clock.database_now(), cause=cause)
-        ):
-            wake_soon(send_refunds)
+    def get_ordering(self, request: HttpRequest) -> Any:
+        return ("-id",) if request.GET else self.ordering
 
-    @admin.action(description="拒绝或放弃所选退款（须填写理由）", permissions=["decide"])
-    def reject(self, request: HttpRequest, queryset: QuerySet[Refund]) -> None:
-        why = _asked(request, "why")
-        if not why:
-            self.message_user(request, "请填写拒绝理由。", messages.ERROR)
-            return
-        staff, cause = _staff(request), _cause(request)
+    @display(description=_("金额"), ordering="amount")
+    def shown_amount(self, refund: Refund) -> str:
+        return f"{yuan(refund.amount)} + {refund.beili} 贝里" if refund.beili else yuan(refund.amount)
 
-        def deed(row: Model) -> object:
-            return deciding.reject_refund(row.pk, gateways=find_gateways(), staff=staff, why=why, now=clock.database_now(), cause=cause)
+    @display(
+        description=_("状态"),
+        ordering="status",
+        label={
+            RefundStatus.REPORTED: "warning",
+            RefundStatus.REQUESTED: "warning",
+            RefundStatus.SENT: "info",
+            RefundStatus.UNKNOWN: "info",
+            RefundStatus.SUCCEEDED: "success",
+            RefundStatus.PAID_ELSEWHERE: "success",
+            RefundStatus.FAILED: "danger",
+        },
+    )
+    def shown_status(self, refund: Refund) -> tuple[str, str]:
+        is_approved = refund.status == RefundStatus.REQUESTED and refund.approved_at is not None
+        return refund.status, "已批准，待提交" if is_approved else refund.get_status_display()
 
-        self.decide(request, queryset, f"拒绝退款：{why}", deed)
+    @display(description=_("原因与处理"))
+    def told(self, refund: Refund) -> str:
+        return (
+            "；".join(text for text in (refund.reason, refund.get_explanation_display(), refund.outcome, refund.reference) if text) or "–"
+        )
 
-    @admin.action(description="已通过其他方式退款（须填写凭据号；或填写渠道侧退款的请求号）", permissions=["decide"])
-    def pay_elsewhere(self, request: HttpRequest, queryset: QuerySet[Refund]) -> None:
-        reference = _asked(request, "number")[:100]
-        if not reference or queryset.count() != 1:
-            self.message_user(request, "请选择一笔退款，并填写凭据号。", messages.ERROR)
-            return
-        staff, cause = _staff(request), _cause(request)
+    @display(description=_("申请人"))
+    def requester(self, refund: Refund) -> str:
+        return refund.requested_by.get_username() if refund.requested_by else "买家" if refund.kind == RefundKind.ORDER else "–"
 
-        def deed(row: Model) -> object:
-            return deciding.mark_refund_paid_elsewhere(
-                row.pk, gateways=find_gateways(), reference=reference, staff=staff, now=clock.database_now(), cause=cause
-            )
+    @display(description=_("处理人"))
+    def decider(self, refund: Refund) -> str:
+        who = refund.decided_by or refund.approved_by
+        return who.get_username() if who else "–"
 
-        if self.decide(request, queryset, f"已另行退款：{reference}", deed):
-            wake_soon(send_refunds)
-
-    @admin.action(description="渠道侧退款：用于所填课程（须填写课程编号和理由）", permissions=["decide"])
-    def explain_by_courses(self, request: HttpRequest, queryset: QuerySet[Refund]) -> None:
-        numbers = [number.strip() for number in _asked(request, "courses").replace("，", ",").split(",") if number.strip()]
-        if not numbers or not all(number.isdecimal() for number in numbers):
-            self.message_user(request, "请填写课程编号，用逗号分隔。", messages.ERROR)
-            return
-        self._explain(request, queryset, {int(number) for number in numbers}, f"课程 {'、'.join(numbers)}")
-
-    @admin.action(description="渠道侧退款：善意补偿，课程保留（须填写理由）", permissions=["decide"])
-    def explain_as_goodwill(self, request: HttpRequest, queryset: QuerySet[Refund]) -> None:
-        self._explain(request, queryset, None, "善意补偿")
-
-    @admin.action(description="渠道侧退款：未发生，不予登记（须填写理由）", permissions=["decide"])
-    def dismiss_external(self, request: HttpRequest, queryset: QuerySet[Refund]) -> None:
-        why = _asked(request, "why")
-        if not why:
-            self.message_user(request, "请填写理由。", messages.ERROR)
-            return
-        staff, cause = _staff(request), _cause(request)
-
-        def deed(row: Model) -> object:
-            return explaining.dismiss_external_refund(
-                row.pk, gateways=get_gateways(), staff=staff, why=why, now=clock.database_now(), cause=cause
-            )
-
-        self.decide(request, queryset, f"渠道侧退款未发生：{why}", deed)
-
-    def _explain(self, request: HttpRequest, queryset: QuerySet[Refund], course_ids: set[int] | None, what: str) -> None:
-        why = _asked(request, "why")
-        if not why or queryset.count() != 1:
-            self.message_user(request, "请选择一笔退款，并填写理由。", messages.ERROR)
-            return
-        staff, cause = _staff(request), _cause(request)
-
-        def deed(row: Model) -> object:
-            return explaining.explain_external_refund(
-                row.pk, course_ids=course_ids, staff=staff, why=why, now=clock.database_now(), cause=cause
-            )
-
-        if self.decide(request, queryset, f"渠道侧退款说明（{what}）：{why}", deed):
-            wake_soon(send_refunds)
-
-
-def _staff(request: HttpRequest) -> Account:
-    assert isinstance(request.user, Account)  # the permission has been checked
-    return request.user
-
-
-def _cause(request: HttpRequest) -> str:
-    return f"request:{request.META['shop.request_id']}"
+    @display(description=_("订单"))
+    def of_order(self, refund: Refund) -> str:
+        return link_to(refund.order)

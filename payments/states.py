@@ -85,7 +85,8 @@ NOTIFICATION_MOVES: dict[NotificationStatus, frozenset[NotificationStatus]] = {
         {NotificationStatus.ASKED, NotificationStatus.APPLIED, NotificationStatus.IGNORED, NotificationStatus.QUARANTINED}
     ),
     NotificationStatus.ASKED: frozenset({NotificationStatus.APPLIED, NotificationStatus.IGNORED, NotificationStatus.QUARANTINED}),
-    NotificationStatus.QUARANTINED: frozenset({NotificationStatus.RECEIVED}),
+    # Ignored: staff dismiss it, once what it is about is right.
+    NotificationStatus.QUARANTINED: frozenset({NotificationStatus.RECEIVED, NotificationStatus.IGNORED}),
     NotificationStatus.APPLIED: frozenset(),
     NotificationStatus.IGNORED: frozenset(),
 }

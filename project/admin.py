@@ -7,6 +7,7 @@ from django.contrib.auth.admin import GroupAdmin
 from django.contrib.auth.models import Group
 from django.http import HttpRequest
 from django_otp.plugins.otp_totp.models import TOTPDevice
+from unfold.admin import ModelAdmin
 
 # A second factor is a secret of its owner; `manage.py staff_totp` makes one.
 admin.site.unregister(TOTPDevice)
@@ -14,7 +15,7 @@ admin.site.unregister(Group)
 
 
 @admin.register(Group)
-class RoleAdmin(GroupAdmin):
+class RoleAdmin(GroupAdmin, ModelAdmin):  # type: ignore[misc] # django-unfold has no types
     """Roles. `manage.py setup_roles` makes the usual ones."""
 
     def has_module_permission(self, request: HttpRequest) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 from django.core.exceptions import ImproperlyConfigured
 
+from project.desk_look import UNFOLD  # noqa: F401 - a setting, read by django-unfold
 from project.env import env
 from project.postgres.address import database_config
 
@@ -35,14 +36,17 @@ USE_TZ = True
 LANGUAGE_CODE = "zh-hans"
 LANGUAGES = [("zh-hans", "中文"), ("en", "English")]
 USE_I18N = True
+FORMAT_MODULE_PATH = ["project.formats"]
 
 # Seconds added to every reading of the clock by `shop.clock.now()`, so that tests and the demo can travel in time.
 CLOCK_OFFSET_S = env.int("CLOCK_OFFSET_S", 0)
 
 INSTALLED_APPS = [
+    "unfold.apps.BasicAppConfig",
     "project.apps.StaffSiteConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
+    "django.contrib.postgres",
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
@@ -186,6 +190,10 @@ SESSION_COOKIE_AGE = env.int("STAFF_SESSION_S", 8 * 3600)
 SESSION_EXPIRE_AT_BROWSER_CLOSE = True
 # Whether staff need a code from an authenticator app (`manage.py staff_totp` enrols one) beside their password.
 STAFF_TOTP = env.bool("STAFF_TOTP", False)
+# Where the desk sends operators who follow an event to the task or the request that caused it. Empty: they see the id alone.
+DESK_FLOWER_URL = env.str("DESK_FLOWER_URL", "").rstrip("/")
+# With `{id}` in the request id's place: "https://logs.example.com/search?q={id}".
+DESK_LOG_URL = env.str("DESK_LOG_URL", "")
 OTP_TOTP_ISSUER = "课程商店"
 # Only the admin has a session. Nothing that another site's page sends carries it, not even a link.
 SESSION_COOKIE_HTTPONLY = True
@@ -265,6 +273,8 @@ WORK_LEASE_S = env.int("WORK_LEASE_S", 5)
 REFUND_AUTO_DAYS = env.int("REFUND_AUTO_DAYS", 0)
 # Whether a refund gives back only what was paid for the days that are left.
 REFUND_PRO_RATA = env.bool("REFUND_PRO_RATA", False)
+# Whether whoever asked for a refund may approve it themselves. With it on, a refund that staff ask for takes two people.
+REFUND_FOUR_EYES = env.bool("REFUND_FOUR_EYES", False)
 # Whether a fully refunded order gives its coupons back (they keep their last day).
 REFUND_RETURNS_COUPONS = env.bool("REFUND_RETURNS_COUPONS", True)
 # For how many days handled notifications keep what Alipay tells of its buyers; 0 means for ever. Half a year outlasts disputes and refunds.

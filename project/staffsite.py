@@ -5,14 +5,24 @@ from typing import Any
 import structlog
 from django import forms
 from django.conf import settings
-from django.contrib.admin import AdminSite
 from django.contrib.admin.forms import AdminAuthenticationForm
-from django.http import HttpRequest, HttpResponse
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
 from django_otp import devices_for_user
 from django_otp.forms import OTPAuthenticationFormMixin
+from unfold.forms import AuthenticationForm
+from unfold.sites import UnfoldAdminSite
+from unfold.widgets import UnfoldAdminTextInputWidget
 
+from payments.desk.dashboard import dashboard_context
+from payments.desk.exports import export_view
+from payments.desk.search import find
+from shop import clock
 from shop.api.devicecookie import device_note, remember_device
 from shop.client_address import client_address, client_network
+from shop.desk.display import address_of
 from shop.domain.login import log_in
 from shop.errors import LoginFailed
 from shop.models import Account
@@ -20,7 +30,7 @@ from shop.models import Account
 log = structlog.get_logger(__name__)
 
 
-class StaffLoginForm(AdminAuthenticationForm):
+class StaffLoginForm(AuthenticationForm):  # type: ignore[misc] # django-unfold has no types
     """Django's, with the shop's own check of the password. Its refusals by a limit are answered as everywhere."""
 
     def clean(self) -> dict[str, Any]:
@@ -37,14 +47,15 @@ class StaffLoginForm(AdminAuthenticationForm):
                 )
             except LoginFailed as error:
                 raise self.get_invalid_login_error() from error
-        return self.cleaned_data
+        cleaned: dict[str, Any] = self.cleaned_data
+        return cleaned
 
 
 class StaffTotpForm(OTPAuthenticationFormMixin, StaffLoginForm):  # type: ignore[misc] # django-otp has no types
     """With a code from an authenticator app. `manage.py staff_totp` enrols one."""
 
     otp_token = forms.CharField(
-        label="动态验证码", max_length=8, widget=forms.TextInput(attrs={"autocomplete": "one-time-code", "inputmode": "numeric"})
+        label="动态验证码", max_length=8, widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "one-time-code", "inputmode": "numeric"})
     )
 
     def clean(self) -> dict[str, Any]:
@@ -64,23 +75,43 @@ class StaffTotpForm(OTPAuthenticationFormMixin, StaffLoginForm):  # type: ignore
         """There is no list of devices to fill in."""
 
 
-class StaffSite(AdminSite):
-    """Django's admin. With `STAFF_TOTP` a password alone opens nothing."""
+class StaffSite(UnfoldAdminSite):  # type: ignore[misc] # django-unfold has no types
+    """Django's admin, as django-unfold shows it. With `STAFF_TOTP` a password alone opens nothing."""
 
     @property
-    def login_form(self) -> type[AdminAuthenticationForm]:  # type: ignore[override]
+    def login_form(self) -> type[AdminAuthenticationForm]:
         return StaffTotpForm if settings.STAFF_TOTP else StaffLoginForm
 
     @property
-    def login_template(self) -> str | None:  # type: ignore[override]
+    def login_template(self) -> str | None:
         return "admin/totp_login.html" if settings.STAFF_TOTP else None
+
+    def extra_urls(self) -> list[URLPattern]:
+        """Pages of the desk that belong to no table."""
+        return [path("exports/", self.admin_view(lambda request: export_view(request, self)), name="exports")]
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        self.index_template = "desk/dashboard.html"
+        answer: HttpResponse = super().index(request, {**dashboard_context(request, now=clock.now()), **(extra_context or {})})
+        return answer
+
+    def search(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Finds an order or a buyer by whatever is at hand. An order that is meant beyond doubt is shown at once."""
+        if not request.user.has_perm("shop.view_order"):
+            raise PermissionDenied
+        text = request.GET.get("q", "")
+        found = find(text)
+        if found.is_exact:
+            return HttpResponseRedirect(address_of(found.orders[0][0]))
+        context = {**self.each_context(request), "title": "查找", "q": text, "found": found}
+        return TemplateResponse(request, "desk/search.html", context)
 
     def has_permission(self, request: HttpRequest) -> bool:
         user: Any = request.user
         return super().has_permission(request) and (not settings.STAFF_TOTP or user.is_verified())
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        response = super().login(request, extra_context)
+        response: HttpResponse = super().login(request, extra_context)
         if request.method == "POST" and response.status_code == 302 and request.user.is_authenticated:
             remember_device(response, request, username=request.user.get_username())
         return response

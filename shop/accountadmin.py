@@ -2,27 +2,34 @@
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from django.contrib import admin, messages
-from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
-from django.contrib.auth.forms import AdminPasswordChangeForm, UserChangeForm
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext_lazy as _
+from unfold.admin import ModelAdmin
+from unfold.decorators import display
+from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from shop.adminforms import EditedFields
+from shop.desk.history import ToldChanges
+from shop.desk.readonly import BoundedPaginator, IndexedSearch
 from shop.domain import tokens
 from shop.models import Account
 
 if TYPE_CHECKING:
+    from django.contrib.auth import forms
+
     AccountAdminBase = UserAdmin[Account]
-    AccountFormBase = UserChangeForm[Account]
-    PasswordFormBase = AdminPasswordChangeForm[Account]
+    AccountFormBase = forms.UserChangeForm[Account]
+    PasswordFormBase = forms.AdminPasswordChangeForm[Account]
 else:  # Django's classes take no parameters at run time
-    AccountAdminBase = UserAdmin
-    AccountFormBase = UserChangeForm
-    PasswordFormBase = AdminPasswordChangeForm
+
+    class AccountAdminBase(UserAdmin, ModelAdmin):
+        """Django's, as django-unfold shows it."""
+
+    AccountFormBase, PasswordFormBase = UserChangeForm, AdminPasswordChangeForm
 
 _BALANCE: Any = ("贝里", {"fields": ("balance", "held_balance"), "description": "贝里只随账目变动，不能直接修改。"})
 
@@ -44,11 +51,15 @@ class PasswordForm(PasswordFormBase):
 
 
 @admin.register(Account)
-class AccountAdmin(AccountAdminBase):
+class AccountAdmin(ToldChanges, IndexedSearch, AccountAdminBase):
     form = AccountForm
-    list_display = ("username", "balance", "held_balance", "is_active", "is_staff", "date_joined")
+    add_form = UserCreationForm
+    list_display = ("shown_state", "username", "balance", "held_balance", "email", "phone", "is_staff", "date_joined")
+    list_display_links = ("username",)
     list_filter = ("is_staff", "is_active")
-    search_fields = ("username", "email")
+    # What an index answers; the search of the desk finds more.
+    search_fields = ("username__startswith", "email__istartswith", "phone__startswith")
+    ordering = ("-id",)
     readonly_fields = ("balance", "held_balance", "last_login", "date_joined")
     fieldsets = (
         *UserAdmin.fieldsets,  # type: ignore[misc] # the stubs allow None, the class has some
@@ -56,12 +67,16 @@ class AccountAdmin(AccountAdminBase):
     )
     # What staff who are no superusers see of a buyer; of it they may change names, address and 有效.
     buyers_fieldsets: ClassVar = (
-        (None, {"fields": ("username", "first_name", "last_name", "email", "is_active")}),
+        (None, {"fields": ("username", "first_name", "last_name", "email", "phone", "is_active")}),
         ("时间", {"fields": ("last_login", "date_joined")}),
         _BALANCE,
     )
     change_password_form = PasswordForm
-    actions: tuple[str, ...] = ("end_logins",)
+    list_fullwidth = True
+    # Plain lists of choices: they fit a phone, and can be used without a mouse.
+    filter_horizontal = ()
+    show_full_result_count = False
+    paginator = BoundedPaginator
 
     def has_change_permission(self, request: HttpRequest, obj: Account | None = None) -> bool:
         """Accounts of staff, one's own among them, are superusers' business."""
@@ -72,8 +87,9 @@ class AccountAdmin(AccountAdminBase):
         # Orders and the ledger name their buyer for good; an account is closed by 有效 = no.
         return False
 
-    def has_end_logins_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("shop.end_logins")
+    @display(description=_("状态"), label={"active": "success", "closed": "danger"})
+    def shown_state(self, account: Account) -> tuple[str, Any]:
+        return ("active", _("有效")) if account.is_active else ("closed", _("停用"))
 
     def get_fieldsets(self, request: HttpRequest, obj: Account | None = None) -> Any:
         if obj is None or _is_superuser(request):
@@ -94,16 +110,6 @@ class AccountAdmin(AccountAdminBase):
         if change and "is_active" in form.changed_data and not obj.is_active:
             tokens.disable_accounts([obj.pk])
         super().save_model(request, obj, form, change)
-
-    @admin.action(description="结束所选账户的所有登录", permissions=["end_logins"])
-    def end_logins(self, request: HttpRequest, queryset: QuerySet[Account]) -> None:
-        """Staff's own logins are ended by superusers only."""
-        reachable = queryset if _is_superuser(request) else queryset.filter(is_staff=False, is_superuser=False)
-        accounts = list(reachable.order_by("pk"))
-        count = tokens.end_logins([account.pk for account in accounts])
-        assert isinstance(request.user, Account)  # the permission has been checked
-        LogEntry.objects.log_actions(request.user.pk, accounts, CHANGE, "结束所有登录")
-        self.message_user(request, f"已结束 {len(accounts)} 个账户的 {count} 个登录。", messages.SUCCESS)
 
 
 def _is_superuser(request: HttpRequest) -> bool:

@@ -1,170 +1,113 @@
 """The operators' view of the shop. Catalogue and campaigns are edited here; whatever moves money or records it can only be read."""
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from decimal import Decimal
 
-from django import forms
 from django.contrib import admin
-from django.db.models import QuerySet
-from django.db.models.expressions import Combinable
-from django.http import HttpRequest
+from django.contrib.admin.models import LogEntry
+from django.utils.html import format_html
+from django.utils.translation import gettext_lazy as _
 from knox.models import AuthToken
+from unfold.decorators import display
 
-from shop import accountadmin, catalogueadmin  # noqa: F401 - register themselves
-from shop.adminforms import EditedFields
-from shop.models import (
-    Coupon,
-    CouponRecord,
-    Course,
-    Enrolment,
-    LedgerTransfer,
-    Order,
-    OrderEvent,
-    OrderLine,
-    OrderRequest,
-)
-from shop.states import SELLABLE_COURSE_TYPES
-
-if TYPE_CHECKING:
-    CouponAdminBase = admin.ModelAdmin[Coupon]
-    AnyAdminBase = admin.ModelAdmin[Any]
-    AnyInlineBase = admin.TabularInline[Any, Any]
-else:  # Django's classes take no parameters at run time
-    CouponAdminBase = AnyAdminBase = admin.ModelAdmin
-    AnyInlineBase = admin.TabularInline
+from shop import accountadmin, catalogueadmin, couponadmin  # noqa: F401 - register themselves
+from shop.desk.deeds import Act, Deed, DeedsAdmin
+from shop.desk.display import link_to, yuan
+from shop.desk.filters import DEAD, SinceFilter
+from shop.desk.readonly import ReadOnlyAdmin
+from shop.domain import repair
+from shop.models import LedgerTransfer, OrderRequest
+from shop.states import OrderRequestStatus
+from shop.tasks import create_orders
 
 # A login's token is a secret of its buyer; nobody makes one for somebody else.
 admin.site.unregister(AuthToken)
-admin.site.site_header = admin.site.site_title = "课程商店运营后台"
-admin.site.index_title = "总览"
+admin.site.index_title = _("总览")
 
 
-class ReadOnly:
-    """For rows that only the shop itself may write: nobody adds, changes or deletes one by hand, superusers included."""
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-
-class ReadOnlyAdmin(ReadOnly, AnyAdminBase):
-    """A table that is looked at, newest rows first. An exact count of a large table would cost more than the page."""
-
-    ordering: ClassVar[tuple[str | Combinable, ...]] = ("-id",)
-    list_per_page = 50
-    show_full_result_count = False
-
-
-class ReadOnlyInline(ReadOnly, AnyInlineBase):
-    """Rows shown below the one that they belong to."""
-
-    extra = 0
-    can_delete = False
-
-
-class CouponForm(EditedFields):
-    """The database's rules that a form can't see by itself, said in words."""
-
-    def clean_quantity(self) -> int:
-        quantity: int = self.cleaned_data["quantity"]
-        if quantity < self.instance.claimed_count:
-            raise forms.ValidationError(f"已领取 {self.instance.claimed_count} 张，数量不能更少。")
-        return quantity
-
-    def clean_course(self) -> Course | None:
-        course: Course | None = self.cleaned_data["course"]
-        if course is not None and course.course_type not in SELLABLE_COURSE_TYPES:
-            raise forms.ValidationError("VIP专享课程不单独出售，它的优惠券没有用处。")
-        return course
-
-
-@admin.register(Coupon)
-class CouponAdmin(CouponAdminBase):
-    form = CouponForm
-    list_display = ("name", "coupon_type", "scope", "course", "quantity", "claimed_count", "open_date", "close_date")
-    list_filter = ("coupon_type", "scope")
-    list_select_related = ("course",)
-    search_fields = ("name",)
-    autocomplete_fields = ("course",)
-    # What a coupon takes off was promised to those who hold one.
-    promised_fields = ("coupon_type", "money_equivalent_value", "off_percent", "minimum_consume", "scope", "course")
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Coupon | None = None) -> tuple[str, ...]:
-        return ("claimed_count", *(self.promised_fields if obj is not None and obj.claimed_count else ()))
-
-    def has_delete_permission(self, request: HttpRequest, obj: Coupon | None = None) -> bool:
-        is_claimed = obj is not None and obj.claimed_count > 0
-        return not is_claimed and super().has_delete_permission(request, obj)
-
-
-@admin.register(CouponRecord)
-class CouponRecordAdmin(ReadOnlyAdmin):
-    list_display = ("number", "coupon", "account", "status", "valid_from_date", "valid_until_date", "order", "used_at")
-    list_filter = ("status",)
-    list_select_related = ("coupon", "account", "order")
-    search_fields = ("=number", "=account__username")
+def _pick_up(request: OrderRequest, act: Act) -> object:
+    return repair.pick_up_request(request.pk, now=act.now)
 
 
 @admin.register(OrderRequest)
-class OrderRequestAdmin(ReadOnlyAdmin):
-    list_display = ("order_number", "account", "status", "error_slug", "created_at", "decided_at", "attempts", "dead_at")
-    list_filter = ("status", "error_slug", ("dead_at", admin.EmptyFieldListFilter))
+class OrderRequestAdmin(DeedsAdmin):
+    """What buyers asked for, before it is an order or a refusal."""
+
+    list_display = ("shown_status", "number", "buyer", "error_message", "created_at", "decided_at", "attempts", "dead_at")
+    list_filter = ("status", DEAD, ("created_at", SinceFilter))
     list_select_related = ("account",)
-    search_fields = ("=order_number", "=account__username", "=request_id")
-
-
-class OrderLineInline(ReadOnlyInline):
-    model = OrderLine
-    fields = (
-        "course_name",
-        "valid_period_display",
-        "list_price",
-        "coupon_record",
-        "course_discount",
-        "global_discount",
-        "beili_amount",
-        "cash_amount",
-    )
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return super().get_queryset(request).select_related("coupon_record")
-
-
-class OrderEventInline(ReadOnlyInline):
-    model = OrderEvent
-    fields = ("at", "kind", "cause", "details")
-
-
-class LedgerTransferInline(ReadOnlyInline):
-    model = LedgerTransfer
-    fields = ("created_at", "debit", "credit", "amount", "memo", "key")
-
-
-@admin.register(Order)
-class OrderAdmin(ReadOnlyAdmin):
-    list_display = ("order_number", "account", "status", "payment_type", "list_total", "beili", "cash_due", "refunded_amount", "created_at")
-    list_filter = ("status", "payment_type", ("dead_at", admin.EmptyFieldListFilter))
-    list_select_related = ("account",)
+    list_display_links = ("number",)
     search_fields = ("=order_number", "=account__username")
-    date_hierarchy = "created_at"
-    inlines = (OrderLineInline, OrderEventInline, LedgerTransferInline)
+    deeds = (
+        Deed(
+            "pick_up",
+            "重新处理",
+            "shop.pick_up_work",
+            _pick_up,
+            applies=lambda row: row.dead_at is not None,
+            facts=lambda row: [
+                ("买家", row.account),
+                ("应付", yuan(Decimal(row.body["alipay"]))),
+                ("放弃原因", row.last_error or "没有记录"),
+            ],
+            hint="请求会按现在的价格、优惠券和余额重新核对；不再符合的会被拒绝，不产生任何扣款。",
+            wakes=create_orders,
+        ),
+    )
+    counted = "个下单请求"
 
+    @display(
+        description=_("状态"),
+        ordering="status",
+        label={OrderRequestStatus.PENDING: "info", OrderRequestStatus.CREATED: "success", OrderRequestStatus.REJECTED: "warning"},
+    )
+    def shown_status(self, row: OrderRequest) -> tuple[str, str]:
+        return row.status, row.get_status_display()
 
-@admin.register(Enrolment)
-class EnrolmentAdmin(ReadOnlyAdmin):
-    list_display = ("account", "course", "status", "valid_from", "valid_until", "revoked_at")
-    list_filter = ("status",)
-    list_select_related = ("account", "course")
-    search_fields = ("=account__username", "course__name")
+    @display(description=_("订单号"), ordering="order_number")
+    def number(self, row: OrderRequest) -> str:
+        return row.order_number
+
+    @display(description=_("买家"))
+    def buyer(self, row: OrderRequest) -> str:
+        return link_to(row.account)
 
 
 @admin.register(LedgerTransfer)
 class LedgerTransferAdmin(ReadOnlyAdmin):
-    list_display = ("key", "debit", "credit", "amount", "account", "order", "memo", "created_at")
-    list_filter = ("debit", "credit")
+    list_display = ("shown_amount", "debit", "credit", "memo", "buyer", "of_order", "created_at", "key")
+    list_filter = (("created_at", SinceFilter), "debit", "credit", "currency")
     list_select_related = ("account", "order")
-    search_fields = ("key", "=account__username", "=order__order_number")
+    search_fields = ("=key", "=account__username", "=order__order_number")
+
+    @display(description=_("数额"), ordering="amount")
+    def shown_amount(self, row: LedgerTransfer) -> str:
+        return yuan(row.amount) if row.currency == LedgerTransfer.Currency.CNY else f"{row.amount:,.0f} 贝里"
+
+    @display(description=_("买家"))
+    def buyer(self, row: LedgerTransfer) -> str:
+        return link_to(row.account)
+
+    @display(description=_("订单"))
+    def of_order(self, row: LedgerTransfer) -> str:
+        return link_to(row.order)
+
+
+@admin.register(LogEntry)
+class DeedLogAdmin(ReadOnlyAdmin):
+    """Who did what in the admin, and why."""
+
+    list_display = ("action_time", "user", "what", "told")
+    list_filter = (("action_time", SinceFilter),)
+    list_select_related = ("user", "content_type")
+    search_fields = ("=user__username", "=object_id")
+    list_display_links = None
+
+    @display(description=_("对象"))
+    def what(self, entry: LogEntry) -> str:
+        url = entry.get_admin_url()
+        name = f"{entry.content_type} {entry.object_repr}"
+        return format_html('<a class="desk-link" href="{}">{}</a>', url, name) if url and not entry.is_deletion() else name
+
+    @display(description=_("操作与理由"))
+    def told(self, entry: LogEntry) -> str:
+        return entry.get_change_message() or str(entry)

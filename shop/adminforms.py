@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from django import forms
+from django.core.exceptions import ValidationError
 
 if TYPE_CHECKING:
     AnyFormBase = forms.ModelForm[Any]
@@ -29,3 +30,44 @@ class EditedFields(AnyFormBase):
                 if self.fields[name].show_hidden_initial:
                     self.cleaned_data[name] = self.fields[name].clean(self.initial.get(name))
         return cleaned
+
+    def validate_constraints(self) -> None:
+        """The database's rules in words. What a field was refused for already isn't said again."""
+        if self.errors:
+            return
+        try:
+            self.instance.validate_constraints(exclude=self._get_validation_exclusions())  # type: ignore[attr-defined] # not in the stubs
+        except ValidationError as error:
+            self.add_error(None, sorted({_in_words(message) for message in error.messages}))
+
+
+class RowFields(EditedFields):
+    """The same as a row of a table, whose heading no field is tied to: each says itself what it is."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for field in self.fields.values():
+            field.widget.attrs.setdefault("aria-label", str(field.label or ""))
+
+
+# Of the tables that are edited; a test holds this to their constraints. Forms say most of it before, beside the field.
+CONSTRAINTS_IN_WORDS = {
+    "course_status_known": "没有这种课程状态。",
+    "course_type_known": "没有这种课程类型。",
+    "price_policy_period_known": "没有这种有效期。",
+    "price_policy_price_not_negative": "价格不能是负数。",
+    "price_policy_price_payable": "价格超过支付宝单笔上限。",
+    "coupon_type_has_its_fields": "优惠类型与所填的金额、折扣或门槛不符。",
+    "coupon_scope_matches_course": "适用范围与所选的课程不符。",
+    "coupon_claims_within_quantity": "数量不能少于已领取的张数。",
+    "coupon_claim_window_in_order": "领取结束日期不能早于开始日期。",
+    "coupon_validity_defined": "请填写有效期的起止日期，或领取后有效天数。",
+    "coupon_valid_days_positive": "领取后有效天数须大于 0。",
+    "coupon_valid_days_bounded": "领取后有效天数太大。",
+    "coupon_amounts_not_negative": "金额不能是负数。",
+    "account_balances_not_negative": "贝里不能是负数。",
+}
+
+
+def _in_words(message: str) -> str:
+    return next((text for name, text in CONSTRAINTS_IN_WORDS.items() if name in message), message)

@@ -7,9 +7,12 @@ from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from unfold.admin import ModelAdmin, TabularInline
+from unfold.widgets import UnfoldAdminTextareaWidget
 
 from shop import clock
-from shop.adminforms import EditedFields
+from shop.adminforms import EditedFields, RowFields
+from shop.desk.history import ToldChanges
 from shop.models import Category, Course, PricePolicy
 from shop.states import CourseType
 
@@ -19,8 +22,8 @@ if TYPE_CHECKING:
     PolicyInlineBase = admin.TabularInline[PricePolicy, Course]
     PolicyFormSetBase = forms.BaseInlineFormSet[PricePolicy, Course, Any]
 else:  # Django's classes take no parameters at run time
-    CategoryAdminBase = CourseAdminBase = admin.ModelAdmin
-    PolicyInlineBase = admin.TabularInline
+    CategoryAdminBase = CourseAdminBase = ModelAdmin
+    PolicyInlineBase = TabularInline
     PolicyFormSetBase = forms.BaseInlineFormSet
 
 # A later first day is a typing mistake.
@@ -28,21 +31,21 @@ MAX_DAYS_TO_START = 730
 
 
 @admin.register(Category)
-class CategoryAdmin(CategoryAdminBase):
+class CategoryAdmin(ToldChanges, CategoryAdminBase):
     list_display = ("name", "position", "brief")
     list_editable = ("position",)
     search_fields = ("name",)
     form = EditedFields
 
     def get_changelist_form(self, request: HttpRequest, **kwargs: Any) -> Any:
-        return super().get_changelist_form(request, form=EditedFields, **kwargs)
+        return super().get_changelist_form(request, form=RowFields, **kwargs)
 
 
 class CourseForm(EditedFields):
     """A course whose choices go together."""
 
     class Meta:
-        widgets: ClassVar = {"syllabus": forms.Textarea(attrs={"rows": 16, "cols": 80})}
+        widgets: ClassVar = {"syllabus": UnfoldAdminTextareaWidget(attrs={"rows": 16})}
 
     def clean(self) -> dict[str, Any] | None:
         cleaned = super().clean()
@@ -75,13 +78,13 @@ class PolicyFormSet(PolicyFormSetBase):
 
 class PricePolicyInline(PolicyInlineBase):
     model = PricePolicy
-    form = EditedFields
+    form = RowFields
     formset = PolicyFormSet
-    extra = 1
+    extra = 0
 
 
 @admin.register(Course)
-class CourseAdmin(CourseAdminBase):
+class CourseAdmin(ToldChanges, CourseAdminBase):
     list_display = ("name", "category", "course_type", "starts_on", "status", "position", "prices")
     list_editable = ("status", "position")
     list_filter = ("status", "course_type", "category")
@@ -90,9 +93,10 @@ class CourseAdmin(CourseAdminBase):
     autocomplete_fields = ("category",)
     inlines = (PricePolicyInline,)
     form = CourseForm
+    list_fullwidth = True
 
     def get_changelist_form(self, request: HttpRequest, **kwargs: Any) -> Any:
-        return super().get_changelist_form(request, form=EditedFields, **kwargs)
+        return super().get_changelist_form(request, form=RowFields, **kwargs)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Course]:
         return super().get_queryset(request).prefetch_related("price_policies")

@@ -301,6 +301,39 @@ class AccountIsStaff(DomainError):
     slug, code, status, message = "account_is_staff", 1171, 409, "员工账户不能抹除，请先取消其员工身份。"
 
 
+class WorkNotDead(DomainError):
+    slug, code, status, message = "work_not_dead", 1190, 409, "它没有被放弃，无需重新处理。"
+
+
+class NotificationOrderNotRight(DomainError):
+    slug, code, status, message = "notification_order_not_right", 1191, 409, "它所指的订单还没有核对清楚，请先处理订单，再来确认。"
+
+
+class RefundNeedsSecondPerson(DomainError):
+    slug, code, status, message = "refund_needs_second_person", 1192, 409, "申请这笔退款的人不能自己批准，请由另一位同事处理。"
+
+
+class DeadlineNotMovable(DomainError):
+    slug, code, status, message = (
+        "deadline_not_movable",
+        1193,
+        409,
+        "只有待支付且未申请取消的订单可以调整期限，新期限须在 1 分钟到 15 天之后。",
+    )
+
+
+class CouponCodeNotFound(DomainError):
+    slug, code, status, message = "coupon_code_not_found", 1194, 404, "兑换码不存在、已使用或已作废。"
+
+
+class CodesOverQuantity(DomainError):
+    slug, code, status, message = "codes_over_quantity", 1195, 409, "活动剩余的数量不够这么多兑换码，请先增加数量。"
+
+
+class AccessNotRevocable(DomainError):
+    slug, code, status, message = "access_not_revocable", 1196, 409, "这段课程已经收回或已经结束。"
+
+
 class StaleState(Exception):
     """A guarded update found its row already moved: somebody else was faster. The caller decides whether that matters."""
 

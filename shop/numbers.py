@@ -6,7 +6,7 @@ from datetime import datetime
 from django.utils import timezone
 
 # Crockford's base 32: no I, L, O or U, so that a number can be read out on the phone.
-_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _RANDOM_CHARS = 13  # 65 bits
 
 
@@ -17,4 +17,4 @@ def mint_number(now: datetime) -> str:
     """
     stamp = timezone.localtime(now).strftime("%Y%m%d%H%M%S%f")[:17]
     bits = secrets.randbits(5 * _RANDOM_CHARS)
-    return stamp + "".join([_ALPHABET[bits >> shift & 31] for shift in range(0, 5 * _RANDOM_CHARS, 5)])
+    return stamp + "".join([ALPHABET[bits >> shift & 31] for shift in range(0, 5 * _RANDOM_CHARS, 5)])

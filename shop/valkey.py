@@ -106,6 +106,11 @@ def poller_key(digest: str) -> str:
 WATCHED_ORDERS = "orders:watched"
 
 
+def day_key(day: str) -> str:
+    """What the desk has counted of a day, `20261126`."""
+    return f"desk:day:{day}"
+
+
 def wake_key(task_name: str) -> str:
     """Set while a wake-up of the task is on its way."""
     return f"wake:{task_name}"

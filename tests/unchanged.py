@@ -8,18 +8,22 @@ import redis
 from django.apps import apps
 from django.conf import settings
 
+from shop.wakeup import settle
+
 MODELS = [*apps.get_app_config("shop").get_models(), *apps.get_app_config("payments").get_models()]
 
 
 def everything() -> dict[str, Any]:
-    """All rows of the shop and of payments, and all keys of both Valkey databases.
+    """All rows of the shop and of payments, and all keys of both Valkey databases, once every wake-up that was asked for is sent.
 
-    Without the counters of limits, which count refusals too, and the hints of who looks at an order, which a thread writes later.
+    Left out are the counters of limits, which count refusals too, the hints of who looks at an order, which a thread writes later, and the
+    flags of wake-ups, which go by themselves after a second: a wake-up is seen by its message.
     """
+    assert settle()
     state: dict[str, Any] = {model.__name__: list(model.objects.order_by("pk").values()) for model in MODELS}
     for name in ("REDIS_URL", "CELERY_BROKER_URL"):
         with redis.Redis.from_url(getattr(settings, name)) as client:
-            state[name] = {key: client.dump(key) for key in sorted(client.keys()) if not key.startswith((b"limit:", b"orders:watched"))}
+            state[name] = {key: client.dump(key) for key in sorted(client.keys()) if not key.startswith((b"limit:", b"wake:", b"orders:watched"))}
     return state
 
 

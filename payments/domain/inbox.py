@@ -10,15 +10,19 @@ from psycopg.types.json import Jsonb
 from payments.domain import confirming, settlement
 from payments.domain.locks import lock_attempts, lock_notification, lock_received
 from payments.domain.outcomes import APPLIED, IGNORED, QUARANTINED, Outcome
-from payments.domain.refunds.external import has_difference
+from payments.domain.refunds.external import has_difference, is_unexplained
 from payments.domain.settlement import Applied
 from payments.gateways.protocol import Gateways, InvalidSignature, TradeReport
 from payments.models import Notification, Payment
-from payments.states import NotificationStatus
+from payments.states import NotificationStatus, PaymentStatus
 from shop import clock
 from shop.domain import rows, work
-from shop.errors import NotificationNotQuarantined, StaleState
+from shop.domain.locks import lock_order
+from shop.domain.timeline import by_staff, event, record
+from shop.errors import NotificationNotQuarantined, NotificationOrderNotRight, StaleState
+from shop.models import Account, OrderEvent
 
+Kind = OrderEvent.Kind
 BATCH_SIZE = 64
 # Proven when it came, but not any more: the key that proved it has been removed since.
 UNPROVEN = "unproven"
@@ -132,7 +136,9 @@ def give_up_notifications(*, now: datetime) -> int:
         return buried.update(status=NotificationStatus.QUARANTINED, reason="attempts_exhausted", handled_at=now)
 
 
-def reapply_notification(notification_id: int, *, now: datetime) -> Notification:
+def reapply_notification(
+    notification_id: int, *, now: datetime, staff: Account | None = None, why: str = "", cause: str = ""
+) -> Notification:
     """Lets a worker apply a quarantined notification again, after people have mended what stood in its way. `first_reason` stays.
 
     Raises:
@@ -145,7 +151,39 @@ def reapply_notification(notification_id: int, *, now: datetime) -> Notification
         notification.status, notification.reason, notification.handled_at = NotificationStatus.RECEIVED, "", None
         notification.available_at, notification.attempts, notification.dead_at = now, 0, None
         notification.save(update_fields=["status", "reason", "handled_at", "available_at", "attempts", "dead_at"])
+        _tell(notification, Kind.NOTIFICATION_REAPPLIED, staff, why, now=now, cause=cause)
     return notification
+
+
+def dismiss_notification(notification_id: int, *, staff: Account, why: str, now: datetime, cause: str) -> Notification:
+    """Staff close a quarantined notification without applying it, once what it is about is right.
+
+    That of a payment of ours is: nothing about it is waiting to be asked or given up, and no refund is unexplained. What names none of ours
+    is for people alone to judge.
+
+    Raises:
+        NotificationNotQuarantined: it waits, or has been dealt with.
+        NotificationOrderNotRight: something about its payment is still open.
+    """
+    with transaction.atomic(durable=True):
+        notification = lock_notification(notification_id)
+        if notification.status != NotificationStatus.QUARANTINED:
+            raise NotificationNotQuarantined(status=notification.status)
+        payment = lock_attempts([notification.out_trade_no]).get(notification.out_trade_no)
+        if payment is not None and (payment.status == PaymentStatus.OPEN or payment.dead_at is not None or is_unexplained(payment)):
+            raise NotificationOrderNotRight(out_trade_no=notification.out_trade_no)
+        notification.status, notification.dismissed_by, notification.note = NotificationStatus.IGNORED, staff, why
+        notification.handled_at, notification.dead_at = now, None
+        notification.save(update_fields=["status", "dismissed_by", "note", "handled_at", "dead_at"])
+        _tell(notification, Kind.NOTIFICATION_DISMISSED, staff, why, now=now, cause=cause)
+    return notification
+
+
+def _tell(notification: Notification, kind: OrderEvent.Kind, staff: Account | None, why: str, *, now: datetime, cause: str) -> None:
+    payment = Payment.objects.filter(out_trade_no=notification.out_trade_no).select_related("order").first()
+    if payment is not None and staff is not None:
+        told = {"out_trade_no": notification.out_trade_no, **by_staff(staff, why)}
+        record([event(lock_order(payment.order_id), kind, now=now, cause=cause, **told)])
 
 
 def note_return(*, out_trade_no: str, now: datetime) -> str | None:

@@ -46,11 +46,11 @@ def anonymise_account(account_id: int, *, now: datetime) -> Account:
             raise AccountInUse(under_way=what)
         tokens.end_logins([account.pk])
         account.username = f"anonymised-{account.pk}"
-        account.first_name = account.last_name = account.email = ""
+        account.first_name = account.last_name = account.email = account.phone = ""
         account.last_login = None
         account.set_unusable_password()
         account.is_active = False
-        account.save(update_fields=["username", "first_name", "last_name", "email", "last_login", "password", "is_active"])
+        account.save(update_fields=["username", "first_name", "last_name", "email", "phone", "last_login", "password", "is_active"])
         account.groups.clear()
         account.user_permissions.clear()
         Refund.objects.filter(order__account=account).exclude(reason="").update(reason="")

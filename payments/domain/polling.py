@@ -14,9 +14,13 @@ from payments.domain.expiry import Ended
 from payments.domain.locks import lock_attempts, lock_payment
 from payments.domain.outcomes import Outcome
 from payments.gateways.protocol import Gateways, TradeReport
-from payments.models import Payment
-from payments.states import ClosedReason, PaymentStatus
+from payments.models import Payment, Refund
+from payments.states import REFUNDS_UNDER_WAY, ClosedReason, PaymentStatus, RefundStatus
 from shop.domain import presence, rows, work
+from shop.domain.locks import lock_order
+from shop.domain.timeline import by_staff, event, record
+from shop.errors import OrderNotPayable
+from shop.models import Account, Order, OrderEvent
 from shop.states import OrderStatus
 
 # For so many intervals after the buyer was seen, a payment is queried at each; later, as long again as the buyer has been away.
@@ -98,10 +102,36 @@ def hasten_watched_payments(*, now: datetime) -> int:
     return rows.write(_HASTEN, {"now": now, "interval": interval, "numbers": numbers})
 
 
-def ask_about_payment(payment_id: int, *, now: datetime) -> None:
-    """Makes the payment due for a query at once, whatever state we believe it in."""
+def ask_about_payment(payment_id: int, *, now: datetime, staff: Account | None = None, why: str = "", cause: str = "") -> None:
+    """Makes the payment due for a query at once, whatever state we believe it in. Picks up one that was given up, too."""
     with transaction.atomic(durable=True):
-        settlement.ask_again(lock_payment(payment_id), at=now)
+        payment = lock_payment(payment_id)
+        settlement.ask_again(payment, at=now)
+        _tell_asked(payment.order, staff, why, now=now, cause=cause)
+
+
+def ask_about_order(order_id: int, *, staff: Account, why: str, now: datetime, cause: str) -> int:
+    """Makes every payment of the order due for a query at once, and every refund of it that the gateway may know of; returns how many.
+
+    Raises:
+        OrderNotPayable: the order has neither.
+    """
+    with transaction.atomic(durable=True):
+        order = lock_order(order_id)
+        payments = list(Payment.objects.filter(order=order).order_by("pk"))
+        for payment in payments:
+            settlement.ask_again(payment, at=now)
+        pending = Refund.objects.filter(order=order, status__in=[*REFUNDS_UNDER_WAY, RefundStatus.REPORTED])
+        count = len(payments) + pending.update(available_at=now, attempts=0, dead_at=None)
+        if not count:
+            raise OrderNotPayable(status=order.status)
+        _tell_asked(order, staff, why, now=now, cause=cause)
+    return count
+
+
+def _tell_asked(order: Order, staff: Account | None, why: str, *, now: datetime, cause: str) -> None:
+    if staff is not None:
+        record([event(order, OrderEvent.Kind.ASKED_GATEWAY, now=now, cause=cause, **by_staff(staff, why))])
 
 
 def give_up_payments(*, now: datetime) -> int:

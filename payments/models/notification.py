@@ -1,12 +1,13 @@
 from typing import ClassVar
 
+from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
 from payments.models.payment import Payment
 from payments.states import NotificationStatus
 from shop.models import Work
-from shop.models.work import dead_is_not_due, due_index
+from shop.models.work import dead_index, dead_is_not_due, due_index
 
 
 class Notification(Work):
@@ -29,6 +30,11 @@ class Notification(Work):
     # The fingerprint of the key that proved the signature when it was received.
     verified_by = models.CharField("验签公钥", max_length=64, blank=True, default="", db_default="")
     payment = models.ForeignKey(Payment, models.PROTECT, null=True, blank=True, related_name="notifications", verbose_name="支付")
+    # Who dismissed it, and why they could.
+    dismissed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, db_index=False, related_name="+", verbose_name="处理人"
+    )
+    note = models.CharField("处理说明", max_length=200, blank=True, default="", db_default="")
     received_at = models.DateTimeField("收到时间")
     handled_at = models.DateTimeField("处理时间", null=True, blank=True)
 
@@ -55,6 +61,7 @@ class Notification(Work):
         ]
         indexes: ClassVar = [
             due_index("notification_due"),
+            dead_index("notification_dead"),
             # What `payments/domain/retention.py` looks for.
             models.Index(
                 fields=["handled_at"],

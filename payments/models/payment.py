@@ -7,7 +7,7 @@ from django.db.models.functions import Now
 from payments.states import ClosedReason, PaymentStatus, Product
 from shop.models import Order, Work
 from shop.models.fields import YuanField
-from shop.models.work import GATEWAY_ATTEMPTS, dead_is_not_due, due_index
+from shop.models.work import GATEWAY_ATTEMPTS, dead_index, dead_is_not_due, due_index
 
 
 class Payment(Work):
@@ -80,7 +80,8 @@ class Payment(Work):
             ),
             dead_is_not_due("payment_dead_is_not_due"),
         ]
-        indexes: ClassVar = [due_index("payment_due")]
+        indexes: ClassVar = [due_index("payment_due"), dead_index("payment_dead")]
+        permissions: ClassVar = [("ask_gateway", "可立即向支付渠道查询"), ("export_books", "可导出订单、支付、退款与账目")]
 
     def __str__(self) -> str:
         return self.out_trade_no

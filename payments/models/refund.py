@@ -8,7 +8,7 @@ from payments.models.payment import Payment
 from payments.states import Explanation, RefundKind, RefundStatus
 from shop.models import Order, OrderLine, Work
 from shop.models.fields import YuanField, not_negative
-from shop.models.work import GATEWAY_ATTEMPTS, dead_is_not_due, due_index
+from shop.models.work import GATEWAY_ATTEMPTS, dead_index, dead_is_not_due, due_index
 
 
 class Refund(Work):
@@ -39,6 +39,10 @@ class Refund(Work):
     decided_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+", verbose_name="处理人")
     approved_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+", verbose_name="审批人"
+    )
+    # Staff who asked for it in the buyer's place; None if the buyer did, or a rule.
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, db_index=False, related_name="+", verbose_name="申请人"
     )
     requested_at = models.DateTimeField("申请时间")
     approved_at = models.DateTimeField("批准时间", null=True, blank=True)
@@ -86,6 +90,9 @@ class Refund(Work):
         ]
         indexes: ClassVar = [
             due_index("refund_due"),
+            dead_index("refund_dead"),
+            models.Index(fields=["finished_at"], condition=Q(finished_at__isnull=False), name="refund_finished"),
+            models.Index(fields=["-id"], condition=Q(status=RefundStatus.FAILED), name="refund_failed"),
             models.Index(fields=["requested_at"], condition=Q(status=RefundStatus.REQUESTED), name="refund_awaiting_approval"),
             models.Index(
                 fields=["requested_at"],

@@ -156,7 +156,11 @@ def _environment(places: Places, merchant: Merchant, secrets: Secrets) -> dict[s
         simulator_env=merchant.environment(),
         secret_key=secrets.django_secret_key,
         demo_password=secrets.demo_password,
-    ) | {"REDIS_URL": places.store.url(1), "FLOWER_BASIC_AUTH": f"{OPERATOR}:{secrets.flower_password}"}
+    ) | {
+        "REDIS_URL": places.store.url(1),
+        "FLOWER_BASIC_AUTH": f"{OPERATOR}:{secrets.flower_password}",
+        "DESK_FLOWER_URL": places.flower_url,
+    }
 
 
 def _make_runner(places: Places, env: dict[str, str], state: State) -> Runner:

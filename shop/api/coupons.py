@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 from shop import clock
 from shop.api.authentication import account_of
 from shop.api.fields import PageFilter, read_query
-from shop.domain import coupons
+from shop.domain import codes, coupons
 from shop.models import Coupon, CouponRecord
 from shop.states import CouponRecordStatus
 
@@ -68,6 +68,21 @@ class ClaimView(APIView):
     @extend_schema(request=None, responses={201: RecordOutput})
     def post(self, request: Request, coupon_id: int) -> Response:
         record = coupons.claim_coupon(account=account_of(request), coupon_id=coupon_id, now=clock.now())
+        return Response(RecordOutput(record).data, status=status.HTTP_201_CREATED)
+
+
+class RedeemInput(serializers.Serializer[Any]):
+    code = serializers.CharField(min_length=1, max_length=40, help_text="兑换码；大小写、空格和连字符均可")
+
+
+class RedeemView(APIView):
+    """Exchanges a code for a coupon of its campaign, once."""
+
+    @extend_schema(request=RedeemInput, responses={201: RecordOutput})
+    def post(self, request: Request) -> Response:
+        body = RedeemInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        record = codes.redeem_code(account=account_of(request), code=body.validated_data["code"], now=clock.now())
         return Response(RecordOutput(record).data, status=status.HTTP_201_CREATED)
 
 

@@ -18,6 +18,7 @@ from shop import errors
 from shop.api.fields import YuanField
 from shop.domain.checkout import shown_time
 from shop.domain.paylinks import pay_url
+from shop.domain.timeline import public_details
 from shop.domain.wholeorder import RequestedLine, WholeOrder
 from shop.models import Order, OrderEvent, OrderLine, OrderRequest, PricePolicy
 from shop.money import ZERO
@@ -320,7 +321,12 @@ _PERIODS = dict(PricePolicy.Period.choices)
 
 
 def _event(event: OrderEvent) -> dict[str, Any]:
-    return {"kind": event.kind, "text": _KINDS.get(event.kind, event.kind), "at": _moment(event.at), "details": event.details}
+    return {
+        "kind": event.kind,
+        "text": _KINDS.get(event.kind, event.kind),
+        "at": _moment(event.at),
+        "details": public_details(event.details),
+    }
 
 
 def _yuan(amount: Decimal) -> str:

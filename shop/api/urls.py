@@ -33,6 +33,7 @@ urlpatterns = [
     path("courses/<id:course_id>/", catalogue.CourseView.as_view(), name="course"),
     path("coupons/", coupons.CampaignListView.as_view(), name="coupons"),
     path("coupons/mine/", coupons.MyCouponListView.as_view(), name="my-coupons"),
+    path("coupons/redeem/", coupons.RedeemView.as_view(), name="redeem-code"),
     path("coupons/<id:coupon_id>/claim/", coupons.ClaimView.as_view(), name="claim-coupon"),
     path("cart/", cart.CartView.as_view(), name="cart"),
     path("cart/<id:course_id>/", cart.CartLineView.as_view(), name="cart-line"),

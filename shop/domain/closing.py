@@ -8,14 +8,16 @@ from django.db import transaction
 from shop.domain import fulfilment, ledger, locks, rows
 from shop.domain.coupons import is_in_date
 from shop.domain.orders import missing_order
-from shop.domain.timeline import event, record
+from shop.domain.timeline import by_staff, event, record
 from shop.errors import OrderNotCancellable, StaleState
 from shop.models import Account, CouponRecord, Order, OrderEvent, OrderLine
 from shop.states import CouponRecordStatus, OrderStatus
 
 
-def request_cancel(*, account_id: int, order_number: str, now: datetime, cause: str) -> Order:
-    """Notes that the buyer wants out, and makes the order due at once. From here on it can't be paid anew; asking twice is once.
+def request_cancel(*, account_id: int, order_number: str, now: datetime, cause: str, staff: Account | None = None, why: str = "") -> Order:
+    """Notes that the buyer wants out, or staff for them, and makes the order due at once.
+
+    From here on it can't be paid anew; asking twice is once.
 
     Raises:
         OrderNotFound, OrderPending, OrderRejected: as `orders.get_order`.
@@ -33,7 +35,7 @@ def request_cancel(*, account_id: int, order_number: str, now: datetime, cause: 
         # One that was given up is tried again.
         order.attempts, order.dead_at = 0, None
         order.save(update_fields=["cancel_requested_at", "available_at", "attempts", "dead_at"])
-        record([event(order, OrderEvent.Kind.CANCEL_REQUESTED, now=now, cause=cause)])
+        record([event(order, OrderEvent.Kind.CANCEL_REQUESTED, now=now, cause=cause, **by_staff(staff, why))])
     return order
 
 

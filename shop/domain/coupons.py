@@ -30,17 +30,26 @@ def claim_coupon(*, account: Account, coupon_id: int, now: datetime) -> CouponRe
         TooManyRequests: the buyer claims too often.
     """
     limits.spend(Share(Rate.CLAIMS, str(account.pk)))
-    coupon = Coupon.objects.filter(pk=coupon_id).first()
+    coupon = Coupon.objects.filter(pk=coupon_id, is_code_only=False).first()
     if coupon is None:
         raise CouponNotFound
+    return issue_coupon(coupon, account, now=now)
+
+
+def issue_coupon(coupon: Coupon, account: Account, *, now: datetime, is_given: bool = False) -> CouponRecord:
+    """Gives `account` one coupon of the campaign. Staff may give one outside of the claiming time (`is_given`).
+
+    Raises:
+        CouponNotOpen, CouponAlreadyClaimed, CouponSoldOut: nothing has changed.
+    """
     today = shanghai_date(now)
-    if not coupon.open_date <= today <= coupon.close_date:
+    if not is_given and not coupon.open_date <= today <= coupon.close_date:
         raise CouponNotOpen(open_date=coupon.open_date.isoformat(), close_date=coupon.close_date.isoformat())
     valid_from, valid_until = validity(coupon, claimed_on=today)
     if valid_until < max(today, valid_from):
         raise CouponNotOpen(valid_until=valid_until.isoformat())
     try:
-        with transaction.atomic(durable=True):
+        with transaction.atomic():
             # A trigger counts the claim on the campaign's row. That one is hot: its lock is taken last and held for the commit only.
             record = CouponRecord.objects.create(
                 coupon=coupon,
@@ -74,9 +83,8 @@ def validity(coupon: Coupon, *, claimed_on: date) -> tuple[date, date]:
 def list_open_campaigns(*, now: datetime) -> QuerySet[Coupon]:
     """Campaigns that can be claimed from today, sold out or not."""
     today = shanghai_date(now)
-    return (
-        Coupon.objects.filter(open_date__lte=today, close_date__gte=today).select_related("course").defer("course__syllabus").order_by("id")
-    )
+    open_now = Coupon.objects.filter(open_date__lte=today, close_date__gte=today, is_code_only=False)
+    return open_now.select_related("course").defer("course__syllabus").order_by("id")
 
 
 def list_records(*, account: Account, status: str | None = None) -> QuerySet[CouponRecord]:

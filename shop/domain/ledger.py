@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 from shop.domain import rows
 from shop.domain.locks import lock_accounts
 from shop.domain.shares import LinePart
+from shop.errors import BalanceInsufficient
 from shop.models import Account, LedgerTransfer, Order
 from shop.money import ZERO
 
@@ -30,6 +31,35 @@ def grant_beili(*, account: Account, amount: int, key: str, memo: str, now: date
             amount=amount,
             account=account,
             memo=memo,
+            created_at=now,
+        )
+    return True
+
+
+def adjust_beili(*, account_id: int, amount: int, token: str, staff: Account, why: str, now: datetime) -> bool:
+    """Staff give a buyer 贝里, or with a negative `amount` take some. The same `token` twice is once; returns whether this call did it.
+
+    The transfer's key names who of staff it was.
+
+    Raises:
+        BalanceInsufficient: the buyer has less than is to be taken.
+    """
+    key = f"staff:{staff.pk}:{token}"
+    debit, credit = (Book.BEILI_ISSUED, Book.BEILI_AVAILABLE) if amount > 0 else (Book.BEILI_AVAILABLE, Book.BEILI_ISSUED)
+    with transaction.atomic(durable=True):
+        balance = lock_accounts([account_id])[account_id]
+        if LedgerTransfer.objects.filter(key=key).exists():
+            return False
+        if balance + amount < 0:
+            raise BalanceInsufficient(balance=balance, wanted=-amount)
+        LedgerTransfer.objects.create(
+            key=key,
+            debit=debit,
+            credit=credit,
+            currency=LedgerTransfer.Currency.BEILI,
+            amount=abs(amount),
+            account_id=account_id,
+            memo=why[:100],
             created_at=now,
         )
     return True

@@ -9,7 +9,7 @@ from datetime import date
 from typing import Any
 
 from shop.domain import floors, rows
-from shop.models import Account, CouponRecord, Order
+from shop.models import Account, Coupon, CouponCode, CouponRecord, Order
 from shop.states import CouponRecordStatus
 
 # The number of the sweep's advisory lock.
@@ -83,6 +83,22 @@ def lock_unused_coupons(record_ids: Collection[int]) -> list[CouponRecord]:
     """The unused ones among these coupons, locked by id. The caller holds their account's lock."""
     unused = CouponRecord.objects.filter(pk__in=record_ids, status=CouponRecordStatus.UNUSED)
     return list(unused.select_for_update(no_key=True).order_by("pk"))
+
+
+def lock_unused_of_campaign(coupon_id: int) -> list[int]:
+    """The campaign's unused coupons, locked by id; passes over those that an order is just taking."""
+    unused = CouponRecord.objects.filter(coupon_id=coupon_id, status=CouponRecordStatus.UNUSED)
+    return list(unused.select_for_update(skip_locked=True, no_key=True).order_by("id").values_list("pk", flat=True))
+
+
+def lock_coupon(coupon_id: int) -> Coupon | None:
+    """The campaign, locked; None if there is none. It comes after coupons: a claim's trigger takes it last."""
+    return Coupon.objects.select_for_update(no_key=True).filter(pk=coupon_id).first()
+
+
+def lock_code(code: str) -> CouponCode | None:
+    """The code, locked, with its campaign, which is not. It comes before coupons."""
+    return CouponCode.objects.select_for_update(no_key=True, of=("self",)).select_related("coupon").filter(code=code).first()
 
 
 def lock_expired_coupons(*, before: date, limit: int) -> list[int]:

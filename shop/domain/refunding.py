@@ -37,7 +37,7 @@ def _days_left(line: OrderLine, *, now: datetime) -> int:
     return min(max(left // timedelta(days=1), 0), line.valid_period)
 
 
-def apply_refund(
+def apply_refund(  # noqa: PLR0913 - each is a fact of its own
     order: Order,
     parts: Sequence[LinePart],
     share: Share,
@@ -46,11 +46,13 @@ def apply_refund(
     now: datetime,
     cause: str,
     cash_book: LedgerTransfer.Book = LedgerTransfer.Book.REFUNDS,
+    tells_refund: bool = True,
 ) -> None:
     """Books a refund that has happened, in the caller's transaction, which holds the locks of the account and of the order.
 
     The lines' enrolments are revoked, and later periods of their courses move up. When nothing is left of the order it is refunded, and its
-    coupons come back if the shop says so. `cash_book` says which way the cash went (see `ledger.refund_transfers`).
+    coupons come back if the shop says so. `cash_book` says which way the cash went (see `ledger.refund_transfers`). Without `tells_refund`
+    the timeline says nothing of a refund: courses were taken back and no money was given.
 
     Raises:
         StaleState: the order isn't paid, or more would go back than came.
@@ -65,7 +67,9 @@ def apply_refund(
         raise StaleState(f"order {order.order_number} can't be refunded by {share}")
     rows.insert(ledger.refund_transfers(order, parts, share.beili, cash_book=cash_book, key=key, now=now))
     events = _revoke(order, [part.line for part in parts], now=now, cause=cause)
-    record([event(order, OrderEvent.Kind.REFUND_SUCCEEDED, now=now, cause=cause, alipay=str(share.cash), beili=share.beili), *events])
+    if tells_refund:
+        events = [event(order, OrderEvent.Kind.REFUND_SUCCEEDED, now=now, cause=cause, alipay=str(share.cash), beili=share.beili), *events]
+    record(events)
     _finish(order, now=now)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from shop.domain import rows
 from shop.domain.versions import mark_changed
-from shop.models import Order, OrderEvent
+from shop.models import Account, Order, OrderEvent
 
 _RAISE_VERSIONS = "UPDATE shop_order SET version = version + 1 WHERE id = ANY(%s)"
 
@@ -14,6 +14,18 @@ _RAISE_VERSIONS = "UPDATE shop_order SET version = version + 1 WHERE id = ANY(%s
 def event(order: Order, kind: OrderEvent.Kind, *, now: datetime, cause: str, **details: Any) -> OrderEvent:
     """An event to be recorded in the transaction of the change itself. `cause` is an HTTP request's or a task's id."""
     return OrderEvent(order=order, kind=kind, at=now, cause=cause, details=details)
+
+
+def by_staff(staff: Account | None, why: str = "") -> dict[str, str]:
+    """Who of staff did it and why, as details of an event. Buyers don't see them: see `public_details`."""
+    if staff is None:
+        return {}
+    return {"staff": staff.get_username(), **({"staff_note": why} if why else {})}
+
+
+def public_details(details: dict[str, Any]) -> dict[str, Any]:
+    """What the order's buyer may know of an event's details."""
+    return {name: value for name, value in details.items() if not name.startswith("staff")} if "staff" in details else details
 
 
 def record(events: Sequence[OrderEvent]) -> None:

@@ -53,7 +53,8 @@ end
 class Answer:
     """What the buyer of an order is answered: status and version, and a body in JSON. After `good_until` (seconds since 1970) it has to be read anew.
 
-    A request that isn't an order has version 0. Versions count up, and a request's status moves once, so no pair of the two comes back.
+    A request that isn't an order has version 0. Versions count up, and a request's status moves once (but for one that
+    was given up and is picked up again), so no pair of the two comes back.
     """
 
     account_id: int

@@ -1,6 +1,6 @@
 from shop.models.account import Account
 from shop.models.catalogue import Category, Course, PricePolicy
-from shop.models.coupon import Coupon, CouponRecord
+from shop.models.coupon import Coupon, CouponCode, CouponRecord
 from shop.models.enrolment import Enrolment
 from shop.models.ledger import LedgerTransfer
 from shop.models.order import Order, OrderEvent, OrderLine, OrderRequest
@@ -11,6 +11,7 @@ __all__ = [
     "Account",
     "Category",
     "Coupon",
+    "CouponCode",
     "CouponRecord",
     "Course",
     "Enrolment",

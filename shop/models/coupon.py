@@ -29,6 +29,8 @@ class Coupon(SavesChanges):
     claimed_count = models.PositiveIntegerField("已领取", default=0, editable=False)
     open_date = models.DateField("领取开始日期")
     close_date = models.DateField("领取结束日期", help_text="当天仍可领取")
+    # Nobody can claim one: each takes a code (`CouponCode`) or is given by staff.
+    is_code_only = models.BooleanField("仅凭兑换码领取", default=False, db_default=False, help_text="不在领券中心显示，只能用兑换码领取")
     valid_begin_date = models.DateField("有效期开始", null=True, blank=True)
     valid_end_date = models.DateField("有效期结束", null=True, blank=True, help_text="当天仍可使用")
     coupon_valid_days = models.PositiveIntegerField(
@@ -43,6 +45,7 @@ class Coupon(SavesChanges):
     class Meta:
         verbose_name = "优惠券活动"
         verbose_name_plural = "优惠券活动"
+        permissions: ClassVar = [("give_coupon", "可向买家发券"), ("make_codes", "可生成兑换码")]
         ordering: ClassVar = ["id"]
         constraints: ClassVar = [
             models.CheckConstraint(
@@ -121,3 +124,35 @@ class CouponRecord(SavesChanges):
 
     def __str__(self) -> str:
         return self.number
+
+
+class CouponCode(SavesChanges):
+    """A code that its holder exchanges for one coupon of the campaign, once."""
+
+    coupon = models.ForeignKey(Coupon, models.PROTECT, related_name="codes", verbose_name="活动")
+    code = models.CharField("兑换码", max_length=20)
+    # Names the codes that were made at one go.
+    batch = models.CharField("批次", max_length=64)
+    record = models.OneToOneField(CouponRecord, models.PROTECT, null=True, blank=True, related_name="code", verbose_name="兑换的券")
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", verbose_name="生成人")
+    created_at = models.DateTimeField("生成时间")
+    redeemed_at = models.DateTimeField("兑换时间", null=True, blank=True)
+    # Staff took it back before anybody used it.
+    withdrawn_at = models.DateTimeField("作废时间", null=True, blank=True)
+
+    class Meta:
+        verbose_name = "兑换码"
+        verbose_name_plural = "兑换码"
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["code"], name="coupon_code_once"),
+            models.CheckConstraint(
+                condition=Q(record__isnull=True, redeemed_at__isnull=True)
+                | Q(record__isnull=False, redeemed_at__isnull=False, withdrawn_at__isnull=True),
+                name="coupon_code_redeemed_has_its_coupon",
+            ),
+        ]
+        indexes: ClassVar = [models.Index(fields=["batch"], name="coupon_code_batch")]
+
+    def __str__(self) -> str:
+        # Logs and titles show it; whoever reads it whole could use it.
+        return f"{self.code[:4]}…"

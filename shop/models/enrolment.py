@@ -37,3 +37,4 @@ class Enrolment(SavesChanges):
             ),
         ]
         indexes: ClassVar = [models.Index(fields=["account", "course", "-valid_until"], name="enrolment_of_buyer")]
+        permissions: ClassVar = [("grant_access", "可开通或延长课程"), ("revoke_access", "可收回课程")]

@@ -8,7 +8,7 @@ from shop.models.base import SavesChanges
 from shop.models.catalogue import LAST_START, Course, PricePolicy
 from shop.models.coupon import CouponRecord
 from shop.models.fields import YuanField, not_negative
-from shop.models.work import GATEWAY_ATTEMPTS, Work, dead_is_not_due, due_index
+from shop.models.work import GATEWAY_ATTEMPTS, Work, dead_index, dead_is_not_due, due_index
 from shop.states import OrderRequestStatus, OrderStatus, PaymentType
 
 
@@ -53,6 +53,7 @@ class OrderRequest(Work):
         ]
         indexes: ClassVar = [
             due_index("order_request_due"),
+            dead_index("order_request_dead"),
             models.Index(fields=["account"], condition=Q(status=OrderRequestStatus.PENDING), name="order_request_pending_of_buyer"),
         ]
 
@@ -133,8 +134,14 @@ class Order(Work):
         ]
         indexes: ClassVar = [
             due_index("order_due"),
+            dead_index("order_dead"),
             models.Index(fields=["account", "-id"], name="order_of_buyer"),
             models.Index(fields=["account"], condition=Q(status=OrderStatus.AWAITING_PAYMENT), name="order_unpaid_of_buyer"),
+        ]
+        permissions: ClassVar = [
+            ("cancel_order", "可取消未支付的订单"),
+            ("move_deadline", "可调整支付期限"),
+            ("pick_up_work", "可重新处理已放弃的事项"),
         ]
 
     def __str__(self) -> str:
@@ -209,11 +216,18 @@ class OrderEvent(models.Model):
         EXTERNAL_REFUND_DISMISSED = "external_refund_dismissed", "渠道侧退款未核实"
         REFUND_PAID_ELSEWHERE = "refund_paid_elsewhere", "已通过其他方式退款"
         ENROLMENT_MOVED = "enrolment_moved", "课程有效期已提前"
+        DEADLINE_MOVED = "deadline_moved", "支付期限已调整"
+        ASKED_GATEWAY = "asked_gateway", "正在向支付渠道核实"
+        PICKED_UP = "picked_up", "已重新处理"
+        ACCESS_TAKEN_BACK = "access_taken_back", "课程已由客服收回"
+        NOTIFICATION_REAPPLIED = "notification_reapplied", "支付通知将重新处理"
+        NOTIFICATION_DISMISSED = "notification_dismissed", "支付通知已核对，无需处理"
 
     order = models.ForeignKey(Order, models.PROTECT, db_index=False, related_name="events", verbose_name="订单")
     kind = models.CharField("事件", max_length=32, choices=Kind)
     at = models.DateTimeField("时间")
-    # The HTTP request's or the Celery task's id that did it.
+    # The HTTP request's or the Celery task's id that did it. Of what staff do, `details` keeps who and why under names that begin with
+    # "staff": see `shop/domain/timeline.py`.
     cause = models.CharField("来源", max_length=100, blank=True, default="")
     details = models.JSONField("细节", default=dict, blank=True)
 

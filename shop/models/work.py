@@ -43,6 +43,11 @@ def due_index(name: str) -> models.Index:
     return models.Index(Least("attempts", 1), "available_at", "id", condition=models.Q(available_at__isnull=False), name=name)
 
 
+def dead_index(name: str) -> models.Index:
+    """The partial index of rows that were given up: people look for them, and a healthy table has none."""
+    return models.Index(fields=["-id"], condition=models.Q(dead_at__isnull=False), name=name)
+
+
 def dead_is_not_due(name: str) -> models.CheckConstraint:
     """A CHECK that a row which was given up isn't also waiting to be claimed."""
     return models.CheckConstraint(condition=models.Q(dead_at__isnull=True) | models.Q(available_at__isnull=True), name=name)

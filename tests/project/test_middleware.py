@@ -30,7 +30,8 @@ def test_no_page_runs_a_script_of_its_own(client: Client, path: str) -> None:
     answer = client.get(path)
     directives = dict(part.strip().split(" ", 1) for part in answer["Content-Security-Policy"].split(";"))
     scripts = directives.get("script-src", directives["default-src"])
-    assert scripts == "'self'"
+    # Alpine, which the admin's look is made with, compiles expressions: docs/threat-model.md.
+    assert scripts == ("'self' 'unsafe-eval'" if path.startswith("/admin/") else "'self'")
     assert (directives["object-src"], directives["frame-ancestors"], directives["base-uri"]) == ("'none'", "'none'", "'none'")
     assert ("'unsafe-inline'" in directives.get("style-src", "")) is path.startswith(("/admin/", "/api/docs/"))
     assert not re.search(rb"<script(?![^>]*\ssrc=)(?![^>]*application/json)|\son[a-z]+=|javascript:", answer.content)

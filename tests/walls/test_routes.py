@@ -7,6 +7,8 @@ from enum import Enum
 from typing import Any
 
 import pytest
+from django.contrib import admin
+from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth.models import Group
 from django.test import Client
 from django.urls import URLResolver, get_resolver
@@ -17,9 +19,11 @@ from payments.models import Notification, Payment, Refund
 from project.api.schemaview import _schema
 from project.roles import ROLES, ensure_roles
 from shop import clock
+from shop.desk.deeds import WithDeeds
 from shop.domain import checkout
+from shop.domain.codes import make_codes
 from shop.domain.paylinks import pay_url
-from shop.models import Account, Category, CouponRecord, Enrolment, LedgerTransfer, Order, OrderRequest
+from shop.models import Account, Category, CouponCode, CouponRecord, Enrolment, LedgerTransfer, Order, OrderRequest
 from tests.factories import make_buyer, make_coupon, make_course, make_order, make_record
 from tests.payments.memorygateway import MemoryGateway
 from tests.payments.scenes import ask_refund, pay
@@ -67,6 +71,7 @@ API = {
     f"{V1}/courses/<id:course_id>/": row(OPEN, "GET"),
     f"{V1}/coupons/": row(BUYER, "GET"),
     f"{V1}/coupons/mine/": row(BUYER, "GET"),
+    f"{V1}/coupons/redeem/": row(BUYER, "POST"),
     f"{V1}/coupons/<id:coupon_id>/claim/": row(BUYER, "POST"),
     f"{V1}/cart/": row(BUYER, "GET", "POST", "DELETE"),
     f"{V1}/cart/<id:course_id>/": row(BUYER, "PUT", "DELETE"),
@@ -114,12 +119,12 @@ NO_HEAD = {f"{V1}/payments/alipay/return/", "/healthz", "/readyz", "/metrics", "
 LOOK = {
     "shop/category": "v", "shop/course": "v", "shop/coupon": "v", "shop/couponrecord": "v", "shop/orderrequest": "v", "shop/order": "v", "shop/enrolment": "v",
     "shop/ledgertransfer": "v", "shop/account": "v", "payments/payment": "v", "payments/notification": "v", "payments/refund": "v",
-    "auth/group": "",
+    "shop/couponcode": "v", "admin/logentry": "", "auth/group": "",
 }  # fmt: skip
 STAFF = {
     "客服": LOOK,
-    "财务": LOOK,
-    "店长": {**LOOK, "shop/category": "vacd", "shop/course": "vac", "shop/coupon": "vacd"},
+    "财务": {**LOOK, "admin/logentry": "v"},
+    "店长": {**LOOK, "shop/category": "vacd", "shop/course": "vac", "shop/coupon": "vacd", "admin/logentry": "v"},
     "without a role": dict.fromkeys(LOOK, ""),
     "superuser": {
         **LOOK,
@@ -128,8 +133,23 @@ STAFF = {
         "shop/coupon": "vacd",
         "shop/account": "vac",
         "auth/group": "vacd",
+        "admin/logentry": "v",
     },
 }
+# Each table's deeds, by who may do them. Superusers may do all.
+DEEDS = {
+    "shop/order": {"ask_gateway": "客服 财务", "refund": "客服", "cancel": "客服", "move_deadline": "客服", "pick_up": "客服 财务"},
+    "shop/orderrequest": {"pick_up": "客服 财务"},
+    "shop/enrolment": {"extend": "财务", "revoke": "财务"},
+    "shop/account": {"adjust_beili": "财务", "give_coupon": "财务", "grant_access": "财务", "end_logins": "客服", "anonymise": ""},
+    "shop/coupon": {"end": "店长", "codes": "店长"},
+    "payments/payment": {"ask_gateway": "财务", "pick_up": "客服 财务", "report_external_refund": "财务", "refund_surplus": "财务"},
+    "payments/notification": {"reapply": "财务", "dismiss": "财务"},
+    "payments/refund": {
+        "approve": "财务", "reject": "财务", "pay_elsewhere": "财务", "explain_by_courses": "财务", "explain_as_goodwill": "财务",
+        "dismiss_external": "财务", "pick_up": "客服 财务",
+    },
+}  # fmt: skip
 MODEL_PAGES = {
     "": "v",
     "add/": "a",
@@ -143,8 +163,12 @@ ADMIN = {f"/admin/{model}/{page}": (model, verb) for model in LOOK for page, ver
 ADMIN |= {
     "/admin/": ("", "*"), "/admin/password_change/": ("", "*"), "/admin/password_change/done/": ("", "*"), "/admin/jsi18n/": ("", "*"),
     "/admin/autocomplete/": ("", "*"), "/admin/r/<path:content_type_id>/<path:object_id>/": ("", "*"),
-    "/admin/^(?P<app_label>auth|shop|payments)/$": ("", "*"), "/admin/(?P<url>.*)$": ("", "*"),
+    "/admin/^(?P<app_label>auth|shop|admin|payments)/$": ("", "*"), "/admin/(?P<url>.*)$": ("", "*"),
     "/admin/shop/account/<id>/password/": ("", "!"),
+    # By a permission: who has it.
+    "/admin/search/": ("", "客服 财务 店长"), "/admin/exports/": ("", "财务"), "/admin/shop/couponcode/batches/<slug:batch>.csv": ("", "店长"),
+    # The deeds have a walk of their own below.
+    **{f"/admin/{model}/<int:pk>/deeds/<slug:name>/": ("", "*") for model in DEEDS},
 }  # fmt: skip
 OF_ITSELF = {"/admin/login/", "/admin/logout/"}  # `tests/project/test_staffsite.py`
 
@@ -187,7 +211,7 @@ class World:
 
     def address(self, route: str) -> str:
         """The route, filled with what is the owner's."""
-        filled = route.replace("^(?P<app_label>auth|shop|payments)/$", "shop/").replace("(?P<url>.*)$", "nothing/here/")
+        filled = route.replace("^(?P<app_label>auth|shop|admin|payments)/$", "shop/").replace("(?P<url>.*)$", "nothing/here/")
         model = re.match(r"/admin/(\w+/\w+)/", route)
         if model and model[1] in self.models:
             filled = filled.replace("<path:object_id>", str(self.models[model[1]].pk))
@@ -209,9 +233,12 @@ def world(alipay_settings: Settings) -> World:
     ask_refund(paid, now=now)
     order = make_order(owner, course, now=now, beili=1, alipay="29.00")
     started = checkout.start_checkout(account=owner, course_ids=[course.pk], now=now)
+    batch = make_codes(coupon_id=record.coupon_id, count=1, staff=owner, now=now)
+    LogEntry.objects.log_actions(owner.pk, [course], CHANGE, "x", single_object=True)
     values = {
         "order_number": order.order_number, "course_id": course.pk, "category_id": category.pk, "coupon_id": coupon.pk,
         "checkout_id": started.checkout_id,
+        "batch": batch, "pk": 0, "name": "none",
         "token": pay_url(order.order_number).rsplit("/", 2)[1], "id": owner.pk, "uidb64": "MQ", "content_type_id": 1, "object_id": 1,
     }  # fmt: skip
     models = {
@@ -219,7 +246,7 @@ def world(alipay_settings: Settings) -> World:
         "shop/account": owner, "auth/group": Group.objects.earliest("pk"),
     } | {
         f"{one._meta.app_label}/{one._meta.model_name}": one.objects.earliest("pk")
-        for one in (OrderRequest, Enrolment, LedgerTransfer, Payment, Notification, Refund)
+        for one in (OrderRequest, Enrolment, LedgerTransfer, Payment, Notification, Refund, CouponCode, LogEntry)
     }  # fmt: skip
     assert CouponRecord.objects.exists()
     assert Order.objects.filter(status="paid").exists()
@@ -326,6 +353,8 @@ def may(actor: str, model: str, verb: str, method: str) -> bool:
         return True
     if verb == "!":
         return actor == "superuser"
+    if len(verb) > 1:
+        return actor == "superuser" or actor in verb.split()
     # The page that shows a row also saves it.
     return ("c" if verb == "v" and method == "POST" else verb) in STAFF[actor].get(model, "")
 
@@ -353,6 +382,39 @@ def test_admin_opens_to_whom_the_table_says(world: World, actor: str, record_pro
             if not is_fine:
                 wrong.append((route, method, answer.status_code))
     record_property(COMBINATIONS, walked)
+    assert not wrong, wrong
+    assert differing(before, everything()) == set()
+
+
+def offered(actor: str, model: str, name: str) -> bool:
+    return actor == "superuser" or actor in DEEDS[model][name].split()
+
+
+def test_every_deed_has_a_row() -> None:
+    assert {model: set(names) for model, names in DEEDS.items()} == {
+        f"{model._meta.app_label}/{model._meta.model_name}": {deed.name for deed in one.deeds}
+        for model, one in admin.site._registry.items()
+        if isinstance(one, WithDeeds)
+    }
+
+
+@pytest.mark.parametrize("actor", [*WITHOUT_TOKEN, *WITH_TOKEN])
+def test_deeds_open_to_whom_the_table_says(world: World, actor: str) -> None:
+    """GET shows the page; a POST that says nothing is refused by the form, or by the domain, or isn't let in."""
+    browser = {**WITHOUT_TOKEN, **WITH_TOKEN}[actor](world)
+    browser.raise_request_exception = False
+    before = everything()
+    wrong = []
+    for model, names in DEEDS.items():
+        for name in names:
+            address = f"/admin/{model}/{world.models[model].pk}/deeds/{name}/"
+            is_harmless = name not in {"approve", "ask_gateway", "reapply", "end_logins", "anonymise"}
+            for method in ("GET", "POST") if is_harmless or actor not in STAFF or not offered(actor, model, name) else ("GET",):
+                answer = browser.generic(method, address, b"", content_type="application/x-www-form-urlencoded")
+                to_login = answer.status_code == 302 and "/admin/login/" in answer.headers["Location"]
+                expected = to_login if actor not in STAFF else answer.status_code == (200 if offered(actor, model, name) else 403)
+                if not expected:
+                    wrong.append((address, method, answer.status_code))
     assert not wrong, wrong
     assert differing(before, everything()) == set()
 

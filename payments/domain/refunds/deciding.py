@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Sum
 
@@ -13,8 +14,8 @@ from payments.models import Payment, Refund
 from payments.states import REFUNDS_UNDER_WAY, Explanation, RefundKind, RefundStatus
 from shop.domain import ledger, refunding, rows
 from shop.domain.shares import Share
-from shop.domain.timeline import event, record
-from shop.errors import ExternalRefundUnexplained, RefundNotOpen, RefundOverPayment
+from shop.domain.timeline import by_staff, event, record
+from shop.errors import ExternalRefundUnexplained, RefundNeedsSecondPerson, RefundNotOpen, RefundOverPayment
 from shop.models import Account, LedgerTransfer, OrderEvent
 from shop.money import ZERO
 
@@ -27,11 +28,13 @@ def approve_refund(refund_id: int, *, staff: Account, now: datetime, cause: str)
 
     Raises:
         RefundNotOpen: it is under way, done or rejected, or was made without us.
+        RefundNeedsSecondPerson: it is of their own order, or with REFUND_FOUR_EYES of their own asking.
         ExternalRefundUnexplained: somebody else has refunded money of this payment, and what for is not yet said.
         RefundOverPayment: less is left of the payment.
     """
     with transaction.atomic(durable=True):
         refund = _lock_undone(refund_id)
+        _must_be_another(refund, staff)
         if refund.payment is not None:
             _must_be_covered(refund, refund.payment)
         if refund.status == RefundStatus.FAILED:
@@ -39,7 +42,7 @@ def approve_refund(refund_id: int, *, staff: Account, now: datetime, cause: str)
         refund.approved_by, refund.approved_at, refund.available_at = staff, now, now
         refund.attempts, refund.dead_at, refund.outcome = 0, None, ""
         refund.save()
-        record([event(refund.order, Kind.REFUND_APPROVED, now=now, cause=cause, out_request_no=refund.out_request_no)])
+        record([event(refund.order, Kind.REFUND_APPROVED, now=now, cause=cause, out_request_no=refund.out_request_no, **by_staff(staff))])
     return refund
 
 
@@ -61,7 +64,7 @@ def reject_refund(refund_id: int, *, gateways: Gateways | None, staff: Account, 
         refund.save(update_fields=["status", "outcome", "finished_at", "decided_by", "dead_at"])
         release_lines(refund)
         release_money(refund)
-        record([event(refund.order, Kind.REFUND_REJECTED, now=now, cause=cause, why=why)])
+        record([event(refund.order, Kind.REFUND_REJECTED, now=now, cause=cause, why=why, **by_staff(staff))])
     return refund
 
 
@@ -74,17 +77,19 @@ def mark_refund_paid_elsewhere(
 
     Raises:
         RefundNotOpen: it neither waits nor failed, or the gateway has done it after all (it is booked then).
+        RefundNeedsSecondPerson: as `approve_refund`.
         GatewayUnreachable, GatewayRejected, GatewayNotConfigured: it failed and can't be asked about; nothing has changed.
     """
     _must_not_be_done(refund_id, gateways=gateways, now=now, cause=cause)
     with transaction.atomic(durable=True):
         refund = _lock_undone(refund_id)
+        _must_be_another(refund, staff)
         paid_by = _find_external(refund, reference)
         refund.status, refund.reference, refund.decided_by = RefundStatus.PAID_ELSEWHERE, reference, staff
         refund.finished_at, refund.available_at, refund.dead_at = now, None, None
         refund.save(update_fields=["status", "reference", "decided_by", "finished_at", "available_at", "dead_at"])
         release_money(refund)
-        told = {"reference": reference, "alipay": str(refund.amount)}
+        told = {"reference": reference, "alipay": str(refund.amount), **by_staff(staff)}
         record([event(refund.order, Kind.REFUND_PAID_ELSEWHERE, now=now, cause=cause, **told)])
         _book(refund, Book.EXTERNAL_REFUNDS if paid_by else Book.OTHER_MEANS, now=now, cause=cause)
         if paid_by is not None:
@@ -105,6 +110,13 @@ def _lock_undone(refund_id: int) -> Refund:
     if not _is_waiting(refund) and refund.status != RefundStatus.FAILED:
         raise RefundNotOpen(status=refund.status)
     return refund
+
+
+def _must_be_another(refund: Refund, staff: Account) -> None:
+    """Nobody decides on their own order, and with REFUND_FOUR_EYES nobody on what they asked for."""
+    asked_for_it = settings.REFUND_FOUR_EYES and refund.requested_by_id == staff.pk
+    if asked_for_it or refund.order.account_id == staff.pk:
+        raise RefundNeedsSecondPerson
 
 
 def _is_waiting(refund: Refund) -> bool:

@@ -12,7 +12,7 @@ from payments.gateways.protocol import Gateways
 from payments.models import Payment, Refund
 from payments.states import Explanation, RefundKind, RefundStatus
 from shop.domain import ledger, rows
-from shop.domain.timeline import event, record
+from shop.domain.timeline import by_staff, event, record
 from shop.errors import OrderNotRefundable, RefundNotOpen
 from shop.models import Account, OrderEvent
 from shop.states import OrderStatus
@@ -39,13 +39,13 @@ def explain_external_refund(
         if course_ids is None:
             rows.insert([ledger.goodwill_out(refund.order, refund.amount, key=f"external:{refund.pk}", now=now)])
             external.mark_explained(refund, Explanation.GOODWILL, now=now)
-            told = {"explanation": Explanation.GOODWILL.value, "alipay": str(refund.amount)}
+            told = {"explanation": Explanation.GOODWILL.value, "alipay": str(refund.amount), **by_staff(staff, why)}
             record([event(refund.order, Kind.EXTERNAL_REFUND_EXPLAINED, now=now, cause=cause, **told)])
         else:
             if refund.order.status != OrderStatus.PAID:
                 raise OrderNotRefundable(status=refund.order.status)
             lines = pick_lines(refund.order, course_ids)
-            external.return_lines(payment, [refund], lines, Explanation.LINES, now=now, cause=cause)
+            external.return_lines(payment, [refund], lines, Explanation.LINES, now=now, cause=cause, **by_staff(staff, why))
         Refund.objects.filter(pk=refund.pk).update(decided_by=staff, outcome=why)
         external.conclude(payment, now=now, cause=cause)
         external.wake_held_back(payment, now=now)
@@ -92,7 +92,7 @@ def dismiss_external_refund(refund_id: int, *, gateways: Gateways, staff: Accoun
         refund.status, refund.outcome, refund.decided_by = RefundStatus.REJECTED, why, staff
         refund.finished_at, refund.available_at, refund.dead_at = now, None, None
         refund.save(update_fields=["status", "outcome", "decided_by", "finished_at", "available_at", "dead_at"])
-        told = {"out_request_no": refund.out_request_no, "why": why}
+        told = {"out_request_no": refund.out_request_no, "why": why, **by_staff(staff)}
         record([event(refund.order, Kind.EXTERNAL_REFUND_DISMISSED, now=now, cause=cause, **told)])
         assert refund.payment is not None
         external.conclude(refund.payment, now=now, cause=cause)

@@ -272,9 +272,19 @@ def _end_order(payment: Payment, unexplained: Sequence[Refund], *, now: datetime
 
 
 def return_lines(
-    payment: Payment, externals: Sequence[Refund], lines: Sequence[OrderLine], explanation: Explanation, *, now: datetime, cause: str
+    payment: Payment,
+    externals: Sequence[Refund],
+    lines: Sequence[OrderLine],
+    explanation: Explanation,
+    *,
+    now: datetime,
+    cause: str,
+    **told: str,
 ) -> None:
-    """Books external refunds as the return of these lines: the courses and their 贝里 go back. What is above the lines' cash is a gift."""
+    """Books external refunds as the return of these lines: the courses and their 贝里 go back. What is above the lines' cash is a gift.
+
+    `told` are more details for the timeline.
+    """
     total, last = sum((refund.amount for refund in externals), ZERO), externals[-1]
     parts = within([whole_part(line) for line in lines], total)
     share = share_for(payment.order, parts)
@@ -286,7 +296,8 @@ def return_lines(
         rows.insert([ledger.goodwill_out(payment.order, gift, key=key, now=now)])
     for refund in externals:
         mark_explained(refund, explanation, now=now)
-    record([event(payment.order, Kind.EXTERNAL_REFUND_EXPLAINED, now=now, cause=cause, explanation=explanation.value, alipay=str(total))])
+    told = {"explanation": explanation.value, "alipay": str(total), **told}
+    record([event(payment.order, Kind.EXTERNAL_REFUND_EXPLAINED, now=now, cause=cause, **told)])
 
 
 def mark_explained(refund: Refund, explanation: Explanation, *, now: datetime) -> None:

@@ -1,4 +1,4 @@
-"""Refunds that buyers ask for."""
+"""Refunds that buyers ask for, or staff for them."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
@@ -16,9 +16,9 @@ from shop.domain import refunding
 from shop.domain.locks import lock_order
 from shop.domain.orders import get_order
 from shop.domain.shares import LinePart, Share, within
-from shop.domain.timeline import event, record
+from shop.domain.timeline import by_staff, event, record
 from shop.errors import OrderNotRefundable
-from shop.models import Order, OrderEvent, OrderLine
+from shop.models import Account, Order, OrderEvent, OrderLine
 from shop.money import ZERO
 from shop.states import OrderStatus
 
@@ -26,9 +26,16 @@ Kind = OrderEvent.Kind
 
 
 def request_refund(
-    *, account_id: int, order_number: str, course_ids: Collection[int] | None, reason: str, now: datetime, cause: str
+    *,
+    account_id: int,
+    order_number: str,
+    course_ids: Collection[int] | None,
+    reason: str,
+    now: datetime,
+    cause: str,
+    staff: Account | None = None,
 ) -> Refund:
-    """Asks for the whole order, or for some of its courses, back.
+    """Asks for the whole order, or for some of its courses, back: the buyer, or `staff` for them, whose wish always waits for approval.
 
     Within REFUND_AUTO_DAYS of the payment it is approved at once, while all of the access that it takes back is still running and
     nothing is unexplained about the payment.
@@ -46,7 +53,7 @@ def request_refund(
             payment = lock_payment(payment.pk)
         lines, parts = _price(order, payment, course_ids, now=now)
         share = share_for(order, parts)
-        is_automatic = _is_automatic(order, lines, payment, now=now)
+        is_automatic = staff is None and _is_automatic(order, lines, payment, now=now)
         refund = Refund.objects.create(
             kind=RefundKind.ORDER,
             order=order,
@@ -55,6 +62,7 @@ def request_refund(
             amount=share.cash,
             beili=share.beili,
             reason=reason,
+            requested_by=staff,
             requested_at=now,
             approved_at=now if is_automatic else None,
             available_at=now if is_automatic else None,
@@ -62,7 +70,8 @@ def request_refund(
         attach_lines(refund, parts)
         if payment is not None and share.cash:
             commit_money(payment, share.cash)
-        record([event(order, Kind.REFUND_REQUESTED, now=now, cause=cause, alipay=str(share.cash), beili=share.beili)])
+        told = {"alipay": str(share.cash), "beili": share.beili, **by_staff(staff, reason)}
+        record([event(order, Kind.REFUND_REQUESTED, now=now, cause=cause, **told)])
     return refund
 
 

@@ -33,7 +33,7 @@ from tests.unchanged import nothing_changes
 
 pytestmark = pytest.mark.django_db
 BUYERS = {"buyer_id": "2088000000000009", "buyer_logon_id": "luf***@example.com", "fund_bill_list": "[{}]", "passback_params": "luffy"}
-MARKS = ("lufei", "路飞", "luf***", "2088000000000009", "不想学了", "luffy")
+MARKS = ("lufei", "路飞", "luf***", "2088000000000009", "不想学了", "luffy", "13900007777")
 
 
 @pytest.fixture
@@ -45,6 +45,7 @@ def gateway() -> MemoryGateway:
 def buyer() -> Account:
     account = make_buyer(username="lufei", beili=20, password="correct horse battery")
     account.first_name, account.last_name, account.email = "路飞", "蒙其", "lufei@example.com"
+    account.phone = "13900007777"
     account.save()
     return account
 

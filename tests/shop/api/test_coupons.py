@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from shop import clock
+from shop.domain import codes
 from shop.models import Account, CouponRecord
 from shop.states import CouponType
 from tests.clients import Api, answered, refused
@@ -84,3 +85,14 @@ def test_window_is_closed(api: Api) -> None:
 @pytest.mark.parametrize("path", ["", "mine/"])
 def test_login_is_demanded(path: str) -> None:
     assert refused(Api().get(f"{V1}/coupons/{path}")) == (401, 1101, "not_authenticated")
+
+
+def test_code_is_redeemed(api: Api, buyer: Account) -> None:
+    coupon = make_coupon(value="10", is_code_only=True)
+    [code] = codes.list_codes(batch=codes.make_codes(coupon_id=coupon.pk, count=1, staff=make_buyer(), now=clock.now()))
+    record = answered(api.post(f"{V1}/coupons/redeem/", {"code": code}), 201)
+    assert (record["coupon"]["id"], record["status"]) == (coupon.pk, "unused")
+    with nothing_changes():
+        assert refused(api.post(f"{V1}/coupons/redeem/", {"code": code})) == (404, 1194, "coupon_code_not_found")
+        for body in ({}, {"code": ""}, {"code": 7.5}, {"code": None}, {"code": ["x"]}, {"code": "x\x00"}, {"code": "x" * 41}):
+            assert refused(api.post(f"{V1}/coupons/redeem/", body))[0] in {400, 404}

@@ -6,6 +6,7 @@ import pytest
 from django.db import IntegrityError
 
 from shop.domain import ledger
+from shop.errors import BalanceInsufficient
 from shop.models import Account, LedgerTransfer
 from tests.factories import NOW, make_buyer, make_course, make_order
 from tests.unchanged import nothing_changes
@@ -59,3 +60,21 @@ def test_balances_are_the_fold_of_the_transfers() -> None:
         books[row.debit] = books.get(row.debit, 0) - int(row.amount)
     buyer.refresh_from_db()
     assert (buyer.balance, buyer.held_balance) == (books["beili_available"], books["beili_held"]) == (191, 10)
+
+
+def adjust(buyer: Account, amount: int, staff: Account, *, token: str = "t1") -> bool:
+    return ledger.adjust_beili(account_id=buyer.pk, amount=amount, token=token, staff=staff, why="致歉", now=NOW)
+
+
+def test_staff_give_and_take_beili_through_the_ledger() -> None:
+    buyer, staff = make_buyer(beili=10), make_buyer()
+    assert adjust(buyer, 20, staff)
+    with nothing_changes():
+        assert not adjust(buyer, 20, staff)
+    assert adjust(buyer, -25, staff, token="t2")
+    given = LedgerTransfer.objects.get(key=f"staff:{staff.pk}:t1")
+    assert (given.debit, given.credit, given.amount, given.memo) == ("beili_issued", "beili_available", 20, "致歉")
+    buyer.refresh_from_db()
+    assert buyer.balance == 5
+    with nothing_changes(), pytest.raises(BalanceInsufficient):
+        adjust(buyer, -6, staff, token="t3")

@@ -9,7 +9,7 @@ TABLES = ("shop_orderrequest", "shop_order")
 
 
 class Migration(migrations.Migration):
-    dependencies = [("shop", "0021_search")]
+    dependencies = [("shop", "0014_search")]
     operations = [
         # Used once: the first value doesn't show as a change.
         migrations.RunSQL(

@@ -27,7 +27,7 @@ _INDEX = "CREATE INDEX course_search ON shop_course USING gin (shop_search_grams
 
 
 class Migration(migrations.Migration):
-    dependencies = [("shop", "0020_catalogue")]
+    dependencies = [("shop", "0013_catalogue")]
 
     operations = [
         migrations.RunSQL(_TEXT, "DROP FUNCTION shop_search_text(text, text, text)"),

@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("shop", "0050_overlooked_rows")]
+    dependencies = [("shop", "0015_overlooked_rows")]
     operations = [
         migrations.CreateModel(
             name="Turn",

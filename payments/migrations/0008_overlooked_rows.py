@@ -9,7 +9,7 @@ TABLES = ("payments_payment", "payments_notification", "payments_refund")
 
 
 class Migration(migrations.Migration):
-    dependencies = [("payments", "0010_seen_and_asked")]
+    dependencies = [("payments", "0007_seen_and_asked")]
     operations = [
         # Used once: the first value doesn't show as a change.
         migrations.RunSQL(

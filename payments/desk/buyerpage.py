@@ -1,0 +1,37 @@
+"""What the page of a buyer shows beside who they are."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from knox.models import AuthToken
+
+from shop.domain import coupons, enrolments, ledger
+from shop.models import Account, CouponRecord, Enrolment, LedgerTransfer, Order
+
+# The newest; the lists have the rest.
+MOST = 30
+
+
+@dataclass(frozen=True, slots=True)
+class BuyerPage:
+    account: Account
+    transfers: Sequence[LedgerTransfer]
+    coupons: Sequence[CouponRecord]
+    orders: Sequence[Order]
+    # Each with the deeds that apply to it.
+    enrolments: Sequence[tuple[Enrolment, Any]]
+    logins: Sequence[AuthToken]
+
+
+def read_buyer_page(account: Account, offers: Callable[[Any], Sequence[tuple[Any, str]]]) -> BuyerPage:
+    """What the buyer has. `offers` tells the deeds that apply to an enrolment."""
+    found = list(enrolments.list_enrolments(account=account).select_related("course", "order_line__order", "account")[:MOST])
+    return BuyerPage(
+        account=account,
+        transfers=list(ledger.list_beili_transfers(account=account)[:MOST]),
+        coupons=list(coupons.list_records(account=account)[:MOST]),
+        orders=list(Order.objects.filter(account=account).prefetch_related("lines").order_by("-id")[:MOST]),
+        enrolments=[(enrolment, offers(enrolment)) for enrolment in found],
+        logins=list(AuthToken.objects.filter(user=account).order_by("-created")[:MOST]),
+    )

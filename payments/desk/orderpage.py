@@ -1,0 +1,120 @@
+"""What the page of an order shows, read in one go: a statement for each table, however much has happened."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from payments.desk.timeline import Told, tell
+from payments.models import Notification, Payment, Refund
+from payments.states import NotificationStatus, RefundKind, RefundStatus
+from shop.models import Enrolment, LedgerTransfer, Order, OrderEvent, OrderLine
+from shop.states import OrderStatus
+
+# A page that shows more is a page that nobody reads; the lists have the rest.
+MOST = 200
+
+Offers = Callable[[Any], Sequence[tuple[Any, str]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What the shop will do by itself, and when."""
+
+    what: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class OrderPage:
+    order: Order
+    lines: Sequence[OrderLine]
+    # Rows with the deeds that apply to each.
+    payments: Sequence[tuple[Payment, Any]]
+    notifications: Sequence[tuple[Notification, Any]]
+    refunds: Sequence[tuple[Refund, Any]]
+    enrolments: Sequence[tuple[Enrolment, Any]]
+    transfers: Sequence[LedgerTransfer]
+    timeline: Sequence[Told]
+    due: Sequence[Due]
+    # What waits for people, and what went wrong last.
+    troubles: Sequence[str]
+
+
+def read_order_page(order: Order, offers: Offers) -> OrderPage:
+    """Everything about the order. `offers` tells the deeds that apply to a row."""
+    lines = list(OrderLine.objects.filter(order=order).select_related("coupon_record__coupon").order_by("id"))
+    payments = list(Payment.objects.filter(order=order).order_by("id"))
+    for payment in payments:
+        payment.order = order
+    refunds = list(
+        Refund.objects.filter(order=order)
+        .select_related("payment", "approved_by", "decided_by", "requested_by")
+        .prefetch_related("lines__order_line")
+        .order_by("id")[:MOST]
+    )
+    numbers = [payment.out_trade_no for payment in payments]
+    notifications = list(
+        Notification.objects.filter(out_trade_no__in=numbers)
+        .select_related("dismissed_by", "payment")
+        .defer("raw_body")
+        .order_by("id")[:MOST]
+    )
+    enrolments = list(Enrolment.objects.filter(order_line__in=lines).select_related("course", "account").order_by("id"))
+    events = list(OrderEvent.objects.filter(order=order).order_by("-id")[:MOST])
+    return OrderPage(
+        order=order,
+        lines=lines,
+        payments=[(payment, offers(payment)) for payment in payments],
+        notifications=[(row, offers(row)) for row in notifications],
+        refunds=[(refund, offers(refund)) for refund in refunds],
+        enrolments=[(enrolment, offers(enrolment)) for enrolment in enrolments],
+        transfers=list(LedgerTransfer.objects.filter(order=order).order_by("id")[:MOST]),
+        timeline=[tell(event) for event in events],
+        due=sorted(_due(order, payments, refunds, notifications), key=lambda due: due.at),
+        troubles=list(_troubles(order, payments, refunds, notifications)),
+    )
+
+
+def _due(order: Order, payments: Sequence[Payment], refunds: Sequence[Refund], notifications: Sequence[Notification]) -> Any:
+    if order.available_at is not None:
+        yield Due("按买家要求取消订单" if order.cancel_requested_at else "未支付则关闭订单", order.available_at)
+    for payment in payments:
+        if payment.available_at is not None:
+            yield Due(f"查询支付 {payment.out_trade_no}", payment.available_at)
+    for refund in refunds:
+        if refund.available_at is not None:
+            yield Due(f"处理退款 {refund.out_request_no}", refund.available_at)
+    for row in notifications:
+        if row.available_at is not None:
+            yield Due(f"处理通知 {row.trade_status}", row.available_at)
+
+
+def _troubles(order: Order, payments: Sequence[Payment], refunds: Sequence[Refund], notifications: Sequence[Notification]) -> Any:
+    if order.dead_at is not None:
+        yield f"关闭订单的尝试已放弃：{order.last_error or '没有记录'}"
+    elif order.status == OrderStatus.AWAITING_PAYMENT and order.last_error:
+        yield f"关闭订单时出错，会再试：{order.last_error}"
+    for payment in payments:
+        if payment.dead_at is not None:
+            yield f"支付 {payment.out_trade_no} 已放弃查询：{payment.last_error or '没有记录'}"
+        elif payment.available_at is not None and payment.last_error and payment.attempts:
+            yield f"支付 {payment.out_trade_no} 查询失败 {payment.attempts} 次，会再试：{payment.last_error}"
+    for row in notifications:
+        if row.status == NotificationStatus.QUARANTINED:
+            yield f"有一条支付通知待人工处理：{row.reason}"
+    for refund in refunds:
+        yield from _troubles_of(refund)
+
+
+def _troubles_of(refund: Refund) -> Any:
+    if refund.status == RefundStatus.FAILED:
+        yield f"退款 {refund.out_request_no}（¥{refund.amount}）失败：{refund.outcome}"
+    elif refund.status == RefundStatus.REQUESTED and refund.approved_at is None:
+        yield f"退款 {refund.out_request_no}（¥{refund.amount}）待批准"
+    elif refund.kind == RefundKind.EXTERNAL and refund.status == RefundStatus.REPORTED:
+        yield f"渠道侧退款 {refund.out_request_no} 待核实"
+    elif refund.kind == RefundKind.EXTERNAL and refund.status == RefundStatus.SUCCEEDED and not refund.explanation:
+        yield f"渠道侧退款 {refund.out_request_no}（¥{refund.amount}）待说明用途"
+    elif refund.available_at is not None and refund.attempts and refund.last_error:
+        yield f"退款 {refund.out_request_no} 出错 {refund.attempts} 次，会再试：{refund.last_error}"

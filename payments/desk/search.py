@@ -1,0 +1,156 @@
+"""Finds orders and buyers by whatever an operator has at hand. What a search costs doesn't grow with the shop.
+
+Numbers are found by how they begin in the whole table, by their unique indexes. Any other part of a number, and the id of a request or a
+task, are looked for in the newest rows alone: an index for those would be paid by every order.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from payments.models import Payment, Refund
+from shop.desk.readonly import find_newest_id
+from shop.domain import rows
+from shop.models import Account, Course, Order, OrderEvent, OrderLine, OrderRequest
+from shop.states import OrderRequestStatus
+
+MOST = 20
+SHORTEST = 3
+# How far back a part of a number, and an id, are looked for.
+PARTS_OF = 500_000
+EVENTS_OF = 200_000
+# Digits and upper-case letters, in the order of every collation.
+_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_NUMBER = re.compile(r"[0-9A-Z]{3,64}")
+_OWN = re.compile(r"(\d{17}[0-9A-Z]{13})([PRSE][0-9A-Z]*)?")
+_ID = re.compile(r"(?:request:|task:)?[A-Za-z0-9._-]{8,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search found, newest first, and how: `way` says it to people."""
+
+    orders: Sequence[tuple[Order, str]] = ()
+    requests: Sequence[OrderRequest] = ()
+    accounts: Sequence[Account] = ()
+    courses: Sequence[Course] = ()
+    is_exact: bool = field(default=False)
+
+
+def find(text: str) -> Found:
+    """Everything that the text may stand for."""
+    text = text.strip()[:100]
+    if len(text) < SHORTEST:
+        return Found()
+    number = text.upper()
+    if own := _OWN.fullmatch(number):
+        exact = list(Order.objects.filter(order_number=own[1]).select_related("account"))
+        requests = [] if exact else list(OrderRequest.objects.filter(order_number=own[1]).select_related("account"))
+        return Found(orders=[(order, "订单号") for order in exact], requests=requests, is_exact=bool(exact))
+    ways: dict[int, str] = {}
+    if _NUMBER.fullmatch(number):
+        _note(ways, _by_start(number), "号码开头")
+        _note(ways, _by_part(number), "号码中的一段")
+    if _ID.fullmatch(text):
+        _note(ways, _by_cause(text), "请求或任务编号")
+    courses = list(Course.objects.filter(name__icontains=text).order_by("position", "id")[:5])
+    _note(ways, _by_course(courses), "课程")
+    accounts = _find_accounts(text)
+    _note(ways, _by_account(accounts), "买家")
+    orders = Order.objects.filter(pk__in=sorted(ways, reverse=True)[:MOST]).select_related("account").order_by("-id")
+    return Found(
+        orders=[(order, ways[order.pk]) for order in orders],
+        requests=_find_requests(text, number) if _ID.fullmatch(text) else [],
+        accounts=accounts,
+        courses=courses,
+    )
+
+
+def stretch(start: str) -> tuple[str, str]:
+    """The first text that begins so, and the first after all that do, whatever the collation: for digits and upper-case letters."""
+    for at in range(len(start) - 1, -1, -1):
+        place = _ALPHABET.index(start[at])
+        if place + 1 < len(_ALPHABET):
+            return start, start[:at] + _ALPHABET[place + 1]
+    return start, start + _ALPHABET[-1] * 64
+
+
+def _note(ways: dict[int, str], ids: Sequence[int], way: str) -> None:
+    for pk in ids:
+        ways.setdefault(pk, way)
+
+
+def _by_start(number: str) -> list[int]:
+    low, high = stretch(number)
+    orders = Order.objects.filter(order_number__gte=low, order_number__lt=high).order_by("-order_number")
+    payments = Payment.objects.filter(trade_no__gte=low, trade_no__lt=high).order_by("-trade_no")
+    refunds = Refund.objects.filter(pk__gt=find_newest_id(Refund) - PARTS_OF, out_request_no=number)
+    return [
+        *orders.values_list("pk", flat=True)[:MOST],
+        *payments.values_list("order_id", flat=True)[:MOST],
+        *refunds.values_list("order_id", flat=True)[:MOST],
+    ]
+
+
+_ORDERS_WITH = """
+    SELECT order_number FROM (SELECT order_number FROM shop_order ORDER BY order_number DESC LIMIT %s) AS newest
+    WHERE position(%s IN order_number) > 0 LIMIT %s
+"""
+_TRADES_WITH = """
+    SELECT trade_no FROM (SELECT trade_no FROM payments_payment WHERE trade_no IS NOT NULL ORDER BY trade_no DESC LIMIT %s) AS newest
+    WHERE position(%s IN trade_no) > 0 LIMIT %s
+"""
+
+
+def _by_part(number: str) -> list[int]:
+    if len(number) < SHORTEST + 1:
+        return []
+    orders = [found for (found,) in rows.read(_ORDERS_WITH, [PARTS_OF, number, MOST])]
+    trades = [found for (found,) in rows.read(_TRADES_WITH, [PARTS_OF, number, MOST])] if number.isdecimal() else []
+    return [
+        *Order.objects.filter(order_number__in=orders).values_list("pk", flat=True),
+        *Payment.objects.filter(trade_no__in=trades).values_list("order_id", flat=True),
+    ]
+
+
+def _by_cause(text: str) -> list[int]:
+    causes = [text] if ":" in text else [f"request:{text}", f"task:{text}"]
+    newest = find_newest_id(OrderEvent)
+    return list(OrderEvent.objects.filter(pk__gt=newest - EVENTS_OF, cause__in=causes).values_list("order_id", flat=True)[: MOST * 5])
+
+
+def _find_requests(text: str, number: str) -> list[OrderRequest]:
+    """Requests that never became an order: by how their number begins, or by the HTTP request's id."""
+    open_or_refused = OrderRequest.objects.exclude(status=OrderRequestStatus.CREATED).select_related("account")
+    ident = text.partition(":")[2] or text
+    newest = find_newest_id(OrderRequest)
+    found = list(open_or_refused.filter(request_id=ident, pk__gt=newest - EVENTS_OF).order_by("-id")[:MOST])
+    if _NUMBER.fullmatch(number):
+        low, high = stretch(number)
+        found += open_or_refused.filter(order_number__gte=low, order_number__lt=high).order_by("-order_number")[:MOST]
+    return list({request.pk: request for request in found}.values())
+
+
+def _find_accounts(text: str) -> list[Account]:
+    begins = [
+        Account.objects.filter(username__startswith=text),
+        Account.objects.exclude(email="").filter(email__istartswith=text),
+        Account.objects.exclude(phone="").filter(phone__startswith=text),
+    ]
+    found = {account.pk: account for accounts in begins for account in accounts.order_by()[:MOST]}
+    return list(found.values())[:MOST]
+
+
+def _by_account(accounts: Sequence[Account]) -> list[int]:
+    # A name that many share would bring everybody's orders.
+    if not 0 < len(accounts) <= 3:
+        return []
+    return [pk for account in accounts for pk in Order.objects.filter(account=account).order_by("-id").values_list("pk", flat=True)[:MOST]]
+
+
+def _by_course(courses: Sequence[Course]) -> list[int]:
+    if not courses:
+        return []
+    newest = find_newest_id(OrderLine)
+    lines = OrderLine.objects.filter(course__in=courses, pk__gt=newest - PARTS_OF).order_by("-id")
+    return list(lines.values_list("order_id", flat=True)[:MOST])

@@ -1,0 +1,92 @@
+"""An order's events as sentences for people: what, who, why; and the ids that lead to Flower and to the log."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.utils import timezone
+
+from payments.states import Explanation, Product
+from shop.models import OrderEvent
+
+Kind = OrderEvent.Kind
+_BAD = {
+    Kind.REFUND_FAILED, Kind.LATE_PAYMENT, Kind.DOUBLE_PAYMENT, Kind.EXTERNAL_REFUND, Kind.PAYMENT_GIVEN_BACK, Kind.REFUND_REJECTED,
+    Kind.EXTERNAL_REFUND_DISMISSED,
+}  # fmt: skip
+_GOOD = {Kind.PAID, Kind.ENROLLED, Kind.REFUND_SUCCEEDED, Kind.REOPENED, Kind.REFUND_PAID_ELSEWHERE}
+_WORDS = {
+    "alipay": "支付宝 ¥{}", "amount": "¥{}", "list_total": "原价 ¥{}", "saved": "优惠 ¥{}", "beili": "{} 贝里", "coupons": "{} 张券",
+    "out_trade_no": "商户订单号 {}", "out_request_no": "退款请求号 {}", "reference": "凭据 {}", "course_name": "{}", "valid_until": "到 {}",
+    "valid_from": "从 {}", "why": "理由：{}", "days": "{} 天", "before": "原为 {}", "expires_at": "改为 {}",
+}  # fmt: skip
+_TIMES = {"valid_until", "valid_from", "before", "expires_at"}
+_WHAT = {"order": "关闭订单", "payment": "查询支付", "refund": "核实退款"}
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One line of the timeline. `trace` is where the cause can be looked at, if anywhere."""
+
+    at: datetime
+    title: str
+    text: str
+    who: str
+    why: str
+    cause: str
+    trace: str
+    tone: str
+
+
+def tell(event: OrderEvent) -> Told:
+    """The event as people read it."""
+    details: dict[str, Any] = event.details
+    kind = Kind(event.kind) if event.kind in Kind.values else None
+    return Told(
+        at=event.at,
+        title=event.get_kind_display(),
+        text="，".join(_say(name, value) for name, value in details.items() if name in _SAID and value not in ("", None, 0)),
+        who=details.get("staff") or _actor(event.cause),
+        why=details.get("staff_note", ""),
+        cause=event.cause,
+        trace=_trace(event.cause),
+        tone="bad" if kind in _BAD else "good" if kind in _GOOD else "",
+    )
+
+
+_SAID = {*_WORDS, "explanation", "product", "what"}
+
+
+def _say(name: str, value: Any) -> str:
+    match name:
+        case "explanation" if value in Explanation.values:
+            return Explanation(value).label
+        case "product" if value in Product.values:
+            return Product(value).label
+        case "what":
+            return _WHAT.get(str(value), str(value))
+        case _ if name in _TIMES:
+            return _WORDS[name].format(_local(str(value)))
+    return _WORDS.get(name, "{}").format(value)
+
+
+def _local(value: str) -> str:
+    try:
+        return timezone.localtime(datetime.fromisoformat(value)).strftime("%Y-%m-%d %H:%M")
+    except ValueError:
+        return value
+
+
+def _actor(cause: str) -> str:
+    kind = cause.partition(":")[0]
+    return {"request": "网页请求", "task": "系统"}.get(kind, "系统")
+
+
+def _trace(cause: str) -> str:
+    kind, _, ident = cause.partition(":")
+    if kind == "task" and settings.DESK_FLOWER_URL:
+        return f"{settings.DESK_FLOWER_URL}/task/{ident}"
+    if kind == "request" and settings.DESK_LOG_URL:
+        return str(settings.DESK_LOG_URL).replace("{id}", ident)
+    return ""

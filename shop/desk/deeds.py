@@ -1,0 +1,256 @@
+"""What people do to rows, all in one shape: the page shows the sums, asks why, makes one call into the domain for each row, and logs it.
+
+A deed that is done to one row has a page of its own; done to several rows of a list it is the list's action. Both run through `perform`.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib import messages
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
+from unfold.forms import ActionForm
+from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
+
+from shop import clock
+from shop.desk.display import address_of
+from shop.desk.readonly import AnyAdminBase, ReadOnlyAdmin
+from shop.errors import DomainError
+from shop.models import Account
+from shop.wakeup import wake_soon
+
+MOST_TEXT = 200
+# How many rows one action takes: each is a transaction, and a page that takes minutes would be sent again.
+MOST_ROWS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """Who does something, when, and what the form was told."""
+
+    staff: Account
+    now: datetime
+    cause: str
+    asked: Mapping[str, Any]
+    # The gateways, for deeds that ask one: None without a configuration. `get` raises instead.
+    find_gateways: Callable[[], Any] = lambda: None
+    get_gateways: Callable[[], Any] = lambda: None
+
+    @property
+    def why(self) -> str:
+        return str(self.asked.get("why", ""))
+
+
+class DeedForm(forms.Form):
+    """What a deed asks for. It knows the rows that it is for."""
+
+    def __init__(self, *args: Any, rows: Sequence[Any] = (), **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.rows = rows
+
+
+def why_field(missing: str = "请填写理由。") -> forms.CharField:
+    """The reason, without which nothing is done."""
+    return forms.CharField(
+        label=_("理由"),
+        max_length=MOST_TEXT,
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 2}),
+        error_messages={"required": missing},
+        help_text=_("会写入时间线和操作记录。"),
+    )
+
+
+def text_field(label: str, missing: str, *, max_length: int = 64, help_text: str = "") -> forms.CharField:
+    """A short text that has to be given."""
+    return forms.CharField(
+        label=label, max_length=max_length, widget=UnfoldAdminTextInputWidget(), error_messages={"required": missing}, help_text=help_text
+    )
+
+
+class WhyForm(DeedForm):
+    why = why_field()
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """One thing that people can do to a row of a table: one call into the domain."""
+
+    name: str
+    title: str
+    permission: str
+    run: Callable[[Any, Act], object]
+    form: type[DeedForm] = DeedForm
+    # What the log says, of what the form was told.
+    told: Callable[[Mapping[str, Any]], str] = field(default=lambda asked: "")
+    # Whether the row's page offers it; the domain has the last word.
+    applies: Callable[[Any], bool] = field(default=lambda row: True)
+    # What the page shows before it is done: label and value each.
+    facts: Callable[[Any], Sequence[tuple[str, Any]]] = field(default=lambda row: [])
+    hint: str = ""
+    is_grave: bool = False
+    # Whether even a program that sends the action has to confirm it.
+    always_asks: bool = False
+    # Whether a list offers it as an action, and whether for one row at a time.
+    is_listed: bool = True
+    is_single: bool = False
+    # The task that takes on what the deed has made due.
+    wakes: Any = None
+    # Said when the deed is done, instead of how many rows were.
+    says: Callable[[Any, object], str] | None = None
+
+
+class AskingActionForm(ActionForm):  # type: ignore[misc] # django-unfold has no types
+    """Lists send this along, so that an action asks before it is done."""
+
+    ask = forms.BooleanField(required=False, initial=True, widget=forms.HiddenInput())
+
+
+class WithDeeds(AnyAdminBase):
+    """A table with deeds: buttons on a row's page, actions of its list."""
+
+    change_form_before_template: str | None = "desk/deeds.html"
+    deeds: ClassVar[tuple[Deed, ...]] = ()
+    counted: ClassVar[str] = "行"
+    action_form = AskingActionForm
+    # Failures of others than the shop, each with what to say.
+    failures: ClassVar[tuple[type[Exception], ...]] = ()
+
+    def get_urls(self) -> list[URLPattern]:
+        name = f"{self.opts.app_label}_{self.opts.model_name}_deed"
+        page = path("<int:pk>/deeds/<slug:name>/", self.admin_site.admin_view(self.deed_view), name=name)
+        return [page, *super().get_urls()]
+
+    def _get_base_actions(self) -> list[Any]:
+        return [(self._listed(deed), deed.name, deed.title) for deed in self.deeds if deed.is_listed]
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        allowed = {deed.name for deed in self.allowed_deeds(request)}
+        return {name: (act, name, title) for act, name, title in self._get_base_actions() if name in allowed}
+
+    def allowed_deeds(self, request: HttpRequest) -> list[Deed]:
+        """The deeds that this person may do."""
+        return [deed for deed in self.deeds if request.user.has_perm(deed.permission)]
+
+    def offered_deeds(self, request: HttpRequest, row: Model) -> list[tuple[Deed, str]]:
+        """The deeds that apply to the row now, each with its address."""
+        name = f"admin:{self.opts.app_label}_{self.opts.model_name}_deed"
+        return [(deed, reverse(name, args=[row.pk, deed.name])) for deed in self.allowed_deeds(request) if deed.applies(row)]
+
+    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        row = self.get_object(request, object_id) if object_id.isdecimal() else None
+        offered = self.offered_deeds(request, row) if row is not None else []
+        return super().change_view(request, object_id, form_url, {**(extra_context or {}), "offered_deeds": offered})
+
+    def deed_view(self, request: HttpRequest, pk: int, name: str) -> HttpResponse:
+        """The page of one deed for one row."""
+        deed = next((one for one in self.deeds if one.name == name), None)
+        row = self.get_object(request, str(pk))
+        if deed is None or row is None:
+            raise Http404
+        if not self.has_view_permission(request, row) or not request.user.has_perm(deed.permission):
+            raise PermissionDenied
+        form = deed.form(request.POST if request.method == "POST" else None, rows=[row])
+        if request.method == "POST" and form.is_valid() and self.perform(request, [row], deed, form.cleaned_data):
+            return HttpResponseRedirect(self._next(request, row))
+        return self._ask(request, deed, form, [row])
+
+    def perform(self, request: HttpRequest, rows: Iterable[Any], deed: Deed, asked: Mapping[str, Any]) -> int:
+        """Does the deed to each row, one transaction each, logs what was done and says what was refused. Answers how many were done."""
+        act = self.act(request, asked)
+        done = 0
+        for row in rows:
+            try:
+                result = deed.run(row, act)
+            except DomainError as refusal:
+                self.message_user(request, f"{row}：{refusal.text}", messages.ERROR)
+                continue
+            except self.failures as error:
+                self.message_user(request, f"{row}：{self.describe_failure(error)}", messages.ERROR)
+                continue
+            done += 1
+            told = deed.told(asked) or deed.title
+            # A deed may change what its row is called.
+            subject = result if isinstance(result, type(row)) else row
+            LogEntry.objects.log_actions(act.staff.pk, [subject], CHANGE, told, single_object=True)
+            if deed.says is not None:
+                self.message_user(request, deed.says(row, result), messages.SUCCESS)
+        if done and deed.says is None:
+            self.message_user(request, f"已处理 {done} {self.counted}。", messages.SUCCESS)
+        if done and deed.wakes is not None:
+            wake_soon(deed.wakes)
+        return done
+
+    def act(self, request: HttpRequest, asked: Mapping[str, Any]) -> Act:
+        """Who acts, and when."""
+        return Act(staff=staff_of(request), now=clock.database_now(), cause=cause_of(request), asked=asked)
+
+    def describe_failure(self, error: Exception) -> str:
+        """What one of `failures` means to people."""
+        return str(error)
+
+    def _listed(self, deed: Deed) -> Callable[[Any, HttpRequest, QuerySet[Any]], HttpResponse | None]:
+        def act(admin: Any, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
+            return self._act_on_list(request, queryset, deed)
+
+        act.__name__ = deed.name
+        return act
+
+    def _act_on_list(self, request: HttpRequest, queryset: QuerySet[Any], deed: Deed) -> HttpResponse | None:
+        rows = list(queryset.order_by("pk")[: MOST_ROWS + 1])
+        if len(rows) > (1 if deed.is_single else MOST_ROWS):
+            said = _("请只选择一行。") if deed.is_single else _("一次最多处理 %d 行。") % MOST_ROWS
+            self.message_user(request, said, messages.ERROR)
+            return None
+        if (request.POST.get("ask") or deed.always_asks) and not request.POST.get("confirmed"):
+            return self._ask(request, deed, deed.form(rows=rows), rows)
+        form = deed.form(request.POST, rows=rows)
+        if form.is_valid():
+            self.perform(request, rows, deed, form.cleaned_data)
+            return None
+        first = next(iter(form.errors.values()))[0]
+        self.message_user(request, str(first), messages.ERROR)
+        return self._ask(request, deed, form, rows)
+
+    def _ask(self, request: HttpRequest, deed: Deed, form: DeedForm, rows: Sequence[Any]) -> HttpResponse:
+        listed = [] if request.resolver_match and request.resolver_match.kwargs.get("pk") else rows
+        context = {
+            **self.admin_site.each_context(request),
+            "title": deed.title,
+            "deed": deed,
+            "form": form,
+            "listed": listed,
+            "facts": [(row, deed.facts(row)) for row in rows],
+            "next": request.POST.get("next") or request.GET.get("next", ""),
+            "back": self._next(request, rows[0]) if rows and not listed else request.get_full_path(),
+            "opts": self.opts,
+        }
+        return TemplateResponse(request, "desk/deed.html", context)
+
+    def _next(self, request: HttpRequest, row: Model) -> str:
+        wanted = request.POST.get("next") or request.GET.get("next", "")
+        is_ours = url_has_allowed_host_and_scheme(wanted, {request.get_host()}, require_https=request.is_secure())
+        return wanted if wanted and is_ours else address_of(row)
+
+
+class DeedsAdmin(WithDeeds, ReadOnlyAdmin):
+    """A read-only table with deeds."""
+
+
+def staff_of(request: HttpRequest) -> Account:
+    """Who is asking; the admin has let them in."""
+    assert isinstance(request.user, Account)
+    return request.user
+
+
+def cause_of(request: HttpRequest) -> str:
+    """The request's id, as events and logs name it."""
+    return f"request:{request.META['shop.request_id']}"

@@ -1,0 +1,36 @@
+"""How the desk writes sums, times and links. Everything that comes from a row is escaped."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django.db.models import Model
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+
+def yuan(amount: Decimal | None) -> str:
+    """`¥1,234.50`; a dash for what isn't known."""
+    return "–" if amount is None else f"¥{amount:,.2f}"
+
+
+def beili(count: int) -> str:
+    """`120 贝里`."""
+    return f"{count:,} 贝里"
+
+
+def moment(at: datetime | None) -> str:
+    """A time to the second, in Beijing time."""
+    return "–" if at is None else timezone.localtime(at).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def address_of(row: Model) -> str:
+    """The row's page in the admin."""
+    return reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[row.pk])
+
+
+def link_to(row: Model | None, text: Any = None) -> SafeString | str:
+    """A link to the row's page, under its own name unless told otherwise."""
+    return "–" if row is None else format_html('<a class="desk-link" href="{}">{}</a>', address_of(row), text if text is not None else row)

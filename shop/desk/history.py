@@ -1,0 +1,68 @@
+"""What an edit changed, told with the old and the new values, so that the history of a price can be read."""
+
+from typing import TYPE_CHECKING, Any
+
+from django.forms import BaseModelFormSet, ModelForm
+from django.http import HttpRequest
+
+if TYPE_CHECKING:
+    from django.contrib import admin
+
+    AnyAdminBase = admin.ModelAdmin[Any]
+else:
+    AnyAdminBase = object
+
+_MOST_TEXT = 60
+
+
+class ToldChanges(AnyAdminBase):
+    """For tables that are edited: each edit's entry in the log says what was and what is."""
+
+    def construct_change_message(self, request: HttpRequest, form: Any, formsets: Any, add: bool = False) -> Any:
+        told = ["新建" if add else "", *_changes(form, is_new=add)]
+        for formset in formsets or []:
+            told += _changes_of_rows(formset)
+        return "；".join(line for line in told if line) or "保存，没有改动"
+
+
+def _changes(form: "ModelForm[Any]", *, is_new: bool, of: str = "") -> list[str]:
+    lines = []
+    for name in form.changed_data:
+        if name not in form.cleaned_data:
+            continue
+        before, after = _shown(form, name, form.initial.get(name)), _shown(form, name, form.cleaned_data[name])
+        label = f"{of}{form.fields[name].label or name}"
+        if is_new:
+            lines += [f"{label}：{after}"]
+        elif before != after:
+            lines += [f"{label}：{before} → {after}"]
+    return lines
+
+
+def _changes_of_rows(formset: "BaseModelFormSet[Any, Any]") -> list[str]:
+    lines = []
+    new, deleted = {id(row) for row in formset.new_objects}, {row.pk for row in formset.deleted_objects}
+    for form in formset.forms:
+        row = form.instance
+        name = f"{row._meta.verbose_name}「{row}」"
+        if id(row) in new:
+            lines.append(f"新增{name}")
+        elif form in formset.deleted_forms or (row.pk is None and deleted):
+            lines.append(f"删除{name}")
+        elif form.has_changed():
+            lines += _changes(form, is_new=False, of=f"{name}")
+    return lines
+
+
+def _shown(form: "ModelForm[Any]", name: str, value: Any) -> str:
+    """A value as people write it: a choice by its label, nothing as a dash."""
+    choices = dict(getattr(form.fields[name], "choices", ()) or ()) if not hasattr(form.fields[name], "queryset") else {}
+    for key, label in choices.items():
+        if str(key) == str(value):
+            return str(label)
+    if value is None or value == "":
+        return "（空）"
+    if value is True or value is False:
+        return "是" if value else "否"
+    text = str(value)
+    return text if len(text) <= _MOST_TEXT else f"{text[:_MOST_TEXT]}…"

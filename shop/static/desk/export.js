@@ -1,0 +1,48 @@
+// Takes the file in while it is written and says how far it is. Without this script the browser downloads the form's answer itself.
+"use strict";
+
+const form = document.getElementById("export");
+const progress = document.getElementById("export-progress");
+
+async function download(event) {
+  event.preventDefault();
+  const button = form.querySelector("button");
+  button.disabled = true;
+  progress.textContent = "正在准备……";
+  try {
+    const answer = await fetch(form.action, { method: "POST", body: new FormData(form), credentials: "same-origin" });
+    if (!answer.ok || !answer.headers.get("Content-Disposition")) {
+      form.removeEventListener("submit", download);
+      form.submit(); // the page says what is wrong
+      return;
+    }
+    await save(answer);
+  } catch {
+    progress.textContent = "导出中断了，请重试。";
+  } finally {
+    button.disabled = false;
+  }
+}
+
+async function save(answer) {
+  const most = Number(answer.headers.get("X-Rows-At-Most"));
+  const reader = answer.body.getReader();
+  const parts = [];
+  let lines = 0;
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    parts.push(value);
+    for (const byte of value) if (byte === 10) lines += 1;
+    const share = most ? `，约 ${Math.min(100, Math.round((100 * lines) / most))}%` : "";
+    progress.textContent = `已导出 ${Math.max(lines - 1, 0)} 行${share}……`;
+  }
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob(parts, { type: "text/csv" }));
+  link.download = /filename="([^"]+)"/.exec(answer.headers.get("Content-Disposition"))[1];
+  link.click();
+  URL.revokeObjectURL(link.href);
+  progress.textContent = `完成：${Math.max(lines - 1, 0)} 行。`;
+}
+
+form.addEventListener("submit", download);

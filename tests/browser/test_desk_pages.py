@@ -1,0 +1,86 @@
+"""Every page of the desk, at a desk and on a phone: nothing sticks out, and axe finds nothing serious."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser
+
+from tests.browser.operator import Operator
+from tests.browser.shopper import DESKTOP, PHONE, Device
+from tests.browser.test_desk import buy_and_pay
+from tests.journeys.shopping import Buyer, control
+from tests.nodes.shop_stack import ShopStack
+
+AXE = Axe()
+SERIOUS = {"serious", "critical"}
+LISTS = (
+    "shop/order", "payments/payment", "payments/refund", "payments/notification", "shop/orderrequest", "shop/ledgertransfer", "shop/account",
+    "shop/enrolment", "shop/couponrecord", "shop/course", "shop/coupon", "shop/couponcode", "admin/logentry",
+)  # fmt: skip
+
+
+@pytest.fixture(params=[DESKTOP, PHONE], ids=lambda device: device.name)
+def operator(browser: Browser, shop: ShopStack, request: pytest.FixtureRequest) -> Iterator[Operator]:
+    device: Device = request.param
+    with Operator.at_desk(browser, shop, device) as someone:
+        yield someone
+        assert someone.errors == []
+
+
+def findings(operator: Operator, *, scheme: str = "light") -> list[str]:
+    found = []
+    for violation in AXE.run(operator.page).response["violations"]:
+        if violation["impact"] in SERIOUS:
+            targets = [node["target"] for node in violation["nodes"]]
+            found.append(f"{operator.page.url} {scheme}: {violation['id']} {targets}")
+    return found
+
+
+def look(operator: Operator, path: str, name: str) -> list[str]:
+    """What is wrong with the page: in light and in dark, and what is wider than the window."""
+    operator.go(path)
+    operator.page.wait_for_load_state("networkidle")
+    operator.picture(name)
+    found = findings(operator)
+    wide = operator.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+    if wide > 0:
+        found.append(f"{path} is {wide} px too wide")
+    operator.page.evaluate("document.documentElement.classList.add('dark')")
+    found += findings(operator, scheme="dark")
+    return found
+
+
+@pytest.mark.timeout(300)
+def test_pages_are_accessible_and_fit(operator: Operator, buyer: Buyer, shop: ShopStack) -> None:
+    order_number, out_trade_no = buy_and_pay(shop, buyer)
+    buyer.api.post(f"orders/{order_number}/refunds/", {"reason": "买错了"})
+    control(shop, "POST", "notifications/craft", {"out_trade_no": out_trade_no, "fields": {"total_amount": "0.01"}})
+    order = shop.value("SELECT id FROM shop_order WHERE order_number = %s", order_number)
+    ids: dict[str, Any] = {
+        "payment": shop.value("SELECT id FROM payments_payment WHERE out_trade_no = %s", out_trade_no),
+        "refund": shop.value("SELECT id FROM payments_refund WHERE order_id = %s", order),
+        "notification": shop.value("SELECT max(id) FROM payments_notification WHERE out_trade_no = %s", out_trade_no),
+        "coupon": shop.value("SELECT min(id) FROM shop_coupon"),
+        "course": shop.value("SELECT min(id) FROM shop_course"),
+    }
+    pages = {
+        "dashboard": "/admin/",
+        "order": f"/admin/shop/order/{order}/change/",
+        "order-refund": f"/admin/shop/order/{order}/deeds/refund/",
+        "buyer": f"/admin/shop/account/{buyer.account_id}/change/",
+        "buyer-beili": f"/admin/shop/account/{buyer.account_id}/deeds/adjust_beili/",
+        "payment": f"/admin/payments/payment/{ids['payment']}/change/",
+        "refund": f"/admin/payments/refund/{ids['refund']}/change/",
+        "refund-approve": f"/admin/payments/refund/{ids['refund']}/deeds/approve/",
+        "notification": f"/admin/payments/notification/{ids['notification']}/change/",
+        "campaign": f"/admin/shop/coupon/{ids['coupon']}/change/",
+        "campaign-codes": f"/admin/shop/coupon/{ids['coupon']}/deeds/codes/",
+        "course": f"/admin/shop/course/{ids['course']}/change/",
+        "search": "/admin/search/?q=buyer",
+        "exports": "/admin/exports/",
+        **{f"list-{one.replace('/', '-')}": f"/admin/{one}/" for one in LISTS},
+    }
+    found = [wrong for name, path in pages.items() for wrong in look(operator, path, name)]
+    assert "\n".join(found) == ""
