@@ -23,7 +23,9 @@ def everything() -> dict[str, Any]:
     state: dict[str, Any] = {model.__name__: list(model.objects.order_by("pk").values()) for model in MODELS}
     for name in ("REDIS_URL", "CELERY_BROKER_URL"):
         with redis.Redis.from_url(getattr(settings, name)) as client:
-            state[name] = {key: client.dump(key) for key in sorted(client.keys()) if not key.startswith((b"limit:", b"wake:", b"orders:watched"))}
+            state[name] = {
+                key: client.dump(key) for key in sorted(client.keys()) if not key.startswith((b"limit:", b"wake:", b"orders:watched"))
+            }
     return state
 
 

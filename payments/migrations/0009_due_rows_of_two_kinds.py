@@ -8,8 +8,8 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('payments', '0020_overlooked_rows'),
-        ('shop', '0052_due_rows_of_two_kinds'),
+        ('payments', '0008_overlooked_rows'),
+        ('shop', '0017_due_rows_of_two_kinds'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

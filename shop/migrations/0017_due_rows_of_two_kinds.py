@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('shop', '0051_turn'),
+        ('shop', '0016_turn'),
     ]
 
     operations = [
