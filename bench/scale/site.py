@@ -17,13 +17,13 @@ from project.local.child import Child
 from project.local.errors import LocalError
 from project.local.ports import LOOPBACK, find_free_port
 from project.local.postgres import PostgresServer
-from project.local.programs import Program, beat_program, build_environment, simulator_program, web_program, worker_program
+from project.local.programs import Program, beat_program, build_environment, gateway_program, simulator_program, web_program, worker_program
 from project.local.simulator import prepare_simulator
 from project.local.state import ROOT
 from project.local.valkey import ValkeyServer
 from project.local.waiting import wait_until
 
-WEBS, WORKERS, BEATS = 2, 3, 2
+WEBS, WORKERS, GATEWAYS, BEATS = 2, 3, 2, 2
 READY_TIMEOUT_S = 300
 # All buyers come from one address, and each does the work of many. No other setting differs from a real shop's.
 _RATES = (
@@ -81,7 +81,8 @@ class Site:
             simulator_program(self.simulator_port, self.folder / "simulator"),
             *(_named(web_program(port, workers=1), f"web{number}") for number, port in enumerate(self.web_ports[:webs], 1)),
             *(worker_program(name=f"worker{number}") for number in range(1, workers + 1)),
-            *(_named(beat_program(self.folder / f"beat{number}"), f"beat{number}") for number in range(1, BEATS + 1)),
+            *(gateway_program(name=f"gateway{number}") for number in range(1, GATEWAYS + 1)),
+            *(_named(beat_program(), f"beat{number}") for number in range(1, BEATS + 1)),
             self._front(webs),
         ]
         self.children = {item.name: self._child(item, env) for item in programs}
@@ -125,7 +126,7 @@ class Site:
             if not child.is_running():
                 raise LocalError(f"{child.name} has ended by itself. The end of {child.log_path}:\n{child.log_tail()}")
         urls = [f"http://{LOOPBACK}:{port}/readyz" for port in self.web_ports[:webs]]
-        workers = [child for name, child in self.children.items() if name.startswith("worker")]
+        workers = [child for name, child in self.children.items() if name.startswith(("worker", "gateway"))]
         try:
             answers = [
                 httpx.get(url, timeout=5, trust_env=False).status_code for url in [*urls, f"http://{LOOPBACK}:{self.simulator_port}/"]
