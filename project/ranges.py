@@ -45,6 +45,13 @@ RANGES = (
     Range("WEB_THREADS", 2, 256, "One that waits for a buyer must leave one for everybody else."),
     Range("CONNECTION_SILENCE_S", 1, 600, read=lambda: settings.CONNECTION_LIMITS["silence_s"]),
     Range("WEB_STUCK_S", 15, 3600, "Statements end after 10 s.", read=lambda: settings.CONNECTION_LIMITS["stuck_s"]),
+    Range(
+        "ADDRESS_CPU_SHARE",
+        0.01,
+        1,
+        "Of one processor, which is all that a process can use.",
+        read=lambda: settings.ADDRESS_SHARES["seconds"],
+    ),
     Range("STAFF_SESSION_S", 60, 30 * _DAY_S, read=lambda: settings.SESSION_COOKIE_AGE),
     Range("DJANGO_HSTS_SECONDS", 0, 2 * 366 * _DAY_S, read=lambda: settings.SECURE_HSTS_SECONDS),
     Range("EMAIL_PORT", 1, 65_535),

@@ -296,8 +296,6 @@ ORDER_STATUS_WAIT_MAX_S = env.int("ORDER_STATUS_WAIT_MAX_S", 25)
 ORDER_STATUS_WAITERS = env.int("ORDER_STATUS_WAITERS", 2)
 if CONNECTION_LIMITS["silence_s"] <= ORDER_STATUS_WAIT_MAX_S:
     raise ImproperlyConfigured("CONNECTION_SILENCE_S must be longer than ORDER_STATUS_WAIT_MAX_S, or buyers who wait are cut off.")
-if not 0 < ADDRESS_SHARES["seconds"] <= 1:
-    raise ImproperlyConfigured("ADDRESS_CPU_SHARE must be more than 0 and at most 1: processor seconds per second of one web process.")
 if ORDER_STATUS_WAITERS >= WEB_THREADS:
     raise ImproperlyConfigured("ORDER_STATUS_WAITERS must be less than WEB_THREADS, or buyers who wait stop everybody else.")
 

@@ -31,7 +31,7 @@ RETRY_MARKS = ("in use", "shared memory block", "another postmaster")
 SETTINGS = {
     "listen_addresses": LOOPBACK,
     "unix_socket_directories": "",  # its path would be too long in many a folder
-    "max_connections": "200",
+    "max_connections": "300",
     "shared_buffers": "64MB",
     "timezone": "UTC",
     "log_line_prefix": "%m [%p] %d ",

@@ -106,7 +106,7 @@ class CourseFilter(PageFilter):
             {"type": "string", "maxLength": catalogue.MAX_SEARCH_LENGTH},
             description="名称、简介和大纲中都要出现的词，以空格隔开",
         ),
-        OpenApiParameter("category", OpenApiTypes.INT, description="分类编号"),
+        OpenApiParameter("category", {"type": "integer", "minimum": 1}, description="分类编号"),
         OpenApiParameter("type", OpenApiTypes.STR, enum=[str(kind) for kind in CourseType.values], description="课程类型"),
     ]
 )

@@ -16,7 +16,7 @@ class Migration(migrations.Migration):
             name='Category',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=32, unique=True, verbose_name='名称')),
+                ('name', models.CharField(max_length=32, verbose_name='名称')),
                 ('brief', models.CharField(blank=True, default='', max_length=255, verbose_name='简介')),
                 ('position', models.PositiveIntegerField(default=0, help_text='小的在前', verbose_name='排序')),
             ],
@@ -24,6 +24,7 @@ class Migration(migrations.Migration):
                 'verbose_name': '课程分类',
                 'verbose_name_plural': '课程分类',
                 'ordering': ['position', 'id'],
+                'constraints': [models.UniqueConstraint(fields=('name',), name='category_name_once')],
             },
         ),
         migrations.RemoveConstraint(

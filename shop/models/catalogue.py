@@ -16,7 +16,7 @@ LAST_START = date(2099, 12, 31)
 class Category(SavesChanges):
     """A shelf of the catalogue."""
 
-    name = models.CharField("名称", max_length=32, unique=True)
+    name = models.CharField("名称", max_length=32)
     brief = models.CharField("简介", max_length=255, blank=True, default="")
     position = models.PositiveIntegerField("排序", default=0, help_text="小的在前")
 
@@ -24,6 +24,8 @@ class Category(SavesChanges):
         verbose_name = "课程分类"
         verbose_name_plural = "课程分类"
         ordering: ClassVar = ["position", "id"]
+        # Of a unique text Django would keep a second index, for searches by its beginning.
+        constraints: ClassVar = [models.UniqueConstraint(fields=["name"], name="category_name_once")]
 
     def __str__(self) -> str:
         return self.name

@@ -24,7 +24,6 @@ from project.env import env
             for apps in ("1:2:a", "x:2:a:b", "1:x:a:b", "1:2::b", "1:2:a:", ":2:a:b", "1:2:a:b 3", "1,2,a,b")
         ],
         ("CONNECTION_SILENCE_S", "25", "CONNECTION_SILENCE_S must be longer than ORDER_STATUS_WAIT_MAX_S"),
-        *[("ADDRESS_CPU_SHARE", share, "ADDRESS_CPU_SHARE must be more than 0") for share in ("0", "-1", "1.5")],
         ("WEB_THREADS", "2", "ORDER_STATUS_WAITERS must be less than WEB_THREADS"),
     ],
 )

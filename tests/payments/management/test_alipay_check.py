@@ -93,7 +93,7 @@ def test_wrong_app_id(check: Check) -> None:
 
 
 def test_gateway_that_is_not_there(check: Check) -> None:
-    with pytest.raises(CommandError, match="doesn't prove the configuration: URLError"):
+    with pytest.raises(CommandError, match="doesn't prove the configuration: ConnectError"):
         check(GATEWAY_URL="http://127.0.0.1:9/gateway.do")
 
 
