@@ -54,6 +54,7 @@ class RowFields(EditedFields):
 CONSTRAINTS_IN_WORDS = {
     "course_status_known": "没有这种课程状态。",
     "course_type_known": "没有这种课程类型。",
+    "course_start_is_a_degrees": "只有学位课程有开课日期。",
     "price_policy_period_known": "没有这种有效期。",
     "price_policy_price_not_negative": "价格不能是负数。",
     "price_policy_price_payable": "价格超过支付宝单笔上限。",
