@@ -48,8 +48,8 @@ def served_shop(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> I
     # A notification that gets lost is made up for by a query, so the queries that a test wants to fail are all the more frequent.
     extra = {"PAYMENT_QUERY_INTERVAL_S": "1", "STATIC_ROOT": str(folder / "static"), "WHITENOISE_USE_FINDERS": "false"}
     stack = build_shop_stack(folder / "shop", extra_env=extra)
-    # Static files as they are served by a shop that is deployed: the storefront's alone, since nobody here opens the admin.
-    others = [f"--ignore={name}" for name in ("admin", "rest_framework", "drf_spectacular_sidecar")]
+    # Static files as they are served by a shop that is deployed: the storefront's and the desk's.
+    others = [f"--ignore={name}" for name in ("rest_framework", "drf_spectacular_sidecar")]
     collect = [sys.executable, "manage.py", "collectstatic", "--no-input", "--verbosity", "0", *others]
     subprocess.run(collect, cwd=ROOT, env=stack.env, check=True)
     try:

@@ -118,6 +118,7 @@ def test_orders_and_notifications_do_not_wait_for_a_sick_alipay(stage: Stage, fa
     assert max(paid) < SOON_S, paid
 
 
+@pytest.mark.slow
 def test_one_worker_for_all_is_held_up_by_a_hanging_alipay(tmp_path: Path) -> None:
     """The control of the test above: the same, with a worker that takes from all queues."""
     with running(tmp_path / "shop", has_gateway_worker=False, env=PATIENT) as stage:
@@ -160,6 +161,7 @@ def test_expiring_orders_are_closed_side_by_side(stage: Stage) -> None:
     assert [count_calls(scene, CLOSE) for scene in expiring] == [1] * 150
 
 
+@pytest.mark.slow
 def test_nothing_is_counted_against_work_that_a_silent_alipay_could_not_do(stage: Stage) -> None:
     """While nobody answers, a few calls find that out; the other rows are left alone, and all is done as soon as Alipay is back."""
     expiring = on_the_way(stage, 150)
@@ -178,6 +180,7 @@ def test_nothing_is_counted_against_work_that_a_silent_alipay_could_not_do(stage
     assert wait_until(lambda: are_closed(expiring), timeout_s=40, poll_s=0.2)
 
 
+@pytest.mark.slow
 def test_abandoned_payment_costs_alipay_eight_queries_at_most(tmp_path: Path) -> None:
     """The life of an order and its payment, sixty times as fast: 32 queries when it was asked about once a minute."""
     env = {**PATIENT, "PAYMENT_FIRST_QUERY_S": "0.5", "PAYMENT_QUERY_INTERVAL_S": "1", "SWEEP_INTERVAL_S": "0.2"}

@@ -249,6 +249,7 @@ def test_a_slow_statement_is_no_silence(database_url: str, tmp_path: Path) -> No
         assert "database_silent" not in web.child.log_text()
 
 
+@pytest.mark.slow
 def test_connections_never_outnumber_places_however_threads_come_and_go(database_url: str, tmp_path: Path) -> None:
     """Granian ends threads that were idle; bursts with pauses make it start others, again and again."""
     with (

@@ -100,6 +100,7 @@ def test_worker_ends_in_time_while_its_broker_is_frozen(start, broker: ValkeyNod
     assert ends_in_time(child)
 
 
+@pytest.mark.slow
 def test_worker_that_never_reached_its_broker_ends_in_time(start, broker: ValkeyNode) -> None:
     broker.freeze()
     child = start("worker", *QUIET, "--pool", "solo", "-Q", "upkeep")
@@ -107,6 +108,7 @@ def test_worker_that_never_reached_its_broker_ends_in_time(start, broker: Valkey
     assert ends_in_time(child)
 
 
+@pytest.mark.slow
 def test_flower_ends_in_time_while_its_broker_is_frozen(start, broker: ValkeyNode) -> None:
     port = find_free_port()
     child = start("flower", "--address=127.0.0.1", f"--port={port}")

@@ -21,6 +21,7 @@ from tests.journeys.shopping import Buyer, new_buyer, simple_body
 from tests.nodes.shop_stack import ShopStack, build_shop_stack, drop_database
 
 pytestmark = [
+    pytest.mark.slow,  # minutes: a RabbitMQ takes ten seconds to start
     pytest.mark.timeout(300),
     pytest.mark.xdist_group("rabbitmq"),
     pytest.mark.skipif(find_rabbitmq() is None, reason="RabbitMQ is missing: apt-get install rabbitmq-server"),
