@@ -44,11 +44,11 @@ SWEPT = (
 def sweep(self: Task) -> None:
     """Leaves it to whoever is just doing it."""
     woken(self)
+    now: datetime = clock.database_now()
     try:
-        polling.hasten_watched_payments(now=clock.database_now())
+        polling.hasten_watched_payments(now=now)
     except Exception:
         log.exception("watched_payments_not_hastened")
-    now: datetime = clock.database_now()
     with transaction.atomic(durable=True):
         found = [(swept, _look(swept, now=now)) for swept in SWEPT] if try_sweep_lock() else []
     for swept, due in found:

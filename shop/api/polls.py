@@ -70,9 +70,10 @@ class OrderView(APIView):
         if wait_s and not is_news:
             answer = wait_for_change(look, since=answer, seconds=wait_s)
             find_caller(digest_of_caller(request), now=clock.now())  # the token may have ended meanwhile
+        _note(order_number, answer)
         if is_known(known, answer.etag):
-            return Response(status=status.HTTP_304_NOT_MODIFIED, headers=_headers(order_number, answer))
-        return Response(json.loads(answer.body), headers=_headers(order_number, answer))
+            return Response(status=status.HTTP_304_NOT_MODIFIED, headers=_headers(answer))
+        return Response(json.loads(answer.body), headers=_headers(answer))
 
 
 def _answer_ordinary(request: HttpRequest, order_number: str) -> HttpResponse | None:
@@ -85,7 +86,8 @@ def _answer_ordinary(request: HttpRequest, order_number: str) -> HttpResponse | 
         answer = answer_poll(digest, order_number, read=read_order, now=clock.now())
     if answer is None:
         return None
-    headers = _headers(order_number, answer) | {"Allow": "GET, HEAD, OPTIONS"}
+    _note(order_number, answer)
+    headers = _headers(answer) | {"Allow": "GET, HEAD, OPTIONS"}
     if is_known(request.META.get("HTTP_IF_NONE_MATCH"), headers["ETag"]):
         response = HttpResponse(status=status.HTTP_304_NOT_MODIFIED, headers=headers)
         del response.headers["Content-Type"]
@@ -94,10 +96,14 @@ def _answer_ordinary(request: HttpRequest, order_number: str) -> HttpResponse | 
     return HttpResponse(content, content_type="application/json", headers=headers)
 
 
-def _headers(order_number: str, answer: Answer) -> dict[str, str]:
-    headers = {"ETag": answer.etag, "Cache-Control": "private, no-cache"}
+def _note(order_number: str, answer: Answer) -> None:
+    """A buyer who looks at an unpaid order may just have paid it."""
     if answer.status == OrderStatus.AWAITING_PAYMENT:
         note_watched(order_number)
+
+
+def _headers(answer: Answer) -> dict[str, str]:
+    headers = {"ETag": answer.etag, "Cache-Control": "private, no-cache"}
     if answer.status in RETRY_AFTER_BY_STATUS:
         headers["Retry-After"] = RETRY_AFTER_BY_STATUS[answer.status]
     return headers
