@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 from django.core.exceptions import ImproperlyConfigured
 
+from project import log_lines
 from project.desk_look import UNFOLD  # noqa: F401 - a setting, read by django-unfold
 from project.env import env
 from project.postgres.address import database_config
@@ -101,6 +102,14 @@ MIDDLEWARE = [
     "project.middleware.AnswerHeadersMiddleware",
     "project.middleware.AnticipatedErrorMiddleware",
 ]
+# Lines and spans of requests cost those nothing that want none. They stand where the request's id is known.
+REQUEST_LOG = env.bool("REQUEST_LOG", False)
+OTEL_TRACES_EXPORTER = env.str("OTEL_TRACES_EXPORTER", "none")
+if OTEL_TRACES_EXPORTER not in {"none", "otlp", "console"}:
+    raise ImproperlyConfigured("OTEL_TRACES_EXPORTER must be none, otlp or console.")
+_watchers = [("project.spans.SpanMiddleware", OTEL_TRACES_EXPORTER != "none"), ("project.request_lines.RequestLineMiddleware", REQUEST_LOG)]
+_place = MIDDLEWARE.index("project.middleware.RequestIdMiddleware") + 1
+MIDDLEWARE[_place:_place] = [name for name, is_wanted in _watchers if is_wanted]
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
@@ -358,6 +367,8 @@ LOG_FORMAT = env.str("LOG_FORMAT", "json")
 if LOG_FORMAT not in {"json", "console"}:
     raise ImproperlyConfigured("LOG_FORMAT must be json or console.")
 
+# Applied to every line, and before them to those of libraries.
+_FOREIGN_PROCESSORS: list[Any] = [log_lines.name_task, log_lines.hide_links]
 _LOG_PROCESSORS: list[Any] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_logger_name,
@@ -381,7 +392,7 @@ LOGGING = {
     "formatters": {
         "json": {
             "()": structlog.stdlib.ProcessorFormatter,
-            "foreign_pre_chain": _LOG_PROCESSORS,
+            "foreign_pre_chain": [*_LOG_PROCESSORS, *_FOREIGN_PROCESSORS],
             "processors": [
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.format_exc_info,
@@ -390,7 +401,7 @@ LOGGING = {
         },
         "console": {
             "()": structlog.stdlib.ProcessorFormatter,
-            "foreign_pre_chain": _LOG_PROCESSORS,
+            "foreign_pre_chain": [*_LOG_PROCESSORS, *_FOREIGN_PROCESSORS],
             "processors": [
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 # Plain tracebacks: the pretty ones print every local variable, secrets among them, and take up to half a minute of CPU.
@@ -398,8 +409,11 @@ LOGGING = {
             ],
         },
     },
-    "filters": {"repeats": {"()": "project.log_limit.RepeatLimit", "lines": 20, "per_s": 60}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["repeats"]}},
+    "filters": {
+        "repeats": {"()": "project.log_limit.RepeatLimit", "lines": 20, "per_s": 60},
+        "ticks": {"()": "project.log_lines.LeaveOutTicks"},
+    },
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["ticks", "repeats"]}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {
         "django.server": {"level": "WARNING"},

@@ -16,10 +16,12 @@ from project.web.connections import ConnectionKeeper, Limits  # noqa: E402
 from project.web.database_watch import DatabaseWatch  # noqa: E402
 from project.web.places import Shares  # noqa: E402
 from shop.checks import refuse_mistakes  # noqa: E402
+from shop.tracing import start_recording  # noqa: E402
 from worker.memory import calm_collector  # noqa: E402
 from worker.servers import refuse_unfit_servers  # noqa: E402
 
 refuse_mistakes()
+start_recording(settings.OTEL_TRACES_EXPORTER)
 bound_calls(places=settings.GATEWAY_PLACES)
 refuse_unfit_servers()
 application = Admission(django_application, places=settings.WEB_THREADS, shares=Shares(**settings.ADDRESS_SHARES))

@@ -15,6 +15,7 @@ from worker.liveness import TouchWhileConsuming
 from worker.lost_broker import guard_channels
 from worker.memory import calm_collector
 from worker.sweeping import SweepWhileConsuming
+from worker.task_context import follow_tasks
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
 
@@ -25,6 +26,7 @@ app.autodiscover_tasks()
 app.autodiscover_tasks(["worker"])
 app.steps["consumer"].update({DrainOnTerm, NoticeHalfOpen, SweepWhileConsuming, TouchWhileConsuming})
 end_with_the_command()
+follow_tasks()
 
 
 @app.on_after_configure.connect
@@ -66,6 +68,20 @@ def refuse_mistakes(**kwargs: Any) -> None:
         checks.refuse_mistakes()
     except ImproperlyConfigured as error:
         raise SystemExit(f"This configuration can't work:\n{error}") from None
+
+
+@worker_init.connect
+def record_spans(**kwargs: Any) -> None:
+    """Before the pool's children are made; each goes on with a sender of its own."""
+    from django.conf import settings  # noqa: PLC0415 - Django is not set up yet when this module is loaded
+    from django.core.exceptions import ImproperlyConfigured  # noqa: PLC0415 - as above
+
+    from shop.tracing import start_recording  # noqa: PLC0415 - as above
+
+    try:
+        start_recording(settings.OTEL_TRACES_EXPORTER)
+    except ImproperlyConfigured as error:
+        raise SystemExit(f"{error}") from None
 
 
 @worker_init.connect

@@ -21,6 +21,7 @@ from shop.domain.locks import lock_order
 from shop.domain.timeline import by_staff, event, record
 from shop.errors import NotificationNotQuarantined, NotificationOrderNotRight, StaleState
 from shop.models import Account, OrderEvent
+from shop.tracing import batch_did
 
 Kind = OrderEvent.Kind
 BATCH_SIZE = 64
@@ -31,17 +32,17 @@ UNPROVEN = "unproven"
 _STORE = f"""
     INSERT INTO payments_notification (
         provider, business_key, notify_id, out_trade_no, trade_status, told_status, form, raw_body, verified_by, status, reason,
-        received_at, available_at, attempts, last_error
+        request_id, received_at, available_at, attempts, last_error
     )
     VALUES (
         %(provider)s, %(business_key)s, %(notify_id)s, %(out_trade_no)s, %(trade_status)s, %(told_status)s, %(form)s, %(raw_body)s, %(verified_by)s,
-        'received', '', %(now)s, {clock.AT_ONCE}, 0, ''
+        'received', '', %(request_id)s, %(now)s, {clock.AT_ONCE}, 0, ''
     )
     ON CONFLICT (business_key) DO NOTHING
 """  # noqa: S608 - statements of ours
 
 
-def store_notification(*, gateways: Gateways, provider: str, headers: Mapping[str, str], body: bytes, now: datetime) -> bool:
+def store_notification(*, gateways: Gateways, provider: str, headers: Mapping[str, str], body: bytes, now: datetime, request_id: str = "") -> bool:
     """Verifies and stores a notification, committed when this returns; returns whether its facts are new.
 
     Raises:
@@ -58,6 +59,7 @@ def store_notification(*, gateways: Gateways, provider: str, headers: Mapping[st
         "form": Jsonb(dict(notice.fields)),
         "raw_body": body.decode(),
         "verified_by": notice.verified_by,
+        "request_id": request_id,
         **clock.sql_present(now),
     }
     return bool(rows.write(_STORE, parameters))
@@ -84,15 +86,16 @@ def apply_notifications(notification_ids: Sequence[int], *, gateways: Gateways, 
             return
         try:
             # Verified again: what acts on money trusts the signature, not the table.
-            reports = [_verified(gateways, provider, body) for _, provider, body, _ in locked]
+            reports = [_verified(gateways, provider, body) for _, provider, body, *_ in locked]
         except InvalidSignature:
             if len(locked) > 1:
                 raise
-            [(pk, _, _, out_trade_no)] = locked
+            [(pk, _, _, out_trade_no, _)] = locked
             _ask_instead(pk, out_trade_no, now=now)
             return
         results = settlement.apply_trades(reports, now=now, cause=cause)
         _close([pk for pk, *_ in locked], results, now=now)
+    batch_did("notifications_applied", [request_id for *_, request_id in locked], ids_of="request_ids", applied=len(locked))
 
 
 def answer_asked(answers: Mapping[int, Applied | None], *, now: datetime) -> None:

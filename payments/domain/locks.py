@@ -16,14 +16,14 @@ _FIND_CONCERNED = """
     SELECT payment.id, orders.id, orders.account_id FROM payments_payment AS payment JOIN shop_order AS orders ON orders.id = payment.order_id
     WHERE payment.out_trade_no = ANY(%s)
 """
-_LOCK_ORDERS = "SELECT id, account_id, order_number, status, beili FROM shop_order WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
+_LOCK_ORDERS = "SELECT id, account_id, order_number, status, beili, trace_id FROM shop_order WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
 _LOCK_ATTEMPTS = """
     SELECT id, order_id, out_trade_no, amount, app_id, seller_id, status, closed_reason, trade_no, paid_at, refund_told
     FROM payments_payment WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE
 """
 # Waits, as order creation does and for the same reason.
 _LOCK_RECEIVED = """
-    SELECT id, provider, raw_body, out_trade_no FROM payments_notification
+    SELECT id, provider, raw_body, out_trade_no, request_id FROM payments_notification
     WHERE id = ANY(%s) AND status = 'received' ORDER BY id FOR NO KEY UPDATE
 """
 # The `notification_personal_data` index finds them. What waits, for a worker or for people, keeps its signed words: applying it verifies them.
@@ -56,7 +56,7 @@ def lock_attempts(out_trade_nos: Collection[str]) -> Mapping[str, Payment]:
     return payments
 
 
-_ORDER = ("account_id", "order_number", "status", "beili")
+_ORDER = ("account_id", "order_number", "status", "beili", "trace_id")
 _ATTEMPT = ("order_id", "out_trade_no", "amount", "app_id", "seller_id", "status", "closed_reason", "trade_no", "paid_at", "refund_told")
 
 
@@ -89,7 +89,7 @@ def lock_refund(refund_id: int) -> Refund:
 
 
 def lock_received(notification_ids: Collection[int]) -> list[Any]:
-    """The notifications among these that nobody has dealt with, locked by id: (id, provider, body, `out_trade_no`) each."""
+    """The notifications among these that nobody has dealt with, locked by id: (id, provider, body, `out_trade_no`, the id of the HTTP request) each."""
     return rows.read(_LOCK_RECEIVED, [list(notification_ids)])
 
 

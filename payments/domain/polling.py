@@ -46,6 +46,10 @@ class _Inquiry:
     def row_id(self) -> int:
         return self.payment.pk
 
+    @property
+    def trace_id(self) -> str:
+        return self.payment.order.trace_id
+
 
 def query_due_payments(*, gateways: Gateways, now: datetime, cause: str, callers: Callers | None = None) -> int:
     """Claims and queries due payments; returns how many it claimed."""

@@ -21,6 +21,7 @@ from shop.domain.timeline import event, record
 from shop.errors import StaleState
 from shop.models import Order, OrderEvent
 from shop.states import OrderStatus
+from shop.tracing import batch_did
 
 log = structlog.get_logger(__name__)
 
@@ -71,7 +72,7 @@ def apply_trades(reports: Sequence[TradeReport], *, now: datetime, cause: str) -
     for result in results:
         if result.payment is not None and result.outcome is Outcome.ASKED:
             ask_again(result.payment, at=now)  # last, whatever the payment's other reports came to
-    _log(reports, results, cause=cause)
+    _log(reports, results)
     return results
 
 
@@ -251,8 +252,9 @@ def _outcome_of_money(order: Order, *, now: datetime, cause: str) -> Outcome:
 _OWNERS = "SELECT trade_no, id FROM payments_payment WHERE trade_no = ANY(%s)"
 
 
-def _log(reports: Sequence[TradeReport], results: Sequence[Applied], *, cause: str) -> None:
-    log.info("trades_applied", cause=cause, **Counter(result.outcome.value for result in results))
+def _log(reports: Sequence[TradeReport], results: Sequence[Applied]) -> None:
+    traces = [result.payment.order.trace_id for result in results if result.payment is not None]
+    batch_did("trades_applied", traces, **Counter(result.outcome.value for result in results))
     for report, result in zip(reports, results, strict=True):
         if result.outcome in QUARANTINED:
             log.error("trade_quarantined", out_trade_no=report.out_trade_no, outcome=result.outcome.value, alert=True)

@@ -35,6 +35,8 @@ class Notification(Work):
         settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, db_index=False, related_name="+", verbose_name="处理人"
     )
     note = models.CharField("处理说明", max_length=200, blank=True, default="", db_default="")
+    # The HTTP request that brought it first.
+    request_id = models.CharField("HTTP 请求编号", max_length=64, blank=True, default="", db_default="")
     received_at = models.DateTimeField("收到时间")
     handled_at = models.DateTimeField("处理时间", null=True, blank=True)
 

@@ -26,6 +26,7 @@ from shop.desk.display import address_of
 from shop.desk.readonly import AnyAdminBase, ReadOnlyAdmin
 from shop.errors import DomainError
 from shop.models import Account
+from shop.request_id import KEY
 from shop.wakeup import wake_soon
 
 MOST_TEXT = 200
@@ -253,4 +254,4 @@ def staff_of(request: HttpRequest) -> Account:
 
 def cause_of(request: HttpRequest) -> str:
     """The request's id, as events and logs name it."""
-    return f"request:{request.META['shop.request_id']}"
+    return f"request:{request.META[KEY]}"

@@ -19,6 +19,7 @@ from shop.domain.world import lock_pending, lock_world
 from shop.errors import DomainError, OrderFailed, StaleState
 from shop.models import Order, OrderEvent, OrderLine, OrderRequest, PricePolicy
 from shop.states import OrderRequestStatus, OrderStatus, PaymentType
+from shop.tracing import batch_did
 
 log = structlog.get_logger(__name__)
 
@@ -43,7 +44,7 @@ def create_orders(request_ids: Sequence[int], *, now: datetime, cause: str) -> N
         _write(plans, now=now, cause=cause)
         _close_requests(plans, rejections, now=now)
     _empty_carts(plans)
-    log.info("orders_created", created=len(plans), rejected=len(rejections), cause=cause)
+    batch_did("orders_created", [request.request_id for request in requests], created=len(plans), rejected=len(rejections))
 
 
 def _write(plans: Sequence[Plan], *, now: datetime, cause: str) -> None:
@@ -67,6 +68,7 @@ def _order(plan: Plan, *, now: datetime) -> Order:
         request=plan.request,
         account_id=plan.request.account_id,
         order_number=plan.request.order_number,
+        trace_id=plan.request.request_id,
         status=OrderStatus.AWAITING_PAYMENT,
         payment_type=PaymentType.ALIPAY if quote.cash_due else PaymentType.BEILI if quote.beili else PaymentType.COUPON,
         list_total=quote.list_total,

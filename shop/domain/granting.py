@@ -72,6 +72,7 @@ def _order_of(request: OrderRequest, *, now: datetime) -> Order:
         request=request,
         account_id=request.account_id,
         order_number=request.order_number,
+        trace_id=request.request_id,
         payment_type=PaymentType.COUPON,
         list_total=ZERO,
         course_discount=ZERO,

@@ -90,8 +90,9 @@ def release_transfers(orders: Iterable[Order], *, now: datetime) -> list[LedgerT
 
 # What a paid order's list price was covered by. Held 贝里 are captured; everything else is sales. The legs of an order are in this order.
 _SETTLE = """
-    INSERT INTO shop_ledgertransfer (key, debit, credit, currency, amount, account_id, order_id, memo, created_at)
-    SELECT leg.cause || ':' || paid.order_number, leg.debit, leg.credit, leg.currency, leg.amount, paid.account_id, paid.id, leg.memo, %s
+    INSERT INTO shop_ledgertransfer (key, debit, credit, currency, amount, account_id, order_id, memo, trace_id, created_at)
+    SELECT leg.cause || ':' || paid.order_number, leg.debit, leg.credit, leg.currency, leg.amount, paid.account_id, paid.id, leg.memo,
+        paid.trace_id, %s
     FROM unnest(%s::bigint[]) WITH ORDINALITY AS listed(id, place) JOIN shop_order AS paid ON paid.id = listed.id
     CROSS JOIN LATERAL (VALUES
         (1, 'capture', 'beili_held', 'beili_spent', 'BEILI', paid.beili, '支付扣除'),
@@ -132,8 +133,9 @@ def refund_transfers(
 
 
 _CASH_IN = """
-    INSERT INTO shop_ledgertransfer (key, debit, credit, currency, amount, account_id, order_id, memo, created_at)
-    SELECT 'cash:' || coming.out_trade_no, 'alipay_cash', 'unapplied', 'CNY', coming.amount, paid.account_id, paid.id, '支付宝收款', %s
+    INSERT INTO shop_ledgertransfer (key, debit, credit, currency, amount, account_id, order_id, memo, trace_id, created_at)
+    SELECT 'cash:' || coming.out_trade_no, 'alipay_cash', 'unapplied', 'CNY', coming.amount, paid.account_id, paid.id, '支付宝收款',
+        paid.trace_id, %s
     FROM unnest(%s::text[], %s::numeric[], %s::bigint[]) WITH ORDINALITY AS coming(out_trade_no, amount, order_id, place)
     JOIN shop_order AS paid ON paid.id = coming.order_id ORDER BY coming.place
 """
@@ -171,5 +173,6 @@ def _of_order(
         account_id=order.account_id,
         order=order,
         memo=memo,
+        trace_id=order.trace_id,
         created_at=now,
     )

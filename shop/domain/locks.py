@@ -16,7 +16,7 @@ from shop.states import CouponRecordStatus
 _SWEEP = 1
 
 _LOCK_REQUESTS = """
-    SELECT id, account_id, order_number, body FROM shop_orderrequest
+    SELECT id, account_id, order_number, request_id, body FROM shop_orderrequest
     WHERE id = ANY(%s) AND status = 'pending' ORDER BY id FOR NO KEY UPDATE
 """
 _LOCK_BALANCES = "SELECT id, balance FROM shop_account WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
@@ -66,7 +66,7 @@ def lock_own_order(*, account_id: int, order_number: str) -> Order | None:
 
 
 def lock_pending_requests(request_ids: Collection[int]) -> list[Any]:
-    """The requests among these that wait for a decision, locked by id: (id, account id, order number, body as JSON) each.
+    """The requests among these that wait for a decision, locked by id: (id, account id, order number, HTTP request id, body as JSON) each.
 
     Waits for others. Another worker's claim locks for a moment even rows that it then passes over; skipped here, they would lie until
     their lease ends.

@@ -17,6 +17,7 @@ from django.conf import settings
 from django.db.models import IntegerField, QuerySet
 from django.db.models.expressions import RawSQL
 
+from shop import tracing
 from shop.domain import floors, leases, rows
 from shop.domain.locks import due_rows
 from shop.models.work import CLAIMED, FRESH, Work
@@ -172,7 +173,7 @@ def drain(model: type[Work], effect: Callable[[Sequence[int]], None], *, now: da
 
 def _do(model: type[Work], effect: Callable[[Sequence[int]], None], batch: Mapping[int, int], *, now: datetime) -> None:
     """`batch` is what was claimed at `now`, each row with the number of its attempt."""
-    with leases.kept(model, batch, since=now) as drop:
+    with tracing.step(f"batch of {table_of(model)}", rows=len(batch)), leases.kept(model, batch, since=now) as drop:
 
         def give_back(pk: int, error: Exception) -> None:
             drop(pk)

@@ -57,8 +57,8 @@ class World:
 def lock_pending(request_ids: Sequence[int]) -> list[OrderRequest]:
     """The requests among these that wait for a decision, locked, by id."""
     return [
-        rows.made(OrderRequest, id=pk, account_id=account_id, order_number=order_number, body=json.loads(body))
-        for pk, account_id, order_number, body in locks.lock_pending_requests(request_ids)
+        rows.made(OrderRequest, id=pk, account_id=account_id, order_number=order_number, request_id=request_id, body=json.loads(body))
+        for pk, account_id, order_number, request_id, body in locks.lock_pending_requests(request_ids)
     ]
 
 

@@ -59,6 +59,8 @@ class LedgerTransfer(models.Model):
     )
     order = models.ForeignKey(Order, models.PROTECT, null=True, db_index=False, related_name="transfers", verbose_name="订单")
     memo = models.CharField("说明", max_length=100, blank=True, default="")
+    # The purchase's (`Order.trace_id`), or empty for what belongs to no order.
+    trace_id = models.CharField("追踪编号", max_length=64, blank=True, default="", db_default="")
     created_at = models.DateTimeField("时间")
 
     class Meta:

@@ -91,6 +91,8 @@ class Order(Work):
     paid_at = models.DateTimeField("支付时间", null=True, blank=True)
     closed_at = models.DateTimeField("取消/超时时间", null=True, blank=True)
     refunded_at = models.DateTimeField("退款完成时间", null=True, blank=True)
+    # The id of the request that asked for it (`OrderRequest.request_id`), which everything that is done for this purchase carries.
+    trace_id = models.CharField("追踪编号", max_length=64, blank=True, default="", db_default="")
     # Counts the order's changes; the ETag of its page.
     version = models.PositiveIntegerField("版本", default=1)
 

@@ -44,6 +44,10 @@ class _Sending:
     def row_id(self) -> int:
         return self.refund.pk
 
+    @property
+    def trace_id(self) -> str:
+        return self.refund.order.trace_id
+
 
 @dataclass(frozen=True, slots=True)
 class _Told:
@@ -105,7 +109,7 @@ def give_up_refunds(*, now: datetime) -> int:
 
 def _begin(refund_id: int, *, now: datetime, cause: str) -> _Sending | None:
     """Notes what is going to be asked; None where the gateway has nothing to say."""
-    refund = Refund.objects.select_related("payment").get(pk=refund_id)
+    refund = Refund.objects.select_related("payment", "order").get(pk=refund_id)
     if refund.kind == RefundKind.EXTERNAL:
         return _Sending(refund, may_send=False) if refund.status == RefundStatus.REPORTED else None
     marked = _mark_sent(refund_id, now=now, cause=cause)

@@ -25,6 +25,7 @@ from payments.gateways.alipay.config import AlipayConfig
 from payments.gateways.alipay.wire import BEIJING
 from payments.gateways.line import Line
 from payments.gateways.protocol import GatewayUnreachable
+from shop.tracing import caller_headers, gateway_call
 
 
 @contextmanager
@@ -83,7 +84,8 @@ class AlipayClient(AliPay):  # type: ignore[misc] # the SDK has no types
             GatewayUnreachable: anything else; whether Alipay did it is unknown.
         """
         try:
-            answer: dict[str, Any] = self.server_api(method, dict(content), **parameters)
+            with gateway_call(method, **_about(content)):
+                answer: dict[str, Any] = self.server_api(method, dict(content), **parameters)
         except AliPayValidationError as error:
             raise GatewayUnreachable("the answer's signature is wrong") from error
         except AliPayException as error:
@@ -141,7 +143,7 @@ class AlipayClient(AliPay):  # type: ignore[misc] # the SDK has no types
         with self._line.call(silences=_SILENCES):
             deadline = time.monotonic() + self._config.timeout
             received = bytearray()
-            with self._http.stream("GET", url) as answer:
+            with self._http.stream("GET", url, headers=caller_headers()) as answer:
                 if answer.status_code != httpx.codes.OK:
                     raise ConnectionError(f"HTTP {answer.status_code}")
                 for chunk in answer.iter_raw():
@@ -162,6 +164,11 @@ class AlipayClient(AliPay):  # type: ignore[misc] # the SDK has no types
 
 # Nobody is there, or nobody answers in time. A broken answer is an answer.
 _SILENCES = (httpx.TimeoutException, httpx.ConnectError, TimeoutError)
+
+
+def _about(content: Mapping[str, Any]) -> dict[str, str]:
+    """Which trade and which refund a call is about. Nothing else of it belongs in a log."""
+    return {name: str(content[name]) for name in ("out_trade_no", "out_request_no") if name in content}
 
 
 def _make_http(timeout_s: float) -> httpx.Client:

@@ -1,0 +1,56 @@
+"""What other people's log lines lack, and what they say too much of."""
+
+import logging
+import re
+from typing import Any
+
+from django.http import HttpRequest
+from structlog.typing import EventDict, WrappedLogger
+
+# Looked for every two seconds by every worker; the sweep itself says when it has found something.
+_TICK = "worker.sweep"
+# A signed link to a payment; a mail's link to a new password.
+_KEYS = re.compile(r"^(/pay/|/password/reset/[^/]+/).+")
+
+
+def name_task(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    """Celery's own lines about a task come from outside of it: its id and name are taken from what the line says."""
+    record: logging.LogRecord = event["_record"]
+    if record.name.startswith("celery.") and (told := _task_of(record)):
+        event.setdefault("task_id", told[0])
+        event.setdefault("task_name", told[1])
+    return event
+
+
+def hide_links(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    """Django's lines about refused requests have the path, and some paths are keys: to a payment, to a new password."""
+    record: logging.LogRecord = event["_record"]
+    request = getattr(record, "request", None)
+    if isinstance(request, HttpRequest):
+        event["event"] = str(event["event"]).replace(request.path, public_path(request))
+    return event
+
+
+def public_path(request: HttpRequest) -> str:
+    """The request's path without what only its user may know."""
+    return _KEYS.sub(r"\1…", request.path)
+
+
+class LeaveOutTicks(logging.Filter):
+    """Leaves Celery's lines about the sweep's coming and going to those who debug."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno != logging.INFO or not record.name.startswith("celery."):
+            return True
+        told = _task_of(record)
+        return told is None or told[1] != _TICK
+
+
+def _task_of(record: logging.LogRecord) -> tuple[str, str] | None:
+    """The id and the name of the task that a record of Celery's is about."""
+    args: Any = record.args
+    if isinstance(args, dict) and "id" in args and "name" in args:
+        return str(args["id"]), str(args["name"])
+    if isinstance(args, tuple) and len(args) >= 2 and str(record.msg).endswith("%s[%s]"):
+        return str(args[-1]), str(args[-2])
+    return None
