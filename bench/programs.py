@@ -82,7 +82,7 @@ def describe(project: Path, folder: Path, *, database_url: str, valkey_url: str,
     }
     paths = {"PYTHONPATH": f"{project}{os.pathsep}{INSIDE}"}
     said = json.loads(run([sys.executable, str(INSIDE / "describe.py"), json.dumps(given)], cwd=project, env={**os.environ, **paths}))
-    env = {**said["env"], **paths, "LOG_LEVEL": "WARNING", "FLOWER_UNAUTHENTICATED_API": "true"}
+    env = {**said["env"], **paths, "LOG_LEVEL": "WARNING", "FLOWER_BASIC_AUTH": f"bench:{secrets.token_urlsafe(16)}"}
     programs = {
         name: Program(tuple(item["argv"]), {**env, **item["env"]}, stop_s=item["stop_s"]) for name, item in said["programs"].items()
     }

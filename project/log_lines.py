@@ -1,14 +1,21 @@
 """What other people's log lines lack, and what they say too much of."""
 
+import io
 import logging
 import re
-from typing import Any
+from typing import Any, TextIO
 
+import structlog
 from django.http import HttpRequest
-from structlog.typing import EventDict, WrappedLogger
+from structlog.typing import EventDict, ExcInfo, WrappedLogger
 
 # Looked for every two seconds by every worker; the sweep itself says when it has found something.
 _TICK = "worker.sweep"
+_QUOTING = frozenset({"event", "exception", "error", "reason", "why"})
+_DETAIL = re.compile(r"(DETAIL: +|CONTEXT: +).*")
+_MAILBOX = re.compile(r"[\w.+%-]+@[\w-]+(\.[\w-]+)+")
+# China's mobile numbers, where no longer number goes on around them.
+_PHONE = re.compile(r"(?<![0-9A-Za-z])(\+?86)?1[3-9][0-9]{9}(?![0-9A-Za-z])")
 # A signed link to a payment; a mail's link to a new password.
 _KEYS = re.compile(r"^(/pay/|/password/reset/[^/]+/).+")
 
@@ -34,6 +41,25 @@ def hide_links(logger: WrappedLogger, method: str, event: EventDict) -> EventDic
 def public_path(request: HttpRequest) -> str:
     """The request's path without what only its user may know."""
     return _KEYS.sub(r"\1…", request.path)
+
+
+def hide_values(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    """Errors quote what they stumbled over: PostgreSQL a whole row, others a mailbox or a number. Last, when tracebacks are text."""
+    for name in _QUOTING.intersection(event):
+        if isinstance(event[name], str):
+            event[name] = _without_values(event[name])
+    return event
+
+
+def write_traceback(sio: TextIO, exc_info: ExcInfo) -> None:
+    """A plain traceback: the pretty ones print every local variable, secrets among them, and take up to half a minute of CPU."""
+    plain = io.StringIO()
+    structlog.dev.plain_traceback(plain, exc_info)
+    sio.write(_without_values(plain.getvalue()))
+
+
+def _without_values(text: str) -> str:
+    return _PHONE.sub("…", _MAILBOX.sub("…", _DETAIL.sub(r"\1…", text)))
 
 
 class LeaveOutTicks(logging.Filter):

@@ -175,9 +175,15 @@ PASSWORD_HASHERS = ["shop.hashers.Argon2id", "django.contrib.auth.hashers.PBKDF2
 
 # Whether people may make accounts themselves. Otherwise staff make them in the admin.
 REGISTRATION_OPEN = env.bool("REGISTRATION_OPEN", False)
-# Where mail (of forgotten passwords) goes out. Without a host it is written to the log of the web process.
+# Where mail (of forgotten passwords) goes out. Without a host it is put into files, or else not sent: never into the log, which has no secrets.
 EMAIL_HOST = env.str("EMAIL_HOST", "")
-EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if EMAIL_HOST else 'console'}.EmailBackend"
+EMAIL_FILE_PATH = env.str("MAIL_FOLDER", "")
+if EMAIL_HOST:
+    EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+elif EMAIL_FILE_PATH:
+    EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
+else:
+    EMAIL_BACKEND = "project.mail.NoMail"
 EMAIL_PORT = env.int("EMAIL_PORT", 587)
 EMAIL_HOST_USER = env.str("EMAIL_HOST_USER", "")
 EMAIL_HOST_PASSWORD = env.str("EMAIL_HOST_PASSWORD", "")
@@ -396,6 +402,7 @@ LOGGING = {
             "processors": [
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.format_exc_info,
+                log_lines.hide_values,
                 structlog.processors.JSONRenderer(ensure_ascii=False),
             ],
         },
@@ -404,8 +411,8 @@ LOGGING = {
             "foreign_pre_chain": [*_LOG_PROCESSORS, *_FOREIGN_PROCESSORS],
             "processors": [
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                # Plain tracebacks: the pretty ones print every local variable, secrets among them, and take up to half a minute of CPU.
-                structlog.dev.ConsoleRenderer(pad_event_to=0, exception_formatter=structlog.dev.plain_traceback),
+                log_lines.hide_values,
+                structlog.dev.ConsoleRenderer(pad_event_to=0, exception_formatter=log_lines.write_traceback),
             ],
         },
     },

@@ -63,7 +63,7 @@ class StaffTotpForm(OTPAuthenticationFormMixin, StaffLoginForm):  # type: ignore
         try:
             self.clean_otp(self.get_user())
         except forms.ValidationError:
-            log.warning("second_factor_failed", username=cleaned.get("username"))
+            log.warning("second_factor_failed", account=self.get_user().pk, address=client_network(client_address(self.request)))
             raise
         return cleaned
 
@@ -109,6 +109,12 @@ class StaffSite(UnfoldAdminSite):  # type: ignore[misc] # django-unfold has no t
     def has_permission(self, request: HttpRequest) -> bool:
         user: Any = request.user
         return super().has_permission(request) and (not settings.STAFF_TOTP or user.is_verified())
+
+    def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        account = request.user.pk
+        response: HttpResponse = super().logout(request, extra_context)
+        log.info("logged_out", account=account, is_for_staff=True)
+        return response
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         response: HttpResponse = super().login(request, extra_context)

@@ -13,6 +13,8 @@ import structlog
 from django.core.exceptions import ImproperlyConfigured
 from structlog.contextvars import bound_contextvars, get_contextvars
 
+from shop import results
+
 log = structlog.get_logger(__name__)
 
 Answer = TypeVar("Answer")
@@ -85,8 +87,9 @@ def purchase(name: str, trace_id: str) -> Iterator[None]:
         yield
 
 
-def batch_did(name: str, ids: Collection[str], *, ids_of: str = "trace_ids", **facts: Any) -> None:
-    """A batch did this: one line that names all of the purchases, or of the requests, that it was done for."""
+def batch_did(name: str, ids: Collection[str], *, ids_of: str = "trace_ids", **facts: int) -> None:
+    """A batch did this: one line that names all of the purchases, or of the requests, that it was done for. The task's result has the facts."""
+    results.count(**facts)
     known = sorted({one for one in ids if one})
     log.info(name, **facts, **{ids_of: known})
     if _spans is not None:

@@ -10,6 +10,7 @@ from celery.signals import beat_init, celeryd_init, setup_logging, task_postrun,
 from worker import logging_options
 from worker.draining import DrainOnTerm
 from worker.ending import end_with_the_command
+from worker.flower_login import demand_login
 from worker.heartbeat import NoticeHalfOpen
 from worker.liveness import TouchWhileConsuming
 from worker.lost_broker import guard_channels
@@ -27,6 +28,7 @@ app.autodiscover_tasks(["worker"])
 app.steps["consumer"].update({DrainOnTerm, NoticeHalfOpen, SweepWhileConsuming, TouchWhileConsuming})
 end_with_the_command()
 follow_tasks()
+demand_login()
 
 
 @app.on_after_configure.connect

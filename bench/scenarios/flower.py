@@ -4,6 +4,7 @@ import dataclasses
 import http.client
 import threading
 import time
+from base64 import b64encode
 from collections.abc import Iterator
 
 from bench.figures import Sample
@@ -21,7 +22,7 @@ def measure(stage: Stage, size: Size) -> Iterator[Sample]:
     stage.stop("worker")
     stage.start("worker-events", "flower")
     try:
-        with _Asker(stage.ports.flower) as asker:
+        with _Asker(stage.ports.flower, stage.env["FLOWER_BASIC_AUTH"]) as asker:
             sample = measure_orders(stage, "orders with Flower", size.saturated_orders)
     finally:
         stage.stop("worker-events", "flower")
@@ -37,8 +38,9 @@ def measure(stage: Stage, size: Size) -> Iterator[Sample]:
 class _Asker(threading.Thread):
     """Asks Flower for its health again and again, as a person's browser or a probe would."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, login: str) -> None:
         super().__init__(daemon=True)
+        self._headers = {"Authorization": f"Basic {b64encode(login.encode()).decode()}"}
         self._port = port
         self._ended = threading.Event()
         self.answered_s: list[float] = []
@@ -62,7 +64,7 @@ class _Asker(threading.Thread):
     def _is_answered(self, path: str) -> bool:
         connection = http.client.HTTPConnection(LOOPBACK, self._port, timeout=PATIENCE_S)
         try:
-            connection.request("GET", path)
+            connection.request("GET", path, headers=self._headers)
             return connection.getresponse().status == http.HTTPStatus.OK
         except OSError:
             return False

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from payments.desk.timeline import Told, tell
+from payments.desk.timeline import Told, tell, trace_url
 from payments.models import Notification, Payment, Refund
 from payments.states import NotificationStatus, RefundKind, RefundStatus
 from shop.models import Enrolment, LedgerTransfer, Order, OrderEvent, OrderLine
@@ -39,6 +39,8 @@ class OrderPage:
     due: Sequence[Due]
     # What waits for people, and what went wrong last.
     troubles: Sequence[str]
+    # Where the log has all lines of this purchase.
+    trace_url: str
 
 
 def read_order_page(order: Order, offers: Offers) -> OrderPage:
@@ -73,6 +75,7 @@ def read_order_page(order: Order, offers: Offers) -> OrderPage:
         timeline=[tell(event) for event in events],
         due=sorted(_due(order, payments, refunds, notifications), key=lambda due: due.at),
         troubles=list(_troubles(order, payments, refunds, notifications)),
+        trace_url=trace_url(f"request:{order.trace_id}"),
     )
 
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from payments.models import Payment, Refund
+from payments.models import Notification, Payment, Refund
 from shop.desk.readonly import find_newest_id
 from shop.domain import rows
 from shop.models import Account, Course, Order, OrderEvent, OrderLine, OrderRequest
@@ -116,7 +116,15 @@ def _by_part(number: str) -> list[int]:
 def _by_cause(text: str) -> list[int]:
     causes = [text] if ":" in text else [f"request:{text}", f"task:{text}"]
     newest = find_newest_id(OrderEvent)
-    return list(OrderEvent.objects.filter(pk__gt=newest - EVENTS_OF, cause__in=causes).values_list("order_id", flat=True)[: MOST * 5])
+    caused = OrderEvent.objects.filter(pk__gt=newest - EVENTS_OF, cause__in=causes)
+    return [*_by_request(text.removeprefix("request:")), *caused.values_list("order_id", flat=True)[: MOST * 5]]
+
+
+def _by_request(request_id: str) -> list[int]:
+    """What a request asked for, and what a notification that it brought was about."""
+    placed = Order.objects.filter(pk__gt=find_newest_id(Order) - EVENTS_OF, trace_id=request_id)
+    brought = Notification.objects.filter(pk__gt=find_newest_id(Notification) - EVENTS_OF, request_id=request_id, payment__isnull=False)
+    return [*placed.values_list("pk", flat=True)[:MOST], *brought.values_list("payment__order_id", flat=True)[:MOST]]
 
 
 def _find_requests(text: str, number: str) -> list[OrderRequest]:

@@ -50,7 +50,7 @@ def tell(event: OrderEvent) -> Told:
         who=details.get("staff") or _actor(event.cause),
         why=details.get("staff_note", ""),
         cause=event.cause,
-        trace=_trace(event.cause),
+        trace=trace_url(event.cause),
         tone="bad" if kind in _BAD else "good" if kind in _GOOD else "",
     )
 
@@ -83,10 +83,11 @@ def _actor(cause: str) -> str:
     return {"request": "网页请求", "task": "系统"}.get(kind, "系统")
 
 
-def _trace(cause: str) -> str:
+def trace_url(cause: str) -> str:
+    """Where what caused something can be looked at; empty if nowhere."""
     kind, _, ident = cause.partition(":")
     if kind == "task" and settings.DESK_FLOWER_URL:
         return f"{settings.DESK_FLOWER_URL}/task/{ident}"
-    if kind == "request" and settings.DESK_LOG_URL:
+    if kind == "request" and ident and settings.DESK_LOG_URL:
         return str(settings.DESK_LOG_URL).replace("{id}", ident)
     return ""

@@ -256,7 +256,8 @@ def _log(reports: Sequence[TradeReport], results: Sequence[Applied]) -> None:
     traces = [result.payment.order.trace_id for result in results if result.payment is not None]
     batch_did("trades_applied", traces, **Counter(result.outcome.value for result in results))
     for report, result in zip(reports, results, strict=True):
+        about = {"out_trade_no": report.out_trade_no, "trace_id": result.payment.order.trace_id if result.payment else ""}
         if result.outcome in QUARANTINED:
-            log.error("trade_quarantined", out_trade_no=report.out_trade_no, outcome=result.outcome.value, alert=True)
+            log.error("trade_quarantined", **about, outcome=result.outcome.value, alert=True)
         elif result.outcome not in _ORDINARY:
-            log.info("trade_applied", out_trade_no=report.out_trade_no, outcome=result.outcome.value)
+            log.info("trade_applied", **about, outcome=result.outcome.value)

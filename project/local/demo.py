@@ -92,6 +92,9 @@ class Demo:
 
             places = Places(ports["web"], ports["flower"], ports["simulator"], postgres, valkey, store)
             env = _environment(places, merchant, secrets)
+            mail = state.folder / "mail"
+            mail.mkdir(mode=0o700, exist_ok=True)
+            env |= {"MAIL_FOLDER": str(mail), "REQUEST_LOG": "true"}
             with step("Tables"):
                 _manage(env, "migrate", "--verbosity", "0")
             with step("Courses, coupons and buyers"):
@@ -238,7 +241,7 @@ def _table(places: Places, secrets: Secrets, state: State) -> str:
         ("Alipay simulator", f"{places.simulator_url}/", "open; any account at its cashier"),
     ]
     lines = [line for name, url, login in rows for line in (f"  {name:18}{url}", f"  {'':18}{login}")]
-    paths = [f"  {'For scripts':18}{state.description_path}", f"  {'Logs':18}{state.log_folder}"]
+    paths = [f"  {'Mail':18}{state.folder / 'mail'}", f"  {'For scripts':18}{state.description_path}", f"  {'Logs':18}{state.log_folder}"]
     return "\n".join(["", *lines, *paths, "\nCtrl-C stops everything."])
 
 

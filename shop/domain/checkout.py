@@ -14,7 +14,7 @@ from typing import Any
 from django.conf import settings
 from django.utils import timezone
 
-from shop import valkey
+from shop import results, valkey
 from shop.clock import shanghai_date
 from shop.domain import cart, checkout_store, coupons, limits, rows
 from shop.domain.limits import Rate, Share
@@ -102,6 +102,7 @@ def prepare_due_checkouts(*, now: datetime) -> None:
     """Prepares what is due, batch after batch. What a killed worker had taken is due again as soon as its buyer asks for it."""
     while checkout_ids := valkey.client().lpop(valkey.DUE_CHECKOUTS, BATCH_SIZE):
         prepare_checkouts(checkout_ids, now=now)
+        results.count(prepared=len(checkout_ids))
 
 
 def prepare_checkouts(checkout_ids: Sequence[str], *, now: datetime) -> None:

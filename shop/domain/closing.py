@@ -1,5 +1,6 @@
 """An order that won't be paid: its coupons and 贝里 go back to the buyer. And the way back, when its money comes all the same."""
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -12,6 +13,7 @@ from shop.domain.timeline import by_staff, event, record
 from shop.errors import OrderNotCancellable, StaleState
 from shop.models import Account, CouponRecord, Order, OrderEvent, OrderLine
 from shop.states import CouponRecordStatus, OrderStatus
+from shop.tracing import batch_did
 
 
 def request_cancel(*, account_id: int, order_number: str, now: datetime, cause: str, staff: Account | None = None, why: str = "") -> Order:
@@ -66,6 +68,7 @@ def close_orders(orders: Sequence[Order], *, now: datetime, cause: str) -> None:
     for order, status in zip(orders, statuses, strict=True):
         order.status, order.closed_at = status, now
     record([event(order, _CLOSED_AS[OrderStatus(order.status)], now=now, cause=cause, beili=order.beili) for order in orders])
+    batch_did("orders_closed", [order.trace_id for order in orders], **Counter(status.value for status in statuses))
 
 
 _CLOSED_AS = {OrderStatus.CANCELLED: OrderEvent.Kind.CANCELLED, OrderStatus.EXPIRED: OrderEvent.Kind.EXPIRED}

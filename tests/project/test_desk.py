@@ -207,6 +207,22 @@ def test_traces_lead_to_flower_and_to_the_log(staff: Client, order: Order, setti
     assert 'href="https://log.example/?q=r1"' in page
 
 
+def test_search_finds_a_purchase_by_the_id_of_its_requests(staff: Client, order: Order, settings: Settings) -> None:
+    other = make_order(make_buyer(), make_course("10.00"), now=clock.now())
+    Order.objects.filter(pk=order.pk).update(trace_id="0f" * 16)
+    payment = Payment.objects.filter(order=order).first() or make_payment(order, make_gateway(), now=clock.now())
+    Notification.objects.create(
+        business_key="k", notify_id="n", out_trade_no=payment.out_trade_no, trade_status="TRADE_SUCCESS", form={}, raw_body="",
+        status="applied", payment=payment, received_at=clock.now(), handled_at=clock.now(), request_id="1e" * 16,
+    )  # fmt: skip
+    for text in ("0f" * 16, f"request:{'0f' * 16}", "1e" * 16):
+        page = staff.get("/admin/search/", {"q": text}).content.decode()
+        assert order.order_number in page
+        assert other.order_number not in page
+    settings.DESK_LOG_URL = "https://log.example/?q={id}"
+    assert f'href="https://log.example/?q={"0f" * 16}"' in staff.get(f"/admin/shop/order/{order.pk}/change/").content.decode()
+
+
 def test_request_that_was_given_up_has_its_button(staff: Client) -> None:
     request = make_request(make_buyer(), make_course("30.00"), now=clock.now())
     OrderRequest.objects.filter(pk=request.pk).update(

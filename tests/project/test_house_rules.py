@@ -13,8 +13,8 @@ CODE = sorted(
 )
 # Seconds are floats, and nothing else is.
 SECONDS = {"shop/domain/floors.py", "shop/domain/waiting.py", "shop/valkey.py", "shop/redis_address.py", "shop/wakeup.py"}
-# Said by Celery's and Flower's own settings, or by commands, not by project/settings.py.
-READ_ELSEWHERE = {"FLOWER_BASIC_AUTH", "DEMO_PASSWORD"}
+# Said by Celery's, Flower's and OpenTelemetry's own settings, or by commands, not by project/settings.py.
+READ_ELSEWHERE = {"FLOWER_BASIC_AUTH", "DEMO_PASSWORD", "OTEL_EXPORTER_OTLP_ENDPOINT"}
 
 
 def floats(path: Path) -> Iterator[int]:

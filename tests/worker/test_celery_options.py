@@ -34,7 +34,7 @@ def broker(tmp_path: Path) -> Iterator[ValkeyNode]:
 
 @pytest.fixture
 def env(broker: ValkeyNode) -> dict[str, str]:
-    return {**os.environ, "CELERY_BROKER_URL": broker.config()["url"], "LOG_LEVEL": "INFO", "FLOWER_UNAUTHENTICATED_API": "true"}
+    return {**os.environ, "CELERY_BROKER_URL": broker.config()["url"], "LOG_LEVEL": "INFO", "FLOWER_BASIC_AUTH": "operator:options"}
 
 
 @pytest.fixture

@@ -11,11 +11,13 @@ from payments.domain.refunds import external
 from payments.domain.refunds.lines import parts_of
 from payments.models import Payment, Refund
 from payments.states import REFUNDS_UNDER_WAY, RefundKind, RefundStatus
+from shop import results
 from shop.domain import ledger, refunding, rows
 from shop.domain.shares import Share
 from shop.domain.timeline import event, record
 from shop.errors import StaleState
 from shop.models import LedgerTransfer, OrderEvent
+from shop.tracing import batch_did
 
 log = structlog.get_logger(__name__)
 
@@ -35,7 +37,7 @@ def succeed(refund_id: int, *, now: datetime, cause: str) -> None:
         _book(refund, now=now, cause=cause)
         if refund.payment is not None:
             external.conclude(refund.payment, now=now, cause=cause)
-    log.info("refund_succeeded", out_request_no=refund.out_request_no)
+    batch_did("refund_succeeded", [refund.order.trace_id], succeeded=1)
 
 
 def fail(refund_id: int, why: str, *, now: datetime, cause: str) -> None:
@@ -53,7 +55,8 @@ def fail_locked(refund: Refund, why: str, *, now: datetime, cause: str) -> None:
     record([event(refund.order, Kind.REFUND_FAILED, now=now, cause=cause, why=why)])
     if refund.payment is not None:
         external.conclude(refund.payment, now=now, cause=cause)
-    log.error("refund_failed", out_request_no=refund.out_request_no, why=why, alert=True)
+    results.count(failed=1)
+    log.error("refund_failed", out_request_no=refund.out_request_no, why=why, trace_id=refund.order.trace_id, alert=True)
 
 
 def _count(refund: Refund, payment: Payment) -> None:

@@ -1,0 +1,45 @@
+"""Flower can run and end tasks: it never starts without a login, and shows nothing to whoever has none, its metrics neither."""
+
+import sys
+from typing import Any
+
+# What a task was and what came of it first; its id last, which is wide and says nothing.
+COLUMNS = "name,state,result,received,runtime,worker,uuid"
+
+
+def demand_login() -> None:
+    """In a process of the `celery` command, which loads Flower's before the app. No other process knows Flower."""
+    command = sys.modules.get("flower.command")
+    if command is None:
+        return
+    from flower.app import Flower  # noqa: PLC0415 - as above
+    from flower.options import options as known  # noqa: PLC0415
+    from flower.urls import handlers  # noqa: PLC0415
+    from flower.views.monitor import Metrics  # noqa: PLC0415
+    from tornado.web import authenticated  # noqa: PLC0415
+
+    class LockedMetrics(Metrics):  # type: ignore[misc] # Flower has no types
+        @authenticated
+        async def get(self) -> None:
+            await super().get()
+
+    class LockedFlower(Flower):  # type: ignore[misc] # as above
+        def __init__(self, options: Any = None, **kwargs: Any) -> None:
+            _must_have_login(options)
+            if options.tasks_columns == _DEFAULT_COLUMNS:
+                options.tasks_columns = COLUMNS
+            super().__init__(options=options, **kwargs)
+
+    _DEFAULT_COLUMNS = known._options["tasks-columns"].default
+    for place, handler in enumerate(handlers):
+        if isinstance(handler, tuple) and handler[0] == "/metrics":
+            handlers[place] = ("/metrics", LockedMetrics)
+    command.Flower = LockedFlower  # type: ignore[attr-defined] # it is there
+
+
+def _must_have_login(options: Any) -> None:
+    """An empty FLOWER_BASIC_AUTH is a login for Flower: one that anybody has."""
+    logins = options.basic_auth or []
+    is_complete = all(all(login.partition(":")[::2]) for login in logins)
+    if not is_complete or not (logins or options.auth):
+        raise SystemExit("Flower needs a login: set FLOWER_BASIC_AUTH=name:password.")
