@@ -14,8 +14,8 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django_otp.middleware import OTPMiddleware
 
 from project.api.errors import answer_plain_view, bad_request, not_found
-from shop.request_id import KEY, identify
 from shop.client_address import client_address, client_network
+from shop.request_id import KEY, identify
 
 _SESSION_KEY = re.compile(r"[a-z0-9]{8,40}")
 # Everything comes from this site; images may also come from the addresses that courses name. No script and no style stands in a page.

@@ -26,11 +26,11 @@ def demand_login() -> None:
     class LockedFlower(Flower):  # type: ignore[misc] # as above
         def __init__(self, options: Any = None, **kwargs: Any) -> None:
             _must_have_login(options)
-            if options.tasks_columns == _DEFAULT_COLUMNS:
+            if options.tasks_columns == default_columns:
                 options.tasks_columns = COLUMNS
             super().__init__(options=options, **kwargs)
 
-    _DEFAULT_COLUMNS = known._options["tasks-columns"].default
+    default_columns = known._options["tasks-columns"].default
     for place, handler in enumerate(handlers):
         if isinstance(handler, tuple) and handler[0] == "/metrics":
             handlers[place] = ("/metrics", LockedMetrics)

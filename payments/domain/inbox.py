@@ -42,7 +42,9 @@ _STORE = f"""
 """  # noqa: S608 - statements of ours
 
 
-def store_notification(*, gateways: Gateways, provider: str, headers: Mapping[str, str], body: bytes, now: datetime, request_id: str = "") -> bool:
+def store_notification(
+    *, gateways: Gateways, provider: str, headers: Mapping[str, str], body: bytes, now: datetime, request_id: str = ""
+) -> bool:
     """Verifies and stores a notification, committed when this returns; returns whether its facts are new.
 
     Raises:

@@ -16,7 +16,9 @@ _FIND_CONCERNED = """
     SELECT payment.id, orders.id, orders.account_id FROM payments_payment AS payment JOIN shop_order AS orders ON orders.id = payment.order_id
     WHERE payment.out_trade_no = ANY(%s)
 """
-_LOCK_ORDERS = "SELECT id, account_id, order_number, status, beili, trace_id FROM shop_order WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
+_LOCK_ORDERS = (
+    "SELECT id, account_id, order_number, status, beili, trace_id FROM shop_order WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
+)
 _LOCK_ATTEMPTS = """
     SELECT id, order_id, out_trade_no, amount, app_id, seller_id, status, closed_reason, trade_no, paid_at, refund_told
     FROM payments_payment WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE

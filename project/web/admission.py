@@ -17,10 +17,10 @@ from django.db import connections
 from structlog.contextvars import bind_contextvars, reset_contextvars
 
 from project.api.errors import body_of, headers_of
-from shop.request_id import KEY, identify
 from project.web.places import Places, Shares
 from shop import errors
 from shop.client_address import client_network, forwarded_address
+from shop.request_id import KEY, identify
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]

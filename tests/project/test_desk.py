@@ -210,7 +210,7 @@ def test_traces_lead_to_flower_and_to_the_log(staff: Client, order: Order, setti
 def test_search_finds_a_purchase_by_the_id_of_its_requests(staff: Client, order: Order, settings: Settings) -> None:
     other = make_order(make_buyer(), make_course("10.00"), now=clock.now())
     Order.objects.filter(pk=order.pk).update(trace_id="0f" * 16)
-    payment = Payment.objects.filter(order=order).first() or make_payment(order, make_gateway(), now=clock.now())
+    payment = Payment.objects.get(order=order)
     Notification.objects.create(
         business_key="k", notify_id="n", out_trade_no=payment.out_trade_no, trade_status="TRADE_SUCCESS", form={}, raw_body="",
         status="applied", payment=payment, received_at=clock.now(), handled_at=clock.now(), request_id="1e" * 16,

@@ -51,7 +51,9 @@ def test_nobodys_id_is_kept_while_no_proxy_is_trusted(client: Client) -> None:
     assert MINTED.fullmatch(answered_with(client, "proxy-12345678", sender="127.0.0.1"))
 
 
-@pytest.mark.parametrize("given", ["short", "x" * 65, "with space", "new\tline", "<script>1", "id: 12345678", "中文中文中文中文", "12345678\n", ""])
+@pytest.mark.parametrize(
+    "given", ["short", "x" * 65, "with space", "new\tline", "<script>1", "id: 12345678", "中文中文中文中文", "12345678\n", ""]
+)
 def test_trusted_proxys_id_that_is_none_is_replaced(client: Client, settings: Settings, given: str) -> None:
     settings.TRUSTED_PROXIES = ["10.0.0.0/8"]
     environ = {"HTTP_X_REQUEST_ID": given, "REMOTE_ADDR": PROXY}

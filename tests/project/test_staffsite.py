@@ -47,7 +47,9 @@ def test_guessing_is_stopped_and_logged(staff: Account) -> None:
     failures = [line for line in lines if line["event"] == "login_failed"]
     assert [(line["account"], line["address"], line["is_for_staff"]) for line in failures] == [(staff.pk, "127.0.0.1", True)] * 10
     locked = [line for line in lines if line["event"] == "login_locked"]
-    assert [(line["account"], line["address"], line["limit"]) for line in locked] == [(staff.pk, "127.0.0.1", "login_failures_of_pair")] * 30
+    assert [(line["account"], line["address"], line["limit"]) for line in locked] == [
+        (staff.pk, "127.0.0.1", "login_failures_of_pair")
+    ] * 30
     assert WRONG not in str(lines)
     status, browser, answer = log_in()
     assert status == 429
