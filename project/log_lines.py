@@ -23,7 +23,8 @@ _KEYS = re.compile(r"^(/pay/|/password/reset/[^/]+/).+")
 def name_task(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
     """Celery's own lines about a task come from outside of it: its id and name are taken from what the line says."""
     record: logging.LogRecord = event["_record"]
-    if record.name.startswith("celery.") and (told := _task_of(record)):
+    args = event.pop("positional_args", None)
+    if record.name.startswith("celery.") and (told := _task_of(record.msg, args)):
         event.setdefault("task_id", told[0])
         event.setdefault("task_name", told[1])
     return event
@@ -68,15 +69,14 @@ class LeaveOutTicks(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         if record.levelno != logging.INFO or not record.name.startswith("celery."):
             return True
-        told = _task_of(record)
+        told = _task_of(record.msg, record.args)
         return told is None or told[1] != _TICK
 
 
-def _task_of(record: logging.LogRecord) -> tuple[str, str] | None:
+def _task_of(message: Any, args: Any) -> tuple[str, str] | None:
     """The id and the name of the task that a record of Celery's is about."""
-    args: Any = record.args
     if isinstance(args, dict) and "id" in args and "name" in args:
         return str(args["id"]), str(args["name"])
-    if isinstance(args, tuple) and len(args) >= 2 and str(record.msg).endswith("%s[%s]"):
+    if isinstance(args, tuple) and len(args) >= 2 and str(message).endswith("%s[%s]"):
         return str(args[-1]), str(args[-2])
     return None

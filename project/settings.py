@@ -399,6 +399,7 @@ LOGGING = {
         "json": {
             "()": structlog.stdlib.ProcessorFormatter,
             "foreign_pre_chain": [*_LOG_PROCESSORS, *_FOREIGN_PROCESSORS],
+            "pass_foreign_args": True,
             "processors": [
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.format_exc_info,
@@ -409,6 +410,7 @@ LOGGING = {
         "console": {
             "()": structlog.stdlib.ProcessorFormatter,
             "foreign_pre_chain": [*_LOG_PROCESSORS, *_FOREIGN_PROCESSORS],
+            "pass_foreign_args": True,
             "processors": [
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 log_lines.hide_values,
