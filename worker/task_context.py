@@ -14,11 +14,12 @@ _SPAN = "shop_span"
 
 def follow_tasks() -> None:
     """In this process, from each task's start to its end, whichever thread or child of the pool does it."""
-    task_prerun.connect(_begin, weak=False, dispatch_uid="follow_tasks")
-    task_postrun.connect(_end, weak=False, dispatch_uid="follow_tasks")
+    task_prerun.connect(begin, weak=False, dispatch_uid="follow_tasks")
+    task_postrun.connect(end, weak=False, dispatch_uid="follow_tasks")
 
 
-def _begin(task_id: str, task: Task, **kwargs: Any) -> None:
+def begin(task_id: str, task: Task, **kwargs: Any) -> None:
+    """Before the task is called."""
     clear_contextvars()
     bind_contextvars(task_id=task_id, task_name=task.name)
     span: AbstractContextManager[Any] = tracing.task(task.name, task_id)
@@ -26,7 +27,8 @@ def _begin(task_id: str, task: Task, **kwargs: Any) -> None:
     setattr(task.request, _SPAN, span)
 
 
-def _end(task: Task, **kwargs: Any) -> None:
+def end(task: Task, **kwargs: Any) -> None:
+    """After Celery has written its line about how it went."""
     span = getattr(task.request, _SPAN, None)
     if span is not None:
         span.__exit__(None, None, None)

@@ -22,6 +22,7 @@ from tests.clients import Api, answered
 from tests.factories import make_buyer, make_course
 from tests.payments.alipay_side import notification
 from tests.payments.conftest import alipay_settings
+from tests.running import run_task
 from tests.shopping import V1, body_of, post_order
 
 __all__ = ["alipay_settings"]
@@ -70,13 +71,13 @@ def buy(api: Api) -> str:
 def test_one_purchase_is_one_trace(exporter: InMemorySpanExporter) -> None:
     api = Api(make_buyer())
     request_id = buy(api)
-    made_by = create_orders.apply().id
+    made_by = run_task(create_orders)[0]
     order = Order.objects.get()
     pay_url = answered(api.get(f"{V1}/orders/{order.order_number}/"))["pay_url"].removeprefix("http://127.0.0.1:8000")
     opened_by = str(api.get(pay_url)["X-Request-ID"])
     form = urlencode(notification(Payment.objects.get()))
     brought_by = str(api.post(f"{V1}/payments/alipay/notify/", form, content_type="application/x-www-form-urlencoded")["X-Request-ID"])
-    settled_by = apply_notifications.apply().id
+    settled_by = run_task(apply_notifications)[0]
 
     spans = exporter.get_finished_spans()
     purchase = of_trace(spans, request_id)
@@ -124,7 +125,7 @@ def test_one_purchase_is_one_trace(exporter: InMemorySpanExporter) -> None:
 
 def test_batch_is_linked_to_each_of_its_purchases(exporter: InMemorySpanExporter) -> None:
     requests = [buy(Api(make_buyer())) for _ in range(3)]
-    task_id = create_orders.apply().id
+    task_id = run_task(create_orders)[0]
     spans = exporter.get_finished_spans()
     batch = named(of_trace(spans, task_id), "batch of shop_orderrequest")
     made = [named(of_trace(spans, request_id), "orders_created") for request_id in requests]
@@ -137,12 +138,12 @@ def test_call_of_the_gateway_from_a_thread_is_in_the_purchases_trace(
 ) -> None:
     api = Api(make_buyer())
     request_id = buy(api)
-    create_orders.apply()
+    run_task(create_orders)
     api.post(f"{V1}/orders/{Order.objects.get().order_number}/payments/", {"product": "page"})
     Payment.objects.update(available_at=clock.database_now())
     with SideBySide(2) as callers:
         monkeypatch.setattr("payments.tasks.get_callers", lambda: callers)
-        task_id = query_payments.apply().id
+        task_id = run_task(query_payments)[0]
     purchase = of_trace(exporter.get_finished_spans(), request_id)
     asked, call = named(purchase, "ask about payments_payment"), named(purchase, "alipay.trade.query")
     first = named(purchase, "POST api/v1/orders/")
@@ -155,7 +156,7 @@ def test_call_of_the_gateway_from_a_thread_is_in_the_purchases_trace(
 def test_spans_have_no_values(exporter: InMemorySpanExporter) -> None:
     buyer = make_buyer(username="lufei@example.com")
     buy(Api(buyer))
-    create_orders.apply()
+    run_task(create_orders)
     told = str([(span.name, dict(span.attributes or {})) for span in exporter.get_finished_spans()])
     assert "lufei" not in told
     assert Order.objects.get().order_number not in told

@@ -20,6 +20,7 @@ from tests.clients import Api, answered
 from tests.factories import make_buyer, make_course
 from tests.payments.alipay_side import notification
 from tests.payments.conftest import alipay_settings
+from tests.running import run_task
 from tests.shopping import V1, body_of, post_order
 from tests.written import Written, written_lines
 
@@ -47,23 +48,16 @@ def notify(payment: Payment, **changes: str) -> str:
     return str(answer["X-Request-ID"])
 
 
-def run(task: Any) -> tuple[str, str]:
-    """Runs a task as a worker does; its id and what it says."""
-    ended = task.apply()
-    assert ended.successful(), ended.traceback
-    return str(ended.id), str(ended.result)
-
-
 def test_one_id_leads_from_the_post_to_the_ledger(written: Written) -> None:
     api = Api(make_buyer())
     trace_id = place(api)
-    task_id, result = run(create_orders)
+    task_id, result = run_task(create_orders)
     assert result == "created 1"
     order = Order.objects.get()
     assert (order.trace_id, order.request.request_id) == (trace_id, trace_id)
     started = api.get(answered(api.get(f"{V1}/orders/{order.order_number}/"))["pay_url"].removeprefix("http://127.0.0.1:8000"))
     brought_by = notify(Payment.objects.get())
-    settled_by, result = run(apply_notifications)
+    settled_by, result = run_task(apply_notifications)
     assert result == "settled 1, applied 1"
 
     assert set(LedgerTransfer.objects.filter(order=order).values_list("trace_id", flat=True)) == {trace_id}
@@ -88,7 +82,7 @@ def test_orders_of_one_batch_keep_their_own_ids(written: Written) -> None:
     traces = [place(Api(make_buyer())) for _ in range(3)]
     refused = place(Api(make_buyer()))
     OrderRequest.objects.filter(request_id=refused).update(body=OrderRequest.objects.get(request_id=refused).body | {"alipay": "1.00"})
-    task_id, result = run(create_orders)
+    task_id, result = run_task(create_orders)
     assert result == "created 3, refused 1"
     assert list(Order.objects.order_by("id").values_list("trace_id", flat=True)) == traces
     assert set(OrderEvent.objects.values_list("cause", flat=True)) == {f"task:{task_id}"}
@@ -98,7 +92,7 @@ def test_orders_of_one_batch_keep_their_own_ids(written: Written) -> None:
 
 def test_every_line_of_a_task_names_it_and_none_after_it(written: Written) -> None:
     place(Api(make_buyer()))
-    task_id, _ = run(create_orders)
+    task_id, _ = run_task(create_orders)
     tracing.log.info("afterwards")
     lines = written.lines()
     assert {(line["task_id"], line["task_name"]) for line in lines if line["event"] != "afterwards"} == {(task_id, "shop.create_orders")}
@@ -135,7 +129,7 @@ def test_each_call_of_the_gateway_carries_the_purchases_id(headers_at_the_gatewa
     order = Order.objects.get()
     assert api.post(f"{V1}/orders/{order.order_number}/payments/", {"product": "qr"}).status_code == 503
     Payment.objects.update(available_at=clock.database_now())
-    task_id, _ = run(query_payments)
+    task_id, _ = run_task(query_payments)
     assert headers_at_the_gateway == [trace_id, trace_id]
     calls = written.of("gateway_called")
     assert [(line["method"], line["trace_id"], line["outcome"]) for line in calls] == [
