@@ -39,7 +39,7 @@ def record(processor: SpanProcessor) -> TracerProvider:
     """Records spans from now on and hands them to `processor`."""
     provider = TracerProvider(id_generator=_Ids(), resource=Resource.create({"service.name": "course-shop"}))
     provider.add_span_processor(processor)
-    tracing.record_with(OpenTelemetrySpans(provider.get_tracer("shop")))
+    tracing.record_with(OpenTelemetrySpans(provider))
     connection_created.connect(_watch, dispatch_uid="spans")
     for connection in connections.all(initialized_only=True):
         _watch(connection=connection)
@@ -80,8 +80,9 @@ class _Ids(RandomIdGenerator):
 class OpenTelemetrySpans:
     """`shop.tracing.Spans`, and what begins a trace."""
 
-    def __init__(self, tracer: trace.Tracer) -> None:
-        self.tracer = tracer
+    def __init__(self, provider: TracerProvider) -> None:
+        self.tracer = provider.get_tracer("shop")
+        self.flush = provider.force_flush
 
     @contextmanager
     def request(self, request_id: str) -> Iterator[Span]:

@@ -36,6 +36,9 @@ class Spans(Protocol):
     def task(self, name: str, task_id: str) -> AbstractContextManager[Any]:
         """A task, in a trace of its own: it works for many."""
 
+    def flush(self) -> object:
+        """Sends what has been recorded."""
+
 
 _spans: Spans | None = None
 
@@ -58,6 +61,12 @@ def start_recording(exporter: str) -> None:
     except ImportError as error:
         raise ImproperlyConfigured("OTEL_TRACES_EXPORTER needs the packages of requirements-otel.txt.") from error
     telemetry.start(exporter)
+
+
+def flush() -> None:
+    """Sends the spans so far: the process is about to end."""
+    if _spans is not None:
+        _spans.flush()
 
 
 def recorder() -> Spans | None:

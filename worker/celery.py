@@ -5,8 +5,18 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import beat_init, celeryd_init, setup_logging, task_postrun, task_prerun, worker_init, worker_process_init
+from celery.signals import (
+    beat_init,
+    celeryd_init,
+    setup_logging,
+    task_postrun,
+    task_prerun,
+    worker_init,
+    worker_process_init,
+    worker_process_shutdown,
+)
 
+from shop import tracing
 from worker import logging_options
 from worker.draining import DrainOnTerm
 from worker.ending import end_with_the_command
@@ -78,10 +88,8 @@ def record_spans(**kwargs: Any) -> None:
     from django.conf import settings  # noqa: PLC0415 - Django is not set up yet when this module is loaded
     from django.core.exceptions import ImproperlyConfigured  # noqa: PLC0415 - as above
 
-    from shop.tracing import start_recording  # noqa: PLC0415 - as above
-
     try:
-        start_recording(settings.OTEL_TRACES_EXPORTER)
+        tracing.start_recording(settings.OTEL_TRACES_EXPORTER)
     except ImproperlyConfigured as error:
         raise SystemExit(f"{error}") from None
 
@@ -108,6 +116,12 @@ def refuse_unfit_servers(**kwargs: Any) -> None:
         servers.refuse_unfit_servers()
     except ImproperlyConfigured as error:
         raise SystemExit(f"{error}") from None  # Celery logs other exceptions of a signal's receivers, and goes on
+
+
+@worker_process_shutdown.connect
+def send_spans(**kwargs: Any) -> None:
+    """A child of the pool ends without Python's own farewell."""
+    tracing.flush()
 
 
 @worker_process_init.connect

@@ -1,5 +1,6 @@
 """Spans by OpenTelemetry: a purchase is one trace, its parts in the right order, batches linked to those they worked for."""
 
+import http.server
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -175,3 +176,35 @@ def test_without_the_setting_nothing_is_recorded(settings: Settings) -> None:
     assert "project.spans.SpanMiddleware" not in settings.MIDDLEWARE
     assert tracing.step("x") is tracing.step("y")  # one object that does nothing
     assert not [thread for thread in threading.enumerate() if "OtelBatch" in thread.name]
+
+
+def test_otlp_goes_where_opentelemetrys_own_variables_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    received: list[tuple[str, bytes]] = []
+
+    class Collector(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            received.append((self.path, self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Collector)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_COMPRESSION", "none")
+    provider = telemetry.start("otlp")
+    try:
+        with tracing.task("shop.create_orders", "6c1f1f0e-7b0a-4f39-9a53-3d6f5a0c9d11"):
+            pass
+        tracing.flush()
+    finally:
+        tracing.record_with(None)
+        provider.shutdown()
+        server.shutdown()
+        server.server_close()
+    [(path, body)] = received
+    assert path == "/v1/traces"
+    assert bytes.fromhex("6c1f1f0e7b0a4f399a533d6f5a0c9d11") in body
+    assert b"shop.create_orders" in body
