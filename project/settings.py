@@ -87,9 +87,9 @@ if BROKER_QUEUE_TYPE and not CELERY_BROKER_URL.startswith("amqp"):
 ROOT_URLCONF = "project.urls"
 WSGI_APPLICATION = "project.wsgi.application"
 MIDDLEWARE = [
+    "project.middleware.RequestIdMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "project.middleware.RequestIdMiddleware",
     "project.language.LanguageMiddleware",
     "project.middleware.WellFormedMiddleware",
     "project.middleware.SessionForPages",
@@ -102,13 +102,13 @@ MIDDLEWARE = [
     "project.middleware.AnswerHeadersMiddleware",
     "project.middleware.AnticipatedErrorMiddleware",
 ]
-# Lines and spans of requests cost those nothing that want none. They stand where the request's id is known.
+# Lines and spans of requests cost those nothing that want none. Static files have neither.
 REQUEST_LOG = env.bool("REQUEST_LOG", False)
 OTEL_TRACES_EXPORTER = env.str("OTEL_TRACES_EXPORTER", "none")
 if OTEL_TRACES_EXPORTER not in {"none", "otlp", "console"}:
     raise ImproperlyConfigured("OTEL_TRACES_EXPORTER must be none, otlp or console.")
 _watchers = [("project.spans.SpanMiddleware", OTEL_TRACES_EXPORTER != "none"), ("project.request_lines.RequestLineMiddleware", REQUEST_LOG)]
-_place = MIDDLEWARE.index("project.middleware.RequestIdMiddleware") + 1
+_place = MIDDLEWARE.index("whitenoise.middleware.WhiteNoiseMiddleware") + 1
 MIDDLEWARE[_place:_place] = [name for name, is_wanted in _watchers if is_wanted]
 TEMPLATES = [
     {

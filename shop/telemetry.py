@@ -16,7 +16,7 @@ from django.db import connections
 from django.db.backends.signals import connection_created
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SimpleSpanProcessor
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
@@ -37,13 +37,18 @@ def start(exporter: str) -> TracerProvider:
 
 def record(processor: SpanProcessor) -> TracerProvider:
     """Records spans from now on and hands them to `processor`."""
-    provider = TracerProvider(id_generator=_Ids(), resource=Resource.create({"service.name": "course-shop"}))
+    provider = TracerProvider(id_generator=_Ids(), resource=_resource())
     provider.add_span_processor(processor)
     tracing.record_with(OpenTelemetrySpans(provider))
     connection_created.connect(_watch, dispatch_uid="spans")
     for connection in connections.all(initialized_only=True):
         _watch(connection=connection)
     return provider
+
+
+def _resource() -> Resource:
+    """OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES go before our name."""
+    return Resource.create({"service.name": "course-shop", **OTELResourceDetector().detect().attributes})
 
 
 def _processor(exporter: str) -> SpanProcessor:

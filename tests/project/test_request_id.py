@@ -106,6 +106,15 @@ def test_admissions_own_refusals_have_the_id() -> None:
     assert MINTED.fullmatch(headers["X-Request-ID"])
 
 
+@pytest.mark.parametrize(
+    ("path", "headers"), [("/", {"host": "evil.example"}), ("/", {}), ("/static/shop/shop.css", {}), ("/nowhere", {}), ("/%00", {})]
+)
+def test_every_answer_has_the_id(client: Client, settings: Settings, path: str, headers: dict[str, str]) -> None:
+    """Those too that other middleware gives, such as the way to https."""
+    settings.SECURE_SSL_REDIRECT = True
+    assert MINTED.fullmatch(client.get(path, headers=headers)["X-Request-ID"])
+
+
 @pytest.mark.django_db(transaction=True)
 def test_id_ends_with_the_request(written: Written) -> None:
     serve("/healthz")

@@ -28,7 +28,7 @@ from tests.shopping import V1, body_of, post_order
 
 __all__ = ["alipay_settings"]
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("alipay_settings")]
-PLACE = "project.middleware.RequestIdMiddleware"
+PLACE = "whitenoise.middleware.WhiteNoiseMiddleware"
 
 
 @pytest.fixture
