@@ -68,9 +68,9 @@ def _go_on(task: Task, model: type[Work], gateways: Gateways | None) -> None:
 @telling
 def audit() -> None:
     for verdict in audits.run_audit(now=clock.database_now()):
-        count(rules=1)
+        count(rules_checked=1)
         if verdict.broken_count:
-            count(broken=1)
+            count(rules_broken=1)
             log.error(
                 "audit_broken", rule=verdict.rule.name, rows=verdict.broken_count, first=[str(row) for row in verdict.rows[:3]], alert=True
             )

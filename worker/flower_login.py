@@ -1,10 +1,13 @@
-"""Flower can run and end tasks: it never starts without a login, and shows nothing to whoever has none, its metrics neither."""
+"""Flower can run and end tasks: it never starts without a login, and shows nothing to whoever has none, its metrics neither.
+
+Its list says what tasks came to.
+"""
 
 import sys
 from typing import Any
 
-# What a task was and what came of it first; its id last, which is wide and says nothing.
-COLUMNS = "name,state,result,received,runtime,worker,uuid"
+# What a task was and what came of it first; its id, which leads to its page, last: it is wide and says nothing. All of it fits into 1280 pixels.
+COLUMNS = "name,state,result,received,runtime,uuid"
 
 
 def demand_login() -> None:
@@ -28,6 +31,7 @@ def demand_login() -> None:
             _must_have_login(options)
             if options.tasks_columns == default_columns:
                 options.tasks_columns = COLUMNS
+            options.format_task = options.format_task or plain_result
             super().__init__(options=options, **kwargs)
 
     default_columns = known._options["tasks-columns"].default
@@ -35,6 +39,14 @@ def demand_login() -> None:
         if isinstance(handler, tuple) and handler[0] == "/metrics":
             handlers[place] = ("/metrics", LockedMetrics)
     command.Flower = LockedFlower  # type: ignore[attr-defined] # it is there
+
+
+def plain_result(task: Any) -> Any:
+    """What a task said, without the quotes of its `repr`."""
+    result = task.result
+    if isinstance(result, str) and len(result) > 1 and result[0] == result[-1] == "'":
+        task.result = result[1:-1]
+    return task
 
 
 def _must_have_login(options: Any) -> None:

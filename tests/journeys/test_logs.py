@@ -67,13 +67,11 @@ def secrets_of(stack: ShopStack, visit: Visit) -> dict[str, str]:
     return hidden | words
 
 
-def register_and_log_in(stack: ShopStack) -> ApiClient:
-    api = ApiClient(stack.web_url)
+def register_and_log_in(api: ApiClient) -> None:
     body = {"username": USERNAME, "password": PASSWORD, "email": MAILBOX, "phone": PHONE}
     assert api.http.post("auth/register/", json=body).status_code == 201
     assert api.http.post("auth/login/", json={"username": USERNAME, "password": WRONG}).status_code == 401
     api.log_in(USERNAME, PASSWORD)
-    return api
 
 
 def visit_admin(stack: ShopStack) -> tuple[str, str]:
@@ -130,15 +128,16 @@ def change_password_and_leave(visit: Visit) -> None:
 
 
 def test_one_id_leads_through_the_log_and_nothing_secret_stands_in_it(shop: ShopStack) -> None:
-    api = register_and_log_in(shop)
-    visit = Visit(api, shop.value("SELECT id FROM shop_account WHERE username = %s", USERNAME))
-    visit.secrets.append(str(api.http.headers["Authorization"]).removeprefix("Token "))
-    assert api.http.put("auth/profile/", json={"email": MAILBOX, "phone": PHONE}).status_code == 200
-    visit.secrets += visit_admin(shop)
-    buy_and_refund(shop, visit)
-    forget_password(shop, visit)
-    forge_notification(shop)
-    change_password_and_leave(visit)
+    with ApiClient(shop.web_url) as api:
+        register_and_log_in(api)
+        visit = Visit(api, shop.value("SELECT id FROM shop_account WHERE username = %s", USERNAME))
+        visit.secrets.append(str(api.http.headers["Authorization"]).removeprefix("Token "))
+        assert api.http.put("auth/profile/", json={"email": MAILBOX, "phone": PHONE}).status_code == 200
+        visit.secrets += visit_admin(shop)
+        buy_and_refund(shop, visit)
+        forget_password(shop, visit)
+        forge_notification(shop)
+        change_password_and_leave(visit)
     time.sleep(1)  # the worker's last lines
 
     text = parts(shop)
