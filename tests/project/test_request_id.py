@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.conf import settings as django_settings
 from django.core.handlers.wsgi import WSGIHandler
 from django.test import Client, RequestFactory
 from pytest_django import Settings
@@ -62,7 +63,7 @@ def test_trusted_proxys_id_that_is_none_is_replaced(client: Client, settings: Se
 
 def serve(path: str, **environ: Any) -> tuple[str, dict[str, str]]:
     """The status and the headers of one request through everything that the web process has."""
-    application = Admission(WSGIHandler(), places=1, shares=Shares(seconds=1, burst_s=10, waiting=10, patience_s=5))
+    application = Admission(WSGIHandler(), places=1, shares=Shares(**django_settings.ADDRESS_SHARES))
     answers: list[tuple[str, dict[str, str]]] = []
     request = RequestFactory().generic(environ.pop("method", "GET"), path, **environ)
     b"".join(application(request.environ, lambda status, headers: answers.append((status[:3], dict(headers)))))

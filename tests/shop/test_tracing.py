@@ -133,8 +133,8 @@ def test_each_call_of_the_gateway_carries_the_purchases_id(headers_at_the_gatewa
     assert headers_at_the_gateway == [trace_id, trace_id]
     calls = written.of("gateway_called")
     assert [(line["method"], line["trace_id"], line["outcome"]) for line in calls] == [
-        ("alipay.trade.precreate", trace_id, "ValueError"),
-        ("alipay.trade.query", trace_id, "ValueError"),
+        ("alipay.trade.precreate", trace_id, "JSONDecodeError"),
+        ("alipay.trade.query", trace_id, "JSONDecodeError"),
     ]
     assert calls[1]["task_id"] == task_id
     assert calls[1]["out_trade_no"] == Payment.objects.get().out_trade_no
