@@ -4,7 +4,7 @@ The log always does. With `OTEL_TRACES_EXPORTER` the same id is a trace (`shop/t
 """
 
 import contextvars
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from time import monotonic
 from typing import Any, Protocol, TypeVar
@@ -96,7 +96,7 @@ def purchase(name: str, trace_id: str) -> Iterator[None]:
         yield
 
 
-def batch_did(name: str, ids: Collection[str], *, ids_of: str = "trace_ids", **facts: int) -> None:
+def batch_did(name: str, ids: Collection[str], facts: Mapping[str, int], *, ids_of: str = "trace_ids") -> None:
     """A batch did this: one line that names all of the purchases, or of the requests, that it was done for. The task's result has the facts."""
     results.count(**facts)
     known = sorted({one for one in ids if one})

@@ -21,12 +21,12 @@ def demand_login() -> None:
     from flower.views.monitor import Metrics  # noqa: PLC0415
     from tornado.web import authenticated  # noqa: PLC0415
 
-    class LockedMetrics(Metrics):  # type: ignore[misc] # Flower has no types
+    class LockedMetrics(Metrics):
         @authenticated
         async def get(self) -> None:
             await super().get()
 
-    class LockedFlower(Flower):  # type: ignore[misc] # as above
+    class LockedFlower(Flower):
         def __init__(self, options: Any = None, **kwargs: Any) -> None:
             _must_have_login(options)
             if options.tasks_columns == default_columns:

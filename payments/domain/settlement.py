@@ -254,7 +254,7 @@ _OWNERS = "SELECT trade_no, id FROM payments_payment WHERE trade_no = ANY(%s)"
 
 def _log(reports: Sequence[TradeReport], results: Sequence[Applied]) -> None:
     traces = [result.payment.order.trace_id for result in results if result.payment is not None]
-    batch_did("trades_applied", traces, **Counter(result.outcome.value for result in results))
+    batch_did("trades_applied", traces, Counter(result.outcome.value for result in results))
     for report, result in zip(reports, results, strict=True):
         about = {"out_trade_no": report.out_trade_no, "trace_id": result.payment.order.trace_id if result.payment else ""}
         if result.outcome in QUARANTINED:

@@ -68,7 +68,7 @@ def close_orders(orders: Sequence[Order], *, now: datetime, cause: str) -> None:
     for order, status in zip(orders, statuses, strict=True):
         order.status, order.closed_at = status, now
     record([event(order, _CLOSED_AS[OrderStatus(order.status)], now=now, cause=cause, beili=order.beili) for order in orders])
-    batch_did("orders_closed", [order.trace_id for order in orders], **Counter(status.value for status in statuses))
+    batch_did("orders_closed", [order.trace_id for order in orders], Counter(status.value for status in statuses))
 
 
 _CLOSED_AS = {OrderStatus.CANCELLED: OrderEvent.Kind.CANCELLED, OrderStatus.EXPIRED: OrderEvent.Kind.EXPIRED}

@@ -44,7 +44,7 @@ def create_orders(request_ids: Sequence[int], *, now: datetime, cause: str) -> N
         _write(plans, now=now, cause=cause)
         _close_requests(plans, rejections, now=now)
     _empty_carts(plans)
-    batch_did("orders_created", [request.request_id for request in requests], created=len(plans), refused=len(rejections))
+    batch_did("orders_created", [request.request_id for request in requests], {"created": len(plans), "refused": len(rejections)})
 
 
 def _write(plans: Sequence[Plan], *, now: datetime, cause: str) -> None:

@@ -60,6 +60,15 @@ def test_errors_are_told_without_the_values_they_quote(written: Written) -> None
     assert theirs["event"] == f"failed for … … {ORDER}"
 
 
+def test_without_the_rule_errors_tell_all_that_they_quote(caplog: pytest.LogCaptureFixture) -> None:
+    """The control: another handler's formatter writes what ours leaves out."""
+    try:
+        fail()
+    except ValueError:
+        logging.getLogger("theirs").exception("failed")
+    assert ROW in caplog.text
+
+
 def test_console_tells_tracebacks_without_values_too() -> None:
     out = io.StringIO()
     try:

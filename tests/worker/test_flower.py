@@ -6,6 +6,8 @@ from pathlib import Path
 
 import httpx
 import pytest
+from flower.views.monitor import Metrics
+from flower.views.tasks import TasksView
 
 from project.local.child import Child
 from project.local.ports import find_free_port
@@ -75,6 +77,12 @@ def test_login_opens_it_with_columns_that_say_what_tasks_came_to(address: str) -
     shown = [page.index(f">{label}<") for label in ("Name", "State", "Result", "Received")]
     assert shown == sorted(shown)
     assert COLUMNS.startswith("name,state,result")
+
+
+def test_flowers_own_metrics_ask_for_nothing() -> None:
+    """The control: Flower locks its pages by `authenticated`, which wraps, and this one it doesn't lock."""
+    assert hasattr(TasksView.get, "__wrapped__")
+    assert not hasattr(Metrics.get, "__wrapped__")
 
 
 @pytest.mark.parametrize("login", [None, "", "operator", "operator:", ":secret", "operator:secret,"])

@@ -37,7 +37,7 @@ def succeed(refund_id: int, *, now: datetime, cause: str) -> None:
         _book(refund, now=now, cause=cause)
         if refund.payment is not None:
             external.conclude(refund.payment, now=now, cause=cause)
-    batch_did("refund_succeeded", [refund.order.trace_id], succeeded=1)
+    batch_did("refund_succeeded", [refund.order.trace_id], {"succeeded": 1})
 
 
 def fail(refund_id: int, why: str, *, now: datetime, cause: str) -> None:
