@@ -6,7 +6,7 @@ Its list says what tasks came to.
 import sys
 from typing import Any
 
-# What a task was and what came of it first; its id, which leads to its page, last: it is wide and says nothing. All of it fits into 1280 pixels.
+# What a task was and what came of it first. Its id, which leads to its page, last: it is wide, and what 1280 pixels cut off of it says nothing.
 COLUMNS = "name,state,result,received,runtime,uuid"
 
 

@@ -97,7 +97,7 @@ def apply_notifications(notification_ids: Sequence[int], *, gateways: Gateways, 
             return
         results = settlement.apply_trades(reports, now=now, cause=cause)
         _close([pk for pk, *_ in locked], results, now=now)
-    batch_did("notifications_applied", [request_id for *_, request_id in locked], {"applied": len(locked)}, ids_of="request_ids")
+    batch_did("notifications_handled", [request_id for *_, request_id in locked], {"handled": len(locked)}, ids_of="request_ids")
 
 
 def answer_asked(answers: Mapping[int, Applied | None], *, now: datetime) -> None:

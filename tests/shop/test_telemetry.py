@@ -119,7 +119,7 @@ def test_one_purchase_is_one_trace(exporter: InMemorySpanExporter) -> None:
     brought = of_trace(spans, brought_by)
     assert [span.name for span in brought if span.kind is not SpanKind.CLIENT] == [
         "POST api/v1/payments/alipay/notify/",
-        "notifications_applied",
+        "notifications_handled",
     ]
     assert linked_to(brought[-1]) == {named(of_trace(spans, settled_by), "batch of payments_notification").context.span_id}
 

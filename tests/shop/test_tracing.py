@@ -58,7 +58,7 @@ def test_one_id_leads_from_the_post_to_the_ledger(written: Written) -> None:
     started = api.get(answered(api.get(f"{V1}/orders/{order.order_number}/"))["pay_url"].removeprefix("http://127.0.0.1:8000"))
     brought_by = notify(Payment.objects.get())
     settled_by, result = run_task(apply_notifications)
-    assert result == "settled 1, applied 1"
+    assert result == "settled 1, handled 1"
 
     assert set(LedgerTransfer.objects.filter(order=order).values_list("trace_id", flat=True)) == {trace_id}
     assert Notification.objects.get().request_id == brought_by
@@ -74,7 +74,7 @@ def test_one_id_leads_from_the_post_to_the_ledger(written: Written) -> None:
         ("payment_opened", started["X-Request-ID"]),
         ("trades_applied", settled_by),
     ]
-    [applied] = written.of("notifications_applied")
+    [applied] = written.of("notifications_handled")
     assert (applied["request_ids"], applied["task_id"]) == ([brought_by], settled_by)
 
 
