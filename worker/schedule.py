@@ -68,9 +68,9 @@ class TurnScheduler(Scheduler):
         if not take_turn(job.task, since=job.due_since(now), now=now):
             return
         try:
-            self.app.tasks[job.task].apply_async()
+            sent = self.app.tasks[job.task].apply_async()
         except (OperationalError, KombuError, OSError) as error:
             give_back_turn(job.task)
             log.warning("job_not_sent", task=job.task, error=str(error))
         else:
-            log.info("job_sent", task=job.task)
+            log.info("job_sent", task_name=job.task, task_id=sent.id)

@@ -36,3 +36,7 @@ def test_no_task_outlasts_its_message() -> None:
 
 def test_schedule_names_tasks_that_exist() -> None:
     assert {job.task for job in JOBS} <= set(POLICIES)
+
+
+def test_the_sweep_alone_stays_out_of_flowers_history() -> None:
+    assert {name for name in POLICIES if not app.tasks[name].send_events} == {"worker.sweep"}
