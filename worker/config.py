@@ -26,6 +26,11 @@ task_create_missing_queues = False
 task_routes = routes()
 task_annotations = annotations()
 
+# A worker that reconnects takes up its own queue for commands again. RabbitMQ keeps an exclusive one from it for as long as the server
+# believes in the connection that the worker has given up.
+control_queue_exclusive = False
+control_queue_durable = True  # RabbitMQ 4 wants shared queues to be durable; this one goes ten seconds after its last consumer
+
 # --- Publishing (the web process, beat) ------------------------------------------------------------------------------
 
 # A frozen broker would hold a request for ever without a socket time-out: two attempts of a quarter of a second are all it gets.
