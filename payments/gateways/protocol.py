@@ -125,6 +125,10 @@ class GatewayShut(GatewayUnreachable):
     """Nothing was asked: the gateway has been silent for a while, or all places for calls are taken."""
 
 
+class GatewayLimited(GatewayShut):
+    """The gateway turned the call away at the door because there are too many: nothing was done, and soon the same call may be made again."""
+
+
 class GatewayRejected(GatewayError):
     """A proven no.
 

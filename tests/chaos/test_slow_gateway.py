@@ -4,6 +4,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -95,9 +96,18 @@ def are_closed(scenes: Sequence[Scene]) -> bool:
     return bool(found == len(scenes))
 
 
+def requests_of(scene: Scene, method: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = scene.stage.control("GET", f"requests?out_trade_no={scene.number}P1&method={method}&limit=200")["requests"]
+    return found
+
+
 def count_calls(scene: Scene, method: str) -> int:
-    requests = scene.stage.control("GET", f"requests?out_trade_no={scene.number}P1&method={method}&limit=200")["requests"]
-    return len(requests)
+    return len(requests_of(scene, method))
+
+
+def scene_attempts(stage: Stage, scenes: Sequence[Scene]) -> list[int]:
+    rows = stage.rows("SELECT attempts FROM shop_order WHERE order_number = ANY(%s)", [scene.number for scene in scenes])
+    return [row["attempts"] for row in rows]
 
 
 @pytest.mark.parametrize("fall_ill", [hang, lambda stage: slow_down(stage, 4.0)], ids=["hangs", "answers after 4 s"])
@@ -159,6 +169,21 @@ def test_expiring_orders_are_closed_side_by_side(stage: Stage) -> None:
     assert used["alipay"] <= 64
     assert [count_calls(scene, QUERY) for scene in expiring] == [1] * 150
     assert [count_calls(scene, CLOSE) for scene in expiring] == [1] * 150
+
+
+def test_call_too_many_slows_calls_down_and_costs_no_order_an_attempt(stage: Stage) -> None:
+    """Alipay takes 20 calls a second of the 200 that are wanted at once."""
+    expiring = on_the_way(stage, 100)
+    stage.control("POST", "faults", {"kind": "call_limited", "params": {"per_second": 20}, "times": None})
+    for scene in expiring:
+        scene.expire()
+    assert wait_until(lambda: are_closed(expiring), timeout_s=120, poll_s=0.2)
+    calls = [one["fault"] for scene in expiring for method in (QUERY, CLOSE) for one in requests_of(scene, method)]
+    turned_away = calls.count("call_limited")
+    print(f"{turned_away} of {len(calls)} calls were turned away")
+    assert len(calls) - turned_away == 200
+    assert 0 < turned_away < 100
+    assert max(scene_attempts(stage, expiring)) == 1
 
 
 @pytest.mark.slow

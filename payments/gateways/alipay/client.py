@@ -24,7 +24,7 @@ from payments.gateways.alipay import keys, refusals
 from payments.gateways.alipay.config import AlipayConfig
 from payments.gateways.alipay.wire import BEIJING
 from payments.gateways.line import Line
-from payments.gateways.protocol import GatewayUnreachable
+from payments.gateways.protocol import GatewayLimited, GatewayUnreachable
 
 
 @contextmanager
@@ -80,6 +80,7 @@ class AlipayClient(AliPay):  # type: ignore[misc] # the SDK has no types
 
         Raises:
             GatewayRejected: a proven no, by the business or at the door.
+            GatewayLimited: there are too many calls; from now on there are fewer.
             GatewayUnreachable: anything else; whether Alipay did it is unknown.
         """
         try:
@@ -87,13 +88,19 @@ class AlipayClient(AliPay):  # type: ignore[misc] # the SDK has no types
         except AliPayValidationError as error:
             raise GatewayUnreachable("the answer's signature is wrong") from error
         except AliPayException as error:
-            raise GatewayUnreachable(f"unsigned error {_codes_of(error)}") from None
+            codes = _codes_of(error)
+            if refusals.is_limit_of_calls(*codes):  # whoever forges this wins a pause, which silence would give as well
+                self._line.limited()
+            raise GatewayUnreachable(f"unsigned error {' '.join(filter(None, codes))}".strip()) from None
         except (httpx.HTTPError, OSError, ValueError, TypeError, AttributeError) as error:
             # Transport errors, JSON that isn't any, base64 that isn't any (binascii.Error is a ValueError), a JSON null.
             raise GatewayUnreachable(f"{type(error).__name__}") from error
         if answer.get("code") == "10000":
             return answer
         code, sub_code = str(answer.get("code", "")), str(answer.get("sub_code", ""))
+        if refusals.is_limit_of_calls(code, sub_code):
+            self._line.limited()
+            raise GatewayLimited(f"code {code} {sub_code}")
         if rejection := refusals.find_rejection(code, sub_code, str(answer.get("sub_msg", ""))):
             raise rejection
         raise GatewayUnreachable(f"code {code} {sub_code}")
@@ -142,6 +149,8 @@ class AlipayClient(AliPay):  # type: ignore[misc] # the SDK has no types
             deadline = time.monotonic() + self._config.timeout
             received = bytearray()
             with self._http.stream("GET", url) as answer:
+                if answer.status_code == httpx.codes.TOO_MANY_REQUESTS:
+                    self._line.limited()
                 if answer.status_code != httpx.codes.OK:
                     raise ConnectionError(f"HTTP {answer.status_code}")
                 for chunk in answer.iter_raw():
@@ -175,12 +184,12 @@ def _make_http(timeout_s: float) -> httpx.Client:
     )
 
 
-def _codes_of(error: AliPayException) -> str:
-    """The codes of an unsigned error. The rest of the raw answer, which the exception holds, doesn't belong in a log."""
+def _codes_of(error: AliPayException) -> tuple[str, str]:
+    """Code and sub-code of an unsigned error. The rest of the raw answer, which the exception holds, doesn't belong in a log."""
     try:
         parts = json.loads(getattr(error, "_AliPayException__message", ""))
     except (TypeError, ValueError):
-        return ""
+        return "", ""
     answer = next((part for part in parts.values() if isinstance(part, dict)), {}) if isinstance(parts, dict) else {}
-    codes = [str(answer.get(name, "")) for name in ("code", "sub_code")]
-    return " ".join(code for code in codes if _CODE.fullmatch(code))
+    code, sub_code = (str(answer.get(name, "")) for name in ("code", "sub_code"))
+    return code if _CODE.fullmatch(code) else "", sub_code if _CODE.fullmatch(sub_code) else ""
