@@ -65,7 +65,11 @@ INSTALLED_APPS = [
 
 # What DATABASE_URL leads to: PostgreSQL itself, or a pooler such as PgBouncer in mode "session" or "transaction".
 DATABASE_POOLER = env.str("DATABASE_POOLER", "")
-DATABASES: dict[str, Any] = {"default": database_config(env.str("DATABASE_URL"), pooler=DATABASE_POOLER)}
+DATABASES: dict[str, Any] = {
+    "default": database_config(
+        env.str("DATABASE_URL"), pooler=DATABASE_POOLER, may_be_unverified=env.bool("DATABASE_TLS_UNVERIFIED", False)
+    )
+}
 # Tests and the local runner turn the check off that a test database's name is not the real one's.
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
