@@ -83,7 +83,7 @@ def checkout_result_key(checkout_id: str) -> str:
 
 
 def requeued_key(checkout_id: str) -> str:
-    """Set while a checkout that was queued a second time waits for its worker."""
+    """Set while a queued checkout may still be waiting for its worker, or be under its hands."""
     return f"{CHECKOUT_PREFIX}{checkout_id}:requeued"
 
 

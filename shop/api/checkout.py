@@ -68,8 +68,7 @@ def _shown(found: checkout.Checkout) -> Response:
     result: Mapping[str, Any] = found.result or {"status": "pending"}
     response = Response({"checkout_id": found.checkout_id, "expires_at": shown_time(found.expires_at), **result})
     if found.result is None:
-        if checkout.is_stalled(found, now=clock.now()):
-            checkout.queue_again(found)
+        if checkout.queue_if_stalled(found):
             wake_soon(prepare_checkouts)
         response["Retry-After"] = RETRY_AFTER_S
     return response

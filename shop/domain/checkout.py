@@ -88,14 +88,9 @@ def get_latest_checkout(*, account_id: int) -> Checkout:
     return get_checkout(account_id=account_id, checkout_id=checkout_id)
 
 
-def is_stalled(checkout: Checkout, *, now: datetime) -> bool:
-    """Whether a pending checkout waits longer than a worker ever needs: whoever took it has probably died."""
-    return checkout.result is None and now - checkout.created_at > timedelta(seconds=2)
-
-
-def queue_again(checkout: Checkout) -> None:
-    """Makes a stalled checkout due again."""
-    checkout_store.queue_again(checkout.checkout_id)
+def queue_if_stalled(checkout: Checkout) -> bool:
+    """Makes a pending checkout due again that waits longer than a worker ever needs, by Valkey's clock: whoever took it has probably died."""
+    return checkout.result is None and checkout_store.queue_again(checkout.checkout_id)
 
 
 def prepare_due_checkouts(*, now: datetime) -> None:

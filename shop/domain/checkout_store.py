@@ -16,16 +16,18 @@ from shop import valkey
 # Level 1 is three times faster than zlib's default, for results a tenth larger.
 _LEVEL = 1
 
+# Longer than a worker ever needs for a checkout.
 _AGAIN_MS = 2000
 
-# KEYS: the buyer's ids, newest first; the new checkout; the due list. ARGV: id, what is stored, TTL in s, how many a buyer may have, and what
-# stands before and after the id in the key of a result.
+# KEYS: the buyer's ids, newest first; the new checkout; the due list; what keeps it from being queued again. ARGV: id, what is stored, TTL in s,
+# how many a buyer may have, what stands before and after the id in the key of a result, and how long it isn't queued again.
 _ADD = """
 redis.call('LPUSH', KEYS[1], ARGV[1])
 for _, old in ipairs(redis.call('LRANGE', KEYS[1], ARGV[4], -1)) do redis.call('DEL', ARGV[5] .. old, ARGV[5] .. old .. ARGV[6]) end
 redis.call('LTRIM', KEYS[1], 0, ARGV[4] - 1)
 redis.call('EXPIRE', KEYS[1], ARGV[3])
 redis.call('SET', KEYS[2], ARGV[2], 'EX', ARGV[3])
+redis.call('SET', KEYS[4], '1', 'PX', ARGV[7])
 redis.call('RPUSH', KEYS[3], ARGV[1])
 """
 # KEYS: checkout, its result. ARGV: the result. Written once, lives as long as its checkout, and not at all without it.
@@ -37,16 +39,18 @@ if left > 0 then redis.call('SET', KEYS[2], ARGV[1], 'PX', left, 'NX') end
 
 def add_checkout(*, account_id: int, checkout_id: str, fields: Mapping[str, Any]) -> None:
     """Stores a new checkout and makes it due; of more than `MAX_CHECKOUTS` the buyer's oldest go."""
-    keys = [valkey.checkouts_of_key(account_id), valkey.checkout_key(checkout_id), valkey.DUE_CHECKOUTS]
+    keys = [valkey.checkouts_of_key(account_id), valkey.checkout_key(checkout_id), valkey.DUE_CHECKOUTS, valkey.requeued_key(checkout_id)]
     numbers = [str(settings.CHECKOUT_TTL_S), str(settings.MAX_CHECKOUTS)]
     place = [valkey.CHECKOUT_PREFIX, valkey.RESULT_SUFFIX]
-    valkey.client().eval(_ADD, len(keys), *keys, checkout_id, json.dumps(fields), *numbers, *place)
+    valkey.client().eval(_ADD, len(keys), *keys, checkout_id, json.dumps(fields), *numbers, *place, str(_AGAIN_MS))
 
 
-def queue_again(checkout_id: str) -> None:
-    """Makes a checkout due again, once in `_AGAIN_MS` however often its buyer asks: the due list doesn't grow while workers are away."""
-    if valkey.client().set(valkey.requeued_key(checkout_id), "1", nx=True, px=_AGAIN_MS):
-        valkey.client().rpush(valkey.DUE_CHECKOUTS, checkout_id)
+def queue_again(checkout_id: str) -> bool:
+    """Makes a checkout due again, if it was queued longer than `_AGAIN_MS` ago: the due list doesn't grow while workers are away."""
+    if not valkey.client().set(valkey.requeued_key(checkout_id), "1", nx=True, px=_AGAIN_MS):
+        return False
+    valkey.client().rpush(valkey.DUE_CHECKOUTS, checkout_id)
+    return True
 
 
 def find_latest(*, account_id: int) -> str | None:

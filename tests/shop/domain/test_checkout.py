@@ -13,7 +13,7 @@ from shop.domain.checkout import prepare_checkouts, start_checkout
 from shop.errors import CheckoutNotFound, TooManyRequests
 from shop.models import Account, Course, PricePolicy
 from shop.states import CouponRecordStatus, CouponScope, CouponType, CourseStatus
-from shop.valkey import DUE_CHECKOUTS
+from shop.valkey import DUE_CHECKOUTS, requeued_key
 from tests.factories import FAR_AHEAD, LONG_AGO, NOW, make_buyer, make_coupon, make_course, make_order, make_record, policy_of
 from tests.shop.domain.test_cart import add
 from tests.unchanged import nothing_changes
@@ -306,7 +306,11 @@ def test_checkouts_have_a_rate(settings: Settings, valkey: redis.Redis) -> None:
 def test_asking_for_a_stalled_checkout_fills_nothing(valkey: redis.Redis) -> None:
     started = start_checkout(account=make_buyer(), course_ids=[1], now=NOW)
     for _ in range(50):
-        checkout.queue_again(started)
+        checkout.queue_if_stalled(started)
+    assert valkey.llen(DUE_CHECKOUTS) == 1
+    valkey.delete(requeued_key(started.checkout_id))  # as after two seconds
+    for _ in range(50):
+        checkout.queue_if_stalled(started)
     assert valkey.llen(DUE_CHECKOUTS) == 2
 
 
@@ -328,15 +332,28 @@ def test_there_may_be_no_latest_checkout() -> None:
         checkout.get_latest_checkout(account_id=make_buyer().pk)
 
 
-def test_pending_checkout_stalls_after_two_seconds() -> None:
+def test_pending_checkout_stalls_after_two_seconds_of_valkeys(valkey: redis.Redis) -> None:
+    """Whatever the clocks of those who took it in and who look at it show."""
     buyer, course = make_buyer(), make_course()
-    started = start_checkout(account=buyer, course_ids=[course.pk], now=NOW)
-    assert not checkout.is_stalled(started, now=NOW + timedelta(seconds=2))
-    assert checkout.is_stalled(started, now=NOW + timedelta(seconds=3))
+    checkouts = [start_checkout(account=buyer, course_ids=[course.pk], now=NOW + timedelta(hours=hours)) for hours in (-1, 0, 1)]
+    assert [checkout.queue_if_stalled(started) for started in checkouts] == [False] * 3
+    assert valkey.llen(DUE_CHECKOUTS) == 3
+    for started in checkouts:
+        assert 1500 < valkey.pttl(requeued_key(started.checkout_id)) <= 2000
+        valkey.delete(requeued_key(started.checkout_id))  # as after two seconds
+    assert [checkout.queue_if_stalled(started) for started in checkouts] == [True] * 3
+    assert [checkout.queue_if_stalled(started) for started in checkouts] == [False] * 3
+    assert valkey.llen(DUE_CHECKOUTS) == 6
+
+
+def test_priced_checkout_is_not_queued_again(valkey: redis.Redis) -> None:
+    buyer, course = make_buyer(), make_course()
     add(buyer, course)
+    started = start_checkout(account=buyer, course_ids=[course.pk], now=NOW)
     prepare_checkouts([started.checkout_id], now=NOW)
-    ready = checkout.get_latest_checkout(account_id=buyer.pk)
-    assert not checkout.is_stalled(ready, now=NOW + timedelta(seconds=3))
+    valkey.delete(requeued_key(started.checkout_id))
+    assert not checkout.queue_if_stalled(checkout.get_latest_checkout(account_id=buyer.pk))
+    assert valkey.llen(DUE_CHECKOUTS) == 1
 
 
 def test_statements_do_not_grow_with_the_coupons(django_assert_max_num_queries: Any) -> None:
