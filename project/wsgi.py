@@ -16,12 +16,14 @@ from project.web.connections import ConnectionKeeper, Limits  # noqa: E402
 from project.web.database_watch import DatabaseWatch  # noqa: E402
 from project.web.places import Shares  # noqa: E402
 from shop.checks import refuse_mistakes  # noqa: E402
+from shop.domain.versions import believe_an_empty_store  # noqa: E402
 from worker.memory import calm_collector  # noqa: E402
 from worker.servers import refuse_unfit_servers  # noqa: E402
 
 refuse_mistakes()
 bound_calls(places=settings.GATEWAY_PLACES)
 refuse_unfit_servers()
+believe_an_empty_store()
 application = Admission(django_application, places=settings.WEB_THREADS, shares=Shares(**settings.ADDRESS_SHARES))
 ConnectionKeeper(application, Limits(**settings.CONNECTION_LIMITS)).start()
 DatabaseWatch(application.places).start()

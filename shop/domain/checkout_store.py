@@ -20,14 +20,16 @@ _LEVEL = 1
 _AGAIN_MS = 2000
 
 # KEYS: the buyer's ids, newest first; the new checkout; the due list; what keeps it from being queued again. ARGV: id, what is stored, TTL in s,
-# how many a buyer may have, what stands before and after the id in the key of a result, and how long it isn't queued again.
+# how many a buyer may have, what stands before the id in a key and after it in those of result and queue, and how long it isn't queued again.
 _ADD = """
 redis.call('LPUSH', KEYS[1], ARGV[1])
-for _, old in ipairs(redis.call('LRANGE', KEYS[1], ARGV[4], -1)) do redis.call('DEL', ARGV[5] .. old, ARGV[5] .. old .. ARGV[6]) end
+for _, old in ipairs(redis.call('LRANGE', KEYS[1], ARGV[4], -1)) do
+    redis.call('DEL', ARGV[5] .. old, ARGV[5] .. old .. ARGV[6], ARGV[5] .. old .. ARGV[7])
+end
 redis.call('LTRIM', KEYS[1], 0, ARGV[4] - 1)
 redis.call('EXPIRE', KEYS[1], ARGV[3])
 redis.call('SET', KEYS[2], ARGV[2], 'EX', ARGV[3])
-redis.call('SET', KEYS[4], '1', 'PX', ARGV[7])
+redis.call('SET', KEYS[4], '1', 'PX', ARGV[8])
 redis.call('RPUSH', KEYS[3], ARGV[1])
 """
 # KEYS: checkout, its result. ARGV: the result. Written once, lives as long as its checkout, and not at all without it.
@@ -39,15 +41,15 @@ if left > 0 then redis.call('SET', KEYS[2], ARGV[1], 'PX', left, 'NX') end
 
 def add_checkout(*, account_id: int, checkout_id: str, fields: Mapping[str, Any]) -> None:
     """Stores a new checkout and makes it due; of more than `MAX_CHECKOUTS` the buyer's oldest go."""
-    keys = [valkey.checkouts_of_key(account_id), valkey.checkout_key(checkout_id), valkey.DUE_CHECKOUTS, valkey.requeued_key(checkout_id)]
+    keys = [valkey.checkouts_of_key(account_id), valkey.checkout_key(checkout_id), valkey.DUE_CHECKOUTS, valkey.queued_key(checkout_id)]
     numbers = [str(settings.CHECKOUT_TTL_S), str(settings.MAX_CHECKOUTS)]
-    place = [valkey.CHECKOUT_PREFIX, valkey.RESULT_SUFFIX]
+    place = [valkey.CHECKOUT_PREFIX, valkey.RESULT_SUFFIX, valkey.QUEUED_SUFFIX]
     valkey.client().eval(_ADD, len(keys), *keys, checkout_id, json.dumps(fields), *numbers, *place, str(_AGAIN_MS))
 
 
 def queue_again(checkout_id: str) -> bool:
     """Makes a checkout due again, if it was queued longer than `_AGAIN_MS` ago: the due list doesn't grow while workers are away."""
-    if not valkey.client().set(valkey.requeued_key(checkout_id), "1", nx=True, px=_AGAIN_MS):
+    if not valkey.client().set(valkey.queued_key(checkout_id), "1", nx=True, px=_AGAIN_MS):
         return False
     valkey.client().rpush(valkey.DUE_CHECKOUTS, checkout_id)
     return True
@@ -63,7 +65,8 @@ def remove_checkouts(*, account_id: int) -> None:
     """Removes all checkouts of a buyer."""
     key = valkey.checkouts_of_key(account_id)
     ids: list[str] = valkey.client().lrange(key, 0, -1)
-    valkey.client().delete(key, *map(valkey.checkout_key, ids), *map(valkey.checkout_result_key, ids))
+    kinds = (valkey.checkout_key, valkey.checkout_result_key, valkey.queued_key)
+    valkey.client().delete(key, *(key_of(pk) for pk in ids for key_of in kinds))
 
 
 def store_results(results: Iterable[tuple[str, Mapping[str, Any]]]) -> None:

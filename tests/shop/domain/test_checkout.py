@@ -13,7 +13,7 @@ from shop.domain.checkout import prepare_checkouts, start_checkout
 from shop.errors import CheckoutNotFound, TooManyRequests
 from shop.models import Account, Course, PricePolicy
 from shop.states import CouponRecordStatus, CouponScope, CouponType, CourseStatus
-from shop.valkey import DUE_CHECKOUTS, requeued_key
+from shop.valkey import DUE_CHECKOUTS, queued_key
 from tests.factories import FAR_AHEAD, LONG_AGO, NOW, make_buyer, make_coupon, make_course, make_order, make_record, policy_of
 from tests.shop.domain.test_cart import add
 from tests.unchanged import nothing_changes
@@ -261,6 +261,7 @@ def test_buyer_keeps_a_few_checkouts_and_the_oldest_go(settings: Settings, valke
     found = [checkout.find_checkout(one.checkout_id) for one in started]
     assert [one is not None for one in found] == [False, False, True, True]
     kept = {f"checkout:{one.checkout_id}" for one in started[2:]} | {f"checkout:{started[2].checkout_id}:result", "checkout:due"}
+    kept |= {f"checkout:{one.checkout_id}:queued" for one in started[2:]}  # for two seconds
     assert {key.decode() for key in valkey.keys("checkout:*")} == kept
     assert checkout.get_latest_checkout(account_id=buyer.pk).checkout_id == started[3].checkout_id
 
@@ -308,7 +309,7 @@ def test_asking_for_a_stalled_checkout_fills_nothing(valkey: redis.Redis) -> Non
     for _ in range(50):
         checkout.queue_if_stalled(started)
     assert valkey.llen(DUE_CHECKOUTS) == 1
-    valkey.delete(requeued_key(started.checkout_id))  # as after two seconds
+    valkey.delete(queued_key(started.checkout_id))  # as after two seconds
     for _ in range(50):
         checkout.queue_if_stalled(started)
     assert valkey.llen(DUE_CHECKOUTS) == 2
@@ -339,8 +340,8 @@ def test_pending_checkout_stalls_after_two_seconds_of_valkeys(valkey: redis.Redi
     assert [checkout.queue_if_stalled(started) for started in checkouts] == [False] * 3
     assert valkey.llen(DUE_CHECKOUTS) == 3
     for started in checkouts:
-        assert 1500 < valkey.pttl(requeued_key(started.checkout_id)) <= 2000
-        valkey.delete(requeued_key(started.checkout_id))  # as after two seconds
+        assert 1500 < valkey.pttl(queued_key(started.checkout_id)) <= 2000
+        valkey.delete(queued_key(started.checkout_id))  # as after two seconds
     assert [checkout.queue_if_stalled(started) for started in checkouts] == [True] * 3
     assert [checkout.queue_if_stalled(started) for started in checkouts] == [False] * 3
     assert valkey.llen(DUE_CHECKOUTS) == 6
@@ -351,7 +352,7 @@ def test_priced_checkout_is_not_queued_again(valkey: redis.Redis) -> None:
     add(buyer, course)
     started = start_checkout(account=buyer, course_ids=[course.pk], now=NOW)
     prepare_checkouts([started.checkout_id], now=NOW)
-    valkey.delete(requeued_key(started.checkout_id))
+    valkey.delete(queued_key(started.checkout_id))
     assert not checkout.queue_if_stalled(checkout.get_latest_checkout(account_id=buyer.pk))
     assert valkey.llen(DUE_CHECKOUTS) == 1
 
