@@ -84,7 +84,9 @@ class Breaker:
 class Line:
     """What this process may ask of a gateway. `places` bounds the calls at once, `rate` those of a second; None is no bound of our own."""
 
-    def __init__(self, *, places: int | None = None, rate: float | None = None, breaker: Breaker | None = None, pace: Pace | None = None) -> None:
+    def __init__(
+        self, *, places: int | None = None, rate: float | None = None, breaker: Breaker | None = None, pace: Pace | None = None
+    ) -> None:
         self.breaker = breaker or Breaker()
         self._places = threading.BoundedSemaphore(places) if places else None
         self._patience_s = PLACE_WAIT_MS / 1000 if places else RATE_WAIT_S
@@ -126,7 +128,8 @@ class Line:
         wait_s = self._pace.take(patience_s=self._patience_s)
         if wait_s is None:
             raise GatewayShut("more calls wait than the gateway takes")
-        time.sleep(wait_s)
+        if wait_s:  # sleeping for no time gives the processor away
+            time.sleep(wait_s)
 
     @contextmanager
     def _counted(self, silences: tuple[type[BaseException], ...]) -> Iterator[None]:

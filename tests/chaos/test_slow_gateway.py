@@ -97,7 +97,9 @@ def are_closed(scenes: Sequence[Scene]) -> bool:
 
 
 def requests_of(scene: Scene, method: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = scene.stage.control("GET", f"requests?out_trade_no={scene.number}P1&method={method}&limit=200")["requests"]
+    found: list[dict[str, Any]] = scene.stage.control("GET", f"requests?out_trade_no={scene.number}P1&method={method}&limit=200")[
+        "requests"
+    ]
     return found
 
 
@@ -181,8 +183,7 @@ def test_call_too_many_slows_calls_down_and_costs_no_order_an_attempt(stage: Sta
     calls = [one["fault"] for scene in expiring for method in (QUERY, CLOSE) for one in requests_of(scene, method)]
     turned_away = calls.count("call_limited")
     print(f"{turned_away} of {len(calls)} calls were turned away")
-    assert len(calls) - turned_away == 200
-    assert 0 < turned_away < 100
+    assert 0 < turned_away < len(calls) / 2
     assert max(scene_attempts(stage, expiring)) == 1
 
 

@@ -142,7 +142,9 @@ def gateway_server(answer: Callable[[dict[str, str]], Any]) -> Iterator[Told]:
         server.server_close()
 
 
-def make_gateway(url: str = "http://127.0.0.1:9/gateway.do", *, timeout_s: int = 5, line: Line | None = None, **changes: Any) -> AlipayGateway:
+def make_gateway(
+    url: str = "http://127.0.0.1:9/gateway.do", *, timeout_s: int = 5, line: Line | None = None, **changes: Any
+) -> AlipayGateway:
     """The real gateway of ours, with the test's keys."""
     config = {
         "gateway_url": url,
