@@ -73,6 +73,7 @@ worker_prefetch_multiplier = 1
 # Survive a broker that starts later, restarts, fails over, or is full for a while, however long it takes.
 broker_connection_retry_on_startup = True
 broker_connection_max_retries = None
+worker_consumer = "worker.reconnecting:Consumer"
 broker_channel_error_retry = True
 # With Redis, running tasks are better left to finish and acknowledge after the reconnect.
 worker_cancel_long_running_tasks_on_connection_loss = False
