@@ -174,9 +174,9 @@ def test_expiring_orders_are_closed_side_by_side(stage: Stage) -> None:
 
 
 def test_call_too_many_slows_calls_down_and_costs_no_order_an_attempt(stage: Stage) -> None:
-    """Alipay takes 20 calls a second of the 200 that are wanted at once."""
-    expiring = on_the_way(stage, 100)
-    stage.control("POST", "faults", {"kind": "call_limited", "params": {"per_second": 20}, "times": None})
+    """Alipay takes 5 calls a second of the 120 that are wanted at once. Without slowing down, most calls would be turned away."""
+    expiring = on_the_way(stage, 60)
+    stage.control("POST", "faults", {"kind": "call_limited", "params": {"per_second": 5}, "times": None})
     for scene in expiring:
         scene.expire()
     assert wait_until(lambda: are_closed(expiring), timeout_s=120, poll_s=0.2)
