@@ -3,8 +3,8 @@
 import threading
 from pathlib import Path
 
-from payments.simulator.clock import Clock
 from payments.simulator.call_counter import CallCounter
+from payments.simulator.clock import Clock
 from payments.simulator.faults import Faults
 from payments.simulator.merchants import Merchants
 from payments.simulator.settings import Settings, SettingsBook

@@ -66,7 +66,7 @@ def test_tls_that_nobody_verifies_is_refused_unless_it_is_meant(query: str) -> N
         with pytest.raises(ImproperlyConfigured, match="DATABASE_TLS_UNVERIFIED") as caught:
             database_config(url, pooler=pooler)
         assert "secret" not in str(caught.value)
-    assert database_config(url, pooler="", may_be_unverified=True)["OPTIONS"]["sslmode"] == query[8:].split("&")[0]
+    assert database_config(url, pooler="", may_be_unverified=True)["OPTIONS"]["sslmode"] == query[8:].split("&", maxsplit=1)[0]
 
 
 @pytest.mark.usefixtures("_no_other_word")
