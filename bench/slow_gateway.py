@@ -40,6 +40,7 @@ LATENCIES_MS, CONCURRENCIES = (0, 50, 200, 1000, HANGS), (8, 32, 64)
 QUICK_LATENCIES_MS, QUICK_CONCURRENCIES = (0, 200, HANGS), (64,)
 BACKLOG, WINDOW_S, RATE = 3000, 20.0, 5.0
 READY_TIMEOUT_S = 90
+EXPIRING = 5000
 
 
 @dataclass(frozen=True)
@@ -231,7 +232,9 @@ def time_closing(label: str, project: Path, folder: Path, *, count: int, latency
         _simulator(stage) as simulator,
     ):
         load_history(stage, 2000)
-        stage.start("web", "worker", "beat", *({"gateway"} & {*stage.children}))
+        workers = ("worker", *({"gateway"} & {*stage.children}))
+        stage.start("web", "beat", *workers)
+        _wait_until_consuming(stage, len(workers))
         expiring = add_orders(stage.connect, count, is_paid=False)
         simulator.begin_trades(expiring)
         simulator.delay(latency_ms)
@@ -292,6 +295,11 @@ def measure(projects: Sequence[Path], folder: Path, *, is_quick: bool) -> None:
         for cell in run_cells(project.name, project, folder / f"gateway-{project.name}", latencies=latencies, concurrencies=concurrencies):
             cells.append(cell)
             print(describe(cell), flush=True)
+        if not is_quick:
+            print(
+                time_closing(project.name, project, folder / f"closing-{project.name}", count=EXPIRING, latency_ms=200, patience_s=180),
+                flush=True,
+            )
     draw(cells, folder / "gateway.png")
     print(f"{folder / 'gateway.png'}")
 
