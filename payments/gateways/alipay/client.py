@@ -9,7 +9,6 @@ import binascii
 import json
 import logging.config
 import re
-import ssl
 import time
 import weakref
 from collections.abc import Iterator, Mapping
@@ -22,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from payments.gateways.alipay import keys, refusals
 from payments.gateways.alipay.config import AlipayConfig
+from payments.gateways.alipay.connections import Connections
 from payments.gateways.alipay.wire import BEIJING
 from payments.gateways.line import Line
 from payments.gateways.protocol import GatewayLimited, GatewayUnreachable
@@ -43,10 +43,6 @@ with _logging_left_alone():
     from alipay.exceptions import AliPayException, AliPayValidationError
 
 MAX_ANSWER_BYTES = 50_000_000  # a day's bill; other answers are a few kilobytes
-# A server is there within this, or it isn't there.
-CONNECT_S = 2
-# Shorter than servers and the middleboxes before them keep an idle connection, so that a request rarely meets one that is just being closed.
-KEEP_IDLE_S = 15
 _CODE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -68,8 +64,8 @@ class AlipayClient(AliPay):  # type: ignore[misc] # the SDK has no types
             config=AliPayConfig(timeout=config.timeout_s),
         )
         self._gateway = config.gateway_url
-        self._http = _make_http(config.timeout_s)
-        weakref.finalize(self, self._http.close)  # its idle connections end with it
+        self._connections = Connections(config.timeout_s)
+        weakref.finalize(self, self._connections.close)  # they end with it
 
     @property
     def gateway_url(self) -> str:
@@ -148,7 +144,7 @@ class AlipayClient(AliPay):  # type: ignore[misc] # the SDK has no types
         with self._line.call(silences=_SILENCES):
             deadline = time.monotonic() + self._config.timeout
             received = bytearray()
-            with self._http.stream("GET", url) as answer:
+            with self._connections.lend() as http, http.stream("GET", url) as answer:
                 if answer.status_code == httpx.codes.TOO_MANY_REQUESTS:
                     self._line.limited()
                 if answer.status_code != httpx.codes.OK:
@@ -171,17 +167,6 @@ class AlipayClient(AliPay):  # type: ignore[misc] # the SDK has no types
 
 # Nobody is there, or nobody answers in time. A broken answer is an answer.
 _SILENCES = (httpx.TimeoutException, httpx.ConnectError, TimeoutError)
-
-
-def _make_http(timeout_s: float) -> httpx.Client:
-    """Connections that every thread of the process shares. As many as are needed at once; those that nobody uses are closed."""
-    return httpx.Client(
-        timeout=httpx.Timeout(timeout_s, connect=min(CONNECT_S, timeout_s)),
-        limits=httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=KEEP_IDLE_S),
-        headers={"Accept-Encoding": "identity"},
-        verify=ssl.create_default_context(),
-        follow_redirects=False,
-    )
 
 
 def _codes_of(error: AliPayException) -> tuple[str, str]:
