@@ -5,23 +5,19 @@ One pair of servers serves a whole run. Each parallel process has a database (ma
 
 import contextlib
 import os
-import re
 import secrets
-import shutil
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 import redis
 
 from project.local.postgres import PostgresServer
 from project.local.valkey import ValkeyServer
+from tests.run_folder import run_folder
 
 pytest_plugins = ["tests.nodes.fixtures"]
-FOLDER_PREFIX = "course-shop-tests-"
 FIRST_WORKER_DATABASE = 2  # 0 and 1 belong to a run without parallel processes
 
 PARALLEL_WORKER = os.environ.get("PYTEST_XDIST_WORKER")
@@ -79,11 +75,9 @@ def broker_valkey(_valkey_clients: list[redis.Redis]) -> redis.Redis:
 
 
 def _start_servers() -> contextlib.ExitStack:
-    _remove_leftovers()
-    folder = Path(tempfile.mkdtemp(prefix=f"{FOLDER_PREFIX}{os.getpid()}-"))
-    folder.chmod(0o711)  # PostgreSQL may have to run as somebody else
     stack = contextlib.ExitStack()
-    stack.callback(shutil.rmtree, folder, ignore_errors=True)
+    folder = stack.enter_context(run_folder(Path(tempfile.gettempdir())))
+    folder.chmod(0o711)  # PostgreSQL may have to run as somebody else
     try:
         password = secrets.token_hex(16)
         postgres = PostgresServer(folder / "postgres", password, durable=False)
@@ -114,12 +108,3 @@ def _start_servers() -> contextlib.ExitStack:
         "WHITENOISE_USE_FINDERS": "true",
     }
     return stack
-
-
-def _remove_leftovers() -> None:
-    """Deletes what runs that were killed have left behind. Their servers died with them."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{FOLDER_PREFIX}*"):
-        owner = re.match(rf"{FOLDER_PREFIX}(\d+)-", folder.name)
-        is_old = time.time() - folder.stat().st_mtime > 60
-        if owner and is_old and folder.stat().st_uid == os.geteuid() and not psutil.pid_exists(int(owner[1])):
-            shutil.rmtree(folder, ignore_errors=True)
