@@ -132,12 +132,14 @@ def assert_refused(response: httpx.Response, *statuses: int) -> None:
 def snapshot(stack: ShopStack) -> tuple[dict[str, Any], dict[str, Any]]:
     """A checksum of every table, and every key of Valkey with its value."""
     tables = stack.rows("SELECT tablename AS name FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")
-    rows = {
-        table["name"]: stack.value(
-            f"SELECT count(*) || ' ' || coalesce(md5(string_agg(t::text, '|' ORDER BY t::text)), '') FROM {table['name']} t"
-        )
+    sums = " UNION ALL ".join(
+        f"""
+        SELECT '{table["name"]}' AS name, count(*) || ' ' || coalesce(md5(string_agg(t::text, '|' ORDER BY t::text)), '') AS sum
+        FROM {table["name"]} t
+        """
         for table in tables
-    }
+    )
+    rows = {row["name"]: row["sum"] for row in stack.rows(sums)}
     with redis.Redis.from_url(stack.env["REDIS_URL"]) as client:
         keys = {key.decode(): client.dump(key) for key in client.scan_iter()}
     return rows, {key: value for key, value in keys.items() if not MOVING_KEYS.search(key)}

@@ -66,6 +66,7 @@ class ShopStack:
     simulator: ProcessNode
     extra_workers: list[WorkerNode] = field(default_factory=list)
     _clients: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+    _connection: psycopg.Connection[dict[str, Any]] | None = None
 
     def api(self, username: str = "buyer1") -> ApiClient:
         """A logged-in client of the JSON API; closed with the stack."""
@@ -75,9 +76,12 @@ class ShopStack:
 
     def rows(self, query: str, *parameters: Any) -> list[dict[str, Any]]:
         """What the database says, by SQL: `stack.rows("SELECT status FROM shop_order WHERE order_number = %s", number)`."""
-        with psycopg.connect(self.database_url, row_factory=dict_row, autocommit=True) as connection:
-            cursor = connection.execute(query, parameters)  # type: ignore[arg-type]
-            return list(cursor.fetchall()) if cursor.description else []
+        # Kept open: tests ask again and again, and a connection costs more than most of what they ask.
+        if self._connection is None or self._connection.closed:
+            self._connection = self._clients.enter_context(psycopg.connect(self.database_url, row_factory=dict_row, autocommit=True))
+        with self._connection.cursor() as cursor:
+            cursor.execute(query, parameters)  # type: ignore[arg-type]
+            return cursor.fetchall() if cursor.description else []
 
     def value(self, query: str, *parameters: Any) -> Any:
         """The only column of the only row."""
