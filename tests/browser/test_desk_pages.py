@@ -9,12 +9,12 @@ from playwright.sync_api import Browser
 
 from tests.browser.operator import Operator
 from tests.browser.shopper import DESKTOP, PHONE, Device
+from tests.browser.test_access import SCHEMES, SERIOUS
 from tests.browser.test_desk import buy_and_pay
 from tests.journeys.shopping import Buyer, control
 from tests.nodes.shop_stack import ShopStack
 
 AXE = Axe()
-SERIOUS = {"serious", "critical"}
 LISTS = (
     "shop/order", "payments/payment", "payments/refund", "payments/notification", "shop/orderrequest", "shop/ledgertransfer", "shop/account",
     "shop/enrolment", "shop/couponrecord", "shop/course", "shop/coupon", "shop/couponcode", "admin/logentry",
@@ -31,7 +31,7 @@ def operator(browser: Browser, shop: ShopStack, request: pytest.FixtureRequest) 
 
 def findings(operator: Operator, *, scheme: str = "light") -> list[str]:
     found = []
-    for violation in AXE.run(operator.page).response["violations"]:
+    for violation in AXE.run(operator.page, options=SCHEMES[scheme]).response["violations"]:
         if violation["impact"] in SERIOUS:
             targets = [node["target"] for node in violation["nodes"]]
             found.append(f"{operator.page.url} {scheme}: {violation['id']} {targets}")
@@ -40,8 +40,7 @@ def findings(operator: Operator, *, scheme: str = "light") -> list[str]:
 
 def look(operator: Operator, path: str, name: str) -> list[str]:
     """What is wrong with the page: in light and in dark, and what is wider than the window."""
-    operator.go(path)
-    operator.page.wait_for_load_state("networkidle")
+    operator.go(path)  # the server has written all of it: nothing is fetched after the page has loaded
     operator.picture(name)
     found = findings(operator)
     wide = operator.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
