@@ -1,4 +1,4 @@
-"""Programs that are held still end with whoever holds them, even if that is killed."""
+"""Stopped programs end with the process that stopped them, even if that is killed."""
 
 import os
 import signal
@@ -9,16 +9,16 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from bench.keeper import Keeper
+from bench.resume_stopped import ResumeStopped
 from project.local.state import ROOT
 from project.local.waiting import wait_until
 
 HOLDER = """
 import os, signal, sys
-from bench.keeper import Keeper
+from bench.resume_stopped import ResumeStopped
 group = int(sys.argv[1])
-with Keeper() as keeper:
-    keeper.hold([group])
+with ResumeStopped() as resumer:
+    resumer.stopping([group])
     os.killpg(group, signal.SIGSTOP)
     print("held", flush=True)
     sys.stdin.readline()
@@ -36,7 +36,7 @@ def sleeper() -> Iterator["subprocess.Popen[bytes]"]:
         process.kill()
 
 
-def test_what_is_held_wakes_when_its_holder_is_killed(sleeper: "subprocess.Popen[bytes]") -> None:
+def test_stopped_program_is_resumed_when_its_holder_is_killed(sleeper: "subprocess.Popen[bytes]") -> None:
     command = [sys.executable, "-c", HOLDER, str(sleeper.pid)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, text=True) as holder:
         assert holder.stdout is not None
@@ -47,10 +47,10 @@ def test_what_is_held_wakes_when_its_holder_is_killed(sleeper: "subprocess.Popen
     assert sleeper.wait(10) == -signal.SIGTERM
 
 
-def test_what_was_let_go_is_left_alone(sleeper: "subprocess.Popen[bytes]") -> None:
-    with Keeper() as keeper:
-        keeper.hold([sleeper.pid])
-        keeper.let_go([sleeper.pid])
+def test_resumed_program_is_left_alone(sleeper: "subprocess.Popen[bytes]") -> None:
+    with ResumeStopped() as resumer:
+        resumer.stopping([sleeper.pid])
+        resumer.resumed([sleeper.pid])
         os.killpg(sleeper.pid, signal.SIGSTOP)
         assert wait_until(lambda: is_stopped(sleeper.pid), timeout_s=5)
     assert is_stopped(sleeper.pid)

@@ -1,6 +1,6 @@
-"""Wakes programs that are held still when whoever holds them is gone: the system has asked them to end, but they can't hear it.
+"""Resumes stopped programs when the process that stopped them is gone: the system asks them to end, but a stopped program doesn't hear it.
 
-`python -m bench.keeper` reads `+GROUP` and `-GROUP` (held, no longer held) until its input ends, and wakes the process groups still held.
+`python -m bench.resume_stopped` reads `+GROUP` and `-GROUP` (stopped, resumed) until its input ends, and resumes the groups still stopped.
 """
 
 import contextlib
@@ -11,24 +11,24 @@ import sys
 from collections.abc import Iterable
 
 
-class Keeper:
+class ResumeStopped:
     """The process that does it. Use as a context."""
 
-    def __enter__(self) -> "Keeper":
+    def __enter__(self) -> "ResumeStopped":
         # In a session of its own, so that Ctrl-C doesn't reach it.
-        command = [sys.executable, "-m", "bench.keeper"]
+        command = [sys.executable, "-m", "bench.resume_stopped"]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, text=True, start_new_session=True)
         return self
 
     def __exit__(self, *exc_info: object) -> None:
         self._process.communicate()
 
-    def hold(self, groups: Iterable[int]) -> None:
-        """Say it before they are stopped."""
+    def stopping(self, groups: Iterable[int]) -> None:
+        """To be called before they are stopped."""
         self._say("+", groups)
 
-    def let_go(self, groups: Iterable[int]) -> None:
-        """Say it when they run again."""
+    def resumed(self, groups: Iterable[int]) -> None:
+        """To be called when they run again."""
         self._say("-", groups)
 
     def _say(self, sign: str, groups: Iterable[int]) -> None:
@@ -38,10 +38,10 @@ class Keeper:
 
 
 def main() -> None:
-    held: set[int] = set()
+    stopped: set[int] = set()
     for line in sys.stdin:
-        (held.add if line[0] == "+" else held.discard)(int(line[1:]))
-    for group in held:
+        (stopped.add if line[0] == "+" else stopped.discard)(int(line[1:]))
+    for group in stopped:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(group, signal.SIGCONT)
 
