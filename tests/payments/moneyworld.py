@@ -1,6 +1,6 @@
 """A small shop and its gateway, driven at random, with its books proved after every step.
 
-`tests/payments/test_machine.py` lets hypothesis choose the steps; `bench/money_machine` runs as many as it is told from a seed.
+`tests/payments/test_machine.py` lets hypothesis choose the steps; `bin/money-machine` runs as many as it is told from a seed.
 """
 
 from collections import Counter

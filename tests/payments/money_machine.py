@@ -1,6 +1,6 @@
 """Plays random lives of a shop and its gateway on a PostgreSQL of its own and proves the books after every step.
 
-bench/money_machine --steps 100000 --seed 1
+bin/money-machine --steps 100000 --seed 1
 
 The same seed gives the same steps. A failure prints the seed, the episode and the last steps; `--episode` starts with that one. About 10 to 30 ms a step.
 """
