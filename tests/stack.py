@@ -31,7 +31,7 @@ if PARALLEL_WORKER:
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]:
     """Starts the servers, in the process that the others come from. pytest-django reads the settings in this same hook."""
     if not PARALLEL_WORKER and not early_config.known_args_namespace.help and not early_config.known_args_namespace.version:
-        early_config.add_cleanup(_start_servers().close)
+        early_config.add_cleanup(start_servers().close)
     return (yield)
 
 
@@ -74,7 +74,8 @@ def broker_valkey(_valkey_clients: list[redis.Redis]) -> redis.Redis:
     return _valkey_clients[1]
 
 
-def _start_servers() -> contextlib.ExitStack:
+def start_servers() -> contextlib.ExitStack:
+    """Both servers, and the environment that leads to them. Closing what is returned ends them."""
     stack = contextlib.ExitStack()
     folder = stack.enter_context(run_folder(Path(tempfile.gettempdir())))
     folder.chmod(0o711)  # PostgreSQL may have to run as somebody else

@@ -62,27 +62,27 @@ class Endpoint:
 
 
 @pytest.fixture(scope="module")
-def scene() -> dict[str, Any]:
+def prepared() -> dict[str, Any]:
     return {}
 
 
 @pytest.fixture
-def buyer(shared_shop_stack: ShopStack, scene: dict[str, Any]) -> Buyer:
+def buyer(shared_shop_stack: ShopStack, prepared: dict[str, Any]) -> Buyer:
     """One buyer for the module, with a cart, a coupon and a checkout."""
-    if "buyer" not in scene:
+    if "buyer" not in prepared:
         buyer = new_buyer(shared_shop_stack, beili=100)
         course_ids = buyer.fill_cart("Python 开发入门")
-        scene.update(
+        prepared.update(
             buyer=buyer,
             stranger=new_buyer(shared_shop_stack).api.http,
             coupon=buyer.claim("新人立减"),
             checkout=buyer.check_out(course_ids),
         )
-    return scene["buyer"]
+    return prepared["buyer"]
 
 
 @pytest.fixture
-def endpoints(shared_shop_stack: ShopStack, buyer: Buyer, scene: dict[str, Any]) -> dict[str, Endpoint]:
+def endpoints(shared_shop_stack: ShopStack, buyer: Buyer, prepared: dict[str, Any]) -> dict[str, Endpoint]:
     course_id, policy_id = find_policy(shared_shop_stack, "Python 开发入门")
     never = frozenset[str]()
     return {
@@ -95,7 +95,7 @@ def endpoints(shared_shop_stack: ShopStack, buyer: Buyer, scene: dict[str, Any])
         "orders": Endpoint(
             "POST",
             "orders/",
-            checkout_body(scene["checkout"]),
+            checkout_body(prepared["checkout"]),
             {
                 "checkout_id": frozenset({"null", "exponent"}),
                 "course_price_list": never,
@@ -262,9 +262,9 @@ def test_wrong_idempotency_key(unchanged: None, buyer: Buyer, endpoints: dict[st
 
 
 def test_ids_of_others_and_of_nothing(
-    unchanged: None, shared_shop_stack: ShopStack, buyer: Buyer, endpoints: dict[str, Endpoint], scene: dict[str, Any]
+    unchanged: None, shared_shop_stack: ShopStack, buyer: Buyer, endpoints: dict[str, Endpoint], prepared: dict[str, Any]
 ) -> None:
-    stranger = scene["stranger"]
+    stranger = prepared["stranger"]
     for method, path in (
         ("GET", f"courses/{FAR_AWAY}/"),
         ("GET", "courses/0/"),

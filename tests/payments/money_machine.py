@@ -19,19 +19,19 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--episode", type=int, default=0, help="the first life to play, to see a failure again")
     arguments = parser.parse_args()
-    with stack._start_servers():
+    with stack.start_servers():
         os.environ["LOG_LEVEL"] = "CRITICAL"
-        import django  # noqa: PLC0415 - needs what the servers have put into the environment
+        import django
 
         django.setup()
-        from django.core.management import call_command  # noqa: PLC0415 - needs Django set up
+        from django.core.management import call_command
 
         call_command("migrate", verbosity=0)
-        from tests.payments.test_machine import run_episodes  # noqa: PLC0415 - needs Django set up
+        from tests.payments.test_machine import run_episodes
 
         started, shown = time.monotonic(), time.monotonic()
 
-        def report(done: int, episode: int, seconds: float, world: object) -> None:
+        def report(done: int, episode: int, seconds: float, shop: object) -> None:
             nonlocal shown
             if time.monotonic() - shown > 20:
                 shown = time.monotonic()

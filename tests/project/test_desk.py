@@ -20,7 +20,7 @@ from shop.desk import exports
 from shop.models import Account, Coupon, CouponRecord, Course, Enrolment, Order, OrderEvent, OrderRequest, PricePolicy
 from tests.factories import make_buyer, make_coupon, make_course, make_order, make_record, make_request, policy_of
 from tests.payments.memorygateway import MemoryGateway
-from tests.payments.scenes import ask_refund, notify, pay
+from tests.payments.order_scenario import ask_refund, notify, pay
 
 pytestmark = pytest.mark.django_db
 # As an attribute, as an element, as an expression of Alpine's.

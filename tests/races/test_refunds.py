@@ -16,7 +16,7 @@ from shop.domain import locks as shop_locks
 from shop.models import Order
 from tests.factories import NOW, make_buyer, make_course, make_order
 from tests.payments.memorygateway import MemoryGateway
-from tests.payments.scenes import approve, ask_refund, assert_books_are_right, pay
+from tests.payments.order_scenario import approve, ask_refund, assert_books_are_right, pay
 from tests.races.crowd import count_kinds, run_at_once
 
 pytestmark = [pytest.mark.race, pytest.mark.django_db(transaction=True)]

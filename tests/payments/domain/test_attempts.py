@@ -18,7 +18,7 @@ from shop.models import Order
 from tests.factories import NOW, make_buyer, make_course, make_order
 from tests.payments.alipay_side import APP_ID, SELLER_ID, gateway_server, make_gateway, signed_answer
 from tests.payments.memorygateway import Fault, MemoryGateway
-from tests.payments.scenes import assert_books_are_right, columns
+from tests.payments.order_scenario import assert_books_are_right, columns
 from tests.payments.settle import make_payment, pay
 from tests.unchanged import nothing_changes
 

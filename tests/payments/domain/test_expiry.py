@@ -18,7 +18,7 @@ from shop.states import CouponRecordStatus, OrderStatus
 from tests.factories import make_buyer, make_course, make_order
 from tests.payments.domain.conftest import Clock
 from tests.payments.memorygateway import Fault, MemoryGateway
-from tests.payments.scenes import assert_books_are_right, claimed, columns, notify, start, timeline
+from tests.payments.order_scenario import assert_books_are_right, claimed, columns, notify, start, timeline
 from tests.unchanged import nothing_changes
 
 pytestmark = pytest.mark.django_db

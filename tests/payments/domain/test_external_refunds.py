@@ -19,7 +19,7 @@ from shop.states import CouponRecordStatus, EnrolmentStatus, OrderStatus
 from tests.factories import NOW, make_buyer, make_course, make_order
 from tests.payments.domain.conftest import Clock
 from tests.payments.memorygateway import Fault, MemoryGateway
-from tests.payments.scenes import (
+from tests.payments.order_scenario import (
     ask,
     ask_refund,
     assert_books_are_right,

@@ -27,7 +27,7 @@ from tests.clients import Api
 from tests.factories import NOW, make_buyer, make_course, make_order, make_request
 from tests.guards import unguarded
 from tests.payments.memorygateway import MemoryGateway
-from tests.payments.scenes import approve, ask_refund, assert_books_are_right, notify, send, start
+from tests.payments.order_scenario import approve, ask_refund, assert_books_are_right, notify, send, start
 from tests.shopping import V1, check_out, put_in_cart
 from tests.unchanged import nothing_changes
 

@@ -18,7 +18,18 @@ from shop.states import CouponRecordStatus, EnrolmentStatus, OrderStatus
 from tests.factories import NOW, make_buyer, make_course, make_order
 from tests.payments.domain.conftest import Clock
 from tests.payments.memorygateway import Died, Fault, MemoryGateway
-from tests.payments.scenes import approve, ask_refund, assert_books_are_right, claimed, columns, pay, reject, send, timeline, transfers
+from tests.payments.order_scenario import (
+    approve,
+    ask_refund,
+    assert_books_are_right,
+    claimed,
+    columns,
+    pay,
+    reject,
+    send,
+    timeline,
+    transfers,
+)
 from tests.unchanged import nothing_changes
 
 pytestmark = pytest.mark.django_db

@@ -21,7 +21,7 @@ from shop.states import EnrolmentStatus, OrderStatus
 from tests.factories import NOW, make_buyer, make_course, make_order
 from tests.payments.domain.conftest import Clock
 from tests.payments.memorygateway import Fault, MemoryGateway
-from tests.payments.scenes import ask, ask_refund, assert_books_are_right, columns, notify, pay, send, start, timeline
+from tests.payments.order_scenario import ask, ask_refund, assert_books_are_right, columns, notify, pay, send, start, timeline
 from tests.unchanged import nothing_changes
 
 pytestmark = pytest.mark.django_db

@@ -1,6 +1,6 @@
-"""A scene: one buyer and one order in a running shop, with Alipay and the buyer there to be told what to do.
+"""A scenario: one buyer and one order in a running shop, with Alipay and the buyer there to be told what to do.
 
-Each scene has a course of its own, so that no other scene's trade has the same subject, and faults that are for its trades only.
+Each scenario has a course of its own, so that no other scenario's trade has the same subject, and faults that are for its trades only.
 """
 
 import contextlib
@@ -46,8 +46,8 @@ class State:
 
 
 @dataclass
-class Stage:
-    """Where scenes are played, by many threads side by side. Each has a buyer and a database connection of its own."""
+class ChaosShop:
+    """Where scenarios are played, by many threads side by side. Each has a buyer and a database connection of its own."""
 
     shop: ShopStack
     # Kept over all tests: each thread's buyer and connection are made once.
@@ -56,13 +56,13 @@ class Stage:
     _local: threading.local = field(default_factory=threading.local)
     _open: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
-    def scene(self, name: str, *, beili: int = BEILI) -> "Scene":
-        """A scene with an order that awaits payment."""
-        return self.empty_scene(name).order(beili=beili)
+    def scenario(self, name: str, *, beili: int = BEILI) -> "OrderScenario":
+        """A scenario with an order that awaits payment."""
+        return self.empty_scenario(name).order(beili=beili)
 
-    def empty_scene(self, name: str, *, buyer: Buyer | None = None) -> "Scene":
-        """A scene without an order yet."""
-        return Scene(self, buyer or self._my_buyer(), *self._add_course(name))
+    def empty_scenario(self, name: str, *, buyer: Buyer | None = None) -> "OrderScenario":
+        """A scenario without an order yet."""
+        return OrderScenario(self, buyer or self._my_buyer(), *self._add_course(name))
 
     def new_buyer(self, *, beili: int) -> Buyer:
         """Somebody who is logged in already: twenty password checks at once would hold up everything else."""
@@ -141,10 +141,10 @@ class Stage:
 
 
 @dataclass
-class Scene:
+class OrderScenario:
     """One order. The verbs are what the buyer, Alipay, or time does."""
 
-    stage: Stage
+    chaos: ChaosShop
     buyer: Buyer
     course_id: int
     policy_id: int
@@ -152,11 +152,13 @@ class Scene:
 
     @property
     def shop(self) -> ShopStack:
-        return self.stage.shop
+        return self.chaos.shop
 
     # --- The buyer at the shop
 
-    def order(self, *, beili: int = BEILI, coupon_record_id: int = 0, cash: Decimal | None = None, buys_again: bool = False) -> "Scene":
+    def order(
+        self, *, beili: int = BEILI, coupon_record_id: int = 0, cash: Decimal | None = None, buys_again: bool = False
+    ) -> "OrderScenario":
         """Places the order and waits until it awaits payment."""
         body = {
             "course_price_list": [{"course_id": self.course_id, "policy_id": self.policy_id, "coupon_record_id": 0}],
@@ -175,7 +177,7 @@ class Scene:
         assert response.status_code == 200, response.text
         started = response.json()["data"]
         if product in {"page", "wap"}:
-            page = self.stage.http.get(started["pay_url"], follow_redirects=True)
+            page = self.chaos.http.get(started["pay_url"], follow_redirects=True)
             assert page.status_code == 200, page.text
         return str(started["out_trade_no"])
 
@@ -192,56 +194,56 @@ class Scene:
     # --- The buyer at Alipay, and Alipay
 
     def scan(self, out_trade_no: str) -> None:
-        self.stage.control("POST", f"trades/{out_trade_no}/scan", {})
+        self.chaos.control("POST", f"trades/{out_trade_no}/scan", {})
 
     def pay(self, out_trade_no: str) -> None:
         """Pays and closes the browser."""
-        self.stage.control("POST", f"trades/{out_trade_no}/pay", {})
+        self.chaos.control("POST", f"trades/{out_trade_no}/pay", {})
 
     def try_to_pay(self, out_trade_no: str) -> bool:
         """As `pay`, for a buyer whom Alipay may send away."""
-        response = self.stage.http.post(f"{self.shop.simulator_url}/control/trades/{out_trade_no}/pay", json={})
+        response = self.chaos.http.post(f"{self.shop.simulator_url}/control/trades/{out_trade_no}/pay", json={})
         assert response.status_code in {200, 409}, response.text
         return response.status_code == 200
 
     def trade(self, out_trade_no: str) -> Mapping[str, Any]:
-        answer: Mapping[str, Any] = self.stage.control("GET", f"trades/{out_trade_no}")
+        answer: Mapping[str, Any] = self.chaos.control("GET", f"trades/{out_trade_no}")
         return answer
 
     def inject(self, kind: str, out_trade_no: str | None = None, **rule: Any) -> int:
         """Sets a fault for this order's first attempt (or another); answers its id."""
         rule = {"kind": kind, "out_trade_no": out_trade_no or f"{self.number}P1", **rule}
-        return int(self.stage.control("POST", "faults", rule)["fault_id"])
+        return int(self.chaos.control("POST", "faults", rule)["fault_id"])
 
     def silence(self) -> None:
         """No notification of this order's first attempt ever comes."""
         self.inject("drop", times=None)
 
     def was_hit(self, fault_id: int) -> bool:
-        (rule,) = [rule for rule in self.stage.control("GET", "faults")["faults"] if rule["fault_id"] == fault_id]
+        (rule,) = [rule for rule in self.chaos.control("GET", "faults")["faults"] if rule["fault_id"] == fault_id]
         return bool(rule["hits"])
 
     def deliveries(self, out_trade_no: str) -> list[Mapping[str, Any]]:
         """Every notification that was sent, and what the shop answered."""
-        found: list[Mapping[str, Any]] = self.stage.control("GET", f"deliveries?out_trade_no={out_trade_no}")["deliveries"]
+        found: list[Mapping[str, Any]] = self.chaos.control("GET", f"deliveries?out_trade_no={out_trade_no}")["deliveries"]
         return found
 
     def deliver_again(self, out_trade_no: str) -> None:
         """Alipay repeats its first notification, signed anew and without any fault; its own next attempt would come after minutes."""
-        notification = self.stage.control("GET", f"notifications?out_trade_no={out_trade_no}")["notifications"][-1]
-        self.stage.control("POST", f"notifications/{notification['notify_id']}/replay", {"fresh": True})
+        notification = self.chaos.control("GET", f"notifications?out_trade_no={out_trade_no}")["notifications"][-1]
+        self.chaos.control("POST", f"notifications/{notification['notify_id']}/replay", {"fresh": True})
 
     # --- Time
 
     def poll(self) -> None:
         """The time has come to ask Alipay about the attempts, be it for the first time or, about closed ones, for the last."""
-        self.stage.rows(
+        self.chaos.rows(
             "UPDATE payments_payment SET available_at = now() WHERE out_trade_no LIKE %s AND available_at IS NOT NULL", f"{self.number}P%"
         )
 
     def abandon(self, out_trade_no: str) -> None:
         """The shop has closed an attempt that Alipay didn't know yet, and doesn't look at it again by itself: it can still be paid there."""
-        self.stage.rows(
+        self.chaos.rows(
             """
             UPDATE payments_payment SET status = 'closed', closed_reason = 'never_paid', closed_at = now(), available_at = NULL
             WHERE out_trade_no = %s
@@ -251,8 +253,8 @@ class Scene:
 
     def expire(self) -> None:
         """The order's time and its period of grace are over, and so is its attempts' time. At Alipay they can still be paid."""
-        self.stage.rows("UPDATE payments_payment SET expires_at = now() WHERE out_trade_no LIKE %s", f"{self.number}P%")
-        self.stage.rows(
+        self.chaos.rows("UPDATE payments_payment SET expires_at = now() WHERE out_trade_no LIKE %s", f"{self.number}P%")
+        self.chaos.rows(
             "UPDATE shop_order SET expires_at = now() - %s, closes_at = now(), available_at = now() WHERE order_number = %s",
             timedelta(minutes=2),
             self.number,
@@ -260,7 +262,7 @@ class Scene:
 
     def hurry_refunds(self) -> None:
         """What waits to be asked about again is due now."""
-        self.stage.rows(
+        self.chaos.rows(
             """
             UPDATE payments_refund SET available_at = now()
             WHERE available_at IS NOT NULL AND order_id = (SELECT id FROM shop_order WHERE order_number = %s)
@@ -272,7 +274,7 @@ class Scene:
 
     def state(self) -> State:
         """By SQL, all at one moment."""
-        (row,) = self.stage.rows(
+        (row,) = self.chaos.rows(
             """
             SELECT request.status AS request, orders.status AS order,
                 ARRAY(SELECT status || CASE WHEN is_surplus THEN ' surplus' ELSE '' END FROM payments_payment WHERE order_id = orders.id) AS payments,
@@ -309,7 +311,7 @@ class Scene:
 
     def describe(self) -> str:
         """The state with the last errors, for a failure's message."""
-        errors = self.stage.rows(
+        errors = self.chaos.rows(
             """
             SELECT 'order' AS what, attempts, last_error, available_at - now() AS due FROM shop_order WHERE order_number = %(n)s
             UNION ALL SELECT out_trade_no, attempts, last_error, available_at - now() FROM payments_payment WHERE out_trade_no LIKE %(n)s || 'P%%'

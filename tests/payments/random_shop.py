@@ -29,7 +29,7 @@ from shop.domain.pricing import LineInput, price_order
 from shop.errors import DomainError
 from shop.models import Account, Coupon, CouponRecord, Order, OrderRequest, Work
 from shop.states import CouponRecordStatus, CouponScope, CouponType, OrderStatus
-from tests.conftest import APPEND_ONLY
+from tests.emptying import APPEND_ONLY
 from tests.factories import NOW, make_buyer, make_coupon, make_course, policy_of
 from tests.payments.memorygateway import OTHER_APP_ID, ZERO, Died, Fault, MemoryGateway
 
@@ -59,7 +59,7 @@ class Broken(AssertionError):
 
 
 class Dice:
-    """Choices out of one number, so that whoever drives the world draws one number a step."""
+    """Choices out of one number, so that whoever drives the shop draws one number a step."""
 
     def __init__(self, number: int) -> None:
         self._left = number
@@ -72,7 +72,7 @@ class Dice:
         return self.pick(range(count)) == count - 1
 
 
-class World:
+class RandomShop:
     """Two buyers, four courses, five campaigns, one member of staff, a gateway, and a clock that only the steps move."""
 
     def __init__(self) -> None:
