@@ -109,8 +109,10 @@ def _play(plan: Plan, connections: Sequence[socket.socket], result: Result) -> N
             index = len(result.sent_at)
             if time.time() >= started + plan.seconds if plan.seconds is not None else index == len(plan.requests):
                 return None
-            for values, placeholder in ((result.sent_at, 0.0), (result.answered_at, 0.0), (result.statuses, 0), (result.answers, b"")):
-                values.append(placeholder)  # type: ignore[attr-defined]
+            result.sent_at.append(0.0)
+            result.answered_at.append(0.0)
+            result.statuses.append(0)
+            result.answers.append(b"")
             return index, started + index / plan.rate if plan.rate else 0.0
 
     def work(connection: socket.socket) -> None:

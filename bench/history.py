@@ -75,7 +75,7 @@ def _copied(column: Column, steps: Mapping[str, int]) -> sql.Composable:
     """What a copy has in this column."""
     name = sql.Identifier(column.name)
     table = column.table if column.name == "id" else column.target
-    if table in steps:
+    if table is not None and table in steps:
         return sql.SQL("{} + copy * {}").format(name, steps[table])
     if column.kind == "timestamp with time zone":  # what is put off for years stays
         return sql.SQL("CASE WHEN {0} > now() + interval '1 year' THEN {0} ELSE {0} - age END").format(name)

@@ -112,6 +112,6 @@ def _set_up(postgres: PostgresServer) -> None:
         if row is not None and row[0] == "on":
             return
         for name, value in POSTGRES_SETTINGS.items():
-            connection.execute(f"ALTER SYSTEM SET {name} = '{value}'")  # type: ignore[call-overload]
+            connection.execute(f"ALTER SYSTEM SET {name} = '{value}'")
     postgres.stop()
     postgres.start()

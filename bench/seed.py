@@ -134,5 +134,5 @@ def _insert(connection: Connection, table: str, values: Mapping[str, str], sourc
         WITH added AS (INSERT INTO {table} ({", ".join(chosen)}) SELECT {", ".join(chosen.values())} FROM {source} RETURNING *)
         SELECT {"min(id)" if "id" in names else "NULL"} FROM added
     """
-    row = connection.execute(query).fetchone()  # type: ignore[call-overload]
+    row = connection.execute(query).fetchone()
     return int(row[0] or 0) if row else 0

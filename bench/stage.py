@@ -11,6 +11,7 @@ import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,7 @@ class Stage:
         for name in names:
             child = self.children[name]
             child.start()
-            wait_until(lambda name=name: not self.children[name].is_running() or self._is_up(name), timeout_s=READY_TIMEOUT_S)
+            wait_until(partial(self._is_over_or_up, name), timeout_s=READY_TIMEOUT_S)
             if not child.is_running() or not self._is_up(name):
                 raise LocalError(f"{name} of {self.label} did not start. The end of {child.log_path}:\n{child.log_tail()}")
 
@@ -131,7 +132,7 @@ class Stage:
         """
 
         def is_drained() -> bool:
-            row = connection.execute(f"SELECT EXISTS (SELECT 1 FROM {table} WHERE available_at <= now() + interval '5 minutes')").fetchone()  # type: ignore[call-overload]
+            row = connection.execute(f"SELECT EXISTS (SELECT 1 FROM {table} WHERE available_at <= now() + interval '5 minutes')").fetchone()
             return row is not None and not row[0]
 
         if not wait_until(is_drained, timeout_s=DRAIN_TIMEOUT_S, poll_s=0.1):
@@ -168,7 +169,7 @@ class Stage:
             """
         ).fetchone()
         if changed is not None and changed[0] is not None:
-            connection.execute(f"ANALYZE {changed[0]}")  # type: ignore[call-overload]
+            connection.execute(f"ANALYZE {changed[0]}")
 
     @contextlib.contextmanager
     def statements_counted(self) -> Iterator[list[int]]:
@@ -187,7 +188,7 @@ class Stage:
 
     def _log_statements(self, minimum_ms: int) -> None:
         with self.connect() as connection:
-            connection.execute(f"ALTER SYSTEM SET log_min_duration_statement = {minimum_ms}")  # type: ignore[call-overload]
+            connection.execute(f"ALTER SYSTEM SET log_min_duration_statement = {minimum_ms}")
             connection.execute("SELECT pg_reload_conf(), pg_sleep(0.3)")
 
     def manage(self, *args: str) -> str:
@@ -211,6 +212,9 @@ class Stage:
     def _running(self, *names: str) -> list[str]:
         return [name for name in names if self.children[name].is_running()]
 
+    def _is_over_or_up(self, name: str) -> bool:
+        return not self.children[name].is_running() or self._is_up(name)
+
     def _is_up(self, name: str) -> bool:
         if name in self.described.ports:
             return is_listening(self.described.ports[name])
@@ -218,7 +222,7 @@ class Stage:
             return True
         workers = self._running("worker", *({"gateway"} & {*self.children}))
         with self._broker() as broker:  # a worker that consumes is blocked in a read of its queues
-            return sum(entry["cmd"] == "brpop" and entry["db"] == "0" for entry in broker.client_list()) >= len(workers)
+            return len([entry for entry in broker.client_list() if (entry["cmd"], entry["db"]) == ("brpop", "0")]) >= len(workers)
 
 
 @dataclass

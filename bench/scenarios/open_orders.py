@@ -50,7 +50,7 @@ def seed_open_orders(stage: Stage, count: int) -> list[OpenOrder]:
                 f"""
                 UPDATE {table} SET available_at = now() + interval '10 years'
                 WHERE {column} IN (SELECT id FROM shop_order WHERE order_number = ANY(%s))
-                """,  # type: ignore[call-overload]
+                """,
                 [numbers],
             )
         stage.vacuum(connection)
