@@ -33,7 +33,7 @@ class Emptying:
             if _digest(cursor) == self._made:
                 _empty(cursor, [name for name in connection.introspection.table_names(cursor) if name not in MADE_BY_MIGRATIONS])
                 return
-        self._call_command(command, *args, database=database, **options)
+        self._call_command(command, *args, database=database, **options)  # as before: all tables, and all permissions again
         with connection.cursor() as cursor:
             self._made = _digest(cursor)
 

@@ -20,7 +20,7 @@ def everything() -> dict[str, Any]:
     flags of wake-ups, which go by themselves after a second: a wake-up is seen by its message.
     """
     assert settle()
-    state: dict[str, Any] = {model.__name__: list(model.objects.order_by("pk").values()) for model in MODELS}
+    state: dict[str, Any] = {model.__name__: list(model._default_manager.order_by("pk").values()) for model in MODELS}
     for name in ("REDIS_URL", "CELERY_BROKER_URL"):
         with redis.Redis.from_url(getattr(settings, name)) as client:
             state[name] = {

@@ -224,7 +224,8 @@ def test_wrong_values_in_an_orders_lines(unchanged: None, buyer: Buyer, endpoint
             if not (field == "coupon_record_id" and kind in {"null", "zero"}):
                 body = {**endpoint.body, "course_price_list": [{**line, field: value}]}
                 assert_refused(send(buyer, endpoint, json.dumps(body)), 400)
-    for lines in ([], [line, line], [line] * 51, [[]], [None], [{}], [{**line, "price": "0.01"}], {"0": line}):
+    wrong_lines: list[Any] = [[], [line, line], [line] * 51, [[]], [None], [{}], [{**line, "price": "0.01"}], {"0": line}]
+    for lines in wrong_lines:
         assert_refused(send(buyer, endpoint, json.dumps({**endpoint.body, "course_price_list": lines})), 400)
 
 
@@ -239,7 +240,8 @@ def test_wrong_amounts(unchanged: None, buyer: Buyer, endpoints: dict[str, Endpo
 
 def test_wrong_courses_to_check_out(unchanged: None, buyer: Buyer, endpoints: dict[str, Endpoint]) -> None:
     endpoint = endpoints["checkout"]
-    for courses in ([], [1, 1], [1, "1"], list(range(1, 52)), [[1]], [None], [{}], [True], [0], [-1], "1", {"0": 1}):
+    wrong_courses: list[Any] = [[], [1, 1], [1, "1"], list(range(1, 52)), [[1]], [None], [{}], [True], [0], [-1], "1", {"0": 1}]
+    for courses in wrong_courses:
         assert_refused(send(buyer, endpoint, json.dumps({"course_list": courses})), 400)
 
 

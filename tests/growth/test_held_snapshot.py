@@ -56,7 +56,8 @@ def buffers(deed: Callable[[], object]) -> int:
         nonlocal touched
         with psycopg.ClientCursor(connection.connection) as cursor:
             cursor.execute("BEGIN")
-            plan = cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {sql}", params).fetchone()[0][0]["Plan"]
+            explained: Any = cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {sql}", params).fetchone()
+            plan = explained[0][0]["Plan"]
             cursor.execute("ROLLBACK")
         touched += plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
         return run(sql, params, many, context)

@@ -80,7 +80,7 @@ class ShopStack:
         if self._connection is None or self._connection.closed:
             self._connection = self._clients.enter_context(psycopg.connect(self.database_url, row_factory=dict_row, autocommit=True))
         with self._connection.cursor() as cursor:
-            cursor.execute(query, parameters)  # type: ignore[arg-type]
+            cursor.execute(query, parameters)
             return cursor.fetchall() if cursor.description else []
 
     def value(self, query: str, *parameters: Any) -> Any:
@@ -108,9 +108,10 @@ class ShopStack:
 
     def start(self) -> None:
         """Starts all parts at once and returns when the shop is ready to sell."""
-        for node in (self.broker, self.simulator, self.web, self.worker, *self.extra_workers, self.beat):
+        self.broker.start()
+        for node in self._programs:
             node.start()
-        for node in (self.simulator, self.web, self.worker, *self.extra_workers):
+        for node in self._programs:
             node.ready()
         if not wait_until(self.is_ready, timeout_s=READY_TIMEOUT_S):
             raise TimeoutError(f"/readyz of the shop is not 200. Web:\n{self.web.container.child.log_tail(40)}")
@@ -124,7 +125,7 @@ class ShopStack:
     def stop(self) -> None:
         """Ends everything at once; the worker and web politely, so that what they have measured is not lost."""
         self._clients.close()
-        children = [node.container.child for node in (self.web, self.worker, *self.extra_workers, self.beat, self.simulator)]
+        children = [node.container.child for node in self._programs]
         for child in children:
             child.send(child.stop_signal)
         for child in children:
@@ -133,8 +134,11 @@ class ShopStack:
 
     def logs(self) -> str:
         """The end of every part's log, for the report of a test that failed."""
-        nodes = (self.web, self.worker, *self.extra_workers, self.beat, self.simulator)
-        return "\n".join(f"--- {node.name()}\n{node.container.child.log_tail(30)}" for node in nodes)
+        return "\n".join(f"--- {node.name()}\n{node.container.child.log_tail(30)}" for node in self._programs)
+
+    @property
+    def _programs(self) -> list[ProcessNode | WorkerNode]:
+        return [self.web, self.worker, *self.extra_workers, self.simulator, self.beat]
 
 
 def build_shop_stack(folder: Path, *, extra_env: Mapping[str, str] | None = None, has_gateway_worker: bool = False) -> ShopStack:

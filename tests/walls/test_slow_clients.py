@@ -65,7 +65,7 @@ def test_a_stalled_connection_is_ended(kind: str, impatient_web: Web) -> None:
         started = time.monotonic()
         if kind == "answers unread":
             web = psutil.Process(impatient_web.pid)
-            assert wait_until(lambda: crowd.ports and not crowd.ports & accepted_from(web), timeout_s=60)
+            assert wait_until(lambda: bool(crowd.ports) and not crowd.ports & accepted_from(web), timeout_s=60)
         else:
             assert wait_until(lambda: crowd.ended_by_server >= 1, timeout_s=60)
         # It is looked for every few seconds.
