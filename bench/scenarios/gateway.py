@@ -31,7 +31,7 @@ def measure(stage: Stage, size: Size) -> Iterator[Sample]:
         stage.stop(*programs)
         with stage.connect() as connection:
             for table in ("shop_order", "payments_payment"):
-                connection.execute(f"UPDATE {table} SET available_at = NULL WHERE available_at IS NOT NULL")
+                connection.execute(f"UPDATE {table} SET available_at = now() + interval '10 years' WHERE available_at IS NOT NULL")
 
 
 def _answer_after(stage: Stage, latency_s: float) -> None:
