@@ -12,12 +12,12 @@ import psutil
 import psycopg
 
 from bench.client import Client, Plan, build_request
-from bench.scale.buyers import add_buyers, simple_body
-from bench.scale.cases import two_servers
-from bench.scale.site import Site, valkey
 from project.local.errors import LocalError
 from project.local.purchase import ApiClient
 from project.local.waiting import wait_until
+from tests.scale.buyers import add_buyers, simple_body
+from tests.scale.cases import two_servers
+from tests.scale.site import Site, valkey
 
 BUYERS, ORDERS, CONNECTIONS = 40, 2000, 16
 DRAIN_TIMEOUT_S = 180

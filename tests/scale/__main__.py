@@ -11,13 +11,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.scale.buyers import PATIENCE_S, Crowd, Noticed, add_buyers, simple_body
-from bench.scale.cases import CASES, Case, no_nginx
-from bench.scale.site import Site, open_site, unpaid
-from bench.scale.throughput import Rate, measure
 from project.local.errors import LocalError
 from project.local.progress import step
 from project.local.waiting import wait_until
+from tests.scale.buyers import PATIENCE_S, Crowd, Noticed, add_buyers, simple_body
+from tests.scale.cases import CASES, Case, no_nginx
+from tests.scale.site import Site, open_site, unpaid
+from tests.scale.throughput import Rate, measure
 
 THROUGHPUT = "throughput"
 BUYERS = 3

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.scale.site import Site, valkey
 from project.local.pgbouncer import FOLLOWS_PREPARED, PgBouncer, find_pgbouncers
 from project.local.postgres import SUPERUSER, PostgresServer
 from project.local.rabbitmq import RabbitServer, find_rabbitmq
@@ -15,6 +14,7 @@ from project.local.sentinel import SentinelServer, replica_settings
 from project.local.tls import TlsFront, make_certificate
 from project.local.valkey import ValkeyServer
 from project.local.waiting import wait_until
+from tests.scale.site import Site, valkey
 
 # Between two faults of one case, so that each can be told apart in the logs.
 PAUSE_S = 3.0

@@ -5,12 +5,12 @@ import sys
 
 import pytest
 
-from bench.scale.cases import CASES
 from project.local.state import ROOT
+from tests.scale.cases import CASES
 
 
 def run(*args: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "bench.scale", *args], cwd=ROOT, capture_output=True, text=True, check=False)
+    return subprocess.run([sys.executable, "-m", "tests.scale", *args], cwd=ROOT, capture_output=True, text=True, check=False)
 
 
 def test_the_documentation_has_a_line_for_each_case() -> None:
