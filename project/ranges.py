@@ -135,7 +135,7 @@ def shares_of_threads(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
             found.append(Error(f"{told}: there aren't so many.", id="project.E021"))
         elif share == threads:
             found.append(Warning(f"{told}: {who} can stop everybody else.", id="project.W021"))
-    if settings.SERVER_THREADS < 2 * threads:
+    if 2 * threads > settings.SERVER_THREADS:
         told = f"GRANIAN_BLOCKING_THREADS is {settings.SERVER_THREADS} and WEB_THREADS is {threads}"
         found.append(Error(f"{told}: requests wait for bodies and for places in twice as many threads at least.", id="project.E021"))
     return found

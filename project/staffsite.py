@@ -11,7 +11,7 @@ from django.contrib.admin.forms import AdminAuthenticationForm
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.exceptions import BadRequest, PermissionDenied
 from django.db import DataError
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django_otp import devices_for_user
@@ -79,11 +79,11 @@ class StaffTotpForm(OTPAuthenticationFormMixin, StaffLoginForm):  # type: ignore
         """There is no list of devices to fill in."""
 
 
-def _refusing_bad_input(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+def _refusing_bad_input(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
     """Answers 400 where Django's admin lets a value from the address or from a list's checkboxes fail in the database layer."""
 
     @wraps(view)
-    def inner(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def inner(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if not all(one.isdecimal() for one in request.POST.getlist(ACTION_CHECKBOX_NAME)):
             raise BadRequest("a selected row has no number")
         try:
@@ -112,8 +112,8 @@ class StaffSite(UnfoldAdminSite):  # type: ignore[misc] # django-unfold has no t
         """Pages of the desk that belong to no table."""
         return [path("exports/", self.admin_view(lambda request: export_view(request, self)), name="exports")]
 
-    def admin_view(self, view: Callable[..., HttpResponse], cacheable: bool = False) -> Callable[..., HttpResponse]:
-        guarded: Callable[..., HttpResponse] = super().admin_view(_refusing_bad_input(view), cacheable)
+    def admin_view(self, view: Callable[..., HttpResponseBase], cacheable: bool = False) -> Callable[..., HttpResponseBase]:
+        guarded: Callable[..., HttpResponseBase] = super().admin_view(_refusing_bad_input(view), cacheable)
         return guarded
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
