@@ -22,7 +22,7 @@ from payments.gateways.alipay import AlipayConfig, AlipayGateway, read_private_k
 from tests.chaos.order_scenario import PRICE, ChaosShop, OrderScenario, State
 from tests.nodes.shop_stack import ShopStack
 
-pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("chaos-faults")]
+pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("chaos")]
 
 PAID = State("paid", ("paid",), (), ("active",))
 CANCELLED = State("cancelled", ("closed",))

@@ -18,7 +18,7 @@ import pytest
 from tests.chaos.order_scenario import BEILI, PRICE, ChaosShop, OrderScenario, State
 from tests.journeys.shopping import Buyer
 
-pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("chaos-races")]
+pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("chaos")]
 
 RACES = 6
 COUPON = Decimal("5.00")

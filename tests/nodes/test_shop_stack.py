@@ -8,7 +8,7 @@ from project.local.purchase import buy_courses
 from project.local.waiting import wait_until
 from tests.nodes.shop_stack import ShopStack, build_shop_stack, drop_database
 
-pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("shop_stack")]
+pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("contract")]
 
 
 def test_a_shop_sells_a_course(shared_shop_stack: ShopStack) -> None:
