@@ -1,11 +1,13 @@
 """What all tests share."""
 
+import functools
 import secrets
 import socket
 from collections.abc import Iterator
 
 import pytest
 import redis
+from Cryptodome.PublicKey import RSA
 from django.conf import settings
 from django.test import testcases
 from hypothesis import settings as hypothesis_settings
@@ -22,6 +24,8 @@ hypothesis_settings.load_profile("repeatable")
 def pytest_configure() -> None:
     """Static files are looked for when one is asked for. WhiteNoise would list them all for each client that a test makes: 20 ms each time."""
     settings.WHITENOISE_AUTOREFRESH = True
+    # The SDK proves that a key's factors are prime whenever it reads one, 30 ms each time; tests read the same few keys again and again.
+    RSA.importKey = functools.cache(RSA.importKey)
 
 
 @pytest.fixture(scope="session")
