@@ -4,9 +4,10 @@ import structlog
 from celery import Task, shared_task
 
 from payments.domain import audit as audits
-from payments.domain import expiry, inbox, polling, retention
+from payments.domain import expiry, inbox, polling, retention, silence
 from payments.domain.calling import get_callers
 from payments.domain.refunds import sending
+from payments.domain.verdicts import note_verdicts
 from payments.gateways import find_gateways, get_gateways
 from payments.gateways.protocol import Gateways
 from payments.models import Notification, Payment, Refund
@@ -55,13 +56,18 @@ def send_refunds(self: Task) -> None:
 
 def _go_on(task: Task, model: type[Work], gateways: Gateways | None) -> None:
     """Another run for what is left. While the gateway is silent, the sweep's next wake-up is soon enough to try it again."""
+    if gateways is not None:
+        silence.note_silence(gateways=gateways, now=clock.database_now())
     if (gateways is None or gateways.free(2) == 2) and work.has_due(model, now=clock.database_now()):
         wake(task)
 
 
 @shared_task(name="payments.audit")
 def audit() -> None:
-    for verdict in audits.run_audit(now=clock.database_now()):
+    now = clock.database_now()
+    verdicts = list(audits.run_audit(now=now))
+    note_verdicts(verdicts, now=now)
+    for verdict in verdicts:
         if verdict.broken_count:
             log.error(
                 "audit_broken", rule=verdict.rule.name, rows=verdict.broken_count, first=[str(row) for row in verdict.rows[:3]], alert=True

@@ -176,10 +176,14 @@ EMAIL_USE_TLS = env.bool("EMAIL_USE_TLS", True)
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", "shop@localhost")
 PASSWORD_RESET_TIMEOUT = 3600
+# Who gets a mail of what can't wait (`worker/alert_mail.py`), if EMAIL_HOST is set, too.
+ADMINS = [(address, address) for address in env.list("ADMINS", [], subcast=str.strip)]
+SERVER_EMAIL = DEFAULT_FROM_EMAIL
+EMAIL_SUBJECT_PREFIX = "[shop] "
 
 HTTPS = PUBLIC_URL.startswith("https://")
 SECURE_SSL_REDIRECT = env.bool("DJANGO_SECURE_SSL_REDIRECT", HTTPS)
-SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]  # probes come from inside, over http
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]  # probes and Prometheus come from inside, over http
 SECURE_HSTS_SECONDS = env.int("DJANGO_HSTS_SECONDS", 31_536_000 if HTTPS else 0)
 SECURE_HSTS_INCLUDE_SUBDOMAINS = env.bool("DJANGO_HSTS_INCLUDE_SUBDOMAINS", HTTPS)
 SECURE_HSTS_PRELOAD = env.bool("DJANGO_HSTS_PRELOAD", HTTPS)
@@ -281,6 +285,8 @@ REFUND_RETURNS_COUPONS = env.bool("REFUND_RETURNS_COUPONS", True)
 PERSONAL_DATA_DAYS = env.int("PERSONAL_DATA_DAYS", 180)
 # A file that a worker or beat touches while it does its job, for health checks that start no process of ours.
 ALIVE_FILE = env.str("ALIVE_FILE", "")
+# Where a worker or beat answers Prometheus, as host:port. Empty: nowhere. The web process has /metrics.
+METRICS_LISTEN = env.str("METRICS_LISTEN", "")
 # How often the workers look for rows that were left behind.
 SWEEP_INTERVAL_S = env.float("SWEEP_INTERVAL_S", 2.0)
 # A payment that no notification came for is queried after so long, and then again and again while it is open.
@@ -402,6 +408,8 @@ LOGGING = {
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["repeats"]}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {
+        # Without Django's own handler, which mails every error to ADMINS, as often as it happens and with all of the request.
+        "django": {"handlers": [], "level": "INFO"},
         "django.server": {"level": "WARNING"},
         # They log whole URLs: a signed request, or a bill's.
         "httpx": {"level": "WARNING"},

@@ -2,10 +2,10 @@
 
 import os
 
-from django.core.wsgi import get_wsgi_application
+from project.web.counted import Counted, make_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
-django_application = get_wsgi_application()
+django_application = make_application()
 
 # What follows needs Django's applications.
 from django.conf import settings  # noqa: E402
@@ -22,7 +22,8 @@ from worker.servers import refuse_unfit_servers  # noqa: E402
 refuse_mistakes()
 bound_calls(places=settings.GATEWAY_PLACES)
 refuse_unfit_servers()
-application = Admission(django_application, places=settings.WEB_THREADS, shares=Shares(**settings.ADDRESS_SHARES))
-ConnectionKeeper(application, Limits(**settings.CONNECTION_LIMITS)).start()
-DatabaseWatch(application.places).start()
+admission = Admission(django_application, places=settings.WEB_THREADS, shares=Shares(**settings.ADDRESS_SHARES))
+application = Counted(admission)
+ConnectionKeeper(admission, Limits(**settings.CONNECTION_LIMITS)).start()
+DatabaseWatch(admission.places).start()
 calm_collector()

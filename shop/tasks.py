@@ -3,7 +3,7 @@
 from celery import Task, shared_task
 
 from shop import clock
-from shop.domain import checkout, coupons, creation, tokens, work
+from shop.domain import checkout, coupons, creation, tokens, totals, work
 from shop.models import OrderRequest
 from shop.wakeup import wake, woken
 
@@ -31,3 +31,10 @@ def expire_coupons(self: Task) -> None:
 def purge_tokens() -> None:
     tokens.purge_tokens(now=clock.database_now())
     tokens.purge_sessions()
+
+
+@shared_task(name="shop.fold_totals")
+def fold_totals() -> None:
+    now = clock.database_now()
+    for total in totals.TOTALS:
+        totals.fold(total, now=now)

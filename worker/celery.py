@@ -7,6 +7,8 @@ from typing import Any
 from celery import Celery
 from celery.signals import beat_init, celeryd_init, setup_logging, task_postrun, task_prerun, worker_init, worker_process_init
 
+import worker.metrics_server
+import worker.task_metrics  # noqa: F401 - both for their receivers of signals
 from worker import logging_options
 from worker.draining import DrainOnTerm
 from worker.ending import end_with_the_command

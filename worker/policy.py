@@ -24,6 +24,7 @@ POLICIES: dict[str, TaskPolicy] = {
     "shop.create_orders": TaskPolicy(queue="orders", time_limit_s=30, max_retries=0),
     "shop.expire_coupons": TaskPolicy(queue="upkeep", time_limit_s=30, max_retries=0),
     "shop.purge_tokens": TaskPolicy(queue="upkeep", time_limit_s=30, max_retries=0),
+    "shop.fold_totals": TaskPolicy(queue="upkeep", time_limit_s=30, max_retries=0),
     "payments.apply_notifications": TaskPolicy(queue="payments", time_limit_s=30, max_retries=0),
     # Each row of these takes up to four calls of ALIPAY_TIMEOUT_S each, and a run starts none after its first ten seconds.
     "payments.query_payments": TaskPolicy(queue="gateway", time_limit_s=40, max_retries=0),

@@ -22,6 +22,9 @@ class ConfiguredGateways:
     def free(self, wanted: int) -> int:
         return self.line.free(wanted)
 
+    def is_silent(self) -> bool:
+        return self.line.breaker.is_open
+
     def gateway_for(self, attempt: Attempt) -> Gateway:
         return self._get(attempt.provider, attempt.app_id)
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import structlog
 
 from payments.gateways.protocol import GatewayShut
-from payments.metrics import GATEWAY_BREAKER_OPEN, GATEWAY_CALLS
+from payments.metrics import GATEWAY_BREAKER_OPEN
 
 log = structlog.get_logger(__name__)
 
@@ -38,6 +38,10 @@ class Breaker:
         self._lock = threading.Lock()
         self._silences = 0
         self._next_probe_at: float | None = None  # None while it is closed
+
+    @property
+    def is_open(self) -> bool:
+        return self._next_probe_at is not None
 
     def free(self, wanted: int) -> int:
         """How many of `wanted` calls may be begun now: all, none, or one probe."""
@@ -125,23 +129,20 @@ class Line:
             self.breaker.enter()
             if self._pace is not None:
                 time.sleep(self._pace.take())
-            with self._counted(silences):
+            with self._heard(silences):
                 yield
         finally:
             if self._places is not None:
                 self._places.release()
 
     @contextmanager
-    def _counted(self, silences: tuple[type[BaseException], ...]) -> Iterator[None]:
+    def _heard(self, silences: tuple[type[BaseException], ...]) -> Iterator[None]:
         try:
             yield
         except silences:
-            GATEWAY_CALLS.labels("silent").inc()
             self.breaker.stayed_silent()
             raise
         except Exception:
-            GATEWAY_CALLS.labels("broken").inc()
             self.breaker.answered()
             raise
-        GATEWAY_CALLS.labels("answered").inc()
         self.breaker.answered()

@@ -2,11 +2,12 @@
 
 import os
 import platform
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import httpx
 
@@ -164,12 +165,15 @@ def _environment(places: Places, merchant: Merchant, secrets: Secrets) -> dict[s
 
 
 def _make_runner(places: Places, env: dict[str, str], state: State) -> Runner:
+    # All of them count together, from zero, and the web process tells. Flower has metrics of its own.
+    shutil.rmtree(state.metrics_folder, ignore_errors=True)
+    counted = {"PROMETHEUS_MULTIPROC_DIR": str(state.metrics_folder)}
     programs = [
         simulator_program(places.simulator_port, state.simulator_folder),
-        web_program(places.web_port),
-        worker_program(events=True),  # for Flower
-        gateway_program(events=True),
-        beat_program(),
+        replace(web_program(places.web_port), env=counted),
+        replace(worker_program(events=True), env=counted),  # for Flower
+        replace(gateway_program(events=True), env=counted),
+        replace(beat_program(), env=counted),
         flower_program(places.flower_port),
     ]
     return Runner(programs, env=env, log_folder=state.log_folder, record_folder=state.folder / "run", longest_stop_s=STOP_PROGRAMS_S)

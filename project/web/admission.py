@@ -16,6 +16,7 @@ from django.conf import settings
 from django.db import connections
 
 from project.api.errors import body_of, headers_of
+from project.web.counted import BEGAN_AT
 from project.web.places import Places, Shares
 from shop import errors
 from shop.client_address import client_network, forwarded_address
@@ -47,6 +48,7 @@ class Admission:
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         refusal = self._read_body(environ)
+        environ[BEGAN_AT] = time.monotonic()
         address = self._address(environ.get("REMOTE_ADDR", ""), environ.get("HTTP_X_FORWARDED_FOR", ""))
         path = environ.get("PATH_INFO")
         patience_s = LIVENESS_PATIENCE_S if path == LIVENESS else None

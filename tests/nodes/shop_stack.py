@@ -133,7 +133,9 @@ class ShopStack:
         return "\n".join(f"--- {node.name()}\n{node.container.child.log_tail(30)}" for node in nodes)
 
 
-def build_shop_stack(folder: Path, *, extra_env: Mapping[str, str] | None = None, has_gateway_worker: bool = False) -> ShopStack:
+def build_shop_stack(
+    folder: Path, *, extra_env: Mapping[str, str] | None = None, has_gateway_worker: bool = False, web_workers: int = 1
+) -> ShopStack:
     """A shop that has not been started, on a copy of the seeded database. One worker does everything unless Alipay has one of its own."""
     folder.mkdir(parents=True, exist_ok=True)
     broker = make_broker(folder / "valkey", password=secrets.token_hex(8))
@@ -150,7 +152,7 @@ def build_shop_stack(folder: Path, *, extra_env: Mapping[str, str] | None = None
         secret_key=os.environ["DJANGO_SECRET_KEY"],
         demo_password=os.environ["DEMO_PASSWORD"],
     )
-    env |= IMPATIENT | LIMITLESS | dict(extra_env or {})
+    env |= {"PROMETHEUS_MULTIPROC_DIR": str(folder / "metrics")} | IMPATIENT | LIMITLESS | dict(extra_env or {})
     worker = worker_program() if has_gateway_worker else worker_program(queues=ALL_QUEUES)
     gateways = [gateway_program()] if has_gateway_worker else []
     return ShopStack(
@@ -162,7 +164,7 @@ def build_shop_stack(folder: Path, *, extra_env: Mapping[str, str] | None = None
         broker=broker,
         worker=make_worker(worker, env=env, folder=folder),
         beat=make_process(beat_program(), env=env, folder=folder),
-        web=make_process(web_program(web_port, workers=1), env=env, folder=folder, port=web_port),
+        web=make_process(web_program(web_port, workers=web_workers), env=env, folder=folder, port=web_port),
         simulator=make_process(simulator_program(simulator_port, folder / "simulator"), env=env, folder=folder, port=simulator_port),
         extra_workers=[make_worker(program, env=env, folder=folder) for program in gateways],
     )

@@ -24,7 +24,8 @@ from payments.gateways.alipay import keys, refusals
 from payments.gateways.alipay.config import AlipayConfig
 from payments.gateways.alipay.wire import BEIJING
 from payments.gateways.line import Line
-from payments.gateways.protocol import GatewayUnreachable
+from payments.gateways.measuring import measured
+from payments.gateways.protocol import GatewayUnreachable, GatewayUnsigned
 
 
 @contextmanager
@@ -82,12 +83,16 @@ class AlipayClient(AliPay):  # type: ignore[misc] # the SDK has no types
             GatewayRejected: a proven no, by the business or at the door.
             GatewayUnreachable: anything else; whether Alipay did it is unknown.
         """
+        with measured(method, silences=_SILENCES):
+            return self._call(method, content, **parameters)
+
+    def _call(self, method: str, content: Mapping[str, Any], **parameters: str) -> dict[str, Any]:
         try:
             answer: dict[str, Any] = self.server_api(method, dict(content), **parameters)
         except AliPayValidationError as error:
             raise GatewayUnreachable("the answer's signature is wrong") from error
         except AliPayException as error:
-            raise GatewayUnreachable(f"unsigned error {_codes_of(error)}") from None
+            raise GatewayUnsigned(f"unsigned error {_codes_of(error)}") from None
         except (httpx.HTTPError, OSError, ValueError, TypeError, AttributeError) as error:
             # Transport errors, JSON that isn't any, base64 that isn't any (binascii.Error is a ValueError), a JSON null.
             raise GatewayUnreachable(f"{type(error).__name__}") from error
@@ -104,6 +109,10 @@ class AlipayClient(AliPay):  # type: ignore[misc] # the SDK has no types
         Raises:
             GatewayUnreachable
         """
+        with measured("bill.download", silences=_SILENCES):
+            return self._download(url)
+
+    def _download(self, url: str) -> bytes:
         try:
             return self._fetch_bytes(url)
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
