@@ -7,6 +7,7 @@ and keep the answer in a file beside their counters; without such a folder each 
 import fcntl
 import time
 from pathlib import Path
+from typing import IO
 
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_GET
@@ -17,6 +18,7 @@ from shop import metric_files
 
 # Shorter than any sensible interval between scrapes.
 FRESH_S = 5
+PATIENCE_S = 1
 
 
 @require_GET
@@ -33,8 +35,21 @@ def _read_shop(folder: Path | None) -> bytes:
         return answer
     # Whoever comes meanwhile waits, and gets the same: a later scrape never sees an earlier answer.
     with (folder / "shop.lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        return _recall(kept) or _remember(kept, _ask())
+        return (_recall(kept) or _remember(kept, _ask())) if _is_locked(lock) else b""
+
+
+def _is_locked(lock: IO[str]) -> bool:
+    """Whether nobody else asks any more. A database that takes so long holds up one scrape, not the places of all who scrape."""
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(0.02)
+        else:
+            return True
 
 
 def _ask() -> bytes:
@@ -54,6 +69,6 @@ def _recall(kept: Path) -> bytes | None:
 
 def _remember(kept: Path, answer: bytes) -> bytes:
     fresh = kept.with_suffix(".new")
-    fresh.write_bytes(b"%f\n" % time.monotonic() + answer)
+    fresh.write_bytes(f"{time.monotonic()!r}\n".encode() + answer)
     fresh.replace(kept)
     return answer

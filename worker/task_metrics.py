@@ -8,6 +8,7 @@ from celery.signals import task_failure, task_postrun, task_prerun
 from prometheus_client import Counter, Histogram
 
 import shop.metric_files  # noqa: F401 - before any metric is made
+from worker.policy import POLICIES
 
 # Nothing but the audit takes longer than its limit of 30 or 40 seconds.
 TASKS = Histogram(
@@ -17,6 +18,9 @@ TASKS = Histogram(
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300),
 )
 LOST = Counter("tasks_lost_total", "Tasks that were cut off: by their time limit, or because their process died.", ["task"])
+# From zero: the first one that is cut off must be seen as a change.
+for _name in POLICIES:
+    LOST.labels(_name)
 
 _started: dict[str, float] = {}
 

@@ -64,7 +64,8 @@ def fold(total: Total, *, now: datetime) -> int:
     before = measurements.find(total.name)
     folded = _folded(before)
     [(xmin, xmax, highest)] = rows.read(_HORIZON.format(table=total.table), [])
-    is_settled = xmin >= folded.next_xid
+    # A number that is still to come is another server's: this one was restored from its dump, and nothing of that time is under way.
+    is_settled = xmin >= folded.next_xid or folded.next_xid > xmax
     up_to = folded.next_to if is_settled else folded.up_to
     sums = _merged(folded.sums, _add_up(total, folded.up_to, up_to)) if is_settled else dict(folded.sums)
     next_to, next_xid = (min(highest, up_to + FOLD_IDS), xmax) if is_settled else (folded.next_to, folded.next_xid)

@@ -23,7 +23,7 @@ class Scrape(dict[Series, float]):
                 if family.type in {"counter", "histogram"}:
                     self.counters[series] = sample.value
 
-    def total(self, name: str, **labels: str) -> float:
+    def total(self, name: str, /, **labels: str) -> float:
         """The sum of the series with at least these labels."""
         return sum(value for (found, pairs), value in self.items() if found == name and labels.items() <= dict(pairs).items())
 

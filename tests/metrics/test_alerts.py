@@ -124,13 +124,6 @@ def the_books_are_wrong(observed: Observed, undo: Undo) -> None:
     observed.stack.rows("DELETE FROM shop_turn WHERE name = 'payments.audit'")
 
 
-@cause("rows", "ValkeyFull")
-def valkey_fills_up(observed: Observed, undo: Undo) -> None:
-    client = undo.enter_context(observed.stack.broker.container.client)
-    client.config_set("maxmemory", int(client.info("memory")["used_memory"] / 0.85))
-    undo.callback(client.config_set, "maxmemory", 0)
-
-
 @cause("rows", "TasksLost")
 def a_pool_process_dies_in_the_middle_of_a_task(observed: Observed, undo: Undo) -> None:
     stack, buyer = observed.stack, new_buyer(observed.stack)
@@ -159,6 +152,14 @@ def a_table_is_locked_for_long(observed: Observed, undo: Undo) -> None:
             time.sleep(0.1)
             list(threads.map(lambda _: _get(observed, "api/v1/courses/"), range(8)))
             held.result()
+
+
+@cause("rows", "ValkeyFull")
+def valkey_fills_up(observed: Observed, undo: Undo) -> None:
+    """The last of its stage, since a full one refuses what others need."""
+    client = undo.enter_context(observed.stack.broker.container.client)
+    client.config_set("maxmemory", int(client.info("memory")["used_memory"] / 0.85))
+    undo.callback(client.config_set, "maxmemory", 0)
 
 
 # --- Alipay -------------------------------------------------------------------------------------------------------------

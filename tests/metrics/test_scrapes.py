@@ -65,11 +65,8 @@ def test_counters_are_sums_and_never_step_back(observed: Observed, buyer: Buyer)
     assert grew("alipay_notifications_total", outcome="new") == 1
     # A web process answers from what both have counted: the one that was not asked, too.
     assert len({scrape.total("http_request_seconds_count", route=COURSES) for scrape in scrapes[1:]}) == 1
-    assert {path.stem for path in (observed.stack.folder / "metrics").glob("histogram_*.db")} >= {
-        "histogram_0",
-        "histogram_1",
-        "histogram_2",
-    }
+    # Two web processes, two of the pool and the gateway worker.
+    assert len(list((observed.stack.folder / "metrics").glob("histogram_*.db"))) >= 4
 
 
 def test_the_databases_totals_are_the_books(observed: Observed, buyer: Buyer) -> None:

@@ -46,6 +46,11 @@ def subjects() -> list[str]:
     return [message.subject for message in mail.outbox]
 
 
+def told(name: str) -> list[Any]:
+    """The mails of this cause. As time goes by, what nobody works on is stuck, too."""
+    return [message for message in mail.outbox if f"] {name}: " in message.subject]
+
+
 def break_the_books(now: datetime) -> None:
     verdicts.note_verdicts([Verdict(RULES[0], 3, ()), Verdict(RULES[1], 0, ())], now=now)
 
@@ -89,16 +94,16 @@ def test_each_cause_is_told_once_an_hour(name: str, now: datetime) -> None:
     assert subjects() == []
     MADE[name](now)
     mail_alerts(now=now + timedelta(minutes=1, seconds=1))
-    [message] = mail.outbox
+    [message] = told(name)
     assert message.subject.startswith(f"[shop] {name}: ")
     assert message.to == ["ops@shop.test"]
     assert f"docs/runbook.md, {name}" in message.body
     assert "/admin/" in message.body
     for minutes in range(2, 60, 2):
         mail_alerts(now=now + timedelta(minutes=minutes))
-    assert len(mail.outbox) == 1
+    assert len(told(name)) == 1
     mail_alerts(now=now + timedelta(minutes=62))
-    assert len(mail.outbox) == 2
+    assert len(told(name)) == 2
 
 
 def test_just_below_the_threshold_nothing_is_told(now: datetime) -> None:
@@ -168,7 +173,7 @@ def test_a_real_mail_goes_out(smtp: Kept, now: datetime) -> None:
     break_the_books(now)
     mail_alerts(now=now)
     [message] = smtp.messages
-    assert (message["To"], message["Subject"]) == (
+    assert (message["To"], message["Subject"].replace("\r\n", "")) == (
         "ops@shop.test",
         f"[shop] AuditBroken: the books break the rule {RULES[0].name} in 3 rows",
     )

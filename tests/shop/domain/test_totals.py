@@ -128,3 +128,14 @@ def test_a_fold_goes_on_by_its_own_share(monkeypatch: pytest.MonkeyPatch) -> Non
     assert [fold(1) for _ in range(4)] == [0, 1, 1, 0]
     assert Measurement.objects.get(name="ledger").value["up_to"] == highest + 2
     assert folded() == 11111
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_restored_dump_brings_no_transaction_along() -> None:
+    """The other server had got to a number that this one reaches in years."""
+    give(1)
+    fold(1)
+    kept = Measurement.objects.get(name="ledger")
+    Measurement.objects.filter(pk=kept.pk).update(value={**kept.value, "next_xid": 10**15})
+    assert fold(1) == LedgerTransfer.objects.latest("pk").pk
+    assert (read(), folded()) == (1, 1)
