@@ -21,13 +21,14 @@ FROM python:3.13-slim-bookworm AS runtime
 RUN groupadd --gid 10001 shop && useradd --uid 10001 --gid shop --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin shop \
  && install -d -o shop -g shop -m 700 /var/lib/shop /var/lib/shop/simulator /run/alipay
 COPY --from=build /opt/venv /opt/venv
+ENV GRANIAN_BLOCKING_THREADS=512
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 STATIC_ROOT=/srv/static DJANGO_SETTINGS_MODULE=project.settings
 WORKDIR /srv/shop
 USER shop
 EXPOSE 8000
 CMD ["granian", "--interface", "wsgi", "project.wsgi:application", "--host", "0.0.0.0", "--port", "8000", "--workers", "2", \
      "--http", "1", "--no-ws", "--respawn-failed-workers", "--workers-kill-timeout", "45", \
-     "--blocking-threads", "512", "--backpressure", "4096", "--backlog", "4096", \
+     "--backpressure", "4096", "--backlog", "4096", \
      "--http1-header-read-timeout", "10000", "--http1-buffer-size", "65536"]
 
 FROM runtime AS demo

@@ -43,6 +43,7 @@ def _token_ttl() -> timedelta:
 RANGES = (
     # --- Web
     Range("WEB_THREADS", 2, 256, "One that waits for a buyer must leave one for everybody else."),
+    Range("GRANIAN_BLOCKING_THREADS", 8, 4096, "Slow clients occupy half of them at most.", read=lambda: settings.SERVER_THREADS),
     Range("CONNECTION_SILENCE_S", 1, 600, read=lambda: settings.CONNECTION_LIMITS["silence_s"]),
     Range("WEB_STUCK_S", 15, 3600, "Statements end after 10 s.", read=lambda: settings.CONNECTION_LIMITS["stuck_s"]),
     Range(
@@ -134,6 +135,9 @@ def shares_of_threads(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
             found.append(Error(f"{told}: there aren't so many.", id="project.E021"))
         elif share == threads:
             found.append(Warning(f"{told}: {who} can stop everybody else.", id="project.W021"))
+    if settings.SERVER_THREADS < 2 * threads:
+        told = f"GRANIAN_BLOCKING_THREADS is {settings.SERVER_THREADS} and WEB_THREADS is {threads}"
+        found.append(Error(f"{told}: requests wait for bodies and for places in twice as many threads at least.", id="project.E021"))
     return found
 
 

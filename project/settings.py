@@ -131,12 +131,15 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
 
 # How many requests one web process works on at a time; each has a database connection.
 WEB_THREADS = env.int("WEB_THREADS", 4)
+# Threads that the server may start in one process; granian reads the same variable. They cost processor time when many are used at once
+# (docs/decisions/0003-granian-wsgi.md), and without a proxy that collects bodies each slow client occupies one.
+SERVER_THREADS = env.int("GRANIAN_BLOCKING_THREADS", 512)
 CONNECTION_LIMITS: dict[str, float] = {
     # A client that was sent nothing for so long is cut off: it doesn't send its request, or doesn't read the answer. More than
     # ORDER_STATUS_WAIT_MAX_S, which is the longest that an honest buyer hears nothing.
     "silence_s": env.float("CONNECTION_SILENCE_S", 30.0),
-    # How many threads of one web process may wait for bodies; far more than honest clients need, far less than granian may start.
-    "readers": 256,
+    # How many threads may wait for bodies: more than honest clients need, and half of them all.
+    "readers": SERVER_THREADS // 2,
     # A request that takes longer than this hangs. Statements end after 10 s, calls of Alipay after ALIPAY_TIMEOUT_S.
     "stuck_s": env.float("WEB_STUCK_S", 120.0),
 }
@@ -146,8 +149,9 @@ ADDRESS_SHARES: dict[str, Any] = {
     # Processor seconds per second: some 25 pages or 300 polls a second from one household, school or office.
     "seconds": env.float("ADDRESS_CPU_SHARE", 0.25),
     "burst_s": 0.25,
-    # Requests that wait for their share; past that the answer is 429.
-    "waiting": 128,
+    # Requests of one client, and of all clients, that wait for their share; past that the answer is 429. Each occupies a thread.
+    "waiting": SERVER_THREADS // 4,
+    "waiting_in_all": SERVER_THREADS * 3 // 8,
     # Longer than any answer takes; whoever waits for a place that long would not wait for the answer.
     "patience_s": 10.0,
 }

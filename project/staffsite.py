@@ -1,12 +1,16 @@
 """The admin's door: staff log in under the same limits as buyers, with a second factor if the shop demands one."""
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import structlog
 from django import forms
 from django.conf import settings
 from django.contrib.admin.forms import AdminAuthenticationForm
-from django.core.exceptions import PermissionDenied
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.core.exceptions import BadRequest, PermissionDenied
+from django.db import DataError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
@@ -75,6 +79,24 @@ class StaffTotpForm(OTPAuthenticationFormMixin, StaffLoginForm):  # type: ignore
         """There is no list of devices to fill in."""
 
 
+def _refusing_bad_input(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """Answers 400 where Django's admin lets a value from the address or from a list's checkboxes fail in the database layer."""
+
+    @wraps(view)
+    def inner(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if not all(one.isdecimal() for one in request.POST.getlist(ACTION_CHECKBOX_NAME)):
+            raise BadRequest("a selected row has no number")
+        try:
+            return view(request, *args, **kwargs)
+        except (ValueError, OverflowError, DataError) as error:
+            if not request.GET or request.method != "GET":
+                raise
+            log.warning("desk_query_refused", path=request.path, exc_info=True)
+            raise BadRequest("a filter has a value that its column can't have") from error
+
+    return inner
+
+
 class StaffSite(UnfoldAdminSite):  # type: ignore[misc] # django-unfold has no types
     """Django's admin, as django-unfold shows it. With `STAFF_TOTP` a password alone opens nothing."""
 
@@ -89,6 +111,10 @@ class StaffSite(UnfoldAdminSite):  # type: ignore[misc] # django-unfold has no t
     def extra_urls(self) -> list[URLPattern]:
         """Pages of the desk that belong to no table."""
         return [path("exports/", self.admin_view(lambda request: export_view(request, self)), name="exports")]
+
+    def admin_view(self, view: Callable[..., HttpResponse], cacheable: bool = False) -> Callable[..., HttpResponse]:
+        guarded: Callable[..., HttpResponse] = super().admin_view(_refusing_bad_input(view), cacheable)
+        return guarded
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         self.index_template = "desk/dashboard.html"

@@ -24,18 +24,21 @@ class Program:
     stop_s: float = 10
 
 
-# Threads that granian may start: nearly all of them wait for clients' bytes, since only WEB_THREADS requests of a process are worked on at a time.
-# Connections: as many as descriptors allow for, since one that is silent costs little and ends after ten seconds.
+# Connections: as many as descriptors allow for, since a silent one costs little and ends after ten seconds.
 SERVER_OPTIONS = (
     *("--http", "1", "--no-ws", "--respawn-failed-workers", "--workers-kill-timeout", "45"),
-    *("--blocking-threads", "512", "--backpressure", "4096", "--backlog", "4096"),
+    *("--backpressure", "4096", "--backlog", "4096"),
     *("--http1-header-read-timeout", "10000", "--http1-buffer-size", "65536"),
 )
 
 
+# Threads that granian may start in each process. Nearly all of them wait for clients' bytes or for a place: settings.SERVER_THREADS.
+SERVER_ENVIRONMENT = {"GRANIAN_BLOCKING_THREADS": os.environ.get("GRANIAN_BLOCKING_THREADS", "512")}
+
+
 def web_program(port: int, *, workers: int = 2) -> Program:
     serve = ["granian", "--interface", "wsgi", "project.wsgi:application", "--host", LOOPBACK, "--port", str(port)]
-    return Program("web", [*program(*serve), "--workers", str(workers), *SERVER_OPTIONS])
+    return Program("web", [*program(*serve), "--workers", str(workers), *SERVER_OPTIONS], SERVER_ENVIRONMENT)
 
 
 def worker_program(*, name: str = "worker", queues: str = DATABASE_QUEUES, concurrency: int = 2, events: bool = False) -> Program:

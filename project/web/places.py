@@ -33,6 +33,7 @@ class Shares:
     seconds: float  # of processor time in each second
     burst_s: float  # that it may have used at once
     waiting: int  # requests that may wait for a place once that is used up
+    waiting_in_all: int  # such requests of all clients together, so that a crowd leaves threads to the others
     patience_s: float  # for how long any request waits for a place
 
 
@@ -83,6 +84,7 @@ class Places:
         self._free = deque(self.all)
         self._clients: OrderedDict[str, _Client] = OrderedDict()  # the one heard of last at the end
         self._queue: OrderedDict[str, _Client] = OrderedDict()  # those with waiting requests; whose turn it is at the front
+        self._waiting = 0  # requests in all of the queue
         self._lock = threading.Lock()
         self._is_holding = threading.Event()
         threading.Thread(target=self._tick, name="held-requests", daemon=True).start()
@@ -93,20 +95,21 @@ class Places:
         For what is no visit, such as a probe, nobody else has to leave room. `patience_s`: other than the usual one.
 
         Raises:
-            TooManyRequests: the client has used its share, and enough of its requests wait already.
+            TooManyRequests: the client has used its share, and enough requests of such clients wait already.
             ServiceUnavailable: there was no place for too long.
         """
         now = time.monotonic()
         with self._lock:
             client = self._heard(address, now, is_visit)
             is_held = self._is_held(client, client.at_work + len(client.waiting), now)
-            if is_held and len(client.waiting) >= self._shares.waiting:
+            if is_held and (len(client.waiting) >= self._shares.waiting or self._waiting >= self._shares.waiting_in_all):
                 raise self._refusal(client)
             waiter = _Waiter() if is_held or client.waiting or not self._free else None
             if waiter is None:
                 place = self._occupy(client, now)
             else:
                 client.waiting.append(waiter)
+                self._waiting += 1
                 self._queue[address] = client
                 self._watch()
         if waiter is not None:
@@ -179,6 +182,7 @@ class Places:
             else:
                 held = 0
                 waiter = client.waiting.popleft()
+                self._waiting -= 1
                 waiter.place = self._occupy(client, now)
                 waiter.gate.release()
             self._queue.move_to_end(address)
@@ -196,6 +200,7 @@ class Places:
         """Of what came while the client was alone."""
         while len(client.waiting) > self._shares.waiting:
             waiter = client.waiting.pop()
+            self._waiting -= 1
             waiter.is_refused = True
             waiter.gate.release()
 
@@ -209,6 +214,7 @@ class Places:
             with self._lock:
                 if waiter in client.waiting:
                     client.waiting.remove(waiter)
+                    self._waiting -= 1
                     if not client.waiting:
                         del self._queue[address]
         if waiter.is_refused:

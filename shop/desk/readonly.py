@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from django.contrib.admin import ShowFacets
 from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
 from django.db.models.expressions import Combinable
@@ -49,6 +50,8 @@ class ReadOnly:
 
 class IndexedSearch(AnyAdminBase):
     """Looks for a text in one column after the other, each by its index: "or" across tables would read all of them."""
+
+    show_facets = ShowFacets.NEVER  # each would count the whole table
 
     def get_search_results(self, request: HttpRequest, queryset: QuerySet[Any], search_term: str) -> tuple[QuerySet[Any], bool]:
         term = search_term.strip()

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from project.local.programs import SERVER_OPTIONS
+from project.local.programs import SERVER_ENVIRONMENT, SERVER_OPTIONS
 from project.local.state import ROOT
 from worker.policy import DATABASE_QUEUES, GATEWAY_QUEUES
 
@@ -171,7 +171,8 @@ def test_web_is_started_as_everywhere_else() -> None:
 def test_a_web_process_that_hangs_is_replaced() -> None:
     assert SERVICES["web"]["healthcheck"]["test"][-2:] == ["--end-unless", "8000/healthz"]
     assert SERVICES["web"]["restart"] == "unless-stopped"
-    threads = int(SERVER_OPTIONS[SERVER_OPTIONS.index("--blocking-threads") + 1])
+    threads = int(SERVER_ENVIRONMENT["GRANIAN_BLOCKING_THREADS"])
+    assert f"GRANIAN_BLOCKING_THREADS={threads}" in DOCKERFILE
     assert SERVICES["web"]["pids_limit"] > 2 * threads
 
 

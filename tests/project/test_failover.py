@@ -57,7 +57,7 @@ class Web:
         port = find_free_port()
         self.url = f"http://127.0.0.1:{port}"
         program = web_program(port, workers=1)
-        shop_env = {**os.environ, **LIMITLESS, "DATABASE_URL": database_url, "WEB_THREADS": "4", "LOGIN_PLACES": "2", **env}
+        shop_env = {**os.environ, **LIMITLESS, "DATABASE_URL": database_url, **program.env, "WEB_THREADS": "4", "LOGIN_PLACES": "2", **env}
         self.child = Child(
             name="web", argv=[*program.argv, *options], env={**shop_env, "PUBLIC_URL": self.url}, cwd=ROOT, log_path=folder / "web.log"
         )

@@ -73,6 +73,15 @@ def test_share_of_the_threads_is_a_part(name: str, settings: Settings) -> None:
     assert shares_of_threads(None)[0].msg.startswith(f"{name} is 5 and WEB_THREADS is 4")
 
 
+def test_server_has_threads_for_those_who_wait(settings: Settings) -> None:
+    settings.SERVER_THREADS = 2 * settings.WEB_THREADS
+    assert shares_of_threads(None) == []
+    settings.SERVER_THREADS -= 1
+    assert [message.msg for message in shares_of_threads(None)] == [
+        "GRANIAN_BLOCKING_THREADS is 7 and WEB_THREADS is 4: requests wait for bodies and for places in twice as many threads at least."
+    ]
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

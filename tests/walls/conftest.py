@@ -47,9 +47,9 @@ def buyer(shared_shop_stack: ShopStack) -> Iterator[Honest]:
 @pytest.fixture(scope="module")
 def impatient_web(_shared_shop_stack: ShopStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
     port = find_free_port()
-    env = {**_shared_shop_stack.env, "ORDER_STATUS_WAIT_MAX_S": str(SILENCE_S - 1), "CONNECTION_SILENCE_S": str(SILENCE_S)}
-    serve = web_program(port, workers=1).argv
-    child = Child(name="web", argv=serve, env=env, cwd=ROOT, log_path=tmp_path_factory.mktemp("impatient") / "web.log")
+    web = web_program(port, workers=1)
+    env = {**_shared_shop_stack.env, **web.env, "ORDER_STATUS_WAIT_MAX_S": str(SILENCE_S - 1), "CONNECTION_SILENCE_S": str(SILENCE_S)}
+    child = Child(name="web", argv=web.argv, env=env, cwd=ROOT, log_path=tmp_path_factory.mktemp("impatient") / "web.log")
     child.start()
     try:
         assert wait_until(lambda: is_listening(port), timeout_s=60), child.log_tail()

@@ -11,7 +11,7 @@ import pytest
 
 from project.local.child import Child
 from project.local.ports import find_free_port, is_listening
-from project.local.programs import SERVER_OPTIONS, program
+from project.local.programs import SERVER_ENVIRONMENT, SERVER_OPTIONS, program
 from project.local.state import ROOT
 from project.local.waiting import wait_until
 from tests.walls.attacks import head
@@ -40,7 +40,7 @@ class Answer(list):
     streaming = False
     def close(self): pass
 
-shares = Shares(seconds=1, burst_s=1, waiting=100, patience_s=10)
+shares = Shares(seconds=1, burst_s=1, waiting=100, waiting_in_all=1000, patience_s=10)
 application = Admission(answer, places=int(os.environ["PLACES"]), shares=shares)
 ConnectionKeeper(application, Limits(silence_s=300, readers=256, stuck_s=float(os.environ["STUCK_S"]))).start()
 """
@@ -66,7 +66,7 @@ def serving(folder: Path, *, stuck_s: float) -> Iterator[int]:
     port = find_free_port()
     options = ("--port", str(port), "--workers", "1", *SERVER_OPTIONS, "--respawn-interval", "0.5")
     serve = program("granian", "--interface", "wsgi", "hanging:application", *options)
-    env = {**os.environ, "PYTHONPATH": f"{ROOT}:{folder}", "STUCK_S": str(stuck_s), "PLACES": str(PLACES)}
+    env = {**os.environ, **SERVER_ENVIRONMENT, "PYTHONPATH": f"{ROOT}:{folder}", "STUCK_S": str(stuck_s), "PLACES": str(PLACES)}
     child = Child(name="web", argv=serve, env=env, cwd=folder, log_path=folder / f"web-{port}.log")
     child.start()
     try:

@@ -74,7 +74,7 @@ def test_a_stalled_connection_is_ended(kind: str, impatient_web: Web) -> None:
 
 def test_shipped_deadlines() -> None:
     assert settings.CONNECTION_LIMITS == {"silence_s": 30, "readers": 256, "stuck_s": 120}
-    assert settings.ADDRESS_SHARES == {"seconds": 0.25, "burst_s": 0.25, "waiting": 128, "patience_s": 10}
+    assert settings.ADDRESS_SHARES == {"seconds": 0.25, "burst_s": 0.25, "waiting": 128, "waiting_in_all": 192, "patience_s": 10}
     assert SERVER_OPTIONS[SERVER_OPTIONS.index("--http1-header-read-timeout") + 1] == "10000"
 
 

@@ -16,7 +16,7 @@ from project.web import admission
 from project.web.places import Shares
 
 Environ = dict[str, Any]
-SHARES = Shares(seconds=1, burst_s=10, waiting=100, patience_s=10)
+SHARES = Shares(seconds=1, burst_s=10, waiting=100, waiting_in_all=1000, patience_s=10)
 
 
 class Blocking:
@@ -149,7 +149,7 @@ def test_an_answer_is_ended_once_and_inside_its_place() -> None:
 
 
 # A few requests are the share, and nothing makes up for what is over it.
-STINGY = Shares(seconds=1e-6, burst_s=0.003, waiting=0, patience_s=1)
+STINGY = Shares(seconds=1e-6, burst_s=0.003, waiting=0, waiting_in_all=1000, patience_s=1)
 
 
 @pytest.mark.parametrize(

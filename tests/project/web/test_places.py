@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
@@ -13,7 +13,7 @@ from shop.errors import ServiceUnavailable, TooManyRequests
 from shop.metrics import LIMITED
 
 # A few requests are the share, and what is over it is made up for within a third of a second.
-STRICT = Shares(seconds=0.01, burst_s=0.003, waiting=3, patience_s=5)
+STRICT = Shares(seconds=0.01, burst_s=0.003, waiting=3, waiting_in_all=1000, patience_s=5)
 CROWD, VISITOR = "192.0.2.1", "198.51.100.7"
 
 
@@ -75,7 +75,7 @@ def over_share(places: Places, address: str = CROWD) -> None:
 
 
 def test_whoever_waits_is_served_in_turn_by_address() -> None:
-    places, served = Places(1, Shares(seconds=1, burst_s=10, waiting=100, patience_s=5)), list[str]()
+    places, served = Places(1, Shares(seconds=1, burst_s=10, waiting=100, waiting_in_all=1000, patience_s=5)), list[str]()
     first = places.take("somebody")
     with requests(places, CROWD, served) as crowd, requests(places, VISITOR, served) as visitor:
         crowd.send(5)
@@ -125,14 +125,14 @@ def test_the_visitor_meets_free_places() -> None:
 
 
 def test_one_request_after_another_is_never_held() -> None:
-    places = Places(2, Shares(seconds=1e-6, burst_s=0.003, waiting=0, patience_s=0.2))
+    places = Places(2, Shares(seconds=1e-6, burst_s=0.003, waiting=0, waiting_in_all=1000, patience_s=0.2))
     for _ in range(50):
         ask(places, CROWD)
         ask(places, VISITOR)
 
 
 def test_too_many_that_wait_are_refused_with_the_seconds_until_there_is_room() -> None:
-    places = Places(4, Shares(seconds=0.001, burst_s=0.003, waiting=2, patience_s=0.5))
+    places = Places(4, Shares(seconds=0.001, burst_s=0.003, waiting=2, waiting_in_all=1000, patience_s=0.5))
     over_share(places)
     before = LIMITED.labels(LIMIT)._value.get()
     with requests(places, CROWD) as crowd:
@@ -149,8 +149,27 @@ def test_too_many_that_wait_are_refused_with_the_seconds_until_there_is_room() -
     assert places._queue == {}
 
 
+def test_many_clients_over_their_share_leave_threads_to_the_others() -> None:
+    places = Places(2, Shares(seconds=0.001, burst_s=0.003, waiting=2, waiting_in_all=3, patience_s=0.5))
+    crowds = [f"{CROWD}{number}" for number in range(3)]
+    for address in crowds:
+        over_share(places, address)
+    with ExitStack() as stack:
+        ask(places, VISITOR)
+        sent = [stack.enter_context(requests(places, address)) for address in crowds]
+        for crowd in sent[:2]:
+            crowd.send(1)
+        assert settled(lambda: sum(crowd.at_work for crowd in sent), 2)
+        for crowd in sent:
+            crowd.send(2)
+        # Each may have two that wait, all together three; the third one's first request is its only one, which is never refused.
+        assert settled(lambda: sum(len(crowd.refused) for crowd in sent), 2)
+        assert places._waiting == 4
+    assert places._waiting == 0
+
+
 def test_what_came_while_the_client_was_alone_is_cut_down_when_others_come() -> None:
-    places = Places(1, Shares(seconds=0.001, burst_s=0.003, waiting=2, patience_s=1))
+    places = Places(1, Shares(seconds=0.001, burst_s=0.003, waiting=2, waiting_in_all=1000, patience_s=1))
     over_share(places)
     with requests(places, CROWD) as crowd:
         crowd.send(7)
@@ -173,7 +192,7 @@ def test_probes_are_no_visitors() -> None:
 
 
 def test_the_lighter_of_two_heavy_clients_isnt_held() -> None:
-    places = Places(4, Shares(seconds=0.001, burst_s=0.0004, waiting=9, patience_s=5))
+    places = Places(4, Shares(seconds=0.001, burst_s=0.0004, waiting=9, waiting_in_all=1000, patience_s=5))
     ask(places, VISITOR)
     over_share(places)
     with requests(places, VISITOR) as visitor:

@@ -1,0 +1,128 @@
+"""Addresses and forms of the desk with whatever somebody writes into them: never an error of the server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.contrib import admin
+from django.contrib.admin.options import ModelAdmin
+from django.test import Client
+from django.urls import get_resolver, reverse
+
+from shop import clock
+from shop.models import Account
+from tests.factories import make_buyer, make_course, make_order
+from tests.payments.memorygateway import MemoryGateway
+from tests.payments.scenes import ask_refund, notify, pay
+
+pytestmark = pytest.mark.django_db
+HUGE = "9" * 30
+VALUES = ("", "abc", HUGE, "99999", "\x00")
+LOOKUPS = ("__exact", "__year", "__gte", "__nothing")
+PLAIN = (
+    "q",
+    "p",
+    "o",
+    "all",
+    "e",
+    "_popup",
+    "_to_field",
+    "_changelist_filters",
+    "_facets",
+    "next",
+    "since",
+    "until",
+    "kind",
+    "days",
+    "page",
+    "sort",
+)
+
+
+@pytest.fixture
+def staff() -> Client:
+    gateway = MemoryGateway(clock.now)
+    order = make_order(make_buyer(username="lufei"), make_course("30.00"), alipay="30.00", now=clock.now())
+    notify(gateway, pay(order, gateway, now=clock.now()), now=clock.now())
+    ask_refund(order, now=clock.now())
+    browser = Client(raise_request_exception=False)
+    browser.force_login(Account.objects.create(username="operator", is_staff=True, is_superuser=True))
+    return browser
+
+
+def model_admins() -> list[ModelAdmin[Any]]:
+    return list(admin.site._registry.values())
+
+
+def questions(model_admin: ModelAdmin[Any]) -> Iterator[dict[str, str]]:
+    """Queries of a list: each field with each lookup, and each of the parameters that lists know."""
+    for field in model_admin.model._meta.get_fields():
+        if field.concrete:
+            for lookup in LOOKUPS:
+                for value in VALUES:
+                    yield {f"{field.name}{lookup}": value}
+    for model_filter in model_admin.list_filter:
+        name = model_filter if isinstance(model_filter, str) else getattr(model_filter, "parameter_name", None) or str(model_filter)
+        for suffix in ("", "_from", "_to", "__exact", "__range__gte", "__range__lte"):
+            for value in VALUES:
+                yield {f"{name}{suffix}": value}
+    for name in PLAIN:
+        for value in VALUES:
+            yield {name: value}
+
+
+@pytest.mark.parametrize("model_admin", model_admins(), ids=str)
+def test_lists(staff: Client, model_admin: ModelAdmin[Any]) -> None:
+    meta = model_admin.model._meta
+    address = reverse(f"admin:{meta.app_label}_{meta.model_name}_changelist")
+    bad = [(query, status) for query in questions(model_admin) if (status := staff.get(address, query).status_code) >= 500]
+    assert bad == []
+
+
+@pytest.mark.parametrize("model_admin", model_admins(), ids=str)
+def test_actions(staff: Client, model_admin: ModelAdmin[Any]) -> None:
+    meta = model_admin.model._meta
+    address = reverse(f"admin:{meta.app_label}_{meta.model_name}_changelist")
+    request = staff.get(address).wsgi_request
+    bad = []
+    for action in [*model_admin.get_actions(request), "nothing", "\x00"]:
+        for value in VALUES:
+            for form in (
+                {"_selected_action": value},
+                {"_selected_action": [value, "1"], "post": "yes"},
+                {"index": value, "select_across": value},
+            ):
+                status = staff.post(address, {"action": action, "index": "0", **form}).status_code
+                if status >= 500:
+                    bad.append((action, form, status))
+    assert bad == []
+
+
+def pages(patterns: Any = None, prefix: str = "/admin/") -> Iterator[tuple[str, list[str]]]:
+    """Every address below the desk as a format, with the names of what is filled in."""
+    if patterns is None:
+        patterns = next(one for one in get_resolver().url_patterns if str(one.pattern) == "admin/").url_patterns
+    for one in patterns:
+        if hasattr(one, "url_patterns"):
+            yield from pages(one.url_patterns, prefix + str(one.pattern))
+        else:
+            yield prefix + str(one.pattern), list(one.pattern.converters)
+
+
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_pages_of_what_isnt_there(staff: Client, method: str) -> None:
+    bad = []
+    for pattern, names in pages():
+        if "<" not in pattern:
+            continue
+        for value in VALUES:
+            address = pattern
+            for _ in names:
+                start = address.index("<")
+                address = address[:start] + (value.replace("/", "_") or "x") + address[address.index(">") + 1 :]
+            status = getattr(staff, method)(address.replace("\x00", "%00")).status_code
+            if status >= 500:
+                bad.append((address, status))
+    assert bad == []
