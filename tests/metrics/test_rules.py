@@ -95,6 +95,13 @@ def test_the_runbook_has_no_section_of_nothing() -> None:
     assert re.findall(r"^### (\w+)$", RUNBOOK, re.MULTILINE) == [rule["alert"] for rule in read_rules()]
 
 
+def test_the_runbook_names_what_the_desk_calls_so() -> None:
+    words = set(re.findall(r"[\u4e00-\u9fff（）]+", RUNBOOK))
+    desk = "".join(path.read_text() for app in ("shop", "payments", "project") for path in (ROOT / app).rglob("*.py"))
+    assert len(words) > 10
+    assert {word for word in words if word not in desk} == set()
+
+
 def test_what_is_mailed_is_an_alert_that_cannot_wait() -> None:
     critical = {rule["alert"] for rule in read_rules() if rule["labels"]["severity"] == "critical"}
     assert {cause.name for cause in MAILED} <= critical

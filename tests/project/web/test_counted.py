@@ -1,7 +1,7 @@
 """Requests are counted by route, method and status, whoever refuses them and whatever is asked for."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from io import BytesIO
 from typing import Any
 
@@ -24,10 +24,17 @@ def environ(path: str = "/healthz", method: str = "GET", **more: Any) -> Environ
     }  # fmt: skip
 
 
+def close(admission: Admission) -> None:
+    for place in admission.places.all:
+        place.connection.close()
+
+
 @pytest.fixture
-def handler() -> Counted:
+def handler() -> Iterator[Counted]:
     """Django's own, with what stands around it."""
-    return Counted(Admission(CountedHandler(), places=2, shares=SHARES))
+    admission = Admission(CountedHandler(), places=2, shares=SHARES)
+    yield Counted(admission)
+    close(admission)
 
 
 def series() -> dict[tuple[str, str, str], float]:
@@ -117,6 +124,7 @@ def test_prometheus_asks_by_whatever_name(handler: Counted, host: str) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_prometheus_asks_over_http(settings: Settings) -> None:
     settings.SECURE_SSL_REDIRECT = True
-    application = Counted(Admission(CountedHandler(), places=2, shares=SHARES))
-    assert ask(application, environ("/metrics")) == "200 OK"
-    assert ask(application, environ("/api/v1/courses/"))[:3] == "301"
+    admission = Admission(CountedHandler(), places=2, shares=SHARES)
+    assert ask(Counted(admission), environ("/metrics")) == "200 OK"
+    assert ask(Counted(admission), environ("/api/v1/courses/"))[:3] == "301"
+    close(admission)
