@@ -23,6 +23,7 @@ def test_it_answers_where_it_is_told(settings: Settings) -> None:
         server.server_close()
 
 
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_child_lets_go_of_the_port(settings: Settings) -> None:
     """Or nobody could take it when the worker starts again and a child of the old one is still there."""
     settings.METRICS_LISTEN = f"127.0.0.1:{find_free_port()}"
