@@ -117,10 +117,10 @@ def somebody_refunds_in_alipays_console(observed: Observed, undo: Undo) -> None:
 
 @cause("rows", "AuditBroken")
 def the_books_are_wrong(observed: Observed, undo: Undo) -> None:
-    """A balance that its transfers don't add up to, and beat's next audit."""
-    wrong = "UPDATE shop_account SET balance = balance + 1 WHERE username = 'buyer3'"
-    _past_the_guards(observed, wrong)
-    undo.callback(_past_the_guards, observed, wrong.replace("+ 1", "- 1"))
+    """Campaigns that count more coupons than there are, and beat's next audit."""
+    wrong = "UPDATE shop_coupon SET claimed_count = claimed_count + 1"
+    observed.stack.rows(wrong)
+    undo.callback(observed.stack.rows, wrong.replace("+ 1", "- 1"))
     observed.stack.rows("DELETE FROM shop_turn WHERE name = 'payments.audit'")
 
 
@@ -292,10 +292,3 @@ def _keep_doing(undo: Undo, deed: Callable[[], object], *, pause_s: float) -> No
     thread.start()
     undo.callback(thread.join)
     undo.callback(ended.set)
-
-
-def _past_the_guards(observed: Observed, statement: str) -> None:
-    """As an operator with a superuser's login might."""
-    with psycopg.connect(observed.stack.database_url) as connection:
-        connection.execute("SET session_replication_role = replica")
-        connection.execute(statement)  # type: ignore[call-overload]
