@@ -95,7 +95,7 @@ if FOLDER is not None:
     _slots = Slots(FOLDER)
     os.register_at_fork(after_in_child=_slots.leave_to_parent)
     # The library's own way of naming processes otherwise than by their ids.
-    values.ValueClass = values.MultiProcessValue(process_identifier=_slots.number)  # type: ignore[assignment,misc,arg-type]
+    values.ValueClass = values.MultiProcessValue(process_identifier=_slots.number)  # type: ignore[no-untyped-call]
 elif os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None) is not None:
     # Empty is not given. The library sees that the variable is there, and would write into the current folder.
-    values.ValueClass = values.MutexValue  # type: ignore[misc]
+    values.ValueClass = values.MutexValue
