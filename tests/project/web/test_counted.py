@@ -14,7 +14,7 @@ from project.web.places import Shares
 from shop import errors
 
 Environ = dict[str, Any]
-SHARES = Shares(seconds=1, burst_s=10, waiting=100, patience_s=10)
+SHARES = Shares(seconds=1, burst_s=10, waiting=100, waiting_in_all=1000, patience_s=10)
 
 
 def environ(path: str = "/healthz", method: str = "GET", **more: Any) -> Environ:
