@@ -98,9 +98,15 @@ def _first_due(model: type[Work], kind: int, *, now: datetime) -> datetime | Non
 
 
 def count_due(model: type[Work], *, now: datetime) -> tuple[int, datetime | None]:
-    """How many rows are due, and since when the first of them has been."""
-    firsts = [_first_due(model, kind, now=now) for kind in (FRESH, CLAIMED)]
-    return sum(_due(model, kind, now=now).count() for kind in (FRESH, CLAIMED)), min(filter(None, firsts), default=None)
+    """How many rows are due, and since when the first of them has been. From the very beginning: what is overlooked is due, too."""
+    [(count, first_at)] = rows.read(_COUNT_DUE.format(table=table_of(model)), {"fresh": FRESH, "claimed": CLAIMED, "now": now})
+    return count, first_at
+
+
+_COUNT_DUE = """
+    SELECT count(*), min(available_at) FROM {table}
+    WHERE LEAST(attempts, 1) IN (%(fresh)s, %(claimed)s) AND available_at IS NOT NULL AND available_at <= %(now)s
+"""
 
 
 def exhausted(model: type[Work], *, now: datetime) -> "QuerySet[Work]":

@@ -117,10 +117,10 @@ def somebody_refunds_in_alipays_console(observed: Observed, undo: Undo) -> None:
 
 @cause("rows", "AuditBroken")
 def the_books_are_wrong(observed: Observed, undo: Undo) -> None:
-    """Campaigns that count more coupons than there are, and beat's next audit."""
-    wrong = "UPDATE shop_coupon SET claimed_count = claimed_count + 1"
-    observed.stack.rows(wrong)
-    undo.callback(observed.stack.rows, wrong.replace("+ 1", "- 1"))
+    """An open payment that nobody will ask about any more, and beat's next audit."""
+    _, _, out_trade_no = open_order(observed)
+    observed.stack.rows("UPDATE payments_payment SET available_at = NULL WHERE out_trade_no = %s", out_trade_no)
+    undo.callback(observed.stack.rows, "UPDATE payments_payment SET available_at = now() WHERE out_trade_no = %s", out_trade_no)
     observed.stack.rows("DELETE FROM shop_turn WHERE name = 'payments.audit'")
 
 
@@ -177,10 +177,10 @@ def alipay_knows_no_such_method(observed: Observed, undo: Undo) -> None:
 @cause("silent", "GatewaySilent", "GatewaySlow", "GatewaySilentForLong")
 def alipay_is_silent(observed: Observed, undo: Undo) -> None:
     """And as if it had been for long already: ten minutes are too long for a test."""
-    control(observed.stack, "POST", "faults", {"kind": "hang", "params": {"seconds": 20}, "times": None})
-    undo.callback(control, observed.stack, "DELETE", "faults")
     for _ in range(3):
         open_order(observed)
+    control(observed.stack, "POST", "faults", {"kind": "hang", "params": {"seconds": 20}, "times": None})
+    undo.callback(control, observed.stack, "DELETE", "faults")
     silent = "SELECT count(*) FROM shop_measurement WHERE name = 'gateway_silent'"
     assert wait_until(lambda: bool(observed.stack.value(silent)), timeout_s=PATIENCE_S)
     observed.stack.rows("UPDATE shop_measurement SET taken_at = taken_at - interval '11 minutes' WHERE name = 'gateway_silent'")

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from pytest_django import Settings
 
-from shop.domain import work
+from shop.domain import floors, work
 from shop.models import OrderRequest
 from tests.factories import NOW, make_buyer, make_course, make_request
 
@@ -94,3 +94,12 @@ def test_run_split_of_nothing_does_nothing() -> None:
     calls: list[object] = []
     work.run_split([], calls.append, lambda pk, error: calls.append(pk))
     assert calls == []
+
+
+def test_count_finds_what_a_look_would_overlook(requests: list[OrderRequest]) -> None:
+    """A row that was made due in the past, below where this process has begun to look."""
+    floors._floors["shop_orderrequest", 0] = floors._Floor(place=(NOW + timedelta(seconds=1, milliseconds=500), 0))
+    assert work.count_due(OrderRequest, now=LATER) == (3, NOW)
+    OrderRequest.objects.filter(pk=requests[0].pk).update(attempts=1, available_at=NOW - timedelta(seconds=1))
+    assert work.count_due(OrderRequest, now=LATER) == (3, NOW - timedelta(seconds=1))
+    assert work.count_due(OrderRequest, now=NOW - timedelta(seconds=2)) == (0, None)
