@@ -18,4 +18,4 @@ def note_silence(*, gateways: Gateways, now: datetime) -> None:
 
 def find_silent_since() -> datetime | None:
     found = measurements.find(NAME)
-    return found and found.taken_at
+    return None if found is None else found.taken_at

@@ -16,4 +16,4 @@ def note_verdicts(verdicts: Sequence[Verdict], *, now: datetime) -> None:
 def find_verdicts() -> tuple[dict[str, int], datetime] | None:
     """How many rows break each rule, and when that was found; None before the first audit."""
     found = measurements.find(NAME)
-    return found and (found.value, found.taken_at)
+    return None if found is None else (found.value, found.taken_at)
