@@ -14,5 +14,5 @@ class ProjectConfig(AppConfig):
     verbose_name = "项目"
 
     def ready(self) -> None:
-        import worker  # noqa: F401, PLC0415 - the Celery app that this process publishes through; it needs Django's settings
+        import worker.celery  # noqa: F401, PLC0415 - the Celery app that this process publishes through; it needs Django's settings
         from project import checks, ranges  # noqa: F401, PLC0415 - system checks register themselves once the apps are loaded

@@ -77,8 +77,7 @@ worker_max_memory_per_child = 300_000  # KiB
 worker_eta_task_limit = 1000
 # Django's LOGGING is the only configuration of logging.
 worker_hijack_root_logger = False
-# Events are what Flower shows. They cost about 40 % of the throughput of empty tasks, which matters little here: one task does a whole
-# batch of rows. Without Flower, start the worker with `--without-task-events`… which is its default; `bin/demo` passes `-E`.
+# Events are what Flower shows; docs/performance.md says what they cost. A worker sends them if it is started with `-E`.
 worker_send_task_events = False
 task_send_sent_event = False
 

@@ -86,7 +86,3 @@ KINDS = {
         _business("bill_amount", "账单金额不符", "the trade's amounts in the bill differ", difference="0.01"),
     )
 }
-
-GATEWAY = "gateway"
-NOTIFICATION = "notification"
-BUSINESS = "business"
