@@ -24,6 +24,7 @@ from shop.domain.enrolments import MAX_ACCESS_DAYS
 from shop.errors import CouponNotFound, PermissionRefused
 from shop.models import Account, Coupon, Course, Enrolment
 from shop.states import EnrolmentStatus
+from shop.texts import describe_coupon
 
 MOST_BEILI = 10_000_000
 
@@ -53,7 +54,7 @@ class BeiliForm(OnceForm):
 
 class CouponChoice(forms.ModelChoiceField):  # type: ignore[type-arg] # takes no parameter at run time
     def label_from_instance(self, obj: Any) -> str:
-        return f"{obj.name}：{coupons.describe(obj)}（还剩 {obj.quantity - obj.claimed_count} 张）"
+        return f"{obj.name}：{describe_coupon(coupons.terms_of(obj))}（还剩 {obj.quantity - obj.claimed_count} 张）"
 
 
 class GiveForm(DeedForm):

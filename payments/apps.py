@@ -7,4 +7,5 @@ class PaymentsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from payments import checks, deploychecks  # noqa: F401, PLC0415 - system checks register themselves once the apps are loaded
+        # System checks and errors register themselves once the apps are loaded.
+        from payments import checks, deploychecks, errors  # noqa: F401, PLC0415

@@ -230,6 +230,8 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "project.api.schema.EnvelopeAutoSchema",
     "EXCEPTION_HANDLER": "project.api.errors.handle_exception",
     "COERCE_DECIMAL_TO_STRING": True,
+    # As `shop.api.wire.moment` writes it: DRF converts to TIME_ZONE, which has no summer time.
+    "DATETIME_FORMAT": "%Y-%m-%dT%H:%M:%S+08:00",
     "UNAUTHENTICATED_USER": None,
 }
 REST_KNOX = {

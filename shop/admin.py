@@ -1,7 +1,5 @@
 """The operators' view of the shop. Catalogue and campaigns are edited here; whatever moves money or records it can only be read."""
 
-from decimal import Decimal
-
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 from django.utils.html import format_html
@@ -15,6 +13,7 @@ from shop.desk.display import link_to, yuan
 from shop.desk.filters import DEAD, SinceFilter
 from shop.desk.readonly import ReadOnlyAdmin
 from shop.domain import repair
+from shop.domain.purchase import Purchase
 from shop.models import LedgerTransfer, OrderRequest
 from shop.states import OrderRequestStatus
 from shop.tasks import create_orders
@@ -46,7 +45,7 @@ class OrderRequestAdmin(DeedsAdmin):
             applies=lambda row: row.dead_at is not None,
             facts=lambda row: [
                 ("买家", row.account),
-                ("应付", yuan(Decimal(row.body["alipay"]))),
+                ("应付", yuan(Purchase.from_json(row.body).alipay)),
                 ("放弃原因", row.last_error or "没有记录"),
             ],
             hint="请求会按现在的价格、优惠券和余额重新核对；不再符合的会被拒绝，不产生任何扣款。",

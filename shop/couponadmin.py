@@ -29,6 +29,7 @@ from shop.domain.pricing import discount_of
 from shop.errors import CouponNotApplicable
 from shop.models import Coupon, CouponCode, CouponRecord, Course
 from shop.states import SELLABLE_COURSE_TYPES, CouponRecordStatus, CouponType
+from shop.texts import describe_coupon
 
 if TYPE_CHECKING:
     CouponAdminBase = admin.ModelAdmin[Coupon]
@@ -118,7 +119,7 @@ def _facts(coupon: Coupon) -> Sequence[tuple[str, Any]]:
     unused = CouponRecord.objects.filter(coupon=coupon, status=CouponRecordStatus.UNUSED).count()
     waiting = CouponCode.objects.filter(coupon=coupon, redeemed_at=None, withdrawn_at=None).count()
     return [
-        ("优惠", coupons.describe(coupon)),
+        ("优惠", describe_coupon(coupons.terms_of(coupon))),
         ("数量", coupon.quantity),
         ("已领取", coupon.claimed_count),
         ("其中未使用", unused),
@@ -185,11 +186,11 @@ class CouponAdmin(ToldChanges, WithDeeds, CouponAdminBase):
 
     def save_model(self, request: HttpRequest, obj: Coupon, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
-        self.message_user(request, f"{coupons.describe(obj)}。{preview(obj)}", messages.INFO)
+        self.message_user(request, f"{describe_coupon(coupons.terms_of(obj))}。{preview(obj)}", messages.INFO)
 
     @display(description=_("优惠"))
     def does(self, coupon: Coupon) -> str:
-        return coupons.describe(coupon)
+        return describe_coupon(coupons.terms_of(coupon))
 
     @display(description=_("已领 / 数量"), ordering="claimed_count")
     def left(self, coupon: Coupon) -> str:

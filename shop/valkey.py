@@ -68,8 +68,9 @@ def cart_key(account_id: int) -> str:
 DUE_CHECKOUTS = "checkout:due"
 
 
-# A checkout's key is the prefix and its id; its result's ends with the suffix.
-CHECKOUT_PREFIX, RESULT_SUFFIX = "checkout:", ":result"
+# A checkout's key is the prefix and its id; its result's ends with the suffix. Another form of the result needs another suffix: a web process
+# and a worker of different versions then never read each other's, and a checkout that was priced by the other version is priced again.
+CHECKOUT_PREFIX, RESULT_SUFFIX = "checkout:", ":priced"
 
 
 def checkout_key(checkout_id: str) -> str:
@@ -78,7 +79,7 @@ def checkout_key(checkout_id: str) -> str:
 
 
 def checkout_result_key(checkout_id: str) -> str:
-    """The answer, compressed; written once."""
+    """What came of it, compressed; written once."""
     return f"{CHECKOUT_PREFIX}{checkout_id}{RESULT_SUFFIX}"
 
 

@@ -12,6 +12,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
 from payments.domain import attempts, confirming
+from payments.errors import OrderNotPayable, PaymentConfirming
 from payments.gateways import get_gateways
 from payments.states import Product
 from shop import clock
@@ -19,7 +20,7 @@ from shop.domain import limits
 from shop.domain.limits import payment_shares
 from shop.domain.paylinks import read_pay_token
 from shop.domain.presence import note_watched
-from shop.errors import OrderNotFound, OrderNotPayable, PaymentConfirming
+from shop.errors import OrderNotFound
 from shop.models import Order
 
 # Every phone's browser says so, and no other (HTML's own advice).

@@ -5,7 +5,7 @@ from typing import Any
 
 from payments.desk.forms import OptionalWhyForm, with_why
 from payments.domain import inbox, polling, repair
-from payments.domain.refunds import explaining, external, surplus
+from payments.domain.refunds import concluding, explaining, surplus
 from payments.models import Notification, Payment
 from payments.states import NotificationStatus
 from payments.tasks import apply_notifications, query_payments, send_refunds
@@ -83,7 +83,7 @@ PAYMENT_DEEDS = (
         _pick_up_payment,
         WhyForm,
         told=with_why("重新处理"),
-        applies=lambda payment: payment.dead_at is not None and not payment.last_error.startswith(external.DIFFERENCE),
+        applies=lambda payment: payment.dead_at is not None and not payment.last_error.startswith(concluding.DIFFERENCE),
         facts=_payment_facts,
         hint="这笔支付多次查询都没有结果，已被放弃。重新处理会立即再查。",
         wakes=query_payments,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from payments.models import Payment, Refund
 from shop.desk.readonly import find_newest_id
-from shop.domain import rows
+from shop.domain import sql
 from shop.models import Account, Course, Order, OrderEvent, OrderLine, OrderRequest
 from shop.states import OrderRequestStatus
 
@@ -105,8 +105,8 @@ _TRADES_WITH = """
 def _by_part(number: str) -> list[int]:
     if len(number) < SHORTEST + 1:
         return []
-    orders = [found for (found,) in rows.read(_ORDERS_WITH, [PARTS_OF, number, MOST])]
-    trades = [found for (found,) in rows.read(_TRADES_WITH, [PARTS_OF, number, MOST])] if number.isdecimal() else []
+    orders = [found for (found,) in sql.read(_ORDERS_WITH, [PARTS_OF, number, MOST])]
+    trades = [found for (found,) in sql.read(_TRADES_WITH, [PARTS_OF, number, MOST])] if number.isdecimal() else []
     return [
         *Order.objects.filter(order_number__in=orders).values_list("pk", flat=True),
         *Payment.objects.filter(trade_no__in=trades).values_list("order_id", flat=True),

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from payments.states import Explanation, Product
+from shop.domain.timeline import MOMENTS
 from shop.models import OrderEvent
 
 Kind = OrderEvent.Kind
@@ -21,7 +22,6 @@ _WORDS = {
     "out_trade_no": "商户订单号 {}", "out_request_no": "退款请求号 {}", "reference": "凭据 {}", "course_name": "{}", "valid_until": "到 {}",
     "valid_from": "从 {}", "why": "理由：{}", "days": "{} 天", "before": "原为 {}", "expires_at": "改为 {}",
 }  # fmt: skip
-_TIMES = {"valid_until", "valid_from", "before", "expires_at"}
 _WHAT = {"order": "关闭订单", "payment": "查询支付", "refund": "核实退款"}
 
 
@@ -66,7 +66,7 @@ def _say(name: str, value: Any) -> str:
             return Product(value).label
         case "what":
             return _WHAT.get(str(value), str(value))
-        case _ if name in _TIMES:
+        case _ if name in MOMENTS:
             return _WORDS[name].format(_local(str(value)))
     return _WORDS.get(name, "{}").format(value)
 

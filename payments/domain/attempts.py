@@ -8,12 +8,12 @@ from django.db import transaction
 
 from payments.domain import expiry
 from payments.domain.locks import lock_payment
+from payments.errors import OrderNotPayable
 from payments.gateways.protocol import Gateway, GatewayRejected, Gateways, GatewayUnreachable, PaymentIntent, Refusal
 from payments.models import Payment
 from payments.states import PaymentStatus, Product
 from shop.domain.locks import lock_order
 from shop.domain.timeline import event, record
-from shop.errors import OrderNotPayable
 from shop.models import Order, OrderEvent, OrderLine
 from shop.states import OrderStatus
 

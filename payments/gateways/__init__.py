@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
+from payments.errors import GatewayNotConfigured
 from payments.gateways import alipay
 from payments.gateways.line import Line
 from payments.gateways.protocol import Attempt, Gateway, InvalidSignature, Notice
-from shop.errors import GatewayNotConfigured
 
 
 class ConfiguredGateways:

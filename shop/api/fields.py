@@ -1,7 +1,7 @@
 """Input that many endpoints share. `fieldschemas.py` describes it; the two must agree to the letter."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal
 from functools import cache
 from typing import Any, TypeVar
@@ -123,6 +123,21 @@ def _writer(output_class: Callable[..., serializers.BaseSerializer[Any]], many: 
 def show(output_class: Callable[..., serializers.BaseSerializer[Any]], found: Any, *, many: bool = False) -> Any:
     """What `output_class` shows of an object, or with `many` of several. One instance serves all requests, as with `Input.read`."""
     return _writer(output_class, many).to_representation(found)
+
+
+def are_distinct(course_ids: Collection[int]) -> bool:
+    """Whether no course comes twice in a body."""
+    return len(set(course_ids)) == len(course_ids)
+
+
+def refuse_repeated_courses(course_ids: Collection[int]) -> None:
+    """What every list of courses in a body is held to.
+
+    Raises:
+        ValidationError: a course comes twice.
+    """
+    if not are_distinct(course_ids):
+        raise serializers.ValidationError(gettext_lazy("同一门课程出现了两次。"))
 
 
 class PageFilter(Input):

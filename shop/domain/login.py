@@ -10,11 +10,10 @@ from typing import NewType
 import structlog
 from django.conf import settings
 from django.contrib.auth import authenticate
-from django.db import connection
 from knox.crypto import hash_token
 
 from shop import clock
-from shop.domain import limits
+from shop.domain import limits, sql
 from shop.domain.devices import find_device
 from shop.domain.limits import Rate, Share
 from shop.errors import LoginFailed, NotAuthenticated
@@ -117,9 +116,8 @@ def find_login(digest: TokenDigest, *, now: datetime) -> tuple[int, datetime]:
     Raises:
         NotAuthenticated: the token is unknown, ended or expired, or the account is disabled.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(CALLER, {"digest": digest, **clock.sql_present(now)})
-        found: tuple[int, datetime] | None = cursor.fetchone()
+    found = sql.read_row(CALLER, {"digest": digest, **clock.sql_present(now)})
     if found is None:
         raise NotAuthenticated
-    return found
+    account_id, expires_at = found
+    return account_id, expires_at

@@ -22,7 +22,7 @@ class OrderRequest(Work):
     idempotency_key = models.CharField("幂等键", max_length=100)
     fingerprint = models.CharField("请求指纹", max_length=64, help_text="请求内容的 SHA-256")
     checkout_id = models.CharField("结算单", max_length=64, null=True, blank=True)  # noqa: DJ001 - NULL keeps it out of the unique constraint
-    # {"lines": [{"course_id", "policy_id", "coupon_record_id", "price_seen"}], "coupon_record_id", "balance", "alipay"}
+    # As `shop/domain/purchase.py` writes and reads it.
     body = models.JSONField("请求内容")
     status = models.CharField("状态", max_length=16, choices=OrderRequestStatus, default=OrderRequestStatus.PENDING)
     error_slug = models.CharField("拒绝原因", max_length=64, blank=True, default="")

@@ -24,8 +24,8 @@ from payments.states import Explanation, NotificationStatus, PaymentStatus, Prod
 from shop import valkey
 from shop.api.polls import read_order
 from shop.domain import closing, coupons, creation, floors, orders, versions
-from shop.domain.orders import LineChoice, Purchase
 from shop.domain.pricing import LineInput, price_order
+from shop.domain.purchase import LineChoice, Purchase
 from shop.errors import DomainError
 from shop.models import Account, Coupon, CouponRecord, Order, OrderRequest, Work
 from shop.states import CouponRecordStatus, CouponScope, CouponType, OrderStatus

@@ -6,12 +6,12 @@ from decimal import Decimal
 import pytest
 
 from payments.domain import attempts, expiry, polling
+from payments.errors import OrderNotPayable
 from payments.gateways import ConfiguredGateways
 from payments.gateways.protocol import GatewayUnreachable, TradeStatus
 from payments.models import Payment
 from payments.states import PaymentStatus, Product
 from shop.domain import closing
-from shop.errors import OrderNotPayable
 from shop.models import Account, Order
 from shop.models.work import GATEWAY_ATTEMPTS
 from shop.states import CouponRecordStatus, OrderStatus

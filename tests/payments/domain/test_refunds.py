@@ -7,11 +7,12 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from payments.domain.refunds import requesting, sending
+from payments.errors import OrderNotRefundable, RefundLineTaken, RefundNotOpen
 from payments.gateways import ConfiguredGateways
 from payments.gateways.protocol import GatewayRejected, RefundIntent, RefundMovement, Refusal
 from payments.models import Payment, Refund, RefundLine
 from payments.states import RefundStatus
-from shop.errors import OrderNotFound, OrderNotRefundable, RefundLineTaken, RefundNotOpen
+from shop.errors import OrderNotFound
 from shop.models import Account, Course, Enrolment, Order
 from shop.models.work import GATEWAY_ATTEMPTS
 from shop.states import CouponRecordStatus, EnrolmentStatus, OrderStatus

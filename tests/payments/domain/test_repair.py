@@ -5,17 +5,17 @@ from pytest_django import Settings
 
 from payments.domain import inbox, polling, repair
 from payments.domain.refunds import deciding, explaining, requesting, revoking
-from payments.models import Notification, Payment, Refund
-from payments.states import NotificationStatus, RefundStatus
-from shop.errors import (
+from payments.errors import (
     AccessNotRevocable,
     NotificationNotQuarantined,
     NotificationOrderNotRight,
     OrderNotPayable,
     RefundLineTaken,
     RefundNeedsSecondPerson,
-    WorkNotDead,
 )
+from payments.models import Notification, Payment, Refund
+from payments.states import NotificationStatus, RefundStatus
+from shop.errors import WorkNotDead
 from shop.models import Account, Enrolment, Order, OrderEvent
 from shop.states import EnrolmentStatus, OrderStatus
 from tests.factories import NOW, make_buyer, make_course, make_order

@@ -23,23 +23,23 @@ LATER = NOW + timedelta(seconds=10)
 
 
 def test_claim_takes_the_oldest_due_rows_for_a_lease(requests: list[OrderRequest], settings: Settings) -> None:
-    assert work.claim(OrderRequest, now=LATER, limit=2) == [requests[0].pk, requests[1].pk]
+    assert list(work.take(OrderRequest, now=LATER, limit=2)) == [requests[0].pk, requests[1].pk]
     requests[0].refresh_from_db()
     assert (requests[0].attempts, requests[0].available_at) == (1, LATER + timedelta(seconds=settings.WORK_LEASE_S))
-    assert work.claim(OrderRequest, now=LATER, limit=9) == [requests[2].pk]
-    assert work.claim(OrderRequest, now=LATER, limit=9) == []
+    assert list(work.take(OrderRequest, now=LATER, limit=9)) == [requests[2].pk]
+    assert list(work.take(OrderRequest, now=LATER, limit=9)) == []
 
 
 def test_claim_leaves_what_is_not_due_yet(requests: list[OrderRequest]) -> None:
-    assert work.claim(OrderRequest, now=NOW - timedelta(seconds=1), limit=9) == []
+    assert list(work.take(OrderRequest, now=NOW - timedelta(seconds=1), limit=9)) == []
     assert not work.has_due(OrderRequest, now=NOW - timedelta(seconds=1))
     assert work.has_due(OrderRequest, now=NOW)
 
 
 def test_rows_whose_worker_died_come_again_one_at_a_time(requests: list[OrderRequest], settings: Settings) -> None:
-    work.claim(OrderRequest, now=LATER, limit=9)
+    list(work.take(OrderRequest, now=LATER, limit=9))
     after_lease = LATER + timedelta(seconds=settings.WORK_LEASE_S)
-    assert [work.claim(OrderRequest, now=after_lease, limit=9) for _ in range(4)] == [[row.pk] for row in requests] + [[]]
+    assert [list(work.take(OrderRequest, now=after_lease, limit=9)) for _ in range(4)] == [[row.pk] for row in requests] + [[]]
 
 
 def test_put_back_doubles_its_patience(requests: list[OrderRequest]) -> None:
@@ -74,7 +74,7 @@ def test_bury_gives_up_what_used_all_its_attempts(requests: list[OrderRequest]) 
 
 def test_exhausted_rows_are_not_claimed(requests: list[OrderRequest]) -> None:
     OrderRequest.objects.update(attempts=OrderRequest.MAX_ATTEMPTS)
-    assert work.claim(OrderRequest, now=LATER, limit=9) == []
+    assert list(work.take(OrderRequest, now=LATER, limit=9)) == []
 
 
 def test_run_split_singles_out_what_raises() -> None:

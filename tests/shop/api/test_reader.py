@@ -1,9 +1,10 @@
-"""The ordinary order request, read without a framework: never another purchase than the serializers read, and never one that they refuse."""
+"""The ordinary order request, read by the decoder: never another purchase than the serializer reads, and never one that it refuses."""
 
 import copy
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from django.test import Client, RequestFactory
 from hypothesis import given
@@ -11,9 +12,9 @@ from hypothesis import strategies as st
 from rest_framework.exceptions import ValidationError
 
 from shop.api import orders as views
-from shop.api.orders import PurchaseInput, as_purchase
-from shop.api.ordinary import as_ordinary, read_ordinary
-from shop.domain import orders
+from shop.api import reader
+from shop.api.fields import Input, TextField
+from shop.domain.purchase import Purchase
 from shop.models import OrderRequest
 from tests.clients import Api, answered, refused
 from tests.factories import make_buyer, make_course
@@ -56,11 +57,19 @@ def changed(body: dict[str, Any], place: tuple[Any, ...], value: Any) -> dict[st
     return made
 
 
-def by_serializer(body: Any) -> orders.Purchase | None:
+def by_serializer(body: Any) -> Purchase | None:
     try:
-        return as_purchase(PurchaseInput.read(body))
+        return views.by_serializer(body)
     except ValidationError:
         return None
+
+
+def by_reader(raw: Any, content_type: str = "application/json") -> Purchase | None:
+    return views.by_reader(RequestFactory().post("/", raw, content_type=content_type))  # type: ignore[arg-type]
+
+
+def as_ordinary(body: Any) -> Purchase | None:
+    return by_reader(json.dumps(body))
 
 
 def test_ordinary_body_is_read() -> None:
@@ -105,14 +114,25 @@ def test_two_lines_of_one_course_are_left_alone() -> None:
     ],
 )
 def test_odd_requests_are_left_alone(content_type: str, raw: str | bytes) -> None:
-    assert read_ordinary(RequestFactory().post("/", raw, content_type=content_type)) is None
+    assert by_reader(raw, content_type) is None
+
+
+def test_every_field_of_the_body_is_read_as_the_serializer_describes_it() -> None:
+    """The decoder has no list of fields of its own: another field of a kind that it doesn't know is a mistake that stops the program."""
+    assert {field.name for field in msgspec.structs.fields(reader._struct(views.PurchaseInput()))} == set(views.PurchaseInput().fields)
+
+    class WithText(Input):
+        text = TextField()
+
+    with pytest.raises(TypeError, match="TextField"):
+        reader.Reader(WithText)
 
 
 @pytest.mark.django_db
 def test_both_ways_store_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     api, course = Api(make_buyer()), make_course("99.00")
     first = post_order(api, body_of(course, alipay="99.00"), key="a")
-    monkeypatch.setattr(views, "read_ordinary", lambda request: None)
+    monkeypatch.setattr(views, "by_reader", lambda request: None)
     second = post_order(api, body_of(course, alipay="99.00"), key="b")
     assert set(second.headers) - set(first.headers) == {"Allow"}  # DRF's own
     assert answered(first, 202).keys() == answered(second, 202).keys()

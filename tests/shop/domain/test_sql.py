@@ -9,7 +9,7 @@ import pytest
 from django.db import IntegrityError, models
 from django.forms.models import model_to_dict
 
-from shop.domain import rows
+from shop.domain import sql
 from shop.models import LedgerTransfer, Order, OrderEvent, OrderLine
 from tests.factories import NOW, make_buyer, make_course, make_order
 
@@ -48,7 +48,7 @@ def test_rows_are_those_of_bulk_create(make: Callable[[Order], list[models.Model
         return [{name: value for name, value in model_to_dict(found[made.pk]).items() if name != "id"} for made in objects]
 
     ours, theirs = make(order), make(order)
-    rows.insert(ours)
+    sql.insert(ours)
     expected_ours = stored(ours)
     if model is LedgerTransfer:
         for number, made in enumerate(theirs):
@@ -67,17 +67,17 @@ def test_refused_row_refuses_all(django_assert_num_queries: Any) -> None:
     fields = {field.attname: getattr(line, field.attname) for field in OrderLine._meta.concrete_fields if not field.primary_key}
     good, bad = OrderLine(**fields | {"order_id": other.pk}), OrderLine(**fields)
     with pytest.raises(IntegrityError, match="order_line_one_per_course"):
-        rows.insert([good, bad])
+        sql.insert([good, bad])
 
 
 def test_nothing_is_no_statement(django_assert_num_queries: Any) -> None:
     with django_assert_num_queries(0):
-        rows.insert([])
+        sql.insert([])
 
 
 def test_made_object_knows_its_columns_and_reads_the_others(django_assert_num_queries: Any) -> None:
     order = make_order(make_buyer(), make_course("99.00"))
-    known = rows.made(Order, status=order.status, id=order.pk)
+    known = sql.made(Order, status=order.status, id=order.pk)
     with django_assert_num_queries(0):
         assert (known.pk, known.status) == (order.pk, order.status)
     with django_assert_num_queries(1):
