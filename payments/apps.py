@@ -1,9 +1,10 @@
 from django.apps import AppConfig
+from django.utils.translation import pgettext_lazy
 
 
 class PaymentsConfig(AppConfig):
     name = "payments"
-    verbose_name = "支付"
+    verbose_name = pgettext_lazy("many", "支付")
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:

@@ -1,5 +1,6 @@
 from django.apps import AppConfig
 from django.contrib.admin.apps import AdminConfig
+from django.utils.translation import gettext_lazy as _
 
 
 class StaffSiteConfig(AdminConfig):
@@ -11,7 +12,7 @@ class StaffSiteConfig(AdminConfig):
 
 class ProjectConfig(AppConfig):
     name = "project"
-    verbose_name = "项目"
+    verbose_name = _("项目")
 
     def ready(self) -> None:
         import worker  # noqa: F401, PLC0415 - the Celery app that this process publishes through; it needs Django's settings

@@ -14,6 +14,8 @@ from django.db import DataError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django_otp import devices_for_user
 from django_otp.forms import OTPAuthenticationFormMixin
 from unfold.forms import AuthenticationForm
@@ -59,7 +61,9 @@ class StaffTotpForm(OTPAuthenticationFormMixin, StaffLoginForm):  # type: ignore
     """With a code from an authenticator app. `manage.py staff_totp` enrols one."""
 
     otp_token = forms.CharField(
-        label="动态验证码", max_length=8, widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "one-time-code", "inputmode": "numeric"})
+        label=_("动态验证码"),
+        max_length=8,
+        widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "one-time-code", "inputmode": "numeric"}),
     )
 
     def clean(self) -> dict[str, Any]:
@@ -129,7 +133,7 @@ class StaffSite(UnfoldAdminSite):  # type: ignore[misc] # django-unfold has no t
         found = find(text)
         if found.is_exact:
             return HttpResponseRedirect(address_of(found.orders[0][0]))
-        context = {**self.each_context(request), "title": "查找", "q": text, "found": found}
+        context = {**self.each_context(request), "title": gettext("查找"), "q": text, "found": found}
         return TemplateResponse(request, "desk/search.html", context)
 
     def has_permission(self, request: HttpRequest) -> bool:

@@ -5,6 +5,7 @@ from decimal import Decimal
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 from django.utils.html import format_html
+from django.utils.translation import gettext, pgettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 from knox.models import AuthToken
 from unfold.decorators import display
@@ -40,20 +41,20 @@ class OrderRequestAdmin(DeedsAdmin):
     deeds = (
         Deed(
             "pick_up",
-            "重新处理",
+            _("重新处理"),
             "shop.pick_up_work",
             _pick_up,
             applies=lambda row: row.dead_at is not None,
             facts=lambda row: [
-                ("买家", row.account),
-                ("应付", yuan(Decimal(row.body["alipay"]))),
-                ("放弃原因", row.last_error or "没有记录"),
+                (pgettext("one", "买家"), row.account),
+                (gettext("应付"), yuan(Decimal(row.body["alipay"]))),
+                (gettext("放弃原因"), row.last_error or gettext("没有记录")),
             ],
-            hint="请求会按现在的价格、优惠券和余额重新核对；不再符合的会被拒绝，不产生任何扣款。",
+            hint=_("请求会按现在的价格、优惠券和余额重新核对；不再符合的会被拒绝，不产生任何扣款。"),
             wakes=create_orders,
         ),
     )
-    counted = "个下单请求"
+    counted = _("个下单请求")
 
     @display(
         description=_("状态"),
@@ -67,7 +68,7 @@ class OrderRequestAdmin(DeedsAdmin):
     def number(self, row: OrderRequest) -> str:
         return row.order_number
 
-    @display(description=_("买家"))
+    @display(description=pgettext_lazy("one", "买家"))
     def buyer(self, row: OrderRequest) -> str:
         return link_to(row.account)
 
@@ -81,13 +82,17 @@ class LedgerTransferAdmin(ReadOnlyAdmin):
 
     @display(description=_("数额"), ordering="amount")
     def shown_amount(self, row: LedgerTransfer) -> str:
-        return yuan(row.amount) if row.currency == LedgerTransfer.Currency.CNY else f"{row.amount:,.0f} 贝里"
+        return (
+            yuan(row.amount)
+            if row.currency == LedgerTransfer.Currency.CNY
+            else gettext("%(amount)s 贝里") % {"amount": f"{row.amount:,.0f}"}
+        )
 
-    @display(description=_("买家"))
+    @display(description=pgettext_lazy("one", "买家"))
     def buyer(self, row: LedgerTransfer) -> str:
         return link_to(row.account)
 
-    @display(description=_("订单"))
+    @display(description=pgettext_lazy("one", "订单"))
     def of_order(self, row: LedgerTransfer) -> str:
         return link_to(row.order)
 

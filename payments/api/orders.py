@@ -18,7 +18,7 @@ from payments.states import Product, RefundStatus
 from payments.tasks import close_orders, send_refunds
 from shop import clock
 from shop.api.authentication import account_of, request_id_of
-from shop.api.fields import IdField, Input, YuanField
+from shop.api.fields import IdField, Input, LabelField, YuanField
 from shop.api.orderoutput import OrderOutput, order_body
 from shop.domain import closing, limits, orders
 from shop.domain.limits import payment_shares
@@ -69,7 +69,7 @@ class RefundInput(RefundQuoteInput):
 class RefundOutput(serializers.ModelSerializer[Refund]):
     amount = YuanField(help_text="原路退回（元）")
     beili = serializers.IntegerField(help_text="退回贝里")
-    status_text = serializers.CharField(source="get_status_display")
+    status_text = LabelField(RefundStatus, source="status")
     lines = serializers.SerializerMethodField(help_text="课程编号")
 
     class Meta:

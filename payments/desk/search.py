@@ -8,6 +8,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from django.utils.translation import gettext, pgettext
+
 from payments.models import Payment, Refund
 from shop.desk.readonly import find_newest_id
 from shop.domain import rows
@@ -46,17 +48,17 @@ def find(text: str) -> Found:
     if own := _OWN.fullmatch(number):
         exact = list(Order.objects.filter(order_number=own[1]).select_related("account"))
         requests = [] if exact else list(OrderRequest.objects.filter(order_number=own[1]).select_related("account"))
-        return Found(orders=[(order, "订单号") for order in exact], requests=requests, is_exact=bool(exact))
+        return Found(orders=[(order, gettext("订单号")) for order in exact], requests=requests, is_exact=bool(exact))
     ways: dict[int, str] = {}
     if _NUMBER.fullmatch(number):
-        _note(ways, _by_start(number), "号码开头")
-        _note(ways, _by_part(number), "号码中的一段")
+        _note(ways, _by_start(number), gettext("号码开头"))
+        _note(ways, _by_part(number), gettext("号码中的一段"))
     if _ID.fullmatch(text):
-        _note(ways, _by_cause(text), "请求或任务编号")
+        _note(ways, _by_cause(text), gettext("请求或任务编号"))
     courses = list(Course.objects.filter(name__icontains=text).order_by("position", "id")[:5])
-    _note(ways, _by_course(courses), "课程")
+    _note(ways, _by_course(courses), pgettext("one", "课程"))
     accounts = _find_accounts(text)
-    _note(ways, _by_account(accounts), "买家")
+    _note(ways, _by_account(accounts), pgettext("one", "买家"))
     orders = Order.objects.filter(pk__in=sorted(ways, reverse=True)[:MOST]).select_related("account").order_by("-id")
     return Found(
         orders=[(order, ways[order.pk]) for order in orders],

@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 from django.core.validators import RegexValidator
+from django.db import models
 from django.utils.translation import gettext_lazy
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -42,6 +43,17 @@ class IdField(serializers.Field[int, Any, int, Any]):
 
     def to_representation(self, value: int) -> int:
         return value
+
+
+class LabelField(serializers.CharField):
+    """A choice by its label: Chinese whoever asks, as programs and the scripts' catalogue know it."""
+
+    def __init__(self, choices: type[models.Choices], **kwargs: Any) -> None:
+        self.labels = dict(choices.choices)
+        super().__init__(**kwargs)
+
+    def to_representation(self, value: Any) -> str:
+        return str(self.labels.get(value, value))
 
 
 class YuanField(serializers.DecimalField):

@@ -15,7 +15,7 @@ from django.utils import timezone
 from rest_framework import serializers
 
 from shop import errors
-from shop.api.fields import YuanField
+from shop.api.fields import LabelField, YuanField
 from shop.domain.checkout import shown_time
 from shop.domain.paylinks import pay_url
 from shop.domain.timeline import public_details
@@ -60,7 +60,7 @@ class LineOutput(serializers.ModelSerializer[OrderLine]):
 
 
 class EventOutput(serializers.ModelSerializer[OrderEvent]):
-    text = serializers.CharField(source="get_kind_display")
+    text = LabelField(OrderEvent.Kind, source="kind")
     details = serializers.DictField()
 
     class Meta:

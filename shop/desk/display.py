@@ -9,6 +9,10 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+
+from shop.models import Coupon
+from shop.states import CouponType
 
 
 def yuan(amount: Decimal | None) -> str:
@@ -18,7 +22,20 @@ def yuan(amount: Decimal | None) -> str:
 
 def beili(count: int) -> str:
     """`120 贝里`."""
-    return f"{count:,} 贝里"
+    return gettext("%(count)s 贝里") % {"count": f"{count:,}"}
+
+
+def terms_in_words(coupon: Coupon) -> str:
+    """What the coupon does: what `coupons.describe` tells buyers, in the reader's language."""
+    value, minimum = (f"{amount.normalize():f}" for amount in (coupon.money_equivalent_value, coupon.minimum_consume))
+    match CouponType(coupon.coupon_type):
+        case CouponType.FIXED:
+            return gettext("立减%(value)s元") % {"value": value}
+        case CouponType.THRESHOLD:
+            return gettext("满%(minimum)s减%(value)s") % {"minimum": minimum, "value": value}
+        case CouponType.PERCENT:
+            percent = coupon.off_percent or 0
+            return gettext("%(tenths)s折") % {"tenths": f"{(Decimal(percent) / 10).normalize():f}", "off": 100 - percent}
 
 
 def moment(at: datetime | None) -> str:

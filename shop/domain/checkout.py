@@ -30,6 +30,7 @@ from shop.states import CouponScope
 
 BATCH_SIZE = 32
 # The first entry of the original's coupon lists.
+_PERIODS = dict(PricePolicy.Period.choices)
 NO_COUPON = {"id": 0, "text": "请选择优惠券"}
 
 
@@ -247,7 +248,7 @@ def _course_entry(course: Course, policy: PricePolicy, records: Sequence[CouponR
         "course_img": course.course_img,
         "policy_id": policy.pk,
         "policy_price": str(policy.price),
-        "policy_period": policy.get_valid_period_display(),
+        "policy_period": _PERIODS[policy.valid_period],
         "policy_valid_period": policy.valid_period,
         "coupon_record_list": [NO_COUPON, *(_coupon_entry(record, policy.price, now=now) for record in fitting)],
     }
