@@ -12,7 +12,7 @@ from unfold.decorators import display
 
 from shop import accountadmin, catalogueadmin, couponadmin  # noqa: F401 - register themselves
 from shop.desk.deeds import Act, Deed, DeedsAdmin
-from shop.desk.display import link_to, yuan
+from shop.desk.display import link_to, memo, yuan
 from shop.desk.filters import DEAD, SinceFilter
 from shop.desk.readonly import ReadOnlyAdmin
 from shop.domain import repair
@@ -75,10 +75,14 @@ class OrderRequestAdmin(DeedsAdmin):
 
 @admin.register(LedgerTransfer)
 class LedgerTransferAdmin(ReadOnlyAdmin):
-    list_display = ("shown_amount", "debit", "credit", "memo", "buyer", "of_order", "created_at", "key")
+    list_display = ("shown_amount", "debit", "credit", "shown_memo", "buyer", "of_order", "created_at", "key")
     list_filter = (("created_at", SinceFilter), "debit", "credit", "currency")
     list_select_related = ("account", "order")
     search_fields = ("=key", "=account__username", "=order__order_number")
+
+    @display(description=_("说明"))
+    def shown_memo(self, row: LedgerTransfer) -> str:
+        return memo(row.memo) or "–"
 
     @display(description=_("数额"), ordering="amount")
     def shown_amount(self, row: LedgerTransfer) -> str:

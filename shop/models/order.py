@@ -3,8 +3,8 @@ from typing import ClassVar
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import pgettext_lazy
 
 from shop.models.base import SavesChanges
 from shop.models.catalogue import LAST_START, Course, PricePolicy
@@ -187,7 +187,7 @@ class OrderLine(SavesChanges):
         ]
 
     def __str__(self) -> str:
-        return f"{self.course_name} {self.valid_period_display}"
+        return f"{self.course_name} {gettext(self.valid_period_display)}"
 
 
 class OrderEvent(models.Model):
