@@ -76,6 +76,8 @@ class OrderRequestAdmin(DeedsAdmin):
 @admin.register(LedgerTransfer)
 class LedgerTransferAdmin(ReadOnlyAdmin):
     list_display = ("shown_amount", "debit", "credit", "shown_memo", "buyer", "of_order", "created_at", "key")
+    fields = ("key", "debit", "credit", "currency", "amount", "account", "order", "shown_memo", "created_at")
+    readonly_fields = ("shown_memo",)
     list_filter = (("created_at", SinceFilter), "debit", "credit", "currency")
     list_select_related = ("account", "order")
     search_fields = ("=key", "=account__username", "=order__order_number")

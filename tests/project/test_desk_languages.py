@@ -53,7 +53,9 @@ def order() -> Order:
     ask_refund(order, now=now)
     Refund.objects.update(reason="wrong course")
     waiting = make_request(make_buyer(), make_course("20.00", name="Rust"), now=now)
-    OrderRequest.objects.filter(pk=waiting.pk).update(available_at=None, dead_at=now, last_error="boom")
+    OrderRequest.objects.filter(pk=waiting.pk).update(
+        status="rejected", decided_at=now, error_slug="order_failed", available_at=None, dead_at=now, last_error="boom"
+    )
     operator = Account.objects.create(username="operator", is_staff=True, is_superuser=True)
     CouponCode.objects.create(coupon=coupon, code="ABCDEFGH", batch="b1", created_by=operator, created_at=now)
     Payment.objects.update(last_error="boom", available_at=now, attempts=1)
