@@ -82,7 +82,7 @@ class LedgerTransferAdmin(ReadOnlyAdmin):
     list_select_related = ("account", "order")
     search_fields = ("=key", "=account__username", "=order__order_number")
 
-    @display(description=_("说明"))
+    @display(description=pgettext_lazy("transfer", "说明"))
     def shown_memo(self, row: LedgerTransfer) -> str:
         return memo(row.memo) or "–"
 

@@ -67,7 +67,7 @@ class LedgerTransfer(models.Model):
     order = models.ForeignKey(
         Order, models.PROTECT, null=True, db_index=False, related_name="transfers", verbose_name=pgettext_lazy("one", "订单")
     )
-    memo = models.CharField(_("说明"), max_length=100, blank=True, default="")
+    memo = models.CharField(pgettext_lazy("transfer", "说明"), max_length=100, blank=True, default="")
     created_at = models.DateTimeField(_("时间"))
 
     class Meta:

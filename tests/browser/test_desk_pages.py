@@ -119,7 +119,7 @@ def test_operator_changes_the_language(operator: Operator) -> None:
     """In the menu below their name."""
     operator.go("/admin/shop/order/")
     if operator.page.viewport_size and operator.page.viewport_size["width"] < 1000:
-        operator.page.get_by_role("button", name="menu").or_(operator.page.locator("[x-on\\:click*=sidebar]")).first.click()
+        operator.page.locator("[x-on\\:click*=sidebarMobileOpen]:visible").first.click()
     operator.page.get_by_text("operator", exact=True).last.click()
     operator.page.get_by_role("button", name="English").click()
     expect(operator.page.get_by_role("link", name="Order requests")).to_be_attached()
