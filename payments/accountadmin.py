@@ -54,11 +54,8 @@ class BeiliForm(OnceForm):
 
 class CouponChoice(forms.ModelChoiceField):  # type: ignore[type-arg] # takes no parameter at run time
     def label_from_instance(self, obj: Any) -> str:
-        return gettext("%(name)s：%(terms)s（还剩 %(count)s 张）") % {
-            "name": obj.name,
-            "terms": terms_in_words(obj),
-            "count": obj.quantity - obj.claimed_count,
-        }
+        told = {"name": obj.name, "terms": terms_in_words(obj), "count": obj.quantity - obj.claimed_count}
+        return gettext("%(name)s：%(terms)s（还剩 %(count)s 张）") % told
 
 
 class GiveForm(DeedForm):

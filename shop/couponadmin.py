@@ -62,10 +62,9 @@ class CouponForm(EditedFields):
 
     def clean_quantity(self) -> int:
         quantity: int = self.cleaned_data["quantity"]
-        if quantity < self.instance.claimed_count:
-            raise forms.ValidationError(
-                gettext("已领取 %(claimed_count)s 张，数量不能更少。") % {"claimed_count": self.instance.claimed_count}
-            )
+        claimed = self.instance.claimed_count
+        if quantity < claimed:
+            raise forms.ValidationError(gettext("已领取 %(claimed_count)s 张，数量不能更少。") % {"claimed_count": claimed})
         return quantity
 
     def clean_course(self) -> Course | None:
@@ -113,9 +112,7 @@ class EndForm(DeedForm):
 
 
 class CodesForm(DeedForm):
-    count = forms.IntegerField(
-        label=_("生成多少个兑换码"), min_value=1, max_value=codes.MOST_AT_ONCE, widget=UnfoldAdminIntegerFieldWidget()
-    )
+    count = forms.IntegerField(label=_("生成多少个兑换码"), min_value=1, max_value=codes.MOST_AT_ONCE, widget=UnfoldAdminIntegerFieldWidget)
     why = why_field()
 
 
