@@ -8,8 +8,8 @@ ARG PIP_INDEX_URL
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /srv/shop
 RUN python -m venv --without-pip /opt/venv
-COPY requirements.lock .
-RUN pip --python /opt/venv/bin/python install --require-hashes --no-deps -r requirements.lock
+COPY requirements.txt .
+RUN pip --python /opt/venv/bin/python install --require-hashes --no-deps -r requirements.txt
 COPY . .
 # Settings want a key and a database's address. No secret is used here, none is kept, and nothing connects.
 RUN DJANGO_SECRET_KEY=for-collecting-static-files-only-and-known-to-everybody DATABASE_URL=postgres://nobody@127.0.0.1/none \

@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import mean
 from typing import IO
@@ -45,9 +45,16 @@ class Calibration:
         self._processes: list[subprocess.Popen[bytes]] = []
         self._files: list[IO[str]] = []
 
-    @property
-    def pids(self) -> list[int]:
-        return [process.pid for process in self._processes]
+    @classmethod
+    @contextlib.contextmanager
+    def running(cls, folder: Path) -> Iterator["Calibration"]:
+        """A calibration with its record and its samples in the folder."""
+        calibration = cls(folder / "speed.json")
+        calibration.start(folder)
+        try:
+            yield calibration
+        finally:
+            calibration.stop()
 
     def start(self, folder: Path) -> None:
         """Starts measuring every core that this process may use. `folder` takes the samples."""

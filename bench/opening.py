@@ -1,20 +1,22 @@
 """Opening a stage: servers with the project's tables, and programs that are ready to be started."""
 
 import contextlib
+import hashlib
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import redis
 
 from bench.calibration import Calibration
-from bench.keeper import Keeper
-from bench.past import add_orders
-from bench.programs import Ports, Program, describe
+from bench.history import multiply
+from bench.programs import describe
+from bench.resume_stopped import ResumeStopped
+from bench.scenarios.notify import pay_orders
+from bench.scenarios.open_orders import seed_open_orders
+from bench.seed import add_catalogue
 from bench.stage import Stage
-from bench.tables import last_id
-from bench.world import add_catalogue
 from project.local.child import Child, stop_leftover
 from project.local.postgres import SUPERUSER, PostgresServer
 from project.local.state import State
@@ -23,59 +25,70 @@ from project.local.valkey import ValkeyServer
 # The time of each commit is kept, to tell when a row could be seen. A checkpoint in the middle of a short run would weigh more than it does
 # in an hour of a shop's life, and so would the whole pages that are logged after it.
 POSTGRES_SETTINGS = {"track_commit_timestamp": "on", "max_wal_size": "8GB", "checkpoint_timeout": "30min"}
-# How many times as long as it is called a history may be.
+# So many orders of a history are bought and paid over HTTP; the others are copies of them.
+BOUGHT = 500
+# By how much a history that is kept may outgrow its name: each run adds orders to it.
 HISTORY_MAX_GROWTH = 1.1
 
 
 @contextlib.contextmanager
-def open_stage(label: str, *, project: Path, folder: Path, calibration: Calibration) -> Iterator[Stage]:
-    """Servers with the project's tables, and its programs ready to be started. Leaves no process behind; data that is in `folder` is used again."""
+def open_stage(label: str, *, project: Path, folder: Path, calibration: Calibration, programs: tuple[str, ...]) -> Iterator[Stage]:
+    """Servers with the project's tables, and programs that run. Leaves no process behind; data that is in `folder` is used again."""
     folder.mkdir(parents=True, exist_ok=True)
-    password = secrets.token_hex(16)
     with contextlib.ExitStack() as stack:
-        postgres = PostgresServer(folder / "postgres", _kept_password(folder, password))
+        postgres = PostgresServer(folder / "postgres", _kept_password(folder))
         stack.callback(postgres.stop)
         postgres.start()
         _set_up(postgres)
-        valkey = ValkeyServer(folder / "valkey", password)
+        valkey = ValkeyServer(folder / "valkey", secrets.token_hex(16))
         stack.callback(valkey.stop)
         valkey.start()
         with redis.Redis.from_url(valkey.url()) as client:
             client.flushall()
-        ports = Ports.find()
-        valkey_url = valkey.url().rsplit("/", 1)[0]
-        described = describe(project, folder, database_url=postgres.url(), valkey_url=valkey_url, ports=ports)
-        children = make_children(described.programs, folder, project=project)
-        keeper = stack.enter_context(Keeper())
-        stage = Stage(label, project, folder, calibration, postgres, valkey, ports, described, children, keeper)
-        stack.callback(lambda: stage.stop(*stage.children))
+        described = describe(project, folder, database_url=postgres.url(), valkey_url=valkey.url().rsplit("/", 1)[0])
+        children = {}
+        (folder / "log").mkdir(exist_ok=True)
+        for name, program in described.programs.items():
+            record, log = folder / f"{name}.json", folder / "log" / f"{name}.log"
+            stop_leftover(record)
+            children[name] = Child(name=name, argv=program.argv, env=program.env, cwd=project, log_path=log, record_path=record)
+        resumer = stack.enter_context(ResumeStopped())
+        stage = Stage(label, project, folder, calibration, postgres, valkey, described, children, resumer)
+        stack.callback(lambda: stage.stop(*children))
         stage.manage("migrate", "--verbosity", "0")
+        with stage.connect() as connection:
+            add_catalogue(connection)
+        stage.start(*programs)
         yield stage
 
 
 @contextlib.contextmanager
 def open_history(label: str, count: int, *, project: Path, folder: Path, calibration: Calibration) -> Iterator[Stage]:
-    """A stage whose history is kept in `folder` for the next run. Each run adds orders; where they are a tenth of it, all is loaded anew."""
+    """A stage with a history that is kept in `folder` for the next run, as long as no migration changes."""
+    migrations = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(project.glob("*/migrations/*.py")))).hexdigest()[:12]
+    folder = folder / f"{count}-{migrations}"
     marker = folder / "orders"
     is_kept = marker.exists() and int(marker.read_text()) <= count * HISTORY_MAX_GROWTH
     if not is_kept:
         remove_stage(folder)
-    with open_stage(label, project=project, folder=folder, calibration=calibration) as stage:
+    with open_stage(label, project=project, folder=folder, calibration=calibration, programs=("web", "worker", "beat")) as stage:
         if not is_kept:
             load_history(stage, count)
         try:
             yield stage
         finally:
             with stage.connect() as connection:
-                marker.write_text(str(last_id(connection, "shop_order")))
+                row = connection.execute("SELECT count(*) FROM shop_order").fetchone()
+            marker.write_text(str(row[0] if row else 0))
 
 
 def load_history(stage: Stage, count: int) -> None:
-    """The catalogue, and so many paid orders of buyers with five each."""
-    with stage.connect() as connection:
-        add_catalogue(connection)
-    add_orders(stage.connect, count, is_paid=True, per_buyer=5)
-    stage.tidy()
+    """So many paid orders, each of a buyer of its own."""
+    orders = seed_open_orders(stage, min(BOUGHT, count))
+    pay_orders(stage, orders)
+    with stage.at_rest(), stage.connect() as connection:
+        multiply(connection, count // len(orders) - 1)
+        stage.vacuum(connection)
 
 
 def remove_stage(folder: Path) -> None:
@@ -84,38 +97,21 @@ def remove_stage(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _kept_password(folder: Path, fresh: str) -> str:
+def _kept_password(folder: Path) -> str:
     path = folder / "password"
     if not path.exists():
         path.touch(mode=0o600)
-        path.write_text(fresh)
+        path.write_text(secrets.token_hex(16))
     return path.read_text()
 
 
 def _set_up(postgres: PostgresServer) -> None:
     """Changes the server's settings for good; some count only after a restart."""
     with postgres.connect(role=SUPERUSER) as connection:
-        row = connection.execute(
-            "SELECT bool_and(current_setting(key) = value) FROM unnest(%s::text[], %s::text[]) AS wanted(key, value)",
-            [list(POSTGRES_SETTINGS), list(POSTGRES_SETTINGS.values())],
-        ).fetchone()
-        if row is not None and row[0]:
+        row = connection.execute("SHOW track_commit_timestamp").fetchone()
+        if row is not None and row[0] == "on":
             return
         for name, value in POSTGRES_SETTINGS.items():
             connection.execute(f"ALTER SYSTEM SET {name} = '{value}'")
     postgres.stop()
     postgres.start()
-
-
-def make_children(programs: Mapping[str, Program], folder: Path, *, project: Path) -> dict[str, Child]:
-    """Ready to be started; logs and records go to `folder`. Stops what a run that was killed has left of them."""
-    log_folder = folder / "log"
-    log_folder.mkdir(parents=True, exist_ok=True)
-    children = {}
-    for name, program in programs.items():
-        record = folder / f"{name}.json"
-        stop_leftover(record)
-        children[name] = Child(
-            name=name, argv=program.argv, env=program.env, cwd=project, log_path=log_folder / f"{name}.log", record_path=record
-        )
-    return children

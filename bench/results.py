@@ -1,31 +1,71 @@
-"""All that was measured: samples by stage and row, with medians and spreads."""
+"""What was measured: samples by stage and row, with medians and spreads, and whether they mean what they seem to mean."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import asdict, dataclass, field, replace
+from statistics import median
 
-from bench.doubt import doubt_of
-from bench.figures import Sample, Spread
-from bench.scenarios.statements import Counted
+from bench.client import Result
+from bench.meter import OTHERS_MAX_CORES, SPEED_MIN, WALL_MIN_S, Window
 
-KINDS = ("web", "worker", "beat", "postgres", "valkey", "flower")
+KINDS = ("web", "worker", "beat", "gateway", "postgres", "valkey")
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The median of several repetitions, and the least and the greatest of them."""
+
+    median: float
+    least: float
+    greatest: float
+    count: int
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> "Spread":
+        return cls(median(values), min(values), max(values), len(values))
+
+    def __str__(self) -> str:
+        if self.count == 1:
+            return shown(self.median)
+        return f"{shown(self.median)} [{shown(self.least)}..{shown(self.greatest)}]"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One repetition of one measurement (`row`, such as "orders saturated").
+
+    `units` is how many orders, polls or notifications the window covers. `figures` are further numbers by name, the unit at the end
+    of the name; `series` are long ones for the charts; `faults` says in a sentence each what was not as it must be.
+    """
+
+    row: str
+    units: int
+    window: Window
+    figures: Mapping[str, float] = field(default_factory=dict)
+    series: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    faults: Sequence[str] = ()
+
+    @property
+    def cpu_ms(self) -> float:
+        """CPU ms per unit at speed 1."""
+        return self.window.ms_per(self.units)
+
+    def rate(self, name: str) -> float:
+        """A rate of `figures` as it would be at speed 1: two windows differ in speed, which says nothing about what they measured."""
+        return self.figures[name] / self.window.speed
 
 
 @dataclass
 class Results:
-    """Samples and counts of each stage, in the order of their arrival."""
+    """Samples, and SQL statements per unit, of each stage in the order of their arrival."""
 
     samples: dict[str, dict[str, list[Sample]]] = field(default_factory=dict)
-    counts: dict[str, dict[str, Counted]] = field(default_factory=dict)
+    statements: dict[str, dict[str, float]] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
     unit_s: float = 0.0
 
     def add(self, stage: str, sample: Sample) -> None:
         self.samples.setdefault(stage, {}).setdefault(sample.row, []).append(sample)
         self.faults += [f"{stage}: {sample.row}: {fault}" for fault in sample.faults]
-
-    def add_counts(self, stage: str, counted: Sequence[Counted]) -> None:
-        self.counts.setdefault(stage, {}).update({item.row: item for item in counted})
 
     def settle(self, unit_s: float) -> None:
         """Counts every speed from the fastest that was seen, also where that was seen only afterwards."""
@@ -58,33 +98,66 @@ class Results:
 
     def series(self, stage: str, row: str, name: str) -> Sequence[float]:
         """Of the repetition whose CPU time is the middle one."""
-        ordered = sorted(self.samples[stage][row], key=lambda sample: sample.window.ms_per(sample.units))
+        ordered = sorted(self.samples[stage][row], key=lambda sample: sample.cpu_ms)
         return ordered[len(ordered) // 2].series[name]
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, dict[str, list[dict[str, object]]]]:
         """Everything but the long series."""
         return {
-            "stages": {
-                stage: {row: [_sample_json(sample) for sample in samples] for row, samples in rows.items()}
-                for stage, rows in self.samples.items()
-            },
-            "statements": {stage: {row: vars(item) for row, item in rows.items()} for stage, rows in self.counts.items()},
-            "faults": self.faults,
+            stage: {row: [_without_series(sample) for sample in samples] for row, samples in rows.items()}
+            for stage, rows in self.samples.items()
         }
 
 
-def _sample_json(sample: Sample) -> Mapping[str, Any]:
-    window = sample.window
-    return {
-        "units": sample.units,
-        "ms_per_unit_at_speed_1": window.ms_per(sample.units),
-        "raw_ms_per_unit": window.raw_ms_per(sample.units),
-        "ms_per_unit_by_kind": {kind: window.ms_per(sample.units, kind) for kind in window.cpu_s},
-        "client_ms_per_unit": 1000 * window.client_s / sample.units,
-        "wall_s": window.wall_s,
-        "speed": window.speed,
-        "others_cores": window.others,
-        "is_doubtful": bool(doubt_of([sample])),
-        "figures": dict(sample.figures),
-        "faults": list(sample.faults),
-    }
+def _without_series(sample: Sample) -> dict[str, object]:
+    return asdict(replace(sample, series={})) | {"cpu_ms": sample.cpu_ms}
+
+
+def reservation(samples: Sequence[Sample]) -> str:
+    """In a few words why these samples mean little; empty when at least half of them are sound in each respect."""
+    windows = [sample.window for sample in samples]
+    checks = (
+        (sum(window.is_disturbed for window in windows), f"others {shown(median(window.others for window in windows))}"),
+        (sum(window.is_slow for window in windows), f"speed {shown(median(window.speed for window in windows))}"),
+        (sum(window.is_short for window in windows), f"{shown(median(window.wall_s for window in windows))} s"),
+    )
+    return ", ".join(reason for count, reason in checks if 2 * count > len(windows))
+
+
+def describe_quality(samples: Sequence[Sample]) -> str:
+    """What to think of a whole run, in sentences; empty when every measurement is sound."""
+    windows = [sample.window for sample in samples]
+    said = []
+    if disturbed := [window.others for window in windows if window.is_disturbed]:
+        said.append(
+            f"DISTURBED: in {len(disturbed)} of {len(windows)} measurements other programs used more than {OTHERS_MAX_CORES} of a core "
+            f"(up to {shown(max(disturbed))}).\nRates and latencies then mean nothing, CPU times little. Measure again on a quiet machine."
+        )
+    if slow := [window.speed for window in windows if window.is_slow]:
+        said.append(
+            f"SLOW: in {len(slow)} of {len(windows)} measurements the cores ran at less than {SPEED_MIN} of their speed (down to "
+            f"{shown(min(slow))}).\nCPU at speed 1 and ratios allow for that; rates and latencies can't."
+        )
+    if short := sum(window.is_short for window in windows):
+        said.append(f"SHORT: {short} of {len(windows)} measurements took less than {WALL_MIN_S:.0f} s; their figures are coarse.")
+    return "\n".join(said)
+
+
+def http_figures(result: Result) -> dict[str, float]:
+    """Answers a second, and how long they took."""
+    took_ms = [1000 * latency for latency in result.latencies_s]
+    per_s = len(took_ms) / result.wall_s
+    return {"per_s": per_s, "http_p50_ms": percentile(took_ms, 0.5), "http_p99_ms": percentile(took_ms, 0.99)}
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The value that `share` (0..1) of the values don't exceed."""
+    ordered = sorted(values)
+    return ordered[min(int(len(ordered) * share), len(ordered) - 1)]
+
+
+def shown(value: float) -> str:
+    """A number with three digits that count, and no more."""
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"

@@ -1,69 +1,47 @@
-"""Runs the scenarios and tells what came of them."""
+"""Runs the scenarios and reports what was measured."""
 
 import contextlib
 import dataclasses
-import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench import gates, report
 from bench.calibration import Calibration
-from bench.choices.catalogue import CHOICES
-from bench.choices.run import measure_choices
-from bench.choices.telling import EXPLANATION, choice_text, write_choices
-from bench.doubt import describe_doubts
 from bench.opening import load_history, open_history, open_stage, remove_stage
-from bench.origin import describe_machine, read_revision
-from bench.past import postpone_deadlines
-from bench.progress import tell
-from bench.results import Results
-from bench.scenarios import cart, floor, flower, growth, notify, orders, poll, synchronous
-from bench.scenarios.statements import Counted
+from bench.results import Results, Sample, describe_quality
+from bench.scenarios import cart, gateway, growth, notify, orders, poll, synchronous
 from bench.size import WARM_UP, Size
 from bench.stage import Stage
-from bench.turns import Act, Measure, in_turns
 from project.local.progress import step
 from project.local.state import State
 
-
-@dataclass(frozen=True)
-class Scenario:
-    """What `--only` names: measurements that are repeated, and counts that are taken once."""
-
-    says: str
-    measures: Sequence[Measure]
-    counts: Sequence[Callable[[Stage, Size], list[Counted]]] = ()
-
-
-SCENARIOS = {
-    "sync": Scenario("the order created inside the request", [synchronous.measure], [synchronous.count_per_order]),
-    "orders": Scenario(
-        "the intake alone, and the pipeline at light load, saturated, and in a burst",
-        [orders.measure_intake, orders.measure_light, orders.measure_saturated, orders.measure_burst],
-        [orders.count_per_order],
-    ),
-    "notify": Scenario("signed notifications until every order is paid", [notify.measure], [notify.count_per_notification]),
-    "poll": Scenario("status polls with and without news", [poll.measure], [poll.count_per_poll]),
-    "cart": Scenario("cart, checkout, and orders from a checkout", [cart.measure]),
-    "floor": Scenario("what PostgreSQL alone needs for an order's rows", [floor.measure]),
-    "flower": Scenario("the saturated pipeline with events and Flower", [flower.measure]),
-}
+Measure = Callable[[Stage, Size], Iterator[Sample]]
 GROWTH = "growth"
-GROWTH_SAYS = "the same work with a short and a long history"
+# What `--only` names: what it measures again and again, and how it counts SQL statements per unit, once.
+SCENARIOS: dict[str, tuple[Sequence[Measure], Callable[[Stage, Size], dict[str, float]] | None]] = {
+    "sync": ([synchronous.measure], synchronous.count_statements),
+    "orders": (
+        [orders.measure_intake, orders.measure_light, orders.measure_saturated, orders.measure_burst],
+        orders.count_statements,
+    ),
+    "notify": ([notify.measure], notify.count_statements),
+    "poll": ([poll.measure], poll.count_statements),
+    "cart": ([cart.measure], None),
+    "gateway": ([gateway.measure], None),
+}
+DEFAULT = [*(name for name in SCENARIOS if name != "gateway"), GROWTH]
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line says. `choices`: these are measured, and no scenario."""
+    """What the command line says."""
 
     size: Size
     only: Sequence[str]
-    choices: Sequence[str]
     projects: Sequence[Path]
     folder: Path
-    reset: bool
     gate: bool
 
 
@@ -72,50 +50,18 @@ def run(options: Options) -> int:
 
     Raises: LocalError when a server or a program doesn't do its job.
     """
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(State(options.folder).lock())
-        if options.reset:
-            for folder in (options.folder / "history").glob("*"):
-                remove_stage(folder)
-        calibration = Calibration(options.folder / "speed.json")
-        stack.callback(calibration.stop)
-        calibration.start(options.folder)
-        is_sound = _run_choices(options, calibration) if options.choices else _run_all(options, calibration)
-    return 1 if options.gate and not is_sound else 0
-
-
-def _run_choices(options: Options, calibration: Calibration) -> bool:
-    """Whether nothing was lost or rejected and the books are right. What is finished is written at once."""
-    project = options.projects[-1]
-    origin = {"project": read_revision(project), "size": dataclasses.asdict(options.size)}
-    found: dict[str, Results] = {}
-    for name, results in measure_choices(
-        options.choices, project=project, folder=options.folder / "stages" / "choices", calibration=calibration, size=options.size
-    ):
-        found[name] = results
-        for earlier in found.values():
-            earlier.settle(calibration.fastest_s)
-        print(f"\n{choice_text(CHOICES[name], results)}\n", flush=True)
-        write_choices(options.folder, found, {"machine": describe_machine(calibration.fastest_s), **origin})
-    print(f"{EXPLANATION}\n{report.unit_line(calibration.fastest_s)}\n\n{options.folder / 'choices.json'}, choices.txt")
-    return not any(results.faults for results in found.values())
-
-
-def _run_all(options: Options, calibration: Calibration) -> bool:
-    """Whether all gates hold and nothing else is wrong."""
-    results, histories = Results(), []
-    labels = _labels(options.projects)
-    names = [name for name in options.only if name in SCENARIOS]
-    if names:
-        _run_scenarios(names, labels, options, calibration, results)
-    if GROWTH in options.only:
-        histories = _run_growth(options, calibration, results)
-    results.settle(calibration.fastest_s)
+    results = Results()
+    with State(options.folder).lock(), Calibration.running(options.folder) as calibration:
+        labels = _labels(options.projects)
+        if names := [name for name in options.only if name in SCENARIOS]:
+            _run_scenarios(names, labels, options, calibration, results)
+        histories = _run_growth(options, calibration, results) if GROWTH in options.only else []
+        results.settle(calibration.fastest_s)
     verdicts = [verdict for label in labels for verdict in gates.judge(results, label)]
-    if histories:
-        verdicts += gates.judge_growth(results, *histories)
-    _tell(options, results, labels, histories, verdicts)
-    return not results.faults and all(verdict.holds for verdict in verdicts)
+    verdicts += gates.judge_growth(results, *histories) if histories else []
+    _report(options, results, labels, histories, verdicts)
+    is_sound = not results.faults and all(verdict.holds for verdict in verdicts)
+    return 1 if options.gate and not is_sound else 0
 
 
 def _labels(projects: Sequence[Path]) -> dict[str, Path]:
@@ -124,106 +70,103 @@ def _labels(projects: Sequence[Path]) -> dict[str, Path]:
 
 
 def _run_scenarios(names: Sequence[str], labels: dict[str, Path], options: Options, calibration: Calibration, results: Results) -> None:
+    programs = ("web", "worker", "beat", *(["baseline"] if "sync" in names else []))
+    measures = [measure for name in names for measure in SCENARIOS[name][0]]
     with contextlib.ExitStack() as stack:
         stages = []
         for label, project in labels.items():
             folder = options.folder / "stages" / label.strip("/").replace("/", "-")
             remove_stage(folder)
-            with step(f"{label}: servers, tables, {options.size.history_orders:,} orders of history"):
-                stage = stack.enter_context(open_stage(label, project=project, folder=folder, calibration=calibration))
-                load_history(stage, options.size.history_orders)
-                stage.start("web", "worker", "beat", *(["baseline"] if "sync" in names else []))
-            stages.append(stage)
-        _warm_up(stages)
-        for number in range(1, options.size.repeats + 1):
-            for name in names:
-                for measure in SCENARIOS[name].measures:
-                    _take_turns(stages, measure, options.size, results, number=number)
+            with step(f"{label}: servers, tables, {options.size.histories[0]:,} orders of history"):
+                opening = open_stage(label, project=project, folder=folder, calibration=calibration, programs=programs)
+                stages.append(stack.enter_context(opening))
+                load_history(stages[-1], options.size.histories[0])
+        _take_turns(stages, measures, options.size, results)
         for stage in stages:
-            with stage.awake():
-                for name in names:
-                    for count in SCENARIOS[name].counts:
-                        results.add_counts(stage.label, count(stage, options.size))
-            if {"orders", "notify", "sync"} & {*names}:
-                with step(f"{stage.label}: audit of the books"):
-                    results.faults += stage.audit()
+            for count in filter(None, (SCENARIOS[name][1] for name in names)):
+                results.statements.setdefault(stage.label, {}).update(count(stage, options.size))
+            with step(f"{stage.label}: audit of the books"):
+                results.faults += stage.audit()
 
 
 def _run_growth(options: Options, calibration: Calibration, results: Results) -> list[str]:
     """Two stages side by side, measured in turns; their data is kept for the next run."""
     with contextlib.ExitStack() as stack:
         stages = []
-        project = options.projects[-1]
-        for orders_before in options.size.growth_history:
-            label = f"{orders_before:,} orders"
-            folder = options.folder / "history" / f"{orders_before}-{_schema_of(project)}"
+        for count in options.size.histories:
+            label = f"{count:,} orders"
             with step(f"growth: servers with {label} of history"):
-                stage = stack.enter_context(open_history(label, orders_before, project=project, folder=folder, calibration=calibration))
-                with stage.connect() as connection:
-                    postpone_deadlines(connection)
-                stage.start("web", "worker", "beat")
-            stages.append(stage)
-        _warm_up(stages)
-        for number in range(1, options.size.repeats + 1):
-            _take_turns(stages, growth.measure, options.size, results, number=number)
+                folder = options.folder / "history"
+                opening = open_history(label, count, project=options.projects[-1], folder=folder, calibration=calibration)
+                stages.append(stack.enter_context(opening))
+        _take_turns(stages, [growth.measure], options.size, results)
         return [stage.label for stage in stages]
 
 
-def _warm_up(stages: Sequence[Stage]) -> None:
-    """Loads code, fills caches and opens connections, so that the first repetition is like the others. Several stages rest afterwards."""
+def _take_turns(stages: Sequence[Stage], measures: Sequence[Measure], size: Size, results: Results) -> None:
+    """Measures row by row, on one stage a moment after the other, since the machine's speed changes within seconds. Each round begins with
+    another stage. Before that each does everything once: loads code, fills caches, opens connections."""
     for stage in stages:
-        measures = [orders.measure_saturated, notify.measure, poll.measure, cart.measure]
-        if stage.children["baseline"].is_running():
-            measures.append(synchronous.measure)
-        for measure in measures:
+        for measure in (measure for measure in measures if measure is not gateway.measure):
             for _ in measure(stage, WARM_UP):
                 pass
-        if len(stages) > 1:
-            stage.rest()
+    for number in range(1, size.repeats + 1):
+        order = rotated(stages, number)
+        for measure in measures:
+            for stage, sample in in_turns([(stage, measure(stage, size)) for stage in order]):
+                results.add(stage.label, sample)
+                report.print_sample(stage.label, sample, turn=f"{number}/{size.repeats}")
 
 
-def _take_turns(stages: Sequence[Stage], measure: Measure, size: Size, results: Results, *, number: int) -> None:
-    for stage, sample in in_turns([Act(stage, measure, size) for stage in stages], round_number=number):
-        results.add(stage.label, sample)
-        tell(stage.label, sample, turn=f"{number}/{size.repeats}")
+def in_turns(running: Sequence[tuple[Stage, Iterator[Sample]]]) -> Iterator[tuple[Stage, Sample]]:
+    """The first row on each stage, then the second on each. While one is measured, the others rest."""
+    while running:
+        further = []
+        for stage, samples in running:
+            with contextlib.ExitStack() as stack:
+                for other, _ in running:
+                    if other is not stage:
+                        stack.enter_context(other.at_rest())
+                sample = next(samples, None)
+            if sample is not None:
+                further.append((stage, samples))
+                yield stage, sample
+        running = further
 
 
-def _schema_of(project: Path) -> str:
-    """Changes whenever a migration does, and so does what is kept."""
-    digest = hashlib.sha256()
-    for path in sorted(project.glob("*/migrations/*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:12]
+def rotated(items: Sequence[Stage], number: int) -> list[Stage]:
+    """The order of one round (1, 2, …): A B C, then B C A, then C A B. Nobody is always first, and nobody comes twice in a row."""
+    start = (number - 1) % len(items)
+    return [*items[start:], *items[:start]]
 
 
-def _tell(options: Options, results: Results, labels: dict[str, Path], histories: Sequence[str], verdicts: Sequence[gates.Verdict]) -> None:
-    parts = []
-    for stage in results.samples:
-        parts += [
-            f"== {stage}",
-            report.cpu_table(results, stage),
-            report.more_figures(results, stage),
-            report.statements_table(results, stage),
-        ]
+def _report(
+    options: Options, results: Results, labels: dict[str, Path], histories: Sequence[str], verdicts: Sequence[gates.Verdict]
+) -> None:
+    parts = [part for stage in results.samples for part in report.stage_report(results, stage)]
     if len(labels) == 2 and all(label in results.samples for label in labels):
         parts.append(report.comparison_table(results, *labels))
+    faults = "".join(f"\n  {fault}" for fault in results.faults)
     parts += [
-        f"{report.explanation()}\n{report.unit_line(results.unit_s)}",
-        report.gates_table(verdicts) if verdicts else "",
-        describe_doubts(results.all()),
+        report.legend(results.unit_s),
+        report.gates_table(verdicts),
+        describe_quality(results.all()),
+        f"Not as it must be:{faults}" if faults else "",
     ]
-    parts += ["Not as it must be:\n" + "\n".join(f"  {fault}" for fault in results.faults)] if results.faults else []
     text = "\n\n".join(part for part in parts if part)
     print(f"\n{text}\n")
     (options.folder / "report.txt").write_text(text + "\n")
     found = {
-        "machine": describe_machine(results.unit_s),
-        "projects": {label: read_revision(path) for label, path in labels.items()},
+        "machine": report.describe_machine(results.unit_s),
+        "projects": {label: report.read_revision(path) for label, path in labels.items()},
         "size": dataclasses.asdict(options.size),
+        "samples": results.as_json(),
+        "statements": results.statements,
+        "faults": results.faults,
+        "gates": [dataclasses.asdict(verdict) for verdict in verdicts],
     }
-    found |= results.as_json() | {"gates": [dataclasses.asdict(verdict) for verdict in verdicts]}
     (options.folder / "results.json").write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
     from bench.chart import draw  # noqa: PLC0415 - matplotlib is here for `bin/bench` only, and this module also for its tests
 
-    chart = draw(results, next(iter(labels)), histories, options.folder / "chart.png")
-    print(f"{options.folder / 'results.json'}, report.txt" + (", chart.png" if chart else ""))
+    is_drawn = draw(results, next(iter(labels)), histories, options.folder / "chart.png")
+    print(f"{options.folder}: results.json, report.txt{', chart.png' if is_drawn else ''}")

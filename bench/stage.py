@@ -11,6 +11,7 @@ import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,9 @@ import redis
 
 from bench.calibration import Calibration
 from bench.client import Client, Plan, Result
-from bench.keeper import Keeper
 from bench.meter import Meter, Window
-from bench.programs import Described, Ports, run
+from bench.programs import Described, run
+from bench.resume_stopped import ResumeStopped
 from project.local.child import Child
 from project.local.errors import LocalError
 from project.local.ports import is_listening
@@ -29,10 +30,9 @@ from project.local.postgres import SUPERUSER, PostgresServer
 from project.local.valkey import ValkeyServer
 from project.local.waiting import wait_until
 
-READY_TIMEOUT_S = 60
-DRAIN_TIMEOUT_S = 120
+READY_TIMEOUT_S, DRAIN_TIMEOUT_S = 60, 120
 QUEUES = ("checkout", "orders", "payments", "upkeep")
-_STATEMENT = re.compile(r"duration: [\d.]+ ms  (?:statement|execute [^:]*): (.*)")
+_STATEMENT = re.compile(r"duration: [\d.]+ ms  (?:statement|execute [^:]*): ")
 
 
 @dataclass
@@ -45,18 +45,13 @@ class Stage:
     calibration: Calibration
     postgres: PostgresServer
     valkey: ValkeyServer
-    ports: Ports
     described: Described
     children: Mapping[str, Child]
-    keeper: Keeper
-    broker_database: int = 0
-    # Changes of Valkey's settings while it isn't resting.
-    valkey_settings: Mapping[str, str] = field(default_factory=dict)
-    _is_resting: bool = field(default=False, init=False)
+    resumer: ResumeStopped
 
     @property
     def web_port(self) -> int:
-        return self.ports.web
+        return self.described.ports["web"]
 
     @property
     def env(self) -> Mapping[str, str]:
@@ -69,78 +64,51 @@ class Stage:
         Raises: LocalError when one doesn't come up, with the end of its log.
         """
         for name in names:
-            self.children[name].start()
-            self.wait_until_up(name)
-
-    def wait_until_up(self, name: str) -> None:
-        """Raises: LocalError when a started program doesn't come up, with the end of its log."""
-        child = self.children[name]
-        if not wait_until(lambda: not child.is_running() or self._is_up(name), timeout_s=READY_TIMEOUT_S) or not child.is_running():
-            raise LocalError(f"{name} of {self.label} did not start. The end of {child.log_path}:\n{child.log_tail()}")
+            child = self.children[name]
+            child.start()
+            wait_until(partial(self._is_over_or_up, name), timeout_s=READY_TIMEOUT_S)
+            if not child.is_running() or not self._is_up(name):
+                raise LocalError(f"{name} of {self.label} did not start. The end of {child.log_path}:\n{child.log_tail()}")
 
     def stop(self, *names: str) -> None:
         """Ends programs that run; all are asked first, and each has its own time to finish."""
-        running = [name for name in names if self.children[name].is_running()]
-        if self._is_resting:
-            self._signal(signal.SIGCONT, *running)
-        for name in running:
+        for name in self._running(*names):
             self.children[name].send(self.children[name].stop_signal)
-        for name in running:
-            self.children[name].wait(self.described.programs[name].stop_s)
-            self.children[name].kill()
-
-    def kill(self) -> None:
-        """Ends all programs at once: no courtesy is needed where nothing is being done."""
-        for child in self.children.values():
-            child.kill()
-
-    def rest(self) -> None:
-        """Holds all programs still until they are `awake`. Nobody is held with a message in hand: first beat stops asking, then the queues
-        are left to run empty.
-
-        Raises: LocalError when they don't.
-        """
-        running = [name for name, child in self.children.items() if child.is_running()]
-        self._signal(signal.SIGSTOP, *({"beat"} & {*running}))
-        self.wait_for_queues()
-        self._signal(signal.SIGSTOP, *running)
-        self._is_resting = True
-
-    @contextlib.contextmanager
-    def awake(self) -> Iterator[None]:
-        """Lets programs that rest work for the block. An error leaves them awake, to be stopped."""
-        if not self._is_resting:
-            yield
-            return
-        self._signal(signal.SIGCONT, *(name for name, child in self.children.items() if child.is_running()))
-        self._is_resting = False
-        self.set_valkey()
-        yield
-        self.rest()
+        for name in self._running(*names):
+            self.children[name].stop(self.described.programs[name].stop_s)
 
     @contextlib.contextmanager
     def frozen(self, *names: str) -> Iterator[None]:
-        """Holds programs and their children still for the block."""
+        """Stops programs and their children for the block; resumes them afterwards."""
+        groups = [self.children[name].pid for name in self._running(*names)]
+        self.resumer.stopping(groups)
         try:
-            self._signal(signal.SIGSTOP, *names)
+            _signal(groups, signal.SIGSTOP)
             yield
         finally:
-            self._signal(signal.SIGCONT, *names)
+            _signal(groups, signal.SIGCONT)
+            self.resumer.resumed(groups)
 
     @contextlib.contextmanager
-    def measured(self, also: Mapping[str, Sequence[int]] | None = None) -> Iterator["Measured"]:
-        """A window over all that runs; read its `window` after the block. `also`: further processes by kind."""
-        running = {name: [child.pid] for name, child in self.children.items() if child.is_running()}
-        roots: dict[str, list[int]] = {"postgres": [self.postgres.child.pid], "valkey": [self.valkey.child.pid]}
-        for name, pids in running.items():
-            roots.setdefault(kind_of(name), []).extend(pids)
-        for kind, more in (also or {}).items():
-            roots.setdefault(kind, []).extend(more)
+    def at_rest(self) -> Iterator[None]:
+        """Stops all programs while another stage is measured. None is stopped with a message in hand: first beat, then the others when the
+        queues are empty."""
+        with self.frozen("beat"):
+            self.wait_for_queues()
+            with self.frozen(*self.children):
+                yield
+
+    @contextlib.contextmanager
+    def measured(self, *, worker_pids: Sequence[int] = ()) -> Iterator["Measured"]:
+        """A window over all that runs, and over further processes that do the worker's work; read its `window` after the block."""
+        roots = {"postgres": [self.postgres.child.pid], "valkey": [self.valkey.child.pid], "worker": [*worker_pids]}
+        for name in self._running(*self.children):
+            roots.setdefault("web" if name == "baseline" else name, []).append(self.children[name].pid)
         meter = Meter(self.calibration, roots)
         measured = Measured()
         meter.start()
         yield measured
-        measured.window = meter.stop(client_s=measured.client_s)
+        measured.window = meter.stop()
 
     def connect(self) -> psycopg.Connection[Any]:
         """A superuser's connection of ours; what it does is never in the log of statements."""
@@ -148,16 +116,13 @@ class Stage:
         connection.execute("SET log_min_duration_statement = -1")
         return connection
 
-    def valkey_client(self, database: int) -> "redis.Redis":
-        return redis.Redis.from_url(self.valkey.url(database), decode_responses=True)
-
     def client(self, plan: Plan, name: str = "client") -> Client:
         """A connected client for this stage. Those that run side by side have names of their own."""
         return Client(plan, self.folder / name)
 
-    def send(self, plan: Plan) -> Result:
-        """Sends a plan without measuring anything."""
-        with self.client(plan) as client:
+    def send(self, requests: Sequence[bytes], *, connections: int = 8) -> Result:
+        """Sends requests without measuring anything; keeps the answers."""
+        with self.client(Plan(self.web_port, requests, connections, keep=True), "sender") as client:
             return client.run()
 
     def wait_drained(self, connection: psycopg.Connection[Any], table: str) -> None:
@@ -173,26 +138,12 @@ class Stage:
         if not wait_until(is_drained, timeout_s=DRAIN_TIMEOUT_S, poll_s=0.1):
             raise LocalError(f"{table} of {self.label} was not drained within {DRAIN_TIMEOUT_S} s")
 
-    def set_valkey(self) -> None:
-        """Gives the server the settings of this stage, and waits until a new log is written."""
-        with self.valkey_client(self.broker_database) as client:
-            changed = {name: value for name, value in self.valkey_settings.items() if client.config_get(name)[name] != value}
-            for name, value in changed.items():
-                client.config_set(name, value)
-
-            def is_settled() -> bool:
-                info: Mapping[str, Any] = client.info("persistence")
-                return not info["aof_rewrite_in_progress"] and not info["aof_rewrite_scheduled"]
-
-            if changed and not wait_until(is_settled, timeout_s=DRAIN_TIMEOUT_S):
-                raise LocalError(f"Valkey did not finish its log within {DRAIN_TIMEOUT_S} s")
-
     def wait_for_queues(self) -> None:
         """Returns when no message waits and none is being worked on.
 
         Raises: LocalError when that takes too long.
         """
-        with self.valkey_client(self.broker_database) as broker:
+        with self._broker() as broker:
 
             def is_idle() -> bool:
                 return not any(broker.llen(queue) for queue in QUEUES) and not broker.hlen("unacked")
@@ -200,13 +151,15 @@ class Stage:
             if not wait_until(is_idle, timeout_s=DRAIN_TIMEOUT_S):
                 raise LocalError(f"the queues of {self.label} were not empty within {DRAIN_TIMEOUT_S} s")
 
-    def tidy(self) -> None:
-        """What autovacuum would have done some time after seeding. Without it PostgreSQL plans for tables that were empty."""
-        with self.connect() as connection:
-            connection.execute("VACUUM (ANALYZE)")
+    def count_published(self) -> int:
+        """How many messages were ever put into the queues."""
+        with self._broker() as broker:
+            stats: Mapping[str, Any] = broker.info("commandstats")
+        return int(stats.get("cmdstat_lpush", {}).get("calls", 0))
 
-    def tidy_up(self, connection: psycopg.Connection[Any]) -> None:
-        """The same after a little more was seeded: new statistics only where autovacuum would take them, which spares most of the time."""
+    def vacuum(self, connection: psycopg.Connection[Any]) -> None:
+        """What autovacuum would have done some time after seeding. Without it PostgreSQL plans for tables that were empty. New statistics
+        only where autovacuum would take them."""
         connection.execute("SELECT pg_stat_force_next_flush()")
         connection.execute("VACUUM")
         changed = connection.execute(
@@ -219,25 +172,19 @@ class Stage:
             connection.execute(f"ANALYZE {changed[0]}")
 
     @contextlib.contextmanager
-    def statements_logged(self) -> Iterator[list[str]]:
-        """Collects every SQL statement of the programs; the list is filled when the block ends. Parameters are not in it."""
-        found: list[str] = []
+    def statements_counted(self) -> Iterator[list[int]]:
+        """Counts the programs' SQL statements, BEGIN and COMMIT among them; the list has the number when the block has ended."""
+        counted: list[int] = []
         self._log_statements(0)
         log = self.postgres.child.log_path
         start = log.stat().st_size
         try:
-            yield found
+            yield counted
         finally:
             self._log_statements(-1)
         with log.open(encoding="utf-8", errors="replace") as file:
             file.seek(start)
-            found += [match[1] for match in map(_STATEMENT.search, file) if match]
-
-    def published(self) -> int:
-        """How many messages were ever put into any broker's queues on this server."""
-        with self.valkey_client(self.broker_database) as client:
-            stats: Mapping[str, Any] = client.info("commandstats")
-        return int(stats.get("cmdstat_lpush", {}).get("calls", 0))
+            counted.append(sum(_STATEMENT.search(line) is not None for line in file))
 
     def _log_statements(self, minimum_ms: int) -> None:
         with self.connect() as connection:
@@ -259,34 +206,33 @@ class Stage:
             return [f"{self.label}: manage.py audit: {error}"]
         return []
 
+    def _broker(self) -> "redis.Redis":
+        return redis.Redis.from_url(self.valkey.url(0), decode_responses=True)
+
+    def _running(self, *names: str) -> list[str]:
+        return [name for name in names if self.children[name].is_running()]
+
+    def _is_over_or_up(self, name: str) -> bool:
+        return not self.children[name].is_running() or self._is_up(name)
+
     def _is_up(self, name: str) -> bool:
-        ports = {"web": self.ports.web, "baseline": self.ports.baseline, "flower": self.ports.flower}
-        if name in ports:
-            return is_listening(ports[name])
+        if name in self.described.ports:
+            return is_listening(self.described.ports[name])
         if name == "beat":
             return True
-        with self.valkey_client(self.broker_database) as client:  # a worker that consumes is blocked in a read of its queues
-            return any(entry["cmd"] == "brpop" and entry["db"] == str(self.broker_database) for entry in client.client_list())
-
-    def _signal(self, signum: signal.Signals, *names: str) -> None:
-        """Holds programs and their children still, or wakes them."""
-        groups = [self.children[name].pid for name in names]
-        if signum == signal.SIGSTOP:
-            self.keeper.hold(groups)
-        for group in groups:
-            os.killpg(group, signum)
-        if signum == signal.SIGCONT:
-            self.keeper.let_go(groups)
+        workers = self._running("worker", *({"gateway"} & {*self.children}))
+        with self._broker() as broker:  # a worker that consumes is blocked in a read of its queues
+            return len([entry for entry in broker.client_list() if (entry["cmd"], entry["db"]) == ("brpop", "0")]) >= len(workers)
 
 
 @dataclass
 class Measured:
     """What a measured block leaves behind."""
 
-    client_s: float = 0.0
     window: Window = field(init=False)
 
 
-def kind_of(program: str) -> str:
-    """The kind that a program's CPU time is counted as."""
-    return {"baseline": "web", "worker-events": "worker"}.get(program, program)
+def _signal(groups: Sequence[int], signum: signal.Signals) -> None:
+    for group in groups:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(group, signum)

@@ -7,6 +7,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext, pgettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidget
@@ -17,7 +18,7 @@ from payments.domain.refunds import revoking
 from shop.accountadmin import AccountAdmin
 from shop.clock import now as read_clock
 from shop.desk.deeds import Act, Deed, DeedForm, DeedsAdmin, WhyForm, WithDeeds, why_field
-from shop.desk.display import beili, link_to, moment
+from shop.desk.display import beili, link_to, moment, terms_in_words
 from shop.desk.filters import SinceFilter
 from shop.domain import coupons, granting, ledger, tokens
 from shop.domain.enrolments import MAX_ACCESS_DAYS
@@ -36,28 +37,29 @@ class OnceForm(DeedForm):
 
 class BeiliForm(OnceForm):
     amount = forms.IntegerField(
-        label="贝里数量",
+        label=_("贝里数量"),
         min_value=-MOST_BEILI,
         max_value=MOST_BEILI,
         widget=UnfoldAdminIntegerFieldWidget(),
-        help_text="正数为发放，负数为扣除，例如 100 或 -100。",
+        help_text=_("正数为发放，负数为扣除，例如 100 或 -100。"),
     )
     why = why_field()
 
     def clean_amount(self) -> int:
         amount: int = self.cleaned_data["amount"]
         if amount == 0:
-            raise forms.ValidationError("请填写不为 0 的数量。")
+            raise forms.ValidationError(gettext("请填写不为 0 的数量。"))
         return amount
 
 
 class CouponChoice(forms.ModelChoiceField):  # type: ignore[type-arg] # takes no parameter at run time
     def label_from_instance(self, obj: Any) -> str:
-        return f"{obj.name}：{coupons.describe(obj)}（还剩 {obj.quantity - obj.claimed_count} 张）"
+        told = {"name": obj.name, "terms": terms_in_words(obj), "count": obj.quantity - obj.claimed_count}
+        return gettext("%(name)s：%(terms)s（还剩 %(count)s 张）") % told
 
 
 class GiveForm(DeedForm):
-    coupon = CouponChoice(label="优惠券活动", queryset=Coupon.objects.none(), widget=UnfoldAdminSelectWidget())
+    coupon = CouponChoice(label=pgettext_lazy("one", "优惠券活动"), queryset=Coupon.objects.none(), widget=UnfoldAdminSelectWidget())
     why = why_field()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -69,12 +71,14 @@ class GiveForm(DeedForm):
 
 
 class DaysForm(OnceForm):
-    days = forms.IntegerField(label="天数", min_value=1, max_value=MAX_ACCESS_DAYS, widget=UnfoldAdminIntegerFieldWidget())
+    days = forms.IntegerField(label=_("天数"), min_value=1, max_value=MAX_ACCESS_DAYS, widget=UnfoldAdminIntegerFieldWidget())
     why = why_field()
 
 
 class GrantForm(DaysForm):
-    course = forms.ModelChoiceField(label="课程", queryset=Course.objects.order_by("position", "id"), widget=UnfoldAdminSelectWidget())
+    course = forms.ModelChoiceField(
+        label=pgettext_lazy("one", "课程"), queryset=Course.objects.order_by("position", "id"), widget=UnfoldAdminSelectWidget()
+    )
     field_order = ("course", "days", "why")
 
 
@@ -84,18 +88,18 @@ class AnonymiseForm(DeedForm):
 
 def _facts(account: Account) -> Sequence[tuple[str, Any]]:
     return [
-        ("账户", account.get_username()),
-        ("可用贝里", beili(account.balance)),
-        ("锁定贝里", beili(account.held_balance)),
-        ("邮箱", account.email or "–"),
-        ("手机", account.phone or "–"),
-        ("状态", "有效" if account.is_active else "停用"),
+        (pgettext("one", "账户"), account.get_username()),
+        (gettext("可用贝里"), beili(account.balance)),
+        (gettext("锁定贝里"), beili(account.held_balance)),
+        (gettext("邮箱"), account.email or "–"),
+        (gettext("手机"), account.phone or "–"),
+        (gettext("状态"), gettext("有效") if account.is_active else gettext("停用")),
     ]
 
 
 def _not_oneself(account: Account, act: Act) -> None:
     if account.pk == act.staff.pk:
-        raise PermissionRefused("不能给自己的账户发放或开通。")
+        raise PermissionRefused(gettext("不能给自己的账户发放或开通。"))
 
 
 def _adjust(account: Account, act: Act) -> object:
@@ -148,60 +152,60 @@ def _is_buyer(account: Account) -> bool:
 ACCOUNT_DEEDS = (
     Deed(
         "adjust_beili",
-        "发放或扣除贝里",
+        _("发放或扣除贝里"),
         "shop.adjust_beili",
         _adjust,
         BeiliForm,
         told=lambda asked: f"{'发放' if asked['amount'] > 0 else '扣除'} {abs(asked['amount'])} 贝里：{asked['why']}",
         facts=_facts,
-        hint="记入账目，买家能在余额记录里看到数量和理由。",
+        hint=_("记入账目，买家能在余额记录里看到数量和理由。"),
         is_listed=False,
     ),
     Deed(
         "give_coupon",
-        "发优惠券",
+        _("发优惠券"),
         "shop.give_coupon",
         _give,
         GiveForm,
         told=lambda asked: f"发放优惠券「{asked['coupon']}」：{asked['why']}",
         facts=_facts,
-        hint="不受领取时间限制；每位买家每个活动一张，数量以活动为限。",
+        hint=_("不受领取时间限制；每位买家每个活动一张，数量以活动为限。"),
         is_listed=False,
     ),
     Deed(
         "grant_access",
-        "开通或延长课程",
+        _("开通或延长课程"),
         "shop.grant_access",
         _grant,
         GrantForm,
         told=lambda asked: f"开通「{asked['course']}」{asked['days']} 天：{asked['why']}",
         facts=_facts,
-        hint="生成一个 ¥0 的订单。已经有这门课程时，从现有期限的末尾延长。",
+        hint=_("生成一个 ¥0 的订单。已经有这门课程时，从现有期限的末尾延长。"),
         is_listed=False,
     ),
     Deed(
         "end_logins",
-        "结束所有登录",
+        _("结束所有登录"),
         "shop.end_logins",
         _end_logins,
         told=lambda asked: "结束所有登录",
         facts=_facts,
-        hint="所有设备上的登录立即失效，密码不变。",
-        says=lambda account, count: f"已结束 {account} 的 {count} 个登录。",
+        hint=_("所有设备上的登录立即失效，密码不变。"),
+        says=lambda account, count: gettext("已结束 %(account)s 的 %(count)s 个登录。") % {"account": account, "count": count},
     ),
     Deed(
         "anonymise",
-        "抹除个人信息（不可恢复）",
+        _("抹除个人信息（不可恢复）"),
         "shop.anonymise_account",
         _anonymise,
         AnonymiseForm,
         told=lambda asked: "抹除个人信息",
         applies=_is_buyer,
         facts=_facts,
-        hint="姓名、邮箱、手机、退款说明和支付宝账号将被抹除，所有登录立即结束，账户停用。订单、账目和课程记录保留。此操作不可恢复。",
+        hint=_("姓名、邮箱、手机、退款说明和支付宝账号将被抹除，所有登录立即结束，账户停用。订单、账目和课程记录保留。此操作不可恢复。"),
         is_grave=True,
         always_asks=True,
-        says=lambda account, erased: f"已抹除：{erased}。",
+        says=lambda account, erased: gettext("已抹除：%(erased)s。") % {"erased": erased},
     ),
 )
 
@@ -211,7 +215,7 @@ admin.site.unregister(Account)
 @admin.register(Account)
 class BuyerAdmin(WithDeeds, AccountAdmin):
     deeds = ACCOUNT_DEEDS
-    counted = "个账户"
+    counted = _("个账户")
     change_form_outer_before_template = "desk/buyer.html"
     change_form_before_template = None
 
@@ -238,11 +242,11 @@ def _extend(enrolment: Enrolment, act: Act) -> object:
 
 def _enrolment_facts(enrolment: Enrolment) -> Sequence[tuple[str, Any]]:
     return [
-        ("买家", enrolment.account),
-        ("课程", enrolment.course),
-        ("状态", enrolment.get_status_display()),
-        ("从", moment(enrolment.valid_from)),
-        ("到", moment(enrolment.valid_until)),
+        (pgettext("one", "买家"), enrolment.account),
+        (pgettext("one", "课程"), enrolment.course),
+        (gettext("状态"), enrolment.get_status_display()),
+        (gettext("从"), moment(enrolment.valid_from)),
+        (gettext("到"), moment(enrolment.valid_until)),
     ]
 
 
@@ -258,29 +262,29 @@ class EnrolmentAdmin(DeedsAdmin):
     list_filter = ("status", ("created_at", SinceFilter), "course")
     list_select_related = ("account", "course")
     search_fields = ("=account__username",)
-    counted = "段课程"
+    counted = _("段课程")
     deeds = (
         Deed(
             "extend",
-            "延长",
+            _("延长"),
             "shop.grant_access",
             _extend,
             DaysForm,
             told=lambda asked: f"延长 {asked['days']} 天：{asked['why']}",
             facts=_enrolment_facts,
-            hint="生成一个 ¥0 的订单；从这门课程现有期限的末尾延长，没有期限时从现在开始。",
+            hint=_("生成一个 ¥0 的订单；从这门课程现有期限的末尾延长，没有期限时从现在开始。"),
             is_listed=False,
         ),
         Deed(
             "revoke",
-            "收回",
+            _("收回"),
             "shop.revoke_access",
             _revoke,
             WhyForm,
             told=lambda asked: f"收回课程：{asked['why']}",
             applies=_is_running,
             facts=_enrolment_facts,
-            hint="不退款。要退款请在订单页申请退款，课程会随退款收回。",
+            hint=_("不退款。要退款请在订单页申请退款，课程会随退款收回。"),
             is_grave=True,
             is_listed=False,
         ),
@@ -290,6 +294,6 @@ class EnrolmentAdmin(DeedsAdmin):
     def shown_status(self, row: Enrolment) -> tuple[str, str]:
         return row.status, row.get_status_display()
 
-    @display(description=_("买家"))
+    @display(description=pgettext_lazy("one", "买家"))
     def buyer(self, row: Enrolment) -> str:
         return link_to(row.account)

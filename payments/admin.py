@@ -7,6 +7,7 @@ from django.db.models import Case, Q, Value, When
 from django.db.models.expressions import Combinable
 from django.http import HttpRequest
 from django.utils.html import format_html_join
+from django.utils.translation import gettext, pgettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
@@ -49,7 +50,7 @@ class MoneyAdmin(DeedsAdmin):
         return Act(act.staff, act.now, act.cause, act.asked, find_gateways=find_gateways, get_gateways=get_gateways)
 
     def describe_failure(self, error: Exception) -> str:
-        return f"支付渠道没有给出结果，未作任何更改（{error}）。"
+        return gettext("支付渠道没有给出结果，未作任何更改（%(error)s）。") % {"error": error}
 
 
 @admin.register(Payment)
@@ -62,7 +63,7 @@ class PaymentAdmin(MoneyAdmin):
     inlines = (NotificationInline, RefundInline)
     deeds = PAYMENT_DEEDS
     actions: Any = tuple(deed.name for deed in PAYMENT_DEEDS if deed.is_listed)
-    counted = "笔支付"
+    counted = _("笔支付")
 
     @display(description=_("金额"), ordering="amount")
     def shown_amount(self, payment: Payment) -> str:
@@ -74,13 +75,13 @@ class PaymentAdmin(MoneyAdmin):
         label={PaymentStatus.OPEN: "info", PaymentStatus.PAID: "success", PaymentStatus.CLOSED: "warning", "dead": "danger"},
     )
     def shown_status(self, payment: Payment) -> tuple[str, str]:
-        return ("dead", "已放弃查询") if payment.dead_at else (payment.status, payment.get_status_display())
+        return ("dead", gettext("已放弃查询")) if payment.dead_at else (payment.status, payment.get_status_display())
 
     @display(description=_("已退"), ordering="refunded_amount")
     def shown_refunded(self, payment: Payment) -> str:
         return yuan(payment.refunded_amount) if payment.refunded_amount else "–"
 
-    @display(description=_("订单"))
+    @display(description=pgettext_lazy("one", "订单"))
     def of_order(self, payment: Payment) -> str:
         return link_to(payment.order)
 
@@ -105,7 +106,7 @@ class NotificationAdmin(MoneyAdmin):
     readonly_fields = ("amount", "told")
     deeds = NOTIFICATION_DEEDS
     actions: Any = tuple(deed.name for deed in NOTIFICATION_DEEDS)
-    counted = "条通知"
+    counted = _("条通知")
 
     def get_ordering(self, request: HttpRequest) -> Any:
         # What is asked for by a filter comes newest first: sorting it otherwise would read all of it.
@@ -138,7 +139,7 @@ class NotificationAdmin(MoneyAdmin):
 
     @display(description=_("字段"))
     def told(self, row: Notification) -> str:
-        return format_html_join("", "{}：{}<br>", ((name, row.form[name]) for name in sorted(row.form) if name != "sign"))
+        return format_html_join("", gettext("{}：{}") + "<br>", ((name, row.form[name]) for name in sorted(row.form) if name != "sign"))
 
 
 TO_DO = choose(
@@ -173,14 +174,18 @@ class RefundAdmin(MoneyAdmin):
     inlines = (RefundLineInline,)
     deeds = REFUND_DEEDS
     actions: Any = tuple(deed.name for deed in REFUND_DEEDS if deed.is_listed)
-    counted = "笔退款"
+    counted = _("笔退款")
 
     def get_ordering(self, request: HttpRequest) -> Any:
         return ("-id",) if request.GET else self.ordering
 
     @display(description=_("金额"), ordering="amount")
     def shown_amount(self, refund: Refund) -> str:
-        return f"{yuan(refund.amount)} + {refund.beili} 贝里" if refund.beili else yuan(refund.amount)
+        return (
+            gettext("%(amount)s + %(beili)s 贝里") % {"amount": yuan(refund.amount), "beili": refund.beili}
+            if refund.beili
+            else yuan(refund.amount)
+        )
 
     @display(
         description=_("状态"),
@@ -197,23 +202,30 @@ class RefundAdmin(MoneyAdmin):
     )
     def shown_status(self, refund: Refund) -> tuple[str, str]:
         is_approved = refund.status == RefundStatus.REQUESTED and refund.approved_at is not None
-        return refund.status, "已批准，待提交" if is_approved else refund.get_status_display()
+        return refund.status, gettext("已批准，待提交") if is_approved else refund.get_status_display()
 
     @display(description=_("原因与处理"))
     def told(self, refund: Refund) -> str:
         return (
-            "；".join(text for text in (refund.reason, refund.get_explanation_display(), refund.outcome, refund.reference) if text) or "–"
+            gettext("；").join(text for text in (refund.reason, refund.get_explanation_display(), refund.outcome, refund.reference) if text)
+            or "–"
         )
 
     @display(description=_("申请人"))
     def requester(self, refund: Refund) -> str:
-        return refund.requested_by.get_username() if refund.requested_by else "买家" if refund.kind == RefundKind.ORDER else "–"
+        return (
+            refund.requested_by.get_username()
+            if refund.requested_by
+            else pgettext("one", "买家")
+            if refund.kind == RefundKind.ORDER
+            else "–"
+        )
 
     @display(description=_("处理人"))
     def decider(self, refund: Refund) -> str:
         who = refund.decided_by or refund.approved_by
         return who.get_username() if who else "–"
 
-    @display(description=_("订单"))
+    @display(description=pgettext_lazy("one", "订单"))
     def of_order(self, refund: Refund) -> str:
         return link_to(refund.order)

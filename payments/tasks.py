@@ -4,15 +4,17 @@ import structlog
 from celery import Task, shared_task
 
 from payments.domain import audit as audits
-from payments.domain import expiry, inbox, polling, retention
+from payments.domain import expiry, inbox, polling, retention, silence
 from payments.domain.calling import get_callers
 from payments.domain.refunds import sending
+from payments.domain.verdicts import note_verdicts
 from payments.gateways import find_gateways, get_gateways
 from payments.gateways.protocol import Gateways
 from payments.models import Notification, Payment, Refund
 from shop import clock
 from shop.domain import work
 from shop.models import Order, Work
+from shop.results import count, telling
 from shop.wakeup import wake, woken
 
 # A second's work; the next batch is another task.
@@ -22,6 +24,7 @@ log = structlog.get_logger(__name__)
 
 
 @shared_task(name="payments.apply_notifications", bind=True)
+@telling
 def apply_notifications(self: Task) -> None:
     woken(self)
     claimed = inbox.apply_due_notifications(gateways=get_gateways(), now=clock.database_now(), cause=f"task:{self.request.id}")
@@ -30,45 +33,59 @@ def apply_notifications(self: Task) -> None:
 
 
 @shared_task(name="payments.query_payments", bind=True)
+@telling
 def query_payments(self: Task) -> None:
     woken(self)
     gateways, cause = get_gateways(), f"task:{self.request.id}"
-    polling.query_due_payments(gateways=gateways, now=clock.database_now(), cause=cause, callers=get_callers())
+    count(looked_at=polling.query_due_payments(gateways=gateways, now=clock.database_now(), cause=cause, callers=get_callers()))
     _go_on(self, Payment, gateways)
 
 
 @shared_task(name="payments.close_orders", bind=True)
+@telling
 def close_orders(self: Task) -> None:
     woken(self)
     gateways, cause = find_gateways(), f"task:{self.request.id}"
-    expiry.close_due_orders(gateways=gateways, now=clock.database_now(), cause=cause, callers=get_callers())
+    count(looked_at=expiry.close_due_orders(gateways=gateways, now=clock.database_now(), cause=cause, callers=get_callers()))
     _go_on(self, Order, gateways)
 
 
 @shared_task(name="payments.send_refunds", bind=True)
+@telling
 def send_refunds(self: Task) -> None:
     woken(self)
     gateways, cause = get_gateways(), f"task:{self.request.id}"
-    sending.send_due_refunds(gateways=gateways, now=clock.database_now(), cause=cause, callers=get_callers())
+    count(looked_at=sending.send_due_refunds(gateways=gateways, now=clock.database_now(), cause=cause, callers=get_callers()))
     _go_on(self, Refund, gateways)
 
 
 def _go_on(task: Task, model: type[Work], gateways: Gateways | None) -> None:
     """Another run for what is left. While the gateway is silent, the sweep's next wake-up is soon enough to try it again."""
+    if gateways is not None:
+        silence.note_silence(gateways=gateways, now=clock.database_now())
     if (gateways is None or gateways.free(2) == 2) and work.has_due(model, now=clock.database_now()):
         wake(task)
 
 
 @shared_task(name="payments.audit")
+@telling
 def audit() -> None:
-    for verdict in audits.run_audit(now=clock.database_now()):
+    now = clock.database_now()
+    verdicts = list(audits.run_audit(now=now))
+    note_verdicts(verdicts, now=now)
+    for verdict in verdicts:
+        count(rules_checked=1)
         if verdict.broken_count:
+            count(rules_broken=1)
             log.error(
                 "audit_broken", rule=verdict.rule.name, rows=verdict.broken_count, first=[str(row) for row in verdict.rows[:3]], alert=True
             )
 
 
 @shared_task(name="payments.purge_personal_data", bind=True)
+@telling
 def purge_personal_data(self: Task) -> None:
-    if retention.purge_personal_data(now=clock.database_now(), limit=PURGE_BATCH) == PURGE_BATCH:
+    purged = retention.purge_personal_data(now=clock.database_now(), limit=PURGE_BATCH)
+    count(purged=purged)
+    if purged == PURGE_BATCH:
         wake(self)

@@ -9,13 +9,15 @@ from django.http import HttpRequest
 from django_otp.plugins.otp_totp.models import TOTPDevice
 from unfold.admin import ModelAdmin
 
+from shop.adminforms import WithPermissions
+
 # A second factor is a secret of its owner; `manage.py staff_totp` makes one.
 admin.site.unregister(TOTPDevice)
 admin.site.unregister(Group)
 
 
 @admin.register(Group)
-class RoleAdmin(GroupAdmin, ModelAdmin):  # type: ignore[misc] # django-unfold has no types
+class RoleAdmin(WithPermissions, GroupAdmin, ModelAdmin):  # type: ignore[misc] # django-unfold has no types
     """Roles. `manage.py setup_roles` makes the usual ones."""
 
     def has_module_permission(self, request: HttpRequest) -> bool:

@@ -7,6 +7,7 @@ from django.http import HttpRequest
 from django.templatetags.static import static
 from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 
 def _may(*permissions: str) -> Callable[[HttpRequest], bool]:
@@ -31,6 +32,8 @@ UNFOLD: dict[str, Any] = {
     "SITE_SYMBOL": "storefront",
     "SITE_URL": "/",
     "SHOW_VIEW_ON_SITE": False,
+    "SHOW_LANGUAGES": True,
+    "LANGUAGES": {"action": reverse_lazy("set-language")},
     "STYLES": [_styles],
     # Calm: grey and one blue. Each pair of text and ground that is used has a contrast of 4.5 or more.
     "COLORS": {
@@ -69,28 +72,28 @@ UNFOLD: dict[str, Any] = {
             {
                 "title": _("交易"),
                 "items": [
-                    _list(_("订单"), "receipt_long", "shop.order"),
-                    _list(_("支付"), "payments", "payments.payment"),
-                    _list(_("退款"), "undo", "payments.refund"),
-                    _list(_("支付通知"), "notifications", "payments.notification"),
-                    _list(_("下单请求"), "pending_actions", "shop.orderrequest"),
-                    _list(_("账目"), "menu_book", "shop.ledgertransfer"),
+                    _list(pgettext_lazy("many", "订单"), "receipt_long", "shop.order"),
+                    _list(pgettext_lazy("many", "支付"), "payments", "payments.payment"),
+                    _list(pgettext_lazy("many", "退款"), "undo", "payments.refund"),
+                    _list(pgettext_lazy("many", "支付通知"), "notifications", "payments.notification"),
+                    _list(pgettext_lazy("many", "下单请求"), "pending_actions", "shop.orderrequest"),
+                    _list(pgettext_lazy("many", "账目"), "menu_book", "shop.ledgertransfer"),
                 ],
             },
             {
-                "title": _("买家"),
+                "title": pgettext_lazy("many", "买家"),
                 "items": [
-                    _list(_("账户"), "group", "shop.account"),
-                    _list(_("已购课程"), "school", "shop.enrolment"),
-                    _list(_("优惠券"), "confirmation_number", "shop.couponrecord"),
+                    _list(pgettext_lazy("many", "账户"), "group", "shop.account"),
+                    _list(pgettext_lazy("many", "已购课程"), "school", "shop.enrolment"),
+                    _list(pgettext_lazy("many", "优惠券"), "confirmation_number", "shop.couponrecord"),
                 ],
             },
             {
                 "title": _("商品与活动"),
                 "items": [
-                    _list(_("课程"), "menu_book", "shop.course"),
-                    _list(_("优惠券活动"), "local_offer", "shop.coupon"),
-                    _list(_("兑换码"), "password", "shop.couponcode"),
+                    _list(pgettext_lazy("many", "课程"), "menu_book", "shop.course"),
+                    _list(pgettext_lazy("many", "优惠券活动"), "local_offer", "shop.coupon"),
+                    _list(pgettext_lazy("many", "兑换码"), "password", "shop.couponcode"),
                 ],
             },
             {

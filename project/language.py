@@ -12,8 +12,8 @@ from django.views.decorators.http import require_POST
 from django.views.i18n import set_language
 
 _API = "/api/"
-# The admin speaks Chinese only; so do the API's documentation and what programs ask for.
-_OTHERS = ("/admin/", "/api/schema/", "/api/docs/")
+# The API's documentation speaks Chinese only.
+_OTHERS = ("/api/schema/", "/api/docs/")
 
 
 class LanguageMiddleware:

@@ -1,6 +1,5 @@
 """What every request gets: an id that its log lines and its effects carry, a content security policy, and no copy in caches."""
 
-import random
 import re
 from collections.abc import Callable
 from typing import Any
@@ -15,8 +14,9 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django_otp.middleware import OTPMiddleware
 
 from project.api.errors import answer_plain_view, bad_request, not_found
+from shop.client_address import client_address, client_network
+from shop.request_id import KEY, identify
 
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 _SESSION_KEY = re.compile(r"[a-z0-9]{8,40}")
 # Everything comes from this site; images may also come from the addresses that courses name. No script and no style stands in a page.
 _POLICY = (
@@ -85,17 +85,22 @@ class WellFormedMiddleware:
 
 
 class RequestIdMiddleware:
-    """Takes a proxy's `X-Request-ID` or mints one, binds it to the log lines, and answers with it."""
+    """Answers with the request's id. `project/web/admission.py` has bound it to the log lines.
+
+    Under another server (Django's own, the tests' client) it is bound here, and stays bound until the thread's next request: Django writes
+    its line about a refusal when every middleware has ended.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        given = request.META.get("HTTP_X_REQUEST_ID", "")  # `request.headers` would read all of them
-        request_id = given if _REQUEST_ID.fullmatch(given) else f"{random.getrandbits(96):024x}"
-        request.META["shop.request_id"] = request_id
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
-            response = self.get_response(request)
+        request_id = request.META.get(KEY)
+        if request_id is None:
+            request_id = identify(request.META)
+            structlog.contextvars.clear_contextvars()
+            structlog.contextvars.bind_contextvars(request_id=request_id, address=client_network(client_address(request)))
+        response = self.get_response(request)
         response["X-Request-ID"] = request_id
         return response
 

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register  # noqa: A004 - Django's name for it
 
+from shop import broker_address, redis_address
 from shop.checks import CONFIGURATION
 from shop.domain.work import DRAIN_S
 from worker.policy import GATEWAY_QUEUES, POLICIES
@@ -101,16 +102,14 @@ _ADDRESSES: tuple[tuple[str, frozenset[str], bool, Callable[[], str]], ...] = (
     ("ALIPAY_GATEWAY_URL", _HTTP, True, lambda: settings.ALIPAY["GATEWAY_URL"]),
     ("ALIPAY_BUYER_GATEWAY_URL", _HTTP, True, lambda: settings.ALIPAY["BUYER_GATEWAY_URL"]),
     ("SECURITY_CONTACT", frozenset({"mailto", "https"}), True, lambda: settings.SECURITY_CONTACT),
-    ("REDIS_URL", frozenset({"redis", "rediss", "unix", "sentinel", "sentinels"}), False, lambda: settings.REDIS_URL),
-    (
-        "CELERY_BROKER_URL",
-        frozenset({"redis", "rediss", "unix", "redis+socket", "sentinel", "sentinels", "amqp", "amqps", "pyamqp"}),
-        False,
-        lambda: settings.CELERY_BROKER_URL,
-    ),
 )
-# Schemes that name a file or a mailbox and no host.
-_HOSTLESS = frozenset({"mailto", "unix", "redis+socket"})
+# Schemes that name a mailbox and no host.
+_HOSTLESS = frozenset({"mailto"})
+# Addresses that have a reader of their own, which also says what is wrong with one.
+_READERS: tuple[tuple[str, Callable[[str], object]], ...] = (
+    ("REDIS_URL", redis_address.parse),
+    ("CELERY_BROKER_URL", broker_address.parse),
+)
 
 
 @register(CONFIGURATION)
@@ -135,7 +134,7 @@ def shares_of_threads(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
             found.append(Error(f"{told}: there aren't so many.", id="project.E021"))
         elif share == threads:
             found.append(Warning(f"{told}: {who} can stop everybody else.", id="project.W021"))
-    if settings.SERVER_THREADS < 2 * threads:
+    if 2 * threads > settings.SERVER_THREADS:
         told = f"GRANIAN_BLOCKING_THREADS is {settings.SERVER_THREADS} and WEB_THREADS is {threads}"
         found.append(Error(f"{told}: requests wait for bodies and for places in twice as many threads at least.", id="project.E021"))
     return found
@@ -158,6 +157,11 @@ def _find_bad_addresses() -> Iterator[str]:
             yield f"{name} must begin with {_listed(schemes)}."
         elif parts.scheme not in _HOSTLESS and not parts.hostname:
             yield f"{name} names no host."
+    for name, parse in _READERS:
+        try:
+            parse(getattr(settings, name))
+        except ValueError as error:
+            yield f"{name}: {error}."
 
 
 def _listed(schemes: frozenset[str]) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 from django.core.exceptions import ImproperlyConfigured
 
+from project import log_lines
 from project.desk_look import UNFOLD  # noqa: F401 - a setting, read by django-unfold
 from project.env import env
 from project.postgres.address import database_config
@@ -65,7 +66,11 @@ INSTALLED_APPS = [
 
 # What DATABASE_URL leads to: PostgreSQL itself, or a pooler such as PgBouncer in mode "session" or "transaction".
 DATABASE_POOLER = env.str("DATABASE_POOLER", "")
-DATABASES: dict[str, Any] = {"default": database_config(env.str("DATABASE_URL"), pooler=DATABASE_POOLER)}
+DATABASES: dict[str, Any] = {
+    "default": database_config(
+        env.str("DATABASE_URL"), pooler=DATABASE_POOLER, may_be_unverified=env.bool("DATABASE_TLS_UNVERIFIED", False)
+    )
+}
 # Tests and the local runner turn the check off that a test database's name is not the real one's.
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
@@ -86,9 +91,9 @@ if BROKER_QUEUE_TYPE and not CELERY_BROKER_URL.startswith("amqp"):
 ROOT_URLCONF = "project.urls"
 WSGI_APPLICATION = "project.wsgi.application"
 MIDDLEWARE = [
+    "project.middleware.RequestIdMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "project.middleware.RequestIdMiddleware",
     "project.language.LanguageMiddleware",
     "project.middleware.WellFormedMiddleware",
     "project.middleware.SessionForPages",
@@ -101,6 +106,14 @@ MIDDLEWARE = [
     "project.middleware.AnswerHeadersMiddleware",
     "project.middleware.AnticipatedErrorMiddleware",
 ]
+# Lines and spans of requests cost those nothing that want none. Static files have neither.
+REQUEST_LOG = env.bool("REQUEST_LOG", False)
+OTEL_TRACES_EXPORTER = env.str("OTEL_TRACES_EXPORTER", "none")
+if OTEL_TRACES_EXPORTER not in {"none", "otlp", "console"}:
+    raise ImproperlyConfigured("OTEL_TRACES_EXPORTER must be none, otlp or console.")
+_watchers = [("project.spans.SpanMiddleware", OTEL_TRACES_EXPORTER != "none"), ("project.request_lines.RequestLineMiddleware", REQUEST_LOG)]
+_place = MIDDLEWARE.index("whitenoise.middleware.WhiteNoiseMiddleware") + 1
+MIDDLEWARE[_place:_place] = [name for name, is_wanted in _watchers if is_wanted]
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
@@ -170,9 +183,15 @@ PASSWORD_HASHERS = ["shop.hashers.Argon2id", "django.contrib.auth.hashers.PBKDF2
 
 # Whether people may make accounts themselves. Otherwise staff make them in the admin.
 REGISTRATION_OPEN = env.bool("REGISTRATION_OPEN", False)
-# Where mail (of forgotten passwords) goes out. Without a host it is written to the log of the web process.
+# Where mail (of forgotten passwords) goes out. Without a host it is put into files, or else not sent: never into the log, which has no secrets.
 EMAIL_HOST = env.str("EMAIL_HOST", "")
-EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if EMAIL_HOST else 'console'}.EmailBackend"
+EMAIL_FILE_PATH = env.str("MAIL_FOLDER", "")
+if EMAIL_HOST:
+    EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+elif EMAIL_FILE_PATH:
+    EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
+else:
+    EMAIL_BACKEND = "project.mail.NoMail"
 EMAIL_PORT = env.int("EMAIL_PORT", 587)
 EMAIL_HOST_USER = env.str("EMAIL_HOST_USER", "")
 EMAIL_HOST_PASSWORD = env.str("EMAIL_HOST_PASSWORD", "")
@@ -180,10 +199,14 @@ EMAIL_USE_TLS = env.bool("EMAIL_USE_TLS", True)
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", "shop@localhost")
 PASSWORD_RESET_TIMEOUT = 3600
+# Who gets a mail of what can't wait (`worker/alert_mail.py`), if EMAIL_HOST is set, too.
+ADMINS = [(address, address) for address in env.list("ADMINS", [], subcast=str.strip)]
+SERVER_EMAIL = DEFAULT_FROM_EMAIL
+EMAIL_SUBJECT_PREFIX = "[shop] "
 
 HTTPS = PUBLIC_URL.startswith("https://")
 SECURE_SSL_REDIRECT = env.bool("DJANGO_SECURE_SSL_REDIRECT", HTTPS)
-SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]  # probes come from inside, over http
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]  # probes and Prometheus come from inside, over http
 SECURE_HSTS_SECONDS = env.int("DJANGO_HSTS_SECONDS", 31_536_000 if HTTPS else 0)
 SECURE_HSTS_INCLUDE_SUBDOMAINS = env.bool("DJANGO_HSTS_INCLUDE_SUBDOMAINS", HTTPS)
 SECURE_HSTS_PRELOAD = env.bool("DJANGO_HSTS_PRELOAD", HTTPS)
@@ -230,6 +253,8 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "project.api.schema.EnvelopeAutoSchema",
     "EXCEPTION_HANDLER": "project.api.errors.handle_exception",
     "COERCE_DECIMAL_TO_STRING": True,
+    # As `shop.api.wire.moment` writes it: DRF converts to TIME_ZONE, which has no summer time.
+    "DATETIME_FORMAT": "%Y-%m-%dT%H:%M:%S+08:00",
     "UNAUTHENTICATED_USER": None,
 }
 REST_KNOX = {
@@ -285,6 +310,8 @@ REFUND_RETURNS_COUPONS = env.bool("REFUND_RETURNS_COUPONS", True)
 PERSONAL_DATA_DAYS = env.int("PERSONAL_DATA_DAYS", 180)
 # A file that a worker or beat touches while it does its job, for health checks that start no process of ours.
 ALIVE_FILE = env.str("ALIVE_FILE", "")
+# Where a worker or beat answers Prometheus, as host:port. Empty: nowhere. The web process has /metrics.
+METRICS_LISTEN = env.str("METRICS_LISTEN", "")
 # How often the workers look for rows that were left behind.
 SWEEP_INTERVAL_S = env.float("SWEEP_INTERVAL_S", 2.0)
 # A payment that no notification came for is queried after so long, and then again and again while it is open.
@@ -362,6 +389,8 @@ LOG_FORMAT = env.str("LOG_FORMAT", "json")
 if LOG_FORMAT not in {"json", "console"}:
     raise ImproperlyConfigured("LOG_FORMAT must be json or console.")
 
+# Applied to every line, and before them to those of libraries.
+_FOREIGN_PROCESSORS: list[Any] = [log_lines.name_task, log_lines.hide_links]
 _LOG_PROCESSORS: list[Any] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_logger_name,
@@ -385,27 +414,35 @@ LOGGING = {
     "formatters": {
         "json": {
             "()": structlog.stdlib.ProcessorFormatter,
-            "foreign_pre_chain": _LOG_PROCESSORS,
+            "foreign_pre_chain": [*_LOG_PROCESSORS, *_FOREIGN_PROCESSORS],
+            "pass_foreign_args": True,
             "processors": [
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.format_exc_info,
+                log_lines.hide_values,
                 structlog.processors.JSONRenderer(ensure_ascii=False),
             ],
         },
         "console": {
             "()": structlog.stdlib.ProcessorFormatter,
-            "foreign_pre_chain": _LOG_PROCESSORS,
+            "foreign_pre_chain": [*_LOG_PROCESSORS, *_FOREIGN_PROCESSORS],
+            "pass_foreign_args": True,
             "processors": [
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                # Plain tracebacks: the pretty ones print every local variable, secrets among them, and take up to half a minute of CPU.
-                structlog.dev.ConsoleRenderer(pad_event_to=0, exception_formatter=structlog.dev.plain_traceback),
+                log_lines.hide_values,
+                structlog.dev.ConsoleRenderer(pad_event_to=0, exception_formatter=log_lines.write_traceback),
             ],
         },
     },
-    "filters": {"repeats": {"()": "project.log_limit.RepeatLimit", "lines": 20, "per_s": 60}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["repeats"]}},
+    "filters": {
+        "repeats": {"()": "project.log_limit.RepeatLimit", "lines": 20, "per_s": 60},
+        "ticks": {"()": "project.log_lines.LeaveOutTicks"},
+    },
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["ticks", "repeats"]}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {
+        # Without Django's own handler, which mails every error to ADMINS, as often as it happens and with all of the request.
+        "django": {"handlers": [], "level": "INFO"},
         "django.server": {"level": "WARNING"},
         # They log whole URLs: a signed request, or a bill's.
         "httpx": {"level": "WARNING"},

@@ -11,9 +11,11 @@ from django.contrib.admin.forms import AdminAuthenticationForm
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.exceptions import BadRequest, PermissionDenied
 from django.db import DataError
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django_otp import devices_for_user
 from django_otp.forms import OTPAuthenticationFormMixin
 from unfold.forms import AuthenticationForm
@@ -32,6 +34,7 @@ from shop.errors import LoginFailed
 from shop.models import Account
 
 log = structlog.get_logger(__name__)
+View = Callable[..., HttpResponseBase]
 
 
 class StaffLoginForm(AuthenticationForm):  # type: ignore[misc] # django-unfold has no types
@@ -59,7 +62,9 @@ class StaffTotpForm(OTPAuthenticationFormMixin, StaffLoginForm):  # type: ignore
     """With a code from an authenticator app. `manage.py staff_totp` enrols one."""
 
     otp_token = forms.CharField(
-        label="动态验证码", max_length=8, widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "one-time-code", "inputmode": "numeric"})
+        label=_("动态验证码"),
+        max_length=8,
+        widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "one-time-code", "inputmode": "numeric"}),
     )
 
     def clean(self) -> dict[str, Any]:
@@ -67,7 +72,7 @@ class StaffTotpForm(OTPAuthenticationFormMixin, StaffLoginForm):  # type: ignore
         try:
             self.clean_otp(self.get_user())
         except forms.ValidationError:
-            log.warning("second_factor_failed", username=cleaned.get("username"))
+            log.warning("second_factor_failed", account=self.get_user().pk, address=client_network(client_address(self.request)))
             raise
         return cleaned
 
@@ -79,11 +84,11 @@ class StaffTotpForm(OTPAuthenticationFormMixin, StaffLoginForm):  # type: ignore
         """There is no list of devices to fill in."""
 
 
-def _refusing_bad_input(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+def _refusing_bad_input(view: View) -> View:
     """Answers 400 where Django's admin lets a value from the address or from a list's checkboxes fail in the database layer."""
 
     @wraps(view)
-    def inner(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def inner(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if not all(one.isdecimal() for one in request.POST.getlist(ACTION_CHECKBOX_NAME)):
             raise BadRequest("a selected row has no number")
         try:
@@ -112,8 +117,8 @@ class StaffSite(UnfoldAdminSite):  # type: ignore[misc] # django-unfold has no t
         """Pages of the desk that belong to no table."""
         return [path("exports/", self.admin_view(lambda request: export_view(request, self)), name="exports")]
 
-    def admin_view(self, view: Callable[..., HttpResponse], cacheable: bool = False) -> Callable[..., HttpResponse]:
-        guarded: Callable[..., HttpResponse] = super().admin_view(_refusing_bad_input(view), cacheable)
+    def admin_view(self, view: Callable[..., HttpResponseBase], cacheable: bool = False) -> Callable[..., HttpResponseBase]:
+        guarded: Callable[..., HttpResponseBase] = super().admin_view(_refusing_bad_input(view), cacheable)
         return guarded
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
@@ -129,12 +134,18 @@ class StaffSite(UnfoldAdminSite):  # type: ignore[misc] # django-unfold has no t
         found = find(text)
         if found.is_exact:
             return HttpResponseRedirect(address_of(found.orders[0][0]))
-        context = {**self.each_context(request), "title": "查找", "q": text, "found": found}
+        context = {**self.each_context(request), "title": gettext("查找"), "q": text, "found": found}
         return TemplateResponse(request, "desk/search.html", context)
 
     def has_permission(self, request: HttpRequest) -> bool:
         user: Any = request.user
         return super().has_permission(request) and (not settings.STAFF_TOTP or user.is_verified())
+
+    def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        account = request.user.pk
+        response: HttpResponse = super().logout(request, extra_context)
+        log.info("logged_out", account=account, is_for_staff=True)
+        return response
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         response: HttpResponse = super().login(request, extra_context)

@@ -1,7 +1,7 @@
 """The shop's words in other languages: finds them in the source, keeps the catalogues, and compiles them. Wants Babel, so developers run it.
 
-Chinese is the language of the source. `django.po` has the words of the pages and of the API's messages, `djangojs.po` those of the scripts,
-whose compiled form is a script that sets `shopCatalogue`. The compiled files are in the repository: nothing that runs the shop compiles.
+Chinese is the language of the source. `django.po` has the words of the pages, of the desk and of the API's messages, `djangojs.po` those of the
+scripts, whose compiled form is a script that sets `shopCatalogue`. The compiled files are in the repository: nothing that runs the shop compiles.
 """
 
 import io
@@ -23,10 +23,15 @@ LANGUAGE = "en"
 FOLDER = ROOT / "shop/locale" / LANGUAGE / "LC_MESSAGES"
 SCRIPTS = ROOT / "shop/static/shop/js"
 SCRIPT = SCRIPTS / "locale" / f"{LANGUAGE}.js"
-TEMPLATES = ROOT / "shop/templates/storefront"
+# Of the buyers' pages, and of the desk.
+TEMPLATES = tuple(
+    ROOT / path for path in ("shop/templates/storefront", "shop/templates/desk", "payments/templates/desk", "project/templates/admin")
+)
+# What stands between a message and its context before it, in compiled catalogues as here.
+_AFTER_CONTEXT = "\x04"
 # A message, or its forms for one and for many.
 Message = str | tuple[str, str]
-_PYTHON = {**DEFAULT_KEYWORDS, "gettext_lazy": None, "gettext_noop": None}
+_PYTHON = {**DEFAULT_KEYWORDS, "gettext_lazy": None, "gettext_noop": None, "pgettext_lazy": DEFAULT_KEYWORDS["pgettext"]}
 # The same whoever runs it, and whenever.
 _HEADER: dict[str, Any] = {
     "project": "course-shop", "version": "1", "msgid_bugs_address": "-", "last_translator": "-", "language_team": "-",
@@ -52,24 +57,31 @@ def main() -> None:
 
 
 def words_of_pages() -> set[Message]:
-    """What templates and the API's messages say."""
-    from payments.states import Product  # noqa: PLC0415 - wants Django set up
-    from shop import errors  # noqa: PLC0415
-    from shop.models import PricePolicy  # noqa: PLC0415
-    from shop.states import CourseType  # noqa: PLC0415
+    """What templates, the desk and the API's messages say."""
+    from shop import errors  # noqa: PLC0415 - wants Django set up
 
-    sources = (path for app in ("project", "payments", "shop") for path in (ROOT / app).rglob("*.py") if not _is_for_staff(path))
+    sources = (path for app in ("project", "payments", "shop") for path in (ROOT / app).rglob("*.py"))
     return {
         *(message for path in sources for message in _found("python", path.read_bytes(), _PYTHON)),
-        *(message for path in TEMPLATES.iterdir() for message in _found("python", _as_python(path), _PYTHON)),
+        *(message for path in templates() for message in _found("python", _as_python(path), _PYTHON)),
         *(error.message for error in errors.registry().values()),
-        *_labels_of(PricePolicy.Period, CourseType, Product),
+        *_names_of_choices(),
     }
 
 
-def _is_for_staff(source: Path) -> bool:
-    """The desk speaks Chinese."""
-    return "desk" in source.parent.name or "desk" in source.stem or source.stem.endswith("admin")
+def templates() -> list[Path]:
+    """Every template that says something."""
+    return sorted(path for folder in TEMPLATES for path in folder.iterdir())
+
+
+def _names_of_choices() -> Iterator[str]:
+    """What the desk calls the values of columns, and the buyers' pages some of them."""
+    from django.apps import apps  # noqa: PLC0415 - wants Django set up
+    from django.utils import translation  # noqa: PLC0415
+
+    columns = (column for app in ("payments", "shop") for model in apps.get_app_config(app).get_models() for column in model._meta.fields)
+    with translation.override(None):
+        yield from [str(name) for column in columns for _, name in column.flatchoices]
 
 
 def words_of_scripts() -> set[Message]:
@@ -96,8 +108,13 @@ def _labels_of(*choices: Any) -> Iterator[str]:
 
 
 def _found(language: str, source: bytes, keywords: dict[str, Any]) -> Iterator[Message]:
-    for _, message, _, _ in extract(language, io.BytesIO(source), keywords=keywords):
-        yield message if isinstance(message, str) else (message[0], message[1])
+    for _, message, _, context in extract(language, io.BytesIO(source), keywords=keywords):
+        if isinstance(message, str):
+            # What Django and the theme say in English has catalogues of theirs.
+            if not message.isascii():
+                yield f"{context}{_AFTER_CONTEXT}{message}" if context else message
+        else:
+            yield message[0], message[1]
 
 
 def _as_python(template: Path) -> bytes:
@@ -120,15 +137,30 @@ def updated(known: Catalog, messages: Iterable[Message]) -> Catalog:
     """The catalogue of just these messages, with the translations that are known."""
     fresh = Catalog(locale=LANGUAGE, header_comment="# The shop's words. Keys are the Chinese of the source.", fuzzy=False, **_HEADER)
     for message in messages:
-        before = known.get(message if isinstance(message, str) else message[0])
-        is_same = before is not None and (before.id == message)
-        fresh.add(message, before.string if before is not None and is_same else None)
+        context, text = _apart(message)
+        before = known.get(text if isinstance(text, str) else text[0], context)
+        is_same = before is not None and (before.id == text)
+        fresh.add(text, before.string if before is not None and is_same else None, context=context)
     return fresh
+
+
+def _apart(message: Message) -> tuple[str | None, Message]:
+    if isinstance(message, str) and _AFTER_CONTEXT in message:
+        context, _, text = message.partition(_AFTER_CONTEXT)
+        return context, text
+    return None, message
+
+
+def message_of(entry: Any) -> Message:
+    """A catalogue's entry as the message that it translates."""
+    if isinstance(entry.id, str):
+        return f"{entry.context}{_AFTER_CONTEXT}{entry.id}" if entry.context else entry.id
+    return entry.id[0], entry.id[1]
 
 
 def untranslated(catalogue: Catalog) -> list[Any]:
     """The messages that somebody has to translate yet."""
-    return [entry.id for entry in catalogue if entry.id and (entry.fuzzy or not all(forms_of(entry.string)))]
+    return [message_of(entry) for entry in catalogue if entry.id and (entry.fuzzy or not all(forms_of(entry.string)))]
 
 
 def forms_of(translation: str | Sequence[str] | None) -> Sequence[str]:

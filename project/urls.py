@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 
 from payments.api import urls as payment_urls
-from project import health, security_txt
+from project import health, scrape, security_txt
 from project.api.schemaview import DocsView, SchemaView
 from project.language import choose_language
 
@@ -15,7 +15,7 @@ urlpatterns = [
     path("api/v1/", include(payment_urls.api_urlpatterns)),
     path("healthz", health.healthz),
     path("readyz", health.readyz),
-    path("metrics", health.metrics),
+    path("metrics", scrape.metrics),
     path(".well-known/security.txt", security_txt.show),
     path("admin/", admin.site.urls),
     path("api/schema/", SchemaView.as_view(), name="schema"),

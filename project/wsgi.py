@@ -2,10 +2,10 @@
 
 import os
 
-from django.core.wsgi import get_wsgi_application
+from project.web.counted import Counted, make_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
-django_application = get_wsgi_application()
+django_application = make_application()
 
 # What follows needs Django's applications.
 from django.conf import settings  # noqa: E402
@@ -16,13 +16,18 @@ from project.web.connections import ConnectionKeeper, Limits  # noqa: E402
 from project.web.database_watch import DatabaseWatch  # noqa: E402
 from project.web.places import Shares  # noqa: E402
 from shop.checks import refuse_mistakes  # noqa: E402
+from shop.domain.versions import believe_an_empty_store  # noqa: E402
+from shop.tracing import start_recording  # noqa: E402
 from worker.memory import calm_collector  # noqa: E402
 from worker.servers import refuse_unfit_servers  # noqa: E402
 
 refuse_mistakes()
+start_recording(settings.OTEL_TRACES_EXPORTER)
 bound_calls(places=settings.GATEWAY_PLACES)
 refuse_unfit_servers()
-application = Admission(django_application, places=settings.WEB_THREADS, shares=Shares(**settings.ADDRESS_SHARES))
-ConnectionKeeper(application, Limits(**settings.CONNECTION_LIMITS)).start()
-DatabaseWatch(application.places).start()
+believe_an_empty_store()
+admission = Admission(django_application, places=settings.WEB_THREADS, shares=Shares(**settings.ADDRESS_SHARES))
+application = Counted(admission)
+ConnectionKeeper(admission, Limits(**settings.CONNECTION_LIMITS)).start()
+DatabaseWatch(admission.places).start()
 calm_collector()

@@ -12,7 +12,7 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from shop.adminforms import EditedFields
+from shop.adminforms import EditedFields, WithPermissions
 from shop.desk.history import ToldChanges
 from shop.desk.readonly import BoundedPaginator, IndexedSearch
 from shop.domain import tokens
@@ -31,7 +31,7 @@ else:  # Django's classes take no parameters at run time
 
     AccountFormBase, PasswordFormBase = UserChangeForm, AdminPasswordChangeForm
 
-_BALANCE: Any = ("贝里", {"fields": ("balance", "held_balance"), "description": "贝里只随账目变动，不能直接修改。"})
+_BALANCE: Any = (_("贝里"), {"fields": ("balance", "held_balance"), "description": _("贝里只随账目变动，不能直接修改。")})
 
 
 class AccountForm(EditedFields, AccountFormBase):
@@ -51,7 +51,7 @@ class PasswordForm(PasswordFormBase):
 
 
 @admin.register(Account)
-class AccountAdmin(ToldChanges, IndexedSearch, AccountAdminBase):
+class AccountAdmin(WithPermissions, ToldChanges, IndexedSearch, AccountAdminBase):
     form = AccountForm
     add_form = UserCreationForm
     list_display = ("shown_state", "username", "balance", "held_balance", "email", "phone", "is_staff", "date_joined")
@@ -68,7 +68,7 @@ class AccountAdmin(ToldChanges, IndexedSearch, AccountAdminBase):
     # What staff who are no superusers see of a buyer; of it they may change names, address and 有效.
     buyers_fieldsets: ClassVar = (
         (None, {"fields": ("username", "first_name", "last_name", "email", "phone", "is_active")}),
-        ("时间", {"fields": ("last_login", "date_joined")}),
+        (_("时间"), {"fields": ("last_login", "date_joined")}),
         _BALANCE,
     )
     change_password_form = PasswordForm

@@ -1,20 +1,20 @@
 """The operators' view of the shop. Catalogue and campaigns are edited here; whatever moves money or records it can only be read."""
 
-from decimal import Decimal
-
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 from django.utils.html import format_html
+from django.utils.translation import gettext, pgettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 from knox.models import AuthToken
 from unfold.decorators import display
 
 from shop import accountadmin, catalogueadmin, couponadmin  # noqa: F401 - register themselves
 from shop.desk.deeds import Act, Deed, DeedsAdmin
-from shop.desk.display import link_to, yuan
+from shop.desk.display import link_to, memo, yuan
 from shop.desk.filters import DEAD, SinceFilter
 from shop.desk.readonly import ReadOnlyAdmin
 from shop.domain import repair
+from shop.domain.purchase import Purchase
 from shop.models import LedgerTransfer, OrderRequest
 from shop.states import OrderRequestStatus
 from shop.tasks import create_orders
@@ -40,20 +40,20 @@ class OrderRequestAdmin(DeedsAdmin):
     deeds = (
         Deed(
             "pick_up",
-            "重新处理",
+            _("重新处理"),
             "shop.pick_up_work",
             _pick_up,
             applies=lambda row: row.dead_at is not None,
             facts=lambda row: [
-                ("买家", row.account),
-                ("应付", yuan(Decimal(row.body["alipay"]))),
-                ("放弃原因", row.last_error or "没有记录"),
+                (pgettext("one", "买家"), row.account),
+                (gettext("应付"), yuan(Purchase.from_json(row.body).alipay)),
+                (gettext("放弃原因"), row.last_error or gettext("没有记录")),
             ],
-            hint="请求会按现在的价格、优惠券和余额重新核对；不再符合的会被拒绝，不产生任何扣款。",
+            hint=_("请求会按现在的价格、优惠券和余额重新核对；不再符合的会被拒绝，不产生任何扣款。"),
             wakes=create_orders,
         ),
     )
-    counted = "个下单请求"
+    counted = _("个下单请求")
 
     @display(
         description=_("状态"),
@@ -67,27 +67,37 @@ class OrderRequestAdmin(DeedsAdmin):
     def number(self, row: OrderRequest) -> str:
         return row.order_number
 
-    @display(description=_("买家"))
+    @display(description=pgettext_lazy("one", "买家"))
     def buyer(self, row: OrderRequest) -> str:
         return link_to(row.account)
 
 
 @admin.register(LedgerTransfer)
 class LedgerTransferAdmin(ReadOnlyAdmin):
-    list_display = ("shown_amount", "debit", "credit", "memo", "buyer", "of_order", "created_at", "key")
+    list_display = ("shown_amount", "debit", "credit", "shown_memo", "buyer", "of_order", "created_at", "key")
+    fields = ("key", "debit", "credit", "currency", "amount", "account", "order", "shown_memo", "created_at")
+    readonly_fields = ("shown_memo",)
     list_filter = (("created_at", SinceFilter), "debit", "credit", "currency")
     list_select_related = ("account", "order")
     search_fields = ("=key", "=account__username", "=order__order_number")
 
+    @display(description=pgettext_lazy("transfer", "说明"))
+    def shown_memo(self, row: LedgerTransfer) -> str:
+        return memo(row.memo) or "–"
+
     @display(description=_("数额"), ordering="amount")
     def shown_amount(self, row: LedgerTransfer) -> str:
-        return yuan(row.amount) if row.currency == LedgerTransfer.Currency.CNY else f"{row.amount:,.0f} 贝里"
+        return (
+            yuan(row.amount)
+            if row.currency == LedgerTransfer.Currency.CNY
+            else gettext("%(amount)s 贝里") % {"amount": f"{row.amount:,.0f}"}
+        )
 
-    @display(description=_("买家"))
+    @display(description=pgettext_lazy("one", "买家"))
     def buyer(self, row: LedgerTransfer) -> str:
         return link_to(row.account)
 
-    @display(description=_("订单"))
+    @display(description=pgettext_lazy("one", "订单"))
     def of_order(self, row: LedgerTransfer) -> str:
         return link_to(row.order)
 

@@ -3,12 +3,20 @@
 from typing import TYPE_CHECKING, Any
 
 from django import forms
+from django.contrib.auth.models import Permission
 from django.core.exceptions import ValidationError
+from django.http import HttpRequest
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 if TYPE_CHECKING:
+    from django.contrib import admin
+
+    AnyAdminBase = admin.ModelAdmin[Any]
     AnyFormBase = forms.ModelForm[Any]
-else:  # Django's class takes no parameters at run time
-    AnyFormBase = forms.ModelForm
+    PermissionChoiceBase = forms.ModelMultipleChoiceField[Permission]
+else:  # Django's classes take no parameters at run time
+    AnyAdminBase, AnyFormBase, PermissionChoiceBase = object, forms.ModelForm, forms.ModelMultipleChoiceField
 
 
 class EditedFields(AnyFormBase):
@@ -41,6 +49,25 @@ class EditedFields(AnyFormBase):
             self.add_error(None, sorted({_in_words(message) for message in error.messages}))
 
 
+class PermissionChoice(PermissionChoiceBase):
+    """Permissions under names in the reader's language: what the table has was written in Chinese when it was made."""
+
+    def label_from_instance(self, obj: Any) -> str:
+        name, model = gettext(obj.name), obj.content_type.model_class()
+        if model is not None:
+            name = name.replace(model._meta.verbose_name_raw, str(model._meta.verbose_name))
+        return f"{obj.content_type} | {name}"
+
+
+class WithPermissions(AnyAdminBase):
+    """For forms that give permissions."""
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.related_model is Permission:
+            kwargs["form_class"] = PermissionChoice
+        return super().formfield_for_manytomany(db_field, request, **kwargs)
+
+
 class RowFields(EditedFields):
     """The same as a row of a table, whose heading no field is tied to: each says itself what it is."""
 
@@ -52,23 +79,23 @@ class RowFields(EditedFields):
 
 # Of the tables that are edited; a test holds this to their constraints. Forms say most of it before, beside the field.
 CONSTRAINTS_IN_WORDS = {
-    "course_status_known": "没有这种课程状态。",
-    "course_type_known": "没有这种课程类型。",
-    "course_start_is_a_degrees": "只有学位课程有开课日期。",
-    "price_policy_period_known": "没有这种有效期。",
-    "price_policy_price_not_negative": "价格不能是负数。",
-    "price_policy_price_payable": "价格超过支付宝单笔上限。",
-    "coupon_type_has_its_fields": "优惠类型与所填的金额、折扣或门槛不符。",
-    "coupon_scope_matches_course": "适用范围与所选的课程不符。",
-    "coupon_claims_within_quantity": "数量不能少于已领取的张数。",
-    "coupon_claim_window_in_order": "领取结束日期不能早于开始日期。",
-    "coupon_validity_defined": "请填写有效期的起止日期，或领取后有效天数。",
-    "coupon_valid_days_positive": "领取后有效天数须大于 0。",
-    "coupon_valid_days_bounded": "领取后有效天数太大。",
-    "coupon_amounts_not_negative": "金额不能是负数。",
-    "account_balances_not_negative": "贝里不能是负数。",
+    "course_status_known": _("没有这种课程状态。"),
+    "course_type_known": _("没有这种课程类型。"),
+    "course_start_is_a_degrees": _("只有学位课程有开课日期。"),
+    "price_policy_period_known": _("没有这种有效期。"),
+    "price_policy_price_not_negative": _("价格不能是负数。"),
+    "price_policy_price_payable": _("价格超过支付宝单笔上限。"),
+    "coupon_type_has_its_fields": _("优惠类型与所填的金额、折扣或门槛不符。"),
+    "coupon_scope_matches_course": _("适用范围与所选的课程不符。"),
+    "coupon_claims_within_quantity": _("数量不能少于已领取的张数。"),
+    "coupon_claim_window_in_order": _("领取结束日期不能早于开始日期。"),
+    "coupon_validity_defined": _("请填写有效期的起止日期，或领取后有效天数。"),
+    "coupon_valid_days_positive": _("领取后有效天数须大于 0。"),
+    "coupon_valid_days_bounded": _("领取后有效天数太大。"),
+    "coupon_amounts_not_negative": _("金额不能是负数。"),
+    "account_balances_not_negative": _("贝里不能是负数。"),
 }
 
 
 def _in_words(message: str) -> str:
-    return next((text for name, text in CONSTRAINTS_IN_WORDS.items() if name in message), message)
+    return next((str(text) for name, text in CONSTRAINTS_IN_WORDS.items() if name in message), message)

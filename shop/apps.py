@@ -1,9 +1,10 @@
 from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
 
 
 class ShopConfig(AppConfig):
     name = "shop"
-    verbose_name = "商店"
+    verbose_name = _("商店")
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:

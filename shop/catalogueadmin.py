@@ -7,6 +7,7 @@ from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext, pgettext_lazy
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.widgets import UnfoldAdminTextareaWidget
 
@@ -54,16 +55,16 @@ class CourseForm(EditedFields):
         if starts_on is None:
             return cleaned
         if self.cleaned_data.get("course_type") != CourseType.DEGREE:
-            self.add_error("starts_on", "只有学位课程有开课日期。")
+            self.add_error("starts_on", gettext("只有学位课程有开课日期。"))
         elif starts_on > clock.shanghai_date(clock.now()) + timedelta(days=MAX_DAYS_TO_START):
-            self.add_error("starts_on", "开课日期最多在两年以内。")
+            self.add_error("starts_on", gettext("开课日期最多在两年以内。"))
         return cleaned
 
     def _keep_members(self) -> None:
         """Nobody becomes a member, or stops being one, by a change of what they have bought."""
         kinds = {self.initial.get("course_type"), self.cleaned_data.get("course_type")}
         if self.instance.pk and len(kinds) > 1 and CourseType.MEMBERSHIP in kinds and self.instance.enrolments.exists():
-            self.add_error("course_type", "已经售出，不能在VIP会员和其他类型之间更改。")
+            self.add_error("course_type", gettext("已经售出，不能在VIP会员和其他类型之间更改。"))
 
 
 class PolicyFormSet(PolicyFormSetBase):
@@ -73,7 +74,7 @@ class PolicyFormSet(PolicyFormSetBase):
         super().clean()
         kept = [form for form in self.forms if form.cleaned_data and not form.cleaned_data.get("DELETE")]
         if kept and self.instance.course_type == CourseType.VIP_ONLY:
-            raise forms.ValidationError("VIP专享课程向会员开放，不单独定价：请删除价格方案，并为VIP会员定价。")
+            raise forms.ValidationError(gettext("VIP专享课程向会员开放，不单独定价：请删除价格方案，并为VIP会员定价。"))
 
 
 class PricePolicyInline(PolicyInlineBase):
@@ -101,8 +102,8 @@ class CourseAdmin(ToldChanges, CourseAdminBase):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Course]:
         return super().get_queryset(request).prefetch_related("price_policies")
 
-    @admin.display(description="价格方案")
+    @admin.display(description=pgettext_lazy("one", "价格方案"))
     def prices(self, course: Course) -> str:
         if course.course_type == CourseType.VIP_ONLY:
-            return "随会员开放"
-        return "，".join(str(policy) for policy in course.price_policies.all()) or "未定价"
+            return gettext("随会员开放")
+        return gettext("，").join(str(policy) for policy in course.price_policies.all()) or gettext("未定价")

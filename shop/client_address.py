@@ -40,6 +40,12 @@ def forwarded_address(sender: str, forwarded: str) -> str:
     return str(found)
 
 
+def is_trusted_proxy(sender: str) -> bool:
+    """Whether the connection comes from one of `TRUSTED_PROXIES`."""
+    address = _parsed(sender)
+    return address is not None and _is_trusted(address)
+
+
 def client_network(address: str) -> str:
     """What an address is counted by: itself, or its /64 for IPv6."""
     parsed = _parsed(address)

@@ -12,6 +12,7 @@ from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
@@ -19,7 +20,7 @@ from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldBooleanWidget
 
 from shop.adminforms import EditedFields
 from shop.desk.deeds import Act, Deed, DeedForm, WithDeeds, why_field
-from shop.desk.display import link_to, yuan
+from shop.desk.display import link_to, terms_in_words, yuan
 from shop.desk.exports import BOM, defuse
 from shop.desk.filters import choose
 from shop.desk.history import ToldChanges
@@ -46,8 +47,8 @@ def preview(coupon: Coupon) -> str:
             saved = discount_of(coupons.terms_of(coupon), price)
             shown.append(f"{yuan(price)} → {yuan(price - saved)}")
         except CouponNotApplicable:
-            shown.append(f"{yuan(price)} 不可用")
-    return "；".join(shown)
+            shown.append(gettext("%(price)s 不可用") % {"price": yuan(price)})
+    return gettext("；").join(shown)
 
 
 class CouponForm(EditedFields):
@@ -61,14 +62,15 @@ class CouponForm(EditedFields):
 
     def clean_quantity(self) -> int:
         quantity: int = self.cleaned_data["quantity"]
-        if quantity < self.instance.claimed_count:
-            raise forms.ValidationError(f"已领取 {self.instance.claimed_count} 张，数量不能更少。")
+        claimed = self.instance.claimed_count
+        if quantity < claimed:
+            raise forms.ValidationError(gettext("已领取 %(claimed_count)s 张，数量不能更少。") % {"claimed_count": claimed})
         return quantity
 
     def clean_course(self) -> Course | None:
         course: Course | None = self.cleaned_data["course"]
         if course is not None and course.course_type not in SELLABLE_COURSE_TYPES:
-            raise forms.ValidationError("VIP专享课程不单独出售，它的优惠券没有用处。")
+            raise forms.ValidationError(gettext("VIP专享课程不单独出售，它的优惠券没有用处。"))
         return course
 
     def _say_terms(self, cleaned: dict[str, Any]) -> None:
@@ -76,26 +78,26 @@ class CouponForm(EditedFields):
         minimum, scope, course = cleaned.get("minimum_consume"), cleaned.get("scope"), cleaned.get("course")
         if "coupon_type" in self.fields and kind is not None:
             is_percent, is_threshold = kind == CouponType.PERCENT, kind == CouponType.THRESHOLD
-            self._say("money_equivalent_value", is_percent and bool(value), "折扣券不填减免金额，请填 0。")
-            self._say("money_equivalent_value", not is_percent and value is not None and value <= 0, "请填写减免金额，须大于 0。")
-            self._say("off_percent", is_percent and (percent is None or not 1 <= percent <= 99), "请填写 1 到 99：7.9 折写 79。")
-            self._say("off_percent", not is_percent and percent is not None, "只有折扣券填写折扣，请留空。")
-            self._say("minimum_consume", is_threshold and minimum is not None and minimum <= 0, "满减券请填写满多少可用。")
-            self._say("minimum_consume", not is_threshold and bool(minimum), "只有满减券填写满多少可用，请填 0。")
+            self._say("money_equivalent_value", is_percent and bool(value), gettext("折扣券不填减免金额，请填 0。"))
+            self._say("money_equivalent_value", not is_percent and value is not None and value <= 0, gettext("请填写减免金额，须大于 0。"))
+            self._say("off_percent", is_percent and (percent is None or not 1 <= percent <= 99), gettext("请填写 1 到 99：7.9 折写 79。"))
+            self._say("off_percent", not is_percent and percent is not None, gettext("只有折扣券填写折扣，请留空。"))
+            self._say("minimum_consume", is_threshold and minimum is not None and minimum <= 0, gettext("满减券请填写满多少可用。"))
+            self._say("minimum_consume", not is_threshold and bool(minimum), gettext("只有满减券填写满多少可用，请填 0。"))
         if "scope" in self.fields and scope:
-            self._say("course", scope == "course" and course is None and "course" not in self.errors, "请选择课程。")
-            self._say("course", scope != "course" and course is not None, "只有“指定课程”的券选择课程，请留空。")
+            self._say("course", scope == "course" and course is None and "course" not in self.errors, gettext("请选择课程。"))
+            self._say("course", scope != "course" and course is not None, gettext("只有“指定课程”的券选择课程，请留空。"))
 
     def _say_dates(self, cleaned: dict[str, Any]) -> None:
         opens, closes = cleaned.get("open_date"), cleaned.get("close_date")
         begins, ends, days = cleaned.get("valid_begin_date"), cleaned.get("valid_end_date"), cleaned.get("coupon_valid_days")
-        self._say("close_date", bool(opens and closes and closes < opens), "结束日期不能早于开始日期。")
-        self._say("valid_end_date", bool(begins and ends and ends < begins), "结束日期不能早于开始日期。")
-        self._say("valid_end_date", bool(begins) and not ends, "有开始日期就要有结束日期。")
-        self._say("valid_begin_date", bool(ends) and not begins, "有结束日期就要有开始日期。")
+        self._say("close_date", bool(opens and closes and closes < opens), gettext("结束日期不能早于开始日期。"))
+        self._say("valid_end_date", bool(begins and ends and ends < begins), gettext("结束日期不能早于开始日期。"))
+        self._say("valid_end_date", bool(begins) and not ends, gettext("有开始日期就要有结束日期。"))
+        self._say("valid_begin_date", bool(ends) and not begins, gettext("有结束日期就要有开始日期。"))
         is_endless = not (begins or ends or days or {"valid_begin_date", "valid_end_date", "coupon_valid_days"} & set(self.errors))
-        self._say("coupon_valid_days", is_endless, "请填写有效期的起止日期，或领取后有效天数。")
-        self._say("coupon_valid_days", days == 0, "天数须大于 0，或留空。")
+        self._say("coupon_valid_days", is_endless, gettext("请填写有效期的起止日期，或领取后有效天数。"))
+        self._say("coupon_valid_days", days == 0, gettext("天数须大于 0，或留空。"))
 
     def _say(self, name: str, is_wrong: bool, text: str) -> None:
         if is_wrong and name in self.fields and name not in self.errors:
@@ -104,13 +106,13 @@ class CouponForm(EditedFields):
 
 class EndForm(DeedForm):
     takes_back = forms.BooleanField(
-        label="同时收回未使用的券和兑换码", required=False, widget=UnfoldBooleanWidget(), help_text="待支付订单中的券保留。"
+        label=_("同时收回未使用的券和兑换码"), required=False, widget=UnfoldBooleanWidget(), help_text=_("待支付订单中的券保留。")
     )
     why = why_field()
 
 
 class CodesForm(DeedForm):
-    count = forms.IntegerField(label="生成多少个兑换码", min_value=1, max_value=codes.MOST_AT_ONCE, widget=UnfoldAdminIntegerFieldWidget())
+    count = forms.IntegerField(label=_("生成多少个兑换码"), min_value=1, max_value=codes.MOST_AT_ONCE, widget=UnfoldAdminIntegerFieldWidget)
     why = why_field()
 
 
@@ -118,17 +120,21 @@ def _facts(coupon: Coupon) -> Sequence[tuple[str, Any]]:
     unused = CouponRecord.objects.filter(coupon=coupon, status=CouponRecordStatus.UNUSED).count()
     waiting = CouponCode.objects.filter(coupon=coupon, redeemed_at=None, withdrawn_at=None).count()
     return [
-        ("优惠", coupons.describe(coupon)),
-        ("数量", coupon.quantity),
-        ("已领取", coupon.claimed_count),
-        ("其中未使用", unused),
-        ("未用的兑换码", waiting),
-        ("效果", preview(coupon)),
+        (gettext("优惠"), terms_in_words(coupon)),
+        (gettext("数量"), coupon.quantity),
+        (gettext("已领取"), coupon.claimed_count),
+        (gettext("其中未使用"), unused),
+        (gettext("未用的兑换码"), waiting),
+        (gettext("效果"), preview(coupon)),
     ]
 
 
 def _end(coupon: Coupon, act: Act) -> object:
     return campaigns.end_campaign(coupon.pk, takes_back=act.asked["takes_back"], now=act.now)
+
+
+def _say_ended(coupon: Coupon, ended: Any) -> str:
+    return gettext("活动已结束：收回 %(coupons)s 张券、%(codes)s 个兑换码。") % {"coupons": ended.coupons, "codes": ended.codes}
 
 
 def _make_codes(coupon: Coupon, act: Act) -> object:
@@ -149,7 +155,7 @@ class CouponAdmin(ToldChanges, WithDeeds, CouponAdminBase):
     deeds = (
         Deed(
             "end",
-            "提前结束活动",
+            _("提前结束活动"),
             "shop.change_coupon",
             _end,
             EndForm,
@@ -157,11 +163,11 @@ class CouponAdmin(ToldChanges, WithDeeds, CouponAdminBase):
             facts=_facts,
             is_grave=True,
             is_listed=False,
-            says=lambda coupon, ended: f"活动已结束：收回 {ended.coupons} 张券、{ended.codes} 个兑换码。",  # type: ignore[attr-defined]
+            says=_say_ended,
         ),
         Deed(
             "codes",
-            "生成兑换码",
+            _("生成兑换码"),
             "shop.make_codes",
             _make_codes,
             CodesForm,
@@ -169,7 +175,10 @@ class CouponAdmin(ToldChanges, WithDeeds, CouponAdminBase):
             facts=_facts,
             is_listed=False,
             says=lambda coupon, batch: format_html(
-                '兑换码已生成。<a class="desk-link" href="{}">下载 CSV</a>', reverse("admin:shop_couponcode_batch", args=[batch])
+                '{}<a class="desk-link" href="{}">{}</a>',
+                gettext("兑换码已生成。"),
+                reverse("admin:shop_couponcode_batch", args=[batch]),
+                gettext("下载 CSV"),
             ),
         ),
     )
@@ -185,11 +194,13 @@ class CouponAdmin(ToldChanges, WithDeeds, CouponAdminBase):
 
     def save_model(self, request: HttpRequest, obj: Coupon, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
-        self.message_user(request, f"{coupons.describe(obj)}。{preview(obj)}", messages.INFO)
+        self.message_user(
+            request, gettext("%(terms)s。%(preview)s") % {"terms": terms_in_words(obj), "preview": preview(obj)}, messages.INFO
+        )
 
     @display(description=_("优惠"))
     def does(self, coupon: Coupon) -> str:
-        return coupons.describe(coupon)
+        return terms_in_words(coupon)
 
     @display(description=_("已领 / 数量"), ordering="claimed_count")
     def left(self, coupon: Coupon) -> str:
@@ -249,7 +260,7 @@ class CouponCodeAdmin(ReadOnlyAdmin):
             return "withdrawn", _("已作废")
         return ("redeemed", _("已兑换")) if code.redeemed_at else ("open", _("未使用"))
 
-    @display(description=_("兑换码"))
+    @display(description=pgettext_lazy("one", "兑换码"))
     def hidden_code(self, code: CouponCode) -> str:
         return str(code)
 
@@ -278,10 +289,10 @@ class CouponRecordAdmin(ReadOnlyAdmin):
     def shown_status(self, record: CouponRecord) -> tuple[str, str]:
         return record.status, record.get_status_display()
 
-    @display(description=_("买家"))
+    @display(description=pgettext_lazy("one", "买家"))
     def buyer(self, record: CouponRecord) -> str:
         return link_to(record.account)
 
-    @display(description=_("订单"))
+    @display(description=pgettext_lazy("one", "订单"))
     def of_order(self, record: CouponRecord) -> str:
         return link_to(record.order)

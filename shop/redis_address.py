@@ -99,7 +99,11 @@ def parse(url: str) -> RedisAddress:
 
 
 def open_client(address: RedisAddress, **options: Any) -> Any:
-    """A client of redis-py, which connects when it is first used. `options` are redis-py's, with those of TCP left out for a socket file."""
+    """A client of redis-py, which connects when it is first used. `options` are redis-py's, with those of TCP left out for a socket file.
+
+    Unless `options` say otherwise each command is tried once: by itself redis-py waits eleven times for a server that is frozen.
+    """
+    options = {"retry": Retry(NoBackoff(), 0), **options}
     login: dict[str, Any] = {"username": address.username, "password": address.password, "db": address.database}
     if address.path:
         tcp_only = {"socket_keepalive", "socket_connect_timeout"}

@@ -3,18 +3,21 @@
 from celery import Task, shared_task
 
 from shop import clock
-from shop.domain import checkout, coupons, creation, tokens, work
+from shop.domain import checkout, coupons, creation, tokens, totals, work
 from shop.models import OrderRequest
+from shop.results import count, telling
 from shop.wakeup import wake, woken
 
 
 @shared_task(name="shop.prepare_checkouts", bind=True)
+@telling
 def prepare_checkouts(self: Task) -> None:
     woken(self)
     checkout.prepare_due_checkouts(now=clock.database_now())
 
 
 @shared_task(name="shop.create_orders", bind=True)
+@telling
 def create_orders(self: Task) -> None:
     woken(self)
     claimed = creation.create_due_orders(now=clock.database_now(), cause=f"task:{self.request.id}")
@@ -23,11 +26,20 @@ def create_orders(self: Task) -> None:
 
 
 @shared_task(name="shop.expire_coupons", bind=True)
+@telling
 def expire_coupons(self: Task) -> None:
-    coupons.expire_records(now=clock.database_now(), limit=1000)
+    count(expired=coupons.expire_records(now=clock.database_now(), limit=1000))
 
 
 @shared_task(name="shop.purge_tokens")
+@telling
 def purge_tokens() -> None:
-    tokens.purge_tokens(now=clock.database_now())
+    count(deleted=tokens.purge_tokens(now=clock.database_now()))
     tokens.purge_sessions()
+
+
+@shared_task(name="shop.fold_totals")
+def fold_totals() -> None:
+    now = clock.database_now()
+    for total in totals.TOTALS:
+        totals.fold(total, now=now)

@@ -1,6 +1,7 @@
 """The shop's one way to Valkey (or Redis): text in and out, short time-outs, one key layout."""
 
 import time
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -46,6 +47,14 @@ def doubt() -> None:
     _doubted_at = time.monotonic()
 
 
+def believe_if(holds: Callable[[], bool]) -> None:
+    """Ends the doubt with which a process starts, if what it finds says that there is none, and no other came up meanwhile."""
+    global _doubted_at  # noqa: PLW0603 - one for each process
+    before = _doubted_at
+    if holds() and _doubted_at == before:
+        _doubted_at = float("-inf")
+
+
 def has_been_there(seconds: float) -> bool:
     """Whether there was no reason to doubt for so long. A process that has just started can't know."""
     return time.monotonic() - _doubted_at >= seconds
@@ -68,8 +77,10 @@ def cart_key(account_id: int) -> str:
 DUE_CHECKOUTS = "checkout:due"
 
 
-# A checkout's key is the prefix and its id; its result's ends with the suffix.
-CHECKOUT_PREFIX, RESULT_SUFFIX = "checkout:", ":result"
+# A checkout's key is the prefix and its id; those of its result and of its place in the queue end with a suffix. Another form of the result needs
+# another suffix: a web process and a worker of different versions then never read each other's, and a checkout that was priced by the other version
+# is priced again.
+CHECKOUT_PREFIX, RESULT_SUFFIX, QUEUED_SUFFIX = "checkout:", ":priced", ":queued"
 
 
 def checkout_key(checkout_id: str) -> str:
@@ -78,13 +89,13 @@ def checkout_key(checkout_id: str) -> str:
 
 
 def checkout_result_key(checkout_id: str) -> str:
-    """The answer, compressed; written once."""
+    """What came of it, compressed; written once."""
     return f"{CHECKOUT_PREFIX}{checkout_id}{RESULT_SUFFIX}"
 
 
-def requeued_key(checkout_id: str) -> str:
-    """Set while a checkout that was queued a second time waits for its worker."""
-    return f"{CHECKOUT_PREFIX}{checkout_id}:requeued"
+def queued_key(checkout_id: str) -> str:
+    """Set while a queued checkout may still be waiting for its worker, or be under its hands."""
+    return f"{CHECKOUT_PREFIX}{checkout_id}{QUEUED_SUFFIX}"
 
 
 def checkouts_of_key(account_id: int) -> str:

@@ -1,32 +1,40 @@
 """What all tests share."""
 
+import functools
 import secrets
 import socket
 from collections.abc import Iterator
 
 import pytest
 import redis
-from django.db import connection
+from Cryptodome.PublicKey import RSA
+from django.conf import settings
+from django.test import testcases
 from hypothesis import settings as hypothesis_settings
 from pytest_django import DjangoDbBlocker, Settings
 
 from project.local.valkey import ValkeyServer
+from tests.emptying import Emptying
 
 # The same examples in every run, so that a failure is found by whoever caused it; no deadline, since the machine may be busy.
 hypothesis_settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=60, database=None)
 hypothesis_settings.load_profile("repeatable")
 
 
-# The tables that can't be emptied.
-APPEND_ONLY = ("shop_ledgertransfer", "shop_orderevent")
+def pytest_configure() -> None:
+    """Static files are looked for when one is asked for. WhiteNoise would list them all for each client that a test makes: 20 ms each time."""
+    settings.WHITENOISE_AUTOREFRESH = True
+    # The SDK proves that a key's factors are prime whenever it reads one, 30 ms each time; tests read the same few keys again and again.
+    RSA.importKey = functools.cache(RSA.importKey)
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> None:
-    """Between two tests that commit, pytest-django empties all tables; in its own database it may empty the append-only ones, too."""
-    with django_db_blocker.unblock(), connection.cursor() as cursor:
-        for table in APPEND_ONLY:
-            cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER never_emptied")
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """Between two tests that commit, only what was written is emptied; in its own database pytest-django may empty append-only tables, too."""
+    with pytest.MonkeyPatch.context() as patch:
+        with django_db_blocker.unblock():
+            patch.setattr(testcases, "call_command", Emptying(testcases.call_command))
+        yield
 
 
 @pytest.fixture

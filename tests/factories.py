@@ -7,7 +7,8 @@ from decimal import Decimal
 from typing import Any
 
 from shop.domain import creation, ledger
-from shop.domain.orders import LineChoice, Purchase, place_order
+from shop.domain.orders import place_order
+from shop.domain.purchase import LineChoice, Purchase
 from shop.models import Account, Coupon, CouponRecord, Course, Order, OrderRequest, PricePolicy
 from shop.states import CouponRecordStatus, CouponScope, CouponType, CourseStatus, CourseType
 

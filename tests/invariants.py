@@ -1,4 +1,8 @@
-"""What must hold of a shop's database whenever no work is left, whatever happened before. Every query answers the rows that break its rule."""
+"""What must hold of a shop's database whenever no work is left: a second opinion on `manage.py audit`.
+
+Written from the documents and not from the audit's code, in SQL alone, so that a mistake of the audit doesn't hide what it should find. It also
+says what the audit can't: that nothing is left to do. Every query answers the rows that break its rule.
+"""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any

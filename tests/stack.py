@@ -5,23 +5,19 @@ One pair of servers serves a whole run. Each parallel process has a database (ma
 
 import contextlib
 import os
-import re
 import secrets
-import shutil
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 import redis
 
 from project.local.postgres import PostgresServer
 from project.local.valkey import ValkeyServer
+from tests.run_folder import run_folder
 
 pytest_plugins = ["tests.nodes.fixtures"]
-FOLDER_PREFIX = "course-shop-tests-"
 FIRST_WORKER_DATABASE = 2  # 0 and 1 belong to a run without parallel processes
 
 PARALLEL_WORKER = os.environ.get("PYTEST_XDIST_WORKER")
@@ -35,7 +31,7 @@ if PARALLEL_WORKER:
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]:
     """Starts the servers, in the process that the others come from. pytest-django reads the settings in this same hook."""
     if not PARALLEL_WORKER and not early_config.known_args_namespace.help and not early_config.known_args_namespace.version:
-        early_config.add_cleanup(_start_servers().close)
+        early_config.add_cleanup(start_servers().close)
     return (yield)
 
 
@@ -78,12 +74,11 @@ def broker_valkey(_valkey_clients: list[redis.Redis]) -> redis.Redis:
     return _valkey_clients[1]
 
 
-def _start_servers() -> contextlib.ExitStack:
-    _remove_leftovers()
-    folder = Path(tempfile.mkdtemp(prefix=f"{FOLDER_PREFIX}{os.getpid()}-"))
-    folder.chmod(0o711)  # PostgreSQL may have to run as somebody else
+def start_servers() -> contextlib.ExitStack:
+    """Both servers, and the environment that leads to them. Closing what is returned ends them."""
     stack = contextlib.ExitStack()
-    stack.callback(shutil.rmtree, folder, ignore_errors=True)
+    folder = stack.enter_context(run_folder(Path(tempfile.gettempdir())))
+    folder.chmod(0o711)  # PostgreSQL may have to run as somebody else
     try:
         password = secrets.token_hex(16)
         postgres = PostgresServer(folder / "postgres", password, durable=False)
@@ -114,12 +109,3 @@ def _start_servers() -> contextlib.ExitStack:
         "WHITENOISE_USE_FINDERS": "true",
     }
     return stack
-
-
-def _remove_leftovers() -> None:
-    """Deletes what runs that were killed have left behind. Their servers died with them."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{FOLDER_PREFIX}*"):
-        owner = re.match(rf"{FOLDER_PREFIX}(\d+)-", folder.name)
-        is_old = time.time() - folder.stat().st_mtime > 60
-        if owner and is_old and folder.stat().st_uid == os.geteuid() and not psutil.pid_exists(int(owner[1])):
-            shutil.rmtree(folder, ignore_errors=True)

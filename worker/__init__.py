@@ -1,5 +1,1 @@
-"""The Celery process: app, queues and routes, retry policy, beat schedule."""
-
-from worker.celery import app
-
-__all__ = ["app"]
+"""The Celery process: app, queues and routes, time limits, beat schedule. `celery -A worker` finds the app in `worker/celery.py`."""

@@ -5,16 +5,30 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import beat_init, celeryd_init, setup_logging, task_postrun, task_prerun, worker_init, worker_process_init
+from celery.signals import (
+    beat_init,
+    celeryd_init,
+    setup_logging,
+    task_postrun,
+    task_prerun,
+    worker_init,
+    worker_process_init,
+    worker_process_shutdown,
+)
 
+import worker.metrics_server
+import worker.task_metrics  # noqa: F401 - both for their receivers of signals
+from shop import tracing
 from worker import logging_options
 from worker.draining import DrainOnTerm
 from worker.ending import end_with_the_command
+from worker.flower_login import demand_login
 from worker.heartbeat import NoticeHalfOpen
 from worker.liveness import TouchWhileConsuming
 from worker.lost_broker import guard_channels
 from worker.memory import calm_collector
 from worker.sweeping import SweepWhileConsuming
+from worker.task_context import follow_tasks
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
 
@@ -25,6 +39,8 @@ app.autodiscover_tasks()
 app.autodiscover_tasks(["worker"])
 app.steps["consumer"].update({DrainOnTerm, NoticeHalfOpen, SweepWhileConsuming, TouchWhileConsuming})
 end_with_the_command()
+follow_tasks()
+demand_login()
 
 
 @app.on_after_configure.connect
@@ -69,6 +85,18 @@ def refuse_mistakes(**kwargs: Any) -> None:
 
 
 @worker_init.connect
+def record_spans(**kwargs: Any) -> None:
+    """Before the pool's children are made; each goes on with a sender of its own."""
+    from django.conf import settings  # noqa: PLC0415 - Django is not set up yet when this module is loaded
+    from django.core.exceptions import ImproperlyConfigured  # noqa: PLC0415 - as above
+
+    try:
+        tracing.start_recording(settings.OTEL_TRACES_EXPORTER)
+    except ImproperlyConfigured as error:
+        raise SystemExit(f"{error}") from None
+
+
+@worker_init.connect
 def bound_gateway_calls(**kwargs: Any) -> None:
     """Before the pool's children are made: each process has the rate for itself, and its threads bound what is under way."""
     from django.conf import settings  # noqa: PLC0415 - Django is not set up yet when this module is loaded
@@ -90,6 +118,12 @@ def refuse_unfit_servers(**kwargs: Any) -> None:
         servers.refuse_unfit_servers()
     except ImproperlyConfigured as error:
         raise SystemExit(f"{error}") from None  # Celery logs other exceptions of a signal's receivers, and goes on
+
+
+@worker_process_shutdown.connect
+def send_spans(**kwargs: Any) -> None:
+    """A child of the pool ends without Python's own farewell."""
+    tracing.flush()
 
 
 @worker_process_init.connect

@@ -26,6 +26,11 @@ task_create_missing_queues = False
 task_routes = routes()
 task_annotations = annotations()
 
+# A worker that reconnects takes up its own queue for commands again. RabbitMQ keeps an exclusive one from it for as long as the server
+# believes in the connection that the worker has given up.
+control_queue_exclusive = False
+control_queue_durable = True  # RabbitMQ 4 wants shared queues to be durable; this one goes ten seconds after its last consumer
+
 # --- Publishing (the web process, beat) ------------------------------------------------------------------------------
 
 # A frozen broker would hold a request for ever without a socket time-out: two attempts of a quarter of a second are all it gets.
@@ -68,6 +73,7 @@ worker_prefetch_multiplier = 1
 # Survive a broker that starts later, restarts, fails over, or is full for a while, however long it takes.
 broker_connection_retry_on_startup = True
 broker_connection_max_retries = None
+worker_consumer = "worker.reconnecting:Consumer"
 broker_channel_error_retry = True
 # With Redis, running tasks are better left to finish and acknowledge after the reconnect.
 worker_cancel_long_running_tasks_on_connection_loss = False
@@ -77,8 +83,7 @@ worker_max_memory_per_child = 300_000  # KiB
 worker_eta_task_limit = 1000
 # Django's LOGGING is the only configuration of logging.
 worker_hijack_root_logger = False
-# Events are what Flower shows. They cost about 40 % of the throughput of empty tasks, which matters little here: one task does a whole
-# batch of rows. Without Flower, start the worker with `--without-task-events`… which is its default; `bin/demo` passes `-E`.
+# Events are what Flower shows; docs/performance.md says what they cost. A worker sends them if it is started with `-E`.
 worker_send_task_events = False
 task_send_sent_event = False
 

@@ -4,8 +4,9 @@ from typing import Any
 
 from celery import bootsteps
 
-# Two that are missing end the connection, so it is replaced within about ten seconds. Both sides send them, so each costs a packet.
-HEARTBEAT_S = 5
+# Two that are missing end the connection, so it is replaced within about eight seconds, and RabbitMQ gives what it had sent there to another
+# worker a little later. Both sides send them, so each costs a packet. Shorter would end connections of workers that are merely busy.
+HEARTBEAT_S = 4
 
 
 class NoticeHalfOpen(bootsteps.StartStopStep):

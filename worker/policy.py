@@ -1,9 +1,9 @@
-"""Where each task runs, how long it may take and how it retries: every such rule, by task name, on one screen.
+"""Where each task runs and how long it may take: every such rule, by task name, on one screen.
 
 A task that isn't listed here doesn't start (a test compares the table with what is registered).
 
-Retries by Celery are for a database or a broker that is away for a moment. What failed for a row's own reason is put back by
-`shop/domain/work.py` with a backoff in the row; nothing waits in the broker for more than a few seconds.
+Celery retries nothing. What failed is put back by `shop/domain/work.py` with a backoff in the row, and what never began is found by the sweep;
+nothing waits in the broker for more than a few seconds.
 """
 
 from dataclasses import dataclass
@@ -16,22 +16,22 @@ class TaskPolicy:
 
     queue: str
     time_limit_s: int
-    max_retries: int
 
 
 POLICIES: dict[str, TaskPolicy] = {
-    "shop.prepare_checkouts": TaskPolicy(queue="checkout", time_limit_s=30, max_retries=0),
-    "shop.create_orders": TaskPolicy(queue="orders", time_limit_s=30, max_retries=0),
-    "shop.expire_coupons": TaskPolicy(queue="upkeep", time_limit_s=30, max_retries=0),
-    "shop.purge_tokens": TaskPolicy(queue="upkeep", time_limit_s=30, max_retries=0),
-    "payments.apply_notifications": TaskPolicy(queue="payments", time_limit_s=30, max_retries=0),
+    "shop.prepare_checkouts": TaskPolicy(queue="checkout", time_limit_s=30),
+    "shop.create_orders": TaskPolicy(queue="orders", time_limit_s=30),
+    "shop.expire_coupons": TaskPolicy(queue="upkeep", time_limit_s=30),
+    "shop.purge_tokens": TaskPolicy(queue="upkeep", time_limit_s=30),
+    "shop.fold_totals": TaskPolicy(queue="upkeep", time_limit_s=30),
+    "payments.apply_notifications": TaskPolicy(queue="payments", time_limit_s=30),
     # Each row of these takes up to four calls of ALIPAY_TIMEOUT_S each, and a run starts none after its first ten seconds.
-    "payments.query_payments": TaskPolicy(queue="gateway", time_limit_s=40, max_retries=0),
-    "payments.close_orders": TaskPolicy(queue="gateway", time_limit_s=40, max_retries=0),
-    "payments.send_refunds": TaskPolicy(queue="gateway", time_limit_s=40, max_retries=0),
-    "payments.purge_personal_data": TaskPolicy(queue="upkeep", time_limit_s=30, max_retries=0),
-    "payments.audit": TaskPolicy(queue="upkeep", time_limit_s=600, max_retries=0),
-    "worker.sweep": TaskPolicy(queue="upkeep", time_limit_s=30, max_retries=0),
+    "payments.query_payments": TaskPolicy(queue="gateway", time_limit_s=40),
+    "payments.close_orders": TaskPolicy(queue="gateway", time_limit_s=40),
+    "payments.send_refunds": TaskPolicy(queue="gateway", time_limit_s=40),
+    "payments.purge_personal_data": TaskPolicy(queue="upkeep", time_limit_s=30),
+    "payments.audit": TaskPolicy(queue="upkeep", time_limit_s=600),
+    "worker.sweep": TaskPolicy(queue="upkeep", time_limit_s=30),
 }
 # By what their tasks wait for: the database, which answers in milliseconds or not at all, or Alipay, which may take seconds for each answer.
 # Workers that take from both let Alipay hold up orders and notifications.
@@ -47,7 +47,4 @@ def routes() -> dict[str, dict[str, str]]:
 
 def annotations() -> dict[str, dict[str, Any]]:
     """Celery's `task_annotations`."""
-    return {
-        name: {"time_limit": policy.time_limit_s, "max_retries": policy.max_retries, "default_retry_delay": 1}
-        for name, policy in POLICIES.items()
-    }
+    return {name: {"time_limit": policy.time_limit_s} for name, policy in POLICIES.items()}

@@ -15,6 +15,7 @@ from kombu.exceptions import KombuError, OperationalError
 
 from shop import clock
 from shop.domain.turns import give_back_turn, take_turn
+from worker.alert_mail import mail_alerts
 from worker.liveness import touch
 
 log = structlog.get_logger(__name__)
@@ -45,6 +46,7 @@ JOBS = (
     Job("payments.purge_personal_data", every=timedelta(hours=1)),
     Job("shop.purge_tokens", every=timedelta(hours=1)),
     Job("shop.expire_coupons", every=timedelta(minutes=10)),
+    Job("shop.fold_totals", every=timedelta(minutes=1)),
 )
 
 
@@ -57,6 +59,7 @@ class TurnScheduler(Scheduler):
             now = clock.database_now()
             for job in JOBS:
                 self._send_if_due(job, now)
+            mail_alerts(now=now)
         except DatabaseError as error:
             log.warning("beat_without_database", error=str(error))
         else:
@@ -68,9 +71,9 @@ class TurnScheduler(Scheduler):
         if not take_turn(job.task, since=job.due_since(now), now=now):
             return
         try:
-            self.app.tasks[job.task].apply_async()
+            sent = self.app.tasks[job.task].apply_async()
         except (OperationalError, KombuError, OSError) as error:
             give_back_turn(job.task)
             log.warning("job_not_sent", task=job.task, error=str(error))
         else:
-            log.info("job_sent", task=job.task)
+            log.info("job_sent", task_name=job.task, task_id=sent.id)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import amqp
 from django.conf import settings
 from django.core.checks import Tags, run_checks
 from django.core.exceptions import ImproperlyConfigured
@@ -31,3 +32,25 @@ def find_unfit_servers() -> Iterator[str]:
         reason = None if address is None else redis_address.find_unfitness(address)
         if reason:
             yield f"{name} names a server that the shop can't work with: {reason}."
+    if addresses["CELERY_BROKER_URL"] is None:
+        yield from _find_queues_of_another_type()
+
+
+def _find_queues_of_another_type() -> Iterator[str]:
+    """Declares each queue as the shop uses it. RabbitMQ refuses that for one that exists as another type, and closes the channel."""
+    from worker.celery import app  # noqa: PLC0415 - Django is not set up yet when Celery loads this package
+
+    try:
+        with app.connection_for_write() as connection:
+            for name, queue in sorted(app.amqp.queues.items()):
+                try:
+                    with connection.channel() as channel:
+                        queue(channel).declare()
+                except amqp.PreconditionFailed:
+                    wanted = settings.BROKER_QUEUE_TYPE or "classic"
+                    yield (
+                        f"BROKER_QUEUE_TYPE wants queues of type {wanted}, and RabbitMQ has the queue {name} as another one. "
+                        f"Without workers and web processes: rabbitmqctl delete_queue {name}. Nothing is lost, since rows are the truth."
+                    )
+    except (amqp.AMQPError, OSError):
+        return

@@ -40,9 +40,9 @@ SWEPT = (
 )
 
 
-@shared_task(name="worker.sweep", bind=True)
+@shared_task(name="worker.sweep", bind=True, send_events=False)
 def sweep(self: Task) -> None:
-    """Leaves it to whoever is just doing it."""
+    """Leaves it to whoever is just doing it. Every two seconds, so Flower isn't told; whom it wakes is."""
     woken(self)
     now: datetime = clock.database_now()
     try:
@@ -51,11 +51,15 @@ def sweep(self: Task) -> None:
         log.exception("watched_payments_not_hastened")
     with transaction.atomic(durable=True):
         found = [(swept, _look(swept, now=now)) for swept in SWEPT] if try_sweep_lock() else []
+    names = []
     for swept, due in found:
         if due.is_claimed_due:
             swept.give_up(now=now)
         if due.is_fresh_due or (due.is_claimed_due and work.has_due(swept.model, now=now)):
             wake(swept.task)
+            names.append(swept.task.name)
+    if names:
+        log.info("swept", woken=names)
 
 
 def _look(swept: Swept, *, now: datetime) -> work.Due:

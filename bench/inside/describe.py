@@ -3,7 +3,7 @@
 `python describe.py '{"web_port": …}'` with the project's folder as the working one. The keys are the names of the variables below.
 """
 
-import dataclasses
+import importlib.util
 import inspect
 import json
 import sys
@@ -22,19 +22,20 @@ def main() -> None:
         database_url=given["database_url"],
         valkey_url=given["valkey_url"],
         web_port=given["web_port"],
-        simulator_port=given["unused_port"],
+        simulator_port=given["simulator_port"],
         simulator_env=merchant.environment(),
         secret_key=given["secret_key"],
         demo_password=given["secret_key"],
     )
+    if importlib.util.find_spec("shop.metric_files"):  # checkouts from before count each process for itself
+        env["PROMETHEUS_MULTIPROC_DIR"] = str(folder / "metrics")
     made = [
         programs.web_program(given["web_port"]),
         programs.worker_program(),
-        dataclasses.replace(programs.worker_program(events=True), name="worker-events"),
+        programs.simulator_program(given["simulator_port"], folder / "simulator"),
         # Checkouts from before Alipay had a worker of its own have none.
         *([programs.gateway_program()] if hasattr(programs, "gateway_program") else []),
         _beat_program(folder),
-        programs.flower_program(given["flower_port"]),
     ]
     json.dump(
         {"env": env, "programs": {item.name: {"argv": item.argv, "env": dict(item.env), "stop_s": item.stop_s} for item in made}},

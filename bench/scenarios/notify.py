@@ -12,40 +12,33 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from bench.client import Plan, Result, build_request
-from bench.figures import Sample, percentile
-from bench.meter import Window
-from bench.past import PlacedOrder, add_orders
-from bench.scenarios.statements import Counted, count_statements
+from bench.client import Plan, build_request
+from bench.results import Sample, http_figures
+from bench.scenarios.open_orders import OpenOrder, numbers_of, seed_open_orders
+from bench.seed import APP_ID, CASH, SELLER_ID
 from bench.size import Size
 from bench.stage import Stage
-from bench.world import APP_ID, SELLER_ID, unit_quote
 
-PATH = "/api/v1/payments/alipay/notify/"
-INBOX = "payments_notification"
-CONNECTIONS = 16
+PATH, INBOX, CONNECTIONS = "/api/v1/payments/alipay/notify/", "payments_notification", 16
 
 
 def measure(stage: Stage, size: Size) -> Iterator[Sample]:
-    """Taking in with the worker held still, then applying what has come in, then both at once until every order is paid."""
-    yield from measure_halves(stage, size.notifications // 2)
+    """Taking in with the worker stopped, then applying what has come in, then both at once until every order is paid."""
+    yield from _measure_halves(stage, size.notifications // 2)
     yield measure_whole(stage, "notify whole", size.notifications)
 
 
-def measure_halves(stage: Stage, count: int) -> Iterator[Sample]:
+def _measure_halves(stage: Stage, count: int) -> Iterator[Sample]:
     """HTTP → committed inbox row, and inbox row → paid order, each alone."""
     orders = seed_open_orders(stage, count)
     with stage.connect() as connection, stage.client(plan_notifications(stage, orders)) as client:
-        with stage.frozen("worker", "beat"):
-            with stage.measured() as measured:
-                result = client.run()
-                measured.client_s = result.cpu_s
-            intake = _sample("notify intake", orders, result, measured.window, per_s=count / result.wall_s)
-        with stage.measured() as measured:  # at once: the worker has begun
+        with stage.frozen("worker", "beat"), stage.measured() as intake:
+            result = client.run()
+        with stage.measured() as applied:  # at once: the worker has begun
             stage.wait_drained(connection, INBOX)
         faults = _unpaid(connection, orders)
-    yield intake
-    yield Sample("notify apply", count, measured.window, figures={"per_s": count / measured.window.wall_s}, faults=faults)
+    yield Sample("notify intake", count, intake.window, http_figures(result), faults=result.not_expected(200))
+    yield Sample("notify apply", count, applied.window, {"per_s": count / applied.window.wall_s}, faults=faults)
 
 
 def measure_whole(stage: Stage, row: str, count: int) -> Sample:
@@ -55,39 +48,36 @@ def measure_whole(stage: Stage, row: str, count: int) -> Sample:
         with stage.measured() as measured:
             result = client.run()
             stage.wait_drained(connection, INBOX)
-            measured.client_s = result.cpu_s
-        finished_at = _last_paid_at(connection, orders)
-        faults = _unpaid(connection, orders)
-    return _sample(row, orders, result, measured.window, per_s=count / (finished_at - min(result.sent_at)), faults=faults)
+        last_paid_at = max(paid_at(connection, orders).values())
+        faults = [*result.not_expected(200), *_unpaid(connection, orders)]
+    per_s = count / (last_paid_at - min(result.sent_at))
+    return Sample(row, count, measured.window, http_figures(result) | {"per_s": per_s}, faults=faults)
 
 
-def count_per_notification(stage: Stage, size: Size) -> list[Counted]:
+def count_statements(stage: Stage, size: Size) -> dict[str, float]:
     """SQL statements of one notification from HTTP to a paid order."""
     orders = seed_open_orders(stage, size.counted)
-    with stage.connect() as connection, stage.statements_logged() as logged:
-        stage.send(plan_notifications(stage, orders))
-        stage.wait_drained(connection, INBOX)
-    return [count_statements("notify whole", logged, units=size.counted)]
+    with stage.statements_counted() as counted:
+        pay_orders(stage, orders)
+    return {"notify whole": counted[0] / size.counted}
 
 
-def seed_open_orders(stage: Stage, count: int) -> list[PlacedOrder]:
-    """Orders with an open payment each."""
-    orders = add_orders(stage.connect, count, is_paid=False)
+def pay_orders(stage: Stage, orders: Sequence[OpenOrder]) -> None:
+    """Tells the shop that all are paid, and returns when it has done what follows."""
     with stage.connect() as connection:
-        stage.tidy_up(connection)
-    return orders
+        stage.send(plan_notifications(stage, orders).requests, connections=CONNECTIONS)
+        stage.wait_drained(connection, INBOX)
 
 
-def plan_notifications(stage: Stage, orders: Sequence[PlacedOrder], *, rate: float | None = None) -> Plan:
+def plan_notifications(stage: Stage, orders: Sequence[OpenOrder], *, rate: float | None = None) -> Plan:
     """A notification for each order, as fast as they are answered or at a rate."""
     key = load_pem_private_key((stage.folder / "simulator" / "keys" / APP_ID / "alipay_private_key.pem").read_bytes(), None)
     assert isinstance(key, RSAPrivateKey)
     return Plan(stage.web_port, [_notification(order, key) for order in orders], CONNECTIONS, rate)
 
 
-def _notification(order: PlacedOrder, key: RSAPrivateKey) -> bytes:
+def _notification(order: OpenOrder, key: RSAPrivateKey) -> bytes:
     """A TRADE_SUCCESS as Alipay sends it, signed."""
-    amount = str(unit_quote().cash_due)
     fields = {
         "notify_time": "2026-03-02 12:01:05",
         "notify_type": "trade_status_sync",
@@ -101,12 +91,12 @@ def _notification(order: PlacedOrder, key: RSAPrivateKey) -> bytes:
         "trade_no": f"20260302220014{order.buyer.account_id:014}",
         "out_trade_no": order.out_trade_no,
         "trade_status": "TRADE_SUCCESS",
-        "total_amount": amount,
-        "receipt_amount": amount,
+        "total_amount": CASH,
+        "receipt_amount": CASH,
         "subject": "课程 1 等2门课程",
         "gmt_create": "2026-03-02 12:00:30",
         "gmt_payment": "2026-03-02 12:01:04",
-        "fund_bill_list": json.dumps([{"amount": amount, "fundChannel": "ALIPAYACCOUNT"}], separators=(",", ":")),
+        "fund_bill_list": json.dumps([{"amount": CASH, "fundChannel": "ALIPAYACCOUNT"}], separators=(",", ":")),
     }
     text = "&".join(f"{name}={value}" for name, value in sorted(fields.items()))
     signature = base64.b64encode(key.sign(text.encode(), PKCS1v15(), SHA256())).decode()
@@ -115,29 +105,15 @@ def _notification(order: PlacedOrder, key: RSAPrivateKey) -> bytes:
     return build_request("POST", PATH, headers=headers, body=body)
 
 
-def _sample(row: str, orders: Sequence[PlacedOrder], result: Result, window: Window, *, per_s: float, faults: Sequence[str] = ()) -> Sample:
-    http_ms = [1000 * latency for latency in result.latencies_s]
-    return Sample(
-        row,
-        len(orders),
-        window,
-        figures={"per_s": per_s, "http_p50_ms": percentile(http_ms, 0.5), "http_p99_ms": percentile(http_ms, 0.99)},
-        faults=[*result.not_expected(200), *faults],
-    )
+def paid_at(connection: psycopg.Connection[Any], orders: Sequence[OpenOrder]) -> dict[str, float]:
+    """When each paid order was committed, by its number."""
+    query = """
+        SELECT order_number, extract(epoch FROM pg_xact_commit_timestamp(xmin))::float8 FROM shop_order
+        WHERE order_number = ANY(%s) AND status = 'paid'
+    """
+    return dict(connection.execute(query, [numbers_of(orders)]).fetchall())
 
 
-def _last_paid_at(connection: psycopg.Connection[Any], orders: Sequence[PlacedOrder]) -> float:
-    row = connection.execute(
-        "SELECT extract(epoch FROM max(pg_xact_commit_timestamp(xmin)))::float8 FROM shop_order WHERE order_number = ANY(%s)",
-        [[order.order_number for order in orders]],
-    ).fetchone()
-    assert row is not None
-    return float(row[0])
-
-
-def _unpaid(connection: psycopg.Connection[Any], orders: Sequence[PlacedOrder]) -> list[str]:
-    row = connection.execute(
-        "SELECT count(*) FROM shop_order WHERE order_number = ANY(%s) AND status <> 'paid'", [[order.order_number for order in orders]]
-    ).fetchone()
-    assert row is not None
-    return [f"{row[0]} of {len(orders)} orders are not paid"] if row[0] else []
+def _unpaid(connection: psycopg.Connection[Any], orders: Sequence[OpenOrder]) -> list[str]:
+    missing = len(orders) - len(paid_at(connection, orders))
+    return [f"{missing} of {len(orders)} orders are not paid"] if missing else []

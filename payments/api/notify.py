@@ -11,6 +11,7 @@ from payments.gateways.protocol import InvalidSignature
 from payments.metrics import NOTIFICATIONS
 from payments.tasks import apply_notifications, query_payments
 from shop import clock
+from shop.api.authentication import request_id_of
 from shop.api.fields import content_length
 from shop.wakeup import wake_soon
 
@@ -33,7 +34,12 @@ def alipay_notify(request: HttpRequest) -> HttpResponse:
         return _plain("fail", status=413)
     try:
         is_new = inbox.store_notification(
-            gateways=get_gateways(), provider="alipay", headers=request.headers, body=request.body, now=clock.now()
+            gateways=get_gateways(),
+            provider="alipay",
+            headers=request.headers,
+            body=request.body,
+            now=clock.now(),
+            request_id=request_id_of(request),
         )
     except InvalidSignature as error:
         NOTIFICATIONS.labels("refused").inc()

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from django.utils.translation import gettext_lazy
 from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers, status
 from rest_framework.request import Request
@@ -18,16 +17,15 @@ from payments.states import Product, RefundStatus
 from payments.tasks import close_orders, send_refunds
 from shop import clock
 from shop.api.authentication import account_of, request_id_of
-from shop.api.fields import IdField, Input, YuanField
+from shop.api.fields import IdField, Input, LabelField, YuanField, refuse_repeated_courses
 from shop.api.orderoutput import OrderOutput, order_body
+from shop.api.wire import REFUND_S, WORKER_S, retry_after
 from shop.domain import closing, limits, orders
 from shop.domain.limits import payment_shares
 from shop.domain.presence import note_watched
 from shop.wakeup import wake_soon
 
 FINAL_REFUNDS = frozenset({RefundStatus.SUCCEEDED, RefundStatus.REJECTED, RefundStatus.FAILED, RefundStatus.PAID_ELSEWHERE})
-# A refund moves with staff and with Alipay: seconds at best.
-REFUND_RETRY_AFTER_S = "5"
 
 
 class PaymentInput(Input):
@@ -57,8 +55,7 @@ class RefundQuoteInput(Input):
     )
 
     def validate_lines(self, course_ids: list[int] | None) -> list[int] | None:
-        if course_ids is not None and len(set(course_ids)) != len(course_ids):
-            raise serializers.ValidationError(gettext_lazy("同一门课程出现了两次。"))
+        refuse_repeated_courses(course_ids or ())
         return course_ids
 
 
@@ -69,7 +66,7 @@ class RefundInput(RefundQuoteInput):
 class RefundOutput(serializers.ModelSerializer[Refund]):
     amount = YuanField(help_text="原路退回（元）")
     beili = serializers.IntegerField(help_text="退回贝里")
-    status_text = serializers.CharField(source="get_status_display")
+    status_text = LabelField(RefundStatus, source="status")
     lines = serializers.SerializerMethodField(help_text="课程编号")
 
     class Meta:
@@ -121,7 +118,7 @@ class OrderCancelView(APIView):
             cause=f"request:{request_id_of(request)}",
         )
         wake_soon(close_orders)
-        return Response(order_body(order, now=clock.now()), status=status.HTTP_202_ACCEPTED, headers={"Retry-After": "1"})
+        return Response(order_body(order, now=clock.now()), status=status.HTTP_202_ACCEPTED, headers=retry_after(WORKER_S))
 
 
 class OrderRefundsView(APIView):
@@ -131,7 +128,7 @@ class OrderRefundsView(APIView):
     def get(self, request: Request, order_number: str) -> Response:
         found = list(requesting.list_refunds(account_id=account_of(request).pk, order_number=order_number))
         is_final = all(refund.status in FINAL_REFUNDS for refund in found)
-        return Response(RefundOutput(found, many=True).data, headers={} if is_final else {"Retry-After": REFUND_RETRY_AFTER_S})
+        return Response(RefundOutput(found, many=True).data, headers={} if is_final else retry_after(REFUND_S))
 
     @extend_schema(request=RefundInput, responses={202: RefundOutput})
     def post(self, request: Request, order_number: str) -> Response:
@@ -147,7 +144,7 @@ class OrderRefundsView(APIView):
         )
         if refund.approved_at is not None:
             wake_soon(send_refunds)
-        return Response(RefundOutput(refund).data, status=status.HTTP_202_ACCEPTED, headers={"Retry-After": REFUND_RETRY_AFTER_S})
+        return Response(RefundOutput(refund).data, status=status.HTTP_202_ACCEPTED, headers=retry_after(REFUND_S))
 
 
 class OrderRefundQuoteView(APIView):

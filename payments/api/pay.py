@@ -12,14 +12,16 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
 from payments.domain import attempts, confirming
+from payments.errors import OrderNotPayable, PaymentConfirming
 from payments.gateways import get_gateways
 from payments.states import Product
 from shop import clock
+from shop.api.authentication import request_id_of
 from shop.domain import limits
 from shop.domain.limits import payment_shares
 from shop.domain.paylinks import read_pay_token
 from shop.domain.presence import note_watched
-from shop.errors import OrderNotFound, OrderNotPayable, PaymentConfirming
+from shop.errors import OrderNotFound
 from shop.models import Order
 
 # Every phone's browser says so, and no other (HTML's own advice).
@@ -38,7 +40,7 @@ def pay(request: HttpRequest, token: str) -> HttpResponse:
     note_watched(order.order_number)
     order_page = f"/orders/{order.order_number}/"
     product, gateways, now = product_of(request), get_gateways(), clock.database_now()
-    cause = f"request:{request.META['shop.request_id']}"
+    cause = f"request:{request_id_of(request)}"
     try:
         report = confirming.ask_before_paying(order=order, gateways=gateways, now=now, cause=cause)
         if request.method == "GET" and (other := confirming.find_other_attempt(order=order, product=product, report=report)):

@@ -8,6 +8,7 @@ from typing import Any
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 
 from payments.desk.figures import DayFigures, Latency, count_waiting, read_days, read_latencies
 from shop.desk.charts import Series, stacked_bars
@@ -87,12 +88,12 @@ def _charts(days: Sequence[DayFigures | None]) -> list[dict[str, Any]]:
     return [
         {"title": _("每日订单，按现在的状态"), "svg": stacked_bars(_("每日订单，按现在的状态"), labels, orders)},
         {"title": _("每日订单的收款（元）"), "svg": stacked_bars(_("每日订单的收款"), labels, [Series(_("收款"), cash)])},
-        {"title": _("每日完成的退款（元）"), "svg": stacked_bars(_("每日完成的退款"), labels, [Series(_("退款"), refunds)])},
+        {"title": _("每日完成的退款（元）"), "svg": stacked_bars(_("每日完成的退款"), labels, [Series(pgettext("many", "退款"), refunds)])},
     ]
 
 
 def _label(day: DayFigures | None, at: int, count: int) -> str:
-    return f"{day.day[4:6]}-{day.day[6:]}" if day is not None else f"{at - count + 1} 天"
+    return f"{day.day[4:6]}-{day.day[6:]}" if day is not None else _("%(days)s 天") % {"days": at - count + 1}
 
 
 def _orders(days: Sequence[DayFigures | None], *states: OrderStatus) -> list[int | None]:
@@ -111,11 +112,11 @@ def _span(span: timedelta) -> str:
     """`40 毫秒`, `1.4 秒`, `12 秒`, `5 分`, `3 小时`, `2 天`."""
     ms = max(span // timedelta(milliseconds=1), 0)
     if ms < 1000:
-        return f"{ms} 毫秒"
+        return _("%(ms)s 毫秒") % {"ms": ms}
     if ms < 10_000:
-        return f"{ms // 1000}.{ms % 1000 // 100} 秒"
+        return _("%(seconds)s 秒") % {"seconds": f"{ms // 1000}.{ms % 1000 // 100}"}
     seconds = ms // 1000
-    for size, name in ((86_400, "天"), (3_600, "小时"), (60, "分")):
+    for size, told in ((86_400, _("%(count)s 天")), (3_600, _("%(count)s 小时")), (60, _("%(count)s 分"))):
         if seconds >= 2 * size:
-            return f"{seconds // size} {name}"
-    return f"{seconds} 秒"
+            return told % {"count": seconds // size}
+    return _("%(seconds)s 秒") % {"seconds": seconds}

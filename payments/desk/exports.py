@@ -11,11 +11,14 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
+from django.utils.translation import gettext, pgettext_lazy
+from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from payments.models import Payment, Refund
 from shop.desk.deeds import staff_of
 from shop.desk.exports import Export, count_at_most, write_csv
+from shop.desk.history import log_language
 from shop.models import LedgerTransfer, Order, OrderLine
 
 LONGEST = timedelta(days=366)
@@ -24,7 +27,7 @@ EXPORTS = {
     one.name: one
     for one in (
         Export(
-            "orders", "订单", Order, "created_at", lambda ids: Order.objects.filter(pk__in=ids).select_related("account").order_by("pk"),
+            "orders", pgettext_lazy("many", "订单"), Order, "created_at", lambda ids: Order.objects.filter(pk__in=ids).select_related("account").order_by("pk"),
             (
                 ("订单号", lambda row: row.order_number), ("买家", lambda row: row.account.username), ("状态", lambda row: row.get_status_display()),
                 ("支付方式", lambda row: row.get_payment_type_display()), ("原价", lambda row: row.list_total),
@@ -35,7 +38,7 @@ EXPORTS = {
             ),
         ),
         Export(
-            "lines", "订单课程", Order, "created_at",
+            "lines", pgettext_lazy("many", "订单课程"), Order, "created_at",
             lambda ids: OrderLine.objects.filter(order__in=ids).select_related("order__account").order_by("order_id", "pk"),
             (
                 ("订单号", lambda row: row.order.order_number), ("买家", lambda row: row.order.account.username),
@@ -46,7 +49,7 @@ EXPORTS = {
             ),
         ),
         Export(
-            "payments", "支付", Payment, "created_at", lambda ids: Payment.objects.filter(pk__in=ids).select_related("order").order_by("pk"),
+            "payments", pgettext_lazy("many", "支付"), Payment, "created_at", lambda ids: Payment.objects.filter(pk__in=ids).select_related("order").order_by("pk"),
             (
                 ("商户订单号", lambda row: row.out_trade_no), ("订单号", lambda row: row.order.order_number), ("金额（元）", lambda row: row.amount),
                 ("状态", lambda row: row.get_status_display()), ("产品", lambda row: row.get_product_display()), ("支付宝交易号", lambda row: row.trade_no),
@@ -55,7 +58,7 @@ EXPORTS = {
             ),
         ),
         Export(
-            "refunds", "退款", Refund, "requested_at",
+            "refunds", pgettext_lazy("many", "退款"), Refund, "requested_at",
             lambda ids: Refund.objects.filter(pk__in=ids).select_related("order", "payment", "requested_by", "approved_by", "decided_by").order_by("pk"),
             (
                 ("退款请求号", lambda row: row.out_request_no), ("订单号", lambda row: row.order.order_number),
@@ -68,7 +71,7 @@ EXPORTS = {
             ),
         ),
         Export(
-            "ledger", "账目", LedgerTransfer, "created_at",
+            "ledger", pgettext_lazy("many", "账目"), LedgerTransfer, "created_at",
             lambda ids: LedgerTransfer.objects.filter(pk__in=ids).select_related("account", "order").order_by("pk"),
             (
                 ("时间", lambda row: row.created_at), ("转出", lambda row: row.get_debit_display()), ("转入", lambda row: row.get_credit_display()),
@@ -81,15 +84,15 @@ EXPORTS = {
 
 
 class ExportForm(forms.Form):
-    kind = forms.ChoiceField(label="内容", choices=[(one.name, one.title) for one in EXPORTS.values()], widget=UnfoldAdminSelectWidget())
-    since = forms.DateField(label="从", widget=UnfoldAdminTextInputWidget(attrs={"type": "date"}))
-    until = forms.DateField(label="到（含当天）", widget=UnfoldAdminTextInputWidget(attrs={"type": "date"}))
+    kind = forms.ChoiceField(label=_("内容"), choices=[(one.name, one.title) for one in EXPORTS.values()], widget=UnfoldAdminSelectWidget())
+    since = forms.DateField(label=_("从"), widget=UnfoldAdminTextInputWidget(attrs={"type": "date"}))
+    until = forms.DateField(label=_("到（含当天）"), widget=UnfoldAdminTextInputWidget(attrs={"type": "date"}))
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
         since, until = cleaned.get("since"), cleaned.get("until")
         if since and until and not timedelta(0) <= until - since <= LONGEST:
-            self.add_error("until", "结束日期不能早于开始日期，一次最多导出 366 天。")
+            self.add_error("until", gettext("结束日期不能早于开始日期，一次最多导出 366 天。"))
         return cleaned
 
 
@@ -99,12 +102,14 @@ def export_view(request: HttpRequest, site: AdminSite) -> HttpResponse | Streami
         raise PermissionDenied
     form = ExportForm(request.POST if request.method == "POST" else None)
     if request.method != "POST" or not form.is_valid():
-        context = {**site.each_context(request), "title": "导出", "form": form}
+        context = {**site.each_context(request), "title": gettext("导出"), "form": form}
         return TemplateResponse(request, "desk/exports.html", context)
     export: Export = EXPORTS[form.cleaned_data["kind"]]
     since, until = _midnight(form.cleaned_data["since"]), _midnight(form.cleaned_data["until"] + timedelta(days=1))
     days = f"{form.cleaned_data['since']}_{form.cleaned_data['until']}"
-    LogEntry.objects.log_actions(staff_of(request).pk, [staff_of(request)], CHANGE, f"导出{export.title} {days}", single_object=True)
+    with log_language():
+        told = f"导出{export.title} {days}"
+    LogEntry.objects.log_actions(staff_of(request).pk, [staff_of(request)], CHANGE, told, single_object=True)
     # Whoever waits for a long file sees how far it is: the rows of the stretch bound its lines.
     headers = {
         "Content-Disposition": f'attachment; filename="{export.name}-{days}.csv"',

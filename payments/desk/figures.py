@@ -13,9 +13,11 @@ from typing import Any
 
 from django.utils import timezone
 
+from payments.states import NotificationStatus, PaymentStatus, RefundKind, RefundStatus
 from shop import valkey
 from shop.clock import shanghai_date
-from shop.domain import rows
+from shop.domain import sql
+from shop.states import OrderRequestStatus
 
 DAYS = 30
 # Longer than this a page doesn't count days that nobody has counted yet; the next one goes on.
@@ -38,12 +40,13 @@ class Waiting:
     oldest_due_at: datetime | None
 
 
-_WAITING = """
+_WAITING = sql.statement(
+    """
     SELECT
-        (SELECT count(*) FROM payments_refund WHERE status = 'requested' AND approved_at IS NULL),
-        (SELECT count(*) FROM payments_refund WHERE kind = 'external' AND explanation = '' AND status <> 'rejected'),
-        (SELECT count(*) FROM payments_refund WHERE status = 'failed'),
-        (SELECT count(*) FROM payments_notification WHERE status = 'quarantined'),
+        (SELECT count(*) FROM payments_refund WHERE status = {RefundStatus.REQUESTED} AND approved_at IS NULL),
+        (SELECT count(*) FROM payments_refund WHERE kind = {RefundKind.EXTERNAL} AND explanation = '' AND status <> {RefundStatus.REJECTED}),
+        (SELECT count(*) FROM payments_refund WHERE status = {RefundStatus.FAILED}),
+        (SELECT count(*) FROM payments_notification WHERE status = {NotificationStatus.QUARANTINED}),
         (SELECT count(*) FROM shop_order WHERE dead_at IS NOT NULL),
         (SELECT count(*) FROM shop_orderrequest WHERE dead_at IS NOT NULL),
         (SELECT count(*) FROM payments_payment WHERE dead_at IS NOT NULL),
@@ -55,12 +58,16 @@ _WAITING = """
             (SELECT min(available_at) FROM payments_refund WHERE available_at IS NOT NULL),
             (SELECT min(available_at) FROM payments_notification WHERE available_at IS NOT NULL)
         )
-"""
+""",
+    NotificationStatus,
+    RefundKind,
+    RefundStatus,
+)
 
 
 def count_waiting() -> Waiting:
     """In one statement, each count by its partial index."""
-    (found,) = rows.read(_WAITING, [])
+    (found,) = sql.read(_WAITING, [])
     return Waiting(*found)
 
 
@@ -79,18 +86,24 @@ class DayFigures:
 _ORDERS = """
     SELECT left(order_number, 8), status, count(*) FROM shop_order WHERE order_number >= %s AND order_number < %s GROUP BY 1, 2
 """
-_REQUESTS = """
-    SELECT left(order_number, 8), count(*), count(*) FILTER (WHERE status = 'rejected') FROM shop_orderrequest
+_REQUESTS = sql.statement(
+    """
+    SELECT left(order_number, 8), count(*), count(*) FILTER (WHERE status = {OrderRequestStatus.REJECTED}) FROM shop_orderrequest
     WHERE order_number >= %s AND order_number < %s GROUP BY 1
-"""
+""",
+    OrderRequestStatus,
+)
 _CASH = """
     SELECT left(out_trade_no, 8), sum(amount) FROM payments_payment
     WHERE out_trade_no >= %s AND out_trade_no < %s AND paid_at IS NOT NULL GROUP BY 1
 """
-_REFUNDS = """
+_REFUNDS = sql.statement(
+    """
     SELECT to_char(finished_at AT TIME ZONE 'Asia/Shanghai', 'YYYYMMDD'), sum(amount) FROM payments_refund
-    WHERE finished_at >= %s AND finished_at < %s AND status IN ('succeeded', 'paid_elsewhere') GROUP BY 1
-"""
+    WHERE finished_at >= %s AND finished_at < %s AND status IN ({RefundStatus.SUCCEEDED}, {RefundStatus.PAID_ELSEWHERE}) GROUP BY 1
+""",
+    RefundStatus,
+)
 
 
 def read_days(*, now: datetime, days: int = DAYS) -> list[DayFigures | None]:
@@ -114,12 +127,12 @@ def _count(chunk: Sequence[date]) -> dict[date, DayFigures]:
     first, last = min(chunk), max(chunk)
     ends = [_word(first), _word(last + timedelta(days=1))]
     orders: dict[str, dict[str, int]] = {}
-    for day, status, count in rows.read(_ORDERS, ends):
+    for day, status, count in sql.read(_ORDERS, ends):
         orders.setdefault(day, {})[status] = count
-    requests = {day: (count, rejected) for day, count, rejected in rows.read(_REQUESTS, ends)}
-    cash: dict[str, Decimal] = dict(rows.read(_CASH, ends))
+    requests = {day: (count, rejected) for day, count, rejected in sql.read(_REQUESTS, ends)}
+    cash: dict[str, Decimal] = dict(sql.read(_CASH, ends))
     midnights = [timezone.make_aware(datetime(day.year, day.month, day.day)) for day in (first, last + timedelta(days=1))]  # noqa: DTZ001 - made aware
-    refunded: dict[str, Decimal] = dict(rows.read(_REFUNDS, midnights))
+    refunded: dict[str, Decimal] = dict(sql.read(_REFUNDS, midnights))
     return {
         day: DayFigures(
             day=word,
@@ -169,17 +182,20 @@ _CREATED = """
         WHERE decided_at IS NOT NULL
     ) AS decided
 """
-_OPENED = """
+_OPENED = sql.statement(
+    """
     SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY took), percentile_disc(0.95) WITHIN GROUP (ORDER BY took) FROM (
         SELECT orders.paid_at - payment.paid_at AS took
         FROM (SELECT * FROM payments_payment ORDER BY id DESC LIMIT 1000) AS payment
         -- OFFSET 0 keeps it a look by primary key for each of the thousand.
         CROSS JOIN LATERAL (SELECT paid_at FROM shop_order WHERE id = payment.order_id OFFSET 0) AS orders
-        WHERE payment.status = 'paid' AND NOT payment.is_surplus AND orders.paid_at IS NOT NULL
+        WHERE payment.status = {PaymentStatus.PAID} AND NOT payment.is_surplus AND orders.paid_at IS NOT NULL
     ) AS opened
-"""
+""",
+    PaymentStatus,
+)
 
 
 def read_latencies() -> tuple[Latency, Latency]:
     """From accepted to decided, and from paid at the gateway to opened, of the newest thousand each."""
-    return Latency(*rows.read(_CREATED, [])[0]), Latency(*rows.read(_OPENED, [])[0])
+    return Latency(*sql.read(_CREATED, [])[0]), Latency(*sql.read(_OPENED, [])[0])

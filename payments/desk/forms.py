@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from django import forms
+from django.utils.translation import gettext, pgettext_lazy
+from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from shop.desk.deeds import MOST_TEXT, DeedForm
@@ -25,26 +27,33 @@ class CourseNumbers(forms.CharField):
     def clean(self, value: Any) -> Any:
         numbers = [number.strip() for number in (value or "").replace("，", ",").split(",") if number.strip()]
         if not numbers or not all(number.isascii() and number.isdecimal() and len(number) < 19 for number in numbers):
-            raise forms.ValidationError("请填写课程编号，用逗号分隔。")
+            raise forms.ValidationError(gettext("请填写课程编号，用逗号分隔。"))
         return numbers
 
 
 def courses_field() -> CourseNumbers:
-    return CourseNumbers(label="课程", widget=LineChoice())
+    return CourseNumbers(label=pgettext_lazy("one", "课程"), widget=LineChoice())
 
 
 def offer_lines(field: forms.Field, lines: Sequence[OrderLine]) -> None:
     """Shows the order's courses with what was paid for each."""
     widget: Any = field.widget
-    widget.choices = [(line.course_id, f"{line}：{yuan(line.cash_amount)}，贝里抵扣 {yuan(line.beili_amount)}") for line in lines]
+    widget.choices = [
+        (
+            line.course_id,
+            gettext("%(line)s：%(cash_amount)s，贝里抵扣 %(beili_amount)s")
+            % {"line": line, "cash_amount": yuan(line.cash_amount), "beili_amount": yuan(line.beili_amount)},
+        )
+        for line in lines
+    ]
 
 
 class OptionalWhyForm(DeedForm):
-    why = forms.CharField(label="理由", max_length=MOST_TEXT, required=False, widget=UnfoldAdminTextInputWidget())
+    why = forms.CharField(label=_("理由"), max_length=MOST_TEXT, required=False, widget=UnfoldAdminTextInputWidget())
 
 
 def with_why(what: str) -> Callable[[Mapping[str, Any]], str]:
-    """What the log says: the deed, and the reason if one was given."""
+    """What the log says, in Chinese as all of it: the deed, and the reason if one was given."""
 
     def told(asked: Mapping[str, Any]) -> str:
         return f"{what}：{asked['why']}" if asked.get("why") else what

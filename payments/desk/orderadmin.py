@@ -9,6 +9,7 @@ from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminIntegerFieldWidget
@@ -41,7 +42,7 @@ class CoursesForm(DeedForm):
 
 class DeadlineForm(DeedForm):
     minutes = forms.IntegerField(
-        label="从现在起多少分钟后截止",
+        label=_("从现在起多少分钟后截止"),
         min_value=1,
         max_value=int(repair.LONGEST_DEADLINE.total_seconds()) // 60,
         widget=UnfoldAdminIntegerFieldWidget(),
@@ -52,7 +53,7 @@ class DeadlineForm(DeedForm):
 class CourseFilter(admin.SimpleListFilter):
     """The newest orders of a course."""
 
-    title, parameter_name = _("课程"), "course"
+    title, parameter_name = pgettext_lazy("one", "课程"), "course"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
         return list(Course.objects.order_by("position", "id").values_list("pk", "name")[:200])
@@ -67,12 +68,12 @@ class CourseFilter(admin.SimpleListFilter):
 
 def _facts(order: Order) -> Sequence[tuple[str, Any]]:
     return [
-        ("状态", order.get_status_display()),
-        ("应付", yuan(order.cash_due)),
-        ("使用贝里", beili(order.beili)),
-        ("已退", yuan(order.refunded_amount)),
-        ("已退贝里", beili(order.refunded_beili)),
-        ("支付截止", moment(order.expires_at)),
+        (gettext("状态"), order.get_status_display()),
+        (gettext("应付"), yuan(order.cash_due)),
+        (gettext("使用贝里"), beili(order.beili)),
+        (gettext("已退"), yuan(order.refunded_amount)),
+        (gettext("已退贝里"), beili(order.refunded_beili)),
+        (gettext("支付截止"), moment(order.expires_at)),
     ]
 
 
@@ -114,63 +115,63 @@ def _pick_up(order: Order, act: Act) -> object:
 ORDER_DEEDS = (
     Deed(
         "ask_gateway",
-        "立即向支付渠道查询",
+        _("立即向支付渠道查询"),
         "payments.ask_gateway",
         _ask,
         OptionalWhyForm,
         told=with_why("查询支付渠道"),
         applies=lambda order: bool(order.cash_due),
         facts=_facts,
-        hint="查询这个订单的每一笔支付和处理中的退款。结果由后台任务处理，几秒后刷新即可看到。",
+        hint=_("查询这个订单的每一笔支付和处理中的退款。结果由后台任务处理，几秒后刷新即可看到。"),
         wakes=query_payments,
     ),
     Deed(
         "refund",
-        "申请退款",
+        _("申请退款"),
         "payments.add_refund",
         _refund,
         CoursesForm,
         told=lambda asked: f"申请退款（课程 {'、'.join(asked['courses'])}）：{asked['why']}",
         applies=lambda order: order.status == OrderStatus.PAID,
         facts=_facts,
-        hint="代买家申请：需要有批准权限的人批准后才会退款。",
+        hint=_("代买家申请：需要有批准权限的人批准后才会退款。"),
         is_listed=False,
     ),
     Deed(
         "cancel",
-        "取消订单",
+        _("取消订单"),
         "shop.cancel_order",
         _cancel,
         WhyForm,
         told=with_why("取消订单"),
         applies=_is_unpaid,
         facts=_facts,
-        hint="先在支付宝关闭交易，再退回优惠券和贝里；如果买家已经付款，订单会按已支付处理。",
+        hint=_("先在支付宝关闭交易，再退回优惠券和贝里；如果买家已经付款，订单会按已支付处理。"),
         is_grave=True,
         wakes=close_orders,
     ),
     Deed(
         "move_deadline",
-        "调整支付期限",
+        _("调整支付期限"),
         "shop.move_deadline",
         _move_deadline,
         DeadlineForm,
         told=lambda asked: f"支付期限改为 {asked['minutes']} 分钟后：{asked['why']}",
         applies=_is_unpaid,
         facts=_facts,
-        hint="已经打开的支付页面仍按原期限；买家再次点击付款时使用新期限。",
+        hint=_("已经打开的支付页面仍按原期限；买家再次点击付款时使用新期限。"),
         is_listed=False,
     ),
     Deed(
         "pick_up",
-        "重新处理",
+        _("重新处理"),
         "shop.pick_up_work",
         _pick_up,
         WhyForm,
         told=with_why("重新处理"),
         applies=lambda order: order.dead_at is not None,
         facts=_facts,
-        hint="关闭这个订单的尝试已被放弃。重新处理会立即再试。",
+        hint=_("关闭这个订单的尝试已被放弃。重新处理会立即再试。"),
         wakes=close_orders,
     ),
 )
@@ -194,7 +195,7 @@ class OrderAdmin(DeedsAdmin):
     list_select_related = ("account",)
     search_fields = ("=order_number", "=account__username")
     deeds = ORDER_DEEDS
-    counted = "个订单"
+    counted = _("个订单")
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).prefetch_related("lines")
@@ -210,7 +211,12 @@ class OrderAdmin(DeedsAdmin):
             raise PermissionDenied
         page = read_order_page(order, self._offers(request))
         offered = self.offered_deeds(request, order)
-        context = {**self.admin_site.each_context(request), "title": f"订单 {order.order_number}", "opts": self.opts, "page": page}
+        context = {
+            **self.admin_site.each_context(request),
+            "title": gettext("订单 %(order_number)s") % {"order_number": order.order_number},
+            "opts": self.opts,
+            "page": page,
+        }
         return TemplateResponse(request, "desk/order.html", context | {"offered_deeds": offered, "order": order})
 
     def _offers(self, request: HttpRequest) -> Any:
@@ -237,16 +243,16 @@ class OrderAdmin(DeedsAdmin):
         },
     )
     def shown_status(self, order: Order) -> tuple[str, str]:
-        return ("dead", "已放弃处理") if order.dead_at else (order.status, order.get_status_display())
+        return ("dead", gettext("已放弃处理")) if order.dead_at else (order.status, order.get_status_display())
 
     @display(description=_("已退"), ordering="refunded_amount")
     def shown_refunded(self, order: Order) -> str:
         return yuan(order.refunded_amount) if order.refunded_amount else "–"
 
-    @display(description=_("买家"))
+    @display(description=pgettext_lazy("one", "买家"))
     def buyer(self, order: Order) -> str:
         return link_to(order.account)
 
-    @display(description=_("课程"))
+    @display(description=pgettext_lazy("one", "课程"))
     def courses(self, order: Order) -> str:
-        return "、".join(line.course_name for line in order.lines.all())
+        return gettext("、").join(line.course_name for line in order.lines.all())

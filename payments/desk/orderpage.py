@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from payments.desk.timeline import Told, tell
+from django.utils.translation import gettext
+
+from payments.desk.timeline import Told, tell, trace_url
 from payments.models import Notification, Payment, Refund
 from payments.states import NotificationStatus, RefundKind, RefundStatus
 from shop.models import Enrolment, LedgerTransfer, Order, OrderEvent, OrderLine
@@ -39,6 +41,8 @@ class OrderPage:
     due: Sequence[Due]
     # What waits for people, and what went wrong last.
     troubles: Sequence[str]
+    # Where the log has all lines of this purchase.
+    trace_url: str
 
 
 def read_order_page(order: Order, offers: Offers) -> OrderPage:
@@ -73,48 +77,67 @@ def read_order_page(order: Order, offers: Offers) -> OrderPage:
         timeline=[tell(event) for event in events],
         due=sorted(_due(order, payments, refunds, notifications), key=lambda due: due.at),
         troubles=list(_troubles(order, payments, refunds, notifications)),
+        trace_url=trace_url(f"request:{order.trace_id}"),
     )
 
 
 def _due(order: Order, payments: Sequence[Payment], refunds: Sequence[Refund], notifications: Sequence[Notification]) -> Any:
     if order.available_at is not None:
-        yield Due("按买家要求取消订单" if order.cancel_requested_at else "未支付则关闭订单", order.available_at)
+        yield Due(gettext("按买家要求取消订单") if order.cancel_requested_at else gettext("未支付则关闭订单"), order.available_at)
     for payment in payments:
         if payment.available_at is not None:
-            yield Due(f"查询支付 {payment.out_trade_no}", payment.available_at)
+            yield Due(gettext("查询支付 %(out_trade_no)s") % {"out_trade_no": payment.out_trade_no}, payment.available_at)
     for refund in refunds:
         if refund.available_at is not None:
-            yield Due(f"处理退款 {refund.out_request_no}", refund.available_at)
+            yield Due(gettext("处理退款 %(out_request_no)s") % {"out_request_no": refund.out_request_no}, refund.available_at)
     for row in notifications:
         if row.available_at is not None:
-            yield Due(f"处理通知 {row.trade_status}", row.available_at)
+            yield Due(gettext("处理通知 %(trade_status)s") % {"trade_status": row.trade_status}, row.available_at)
 
 
 def _troubles(order: Order, payments: Sequence[Payment], refunds: Sequence[Refund], notifications: Sequence[Notification]) -> Any:
     if order.dead_at is not None:
-        yield f"关闭订单的尝试已放弃：{order.last_error or '没有记录'}"
+        yield gettext("关闭订单的尝试已放弃：%(last_error)s") % {"last_error": order.last_error or gettext("没有记录")}
     elif order.status == OrderStatus.AWAITING_PAYMENT and order.last_error:
-        yield f"关闭订单时出错，会再试：{order.last_error}"
+        yield gettext("关闭订单时出错，会再试：%(last_error)s") % {"last_error": order.last_error}
     for payment in payments:
         if payment.dead_at is not None:
-            yield f"支付 {payment.out_trade_no} 已放弃查询：{payment.last_error or '没有记录'}"
+            yield gettext("支付 %(out_trade_no)s 已放弃查询：%(last_error)s") % {
+                "out_trade_no": payment.out_trade_no,
+                "last_error": payment.last_error or gettext("没有记录"),
+            }
         elif payment.available_at is not None and payment.last_error and payment.attempts:
-            yield f"支付 {payment.out_trade_no} 查询失败 {payment.attempts} 次，会再试：{payment.last_error}"
+            yield gettext("支付 %(out_trade_no)s 查询失败 %(attempts)s 次，会再试：%(last_error)s") % {
+                "out_trade_no": payment.out_trade_no,
+                "attempts": payment.attempts,
+                "last_error": payment.last_error,
+            }
     for row in notifications:
         if row.status == NotificationStatus.QUARANTINED:
-            yield f"有一条支付通知待人工处理：{row.reason}"
+            yield gettext("有一条支付通知待人工处理：%(reason)s") % {"reason": row.reason}
     for refund in refunds:
         yield from _troubles_of(refund)
 
 
 def _troubles_of(refund: Refund) -> Any:
     if refund.status == RefundStatus.FAILED:
-        yield f"退款 {refund.out_request_no}（¥{refund.amount}）失败：{refund.outcome}"
+        yield gettext("退款 %(out_request_no)s（¥%(amount)s）失败：%(outcome)s") % {
+            "out_request_no": refund.out_request_no,
+            "amount": refund.amount,
+            "outcome": refund.outcome,
+        }
     elif refund.status == RefundStatus.REQUESTED and refund.approved_at is None:
-        yield f"退款 {refund.out_request_no}（¥{refund.amount}）待批准"
+        yield gettext("退款 %(out_request_no)s（¥%(amount)s）待批准") % {"out_request_no": refund.out_request_no, "amount": refund.amount}
     elif refund.kind == RefundKind.EXTERNAL and refund.status == RefundStatus.REPORTED:
-        yield f"渠道侧退款 {refund.out_request_no} 待核实"
+        yield gettext("渠道侧退款 %(out_request_no)s 待核实") % {"out_request_no": refund.out_request_no}
     elif refund.kind == RefundKind.EXTERNAL and refund.status == RefundStatus.SUCCEEDED and not refund.explanation:
-        yield f"渠道侧退款 {refund.out_request_no}（¥{refund.amount}）待说明用途"
+        yield gettext("渠道侧退款 %(out_request_no)s（¥%(amount)s）待说明用途") % {
+            "out_request_no": refund.out_request_no,
+            "amount": refund.amount,
+        }
     elif refund.available_at is not None and refund.attempts and refund.last_error:
-        yield f"退款 {refund.out_request_no} 出错 {refund.attempts} 次，会再试：{refund.last_error}"
+        yield gettext("退款 %(out_request_no)s 出错 %(attempts)s 次，会再试：%(last_error)s") % {
+            "out_request_no": refund.out_request_no,
+            "attempts": refund.attempts,
+            "last_error": refund.last_error,
+        }

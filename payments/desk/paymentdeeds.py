@@ -3,9 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
+from django.utils.translation import gettext, pgettext
+from django.utils.translation import gettext_lazy as _
+
 from payments.desk.forms import OptionalWhyForm, with_why
 from payments.domain import inbox, polling, repair
-from payments.domain.refunds import explaining, external, surplus
+from payments.domain.refunds import concluding, explaining, surplus
 from payments.models import Notification, Payment
 from payments.states import NotificationStatus
 from payments.tasks import apply_notifications, query_payments, send_refunds
@@ -14,29 +17,29 @@ from shop.desk.display import moment, yuan
 
 
 class ExternalNumberForm(DeedForm):
-    number = text_field("退款请求号", "请选择一笔支付，并填写退款请求号。", help_text="支付宝商家后台的退款请求号。")
+    number = text_field(_("退款请求号"), _("请选择一笔支付，并填写退款请求号。"), help_text=_("支付宝商家后台的退款请求号。"))
 
 
 def _payment_facts(payment: Payment) -> Sequence[tuple[str, Any]]:
     return [
-        ("金额", yuan(payment.amount)),
-        ("状态", payment.get_status_display()),
-        ("已退", yuan(payment.refunded_amount)),
-        ("渠道告知已退", yuan(payment.refund_told)),
-        ("支付宝交易号", payment.trade_no or "–"),
-        ("下次查询", moment(payment.available_at)),
-        ("最近错误", payment.last_error or "–"),
+        (gettext("金额"), yuan(payment.amount)),
+        (gettext("状态"), payment.get_status_display()),
+        (gettext("已退"), yuan(payment.refunded_amount)),
+        (gettext("渠道告知已退"), yuan(payment.refund_told)),
+        (gettext("支付宝交易号"), payment.trade_no or "–"),
+        (gettext("下次查询"), moment(payment.available_at)),
+        (gettext("最近错误"), payment.last_error or "–"),
     ]
 
 
 def _notification_facts(row: Notification) -> Sequence[tuple[str, Any]]:
     return [
-        ("通知金额", f"¥{row.form.get('total_amount', '–')}"),
-        ("应收金额", yuan(row.payment.amount) if row.payment else "–"),
-        ("状态", row.get_status_display()),
-        ("隔离原因", row.reason or "–"),
-        ("商户订单号", row.out_trade_no),
-        ("订单", row.payment.order if row.payment else "没有对应的支付"),
+        (gettext("通知金额"), f"¥{row.form.get('total_amount', '–')}"),
+        (gettext("应收金额"), yuan(row.payment.amount) if row.payment else "–"),
+        (gettext("状态"), row.get_status_display()),
+        (gettext("隔离原因"), row.reason or "–"),
+        (gettext("商户订单号"), row.out_trade_no),
+        (pgettext("one", "订单"), row.payment.order if row.payment else gettext("没有对应的支付")),
     ]
 
 
@@ -67,43 +70,43 @@ def _dismiss(row: Notification, act: Act) -> object:
 PAYMENT_DEEDS = (
     Deed(
         "ask_gateway",
-        "立即向支付渠道查询",
+        _("立即向支付渠道查询"),
         "payments.change_payment",
         _ask,
         OptionalWhyForm,
         told=with_why("查询支付渠道"),
         facts=_payment_facts,
-        hint="由后台任务查询并处理结果，几秒后刷新即可看到。",
+        hint=_("由后台任务查询并处理结果，几秒后刷新即可看到。"),
         wakes=query_payments,
     ),
     Deed(
         "pick_up",
-        "重新处理",
+        _("重新处理"),
         "shop.pick_up_work",
         _pick_up_payment,
         WhyForm,
         told=with_why("重新处理"),
-        applies=lambda payment: payment.dead_at is not None and not payment.last_error.startswith(external.DIFFERENCE),
+        applies=lambda payment: payment.dead_at is not None and not payment.last_error.startswith(concluding.DIFFERENCE),
         facts=_payment_facts,
-        hint="这笔支付多次查询都没有结果，已被放弃。重新处理会立即再查。",
+        hint=_("这笔支付多次查询都没有结果，已被放弃。重新处理会立即再查。"),
         wakes=query_payments,
     ),
     Deed(
         "report_external_refund",
-        "登记在支付渠道侧完成的退款",
+        _("登记在支付渠道侧完成的退款"),
         "payments.change_payment",
         _report_external,
         ExternalNumberForm,
         told=lambda asked: f"登记渠道侧退款 {asked['number']}",
         applies=lambda payment: payment.paid_at is not None,
         facts=_payment_facts,
-        hint="登记后会向支付宝核实，核实无误才记账。",
+        hint=_("登记后会向支付宝核实，核实无误才记账。"),
         is_single=True,
         wakes=send_refunds,
     ),
     Deed(
         "refund_surplus",
-        "再次退回多付款项",
+        _("再次退回多付款项"),
         "payments.change_payment",
         _refund_surplus,
         applies=lambda payment: payment.is_surplus,
@@ -115,25 +118,25 @@ PAYMENT_DEEDS = (
 NOTIFICATION_DEEDS = (
     Deed(
         "reapply",
-        "重新处理（待人工处理的通知）",
+        _("重新处理（待人工处理的通知）"),
         "payments.change_notification",
         _reapply,
         OptionalWhyForm,
         told=with_why("重新处理"),
         applies=lambda row: row.status == NotificationStatus.QUARANTINED,
         facts=_notification_facts,
-        hint="原因已经排除时使用：会重新验签并按现在的订单处理。",
+        hint=_("原因已经排除时使用：会重新验签并按现在的订单处理。"),
         wakes=apply_notifications,
     ),
     Deed(
         "dismiss",
-        "确认无需处理",
+        _("确认无需处理"),
         "payments.change_notification",
         _dismiss,
         WhyForm,
         told=with_why("确认通知无需处理"),
         applies=lambda row: row.status == NotificationStatus.QUARANTINED,
         facts=_notification_facts,
-        hint="只有它所指的支付已经结清、没有待查询和待说明的款项时才能确认。",
+        hint=_("只有它所指的支付已经结清、没有待查询和待说明的款项时才能确认。"),
     ),
 )

@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
+from django.utils.translation import gettext, pgettext
+from django.utils.translation import gettext_lazy as _
+
 from payments.desk.forms import courses_field, offer_lines, with_why
 from payments.domain import repair
 from payments.domain.refunds import deciding, explaining
@@ -16,20 +19,20 @@ from shop.models import OrderLine
 
 
 class RejectForm(DeedForm):
-    why = why_field("请填写拒绝理由。")
+    why = why_field(_("请填写拒绝理由。"))
 
 
 class PaidElsewhereForm(DeedForm):
-    number = text_field("凭据号，或渠道侧退款的请求号", "请选择一笔退款，并填写凭据号。", max_length=100)
+    number = text_field(_("凭据号，或渠道侧退款的请求号"), _("请选择一笔退款，并填写凭据号。"), max_length=100)
 
 
 class GoodwillForm(DeedForm):
-    why = why_field("请选择一笔退款，并填写理由。")
+    why = why_field(_("请选择一笔退款，并填写理由。"))
 
 
 class CoursesForm(DeedForm):
     courses = courses_field()
-    why = why_field("请选择一笔退款，并填写理由。")
+    why = why_field(_("请选择一笔退款，并填写理由。"))
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -41,15 +44,15 @@ def _refund_facts(refund: Refund) -> Sequence[tuple[str, Any]]:
     payment = refund.payment
     left = payment.amount - payment.refunded_amount if payment is not None else Decimal(0)
     return [
-        ("退款金额", yuan(refund.amount)),
-        ("退回贝里", beili(refund.beili)),
-        ("类型", refund.get_kind_display()),
-        ("状态", refund.get_status_display()),
-        ("这笔支付还剩", yuan(left) if payment is not None else "–"),
-        ("订单", refund.order),
-        ("申请人", refund.requested_by.get_username() if refund.requested_by else "买家或系统"),
-        ("原因", refund.reason or "–"),
-        ("处理说明", refund.outcome or "–"),
+        (gettext("退款金额"), yuan(refund.amount)),
+        (gettext("退回贝里"), beili(refund.beili)),
+        (gettext("类型"), refund.get_kind_display()),
+        (gettext("状态"), refund.get_status_display()),
+        (gettext("这笔支付还剩"), yuan(left) if payment is not None else "–"),
+        (pgettext("one", "订单"), refund.order),
+        (gettext("申请人"), refund.requested_by.get_username() if refund.requested_by else gettext("买家或系统")),
+        (gettext("原因"), refund.reason or "–"),
+        (gettext("处理说明"), refund.outcome or "–"),
     ]
 
 
@@ -106,7 +109,7 @@ def _pick_up_refund(refund: Refund, act: Act) -> object:
 REFUND_DEEDS = (
     Deed(
         "approve",
-        "批准所选退款（失败的会再次提交）",
+        _("批准所选退款（失败的会再次提交）"),
         "payments.change_refund",
         _approve,
         told=lambda asked: "批准退款",
@@ -117,46 +120,46 @@ REFUND_DEEDS = (
     ),
     Deed(
         "reject",
-        "拒绝或放弃所选退款",
+        _("拒绝或放弃所选退款"),
         "payments.change_refund",
         _reject,
         RejectForm,
         told=with_why("拒绝退款"),
         applies=_is_open,
         facts=_refund_facts,
-        hint="买家会看到理由。失败的退款会先向支付宝核实：如果钱其实已经退回，会改为记账。",
+        hint=_("买家会看到理由。失败的退款会先向支付宝核实：如果钱其实已经退回，会改为记账。"),
     ),
     Deed(
         "pay_elsewhere",
-        "已通过其他方式退款",
+        _("已通过其他方式退款"),
         "payments.change_refund",
         _pay_elsewhere,
         PaidElsewhereForm,
         told=lambda asked: f"已另行退款：{asked['number']}",
         applies=_is_open,
         facts=_refund_facts,
-        hint="已经用转账等方式退给买家，或在支付宝商家后台退过。填写渠道侧退款的请求号会与那一笔对上。",
+        hint=_("已经用转账等方式退给买家，或在支付宝商家后台退过。填写渠道侧退款的请求号会与那一笔对上。"),
         is_grave=True,
         is_single=True,
         wakes=send_refunds,
     ),
     Deed(
         "explain_by_courses",
-        "渠道侧退款：用于所选课程",
+        _("渠道侧退款：用于所选课程"),
         "payments.change_refund",
         _explain_by_courses,
         CoursesForm,
         told=lambda asked: f"渠道侧退款说明（课程 {'、'.join(asked['courses'])}）：{asked['why']}",
         applies=_is_to_explain,
         facts=_refund_facts,
-        hint="所选课程会收回，贝里退回；超出课程价款的部分记为善意补偿。",
+        hint=_("所选课程会收回，贝里退回；超出课程价款的部分记为善意补偿。"),
         is_grave=True,
         is_single=True,
         wakes=send_refunds,
     ),
     Deed(
         "explain_as_goodwill",
-        "渠道侧退款：善意补偿，课程保留",
+        _("渠道侧退款：善意补偿，课程保留"),
         "payments.change_refund",
         _explain_as_goodwill,
         GoodwillForm,
@@ -168,18 +171,18 @@ REFUND_DEEDS = (
     ),
     Deed(
         "dismiss_external",
-        "渠道侧退款：未发生，不予登记",
+        _("渠道侧退款：未发生，不予登记"),
         "payments.change_refund",
         _dismiss_external,
         WhyForm,
         told=with_why("渠道侧退款未发生"),
         applies=_is_reported,
         facts=_refund_facts,
-        hint="会再向支付宝核实一次：查得到的会改为记账。",
+        hint=_("会再向支付宝核实一次：查得到的会改为记账。"),
     ),
     Deed(
         "pick_up",
-        "重新核实",
+        _("重新核实"),
         "shop.pick_up_work",
         _pick_up_refund,
         WhyForm,

@@ -8,9 +8,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from payments.models import Payment, Refund
+from django.utils.translation import gettext, pgettext
+
+from payments.models import Notification, Payment, Refund
 from shop.desk.readonly import find_newest_id
-from shop.domain import rows
+from shop.domain import sql
 from shop.models import Account, Course, Order, OrderEvent, OrderLine, OrderRequest
 from shop.states import OrderRequestStatus
 
@@ -46,17 +48,17 @@ def find(text: str) -> Found:
     if own := _OWN.fullmatch(number):
         exact = list(Order.objects.filter(order_number=own[1]).select_related("account"))
         requests = [] if exact else list(OrderRequest.objects.filter(order_number=own[1]).select_related("account"))
-        return Found(orders=[(order, "订单号") for order in exact], requests=requests, is_exact=bool(exact))
+        return Found(orders=[(order, gettext("订单号")) for order in exact], requests=requests, is_exact=bool(exact))
     ways: dict[int, str] = {}
     if _NUMBER.fullmatch(number):
-        _note(ways, _by_start(number), "号码开头")
-        _note(ways, _by_part(number), "号码中的一段")
+        _note(ways, _by_start(number), gettext("号码开头"))
+        _note(ways, _by_part(number), gettext("号码中的一段"))
     if _ID.fullmatch(text):
-        _note(ways, _by_cause(text), "请求或任务编号")
+        _note(ways, _by_cause(text), gettext("请求或任务编号"))
     courses = list(Course.objects.filter(name__icontains=text).order_by("position", "id")[:5])
-    _note(ways, _by_course(courses), "课程")
+    _note(ways, _by_course(courses), pgettext("one", "课程"))
     accounts = _find_accounts(text)
-    _note(ways, _by_account(accounts), "买家")
+    _note(ways, _by_account(accounts), pgettext("one", "买家"))
     orders = Order.objects.filter(pk__in=sorted(ways, reverse=True)[:MOST]).select_related("account").order_by("-id")
     return Found(
         orders=[(order, ways[order.pk]) for order in orders],
@@ -105,8 +107,8 @@ _TRADES_WITH = """
 def _by_part(number: str) -> list[int]:
     if len(number) < SHORTEST + 1:
         return []
-    orders = [found for (found,) in rows.read(_ORDERS_WITH, [PARTS_OF, number, MOST])]
-    trades = [found for (found,) in rows.read(_TRADES_WITH, [PARTS_OF, number, MOST])] if number.isdecimal() else []
+    orders = [found for (found,) in sql.read(_ORDERS_WITH, [PARTS_OF, number, MOST])]
+    trades = [found for (found,) in sql.read(_TRADES_WITH, [PARTS_OF, number, MOST])] if number.isdecimal() else []
     return [
         *Order.objects.filter(order_number__in=orders).values_list("pk", flat=True),
         *Payment.objects.filter(trade_no__in=trades).values_list("order_id", flat=True),
@@ -116,7 +118,15 @@ def _by_part(number: str) -> list[int]:
 def _by_cause(text: str) -> list[int]:
     causes = [text] if ":" in text else [f"request:{text}", f"task:{text}"]
     newest = find_newest_id(OrderEvent)
-    return list(OrderEvent.objects.filter(pk__gt=newest - EVENTS_OF, cause__in=causes).values_list("order_id", flat=True)[: MOST * 5])
+    caused = OrderEvent.objects.filter(pk__gt=newest - EVENTS_OF, cause__in=causes)
+    return [*_by_request(text.removeprefix("request:")), *caused.values_list("order_id", flat=True)[: MOST * 5]]
+
+
+def _by_request(request_id: str) -> list[int]:
+    """What a request asked for, and what a notification that it brought was about."""
+    placed = Order.objects.filter(pk__gt=find_newest_id(Order) - EVENTS_OF, trace_id=request_id)
+    brought = Notification.objects.filter(pk__gt=find_newest_id(Notification) - EVENTS_OF, request_id=request_id, payment__isnull=False)
+    return [*placed.values_list("pk", flat=True)[:MOST], *brought.values_list("payment__order_id", flat=True)[:MOST]]
 
 
 def _find_requests(text: str, number: str) -> list[OrderRequest]:

@@ -6,8 +6,11 @@ from typing import Any
 
 from django.conf import settings
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from payments.states import Explanation, Product
+from shop.domain.timeline import MOMENTS
 from shop.models import OrderEvent
 
 Kind = OrderEvent.Kind
@@ -16,13 +19,12 @@ _BAD = {
     Kind.EXTERNAL_REFUND_DISMISSED,
 }  # fmt: skip
 _GOOD = {Kind.PAID, Kind.ENROLLED, Kind.REFUND_SUCCEEDED, Kind.REOPENED, Kind.REFUND_PAID_ELSEWHERE}
-_WORDS = {
-    "alipay": "支付宝 ¥{}", "amount": "¥{}", "list_total": "原价 ¥{}", "saved": "优惠 ¥{}", "beili": "{} 贝里", "coupons": "{} 张券",
-    "out_trade_no": "商户订单号 {}", "out_request_no": "退款请求号 {}", "reference": "凭据 {}", "course_name": "{}", "valid_until": "到 {}",
-    "valid_from": "从 {}", "why": "理由：{}", "days": "{} 天", "before": "原为 {}", "expires_at": "改为 {}",
+_WORDS: dict[str, Any] = {
+    "alipay": _("支付宝 ¥{}"), "amount": "¥{}", "list_total": _("原价 ¥{}"), "saved": _("优惠 ¥{}"), "beili": _("{} 贝里"), "coupons": _("{} 张券"),
+    "out_trade_no": _("商户订单号 {}"), "out_request_no": _("退款请求号 {}"), "reference": _("凭据 {}"), "course_name": "{}", "valid_until": _("到 {}"),
+    "valid_from": _("从 {}"), "why": _("理由：{}"), "days": _("{} 天"), "before": _("原为 {}"), "expires_at": _("改为 {}"),
 }  # fmt: skip
-_TIMES = {"valid_until", "valid_from", "before", "expires_at"}
-_WHAT = {"order": "关闭订单", "payment": "查询支付", "refund": "核实退款"}
+_WHAT = {"order": _("关闭订单"), "payment": _("查询支付"), "refund": _("核实退款")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +48,11 @@ def tell(event: OrderEvent) -> Told:
     return Told(
         at=event.at,
         title=event.get_kind_display(),
-        text="，".join(_say(name, value) for name, value in details.items() if name in _SAID and value not in ("", None, 0)),
+        text=gettext("，").join(_say(name, value) for name, value in details.items() if name in _SAID and value not in ("", None, 0)),
         who=details.get("staff") or _actor(event.cause),
         why=details.get("staff_note", ""),
         cause=event.cause,
-        trace=_trace(event.cause),
+        trace=trace_url(event.cause),
         tone="bad" if kind in _BAD else "good" if kind in _GOOD else "",
     )
 
@@ -61,14 +63,14 @@ _SAID = {*_WORDS, "explanation", "product", "what"}
 def _say(name: str, value: Any) -> str:
     match name:
         case "explanation" if value in Explanation.values:
-            return Explanation(value).label
+            return gettext(Explanation(value).label)
         case "product" if value in Product.values:
-            return Product(value).label
+            return gettext(Product(value).label)
         case "what":
-            return _WHAT.get(str(value), str(value))
-        case _ if name in _TIMES:
-            return _WORDS[name].format(_local(str(value)))
-    return _WORDS.get(name, "{}").format(value)
+            return str(_WHAT.get(str(value), value))
+        case _ if name in MOMENTS:
+            return str(_WORDS[name].format(_local(str(value))))
+    return str(_WORDS.get(name, "{}").format(value))
 
 
 def _local(value: str) -> str:
@@ -80,13 +82,14 @@ def _local(value: str) -> str:
 
 def _actor(cause: str) -> str:
     kind = cause.partition(":")[0]
-    return {"request": "网页请求", "task": "系统"}.get(kind, "系统")
+    return {"request": gettext("网页请求"), "task": gettext("系统")}.get(kind, gettext("系统"))
 
 
-def _trace(cause: str) -> str:
+def trace_url(cause: str) -> str:
+    """Where what caused something can be looked at; empty if nowhere."""
     kind, _, ident = cause.partition(":")
     if kind == "task" and settings.DESK_FLOWER_URL:
         return f"{settings.DESK_FLOWER_URL}/task/{ident}"
-    if kind == "request" and settings.DESK_LOG_URL:
+    if kind == "request" and ident and settings.DESK_LOG_URL:
         return str(settings.DESK_LOG_URL).replace("{id}", ident)
     return ""

@@ -3,19 +3,23 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import structlog
 from django.conf import settings
 from django.db import transaction
 
 from payments.domain import expiry
 from payments.domain.locks import lock_payment
+from payments.errors import OrderNotPayable
 from payments.gateways.protocol import Gateway, GatewayRejected, Gateways, GatewayUnreachable, PaymentIntent, Refusal
 from payments.models import Payment
 from payments.states import PaymentStatus, Product
 from shop.domain.locks import lock_order
 from shop.domain.timeline import event, record
-from shop.errors import OrderNotPayable
 from shop.models import Order, OrderEvent, OrderLine
 from shop.states import OrderStatus
+from shop.tracing import purchase
+
+log = structlog.get_logger(__name__)
 
 # What the gateway says when the trade has moved on without our knowing: a query tells where it stands.
 _MOVED_ON = frozenset({Refusal.ALREADY_PAID, Refusal.TRADE_CLOSED, Refusal.TRADE_FINISHED, Refusal.WRONG_STATE})
@@ -42,6 +46,11 @@ def start_payment(*, order: Order, product: Product, gateways: Gateways, now: da
             cancelled it.
         GatewayUnreachable, GatewayRejected, GatewayNotConfigured: nothing is lost.
     """
+    with purchase("start_payment", order.trace_id):
+        return _start_payment(order, product, gateways=gateways, now=now, cause=cause)
+
+
+def _start_payment(order: Order, product: Product, *, gateways: Gateways, now: datetime, cause: str) -> Started:
     payment = open_payment(order=order, product=product, gateways=gateways, now=now, cause=cause)
     if payment.product != product:
         payment = _change_product(payment, product, gateways=gateways, now=now, cause=cause)
@@ -85,6 +94,7 @@ def open_payment(*, order: Order, product: Product, gateways: Gateways, now: dat
         )
         told = {"out_trade_no": payment.out_trade_no, "product": product.value, "amount": str(payment.amount)}
         record([event(locked, OrderEvent.Kind.PAYMENT_STARTED, now=now, cause=cause, **told)])
+    log.info("payment_opened", **told)
     return payment
 
 

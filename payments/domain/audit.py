@@ -5,7 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import connection
+from payments.gateways.protocol import TradeStatus
+from payments.states import NotificationStatus, PaymentStatus, RefundKind, RefundStatus
+from shop.domain import sql
+from shop.models import LedgerTransfer
+from shop.states import CouponRecordStatus, EnrolmentStatus, OrderRequestStatus, OrderStatus
 
 # Enough to see what is wrong; the count of all of them is given beside.
 SHOWN_ROWS = 20
@@ -15,13 +19,18 @@ OVERDUE_AFTER = timedelta(minutes=15)
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What must hold, and a SELECT of the rows for which it doesn't."""
+    """What must hold, and a SELECT of the rows for which it doesn't, in the words of `_WORDS`."""
 
     name: str
     says: str
     broken: str
     # Holds only while workers run: a shop whose clock jumps breaks it for a moment.
     is_about_time: bool = False
+
+    @property
+    def statement(self) -> str:
+        """Finds the rows that break it."""
+        return sql.statement(self.broken, *_WORDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +50,7 @@ RULES: tuple[Rule, ...] = (
         SELECT transfer.key, transfer.debit, transfer.credit, transfer.currency, transfer.amount FROM shop_ledgertransfer AS transfer
         WHERE transfer.debit = transfer.credit OR transfer.amount <= 0 OR EXISTS (
             SELECT FROM (VALUES (transfer.debit), (transfer.credit)) AS leg(book) WHERE transfer.currency IS DISTINCT FROM
-                CASE WHEN leg.book IN ('beili_issued', 'beili_available', 'beili_held', 'beili_spent') THEN 'BEILI' ELSE 'CNY' END
+                CASE WHEN leg.book IN ({Book.BEILI_ISSUED}, {Book.BEILI_AVAILABLE}, {Book.BEILI_HELD}, {Book.BEILI_SPENT}) THEN {Currency.BEILI} ELSE {Currency.CNY} END
         )
         """,
     ),
@@ -51,8 +60,8 @@ RULES: tuple[Rule, ...] = (
         """
         SELECT account.id, account.username, account.balance, account.held_balance, fold.available, fold.held FROM shop_account AS account
         LEFT JOIN LATERAL (
-            SELECT coalesce(sum(CASE WHEN credit = 'beili_available' THEN amount WHEN debit = 'beili_available' THEN -amount END), 0) AS available,
-                   coalesce(sum(CASE WHEN credit = 'beili_held' THEN amount WHEN debit = 'beili_held' THEN -amount END), 0) AS held
+            SELECT coalesce(sum(CASE WHEN credit = {Book.BEILI_AVAILABLE} THEN amount WHEN debit = {Book.BEILI_AVAILABLE} THEN -amount END), 0) AS available,
+                   coalesce(sum(CASE WHEN credit = {Book.BEILI_HELD} THEN amount WHEN debit = {Book.BEILI_HELD} THEN -amount END), 0) AS held
             FROM shop_ledgertransfer WHERE account_id = account.id
         ) AS fold ON true WHERE account.balance <> fold.available OR account.held_balance <> fold.held
         """,
@@ -62,7 +71,7 @@ RULES: tuple[Rule, ...] = (
         "What a buyer's orders hold is what is held.",
         """
         SELECT account.id, account.username, account.held_balance, coalesce(sum(orders.beili), 0) AS held_by_orders FROM shop_account AS account
-        LEFT JOIN shop_order AS orders ON orders.account_id = account.id AND orders.status = 'awaiting_payment'
+        LEFT JOIN shop_order AS orders ON orders.account_id = account.id AND orders.status = {OrderStatus.AWAITING_PAYMENT}
         GROUP BY account.id HAVING account.held_balance <> coalesce(sum(orders.beili), 0)
         """,
     ),
@@ -89,9 +98,9 @@ RULES: tuple[Rule, ...] = (
             SELECT coupon_record_id, order_id FROM shop_orderline WHERE coupon_record_id IS NOT NULL
             UNION ALL SELECT global_coupon_record_id, id FROM shop_order WHERE global_coupon_record_id IS NOT NULL
         ) AS use ON use.coupon_record_id = record.id
-        JOIN shop_order AS orders ON orders.id = use.order_id AND orders.status IN ('awaiting_payment', 'paid')
+        JOIN shop_order AS orders ON orders.id = use.order_id AND orders.status IN ({OrderStatus.AWAITING_PAYMENT}, {OrderStatus.PAID})
         GROUP BY record.id HAVING count(*) > 1 OR record.order_id IS DISTINCT FROM min(orders.id)
-            OR record.status <> CASE WHEN min(orders.status) = 'paid' THEN 'used' ELSE 'reserved' END
+            OR record.status <> CASE WHEN min(orders.status) = {OrderStatus.PAID} THEN {CouponRecordStatus.USED} ELSE {CouponRecordStatus.RESERVED} END
         """,
     ),
     Rule(
@@ -100,8 +109,8 @@ RULES: tuple[Rule, ...] = (
         """
         SELECT record.id, record.status, orders.order_number, orders.status AS order_status FROM shop_couponrecord AS record
         LEFT JOIN shop_order AS orders ON orders.id = record.order_id
-        WHERE (record.status = 'reserved' AND orders.status IS DISTINCT FROM 'awaiting_payment')
-           OR (record.status = 'used' AND (orders.status IS NULL OR orders.status NOT IN ('paid', 'refunded')))
+        WHERE (record.status = {CouponRecordStatus.RESERVED} AND orders.status IS DISTINCT FROM {OrderStatus.AWAITING_PAYMENT})
+           OR (record.status = {CouponRecordStatus.USED} AND (orders.status IS NULL OR orders.status NOT IN ({OrderStatus.PAID}, {OrderStatus.REFUNDED})))
         """,
     ),
     Rule(
@@ -129,7 +138,7 @@ RULES: tuple[Rule, ...] = (
         "An order that was paid and cost money has exactly one payment that paid it, of its amount; one that isn't paid has none.",
         """
         SELECT orders.order_number, orders.status, orders.cash_due, count(payment.id) AS payments, sum(payment.amount) AS paid FROM shop_order AS orders
-        LEFT JOIN payments_payment AS payment ON payment.order_id = orders.id AND payment.status = 'paid' AND NOT payment.is_surplus
+        LEFT JOIN payments_payment AS payment ON payment.order_id = orders.id AND payment.status = {PaymentStatus.PAID} AND NOT payment.is_surplus
         GROUP BY orders.id
         HAVING coalesce(sum(payment.amount), 0) <> CASE WHEN orders.paid_at IS NOT NULL THEN orders.cash_due ELSE 0 END
         """,
@@ -139,15 +148,15 @@ RULES: tuple[Rule, ...] = (
         "Every yuan that came in is on an order, has gone back, or is on its way back.",
         """
         SELECT book.unapplied, due.going_back FROM (
-            SELECT coalesce(sum(CASE WHEN credit = 'unapplied' THEN amount WHEN debit = 'unapplied' THEN -amount ELSE 0 END), 0) AS unapplied
+            SELECT coalesce(sum(CASE WHEN credit = {Book.UNAPPLIED} THEN amount WHEN debit = {Book.UNAPPLIED} THEN -amount ELSE 0 END), 0) AS unapplied
             FROM shop_ledgertransfer
         ) AS book, (
             SELECT coalesce(sum(payment.amount - coalesce(gone.amount, 0)), 0) AS going_back FROM payments_payment AS payment
             LEFT JOIN LATERAL (
                 SELECT sum(amount) AS amount FROM payments_refund
-                WHERE payment_id = payment.id AND status IN ('succeeded', 'paid_elsewhere')
+                WHERE payment_id = payment.id AND status IN ({RefundStatus.SUCCEEDED}, {RefundStatus.PAID_ELSEWHERE})
             ) AS gone ON true
-            WHERE payment.paid_at IS NOT NULL AND (payment.is_surplus OR payment.status = 'closed')
+            WHERE payment.paid_at IS NOT NULL AND (payment.is_surplus OR payment.status = {PaymentStatus.CLOSED})
         ) AS due WHERE book.unapplied <> due.going_back
         """,
     ),
@@ -166,8 +175,8 @@ RULES: tuple[Rule, ...] = (
         """
         SELECT payment.out_trade_no, payment.amount, refund.amount AS refunds FROM payments_payment AS payment
         LEFT JOIN LATERAL (
-            SELECT coalesce(sum(amount) FILTER (WHERE status NOT IN ('rejected', 'reported')), 0) AS amount,
-                bool_or(status = 'rejected' AND decided_by_id IS NOT NULL) AS is_given_up
+            SELECT coalesce(sum(amount) FILTER (WHERE status NOT IN ({RefundStatus.REJECTED}, {RefundStatus.REPORTED})), 0) AS amount,
+                bool_or(status = {RefundStatus.REJECTED} AND decided_by_id IS NOT NULL) AS is_given_up
             FROM payments_refund WHERE payment_id = payment.id
         ) AS refund ON true
         WHERE payment.is_surplus AND refund.amount < payment.amount AND NOT coalesce(refund.is_given_up, false)
@@ -181,9 +190,9 @@ RULES: tuple[Rule, ...] = (
             refund.committed, refund.done, refund.external
         FROM payments_payment AS payment
         LEFT JOIN LATERAL (
-            SELECT coalesce(sum(amount) FILTER (WHERE kind <> 'external' AND status NOT IN ('rejected', 'paid_elsewhere')), 0) AS committed,
-                   coalesce(sum(amount) FILTER (WHERE status = 'succeeded'), 0) AS done,
-                   coalesce(sum(amount) FILTER (WHERE kind = 'external' AND status = 'succeeded'), 0) AS external
+            SELECT coalesce(sum(amount) FILTER (WHERE kind <> {RefundKind.EXTERNAL} AND status NOT IN ({RefundStatus.REJECTED}, {RefundStatus.PAID_ELSEWHERE})), 0) AS committed,
+                   coalesce(sum(amount) FILTER (WHERE status = {RefundStatus.SUCCEEDED}), 0) AS done,
+                   coalesce(sum(amount) FILTER (WHERE kind = {RefundKind.EXTERNAL} AND status = {RefundStatus.SUCCEEDED}), 0) AS external
             FROM payments_refund WHERE payment_id = payment.id
         ) AS refund ON true
         WHERE payment.refund_committed <> refund.committed OR payment.refunded_amount <> refund.done
@@ -197,10 +206,10 @@ RULES: tuple[Rule, ...] = (
         SELECT payment.out_trade_no, payment.refund_told, payment.refunded_amount FROM payments_payment AS payment
         WHERE payment.refund_told > payment.refunded_amount AND payment.available_at IS NULL AND payment.dead_at IS NULL
             AND NOT EXISTS (
-                SELECT FROM payments_refund WHERE payment_id = payment.id AND status IN ('reported', 'sent', 'unknown')
+                SELECT FROM payments_refund WHERE payment_id = payment.id AND status IN ({RefundStatus.REPORTED}, {RefundStatus.SENT}, {RefundStatus.UNKNOWN})
             )
             AND NOT EXISTS (
-                SELECT FROM payments_notification WHERE payment_id = payment.id AND status IN ('received', 'asked', 'quarantined')
+                SELECT FROM payments_notification WHERE payment_id = payment.id AND status IN ({NotificationStatus.RECEIVED}, {NotificationStatus.ASKED}, {NotificationStatus.QUARANTINED})
             )
         """,
     ),
@@ -210,12 +219,12 @@ RULES: tuple[Rule, ...] = (
         """
         SELECT orders.order_number, book.open, due.unexplained FROM shop_order AS orders
         LEFT JOIN LATERAL (
-            SELECT coalesce(sum(CASE WHEN debit = 'external_refunds' THEN amount WHEN credit = 'external_refunds' THEN -amount ELSE 0 END), 0) AS open
+            SELECT coalesce(sum(CASE WHEN debit = {Book.EXTERNAL_REFUNDS} THEN amount WHEN credit = {Book.EXTERNAL_REFUNDS} THEN -amount ELSE 0 END), 0) AS open
             FROM shop_ledgertransfer WHERE order_id = orders.id
         ) AS book ON true
         LEFT JOIN LATERAL (
             SELECT coalesce(sum(amount), 0) AS unexplained FROM payments_refund
-            WHERE order_id = orders.id AND kind = 'external' AND status = 'succeeded' AND explanation = ''
+            WHERE order_id = orders.id AND kind = {RefundKind.EXTERNAL} AND status = {RefundStatus.SUCCEEDED} AND explanation = ''
         ) AS due ON true
         WHERE book.open <> due.unexplained
         """,
@@ -226,10 +235,10 @@ RULES: tuple[Rule, ...] = (
         """
         SELECT orders.order_number, refund.out_request_no, refund.amount FROM payments_refund AS refund
         JOIN payments_payment AS payment ON payment.id = refund.payment_id AND NOT payment.is_surplus
-        JOIN shop_order AS orders ON orders.id = refund.order_id AND orders.status = 'paid'
-        WHERE refund.kind = 'external' AND refund.status = 'succeeded' AND refund.explanation = ''
+        JOIN shop_order AS orders ON orders.id = refund.order_id AND orders.status = {OrderStatus.PAID}
+        WHERE refund.kind = {RefundKind.EXTERNAL} AND refund.status = {RefundStatus.SUCCEEDED} AND refund.explanation = ''
             AND payment.refunded_amount = payment.amount AND NOT EXISTS (
-                SELECT FROM payments_refund WHERE payment_id = payment.id AND status IN ('reported', 'sent', 'unknown')
+                SELECT FROM payments_refund WHERE payment_id = payment.id AND status IN ({RefundStatus.REPORTED}, {RefundStatus.SENT}, {RefundStatus.UNKNOWN})
             )
         """,
     ),
@@ -239,7 +248,7 @@ RULES: tuple[Rule, ...] = (
         """
         SELECT notification.id, notification.out_trade_no, notification.status, payment.status AS payment FROM payments_notification AS notification
         LEFT JOIN payments_payment AS payment ON payment.out_trade_no = notification.out_trade_no
-        WHERE notification.told_status IN ('paid', 'finished') AND notification.status IN ('applied', 'ignored') AND payment.paid_at IS NULL
+        WHERE notification.told_status IN ({TradeStatus.PAID}, {TradeStatus.FINISHED}) AND notification.status IN ({NotificationStatus.APPLIED}, {NotificationStatus.IGNORED}) AND payment.paid_at IS NULL
         """,
     ),
     Rule(
@@ -249,23 +258,23 @@ RULES: tuple[Rule, ...] = (
         SELECT orders.order_number, orders.status, orders.refunded_amount, orders.refunded_beili, line.cash, refund.beili FROM shop_order AS orders
         LEFT JOIN LATERAL (
             SELECT coalesce(sum(beili), 0) AS beili FROM payments_refund
-            WHERE order_id = orders.id AND kind <> 'surplus' AND status IN ('succeeded', 'paid_elsewhere')
+            WHERE order_id = orders.id AND kind <> {RefundKind.SURPLUS} AND status IN ({RefundStatus.SUCCEEDED}, {RefundStatus.PAID_ELSEWHERE})
         ) AS refund ON true
         LEFT JOIN LATERAL (
             SELECT coalesce(sum(refund_line.cash_amount), 0) AS cash, count(refund_line.id) AS refunded, count(*) AS lines
             FROM shop_orderline AS line LEFT JOIN (
                 payments_refundline AS refund_line JOIN payments_refund AS done
-                    ON done.id = refund_line.refund_id AND done.status IN ('succeeded', 'paid_elsewhere')
+                    ON done.id = refund_line.refund_id AND done.status IN ({RefundStatus.SUCCEEDED}, {RefundStatus.PAID_ELSEWHERE})
             ) ON refund_line.order_line_id = line.id
             WHERE line.order_id = orders.id
         ) AS line ON true
         WHERE orders.refunded_amount <> line.cash OR orders.refunded_beili <> refund.beili
-           OR (orders.paid_at IS NOT NULL AND (orders.status = 'refunded') <> (line.refunded = line.lines))
+           OR (orders.paid_at IS NOT NULL AND (orders.status = {OrderStatus.REFUNDED}) <> (line.refunded = line.lines))
            OR EXISTS (
                SELECT 1 FROM shop_orderline AS line JOIN shop_enrolment AS enrolment ON enrolment.order_line_id = line.id
-               WHERE line.order_id = orders.id AND (enrolment.status = 'revoked') <> EXISTS (
+               WHERE line.order_id = orders.id AND (enrolment.status = {EnrolmentStatus.REVOKED}) <> EXISTS (
                    SELECT 1 FROM payments_refundline AS refund_line JOIN payments_refund AS done ON done.id = refund_line.refund_id
-                   WHERE refund_line.order_line_id = line.id AND done.status IN ('succeeded', 'paid_elsewhere')
+                   WHERE refund_line.order_line_id = line.id AND done.status IN ({RefundStatus.SUCCEEDED}, {RefundStatus.PAID_ELSEWHERE})
                )
            )
         """,
@@ -276,7 +285,7 @@ RULES: tuple[Rule, ...] = (
         """
         SELECT orders.order_number, book.sales, due.sales AS expected FROM shop_order AS orders
         LEFT JOIN LATERAL (
-            SELECT coalesce(sum(CASE WHEN credit = 'sales' THEN amount WHEN debit = 'sales' THEN -amount ELSE 0 END), 0) AS sales
+            SELECT coalesce(sum(CASE WHEN credit = {Book.SALES} THEN amount WHEN debit = {Book.SALES} THEN -amount ELSE 0 END), 0) AS sales
             FROM shop_ledgertransfer WHERE order_id = orders.id
         ) AS book ON true
         LEFT JOIN LATERAL (
@@ -285,7 +294,7 @@ RULES: tuple[Rule, ...] = (
             )), 0) AS sales
             FROM shop_orderline AS line LEFT JOIN (
                 payments_refundline AS refunded JOIN payments_refund AS done
-                    ON done.id = refunded.refund_id AND done.status IN ('succeeded', 'paid_elsewhere')
+                    ON done.id = refunded.refund_id AND done.status IN ({RefundStatus.SUCCEEDED}, {RefundStatus.PAID_ELSEWHERE})
             ) ON refunded.order_line_id = line.id
             WHERE line.order_id = orders.id AND orders.paid_at IS NOT NULL
         ) AS due ON true
@@ -298,22 +307,22 @@ RULES: tuple[Rule, ...] = (
         """
         SELECT request.order_number, request.status, orders.id AS order_id FROM shop_orderrequest AS request
         LEFT JOIN shop_order AS orders ON orders.request_id = request.id
-        WHERE (request.status = 'created') <> (orders.id IS NOT NULL) OR orders.order_number <> request.order_number
+        WHERE (request.status = {OrderRequestStatus.CREATED}) <> (orders.id IS NOT NULL) OR orders.order_number <> request.order_number
         """,
     ),
     Rule(
         "work_is_not_lost",
         "Everything that isn't finished is due at some time, waits for staff, or was given up where people see it.",
         """
-        SELECT 'request' AS kind, order_number AS what FROM shop_orderrequest WHERE status = 'pending' AND available_at IS NULL AND dead_at IS NULL
-        UNION ALL SELECT 'order', order_number FROM shop_order WHERE status = 'awaiting_payment' AND available_at IS NULL AND dead_at IS NULL
-        UNION ALL SELECT 'payment', out_trade_no FROM payments_payment WHERE status = 'open' AND available_at IS NULL AND dead_at IS NULL
-        UNION ALL SELECT 'notification', out_trade_no FROM payments_notification WHERE status = 'received' AND available_at IS NULL AND dead_at IS NULL
+        SELECT 'request' AS kind, order_number AS what FROM shop_orderrequest WHERE status = {OrderRequestStatus.PENDING} AND available_at IS NULL AND dead_at IS NULL
+        UNION ALL SELECT 'order', order_number FROM shop_order WHERE status = {OrderStatus.AWAITING_PAYMENT} AND available_at IS NULL AND dead_at IS NULL
+        UNION ALL SELECT 'payment', out_trade_no FROM payments_payment WHERE status = {PaymentStatus.OPEN} AND available_at IS NULL AND dead_at IS NULL
+        UNION ALL SELECT 'notification', out_trade_no FROM payments_notification WHERE status = {NotificationStatus.RECEIVED} AND available_at IS NULL AND dead_at IS NULL
         UNION ALL SELECT 'asked notification', notification.out_trade_no FROM payments_notification AS notification
             LEFT JOIN payments_payment AS payment ON payment.id = notification.payment_id
-            WHERE notification.status = 'asked' AND payment.available_at IS NULL
+            WHERE notification.status = {NotificationStatus.ASKED} AND payment.available_at IS NULL
         UNION ALL SELECT 'refund', out_request_no FROM payments_refund
-            WHERE (status = 'reported' OR (status IN ('requested', 'sent', 'unknown') AND approved_at IS NOT NULL))
+            WHERE (status = {RefundStatus.REPORTED} OR (status IN ({RefundStatus.REQUESTED}, {RefundStatus.SENT}, {RefundStatus.UNKNOWN}) AND approved_at IS NOT NULL))
                 AND available_at IS NULL AND dead_at IS NULL
         """,
     ),
@@ -365,7 +374,7 @@ RULES: tuple[Rule, ...] = (
                     ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
                 ) AS ends_before
             FROM shop_enrolment AS enrolment JOIN shop_orderline AS line ON line.id = enrolment.order_line_id
-            WHERE enrolment.status = 'active'
+            WHERE enrolment.status = {EnrolmentStatus.ACTIVE}
         ) AS chain
         WHERE chain.valid_from < chain.ends_before OR (
             chain.valid_from > coalesce(chain.ends_before, chain.created_at) AND chain.valid_from <> chain.created_at
@@ -382,10 +391,17 @@ RULES: tuple[Rule, ...] = (
 def run_audit(*, now: datetime) -> Iterator[Verdict]:
     """Checks one rule after the other, each in one statement (and so at one moment), and yields its verdict."""
     for rule in RULES:
-        with connection.cursor() as cursor:
-            statement = f"SELECT *, count(*) OVER () AS broken_count FROM ({rule.broken}) AS broken LIMIT {SHOWN_ROWS}"  # noqa: S608 - ours
-            cursor.execute(statement, {"overdue": now - OVERDUE_AFTER})
-            columns = [column.name for column in cursor.description or ()]
-            rows = [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
-        count = rows[0]["broken_count"] if rows else 0
-        yield Verdict(rule, count, tuple({name: value for name, value in row.items() if name != "broken_count"} for row in rows))
+        found = sql.read_named(_broken(rule), {"overdue": now - OVERDUE_AFTER})
+        count = found[0]["broken_count"] if found else 0
+        yield Verdict(rule, count, tuple({name: value for name, value in row.items() if name != "broken_count"} for row in found))
+
+
+_WORDS = (
+    CouponRecordStatus, EnrolmentStatus, OrderRequestStatus, OrderStatus, NotificationStatus, PaymentStatus, RefundKind, RefundStatus,
+    TradeStatus, LedgerTransfer.Book, LedgerTransfer.Currency,
+)  # fmt: skip
+
+
+def _broken(rule: Rule) -> str:
+    """The first rows that break a rule, each with the count of all of them."""
+    return f"SELECT *, count(*) OVER () AS broken_count FROM ({rule.statement}) AS broken LIMIT {SHOWN_ROWS}"  # noqa: S608 - ours

@@ -19,6 +19,7 @@ from django.db.models import F
 from payments.gateways.protocol import Gateways, GatewayShut
 from shop.domain import leases, work
 from shop.models import Work
+from shop.tracing import carry, step
 
 # How long an answer waits for others, so that they are settled together: a transaction for each would cost more than the calls.
 GATHER_MS = 20
@@ -31,6 +32,10 @@ class Question(Protocol):
 
     @property
     def row_id(self) -> int: ...
+
+    @property
+    def trace_id(self) -> str:
+        """The purchase's."""
 
 
 Asked = TypeVar("Asked", bound=Question)
@@ -105,6 +110,7 @@ class _Lease:
 class _Run(Generic[Asked, Told]):
     def __init__(self, errand: Errand[Asked, Told], gateways: Gateways | None, now: datetime, callers: Callers) -> None:
         self._errand, self._gateways, self._now, self._callers = errand, gateways, now, callers
+        self._name = f"ask about {work.table_of(errand.model)}"
         self._began_at = monotonic()
         self._calls: dict[Future[Told], Asked] = {}
         self._leases: dict[int, _Lease] = {}
@@ -185,7 +191,7 @@ class _Run(Generic[Asked, Told]):
         for pk in set(ids) - {question.row_id for question in questions}:
             self._let_go(pk)
         for question in questions:
-            self._calls[self._callers.submit(self._errand.ask, question)] = question
+            self._calls[self._callers.submit(carry(self._errand.ask, self._name, question.trace_id), question)] = question
 
     def _settle(self, ended: Sequence[tuple[Asked, Future[Told]]]) -> None:
         answers: dict[int, tuple[Asked, Told]] = {}
@@ -200,7 +206,8 @@ class _Run(Generic[Asked, Told]):
         ids = list(answers)
         for start in range(0, len(ids), self._errand.batch):
             some = ids[start : start + self._errand.batch]
-            work.run_split(some, lambda part: self._errand.settle([answers[pk] for pk in part]), self._put_back)
+            with step(f"answers about {work.table_of(self._errand.model)}", rows=len(some)):
+                work.run_split(some, lambda part: self._errand.settle([answers[pk] for pk in part]), self._put_back)
             for pk in some:
                 self._let_go(pk)
 

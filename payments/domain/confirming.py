@@ -7,12 +7,12 @@ from django.db import transaction
 from django.db.models import F, Q
 
 from payments.domain import settlement
+from payments.errors import PaymentConfirming
 from payments.gateways.protocol import GatewayError, Gateways, TradeReport
 from payments.models import Payment
 from payments.states import PaymentStatus, Product
-from shop.domain import rows
+from shop.domain import sql
 from shop.domain.versions import mark_changed
-from shop.errors import PaymentConfirming
 from shop.models import Order
 from shop.states import OrderStatus
 
@@ -36,15 +36,18 @@ def note_return(payment: Payment, *, now: datetime) -> None:
         mark_changed([payment.order.order_number])
 
 
-_ANSWERED = """
+_ANSWERED = sql.statement(
+    """
     UPDATE shop_order SET confirming_since = NULL, version = version + 1
-    WHERE id = ANY(%s) AND status = 'awaiting_payment' AND confirming_since <= %s RETURNING order_number
-"""
+    WHERE id = ANY(%s) AND status = {OrderStatus.AWAITING_PAYMENT} AND confirming_since <= %s RETURNING order_number
+""",
+    OrderStatus,
+)
 
 
 def note_answers(order_ids: Collection[int], *, asked_at: datetime) -> None:
     """The gateway has answered queries of `asked_at`. What still awaits its payment then wasn't paid and can be."""
-    mark_changed([number for (number,) in rows.read(_ANSWERED, [sorted(order_ids), asked_at])])
+    mark_changed([number for (number,) in sql.read(_ANSWERED, [sorted(order_ids), asked_at])])
 
 
 def ask_before_paying(*, order: Order, gateways: Gateways, now: datetime, cause: str) -> TradeReport | None:

@@ -40,6 +40,10 @@ class _Closing:
     def row_id(self) -> int:
         return self.order_id
 
+    @property
+    def trace_id(self) -> str:
+        return self.attempts[0].order.trace_id
+
 
 _Ends = Sequence[tuple[Payment, Ended]]
 

@@ -10,17 +10,19 @@ from psycopg.types.json import Jsonb
 from payments.domain import confirming, settlement
 from payments.domain.locks import lock_attempts, lock_notification, lock_received
 from payments.domain.outcomes import APPLIED, IGNORED, QUARANTINED, Outcome
-from payments.domain.refunds.external import has_difference, is_unexplained
+from payments.domain.refunds.concluding import has_difference, is_unexplained
 from payments.domain.settlement import Applied
+from payments.errors import NotificationNotQuarantined, NotificationOrderNotRight
 from payments.gateways.protocol import Gateways, InvalidSignature, TradeReport
 from payments.models import Notification, Payment
 from payments.states import NotificationStatus, PaymentStatus
 from shop import clock
-from shop.domain import rows, work
+from shop.domain import sql, work
 from shop.domain.locks import lock_order
 from shop.domain.timeline import by_staff, event, record
-from shop.errors import NotificationNotQuarantined, NotificationOrderNotRight, StaleState
+from shop.errors import StaleState
 from shop.models import Account, OrderEvent
+from shop.tracing import batch_did
 
 Kind = OrderEvent.Kind
 BATCH_SIZE = 64
@@ -28,20 +30,25 @@ BATCH_SIZE = 64
 UNPROVEN = "unproven"
 
 
-_STORE = f"""
+_STORE = sql.statement(
+    f"""
     INSERT INTO payments_notification (
         provider, business_key, notify_id, out_trade_no, trade_status, told_status, form, raw_body, verified_by, status, reason,
-        received_at, available_at, attempts, last_error
+        request_id, received_at, available_at, attempts, last_error
     )
     VALUES (
         %(provider)s, %(business_key)s, %(notify_id)s, %(out_trade_no)s, %(trade_status)s, %(told_status)s, %(form)s, %(raw_body)s, %(verified_by)s,
-        'received', '', %(now)s, {clock.AT_ONCE}, 0, ''
+        {{NotificationStatus.RECEIVED}}, '', %(request_id)s, %(now)s, {clock.AT_ONCE}, 0, ''
     )
     ON CONFLICT (business_key) DO NOTHING
-"""  # noqa: S608 - statements of ours
+""",  # noqa: S608 - statements of ours
+    NotificationStatus,
+)
 
 
-def store_notification(*, gateways: Gateways, provider: str, headers: Mapping[str, str], body: bytes, now: datetime) -> bool:
+def store_notification(
+    *, gateways: Gateways, provider: str, headers: Mapping[str, str], body: bytes, now: datetime, request_id: str = ""
+) -> bool:
     """Verifies and stores a notification, committed when this returns; returns whether its facts are new.
 
     Raises:
@@ -58,9 +65,10 @@ def store_notification(*, gateways: Gateways, provider: str, headers: Mapping[st
         "form": Jsonb(dict(notice.fields)),
         "raw_body": body.decode(),
         "verified_by": notice.verified_by,
+        "request_id": request_id,
         **clock.sql_present(now),
     }
-    return bool(rows.write(_STORE, parameters))
+    return bool(sql.write(_STORE, parameters))
 
 
 def apply_due_notifications(*, gateways: Gateways, now: datetime, cause: str) -> int:
@@ -84,15 +92,16 @@ def apply_notifications(notification_ids: Sequence[int], *, gateways: Gateways, 
             return
         try:
             # Verified again: what acts on money trusts the signature, not the table.
-            reports = [_verified(gateways, provider, body) for _, provider, body, _ in locked]
+            reports = [_verified(gateways, provider, body) for _, provider, body, *_ in locked]
         except InvalidSignature:
             if len(locked) > 1:
                 raise
-            [(pk, _, _, out_trade_no)] = locked
+            [(pk, _, _, out_trade_no, _)] = locked
             _ask_instead(pk, out_trade_no, now=now)
             return
         results = settlement.apply_trades(reports, now=now, cause=cause)
         _close([pk for pk, *_ in locked], results, now=now)
+    batch_did("notifications_handled", [request_id for *_, request_id in locked], {"handled": len(locked)}, ids_of="request_ids")
 
 
 def answer_asked(answers: Mapping[int, Applied | None], *, now: datetime) -> None:
@@ -216,20 +225,23 @@ def _close(ids: Sequence[int], results: Sequence[Applied], *, now: datetime) -> 
     _close_as(verdicts, now=now)
 
 
-_CLOSE = """
+_CLOSE = sql.statement(
+    """
     UPDATE payments_notification AS notification
     SET status = new.status, reason = new.reason, payment_id = new.payment_id, available_at = NULL,
-        first_reason = CASE WHEN new.status = 'quarantined' AND notification.first_reason = '' THEN new.reason
+        first_reason = CASE WHEN new.status = {NotificationStatus.QUARANTINED} AND notification.first_reason = '' THEN new.reason
             ELSE notification.first_reason END,
-        handled_at = CASE WHEN new.status = 'asked' THEN NULL ELSE %s::timestamptz END
+        handled_at = CASE WHEN new.status = {NotificationStatus.ASKED} THEN NULL ELSE %s::timestamptz END
     FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::bigint[]) AS new(id, status, reason, payment_id)
-    WHERE notification.id = new.id AND notification.status = 'received'
-"""
+    WHERE notification.id = new.id AND notification.status = {NotificationStatus.RECEIVED}
+""",
+    NotificationStatus,
+)
 
 
 def _close_as(verdicts: Sequence[tuple[int, NotificationStatus, str, int | None]], *, now: datetime) -> None:
     ids, statuses, reasons, payments = (list(column) for column in zip(*verdicts, strict=True))
-    if rows.write(_CLOSE, [now, ids, [status.value for status in statuses], reasons, payments]) != len(ids):
+    if sql.write(_CLOSE, [now, ids, [status.value for status in statuses], reasons, payments]) != len(ids):
         raise StaleState("a notification was dealt with although its row is locked")
 
 

@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from payments.models import Notification, Payment, Refund
-from shop.domain import rows
+from payments.states import NotificationStatus
+from shop.domain import sql
 from shop.domain.locks import lock_accounts, lock_order
 from shop.models import Order
 
@@ -16,25 +17,33 @@ _FIND_CONCERNED = """
     SELECT payment.id, orders.id, orders.account_id FROM payments_payment AS payment JOIN shop_order AS orders ON orders.id = payment.order_id
     WHERE payment.out_trade_no = ANY(%s)
 """
-_LOCK_ORDERS = "SELECT id, account_id, order_number, status, beili FROM shop_order WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
+_LOCK_ORDERS = (
+    "SELECT id, account_id, order_number, status, beili, trace_id FROM shop_order WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
+)
 _LOCK_ATTEMPTS = """
     SELECT id, order_id, out_trade_no, amount, app_id, seller_id, status, closed_reason, trade_no, paid_at, refund_told
     FROM payments_payment WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE
 """
 # Waits, as order creation does and for the same reason.
-_LOCK_RECEIVED = """
-    SELECT id, provider, raw_body, out_trade_no FROM payments_notification
-    WHERE id = ANY(%s) AND status = 'received' ORDER BY id FOR NO KEY UPDATE
-"""
+_LOCK_RECEIVED = sql.statement(
+    """
+    SELECT id, provider, raw_body, out_trade_no, request_id FROM payments_notification
+    WHERE id = ANY(%s) AND status = {NotificationStatus.RECEIVED} ORDER BY id FOR NO KEY UPDATE
+""",
+    NotificationStatus,
+)
 # The `notification_personal_data` index finds them. What waits, for a worker or for people, keeps its signed words: applying it verifies them.
-_LOCK_HANDLED = """
+_LOCK_HANDLED = sql.statement(
+    """
     SELECT id FROM payments_notification
-    WHERE status IN ('applied', 'ignored') AND raw_body <> '' AND handled_at < %(before)s AND (%(account_id)s::bigint IS NULL OR payment_id IN (
+    WHERE status IN ({NotificationStatus.APPLIED}, {NotificationStatus.IGNORED}) AND raw_body <> '' AND handled_at < %(before)s AND (%(account_id)s::bigint IS NULL OR payment_id IN (
         SELECT payment.id FROM payments_payment AS payment JOIN shop_order AS placed ON placed.id = payment.order_id
         WHERE placed.account_id = %(account_id)s::bigint
     ))
     ORDER BY handled_at LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
-"""
+""",
+    NotificationStatus,
+)
 
 
 def lock_attempts(out_trade_nos: Collection[str]) -> Mapping[str, Payment]:
@@ -42,21 +51,21 @@ def lock_attempts(out_trade_nos: Collection[str]) -> Mapping[str, Payment]:
 
     Payments and orders know the columns that ordinary reports need; any other is read when a rare one asks for it.
     """
-    concerned = rows.read(_FIND_CONCERNED, [list(out_trade_nos)])
+    concerned = sql.read(_FIND_CONCERNED, [list(out_trade_nos)])
     if not concerned:
         return {}
     payment_ids, order_ids, account_ids = (list(ids) for ids in zip(*concerned, strict=True))
     lock_accounts(account_ids)
-    orders = {pk: rows.made(Order, id=pk, **dict(zip(_ORDER, values, strict=True))) for pk, *values in rows.read(_LOCK_ORDERS, [order_ids])}
+    orders = {pk: sql.made(Order, id=pk, **dict(zip(_ORDER, values, strict=True))) for pk, *values in sql.read(_LOCK_ORDERS, [order_ids])}
     payments = {}
-    for pk, *values in rows.read(_LOCK_ATTEMPTS, [payment_ids]):
-        payment = rows.made(Payment, id=pk, **dict(zip(_ATTEMPT, values, strict=True)))
+    for pk, *values in sql.read(_LOCK_ATTEMPTS, [payment_ids]):
+        payment = sql.made(Payment, id=pk, **dict(zip(_ATTEMPT, values, strict=True)))
         payment.order = orders[payment.order_id]  # one object per order, so that a second payment in the batch sees the first
         payments[payment.out_trade_no] = payment
     return payments
 
 
-_ORDER = ("account_id", "order_number", "status", "beili")
+_ORDER = ("account_id", "order_number", "status", "beili", "trace_id")
 _ATTEMPT = ("order_id", "out_trade_no", "amount", "app_id", "seller_id", "status", "closed_reason", "trade_no", "paid_at", "refund_told")
 
 
@@ -89,8 +98,8 @@ def lock_refund(refund_id: int) -> Refund:
 
 
 def lock_received(notification_ids: Collection[int]) -> list[Any]:
-    """The notifications among these that nobody has dealt with, locked by id: (id, provider, body, `out_trade_no`) each."""
-    return rows.read(_LOCK_RECEIVED, [list(notification_ids)])
+    """The notifications among these that nobody has dealt with, locked by id: (id, provider, body, `out_trade_no`, the id of the HTTP request) each."""
+    return sql.read(_LOCK_RECEIVED, [list(notification_ids)])
 
 
 def lock_notification(notification_id: int) -> Notification:
@@ -107,4 +116,4 @@ def lock_handled_notifications(*, before: datetime, account_id: int | None, limi
 
     `account_id` asks for those about that account's payments alone.
     """
-    return [pk for (pk,) in rows.read(_LOCK_HANDLED, {"before": before, "account_id": account_id, "limit": limit})]
+    return [pk for (pk,) in sql.read(_LOCK_HANDLED, {"before": before, "account_id": account_id, "limit": limit})]

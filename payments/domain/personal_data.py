@@ -10,11 +10,11 @@ from django.db.models import QuerySet
 from knox.models import AuthToken
 
 from payments.domain import retention
+from payments.errors import AccountInUse, AccountIsStaff
 from payments.models import Notification, Payment, Refund, RefundLine
 from payments.states import NotificationStatus, RefundStatus
 from shop.domain import cart, checkout_store, tokens
 from shop.domain.locks import lock_account
-from shop.errors import AccountInUse, AccountIsStaff
 from shop.models import Account, CouponRecord, Enrolment, LedgerTransfer, Order, OrderEvent, OrderLine, OrderRequest
 from shop.states import OrderRequestStatus, OrderStatus
 

@@ -13,13 +13,13 @@ from payments.domain.calling import Callers, Errand, run
 from payments.domain.expiry import Ended
 from payments.domain.locks import lock_attempts, lock_payment
 from payments.domain.outcomes import Outcome
+from payments.errors import OrderNotPayable
 from payments.gateways.protocol import Gateways, TradeReport
 from payments.models import Payment, Refund
 from payments.states import REFUNDS_UNDER_WAY, ClosedReason, PaymentStatus, RefundStatus
-from shop.domain import presence, rows, work
+from shop.domain import presence, sql, work
 from shop.domain.locks import lock_order
 from shop.domain.timeline import by_staff, event, record
-from shop.errors import OrderNotPayable
 from shop.models import Account, Order, OrderEvent
 from shop.states import OrderStatus
 
@@ -45,6 +45,10 @@ class _Inquiry:
     @property
     def row_id(self) -> int:
         return self.payment.pk
+
+    @property
+    def trace_id(self) -> str:
+        return self.payment.order.trace_id
 
 
 def query_due_payments(*, gateways: Gateways, now: datetime, cause: str, callers: Callers | None = None) -> int:
@@ -78,16 +82,20 @@ def next_query_at(payment: Payment, *, now: datetime) -> datetime:
     return now + (interval if away <= STEADY_INTERVALS * interval else away)
 
 
-_HASTEN = """
+_HASTEN = sql.statement(
+    """
     UPDATE payments_payment AS payment
     SET buyer_seen_at = %(now)s, available_at = CASE
         WHEN payment.attempts > 0 THEN payment.available_at
         ELSE least(payment.available_at, greatest(%(now)s, payment.asked_at + %(interval)s))
     END
     FROM shop_order AS orders
-    WHERE orders.id = payment.order_id AND orders.order_number = ANY(%(numbers)s) AND orders.status = 'awaiting_payment'
-        AND payment.status = 'open' AND payment.available_at IS NOT NULL AND payment.asked_at IS NOT NULL
-"""
+    WHERE orders.id = payment.order_id AND orders.order_number = ANY(%(numbers)s) AND orders.status = {OrderStatus.AWAITING_PAYMENT}
+        AND payment.status = {PaymentStatus.OPEN} AND payment.available_at IS NOT NULL AND payment.asked_at IS NOT NULL
+""",
+    OrderStatus,
+    PaymentStatus,
+)
 
 
 def hasten_watched_payments(*, now: datetime) -> int:
@@ -99,7 +107,7 @@ def hasten_watched_payments(*, now: datetime) -> int:
     if not numbers:
         return 0
     interval = timedelta(seconds=settings.PAYMENT_QUERY_INTERVAL_S)
-    return rows.write(_HASTEN, {"now": now, "interval": interval, "numbers": numbers})
+    return sql.write(_HASTEN, {"now": now, "interval": interval, "numbers": numbers})
 
 
 def ask_about_payment(payment_id: int, *, now: datetime, staff: Account | None = None, why: str = "", cause: str = "") -> None:
@@ -193,7 +201,7 @@ _ASK_NEXT = """
 def _apply_reports(told: Sequence[tuple[_Inquiry, TradeReport | None]], *, now: datetime, cause: str) -> None:
     payments = [inquiry.payment for inquiry, _ in told]
     times = [_next_look_at(inquiry, now=now) for inquiry, _ in told]
-    rows.write(_ASK_NEXT, [now, [payment.pk for payment in payments], [payment.status for payment in payments], times])
+    sql.write(_ASK_NEXT, [now, [payment.pk for payment in payments], [payment.status for payment in payments], times])
     known = [(inquiry.row_id, report) for inquiry, report in told if report is not None]
     applied = settlement.apply_trades([report for _, report in known], now=now, cause=cause) if known else []
     by_payment = dict(zip([pk for pk, _ in known], applied, strict=True))

@@ -6,7 +6,7 @@ from django.conf import settings
 from django.db import transaction
 
 from payments.domain.locks import lock_handled_notifications
-from shop.domain import rows
+from shop.domain import sql
 
 # What stays of a notification's form: whose money it was, Alipay's account names and channels among them, goes.
 KEPT_FIELDS = (
@@ -37,4 +37,4 @@ def redact_notifications_of(account_id: int, *, now: datetime) -> int:
 def _redact(*, before: datetime, account_id: int | None, limit: int | None) -> int:
     with transaction.atomic():
         found = lock_handled_notifications(before=before, account_id=account_id, limit=limit)
-        return rows.write(_REDACT, [list(KEPT_FIELDS), found])
+        return sql.write(_REDACT, [list(KEPT_FIELDS), found])

@@ -14,13 +14,14 @@ from payments.domain.refunds.surplus import order_surplus_refund
 from payments.gateways.protocol import TradeReport, TradeStatus
 from payments.models import Notification, Payment
 from payments.states import ClosedReason, NotificationStatus, PaymentStatus
-from shop.domain import ledger, rows
+from shop.domain import ledger, sql
 from shop.domain.closing import reopen_order
 from shop.domain.fulfilment import finalise_orders
 from shop.domain.timeline import event, record
 from shop.errors import StaleState
 from shop.models import Order, OrderEvent
 from shop.states import OrderStatus
+from shop.tracing import batch_did
 
 log = structlog.get_logger(__name__)
 
@@ -49,7 +50,7 @@ def apply_trades(reports: Sequence[TradeReport], *, now: datetime, cause: str) -
     notification that does makes its trade due for a query. States never move backwards, whatever comes late or twice.
     """
     payments = lock_attempts([report.out_trade_no for report in reports])
-    owners = dict(rows.read(_OWNERS, [[report.trade_no for report in reports]]))
+    owners = dict(sql.read(_OWNERS, [[report.trade_no for report in reports]]))
     is_current = any(report.is_current for report in reports)  # answers come among themselves
     settled: list[Payment] = []
     results = []
@@ -71,7 +72,7 @@ def apply_trades(reports: Sequence[TradeReport], *, now: datetime, cause: str) -
     for result in results:
         if result.payment is not None and result.outcome is Outcome.ASKED:
             ask_again(result.payment, at=now)  # last, whatever the payment's other reports came to
-    _log(reports, results, cause=cause)
+    _log(reports, results)
     return results
 
 
@@ -80,11 +81,15 @@ def is_unpaid(report: TradeReport) -> bool:
     return report.status is TradeStatus.WAITING
 
 
-_CLOSE = """
+_CLOSE = sql.statement(
+    """
     UPDATE payments_payment AS payment
-    SET status = 'closed', closed_reason = 'never_paid', closed_at = %s, available_at = told.look_at, attempts = 0, dead_at = NULL
-    FROM unnest(%s::bigint[], %s::timestamptz[]) AS told(id, look_at) WHERE payment.id = told.id AND payment.status = 'open'
-"""
+    SET status = {PaymentStatus.CLOSED}, closed_reason = {ClosedReason.NEVER_PAID}, closed_at = %s, available_at = told.look_at, attempts = 0, dead_at = NULL
+    FROM unnest(%s::bigint[], %s::timestamptz[]) AS told(id, look_at) WHERE payment.id = told.id AND payment.status = {PaymentStatus.OPEN}
+""",
+    ClosedReason,
+    PaymentStatus,
+)
 # A closed trade is an answer too: nothing is left to be confirmed.
 _NOTHING_TO_CONFIRM = "UPDATE shop_order SET confirming_since = NULL WHERE id = ANY(%s) AND confirming_since IS NOT NULL"
 
@@ -99,14 +104,14 @@ def close_payments(looks: Mapping[Payment, datetime | None], *, now: datetime, c
     """
     if not looks:
         return
-    if rows.write(_CLOSE, [now, [payment.pk for payment in looks], list(looks.values())]) != len(looks):
+    if sql.write(_CLOSE, [now, [payment.pk for payment in looks], list(looks.values())]) != len(looks):
         raise StaleState(f"one of the payments {[payment.out_trade_no for payment in looks]} isn't open")
     for payment in looks:
         payment.status, payment.closed_reason = PaymentStatus.CLOSED, ClosedReason.NEVER_PAID
     record(
         [event(payment.order, OrderEvent.Kind.PAYMENT_CLOSED, now=now, cause=cause, out_trade_no=payment.out_trade_no) for payment in looks]
     )
-    rows.write(_NOTHING_TO_CONFIRM, [[payment.order_id for payment in looks]])
+    sql.write(_NOTHING_TO_CONFIRM, [[payment.order_id for payment in looks]])
 
 
 def last_look_at(payment: Payment) -> datetime:
@@ -208,32 +213,39 @@ def _settle(payments: Sequence[Payment], *, now: datetime, cause: str, is_curren
     finalise_orders([payment.order for payment in payments], now=now, cause=cause)
 
 
-_PAY = """
+_PAY = sql.statement(
+    """
     UPDATE payments_payment AS payment
-    SET status = 'paid', closed_reason = '', trade_no = told.trade_no, paid_at = told.paid_at, dead_at = NULL, is_surplus = told.is_surplus,
+    SET status = {PaymentStatus.PAID}, closed_reason = '', trade_no = told.trade_no, paid_at = told.paid_at, dead_at = NULL, is_surplus = told.is_surplus,
         available_at = CASE WHEN EXISTS (
-            SELECT FROM payments_notification WHERE payment_id = payment.id AND status = 'asked'
+            SELECT FROM payments_notification WHERE payment_id = payment.id AND status = {NotificationStatus.ASKED}
         ) THEN %s::timestamptz END
     FROM unnest(%s::bigint[], %s::text[], %s::timestamptz[], %s::boolean[]) AS told(id, trade_no, paid_at, is_surplus)
-    WHERE payment.id = told.id AND payment.status <> 'paid'
-"""
+    WHERE payment.id = told.id AND payment.status <> {PaymentStatus.PAID}
+""",
+    NotificationStatus,
+    PaymentStatus,
+)
 
 
 def _book(payments: Sequence[Payment], *, now: datetime, is_current: bool) -> None:
     """Writes that their money has come. Unless a query's answer says so (`is_current`), a query that other notifications wait for stays due."""
     query_at = None if is_current else now
     told = [(payment.pk, payment.trade_no, payment.paid_at, payment.is_surplus) for payment in payments]
-    if rows.write(_PAY, [query_at, *[list(column) for column in zip(*told, strict=True)]]) != len(payments):
+    if sql.write(_PAY, [query_at, *[list(column) for column in zip(*told, strict=True)]]) != len(payments):
         raise StaleState(f"one of the payments {[payment.out_trade_no for payment in payments]} is paid already")
     ledger.cash_in([(payment.out_trade_no, payment.amount, payment.order_id) for payment in payments], now=now)
 
 
-_DROP_OTHERS = "UPDATE payments_payment SET available_at = %s, attempts = 0, dead_at = NULL WHERE order_id = ANY(%s) AND status = 'open'"
+_DROP_OTHERS = sql.statement(
+    "UPDATE payments_payment SET available_at = %s, attempts = 0, dead_at = NULL WHERE order_id = ANY(%s) AND status = {PaymentStatus.OPEN}",
+    PaymentStatus,
+)
 
 
 def _drop_other_attempts(payments: Sequence[Payment], *, now: datetime) -> None:
     """Another attempt that is still open is no longer wanted: the poller closes it at the gateway."""
-    rows.write(_DROP_OTHERS, [now, [payment.order_id for payment in payments]])
+    sql.write(_DROP_OTHERS, [now, [payment.order_id for payment in payments]])
 
 
 def _outcome_of_money(order: Order, *, now: datetime, cause: str) -> Outcome:
@@ -251,10 +263,12 @@ def _outcome_of_money(order: Order, *, now: datetime, cause: str) -> Outcome:
 _OWNERS = "SELECT trade_no, id FROM payments_payment WHERE trade_no = ANY(%s)"
 
 
-def _log(reports: Sequence[TradeReport], results: Sequence[Applied], *, cause: str) -> None:
-    log.info("trades_applied", cause=cause, **Counter(result.outcome.value for result in results))
+def _log(reports: Sequence[TradeReport], results: Sequence[Applied]) -> None:
+    traces = [result.payment.order.trace_id for result in results if result.payment is not None]
+    batch_did("trades_applied", traces, Counter(result.outcome.value for result in results))
     for report, result in zip(reports, results, strict=True):
+        about = {"out_trade_no": report.out_trade_no, "trace_id": result.payment.order.trace_id if result.payment else ""}
         if result.outcome in QUARANTINED:
-            log.error("trade_quarantined", out_trade_no=report.out_trade_no, outcome=result.outcome.value, alert=True)
+            log.error("trade_quarantined", **about, outcome=result.outcome.value, alert=True)
         elif result.outcome not in _ORDINARY:
-            log.info("trade_applied", out_trade_no=report.out_trade_no, outcome=result.outcome.value)
+            log.info("trade_applied", **about, outcome=result.outcome.value)

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
+from payments.errors import GatewayNotConfigured
 from payments.gateways import alipay
 from payments.gateways.line import Line
 from payments.gateways.protocol import Attempt, Gateway, InvalidSignature, Notice
-from shop.errors import GatewayNotConfigured
 
 
 class ConfiguredGateways:
@@ -21,6 +21,9 @@ class ConfiguredGateways:
 
     def free(self, wanted: int) -> int:
         return self.line.free(wanted)
+
+    def is_silent(self) -> bool:
+        return self.line.breaker.is_open
 
     def gateway_for(self, attempt: Attempt) -> Gateway:
         return self._get(attempt.provider, attempt.app_id)

@@ -11,8 +11,9 @@ from contextlib import contextmanager
 
 import structlog
 
+from payments.gateways.pace import Pace
 from payments.gateways.protocol import GatewayShut
-from payments.metrics import GATEWAY_BREAKER_OPEN, GATEWAY_CALLS
+from payments.metrics import GATEWAY_BREAKER_OPEN, GATEWAY_LIMITED
 
 log = structlog.get_logger(__name__)
 
@@ -22,6 +23,8 @@ OPENS_AFTER = 5
 REST_S = 3
 # How long a caller waits for a place. Longer would hold what the place is meant to protect.
 PLACE_WAIT_MS = 500
+# How long a caller who doesn't occupy such a place waits for the rate.
+RATE_WAIT_S = 5
 
 Clock = Callable[[], float]
 
@@ -38,6 +41,10 @@ class Breaker:
         self._lock = threading.Lock()
         self._silences = 0
         self._next_probe_at: float | None = None  # None while it is closed
+
+    @property
+    def is_open(self) -> bool:
+        return self._next_probe_at is not None
 
     def free(self, wanted: int) -> int:
         """How many of `wanted` calls may be begun now: all, none, or one probe."""
@@ -78,38 +85,22 @@ class Breaker:
             log.error("gateway_is_silent", silences=self._silences, alert=True)
 
 
-class Pace:
-    """A token bucket: `rate` calls a second on average, and as many at once as two seconds' worth."""
-
-    def __init__(self, rate: float, *, clock: Clock = time.monotonic) -> None:
-        self.rate = rate
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._size = max(1, 2 * rate)
-        self._tokens = self._size
-        self._counted_at = clock()
-
-    def take(self) -> float:
-        """Takes a token, and returns how many seconds to wait before using it."""
-        with self._lock:
-            now = self._clock()
-            self._tokens = min(self._size, self._tokens + (now - self._counted_at) * self.rate) - 1
-            self._counted_at = now
-            return max(0, -self._tokens / self.rate)
-
-
 class Line:
-    """What this process may ask of a gateway. `places` bounds the calls at once, `rate` those of a second; None is no bound."""
+    """What this process may ask of a gateway. `places` bounds the calls at once, `rate` those of a second; None is no bound of our own."""
 
-    def __init__(self, *, places: int | None = None, rate: float | None = None, breaker: Breaker | None = None) -> None:
+    def __init__(
+        self, *, places: int | None = None, rate: float | None = None, breaker: Breaker | None = None, pace: Pace | None = None
+    ) -> None:
         self.breaker = breaker or Breaker()
         self._places = threading.BoundedSemaphore(places) if places else None
-        self._pace = Pace(rate) if rate else None
+        self._patience_s = PLACE_WAIT_MS / 1000 if places else RATE_WAIT_S
+        self._pace = pace or Pace(rate)
 
     def free(self, wanted: int) -> int:
         """How many of `wanted` calls may be begun now. Under a rate, no more than two seconds' worth are kept waiting."""
-        if self._pace is not None:
-            wanted = min(wanted, max(1, int(2 * self._pace.rate)))
+        rate = self._pace.rate
+        if rate is not None:
+            wanted = min(wanted, max(1, int(2 * rate)))
         return self.breaker.free(wanted)
 
     @contextmanager
@@ -123,25 +114,35 @@ class Line:
             raise GatewayShut("all places for calls are taken")
         try:
             self.breaker.enter()
-            if self._pace is not None:
-                time.sleep(self._pace.take())
-            with self._counted(silences):
+            self._wait_for_the_rate()
+            with self._heard(silences):
                 yield
         finally:
             if self._places is not None:
                 self._places.release()
 
+    def limited(self) -> None:
+        """The gateway has turned a call away because there are too many."""
+        GATEWAY_LIMITED.inc()
+        rate = self._pace.slow_down()
+        if rate is not None:
+            log.warning("gateway_limits_calls", calls_per_s=round(rate, 1))
+
+    def _wait_for_the_rate(self) -> None:
+        wait_s = self._pace.take(patience_s=self._patience_s)
+        if wait_s is None:
+            raise GatewayShut("more calls wait than the gateway takes")
+        if wait_s:  # sleeping for no time gives the processor away
+            time.sleep(wait_s)
+
     @contextmanager
-    def _counted(self, silences: tuple[type[BaseException], ...]) -> Iterator[None]:
+    def _heard(self, silences: tuple[type[BaseException], ...]) -> Iterator[None]:
         try:
             yield
         except silences:
-            GATEWAY_CALLS.labels("silent").inc()
             self.breaker.stayed_silent()
             raise
         except Exception:
-            GATEWAY_CALLS.labels("broken").inc()
             self.breaker.answered()
             raise
-        GATEWAY_CALLS.labels("answered").inc()
         self.breaker.answered()

@@ -125,6 +125,14 @@ class GatewayShut(GatewayUnreachable):
     """Nothing was asked: the gateway has been silent for a while, or all places for calls are taken."""
 
 
+class GatewayLimited(GatewayShut):
+    """The gateway turned the call away at the door because there are too many: nothing was done, and soon the same call may be made again."""
+
+
+class GatewayUnsigned(GatewayUnreachable):
+    """An error without a signature. It proves nothing, but most likely the gateway doesn't know our key or app, or doesn't permit the call."""
+
+
 class GatewayRejected(GatewayError):
     """A proven no.
 
@@ -245,6 +253,10 @@ class Gateways(Protocol):
 
     def free(self, wanted: int) -> int:
         """How many of `wanted` calls may be begun now: fewer under a rate, one or none while the gateway is silent."""
+        ...
+
+    def is_silent(self) -> bool:
+        """Whether this process has stopped calling because nobody answers."""
         ...
 
     def gateway_for(self, attempt: Attempt) -> Gateway:

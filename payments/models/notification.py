@@ -3,44 +3,51 @@ from typing import ClassVar
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from payments.models.payment import Payment
 from payments.states import NotificationStatus
 from shop.models import Work
+from shop.models.fields import names_of
 from shop.models.work import dead_index, dead_is_not_due, due_index
 
 
 class Notification(Work):
     """The inbox: what the gateway told us, verified and stored before it is answered. Repeated deliveries of the same facts share one row."""
 
-    provider = models.CharField("渠道", max_length=16, default="alipay")
+    provider = models.CharField(_("渠道"), max_length=16, default="alipay")
     # SHA-256 of everything that was signed except what changes between deliveries of the same facts.
-    business_key = models.CharField("业务键", max_length=64)
-    notify_id = models.CharField("通知编号", max_length=128)
-    out_trade_no = models.CharField("商户订单号", max_length=64)
+    business_key = models.CharField(_("业务键"), max_length=64)
+    notify_id = models.CharField(_("通知编号"), max_length=128)
+    out_trade_no = models.CharField(_("商户订单号"), max_length=64)
     # In the gateway's words, and in ours (`TradeStatus`).
-    trade_status = models.CharField("交易状态", max_length=32)
-    told_status = models.CharField("交易状态（统一）", max_length=16, blank=True, default="", db_default="")
-    form = models.JSONField("字段")
-    raw_body = models.TextField("原文")
-    status = models.CharField("状态", max_length=16, choices=NotificationStatus, default=NotificationStatus.RECEIVED)
-    reason = models.CharField("原因", max_length=64, blank=True, default="")
+    trade_status = models.CharField(_("交易状态"), max_length=32)
+    told_status = models.CharField(_("交易状态（统一）"), max_length=16, blank=True, default="", db_default="")
+    form = models.JSONField(_("字段"))
+    raw_body = models.TextField(_("原文"))
+    status = models.CharField(_("状态"), max_length=16, choices=names_of(NotificationStatus), default=NotificationStatus.RECEIVED)
+    reason = models.CharField(_("原因"), max_length=64, blank=True, default="")
     # Why it was quarantined the first time; later handling doesn't overwrite it.
-    first_reason = models.CharField("首次隔离原因", max_length=64, blank=True, default="", db_default="")
+    first_reason = models.CharField(_("首次隔离原因"), max_length=64, blank=True, default="", db_default="")
     # The fingerprint of the key that proved the signature when it was received.
-    verified_by = models.CharField("验签公钥", max_length=64, blank=True, default="", db_default="")
-    payment = models.ForeignKey(Payment, models.PROTECT, null=True, blank=True, related_name="notifications", verbose_name="支付")
+    verified_by = models.CharField(_("验签公钥"), max_length=64, blank=True, default="", db_default="")
+    payment = models.ForeignKey(
+        Payment, models.PROTECT, null=True, blank=True, related_name="notifications", verbose_name=pgettext_lazy("one", "支付")
+    )
     # Who dismissed it, and why they could.
     dismissed_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, db_index=False, related_name="+", verbose_name="处理人"
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, db_index=False, related_name="+", verbose_name=_("处理人")
     )
-    note = models.CharField("处理说明", max_length=200, blank=True, default="", db_default="")
-    received_at = models.DateTimeField("收到时间")
-    handled_at = models.DateTimeField("处理时间", null=True, blank=True)
+    note = models.CharField(_("处理说明"), max_length=200, blank=True, default="", db_default="")
+    # The HTTP request that brought it first.
+    request_id = models.CharField(_("HTTP 请求编号"), max_length=64, blank=True, default="", db_default="")
+    received_at = models.DateTimeField(_("收到时间"))
+    handled_at = models.DateTimeField(_("处理时间"), null=True, blank=True)
 
     class Meta:
-        verbose_name = "支付通知"
-        verbose_name_plural = "支付通知"
+        verbose_name = pgettext_lazy("one", "支付通知")
+        verbose_name_plural = pgettext_lazy("many", "支付通知")
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["business_key"], name="notification_business_key"),
             models.CheckConstraint(

@@ -3,11 +3,13 @@ from typing import ClassVar
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from payments.models.payment import Payment
 from payments.states import Explanation, RefundKind, RefundStatus
 from shop.models import Order, OrderLine, Work
-from shop.models.fields import YuanField, not_negative
+from shop.models.fields import YuanField, names_of, not_negative
 from shop.models.work import GATEWAY_ATTEMPTS, dead_index, dead_is_not_due, due_index
 
 
@@ -20,38 +22,42 @@ class Refund(Work):
 
     MAX_ATTEMPTS = GATEWAY_ATTEMPTS
 
-    kind = models.CharField("类型", max_length=16, choices=RefundKind)
-    order = models.ForeignKey(Order, models.PROTECT, related_name="refunds", verbose_name="订单")
+    kind = models.CharField(_("类型"), max_length=16, choices=names_of(RefundKind))
+    order = models.ForeignKey(Order, models.PROTECT, related_name="refunds", verbose_name=pgettext_lazy("one", "订单"))
     # None when nothing was paid in money: only 贝里 go back.
-    payment = models.ForeignKey(Payment, models.PROTECT, null=True, blank=True, related_name="refunds", verbose_name="支付")
-    out_request_no = models.CharField("退款请求号", max_length=64)
-    amount = YuanField("退款金额（元）")
-    beili = models.PositiveBigIntegerField("退回贝里", default=0)
-    status = models.CharField("状态", max_length=16, choices=RefundStatus, default=RefundStatus.REQUESTED)
-    reason = models.CharField("申请原因", max_length=200, blank=True, default="")
+    payment = models.ForeignKey(
+        Payment, models.PROTECT, null=True, blank=True, related_name="refunds", verbose_name=pgettext_lazy("one", "支付")
+    )
+    out_request_no = models.CharField(_("退款请求号"), max_length=64)
+    amount = YuanField(_("退款金额（元）"))
+    beili = models.PositiveBigIntegerField(_("退回贝里"), default=0)
+    status = models.CharField(_("状态"), max_length=16, choices=names_of(RefundStatus), default=RefundStatus.REQUESTED)
+    reason = models.CharField(_("申请原因"), max_length=200, blank=True, default="")
     # Why it was rejected or failed: staff's words, or the gateway's code.
-    outcome = models.CharField("处理说明", max_length=200, blank=True, default="")
+    outcome = models.CharField(_("处理说明"), max_length=200, blank=True, default="")
     # How it was given back by other means than the gateway, for the accountants.
-    reference = models.CharField("凭据", max_length=100, blank=True, default="", db_default="")
+    reference = models.CharField(_("凭据"), max_length=100, blank=True, default="", db_default="")
     # Of an external refund: what it was for. Empty until staff (or the rule for whole refunds) say so.
-    explanation = models.CharField("说明", max_length=16, choices=Explanation, blank=True, default="", db_default="")
-    explained_at = models.DateTimeField("说明时间", null=True, blank=True)
-    decided_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+", verbose_name="处理人")
+    explanation = models.CharField(_("说明"), max_length=16, choices=names_of(Explanation), blank=True, default="", db_default="")
+    explained_at = models.DateTimeField(_("说明时间"), null=True, blank=True)
+    decided_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("处理人")
+    )
     approved_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+", verbose_name="审批人"
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("审批人")
     )
     # Staff who asked for it in the buyer's place; None if the buyer did, or a rule.
     requested_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, db_index=False, related_name="+", verbose_name="申请人"
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, db_index=False, related_name="+", verbose_name=_("申请人")
     )
-    requested_at = models.DateTimeField("申请时间")
-    approved_at = models.DateTimeField("批准时间", null=True, blank=True)
-    sent_at = models.DateTimeField("提交时间", null=True, blank=True)
-    finished_at = models.DateTimeField("完成时间", null=True, blank=True)
+    requested_at = models.DateTimeField(_("申请时间"))
+    approved_at = models.DateTimeField(_("批准时间"), null=True, blank=True)
+    sent_at = models.DateTimeField(_("提交时间"), null=True, blank=True)
+    finished_at = models.DateTimeField(_("完成时间"), null=True, blank=True)
 
     class Meta:
-        verbose_name = "退款"
-        verbose_name_plural = "退款"
+        verbose_name = pgettext_lazy("one", "退款")
+        verbose_name_plural = pgettext_lazy("many", "退款")
         constraints: ClassVar = [
             # Our numbers are ours alone; of external ones the gateway promises only that no trade has one twice.
             models.UniqueConstraint(fields=["out_request_no"], condition=~Q(kind=RefundKind.EXTERNAL), name="refund_out_request_no"),
@@ -111,16 +117,16 @@ class RefundLine(models.Model):
     `cash_amount` and `beili_amount` (yuan) are what goes back of the line's own shares: all of them, or less where the access was used.
     """
 
-    refund = models.ForeignKey(Refund, models.PROTECT, db_index=False, related_name="lines", verbose_name="退款")
-    order_line = models.ForeignKey(OrderLine, models.PROTECT, related_name="refund_lines", verbose_name="订单课程")
-    cash_amount = YuanField("退回现金（元）")
-    beili_amount = YuanField("退回贝里价值（元）")
+    refund = models.ForeignKey(Refund, models.PROTECT, db_index=False, related_name="lines", verbose_name=pgettext_lazy("one", "退款"))
+    order_line = models.ForeignKey(OrderLine, models.PROTECT, related_name="refund_lines", verbose_name=pgettext_lazy("one", "订单课程"))
+    cash_amount = YuanField(_("退回现金（元）"))
+    beili_amount = YuanField(_("退回贝里价值（元）"))
     # False once the refund is rejected, set in the same transaction.
-    is_live = models.BooleanField("有效", default=True)
+    is_live = models.BooleanField(_("有效"), default=True)
 
     class Meta:
-        verbose_name = "退款课程"
-        verbose_name_plural = "退款课程"
+        verbose_name = pgettext_lazy("one", "退款课程")
+        verbose_name_plural = pgettext_lazy("many", "退款课程")
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["order_line"], condition=Q(is_live=True), name="refund_line_once"),
             models.UniqueConstraint(fields=["refund", "order_line"], name="refund_line_one_per_refund"),

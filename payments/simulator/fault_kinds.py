@@ -40,7 +40,12 @@ KINDS = {
         _gateway("empty", "响应正文为空", "the body is empty"),
         _gateway("unavailable", "返回 20000 服务不可用", "code 20000, before or after the effect", after_commit=False),
         _gateway("system_error", "业务已生效却返回 ACQ.SYSTEM_ERROR", "40004 ACQ.SYSTEM_ERROR although it took effect", after_commit=True),
-        _gateway("call_limited", "返回 40005 调用受限", "code 40005, refused at the door"),
+        _gateway(
+            "call_limited",
+            "返回 40005 调用受限（per_second 大于 0：仅超出每秒次数的调用）",
+            "code 40005, refused at the door; per_second above 0: only the calls beyond so many in a second",
+            per_second=0.0,
+        ),
         _gateway("bad_sign", "响应签名错误", "the answer's signature is wrong"),
         _gateway("unsigned", "响应没有签名", "the answer has no signature"),
         _gateway("other_trade", "返回另一笔交易的应答（签名有效）", "a validly signed answer for another trade"),
@@ -86,7 +91,3 @@ KINDS = {
         _business("bill_amount", "账单金额不符", "the trade's amounts in the bill differ", difference="0.01"),
     )
 }
-
-GATEWAY = "gateway"
-NOTIFICATION = "notification"
-BUSINESS = "business"

@@ -3,6 +3,7 @@
 import threading
 from pathlib import Path
 
+from payments.simulator.call_counter import CallCounter
 from payments.simulator.clock import Clock
 from payments.simulator.faults import Faults
 from payments.simulator.merchants import Merchants
@@ -20,6 +21,7 @@ class Simulation:
         self.settings_book = SettingsBook(self.store)
         self.merchants = Merchants(self.store, state_dir)
         self.faults = Faults(self.store, self.settings_book)
+        self.calls = CallCounter()
         # Set when something may have become due; the notifier sleeps on it. Whoever sets it inside a transaction can rely on the
         # notifier seeing that transaction's result, because it has to wait for the same lock.
         self.news = threading.Event()

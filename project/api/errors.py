@@ -9,15 +9,17 @@ from typing import Any
 import structlog
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.db import OperationalError
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.utils.translation import gettext
 from rest_framework import exceptions as drf
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
+from payments import errors as payment_errors
 from payments.gateways.protocol import GatewayError, GatewayRejected, Refusal
 from shop import errors, valkey
+from shop.api.wire import DEPENDENCY_S, ErrorOutput, as_builtins, error_body, retry_after, written
 
 log = structlog.get_logger(__name__)
 
@@ -35,27 +37,25 @@ _DRF: tuple[tuple[type[Exception], type[errors.DomainError]], ...] = (
 )
 # What the gateway's proven no means to the buyer. Asking again soon helps with none of them.
 _REFUSALS: Mapping[Refusal, type[errors.DomainError]] = {
-    Refusal.ALREADY_PAID: errors.PaymentAlreadyMade,
-    Refusal.TRADE_FINISHED: errors.PaymentAlreadyMade,
-    Refusal.TRADE_CLOSED: errors.PaymentClosed,
-    Refusal.AMOUNT_OVER_LIMIT: errors.PaymentOverLimit,
-    Refusal.BUYER_NOT_ALLOWED: errors.PaymentAccountRefused,
-    Refusal.NOT_PERMITTED: errors.PaymentNotPermitted,
-    Refusal.UNKNOWN_TRADE: errors.PaymentRefused,
-    Refusal.WRONG_STATE: errors.PaymentRefused,
-    Refusal.REFUND_OVER_AMOUNT: errors.PaymentRefused,
-    Refusal.REFUND_DISCORDANT: errors.PaymentRefused,
-    Refusal.INSUFFICIENT_FUNDS: errors.PaymentRefused,
-    Refusal.INVALID_REQUEST: errors.PaymentRefused,
-    Refusal.OTHER: errors.PaymentRefused,
+    Refusal.ALREADY_PAID: payment_errors.PaymentAlreadyMade,
+    Refusal.TRADE_FINISHED: payment_errors.PaymentAlreadyMade,
+    Refusal.TRADE_CLOSED: payment_errors.PaymentClosed,
+    Refusal.AMOUNT_OVER_LIMIT: payment_errors.PaymentOverLimit,
+    Refusal.BUYER_NOT_ALLOWED: payment_errors.PaymentAccountRefused,
+    Refusal.NOT_PERMITTED: payment_errors.PaymentNotPermitted,
+    Refusal.UNKNOWN_TRADE: payment_errors.PaymentRefused,
+    Refusal.WRONG_STATE: payment_errors.PaymentRefused,
+    Refusal.REFUND_OVER_AMOUNT: payment_errors.PaymentRefused,
+    Refusal.REFUND_DISCORDANT: payment_errors.PaymentRefused,
+    Refusal.INSUFFICIENT_FUNDS: payment_errors.PaymentRefused,
+    Refusal.INVALID_REQUEST: payment_errors.PaymentRefused,
+    Refusal.OTHER: payment_errors.PaymentRefused,
 }
-# For a 503: nobody knows when a dependency is back, and clients shouldn't hammer it.
-_RETRY_AFTER_S = 2
 
 
-def body_of(error: errors.DomainError) -> dict[str, Any]:
+def body_of(error: errors.DomainError) -> ErrorOutput:
     """An error's envelope, its message in the request's language."""
-    return {"code": error.code, "error": error.slug, "msg": gettext(error.text), "details": dict(error.details)}
+    return error_body(error.slug, gettext(error.text), error.details)
 
 
 def handle_exception(exc: Exception, context: Mapping[str, Any]) -> Response | None:
@@ -64,15 +64,16 @@ def handle_exception(exc: Exception, context: Mapping[str, Any]) -> Response | N
     if error is None:
         return None
     set_rollback()
-    return Response(body_of(error), status=error.status, headers=headers_of(error))
+    # Not every renderer is ours: the schema is written as YAML.
+    return Response(as_builtins(body_of(error)), status=error.status, headers=headers_of(error))
 
 
 def headers_of(error: errors.DomainError) -> dict[str, str]:
     if error.retry_after_s is not None:
-        return {"Retry-After": str(error.retry_after_s)}
+        return retry_after(error.retry_after_s)
     match error.status:
         case 429 | 503:
-            return {"Retry-After": str(error.retry_after_s or _RETRY_AFTER_S)}
+            return retry_after(DEPENDENCY_S)
         case 401:
             return {"WWW-Authenticate": "Token"}
         case _:
@@ -104,7 +105,7 @@ def _dependency_error(exc: valkey.Unreachable | OperationalError | GatewayError)
             return errors.ServiceUnavailable()
         case _:
             log.warning("dependency_failed", error=f"{type(exc).__name__}: {exc}")
-            return errors.GatewayUnavailable() if isinstance(exc, GatewayError) else errors.ServiceUnavailable()
+            return payment_errors.GatewayUnavailable() if isinstance(exc, GatewayError) else errors.ServiceUnavailable()
 
 
 def answer_plain_view(request: HttpRequest, exc: Exception) -> HttpResponse | None:
@@ -116,7 +117,7 @@ def answer_plain_view(request: HttpRequest, exc: Exception) -> HttpResponse | No
 def _answer(request: HttpRequest, error: errors.DomainError) -> HttpResponse:
     """JSON for programs, below /api/; a page for people everywhere else."""
     if request.path.startswith("/api/"):
-        return JsonResponse(body_of(error), status=error.status, json_dumps_params={"ensure_ascii": False}, headers=headers_of(error))
+        return HttpResponse(written(body_of(error)), content_type="application/json", status=error.status, headers=headers_of(error))
     # Rendered without the request: no context processor can fail a second time.
     page = render_to_string("storefront/error.html", {"status": error.status, "text": gettext(error.text)})
     return HttpResponse(page, status=error.status, headers=headers_of(error))

@@ -2,11 +2,12 @@
 
 import os
 import platform
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import httpx
 
@@ -92,6 +93,9 @@ class Demo:
 
             places = Places(ports["web"], ports["flower"], ports["simulator"], postgres, valkey, store)
             env = _environment(places, merchant, secrets)
+            mail = state.folder / "mail"
+            mail.mkdir(mode=0o700, exist_ok=True)
+            env |= {"MAIL_FOLDER": str(mail), "REQUEST_LOG": "true"}
             with step("Tables"):
                 _manage(env, "migrate", "--verbosity", "0")
             with step("Courses, coupons and buyers"):
@@ -164,12 +168,15 @@ def _environment(places: Places, merchant: Merchant, secrets: Secrets) -> dict[s
 
 
 def _make_runner(places: Places, env: dict[str, str], state: State) -> Runner:
+    # All of them count together, from zero, and the web process tells. Flower has metrics of its own.
+    shutil.rmtree(state.metrics_folder, ignore_errors=True)
+    counted = {"PROMETHEUS_MULTIPROC_DIR": str(state.metrics_folder)}
     programs = [
         simulator_program(places.simulator_port, state.simulator_folder),
-        web_program(places.web_port),
-        worker_program(events=True),  # for Flower
-        gateway_program(events=True),
-        beat_program(),
+        replace(web_program(places.web_port), env=counted),
+        replace(worker_program(events=True), env=counted),  # for Flower
+        replace(gateway_program(events=True), env=counted),
+        replace(beat_program(), env=counted),
         flower_program(places.flower_port),
     ]
     return Runner(programs, env=env, log_folder=state.log_folder, record_folder=state.folder / "run", longest_stop_s=STOP_PROGRAMS_S)
@@ -238,7 +245,7 @@ def _table(places: Places, secrets: Secrets, state: State) -> str:
         ("Alipay simulator", f"{places.simulator_url}/", "open; any account at its cashier"),
     ]
     lines = [line for name, url, login in rows for line in (f"  {name:18}{url}", f"  {'':18}{login}")]
-    paths = [f"  {'For scripts':18}{state.description_path}", f"  {'Logs':18}{state.log_folder}"]
+    paths = [f"  {'Mail':18}{state.folder / 'mail'}", f"  {'For scripts':18}{state.description_path}", f"  {'Logs':18}{state.log_folder}"]
     return "\n".join(["", *lines, *paths, "\nCtrl-C stops everything."])
 
 

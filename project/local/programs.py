@@ -8,10 +8,10 @@ from pathlib import Path
 
 from project.local.ports import LOOPBACK
 from project.local.state import ROOT
+from worker import policy
 
-# By what their tasks wait for; see worker/policy.py.
-DATABASE_QUEUES, GATEWAY_QUEUES = "checkout,orders,payments,upkeep", "gateway"
-ALL_QUEUES = f"{DATABASE_QUEUES},{GATEWAY_QUEUES}"
+# As Celery's command line takes them.
+DATABASE_QUEUES, GATEWAY_QUEUES, ALL_QUEUES = map(",".join, (policy.DATABASE_QUEUES, policy.GATEWAY_QUEUES, policy.QUEUES))
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def web_program(port: int, *, workers: int = 2) -> Program:
 
 
 def worker_program(*, name: str = "worker", queues: str = DATABASE_QUEUES, concurrency: int = 2, events: bool = False) -> Program:
-    """`events` feeds Flower and costs 38 to 51 % of the throughput of empty tasks. A shop that is short of that runs without."""
+    """`events` feeds Flower."""
     # Behind the web processes: in a rush buyers are first heard, and their orders made a moment later.
     return _worker(name, queues, ["--concurrency", str(concurrency)], niceness=10, events=events)
 

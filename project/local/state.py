@@ -50,6 +50,10 @@ class State:
         return self.folder / "simulator"
 
     @property
+    def metrics_folder(self) -> Path:
+        return self.folder / "metrics"
+
+    @property
     def description_path(self) -> Path:
         """What scripts read: where everything is and how to log in."""
         return self.folder / "demo.json"

@@ -1,10 +1,13 @@
 """`DATABASE_URL` and `DATABASE_POOLER` as Django's `DATABASES` wants them."""
 
+import os
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
+
+from project.postgres.tls import refuse_unverified
 
 # A statement that waits for a lock longer than this is a bug or a fault, and is retried by the sweep.
 TIMEOUTS = {"lock_timeout": "2s", "statement_timeout": "10s", "idle_in_transaction_session_timeout": "15s"}
@@ -20,12 +23,13 @@ NETWORK = {
 }
 
 
-def database_config(url: str, *, pooler: str) -> dict[str, Any]:
+def database_config(url: str, *, pooler: str, may_be_unverified: bool = False) -> dict[str, Any]:
     """`url` may name several hosts, of which the one that writes is used: `postgres://shop:…@a,b:5433/shop`.
 
     `pooler` says what the address leads to: PostgreSQL itself, or a pooler that gives a connection away for a session or for each
     transaction. It changes how the time-outs get to the server: with the start of the connection, by a statement after it (most poolers refuse
     the other way), or not from here at all, since the next transaction may have another server's connection; `checks.py` says what is missing.
+    `may_be_unverified` lets TLS through that nobody verifies.
 
     Raises: ImproperlyConfigured.
     """
@@ -37,6 +41,7 @@ def database_config(url: str, *, pooler: str) -> dict[str, Any]:
         )
     config: dict[str, Any] = _parse(url)
     options = {**NETWORK, **config.get("OPTIONS", {})}
+    refuse_unverified(options, environment=os.environ, is_meant=may_be_unverified)
     hosts = f"{config['HOST']}{options.get('host', '')}"
     if "," in hosts:
         options.setdefault("target_session_attrs", "read-write")

@@ -5,7 +5,6 @@ only then does the request take a place (`places.py`). Each place owns a databas
 threads the server uses. `connections.py` ends the waits that take too long.
 """
 
-import json
 import time
 from collections.abc import Callable, Iterable
 from functools import lru_cache
@@ -14,11 +13,15 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connections
+from structlog.contextvars import bind_contextvars, reset_contextvars
 
 from project.api.errors import body_of, headers_of
+from project.web.counted import BEGAN_AT
 from project.web.places import Places, Shares
 from shop import errors
+from shop.api.wire import written
 from shop.client_address import client_network, forwarded_address
+from shop.request_id import KEY, identify
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
@@ -46,8 +49,17 @@ class Admission:
         self._address = lru_cache(maxsize=4096)(client_of)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        refusal = self._read_body(environ)
+        """Binds the request's id and its client's address to every log line: Django writes some outside of all middleware."""
         address = self._address(environ.get("REMOTE_ADDR", ""), environ.get("HTTP_X_FORWARDED_FOR", ""))
+        bound = bind_contextvars(request_id=identify(environ), address=address)
+        try:
+            return self._admit(environ, start_response, address)
+        finally:
+            reset_contextvars(**bound)
+
+    def _admit(self, environ: Environ, start_response: StartResponse, address: str) -> Iterable[bytes]:
+        refusal = self._read_body(environ)
+        environ[BEGAN_AT] = time.monotonic()
         path = environ.get("PATH_INFO")
         patience_s = LIVENESS_PATIENCE_S if path == LIVENESS else None
         try:
@@ -55,12 +67,12 @@ class Admission:
         except errors.DomainError as error:
             if path == LIVENESS and isinstance(error, errors.ServiceUnavailable):
                 return self._application(environ, start_response)
-            return _refuse(error, start_response)
+            return _refuse(error, environ, start_response)
         connections["default"] = place.connection
         cost_s = 0.0
         try:
             if refusal is not None:  # only now, so that refusals count and wait like everything else
-                return _refuse(refusal, start_response)
+                return _refuse(refusal, environ, start_response)
             response = self._application(environ, start_response)
             if getattr(response, "streaming", False):
                 cost_s = FILE_COST_S
@@ -110,8 +122,9 @@ def client_of(sender: str, forwarded: str) -> str:
     return client_network(forwarded_address(sender, forwarded))
 
 
-def _refuse(error: errors.DomainError, start_response: StartResponse) -> list[bytes]:
-    body = json.dumps(body_of(error), ensure_ascii=False).encode()
+def _refuse(error: errors.DomainError, environ: Environ, start_response: StartResponse) -> list[bytes]:
+    body = written(body_of(error))
     headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body))), ("Connection", "close")]
+    headers.append(("X-Request-ID", environ[KEY]))
     start_response(f"{error.status} {_PHRASES[error.status]}", [*headers, *headers_of(error).items()])
     return [body]

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import structlog
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
 from rest_framework.request import Request
@@ -15,6 +16,8 @@ from shop.api.fields import Input, TextField
 from shop.client_address import client_address, client_network
 from shop.domain import tokens
 from shop.domain.login import log_in
+
+log = structlog.get_logger(__name__)
 
 
 class LoginInput(Input):
@@ -52,6 +55,7 @@ class LogoutView(APIView):
     @extend_schema(request=None, responses={204: None})
     def post(self, request: Request) -> Response:
         tokens.end_token(digest_of_caller(request))
+        log.info("logged_out", account=account_of(request).pk, is_for_staff=False)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -61,4 +65,5 @@ class LogoutEverywhereView(APIView):
     @extend_schema(request=None, responses={204: None})
     def post(self, request: Request) -> Response:
         tokens.end_logins([account_of(request).pk])
+        log.info("logged_out_everywhere", account=account_of(request).pk)
         return Response(status=status.HTTP_204_NO_CONTENT)

@@ -15,6 +15,7 @@ from shop import clock
 from shop.domain.login import TokenDigest, digest_of, find_caller
 from shop.errors import NotAuthenticated
 from shop.models import Account
+from shop.request_id import KEY
 
 
 class TokenAuthentication(KnoxAuthentication):  # type: ignore[misc] # knox has no types
@@ -60,5 +61,5 @@ def digest_of_caller(request: Request) -> TokenDigest:
 
 def request_id_of(request: HttpRequest | Request) -> str:
     """The request's id, as its log lines carry it."""
-    request_id: str = request.META["shop.request_id"]
+    request_id: str = request.META[KEY]
     return request_id

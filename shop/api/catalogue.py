@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 
 from shop import clock
 from shop.api.authentication import digest_in
-from shop.api.fields import IdField, PageFilter, TextField, read_query, show
+from shop.api.fields import IdField, LabelField, PageFilter, TextField, read_query, show
 from shop.domain import catalogue
 from shop.domain.login import find_caller
 from shop.errors import NotAuthenticated
@@ -24,7 +24,7 @@ from shop.states import CourseType
 
 class PolicyOutput(serializers.ModelSerializer[PricePolicy]):
     id = serializers.IntegerField()
-    period = serializers.CharField(source="get_valid_period_display", help_text="有效期，例如 1个月")
+    period = LabelField(PricePolicy.Period, source="valid_period", help_text="有效期，例如 1个月")
     valid_period = serializers.IntegerField(help_text="有效期（天）")
 
     class Meta:
@@ -52,7 +52,7 @@ class CourseCategoryOutput(serializers.ModelSerializer[Category]):
 class CourseOutput(serializers.ModelSerializer[Course]):
     id = serializers.IntegerField()
     course_type = serializers.ChoiceField(choices=CourseType.choices, help_text="0 付费，1 VIP专享，2 学位课程，3 VIP会员")
-    type = serializers.CharField(source="get_course_type_display", help_text="课程类型")
+    type = LabelField(CourseType, source="course_type", help_text="课程类型")
     category = CourseCategoryOutput(allow_null=True)
     starts_on = serializers.DateField(allow_null=True, help_text="学位课程的开课日期")
     price_policy_list = PolicyOutput(source="price_policies", many=True)

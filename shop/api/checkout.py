@@ -1,11 +1,9 @@
 """`checkout/`: prices the chosen courses in a worker."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
 from django.urls import reverse
-from django.utils.translation import gettext_lazy
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
 from rest_framework.request import Request
@@ -14,34 +12,28 @@ from rest_framework.views import APIView
 
 from shop import clock
 from shop.api.authentication import account_of
-from shop.api.checkoutoutput import CheckoutOutput, CheckoutQuoteOutput
-from shop.api.fields import MAX_BEILI, IdField, Input, StrictIntegerField
+from shop.api.checkoutoutput import (
+    BoughtAgainOutput,
+    CheckoutOutput,
+    CheckoutQuoteOutput,
+    CheckoutStartedOutput,
+    checkout_body,
+    requote_body,
+)
+from shop.api.fields import MAX_BEILI, IdField, Input, StrictIntegerField, refuse_repeated_courses
+from shop.api.wire import WORKER_S, retry_after
 from shop.domain import buying_again, checkout
-from shop.domain.checkout import shown_time
 from shop.domain.choices import quote_choices
 from shop.tasks import prepare_checkouts
 from shop.wakeup import wake_soon
-
-RETRY_AFTER_S = "1"
 
 
 class CheckoutInput(Input):
     course_list = serializers.ListField(child=IdField(), min_length=1, max_length=settings.CART_MAX_LINES)
 
     def validate_course_list(self, course_ids: list[int]) -> list[int]:
-        if len(set(course_ids)) != len(course_ids):
-            raise serializers.ValidationError(gettext_lazy("同一门课程出现了两次。"))
+        refuse_repeated_courses(course_ids)
         return course_ids
-
-
-class CheckoutStartedOutput(serializers.Serializer[Any]):
-    checkout_id = serializers.CharField()
-    status = serializers.ChoiceField(choices=["pending"])
-    url = serializers.CharField()
-
-
-class BoughtAgainOutput(CheckoutStartedOutput):
-    left_out = serializers.ListField(child=serializers.IntegerField(), help_text="不能再购买的课程编号，没有放进结算单")
 
 
 class QuoteLineInput(Input):
@@ -59,31 +51,24 @@ class QuoteInput(Input):
     balance = StrictIntegerField(min_value=0, max_value=MAX_BEILI, required=False, default=0, help_text="想使用的贝里，超出部分不计")
 
     def validate_course_price_list(self, lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        if len({line["course_id"] for line in lines}) != len(lines):
-            raise serializers.ValidationError(gettext_lazy("同一门课程出现了两次。"))
+        refuse_repeated_courses([line["course_id"] for line in lines])
         return lines
 
 
 def _shown(found: checkout.Checkout) -> Response:
-    result: Mapping[str, Any] = found.result or {"status": "pending"}
-    response = Response({"checkout_id": found.checkout_id, "expires_at": shown_time(found.expires_at), **result})
-    if found.result is None:
-        if checkout.is_stalled(found, now=clock.now()):
-            checkout.queue_again(found)
-            wake_soon(prepare_checkouts)
-        response["Retry-After"] = RETRY_AFTER_S
-    return response
+    if found.result is None and checkout.queue_if_stalled(found):
+        wake_soon(prepare_checkouts)
+    return Response(checkout_body(found), headers=retry_after(WORKER_S) if found.result is None else {})
 
 
-def _started(started: checkout.Checkout, **more: Any) -> Response:
+def _url_of(started: checkout.Checkout) -> str:
+    return reverse("checkout", args=[started.checkout_id])
+
+
+def _accepted(body: CheckoutStartedOutput) -> Response:
     """Wakes a worker to price it, and says where it is going to be."""
     wake_soon(prepare_checkouts)
-    url = reverse("checkout", args=[started.checkout_id])
-    return Response(
-        {"checkout_id": started.checkout_id, "status": "pending", "url": url, **more},
-        status=status.HTTP_202_ACCEPTED,
-        headers={"Location": url, "Retry-After": RETRY_AFTER_S},
-    )
+    return Response(body, status=status.HTTP_202_ACCEPTED, headers={"Location": body.url, **retry_after(WORKER_S)})
 
 
 class CheckoutStartView(APIView):
@@ -93,7 +78,7 @@ class CheckoutStartView(APIView):
     def post(self, request: Request) -> Response:
         data = CheckoutInput.read(request.data)
         started = checkout.start_checkout(account=account_of(request), course_ids=data["course_list"], now=clock.now())
-        return _started(started)
+        return _accepted(CheckoutStartedOutput(checkout_id=started.checkout_id, status="pending", url=_url_of(started)))
 
     @extend_schema(operation_id="checkout_latest", responses=CheckoutOutput)
     def get(self, request: Request) -> Response:
@@ -107,7 +92,9 @@ class BuyAgainView(APIView):
     def post(self, request: Request, order_number: str) -> Response:
         """Puts the order's courses in the cart and checks them out, each for the period that it had."""
         bought = buying_again.buy_again(account=account_of(request), order_number=order_number, now=clock.now())
-        return _started(bought.checkout, left_out=list(bought.left_out))
+        started = bought.checkout
+        body = BoughtAgainOutput(checkout_id=started.checkout_id, status="pending", url=_url_of(started), left_out=list(bought.left_out))
+        return _accepted(body)
 
 
 class CheckoutView(APIView):
@@ -126,13 +113,12 @@ class CheckoutQuoteView(APIView):
         """Prices the choices by the checkout's snapshot. Nothing is reserved or stored."""
         account = account_of(request)
         found = checkout.get_checkout(account_id=account.pk, checkout_id=checkout_id)
-        data = QuoteInput.read(request.data)
-        choices = data
-        answer = quote_choices(
+        choices = QuoteInput.read(request.data)
+        requote = quote_choices(
             checkout=found,
             by_course={line["course_id"]: line["coupon_record_id"] or None for line in choices["course_price_list"]},
             global_record_id=choices["coupon_record_id"] or None,
             beili=choices["balance"],
             balance=account.balance,
         )
-        return Response({"checkout_id": found.checkout_id, "expires_at": shown_time(found.expires_at), **answer})
+        return Response(requote_body(found, requote))

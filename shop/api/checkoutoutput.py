@@ -1,114 +1,190 @@
-"""A checkout as the API shows it. `shop/domain/checkout.py` writes it; here is what clients may rely on."""
+"""A checkout as the API shows it."""
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Annotated, Literal
 
-from drf_spectacular.extensions import OpenApiSerializerExtension
-from drf_spectacular.openapi import AutoSchema
-from drf_spectacular.utils import Direction
-from rest_framework import serializers
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
 
-from shop.api.fields import YuanField
-from shop.api.orderoutput import ErrorOutput
+from shop.api.wire import ErrorOutput, Moment, Output, Yuan, error_body, moment, yuan
+from shop.domain.checkout import Checkout
+from shop.domain.choices import Requote
+from shop.domain.snapshot import ChosenQuote, CouponOption, CourseOption, Snapshot
+from shop.models import PricePolicy
+from shop.states import CouponType
+from shop.texts import describe_coupon
+
+_PERIODS = dict(PricePolicy.Period.choices)
 
 
-class CouponOptionOutput(serializers.Serializer[Any]):
+class CouponOptionOutput(Output):
     """One coupon beside an amount. The first of each list is `{"id": 0, "text": "请选择优惠券"}` and has nothing else."""
 
-    id = serializers.IntegerField()
-    text = serializers.CharField()
-    name = serializers.CharField(required=False)
-    coupon_type = serializers.ChoiceField(choices=[0, 1, 2], required=False)
-    money_equivalent_value = YuanField(required=False)
-    off_percent = serializers.IntegerField(required=False, allow_null=True)
-    minimum_consume = YuanField(required=False)
-    valid_from = serializers.DateField(required=False)
-    valid_until = serializers.DateField(required=False)
-    applicable = serializers.BooleanField(required=False)
-    reason = serializers.CharField(required=False, allow_null=True, help_text="不适用的原因")
-    saving = YuanField(required=False, help_text="可省金额（元）")
+    id: int
+    text: str
+    name: str | UnsetType = UNSET
+    coupon_type: Annotated[int, Meta(extra_json_schema={"enum": CouponType.values})] | UnsetType = UNSET
+    money_equivalent_value: Yuan | UnsetType = UNSET
+    off_percent: int | UnsetType | None = UNSET
+    minimum_consume: Yuan | UnsetType = UNSET
+    valid_from: Annotated[str, Meta(extra_json_schema={"format": "date"})] | UnsetType = UNSET
+    valid_until: Annotated[str, Meta(extra_json_schema={"format": "date"})] | UnsetType = UNSET
+    applicable: bool | UnsetType = UNSET
+    reason: Annotated[str | None, Meta(description="不适用的原因")] | UnsetType = UNSET
+    saving: Annotated[Yuan, Meta(description="可省金额（元）")] | UnsetType = UNSET
 
 
-class CheckoutCourseOutput(serializers.Serializer[Any]):
-    course_id = serializers.IntegerField()
-    course_name = serializers.CharField()
-    course_img = serializers.CharField()
-    policy_id = serializers.IntegerField()
-    policy_price = YuanField()
-    policy_period = serializers.CharField()
-    policy_valid_period = serializers.IntegerField()
-    coupon_record_list = CouponOptionOutput(many=True)
-    unpaid_order_number = serializers.CharField(allow_null=True, help_text="包含这门课程的待支付订单，没有则为 null")
+# The first entry of the original's coupon lists.
+NO_COUPON = CouponOptionOutput(id=0, text="请选择优惠券")
 
 
-class PaymentListOutput(serializers.Serializer[Any]):
+class CheckoutCourseOutput(Output):
+    course_id: int
+    course_name: str
+    course_img: str
+    policy_id: int
+    policy_price: Yuan
+    policy_period: str
+    policy_valid_period: int
+    coupon_record_list: list[CouponOptionOutput]
+    unpaid_order_number: Annotated[str | None, Meta(description="包含这门课程的待支付订单，没有则为 null")]
+
+
+class PaymentListOutput(Output):
     """`policy_course_dict` by course id, `global_coupon_record_dict` by coupon record id (0 for none)."""
 
-
-class PaymentListSchema(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
-    """Documents `PaymentListOutput`, whose keys are ids."""
-
-    target_class = PaymentListOutput
-
-    def map_serializer(self, auto_schema: AutoSchema, direction: Direction) -> dict[str, Any]:
-        by_key = {"policy_course_dict": CheckoutCourseOutput, "global_coupon_record_dict": CouponOptionOutput}
-        properties = {
-            name: {"type": "object", "additionalProperties": auto_schema.resolve_serializer(entry, direction).ref}
-            for name, entry in by_key.items()
-        }
-        return {"type": "object", "required": list(by_key), "properties": properties}
+    policy_course_dict: dict[str, CheckoutCourseOutput]
+    global_coupon_record_dict: dict[str, CouponOptionOutput]
 
 
-class QuoteLineOutput(serializers.Serializer[Any]):
-    course_id = serializers.IntegerField()
-    list_price = YuanField()
-    course_discount = YuanField()
-    global_discount = YuanField()
-    beili_amount = YuanField()
-    cash_amount = YuanField()
-    coupon_record_id = serializers.IntegerField(help_text="0 表示不使用")
-    valid_period = serializers.IntegerField(required=False, help_text="有效期（天）；下单被拒绝时的新报价中有")
+class QuoteLineOutput(Output):
+    course_id: int
+    list_price: Yuan
+    course_discount: Yuan
+    global_discount: Yuan
+    beili_amount: Yuan
+    cash_amount: Yuan
+    coupon_record_id: Annotated[int, Meta(description="0 表示不使用")]
+    valid_period: Annotated[int, Meta(description="有效期（天）；下单被拒绝时的新报价中有")] | UnsetType = UNSET
 
 
-class QuoteOutput(serializers.Serializer[Any]):
-    list_total = YuanField()
-    course_discount = YuanField()
-    global_discount = YuanField()
-    coupon_record_id = serializers.IntegerField(help_text="全场券；0 表示不使用")
-    beili = serializers.IntegerField()
-    beili_amount = YuanField()
-    beili_max = serializers.IntegerField(help_text="最多可用贝里")
-    alipay = YuanField(help_text="支付宝应付")
-    lines = QuoteLineOutput(many=True)
+class QuoteOutput(Output):
+    """The same as the `quote` of a refusal's details, which is where its words come from."""
+
+    list_total: Yuan
+    course_discount: Yuan
+    global_discount: Yuan
+    coupon_record_id: Annotated[int, Meta(description="全场券；0 表示不使用")]
+    beili: int
+    beili_amount: Yuan
+    beili_max: Annotated[int, Meta(description="最多可用贝里")]
+    alipay: Annotated[Yuan, Meta(description="支付宝应付")]
+    lines: list[QuoteLineOutput]
 
 
-class CheckoutOutput(serializers.Serializer[Any]):
+class CheckoutOutput(Output):
     """`payment_list`, `balance`, `beili_per_yuan` and `quote` come with `ready`, `error` with `failed`."""
 
-    checkout_id = serializers.CharField()
-    status = serializers.ChoiceField(choices=["pending", "ready", "failed"])
-    expires_at = serializers.DateTimeField()
-    payment_list = PaymentListOutput(required=False)
-    balance = serializers.IntegerField(required=False, help_text="可用贝里")
-    beili_per_yuan = serializers.IntegerField(required=False)
-    quote = QuoteOutput(required=False, help_text="按最优惠的优惠券组合计算，未使用贝里")
-    error = ErrorOutput(required=False, help_text="status 为 failed 时的原因")
+    checkout_id: str
+    expires_at: Moment
+    status: Literal["pending", "ready", "failed"]
+    balance: Annotated[int, Meta(description="可用贝里")] | UnsetType = UNSET
+    beili_per_yuan: int | UnsetType = UNSET
+    payment_list: PaymentListOutput | UnsetType = UNSET
+    quote: Annotated[QuoteOutput, Meta(description="按最优惠的优惠券组合计算，未使用贝里")] | UnsetType = UNSET
+    error: Annotated[ErrorOutput, Meta(description="status 为 failed 时的原因")] | UnsetType = UNSET
 
 
-class GlobalCouponsOutput(serializers.Serializer[Any]):
-    """The global coupons by coupon record id (0 for none), beside the sum that the choices leave."""
+class CheckoutQuoteOutput(Output):
+    checkout_id: str
+    expires_at: Moment
+    quote: Annotated[QuoteOutput, Meta(description="beili 为实际使用的贝里，beili_max 为最多可用")]
+    global_coupon_record_dict: Annotated[
+        dict[str, CouponOptionOutput], Meta(description="全场券在此小计下是否可用、可省多少，以优惠券编号为键（0 表示不使用）")
+    ]
 
 
-class GlobalCouponsSchema(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
-    """Documents `GlobalCouponsOutput`, whose keys are ids."""
-
-    target_class = GlobalCouponsOutput
-
-    def map_serializer(self, auto_schema: AutoSchema, direction: Direction) -> dict[str, Any]:
-        return {"type": "object", "additionalProperties": auto_schema.resolve_serializer(CouponOptionOutput, direction).ref}
+class CheckoutStartedOutput(Output):
+    checkout_id: str
+    status: Literal["pending"]
+    url: str
 
 
-class CheckoutQuoteOutput(serializers.Serializer[Any]):
-    checkout_id = serializers.CharField()
-    expires_at = serializers.DateTimeField()
-    quote = QuoteOutput(help_text="beili 为实际使用的贝里，beili_max 为最多可用")
-    global_coupon_record_dict = GlobalCouponsOutput(help_text="全场券在此小计下是否可用、可省多少")
+class BoughtAgainOutput(CheckoutStartedOutput):
+    left_out: Annotated[list[int], Meta(description="不能再购买的课程编号，没有放进结算单")]
+
+
+def checkout_body(checkout: Checkout) -> CheckoutOutput:
+    """A checkout, priced, refused, or pending."""
+    base = CheckoutOutput(checkout_id=checkout.checkout_id, expires_at=moment(checkout.expires_at), status="pending")
+    if (result := checkout.result) is None:
+        return base
+    if result.snapshot is not None:
+        return _ready(base, result.snapshot)
+    assert result.refusal is not None
+    refusal = result.refusal
+    return msgspec.structs.replace(base, status="failed", error=error_body(refusal.slug, refusal.text, refusal.details))
+
+
+def requote_body(checkout: Checkout, requote: Requote) -> CheckoutQuoteOutput:
+    """What the buyer's choices cost."""
+    return CheckoutQuoteOutput(
+        checkout_id=checkout.checkout_id,
+        expires_at=moment(checkout.expires_at),
+        quote=_quote(requote.chosen),
+        global_coupon_record_dict=_by_record(requote.global_coupons),
+    )
+
+
+def _ready(base: CheckoutOutput, snapshot: Snapshot) -> CheckoutOutput:
+    return msgspec.structs.replace(
+        base,
+        status="ready",
+        balance=snapshot.balance,
+        beili_per_yuan=snapshot.beili_per_yuan,
+        payment_list=PaymentListOutput(
+            policy_course_dict={str(course.course_id): _course(course) for course in snapshot.courses},
+            global_coupon_record_dict=_by_record(snapshot.global_coupons),
+        ),
+        quote=_quote(snapshot.suggested),
+    )
+
+
+def _quote(chosen: ChosenQuote) -> QuoteOutput:
+    return msgspec.convert(chosen.to_json(), QuoteOutput)
+
+
+def _by_record(options: Iterable[CouponOption]) -> dict[str, CouponOptionOutput]:
+    return {"0": NO_COUPON} | {str(option.record_id): _coupon(option) for option in options}
+
+
+def _course(course: CourseOption) -> CheckoutCourseOutput:
+    return CheckoutCourseOutput(
+        course_id=course.course_id,
+        course_name=course.course_name,
+        course_img=course.course_img,
+        policy_id=course.policy_id,
+        policy_price=yuan(course.price),
+        policy_period=_PERIODS.get(course.valid_period, str(course.valid_period)),
+        policy_valid_period=course.valid_period,
+        coupon_record_list=[NO_COUPON, *map(_coupon, course.coupons)],
+        unpaid_order_number=course.unpaid_order_number,
+    )
+
+
+def _coupon(option: CouponOption) -> CouponOptionOutput:
+    terms = option.terms
+    return CouponOptionOutput(
+        id=option.record_id,
+        text=f"{option.name}（{describe_coupon(terms)}）",
+        name=option.name,
+        coupon_type=terms.kind.value,
+        money_equivalent_value=yuan(terms.value),
+        off_percent=terms.off_percent,
+        minimum_consume=yuan(terms.minimum),
+        valid_from=option.valid_from.isoformat(),
+        valid_until=option.valid_until.isoformat(),
+        applicable=option.reason is None,
+        reason=option.reason,
+        saving=yuan(option.saving),
+    )

@@ -17,6 +17,7 @@ from shop.api.fields import PageFilter, read_query
 from shop.domain import codes, coupons
 from shop.models import Coupon, CouponRecord
 from shop.states import CouponRecordStatus
+from shop.texts import describe_coupon
 
 
 class CampaignOutput(serializers.ModelSerializer[Coupon]):
@@ -33,7 +34,7 @@ class CampaignOutput(serializers.ModelSerializer[Coupon]):
         ]  # fmt: skip
 
     def get_summary(self, coupon: Coupon) -> str:
-        return coupons.describe(coupon)
+        return describe_coupon(coupons.terms_of(coupon))
 
     def get_remaining(self, coupon: Coupon) -> int:
         return coupon.quantity - coupon.claimed_count

@@ -1,12 +1,13 @@
 """Input that many endpoints share. `fieldschemas.py` describes it; the two must agree to the letter."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal
 from functools import cache
 from typing import Any, TypeVar
 
 from django.core.validators import RegexValidator
+from django.db import models
 from django.utils.translation import gettext_lazy
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -42,6 +43,17 @@ class IdField(serializers.Field[int, Any, int, Any]):
 
     def to_representation(self, value: int) -> int:
         return value
+
+
+class LabelField(serializers.CharField):
+    """A choice by its label: Chinese whoever asks, as programs and the scripts' catalogue know it."""
+
+    def __init__(self, choices: type[models.Choices], **kwargs: Any) -> None:
+        self.labels = dict(choices.choices)
+        super().__init__(**kwargs)
+
+    def to_representation(self, value: Any) -> str:
+        return str(self.labels.get(value, value))
 
 
 class YuanField(serializers.DecimalField):
@@ -123,6 +135,21 @@ def _writer(output_class: Callable[..., serializers.BaseSerializer[Any]], many: 
 def show(output_class: Callable[..., serializers.BaseSerializer[Any]], found: Any, *, many: bool = False) -> Any:
     """What `output_class` shows of an object, or with `many` of several. One instance serves all requests, as with `Input.read`."""
     return _writer(output_class, many).to_representation(found)
+
+
+def are_distinct(course_ids: Collection[int]) -> bool:
+    """Whether no course comes twice in a body."""
+    return len(set(course_ids)) == len(course_ids)
+
+
+def refuse_repeated_courses(course_ids: Collection[int]) -> None:
+    """What every list of courses in a body is held to.
+
+    Raises:
+        ValidationError: a course comes twice.
+    """
+    if not are_distinct(course_ids):
+        raise serializers.ValidationError(gettext_lazy("同一门课程出现了两次。"))
 
 
 class PageFilter(Input):

@@ -1,13 +1,19 @@
-"""How the OpenAPI schema describes our input: what it allows is accepted, what it doesn't is refused. Loaded by `urls.py`."""
+"""How the OpenAPI schema describes our input, where what it allows is accepted and what it doesn't is refused, and our output. Loaded by
+`urls.py`.
+"""
 
+from inspect import cleandoc
 from typing import Any
 
 from drf_spectacular.extensions import OpenApiSerializerExtension, OpenApiSerializerFieldExtension
 from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.plumbing import ResolvedComponent
 from drf_spectacular.utils import Direction
+from msgspec.json import schema_components
 from rest_framework import serializers
 
 from shop.api.fields import MAX_ID, IdField, Input, StrictIntegerField, YuanField
+from shop.api.wire import Output
 
 
 def _whole(minimum: int, maximum: int) -> dict[str, Any]:
@@ -69,3 +75,45 @@ class InputSchema(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
                 # More is asked than that (each course once), which JSON Schema has no words for.
                 schema["properties"][name]["uniqueItems"] = True
         return {**schema, "additionalProperties": False}
+
+
+class OutputSchema(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
+    """Documents each `Output` as msgspec describes it."""
+
+    target_class = Output
+    match_subclasses = True
+
+    def get_name(self, auto_schema: AutoSchema, direction: Direction) -> str:
+        name: str = self.target.__name__
+        return name
+
+    def map_serializer(self, auto_schema: AutoSchema, direction: Direction) -> dict[str, Any]:
+        _, described = schema_components([self.target], ref_template="#/components/schemas/{name}")
+        own: dict[str, Any] = _as_openapi(described.pop(self.get_name(auto_schema, direction)))
+        for name, schema in described.items():
+            component = ResolvedComponent(name, ResolvedComponent.SCHEMA, schema=_as_openapi(schema), object=name)  # type: ignore[no-untyped-call]
+            auto_schema.registry.register_on_missing(component)
+        return own
+
+
+def _as_openapi(schema: Any) -> Any:
+    """JSON Schema in the words of OpenAPI 3.0, which has no type `null`, and lets nothing stand beside a reference; with docstrings without
+    their indent, and the type beside each list of values."""
+    if isinstance(schema, list):
+        return [_as_openapi(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    known = {name: _as_openapi(part) for name, part in schema.items() if name not in ("title", "anyOf", "default", "$ref")}
+    options = [_as_openapi(option) for option in schema.get("anyOf", []) if option != {"type": "null"}]
+    if "description" in known:
+        known["description"] = cleandoc(known["description"])
+    if "enum" in known:
+        known.setdefault("type", "integer" if isinstance(known["enum"][0], int) else "string")
+    if "$ref" in schema:
+        return {"$ref": schema["$ref"]} if not known else {**known, "allOf": [{"$ref": schema["$ref"]}]}
+    if options:
+        (option,) = options
+        known |= {"allOf": [option]} if "$ref" in option else option
+        if {"type": "null"} in schema["anyOf"]:
+            known["nullable"] = True
+    return known

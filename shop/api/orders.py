@@ -1,13 +1,12 @@
 """`orders/`: placing an order, and listing one's orders. `polls.py` follows one."""
 
 import re
-from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any, cast
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.utils.translation import gettext_lazy
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers, status
@@ -27,11 +26,15 @@ from shop.api.fields import (
     StrictBooleanField,
     StrictIntegerField,
     YuanField,
+    are_distinct,
     read_query,
+    refuse_repeated_courses,
 )
-from shop.api.orderoutput import RETRY_AFTER_S, STATUSES, OrderSummaryOutput, PlacedOutput, order_url, summary
-from shop.api.ordinary import read_ordinary
+from shop.api.orderoutput import STATUSES, OrderSummaryOutput, PlacedOutput, order_url, summary
+from shop.api.reader import Reader
+from shop.api.wire import WORKER_S, enveloped, retry_after, written
 from shop.domain import orders
+from shop.domain.purchase import LineChoice, Purchase
 from shop.domain.wholeorder import OrderHistory
 from shop.models import OrderRequest
 from shop.money import MAX_YUAN
@@ -60,9 +63,11 @@ class PurchaseInput(Input):
     alipay = YuanField(min_value=0, max_value=MAX_YUAN, help_text="同意由支付宝支付的金额（元）")
 
     def validate_course_price_list(self, lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        if len({line["course_id"] for line in lines}) != len(lines):
-            raise serializers.ValidationError(gettext_lazy("同一门课程出现了两次。"))
+        refuse_repeated_courses([line["course_id"] for line in lines])
         return lines
+
+
+_READER = Reader(PurchaseInput)
 
 
 class OrderFilter(PageFilter):
@@ -73,11 +78,14 @@ class OrderFilter(PageFilter):
 class OrderListView(ListAPIView[OrderRequest]):
     """The buyer's orders, from the moment in which they are taken in, and where new ones are placed."""
 
-    serializer_class = OrderSummaryOutput
     filter_class = OrderFilter
 
+    @extend_schema(responses=OrderSummaryOutput)
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return super().get(request, *args, **kwargs)
+
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """As the serializer describes it, without it."""
+        """A page of the buyer's orders."""
         history = OrderHistory(account_id=account_of(request).pk, status=read_query(request, OrderFilter).get("status"))
         page = self.paginate_queryset(cast("Any", history))  # it has what the paginator asks of a queryset
         assert page is not None
@@ -101,7 +109,7 @@ class OrderListView(ListAPIView[OrderRequest]):
         key = _key_in(request)
         if key is None:
             raise errors.IdempotencyKeyMissing
-        purchase = as_purchase(PurchaseInput.read(request.data))
+        purchase = by_serializer(request.data)
         body, headers = _placed(
             *orders.place_order(
                 account=account_of(request), purchase=purchase, idempotency_key=key, request_id=request_id_of(request), now=clock.now()
@@ -112,13 +120,14 @@ class OrderListView(ListAPIView[OrderRequest]):
 
 def _take_ordinary(request: HttpRequest) -> HttpResponse | None:
     """Authenticates and stores in one statement; None for a request that needs a closer look."""
-    digest, key, purchase = digest_in(request), _key_in(request), read_ordinary(request)
+    digest, key, purchase = digest_in(request), _key_in(request), by_reader(request)
     if digest is None or key is None or purchase is None:
         return None
     body, headers = _placed(
         *orders.place_order(account=digest, purchase=purchase, idempotency_key=key, request_id=request_id_of(request), now=clock.now())
     )
-    return JsonResponse({"code": errors.SUCCESS_CODE, "msg": None, "data": body}, status=status.HTTP_202_ACCEPTED, headers=headers)
+    content = enveloped(written(body))
+    return HttpResponse(content, content_type="application/json", status=status.HTTP_202_ACCEPTED, headers=headers)
 
 
 def _key_in(request: HttpRequest | Request) -> str | None:
@@ -126,26 +135,41 @@ def _key_in(request: HttpRequest | Request) -> str | None:
     return key if _KEY.fullmatch(key) else None
 
 
-def _placed(stored: OrderRequest, is_new: bool) -> tuple[dict[str, str], dict[str, str]]:
+def _placed(stored: OrderRequest, is_new: bool) -> tuple[PlacedOutput, dict[str, str]]:
     """Wakes a worker, and says what is answered and with which headers."""
     if stored.status == OrderRequestStatus.PENDING:
         wake_soon(create_orders)
     url = order_url(stored.order_number)
     replayed = {} if is_new else {"Idempotent-Replayed": "true"}
-    body = {"order_number": stored.order_number, "status": "pending", "url": url}
-    return body, {"Location": url, "Retry-After": RETRY_AFTER_S, **replayed}
+    return PlacedOutput(order_number=stored.order_number, status="pending", url=url), {"Location": url, **retry_after(WORKER_S), **replayed}
 
 
-def as_purchase(data: Mapping[str, Any]) -> orders.Purchase:
-    """A validated `PurchaseInput` in the shop's words."""
-    return orders.Purchase(
+def by_reader(request: HttpRequest) -> Purchase | None:
+    """What an ordinary request asks for; None for a body that needs the serializer."""
+    body = _READER.read(request)
+    if body is None or not are_distinct([line.course_id for line in body.course_price_list]):
+        return None
+    return _purchase_of(body)
+
+
+def by_serializer(data: Any) -> Purchase:
+    """What any other request asks for.
+
+    Raises:
+        ValidationError: it isn't valid.
+    """
+    return _purchase_of(_READER.filled(PurchaseInput.read(data)))
+
+
+def _purchase_of(body: Any) -> Purchase:
+    """A valid body in the shop's words."""
+    return Purchase(
         lines=[
-            orders.LineChoice(line["course_id"], line["policy_id"], line["coupon_record_id"] or None, line["valid_period"])
-            for line in data["course_price_list"]
+            LineChoice(line.course_id, line.policy_id, line.coupon_record_id or None, line.valid_period) for line in body.course_price_list
         ],
-        coupon_record_id=data["coupon_record_id"] or None,
-        beili=data["balance"],
-        alipay=data["alipay"],
-        checkout_id=data["checkout_id"] or None,
-        buy_again=data["buy_again"],
+        coupon_record_id=body.coupon_record_id or None,
+        beili=body.balance,
+        alipay=Decimal(body.alipay),
+        checkout_id=body.checkout_id or None,
+        buy_again=body.buy_again,
     )

@@ -1,6 +1,5 @@
 """`orders/{number}/`: following an order. The busiest address: an ordinary poll is answered without DRF, and all others with it."""
 
-import json
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
@@ -10,8 +9,8 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from msgspec import Raw
 from rest_framework import status
-from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -20,8 +19,10 @@ from shop import clock, errors
 from shop.api.authentication import account_of, digest_in, digest_of_caller
 from shop.api.conditional import is_known
 from shop.api.fields import Input, StrictIntegerField, read_query
-from shop.api.orderoutput import RETRY_AFTER_BY_STATUS, OrderOutput, is_payable, request_body, whole_order_body
+from shop.api.orderoutput import RETRY_AFTER_BY_STATUS, OrderOutput, request_body, whole_order_body
+from shop.api.wire import enveloped, retry_after, written
 from shop.domain.login import find_caller
+from shop.domain.paylinks import is_payable
 from shop.domain.presence import note_watched
 from shop.domain.versions import Answer, answer_poll, read_answer
 from shop.domain.waiting import wait_for_change
@@ -73,7 +74,7 @@ class OrderView(APIView):
         _note(order_number, answer)
         if is_known(known, answer.etag):
             return Response(status=status.HTTP_304_NOT_MODIFIED, headers=_headers(answer))
-        return Response(json.loads(answer.body), headers=_headers(answer))
+        return Response(Raw(answer.body.encode()), headers=_headers(answer))
 
 
 def _answer_ordinary(request: HttpRequest, order_number: str) -> HttpResponse | None:
@@ -92,8 +93,7 @@ def _answer_ordinary(request: HttpRequest, order_number: str) -> HttpResponse | 
         response = HttpResponse(status=status.HTTP_304_NOT_MODIFIED, headers=headers)
         del response.headers["Content-Type"]
         return response
-    content = f'{{"code":{errors.SUCCESS_CODE},"msg":null,"data":{answer.body}}}'
-    return HttpResponse(content, content_type="application/json", headers=headers)
+    return HttpResponse(enveloped(answer.body.encode()), content_type="application/json", headers=headers)
 
 
 def _note(order_number: str, answer: Answer) -> None:
@@ -105,7 +105,7 @@ def _note(order_number: str, answer: Answer) -> None:
 def _headers(answer: Answer) -> dict[str, str]:
     headers = {"ETag": answer.etag, "Cache-Control": "private, no-cache"}
     if answer.status in RETRY_AFTER_BY_STATUS:
-        headers["Retry-After"] = RETRY_AFTER_BY_STATUS[answer.status]
+        headers |= retry_after(RETRY_AFTER_BY_STATUS[answer.status])
     return headers
 
 
@@ -116,13 +116,9 @@ def read_order(account_id: int, order_number: str, now: datetime) -> Answer | No
         return None
     order = found.order
     if order is None:
-        return Answer(account_id, found.request.status, 0, None, _written(request_body(found.request, found.requested)))
+        assert found.purchase is not None
+        body = request_body(found.request, found.purchase, found.requested)
+        return Answer(account_id, found.request.status, 0, None, written(body).decode())
     good_until = int(order.expires_at.timestamp()) if is_payable(order, now=now) else None
-    return Answer(
-        account_id, order.status, order.version, good_until, _written(whole_order_body(order, found.lines, found.events, now=now))
-    )
-
-
-def _written(body: dict[str, Any]) -> str:
-    written: bytes = JSONRenderer().render(body)
-    return written.decode()
+    body = whole_order_body(order, found.lines, found.events, now=now)
+    return Answer(account_id, order.status, order.version, good_until, written(body).decode())

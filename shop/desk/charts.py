@@ -6,6 +6,7 @@ from typing import Any
 
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 720, 200, 56, 20, 8
 
@@ -83,8 +84,9 @@ def _table(title: str, days: Sequence[str], series: Sequence[Series], unit: str)
         ),
     )
     return format_html(
-        '<details><summary class="desk-small">表格：{}</summary><div class="desk-scroll"><table class="desk-table"><thead><tr><th>日期</th>{}</tr></thead><tbody>{}</tbody></table></div></details>',
-        title,
+        '<details><summary class="desk-small">{}</summary><div class="desk-scroll"><table class="desk-table"><thead><tr><th>{}</th>{}</tr></thead><tbody>{}</tbody></table></div></details>',
+        gettext("表格：%(title)s") % {"title": title},
+        gettext("日期"),
         head,
         body,
     )

@@ -6,7 +6,7 @@ A deed that is done to one row has a page of its own; done to several rows of a 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django import forms
 from django.contrib import messages
@@ -16,18 +16,26 @@ from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.functional import Promise
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from unfold.forms import ActionForm
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from shop import clock
 from shop.desk.display import address_of
+from shop.desk.history import log_language
 from shop.desk.readonly import AnyAdminBase, ReadOnlyAdmin
 from shop.errors import DomainError
 from shop.models import Account
+from shop.request_id import KEY
 from shop.wakeup import wake_soon
 
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise as Words
+else:  # what people read, in their language once it is shown
+    Words = str | Promise
 MOST_TEXT = 200
 # How many rows one action takes: each is a transaction, and a page that takes minutes would be sent again.
 MOST_ROWS = 100
@@ -58,18 +66,21 @@ class DeedForm(forms.Form):
         self.rows = rows
 
 
-def why_field(missing: str = "请填写理由。") -> forms.CharField:
+_NO_REASON = gettext_lazy("请填写理由。")
+
+
+def why_field(missing: Words = _NO_REASON) -> forms.CharField:
     """The reason, without which nothing is done."""
     return forms.CharField(
-        label=_("理由"),
+        label=gettext_lazy("理由"),
         max_length=MOST_TEXT,
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 2}),
         error_messages={"required": missing},
-        help_text=_("会写入时间线和操作记录。"),
+        help_text=gettext_lazy("会写入时间线和操作记录。"),
     )
 
 
-def text_field(label: str, missing: str, *, max_length: int = 64, help_text: str = "") -> forms.CharField:
+def text_field(label: Words, missing: Words, *, max_length: int = 64, help_text: Words = "") -> forms.CharField:
     """A short text that has to be given."""
     return forms.CharField(
         label=label, max_length=max_length, widget=UnfoldAdminTextInputWidget(), error_messages={"required": missing}, help_text=help_text
@@ -85,7 +96,7 @@ class Deed:
     """One thing that people can do to a row of a table: one call into the domain."""
 
     name: str
-    title: str
+    title: Words
     permission: str
     run: Callable[[Any, Act], object]
     form: type[DeedForm] = DeedForm
@@ -95,7 +106,7 @@ class Deed:
     applies: Callable[[Any], bool] = field(default=lambda row: True)
     # What the page shows before it is done: label and value each.
     facts: Callable[[Any], Sequence[tuple[str, Any]]] = field(default=lambda row: [])
-    hint: str = ""
+    hint: Words = ""
     is_grave: bool = False
     # Whether even a program that sends the action has to confirm it.
     always_asks: bool = False
@@ -119,7 +130,7 @@ class WithDeeds(AnyAdminBase):
 
     change_form_before_template: str | None = "desk/deeds.html"
     deeds: ClassVar[tuple[Deed, ...]] = ()
-    counted: ClassVar[str] = "行"
+    counted: ClassVar[Words] = gettext_lazy("行")
     action_form = AskingActionForm
     # Failures of others than the shop, each with what to say.
     failures: ClassVar[tuple[type[Exception], ...]] = ()
@@ -171,20 +182,21 @@ class WithDeeds(AnyAdminBase):
             try:
                 result = deed.run(row, act)
             except DomainError as refusal:
-                self.message_user(request, f"{row}：{refusal.text}", messages.ERROR)
+                self.message_user(request, _("%(row)s：%(text)s") % {"row": row, "text": _(refusal.text)}, messages.ERROR)
                 continue
             except self.failures as error:
-                self.message_user(request, f"{row}：{self.describe_failure(error)}", messages.ERROR)
+                self.message_user(request, _("%(row)s：%(error)s") % {"row": row, "error": self.describe_failure(error)}, messages.ERROR)
                 continue
             done += 1
-            told = deed.told(asked) or deed.title
+            with log_language():
+                told = deed.told(asked) or str(deed.title)
             # A deed may change what its row is called.
             subject = result if isinstance(result, type(row)) else row
             LogEntry.objects.log_actions(act.staff.pk, [subject], CHANGE, told, single_object=True)
             if deed.says is not None:
                 self.message_user(request, deed.says(row, result), messages.SUCCESS)
         if done and deed.says is None:
-            self.message_user(request, f"已处理 {done} {self.counted}。", messages.SUCCESS)
+            self.message_user(request, _("已处理 %(done)s %(counted)s。") % {"done": done, "counted": self.counted}, messages.SUCCESS)
         if done and deed.wakes is not None:
             wake_soon(deed.wakes)
         return done
@@ -253,4 +265,4 @@ def staff_of(request: HttpRequest) -> Account:
 
 def cause_of(request: HttpRequest) -> str:
     """The request's id, as events and logs name it."""
-    return f"request:{request.META['shop.request_id']}"
+    return f"request:{request.META[KEY]}"

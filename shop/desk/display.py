@@ -9,6 +9,10 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext, gettext_noop
+
+from shop.models import Coupon
+from shop.states import CouponType
 
 
 def yuan(amount: Decimal | None) -> str:
@@ -18,7 +22,35 @@ def yuan(amount: Decimal | None) -> str:
 
 def beili(count: int) -> str:
     """`120 贝里`."""
-    return f"{count:,} 贝里"
+    return gettext("%(count)s 贝里") % {"count": f"{count:,}"}
+
+
+def terms_in_words(coupon: Coupon) -> str:
+    """What the coupon does: what `shop.texts.describe_coupon` tells buyers, in the reader's language."""
+    value, minimum = (f"{amount.normalize():f}" for amount in (coupon.money_equivalent_value, coupon.minimum_consume))
+    match CouponType(coupon.coupon_type):
+        case CouponType.FIXED:
+            return gettext("立减%(value)s元") % {"value": value}
+        case CouponType.THRESHOLD:
+            return gettext("满%(minimum)s减%(value)s") % {"minimum": minimum, "value": value}
+        case CouponType.PERCENT:
+            percent = coupon.off_percent or 0
+            return gettext("%(tenths)s折") % {"tenths": f"{(Decimal(percent) / 10).normalize():f}", "off": 100 - percent}
+
+
+# What the shop says of its own transfers. Staff's reasons are nobody else's words.
+_MEMOS = frozenset(
+    {
+        gettext_noop("下单锁定"), gettext_noop("订单关闭退回"), gettext_noop("支付扣除"), gettext_noop("优惠券"), gettext_noop("贝里抵扣"),
+        gettext_noop("支付宝"), gettext_noop("课程退款"), gettext_noop("优惠券冲回"), gettext_noop("贝里抵扣冲回"), gettext_noop("退款退回"),
+        gettext_noop("支付宝收款"), gettext_noop("多付退回"), gettext_noop("渠道侧退款"), gettext_noop("善意补偿"),
+    }
+)  # fmt: skip
+
+
+def memo(text: str) -> str:
+    """A transfer's memo, in the reader's language if it is the shop's own."""
+    return gettext(text) if text in _MEMOS else text
 
 
 def moment(at: datetime | None) -> str:

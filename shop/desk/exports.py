@@ -8,8 +8,10 @@ from decimal import Decimal
 from typing import Any
 
 from django.db.models import Model, QuerySet
+from django.utils.functional import Promise
 
 from shop.desk.display import moment
+from shop.desk.history import log_language
 from shop.domain.timerange import SLACK, find_first_id
 
 # Without it Excel takes UTF-8 for the machine's own encoding.
@@ -23,7 +25,7 @@ class Export:
     """One kind of export: rows that are added with the time `time` to the table of `model`, and what is told of each stretch of them."""
 
     name: str
-    title: str
+    title: str | Promise
     model: type[Model]
     time: str
     rows: Callable[[Sequence[int]], QuerySet[Any]]
@@ -35,7 +37,10 @@ def write_csv(export: Export, *, since: datetime, until: datetime) -> Iterator[s
     writer: Any = csv.writer(_Echo())
     yield BOM + writer.writerow([title for title, _read in export.columns])
     for ids in _parts(export, since=since, until=until):
-        yield "".join(writer.writerow([as_cell(read(row)) for _title, read in export.columns]) for row in export.rows(ids))
+        # Books stay the same whoever takes them out.
+        with log_language():
+            lines = "".join(writer.writerow([as_cell(read(row)) for _title, read in export.columns]) for row in export.rows(ids))
+        yield lines
 
 
 def count_at_most(export: Export, *, since: datetime, until: datetime) -> int:

@@ -2,8 +2,10 @@
 
 from typing import TYPE_CHECKING, Any
 
+from django.conf import settings
 from django.forms import BaseModelFormSet, ModelForm
 from django.http import HttpRequest
+from django.utils import translation
 
 if TYPE_CHECKING:
     from django.contrib import admin
@@ -15,13 +17,19 @@ else:
 _MOST_TEXT = 60
 
 
+def log_language() -> translation.override:
+    """In which the log is written, whoever acts: entries are read by all staff, for years."""
+    return translation.override(settings.LANGUAGE_CODE)
+
+
 class ToldChanges(AnyAdminBase):
     """For tables that are edited: each edit's entry in the log says what was and what is."""
 
     def construct_change_message(self, request: HttpRequest, form: Any, formsets: Any, add: bool = False) -> Any:
-        told = ["新建" if add else "", *_changes(form, is_new=add)]
-        for formset in formsets or []:
-            told += _changes_of_rows(formset)
+        with log_language():
+            told = ["新建" if add else "", *_changes(form, is_new=add)]
+            for formset in formsets or []:
+                told += _changes_of_rows(formset)
         return "；".join(line for line in told if line) or "保存，没有改动"
 
 

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+import structlog
 from django.conf import settings
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
@@ -14,6 +15,8 @@ from shop.domain.limits import Rate, Share
 from shop.domain.login import hashing_place
 from shop.errors import LoginFailed, PasswordTooEasy, RegistrationClosed, StaleState, UsernameTaken
 from shop.models import Account
+
+log = structlog.get_logger(__name__)
 
 
 def register(*, username: str, password: str, email: str, phone: str, address: str, now: datetime) -> Account:
@@ -39,6 +42,7 @@ def register(*, username: str, password: str, email: str, phone: str, address: s
             account.save(force_insert=True)
     except IntegrityError as error:
         raise UsernameTaken from error
+    log.info("account_registered", account=account.pk, address=address)
     return account
 
 
@@ -56,6 +60,7 @@ def change_password(*, account_id: int, old_password: str, password: str, now: d
     limits.spend(Share(Rate.PASSWORD_CHANGES, str(account_id)), is_open_without_valkey=not account.is_staff)
     with hashing_place():
         if not account.check_password(old_password):
+            log.warning("password_change_failed", account=account_id)
             raise LoginFailed(gettext_noop("原密码不正确。"))
         _judge_password(password, account)
         known = account.password
@@ -64,6 +69,7 @@ def change_password(*, account_id: int, old_password: str, password: str, now: d
         if Account.objects.filter(pk=account_id, password=known).update(password=account.password) != 1:
             raise StaleState(f"the password of account {account_id} was changed meanwhile")
         tokens.end_tokens([account_id])
+    log.info("password_changed", account=account_id)
     return tokens.issue_token(account=account, now=now)
 
 

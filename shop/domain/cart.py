@@ -11,12 +11,13 @@ from datetime import datetime
 from decimal import Decimal
 
 from django.conf import settings
-from django.db import connection
 
 from shop import valkey
+from shop.domain import sql
 from shop.domain.unpaid import UNPAID
 from shop.errors import CartFull, CartLineNotFound, CourseNotFound, CourseNotOnSale, PolicyNotFound
 from shop.models import Account, Course, PricePolicy
+from shop.states import EnrolmentStatus
 
 # KEYS[1] cart; ARGV: field, value, largest size, TTL in s, "add" or "replace". Answers 1 done, 0 no such line, -1 full.
 _PUT = """
@@ -136,29 +137,33 @@ class _Offer:
 
 
 # A course's policies and its buyer's enrolment in one statement: the cart is looked at more often than anything is bought.
-_SHELF = f"""
+_SHELF = sql.statement(
+    f"""
     SELECT course.id, course.name, course.course_img, course.course_type, course.status, policy.id, policy.valid_period, policy.price,
         EXISTS (
             SELECT FROM shop_enrolment AS enrolment
-            WHERE enrolment.account_id = %s AND enrolment.course_id = course.id AND enrolment.status = 'active' AND enrolment.valid_until > %s
+            WHERE enrolment.account_id = %s AND enrolment.course_id = course.id AND enrolment.status = {{EnrolmentStatus.ACTIVE}} AND enrolment.valid_until > %s
         ), unpaid.order_number
     FROM shop_course AS course LEFT JOIN shop_pricepolicy AS policy ON policy.course_id = course.id
     CROSS JOIN LATERAL ({UNPAID.format(account="%s", course="course.id")}) AS unpaid
     WHERE course.id = ANY(%s) ORDER BY course.id, policy.valid_period
-"""  # noqa: S608 - ours
+""",  # noqa: S608 - ours
+    EnrolmentStatus,
+)
 
 
 def _read_shelf(account: Account, course_ids: Iterable[int], *, now: datetime) -> dict[int, _Offer]:
     shelf: dict[int, _Offer] = {}
-    with connection.cursor() as cursor:
-        cursor.execute(_SHELF, [account.pk, now, account.pk, list(course_ids)])
-        for course_id, name, course_img, course_type, status, policy_id, valid_period, price, is_owned, unpaid in cursor.fetchall():
-            if course_id not in shelf:
-                course = Course(id=course_id, name=name, course_img=course_img, course_type=course_type, status=status)
-                shelf[course_id] = _Offer(course, [], is_owned, unpaid)
-            if policy_id is not None:
-                policy = PricePolicy(id=policy_id, course_id=course_id, valid_period=valid_period, price=price)
-                shelf[course_id].policies.append(policy)
+    for course_id, *shown, policy_id, valid_period, price, is_owned, unpaid in sql.read(
+        _SHELF, [account.pk, now, account.pk, list(course_ids)]
+    ):
+        if course_id not in shelf:
+            name, course_img, course_type, status = shown
+            course = Course(id=course_id, name=name, course_img=course_img, course_type=course_type, status=status)
+            shelf[course_id] = _Offer(course, [], is_owned, unpaid)
+        if policy_id is not None:
+            policy = PricePolicy(id=policy_id, course_id=course_id, valid_period=valid_period, price=price)
+            shelf[course_id].policies.append(policy)
     return shelf
 
 

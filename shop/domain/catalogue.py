@@ -8,7 +8,7 @@ from enum import StrEnum
 from django.db.models import BooleanField, Count, Q, QuerySet
 from django.db.models.expressions import RawSQL
 
-from shop.domain import rows
+from shop.domain import sql
 from shop.domain.unpaid import UNPAID
 from shop.errors import CategoryNotFound, CourseNotFound
 from shop.models import Category, Course
@@ -136,7 +136,7 @@ def get_offer(*, course_id: int, account_id: int | None = None, now: datetime) -
         "membership": CourseType.MEMBERSHIP.value,
         "vip_only": CourseType.VIP_ONLY.value,
     }
-    ((owned_until, is_running, member_until, unpaid, starts),) = rows.read(_STANDING, parameters)
+    ((owned_until, is_running, member_until, unpaid, starts),) = sql.read(_STANDING, parameters)
     policies = course.price_policies.all() if course.is_sellable else ()
     periods = [Period(policy.pk, starts, starts + policy.duration) for policy in policies]
     by_membership = member_until is not None and not is_running

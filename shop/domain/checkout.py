@@ -9,40 +9,51 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
 
 from django.conf import settings
-from django.utils import timezone
 
-from shop import valkey
+from shop import results, valkey
 from shop.clock import shanghai_date
-from shop.domain import cart, checkout_store, coupons, limits, rows
+from shop.domain import cart, checkout_store, coupons, limits, sql
+from shop.domain.checkout_store import CheckoutRequest
 from shop.domain.limits import Rate, Share
-from shop.domain.pricing import LineInput, discount_of, price_order
-from shop.domain.snapshot import quote_fields
+from shop.domain.pricing import CouponTerms, LineInput, price_order
+from shop.domain.snapshot import NOT_YET_VALID, ChosenQuote, CouponOption, CourseOption, Refusal, Result, Snapshot
 from shop.domain.suggestion import Candidate, Suggestion, suggest
 from shop.domain.unpaid import ALL_UNPAID
-from shop.errors import CheckoutNotFound, CouponNotApplicable, CourseNotInCart, CourseNotOnSale, DomainError, PolicyNotFound
-from shop.models import Account, Coupon, CouponRecord, Course, PricePolicy
+from shop.errors import CheckoutNotFound, CourseNotInCart, CourseNotOnSale, DomainError, PolicyNotFound
+from shop.models import Account, CouponRecord, Course, PricePolicy
 from shop.money import ZERO
 from shop.numbers import mint_number
 from shop.states import CouponScope
 
 BATCH_SIZE = 32
-# The first entry of the original's coupon lists.
-NO_COUPON = {"id": 0, "text": "请选择优惠券"}
 
 
 @dataclass(frozen=True, slots=True)
 class Checkout:
-    """A checkout as stored. `result` is None while pending; else `{"status": "ready" | "failed", …}` as the API shows it."""
+    """A checkout. While it is pending it has neither a snapshot nor a refusal."""
 
     checkout_id: str
-    account_id: int
-    course_ids: Sequence[int]
-    created_at: datetime
-    expires_at: datetime
-    result: Mapping[str, Any] | None
+    request: CheckoutRequest
+    result: Result | None = None
+
+    @property
+    def account_id(self) -> int:
+        return self.request.account_id
+
+    @property
+    def course_ids(self) -> Sequence[int]:
+        return self.request.course_ids
+
+    @property
+    def expires_at(self) -> datetime:
+        return self.request.expires_at
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """None unless the checkout is priced."""
+        return None if self.result is None else self.result.snapshot
 
 
 def start_checkout(*, account: Account, course_ids: Sequence[int], now: datetime) -> Checkout:
@@ -53,15 +64,9 @@ def start_checkout(*, account: Account, course_ids: Sequence[int], now: datetime
     """
     limits.spend(Share(Rate.CHECKOUTS, str(account.pk)))
     checkout_id = mint_number(now)
-    expires_at = now + timedelta(seconds=settings.CHECKOUT_TTL_S)
-    stored = {
-        "account_id": account.pk,
-        "course_ids": list(course_ids),
-        "created_at": now.isoformat(),
-        "expires_at": expires_at.isoformat(),
-    }
-    checkout_store.add_checkout(account_id=account.pk, checkout_id=checkout_id, fields=stored)
-    return Checkout(checkout_id, account.pk, list(course_ids), now, expires_at, None)
+    request = CheckoutRequest(account.pk, tuple(course_ids), now, now + timedelta(seconds=settings.CHECKOUT_TTL_S))
+    checkout_store.add_checkout(checkout_id, request)
+    return Checkout(checkout_id, request)
 
 
 def get_checkout(*, account_id: int, checkout_id: str) -> Checkout:
@@ -88,20 +93,16 @@ def get_latest_checkout(*, account_id: int) -> Checkout:
     return get_checkout(account_id=account_id, checkout_id=checkout_id)
 
 
-def is_stalled(checkout: Checkout, *, now: datetime) -> bool:
-    """Whether a pending checkout waits longer than a worker ever needs: whoever took it has probably died."""
-    return checkout.result is None and now - checkout.created_at > timedelta(seconds=2)
-
-
-def queue_again(checkout: Checkout) -> None:
-    """Makes a stalled checkout due again."""
-    checkout_store.queue_again(checkout.checkout_id)
+def queue_if_stalled(checkout: Checkout) -> bool:
+    """Makes a pending checkout due again that waits longer than a worker ever needs, by Valkey's clock: whoever took it has probably died."""
+    return checkout.result is None and checkout_store.queue_again(checkout.checkout_id)
 
 
 def prepare_due_checkouts(*, now: datetime) -> None:
     """Prepares what is due, batch after batch. What a killed worker had taken is due again as soon as its buyer asks for it."""
     while checkout_ids := valkey.client().lpop(valkey.DUE_CHECKOUTS, BATCH_SIZE):
         prepare_checkouts(checkout_ids, now=now)
+        results.count(prepared=len(checkout_ids))
 
 
 def prepare_checkouts(checkout_ids: Sequence[str], *, now: datetime) -> None:
@@ -124,11 +125,11 @@ class _World:
     unpaid: Mapping[int, Mapping[str, str]]
 
 
-def _result(checkout: Checkout, world: _World, *, now: datetime) -> dict[str, Any]:
+def _result(checkout: Checkout, world: _World, *, now: datetime) -> Result:
     try:
-        return _priced(checkout, world, now=now)
+        return Result(snapshot=_priced(checkout, world, now=now))
     except DomainError as error:
-        return {"status": "failed", "error": {"code": error.code, "error": error.slug, "msg": error.text, "details": dict(error.details)}}
+        return Result(refusal=Refusal(error.slug, error.text, error.details))
 
 
 def find_checkout(checkout_id: str) -> Checkout | None:
@@ -137,17 +138,7 @@ def find_checkout(checkout_id: str) -> Checkout | None:
 
 
 def _find_checkouts(checkout_ids: Sequence[str]) -> list[Checkout]:
-    return [
-        Checkout(
-            checkout_id=checkout_id,
-            account_id=fields["account_id"],
-            course_ids=fields["course_ids"],
-            created_at=datetime.fromisoformat(fields["created_at"]),
-            expires_at=datetime.fromisoformat(fields["expires_at"]),
-            result=result,
-        )
-        for checkout_id, fields, result in checkout_store.read_checkouts(checkout_ids)
-    ]
+    return [Checkout(*stored) for stored in checkout_store.read_checkouts(checkout_ids)]
 
 
 # 贝里, and unpaid orders by course.
@@ -160,7 +151,7 @@ def _read_world(checkouts: Sequence[Checkout], *, now: datetime) -> _World:
     account_ids = sorted({checkout.account_id for checkout in checkouts})
     choices = dict(zip(account_ids, cart.read_many_choices(account_ids), strict=True))
     policy_ids = {choice.policy_id for chosen in choices.values() for choice in chosen.values()}
-    buyers = rows.read(_BUYERS, [account_ids])
+    buyers = sql.read(_BUYERS, [account_ids])
     return _World(
         choices=choices,
         balances={pk: balance for pk, balance, _ in buyers},
@@ -172,7 +163,7 @@ def _read_world(checkouts: Sequence[Checkout], *, now: datetime) -> _World:
     )
 
 
-def _priced(checkout: Checkout, world: _World, *, now: datetime) -> dict[str, Any]:
+def _priced(checkout: Checkout, world: _World, *, now: datetime) -> Snapshot:
     chosen = _chosen_policies(checkout, world)
     records = world.records[checkout.account_id]
     suggestion = _suggestion(chosen, [record for record in records if coupons.is_in_date(record, now=now)])
@@ -184,27 +175,14 @@ def _priced(checkout: Checkout, world: _World, *, now: datetime) -> dict[str, An
         beili_per_yuan=settings.BEILI_PER_YUAN,
     )
     subtotal = quote.list_total - quote.course_discount
-    return {
-        "status": "ready",
-        "balance": world.balances[checkout.account_id],
-        "beili_per_yuan": settings.BEILI_PER_YUAN,
-        "payment_list": {
-            "policy_course_dict": {
-                str(course.pk): _course_entry(course, policy, records, now=now)
-                | {"unpaid_order_number": world.unpaid[checkout.account_id].get(str(course.pk))}
-                for course, policy in chosen
-            },
-            "global_coupon_record_dict": {
-                "0": NO_COUPON,
-                **{
-                    str(record.pk): _coupon_entry(record, subtotal, now=now)
-                    for record in records
-                    if record.coupon.scope == CouponScope.ORDER
-                },
-            },
-        },
-        "quote": quote_fields(quote, suggestion.by_course, suggestion.global_record_id),
-    }
+    unpaid = world.unpaid[checkout.account_id]
+    return Snapshot(
+        balance=world.balances[checkout.account_id],
+        beili_per_yuan=settings.BEILI_PER_YUAN,
+        courses=tuple(_course_option(course, policy, records, unpaid.get(str(course.pk)), now=now) for course, policy in chosen),
+        global_coupons=tuple(_coupon_option(record, subtotal, now=now) for record in records if record.coupon.scope == CouponScope.ORDER),
+        suggested=ChosenQuote(quote, suggestion.by_course, suggestion.global_record_id),
+    )
 
 
 def _chosen_policies(checkout: Checkout, world: _World) -> list[tuple[Course, PricePolicy]]:
@@ -235,53 +213,34 @@ def _candidate(record: CouponRecord) -> Candidate:
     return Candidate(record.pk, coupons.terms_of(record.coupon))
 
 
-def _terms(records: Mapping[int, CouponRecord], record_id: int | None) -> Any:
+def _terms(records: Mapping[int, CouponRecord], record_id: int | None) -> CouponTerms | None:
     return None if record_id is None else coupons.terms_of(records[record_id].coupon)
 
 
-def _course_entry(course: Course, policy: PricePolicy, records: Sequence[CouponRecord], *, now: datetime) -> dict[str, Any]:
+def _course_option(
+    course: Course, policy: PricePolicy, records: Sequence[CouponRecord], unpaid_order_number: str | None, *, now: datetime
+) -> CourseOption:
     fitting = [record for record in records if coupons.fits_course(record.coupon, course.pk)]
-    return {
-        "course_id": course.pk,
-        "course_name": course.name,
-        "course_img": course.course_img,
-        "policy_id": policy.pk,
-        "policy_price": str(policy.price),
-        "policy_period": policy.get_valid_period_display(),
-        "policy_valid_period": policy.valid_period,
-        "coupon_record_list": [NO_COUPON, *(_coupon_entry(record, policy.price, now=now) for record in fitting)],
-    }
+    return CourseOption(
+        course_id=course.pk,
+        course_name=course.name,
+        course_img=course.course_img,
+        policy_id=policy.pk,
+        price=policy.price,
+        valid_period=policy.valid_period,
+        coupons=tuple(_coupon_option(record, policy.price, now=now) for record in fitting),
+        unpaid_order_number=unpaid_order_number,
+    )
 
 
-def _coupon_entry(record: CouponRecord, amount: Decimal, *, now: datetime) -> dict[str, Any]:
-    """One coupon as the buyer sees it beside an amount: whether it applies, why not, and what it would save."""
-    saving, reason = _saving(record, amount, now=now)
-    coupon: Coupon = record.coupon
-    return {
-        "id": record.pk,
-        "name": coupon.name,
-        "text": f"{coupon.name}（{coupons.describe(coupon)}）",
-        "coupon_type": coupon.coupon_type,
-        "money_equivalent_value": str(coupon.money_equivalent_value),
-        "off_percent": coupon.off_percent,
-        "minimum_consume": str(coupon.minimum_consume),
-        "valid_from": record.valid_from_date.isoformat(),
-        "valid_until": record.valid_until_date.isoformat(),
-        "applicable": reason is None,
-        "reason": reason,
-        "saving": str(saving),
-    }
-
-
-def _saving(record: CouponRecord, amount: Decimal, *, now: datetime) -> tuple[Decimal, str | None]:
-    if record.valid_from_date > shanghai_date(now):
-        return ZERO, "not_yet_valid"
-    try:
-        return discount_of(coupons.terms_of(record.coupon), amount), None
-    except CouponNotApplicable as error:
-        return ZERO, str(error.details["reason"])
-
-
-def shown_time(moment: datetime) -> str:
-    """A moment as the API shows it: ISO 8601 in Shanghai time."""
-    return timezone.localtime(moment).isoformat(timespec="seconds")
+def _coupon_option(record: CouponRecord, amount: Decimal, *, now: datetime) -> CouponOption:
+    option = CouponOption(
+        record_id=record.pk,
+        name=record.coupon.name,
+        terms=coupons.terms_of(record.coupon),
+        valid_from=record.valid_from_date,
+        valid_until=record.valid_until_date,
+        saving=ZERO,
+        reason=NOT_YET_VALID if record.valid_from_date > shanghai_date(now) else None,
+    )
+    return option.beside(amount)

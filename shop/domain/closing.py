@@ -1,17 +1,19 @@
 """An order that won't be paid: its coupons and 贝里 go back to the buyer. And the way back, when its money comes all the same."""
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
 from django.db import transaction
 
-from shop.domain import fulfilment, ledger, locks, rows
+from shop.domain import fulfilment, ledger, locks, sql
 from shop.domain.coupons import is_in_date
 from shop.domain.orders import missing_order
 from shop.domain.timeline import by_staff, event, record
 from shop.errors import OrderNotCancellable, StaleState
 from shop.models import Account, CouponRecord, Order, OrderEvent, OrderLine
 from shop.states import CouponRecordStatus, OrderStatus
+from shop.tracing import batch_did
 
 
 def request_cancel(*, account_id: int, order_number: str, now: datetime, cause: str, staff: Account | None = None, why: str = "") -> Order:
@@ -39,12 +41,18 @@ def request_cancel(*, account_id: int, order_number: str, now: datetime, cause: 
     return order
 
 
-_CLOSE = """
+_CLOSE = sql.statement(
+    """
     UPDATE shop_order SET status = told.status, closed_at = %s, available_at = NULL, dead_at = NULL
     FROM unnest(%s::bigint[], %s::text[]) AS told(id, status)
-    WHERE shop_order.id = told.id AND shop_order.status = 'awaiting_payment'
-"""
-_RELEASE_COUPONS = "UPDATE shop_couponrecord SET status = 'unused', order_id = NULL WHERE order_id = ANY(%s) AND status = 'reserved'"
+    WHERE shop_order.id = told.id AND shop_order.status = {OrderStatus.AWAITING_PAYMENT}
+""",
+    OrderStatus,
+)
+_RELEASE_COUPONS = sql.statement(
+    "UPDATE shop_couponrecord SET status = {CouponRecordStatus.UNUSED}, order_id = NULL WHERE order_id = ANY(%s) AND status = {CouponRecordStatus.RESERVED}",
+    CouponRecordStatus,
+)
 
 
 def close_orders(orders: Sequence[Order], *, now: datetime, cause: str) -> None:
@@ -59,13 +67,14 @@ def close_orders(orders: Sequence[Order], *, now: datetime, cause: str) -> None:
         return
     ids = [order.pk for order in orders]
     statuses = [OrderStatus.CANCELLED if order.cancel_requested_at else OrderStatus.EXPIRED for order in orders]
-    if rows.write(_CLOSE, [now, ids, [status.value for status in statuses]]) != len(ids):
+    if sql.write(_CLOSE, [now, ids, [status.value for status in statuses]]) != len(ids):
         raise StaleState(f"one of the orders {[order.order_number for order in orders]} is not awaiting payment")
-    rows.write(_RELEASE_COUPONS, [ids])
-    rows.insert(ledger.release_transfers(orders, now=now))
+    sql.write(_RELEASE_COUPONS, [ids])
+    sql.insert(ledger.release_transfers(orders, now=now))
     for order, status in zip(orders, statuses, strict=True):
         order.status, order.closed_at = status, now
     record([event(order, _CLOSED_AS[OrderStatus(order.status)], now=now, cause=cause, beili=order.beili) for order in orders])
+    batch_did("orders_closed", [order.trace_id for order in orders], Counter(status.value for status in statuses))
 
 
 _CLOSED_AS = {OrderStatus.CANCELLED: OrderEvent.Kind.CANCELLED, OrderStatus.EXPIRED: OrderEvent.Kind.EXPIRED}
@@ -89,7 +98,7 @@ def reopen_order(order: Order, *, now: datetime, cause: str) -> bool:
     if account.balance < order.beili or len(records) != len(record_ids) or not all(is_in_date(record, now=now) for record in records):
         return False
     CouponRecord.objects.filter(pk__in=record_ids).update(status=CouponRecordStatus.RESERVED, order=order)
-    rows.insert(ledger.hold_transfers([order], now=now, cause="rehold"))
+    sql.insert(ledger.hold_transfers([order], now=now, cause="rehold"))
     record([event(order, OrderEvent.Kind.REOPENED, now=now, cause=cause)])
     fulfilment.finalise_orders([order], now=now, cause=cause, came_from=OrderStatus.EXPIRED)
     order.status = OrderStatus.PAID

@@ -3,42 +3,35 @@ showed them. Without a checkout there are the amounts, and the periods that the 
 """
 
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
-from typing import Any
 
-from shop.domain import coupons
-from shop.domain.orders import LineChoice
 from shop.domain.pricing import CouponTerms, LineInput, Quote, price_order
+from shop.domain.purchase import Purchase, Shown
 from shop.errors import CouponNotApplicable
 
-Body = Mapping[str, Any]
 
-
-def covers_prices(body: Body, quote: Quote) -> bool:
+def covers_prices(purchase: Purchase, quote: Quote) -> bool:
     """Whether each course costs what it did."""
-    seen: Mapping[str, str] | None = body["prices_seen"]
-    return seen is None or all(Decimal(seen[str(line.course_id)]) == line.list_price for line in quote.lines)
+    shown = purchase.shown
+    return shown is None or all(shown.prices[line.course_id] == line.list_price for line in quote.lines)
 
 
-def covers_periods(body: Body, choices: Sequence[LineChoice], periods: Mapping[int, int]) -> bool:
+def covers_periods(purchase: Purchase, periods: Mapping[int, int]) -> bool:
     """Whether each course is given for as many days as was shown, and as the request says."""
-    seen: Mapping[str, int] = body.get("periods_seen") or {}
+    shown = purchase.shown.periods if purchase.shown else {}
     return all(
-        periods[choice.course_id] == seen.get(str(choice.course_id), periods[choice.course_id])
+        periods[choice.course_id] == shown.get(choice.course_id, periods[choice.course_id])
         and choice.valid_period in (None, periods[choice.course_id])
-        for choice in choices
+        for choice in purchase.lines
     )
 
 
-def covers_discounts(
-    body: Body, choices: Sequence[LineChoice], lines: Sequence[LineInput], global_coupon: CouponTerms | None, quote: Quote
-) -> bool:
+def covers_discounts(purchase: Purchase, lines: Sequence[LineInput], global_coupon: CouponTerms | None, quote: Quote) -> bool:
     """Whether each coupon takes off what it would have taken by the terms that were shown. The prices are as they were."""
-    seen: Mapping[str, coupons.StoredTerms] = body.get("coupons_seen") or {}
-    if not seen:
+    if purchase.shown is None or not purchase.shown.coupons:
         return True
-    shown = [_shown_terms(seen, choice.coupon_record_id, line.coupon) for choice, line in zip(choices, lines, strict=True)]
-    shown_global = _shown_terms(seen, body["coupon_record_id"], global_coupon)
+    seen = purchase.shown.coupons
+    shown = [_shown_terms(seen, choice.coupon_record_id, line.coupon) for choice, line in zip(purchase.lines, lines, strict=True)]
+    shown_global = _shown_terms(seen, purchase.coupon_record_id, global_coupon)
     if shown == [line.coupon for line in lines] and shown_global == global_coupon:
         return True
     try:
@@ -55,29 +48,29 @@ def covers_discounts(
     )
 
 
-def was_promised(body: Body, choices: Sequence[LineChoice]) -> bool:
+def was_promised(purchase: Purchase) -> bool:
     """Whether the checkout showed every coupon of the purchase where it is used now, and all of them as applicable together."""
-    seen: Mapping[str, coupons.StoredTerms] = body.get("coupons_seen") or {}
-    record_ids = [choice.coupon_record_id for choice in choices]
-    global_id: int | None = body["coupon_record_id"]
-    if any(pk is not None and str(pk) not in seen for pk in (*record_ids, global_id)):
+    if (shown := purchase.shown) is None or any(pk not in shown.coupons for pk in purchase.coupon_record_ids):
         return False
     try:
-        price_order(
-            [
-                LineInput(choice.course_id, Decimal(body["prices_seen"][str(choice.course_id)]), _shown_terms(seen, pk, None))
-                for choice, pk in zip(choices, record_ids, strict=True)
-            ],
-            _shown_terms(seen, global_id, None),
-            beili=0,
-            beili_per_yuan=1,
-        )
+        _price_as_shown(purchase, shown)
     except CouponNotApplicable:
         return False
     return True
 
 
-def _shown_terms(seen: Mapping[str, coupons.StoredTerms], record_id: int | None, now: CouponTerms | None) -> CouponTerms | None:
+def _price_as_shown(purchase: Purchase, shown: Shown) -> Quote:
+    return price_order(
+        [
+            LineInput(choice.course_id, shown.prices[choice.course_id], _shown_terms(shown.coupons, choice.coupon_record_id, None))
+            for choice in purchase.lines
+        ],
+        _shown_terms(shown.coupons, purchase.coupon_record_id, None),
+        beili=0,
+        beili_per_yuan=1,
+    )
+
+
+def _shown_terms(shown: Mapping[int, CouponTerms], record_id: int | None, now: CouponTerms | None) -> CouponTerms | None:
     """A coupon that came after the checkout has only the terms of now."""
-    stored = seen.get(str(record_id))
-    return now if stored is None else coupons.read_terms(stored)
+    return now if record_id is None else shown.get(record_id, now)

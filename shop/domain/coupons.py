@@ -2,8 +2,6 @@
 
 from collections.abc import Collection
 from datetime import date, datetime, timedelta
-from decimal import Decimal
-from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
@@ -17,9 +15,6 @@ from shop.errors import CouponAlreadyClaimed, CouponNotFound, CouponNotOpen, Cou
 from shop.models import Account, Coupon, CouponRecord
 from shop.numbers import mint_number
 from shop.states import CouponRecordStatus, CouponScope, CouponType
-
-# Type, value in yuan, percent that is paid, threshold in yuan.
-StoredTerms = list[Any]
 
 
 def claim_coupon(*, account: Account, coupon_id: int, now: datetime) -> CouponRecord:
@@ -127,27 +122,6 @@ def terms_of(coupon: Coupon) -> CouponTerms:
         off_percent=coupon.off_percent,
         minimum=coupon.minimum_consume,
     )
-
-
-def read_terms(stored: StoredTerms) -> CouponTerms:
-    """The terms that a checkout or an order request keeps."""
-    kind, value, off_percent, minimum = stored
-    return CouponTerms(CouponType(kind), Decimal(value), off_percent, Decimal(minimum))
-
-
-def describe(coupon: Coupon) -> str:
-    """What the coupon does, for people: `满100减20`, `7.9折`, `立减30元`."""
-    match CouponType(coupon.coupon_type):
-        case CouponType.FIXED:
-            return f"立减{_plain(coupon.money_equivalent_value)}元"
-        case CouponType.THRESHOLD:
-            return f"满{_plain(coupon.minimum_consume)}减{_plain(coupon.money_equivalent_value)}"
-        case CouponType.PERCENT:
-            return f"{_plain(Decimal(coupon.off_percent or 0) / 10)}折"
-
-
-def _plain(number: Decimal) -> str:
-    return f"{number.normalize():f}"
 
 
 def expire_records(*, now: datetime, limit: int) -> int:

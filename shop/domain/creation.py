@@ -11,14 +11,15 @@ from django.conf import settings
 from django.db import transaction
 
 from shop import valkey
-from shop.domain import cart, fulfilment, ledger, rows, work
+from shop.domain import cart, fulfilment, ledger, sql, work
 from shop.domain.decision import Plan, decide
 from shop.domain.timeline import event, open_timelines
 from shop.domain.versions import mark_changed
-from shop.domain.world import lock_pending, lock_world
+from shop.domain.world import PendingRequest, lock_pending, lock_world
 from shop.errors import DomainError, OrderFailed, StaleState
 from shop.models import Order, OrderEvent, OrderLine, OrderRequest, PricePolicy
-from shop.states import OrderRequestStatus, OrderStatus, PaymentType
+from shop.states import CouponRecordStatus, OrderRequestStatus, OrderStatus, PaymentType
+from shop.tracing import batch_did
 
 log = structlog.get_logger(__name__)
 
@@ -43,18 +44,18 @@ def create_orders(request_ids: Sequence[int], *, now: datetime, cause: str) -> N
         _write(plans, now=now, cause=cause)
         _close_requests(plans, rejections, now=now)
     _empty_carts(plans)
-    log.info("orders_created", created=len(plans), rejected=len(rejections), cause=cause)
+    batch_did("orders_created", [request.request_id for request in requests], {"created": len(plans), "refused": len(rejections)})
 
 
 def _write(plans: Sequence[Plan], *, now: datetime, cause: str) -> None:
     if not plans:
         return
     orders = [_order(plan, now=now) for plan in plans]
-    rows.insert(orders)
+    sql.insert(orders)
     made = list(zip(orders, plans, strict=True))
-    rows.insert([line for order, plan in made for line in _lines(order, plan)])
-    _reserve_coupons([(record_id, order.pk) for order, plan in made for record_id in plan.coupon_record_ids])
-    rows.insert(ledger.hold_transfers(orders, now=now))
+    sql.insert([line for order, plan in made for line in _lines(order, plan)])
+    _reserve_coupons([(record_id, order.pk) for order, plan in made for record_id in plan.purchase.coupon_record_ids])
+    sql.insert(ledger.hold_transfers(orders, now=now))
     open_timelines([entry for order, plan in made for entry in _events(order, plan, now=now, cause=cause)])
     fulfilment.finalise_orders([order for order in orders if order.cash_due == 0], now=now, cause=cause)
 
@@ -64,15 +65,16 @@ def _order(plan: Plan, *, now: datetime) -> Order:
     expires_at = now + timedelta(seconds=settings.ORDER_TTL_S)
     closes_at = expires_at + timedelta(seconds=settings.ORDER_GRACE_S)
     return Order(
-        request=plan.request,
+        request=plan.request.row,
         account_id=plan.request.account_id,
         order_number=plan.request.order_number,
+        trace_id=plan.request.request_id,
         status=OrderStatus.AWAITING_PAYMENT,
         payment_type=PaymentType.ALIPAY if quote.cash_due else PaymentType.BEILI if quote.beili else PaymentType.COUPON,
         list_total=quote.list_total,
         course_discount=quote.course_discount,
         global_discount=quote.global_discount,
-        global_coupon_record_id=plan.request.body["coupon_record_id"],
+        global_coupon_record_id=plan.purchase.coupon_record_id,
         beili=quote.beili,
         beili_per_yuan=settings.BEILI_PER_YUAN,
         beili_amount=quote.beili_amount,
@@ -102,46 +104,52 @@ def _lines(order: Order, plan: Plan) -> list[OrderLine]:
             beili_amount=line.beili_amount,
             cash_amount=line.cash_amount,
         )
-        for choice, policy, line in zip(plan.choices, plan.policies, plan.quote.lines, strict=True)
+        for choice, policy, line in zip(plan.purchase.lines, plan.policies, plan.quote.lines, strict=True)
     ]
 
 
-_RESERVE = """
-    UPDATE shop_couponrecord AS record SET status = 'reserved', order_id = pair.order_id
-    FROM unnest(%s::bigint[], %s::bigint[]) AS pair(id, order_id) WHERE record.id = pair.id AND record.status = 'unused'
-"""
+_RESERVE = sql.statement(
+    """
+    UPDATE shop_couponrecord AS record SET status = {CouponRecordStatus.RESERVED}, order_id = pair.order_id
+    FROM unnest(%s::bigint[], %s::bigint[]) AS pair(id, order_id) WHERE record.id = pair.id AND record.status = {CouponRecordStatus.UNUSED}
+""",
+    CouponRecordStatus,
+)
 
 
 def _reserve_coupons(pairs: Sequence[tuple[int, int]]) -> None:
     if not pairs:
         return
-    if rows.write(_RESERVE, [[record_id for record_id, _ in pairs], [order_id for _, order_id in pairs]]) != len(pairs):
+    if sql.write(_RESERVE, [[record_id for record_id, _ in pairs], [order_id for _, order_id in pairs]]) != len(pairs):
         raise StaleState("a coupon was taken although its row is locked")
 
 
 def _events(order: Order, plan: Plan, *, now: datetime, cause: str) -> list[OrderEvent]:
     kinds = OrderEvent.Kind
     events = [event(order, kinds.PLACED, now=now, cause=cause, list_total=str(order.list_total), alipay=str(order.cash_due))]
-    if plan.coupon_record_ids:
+    if coupon_record_ids := plan.purchase.coupon_record_ids:
         saved = order.course_discount + order.global_discount
-        events.append(event(order, kinds.COUPONS_RESERVED, now=now, cause=cause, coupons=len(plan.coupon_record_ids), saved=str(saved)))
+        events.append(event(order, kinds.COUPONS_RESERVED, now=now, cause=cause, coupons=len(coupon_record_ids), saved=str(saved)))
     if order.beili:
         events.append(event(order, kinds.BEILI_HELD, now=now, cause=cause, beili=order.beili))
     return events
 
 
-_CLOSE = "UPDATE shop_orderrequest SET status = 'created', decided_at = %s, available_at = NULL, last_error = '' WHERE id = ANY(%s)"
+_CLOSE = sql.statement(
+    "UPDATE shop_orderrequest SET status = {OrderRequestStatus.CREATED}, decided_at = %s, available_at = NULL, last_error = '' WHERE id = ANY(%s)",
+    OrderRequestStatus,
+)
 
 
-def _close_requests(plans: Sequence[Plan], rejections: Sequence[tuple[OrderRequest, DomainError]], *, now: datetime) -> None:
+def _close_requests(plans: Sequence[Plan], rejections: Sequence[tuple[PendingRequest, DomainError]], *, now: datetime) -> None:
     if plans:
-        rows.write(_CLOSE, [now, [plan.request.pk for plan in plans]])
+        sql.write(_CLOSE, [now, [plan.request.row.pk for plan in plans]])
     if not rejections:
         return
     for request, refusal in rejections:
-        _reject(request, refusal, now=now)
+        _reject(request.row, refusal, now=now)
     OrderRequest.objects.bulk_update(
-        [request for request, _ in rejections],
+        [request.row for request, _ in rejections],
         ["status", "decided_at", "available_at", "error_slug", "error_message", "error_details"],
     )
     mark_changed([request.order_number for request, _ in rejections])
@@ -168,6 +176,6 @@ def give_up_requests(*, now: datetime) -> int:
 def _empty_carts(plans: Sequence[Plan]) -> None:
     """Takes the bought courses out of the carts. A cart that keeps them is a nuisance, not a loss: the checkout can't be used again."""
     try:
-        cart.remove_from_carts([(plan.request.account_id, [choice.course_id for choice in plan.choices]) for plan in plans])
+        cart.remove_from_carts([(plan.request.account_id, [choice.course_id for choice in plan.purchase.lines]) for plan in plans])
     except valkey.Unreachable as error:
         log.warning("cart_not_emptied", error=str(error))

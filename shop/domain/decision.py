@@ -3,16 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from decimal import Decimal
 
 from django.conf import settings
 
 from shop.domain import consent, coupons
 from shop.domain.enrolments import MAX_ACCESS_DAYS
-from shop.domain.orders import LineChoice, requested_coupon_ids, requested_lines
 from shop.domain.pricing import CouponTerms, LineInput, Quote, discount_of, price_order
-from shop.domain.snapshot import quote_fields
-from shop.domain.world import World
+from shop.domain.purchase import LineChoice, Purchase
+from shop.domain.snapshot import ChosenQuote
+from shop.domain.world import PendingRequest, World
 from shop.errors import (
     AccessTooLong,
     AmountTooLarge,
@@ -26,7 +25,7 @@ from shop.errors import (
     PolicyNotFound,
     QuoteChanged,
 )
-from shop.models import Coupon, OrderRequest, PricePolicy
+from shop.models import Coupon, PricePolicy
 from shop.money import MAX_PAYABLE, ZERO
 from shop.states import CouponRecordStatus, CouponScope
 
@@ -35,17 +34,19 @@ from shop.states import CouponRecordStatus, CouponScope
 class Plan:
     """An order that may be written."""
 
-    request: OrderRequest
-    choices: Sequence[LineChoice]
+    request: PendingRequest
     policies: Sequence[PricePolicy]
     quote: Quote
-    coupon_record_ids: Sequence[int]
+
+    @property
+    def purchase(self) -> Purchase:
+        return self.request.purchase
 
 
-def decide(requests: Sequence[OrderRequest], world: World) -> tuple[list[Plan], list[tuple[OrderRequest, DomainError]]]:
+def decide(requests: Sequence[PendingRequest], world: World) -> tuple[list[Plan], list[tuple[PendingRequest, DomainError]]]:
     """The orders that may be written, and the requests that are refused, each with why; in their order, so that each sees those before it."""
     plans: list[Plan] = []
-    rejections: list[tuple[OrderRequest, DomainError]] = []
+    rejections: list[tuple[PendingRequest, DomainError]] = []
     for request in requests:
         try:
             plan = _plan(request, world)
@@ -53,43 +54,41 @@ def decide(requests: Sequence[OrderRequest], world: World) -> tuple[list[Plan], 
             rejections.append((request, refusal))
             continue
         world.balances[request.account_id] -= plan.quote.beili
-        world.reserved.update(plan.coupon_record_ids)
+        world.reserved.update(plan.purchase.coupon_record_ids)
         _note_holdings(plan, world)
         plans.append(plan)
     return plans, rejections
 
 
-def _plan(request: OrderRequest, world: World) -> Plan:
-    choices = requested_lines(request.body)
-    coupon_ids = requested_coupon_ids(request)
+def _plan(request: PendingRequest, world: World) -> Plan:
+    purchase = request.purchase
+    coupon_ids = purchase.coupon_record_ids
     if len(set(coupon_ids)) != len(coupon_ids):
         raise CouponUnavailable(reason="twice_in_one_order")
     try:
-        lines = [_priced_line(request, choice, world) for choice in choices]
-        for choice in choices:
+        lines = [_priced_line(request, choice, world) for choice in purchase.lines]
+        for choice in purchase.lines:
             _check_holding(request, choice, world)
-        global_coupon = _global_terms(request, request.body["coupon_record_id"], world)
-        quote = _price(request, lines, global_coupon)
+        global_coupon = _global_terms(request, purchase.coupon_record_id, world)
+        quote = _price(purchase, lines, global_coupon)
     except CouponNotApplicable as refusal:
-        if consent.was_promised(request.body, choices):
-            raise _changed(*_without_lost_coupons(request, choices, world), world) from refusal
+        if consent.was_promised(purchase):
+            raise _changed(*_without_lost_coupons(request, world), world) from refusal
         raise
     if quote.cash_due > MAX_PAYABLE:
         raise AmountTooLarge(alipay=str(quote.cash_due), limit=str(MAX_PAYABLE))
-    _check_consent(request, choices, lines, global_coupon, quote, world)
-    return Plan(request, choices, [world.policies[choice.policy_id] for choice in choices], quote, coupon_ids)
+    _check_consent(request, lines, global_coupon, quote, world)
+    return Plan(request, [world.policies[choice.policy_id] for choice in purchase.lines], quote)
 
 
-def _price(request: OrderRequest, lines: Sequence[LineInput], global_coupon: CouponTerms | None) -> Quote:
-    return price_order(lines, global_coupon, beili=request.body["beili"], beili_per_yuan=settings.BEILI_PER_YUAN)
+def _price(purchase: Purchase, lines: Sequence[LineInput], global_coupon: CouponTerms | None) -> Quote:
+    return price_order(lines, global_coupon, beili=purchase.beili, beili_per_yuan=settings.BEILI_PER_YUAN)
 
 
-def _without_lost_coupons(
-    request: OrderRequest, choices: Sequence[LineChoice], world: World
-) -> tuple[Quote, Sequence[LineChoice], int | None]:
+def _without_lost_coupons(request: PendingRequest, world: World) -> tuple[Quote, Sequence[LineChoice], int | None]:
     """The quote without the coupons that don't apply any more since their campaign's terms were edited, with the choices that are left."""
     left, lines = [], []
-    for choice in choices:
+    for choice in request.purchase.lines:
         try:
             line = _priced_line(request, choice, world)
             if line.coupon:
@@ -99,14 +98,14 @@ def _without_lost_coupons(
             line = _priced_line(request, choice, world)
         left.append(choice)
         lines.append(line)
-    global_id: int | None = request.body["coupon_record_id"]
+    global_id = request.purchase.coupon_record_id
     try:
-        return _price(request, lines, _global_terms(request, global_id, world)), left, global_id
+        return _price(request.purchase, lines, _global_terms(request, global_id, world)), left, global_id
     except CouponNotApplicable:
-        return _price(request, lines, None), left, None
+        return _price(request.purchase, lines, None), left, None
 
 
-def _priced_line(request: OrderRequest, choice: LineChoice, world: World) -> LineInput:
+def _priced_line(request: PendingRequest, choice: LineChoice, world: World) -> LineInput:
     policy = world.policies.get(choice.policy_id)
     if policy is None or policy.course_id != choice.course_id:
         raise PolicyNotFound(course_id=choice.course_id, policy_id=choice.policy_id)
@@ -121,10 +120,10 @@ def _priced_line(request: OrderRequest, choice: LineChoice, world: World) -> Lin
     return LineInput(choice.course_id, policy.price, terms)
 
 
-def _check_holding(request: OrderRequest, choice: LineChoice, world: World) -> None:
+def _check_holding(request: PendingRequest, choice: LineChoice, world: World) -> None:
     """Nothing is bought twice by mistake, and nobody piles up access without end."""
     policy, holding = world.policies[choice.policy_id], world.holding(request.account_id, choice.course_id)
-    if holding.unpaid_order_number and not request.body.get("buy_again"):
+    if holding.unpaid_order_number and not request.purchase.buy_again:
         raise CourseInUnpaidOrder(course_id=choice.course_id, order_number=holding.unpaid_order_number)
     if holding.ends_at is None and not holding.unpaid_days:
         return  # nearly always; no policy alone reaches a limit
@@ -136,7 +135,7 @@ def _check_holding(request: OrderRequest, choice: LineChoice, world: World) -> N
 
 
 def _note_holdings(plan: Plan, world: World) -> None:
-    for choice, policy in zip(plan.choices, plan.policies, strict=True):
+    for choice, policy in zip(plan.purchase.lines, plan.policies, strict=True):
         holding = world.holding(plan.request.account_id, choice.course_id)
         if plan.quote.cash_due == ZERO:
             holding.add_paid(policy.valid_period, now=world.now)
@@ -144,7 +143,7 @@ def _note_holdings(plan: Plan, world: World) -> None:
             holding.add_unpaid(policy.valid_period, order_number=plan.request.order_number)
 
 
-def _global_terms(request: OrderRequest, record_id: int | None, world: World) -> CouponTerms | None:
+def _global_terms(request: PendingRequest, record_id: int | None, world: World) -> CouponTerms | None:
     if record_id is None:
         return None
     coupon = _usable_coupon(request, record_id, world)
@@ -153,7 +152,7 @@ def _global_terms(request: OrderRequest, record_id: int | None, world: World) ->
     return coupons.terms_of(coupon)
 
 
-def _usable_coupon(request: OrderRequest, record_id: int, world: World) -> Coupon:
+def _usable_coupon(request: PendingRequest, record_id: int, world: World) -> Coupon:
     record = world.records.get(record_id)
     if (
         record is None
@@ -167,31 +166,25 @@ def _usable_coupon(request: OrderRequest, record_id: int, world: World) -> Coupo
 
 
 def _check_consent(
-    request: OrderRequest,
-    choices: Sequence[LineChoice],
-    lines: Sequence[LineInput],
-    global_coupon: CouponTerms | None,
-    quote: Quote,
-    world: World,
+    request: PendingRequest, lines: Sequence[LineInput], global_coupon: CouponTerms | None, quote: Quote, world: World
 ) -> None:
     """The buyer pays exactly what they agreed to, for what they agreed to, or nothing happens and they see the new quote."""
-    asked_beili: int = request.body["beili"]
-    balance = world.balances[request.account_id]
-    if asked_beili > balance:
-        raise BalanceInsufficient(balance=balance, wanted=asked_beili)
+    purchase, balance = request.purchase, world.balances[request.account_id]
+    if purchase.beili > balance:
+        raise BalanceInsufficient(balance=balance, wanted=purchase.beili)
     if not (
-        asked_beili == quote.beili
-        and Decimal(request.body["alipay"]) == quote.cash_due
-        and consent.covers_periods(request.body, choices, _periods(choices, world))
-        and consent.covers_prices(request.body, quote)
-        and consent.covers_discounts(request.body, choices, lines, global_coupon, quote)
+        purchase.beili == quote.beili
+        and purchase.alipay == quote.cash_due
+        and consent.covers_periods(purchase, _periods(purchase.lines, world))
+        and consent.covers_prices(purchase, quote)
+        and consent.covers_discounts(purchase, lines, global_coupon, quote)
     ):
-        raise _changed(quote, choices, request.body["coupon_record_id"], world)
+        raise _changed(quote, purchase.lines, purchase.coupon_record_id, world)
 
 
 def _changed(quote: Quote, choices: Sequence[LineChoice], global_record_id: int | None, world: World) -> QuoteChanged:
     by_course = {choice.course_id: choice.coupon_record_id for choice in choices}
-    return QuoteChanged(quote=quote_fields(quote, by_course, global_record_id, _periods(choices, world)))
+    return QuoteChanged(quote=ChosenQuote(quote, by_course, global_record_id, _periods(choices, world)).to_json())
 
 
 def _periods(choices: Sequence[LineChoice], world: World) -> dict[int, int]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from shop.domain import rows
+from shop.domain import sql
 from shop.models import Account, Enrolment, OrderLine
 from shop.states import EnrolmentStatus
 
@@ -69,7 +69,7 @@ def revoke_enrolments(order_lines: Collection[OrderLine], *, now: datetime) -> R
 
     The caller holds the lock of the account. Lines whose enrolment is revoked already, or which have none, change nothing.
     """
-    found = rows.read(_REVOKE, [EnrolmentStatus.REVOKED.value, now, [line.pk for line in order_lines], EnrolmentStatus.ACTIVE.value])
+    found = sql.read(_REVOKE, [EnrolmentStatus.REVOKED.value, now, [line.pk for line in order_lines], EnrolmentStatus.ACTIVE.value])
     if not found:
         return Revoked([], [])
     chains = sorted({(account_id, course_id) for account_id, course_id in found})
@@ -83,7 +83,7 @@ def _move_up(chains: Sequence[tuple[int, int]], *, now: datetime) -> list[Enrolm
         "active": EnrolmentStatus.ACTIVE.value,
         "now": now,
     }
-    moved = rows.read(_MOVE_UP, parameters)
+    moved = sql.read(_MOVE_UP, parameters)
     if not moved:
         return []
     ids = [pk for (pk,) in moved]

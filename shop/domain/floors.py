@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from shop.domain import rows
+from shop.domain import sql
 from shop.models.work import CLAIMED, FRESH, Work
 
 # For fresh rows longer than an insert takes from its beginning to its commit. Claimed ones are made due seconds before they are.
@@ -106,11 +106,11 @@ def check_floor(model: type[Work], *, now: datetime) -> None:
     if started < _next_checks.get(table, 0.0):
         return
     place = {"now": now - OVERDUE, "floor_at": BEGINNING[0], "floor_id": BEGINNING[1]}
-    found = [row for kind in (FRESH, CLAIMED) for row in rows.read(_first(table, kind), place)]
+    found = [row for kind in (FRESH, CLAIMED) for row in sql.read(_first(table, kind), place)]
     took = time.monotonic() - started
     _next_checks[table] = started + max(CHECK_EVERY_S, took / CHECK_SHARE)
     if found:
-        rows.read(f"SELECT nextval('{table}_overlooked')", [])
+        sql.read(f"SELECT nextval('{table}_overlooked')", [])
 
 
 def forget() -> None:

@@ -6,24 +6,31 @@ Bare SQL, a statement for each table: PostgreSQL has the rows that all of it fol
 from collections.abc import Sequence
 from datetime import datetime
 
-from shop.domain import ledger, rows
+from shop.domain import ledger, sql
 from shop.domain.versions import mark_changed
 from shop.errors import StaleState
-from shop.models import Order
-from shop.states import OrderStatus
+from shop.models import Order, OrderEvent
+from shop.states import CouponRecordStatus, EnrolmentStatus, OrderStatus
 
-_PAY = """
-    UPDATE shop_order SET status = 'paid', paid_at = %s, available_at = NULL, dead_at = NULL, version = version + 1
+_PAY = sql.statement(
+    """
+    UPDATE shop_order SET status = {OrderStatus.PAID}, paid_at = %s, available_at = NULL, dead_at = NULL, version = version + 1
     WHERE id = ANY(%s) AND status = %s
-"""
-_USE_COUPONS = """
-    WITH used AS (UPDATE shop_couponrecord SET status = 'used', used_at = %s WHERE order_id = ANY(%s) AND status = 'reserved' RETURNING id)
+""",
+    OrderStatus,
+)
+_USE_COUPONS = sql.statement(
+    """
+    WITH used AS (UPDATE shop_couponrecord SET status = {CouponRecordStatus.USED}, used_at = %s WHERE order_id = ANY(%s) AND status = {CouponRecordStatus.RESERVED} RETURNING id)
     SELECT (SELECT count(*) FROM used), (SELECT count(*) FROM shop_couponrecord WHERE order_id = ANY(%s))
-"""
+""",
+    CouponRecordStatus,
+)
 # One enrolment a line, and the timeline's word on each. A course that the buyer has already, or gets by another line of the batch, is
 # extended from its end; a day is 24 hours, whatever the session's time zone. Orders are taken in their order, lines by id. A degree that
 # hasn't started begins on its first day in Shanghai; `first_start` is that of the earliest line, from which the others follow on.
-_GRANT = """
+_GRANT = sql.statement(
+    """
     WITH listed AS (
         SELECT orders.id, orders.account_id, orders.cash_due, orders.beili, given.place
         FROM unnest(%(ids)s::bigint[]) WITH ORDINALITY AS given(id, place) JOIN shop_order AS orders ON orders.id = given.id
@@ -38,31 +45,34 @@ _GRANT = """
         FROM listed JOIN shop_orderline AS line ON line.order_id = listed.id
     ), granted AS (
         INSERT INTO shop_enrolment (account_id, course_id, order_line_id, status, valid_from, valid_until, created_at)
-        SELECT bought.account_id, bought.course_id, bought.id, 'active',
+        SELECT bought.account_id, bought.course_id, bought.id, {EnrolmentStatus.ACTIVE},
             coalesce(held.ends, greatest(first_start, %(now)s)) + period_so_far - period,
             coalesce(held.ends, greatest(first_start, %(now)s)) + period_so_far, %(now)s
         FROM bought CROSS JOIN LATERAL (
             SELECT max(valid_until) AS ends FROM shop_enrolment AS enrolment
             WHERE enrolment.account_id = bought.account_id AND enrolment.course_id = bought.course_id
-                AND enrolment.status = 'active' AND enrolment.valid_until > %(now)s
+                AND enrolment.status = {EnrolmentStatus.ACTIVE} AND enrolment.valid_until > %(now)s
         ) AS held
         ORDER BY bought.place, bought.id
         RETURNING order_line_id, course_id, valid_until
     )
     INSERT INTO shop_orderevent (order_id, kind, at, cause, details)
     SELECT happened.order_id, happened.kind, %(now)s, %(cause)s, happened.details FROM (
-        SELECT place, 0 AS line_id, id AS order_id, 'paid' AS kind,
+        SELECT place, 0 AS line_id, id AS order_id, {Kind.PAID} AS kind,
             jsonb_build_object('alipay', cash_due::text, 'beili', beili) AS details
         FROM listed
         UNION ALL
-        SELECT listed.place, line.id, line.order_id, 'enrolled', jsonb_build_object(
+        SELECT listed.place, line.id, line.order_id, {Kind.ENROLLED}, jsonb_build_object(
             'course_id', granted.course_id, 'course_name', line.course_name,
             'valid_until', to_char(granted.valid_until AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"+00:00"')
         )
         FROM granted JOIN shop_orderline AS line ON line.id = granted.order_line_id JOIN listed ON listed.id = line.order_id
     ) AS happened
     ORDER BY happened.place, happened.line_id
-"""
+""",
+    EnrolmentStatus,
+    OrderEvent.Kind,
+)
 
 
 def finalise_orders(orders: Sequence[Order], *, now: datetime, cause: str, came_from: OrderStatus = OrderStatus.AWAITING_PAYMENT) -> None:
@@ -77,16 +87,16 @@ def finalise_orders(orders: Sequence[Order], *, now: datetime, cause: str, came_
     if not orders:
         return
     ids = [order.pk for order in orders]
-    moved = rows.write(_PAY, [now, ids, came_from.value])
+    moved = sql.write(_PAY, [now, ids, came_from.value])
     if moved != len(ids):
         raise StaleState(f"of the orders {ids} only {moved} were {came_from}")
     _use_coupons(ids, now=now)
     ledger.settle_orders(ids, now=now)
-    rows.write(_GRANT, {"ids": ids, "now": now, "cause": cause})
+    sql.write(_GRANT, {"ids": ids, "now": now, "cause": cause})
     mark_changed({order.order_number for order in orders})
 
 
 def _use_coupons(order_ids: list[int], *, now: datetime) -> None:
-    ((used, reserved),) = rows.read(_USE_COUPONS, [now, order_ids, order_ids])
+    ((used, reserved),) = sql.read(_USE_COUPONS, [now, order_ids, order_ids])
     if used != reserved:
         raise StaleState(f"a coupon of the orders {order_ids} was not reserved")

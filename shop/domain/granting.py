@@ -1,17 +1,15 @@
 """Access that staff give: an order at ¥0, so that it is delivered, shown and taken back like any other."""
 
-import hashlib
-import json
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Max
 
-from shop.domain import fulfilment, rows
+from shop.domain import fulfilment, sql
 from shop.domain.enrolments import MAX_ACCESS_DAYS
 from shop.domain.locks import lock_accounts
+from shop.domain.purchase import NO_POLICY, LineChoice, Purchase
 from shop.domain.timeline import by_staff, event, open_timelines
 from shop.errors import AccessTooLong, CourseNotFound
 from shop.models import Account, Course, Enrolment, Order, OrderEvent, OrderLine, OrderRequest
@@ -37,8 +35,8 @@ def grant_access(*, account_id: int, course_id: int, days: int, token: str, staf
             return known
         _must_end_in_sight(account_id, course_id, days=days, now=now)
         order = _order_of(_write_request(account_id, course_id, days, key=key, now=now, cause=cause), now=now)
-        rows.insert([order])
-        rows.insert([_line_of(order, course, days)])
+        sql.insert([order])
+        sql.insert([_line_of(order, course, days)])
         told = {"list_total": str(ZERO), "alipay": str(ZERO), "days": days, **by_staff(staff, why)}
         open_timelines([event(order, OrderEvent.Kind.PLACED, now=now, cause=cause, **told)])
         fulfilment.finalise_orders([order], now=now, cause=cause)
@@ -53,13 +51,13 @@ def _must_end_in_sight(account_id: int, course_id: int, *, days: int, now: datet
 
 
 def _write_request(account_id: int, course_id: int, days: int, *, key: str, now: datetime, cause: str) -> OrderRequest:
-    body: dict[str, Any] = {"lines": [[course_id, None, None, days]], "coupon_record_id": None, "beili": 0, "alipay": str(ZERO)}
+    granted = Purchase([LineChoice(course_id, NO_POLICY, None, days)], coupon_record_id=None, beili=0, alipay=ZERO, checkout_id=None)
     return OrderRequest.objects.create(
         account_id=account_id,
         order_number=mint_number(now),
         idempotency_key=key,
-        fingerprint=hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest(),
-        body=body,
+        fingerprint=granted.fingerprint,
+        body=granted.to_json(),
         status=OrderRequestStatus.CREATED,
         request_id=cause.partition(":")[2][:64],
         created_at=now,
@@ -72,6 +70,7 @@ def _order_of(request: OrderRequest, *, now: datetime) -> Order:
         request=request,
         account_id=request.account_id,
         order_number=request.order_number,
+        trace_id=request.request_id,
         payment_type=PaymentType.COUPON,
         list_total=ZERO,
         course_discount=ZERO,

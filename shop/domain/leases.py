@@ -16,7 +16,7 @@ import structlog
 from django.conf import settings
 from django.db import DatabaseError, connection
 
-from shop.domain import rows
+from shop.domain import sql
 from shop.domain.locks import leased_rows
 from shop.models.work import Work
 
@@ -56,7 +56,7 @@ def renew(batch: _Batch) -> int:
     attempts = dict(batch.attempts)
     passed = timedelta(seconds=time.monotonic() - batch.claimed_at)
     table = batch.model._meta.db_table
-    return rows.write(
+    return sql.write(
         f"UPDATE {table} SET available_at = %(until)s WHERE id IN ({leased_rows(table)})",  # noqa: S608 - the table is ours
         {
             "until": batch.since + passed + timedelta(seconds=settings.WORK_LEASE_S),

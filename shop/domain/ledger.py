@@ -7,7 +7,7 @@ from decimal import Decimal
 from django.db import transaction
 from django.db.models import QuerySet
 
-from shop.domain import rows
+from shop.domain import sql
 from shop.domain.locks import lock_accounts
 from shop.domain.shares import LinePart
 from shop.errors import BalanceInsufficient
@@ -89,23 +89,28 @@ def release_transfers(orders: Iterable[Order], *, now: datetime) -> list[LedgerT
 
 
 # What a paid order's list price was covered by. Held 贝里 are captured; everything else is sales. The legs of an order are in this order.
-_SETTLE = """
-    INSERT INTO shop_ledgertransfer (key, debit, credit, currency, amount, account_id, order_id, memo, created_at)
-    SELECT leg.cause || ':' || paid.order_number, leg.debit, leg.credit, leg.currency, leg.amount, paid.account_id, paid.id, leg.memo, %s
+_SETTLE = sql.statement(
+    """
+    INSERT INTO shop_ledgertransfer (key, debit, credit, currency, amount, account_id, order_id, memo, trace_id, created_at)
+    SELECT leg.cause || ':' || paid.order_number, leg.debit, leg.credit, leg.currency, leg.amount, paid.account_id, paid.id, leg.memo,
+        paid.trace_id, %s
     FROM unnest(%s::bigint[]) WITH ORDINALITY AS listed(id, place) JOIN shop_order AS paid ON paid.id = listed.id
     CROSS JOIN LATERAL (VALUES
-        (1, 'capture', 'beili_held', 'beili_spent', 'BEILI', paid.beili, '支付扣除'),
-        (2, 'subsidy', 'coupon_subsidy', 'sales', 'CNY', paid.course_discount + paid.global_discount, '优惠券'),
-        (3, 'redeem', 'beili_redeemed', 'sales', 'CNY', paid.beili_amount, '贝里抵扣'),
-        (4, 'sale', 'unapplied', 'sales', 'CNY', paid.cash_due, '支付宝')
+        (1, 'capture', {Book.BEILI_HELD}, {Book.BEILI_SPENT}, {Currency.BEILI}, paid.beili, '支付扣除'),
+        (2, 'subsidy', {Book.COUPON_SUBSIDY}, {Book.SALES}, {Currency.CNY}, paid.course_discount + paid.global_discount, '优惠券'),
+        (3, 'redeem', {Book.BEILI_REDEEMED}, {Book.SALES}, {Currency.CNY}, paid.beili_amount, '贝里抵扣'),
+        (4, 'sale', {Book.UNAPPLIED}, {Book.SALES}, {Currency.CNY}, paid.cash_due, '支付宝')
     ) AS leg(place, cause, debit, credit, currency, amount, memo)
     WHERE leg.amount <> 0 ORDER BY listed.place, leg.place
-"""
+""",
+    Book,
+    LedgerTransfer.Currency,
+)
 
 
 def settle_orders(order_ids: list[int], *, now: datetime) -> None:
     """Books paid orders: held 贝里 captured, and the list price as sales from what covered it."""
-    rows.write(_SETTLE, [now, order_ids])
+    sql.write(_SETTLE, [now, order_ids])
 
 
 def refund_transfers(
@@ -131,17 +136,22 @@ def refund_transfers(
     ]
 
 
-_CASH_IN = """
-    INSERT INTO shop_ledgertransfer (key, debit, credit, currency, amount, account_id, order_id, memo, created_at)
-    SELECT 'cash:' || coming.out_trade_no, 'alipay_cash', 'unapplied', 'CNY', coming.amount, paid.account_id, paid.id, '支付宝收款', %s
+_CASH_IN = sql.statement(
+    """
+    INSERT INTO shop_ledgertransfer (key, debit, credit, currency, amount, account_id, order_id, memo, trace_id, created_at)
+    SELECT 'cash:' || coming.out_trade_no, {Book.ALIPAY_CASH}, {Book.UNAPPLIED}, {Currency.CNY}, coming.amount, paid.account_id, paid.id,
+        '支付宝收款', paid.trace_id, %s
     FROM unnest(%s::text[], %s::numeric[], %s::bigint[]) WITH ORDINALITY AS coming(out_trade_no, amount, order_id, place)
     JOIN shop_order AS paid ON paid.id = coming.order_id ORDER BY coming.place
-"""
+""",
+    Book,
+    LedgerTransfer.Currency,
+)
 
 
 def cash_in(incomes: Sequence[tuple[str, Decimal, int]], *, now: datetime) -> None:
     """Books money that has come in through Alipay, not yet applied to anything: (`out_trade_no`, yuan, the order's id) each."""
-    rows.write(_CASH_IN, [now, *map(list, zip(*incomes, strict=True))])
+    sql.write(_CASH_IN, [now, *map(list, zip(*incomes, strict=True))])
 
 
 def surplus_out(order: Order, amount: Decimal, *, cash_book: LedgerTransfer.Book, key: str, now: datetime) -> LedgerTransfer:
@@ -171,5 +181,6 @@ def _of_order(
         account_id=order.account_id,
         order=order,
         memo=memo,
+        trace_id=order.trace_id,
         created_at=now,
     )

@@ -8,17 +8,20 @@ from collections.abc import Collection
 from datetime import date
 from typing import Any
 
-from shop.domain import floors, rows
+from shop.domain import floors, sql
 from shop.models import Account, Coupon, CouponCode, CouponRecord, Order
-from shop.states import CouponRecordStatus
+from shop.states import CouponRecordStatus, OrderRequestStatus
 
 # The number of the sweep's advisory lock.
 _SWEEP = 1
 
-_LOCK_REQUESTS = """
-    SELECT id, account_id, order_number, body FROM shop_orderrequest
-    WHERE id = ANY(%s) AND status = 'pending' ORDER BY id FOR NO KEY UPDATE
-"""
+_LOCK_REQUESTS = sql.statement(
+    """
+    SELECT id, account_id, order_number, request_id, body FROM shop_orderrequest
+    WHERE id = ANY(%s) AND status = {OrderRequestStatus.PENDING} ORDER BY id FOR NO KEY UPDATE
+""",
+    OrderRequestStatus,
+)
 _LOCK_BALANCES = "SELECT id, balance FROM shop_account WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
 _LOCK_COUPON_RECORDS = """
     SELECT record.id, record.account_id, record.status, record.valid_from_date, record.valid_until_date,
@@ -31,7 +34,7 @@ _LOCK_COUPON_RECORDS = """
 
 def lock_accounts(account_ids: Collection[int]) -> dict[int, int]:
     """Locks these accounts by id, in the caller's transaction; answers their available 贝里 by id."""
-    return dict(rows.read(_LOCK_BALANCES, [list(account_ids)]))
+    return dict(sql.read(_LOCK_BALANCES, [list(account_ids)]))
 
 
 def lock_account(account_id: int) -> Account:
@@ -66,17 +69,17 @@ def lock_own_order(*, account_id: int, order_number: str) -> Order | None:
 
 
 def lock_pending_requests(request_ids: Collection[int]) -> list[Any]:
-    """The requests among these that wait for a decision, locked by id: (id, account id, order number, body as JSON) each.
+    """The requests among these that wait for a decision, locked by id: (id, account id, order number, HTTP request id, body as JSON) each.
 
     Waits for others. Another worker's claim locks for a moment even rows that it then passes over; skipped here, they would lie until
     their lease ends.
     """
-    return rows.read(_LOCK_REQUESTS, [list(request_ids)])
+    return sql.read(_LOCK_REQUESTS, [list(request_ids)])
 
 
 def lock_coupon_records(record_ids: Collection[int]) -> list[Any]:
     """These coupons, locked by id, each with the terms of its campaign, which is not locked: the columns of `order_batch` in their order."""
-    return rows.read(_LOCK_COUPON_RECORDS, [list(record_ids)])
+    return sql.read(_LOCK_COUPON_RECORDS, [list(record_ids)])
 
 
 def lock_unused_coupons(record_ids: Collection[int]) -> list[CouponRecord]:
@@ -109,7 +112,7 @@ def lock_expired_coupons(*, before: date, limit: int) -> list[int]:
 
 def try_sweep_lock() -> bool:
     """Until the end of the transaction nobody else sweeps; False if somebody does."""
-    return bool(rows.read("SELECT pg_try_advisory_xact_lock(%s)", [_SWEEP])[0][0])
+    return bool(sql.read("SELECT pg_try_advisory_xact_lock(%s)", [_SWEEP])[0][0])
 
 
 def due_rows(table: str, kind: int, condition: str) -> str:

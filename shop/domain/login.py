@@ -10,14 +10,13 @@ from typing import NewType
 import structlog
 from django.conf import settings
 from django.contrib.auth import authenticate
-from django.db import connection
 from knox.crypto import hash_token
 
 from shop import clock
-from shop.domain import limits
+from shop.domain import limits, sql
 from shop.domain.devices import find_device
 from shop.domain.limits import Rate, Share
-from shop.errors import LoginFailed, NotAuthenticated
+from shop.errors import LoginFailed, NotAuthenticated, TooManyRequests
 from shop.models import Account
 
 log = structlog.get_logger(__name__)
@@ -47,17 +46,26 @@ def log_in(*, username: str, password: str, address: str, device_note: str | Non
         ServiceUnavailable: staff, and nobody can count.
     """
     attempts, failures = _shares(username, address, find_device(device_note, username=username))
-    with hashing_place():
-        is_counted = limits.spend(attempts, *failures, is_open_without_valkey=not is_for_staff)
-        account = authenticate(username=username, password=password)
+    try:
+        with hashing_place():
+            is_counted = limits.spend(attempts, *failures, is_open_without_valkey=not is_for_staff)
+            account = authenticate(username=username, password=password)
+    except TooManyRequests as refusal:
+        log.warning(
+            "login_locked", account=_find_id(username), address=address, is_for_staff=is_for_staff, limit=refusal.details.get("limit")
+        )
+        raise
     if not isinstance(account, Account) or (is_for_staff and not account.is_staff) or (account.is_staff and not is_counted):
-        # A name that nobody has may be a password typed into the wrong field: it isn't logged.
-        known = username if Account.objects.filter(username=username).exists() else None
-        log.warning("login_failed", username=known, address=address, is_for_staff=is_for_staff)
+        log.warning("login_failed", account=_find_id(username), address=address, is_for_staff=is_for_staff)
         raise LoginFailed
     limits.give_back(failures)
-    log.info("login_succeeded", username=username, address=address, is_for_staff=is_for_staff)
+    log.info("login_succeeded", account=account.pk, address=address, is_for_staff=is_for_staff)
     return account
+
+
+def _find_id(username: str) -> int | None:
+    """Whose name it is, for the log: the name itself may be a mailbox, a phone, or a password that was typed into the wrong field."""
+    return Account.objects.filter(username=username).values_list("pk", flat=True).first()
 
 
 def _shares(username: str, address: str, device: str | None) -> tuple[Share, tuple[Share, ...]]:
@@ -117,9 +125,8 @@ def find_login(digest: TokenDigest, *, now: datetime) -> tuple[int, datetime]:
     Raises:
         NotAuthenticated: the token is unknown, ended or expired, or the account is disabled.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(CALLER, {"digest": digest, **clock.sql_present(now)})
-        found: tuple[int, datetime] | None = cursor.fetchone()
+    found = sql.read_row(CALLER, {"digest": digest, **clock.sql_present(now)})
     if found is None:
         raise NotAuthenticated
-    return found
+    account_id, expires_at = found
+    return account_id, expires_at

@@ -1,22 +1,19 @@
 """Taking an order in and finding it. `creation.py` turns a stored request into an order."""
 
-import hashlib
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
-from django.db import connection
 from psycopg.types.json import Jsonb
 
 from shop import clock, valkey
 from shop.domain import checkout as checkouts
-from shop.domain import order_share
+from shop.domain import order_share, sql
+from shop.domain.checkout import Checkout
 from shop.domain.login import CALLER, TokenDigest, find_caller
-from shop.domain.snapshot import ShownCourse, shown_courses, shown_global_coupons, shown_terms
+from shop.domain.purchase import Purchase, Shown
+from shop.domain.snapshot import find_coupon
 from shop.errors import (
     CheckoutExpired,
     CheckoutMismatch,
@@ -31,46 +28,7 @@ from shop.errors import (
 )
 from shop.models import Account, Order, OrderRequest
 from shop.numbers import mint_number
-from shop.states import OrderRequestStatus
-
-
-@dataclass(frozen=True, slots=True)
-class LineChoice:
-    """One course that the buyer wants. `coupon_record_id` is None without a course coupon, `valid_period` unless the buyer names the days."""
-
-    course_id: int
-    policy_id: int
-    coupon_record_id: int | None
-    valid_period: int | None = None
-
-    def as_json(self) -> list[int | None]:
-        chosen = [self.course_id, self.policy_id, self.coupon_record_id]
-        return chosen if self.valid_period is None else [*chosen, self.valid_period]
-
-
-@dataclass(frozen=True, slots=True)
-class Purchase:
-    """What the buyer asks for and agrees to: `beili` 贝里 and `alipay` yuan, which must equal the server's own figures.
-
-    `buy_again` says that a course which waits in another unpaid order is meant to be bought twice.
-    """
-
-    lines: Sequence[LineChoice]
-    coupon_record_id: int | None
-    beili: int
-    alipay: Decimal
-    checkout_id: str | None
-    buy_again: bool = False
-
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "lines": [line.as_json() for line in self.lines],
-            "coupon_record_id": self.coupon_record_id,
-            "beili": self.beili,
-            "alipay": str(self.alipay),
-            "checkout_id": self.checkout_id,
-            **({"buy_again": True} if self.buy_again else {}),
-        }
+from shop.states import OrderRequestStatus, OrderStatus
 
 
 def place_order(
@@ -89,19 +47,18 @@ def place_order(
         TooManyRequests: too many requests lately, or too many orders that are neither paid nor closed.
     """
     order_share.count_request(account)
-    body = purchase.as_json()
-    fingerprint = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
-    snapshot = None
+    fingerprint = purchase.fingerprint
+    checkout = None
     try:
-        snapshot = _find_snapshot(purchase)
-        if snapshot:
-            _must_cover(snapshot, purchase)
+        checkout = _find_ready_checkout(purchase)
+        if checkout:
+            purchase = replace(purchase, shown=_shown_of(checkout, purchase))
     except DomainError:
         # A replay may come after its checkout is over.
         account_id = account.pk if isinstance(account, Account) else find_caller(account, now=now)
         if known := _find_replay(account_id, idempotency_key, fingerprint):
             return known, False
-        if snapshot and snapshot.account_id != account_id:
+        if checkout and checkout.account_id != account_id:
             raise CheckoutExpired from None
         raise
     request = OrderRequest(
@@ -109,17 +66,17 @@ def place_order(
         idempotency_key=idempotency_key,
         fingerprint=fingerprint,
         checkout_id=purchase.checkout_id,
-        body={**body, **(_seen(snapshot, purchase) if snapshot else {"prices_seen": None})},
+        body=purchase.to_json(),
         request_id=request_id,
         created_at=now,
         available_at=now,
     )
-    is_full = _store(request, account, owner_id=snapshot.account_id if snapshot else None)
+    is_full = _store(request, account, owner_id=checkout.account_id if checkout else None)
     if request.pk is not None:
         return request, True
     if known := _find_replay(request.account_id, idempotency_key, fingerprint):
         return known, False
-    if snapshot and snapshot.account_id != request.account_id:
+    if checkout and checkout.account_id != request.account_id:
         raise CheckoutExpired
     if is_full:
         order_share.refuse_open_order(request.account_id, now=now)
@@ -132,15 +89,16 @@ def place_order(
 
 # Who it is, how many of their orders are open (never counting past the limit), and the row if nothing stands in its way, in one statement:
 # half the price of two. Statements in parallel don't see each other's rows, so a buyer may end up a few orders above the limit.
-_STORE = """
+_STORE = sql.statement(
+    """
     WITH caller AS ({caller}), held AS (
         SELECT (
             SELECT count(*) FROM (
-                SELECT FROM shop_order WHERE account_id = caller.id AND status = 'awaiting_payment' LIMIT %(max_open)s
+                SELECT FROM shop_order WHERE account_id = caller.id AND status = {OrderStatus.AWAITING_PAYMENT} LIMIT %(max_open)s
             ) AS unpaid
         ) + (
             SELECT count(*) FROM (
-                SELECT FROM shop_orderrequest WHERE account_id = caller.id AND status = 'pending' LIMIT %(max_open)s
+                SELECT FROM shop_orderrequest WHERE account_id = caller.id AND status = {OrderRequestStatus.PENDING} LIMIT %(max_open)s
             ) AS undecided
         ) >= %(max_open)s AS is_full FROM caller
     ), stored AS (
@@ -148,13 +106,16 @@ _STORE = """
             account_id, order_number, idempotency_key, fingerprint, checkout_id, body, status, request_id, created_at, available_at,
             attempts, last_error, error_slug, error_message, error_details
         )
-        SELECT id, %(order_number)s, %(idempotency_key)s, %(fingerprint)s, %(checkout_id)s, %(body)s, 'pending', %(request_id)s,
+        SELECT id, %(order_number)s, %(idempotency_key)s, %(fingerprint)s, %(checkout_id)s, %(body)s, {OrderRequestStatus.PENDING}, %(request_id)s,
             %(now)s, {at_once}, 0, '', '', '', '{{}}'
         FROM caller, held WHERE NOT is_full AND (%(owner_id)s::bigint IS NULL OR id = %(owner_id)s)
         ON CONFLICT DO NOTHING RETURNING id
     )
     SELECT caller.id, (SELECT id FROM stored), held.is_full FROM caller, held
-"""
+""",
+    OrderRequestStatus,
+    OrderStatus,
+)
 _STORE_FOR_TOKEN = _STORE.format(caller=CALLER, at_once=clock.AT_ONCE)
 _STORE_FOR_ACCOUNT = _STORE.format(caller="SELECT %(account_id)s::bigint AS id", at_once=clock.AT_ONCE)
 
@@ -177,9 +138,7 @@ def _store(request: OrderRequest, account: Account | TokenDigest, *, owner_id: i
         "max_open": settings.MAX_OPEN_ORDERS,
         **caller,
     }
-    with connection.cursor() as cursor:
-        cursor.execute(statement, parameters)
-        found = cursor.fetchone()
+    found = sql.read_row(statement, parameters)
     if found is None:
         raise NotAuthenticated
     request.account_id, request.pk, is_full = found
@@ -195,16 +154,7 @@ def _find_replay(account_id: int, idempotency_key: str, fingerprint: str) -> Ord
     return known
 
 
-@dataclass(frozen=True, slots=True)
-class _Snapshot:
-    """Whose checkout it is, and what it shows of each course, by id, and of global coupons."""
-
-    account_id: int
-    courses: Mapping[int, ShownCourse]
-    global_coupons: Sequence[Mapping[str, Any]]
-
-
-def _find_snapshot(purchase: Purchase) -> _Snapshot | None:
+def _find_ready_checkout(purchase: Purchase) -> Checkout | None:
     """None without a checkout or without Valkey: the agreed amounts alone decide then."""
     if purchase.checkout_id is None:
         return None
@@ -212,27 +162,30 @@ def _find_snapshot(purchase: Purchase) -> _Snapshot | None:
         checkout = checkouts.find_checkout(purchase.checkout_id)
     except valkey.Unreachable:
         return None
-    if checkout is None or checkout.result is None or checkout.result["status"] != "ready":
+    if checkout is None or checkout.snapshot is None:
         raise CheckoutExpired
-    return _Snapshot(checkout.account_id, shown_courses(checkout.result), shown_global_coupons(checkout.result))
+    return checkout
 
 
-def _must_cover(snapshot: _Snapshot, purchase: Purchase) -> None:
+def _shown_of(checkout: Checkout, purchase: Purchase) -> Shown:
+    """What the checkout shows of the purchase.
+
+    Raises:
+        CheckoutMismatch: it has another policy for a course, or doesn't have it.
+    """
+    snapshot = checkout.snapshot
+    assert snapshot is not None
+    courses = {course.course_id: course for course in snapshot.courses}
     for line in purchase.lines:
-        if line.course_id not in snapshot.courses or snapshot.courses[line.course_id].policy_id != line.policy_id:
+        if line.course_id not in courses or courses[line.course_id].policy_id != line.policy_id:
             raise CheckoutMismatch(course_id=line.course_id)
-
-
-def _seen(snapshot: _Snapshot, purchase: Purchase) -> dict[str, Any]:
-    """What the buyer has been shown of this purchase: prices, periods and the chosen coupons' terms. A coupon may be newer than that."""
-    courses = {line.course_id: snapshot.courses[line.course_id] for line in purchase.lines}
-    chosen = [(line.coupon_record_id, courses[line.course_id].coupons) for line in purchase.lines]
-    terms = {pk: shown_terms(entries, pk) for pk, entries in (*chosen, (purchase.coupon_record_id, snapshot.global_coupons))}
-    return {
-        "prices_seen": {str(course_id): shown.price for course_id, shown in courses.items()},
-        "periods_seen": {str(course_id): shown.valid_period for course_id, shown in courses.items()},
-        "coupons_seen": {str(pk): found for pk, found in terms.items() if found is not None},
-    }
+    chosen = [find_coupon(courses[line.course_id].coupons, line.coupon_record_id) for line in purchase.lines]
+    options = [option for option in (*chosen, find_coupon(snapshot.global_coupons, purchase.coupon_record_id)) if option]
+    return Shown(
+        prices={line.course_id: courses[line.course_id].price for line in purchase.lines},
+        periods={line.course_id: courses[line.course_id].valid_period for line in purchase.lines},
+        coupons={option.record_id: option.terms for option in options},
+    )
 
 
 def get_order(*, account_id: int, order_number: str) -> Order:
@@ -257,14 +210,3 @@ def missing_order(*, account_id: int, order_number: str) -> DomainError:
         return OrderRejected(reason=request.error_slug, why=request.error_message)
     # One that a worker has just made into an order is found by the next attempt.
     return OrderPending()
-
-
-def requested_lines(body: Mapping[str, Any]) -> list[LineChoice]:
-    """The lines of a stored request."""
-    return [LineChoice(*line) for line in body["lines"]]
-
-
-def requested_coupon_ids(request: OrderRequest) -> list[int]:
-    """Every coupon that a stored request names, as often as it names it."""
-    ids = [line.coupon_record_id for line in requested_lines(request.body)]
-    return [pk for pk in [*ids, request.body["coupon_record_id"]] if pk is not None]

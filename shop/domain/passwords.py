@@ -1,5 +1,7 @@
 """What follows from a changed password. Django tells validators of every change, however it was made; a better hash of the same one is none."""
 
+from django.utils.translation import gettext
+
 from shop.domain.tokens import end_tokens
 from shop.models import Account
 
@@ -14,4 +16,4 @@ class EndTokens:
         end_tokens([user.pk])
 
     def get_help_text(self) -> str:
-        return "修改密码后，此账户的所有登录都会失效。"
+        return gettext("修改密码后，此账户的所有登录都会失效。")

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db.models import F
 
-from shop.domain import ledger, rows
+from shop.domain import ledger, sql
 from shop.domain.enrolments import revoke_enrolments
 from shop.domain.shares import LinePart, Share, unused_part, whole_part
 from shop.domain.timeline import event, record
@@ -65,7 +65,7 @@ def apply_refund(  # noqa: PLR0913 - each is a fact of its own
     ).update(refunded_amount=F("refunded_amount") + share.cash, refunded_beili=F("refunded_beili") + share.beili)
     if moved != 1:
         raise StaleState(f"order {order.order_number} can't be refunded by {share}")
-    rows.insert(ledger.refund_transfers(order, parts, share.beili, cash_book=cash_book, key=key, now=now))
+    sql.insert(ledger.refund_transfers(order, parts, share.beili, cash_book=cash_book, key=key, now=now))
     events = _revoke(order, [part.line for part in parts], now=now, cause=cause)
     if tells_refund:
         events = [event(order, OrderEvent.Kind.REFUND_SUCCEEDED, now=now, cause=cause, alipay=str(share.cash), beili=share.beili), *events]

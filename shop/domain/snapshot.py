@@ -1,67 +1,132 @@
-"""What a checkout shows, as it is stored: quotes written, and the courses and coupons of a purchase found again."""
+"""What a checkout found: the courses, the buyer's coupons beside them, and the suggested quote. One form in memory, one in Valkey."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from shop.domain.coupons import StoredTerms
-from shop.domain.pricing import Quote
+import msgspec
+
+from shop.domain.pricing import CouponTerms, Quote, discount_of
+from shop.errors import CouponNotApplicable
+from shop.money import ZERO
+
+# Why a coupon doesn't apply whose first day is still to come, whatever the amount.
+NOT_YET_VALID = "not_yet_valid"
 
 
 @dataclass(frozen=True, slots=True)
-class ShownCourse:
-    """What a checkout shows of a course: the policy, its price in yuan as text, its period in days, and the coupons that fit it."""
+class CouponOption:
+    """One of the buyer's coupons beside an amount. `saving` is yuan; `reason` says why it doesn't apply, None if it does."""
 
+    record_id: int
+    name: str
+    terms: CouponTerms
+    valid_from: date
+    valid_until: date
+    saving: Decimal
+    reason: str | None
+
+    def beside(self, amount: Decimal) -> "CouponOption":
+        """The same coupon beside another amount."""
+        if self.reason == NOT_YET_VALID:
+            return self
+        try:
+            return replace(self, saving=discount_of(self.terms, amount), reason=None)
+        except CouponNotApplicable as error:
+            return replace(self, saving=ZERO, reason=str(error.details["reason"]))
+
+
+@dataclass(frozen=True, slots=True)
+class CourseOption:
+    """One course of a checkout, with the chosen policy's price in yuan and period in days, and the coupons that fit it."""
+
+    course_id: int
+    course_name: str
+    course_img: str
     policy_id: int
-    price: str
+    price: Decimal
     valid_period: int
-    coupons: Sequence[Mapping[str, Any]]
+    coupons: tuple[CouponOption, ...]
+    unpaid_order_number: str | None
 
 
-def quote_fields(
-    quote: Quote, by_course: Mapping[int, int | None], global_record_id: int | None, periods: Mapping[int, int] | None = None
-) -> dict[str, Any]:
-    """A quote as the API shows it: yuan as strings, coupons by record id (0 for none), and each course's days if `periods` are given."""
-    return {
-        "list_total": str(quote.list_total),
-        "course_discount": str(quote.course_discount),
-        "global_discount": str(quote.global_discount),
-        "coupon_record_id": global_record_id or 0,
-        "beili": quote.beili,
-        "beili_amount": str(quote.beili_amount),
-        "beili_max": quote.beili_max,
-        "alipay": str(quote.cash_due),
-        "lines": [
-            {
-                **{name: str(value) if isinstance(value, Decimal) else value for name, value in asdict(line).items()},
-                "coupon_record_id": by_course.get(line.course_id) or 0,
-                **({"valid_period": periods[line.course_id]} if periods else {}),
-            }
-            for line in quote.lines
-        ],
-    }
+@dataclass(frozen=True, slots=True)
+class ChosenQuote:
+    """A quote with the coupons that it stands on: record ids by course, and the global one. `periods` are each course's days, if it matters."""
+
+    quote: Quote
+    by_course: Mapping[int, int | None]
+    global_record_id: int | None
+    periods: Mapping[int, int] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """As a refusal's details tell it and the API shows it: yuan as strings, 0 for no coupon."""
+        quote = self.quote
+        return {
+            "list_total": str(quote.list_total),
+            "course_discount": str(quote.course_discount),
+            "global_discount": str(quote.global_discount),
+            "coupon_record_id": self.global_record_id or 0,
+            "beili": quote.beili,
+            "beili_amount": str(quote.beili_amount),
+            "beili_max": quote.beili_max,
+            "alipay": str(quote.cash_due),
+            "lines": [
+                {
+                    **{name: str(value) if isinstance(value, Decimal) else value for name, value in asdict(line).items()},
+                    "coupon_record_id": self.by_course.get(line.course_id) or 0,
+                    **({"valid_period": self.periods[line.course_id]} if self.periods else {}),
+                }
+                for line in quote.lines
+            ],
+        }
 
 
-def shown_courses(result: Mapping[str, Any]) -> dict[int, ShownCourse]:
-    """Course id → what the result of a checkout shows of it."""
-    entries = result["payment_list"]["policy_course_dict"].values()
-    return {
-        entry["course_id"]: ShownCourse(
-            entry["policy_id"], entry["policy_price"], entry["policy_valid_period"], entry["coupon_record_list"]
-        )
-        for entry in entries
-    }
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A priced checkout. `balance` is the buyer's 贝里; `suggested` is the best combination of coupons, without 贝里."""
+
+    balance: int
+    beili_per_yuan: int
+    courses: tuple[CourseOption, ...]
+    global_coupons: tuple[CouponOption, ...]
+    suggested: ChosenQuote
+
+    def find_course(self, course_id: int) -> CourseOption | None:
+        """The course, or None if the checkout doesn't have it."""
+        return next((course for course in self.courses if course.course_id == course_id), None)
 
 
-def shown_global_coupons(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The global coupons that the result of a checkout shows."""
-    return list(result["payment_list"]["global_coupon_record_dict"].values())
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a checkout couldn't be priced: a `DomainError` of `shop/errors.py`."""
+
+    slug: str
+    text: str
+    details: Mapping[str, Any]
 
 
-def shown_terms(entries: Sequence[Mapping[str, Any]], record_id: int | None) -> StoredTerms | None:
-    """The terms of a coupon among those that are shown at a place, or None if it isn't there."""
-    entry = next((entry for entry in entries if entry["id"] == record_id), None)
-    if not record_id or entry is None:
-        return None
-    return [entry["coupon_type"], entry["money_equivalent_value"], entry["off_percent"], entry["minimum_consume"]]
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of a checkout: one of the two."""
+
+    snapshot: Snapshot | None = None
+    refusal: Refusal | None = None
+
+    def to_json(self) -> bytes:
+        """What is stored; `from_json` reads it."""
+        return msgspec.json.encode(self)
+
+    @classmethod
+    def from_json(cls, stored: bytes) -> "Result":
+        return _DECODER.decode(stored)
+
+
+_DECODER = msgspec.json.Decoder(Result)
+
+
+def find_coupon(options: tuple[CouponOption, ...], record_id: int | None) -> CouponOption | None:
+    """The coupon among these, or None if it isn't there."""
+    return next((option for option in options if option.record_id == record_id), None)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from shop.domain import rows
+from shop.domain import sql
 from shop.domain.versions import mark_changed
 from shop.models import Account, Order, OrderEvent
 
@@ -23,6 +23,10 @@ def by_staff(staff: Account | None, why: str = "") -> dict[str, str]:
     return {"staff": staff.get_username(), **({"staff_note": why} if why else {})}
 
 
+# The details that are moments, in ISO 8601.
+MOMENTS = frozenset({"before", "expires_at", "valid_from", "valid_until"})
+
+
 def public_details(details: dict[str, Any]) -> dict[str, Any]:
     """What the order's buyer may know of an event's details."""
     return {name: value for name, value in details.items() if not name.startswith("staff")} if "staff" in details else details
@@ -34,11 +38,11 @@ def record(events: Sequence[OrderEvent]) -> None:
     The caller holds the locks of the orders.
     """
     if events:
-        rows.write(_RAISE_VERSIONS, [sorted({entry.order_id for entry in events})])
+        sql.write(_RAISE_VERSIONS, [sorted({entry.order_id for entry in events})])
         open_timelines(events)
 
 
 def open_timelines(events: Sequence[OrderEvent]) -> None:
     """Saves the first events of orders that this transaction has made: nobody has seen them, so their version stays the first."""
-    rows.insert(events)
+    sql.insert(events)
     mark_changed({entry.order.order_number for entry in events})

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from django.db import connection
 from django.db.models import Model
 
-from shop.domain import rows
+from shop.domain import sql
 
 # Rows that were written at once may have their ids and their times in different orders; no transaction lasts longer than this.
 SLACK = timedelta(minutes=2)
@@ -31,5 +31,5 @@ def find_first_id(model: type[Model], column: str, *, since: datetime) -> int:
     """
     quote = connection.ops.quote_name
     statement = _FIND.format(table=quote(model._meta.db_table), column=quote(column))
-    ((found,),) = rows.read(statement, {"at": since - SLACK})
+    ((found,),) = sql.read(statement, {"at": since - SLACK})
     return int(found)

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from shop.domain import rows
+from shop.domain import sql
 from shop.models import Turn
 
 # A turn in the future was taken by a clock that has gone back since.
@@ -14,7 +14,7 @@ _TAKE = """
 
 def take_turn(name: str, *, since: datetime, now: datetime) -> bool:
     """Takes the turn unless somebody took it at or after `since`. `now` is PostgreSQL's."""
-    return rows.write(_TAKE, {"name": name, "since": since, "now": now}) == 1
+    return sql.write(_TAKE, {"name": name, "since": since, "now": now}) == 1
 
 
 def give_back_turn(name: str) -> None:

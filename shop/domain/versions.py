@@ -10,6 +10,8 @@ Why nobody is told what is over, however slowly anybody works:
 
 - A removal is lost when Valkey is away, and so is the one that Valkey had not written down when it was killed. Whoever meets Valkey again
   after that doesn't believe what it holds, and remembers nothing there, until all that was remembered before has run out.
+- A process that starts doesn't know whether Valkey was away just before. If nothing is remembered there, it doesn't matter: whatever is found
+  later was read from PostgreSQL after the process has looked.
 
 An answer is read in one statement: its version and its body are of one moment. A removal that is lost because its process was killed costs
 `REMEMBERED_S` at most, and `TICKET_MS` more if somebody was just reading.
@@ -37,6 +39,8 @@ ENDED_S = 60
 # Fifty courses with long names, bought and paid back, take 80 kB; a timeline grows with whatever its buyer does.
 LARGEST_BODY = 128 * 1024
 _ENDED = "ended"
+# A start looks through so many keys at most: a tenth of a second. Where there are more, a shop is going on.
+FEW_KEYS = 10_000
 
 # KEYS[1] order; ARGV: the reader's ticket, the answer, TTL in s.
 _REMEMBER = """
@@ -123,10 +127,27 @@ def forget_pollers(digests: Collection[str]) -> None:
         log.warning("pollers_not_forgotten", tokens=len(digests), error=str(error))
 
 
+def believe_an_empty_store() -> None:
+    """To be called when a process starts, which otherwise remembers nothing until it has known Valkey for a while."""
+    valkey.believe_if(_remembers_nothing)
+
+
 def mark_changed(order_numbers: Collection[str]) -> None:
     """Lets pollers of these orders look at PostgreSQL from the commit of the caller's transaction on."""
     if order_numbers:
         transaction.on_commit(lambda: _forget(order_numbers))
+
+
+def _remembers_nothing() -> bool:
+    """No answer, no reader's ticket, no token: none that was there when this began, as SCAN guarantees."""
+    try:
+        if valkey.client().dbsize() > FEW_KEYS:
+            return False
+        return not any(
+            True for key in (valkey.answer_key("*"), valkey.poller_key("*")) for _ in valkey.client().scan_iter(match=key, count=1000)
+        )
+    except valkey.Unreachable:
+        return False
 
 
 def _is_believed() -> bool:

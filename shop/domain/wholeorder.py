@@ -2,19 +2,22 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from django.db import connection, models
 
+from shop.domain import sql
+from shop.domain.purchase import Purchase
 from shop.models import Order, OrderEvent, OrderLine, OrderRequest
 
 
 @dataclass(frozen=True, slots=True)
 class RequestedLine:
-    """A course that was asked for, as it is now. Without a policy of that course there is neither period nor price (yuan)."""
+    """A course that was asked for, as it is now, at the price (yuan) that its checkout showed, or today's. Without a policy of that course
+    there is no period, and without either there is no price."""
 
     course_id: int
     course_name: str
@@ -29,24 +32,21 @@ class RequestedLine:
 class WholeOrder:
     """A buyer's request and what became of it. Without an order (yet) there are no lines and events; they stand as they were made.
 
-    `requested` is what was asked for, as long as no order has been made of it. A list leaves out the events.
+    `purchase` is what was asked for, with its lines in `requested`, as long as no order has been made of it. A list leaves out the events.
     """
 
     request: OrderRequest
     order: Order | None
     lines: Sequence[OrderLine]
     events: Sequence[OrderEvent]
+    purchase: Purchase | None
     requested: Sequence[RequestedLine]
 
 
 def find_whole_order(*, account_id: int, order_number: str) -> WholeOrder | None:
     """The buyer's order or request, or None if the buyer has none of that number."""
-    with connection.cursor() as cursor:
-        cursor.execute(_READ, [order_number, account_id])
-        row = cursor.fetchone()
-    if row is None:
-        return None
-    return _whole(row)
+    row = sql.read_row(_READ, [order_number, account_id])
+    return None if row is None else _whole(row)
 
 
 class OrderHistory:
@@ -59,26 +59,32 @@ class OrderHistory:
         self._filter = {"account_id": account_id, "status": status}
 
     def count(self) -> int:
-        with connection.cursor() as cursor:
-            cursor.execute(_COUNT, self._filter)
-            count: int = cursor.fetchone()[0]
-        return count
+        ((count,),) = sql.read(_COUNT, self._filter)
+        return int(count)
 
     def __getitem__(self, cut: slice) -> list[WholeOrder]:
-        with connection.cursor() as cursor:
-            cursor.execute(_LIST, {**self._filter, "offset": cut.start, "limit": cut.stop - cut.start})
-            return [_whole((*row, None)) for row in cursor.fetchall()]
+        found = sql.read(_LIST, {**self._filter, "offset": cut.start, "limit": cut.stop - cut.start})
+        return [_whole((*row, None)) for row in found]
 
 
 def _whole(row: Sequence[Any]) -> WholeOrder:
     request, order, (requested, lines, events) = row[: len(_REQUEST)], row[len(_REQUEST) : -3], row[-3:]
+    *fields, body = request
+    purchase = Purchase.from_json(json.loads(body)) if order[0] is None else None
     return WholeOrder(
-        _request(*request),
+        _request(*fields),
         Order.from_db(connection.alias, _ORDER, order) if order[0] is not None else None,
         _lines(lines),
         [_event(*event) for event in json.loads(events or "[]")],
-        [RequestedLine(*line) for line in json.loads(requested or "[]", parse_float=Decimal)],
+        purchase,
+        _requested(requested, purchase) if purchase else [],
     )
+
+
+def _requested(aggregated: str | None, purchase: Purchase) -> list[RequestedLine]:
+    prices = purchase.shown.prices if purchase.shown else {}
+    lines = [RequestedLine(*line) for line in json.loads(aggregated or "[]", parse_float=Decimal)]
+    return [replace(line, price=prices.get(line.course_id, line.price)) for line in lines]
 
 
 def _lines(aggregated: str | None) -> list[OrderLine]:
@@ -86,7 +92,7 @@ def _lines(aggregated: str | None) -> list[OrderLine]:
 
 
 def _request(order_number: str, status: str, created_at: datetime, *stored: str) -> OrderRequest:
-    slug, message, details, body = stored
+    slug, message, details = stored
     return OrderRequest(
         order_number=order_number,
         status=status,
@@ -94,7 +100,6 @@ def _request(order_number: str, status: str, created_at: datetime, *stored: str)
         error_slug=slug,
         error_message=message,
         error_details=json.loads(details),
-        body=json.loads(body),
     )
 
 

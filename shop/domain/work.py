@@ -17,7 +17,8 @@ from django.conf import settings
 from django.db.models import IntegerField, QuerySet
 from django.db.models.expressions import RawSQL
 
-from shop.domain import floors, leases, rows
+from shop import tracing
+from shop.domain import floors, leases, sql
 from shop.domain.locks import due_rows
 from shop.models.work import CLAIMED, FRESH, Work
 
@@ -28,17 +29,13 @@ BACKOFF_MAX_S = 300
 DRAIN_S = 10
 
 
-def claim(model: type[Work], *, now: datetime, limit: int) -> list[int]:
-    """Takes up to `limit` due rows of `model` for `WORK_LEASE_S` seconds and returns their ids, oldest first.
+def take(model: type[Work], *, now: datetime, limit: int) -> dict[int, int]:
+    """Claims up to `limit` due rows of `model` for `WORK_LEASE_S` seconds; returns their ids, oldest first, each with the number of its
+    attempt, by which `leases.kept` renews the lease.
 
     Rows that failed before (or whose worker died) come one at a time, so that a row which kills its worker can't take others along:
     its neighbours are done before it comes round again.
     """
-    return list(take(model, now=now, limit=limit))
-
-
-def take(model: type[Work], *, now: datetime, limit: int) -> dict[int, int]:
-    """As `claim`, with the number of each row's attempt, for whoever keeps the leases (`leases.kept`)."""
     return _claim_fresh(model, now=now, limit=limit) or _claim_failed(model, now=now)
 
 
@@ -63,7 +60,7 @@ def _claim(model: type[Work], *, now: datetime, limit: int, kind: int, condition
     is_over = False
     taken: dict[int, int] = {}
     while not taken and not is_over:
-        [(*seen, ids, attempts)] = rows.read(statement, floors.parameters(table, kind, now=now) | more)
+        [(*seen, ids, attempts)] = sql.read(statement, floors.parameters(table, kind, now=now) | more)
         taken = dict(sorted(zip(ids, attempts, strict=True)))
         is_over = floors.note(table, kind, seen, now=now, claimed=len(ids))
     return taken
@@ -91,16 +88,22 @@ def _first_due(model: type[Work], kind: int, *, now: datetime) -> datetime | Non
     table = table_of(model)
     is_over = False
     while not is_over:
-        [(*seen, _)] = rows.read(f"WITH {floors.look(table, kind, 'NULL')}", floors.parameters(table, kind, now=now))
+        [(*seen, _)] = sql.read(f"WITH {floors.look(table, kind, 'NULL')}", floors.parameters(table, kind, now=now))
         is_over = floors.note(table, kind, seen, now=now, claimed=floors.RISES_AFTER_ROWS)
     first_at: datetime | None = seen[1]
     return first_at
 
 
 def count_due(model: type[Work], *, now: datetime) -> tuple[int, datetime | None]:
-    """How many rows are due, and since when the first of them has been."""
-    firsts = [_first_due(model, kind, now=now) for kind in (FRESH, CLAIMED)]
-    return sum(_due(model, kind, now=now).count() for kind in (FRESH, CLAIMED)), min(filter(None, firsts), default=None)
+    """How many rows are due, and since when the first of them has been. From the very beginning: what is overlooked is due, too."""
+    [(count, first_at)] = sql.read(_COUNT_DUE.format(table=table_of(model)), {"fresh": FRESH, "claimed": CLAIMED, "now": now})
+    return count, first_at
+
+
+_COUNT_DUE = """
+    SELECT count(*), min(available_at) FROM {table}
+    WHERE LEAST(attempts, 1) IN (%(fresh)s, %(claimed)s) AND available_at IS NOT NULL AND available_at <= %(now)s
+"""
 
 
 def exhausted(model: type[Work], *, now: datetime) -> "QuerySet[Work]":
@@ -172,7 +175,7 @@ def drain(model: type[Work], effect: Callable[[Sequence[int]], None], *, now: da
 
 def _do(model: type[Work], effect: Callable[[Sequence[int]], None], batch: Mapping[int, int], *, now: datetime) -> None:
     """`batch` is what was claimed at `now`, each row with the number of its attempt."""
-    with leases.kept(model, batch, since=now) as drop:
+    with tracing.step(f"batch of {table_of(model)}", rows=len(batch)), leases.kept(model, batch, since=now) as drop:
 
         def give_back(pk: int, error: Exception) -> None:
             drop(pk)

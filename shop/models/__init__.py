@@ -3,6 +3,7 @@ from shop.models.catalogue import Category, Course, PricePolicy
 from shop.models.coupon import Coupon, CouponCode, CouponRecord
 from shop.models.enrolment import Enrolment
 from shop.models.ledger import LedgerTransfer
+from shop.models.measurement import Measurement
 from shop.models.order import Order, OrderEvent, OrderLine, OrderRequest
 from shop.models.turn import Turn
 from shop.models.work import Work
@@ -16,6 +17,7 @@ __all__ = [
     "Course",
     "Enrolment",
     "LedgerTransfer",
+    "Measurement",
     "Order",
     "OrderEvent",
     "OrderLine",

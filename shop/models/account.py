@@ -6,6 +6,8 @@ from django.contrib.postgres.indexes import OpClass
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Upper
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from shop.models.base import SavesChanges
 from shop.models.fields import not_negative
@@ -14,19 +16,19 @@ from shop.models.fields import not_negative
 class Account(SavesChanges, AbstractUser):
     """A buyer or a member of staff. Its 贝里 are a cached sum of the ledger, changed only together with a transfer."""
 
-    balance = models.PositiveBigIntegerField("可用贝里", default=0)
-    held_balance = models.PositiveBigIntegerField("锁定贝里", default=0, help_text="待支付订单占用，支付后扣除，取消后退回")
+    balance = models.PositiveBigIntegerField(_("可用贝里"), default=0)
+    held_balance = models.PositiveBigIntegerField(_("锁定贝里"), default=0, help_text=_("待支付订单占用，支付后扣除，取消后退回"))
     # Counts up when all logins are ended: sessions that were signed with an older number are over. A trigger counts when the account is disabled.
-    login_generation = models.PositiveIntegerField("登录批次", default=0, db_default=0, editable=False)
-    phone = models.CharField("手机", max_length=20, blank=True, default="", db_default="")
+    login_generation = models.PositiveIntegerField(_("登录批次"), default=0, db_default=0, editable=False)
+    phone = models.CharField(_("手机"), max_length=20, blank=True, default="", db_default="")
 
     class Meta(AbstractUser.Meta):
-        verbose_name = "账户"
-        verbose_name_plural = "账户"
+        verbose_name = pgettext_lazy("one", "账户")  # type: ignore[assignment] # the stubs want text alone
+        verbose_name_plural = pgettext_lazy("many", "账户")  # type: ignore[assignment]
         permissions: ClassVar = [
-            ("end_logins", "可结束账户的所有登录"),
-            ("anonymise_account", "可抹除账户的个人信息"),
-            ("adjust_beili", "可发放或扣除贝里"),
+            ("end_logins", _("可结束账户的所有登录")),
+            ("anonymise_account", _("可抹除账户的个人信息")),
+            ("adjust_beili", _("可发放或扣除贝里")),
         ]
         constraints: ClassVar = [not_negative("balance", "held_balance", name="account_balances_not_negative")]
         # Operators find a buyer by how an address or a number begins. Django's own index does that for names.

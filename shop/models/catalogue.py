@@ -3,9 +3,11 @@ from typing import ClassVar
 
 from django.core.validators import MaxValueValidator
 from django.db import models
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from shop.models.base import SavesChanges
-from shop.models.fields import YuanField, not_negative
+from shop.models.fields import YuanField, names_of, not_negative
 from shop.money import MAX_PAYABLE
 from shop.states import SELLABLE_COURSE_TYPES, CourseStatus, CourseType
 
@@ -16,13 +18,13 @@ LAST_START = date(2099, 12, 31)
 class Category(SavesChanges):
     """A shelf of the catalogue."""
 
-    name = models.CharField("名称", max_length=32)
-    brief = models.CharField("简介", max_length=255, blank=True, default="")
-    position = models.PositiveIntegerField("排序", default=0, help_text="小的在前")
+    name = models.CharField(_("名称"), max_length=32)
+    brief = models.CharField(_("简介"), max_length=255, blank=True, default="")
+    position = models.PositiveIntegerField(_("排序"), default=0, help_text=_("小的在前"))
 
     class Meta:
-        verbose_name = "课程分类"
-        verbose_name_plural = "课程分类"
+        verbose_name = pgettext_lazy("one", "课程分类")
+        verbose_name_plural = pgettext_lazy("many", "课程分类")
         ordering: ClassVar = ["position", "id"]
         # Of a unique text Django would keep a second index, for searches by its beginning.
         constraints: ClassVar = [models.UniqueConstraint(fields=["name"], name="category_name_once")]
@@ -34,29 +36,31 @@ class Category(SavesChanges):
 class Course(SavesChanges):
     """Something on the shelves: a course, a degree with its first day, a course for members only, or a membership."""
 
-    name = models.CharField("课程名称", max_length=128, unique=True)
-    course_img = models.CharField("封面", max_length=255, help_text="图片地址")
-    brief = models.TextField("简介", max_length=2048, blank=True, default="")
+    name = models.CharField(_("课程名称"), max_length=128, unique=True)
+    course_img = models.CharField(_("封面"), max_length=255, help_text=_("图片地址"))
+    brief = models.TextField(_("简介"), max_length=2048, blank=True, default="")
     syllabus = models.TextField(
-        "课程大纲", max_length=20_000, blank=True, default="", db_default="", help_text="一行一节；以 # 开头的行是章的标题"
+        _("课程大纲"), max_length=20_000, blank=True, default="", db_default="", help_text=_("一行一节；以 # 开头的行是章的标题")
     )
-    category = models.ForeignKey(Category, models.PROTECT, null=True, blank=True, related_name="courses", verbose_name="分类")
+    category = models.ForeignKey(Category, models.PROTECT, null=True, blank=True, related_name="courses", verbose_name=_("分类"))
     course_type = models.SmallIntegerField(
-        "课程类型",
-        choices=CourseType,
+        _("课程类型"),
+        choices=names_of(CourseType),
         default=CourseType.PAID,
-        help_text="VIP专享课程不单独定价，向所有持有VIP会员的买家开放；VIP会员像课程一样定价和出售",
+        help_text=_("VIP专享课程不单独定价，向所有持有VIP会员的买家开放；VIP会员像课程一样定价和出售"),
     )
-    starts_on = models.DateField("开课日期", null=True, blank=True, help_text="仅学位课程：此前购买的，有效期从这一天算起；留空为随时开课")
+    starts_on = models.DateField(
+        _("开课日期"), null=True, blank=True, help_text=_("仅学位课程：此前购买的，有效期从这一天算起；留空为随时开课")
+    )
     status = models.SmallIntegerField(
-        "状态", choices=CourseStatus, default=CourseStatus.PRESALE, help_text="预上线和下线的课程，买家都看不到"
+        _("状态"), choices=names_of(CourseStatus), default=CourseStatus.PRESALE, help_text=_("预上线和下线的课程，买家都看不到")
     )
-    position = models.PositiveIntegerField("排序", default=0, help_text="小的在前")
-    created_at = models.DateTimeField("创建时间", auto_now_add=True)
+    position = models.PositiveIntegerField(_("排序"), default=0, help_text=_("小的在前"))
+    created_at = models.DateTimeField(_("创建时间"), auto_now_add=True)
 
     class Meta:
-        verbose_name = "课程"
-        verbose_name_plural = "课程"
+        verbose_name = pgettext_lazy("one", "课程")
+        verbose_name_plural = pgettext_lazy("many", "课程")
         ordering: ClassVar = ["position", "id"]
         constraints: ClassVar = [
             models.CheckConstraint(condition=models.Q(status__in=CourseStatus.values), name="course_status_known"),
@@ -99,13 +103,13 @@ class PricePolicy(SavesChanges):
         MONTH_18 = 540, "18个月"
         MONTH_24 = 720, "24个月"
 
-    course = models.ForeignKey(Course, models.PROTECT, related_name="price_policies", verbose_name="课程")
-    valid_period = models.SmallIntegerField("有效期", choices=Period)
-    price = YuanField("价格（元）", validators=[MaxValueValidator(MAX_PAYABLE, "价格不能超过支付宝单笔上限 %(limit_value)s 元。")])
+    course = models.ForeignKey(Course, models.PROTECT, related_name="price_policies", verbose_name=pgettext_lazy("one", "课程"))
+    valid_period = models.SmallIntegerField(_("有效期"), choices=names_of(Period))
+    price = YuanField(_("价格（元）"), validators=[MaxValueValidator(MAX_PAYABLE, _("价格不能超过支付宝单笔上限 %(limit_value)s 元。"))])
 
     class Meta:
-        verbose_name = "价格方案"
-        verbose_name_plural = "价格方案"
+        verbose_name = pgettext_lazy("one", "价格方案")
+        verbose_name_plural = pgettext_lazy("many", "价格方案")
         ordering: ClassVar = ["valid_period"]
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["course", "valid_period"], name="price_policy_one_per_period"),

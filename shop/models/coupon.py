@@ -4,10 +4,12 @@ from django.conf import settings
 from django.core.validators import MaxValueValidator
 from django.db import models
 from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from shop.models.base import SavesChanges
 from shop.models.catalogue import Course
-from shop.models.fields import YuanField, not_negative
+from shop.models.fields import YuanField, names_of, not_negative
 from shop.states import CouponRecordStatus, CouponScope, CouponType
 
 # A hundred years: whatever is meant to be good for ever, and still a date.
@@ -17,35 +19,39 @@ MAX_VALID_DAYS = 36500
 class Coupon(SavesChanges):
     """A campaign: what its coupons take off, who may claim them when, and how long they are good for."""
 
-    name = models.CharField("活动名称", max_length=64)
-    brief = models.TextField("活动介绍", max_length=512, blank=True, default="")
-    coupon_type = models.SmallIntegerField("类型", choices=CouponType, default=CouponType.FIXED)
-    money_equivalent_value = YuanField("减免金额（元）", default=0, help_text="通用券和满减券填写")
-    off_percent = models.PositiveSmallIntegerField("折扣", null=True, blank=True, help_text="只针对折扣券：7.9折写 79，即支付原价的 79%")
-    minimum_consume = YuanField("满多少可用（元）", default=0, help_text="仅在满减券时填写")
-    scope = models.CharField("适用范围", max_length=16, choices=CouponScope, default=CouponScope.ORDER)
-    course = models.ForeignKey(Course, models.PROTECT, null=True, blank=True, related_name="coupons", verbose_name="指定课程")
-    quantity = models.PositiveIntegerField("数量（张）", default=1)
-    claimed_count = models.PositiveIntegerField("已领取", default=0, editable=False)
-    open_date = models.DateField("领取开始日期")
-    close_date = models.DateField("领取结束日期", help_text="当天仍可领取")
+    name = models.CharField(_("活动名称"), max_length=64)
+    brief = models.TextField(_("活动介绍"), max_length=512, blank=True, default="")
+    coupon_type = models.SmallIntegerField(_("类型"), choices=names_of(CouponType), default=CouponType.FIXED)
+    money_equivalent_value = YuanField(_("减免金额（元）"), default=0, help_text=_("通用券和满减券填写"))
+    off_percent = models.PositiveSmallIntegerField(
+        _("折扣"), null=True, blank=True, help_text=_("只针对折扣券：7.9折写 79，即支付原价的 79%")
+    )
+    minimum_consume = YuanField(_("满多少可用（元）"), default=0, help_text=_("仅在满减券时填写"))
+    scope = models.CharField(_("适用范围"), max_length=16, choices=names_of(CouponScope), default=CouponScope.ORDER)
+    course = models.ForeignKey(Course, models.PROTECT, null=True, blank=True, related_name="coupons", verbose_name=_("指定课程"))
+    quantity = models.PositiveIntegerField(_("数量（张）"), default=1)
+    claimed_count = models.PositiveIntegerField(_("已领取"), default=0, editable=False)
+    open_date = models.DateField(_("领取开始日期"))
+    close_date = models.DateField(_("领取结束日期"), help_text=_("当天仍可领取"))
     # Nobody can claim one: each takes a code (`CouponCode`) or is given by staff.
-    is_code_only = models.BooleanField("仅凭兑换码领取", default=False, db_default=False, help_text="不在领券中心显示，只能用兑换码领取")
-    valid_begin_date = models.DateField("有效期开始", null=True, blank=True)
-    valid_end_date = models.DateField("有效期结束", null=True, blank=True, help_text="当天仍可使用")
+    is_code_only = models.BooleanField(
+        _("仅凭兑换码领取"), default=False, db_default=False, help_text=_("不在领券中心显示，只能用兑换码领取")
+    )
+    valid_begin_date = models.DateField(_("有效期开始"), null=True, blank=True)
+    valid_end_date = models.DateField(_("有效期结束"), null=True, blank=True, help_text=_("当天仍可使用"))
     coupon_valid_days = models.PositiveIntegerField(
-        "领取后有效天数",
+        _("领取后有效天数"),
         null=True,
         blank=True,
         validators=[MaxValueValidator(MAX_VALID_DAYS)],
-        help_text="自领取之日起算，与上面的日期以先到者为准",
+        help_text=_("自领取之日起算，与上面的日期以先到者为准"),
     )
-    created_at = models.DateTimeField("创建时间", auto_now_add=True)
+    created_at = models.DateTimeField(_("创建时间"), auto_now_add=True)
 
     class Meta:
-        verbose_name = "优惠券活动"
-        verbose_name_plural = "优惠券活动"
-        permissions: ClassVar = [("give_coupon", "可向买家发券"), ("make_codes", "可生成兑换码")]
+        verbose_name = pgettext_lazy("one", "优惠券活动")
+        verbose_name_plural = pgettext_lazy("many", "优惠券活动")
+        permissions: ClassVar = [("give_coupon", _("可向买家发券")), ("make_codes", _("可生成兑换码"))]
         ordering: ClassVar = ["id"]
         constraints: ClassVar = [
             models.CheckConstraint(
@@ -91,21 +97,23 @@ class Coupon(SavesChanges):
 class CouponRecord(SavesChanges):
     """One buyer's coupon. Its dates are fixed at the claim: what was promised then holds, whatever becomes of the campaign."""
 
-    coupon = models.ForeignKey(Coupon, models.PROTECT, db_index=False, related_name="records", verbose_name="活动")
+    coupon = models.ForeignKey(Coupon, models.PROTECT, db_index=False, related_name="records", verbose_name=_("活动"))
     account = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.PROTECT, db_index=False, related_name="coupon_records", verbose_name="持有者"
+        settings.AUTH_USER_MODEL, models.PROTECT, db_index=False, related_name="coupon_records", verbose_name=_("持有者")
     )
-    number = models.CharField("券号", max_length=64)
-    status = models.CharField("状态", max_length=16, choices=CouponRecordStatus, default=CouponRecordStatus.UNUSED)
-    claimed_at = models.DateTimeField("领取时间")
-    valid_from_date = models.DateField("生效日期")
-    valid_until_date = models.DateField("失效日期", help_text="当天仍可使用")
-    order = models.ForeignKey("shop.Order", models.PROTECT, null=True, blank=True, related_name="coupon_records", verbose_name="订单")
-    used_at = models.DateTimeField("使用时间", null=True, blank=True)
+    number = models.CharField(_("券号"), max_length=64)
+    status = models.CharField(_("状态"), max_length=16, choices=names_of(CouponRecordStatus), default=CouponRecordStatus.UNUSED)
+    claimed_at = models.DateTimeField(_("领取时间"))
+    valid_from_date = models.DateField(_("生效日期"))
+    valid_until_date = models.DateField(_("失效日期"), help_text=_("当天仍可使用"))
+    order = models.ForeignKey(
+        "shop.Order", models.PROTECT, null=True, blank=True, related_name="coupon_records", verbose_name=pgettext_lazy("one", "订单")
+    )
+    used_at = models.DateTimeField(_("使用时间"), null=True, blank=True)
 
     class Meta:
-        verbose_name = "优惠券"
-        verbose_name_plural = "优惠券"
+        verbose_name = pgettext_lazy("one", "优惠券")
+        verbose_name_plural = pgettext_lazy("many", "优惠券")
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["number"], name="coupon_record_number"),
             models.UniqueConstraint(fields=["coupon", "account"], name="coupon_record_one_per_buyer"),
@@ -129,20 +137,20 @@ class CouponRecord(SavesChanges):
 class CouponCode(SavesChanges):
     """A code that its holder exchanges for one coupon of the campaign, once."""
 
-    coupon = models.ForeignKey(Coupon, models.PROTECT, related_name="codes", verbose_name="活动")
-    code = models.CharField("兑换码", max_length=20)
+    coupon = models.ForeignKey(Coupon, models.PROTECT, related_name="codes", verbose_name=_("活动"))
+    code = models.CharField(pgettext_lazy("one", "兑换码"), max_length=20)
     # Names the codes that were made at one go.
-    batch = models.CharField("批次", max_length=64)
-    record = models.OneToOneField(CouponRecord, models.PROTECT, null=True, blank=True, related_name="code", verbose_name="兑换的券")
-    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", verbose_name="生成人")
-    created_at = models.DateTimeField("生成时间")
-    redeemed_at = models.DateTimeField("兑换时间", null=True, blank=True)
+    batch = models.CharField(_("批次"), max_length=64)
+    record = models.OneToOneField(CouponRecord, models.PROTECT, null=True, blank=True, related_name="code", verbose_name=_("兑换的券"))
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", verbose_name=_("生成人"))
+    created_at = models.DateTimeField(_("生成时间"))
+    redeemed_at = models.DateTimeField(_("兑换时间"), null=True, blank=True)
     # Staff took it back before anybody used it.
-    withdrawn_at = models.DateTimeField("作废时间", null=True, blank=True)
+    withdrawn_at = models.DateTimeField(_("作废时间"), null=True, blank=True)
 
     class Meta:
-        verbose_name = "兑换码"
-        verbose_name_plural = "兑换码"
+        verbose_name = pgettext_lazy("one", "兑换码")
+        verbose_name_plural = pgettext_lazy("many", "兑换码")
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["code"], name="coupon_code_once"),
             models.CheckConstraint(

@@ -3,6 +3,13 @@
 from typing import Any
 
 from django.db import models
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy
+
+
+def names_of(choices: type[models.Choices]) -> list[tuple[Any, Promise]]:
+    """A field's choices, named in the reader's language. The labels themselves stay Chinese: the API answers with them."""
+    return [(value, gettext_lazy(label)) for value, label in choices.choices]
 
 
 class YuanField(models.DecimalField):  # type: ignore[type-arg] # not subscriptable at run time

@@ -4,8 +4,10 @@ from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Floor
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
-from shop.models.fields import YuanField
+from shop.models.fields import YuanField, names_of
 from shop.models.order import Order
 
 _YUAN_BOOKS = [
@@ -49,21 +51,30 @@ class LedgerTransfer(models.Model):
             return LedgerTransfer.Currency.BEILI if is_beili else LedgerTransfer.Currency.CNY
 
     # A replay of the same cause hits this: "hold:<order>", "capture:<order>", "cash:<out_trade_no>", "refund:<out_request_no>", …
-    key = models.CharField("唯一凭据", max_length=128)
-    debit = models.CharField("转出", max_length=20, choices=Book)
-    credit = models.CharField("转入", max_length=20, choices=Book)
-    currency = models.CharField("币种", max_length=5, choices=Currency)
-    amount = YuanField("数额")
+    key = models.CharField(_("唯一凭据"), max_length=128)
+    debit = models.CharField(_("转出"), max_length=20, choices=names_of(Book))
+    credit = models.CharField(_("转入"), max_length=20, choices=names_of(Book))
+    currency = models.CharField(_("币种"), max_length=5, choices=names_of(Currency))
+    amount = YuanField(_("数额"))
     account = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.PROTECT, null=True, db_index=False, related_name="transfers", verbose_name="账户"
+        settings.AUTH_USER_MODEL,
+        models.PROTECT,
+        null=True,
+        db_index=False,
+        related_name="transfers",
+        verbose_name=pgettext_lazy("one", "账户"),
     )
-    order = models.ForeignKey(Order, models.PROTECT, null=True, db_index=False, related_name="transfers", verbose_name="订单")
-    memo = models.CharField("说明", max_length=100, blank=True, default="")
-    created_at = models.DateTimeField("时间")
+    order = models.ForeignKey(
+        Order, models.PROTECT, null=True, db_index=False, related_name="transfers", verbose_name=pgettext_lazy("one", "订单")
+    )
+    memo = models.CharField(pgettext_lazy("transfer", "说明"), max_length=100, blank=True, default="")
+    # The purchase's (`Order.trace_id`), or empty for what belongs to no order.
+    trace_id = models.CharField(_("追踪编号"), max_length=64, blank=True, default="", db_default="")
+    created_at = models.DateTimeField(_("时间"))
 
     class Meta:
-        verbose_name = "账目"
-        verbose_name_plural = "账目"
+        verbose_name = pgettext_lazy("one", "账目")
+        verbose_name_plural = pgettext_lazy("many", "账目")
         ordering: ClassVar = ["id"]
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["key"], name="transfer_key"),

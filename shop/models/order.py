@@ -3,11 +3,13 @@ from typing import ClassVar
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
+from django.utils.translation import gettext, pgettext_lazy
+from django.utils.translation import gettext_lazy as _
 
 from shop.models.base import SavesChanges
 from shop.models.catalogue import LAST_START, Course, PricePolicy
 from shop.models.coupon import CouponRecord
-from shop.models.fields import YuanField, not_negative
+from shop.models.fields import YuanField, names_of, not_negative
 from shop.models.work import GATEWAY_ATTEMPTS, Work, dead_index, dead_is_not_due, due_index
 from shop.states import OrderRequestStatus, OrderStatus, PaymentType
 
@@ -16,25 +18,25 @@ class OrderRequest(Work):
     """The durable intake: what a buyer asked for, stored before anyone is told. A worker turns it into an order or a refusal."""
 
     account = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.PROTECT, db_index=False, related_name="order_requests", verbose_name="账户"
+        settings.AUTH_USER_MODEL, models.PROTECT, db_index=False, related_name="order_requests", verbose_name=pgettext_lazy("one", "账户")
     )
-    order_number = models.CharField("订单号", max_length=64)
-    idempotency_key = models.CharField("幂等键", max_length=100)
-    fingerprint = models.CharField("请求指纹", max_length=64, help_text="请求内容的 SHA-256")
-    checkout_id = models.CharField("结算单", max_length=64, null=True, blank=True)  # noqa: DJ001 - NULL keeps it out of the unique constraint
-    # {"lines": [{"course_id", "policy_id", "coupon_record_id", "price_seen"}], "coupon_record_id", "balance", "alipay"}
-    body = models.JSONField("请求内容")
-    status = models.CharField("状态", max_length=16, choices=OrderRequestStatus, default=OrderRequestStatus.PENDING)
-    error_slug = models.CharField("拒绝原因", max_length=64, blank=True, default="")
-    error_message = models.CharField("拒绝说明", max_length=255, blank=True, default="")
-    error_details = models.JSONField("拒绝细节", default=dict, blank=True)
-    request_id = models.CharField("HTTP 请求编号", max_length=64, blank=True, default="")
-    created_at = models.DateTimeField("提交时间")
-    decided_at = models.DateTimeField("处理时间", null=True, blank=True)
+    order_number = models.CharField(_("订单号"), max_length=64)
+    idempotency_key = models.CharField(_("幂等键"), max_length=100)
+    fingerprint = models.CharField(_("请求指纹"), max_length=64, help_text=_("请求内容的 SHA-256"))
+    checkout_id = models.CharField(_("结算单"), max_length=64, null=True, blank=True)  # noqa: DJ001 - NULL keeps it out of the unique constraint
+    # As `shop/domain/purchase.py` writes and reads it.
+    body = models.JSONField(_("请求内容"))
+    status = models.CharField(_("状态"), max_length=16, choices=names_of(OrderRequestStatus), default=OrderRequestStatus.PENDING)
+    error_slug = models.CharField(_("拒绝原因"), max_length=64, blank=True, default="")
+    error_message = models.CharField(_("拒绝说明"), max_length=255, blank=True, default="")
+    error_details = models.JSONField(_("拒绝细节"), default=dict, blank=True)
+    request_id = models.CharField(_("HTTP 请求编号"), max_length=64, blank=True, default="")
+    created_at = models.DateTimeField(_("提交时间"))
+    decided_at = models.DateTimeField(_("处理时间"), null=True, blank=True)
 
     class Meta:
-        verbose_name = "下单请求"
-        verbose_name_plural = "下单请求"
+        verbose_name = pgettext_lazy("one", "下单请求")
+        verbose_name_plural = pgettext_lazy("many", "下单请求")
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["order_number"], name="order_request_number"),
             models.UniqueConstraint(fields=["account", "idempotency_key"], name="order_request_idempotency_key"),
@@ -66,37 +68,41 @@ class Order(Work):
 
     MAX_ATTEMPTS = GATEWAY_ATTEMPTS
 
-    request = models.OneToOneField(OrderRequest, models.PROTECT, related_name="order", verbose_name="下单请求")
-    account = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, db_index=False, related_name="orders", verbose_name="账户")
-    order_number = models.CharField("订单号", max_length=64)
-    status = models.CharField("状态", max_length=20, choices=OrderStatus, default=OrderStatus.AWAITING_PAYMENT)
-    payment_type = models.SmallIntegerField("支付方式", choices=PaymentType)
-    list_total = YuanField("原价合计")
-    course_discount = YuanField("课程券优惠")
-    global_discount = YuanField("全场券优惠")
-    global_coupon_record = models.ForeignKey(CouponRecord, models.PROTECT, null=True, related_name="+", verbose_name="全场券")
-    beili = models.PositiveBigIntegerField("使用贝里")
-    beili_per_yuan = models.PositiveSmallIntegerField("贝里汇率")
-    beili_amount = YuanField("贝里抵扣（元）")
-    cash_due = YuanField("应付金额（元）")
-    refunded_amount = YuanField("已退现金（元）", default=0)
-    refunded_beili = models.PositiveBigIntegerField("已退贝里", default=0)
-    created_at = models.DateTimeField("下单时间")
+    request = models.OneToOneField(OrderRequest, models.PROTECT, related_name="order", verbose_name=pgettext_lazy("one", "下单请求"))
+    account = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, db_index=False, related_name="orders", verbose_name=pgettext_lazy("one", "账户")
+    )
+    order_number = models.CharField(_("订单号"), max_length=64)
+    status = models.CharField(_("状态"), max_length=20, choices=names_of(OrderStatus), default=OrderStatus.AWAITING_PAYMENT)
+    payment_type = models.SmallIntegerField(_("支付方式"), choices=names_of(PaymentType))
+    list_total = YuanField(_("原价合计"))
+    course_discount = YuanField(_("课程券优惠"))
+    global_discount = YuanField(_("全场券优惠"))
+    global_coupon_record = models.ForeignKey(CouponRecord, models.PROTECT, null=True, related_name="+", verbose_name=_("全场券"))
+    beili = models.PositiveBigIntegerField(_("使用贝里"))
+    beili_per_yuan = models.PositiveSmallIntegerField(_("贝里汇率"))
+    beili_amount = YuanField(_("贝里抵扣（元）"))
+    cash_due = YuanField(_("应付金额（元）"))
+    refunded_amount = YuanField(_("已退现金（元）"), default=0)
+    refunded_beili = models.PositiveBigIntegerField(_("已退贝里"), default=0)
+    created_at = models.DateTimeField(_("下单时间"))
     # The deadline that the buyer sees; `closes_at` is the one we act on, a grace period later.
-    expires_at = models.DateTimeField("支付截止时间")
-    closes_at = models.DateTimeField("关闭时间")
+    expires_at = models.DateTimeField(_("支付截止时间"))
+    closes_at = models.DateTimeField(_("关闭时间"))
     # Since when the buyer is back from the cashier and the gateway hasn't said whether they paid.
-    confirming_since = models.DateTimeField("等待确认支付", null=True, blank=True)
-    cancel_requested_at = models.DateTimeField("申请取消时间", null=True, blank=True)
-    paid_at = models.DateTimeField("支付时间", null=True, blank=True)
-    closed_at = models.DateTimeField("取消/超时时间", null=True, blank=True)
-    refunded_at = models.DateTimeField("退款完成时间", null=True, blank=True)
+    confirming_since = models.DateTimeField(_("等待确认支付"), null=True, blank=True)
+    cancel_requested_at = models.DateTimeField(_("申请取消时间"), null=True, blank=True)
+    paid_at = models.DateTimeField(_("支付时间"), null=True, blank=True)
+    closed_at = models.DateTimeField(_("取消/超时时间"), null=True, blank=True)
+    refunded_at = models.DateTimeField(_("退款完成时间"), null=True, blank=True)
+    # The id of the request that asked for it (`OrderRequest.request_id`), which everything that is done for this purchase carries.
+    trace_id = models.CharField(_("追踪编号"), max_length=64, blank=True, default="", db_default="")
     # Counts the order's changes; the ETag of its page.
-    version = models.PositiveIntegerField("版本", default=1)
+    version = models.PositiveIntegerField(_("版本"), default=1)
 
     class Meta:
-        verbose_name = "订单"
-        verbose_name_plural = "订单"
+        verbose_name = pgettext_lazy("one", "订单")
+        verbose_name_plural = pgettext_lazy("many", "订单")
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["order_number"], name="order_number_unique"),
             models.CheckConstraint(
@@ -139,9 +145,9 @@ class Order(Work):
             models.Index(fields=["account"], condition=Q(status=OrderStatus.AWAITING_PAYMENT), name="order_unpaid_of_buyer"),
         ]
         permissions: ClassVar = [
-            ("cancel_order", "可取消未支付的订单"),
-            ("move_deadline", "可调整支付期限"),
-            ("pick_up_work", "可重新处理已放弃的事项"),
+            ("cancel_order", _("可取消未支付的订单")),
+            ("move_deadline", _("可调整支付期限")),
+            ("pick_up_work", _("可重新处理已放弃的事项")),
         ]
 
     def __str__(self) -> str:
@@ -151,24 +157,24 @@ class Order(Work):
 class OrderLine(SavesChanges):
     """One course of an order, with everything as it was when the order was made."""
 
-    order = models.ForeignKey(Order, models.PROTECT, db_index=False, related_name="lines", verbose_name="订单")
-    course = models.ForeignKey(Course, models.PROTECT, related_name="+", verbose_name="课程")
-    policy = models.ForeignKey(PricePolicy, models.SET_NULL, null=True, related_name="+", verbose_name="价格方案")
-    course_name = models.CharField("课程名称", max_length=128)
-    course_img = models.CharField("封面", max_length=255)
-    valid_period = models.PositiveSmallIntegerField("有效期（天）")
-    valid_period_display = models.CharField("有效期", max_length=32)
-    starts_on = models.DateField("开课日期", null=True, blank=True)
-    list_price = YuanField("原价")
-    coupon_record = models.ForeignKey(CouponRecord, models.PROTECT, null=True, related_name="+", verbose_name="课程券")
-    course_discount = YuanField("课程券优惠")
-    global_discount = YuanField("全场券分摊")
-    beili_amount = YuanField("贝里抵扣（元）")
-    cash_amount = YuanField("现金（元）")
+    order = models.ForeignKey(Order, models.PROTECT, db_index=False, related_name="lines", verbose_name=pgettext_lazy("one", "订单"))
+    course = models.ForeignKey(Course, models.PROTECT, related_name="+", verbose_name=pgettext_lazy("one", "课程"))
+    policy = models.ForeignKey(PricePolicy, models.SET_NULL, null=True, related_name="+", verbose_name=pgettext_lazy("one", "价格方案"))
+    course_name = models.CharField(_("课程名称"), max_length=128)
+    course_img = models.CharField(_("封面"), max_length=255)
+    valid_period = models.PositiveSmallIntegerField(_("有效期（天）"))
+    valid_period_display = models.CharField(_("有效期"), max_length=32)
+    starts_on = models.DateField(_("开课日期"), null=True, blank=True)
+    list_price = YuanField(_("原价"))
+    coupon_record = models.ForeignKey(CouponRecord, models.PROTECT, null=True, related_name="+", verbose_name=_("课程券"))
+    course_discount = YuanField(_("课程券优惠"))
+    global_discount = YuanField(_("全场券分摊"))
+    beili_amount = YuanField(_("贝里抵扣（元）"))
+    cash_amount = YuanField(_("现金（元）"))
 
     class Meta:
-        verbose_name = "订单课程"
-        verbose_name_plural = "订单课程"
+        verbose_name = pgettext_lazy("one", "订单课程")
+        verbose_name_plural = pgettext_lazy("many", "订单课程")
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["order", "course"], name="order_line_one_per_course"),
             models.CheckConstraint(
@@ -183,7 +189,7 @@ class OrderLine(SavesChanges):
         ]
 
     def __str__(self) -> str:
-        return f"{self.course_name} {self.valid_period_display}"
+        return f"{self.course_name} {gettext(self.valid_period_display)}"
 
 
 class OrderEvent(models.Model):
@@ -223,16 +229,16 @@ class OrderEvent(models.Model):
         NOTIFICATION_REAPPLIED = "notification_reapplied", "支付通知将重新处理"
         NOTIFICATION_DISMISSED = "notification_dismissed", "支付通知已核对，无需处理"
 
-    order = models.ForeignKey(Order, models.PROTECT, db_index=False, related_name="events", verbose_name="订单")
-    kind = models.CharField("事件", max_length=32, choices=Kind)
-    at = models.DateTimeField("时间")
+    order = models.ForeignKey(Order, models.PROTECT, db_index=False, related_name="events", verbose_name=pgettext_lazy("one", "订单"))
+    kind = models.CharField(_("事件"), max_length=32, choices=names_of(Kind))
+    at = models.DateTimeField(_("时间"))
     # The HTTP request's or the Celery task's id that did it. Of what staff do, `details` keeps who and why under names that begin with
     # "staff": see `shop/domain/timeline.py`.
-    cause = models.CharField("来源", max_length=100, blank=True, default="")
-    details = models.JSONField("细节", default=dict, blank=True)
+    cause = models.CharField(_("来源"), max_length=100, blank=True, default="")
+    details = models.JSONField(_("细节"), default=dict, blank=True)
 
     class Meta:
-        verbose_name = "订单事件"
-        verbose_name_plural = "订单事件"
+        verbose_name = pgettext_lazy("one", "订单事件")
+        verbose_name_plural = pgettext_lazy("many", "订单事件")
         ordering: ClassVar = ["id"]
         indexes: ClassVar = [models.Index(fields=["order", "id"], name="order_event_of_order")]

@@ -1,17 +1,19 @@
 from typing import ClassVar
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 
 class Turn(models.Model):
     """When something that is done once in a while was done last. `shop/domain/turns.py` takes turns."""
 
-    name = models.CharField("任务", max_length=100)
-    taken_at = models.DateTimeField("时间")
+    name = models.CharField(_("任务"), max_length=100)
+    taken_at = models.DateTimeField(_("时间"))
 
     class Meta:
-        verbose_name = "定时任务"
-        verbose_name_plural = "定时任务"
+        verbose_name = pgettext_lazy("one", "定时任务")
+        verbose_name_plural = pgettext_lazy("many", "定时任务")
         constraints: ClassVar = [models.UniqueConstraint(fields=["name"], name="turn_name")]
 
     def __str__(self) -> str:

@@ -4,6 +4,7 @@ from typing import ClassVar, Self
 
 from django.db import models
 from django.db.models.functions import Least
+from django.utils.translation import gettext_lazy as _
 
 from shop.models.base import SavesChanges
 
@@ -18,11 +19,11 @@ class Work(SavesChanges):
     # patience with `pending`.
     MAX_ATTEMPTS: ClassVar[int] = 8
 
-    available_at = models.DateTimeField("可处理时间", null=True, blank=True)
-    attempts = models.PositiveSmallIntegerField("尝试次数", default=0)
-    last_error = models.CharField("最近错误", max_length=500, blank=True, default="")
+    available_at = models.DateTimeField(_("可处理时间"), null=True, blank=True)
+    attempts = models.PositiveSmallIntegerField(_("尝试次数"), default=0)
+    last_error = models.CharField(_("最近错误"), max_length=500, blank=True, default="")
     # Given up after too many attempts: people look at it. Set together with available_at = NULL.
-    dead_at = models.DateTimeField("放弃时间", null=True, blank=True)
+    dead_at = models.DateTimeField(_("放弃时间"), null=True, blank=True)
 
     objects: ClassVar[models.Manager[Self]] = models.Manager()
 

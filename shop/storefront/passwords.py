@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import structlog
 from django.conf import settings
 from django.contrib.auth import views
 from django.contrib.auth.forms import PasswordResetForm
@@ -14,6 +15,8 @@ from django.views.decorators.http import require_http_methods
 from shop.client_address import client_address, client_network
 from shop.domain import accounts, tokens
 from shop.models import Account
+
+log = structlog.get_logger(__name__)
 
 # Django's form views take a PUT for a POST, and one of them answers every method there is.
 _only_form_methods = method_decorator(require_http_methods(["GET", "HEAD", "OPTIONS", "POST"]), name="dispatch")
@@ -38,6 +41,7 @@ class ResetView(views.PasswordResetView):
     extra_context = {"page": "login"}
 
     def form_valid(self, form: PasswordResetForm) -> HttpResponse:
+        log.info("password_reset_asked")
         accounts.count_reset(email=form.cleaned_data["email"], address=client_network(client_address(self.request)))
         # Where the shop is, by its settings: the request's Host header is the client's word.
         self.extra_email_context = {"origin": settings.PUBLIC_URL}
@@ -61,7 +65,9 @@ class ResetConfirmView(views.PasswordResetConfirmView):
         account: Account = form.user
         with transaction.atomic():
             tokens.end_logins([account.pk])
-            return super().form_valid(form)
+            answer = super().form_valid(form)
+        log.info("password_reset", account=account.pk)
+        return answer
 
 
 class ResetCompleteView(views.PasswordResetCompleteView):

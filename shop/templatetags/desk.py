@@ -36,6 +36,11 @@ def moment(at: datetime | None) -> str:
 
 
 @register.filter
+def memo(text: str) -> str:
+    return display.memo(text)
+
+
+@register.filter
 def row_link(row: Any, text: Any = None) -> str:
     return display.link_to(row, text)
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from bench.figures import Sample
 from bench.meter import Window
+from bench.results import Sample
 
 
 def sample(
@@ -17,5 +17,5 @@ def sample(
     faults: Sequence[str] = (),
 ) -> Sample:
     """1,000 units that cost `cpu_ms` each at speed 1, all of it in the web process."""
-    window = Window(wall_s=wall_s, cpu_s={"web": cpu_ms / speed}, client_s=0.0, speed=speed, others=others)
+    window = Window(wall_s=wall_s, cpu_s={"web": cpu_ms / speed}, speed=speed, others=others)
     return Sample(row, 1000, window, figures=figures or {}, faults=faults)

@@ -2,7 +2,6 @@
 
 from bench.gates import judge, judge_growth
 from bench.results import Results
-from bench.scenarios.statements import Counted
 from tests.bench.builders import sample
 
 
@@ -25,7 +24,7 @@ def test_the_rate_is_compared_at_equal_speed() -> None:
 def test_a_poll_without_a_tag_has_gates() -> None:
     results = Results()
     results.add("shop", sample("poll 200", 0.5))
-    results.add_counts("shop", [Counted("poll 200", 4.0, 4.0, {})])
+    results.statements["shop"] = {"poll 200": 4.0}
     assert verdicts(results) == {"CPU per poll, whole order": True, "SQL statements per poll, whole order": False}
 
 

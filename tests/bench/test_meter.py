@@ -1,6 +1,5 @@
 """CPU time is counted by trees of processes, with children that have ended."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.calibration import Calibration
-from bench.meter import Meter, Window, parse_stat
+from bench.meter import Meter, Window
 from project.local.errors import LocalError
 
 BURN = "import time\nwhile time.process_time() < 0.3: pass"
@@ -17,16 +16,8 @@ BURN = "import time\nwhile time.process_time() < 0.3: pass"
 
 @pytest.fixture
 def calibration(tmp_path: Path) -> Iterator[Calibration]:
-    running = Calibration(tmp_path / "speed.json")
-    running.start(tmp_path)
-    yield running
-    running.stop()
-
-
-def test_stat_is_read_behind_a_name_with_brackets() -> None:
-    ticks = os.sysconf("SC_CLK_TCK")
-    line = f"42 (a ) b (c) R 7 42 42 0 -1 4194304 1 2 3 4 {ticks} {2 * ticks} {3 * ticks} {4 * ticks} 20 0 1 0"
-    assert parse_stat(line) == (7, 10.0)
+    with Calibration.running(tmp_path) as running:
+        yield running
 
 
 def test_a_child_that_has_ended_is_counted_with_its_parent(calibration: Calibration) -> None:
@@ -42,17 +33,16 @@ def test_a_child_that_has_ended_is_counted_with_its_parent(calibration: Calibrat
         process.stdin.write("go\n")
         process.stdin.flush()
         process.stdout.readline()
-        window = meter.stop(client_s=0.5)
+        window = meter.stop()
         process.stdin.close()
         idler.kill()
     assert 0.25 < window.cpu_s["burner"] < 1.0
     assert window.cpu_s["idler"] < 0.05
-    assert window.client_s == 0.5
     assert 0 < window.speed <= 1.5
 
 
 def test_ms_at_speed_one_are_raw_ms_times_speed() -> None:
-    window = Window(wall_s=2.0, cpu_s={"web": 1.0, "postgres": 0.5}, client_s=9.0, speed=0.5, others=0.31)
+    window = Window(wall_s=2.0, cpu_s={"web": 1.0, "postgres": 0.5}, speed=0.5, others=0.31)
     assert window.raw_ms_per(1000) == 1.5
     assert window.ms_per(1000) == 0.75
     assert window.ms_per(1000, "postgres") == 0.25

@@ -1,51 +1,48 @@
-"""Whoever is compared takes turns, row by row."""
+"""Checkouts that are compared take turns, row by row, and rest while another is measured."""
 
 import contextlib
 import itertools
 from collections.abc import Iterator
 from types import SimpleNamespace
+from typing import Any
 
-from bench.size import QUICK, Size
-from bench.turns import Act, in_turns, rotated
+from bench.results import Sample
+from bench.run import in_turns, rotated
 from tests.bench.builders import sample
 
 
-def test_each_round_begins_with_the_next_and_nobody_comes_twice_in_a_row() -> None:
-    rounds = [rotated(["A", "B", "C"], number) for number in (1, 2, 3, 4)]
-    assert rounds == [["A", "B", "C"], ["B", "C", "A"], ["C", "A", "B"], ["A", "B", "C"]]
-    order = [name for names in rounds for name in names]
-    assert all(one != other for one, other in itertools.pairwise(order))
-
-
-class Company(SimpleNamespace):
-    """Notes when it is awake."""
+class Stage(SimpleNamespace):
+    """Notes when it rests."""
 
     @contextlib.contextmanager
-    def awake(self) -> Iterator[None]:
-        self.log.append(f"{self.label} wakes")
-        yield
+    def at_rest(self) -> Iterator[None]:
         self.log.append(f"{self.label} rests")
+        yield
+        self.log.append(f"{self.label} goes on")
 
 
-def measure_two(stage: Company, size: Size) -> Iterator[object]:
-    for row in ("first", "second"):
+def measure(stage: Any, *rows: str) -> Iterator[Sample]:
+    for row in rows:
         stage.log.append(f"{stage.label} {row}")
         yield sample(row, 1.0)
 
 
-def measure_one(stage: Company, size: Size) -> Iterator[object]:
-    yield sample("first", float(size.repeats))
+def test_each_round_begins_with_the_next_and_nobody_comes_twice_in_a_row() -> None:
+    stages: list[Any] = ["A", "B", "C"]
+    rounds = [rotated(stages, number) for number in (1, 2, 3, 4)]
+    assert rounds == [["A", "B", "C"], ["B", "C", "A"], ["C", "A", "B"], ["A", "B", "C"]]
+    assert all(one != other for one, other in itertools.pairwise(name for names in rounds for name in names))
 
 
-def test_one_row_is_measured_on_all_before_the_next() -> None:
+def test_a_row_is_measured_on_all_before_the_next_and_the_others_rest() -> None:
     log: list[str] = []
-    acts = [Act(Company(label=label, log=log), measure_two, QUICK) for label in ("A", "B")]
-    came = [(stage.label, taken.row) for stage, taken in in_turns(acts, round_number=1)]
+    stages: list[Any] = [Stage(label=label, log=log) for label in ("A", "B")]
+    came = [(stage.label, taken.row) for stage, taken in in_turns([(stage, measure(stage, "first", "second")) for stage in stages])]
     assert came == [("A", "first"), ("B", "first"), ("A", "second"), ("B", "second")]
-    assert log[:6] == ["A wakes", "A first", "A rests", "B wakes", "B first", "B rests"]
+    assert log[:6] == ["B rests", "A first", "B goes on", "A rests", "B first", "A goes on"]
 
 
-def test_acts_may_have_different_measures() -> None:
-    acts = [Act(Company(label="A", log=[]), measure_two, QUICK), Act(Company(label="B", log=[]), measure_one, QUICK)]
-    came = [(stage.label, taken.row) for stage, taken in in_turns(acts, round_number=2)]
-    assert came == [("B", "first"), ("A", "first"), ("A", "second")]
+def test_one_that_has_fewer_rows_ends_earlier() -> None:
+    long, short = Stage(label="A", log=[]), Stage(label="B", log=[])
+    running: list[Any] = [(long, measure(long, "first", "second")), (short, measure(short, "first"))]
+    assert [(stage.label, taken.row) for stage, taken in in_turns(running)] == [("A", "first"), ("B", "first"), ("A", "second")]

@@ -26,7 +26,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.journey)
-            item.add_marker(pytest.mark.xdist_group("browser"))
+            # Staff's pages take as long as all others: a process of their own, with a shop of its own, halves the time.
+            item.add_marker(pytest.mark.xdist_group("browser-desk" if "desk" in item.path.name else "browser"))
             if item.get_closest_marker("timeout") is None:
                 item.add_marker(pytest.mark.timeout(120))
 

@@ -1,6 +1,7 @@
 """A member of staff in front of the desk."""
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,7 +24,7 @@ class Operator(Shopper):
     def at_desk(cls, browser: Browser, shop: ShopStack, device: Device) -> Iterator["Operator"]:
         size: Any = {"width": device.width, "height": device.height}
         context = browser.new_context(
-            viewport=size, user_agent=device.user_agent, is_mobile=device.is_mobile, has_touch=device.is_mobile, locale="zh-CN"
+            viewport=size, user_agent=device.user_agent, is_mobile=device.is_mobile, has_touch=device.is_mobile, locale=device.locale
         )
         context.set_default_timeout(PATIENCE_MS)
         try:
@@ -34,7 +35,7 @@ class Operator(Shopper):
             someone.page.fill("#id_username", "operator")
             someone.page.fill("#id_password", shop.env["DEMO_PASSWORD"])
             someone.page.locator("#login-form button[type=submit]").click()
-            expect(someone.page.get_by_role("heading", name="等人处理")).to_be_visible()
+            expect(someone.page.get_by_role("heading", name=re.compile("等人处理|Waiting for people"))).to_be_visible()
             yield someone
         finally:
             context.close()

@@ -5,16 +5,16 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from tests.browser.operator import Operator
-from tests.browser.shopper import DESKTOP, PHONE, Device
+from tests.browser.shopper import DESKTOP, ENGLISH_DESKTOP, ENGLISH_PHONE, PHONE, Device
+from tests.browser.test_access import SCHEMES, SERIOUS
 from tests.browser.test_desk import buy_and_pay
 from tests.journeys.shopping import Buyer, control
 from tests.nodes.shop_stack import ShopStack
 
 AXE = Axe()
-SERIOUS = {"serious", "critical"}
 LISTS = (
     "shop/order", "payments/payment", "payments/refund", "payments/notification", "shop/orderrequest", "shop/ledgertransfer", "shop/account",
     "shop/enrolment", "shop/couponrecord", "shop/course", "shop/coupon", "shop/couponcode", "admin/logentry",
@@ -29,9 +29,16 @@ def operator(browser: Browser, shop: ShopStack, request: pytest.FixtureRequest) 
         assert someone.errors == []
 
 
+@pytest.fixture(params=[ENGLISH_DESKTOP, ENGLISH_PHONE], ids=lambda device: device.name)
+def english_operator(browser: Browser, shop: ShopStack, request: pytest.FixtureRequest) -> Iterator[Operator]:
+    with Operator.at_desk(browser, shop, request.param) as someone:
+        yield someone
+        assert someone.errors == []
+
+
 def findings(operator: Operator, *, scheme: str = "light") -> list[str]:
     found = []
-    for violation in AXE.run(operator.page).response["violations"]:
+    for violation in AXE.run(operator.page, options=SCHEMES[scheme]).response["violations"]:
         if violation["impact"] in SERIOUS:
             targets = [node["target"] for node in violation["nodes"]]
             found.append(f"{operator.page.url} {scheme}: {violation['id']} {targets}")
@@ -40,8 +47,7 @@ def findings(operator: Operator, *, scheme: str = "light") -> list[str]:
 
 def look(operator: Operator, path: str, name: str) -> list[str]:
     """What is wrong with the page: in light and in dark, and what is wider than the window."""
-    operator.go(path)
-    operator.page.wait_for_load_state("networkidle")
+    operator.go(path)  # the server has written all of it: nothing is fetched after the page has loaded
     operator.picture(name)
     found = findings(operator)
     wide = operator.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
@@ -84,3 +90,37 @@ def test_pages_are_accessible_and_fit(operator: Operator, buyer: Buyer, shop: Sh
     }
     found = [wrong for name, path in pages.items() for wrong in look(operator, path, name)]
     assert "\n".join(found) == ""
+
+
+@pytest.mark.timeout(300)
+def test_pages_are_accessible_and_fit_in_english(english_operator: Operator, buyer: Buyer, shop: ShopStack) -> None:
+    """English words are longer. The main pages, and a list with its filters."""
+    operator = english_operator
+    order_number, _ = buy_and_pay(shop, buyer)
+    buyer.api.post(f"orders/{order_number}/refunds/", {"reason": "wrong course"})
+    order = shop.value("SELECT id FROM shop_order WHERE order_number = %s", order_number)
+    pages = {
+        "en-dashboard": "/admin/",
+        "en-order": f"/admin/shop/order/{order}/change/",
+        "en-order-refund": f"/admin/shop/order/{order}/deeds/refund/",
+        "en-buyer": f"/admin/shop/account/{buyer.account_id}/change/",
+        "en-list-order": "/admin/shop/order/",
+        "en-list-refund": "/admin/payments/refund/",
+        "en-campaign": f"/admin/shop/coupon/{shop.value('SELECT min(id) FROM shop_coupon')}/change/",
+        "en-exports": "/admin/exports/",
+    }
+    found = [wrong for name, path in pages.items() for wrong in look(operator, path, name)]
+    assert "\n".join(found) == ""
+    assert operator.page.locator("html").get_attribute("lang") == "en"
+
+
+def test_operator_changes_the_language(operator: Operator) -> None:
+    """In the menu below their name."""
+    operator.go("/admin/shop/order/")
+    if operator.page.viewport_size and operator.page.viewport_size["width"] < 1000:
+        operator.page.locator("[x-on\\:click*=sidebarMobileOpen]:visible").first.click()
+    operator.page.get_by_text("operator", exact=True).last.click()
+    operator.page.get_by_role("button", name="English").click()
+    expect(operator.page.locator("html")).to_have_attribute("lang", "en")
+    expect(operator.page.get_by_role("heading", level=1)).to_contain_text("Orders")
+    assert operator.page.url.endswith("/admin/shop/order/")

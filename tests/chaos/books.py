@@ -5,7 +5,7 @@ from typing import Any
 
 from payments.domain.audit import RULES
 from project.local.waiting import wait_until
-from tests.chaos.scene import Stage
+from tests.chaos.order_scenario import ChaosShop
 
 SETTLE_S = 40
 
@@ -14,34 +14,34 @@ class BooksError(AssertionError):
     """Says which rule is broken by which rows."""
 
 
-def check_books(stage: Stage) -> None:
+def check_books(chaos: ChaosShop) -> None:
     """Waits until every rule of the audit holds and Alipay has the same money; what still doesn't after the time is the failure.
 
     Raises: BooksError.
     """
-    if wait_until(lambda: not find_broken(stage), timeout_s=SETTLE_S, poll_s=0.3):
+    if wait_until(lambda: not find_broken(chaos), timeout_s=SETTLE_S, poll_s=0.3):
         return
-    broken = find_broken(stage)
+    broken = find_broken(chaos)
     if broken:
         raise BooksError("\n".join(f"broken: {rule}\n" + "\n".join(f"    {row}" for row in rows[:5]) for rule, rows in broken.items()))
 
 
-def find_broken(stage: Stage) -> dict[str, list[Any]]:
+def find_broken(chaos: ChaosShop) -> dict[str, list[Any]]:
     """Rule → what breaks it, for those that are broken."""
-    found: dict[str, list[Any]] = {rule.name: stage.rows(rule.broken) for rule in RULES if not rule.is_about_time}
-    found["money_at_alipay"] = find_money_differences(stage)
+    found: dict[str, list[Any]] = {rule.name: chaos.rows(rule.broken) for rule in RULES if not rule.is_about_time}
+    found["money_at_alipay"] = find_money_differences(chaos)
     return {rule: rows for rule, rows in found.items() if rows}
 
 
-def find_money_differences(stage: Stage) -> list[str]:
+def find_money_differences(chaos: ChaosShop) -> list[str]:
     """Trades for which Alipay has taken, or given back, another amount than the shop has booked. In both directions."""
     booked = {
         row["out_trade_no"]: (row["paid"], row["refunded_amount"])
-        for row in stage.rows(
+        for row in chaos.rows(
             "SELECT out_trade_no, CASE WHEN paid_at IS NULL THEN 0 ELSE amount END AS paid, refunded_amount FROM payments_payment"
         )
     }
-    taken = money_at_alipay(stage)
+    taken = money_at_alipay(chaos)
     nothing = (Decimal(0), Decimal(0))
     return [
         f"{number}: (paid, refunded) is {booked.get(number, nothing)} here and {taken.get(number, nothing)} at Alipay"
@@ -50,9 +50,9 @@ def find_money_differences(stage: Stage) -> list[str]:
     ]
 
 
-def money_at_alipay(stage: Stage) -> dict[str, tuple[Decimal, Decimal]]:
+def money_at_alipay(chaos: ChaosShop) -> dict[str, tuple[Decimal, Decimal]]:
     """Per trade: what the buyer has paid, and what of it has gone back."""
-    trades = stage.control("GET", "trades?limit=1000")["trades"]
+    trades = chaos.control("GET", "trades?limit=1000")["trades"]
     return {
         trade["out_trade_no"]: (
             Decimal(trade["total_amount"]) if trade["paid_at"] is not None else Decimal(0),

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.chaos.books import check_books
-from tests.chaos.scene import Stage
+from tests.chaos.order_scenario import ChaosShop
 from tests.nodes.shop_stack import ShopStack, build_shop_stack, drop_database
 
 IMPATIENT = {
@@ -32,21 +32,21 @@ def _chaos_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ShopStack]
 
 
 @pytest.fixture(scope="session")
-def _stage(_chaos_shop: ShopStack) -> Iterator[Stage]:
-    with contextlib.closing(Stage(_chaos_shop)) as stage:
-        yield stage
+def _chaos(_chaos_shop: ShopStack) -> Iterator[ChaosShop]:
+    with contextlib.closing(ChaosShop(_chaos_shop)) as chaos:
+        yield chaos
 
 
 @pytest.fixture
-def stage(request: pytest.FixtureRequest, _stage: Stage) -> Iterator[Stage]:
+def chaos(request: pytest.FixtureRequest, _chaos: ChaosShop) -> Iterator[ChaosShop]:
     """A running shop to place orders in. Afterwards the audit must be clean, and Alipay must have the money that the books say."""
     failed_before = request.session.testsfailed
-    yield _stage
+    yield _chaos
     try:
-        _stage.control("DELETE", "faults")
-        check_books(_stage)
+        _chaos.control("DELETE", "faults")
+        check_books(_chaos)
     except BaseException:
-        print(_stage.shop.logs())
+        print(_chaos.shop.logs())
         raise
     if request.session.testsfailed > failed_before:
-        print(_stage.shop.logs())
+        print(_chaos.shop.logs())

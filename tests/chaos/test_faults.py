@@ -1,6 +1,6 @@
 """Every fault that the simulator knows, in a running shop: where order, payments, refunds, enrolments and notifications end.
 
-A table of fault kind → scenes. The scenes of one test are played side by side; after each test the audit must be clean, and Alipay must
+A table of fault kind → scenarios. The scenarios of one test are played side by side; after each test the audit must be clean, and Alipay must
 have taken and given back what the books say.
 """
 
@@ -19,10 +19,10 @@ from typing import Any
 import pytest
 
 from payments.gateways.alipay import AlipayConfig, AlipayGateway, read_private_key, read_public_key
-from tests.chaos.scene import PRICE, Scene, Stage, State
+from tests.chaos.order_scenario import PRICE, ChaosShop, OrderScenario, State
 from tests.nodes.shop_stack import ShopStack
 
-pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("chaos-faults")]
+pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("chaos")]
 
 PAID = State("paid", ("paid",), (), ("active",))
 CANCELLED = State("cancelled", ("closed",))
@@ -32,15 +32,15 @@ AFTER_CHANGE = State("paid", ("closed", "paid"), (), ("active",), ("applied",))
 
 @dataclass(frozen=True)
 class Case:
-    """A scene to play, and the state in which it ends; several where the fault leaves open which news comes first."""
+    """A scenario to play, and the state in which it ends; several where the fault leaves open which news comes first."""
 
-    play: Callable[[Scene], None]
+    play: Callable[[OrderScenario], None]
     ends: tuple[State, ...]
     # What others do at Alipay would spoil it: it is played when all others are over.
     is_alone: bool = False
 
 
-def case(play: Callable[[Scene], None], *ends: State, is_alone: bool = False) -> Case:
+def case(play: Callable[[OrderScenario], None], *ends: State, is_alone: bool = False) -> Case:
     return Case(play, ends, is_alone)
 
 
@@ -62,45 +62,45 @@ class GatewayFault:
     params: dict[str, Any] = field(default_factory=dict)
     is_harmless: bool = False
 
-    def inject(self, scene: Scene, method: str) -> int:
-        return scene.inject(self.kind, method=method, params=self.params)
+    def inject(self, scenario: OrderScenario, method: str) -> int:
+        return scenario.inject(self.kind, method=method, params=self.params)
 
 
-def bought_and_refunded(fault: GatewayFault, scene: Scene) -> None:
+def bought_and_refunded(fault: GatewayFault, scenario: OrderScenario) -> None:
     """The first code, the first query, the first refund and the first refund query go wrong. No notification helps."""
-    scene.silence()
-    precreate = fault.inject(scene, PRECREATE)
-    answer = scene.ask_to_pay("qr")
-    assert scene.was_hit(precreate)
+    scenario.silence()
+    precreate = fault.inject(scenario, PRECREATE)
+    answer = scenario.ask_to_pay("qr")
+    assert scenario.was_hit(precreate)
     assert answer.status_code == (200 if fault.is_harmless else 503), answer.text
-    out_trade_no = scene.open("qr")
+    out_trade_no = scenario.open("qr")
 
-    scene.pay(out_trade_no)
-    query = fault.inject(scene, QUERY)
-    scene.poll()
-    scene.wait_for(order="paid", enrolments=("active",))
-    assert scene.was_hit(query)
+    scenario.pay(out_trade_no)
+    query = fault.inject(scenario, QUERY)
+    scenario.poll()
+    scenario.wait_for(order="paid", enrolments=("active",))
+    assert scenario.was_hit(query)
 
-    refund = fault.inject(scene, REFUND)
-    fault.inject(scene, REFUND_QUERY)
-    assert scene.refund().status_code == 202
-    scene.wait_for(order="refunded")
-    assert scene.was_hit(refund)
+    refund = fault.inject(scenario, REFUND)
+    fault.inject(scenario, REFUND_QUERY)
+    assert scenario.refund().status_code == 202
+    scenario.wait_for(order="refunded")
+    assert scenario.was_hit(refund)
     # However often it was sent, the money went back once.
-    assert [row["status"] for row in scene.trade(out_trade_no)["refunds"]] == ["succeeded"]
+    assert [row["status"] for row in scenario.trade(out_trade_no)["refunds"]] == ["succeeded"]
 
 
-def cancelled(fault: GatewayFault, scene: Scene) -> None:
+def cancelled(fault: GatewayFault, scenario: OrderScenario) -> None:
     """The buyer has scanned, and cancels: the first query and the first close go wrong."""
-    out_trade_no = scene.open()
-    scene.scan(out_trade_no)
-    query, close = fault.inject(scene, QUERY), fault.inject(scene, CLOSE)
-    assert scene.cancel().status_code == 202
-    scene.wait_for(order="cancelled")
-    assert scene.was_hit(query)
-    assert scene.was_hit(close)
-    assert scene.trade(out_trade_no)["status"] == "TRADE_CLOSED"
-    assert not scene.try_to_pay(out_trade_no)
+    out_trade_no = scenario.open()
+    scenario.scan(out_trade_no)
+    query, close = fault.inject(scenario, QUERY), fault.inject(scenario, CLOSE)
+    assert scenario.cancel().status_code == 202
+    scenario.wait_for(order="cancelled")
+    assert scenario.was_hit(query)
+    assert scenario.was_hit(close)
+    assert scenario.trade(out_trade_no)["status"] == "TRADE_CLOSED"
+    assert not scenario.try_to_pay(out_trade_no)
 
 
 def gateway_cases(*faults: GatewayFault) -> list[Case]:
@@ -111,18 +111,18 @@ def gateway_cases(*faults: GatewayFault) -> list[Case]:
     ]
 
 
-def changes_product(fault: GatewayFault, scene: Scene) -> None:
+def changes_product(fault: GatewayFault, scenario: OrderScenario) -> None:
     """From desk to phone: the old attempt must be closed first, and Alipay doesn't answer. The buyer is asked to try again."""
-    first = scene.open("page")
-    scene.scan(first)
+    first = scenario.open("page")
+    scenario.scan(first)
     for method, refusal in ((QUERY, (409, "payment_confirming")), (CLOSE, (503, "gateway_unavailable"))):
-        fault.inject(scene, method)
-        answer = scene.ask_to_pay("wap")
+        fault.inject(scenario, method)
+        answer = scenario.ask_to_pay("wap")
         assert (answer.status_code, answer.json()["error"]) == refusal, answer.text
-        assert scene.state().order == "awaiting_payment"
-    second = scene.open("wap")
-    assert scene.trade(first)["status"] == "TRADE_CLOSED"
-    scene.pay(second)
+        assert scenario.state().order == "awaiting_payment"
+    second = scenario.open("wap")
+    assert scenario.trade(first)["status"] == "TRADE_CLOSED"
+    scenario.pay(second)
 
 
 # The kinds without `after_commit` spoil the answer to what has been done, but for `call_limited` and `error_response`.
@@ -161,80 +161,82 @@ GATEWAY_MORE: dict[str, list[Case]] = {
 # --- Faults of notifications -----------------------------------------------------------------------------------------
 
 
-def comes_all_the_same(scene: Scene, *, kind: str, copies: int = 1, **params: Any) -> None:
+def comes_all_the_same(scenario: OrderScenario, *, kind: str, copies: int = 1, **params: Any) -> None:
     """The notification alone pays the order: nobody asks Alipay."""
-    out_trade_no = scene.open()
-    scene.inject(kind, params=params)
-    scene.pay(out_trade_no)
-    scene.wait_for(order="paid")
-    scene.wait(lambda: sum(bool(sent["is_accepted"]) for sent in scene.deliveries(out_trade_no)) == copies)
+    out_trade_no = scenario.open()
+    scenario.inject(kind, params=params)
+    scenario.pay(out_trade_no)
+    scenario.wait_for(order="paid")
+    scenario.wait(lambda: sum(bool(sent["is_accepted"]) for sent in scenario.deliveries(out_trade_no)) == copies)
 
 
-def comes_after_an_old_one(scene: Scene, stage: Stage) -> None:
+def comes_after_an_old_one(scenario: OrderScenario, chaos: ChaosShop) -> None:
     """An earlier order's notification comes once more, together with this one's."""
-    earlier = stage.scene("replay_old, the earlier one")
+    earlier = chaos.scenario("replay_old, the earlier one")
     earlier.pay(earlier.open())
     earlier.wait_for_end(notified(PAID, "applied"))
-    comes_all_the_same(scene, kind="replay_old")
+    comes_all_the_same(scenario, kind="replay_old")
     earlier.wait_for_end(notified(PAID, "applied"))
 
 
-def is_refused(scene: Scene, *, kind: str, **params: Any) -> None:
+def is_refused(scenario: OrderScenario, *, kind: str, **params: Any) -> None:
     """The shop doesn't believe the notification and keeps nothing of it. A query pays the order; the genuine one comes too late."""
-    out_trade_no = scene.open()
-    scene.inject(kind, params=params)
-    scene.pay(out_trade_no)
-    scene.wait(lambda: bool(scene.deliveries(out_trade_no)))
-    [sent] = scene.deliveries(out_trade_no)
+    out_trade_no = scenario.open()
+    scenario.inject(kind, params=params)
+    scenario.pay(out_trade_no)
+    scenario.wait(lambda: bool(scenario.deliveries(out_trade_no)))
+    [sent] = scenario.deliveries(out_trade_no)
     assert not sent["is_accepted"]
     assert sent["status"] in {400, 415}
-    assert scene.state() == State("awaiting_payment", ("open",))
-    scene.poll()
-    scene.wait_for_end(PAID)
-    scene.deliver_again(out_trade_no)
+    assert scenario.state() == State("awaiting_payment", ("open",))
+    scenario.poll()
+    scenario.wait_for_end(PAID)
+    scenario.deliver_again(out_trade_no)
 
 
-def is_quarantined(scene: Scene, *, kind: str, **params: Any) -> None:
+def is_quarantined(scenario: OrderScenario, *, kind: str, **params: Any) -> None:
     """Genuine, but not about what was agreed: people have to look at it, and the order isn't paid by it."""
-    out_trade_no = scene.open()
-    scene.inject(kind, params=params)
-    scene.pay(out_trade_no)
-    scene.wait(lambda: any(words.startswith("quarantined") for words in scene.state().notifications))
-    assert (scene.state().order, scene.state().payments) == ("awaiting_payment", ("open",))
-    scene.poll()
-    scene.wait_for(order="paid")
-    scene.deliver_again(out_trade_no)
+    out_trade_no = scenario.open()
+    scenario.inject(kind, params=params)
+    scenario.pay(out_trade_no)
+    scenario.wait(lambda: any(words.startswith("quarantined") for words in scenario.state().notifications))
+    assert (scenario.state().order, scenario.state().payments) == ("awaiting_payment", ("open",))
+    scenario.poll()
+    scenario.wait_for(order="paid")
+    scenario.deliver_again(out_trade_no)
 
 
-def never_comes(scene: Scene) -> None:
+def never_comes(scenario: OrderScenario) -> None:
     """Nobody hears of the payment until the order's time is over: asked then, Alipay tells."""
-    scene.silence()
-    scene.pay(scene.open())
-    scene.expire()
+    scenario.silence()
+    scenario.pay(scenario.open())
+    scenario.expire()
 
 
-def comes_after_expiry(scene: Scene) -> None:
+def comes_after_expiry(scenario: OrderScenario) -> None:
     """The trade's time is over before the notification comes. The order's own end has found the money by then."""
-    scene.stage.rows("UPDATE shop_order SET expires_at = now() + interval '20 s' WHERE order_number = %s", scene.number)
-    out_trade_no = scene.open()
-    scene.inject("delay", params={"beyond_expiry": True})
-    scene.pay(out_trade_no)
-    scene.expire()
-    scene.wait_for_end(PAID)
-    scene.stage.control("POST", "clock/advance", {"seconds": 120})
-    scene.wait(lambda: bool(scene.deliveries(out_trade_no)))
+    scenario.chaos.rows("UPDATE shop_order SET expires_at = now() + interval '20 s' WHERE order_number = %s", scenario.number)
+    out_trade_no = scenario.open()
+    scenario.inject("delay", params={"beyond_expiry": True})
+    scenario.pay(out_trade_no)
+    scenario.expire()
+    scenario.wait_for_end(PAID)
+    scenario.chaos.control("POST", "clock/advance", {"seconds": 120})
+    scenario.wait(lambda: bool(scenario.deliveries(out_trade_no)))
 
 
-def is_overtaken(scene: Scene) -> None:
+def is_overtaken(scenario: OrderScenario) -> None:
     """The notice of the refund comes before the notice of the payment."""
-    out_trade_no = scene.open("wap")
-    scene.inject("reorder", trade_status="TRADE_SUCCESS", params={"seconds": 3600.0})
-    scene.pay(out_trade_no)
-    scene.poll()
-    scene.wait_for_end(PAID)
-    assert scene.refund().status_code == 202
-    scene.wait(lambda: len(scene.deliveries(out_trade_no)) == 2)
-    states = [scene.stage.control("GET", f"notifications/{sent['notify_id']}")["trade_status"] for sent in scene.deliveries(out_trade_no)]
+    out_trade_no = scenario.open("wap")
+    scenario.inject("reorder", trade_status="TRADE_SUCCESS", params={"seconds": 3600.0})
+    scenario.pay(out_trade_no)
+    scenario.poll()
+    scenario.wait_for_end(PAID)
+    assert scenario.refund().status_code == 202
+    scenario.wait(lambda: len(scenario.deliveries(out_trade_no)) == 2)
+    states = [
+        scenario.chaos.control("GET", f"notifications/{sent['notify_id']}")["trade_status"] for sent in scenario.deliveries(out_trade_no)
+    ]
     assert states == ["TRADE_SUCCESS", "TRADE_CLOSED"]  # the latest first
 
 
@@ -250,7 +252,7 @@ def quarantined(kind: str, reason: str, **params: Any) -> Case:
     return case(partial(is_quarantined, kind=kind, **params), notified(PAID, f"quarantined {reason}", "ignored already_applied"))
 
 
-def notification_cases(stage: Stage) -> dict[str, list[Case]]:
+def notification_cases(chaos: ChaosShop) -> dict[str, list[Case]]:
     return {
         "duplicate": [case(partial(comes_all_the_same, kind="duplicate", copies=4, count=3), APPLIED)],
         "concurrent": [case(partial(comes_all_the_same, kind="concurrent", copies=8, count=7), APPLIED)],
@@ -276,124 +278,124 @@ def notification_cases(stage: Stage) -> dict[str, list[Case]]:
         "gbk": refused("gbk"),
         "merged_fields": [*refused("merged_fields"), *refused("merged_fields", into="gmt_payment")],
         "json_body": refused("json_body"),
-        "replay_old": [case(partial(comes_after_an_old_one, stage=stage), APPLIED)],
+        "replay_old": [case(partial(comes_after_an_old_one, chaos=chaos), APPLIED)],
     }
 
 
 # --- Faults of business ----------------------------------------------------------------------------------------------
 
 
-def pays_while_it_is_closed(scene: Scene, *, end: Callable[[Scene], Any]) -> None:
+def pays_while_it_is_closed(scenario: OrderScenario, *, end: Callable[[OrderScenario], Any]) -> None:
     """Between Alipay's "waiting" and our close the buyer pays: the close fails, and the order is paid."""
-    out_trade_no = scene.open()
-    scene.scan(out_trade_no)
-    fault = scene.inject("pay_on_close")
-    end(scene)
-    scene.wait_for(order="paid")
-    assert scene.was_hit(fault)
-    scene.wait(lambda: bool(scene.state().notifications))
+    out_trade_no = scenario.open()
+    scenario.scan(out_trade_no)
+    fault = scenario.inject("pay_on_close")
+    end(scenario)
+    scenario.wait_for(order="paid")
+    assert scenario.was_hit(fault)
+    scenario.wait(lambda: bool(scenario.state().notifications))
 
 
-def pays_after_it_was_closed(scene: Scene) -> None:
+def pays_after_it_was_closed(scenario: OrderScenario) -> None:
     """Alipay knew no such trade when the order was cancelled, so that nothing could be closed there; then the buyer pays."""
-    out_trade_no = scene.open()
-    assert scene.cancel().status_code == 202
-    scene.wait_for_end(CANCELLED)
-    fault = scene.inject("pay_after_close")
-    gateway_of(scene.shop).close(out_trade_no)
-    assert scene.was_hit(fault)
+    out_trade_no = scenario.open()
+    assert scenario.cancel().status_code == 202
+    scenario.wait_for_end(CANCELLED)
+    fault = scenario.inject("pay_after_close")
+    gateway_of(scenario.shop).close(out_trade_no)
+    assert scenario.was_hit(fault)
 
 
-def pays_after_it_was_closed_and_nobody_tells(scene: Scene) -> None:
+def pays_after_it_was_closed_and_nobody_tells(scenario: OrderScenario) -> None:
     """As before, and the notification gets lost: the last query about the attempt, when it can't be paid any more, finds the money."""
-    scene.silence()
-    pays_after_it_was_closed(scene)
-    assert scene.state() == CANCELLED
-    scene.poll()
+    scenario.silence()
+    pays_after_it_was_closed(scenario)
+    assert scenario.state() == CANCELLED
+    scenario.poll()
 
 
-def pays_two_orders(scene: Scene) -> None:
+def pays_two_orders(scenario: OrderScenario) -> None:
     """The buyer has ordered the course a second time, on purpose, and pays both: two periods, and nothing goes back."""
-    other = replace(scene, number="").order(buys_again=True)
-    first, second = other.open("page"), scene.open("wap")
-    fault = scene.inject("double_pay", second)
-    scene.pay(second)
-    assert scene.was_hit(fault)
+    other = replace(scenario, number="").order(buys_again=True)
+    first, second = other.open("page"), scenario.open("wap")
+    fault = scenario.inject("double_pay", second)
+    scenario.pay(second)
+    assert scenario.was_hit(fault)
     other.wait_for(order="paid", enrolments=("active",))
-    assert not scene.trade(first)["refunds"]
+    assert not scenario.trade(first)["refunds"]
 
 
-def pays(scene: Scene, product: str = "page") -> str:
-    out_trade_no = scene.open(product)
-    scene.pay(out_trade_no)
-    scene.wait_for_end(APPLIED)
+def pays(scenario: OrderScenario, product: str = "page") -> str:
+    out_trade_no = scenario.open(product)
+    scenario.pay(out_trade_no)
+    scenario.wait_for_end(APPLIED)
     return out_trade_no
 
 
-def is_refunded_later(scene: Scene) -> None:
+def is_refunded_later(scenario: OrderScenario) -> None:
     """Alipay takes the refund, and moves the money only after a while. Until that is proven the buyer keeps the course."""
-    out_trade_no = pays(scene)
-    fault = scene.inject("refund_pending", params={"seconds": 4.0})
-    assert scene.refund().status_code == 202
-    scene.wait_for(refunds=("order unknown",))
-    assert scene.was_hit(fault)
-    assert scene.state().enrolments == ("active",)
-    scene.wait(lambda: scene.trade(out_trade_no)["refunds"][0]["status"] == "succeeded")
-    scene.hurry_refunds()
+    out_trade_no = pays(scenario)
+    fault = scenario.inject("refund_pending", params={"seconds": 4.0})
+    assert scenario.refund().status_code == 202
+    scenario.wait_for(refunds=("order unknown",))
+    assert scenario.was_hit(fault)
+    assert scenario.state().enrolments == ("active",)
+    scenario.wait(lambda: scenario.trade(out_trade_no)["refunds"][0]["status"] == "succeeded")
+    scenario.hurry_refunds()
 
 
-def is_never_refunded(scene: Scene) -> None:
+def is_never_refunded(scenario: OrderScenario) -> None:
     """Alipay takes the refund, and the money never moves: after all attempts it is left to people, and still owed."""
-    pays(scene)
-    scene.inject("refund_failed")
-    assert scene.refund().status_code == 202
-    scene.wait_for(refunds=("order unknown",))
+    pays(scenario)
+    scenario.inject("refund_failed")
+    assert scenario.refund().status_code == 202
+    scenario.wait_for(refunds=("order unknown",))
     # After some attempts the next one is minutes away: for a day, not for an hour.
-    scene.stage.rows("UPDATE payments_refund SET attempts = 9 WHERE out_request_no LIKE %s", f"{scene.number}%")
-    scene.hurry_refunds()
+    scenario.chaos.rows("UPDATE payments_refund SET attempts = 9 WHERE out_request_no LIKE %s", f"{scenario.number}%")
+    scenario.hurry_refunds()
     wait_s = "SELECT extract(epoch FROM available_at - now()) FROM payments_refund WHERE out_request_no LIKE %s"
-    scene.wait(lambda: scene.stage.value(wait_s, f"{scene.number}%") > 100)
-    assert scene.state().refunds == ("order unknown",)
+    scenario.wait(lambda: scenario.chaos.value(wait_s, f"{scenario.number}%") > 100)
+    assert scenario.state().refunds == ("order unknown",)
     # As if all the attempts of a day were used up.
-    scene.stage.rows(
+    scenario.chaos.rows(
         "UPDATE payments_refund SET attempts = 300, available_at = now() WHERE out_request_no LIKE %s AND status = 'unknown'",
-        f"{scene.number}%",
+        f"{scenario.number}%",
     )
 
 
-def has_no_balance_at_first(scene: Scene) -> None:
+def has_no_balance_at_first(scenario: OrderScenario) -> None:
     """The merchant's account at Alipay can't cover the refund until the next day's sales."""
-    pays(scene)
-    fault = scene.inject("balance_empty", times=2)
-    assert scene.refund().status_code == 202
-    scene.wait_for(order="refunded")
-    assert scene.was_hit(fault)
+    pays(scenario)
+    fault = scenario.inject("balance_empty", times=2)
+    assert scenario.refund().status_code == 202
+    scenario.wait_for(order="refunded")
+    assert scenario.was_hit(fault)
 
 
-def cannot_be_refunded(scene: Scene) -> None:
+def cannot_be_refunded(scenario: OrderScenario) -> None:
     """Alipay's no is definite: the refund has failed, and the buyer keeps the course."""
-    out_trade_no = scene.open("wap")
-    scene.inject("not_refundable")
-    scene.pay(out_trade_no)
-    scene.wait_for_end(APPLIED)
-    assert scene.refund().status_code == 202
+    out_trade_no = scenario.open("wap")
+    scenario.inject("not_refundable")
+    scenario.pay(out_trade_no)
+    scenario.wait_for_end(APPLIED)
+    assert scenario.refund().status_code == 202
 
 
-def surplus_cannot_be_refunded(scene: Scene) -> None:
+def surplus_cannot_be_refunded(scenario: OrderScenario) -> None:
     """Money for a cancelled order, which Alipay doesn't give back: people have to."""
-    out_trade_no = scene.open("wap")
-    assert scene.cancel().status_code == 202
-    scene.wait_for_end(CANCELLED)
-    scene.inject("not_refundable")
-    scene.pay(out_trade_no)
+    out_trade_no = scenario.open("wap")
+    assert scenario.cancel().status_code == 202
+    scenario.wait_for_end(CANCELLED)
+    scenario.inject("not_refundable")
+    scenario.pay(out_trade_no)
 
 
 KEPT = State("paid", ("paid",), ("order failed ACQ.TRADE_HAS_FINISHED",), ("active",))
 SENT_BACK = State("cancelled", ("paid surplus",), ("surplus succeeded",))
 BUSINESS: dict[str, list[Case]] = {
     "pay_on_close": [
-        case(partial(pays_while_it_is_closed, end=Scene.cancel), APPLIED, LATE),
-        case(partial(pays_while_it_is_closed, end=Scene.expire), APPLIED, LATE),
+        case(partial(pays_while_it_is_closed, end=OrderScenario.cancel), APPLIED, LATE),
+        case(partial(pays_while_it_is_closed, end=OrderScenario.expire), APPLIED, LATE),
     ],
     "pay_after_close": [
         case(pays_after_it_was_closed, notified(SENT_BACK, "applied")),
@@ -422,67 +424,67 @@ BILLS = frozenset({"bill_missing", "bill_extra", "bill_amount"})
 # --- The tests -------------------------------------------------------------------------------------------------------
 
 
-def play(stage: Stage, cases: dict[str, list[Case]]) -> None:
+def play(chaos: ChaosShop, cases: dict[str, list[Case]]) -> None:
     """Plays all cases, side by side where they allow it, and fails with everything that went wrong."""
     problems: list[Exception] = []
 
     def play_one(kind: str, position: int, one: Case) -> None:
         started = time.monotonic()
         try:
-            scene = stage.scene(kind)
-            one.play(scene)
-            scene.wait_for_end(*one.ends)
-        except Exception as problem:  # noqa: BLE001 - all scenes are played, and all problems told
-            problem.add_note(f"in scene {position} of {kind}")
+            scenario = chaos.scenario(kind)
+            one.play(scenario)
+            scenario.wait_for_end(*one.ends)
+        except Exception as problem:  # noqa: BLE001 - all scenarios are played, and all problems told
+            problem.add_note(f"in scenario {position} of {kind}")
             problems.append(problem)
         print(f"{kind:18} {position}  {time.monotonic() - started:5.1f} s")
 
     numbered = [(kind, position, one) for kind, some in cases.items() for position, one in enumerate(some, start=1)]
-    for told in [stage.pool.submit(play_one, *entry) for entry in numbered if not entry[2].is_alone]:
+    for told in [chaos.pool.submit(play_one, *entry) for entry in numbered if not entry[2].is_alone]:
         told.result()
     for entry in numbered:
         if entry[2].is_alone:
             play_one(*entry)
     if problems:
-        raise ExceptionGroup(f"{len(problems)} of {len(numbered)} scenes", problems)
+        raise ExceptionGroup(f"{len(problems)} of {len(numbered)} scenarios", problems)
 
 
-def test_every_fault_is_classified(stage: Stage) -> None:
-    kinds = {kind["name"]: kind["category"] for kind in stage.control("GET", "faults/kinds")["kinds"]}
-    classified = dict.fromkeys(GATEWAY, "gateway") | dict.fromkeys(notification_cases(stage), "notification")
+def test_every_fault_is_classified(chaos: ChaosShop) -> None:
+    kinds = {kind["name"]: kind["category"] for kind in chaos.control("GET", "faults/kinds")["kinds"]}
+    classified = dict.fromkeys(GATEWAY, "gateway") | dict.fromkeys(notification_cases(chaos), "notification")
     assert kinds == classified | dict.fromkeys([*BUSINESS, *BILLS], "business")
 
 
-def test_gateway_faults(stage: Stage) -> None:
-    play(stage, GATEWAY)
+def test_gateway_faults(chaos: ChaosShop) -> None:
+    play(chaos, GATEWAY)
 
 
 @pytest.mark.slow
-def test_gateway_faults_on_the_other_side_of_the_effect(stage: Stage) -> None:
-    play(stage, GATEWAY_MORE)
+def test_gateway_faults_on_the_other_side_of_the_effect(chaos: ChaosShop) -> None:
+    play(chaos, GATEWAY_MORE)
 
 
-def test_notification_faults(stage: Stage) -> None:
-    play(stage, notification_cases(stage))
+def test_notification_faults(chaos: ChaosShop) -> None:
+    play(chaos, notification_cases(chaos))
 
 
-def test_business_faults(stage: Stage) -> None:
-    play(stage, BUSINESS)
+def test_business_faults(chaos: ChaosShop) -> None:
+    play(chaos, BUSINESS)
 
 
-def test_bill_faults(stage: Stage) -> None:
+def test_bill_faults(chaos: ChaosShop) -> None:
     """The shop reads no bills yet: what a reader would get is a bill that can be parsed, wrong as the fault says and in nothing else."""
-    paid = [pays(scene := stage.scene("bill")) for _ in range(2)]
-    gateway = gateway_of(stage.shop)
-    stage.control("PATCH", "settings", {"bill_ready": "always"})
-    day = date.fromisoformat(stage.control("GET", "clock")["now_text"][:10])
+    paid = [pays(scenario := chaos.scenario("bill")) for _ in range(2)]
+    gateway = gateway_of(chaos.shop)
+    chaos.control("PATCH", "settings", {"bill_ready": "always"})
+    day = date.fromisoformat(chaos.control("GET", "clock")["now_text"][:10])
     honest = read_bill(gateway.download_bill(day))
     altered, missing = paid
     assert (honest[altered], honest[missing]) == (PRICE - 10, PRICE - 10)
 
-    scene.inject("bill_amount", altered)
-    scene.inject("bill_missing", missing)
-    stage.control("POST", "faults", {"kind": "bill_extra"})
+    scenario.inject("bill_amount", altered)
+    scenario.inject("bill_missing", missing)
+    chaos.control("POST", "faults", {"kind": "bill_extra"})
     wrong = read_bill(gateway.download_bill(day))
     assert wrong[altered] == PRICE - 10 + Decimal("0.01")
     assert missing not in wrong

@@ -62,27 +62,27 @@ class Endpoint:
 
 
 @pytest.fixture(scope="module")
-def scene() -> dict[str, Any]:
+def prepared() -> dict[str, Any]:
     return {}
 
 
 @pytest.fixture
-def buyer(shared_shop_stack: ShopStack, scene: dict[str, Any]) -> Buyer:
+def buyer(shared_shop_stack: ShopStack, prepared: dict[str, Any]) -> Buyer:
     """One buyer for the module, with a cart, a coupon and a checkout."""
-    if "buyer" not in scene:
+    if "buyer" not in prepared:
         buyer = new_buyer(shared_shop_stack, beili=100)
         course_ids = buyer.fill_cart("Python 开发入门")
-        scene.update(
+        prepared.update(
             buyer=buyer,
             stranger=new_buyer(shared_shop_stack).api.http,
             coupon=buyer.claim("新人立减"),
             checkout=buyer.check_out(course_ids),
         )
-    return scene["buyer"]
+    return prepared["buyer"]
 
 
 @pytest.fixture
-def endpoints(shared_shop_stack: ShopStack, buyer: Buyer, scene: dict[str, Any]) -> dict[str, Endpoint]:
+def endpoints(shared_shop_stack: ShopStack, buyer: Buyer, prepared: dict[str, Any]) -> dict[str, Endpoint]:
     course_id, policy_id = find_policy(shared_shop_stack, "Python 开发入门")
     never = frozenset[str]()
     return {
@@ -95,7 +95,7 @@ def endpoints(shared_shop_stack: ShopStack, buyer: Buyer, scene: dict[str, Any])
         "orders": Endpoint(
             "POST",
             "orders/",
-            checkout_body(scene["checkout"]),
+            checkout_body(prepared["checkout"]),
             {
                 "checkout_id": frozenset({"null", "exponent"}),
                 "course_price_list": never,
@@ -132,12 +132,14 @@ def assert_refused(response: httpx.Response, *statuses: int) -> None:
 def snapshot(stack: ShopStack) -> tuple[dict[str, Any], dict[str, Any]]:
     """A checksum of every table, and every key of Valkey with its value."""
     tables = stack.rows("SELECT tablename AS name FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")
-    rows = {
-        table["name"]: stack.value(
-            f"SELECT count(*) || ' ' || coalesce(md5(string_agg(t::text, '|' ORDER BY t::text)), '') FROM {table['name']} t"
-        )
+    sums = " UNION ALL ".join(
+        f"""
+        SELECT '{table["name"]}' AS name, count(*) || ' ' || coalesce(md5(string_agg(t::text, '|' ORDER BY t::text)), '') AS sum
+        FROM {table["name"]} t
+        """
         for table in tables
-    }
+    )
+    rows = {row["name"]: row["sum"] for row in stack.rows(sums)}
     with redis.Redis.from_url(stack.env["REDIS_URL"]) as client:
         keys = {key.decode(): client.dump(key) for key in client.scan_iter()}
     return rows, {key: value for key, value in keys.items() if not MOVING_KEYS.search(key)}
@@ -222,7 +224,8 @@ def test_wrong_values_in_an_orders_lines(unchanged: None, buyer: Buyer, endpoint
             if not (field == "coupon_record_id" and kind in {"null", "zero"}):
                 body = {**endpoint.body, "course_price_list": [{**line, field: value}]}
                 assert_refused(send(buyer, endpoint, json.dumps(body)), 400)
-    for lines in ([], [line, line], [line] * 51, [[]], [None], [{}], [{**line, "price": "0.01"}], {"0": line}):
+    wrong_lines: list[Any] = [[], [line, line], [line] * 51, [[]], [None], [{}], [{**line, "price": "0.01"}], {"0": line}]
+    for lines in wrong_lines:
         assert_refused(send(buyer, endpoint, json.dumps({**endpoint.body, "course_price_list": lines})), 400)
 
 
@@ -237,7 +240,8 @@ def test_wrong_amounts(unchanged: None, buyer: Buyer, endpoints: dict[str, Endpo
 
 def test_wrong_courses_to_check_out(unchanged: None, buyer: Buyer, endpoints: dict[str, Endpoint]) -> None:
     endpoint = endpoints["checkout"]
-    for courses in ([], [1, 1], [1, "1"], list(range(1, 52)), [[1]], [None], [{}], [True], [0], [-1], "1", {"0": 1}):
+    wrong_courses: list[Any] = [[], [1, 1], [1, "1"], list(range(1, 52)), [[1]], [None], [{}], [True], [0], [-1], "1", {"0": 1}]
+    for courses in wrong_courses:
         assert_refused(send(buyer, endpoint, json.dumps({"course_list": courses})), 400)
 
 
@@ -260,9 +264,9 @@ def test_wrong_idempotency_key(unchanged: None, buyer: Buyer, endpoints: dict[st
 
 
 def test_ids_of_others_and_of_nothing(
-    unchanged: None, shared_shop_stack: ShopStack, buyer: Buyer, endpoints: dict[str, Endpoint], scene: dict[str, Any]
+    unchanged: None, shared_shop_stack: ShopStack, buyer: Buyer, endpoints: dict[str, Endpoint], prepared: dict[str, Any]
 ) -> None:
-    stranger = scene["stranger"]
+    stranger = prepared["stranger"]
     for method, path in (
         ("GET", f"courses/{FAR_AWAY}/"),
         ("GET", "courses/0/"),

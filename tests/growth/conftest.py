@@ -1,38 +1,48 @@
-"""A shop with a past."""
+"""A shop with a long history."""
+
+from datetime import timedelta
 
 import psycopg
 import pytest
 from django.conf import settings
 from django.db import connection
 
-from bench import past, world
+from bench.history import multiply
+from payments.gateways.alipay import AlipayGateway
+from payments.models import Payment
 from project.local.postgres import SUPERUSER
+from shop import clock
+from shop.models import Order
+from tests.factories import make_buyer
+from tests.orderlives import make_waiting
 from tests.payments.conftest import alipay_settings, gateway
+from tests.payments.settle import make_payment, pay
 
 __all__ = ["alipay_settings", "gateway"]
 # Enough that PostgreSQL prefers any index to reading a whole table.
 ORDERS = 8_000
+# So many of each kind go through the shop; the others are copies of them.
+BOUGHT = 40
 
 
 @pytest.fixture
-def history(transactional_db: None) -> None:
+def history(transactional_db: None, gateway: AlipayGateway) -> None:
     """So many paid orders with all that belongs to them, and as many that wait for their money."""
-
-    def connect() -> psycopg.Connection[tuple[object, ...]]:
-        database = settings.DATABASES["default"]
-        return psycopg.connect(
-            dbname=connection.settings_dict["NAME"],
-            user=SUPERUSER,
-            password=database["PASSWORD"],
-            host=database["HOST"],
-            port=database["PORT"],
-            autocommit=True,
-        )
-
-    with connect() as own:
-        world.add_catalogue(own)
-    past.add_orders(connect, ORDERS, is_paid=True, per_buyer=4)
-    past.add_orders(connect, ORDERS, is_paid=False)
-    with connect() as own:
-        past.postpone_deadlines(own)
-        own.execute("VACUUM ANALYZE")
+    for number in range(2 * BOUGHT):
+        payment = make_payment(Order.objects.get(order_number=make_waiting(make_buyer())), gateway, now=clock.now())
+        if number % 2:
+            pay(payment, gateway, now=clock.now(), notify_id=f"{number:034}")
+    # Nothing becomes due while something is measured.
+    Order.objects.filter(available_at__isnull=False).update(available_at=clock.now() + timedelta(days=3650))
+    Payment.objects.filter(available_at__isnull=False).update(available_at=clock.now() + timedelta(days=3650))
+    database = settings.DATABASES["default"]
+    with psycopg.connect(
+        dbname=connection.settings_dict["NAME"],
+        user=SUPERUSER,
+        password=database["PASSWORD"],
+        host=database["HOST"],
+        port=database["PORT"],
+        autocommit=True,
+    ) as superuser:
+        multiply(superuser, ORDERS // BOUGHT - 1)
+        superuser.execute("VACUUM ANALYZE")

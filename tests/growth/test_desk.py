@@ -7,6 +7,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from payments.admin import NotificationAdmin
 from payments.desk import search
 from payments.domain.refunds import requesting
 from payments.models import Notification, Payment, Refund
@@ -73,6 +74,7 @@ def test_pages_cost_few_statements_by_index(staff: Client, monkeypatch: pytest.M
     monkeypatch.setattr(search, "EVENTS_OF", 200)
     monkeypatch.setattr(search, "PARTS_OF", 200)
     monkeypatch.setattr(readonly, "WINDOW", 200)
+    monkeypatch.setattr(NotificationAdmin, "get_window", lambda self: 50)
     scanning: dict[str, Any] = {}
     counts: dict[str, int] = {}
     addresses = pages()

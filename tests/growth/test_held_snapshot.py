@@ -15,7 +15,7 @@ from django.db import connection
 
 from payments.models import Notification, Payment, Refund
 from shop import clock
-from shop.domain import floors, rows, work
+from shop.domain import floors, sql, work
 from shop.models import Order, OrderRequest, Work
 from shop.models.work import FRESH
 from tests.factories import make_buyer
@@ -56,7 +56,8 @@ def buffers(deed: Callable[[], object]) -> int:
         nonlocal touched
         with psycopg.ClientCursor(connection.connection) as cursor:
             cursor.execute("BEGIN")
-            plan = cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {sql}", params).fetchone()[0][0]["Plan"]
+            explained: Any = cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {sql}", params).fetchone()
+            plan = explained[0][0]["Plan"]
             cursor.execute("ROLLBACK")
         touched += plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
         return run(sql, params, many, context)
@@ -67,13 +68,13 @@ def buffers(deed: Callable[[], object]) -> int:
 
 
 def take_in(account_id: int, round_: int, count: int) -> None:
-    rows.write(_TAKE_IN, [account_id, round_ * count, (round_ + 1) * count - 1])
+    sql.write(_TAKE_IN, [account_id, round_ * count, (round_ + 1) * count - 1])
     time.sleep(floors.SLACK[FRESH].total_seconds())  # orders flow; these come at once
 
 
 def claim_and_finish() -> bool:
-    ids = work.claim(OrderRequest, now=clock.database_now(), limit=BATCH)
-    rows.write(_DONE, [ids])
+    ids = list(work.take(OrderRequest, now=clock.database_now(), limit=BATCH))
+    sql.write(_DONE, [ids])
     return bool(ids)
 
 
@@ -144,7 +145,7 @@ def test_every_kind_of_work_looks_above_its_floor(model: type[Work]) -> None:
 
     now = clock.database_now()
     with connection.execute_wrapper(watch):
-        work.claim(model, now=now, limit=1)
+        list(work.take(model, now=now, limit=1))
         work.has_due(model, now=now)
         work.bury_exhausted(model, now=now)
         work.count_due(model, now=now)

@@ -1,6 +1,7 @@
 """Workers that die or hang with orders in hand: others make those orders within seconds, each once."""
 
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -15,7 +16,7 @@ WITHIN_S = 10
 
 
 @pytest.fixture(scope="module")
-def _patient_shop(tmp_path_factory: pytest.TempPathFactory):
+def _patient_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ShopStack]:
     """With the lease and the sweep that a shop has by default."""
     stack = build_shop_stack(tmp_path_factory.mktemp("patient") / "shop", extra_env={"WORK_LEASE_S": "5", "SWEEP_INTERVAL_S": "2"})
     try:

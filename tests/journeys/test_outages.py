@@ -231,3 +231,16 @@ def test_web_process_restarted_between_order_and_payment(shop: ShopStack, buyer:
     order = buyer.follow(order_number)
     pay(shop, buyer.open_cashier(order))
     assert buyer.follow(order_number, while_status="awaiting_payment")["status"] == "paid"
+
+
+@pytest.mark.slow
+def test_workers_are_back_soon_after_a_long_absence_of_the_broker(shop: ShopStack, buyer: Buyer) -> None:
+    """By Celery's own pauses the next look would come six seconds after the return."""
+    wait_for_order(shop, buyer, count=0)
+    shop.broker.kill("SIGTERM")
+    time.sleep(24)
+    number = buyer.place(simple_body(shop))
+    shop.broker.restart()
+    shop.broker.ready()
+    assert wait_for_order(shop, buyer) < 4
+    assert_created_once(shop, buyer, number)

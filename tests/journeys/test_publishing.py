@@ -19,7 +19,7 @@ import time, django
 django.setup()
 from shop.tasks import create_orders, prepare_checkouts
 from shop.wakeup import wake
-import worker
+import worker.celery
 for tell in (lambda: wake(create_orders), lambda: wake(create_orders), lambda: wake(prepare_checkouts)):
     started = time.monotonic()
     tell()

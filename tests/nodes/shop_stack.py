@@ -66,6 +66,7 @@ class ShopStack:
     simulator: ProcessNode
     extra_workers: list[WorkerNode] = field(default_factory=list)
     _clients: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+    _connection: psycopg.Connection[dict[str, Any]] | None = None
 
     def api(self, username: str = "buyer1") -> ApiClient:
         """A logged-in client of the JSON API; closed with the stack."""
@@ -75,9 +76,12 @@ class ShopStack:
 
     def rows(self, query: str, *parameters: Any) -> list[dict[str, Any]]:
         """What the database says, by SQL: `stack.rows("SELECT status FROM shop_order WHERE order_number = %s", number)`."""
-        with psycopg.connect(self.database_url, row_factory=dict_row, autocommit=True) as connection:
-            cursor = connection.execute(query, parameters)  # type: ignore[arg-type]
-            return list(cursor.fetchall()) if cursor.description else []
+        # Kept open: tests ask again and again, and a connection costs more than most of what they ask.
+        if self._connection is None or self._connection.closed:
+            self._connection = self._clients.enter_context(psycopg.connect(self.database_url, row_factory=dict_row, autocommit=True))
+        with self._connection.cursor() as cursor:
+            cursor.execute(query, parameters)
+            return cursor.fetchall() if cursor.description else []
 
     def value(self, query: str, *parameters: Any) -> Any:
         """The only column of the only row."""
@@ -104,9 +108,10 @@ class ShopStack:
 
     def start(self) -> None:
         """Starts all parts at once and returns when the shop is ready to sell."""
-        for node in (self.broker, self.simulator, self.web, self.worker, *self.extra_workers, self.beat):
+        self.broker.start()
+        for node in self._programs:
             node.start()
-        for node in (self.simulator, self.web, self.worker, *self.extra_workers):
+        for node in self._programs:
             node.ready()
         if not wait_until(self.is_ready, timeout_s=READY_TIMEOUT_S):
             raise TimeoutError(f"/readyz of the shop is not 200. Web:\n{self.web.container.child.log_tail(40)}")
@@ -120,7 +125,7 @@ class ShopStack:
     def stop(self) -> None:
         """Ends everything at once; the worker and web politely, so that what they have measured is not lost."""
         self._clients.close()
-        children = [node.container.child for node in (self.web, self.worker, *self.extra_workers, self.beat, self.simulator)]
+        children = [node.container.child for node in self._programs]
         for child in children:
             child.send(child.stop_signal)
         for child in children:
@@ -129,11 +134,16 @@ class ShopStack:
 
     def logs(self) -> str:
         """The end of every part's log, for the report of a test that failed."""
-        nodes = (self.web, self.worker, *self.extra_workers, self.beat, self.simulator)
-        return "\n".join(f"--- {node.name()}\n{node.container.child.log_tail(30)}" for node in nodes)
+        return "\n".join(f"--- {node.name()}\n{node.container.child.log_tail(30)}" for node in self._programs)
+
+    @property
+    def _programs(self) -> list[ProcessNode | WorkerNode]:
+        return [self.web, self.worker, *self.extra_workers, self.simulator, self.beat]
 
 
-def build_shop_stack(folder: Path, *, extra_env: Mapping[str, str] | None = None, has_gateway_worker: bool = False) -> ShopStack:
+def build_shop_stack(
+    folder: Path, *, extra_env: Mapping[str, str] | None = None, has_gateway_worker: bool = False, web_workers: int = 1
+) -> ShopStack:
     """A shop that has not been started, on a copy of the seeded database. One worker does everything unless Alipay has one of its own."""
     folder.mkdir(parents=True, exist_ok=True)
     broker = make_broker(folder / "valkey", password=secrets.token_hex(8))
@@ -150,7 +160,7 @@ def build_shop_stack(folder: Path, *, extra_env: Mapping[str, str] | None = None
         secret_key=os.environ["DJANGO_SECRET_KEY"],
         demo_password=os.environ["DEMO_PASSWORD"],
     )
-    env |= IMPATIENT | LIMITLESS | dict(extra_env or {})
+    env |= {"PROMETHEUS_MULTIPROC_DIR": str(folder / "metrics")} | IMPATIENT | LIMITLESS | dict(extra_env or {})
     worker = worker_program() if has_gateway_worker else worker_program(queues=ALL_QUEUES)
     gateways = [gateway_program()] if has_gateway_worker else []
     return ShopStack(
@@ -162,7 +172,7 @@ def build_shop_stack(folder: Path, *, extra_env: Mapping[str, str] | None = None
         broker=broker,
         worker=make_worker(worker, env=env, folder=folder),
         beat=make_process(beat_program(), env=env, folder=folder),
-        web=make_process(web_program(web_port, workers=1), env=env, folder=folder, port=web_port),
+        web=make_process(web_program(web_port, workers=web_workers), env=env, folder=folder, port=web_port),
         simulator=make_process(simulator_program(simulator_port, folder / "simulator"), env=env, folder=folder, port=simulator_port),
         extra_workers=[make_worker(program, env=env, folder=folder) for program in gateways],
     )

@@ -1,12 +1,14 @@
 """A whole shop from real processes sells, and its parts can be broken one by one."""
 
+from pathlib import Path
+
 import pytest
 
 from project.local.purchase import buy_courses
 from project.local.waiting import wait_until
-from tests.nodes.shop_stack import ShopStack
+from tests.nodes.shop_stack import ShopStack, build_shop_stack, drop_database
 
-pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("shop_stack")]
+pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("contract")]
 
 
 def test_a_shop_sells_a_course(shared_shop_stack: ShopStack) -> None:
@@ -19,14 +21,11 @@ def test_a_shop_sells_a_course(shared_shop_stack: ShopStack) -> None:
     assert owned == set(receipt.course_ids)
 
 
-def test_each_shop_has_a_database_of_its_own(shared_shop_stack: ShopStack, shop_stack: ShopStack) -> None:
-    assert shop_stack.database_url != shared_shop_stack.database_url
-    assert shop_stack.value("SELECT count(*) FROM shop_order") == 0
-    assert shop_stack.web_url != shared_shop_stack.web_url
-
-
-def test_a_shop_survives_its_broken_parts(shop_stack: ShopStack) -> None:
+def test_a_shop_of_its_own_survives_its_broken_parts(shared_shop_stack: ShopStack, shop_stack: ShopStack) -> None:
     stack = shop_stack
+    assert stack.database_url != shared_shop_stack.database_url
+    assert stack.value("SELECT count(*) FROM shop_order") == 0
+    assert stack.web_url != shared_shop_stack.web_url
     assert len(stack.celery_setup) == 2
     stack.worker.kill("SIGKILL")
     stack.broker.kill("SIGKILL")
@@ -40,7 +39,13 @@ def test_a_shop_survives_its_broken_parts(shop_stack: ShopStack) -> None:
     assert stack.value("SELECT count(*) FROM shop_enrolment") == len(receipt.course_ids) == 1
 
 
-def test_settings_of_one_shop_can_differ(start_shop) -> None:
-    stack = start_shop(ORDER_TTL_S="77")
-    assert stack.env["ORDER_TTL_S"] == "77"
-    assert stack.value("SELECT count(*) FROM shop_course") > 0
+def test_settings_of_one_shop_can_differ(tmp_path: Path) -> None:
+    stack = build_shop_stack(tmp_path, extra_env={"ORDER_TTL_S": "77"})
+    try:
+        assert stack.env["ORDER_TTL_S"] == "77"
+        children = [stack.web.container.child, stack.worker.container.child, stack.beat.container.child]
+        assert [child.env["ORDER_TTL_S"] for child in children if child.env] == ["77"] * 3
+        assert stack.value("SELECT count(*) FROM shop_course") > 0
+    finally:
+        stack.stop()
+        drop_database(stack.database_url)

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generat
 from cryptography.hazmat.primitives.hashes import SHA1, SHA256, HashAlgorithm
 
 from payments.gateways.alipay import AlipayConfig, AlipayGateway
+from payments.gateways.line import Line
 from payments.models import Payment
 
 APP_ID, SELLER_ID = "2021000000000001", "2088000000000001"
@@ -141,7 +142,9 @@ def gateway_server(answer: Callable[[dict[str, str]], Any]) -> Iterator[Told]:
         server.server_close()
 
 
-def make_gateway(url: str = "http://127.0.0.1:9/gateway.do", *, timeout_s: int = 5, **changes: Any) -> AlipayGateway:
+def make_gateway(
+    url: str = "http://127.0.0.1:9/gateway.do", *, timeout_s: int = 5, line: Line | None = None, **changes: Any
+) -> AlipayGateway:
     """The real gateway of ours, with the test's keys."""
     config = {
         "gateway_url": url,
@@ -154,4 +157,4 @@ def make_gateway(url: str = "http://127.0.0.1:9/gateway.do", *, timeout_s: int =
         "return_url": "https://shop.test/api/v1/payments/alipay/return/",
         "timeout_s": timeout_s,
     }
-    return AlipayGateway(AlipayConfig(**{**config, **changes}))
+    return AlipayGateway(AlipayConfig(**{**config, **changes}), line)

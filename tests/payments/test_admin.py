@@ -18,7 +18,7 @@ from shop.models import Account, Order
 from shop.states import OrderStatus
 from tests.factories import make_buyer, make_course, make_order
 from tests.payments.memorygateway import Fault, MemoryGateway
-from tests.payments.scenes import ask_refund, assert_books_are_right, columns, notify, pay, send, start
+from tests.payments.order_scenario import ask_refund, assert_books_are_right, columns, notify, pay, send, start
 from tests.unchanged import nothing_changes
 
 pytestmark = pytest.mark.django_db

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
-from tests.payments.moneyworld import WEIGHTS, World
+from tests.payments.random_shop import WEIGHTS, RandomShop
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.filterwarnings("default::pytest.PytestWarning")]
 
@@ -19,22 +19,22 @@ NUMBERS = st.integers(0, 2**40)
 
 
 class MoneyMachine(RuleBasedStateMachine):
-    """Every deed of `World` is a rule; the books are proved after each, and everything is drained at the end."""
+    """Every deed of `RandomShop` is a rule; the books are proved after each, and everything is drained at the end."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.world = World()
+        self.shop = RandomShop()
 
     def teardown(self) -> None:
-        for notifies in (True, False) if self.world.done.total() % 2 else (False,):
-            self.world.drain(notifies=notifies)
+        for notifies in (True, False) if self.shop.done.total() % 2 else (False,):
+            self.shop.drain(notifies=notifies)
 
 
 def _add_rules() -> None:
     for deed in WEIGHTS:
 
         def do(self: MoneyMachine, number: int, deed: str = deed) -> None:
-            self.world.step(deed, number)
+            self.shop.step(deed, number)
 
         do.__name__ = deed
         setattr(MoneyMachine, deed, rule(number=NUMBERS)(do))
@@ -48,7 +48,7 @@ def run_episodes(*, seed: int, steps: int, episode: int = 0, report: Any = None)
     done, started = 0, time.monotonic()
     while done < steps:
         dice = random.Random(f"{seed}:{episode}")
-        world = World()
+        shop = RandomShop()
         length = dice.choice((30, 60, 120, 200))
         deeds = dice.choices(list(WEIGHTS), list(WEIGHTS.values()), k=length)
         trail = []
@@ -56,15 +56,15 @@ def run_episodes(*, seed: int, steps: int, episode: int = 0, report: Any = None)
             for deed in deeds:
                 number = dice.getrandbits(40)
                 trail.append((deed, number))
-                world.step(deed, number)
-            world.drain(notifies=dice.random() < 0.5)
+                shop.step(deed, number)
+            shop.drain(notifies=dice.random() < 0.5)
         except BaseException as error:
-            error.add_note(f"seed {seed}, episode {episode}, step {len(trail)}, {world.now}: {trail[-12:]}")
+            error.add_note(f"seed {seed}, episode {episode}, step {len(trail)}, {shop.now}: {trail[-12:]}")
             raise
         done += length
         episode += 1
         if report:
-            report(done, episode, time.monotonic() - started, world)
+            report(done, episode, time.monotonic() - started, shop)
     return done
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from payments.domain import outcomes, settlement
 from payments.domain.outcomes import Outcome
-from payments.domain.refunds import external, requesting, sending
+from payments.domain.refunds import concluding, requesting, sending
 from payments.gateways import ConfiguredGateways
 from payments.gateways.protocol import Gateway, RefundIntent, TradeReport
 from payments.models import Payment, Refund
@@ -50,7 +50,7 @@ def believe_every_word(patch: Patch) -> None:
 
 
 def forget_what_the_whole_was_for(patch: Patch) -> None:
-    patch.setattr(external, "_end_order", lambda payment, unexplained, **deed: None)
+    patch.setattr(concluding, "_end_order", lambda payment, unexplained, **deed: None)
 
 
 def keep_what_nobody_owed(patch: Patch) -> None:

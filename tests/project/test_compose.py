@@ -20,7 +20,8 @@ STACK: dict[str, Any] = yaml.safe_load(TEXT)
 SERVICES: dict[str, dict[str, Any]] = STACK["services"]
 ONE_SHOTS = {"migrate", "seed"}
 VALKEYS = {"redis", "store"}
-OURS = sorted(set(SERVICES) - {"db", "proxy"} - VALKEYS)
+WATCHERS = {"prometheus", "grafana"}
+OURS = sorted(set(SERVICES) - {"db", "proxy"} - VALKEYS - WATCHERS)
 EXAMPLE = (ROOT / ".env.example").read_text()
 EXAMPLE_NAMES = set(re.findall(r"^#?([A-Z][A-Z0-9_]+)=", EXAMPLE, re.MULTILINE))
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
@@ -86,7 +87,7 @@ def test_every_variable_is_in_the_example() -> None:
 def test_every_setting_reaches_the_containers() -> None:
     """What .env.example offers and the settings read is passed on, except what only makes sense elsewhere."""
     read = set(re.findall(r'env\.\w+\(\s*"([A-Z0-9_]+)"', (ROOT / "project" / "settings.py").read_text()))
-    elsewhere = {"DJANGO_DEBUG", "STATIC_ROOT", "WHITENOISE_USE_FINDERS", "ALIVE_FILE"}
+    elsewhere = {"DJANGO_DEBUG", "STATIC_ROOT", "WHITENOISE_USE_FINDERS", "ALIVE_FILE", "METRICS_LISTEN"}
     assert read - elsewhere - set(STACK["x-environment"]) == set()
     assert read - EXAMPLE_NAMES == set()
 
@@ -98,6 +99,8 @@ def test_only_the_documented_ports_are_published_and_on_loopback() -> None:
         "flower": ["${FLOWER_BIND:-127.0.0.1}:${FLOWER_PORT:-5555}:5555"],
         "simulator": ["${SIMULATOR_BIND:-127.0.0.1}:${SIMULATOR_PORT:-8100}:8100"],
         "proxy": ["80:80", "443:443"],
+        "prometheus": ["${PROMETHEUS_BIND:-127.0.0.1}:${PROMETHEUS_PORT:-9090}:9090"],
+        "grafana": ["${GRAFANA_BIND:-127.0.0.1}:${GRAFANA_PORT:-3000}:3000"],
     }
 
 
@@ -105,7 +108,7 @@ def test_the_servers_are_in_a_network_without_a_way_out() -> None:
     assert STACK["networks"]["inside"] == {"internal": True}
     assert {tuple(SERVICES[name]["networks"]) for name in ("db", *VALKEYS)} == {("inside",)}
     outside = {name for name, service in SERVICES.items() if "outside" in service["networks"]}
-    assert outside == {"web", "gateway", "flower", "simulator", "proxy"}
+    assert outside == {"web", "gateway", "beat", "flower", "simulator", "proxy", *WATCHERS}
 
 
 def test_the_workers_consume_every_queue_and_nobody_else_waits_for_alipay() -> None:
@@ -181,6 +184,43 @@ def test_the_proxy_is_the_shipped_one() -> None:
     assert used - set(proxy["environment"]) == {"SHOP_HTTP_PORT"}
 
 
+def test_prometheus_finds_every_service_that_counts() -> None:
+    """By name, where each of them tells: web at its port, the others where METRICS_LISTEN says."""
+    configuration = yaml.safe_load((ROOT / "deploy" / "prometheus" / "prometheus.yml").read_text())
+    found = {
+        job["job_name"]: (search["names"], search["port"]) for job in configuration["scrape_configs"] for search in job["dns_sd_configs"]
+    }
+    listen = {
+        int(service["environment"]["METRICS_LISTEN"].rpartition(":")[2])
+        for service in SERVICES.values()
+        if "METRICS_LISTEN" in service.get("environment", {})
+    }
+    assert found == {"web": (["web"], 8000), **{name: ([name], *listen) for name in ("worker", "gateway", "beat")}}
+    for name in found:
+        assert "inside" in SERVICES[name]["networks"]
+        # The folder of the counters is a container's own, and empty when it starts.
+        assert SERVICES[name]["tmpfs"] == ["/tmp"]
+        assert SERVICES[name]["environment"]["PROMETHEUS_MULTIPROC_DIR"] == "/tmp/metrics"
+    assert "inside" in SERVICES["prometheus"]["networks"]
+
+
+def test_the_watchers_are_optional_and_run_what_is_shipped() -> None:
+    assert {name for name, service in SERVICES.items() if service.get("profiles") == ["metrics"]} == WATCHERS
+    assert "./deploy/prometheus:/etc/prometheus:ro" in SERVICES["prometheus"]["volumes"]
+    shipped = [volume.split(":")[0] for name in WATCHERS for volume in SERVICES[name]["volumes"] if volume.startswith("./")]
+    assert all((ROOT / path).exists() for path in shipped)
+    [provider] = yaml.safe_load((ROOT / "deploy/grafana/provisioning/dashboards/shop.yml").read_text())["providers"]
+    assert any(volume.split(":")[1].startswith(provider["options"]["path"]) for volume in SERVICES["grafana"]["volumes"])
+
+
+@pytest.mark.parametrize("password", ["", "long-and-random"])
+def test_grafana_starts_with_a_password_only(password: str) -> None:
+    program, *options = [word.replace("$$", "$").replace("/run.sh", "true") for word in SERVICES["grafana"]["entrypoint"]]
+    environment = {"GF_SECURITY_ADMIN_PASSWORD": password, "PATH": "/usr/bin:/bin"}
+    ended = subprocess.run([program, *options], env=environment, capture_output=True, text=True, check=False)
+    assert (ended.returncode, "GRAFANA_PASSWORD is missing" in ended.stderr) == ((0, False) if password else (1, True))
+
+
 def test_the_image_runs_as_nobody_in_particular() -> None:
     runtime, *images = DOCKERFILE.split("\nFROM ")[2:]
     assert runtime.splitlines()[0].endswith(" AS runtime")
@@ -204,19 +244,12 @@ def test_only_named_folders_go_into_the_image() -> None:
     rules = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")]
     assert rules[0] == "**"
     kept = {rule.removeprefix("!") for rule in rules if rule.startswith("!")}
-    assert kept == {"manage.py", "requirements.lock", "payments", "project", "shop", "worker"}
+    assert kept == {"manage.py", "requirements.txt", "payments", "project", "shop", "worker"}
 
 
-def test_the_image_installs_what_is_pinned_and_only_by_hash() -> None:
-    def pins(name: str) -> set[tuple[str, str]]:
-        found = re.findall(r"^([A-Za-z0-9._-]+)(?:\[[a-z]+\])?==([^\s;\\\\]+)", (ROOT / name).read_text(), re.MULTILINE)
-        return {(re.sub(r"[._-]+", "-", package).lower(), version) for package, version in found}
-
-    assert pins("requirements.lock") == pins("requirements.txt"), "run bin/lock-packages"
-    packages = re.split(r"\n(?=\S)", (ROOT / "requirements.lock").read_text().strip())
-    assert [package for package in packages if "==" in package and "--hash=sha256:" not in package] == []
+def test_the_image_installs_what_is_locked_and_only_by_hash() -> None:
+    assert re.findall(r"requirements\S*", DOCKERFILE) == ["requirements.txt"] * 2
     assert "--require-hashes" in DOCKERFILE
-    assert "requirements.txt" not in DOCKERFILE
 
 
 @pytest.mark.parametrize("arguments", [[], ["--live", "https://shop.example.com"]])

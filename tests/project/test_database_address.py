@@ -1,5 +1,7 @@
 """`DATABASE_URL` as Django gets it."""
 
+from pathlib import Path
+
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
@@ -46,3 +48,58 @@ def test_what_is_not_understood_is_refused_without_the_password(url: str, told: 
     with pytest.raises(ImproperlyConfigured, match=told) as caught:
         database_config(url, pooler="")
     assert "cret" not in str(caught.value)
+
+
+@pytest.fixture
+def _no_other_word(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Nothing but the address says how TLS is meant."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("PGSSLMODE", "PGSSLROOTCERT"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.usefixtures("_no_other_word")
+@pytest.mark.parametrize("query", ["sslmode=require", "sslmode=prefer", "sslmode=allow", "sslmode=require&sslrootcert=/run/ca.pem"])
+def test_tls_that_nobody_verifies_is_refused_unless_it_is_meant(query: str) -> None:
+    url = f"postgres://u:secret@h/shop?{query}"
+    for pooler in ("", "session", "transaction"):
+        with pytest.raises(ImproperlyConfigured, match="DATABASE_TLS_UNVERIFIED") as caught:
+            database_config(url, pooler=pooler)
+        assert "secret" not in str(caught.value)
+    assert database_config(url, pooler="", may_be_unverified=True)["OPTIONS"]["sslmode"] == query[8:].split("&", maxsplit=1)[0]
+
+
+@pytest.mark.usefixtures("_no_other_word")
+def test_what_libpq_reads_from_its_own_environment_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGSSLMODE", "require")
+    with pytest.raises(ImproperlyConfigured, match="sslmode=require"):
+        database_config("postgres://h/shop", pooler="")
+    assert database_config("postgres://h/shop?sslmode=disable", pooler="")
+
+
+@pytest.mark.usefixtures("_no_other_word")
+@pytest.mark.parametrize("mode", ["verify-full", "verify-ca"])
+def test_verified_tls_needs_an_authority(mode: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with pytest.raises(ImproperlyConfigured, match="no sslrootcert"):
+        database_config(f"postgres://h/shop?sslmode={mode}", pooler="")
+    options = database_config(f"postgres://a,b/shop?sslmode={mode}&sslrootcert=/run/ca.pem", pooler="")["OPTIONS"]
+    assert (options["sslmode"], options["sslrootcert"]) == (mode, "/run/ca.pem")
+    (tmp_path / ".postgresql").mkdir()
+    (tmp_path / ".postgresql" / "root.crt").touch()
+    assert database_config(f"postgres://h/shop?sslmode={mode}", pooler="")
+    monkeypatch.setenv("HOME", str(tmp_path / "nobody"))
+    monkeypatch.setenv("PGSSLROOTCERT", "/run/ca.pem")
+    assert database_config(f"postgres://h/shop?sslmode={mode}", pooler="")
+
+
+@pytest.mark.usefixtures("_no_other_word")
+@pytest.mark.parametrize(("query", "told"), [("sslmode=verify_full", "doesn't know"), ("sslrootcert=/run/ca.pem", "without sslmode")])
+def test_tls_that_would_be_none_is_refused(query: str, told: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match=told):
+        database_config(f"postgres://h/shop?{query}", pooler="")
+
+
+@pytest.mark.usefixtures("_no_other_word")
+def test_an_address_without_tls_is_taken() -> None:
+    assert "sslmode" not in database_config("postgres://h/shop", pooler="")["OPTIONS"]
+    assert database_config("postgres://h/shop?sslmode=disable", pooler="")["OPTIONS"]["sslmode"] == "disable"

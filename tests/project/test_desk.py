@@ -20,7 +20,7 @@ from shop.desk import exports
 from shop.models import Account, Coupon, CouponRecord, Course, Enrolment, Order, OrderEvent, OrderRequest, PricePolicy
 from tests.factories import make_buyer, make_coupon, make_course, make_order, make_record, make_request, policy_of
 from tests.payments.memorygateway import MemoryGateway
-from tests.payments.scenes import ask_refund, notify, pay
+from tests.payments.order_scenario import ask_refund, notify, pay
 
 pytestmark = pytest.mark.django_db
 # As an attribute, as an element, as an expression of Alpine's.
@@ -205,6 +205,22 @@ def test_traces_lead_to_flower_and_to_the_log(staff: Client, order: Order, setti
     page = staff.get(address).content.decode()
     assert 'href="https://flower.example/task/abc"' in page
     assert 'href="https://log.example/?q=r1"' in page
+
+
+def test_search_finds_a_purchase_by_the_id_of_its_requests(staff: Client, order: Order, settings: Settings) -> None:
+    other = make_order(make_buyer(), make_course("10.00"), now=clock.now())
+    Order.objects.filter(pk=order.pk).update(trace_id="0f" * 16)
+    payment = Payment.objects.get(order=order)
+    Notification.objects.create(
+        business_key="k", notify_id="n", out_trade_no=payment.out_trade_no, trade_status="TRADE_SUCCESS", form={}, raw_body="",
+        status="applied", payment=payment, received_at=clock.now(), handled_at=clock.now(), request_id="1e" * 16,
+    )  # fmt: skip
+    for text in ("0f" * 16, f"request:{'0f' * 16}", "1e" * 16):
+        page = staff.get("/admin/search/", {"q": text}).content.decode()
+        assert order.order_number in page
+        assert other.order_number not in page
+    settings.DESK_LOG_URL = "https://log.example/?q={id}"
+    assert f'href="https://log.example/?q={"0f" * 16}"' in staff.get(f"/admin/shop/order/{order.pk}/change/").content.decode()
 
 
 def test_request_that_was_given_up_has_its_button(staff: Client) -> None:

@@ -15,7 +15,7 @@ from shop import clock
 from shop.models import Account
 from tests.factories import make_buyer, make_course, make_order
 from tests.payments.memorygateway import MemoryGateway
-from tests.payments.scenes import ask_refund, notify, pay
+from tests.payments.order_scenario import ask_refund, notify, pay
 
 pytestmark = pytest.mark.django_db
 HUGE = "9" * 30

@@ -7,14 +7,26 @@ from pathlib import Path
 
 import pytest
 
+from payments.states import ClosedReason, NotificationStatus, PaymentStatus, RefundKind, RefundStatus
+from shop.models import LedgerTransfer
+from shop.states import CouponRecordStatus, EnrolmentStatus, OrderRequestStatus, OrderStatus
+
 ROOT = Path(__file__).resolve().parents[2]
 CODE = sorted(
     path for app in ("shop", "payments") for path in (ROOT / app).rglob("*.py") if not {"simulator", "migrations"} & set(path.parts)
 )
 # Seconds are floats, and nothing else is.
-SECONDS = {"shop/domain/floors.py", "shop/domain/waiting.py", "shop/valkey.py", "shop/redis_address.py", "shop/wakeup.py"}
-# Said by Celery's and Flower's own settings, or by commands, not by project/settings.py.
-READ_ELSEWHERE = {"FLOWER_BASIC_AUTH", "DEMO_PASSWORD"}
+SECONDS = {
+    "payments/gateways/pace.py",
+    "payments/metrics.py",
+    "shop/domain/floors.py",
+    "shop/domain/waiting.py",
+    "shop/redis_address.py",
+    "shop/valkey.py",
+    "shop/wakeup.py",
+}
+# Said by Celery's, Flower's, OpenTelemetry's and prometheus_client's own settings, or by commands, not by project/settings.py.
+READ_ELSEWHERE = {"FLOWER_BASIC_AUTH", "DEMO_PASSWORD", "OTEL_EXPORTER_OTLP_ENDPOINT", "PROMETHEUS_MULTIPROC_DIR"}
 
 
 def floats(path: Path) -> Iterator[int]:
@@ -60,6 +72,78 @@ def test_the_lock_check_finds_locks(tmp_path: Path) -> None:
         "'LOCK TABLE t'\n'SELECT pg_advisory_xact_lock(1)'\nupdate = 'UPDATE t SET a = 1'\n"
     )
     assert locks(offender) == [1, 2, 3, 4, 5, 6]
+
+
+PRODUCT = sorted(
+    path
+    for app in ("shop", "payments", "worker", "project")
+    for path in (ROOT / app).rglob("*.py")
+    if not {"simulator", "migrations"} & set(path.parts)
+)
+SQL_DOOR = "shop/domain/sql.py"
+# Each may open a cursor for the reason beside it.
+CURSORS = {
+    SQL_DOOR: "the door itself",
+    "shop/clock.py": "below the door, whose statements contain its own; asks the server for the time and names no table",
+    "project/postgres/base.py": "the engine: sets a new connection up and asks an old one whether it still writes",
+    "project/postgres/poolers.py": "finds out what stands behind the connection",
+    "project/management/commands/migrate.py": "sets the time-out of the connection that Django's own command uses",
+}
+
+
+def cursors(path: Path) -> list[int]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute))
+    return sorted(call.lineno for call in calls if call.func.attr in {"cursor", "raw", "extra"})  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("path", PRODUCT, ids=lambda path: str(path.relative_to(ROOT)))
+def test_sql_has_one_door(path: Path) -> None:
+    assert bool(cursors(path)) == (path.relative_to(ROOT).as_posix() in CURSORS)
+
+
+def test_the_cursor_check_finds_cursors(tmp_path: Path) -> None:
+    offender = tmp_path / "offender.py"
+    offender.write_text(
+        "with connection.cursor() as cursor:\n    pass\nOrder.objects.raw('SELECT 1')\nOrder.objects.extra(where=[])\ncursor = 1\n"
+    )
+    assert cursors(offender) == [1, 3, 4]
+
+
+# The states of rows: `states.py` of both apps, but for words that are no states.
+STATES = {
+    word.value
+    for enum in (
+        OrderRequestStatus, OrderStatus, CouponRecordStatus, EnrolmentStatus, PaymentStatus, ClosedReason, NotificationStatus, RefundStatus,
+        RefundKind, LedgerTransfer.Book, LedgerTransfer.Currency,
+    )
+    for word in enum
+}  # fmt: skip
+STATEMENT = re.compile(r"\b(SELECT|INSERT INTO|UPDATE|DELETE FROM|WHERE)\b")
+# A name that a statement gives to what it finds is no state.
+SPELLED = re.compile(r"(?<!SELECT )'(\w+)'(?! AS \w+, order_number)")
+
+
+def spelled_states(path: Path) -> list[str]:
+    """The states that SQL text spells instead of having them from their enum."""
+    texts = [node.value for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Constant)]
+    statements = [text for text in texts if isinstance(text, str) and STATEMENT.search(text)]
+    return [word for text in statements for word in SPELLED.findall(text) if word in STATES]
+
+
+# The simulator has Alipay's words.
+@pytest.mark.parametrize("path", [path for path in PRODUCT if "simulator" not in path.parts], ids=lambda path: str(path.relative_to(ROOT)))
+def test_statements_spell_no_states(path: Path) -> None:
+    assert spelled_states(path) == []
+
+
+def test_the_check_of_statements_finds_states(tmp_path: Path) -> None:
+    offender = tmp_path / "offender.py"
+    offender.write_text(
+        "A = \"UPDATE shop_order SET status = 'paid' WHERE status = 'awaiting_payment'\"\n"
+        "B = f\"SELECT {x} FROM t WHERE book IN ('sales', 'elsewhere')\"\nC = 'paid'\nD = \"SELECT {OrderStatus.PAID}\"\n"
+    )
+    assert spelled_states(offender) == ["paid", "awaiting_payment", "sales"]
 
 
 def test_every_environment_variable_is_in_the_example() -> None:

@@ -45,7 +45,11 @@ def test_guessing_is_stopped_and_logged(staff: Account) -> None:
         statuses = [log_in(WRONG)[0] for _ in range(40)]
     assert statuses == [200] * 10 + [429] * 30
     failures = [line for line in lines if line["event"] == "login_failed"]
-    assert [(line["username"], line["address"], line["is_for_staff"]) for line in failures] == [(NAME, "127.0.0.1", True)] * 10
+    assert [(line["account"], line["address"], line["is_for_staff"]) for line in failures] == [(staff.pk, "127.0.0.1", True)] * 10
+    locked = [line for line in lines if line["event"] == "login_locked"]
+    assert [(line["account"], line["address"], line["limit"]) for line in locked] == [
+        (staff.pk, "127.0.0.1", "login_failures_of_pair")
+    ] * 30
     assert WRONG not in str(lines)
     status, browser, answer = log_in()
     assert status == 429
@@ -56,7 +60,7 @@ def test_guessing_is_stopped_and_logged(staff: Account) -> None:
 def test_success_is_logged(staff: Account) -> None:
     with structlog.testing.capture_logs() as lines:
         log_in()
-    assert [(line["event"], line["username"], line["address"]) for line in lines] == [("login_succeeded", NAME, "127.0.0.1")]
+    assert [(line["event"], line["account"], line["address"]) for line in lines] == [("login_succeeded", staff.pk, "127.0.0.1")]
 
 
 def test_known_device_is_not_locked_out(staff: Account) -> None:
@@ -110,7 +114,7 @@ def test_second_factor_is_demanded_when_the_shop_says_so(staff: Account, setting
     assert log_in()[0] == 200
     with structlog.testing.capture_logs() as lines:
         assert log_in(otp_token=f"{(totp.token() + 1) % 1_000_000:06}")[0] == 200
-    assert ("second_factor_failed", NAME) in [(line["event"], line.get("username")) for line in lines]
+    assert ("second_factor_failed", staff.pk, "127.0.0.1") in [(line["event"], line.get("account"), line.get("address")) for line in lines]
     TOTPDevice.objects.update(throttling_failure_count=0)
     status, browser, _ = log_in(otp_token=f"{totp.token():06}")
     assert status == 302

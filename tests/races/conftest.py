@@ -8,7 +8,7 @@ import pytest
 
 from shop import clock
 from shop.domain import ledger, orders
-from shop.domain.orders import LineChoice, Purchase
+from shop.domain.purchase import LineChoice, Purchase
 from shop.models import Account, Coupon, Course, OrderRequest, PricePolicy
 from shop.states import CouponScope, CouponType, CourseStatus
 

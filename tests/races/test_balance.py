@@ -8,6 +8,7 @@ from datetime import datetime
 import pytest
 
 from shop.domain import creation, ledger
+from shop.domain.world import PendingRequest, lock_world
 from shop.models import Account, LedgerTransfer, Order, OrderRequest
 from shop.states import OrderRequestStatus
 from tests.guards import unguarded
@@ -45,9 +46,8 @@ def test_control_read_modify_write_spends_more_than_there_is(
     requests = [place(buyer, f"key-{number}", beili=10) for number in range(CROWD)]
     all_have_read = threading.Barrier(CROWD, timeout=PATIENCE_S)
     seen = threading.local()
-    lock_world = creation.lock_world
 
-    def read_world(requests: list[OrderRequest], *, now: datetime) -> object:
+    def read_world(requests: list[PendingRequest], *, now: datetime) -> object:
         seen.account = Account.objects.get(pk=buyer.pk)
         all_have_read.wait()
         world = lock_world(requests, now=now)

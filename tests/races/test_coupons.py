@@ -10,8 +10,7 @@ import pytest
 
 from shop.clock import shanghai_date
 from shop.domain import coupons, creation
-from shop.domain.orders import requested_lines
-from shop.domain.world import World
+from shop.domain.world import PendingRequest, World
 from shop.models import Account, Coupon, CouponRecord, Order, OrderRequest, PricePolicy
 from shop.numbers import mint_number
 from shop.states import OrderRequestStatus
@@ -123,14 +122,14 @@ def test_control_without_locks_one_coupon_is_taken_by_ten(
     requests = [place(buyer, f"key-{number}", coupon_record_id=record.pk, off=10) for number in range(10)]
     all_have_read = threading.Barrier(10, timeout=PATIENCE_S)
 
-    def read_world(requests: list[OrderRequest], *, now: datetime) -> Any:
+    def read_world(requests: list[PendingRequest], *, now: datetime) -> Any:
         world = World(
             balances={buyer.pk: Account.objects.get(pk=buyer.pk).balance},
             records={record.pk: CouponRecord.objects.select_related("coupon").get(pk=record.pk)},
             policies={
                 line.policy_id: PricePolicy.objects.select_related("course").get(pk=line.policy_id)
                 for request in requests
-                for line in requested_lines(request.body)
+                for line in request.purchase.lines
             },
             now=now,
         )

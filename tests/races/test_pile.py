@@ -10,7 +10,7 @@ from django.db import connection, transaction
 
 from project.local.waiting import wait_until
 from shop.domain import creation, orders, work
-from shop.domain.orders import LineChoice, Purchase
+from shop.domain.purchase import LineChoice, Purchase
 from shop.models import Account, LedgerTransfer, Order, OrderRequest, PricePolicy
 from shop.models.work import Work
 from shop.numbers import mint_number

@@ -67,10 +67,10 @@ def test_poisoned_request_ends_dead_and_its_neighbours_are_created_at_once(
 def test_request_whose_worker_dies_each_time_ends_dead_too(poison: OrderRequest, now: datetime) -> None:
     """A worker that is killed notes nothing: only the claim counts."""
     for _ in range(OrderRequest.MAX_ATTEMPTS):
-        claimed = work.claim(OrderRequest, now=now, limit=32)
+        claimed = list(work.take(OrderRequest, now=now, limit=32))
         assert poison.pk in claimed
         creation.create_orders([pk for pk in claimed if pk != poison.pk], now=now, cause="test")
-        assert work.claim(OrderRequest, now=now, limit=32) == []
+        assert list(work.take(OrderRequest, now=now, limit=32)) == []
         now += timedelta(seconds=settings.WORK_LEASE_S)
     assert Order.objects.count() == GOOD
     assert creation.give_up_requests(now=now) == 1
@@ -85,5 +85,5 @@ def test_good_requests_come_before_one_that_failed(
     poison.refresh_from_db()
     assert poison.available_at is not None
     late = place(Account.objects.order_by("pk")[0], "late")
-    assert work.claim(OrderRequest, now=poison.available_at, limit=32) == [late.pk]
-    assert work.claim(OrderRequest, now=poison.available_at, limit=32) == [poison.pk]
+    assert list(work.take(OrderRequest, now=poison.available_at, limit=32)) == [late.pk]
+    assert list(work.take(OrderRequest, now=poison.available_at, limit=32)) == [poison.pk]

@@ -9,6 +9,7 @@ from django.db import connection
 from django.db.models import QuerySet
 
 from payments.domain.refunds import requesting, sending
+from payments.domain.refunds.lines import pick_lines
 from payments.gateways import ConfiguredGateways
 from payments.models import Payment, Refund
 from payments.states import RefundStatus
@@ -16,7 +17,7 @@ from shop.domain import locks as shop_locks
 from shop.models import Order
 from tests.factories import NOW, make_buyer, make_course, make_order
 from tests.payments.memorygateway import MemoryGateway
-from tests.payments.scenes import approve, ask_refund, assert_books_are_right, pay
+from tests.payments.order_scenario import approve, ask_refund, assert_books_are_right, pay
 from tests.races.crowd import count_kinds, run_at_once
 
 pytestmark = [pytest.mark.race, pytest.mark.django_db(transaction=True)]
@@ -65,10 +66,9 @@ def test_control_without_lock_and_constraint_the_line_is_refunded_more_than_once
 
     course_id = order.lines.order_by("id").values_list("course_id", flat=True)[0]
     everybody_has_read = threading.Barrier(2, timeout=60)
-    pick = requesting.pick_lines
 
     def pick_slowly(*args: object) -> object:
-        picked = pick(*args)  # type: ignore[arg-type]
+        picked = pick_lines(*args)  # type: ignore[arg-type]
         with contextlib.suppress(threading.BrokenBarrierError):
             everybody_has_read.wait()
         return picked

@@ -109,7 +109,7 @@ def test_account_is_saved_while_its_buyer_orders(
         save(staff, buyer, monkeypatch=monkeypatch)
     buyer.refresh_from_db()
     assert (buyer.balance, buyer.held_balance, Order.objects.count()) == (990, 10, 1)
-    assert buyer.check_password(PASSWORD) == (save in {reset_password, run_changepassword, set_password})
+    assert buyer.check_password(PASSWORD) == (save in (reset_password, run_changepassword, set_password))
     check_invariants(query_django, is_idle=False)
 
 

@@ -23,7 +23,7 @@ def test_keys() -> None:
         shop_valkey.checkouts_of_key(7),
         shop_valkey.wake_key("shop.create_orders"),
     ]
-    assert keys == ["cart:7", "checkout:C", "checkout:C:result", "checkouts:7", "wake:shop.create_orders"]
+    assert keys == ["cart:7", "checkout:C", "checkout:C:priced", "checkouts:7", "wake:shop.create_orders"]
 
 
 @pytest.mark.usefixtures("valkey_away")

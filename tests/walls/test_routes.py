@@ -26,7 +26,7 @@ from shop.domain.paylinks import pay_url
 from shop.models import Account, Category, CouponCode, CouponRecord, Enrolment, LedgerTransfer, Order, OrderRequest
 from tests.factories import make_buyer, make_coupon, make_course, make_order, make_record
 from tests.payments.memorygateway import MemoryGateway
-from tests.payments.scenes import ask_refund, pay
+from tests.payments.order_scenario import ask_refund, pay
 from tests.unchanged import everything
 
 pytestmark = pytest.mark.django_db
@@ -202,7 +202,7 @@ def test_schema_says_the_same() -> None:
 
 
 @dataclass
-class World:
+class OneOfEach:
     """A buyer with one of everything."""
 
     owner: Account
@@ -219,7 +219,7 @@ class World:
 
 
 @pytest.fixture
-def world(alipay_settings: Settings) -> World:
+def rows(alipay_settings: Settings) -> OneOfEach:
     alipay_settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     alipay_settings.LIMITS = dict.fromkeys(alipay_settings.LIMITS, (100_000, 60))
     ensure_roles()
@@ -250,10 +250,10 @@ def world(alipay_settings: Settings) -> World:
     }  # fmt: skip
     assert CouponRecord.objects.exists()
     assert Order.objects.filter(status="paid").exists()
-    return World(owner, values, models)
+    return OneOfEach(owner, values, models)
 
 
-def nobody(world: World) -> Client:
+def nobody(rows: OneOfEach) -> Client:
     return Client()
 
 
@@ -262,21 +262,21 @@ def with_token(account: Account) -> Client:
     return Client(headers={"Authorization": f"Token {token}"})
 
 
-def with_ended_token(world: World) -> Client:
-    browser = with_token(world.owner)
-    AuthToken.objects.filter(user=world.owner).delete()
+def with_ended_token(rows: OneOfEach) -> Client:
+    browser = with_token(rows.owner)
+    AuthToken.objects.filter(user=rows.owner).delete()
     return browser
 
 
-def disabled_owner(world: World) -> Client:
-    browser = with_token(world.owner)
-    browser.force_login(world.owner)
-    Account.objects.filter(pk=world.owner.pk).update(is_active=False)
+def disabled_owner(rows: OneOfEach) -> Client:
+    browser = with_token(rows.owner)
+    browser.force_login(rows.owner)
+    Account.objects.filter(pk=rows.owner.pk).update(is_active=False)
     return browser
 
 
-def staff(role: str) -> Callable[[World], Client]:
-    def make(world: World) -> Client:
+def staff(role: str) -> Callable[[OneOfEach], Client]:
+    def make(rows: OneOfEach) -> Client:
         account = Account.objects.create(username=f"staff {role}", is_staff=True, is_superuser=role == "superuser")
         if role in ROLES:
             account.groups.add(Group.objects.get(name=role))
@@ -287,23 +287,23 @@ def staff(role: str) -> Callable[[World], Client]:
     return make
 
 
-def buyer_in_a_browser(world: World) -> Client:
+def buyer_in_a_browser(rows: OneOfEach) -> Client:
     """A buyer's session opens nothing: the API knows tokens, and the admin staff."""
     browser = Client()
-    browser.force_login(world.owner)
+    browser.force_login(rows.owner)
     return browser
 
 
-WITHOUT_TOKEN: dict[str, Callable[[World], Client]] = {
+WITHOUT_TOKEN: dict[str, Callable[[OneOfEach], Client]] = {
     "nobody": nobody,
     "ended token": with_ended_token,
     "disabled owner": disabled_owner,
     "buyer in a browser": buyer_in_a_browser,
     **{role: staff(role) for role in STAFF},
 }
-WITH_TOKEN: dict[str, Callable[[World], Client]] = {
-    "other buyer": lambda world: with_token(make_buyer(username="other")),
-    "owner": lambda world: with_token(world.owner),
+WITH_TOKEN: dict[str, Callable[[OneOfEach], Client]] = {
+    "other buyer": lambda rows: with_token(make_buyer(username="other")),
+    "owner": lambda rows: with_token(rows.owner),
 }
 
 
@@ -324,8 +324,8 @@ def is_right(route: str, row: Row, method: str, actor: str, status: int) -> bool
 
 
 @pytest.mark.parametrize("actor", [*WITHOUT_TOKEN, *WITH_TOKEN])
-def test_api_and_pages_open_to_whom_the_table_says(world: World, actor: str, record_property: Callable[[str, object], None]) -> None:
-    browser = {**WITHOUT_TOKEN, **WITH_TOKEN}[actor](world)
+def test_api_and_pages_open_to_whom_the_table_says(rows: OneOfEach, actor: str, record_property: Callable[[str, object], None]) -> None:
+    browser = {**WITHOUT_TOKEN, **WITH_TOKEN}[actor](rows)
     browser.raise_request_exception = False
     before = everything()
     wrong, walked = [], 0
@@ -333,7 +333,7 @@ def test_api_and_pages_open_to_whom_the_table_says(world: World, actor: str, rec
         if "logout" in route and actor in WITH_TOKEN:
             continue  # ends the token that the walk needs; `tests/shop/api/test_auth.py`
         for method in METHODS:
-            status = knock(browser, method, world.address(route))
+            status = knock(browser, method, rows.address(route))
             walked += 1
             if not is_right(route, row, method, actor, status):
                 wrong.append((route, method, status))
@@ -360,14 +360,14 @@ def may(actor: str, model: str, verb: str, method: str) -> bool:
 
 
 @pytest.mark.parametrize("actor", [*WITHOUT_TOKEN, *WITH_TOKEN])
-def test_admin_opens_to_whom_the_table_says(world: World, actor: str, record_property: Callable[[str, object], None]) -> None:
-    browser = {**WITHOUT_TOKEN, **WITH_TOKEN}[actor](world)
+def test_admin_opens_to_whom_the_table_says(rows: OneOfEach, actor: str, record_property: Callable[[str, object], None]) -> None:
+    browser = {**WITHOUT_TOKEN, **WITH_TOKEN}[actor](rows)
     browser.raise_request_exception = False
     before = everything()
     wrong, walked = [], 0
     for route, (model, verb) in ADMIN.items():
         for method in ("GET", "HEAD", "POST", "PUT", "DELETE"):
-            address = world.address(route)
+            address = rows.address(route)
             answer = browser.generic(method, address, b"", content_type="application/x-www-form-urlencoded")
             walked += 1
             to_login = answer.status_code == 302 and "/admin/login/" in answer.headers["Location"]
@@ -399,15 +399,15 @@ def test_every_deed_has_a_row() -> None:
 
 
 @pytest.mark.parametrize("actor", [*WITHOUT_TOKEN, *WITH_TOKEN])
-def test_deeds_open_to_whom_the_table_says(world: World, actor: str) -> None:
+def test_deeds_open_to_whom_the_table_says(rows: OneOfEach, actor: str) -> None:
     """GET shows the page; a POST that says nothing is refused by the form, or by the domain, or isn't let in."""
-    browser = {**WITHOUT_TOKEN, **WITH_TOKEN}[actor](world)
+    browser = {**WITHOUT_TOKEN, **WITH_TOKEN}[actor](rows)
     browser.raise_request_exception = False
     before = everything()
     wrong = []
     for model, names in DEEDS.items():
         for name in names:
-            address = f"/admin/{model}/{world.models[model].pk}/deeds/{name}/"
+            address = f"/admin/{model}/{rows.models[model].pk}/deeds/{name}/"
             is_harmless = name not in {"approve", "ask_gateway", "reapply", "end_logins", "anonymise"}
             for method in ("GET", "POST") if is_harmless or actor not in STAFF or not offered(actor, model, name) else ("GET",):
                 answer = browser.generic(method, address, b"", content_type="application/x-www-form-urlencoded")
@@ -420,10 +420,10 @@ def test_deeds_open_to_whom_the_table_says(world: World, actor: str) -> None:
 
 
 @pytest.mark.parametrize("hole", [("/api/v1/balance/", OPEN), ("/api/v1/orders/<number:order_number>/", OPEN), ("/api/v1/courses/", OWNER)])
-def test_wrong_row_is_noticed(world: World, hole: tuple[str, Access]) -> None:
+def test_wrong_row_is_noticed(rows: OneOfEach, hole: tuple[str, Access]) -> None:
     """The control: a table that says something else than the program fails."""
     route, access = hole
     wrong = Row(access, API[route].methods)
-    actors = {name: make(world) for name, make in {"nobody": nobody, "other buyer": WITH_TOKEN["other buyer"]}.items()}
-    verdicts = [is_right(route, wrong, "GET", name, knock(browser, "GET", world.address(route))) for name, browser in actors.items()]
+    actors = {name: make(rows) for name, make in {"nobody": nobody, "other buyer": WITH_TOKEN["other buyer"]}.items()}
+    verdicts = [is_right(route, wrong, "GET", name, knock(browser, "GET", rows.address(route))) for name, browser in actors.items()]
     assert False in verdicts

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -34,11 +34,11 @@ def broker(tmp_path: Path) -> Iterator[ValkeyNode]:
 
 @pytest.fixture
 def env(broker: ValkeyNode) -> dict[str, str]:
-    return {**os.environ, "CELERY_BROKER_URL": broker.config()["url"], "LOG_LEVEL": "INFO", "FLOWER_UNAUTHENTICATED_API": "true"}
+    return {**os.environ, "CELERY_BROKER_URL": broker.config()["url"], "LOG_LEVEL": "INFO", "FLOWER_BASIC_AUTH": "operator:options"}
 
 
 @pytest.fixture
-def start(env: dict[str, str], tmp_path: Path) -> Iterator:
+def start(env: dict[str, str], tmp_path: Path) -> Iterator[Callable[..., Child]]:
     children: list[Child] = []
 
     def begin(*argv: str) -> Child:
@@ -56,7 +56,7 @@ def says(path: Path, words: str) -> bool:
     return path.exists() and words in path.read_text()
 
 
-def test_worker_writes_to_its_logfile_as_much_as_it_is_told(start, tmp_path: Path) -> None:
+def test_worker_writes_to_its_logfile_as_much_as_it_is_told(start: Callable[..., Child], tmp_path: Path) -> None:
     log = tmp_path / "worker.log"
     child = start("worker", *QUIET, "--pool", "solo", "-Q", "upkeep", "--logfile", str(log), "-l", "DEBUG")
     assert wait_until(lambda: says(log, "ready."), timeout_s=START_S)
@@ -64,13 +64,13 @@ def test_worker_writes_to_its_logfile_as_much_as_it_is_told(start, tmp_path: Pat
     assert "ready." not in child.log_text()
 
 
-def test_level_of_the_environment_counts_where_the_command_line_says_nothing(start) -> None:
+def test_level_of_the_environment_counts_where_the_command_line_says_nothing(start: Callable[..., Child]) -> None:
     child = start("worker", *QUIET, "--pool", "solo", "-Q", "upkeep")
     assert wait_until(lambda: "ready." in child.log_text(), timeout_s=START_S)
     assert "debug" not in child.log_text()
 
 
-def test_beat_writes_to_its_logfile(start, tmp_path: Path) -> None:
+def test_beat_writes_to_its_logfile(start: Callable[..., Child], tmp_path: Path) -> None:
     log = tmp_path / "beat.log"
     start("beat", "--pidfile=", "-s", str(tmp_path / "schedule"), "--logfile", str(log), "-l", "DEBUG")
     assert wait_until(lambda: says(log, "beat: Starting"), timeout_s=START_S)
@@ -92,7 +92,7 @@ def test_multi_starts_and_stops_workers_with_a_log_each(env: dict[str, str], tmp
 
 
 @pytest.mark.parametrize("options", [["--pool", "prefork", "-c", "2"], ["--pool", "threads", "-c", "2"]], ids=["processes", "threads"])
-def test_worker_ends_in_time_while_its_broker_is_frozen(start, broker: ValkeyNode, options: Sequence[str]) -> None:
+def test_worker_ends_in_time_while_its_broker_is_frozen(start: Callable[..., Child], broker: ValkeyNode, options: Sequence[str]) -> None:
     child = start("worker", *QUIET, *options, "-E", "-Q", "upkeep")
     assert wait_until(lambda: "ready." in child.log_text(), timeout_s=START_S)
     broker.freeze()
@@ -101,7 +101,7 @@ def test_worker_ends_in_time_while_its_broker_is_frozen(start, broker: ValkeyNod
 
 
 @pytest.mark.slow
-def test_worker_that_never_reached_its_broker_ends_in_time(start, broker: ValkeyNode) -> None:
+def test_worker_that_never_reached_its_broker_ends_in_time(start: Callable[..., Child], broker: ValkeyNode) -> None:
     broker.freeze()
     child = start("worker", *QUIET, "--pool", "solo", "-Q", "upkeep")
     assert wait_until(lambda: "Cannot connect" in child.log_text(), timeout_s=START_S)
@@ -109,7 +109,7 @@ def test_worker_that_never_reached_its_broker_ends_in_time(start, broker: Valkey
 
 
 @pytest.mark.slow
-def test_flower_ends_in_time_while_its_broker_is_frozen(start, broker: ValkeyNode) -> None:
+def test_flower_ends_in_time_while_its_broker_is_frozen(start: Callable[..., Child], broker: ValkeyNode) -> None:
     port = find_free_port()
     child = start("flower", "--address=127.0.0.1", f"--port={port}")
     assert wait_until(lambda: "Connected to" in child.log_text(), timeout_s=START_S)

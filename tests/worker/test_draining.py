@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -35,7 +35,7 @@ def client(broker: ValkeyNode) -> Iterator[Celery]:
 
 
 @pytest.fixture
-def start_worker(broker: ValkeyNode, tmp_path: Path) -> Iterator:
+def start_worker(broker: ValkeyNode, tmp_path: Path) -> Iterator[Callable[..., WorkerNode]]:
     nodes: list[WorkerNode] = []
 
     def start(name: str, *, concurrency: int = 2) -> WorkerNode:
@@ -74,7 +74,7 @@ def finished(folder: Path) -> set[str]:
     return set(log.read_text().split()) if log.exists() else set()
 
 
-def test_an_idle_worker_stops_at_once_and_takes_its_sign_of_life_along(start_worker, tmp_path: Path) -> None:
+def test_an_idle_worker_stops_at_once_and_takes_its_sign_of_life_along(start_worker: Callable[..., WorkerNode], tmp_path: Path) -> None:
     worker = start_worker("idle")
     alive = tmp_path / "idle.alive"
     assert alive.exists()
@@ -85,9 +85,11 @@ def test_an_idle_worker_stops_at_once_and_takes_its_sign_of_life_along(start_wor
     assert not alive.exists()
 
 
-def test_a_stopping_worker_finishes_its_task_and_takes_no_other(start_worker, client: Celery, tmp_path: Path) -> None:
+def test_a_stopping_worker_finishes_its_task_and_takes_no_other(
+    start_worker: Callable[..., WorkerNode], client: Celery, tmp_path: Path
+) -> None:
     worker = start_worker("busy", concurrency=1)
-    client.send_task("probe.work", args=["long", 3.0])
+    client.send_task("probe.work", args=["long", 1.5])
     assert wait_until(lambda: runs(tmp_path)["long"] == 1, timeout_s=20)
     client.send_task("probe.work", args=["next", 0.0])
     worker.kill("SIGTERM")
@@ -100,13 +102,15 @@ def test_a_stopping_worker_finishes_its_task_and_takes_no_other(start_worker, cl
     assert runs(tmp_path) == {"long": 1, "next": 1}
 
 
-def test_workers_that_replace_each_other_under_load_run_every_task_once(start_worker, client: Celery, tmp_path: Path) -> None:
+def test_workers_that_replace_each_other_under_load_run_every_task_once(
+    start_worker: Callable[..., WorkerNode], client: Celery, tmp_path: Path
+) -> None:
     names: list[str] = []
     worker = start_worker("first")
     for generation in range(3):
         successor = start_worker(f"generation{generation}")
         before = len(finished(tmp_path))
-        batch = [f"g{generation}t{number}" for number in range(600)]
+        batch = [f"g{generation}t{number}" for number in range(300)]
         send_all(client, batch)
         names += batch
         assert wait_until(lambda before=before: len(finished(tmp_path)) > before + 20, timeout_s=30)
@@ -117,9 +121,9 @@ def test_workers_that_replace_each_other_under_load_run_every_task_once(start_wo
     assert runs(tmp_path) == Counter(names)
 
 
-def test_a_second_request_to_stop_goes_straight_to_celery(start_worker, client: Celery, tmp_path: Path) -> None:
+def test_a_second_request_to_stop_goes_straight_to_celery(start_worker: Callable[..., WorkerNode], client: Celery, tmp_path: Path) -> None:
     worker = start_worker("pressed", concurrency=1)
-    client.send_task("probe.work", args=["long", 3.0])
+    client.send_task("probe.work", args=["long", 1.5])
     assert wait_until(lambda: runs(tmp_path)["long"] == 1, timeout_s=20)
     worker.kill("SIGTERM")
     worker.assert_log_exists("asked to stop", timeout=10)
@@ -129,7 +133,7 @@ def test_a_second_request_to_stop_goes_straight_to_celery(start_worker, client: 
     assert finished(tmp_path) == {"long"}
 
 
-def test_a_worker_without_its_broker_stops_too(start_worker, broker: ValkeyNode, tmp_path: Path) -> None:
+def test_a_worker_without_its_broker_stops_too(start_worker: Callable[..., WorkerNode], broker: ValkeyNode, tmp_path: Path) -> None:
     worker = start_worker("cut_off")
     broker.kill("SIGKILL")
     worker.assert_log_exists("Connection to broker lost", timeout=30)

@@ -107,4 +107,4 @@ def test_guard_is_for_the_installed_kombu() -> None:
 
 def test_channel_that_never_had_a_connection_says_so() -> None:
     with pytest.raises(redis.ConnectionError):
-        lost_broker.connparams(SimpleNamespace(connection=None))
+        lost_broker.connparams(SimpleNamespace(connection=None))  # type: ignore[arg-type]

@@ -31,8 +31,12 @@ def test_routes_and_limits_reach_celery() -> None:
 def test_no_task_outlasts_its_message() -> None:
     """Leases are renewed while a task has them, messages aren't."""
     longest = max(POLICIES[swept.task.name].time_limit_s for swept in SWEPT)
-    assert 2 * longest < config.broker_transport_options["visibility_timeout"]  # type: ignore[operator]
+    assert 2 * longest < config.broker_transport_options["visibility_timeout"]
 
 
 def test_schedule_names_tasks_that_exist() -> None:
     assert {job.task for job in JOBS} <= set(POLICIES)
+
+
+def test_the_sweep_alone_stays_out_of_flowers_history() -> None:
+    assert {name for name in POLICIES if not app.tasks[name].send_events} == {"worker.sweep"}

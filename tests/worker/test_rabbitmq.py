@@ -19,6 +19,7 @@ from project.local.waiting import wait_until
 from tests.forwarder import Forwarder
 from tests.journeys.shopping import Buyer, new_buyer, simple_body
 from tests.nodes.shop_stack import ShopStack, build_shop_stack, drop_database
+from worker.policy import QUEUES
 
 pytestmark = [
     pytest.mark.slow,  # minutes: a RabbitMQ takes ten seconds to start
@@ -108,20 +109,41 @@ def test_a_server_that_is_killed_or_frozen_loses_nothing(shop: ShopStack, rabbit
 @pytest.mark.parametrize("queue_type", ["quorum", "classic"])
 def test_a_shop_with_queues_of_each_type_and_a_certificate(rabbit: RabbitServer, queue_type: str, tmp_path: Path) -> None:
     with kombu.Connection(rabbit.url()) as connection, connection.channel() as channel:  # of another type than the queues of other tests
-        for queue in ("checkout", "orders", "payments", "upkeep"):
+        for queue in QUEUES:
             channel.queue_delete(queue)
     stack = build_shop_stack(tmp_path / "shop", extra_env={"CELERY_BROKER_URL": rabbit.tls_url(), "BROKER_QUEUE_TYPE": queue_type})
     try:
         stack.start()
         buyer = new_buyer(stack)
         assert max(created_after_s(stack, buyer) for _ in range(5)) < 5
-        assert "540" not in stack.worker.container.child.log_text()  # NOT_IMPLEMENTED: quorum queues know no global prefetch
+        assert "NOT_IMPLEMENTED" not in stack.worker.container.child.log_text()  # quorum queues know no global prefetch
         shop_type = connection_queue_type(rabbit, "orders")
         assert shop_type == queue_type
     finally:
         print(stack.logs())
         stack.stop()
         drop_database(stack.database_url)
+
+
+def test_a_queue_of_another_type_is_refused_by_name(rabbit: RabbitServer) -> None:
+    """Otherwise the worker would be turned away and come again without an end."""
+    with kombu.Connection(rabbit.url()) as connection, connection.channel() as channel:
+        for queue in QUEUES:
+            channel.queue_delete(queue)
+        channel.queue_declare("gateway", durable=True, auto_delete=False, arguments={"x-queue-type": "classic"})
+    env = {**os.environ, "CELERY_BROKER_URL": rabbit.url(), "BROKER_QUEUE_TYPE": "quorum"}
+    for program in (
+        ["-m", "celery", "-A", "worker", "worker", "--pool", "solo"],
+        ["-c", "import project.wsgi"],
+        ["manage.py", "check", "--database", "default"],
+    ):
+        ended = subprocess.run([sys.executable, *program], env=env, capture_output=True, text=True, timeout=60, check=False)
+        assert ended.returncode != 0, program
+        assert "BROKER_QUEUE_TYPE wants queues of type quorum, and RabbitMQ has the queue gateway as another one" in ended.stderr, program
+    with kombu.Connection(rabbit.url()) as connection, connection.channel() as channel:  # as it was
+        channel.queue_declare("gateway", durable=True, auto_delete=False, arguments={"x-queue-type": "classic"})
+        channel.queue_delete("gateway")
+    assert subprocess.run([sys.executable, "manage.py", "check", "--database", "default"], env=env, check=False).returncode == 0
 
 
 def connection_queue_type(rabbit: RabbitServer, queue: str) -> str:

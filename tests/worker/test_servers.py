@@ -2,8 +2,10 @@
 
 import os
 import secrets
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,6 +18,7 @@ from project.local.state import ROOT
 from project.local.tls import TlsFront, make_certificate
 from project.local.valkey import ValkeyServer
 from project.local.waiting import wait_until
+from shop import redis_address
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -153,3 +156,16 @@ def test_unfit_servers_are_refused_by_name(unfit: tuple[str, str], name: str) ->
 def test_servers_that_are_away_stop_nobody() -> None:
     gone = f"redis://127.0.0.1:{find_free_port()}"
     assert run(["-c", "import project.wsgi"], REDIS_URL=f"{gone}/1", CELERY_BROKER_URL=f"{gone}/0").returncode == 0
+
+
+def test_servers_that_answer_nothing_stop_nobody() -> None:
+    """Frozen ones take connections, and then keep silent."""
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as frozen:
+        url = f"redis://127.0.0.1:{frozen.getsockname()[1]}"
+        started = time.monotonic()
+        assert run(["-c", "import project.wsgi"], REDIS_URL=f"{url}/1", CELERY_BROKER_URL=f"{url}/0").returncode == 0
+        began_s = time.monotonic() - started
+    started = time.monotonic()
+    assert redis_address.find_unfitness(redis_address.parse(url)) is None  # gone
+    assert time.monotonic() - started < 1
+    assert began_s < 20  # two questions of two seconds, and what Python needs

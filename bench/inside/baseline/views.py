@@ -8,7 +8,7 @@ from rest_framework.views import APIView
 from shop import clock
 from shop.api.authentication import account_of, request_id_of
 from shop.api.orderoutput import order_body
-from shop.api.orders import PurchaseInput, as_purchase
+from shop.api.orders import by_serializer
 from shop.domain import creation, orders
 
 
@@ -19,7 +19,7 @@ class SynchronousOrderView(APIView):
         now, account = clock.now(), account_of(request)
         stored, _ = orders.place_order(
             account=account,
-            purchase=as_purchase(PurchaseInput.read(request.data)),
+            purchase=by_serializer(request.data),
             idempotency_key=request.headers["Idempotency-Key"],
             request_id=request_id_of(request),
             now=now,

@@ -7,15 +7,17 @@ from django.db import transaction
 from django.db.models import F
 
 from payments.domain.locks import lock_refund
-from payments.domain.refunds import external
+from payments.domain.refunds import concluding
 from payments.domain.refunds.lines import parts_of
 from payments.models import Payment, Refund
 from payments.states import REFUNDS_UNDER_WAY, RefundKind, RefundStatus
-from shop.domain import ledger, refunding, rows
+from shop import results
+from shop.domain import ledger, refunding, sql
 from shop.domain.shares import Share
 from shop.domain.timeline import event, record
 from shop.errors import StaleState
 from shop.models import LedgerTransfer, OrderEvent
+from shop.tracing import batch_did
 
 log = structlog.get_logger(__name__)
 
@@ -34,8 +36,8 @@ def succeed(refund_id: int, *, now: datetime, cause: str) -> None:
             _count(refund, refund.payment)
         _book(refund, now=now, cause=cause)
         if refund.payment is not None:
-            external.conclude(refund.payment, now=now, cause=cause)
-    log.info("refund_succeeded", out_request_no=refund.out_request_no)
+            concluding.conclude(refund.payment, now=now, cause=cause)
+    batch_did("refund_succeeded", [refund.order.trace_id], {"succeeded": 1})
 
 
 def fail(refund_id: int, why: str, *, now: datetime, cause: str) -> None:
@@ -52,8 +54,9 @@ def fail_locked(refund: Refund, why: str, *, now: datetime, cause: str) -> None:
     refund.save(update_fields=["status", "outcome", "finished_at", "available_at"])
     record([event(refund.order, Kind.REFUND_FAILED, now=now, cause=cause, why=why)])
     if refund.payment is not None:
-        external.conclude(refund.payment, now=now, cause=cause)
-    log.error("refund_failed", out_request_no=refund.out_request_no, why=why, alert=True)
+        concluding.conclude(refund.payment, now=now, cause=cause)
+    results.count(failed=1)
+    log.error("refund_failed", out_request_no=refund.out_request_no, why=why, trace_id=refund.order.trace_id, alert=True)
 
 
 def _count(refund: Refund, payment: Payment) -> None:
@@ -70,5 +73,5 @@ def _book(refund: Refund, *, now: datetime, cause: str) -> None:
         refunding.apply_refund(refund.order, parts_of(refund), share, key=refund.out_request_no, now=now, cause=cause)
         return
     book = LedgerTransfer.Book.REFUNDS
-    rows.insert([ledger.surplus_out(refund.order, refund.amount, cash_book=book, key=refund.out_request_no, now=now)])
+    sql.insert([ledger.surplus_out(refund.order, refund.amount, cash_book=book, key=refund.out_request_no, now=now)])
     record([event(refund.order, Kind.REFUND_SUCCEEDED, now=now, cause=cause, alipay=str(refund.amount), beili=0)])

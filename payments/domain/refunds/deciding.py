@@ -7,15 +7,15 @@ from django.db import transaction
 from django.db.models import Sum
 
 from payments.domain.locks import lock_refund
-from payments.domain.refunds import booking, external
+from payments.domain.refunds import booking, concluding
 from payments.domain.refunds.lines import parts_of, release_lines, release_money
+from payments.errors import ExternalRefundUnexplained, RefundNeedsSecondPerson, RefundNotOpen, RefundOverPayment
 from payments.gateways.protocol import Gateways, GatewayUnreachable
 from payments.models import Payment, Refund
 from payments.states import REFUNDS_UNDER_WAY, Explanation, RefundKind, RefundStatus
-from shop.domain import ledger, refunding, rows
+from shop.domain import ledger, refunding, sql
 from shop.domain.shares import Share
 from shop.domain.timeline import by_staff, event, record
-from shop.errors import ExternalRefundUnexplained, RefundNeedsSecondPerson, RefundNotOpen, RefundOverPayment
 from shop.models import Account, LedgerTransfer, OrderEvent
 from shop.money import ZERO
 
@@ -93,10 +93,10 @@ def mark_refund_paid_elsewhere(
         record([event(refund.order, Kind.REFUND_PAID_ELSEWHERE, now=now, cause=cause, **told)])
         _book(refund, Book.EXTERNAL_REFUNDS if paid_by else Book.OTHER_MEANS, now=now, cause=cause)
         if paid_by is not None:
-            external.mark_explained(paid_by, Explanation.REQUEST, now=now)
+            concluding.mark_explained(paid_by, Explanation.REQUEST, now=now)
         if refund.payment is not None:
-            external.conclude(refund.payment, now=now, cause=cause)
-            external.wake_held_back(refund.payment, now=now)
+            concluding.conclude(refund.payment, now=now, cause=cause)
+            concluding.wake_held_back(refund.payment, now=now)
     return refund
 
 
@@ -124,7 +124,7 @@ def _is_waiting(refund: Refund) -> bool:
 
 
 def _must_be_covered(refund: Refund, payment: Payment) -> None:
-    if external.is_unexplained(payment):
+    if concluding.is_unexplained(payment):
         raise ExternalRefundUnexplained(out_trade_no=payment.out_trade_no)
     under_way = Refund.objects.filter(payment=payment, status__in=REFUNDS_UNDER_WAY).aggregate(total=Sum("amount"))["total"] or ZERO
     left = payment.amount - payment.refunded_amount - under_way
@@ -159,7 +159,7 @@ def _find_external(refund: Refund, reference: str) -> Refund | None:
 def _book(refund: Refund, cash_book: LedgerTransfer.Book, *, now: datetime, cause: str) -> None:
     if refund.kind == RefundKind.SURPLUS:
         key = refund.out_request_no
-        rows.insert([ledger.surplus_out(refund.order, refund.amount, cash_book=cash_book, key=key, now=now)])
+        sql.insert([ledger.surplus_out(refund.order, refund.amount, cash_book=cash_book, key=key, now=now)])
         return
     share = Share(refund.amount, refund.beili)
     refunding.apply_refund(refund.order, parts_of(refund), share, key=refund.out_request_no, now=now, cause=cause, cash_book=cash_book)

@@ -6,14 +6,14 @@ from datetime import datetime
 from django.db import transaction
 
 from payments.domain.locks import lock_payment, lock_refund
-from payments.domain.refunds import external
+from payments.domain.refunds import concluding, external
 from payments.domain.refunds.lines import pick_lines
+from payments.errors import OrderNotRefundable, RefundNotOpen
 from payments.gateways.protocol import Gateways
 from payments.models import Payment, Refund
 from payments.states import Explanation, RefundKind, RefundStatus
-from shop.domain import ledger, rows
+from shop.domain import ledger, sql
 from shop.domain.timeline import by_staff, event, record
-from shop.errors import OrderNotRefundable, RefundNotOpen
 from shop.models import Account, OrderEvent
 from shop.states import OrderStatus
 
@@ -37,18 +37,18 @@ def explain_external_refund(
         refund = lock_refund(refund_id)
         payment = _explainable(refund)
         if course_ids is None:
-            rows.insert([ledger.goodwill_out(refund.order, refund.amount, key=f"external:{refund.pk}", now=now)])
-            external.mark_explained(refund, Explanation.GOODWILL, now=now)
+            sql.insert([ledger.goodwill_out(refund.order, refund.amount, key=f"external:{refund.pk}", now=now)])
+            concluding.mark_explained(refund, Explanation.GOODWILL, now=now)
             told = {"explanation": Explanation.GOODWILL.value, "alipay": str(refund.amount), **by_staff(staff, why)}
             record([event(refund.order, Kind.EXTERNAL_REFUND_EXPLAINED, now=now, cause=cause, **told)])
         else:
             if refund.order.status != OrderStatus.PAID:
                 raise OrderNotRefundable(status=refund.order.status)
             lines = pick_lines(refund.order, course_ids)
-            external.return_lines(payment, [refund], lines, Explanation.LINES, now=now, cause=cause, **by_staff(staff, why))
+            concluding.return_lines(payment, [refund], lines, Explanation.LINES, now=now, cause=cause, **by_staff(staff, why))
         Refund.objects.filter(pk=refund.pk).update(decided_by=staff, outcome=why)
-        external.conclude(payment, now=now, cause=cause)
-        external.wake_held_back(payment, now=now)
+        concluding.conclude(payment, now=now, cause=cause)
+        concluding.wake_held_back(payment, now=now)
     refund.refresh_from_db()
     return refund
 
@@ -95,8 +95,8 @@ def dismiss_external_refund(refund_id: int, *, gateways: Gateways, staff: Accoun
         told = {"out_request_no": refund.out_request_no, "why": why, **by_staff(staff)}
         record([event(refund.order, Kind.EXTERNAL_REFUND_DISMISSED, now=now, cause=cause, **told)])
         assert refund.payment is not None
-        external.conclude(refund.payment, now=now, cause=cause)
-        external.wake_held_back(refund.payment, now=now)
+        concluding.conclude(refund.payment, now=now, cause=cause)
+        concluding.wake_held_back(refund.payment, now=now)
     return refund
 
 

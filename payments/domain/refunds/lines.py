@@ -5,11 +5,11 @@ from decimal import Decimal
 
 from django.db.models import F, Sum
 
+from payments.errors import OrderNotRefundable, RefundLineTaken
 from payments.models import Payment, Refund, RefundLine
 from payments.states import Explanation, RefundStatus
-from shop.domain import rows
+from shop.domain import sql
 from shop.domain.shares import LinePart, Share, share_of
-from shop.errors import OrderNotRefundable, RefundLineTaken
 from shop.models import Order, OrderLine
 from shop.money import ZERO
 
@@ -44,7 +44,7 @@ def share_for(order: Order, parts: Sequence[LinePart]) -> Share:
 
 def attach_lines(refund: Refund, parts: Sequence[LinePart]) -> None:
     """Notes what of which lines goes back with the refund. A line can be on one live refund only; the database refuses a second."""
-    rows.insert([RefundLine(refund=refund, order_line=part.line, cash_amount=part.cash, beili_amount=part.beili_amount) for part in parts])
+    sql.insert([RefundLine(refund=refund, order_line=part.line, cash_amount=part.cash, beili_amount=part.beili_amount) for part in parts])
 
 
 def parts_of(refund: Refund) -> list[LinePart]:

@@ -8,8 +8,9 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from payments.domain.locks import lock_payment
-from payments.domain.refunds.external import is_unexplained
+from payments.domain.refunds.concluding import is_unexplained
 from payments.domain.refunds.lines import attach_lines, commit_money, find_cash_left, pick_lines, share_for
+from payments.errors import OrderNotRefundable
 from payments.models import Payment, Refund
 from payments.states import PaymentStatus, RefundKind, RefundStatus
 from shop.domain import refunding
@@ -17,7 +18,6 @@ from shop.domain.locks import lock_order
 from shop.domain.orders import get_order
 from shop.domain.shares import LinePart, Share, within
 from shop.domain.timeline import by_staff, event, record
-from shop.errors import OrderNotRefundable
 from shop.models import Account, Order, OrderEvent, OrderLine
 from shop.money import ZERO
 from shop.states import OrderStatus

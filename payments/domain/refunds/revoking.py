@@ -5,13 +5,13 @@ from datetime import datetime
 from django.db import transaction
 
 from payments.domain.refunds.lines import attach_lines, pick_lines
+from payments.errors import AccessNotRevocable
 from payments.models import Refund
 from payments.states import RefundKind, RefundStatus
 from shop.domain import refunding
 from shop.domain.locks import lock_order
 from shop.domain.shares import LinePart, Share
 from shop.domain.timeline import by_staff, event, record
-from shop.errors import AccessNotRevocable
 from shop.models import Account, Enrolment, OrderEvent
 from shop.money import ZERO
 from shop.states import EnrolmentStatus, OrderStatus

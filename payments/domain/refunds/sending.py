@@ -9,7 +9,7 @@ from django.db import transaction
 
 from payments.domain.calling import Callers, Errand, run
 from payments.domain.locks import lock_refund
-from payments.domain.refunds import booking, external
+from payments.domain.refunds import booking, concluding, external
 from payments.gateways.protocol import (
     Gateway,
     GatewayError,
@@ -43,6 +43,10 @@ class _Sending:
     @property
     def row_id(self) -> int:
         return self.refund.pk
+
+    @property
+    def trace_id(self) -> str:
+        return self.refund.order.trace_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +109,7 @@ def give_up_refunds(*, now: datetime) -> int:
 
 def _begin(refund_id: int, *, now: datetime, cause: str) -> _Sending | None:
     """Notes what is going to be asked; None where the gateway has nothing to say."""
-    refund = Refund.objects.select_related("payment").get(pk=refund_id)
+    refund = Refund.objects.select_related("payment", "order").get(pk=refund_id)
     if refund.kind == RefundKind.EXTERNAL:
         return _Sending(refund, may_send=False) if refund.status == RefundStatus.REPORTED else None
     marked = _mark_sent(refund_id, now=now, cause=cause)
@@ -114,7 +118,7 @@ def _begin(refund_id: int, *, now: datetime, cause: str) -> _Sending | None:
     if marked.payment is None:
         booking.succeed(refund_id, now=now, cause=cause)
         return None
-    return _Sending(marked, may_send=not external.is_unexplained(marked.payment))
+    return _Sending(marked, may_send=not concluding.is_unexplained(marked.payment))
 
 
 def _ask(sending: _Sending, *, gateways: Gateways) -> _Told:
@@ -197,7 +201,7 @@ def _mark_sent(refund_id: int, *, now: datetime, cause: str) -> Refund | None:
             return None
         if refund.status != RefundStatus.REQUESTED:
             return refund
-        if refund.payment is not None and external.is_unexplained(refund.payment):
+        if refund.payment is not None and concluding.is_unexplained(refund.payment):
             Refund.objects.filter(pk=refund_id).update(available_at=now + HELD_BACK_FOR, attempts=0)
             return None
         Refund.objects.filter(pk=refund_id).update(status=RefundStatus.SENT, sent_at=now)

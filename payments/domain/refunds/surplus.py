@@ -6,10 +6,10 @@ from django.db import transaction
 
 from payments.domain.locks import lock_payment
 from payments.domain.refunds.lines import commit_money, find_cash_left, release_money
+from payments.errors import OrderNotRefundable
 from payments.models import Payment, Refund
 from payments.states import RefundKind, RefundStatus
 from shop.domain.timeline import event, record
-from shop.errors import OrderNotRefundable
 from shop.models import OrderEvent
 from shop.money import ZERO
 

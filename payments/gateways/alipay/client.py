@@ -9,7 +9,6 @@ import binascii
 import json
 import logging.config
 import re
-import ssl
 import time
 import weakref
 from collections.abc import Iterator, Mapping
@@ -22,9 +21,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from payments.gateways.alipay import keys, refusals
 from payments.gateways.alipay.config import AlipayConfig
+from payments.gateways.alipay.connections import Connections
 from payments.gateways.alipay.wire import BEIJING
 from payments.gateways.line import Line
-from payments.gateways.protocol import GatewayUnreachable
+from payments.gateways.measuring import measured
+from payments.gateways.protocol import GatewayLimited, GatewayUnreachable, GatewayUnsigned
+from shop.tracing import caller_headers, gateway_call
 
 
 @contextmanager
@@ -43,10 +45,6 @@ with _logging_left_alone():
     from alipay.exceptions import AliPayException, AliPayValidationError
 
 MAX_ANSWER_BYTES = 50_000_000  # a day's bill; other answers are a few kilobytes
-# A server is there within this, or it isn't there.
-CONNECT_S = 2
-# Shorter than servers and the middleboxes before them keep an idle connection, so that a request rarely meets one that is just being closed.
-KEEP_IDLE_S = 15
 _CODE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -68,8 +66,8 @@ class AlipayClient(AliPay):  # type: ignore[misc] # the SDK has no types
             config=AliPayConfig(timeout=config.timeout_s),
         )
         self._gateway = config.gateway_url
-        self._http = _make_http(config.timeout_s)
-        weakref.finalize(self, self._http.close)  # its idle connections end with it
+        self._connections = Connections(config.timeout_s)
+        weakref.finalize(self, self._connections.close)  # they end with it
 
     @property
     def gateway_url(self) -> str:
@@ -80,20 +78,34 @@ class AlipayClient(AliPay):  # type: ignore[misc] # the SDK has no types
 
         Raises:
             GatewayRejected: a proven no, by the business or at the door.
+            GatewayLimited: there are too many calls; from now on there are fewer.
             GatewayUnreachable: anything else; whether Alipay did it is unknown.
         """
+        with measured(method, silences=_SILENCES):
+            return self._call(method, content, **parameters)
+
+    def _call(self, method: str, content: Mapping[str, Any], **parameters: str) -> dict[str, Any]:
         try:
-            answer: dict[str, Any] = self.server_api(method, dict(content), **parameters)
+            with gateway_call(method, **_about(content)):
+                answer: dict[str, Any] = self.server_api(method, dict(content), **parameters)
         except AliPayValidationError as error:
             raise GatewayUnreachable("the answer's signature is wrong") from error
         except AliPayException as error:
-            raise GatewayUnreachable(f"unsigned error {_codes_of(error)}") from None
+            codes = _codes_of(error)
+            said = f"unsigned error {' '.join(filter(None, codes))}".strip()
+            if refusals.is_limit_of_calls(*codes):  # whoever forges this wins a pause, which silence would give as well
+                self._line.limited()
+                raise GatewayUnreachable(said) from None
+            raise GatewayUnsigned(said) from None
         except (httpx.HTTPError, OSError, ValueError, TypeError, AttributeError) as error:
             # Transport errors, JSON that isn't any, base64 that isn't any (binascii.Error is a ValueError), a JSON null.
             raise GatewayUnreachable(f"{type(error).__name__}") from error
         if answer.get("code") == "10000":
             return answer
         code, sub_code = str(answer.get("code", "")), str(answer.get("sub_code", ""))
+        if refusals.is_limit_of_calls(code, sub_code):
+            self._line.limited()
+            raise GatewayLimited(f"code {code} {sub_code}")
         if rejection := refusals.find_rejection(code, sub_code, str(answer.get("sub_msg", ""))):
             raise rejection
         raise GatewayUnreachable(f"code {code} {sub_code}")
@@ -104,6 +116,10 @@ class AlipayClient(AliPay):  # type: ignore[misc] # the SDK has no types
         Raises:
             GatewayUnreachable
         """
+        with measured("bill.download", silences=_SILENCES):
+            return self._download(url)
+
+    def _download(self, url: str) -> bytes:
         try:
             return self._fetch_bytes(url)
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
@@ -141,7 +157,9 @@ class AlipayClient(AliPay):  # type: ignore[misc] # the SDK has no types
         with self._line.call(silences=_SILENCES):
             deadline = time.monotonic() + self._config.timeout
             received = bytearray()
-            with self._http.stream("GET", url) as answer:
+            with self._connections.lend() as http, http.stream("GET", url, headers=caller_headers()) as answer:
+                if answer.status_code == httpx.codes.TOO_MANY_REQUESTS:
+                    self._line.limited()
                 if answer.status_code != httpx.codes.OK:
                     raise ConnectionError(f"HTTP {answer.status_code}")
                 for chunk in answer.iter_raw():
@@ -164,23 +182,17 @@ class AlipayClient(AliPay):  # type: ignore[misc] # the SDK has no types
 _SILENCES = (httpx.TimeoutException, httpx.ConnectError, TimeoutError)
 
 
-def _make_http(timeout_s: float) -> httpx.Client:
-    """Connections that every thread of the process shares. As many as are needed at once; those that nobody uses are closed."""
-    return httpx.Client(
-        timeout=httpx.Timeout(timeout_s, connect=min(CONNECT_S, timeout_s)),
-        limits=httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=KEEP_IDLE_S),
-        headers={"Accept-Encoding": "identity"},
-        verify=ssl.create_default_context(),
-        follow_redirects=False,
-    )
+def _about(content: Mapping[str, Any]) -> dict[str, str]:
+    """Which trade and which refund a call is about. Nothing else of it belongs in a log."""
+    return {name: str(content[name]) for name in ("out_trade_no", "out_request_no") if name in content}
 
 
-def _codes_of(error: AliPayException) -> str:
-    """The codes of an unsigned error. The rest of the raw answer, which the exception holds, doesn't belong in a log."""
+def _codes_of(error: AliPayException) -> tuple[str, str]:
+    """Code and sub-code of an unsigned error. The rest of the raw answer, which the exception holds, doesn't belong in a log."""
     try:
         parts = json.loads(getattr(error, "_AliPayException__message", ""))
     except (TypeError, ValueError):
-        return ""
+        return "", ""
     answer = next((part for part in parts.values() if isinstance(part, dict)), {}) if isinstance(parts, dict) else {}
-    codes = [str(answer.get(name, "")) for name in ("code", "sub_code")]
-    return " ".join(code for code in codes if _CODE.fullmatch(code))
+    code, sub_code = (str(answer.get(name, "")) for name in ("code", "sub_code"))
+    return code if _CODE.fullmatch(code) else "", sub_code if _CODE.fullmatch(sub_code) else ""

@@ -8,8 +8,8 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from django.conf import settings
 
+from payments.errors import GatewayNotConfigured
 from payments.gateways.alipay.keys import read_private_key, read_public_key
-from shop.errors import GatewayNotConfigured
 
 # What belongs to one app; the other settings are the same for all of them.
 APP_SETTINGS = ("APP_ID", "SELLER_ID", "APP_PRIVATE_KEY_PATH", "PUBLIC_KEY_PATHS")

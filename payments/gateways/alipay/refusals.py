@@ -91,8 +91,13 @@ _AT_THE_DOOR = {
 }
 
 
+def is_limit_of_calls(code: str, sub_code: str) -> bool:
+    """Whether the call was turned away because the app, or this method, was called too often: `isv.app-call-limited`, `isv.method-call-limited`."""
+    return code == "40005" or sub_code.endswith("call-limited")
+
+
 def find_rejection(code: str, sub_code: str, text: str) -> GatewayRejected | None:
-    """The proven no that an answer is; None for one that leaves the outcome unknown, as a limit of calls (40005) and 20000 do."""
+    """The proven no that an answer is; None for one that leaves the outcome unknown, as 20000 does."""
     if code in _AT_THE_DOOR:
         return GatewayRejected(_AT_THE_DOOR[code], sub_code or code, text, is_final=False)
     if code == "40004" and sub_code and sub_code not in UNKNOWN_OUTCOME:

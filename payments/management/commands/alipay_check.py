@@ -6,10 +6,10 @@ from django.core.management.base import BaseCommand, CommandError
 
 from payments.domain import credentials
 from payments.domain.credentials import MissingApp
+from payments.errors import GatewayNotConfigured
 from payments.gateways import ConfiguredGateways, get_gateways
 from payments.gateways.protocol import Gateway, GatewayError
 from shop import clock
-from shop.errors import GatewayNotConfigured
 from shop.numbers import mint_number
 
 _HINT = (

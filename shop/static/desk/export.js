@@ -4,11 +4,16 @@
 const form = document.getElementById("export");
 const progress = document.getElementById("export-progress");
 
+// The page has the sentences, in its language.
+function say(what, values = {}) {
+  progress.textContent = progress.dataset[what].replace(/\{(\w+)\}/g, (_, name) => values[name]);
+}
+
 async function download(event) {
   event.preventDefault();
   const button = form.querySelector("button");
   button.disabled = true;
-  progress.textContent = "正在准备……";
+  say("preparing");
   try {
     const answer = await fetch(form.action, { method: "POST", body: new FormData(form), credentials: "same-origin" });
     if (!answer.ok || !answer.headers.get("Content-Disposition")) {
@@ -18,7 +23,7 @@ async function download(event) {
     }
     await save(answer);
   } catch {
-    progress.textContent = "导出中断了，请重试。";
+    say("broken");
   } finally {
     button.disabled = false;
   }
@@ -34,15 +39,15 @@ async function save(answer) {
     if (done) break;
     parts.push(value);
     for (const byte of value) if (byte === 10) lines += 1;
-    const share = most ? `，约 ${Math.min(100, Math.round((100 * lines) / most))}%` : "";
-    progress.textContent = `已导出 ${Math.max(lines - 1, 0)} 行${share}……`;
+    const share = most ? Math.min(100, Math.round((100 * lines) / most)) : 0;
+    say(most ? "share" : "some", { lines: Math.max(lines - 1, 0), share });
   }
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob(parts, { type: "text/csv" }));
   link.download = /filename="([^"]+)"/.exec(answer.headers.get("Content-Disposition"))[1];
   link.click();
   URL.revokeObjectURL(link.href);
-  progress.textContent = `完成：${Math.max(lines - 1, 0)} 行。`;
+  say("done", { lines: Math.max(lines - 1, 0) });
 }
 
 form.addEventListener("submit", download);

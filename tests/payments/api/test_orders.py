@@ -17,7 +17,7 @@ from shop.states import OrderStatus
 from tests.clients import Api, answered, refused
 from tests.factories import decide, make_buyer, make_course, make_order, make_request
 from tests.payments.memorygateway import Fault, MemoryGateway
-from tests.payments.scenes import columns, pay, reject
+from tests.payments.order_scenario import columns, pay, reject
 from tests.unchanged import nothing_changes
 
 pytestmark = pytest.mark.django_db

@@ -21,7 +21,7 @@ from shop.states import OrderStatus
 from tests.clients import Api, answered
 from tests.factories import make_buyer, make_course, make_order
 from tests.payments.memorygateway import Fault, MemoryGateway
-from tests.payments.scenes import notify
+from tests.payments.order_scenario import notify
 from tests.payments.settle import make_payment, pay
 from tests.unchanged import nothing_changes
 

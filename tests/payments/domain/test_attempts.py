@@ -8,17 +8,17 @@ import pytest
 from pytest_django import Settings
 
 from payments.domain import attempts
+from payments.errors import OrderNotPayable
 from payments.gateways import ConfiguredGateways
 from payments.gateways.alipay import AlipayGateway
 from payments.gateways.protocol import Gateway, GatewayRejected, GatewayUnreachable, PaymentIntent, Refusal, TradeStatus
 from payments.models import Payment
 from payments.states import Product
-from shop.errors import OrderNotPayable
 from shop.models import Order
 from tests.factories import NOW, make_buyer, make_course, make_order
 from tests.payments.alipay_side import APP_ID, SELLER_ID, gateway_server, make_gateway, signed_answer
 from tests.payments.memorygateway import Fault, MemoryGateway
-from tests.payments.scenes import assert_books_are_right, columns
+from tests.payments.order_scenario import assert_books_are_right, columns
 from tests.payments.settle import make_payment, pay
 from tests.unchanged import nothing_changes
 

@@ -18,7 +18,7 @@ from shop.states import CourseType
 from tests.factories import NOW, make_buyer, make_course, make_order, make_request
 from tests.payments.domain.conftest import Clock
 from tests.payments.memorygateway import MemoryGateway
-from tests.payments.scenes import approve, ask, ask_refund, claimed, notify, pay, send, start
+from tests.payments.order_scenario import approve, ask, ask_refund, claimed, notify, pay, send, start
 from tests.unchanged import MODELS
 
 pytestmark = pytest.mark.django_db

@@ -18,7 +18,7 @@ from shop.models import Account, CouponRecord, Enrolment, LedgerTransfer, Order,
 from tests.factories import NOW, make_buyer, make_coupon, make_course, make_order
 from tests.payments.domain.conftest import Clock
 from tests.payments.memorygateway import MemoryGateway
-from tests.payments.scenes import assert_books_are_right, claimed, notify, start
+from tests.payments.order_scenario import assert_books_are_right, claimed, notify, start
 
 # What is told of an attempt. The trade has the attempt's own number unless told otherwise.
 NEWS: dict[str, dict[str, str]] = {

@@ -6,19 +6,19 @@ from decimal import Decimal
 import pytest
 
 from payments.domain import attempts, expiry, polling
+from payments.errors import OrderNotPayable
 from payments.gateways import ConfiguredGateways
 from payments.gateways.protocol import GatewayUnreachable, TradeStatus
 from payments.models import Payment
 from payments.states import PaymentStatus, Product
 from shop.domain import closing
-from shop.errors import OrderNotPayable
 from shop.models import Account, Order
 from shop.models.work import GATEWAY_ATTEMPTS
 from shop.states import CouponRecordStatus, OrderStatus
 from tests.factories import make_buyer, make_course, make_order
 from tests.payments.domain.conftest import Clock
 from tests.payments.memorygateway import Fault, MemoryGateway
-from tests.payments.scenes import assert_books_are_right, claimed, columns, notify, start, timeline
+from tests.payments.order_scenario import assert_books_are_right, claimed, columns, notify, start, timeline
 from tests.unchanged import nothing_changes
 
 pytestmark = pytest.mark.django_db

@@ -7,19 +7,19 @@ import pytest
 from pytest_django import Settings
 
 from payments.domain import attempts, expiry, inbox, polling
-from payments.domain.refunds import deciding, explaining, external, sending, surplus
+from payments.domain.refunds import concluding, deciding, explaining, external, sending, surplus
+from payments.errors import ExternalRefundUnexplained, OrderNotRefundable, RefundLineTaken, RefundNotOpen, RefundOverPayment
 from payments.gateways import ConfiguredGateways
 from payments.gateways.protocol import GatewayUnreachable, TradeStatus
 from payments.models import Notification, Payment, Refund
 from payments.states import ClosedReason, Explanation, NotificationStatus, PaymentStatus, Product, RefundKind, RefundStatus
 from shop.domain import closing
-from shop.errors import ExternalRefundUnexplained, OrderNotRefundable, RefundLineTaken, RefundNotOpen, RefundOverPayment
 from shop.models import Account, Course, Enrolment, Order
 from shop.states import CouponRecordStatus, EnrolmentStatus, OrderStatus
 from tests.factories import NOW, make_buyer, make_course, make_order
 from tests.payments.domain.conftest import Clock
 from tests.payments.memorygateway import Fault, MemoryGateway
-from tests.payments.scenes import (
+from tests.payments.order_scenario import (
     ask,
     ask_refund,
     assert_books_are_right,
@@ -207,7 +207,7 @@ def test_control_without_the_guard_the_money_goes_twice(
     asked = ask_refund(order, courses[1].pk)
     refund_in_console(gateway, order.payments.get(), "20.00")
     send(gateway)
-    monkeypatch.setattr(external, "is_unexplained", lambda payment: False)
+    monkeypatch.setattr(concluding, "is_unexplained", lambda payment: False)
     approve(asked)
     send(gateway)
     assert gateway.net == Decimal("60.00")

@@ -21,7 +21,7 @@ from shop.models.work import GATEWAY_ATTEMPTS
 from tests.factories import make_buyer, make_course, make_order
 from tests.payments.domain.conftest import Clock
 from tests.payments.memorygateway import Fault, MemoryGateway
-from tests.payments.scenes import approve, ask, ask_refund, claimed, notify, pay, reject, send, start
+from tests.payments.order_scenario import approve, ask, ask_refund, claimed, notify, pay, reject, send, start
 
 # Real transactions: what is watched are their locks.
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -19,15 +19,15 @@ from pytest_django import Settings
 from payments.domain import inbox
 from payments.domain.personal_data import anonymise_account
 from payments.domain.retention import KEPT_FIELDS, purge_personal_data
+from payments.errors import AccountInUse, AccountIsStaff
 from payments.gateways import ConfiguredGateways
 from payments.models import Notification
-from shop.errors import AccountInUse, AccountIsStaff
 from shop.models import Account, LedgerTransfer, Order, OrderLine
 from tests.clients import Api
 from tests.factories import NOW, make_buyer, make_course, make_order, make_request
 from tests.guards import unguarded
 from tests.payments.memorygateway import MemoryGateway
-from tests.payments.scenes import approve, ask_refund, assert_books_are_right, notify, send, start
+from tests.payments.order_scenario import approve, ask_refund, assert_books_are_right, notify, send, start
 from tests.shopping import V1, check_out, put_in_cart
 from tests.unchanged import nothing_changes
 
@@ -169,7 +169,7 @@ def test_anonymised_buyer_is_nobody_and_the_books_stay(buyer: Account, order: Or
     assert_books_are_right()
     from shop import valkey
 
-    assert not [key for key in valkey.client().scan_iter() if key.startswith(("cart:", "checkouts:")) or key.endswith(":result")]
+    assert not [key for key in valkey.client().scan_iter() if key.startswith(("cart:", "checkouts:")) or key.endswith(":priced")]
     again = anonymise_account(buyer.pk, now=NOW + timedelta(days=2))
     assert again.username == erased.username
 

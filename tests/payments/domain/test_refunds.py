@@ -7,18 +7,30 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from payments.domain.refunds import requesting, sending
+from payments.errors import OrderNotRefundable, RefundLineTaken, RefundNotOpen
 from payments.gateways import ConfiguredGateways
 from payments.gateways.protocol import GatewayRejected, RefundIntent, RefundMovement, Refusal
 from payments.models import Payment, Refund, RefundLine
 from payments.states import RefundStatus
-from shop.errors import OrderNotFound, OrderNotRefundable, RefundLineTaken, RefundNotOpen
+from shop.errors import OrderNotFound
 from shop.models import Account, Course, Enrolment, Order
 from shop.models.work import GATEWAY_ATTEMPTS
 from shop.states import CouponRecordStatus, EnrolmentStatus, OrderStatus
 from tests.factories import NOW, make_buyer, make_course, make_order
 from tests.payments.domain.conftest import Clock
 from tests.payments.memorygateway import Died, Fault, MemoryGateway
-from tests.payments.scenes import approve, ask_refund, assert_books_are_right, claimed, columns, pay, reject, send, timeline, transfers
+from tests.payments.order_scenario import (
+    approve,
+    ask_refund,
+    assert_books_are_right,
+    claimed,
+    columns,
+    pay,
+    reject,
+    send,
+    timeline,
+    transfers,
+)
 from tests.unchanged import nothing_changes
 
 pytestmark = pytest.mark.django_db

@@ -5,23 +5,23 @@ from pytest_django import Settings
 
 from payments.domain import inbox, polling, repair
 from payments.domain.refunds import deciding, explaining, requesting, revoking
-from payments.models import Notification, Payment, Refund
-from payments.states import NotificationStatus, RefundStatus
-from shop.errors import (
+from payments.errors import (
     AccessNotRevocable,
     NotificationNotQuarantined,
     NotificationOrderNotRight,
     OrderNotPayable,
     RefundLineTaken,
     RefundNeedsSecondPerson,
-    WorkNotDead,
 )
+from payments.models import Notification, Payment, Refund
+from payments.states import NotificationStatus, RefundStatus
+from shop.errors import WorkNotDead
 from shop.models import Account, Enrolment, Order, OrderEvent
 from shop.states import EnrolmentStatus, OrderStatus
 from tests.factories import NOW, make_buyer, make_course, make_order
 from tests.payments.domain.conftest import Clock
 from tests.payments.memorygateway import Fault, MemoryGateway
-from tests.payments.scenes import ask, ask_refund, assert_books_are_right, columns, notify, pay, send, start, timeline
+from tests.payments.order_scenario import ask, ask_refund, assert_books_are_right, columns, notify, pay, send, start, timeline
 from tests.unchanged import nothing_changes
 
 pytestmark = pytest.mark.django_db

@@ -26,7 +26,7 @@ from shop.states import CouponRecordStatus, EnrolmentStatus, OrderStatus
 from tests.factories import NOW, make_buyer, make_course, make_order
 from tests.payments.domain.conftest import Clock
 from tests.payments.memorygateway import APP_ID, MemoryGateway
-from tests.payments.scenes import approve, ask_refund, assert_books_are_right, claimed, send, start
+from tests.payments.order_scenario import approve, ask_refund, assert_books_are_right, claimed, send, start
 from tests.unchanged import everything
 
 pytestmark = pytest.mark.django_db

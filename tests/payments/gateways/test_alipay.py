@@ -27,8 +27,10 @@ from hypothesis import strategies as st
 from payments.gateways.alipay import AlipayGateway, read_private_key, read_public_key
 from payments.gateways.alipay.signed import signed_text
 from payments.gateways.alipay.wire import beijing_time, from_beijing_time
+from payments.gateways.line import Line
 from payments.gateways.protocol import (
     GatewayError,
+    GatewayLimited,
     GatewayRejected,
     GatewayUnreachable,
     InvalidSignature,
@@ -384,6 +386,34 @@ def test_unproven_answer_leaves_the_outcome_unknown(answer: Any) -> None:
         make_gateway(told.url).query("20260302ABCP1")
     assert len(told.asked) == 1
     assert "total_amount" not in str(error.value)
+
+
+LIMITED: dict[str, Any] = {
+    "app": signed_answer(QUERY, {"code": "40005", "sub_code": "isv.app-call-limited"}),
+    "method": signed_answer(QUERY, {"code": "40005", "sub_code": "isv.method-call-limited"}),
+    "without a reason": signed_answer(QUERY, {"code": "40005"}),
+    "another code": signed_answer(QUERY, {"code": "40006", "sub_code": "isv.app-call-limited"}),
+    "unsigned": b'{"alipay_trade_query_response":{"code":"40005","sub_code":"isv.app-call-limited"}}',
+    "429": 429,
+}
+
+
+@pytest.mark.parametrize("answer", LIMITED.values(), ids=LIMITED)
+def test_call_too_many_slows_the_next_ones_down(answer: Any) -> None:
+    line = Line()
+    with gateway_server(lambda asked: answer) as told, pytest.raises(GatewayUnreachable) as error:
+        make_gateway(told.url, line=line).query("20260302ABCP1")
+    assert line.free(64) < 64
+    # An unproven word slows down, too, but proves nothing about the call.
+    assert isinstance(error.value, GatewayLimited) == (isinstance(answer, bytes) and b'"sign":' in answer)
+
+
+def test_other_refusals_do_not_slow_anything_down() -> None:
+    line = Line()
+    answer = signed_answer(QUERY, {"code": "40004", "sub_code": "ACQ.SYSTEM_ERROR"})
+    with gateway_server(lambda asked: answer) as told, pytest.raises(GatewayUnreachable):
+        make_gateway(told.url, line=line).query("20260302ABCP1")
+    assert line.free(64) == 64
 
 
 def test_slow_drip_ends_at_the_deadline() -> None:

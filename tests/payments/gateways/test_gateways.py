@@ -9,12 +9,12 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from pytest_django import Settings
 
+from payments.errors import GatewayNotConfigured
 from payments.gateways import ConfiguredGateways, find_gateways, get_gateways
 from payments.gateways.alipay import AlipayGateway
 from payments.gateways.alipay.keys import fingerprint
 from payments.gateways.protocol import InvalidSignature, Notice
 from payments.models import Payment
-from shop.errors import GatewayNotConfigured
 from tests.payments.alipay_side import APP_ID, SELLER_ID, encoded, key, make_gateway, paid_fields, signed_form
 
 FORMER_APP, FOREIGN_APP = "2021000000000002", "2021000000009999"

@@ -6,7 +6,8 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from payments.gateways.line import OPENS_AFTER, REST_S, Breaker, Line, Pace
+from payments.gateways.line import OPENS_AFTER, REST_S, Breaker, Line
+from payments.gateways.pace import Pace
 from payments.gateways.protocol import GatewayShut
 
 
@@ -139,12 +140,71 @@ def test_calls_wait_for_each_other_in_no_way() -> None:
 
 def test_rate_lets_a_burst_through_and_then_spaces_calls_out(clock: Clock) -> None:
     pace = Pace(5.0, clock=clock)
-    waits = [pace.take() for _ in range(12)]
+    waits = [pace.take(patience_s=5) for _ in range(12)]
     assert waits[:10] == [0.0] * 10
     assert waits[10:] == pytest.approx([0.2, 0.4])
     clock.now += 10
-    assert pace.take() == 0.0
+    assert pace.take(patience_s=5) == 0.0
 
 
 def test_under_a_rate_no_more_is_begun_than_can_be_asked_soon() -> None:
     assert (Line(rate=4.0).free(32), Line(rate=0.1).free(32), Line().free(32)) == (8, 1, 32)
+
+
+def test_who_would_wait_too_long_for_the_rate_is_refused_and_takes_no_turn(clock: Clock) -> None:
+    pace = Pace(0.5, clock=clock)
+    assert [pace.take(patience_s=2.5) for _ in range(4)] == [0.0, 2.0, None, None]
+    clock.now += 2
+    assert pace.take(patience_s=2.5) == 2.0
+    with pytest.raises(GatewayShut):
+        answers(Line(places=1, pace=pace))
+
+
+def calls(pace: Pace, clock: Clock, *, per_s: int, seconds: int) -> None:
+    for _ in range(per_s * seconds):
+        clock.now += 1 / per_s
+        pace.take(patience_s=60)
+
+
+@pytest.mark.parametrize("bound", [None, 500.0])
+def test_call_too_many_halves_what_is_asked(clock: Clock, bound: float | None) -> None:
+    pace = Pace(bound, clock=clock)
+    calls(pace, clock, per_s=80, seconds=3)
+    assert pace.rate == bound
+    assert pace.slow_down() == pytest.approx(40, rel=0.05)
+    assert pace.rate == pytest.approx(40, rel=0.05)
+    # No burst after it, and no second cut for the answers to calls that were under way.
+    assert pace.take(patience_s=5) == pytest.approx(1 / 40, rel=0.05)
+    assert pace.slow_down() is None
+    assert pace.rate == pytest.approx(40, rel=0.05)
+
+
+def test_rate_grows_back_to_the_bound_and_without_one_is_forgotten(clock: Clock) -> None:
+    bounded, free = Pace(60.0, clock=clock), Pace(clock=clock)
+    for pace in (bounded, free):
+        calls(pace, clock, per_s=50, seconds=3)
+        pace.slow_down()
+    clock.now += 20
+    assert bounded.rate == pytest.approx(50, rel=0.1)
+    clock.now += 20
+    assert bounded.rate == 60.0
+    assert free.rate is not None
+    clock.now += 120
+    assert free.rate is None
+
+
+def test_rate_never_falls_to_nothing(clock: Clock) -> None:
+    pace = Pace(clock=clock)
+    for _ in range(20):
+        pace.slow_down()
+        clock.now += 1
+    assert pace.rate == pytest.approx(0.5, rel=0.1)
+
+
+def test_line_that_was_told_to_slow_down_begins_fewer_calls(clock: Clock) -> None:
+    pace = Pace(clock=clock)
+    line = Line(pace=pace)
+    calls(pace, clock, per_s=20, seconds=3)
+    assert line.free(64) == 64
+    line.limited()
+    assert line.free(64) == pytest.approx(20, abs=2)

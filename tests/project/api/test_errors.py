@@ -6,6 +6,7 @@ from django.db import OperationalError
 from django.http import Http404
 from rest_framework import exceptions as drf
 
+from payments import errors as payment_errors
 from payments.gateways.protocol import GatewayRejected, GatewayUnreachable, Refusal
 from project.api.errors import handle_exception
 from shop import errors, valkey
@@ -30,7 +31,7 @@ from shop import errors, valkey
         (valkey.Unreachable(), errors.ServiceUnavailable),
         (valkey.Full(), errors.ServiceUnavailable),
         (OperationalError(), errors.ServiceUnavailable),
-        (GatewayUnreachable("x"), errors.GatewayUnavailable),
+        (GatewayUnreachable("x"), payment_errors.GatewayUnavailable),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
 )
@@ -43,19 +44,19 @@ def test_anticipated_error_has_its_answer(raised: Exception, answered: type[erro
 
 
 REFUSALS = {
-    Refusal.ALREADY_PAID: errors.PaymentAlreadyMade,
-    Refusal.TRADE_FINISHED: errors.PaymentAlreadyMade,
-    Refusal.TRADE_CLOSED: errors.PaymentClosed,
-    Refusal.AMOUNT_OVER_LIMIT: errors.PaymentOverLimit,
-    Refusal.BUYER_NOT_ALLOWED: errors.PaymentAccountRefused,
-    Refusal.NOT_PERMITTED: errors.PaymentNotPermitted,
+    Refusal.ALREADY_PAID: payment_errors.PaymentAlreadyMade,
+    Refusal.TRADE_FINISHED: payment_errors.PaymentAlreadyMade,
+    Refusal.TRADE_CLOSED: payment_errors.PaymentClosed,
+    Refusal.AMOUNT_OVER_LIMIT: payment_errors.PaymentOverLimit,
+    Refusal.BUYER_NOT_ALLOWED: payment_errors.PaymentAccountRefused,
+    Refusal.NOT_PERMITTED: payment_errors.PaymentNotPermitted,
 }
 
 
 @pytest.mark.parametrize("is_final", [True, False])
 @pytest.mark.parametrize("refusal", Refusal)
 def test_proven_refusal_is_told_as_what_it_is_and_never_as_an_outage(refusal: Refusal, is_final: bool) -> None:
-    answered = REFUSALS.get(refusal, errors.PaymentRefused)
+    answered = REFUSALS.get(refusal, payment_errors.PaymentRefused)
     response = handle_exception(GatewayRejected(refusal, "ACQ.X", "personal data", is_final=is_final), {})
     assert response is not None
     assert (response.status_code, response.data["error"], "Retry-After" in response) == (409, answered.slug, False)

@@ -1,5 +1,6 @@
 """The demo as somebody starts it: a course is delivered, scripts find everything, nothing is left behind."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -23,12 +24,25 @@ from project.local.waiting import wait_until
 pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("demo")]
 
 
-@pytest.fixture
-def state_folder() -> Iterator[Path]:
+@contextlib.contextmanager
+def new_folder() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(dir=os.environ["TEST_FOLDER"]))
     folder.chmod(0o711)
     yield folder
     shutil.rmtree(folder)
+
+
+@pytest.fixture
+def fresh_folder() -> Iterator[Path]:
+    with new_folder() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def state_folder() -> Iterator[Path]:
+    """The first demo makes everything; the second finds it."""
+    with new_folder() as folder:
+        yield folder
 
 
 def start_demo(*options: str) -> subprocess.CompletedProcess[str]:
@@ -46,15 +60,15 @@ def test_once_delivers_a_course_and_leaves_no_process(state_folder: Path) -> Non
     assert set(json.loads((state_folder / "secrets.json").read_text())) >= {"demo_password", "django_secret_key"}
 
 
-def test_a_taken_port_is_refused_before_anything_is_started(state_folder: Path) -> None:
+def test_a_taken_port_is_refused_before_anything_is_started(fresh_folder: Path) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
-        ended = start_demo("--once", "--state", str(state_folder), "--port", str(port))
+        ended = start_demo("--once", "--state", str(fresh_folder), "--port", str(port))
     assert ended.returncode == 1
     assert f"Port {port} on 127.0.0.1 is taken by another program. Choose another one with --port N." in ended.stderr
-    assert not (state_folder / "postgres").exists()
+    assert not (fresh_folder / "postgres").exists()
 
 
 def test_served_demo_shows_its_table_last_and_stops_within_ten_seconds(state_folder: Path) -> None:

@@ -7,7 +7,7 @@ from shop.errors import CodesOverQuantity, CouponAlreadyClaimed, CouponCodeNotFo
 from shop.models import Coupon, CouponCode, CouponRecord
 from shop.states import CouponRecordStatus
 from tests.factories import FAR_AHEAD, LONG_AGO, NOW, make_buyer, make_coupon, make_course, make_order, make_record
-from tests.payments.scenes import assert_books_are_right
+from tests.payments.order_scenario import assert_books_are_right
 from tests.unchanged import nothing_changes
 
 pytestmark = pytest.mark.django_db

@@ -10,6 +10,7 @@ from shop.domain.pricing import CouponTerms
 from shop.errors import CouponAlreadyClaimed, CouponNotFound, CouponNotOpen, CouponSoldOut
 from shop.models import Coupon, CouponRecord
 from shop.states import CouponRecordStatus, CouponScope, CouponType
+from shop.texts import describe_coupon
 from tests.factories import NOW, make_buyer, make_coupon, make_course, make_record
 from tests.unchanged import nothing_changes
 
@@ -140,7 +141,7 @@ def test_fits_course() -> None:
 def test_terms_and_words() -> None:
     fixed, threshold = make_coupon(value="30"), make_coupon(CouponType.THRESHOLD, "20.50", minimum="100")
     percent, round_percent = make_coupon(CouponType.PERCENT, off_percent=79), make_coupon(CouponType.PERCENT, off_percent=80)
-    assert [coupons.describe(coupon) for coupon in (fixed, threshold, percent, round_percent)] == [
+    assert [describe_coupon(coupons.terms_of(coupon)) for coupon in (fixed, threshold, percent, round_percent)] == [
         "立减30元",
         "满100减20.5",
         "7.9折",

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from pytest_django import Settings
 
 from shop.domain import creation, work
-from shop.domain.orders import LineChoice, Purchase, place_order
+from shop.domain.orders import place_order
+from shop.domain.purchase import LineChoice, Purchase
 from shop.models import (
     Account,
     Coupon,

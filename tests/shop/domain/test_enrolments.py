@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from shop.domain.enrolments import list_enrolments, revoke_enrolments
 from shop.domain.fulfilment import finalise_orders
 from shop.domain.ledger import list_beili_transfers
-from shop.domain.orders import LineChoice, Purchase, place_order
+from shop.domain.orders import place_order
+from shop.domain.purchase import LineChoice, Purchase
 from shop.domain.refunding import apply_refund
 from shop.domain.shares import Share, whole_part
 from shop.models import Account, Course, Enrolment, Order, OrderLine

@@ -58,7 +58,7 @@ class Process:
     def claim(self, monkeypatch: pytest.MonkeyPatch) -> list[int]:
         with monkeypatch.context() as patched:
             patched.setattr(floors, "_floors", self.remembered)
-            claimed = work.claim(OrderRequest, now=clock.database_now(), limit=5)
+            claimed = list(work.take(OrderRequest, now=clock.database_now(), limit=5))
         finish(claimed)
         return claimed
 
@@ -167,7 +167,7 @@ def test_clock_that_has_gone_back_takes_the_floor_along(monkeypatch: pytest.Monk
         patched.setattr(floors, "_floors", process.remembered)
         for _ in range(2):
             work.has_due(OrderRequest, now=clock.database_now() + timedelta(hours=2))
-        assert work.claim(OrderRequest, now=clock.database_now(), limit=5) == [pk]
+        assert list(work.take(OrderRequest, now=clock.database_now(), limit=5)) == [pk]
 
 
 def test_floor_stays_at_the_first_row_that_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,15 +181,15 @@ def test_floor_stays_at_the_first_row_that_is_left(monkeypatch: pytest.MonkeyPat
 
 def test_looks_from_the_beginning_take_a_hundredth_of_the_time_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(floors, "CHECK_SHARE", 0.01)
-    read = floors.rows.read
+    read = floors.sql.read
 
     def slow(*args: object) -> object:
         time.sleep(0.01)
         return read(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(floors.rows, "read", slow)
+    monkeypatch.setattr(floors.sql, "read", slow)
     before = time.monotonic()
     floors.check_floor(OrderRequest, now=clock.now())
     assert floors._next_checks[TABLE] - before > 100 * 0.02
-    monkeypatch.setattr(floors.rows, "read", lambda *args: pytest.fail("looked again"))
+    monkeypatch.setattr(floors.sql, "read", lambda *args: pytest.fail("looked again"))
     floors.check_floor(OrderRequest, now=clock.now())

@@ -10,7 +10,7 @@ from shop.errors import AccessTooLong, CourseNotFound
 from shop.models import Account, Course, Enrolment, Order, OrderEvent
 from shop.states import OrderStatus
 from tests.factories import NOW, make_buyer, make_course, make_order
-from tests.payments.scenes import assert_books_are_right
+from tests.payments.order_scenario import assert_books_are_right
 from tests.unchanged import nothing_changes
 
 pytestmark = pytest.mark.django_db

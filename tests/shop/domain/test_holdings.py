@@ -92,11 +92,10 @@ def test_cart_and_checkout_name_the_unpaid_order() -> None:
     assert flags == {course: (["in_unpaid_order"], waiting.order_number), other: ([], None)}
     started = checkouts.start_checkout(account=buyer, course_ids=[course.pk, other.pk], now=NOW)
     checkouts.prepare_checkouts([started.checkout_id], now=NOW)
-    result = checkouts.get_checkout(account_id=buyer.pk, checkout_id=started.checkout_id).result
-    assert result is not None
-    entries = result["payment_list"]["policy_course_dict"]
-    assert entries[str(course.pk)]["unpaid_order_number"] == waiting.order_number
-    assert entries[str(other.pk)]["unpaid_order_number"] is None
+    snapshot = checkouts.get_checkout(account_id=buyer.pk, checkout_id=started.checkout_id).snapshot
+    assert snapshot is not None
+    unpaid = {entry.course_id: entry.unpaid_order_number for entry in snapshot.courses}
+    assert unpaid == {course.pk: waiting.order_number, other.pk: None}
 
 
 def test_free_course_is_renewed_once_and_not_again_while_it_lasts() -> None:

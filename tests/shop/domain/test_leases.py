@@ -27,7 +27,7 @@ def request_() -> OrderRequest:
 
 
 def due(request: OrderRequest) -> list[int]:
-    return work.claim(OrderRequest, now=clock.database_now(), limit=9)
+    return list(work.take(OrderRequest, now=clock.database_now(), limit=9))
 
 
 def test_lease_is_renewed_while_the_rows_are_worked_on(request_: OrderRequest, settings: Settings) -> None:

@@ -7,7 +7,8 @@ import pytest
 
 from shop.domain import orders
 from shop.domain.checkout import prepare_checkouts, start_checkout
-from shop.domain.orders import LineChoice, place_order
+from shop.domain.orders import place_order
+from shop.domain.purchase import LineChoice, Purchase
 from shop.errors import CheckoutExpired, CheckoutMismatch, CheckoutUsed, IdempotencyKeyReused, OrderNotFound, StaleState
 from shop.models import Account, Course
 from shop.states import OrderRequestStatus
@@ -44,7 +45,7 @@ def test_place_order_stores_the_request_and_takes_nothing() -> None:
         "prices_seen": None,
     }
     assert (buyer.balance, buyer.held_balance) == (10, 0)
-    assert orders.requested_lines(request.body) == [LineChoice(course.pk, policy_of(course).pk, None)]
+    assert Purchase.from_json(request.body).lines == [LineChoice(course.pk, policy_of(course).pk, None)]
 
 
 def test_replay_answers_the_first_request() -> None:

@@ -10,7 +10,7 @@ from shop.errors import CheckoutUsed, DeadlineNotMovable, WorkNotDead
 from shop.models import Account, Order, OrderEvent, OrderRequest
 from shop.states import OrderRequestStatus, OrderStatus
 from tests.factories import NOW, decide, make_buyer, make_course, make_order, make_request
-from tests.payments.scenes import assert_books_are_right, columns, timeline
+from tests.payments.order_scenario import assert_books_are_right, columns, timeline
 from tests.unchanged import nothing_changes
 
 pytestmark = pytest.mark.django_db

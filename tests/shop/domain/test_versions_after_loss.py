@@ -147,3 +147,69 @@ def test_after_a_while_answers_are_remembered_again(server: ValkeyServer, token:
     valkey._doubted_at -= versions.REMEMBERED_S + timedelta(milliseconds=versions.TICKET_MS).total_seconds()
     assert told(token, request_) == "pending"
     assert valkey.client().get(key) is not None
+
+
+def start_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when the module is loaded: connected to nothing, and sure of nothing."""
+    valkey.client.cache_clear()
+    monkeypatch.setattr(valkey, "_doubted_at", time.monotonic())
+    versions.believe_an_empty_store()
+
+
+def test_process_that_starts_beside_an_empty_store_remembers_at_once(
+    server: ValkeyServer, token: str, request_: OrderRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    valkey.client().set("cart:1", "of yesterday")
+    start_a_process(monkeypatch)
+    assert told(token, request_) == "pending"
+    assert valkey.client().get(valkey.answer_key(request_.order_number)) is not None
+    decide(request_, now=NOW)
+    assert told(token, request_) == "awaiting_payment"
+
+
+def test_process_that_starts_after_a_loss_believes_nothing_that_is_remembered(
+    server: ValkeyServer, token: str, request_: OrderRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert told(token, request_) == "pending"
+    go_away(server)
+    decide(request_, now=NOW)
+    come_back(server)
+    start_a_process(monkeypatch)
+    assert told(token, request_) == "awaiting_payment"
+
+
+@pytest.mark.parametrize("key", [valkey.answer_key("1"), valkey.poller_key("1")])
+def test_a_ticket_or_a_token_is_enough_for_doubt(server: ValkeyServer, monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    """Somebody may have read before this process started, and remember it afterwards."""
+    valkey.client().set(key, "anything")
+    start_a_process(monkeypatch)
+    assert not valkey.has_been_there(0.5)
+    valkey.client().delete(key)
+    start_a_process(monkeypatch)
+    assert valkey.has_been_there(0.5)
+
+
+def test_too_many_keys_to_look_through_are_doubted(server: ValkeyServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(versions, "FEW_KEYS", 1)
+    valkey.client().mset({"cart:1": "1", "cart:2": "2"})
+    start_a_process(monkeypatch)
+    assert not valkey.has_been_there(0.5)
+
+
+def test_store_that_goes_away_while_it_is_looked_through_is_doubted(server: ValkeyServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    look = versions._remembers_nothing
+
+    def look_and_lose() -> bool:
+        is_empty = look()
+        go_away(server)
+        come_back(server)
+        valkey.client().ping()
+        return is_empty
+
+    monkeypatch.setattr(versions, "_remembers_nothing", look_and_lose)
+    start_a_process(monkeypatch)
+    assert not valkey.has_been_there(0.5)
+    go_away(server)
+    monkeypatch.setattr(versions, "_remembers_nothing", look)
+    start_a_process(monkeypatch)
+    assert not valkey.has_been_there(0.5)

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from pytest_django import Settings
 
-from shop.domain import work
+from shop.domain import floors, work
 from shop.models import OrderRequest
 from tests.factories import NOW, make_buyer, make_course, make_request
 
@@ -23,23 +23,23 @@ LATER = NOW + timedelta(seconds=10)
 
 
 def test_claim_takes_the_oldest_due_rows_for_a_lease(requests: list[OrderRequest], settings: Settings) -> None:
-    assert work.claim(OrderRequest, now=LATER, limit=2) == [requests[0].pk, requests[1].pk]
+    assert list(work.take(OrderRequest, now=LATER, limit=2)) == [requests[0].pk, requests[1].pk]
     requests[0].refresh_from_db()
     assert (requests[0].attempts, requests[0].available_at) == (1, LATER + timedelta(seconds=settings.WORK_LEASE_S))
-    assert work.claim(OrderRequest, now=LATER, limit=9) == [requests[2].pk]
-    assert work.claim(OrderRequest, now=LATER, limit=9) == []
+    assert list(work.take(OrderRequest, now=LATER, limit=9)) == [requests[2].pk]
+    assert list(work.take(OrderRequest, now=LATER, limit=9)) == []
 
 
 def test_claim_leaves_what_is_not_due_yet(requests: list[OrderRequest]) -> None:
-    assert work.claim(OrderRequest, now=NOW - timedelta(seconds=1), limit=9) == []
+    assert list(work.take(OrderRequest, now=NOW - timedelta(seconds=1), limit=9)) == []
     assert not work.has_due(OrderRequest, now=NOW - timedelta(seconds=1))
     assert work.has_due(OrderRequest, now=NOW)
 
 
 def test_rows_whose_worker_died_come_again_one_at_a_time(requests: list[OrderRequest], settings: Settings) -> None:
-    work.claim(OrderRequest, now=LATER, limit=9)
+    list(work.take(OrderRequest, now=LATER, limit=9))
     after_lease = LATER + timedelta(seconds=settings.WORK_LEASE_S)
-    assert [work.claim(OrderRequest, now=after_lease, limit=9) for _ in range(4)] == [[row.pk] for row in requests] + [[]]
+    assert [list(work.take(OrderRequest, now=after_lease, limit=9)) for _ in range(4)] == [[row.pk] for row in requests] + [[]]
 
 
 def test_put_back_doubles_its_patience(requests: list[OrderRequest]) -> None:
@@ -74,7 +74,7 @@ def test_bury_gives_up_what_used_all_its_attempts(requests: list[OrderRequest]) 
 
 def test_exhausted_rows_are_not_claimed(requests: list[OrderRequest]) -> None:
     OrderRequest.objects.update(attempts=OrderRequest.MAX_ATTEMPTS)
-    assert work.claim(OrderRequest, now=LATER, limit=9) == []
+    assert list(work.take(OrderRequest, now=LATER, limit=9)) == []
 
 
 def test_run_split_singles_out_what_raises() -> None:
@@ -94,3 +94,12 @@ def test_run_split_of_nothing_does_nothing() -> None:
     calls: list[object] = []
     work.run_split([], calls.append, lambda pk, error: calls.append(pk))
     assert calls == []
+
+
+def test_count_finds_what_a_look_would_overlook(requests: list[OrderRequest]) -> None:
+    """A row that was made due in the past, below where this process has begun to look."""
+    floors._floors["shop_orderrequest", 0] = floors._Floor(place=(NOW + timedelta(seconds=1, milliseconds=500), 0))
+    assert work.count_due(OrderRequest, now=LATER) == (3, NOW)
+    OrderRequest.objects.filter(pk=requests[0].pk).update(attempts=1, available_at=NOW - timedelta(seconds=1))
+    assert work.count_due(OrderRequest, now=LATER) == (3, NOW - timedelta(seconds=1))
+    assert work.count_due(OrderRequest, now=NOW - timedelta(seconds=2)) == (0, None)

@@ -17,6 +17,7 @@ from payments.models import Notification, Payment, Refund
 from payments.states import NotificationStatus, Product
 from shop import clock
 from shop.domain import creation, ledger, orders
+from shop.domain.purchase import LineChoice, Purchase
 from shop.models import (
     Account,
     Category,
@@ -50,8 +51,8 @@ class Shop:
 
 def buy(buyer: Account, policy: PricePolicy, *, coupon_record_id: int | None, beili: int, alipay: str) -> None:
     now = clock.now()
-    line = orders.LineChoice(policy.course_id, policy.pk, None)
-    purchase = orders.Purchase([line], coupon_record_id, beili, Decimal(alipay), None)
+    line = LineChoice(policy.course_id, policy.pk, None)
+    purchase = Purchase([line], coupon_record_id, beili, Decimal(alipay), None)
     orders.place_order(account=buyer, purchase=purchase, idempotency_key=mint_number(now), request_id="test", now=now)
     creation.create_due_orders(now=now, cause="test")
 

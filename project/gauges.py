@@ -1,0 +1,167 @@
+"""What the database and Valkey say of the whole shop, each number by an index or from what was measured before.
+
+A part that can't be asked is left out and named in `shop_asked`: no number is better than an old one.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+
+import redis
+import structlog
+from django.conf import settings
+from django.db import DatabaseError, transaction
+from prometheus_client import Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from payments.desk.figures import count_waiting
+from payments.domain.silence import find_silent_since
+from payments.domain.turned_away import count_turned_away
+from payments.domain.verdicts import find_verdicts
+from shop import broker_address, clock, redis_address
+from shop.domain import sql, totals, work
+from shop.models import Order, Turn
+from shop.states import OrderStatus
+from worker.schedule import JOBS
+from worker.tasks import SWEPT
+
+log = structlog.get_logger(__name__)
+
+# Each statement takes milliseconds where all is well; all together less than the time after which Prometheus gives a scrape up.
+STATEMENT_MS, ALL_S = 2000, 5
+
+Part = Callable[[datetime], Iterator[Metric]]
+
+
+class ShopCollector(Collector):
+    """All parts, as far as they can be asked in time."""
+
+    def collect(self) -> Iterator[Metric]:
+        found: dict[str, list[Metric]] = {}
+        try:
+            with transaction.atomic():
+                sql.write(f"SET LOCAL statement_timeout = {STATEMENT_MS}", [])
+                _ask(found, now=clock.database_now())
+        except DatabaseError as error:
+            log.warning("metrics_without_database", error=str(error))
+        asked = GaugeMetricFamily("shop_asked", "1 if the numbers of this part could be had.", labels=["part"])
+        for name in PARTS:
+            asked.add_metric([name], 1 if name in found else 0)
+            yield from found.get(name, ())
+        yield asked
+        yield from valkey_fill()
+
+
+def _ask(found: dict[str, list[Metric]], *, now: datetime) -> None:
+    """Whoever scrapes holds a place that a buyer could have: what can't be had in time isn't waited for."""
+    deadline = time.monotonic() + ALL_S
+    for name, part in PARTS.items():
+        if time.monotonic() >= deadline:
+            break
+        try:
+            with transaction.atomic():
+                found[name] = list(part(now))
+        except DatabaseError as error:
+            log.warning("metrics_part_missing", part=name, error=str(error))
+
+
+def work_rows(now: datetime) -> Iterator[Metric]:
+    due = GaugeMetricFamily("work_due_rows", "Rows that wait for a worker.", labels=["table"])
+    oldest = GaugeMetricFamily("work_oldest_due_seconds", "How long the oldest of them has been due.", labels=["table"])
+    dead = GaugeMetricFamily("work_dead_rows", "Rows that were given up and wait for people.", labels=["table"])
+    for swept in SWEPT:
+        table = [work.table_of(swept.model)]
+        waiting, first_at = work.count_due(swept.model, now=now)
+        due.add_metric(table, waiting)
+        oldest.add_metric(table, (now - first_at if first_at else timedelta()).total_seconds())
+        dead.add_metric(table, swept.model.objects.filter(dead_at__isnull=False).count())
+    yield from (due, oldest, dead)
+
+
+def people(now: datetime) -> Iterator[Metric]:
+    waiting = GaugeMetricFamily("waiting_for_people", "What waits for people on the desk's dashboard.", labels=["what"])
+    counts = count_waiting()
+    for what in ("refunds_to_approve", "refunds_to_explain", "refunds_failed", "notifications_quarantined"):
+        waiting.add_metric([what], getattr(counts, what))
+    yield waiting
+
+
+def orders(now: datetime) -> Iterator[Metric]:
+    unpaid = Order.objects.filter(status=OrderStatus.AWAITING_PAYMENT).count()
+    yield GaugeMetricFamily("orders_awaiting_payment", "Orders that are neither paid nor closed.", value=unpaid)
+    events = CounterMetricFamily("order_events", "Entries in the orders' timelines, by kind.", labels=["kind"])
+    for kind, count in totals.read_totals(totals.ORDER_EVENTS).items():
+        events.add_metric([kind], count)
+    yield events
+
+
+def money(now: datetime) -> Iterator[Metric]:
+    fen = CounterMetricFamily("ledger_fen", "What was booked from one book to another, in fen.", labels=["debit", "credit"])
+    beili = CounterMetricFamily("ledger_beili", "The same of 贝里.", labels=["debit", "credit"])
+    for kind, amount in totals.read_totals(totals.LEDGER).items():
+        currency, debit, credit = kind.split(":")
+        if currency == "CNY":
+            fen.add_metric([debit, credit], amount)
+        else:
+            beili.add_metric([debit, credit], amount // 100)
+    yield from (fen, beili)
+
+
+def audit(now: datetime) -> Iterator[Metric]:
+    broken = GaugeMetricFamily("audit_broken_rows", "Rows that broke a rule of the books at the last audit.", labels=["rule"])
+    age = GaugeMetricFamily("audit_age_seconds", "How long ago that was. Nothing before the first one.")
+    found = find_verdicts()
+    if found is not None:
+        verdicts, taken_at = found
+        for rule, count in verdicts.items():
+            broken.add_metric([rule], count)
+        age.add_metric([], (now - taken_at).total_seconds())
+    yield from (broken, age)
+
+
+def jobs(now: datetime) -> Iterator[Metric]:
+    overdue = GaugeMetricFamily("beat_job_overdue_seconds", "For how long beat should have sent a job that it hasn't.", labels=["name"])
+    taken = dict(Turn.objects.filter(name__in=[job.task for job in JOBS]).values_list("name", "taken_at"))
+    for job in JOBS:
+        taken_at, due_since = taken.get(job.task), job.due_since(now)
+        # The moment at which it became due again: what it was due by, or an interval after it was sent.
+        due_at = None if taken_at is None else taken_at + job.every if job.every else due_since
+        is_due = taken_at is not None and taken_at < due_since
+        overdue.add_metric([job.task], (now - due_at).total_seconds() if is_due and due_at is not None else 0)
+    yield overdue
+
+
+def gateway(now: datetime) -> Iterator[Metric]:
+    since = find_silent_since()
+    silent = GaugeMetricFamily("gateway_silent_seconds", "For how long a worker has known the gateway as silent.")
+    silent.add_metric([], (now - since).total_seconds() if since else 0)
+    turned_away = GaugeMetricFamily(
+        "gateway_turned_away_rows", "Rows that the gateway turned away time and again, for key, app or contract."
+    )
+    turned_away.add_metric([], count_turned_away())
+    yield from (silent, turned_away)
+
+
+PARTS: dict[str, Part] = {
+    "work": work_rows, "people": people, "orders": orders, "money": money, "audit": audit, "jobs": jobs, "gateway": gateway,
+}  # fmt: skip
+
+
+def valkey_fill() -> Iterator[Metric]:
+    """How full the servers are. A full one refuses what it is given: carts and checkouts, or wake-ups, which the sweep makes up for."""
+    fill = GaugeMetricFamily("valkey_memory_used_ratio", "Used memory over the limit; 0 without a limit.", labels=["server"])
+    reachable = GaugeMetricFamily("valkey_reachable", "1 when the server answered.", labels=["server"])
+    servers = {"store": redis_address.parse(settings.REDIS_URL), "broker": broker_address.parse(settings.CELERY_BROKER_URL).redis}
+    for name, address in servers.items():
+        if address is None:  # RabbitMQ
+            continue
+        try:
+            with redis_address.open_client(address, socket_timeout=1, socket_connect_timeout=1) as client:
+                memory = client.info("memory")
+        except redis.RedisError:
+            reachable.add_metric([name], 0)
+            continue
+        reachable.add_metric([name], 1)
+        fill.add_metric([name], memory["used_memory"] / memory["maxmemory"] if memory["maxmemory"] else 0)
+    yield from (fill, reachable)

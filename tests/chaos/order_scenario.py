@@ -1,0 +1,321 @@
+"""A scenario: one buyer and one order in a running shop, with Alipay and the buyer there to be told what to do.
+
+Each scenario has a course of its own, so that no other scenario's trade has the same subject, and faults that are for its trades only.
+"""
+
+import contextlib
+import itertools
+import secrets
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import httpx
+import psycopg
+from knox.crypto import hash_token
+from knox.settings import CONSTANTS
+from psycopg.rows import dict_row
+
+from project.local.purchase import ApiClient
+from project.local.waiting import wait_until
+from tests.journeys.shopping import Buyer
+from tests.nodes.shop_stack import ShopStack
+
+# Generous: the machine may be busy, and what fails backs off 2, 4, 8 seconds.
+PATIENCE_S = 60
+SIDE_BY_SIDE = 16
+PRICE = Decimal("30.00")
+BEILI = 10
+
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class State:
+    """Where an order and all that belongs to it end. Attempts, refunds and notifications in any order; what isn't named is none."""
+
+    order: str
+    payments: tuple[str, ...] = ()
+    refunds: tuple[str, ...] = ()
+    enrolments: tuple[str, ...] = ()
+    notifications: tuple[str, ...] = ()
+
+
+@dataclass
+class ChaosShop:
+    """Where scenarios are played, by many threads side by side. Each has a buyer and a database connection of its own."""
+
+    shop: ShopStack
+    # Kept over all tests: each thread's buyer and connection are made once.
+    pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(SIDE_BY_SIDE))
+    http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=30, trust_env=False))
+    _local: threading.local = field(default_factory=threading.local)
+    _open: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+
+    def scenario(self, name: str, *, beili: int = BEILI) -> "OrderScenario":
+        """A scenario with an order that awaits payment."""
+        return self.empty_scenario(name).order(beili=beili)
+
+    def empty_scenario(self, name: str, *, buyer: Buyer | None = None) -> "OrderScenario":
+        """A scenario without an order yet."""
+        return OrderScenario(self, buyer or self._my_buyer(), *self._add_course(name))
+
+    def new_buyer(self, *, beili: int) -> Buyer:
+        """Somebody who is logged in already: twenty password checks at once would hold up everything else."""
+        username, token = f"actor-{next(_numbers)}-{secrets.token_hex(4)}", secrets.token_hex(32)
+        account_id = self.value(
+            """
+            WITH account AS (
+                INSERT INTO shop_account (username, password, balance, held_balance, is_superuser, is_staff, is_active, first_name, last_name,
+                    email, date_joined)
+                VALUES (%s, '!', 0, 0, false, false, true, '', '', '', now()) RETURNING id
+            ), grant_ AS (
+                INSERT INTO shop_ledgertransfer (key, debit, credit, currency, amount, account_id, memo, created_at)
+                SELECT 'grant:' || id, 'beili_issued', 'beili_available', 'BEILI', %s, id, '', now() FROM account
+            ), token AS (
+                INSERT INTO knox_authtoken (digest, token_key, user_id, created, expiry)
+                SELECT %s, %s, id, now(), now() + interval '1 day' FROM account
+            )
+            SELECT id FROM account
+            """,
+            username,
+            beili,
+            hash_token(token),
+            token[: CONSTANTS.TOKEN_KEY_LENGTH],
+        )
+        api = self._open.enter_context(ApiClient(self.shop.web_url))
+        api.http.headers["Authorization"] = f"Token {token}"
+        return Buyer(self.shop, api, account_id)
+
+    def rows(self, query: str, *parameters: Any) -> list[dict[str, Any]]:
+        """As `ShopStack.rows`, on this thread's own connection: whoever waits asks often."""
+        if not hasattr(self._local, "connection"):
+            self._local.connection = self._open.enter_context(
+                psycopg.connect(self.shop.database_url, row_factory=dict_row, autocommit=True)
+            )
+        cursor = self._local.connection.execute(query, parameters)
+        return list(cursor.fetchall()) if cursor.description else []
+
+    def value(self, query: str, *parameters: Any) -> Any:
+        """The only column of the only row."""
+        (row,) = self.rows(query, *parameters)
+        (value,) = row.values()
+        return value
+
+    def control(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        """The simulator's control API: what Alipay and the buyer do there."""
+        response = self.http.request(method, f"{self.shop.simulator_url}/control/{path}", json=body)
+        assert response.is_success, response.text
+        return response.json()
+
+    def close(self) -> None:
+        self.pool.shutdown()
+        self._open.close()
+        self.http.close()
+
+    def _my_buyer(self) -> Buyer:
+        """This thread's buyer, with plenty of 贝里."""
+        if not hasattr(self._local, "buyer"):
+            self._local.buyer = self.new_buyer(beili=10_000)
+        buyer: Buyer = self._local.buyer
+        return buyer
+
+    def _add_course(self, name: str) -> tuple[int, int]:
+        """(course id, policy id) of a course that nobody else sells."""
+        (row,) = self.rows(
+            """
+            WITH course AS (
+                INSERT INTO shop_course (name, course_img, brief, course_type, status, position, created_at)
+                VALUES (%s, 'x.svg', '', 0, 0, 0, now()) RETURNING id
+            )
+            INSERT INTO shop_pricepolicy (course_id, valid_period, price) SELECT id, 30, %s FROM course RETURNING course_id, id
+            """,
+            f"{name} 课程 {next(_numbers)}",
+            PRICE,
+        )
+        return row["course_id"], row["id"]
+
+
+@dataclass
+class OrderScenario:
+    """One order. The verbs are what the buyer, Alipay, or time does."""
+
+    chaos: ChaosShop
+    buyer: Buyer
+    course_id: int
+    policy_id: int
+    number: str = ""
+
+    @property
+    def shop(self) -> ShopStack:
+        return self.chaos.shop
+
+    # --- The buyer at the shop
+
+    def order(
+        self, *, beili: int = BEILI, coupon_record_id: int = 0, cash: Decimal | None = None, buys_again: bool = False
+    ) -> "OrderScenario":
+        """Places the order and waits until it awaits payment."""
+        body = {
+            "course_price_list": [{"course_id": self.course_id, "policy_id": self.policy_id, "coupon_record_id": 0}],
+            "coupon_record_id": coupon_record_id,
+            "balance": beili,
+            "alipay": str(PRICE - beili if cash is None else cash),
+            "buy_again": buys_again,
+        }
+        self.number = self.buyer.place(body)
+        self.wait(lambda: self.state().order == "awaiting_payment")
+        return self
+
+    def open(self, product: str = "page") -> str:
+        """The buyer goes to the cashier; answers the attempt's `out_trade_no`. Nothing exists at Alipay before the scan."""
+        response = self.ask_to_pay(product)
+        assert response.status_code == 200, response.text
+        started = response.json()["data"]
+        if product in {"page", "wap"}:
+            page = self.chaos.http.get(started["pay_url"], follow_redirects=True)
+            assert page.status_code == 200, page.text
+        return str(started["out_trade_no"])
+
+    def ask_to_pay(self, product: str) -> httpx.Response:
+        return self.buyer.api.http.post(f"orders/{self.number}/payments/", json={"product": product})
+
+    def cancel(self) -> httpx.Response:
+        return self.buyer.api.http.post(f"orders/{self.number}/cancel/")
+
+    def refund(self) -> httpx.Response:
+        """Asks for all the money back; approved at once."""
+        return self.buyer.api.http.post(f"orders/{self.number}/refunds/", json={"reason": "不想学了"})
+
+    # --- The buyer at Alipay, and Alipay
+
+    def scan(self, out_trade_no: str) -> None:
+        self.chaos.control("POST", f"trades/{out_trade_no}/scan", {})
+
+    def pay(self, out_trade_no: str) -> None:
+        """Pays and closes the browser."""
+        self.chaos.control("POST", f"trades/{out_trade_no}/pay", {})
+
+    def try_to_pay(self, out_trade_no: str) -> bool:
+        """As `pay`, for a buyer whom Alipay may send away."""
+        response = self.chaos.http.post(f"{self.shop.simulator_url}/control/trades/{out_trade_no}/pay", json={})
+        assert response.status_code in {200, 409}, response.text
+        return response.status_code == 200
+
+    def trade(self, out_trade_no: str) -> Mapping[str, Any]:
+        answer: Mapping[str, Any] = self.chaos.control("GET", f"trades/{out_trade_no}")
+        return answer
+
+    def inject(self, kind: str, out_trade_no: str | None = None, **rule: Any) -> int:
+        """Sets a fault for this order's first attempt (or another); answers its id."""
+        rule = {"kind": kind, "out_trade_no": out_trade_no or f"{self.number}P1", **rule}
+        return int(self.chaos.control("POST", "faults", rule)["fault_id"])
+
+    def silence(self) -> None:
+        """No notification of this order's first attempt ever comes."""
+        self.inject("drop", times=None)
+
+    def was_hit(self, fault_id: int) -> bool:
+        (rule,) = [rule for rule in self.chaos.control("GET", "faults")["faults"] if rule["fault_id"] == fault_id]
+        return bool(rule["hits"])
+
+    def deliveries(self, out_trade_no: str) -> list[Mapping[str, Any]]:
+        """Every notification that was sent, and what the shop answered."""
+        found: list[Mapping[str, Any]] = self.chaos.control("GET", f"deliveries?out_trade_no={out_trade_no}")["deliveries"]
+        return found
+
+    def deliver_again(self, out_trade_no: str) -> None:
+        """Alipay repeats its first notification, signed anew and without any fault; its own next attempt would come after minutes."""
+        notification = self.chaos.control("GET", f"notifications?out_trade_no={out_trade_no}")["notifications"][-1]
+        self.chaos.control("POST", f"notifications/{notification['notify_id']}/replay", {"fresh": True})
+
+    # --- Time
+
+    def poll(self) -> None:
+        """The time has come to ask Alipay about the attempts, be it for the first time or, about closed ones, for the last."""
+        self.chaos.rows(
+            "UPDATE payments_payment SET available_at = now() WHERE out_trade_no LIKE %s AND available_at IS NOT NULL", f"{self.number}P%"
+        )
+
+    def abandon(self, out_trade_no: str) -> None:
+        """The shop has closed an attempt that Alipay didn't know yet, and doesn't look at it again by itself: it can still be paid there."""
+        self.chaos.rows(
+            """
+            UPDATE payments_payment SET status = 'closed', closed_reason = 'never_paid', closed_at = now(), available_at = NULL
+            WHERE out_trade_no = %s
+            """,
+            out_trade_no,
+        )
+
+    def expire(self) -> None:
+        """The order's time and its period of grace are over, and so is its attempts' time. At Alipay they can still be paid."""
+        self.chaos.rows("UPDATE payments_payment SET expires_at = now() WHERE out_trade_no LIKE %s", f"{self.number}P%")
+        self.chaos.rows(
+            "UPDATE shop_order SET expires_at = now() - %s, closes_at = now(), available_at = now() WHERE order_number = %s",
+            timedelta(minutes=2),
+            self.number,
+        )
+
+    def hurry_refunds(self) -> None:
+        """What waits to be asked about again is due now."""
+        self.chaos.rows(
+            """
+            UPDATE payments_refund SET available_at = now()
+            WHERE available_at IS NOT NULL AND order_id = (SELECT id FROM shop_order WHERE order_number = %s)
+            """,
+            self.number,
+        )
+
+    # --- What has become of it
+
+    def state(self) -> State:
+        """By SQL, all at one moment."""
+        (row,) = self.chaos.rows(
+            """
+            SELECT request.status AS request, orders.status AS order,
+                ARRAY(SELECT status || CASE WHEN is_surplus THEN ' surplus' ELSE '' END FROM payments_payment WHERE order_id = orders.id) AS payments,
+                ARRAY(SELECT kind || ' ' || status || CASE WHEN outcome <> '' THEN ' ' || outcome ELSE '' END
+                    FROM payments_refund WHERE order_id = orders.id) AS refunds,
+                ARRAY(SELECT e.status FROM shop_enrolment e JOIN shop_orderline l ON l.id = e.order_line_id WHERE l.order_id = orders.id)
+                    AS enrolments,
+                ARRAY(SELECT status || CASE WHEN reason <> '' THEN ' ' || reason ELSE '' END FROM payments_notification
+                    WHERE right(out_trade_no, 20) IN (SELECT right(out_trade_no, 20) FROM payments_payment WHERE order_id = orders.id))
+                    AS notifications
+            FROM shop_orderrequest AS request LEFT JOIN shop_order AS orders ON orders.request_id = request.id
+            WHERE request.order_number = %s
+            """,
+            self.number,
+        )
+        request, order = row.pop("request"), row.pop("order")
+        return State(order or request, **{name: tuple(sorted(words)) for name, words in row.items()})
+
+    def wait(self, condition: Callable[[], bool]) -> None:
+        assert wait_until(condition, timeout_s=PATIENCE_S, poll_s=0.2), f"{self.number}: {self.describe()}"
+
+    def wait_for(self, **expected: Any) -> None:
+        """Waits until these parts of the state are so."""
+
+        def is_so() -> bool:
+            now = self.state()
+            return all(getattr(now, name) == value for name, value in expected.items())
+
+        assert wait_until(is_so, timeout_s=PATIENCE_S, poll_s=0.2), f"waited for {expected}, but {self.describe()}"
+
+    def wait_for_end(self, *ends: State) -> None:
+        """Waits until the state is one of these, to the last notification."""
+        assert wait_until(lambda: self.state() in ends, timeout_s=PATIENCE_S, poll_s=0.2), f"expected {ends}, but {self.describe()}"
+
+    def describe(self) -> str:
+        """The state with the last errors, for a failure's message."""
+        errors = self.chaos.rows(
+            """
+            SELECT 'order' AS what, attempts, last_error, available_at - now() AS due FROM shop_order WHERE order_number = %(n)s
+            UNION ALL SELECT out_trade_no, attempts, last_error, available_at - now() FROM payments_payment WHERE out_trade_no LIKE %(n)s || 'P%%'
+            UNION ALL SELECT out_request_no, attempts, last_error, available_at - now() FROM payments_refund WHERE out_request_no LIKE %(n)s || '%%'
+            """.replace("%(n)s", f"'{self.number}'")
+        )
+        return f"{self.number}: {self.state()}\n" + "\n".join(f"    {row}" for row in errors)
