@@ -20,7 +20,7 @@ from shop.api.authentication import account_of, request_id_of
 from shop.api.fields import IdField, Input, LabelField, YuanField, refuse_repeated_courses
 from shop.api.orderoutput import OrderOutput, order_body
 from shop.api.wire import REFUND_S, WORKER_S, retry_after
-from shop.domain import closing, limits, orders
+from shop.domain import closing, finding, limits
 from shop.domain.limits import payment_shares
 from shop.domain.presence import note_watched
 from shop.wakeup import wake_soon
@@ -96,7 +96,7 @@ class OrderPaymentsView(APIView):
         An earlier attempt is asked about before: `payment_confirming` while Alipay doesn't say whether it is paid.
         """
         data = PaymentInput.read(request.data)
-        order = orders.get_order(account_id=account_of(request).pk, order_number=order_number)
+        order = finding.get_order(account_id=account_of(request).pk, order_number=order_number)
         limits.spend(*payment_shares(order))
         note_watched(order.order_number)
         gateways, now, cause = get_gateways(), clock.database_now(), f"request:{request_id_of(request)}"

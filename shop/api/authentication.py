@@ -12,7 +12,7 @@ from rest_framework.authentication import get_authorization_header
 from rest_framework.request import Request
 
 from shop import clock
-from shop.domain.login import TokenDigest, digest_of, find_caller
+from shop.domain.callers import TokenDigest, digest_of, find_caller
 from shop.errors import NotAuthenticated
 from shop.models import Account
 from shop.request_id import KEY

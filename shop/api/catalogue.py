@@ -16,7 +16,7 @@ from shop import clock
 from shop.api.authentication import digest_in
 from shop.api.fields import IdField, LabelField, PageFilter, TextField, read_query, show
 from shop.domain import catalogue
-from shop.domain.login import find_caller
+from shop.domain.callers import find_caller
 from shop.errors import NotAuthenticated
 from shop.models import Category, Course, PricePolicy
 from shop.states import CourseType

@@ -21,7 +21,7 @@ from shop.api.conditional import is_known
 from shop.api.fields import Input, StrictIntegerField, read_query
 from shop.api.orderoutput import RETRY_AFTER_BY_STATUS, OrderOutput, request_body, whole_order_body
 from shop.api.wire import enveloped, retry_after, written
-from shop.domain.login import find_caller
+from shop.domain.callers import find_caller
 from shop.domain.paylinks import is_payable
 from shop.domain.presence import note_watched
 from shop.domain.versions import Answer, answer_poll, read_answer

@@ -8,7 +8,7 @@ from django.conf import settings
 
 from shop.domain import cart
 from shop.domain.checkout import Checkout, start_checkout
-from shop.domain.orders import missing_order
+from shop.domain.finding import missing_order
 from shop.errors import CartFull, CourseNotOnSale
 from shop.models import Account, OrderLine, PricePolicy
 

@@ -8,7 +8,7 @@ from django.db import transaction
 
 from shop.domain import fulfilment, ledger, locks, sql
 from shop.domain.coupons import is_in_date
-from shop.domain.orders import missing_order
+from shop.domain.finding import missing_order
 from shop.domain.timeline import by_staff, event, record
 from shop.errors import OrderNotCancellable, StaleState
 from shop.models import Account, CouponRecord, Order, OrderEvent, OrderLine

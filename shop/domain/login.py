@@ -3,35 +3,22 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from functools import cache
-from typing import NewType
 
 import structlog
 from django.conf import settings
 from django.contrib.auth import authenticate
-from knox.crypto import hash_token
 
-from shop import clock
-from shop.domain import limits, sql
+from shop.domain import limits
 from shop.domain.devices import find_device
 from shop.domain.limits import Rate, Share
-from shop.errors import LoginFailed, NotAuthenticated, TooManyRequests
+from shop.errors import LoginFailed, TooManyRequests
 from shop.models import Account
 
 log = structlog.get_logger(__name__)
 
 # A hash takes some 20 ms, so a place is free again within a second.
 _PLACE_RETRY_S = 1
-
-# The primary key under which a token is stored: its SHA-512.
-TokenDigest = NewType("TokenDigest", str)
-
-# The account that a token logs in, and when the token expires. Other statements contain it. Parameters: digest, `clock.sql_present(now)`.
-CALLER = f"""
-    SELECT account.id, token.expiry FROM knox_authtoken AS token JOIN shop_account AS account ON account.id = token.user_id
-    WHERE token.digest = %(digest)s AND token.expiry > {clock.PRESENT} AND account.is_active
-"""  # noqa: S608 - statements of ours
 
 
 def log_in(*, username: str, password: str, address: str, device_note: str | None = None, is_for_staff: bool = False) -> Account:
@@ -94,39 +81,3 @@ def hashing_place() -> Iterator[None]:
 @cache
 def _places(count: int) -> threading.BoundedSemaphore:
     return threading.BoundedSemaphore(count)
-
-
-def digest_of(token: bytes) -> TokenDigest:
-    """The digest of a token.
-
-    Raises:
-        NotAuthenticated: it can't be a token.
-    """
-    try:
-        return TokenDigest(hash_token(token.decode("ascii")))
-    except (UnicodeDecodeError, ValueError, TypeError) as error:
-        raise NotAuthenticated from error
-
-
-def find_caller(digest: TokenDigest, *, now: datetime) -> int:
-    """The id of the account that the token logs in.
-
-    Raises:
-        NotAuthenticated: as `find_login`.
-    """
-    return find_login(digest, now=now)[0]
-
-
-def find_login(digest: TokenDigest, *, now: datetime) -> tuple[int, datetime]:
-    """The id of the account that the token logs in, and when the token expires.
-
-    Every request pays for this, so it is bare SQL, three times cheaper than the ORM.
-
-    Raises:
-        NotAuthenticated: the token is unknown, ended or expired, or the account is disabled.
-    """
-    found = sql.read_row(CALLER, {"digest": digest, **clock.sql_present(now)})
-    if found is None:
-        raise NotAuthenticated
-    account_id, expires_at = found
-    return account_id, expires_at

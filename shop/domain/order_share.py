@@ -11,8 +11,8 @@ from django.db.models import Min
 from django.utils.translation import gettext_noop
 
 from shop.domain import limits
+from shop.domain.callers import TokenDigest
 from shop.domain.limits import Rate
-from shop.domain.login import TokenDigest
 from shop.models import Account, Order
 from shop.states import OrderStatus
 

@@ -1,4 +1,4 @@
-"""Taking an order in and finding it. `creation.py` turns a stored request into an order."""
+"""Taking an order in. `creation.py` turns a stored request into an order."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -10,8 +10,8 @@ from psycopg.types.json import Jsonb
 from shop import clock, valkey
 from shop.domain import checkout as checkouts
 from shop.domain import order_share, sql
+from shop.domain.callers import CALLER, TokenDigest, find_caller
 from shop.domain.checkout import Checkout
-from shop.domain.login import CALLER, TokenDigest, find_caller
 from shop.domain.purchase import Purchase, Shown
 from shop.domain.snapshot import find_coupon
 from shop.errors import (
@@ -21,12 +21,9 @@ from shop.errors import (
     DomainError,
     IdempotencyKeyReused,
     NotAuthenticated,
-    OrderNotFound,
-    OrderPending,
-    OrderRejected,
     StaleState,
 )
-from shop.models import Account, Order, OrderRequest
+from shop.models import Account, OrderRequest
 from shop.numbers import mint_number
 from shop.states import OrderRequestStatus, OrderStatus
 
@@ -186,27 +183,3 @@ def _shown_of(checkout: Checkout, purchase: Purchase) -> Shown:
         periods={line.course_id: courses[line.course_id].valid_period for line in purchase.lines},
         coupons={option.record_id: option.terms for option in options},
     )
-
-
-def get_order(*, account_id: int, order_number: str) -> Order:
-    """The buyer's order.
-
-    Raises:
-        OrderNotFound: there is none, or it is somebody else's.
-        OrderPending, OrderRejected: the request of this number isn't an order yet, or never became one.
-    """
-    order = Order.objects.filter(account_id=account_id, order_number=order_number).first()
-    if order is None:
-        raise missing_order(account_id=account_id, order_number=order_number)
-    return order
-
-
-def missing_order(*, account_id: int, order_number: str) -> DomainError:
-    """Why the buyer has no order of this number, as the error to raise."""
-    request = OrderRequest.objects.filter(account_id=account_id, order_number=order_number).first()
-    if request is None:
-        return OrderNotFound()
-    if request.status == OrderRequestStatus.REJECTED:
-        return OrderRejected(reason=request.error_slug, why=request.error_message)
-    # One that a worker has just made into an order is found by the next attempt.
-    return OrderPending()

@@ -11,8 +11,8 @@ from django.utils import timezone
 from knox.models import AuthToken
 from knox.settings import knox_settings
 
+from shop.domain.callers import TokenDigest
 from shop.domain.locks import lock_account
-from shop.domain.login import TokenDigest
 from shop.domain.versions import forget_pollers
 from shop.errors import LoginFailed
 from shop.models import Account

@@ -27,7 +27,7 @@ import structlog
 from django.db import transaction
 
 from shop import valkey
-from shop.domain.login import TokenDigest, find_caller, find_login
+from shop.domain.callers import TokenDigest, find_caller, find_login
 
 log = structlog.get_logger(__name__)
 

@@ -12,7 +12,7 @@ from knox.models import AuthToken
 
 from shop.api.polls import read_order
 from shop.domain import creation, timeline, versions
-from shop.domain.login import TokenDigest
+from shop.domain.callers import TokenDigest
 from shop.domain.versions import Answer, answer_poll, read_answer
 from shop.models import Account, Order, OrderEvent, OrderRequest
 from tests.races.crowd import run_at_once

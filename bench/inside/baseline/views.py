@@ -9,7 +9,7 @@ from shop import clock
 from shop.api.authentication import account_of, request_id_of
 from shop.api.orderoutput import order_body
 from shop.api.orders import by_serializer
-from shop.domain import creation, orders
+from shop.domain import creation, finding, orders
 
 
 class SynchronousOrderView(APIView):
@@ -25,5 +25,5 @@ class SynchronousOrderView(APIView):
             now=now,
         )
         creation.create_orders([stored.pk], now=now, cause="synchronous")
-        order = orders.get_order(account_id=account.pk, order_number=stored.order_number)
+        order = finding.get_order(account_id=account.pk, order_number=stored.order_number)
         return Response(order_body(order, now=now), status=status.HTTP_201_CREATED)

@@ -14,8 +14,8 @@ from payments.errors import OrderNotRefundable
 from payments.models import Payment, Refund
 from payments.states import PaymentStatus, RefundKind, RefundStatus
 from shop.domain import refunding
+from shop.domain.finding import get_order
 from shop.domain.locks import lock_order
-from shop.domain.orders import get_order
 from shop.domain.shares import LinePart, Share, within
 from shop.domain.timeline import by_staff, event, record
 from shop.models import Account, Order, OrderEvent, OrderLine

@@ -8,8 +8,8 @@ import pytest
 from pytest_django import Settings
 
 from shop.domain import order_share
+from shop.domain.callers import digest_of
 from shop.domain.limits import Rate
-from shop.domain.login import digest_of
 from shop.domain.orders import place_order
 from shop.domain.tokens import issue_token
 from shop.errors import TooManyRequests

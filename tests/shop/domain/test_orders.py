@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from shop.domain import orders
+from shop.domain import finding, orders
 from shop.domain.checkout import prepare_checkouts, start_checkout
 from shop.domain.orders import place_order
 from shop.domain.purchase import LineChoice, Purchase
@@ -153,6 +153,6 @@ def test_number_that_is_taken_is_not_used_again(monkeypatch: pytest.MonkeyPatch)
 def test_order_is_its_buyers_only() -> None:
     buyer, other = make_buyer(), make_buyer()
     order = make_order(buyer, make_course())
-    assert orders.get_order(account_id=buyer.pk, order_number=order.order_number) == order
+    assert finding.get_order(account_id=buyer.pk, order_number=order.order_number) == order
     with pytest.raises(OrderNotFound):
-        orders.get_order(account_id=other.pk, order_number=order.order_number)
+        finding.get_order(account_id=other.pk, order_number=order.order_number)

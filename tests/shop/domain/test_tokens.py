@@ -17,7 +17,7 @@ from pytest_django import Settings
 from shop import clock
 from shop.api.polls import read_order
 from shop.domain import tokens
-from shop.domain.login import digest_of, find_caller
+from shop.domain.callers import digest_of, find_caller
 from shop.domain.tokens import issue_token, purge_tokens
 from shop.domain.versions import answer_poll
 from shop.errors import LoginFailed, NotAuthenticated

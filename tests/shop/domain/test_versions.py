@@ -10,9 +10,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from shop.api.polls import read_order
-from shop.domain import creation, login, versions
+from shop.domain import callers, creation, versions
+from shop.domain.callers import TokenDigest
 from shop.domain.closing import request_cancel
-from shop.domain.login import TokenDigest
 from shop.domain.versions import Answer, Read, answer_poll, forget_pollers, read_answer
 from shop.errors import NotAuthenticated
 from shop.models import Account, OrderRequest
@@ -277,7 +277,7 @@ def test_token_that_ends_while_it_is_looked_up_is_not_remembered(
     buyer: Account, request_: OrderRequest, valid: list[TokenDigest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def find_and_be_overtaken(digest: TokenDigest, *, now: datetime) -> tuple[int, datetime]:
-        monkeypatch.setattr(versions, "find_login", login.find_login)  # knows no such token
+        monkeypatch.setattr(versions, "find_login", callers.find_login)  # knows no such token
         forget_pollers([digest])
         return buyer.pk, now + timedelta(hours=1)
 

@@ -13,7 +13,7 @@ from project.local.valkey import ValkeyServer
 from shop import valkey
 from shop.api.polls import read_order
 from shop.domain import creation, tokens, versions
-from shop.domain.login import digest_of
+from shop.domain.callers import digest_of
 from shop.domain.versions import answer_poll
 from shop.errors import NotAuthenticated
 from shop.models import Account, OrderRequest
