@@ -13,15 +13,18 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidget
 
 from payments.desk.buyerpage import read_buyer_page
-from payments.domain.personal_data import anonymise_account
 from payments.domain.refunds import revoking
+from payments.domain.upkeep.personal_data import anonymise_account
 from shop.accountadmin import AccountAdmin
 from shop.clock import now as read_clock
 from shop.desk.deeds import Act, Deed, DeedForm, DeedsAdmin, WhyForm, WithDeeds, why_field
 from shop.desk.display import beili, link_to, moment, terms_in_words
 from shop.desk.filters import SinceFilter
-from shop.domain import coupons, granting, ledger, tokens
+from shop.domain import ledger
+from shop.domain.accounts import tokens
+from shop.domain.coupons import coupons
 from shop.domain.enrolments import MAX_ACCESS_DAYS
+from shop.domain.orders import granting
 from shop.errors import CouponNotFound, PermissionRefused
 from shop.models import Account, Coupon, Course, Enrolment
 from shop.states import EnrolmentStatus

@@ -3,16 +3,17 @@
 import structlog
 from celery import Task, shared_task
 
-from payments.domain import audit as audits
-from payments.domain import expiry, inbox, polling, retention, silence
 from payments.domain.calling import get_callers
 from payments.domain.refunds import sending
-from payments.domain.verdicts import note_verdicts
+from payments.domain.trades import expiry, inbox, polling
+from payments.domain.upkeep import audit as audits
+from payments.domain.upkeep import retention, silence
+from payments.domain.upkeep.verdicts import note_verdicts
 from payments.gateways import find_gateways, get_gateways
 from payments.gateways.protocol import Gateways
 from payments.models import Notification, Payment, Refund
 from shop import clock
-from shop.domain import work
+from shop.domain.work import due_rows
 from shop.models import Order, Work
 from shop.results import count, telling
 from shop.wakeup import wake, woken
@@ -28,7 +29,7 @@ log = structlog.get_logger(__name__)
 def apply_notifications(self: Task) -> None:
     woken(self)
     claimed = inbox.apply_due_notifications(gateways=get_gateways(), now=clock.database_now(), cause=f"task:{self.request.id}")
-    if claimed >= inbox.BATCH_SIZE and work.has_due(Notification, now=clock.database_now()):
+    if claimed >= inbox.BATCH_SIZE and due_rows.has_due(Notification, now=clock.database_now()):
         wake(self)
 
 
@@ -63,7 +64,7 @@ def _go_on(task: Task, model: type[Work], gateways: Gateways | None) -> None:
     """Another run for what is left. While the gateway is silent, the sweep's next wake-up is soon enough to try it again."""
     if gateways is not None:
         silence.note_silence(gateways=gateways, now=clock.database_now())
-    if (gateways is None or gateways.free(2) == 2) and work.has_due(model, now=clock.database_now()):
+    if (gateways is None or gateways.free(2) == 2) and due_rows.has_due(model, now=clock.database_now()):
         wake(task)
 
 

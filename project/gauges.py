@@ -16,11 +16,13 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from payments.desk.figures import count_waiting
-from payments.domain.silence import find_silent_since
-from payments.domain.turned_away import count_turned_away
-from payments.domain.verdicts import find_verdicts
+from payments.domain.upkeep.silence import find_silent_since
+from payments.domain.upkeep.turned_away import count_turned_away
+from payments.domain.upkeep.verdicts import find_verdicts
 from shop import broker_address, clock, redis_address
-from shop.domain import sql, totals, work
+from shop.domain import sql
+from shop.domain.measures import totals
+from shop.domain.work import due_rows
 from shop.models import Order, Turn
 from shop.states import OrderStatus
 from worker.schedule import JOBS
@@ -71,8 +73,8 @@ def work_rows(now: datetime) -> Iterator[Metric]:
     oldest = GaugeMetricFamily("work_oldest_due_seconds", "How long the oldest of them has been due.", labels=["table"])
     dead = GaugeMetricFamily("work_dead_rows", "Rows that were given up and wait for people.", labels=["table"])
     for swept in SWEPT:
-        table = [work.table_of(swept.model)]
-        waiting, first_at = work.count_due(swept.model, now=now)
+        table = [due_rows.table_of(swept.model)]
+        waiting, first_at = due_rows.count_due(swept.model, now=now)
         due.add_metric(table, waiting)
         oldest.add_metric(table, (now - first_at if first_at else timedelta()).total_seconds())
         dead.add_metric(table, swept.model.objects.filter(dead_at__isnull=False).count())

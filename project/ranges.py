@@ -11,11 +11,11 @@ from django.core.checks import CheckMessage, Error, Warning, register  # noqa: A
 
 from shop import broker_address, redis_address
 from shop.checks import CONFIGURATION
-from shop.domain.work import DRAIN_S
+from shop.domain.work.due_rows import DRAIN_S
 from worker.policy import GATEWAY_QUEUES, POLICIES
 
 _DAY_S = 86_400
-# As many calls as the gateway is asked about one row at most; see payments/domain/expiry.py and payments/domain/refunds/sending.py.
+# As many calls as the gateway is asked about one row at most; see payments/domain/trades/expiry.py and payments/domain/refunds/sending.py.
 _CALLS_OF_A_ROW = 4
 _GATEWAY_LIMIT_S = min(policy.time_limit_s for policy in POLICIES.values() if policy.queue in GATEWAY_QUEUES)
 

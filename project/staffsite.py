@@ -29,7 +29,7 @@ from shop import clock
 from shop.api.devicecookie import device_note, remember_device
 from shop.client_address import client_address, client_network
 from shop.desk.display import address_of
-from shop.domain.login import log_in
+from shop.domain.accounts.login import log_in
 from shop.errors import LoginFailed
 from shop.models import Account
 

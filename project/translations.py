@@ -92,13 +92,14 @@ def words_of_scripts() -> set[Message]:
 
 def _stored_words() -> Iterator[str]:
     from payments.states import RefundStatus  # noqa: PLC0415 - wants Django set up
-    from shop.domain import checkout, decision  # noqa: PLC0415
+    from shop.domain.checkout import checkouts  # noqa: PLC0415
+    from shop.domain.ordering import decision  # noqa: PLC0415
     from shop.errors import DomainError, OrderFailed  # noqa: PLC0415
     from shop.models import OrderEvent, PricePolicy  # noqa: PLC0415
 
     yield from _labels_of(PricePolicy.Period, OrderEvent.Kind, RefundStatus)
     yield OrderFailed.message
-    for known in (*vars(checkout).values(), *vars(decision).values()):
+    for known in (*vars(checkouts).values(), *vars(decision).values()):
         if isinstance(known, type) and issubclass(known, DomainError) and known is not DomainError:
             yield known.message
 

@@ -15,7 +15,7 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 from shop.adminforms import EditedFields, WithPermissions
 from shop.desk.history import ToldChanges
 from shop.desk.readonly import BoundedPaginator, IndexedSearch
-from shop.domain import tokens
+from shop.domain.accounts import tokens
 from shop.models import Account
 
 if TYPE_CHECKING:

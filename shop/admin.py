@@ -13,7 +13,7 @@ from shop.desk.deeds import Act, Deed, DeedsAdmin
 from shop.desk.display import link_to, memo, yuan
 from shop.desk.filters import DEAD, SinceFilter
 from shop.desk.readonly import ReadOnlyAdmin
-from shop.domain import repair
+from shop.domain.orders import repair
 from shop.domain.purchase import Purchase
 from shop.models import LedgerTransfer, OrderRequest
 from shop.states import OrderRequestStatus

@@ -25,8 +25,8 @@ from shop.desk.exports import BOM, defuse
 from shop.desk.filters import choose
 from shop.desk.history import ToldChanges
 from shop.desk.readonly import ReadOnlyAdmin
-from shop.domain import campaigns, codes, coupons
-from shop.domain.pricing import discount_of
+from shop.domain.coupons import campaigns, codes, coupons
+from shop.domain.pricing.rules import discount_of
 from shop.errors import CouponNotApplicable
 from shop.models import Coupon, CouponCode, CouponRecord, Course
 from shop.states import SELLABLE_COURSE_TYPES, CouponRecordStatus, CouponType

@@ -3,7 +3,12 @@
 from celery import Task, shared_task
 
 from shop import clock
-from shop.domain import checkout, coupons, creation, tokens, totals, work
+from shop.domain.accounts import tokens
+from shop.domain.checkout import checkouts
+from shop.domain.coupons import coupons
+from shop.domain.measures import totals
+from shop.domain.ordering import creation
+from shop.domain.work import due_rows
 from shop.models import OrderRequest
 from shop.results import count, telling
 from shop.wakeup import wake, woken
@@ -13,7 +18,7 @@ from shop.wakeup import wake, woken
 @telling
 def prepare_checkouts(self: Task) -> None:
     woken(self)
-    checkout.prepare_due_checkouts(now=clock.database_now())
+    checkouts.prepare_due_checkouts(now=clock.database_now())
 
 
 @shared_task(name="shop.create_orders", bind=True)
@@ -21,7 +26,7 @@ def prepare_checkouts(self: Task) -> None:
 def create_orders(self: Task) -> None:
     woken(self)
     claimed = creation.create_due_orders(now=clock.database_now(), cause=f"task:{self.request.id}")
-    if claimed >= creation.BATCH_SIZE and work.has_due(OrderRequest, now=clock.database_now()):
+    if claimed >= creation.BATCH_SIZE and due_rows.has_due(OrderRequest, now=clock.database_now()):
         wake(self)
 
 

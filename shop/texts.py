@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from shop.domain.pricing import CouponTerms
+from shop.domain.pricing.rules import CouponTerms
 from shop.states import CouponType
 
 

@@ -6,8 +6,9 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
-from shop.domain import creation, ledger
-from shop.domain.orders import place_order
+from shop.domain import ledger
+from shop.domain.ordering import creation
+from shop.domain.ordering.intake import place_order
 from shop.domain.purchase import LineChoice, Purchase
 from shop.models import Account, Coupon, CouponRecord, Course, Order, OrderRequest, PricePolicy
 from shop.states import CouponRecordStatus, CouponScope, CouponType, CourseStatus, CourseType

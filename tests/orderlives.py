@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from django.db import transaction
 
 from shop import clock
-from shop.domain import closing, refunding
-from shop.domain.fulfilment import finalise_orders
-from shop.domain.shares import Share, whole_part
+from shop.domain.orders import closing, order_refunds
+from shop.domain.orders.fulfilment import finalise_orders
+from shop.domain.pricing.refund_shares import Share, whole_part
 from shop.models import Account, Order, OrderLine
 from shop.states import CouponType
 from tests.factories import decide, make_coupon, make_course, make_order, make_record, make_request
@@ -97,7 +97,7 @@ def refund(order_number: str) -> None:
     order, now = _order(order_number), clock.now()
     with transaction.atomic():
         parts = [whole_part(line) for line in OrderLine.objects.filter(order=order).order_by("id")]
-        refunding.apply_refund(order, parts, Share(order.cash_due, order.beili), key=f"{order_number}R1", now=now, cause="test")
+        order_refunds.apply_refund(order, parts, Share(order.cash_due, order.beili), key=f"{order_number}R1", now=now, cause="test")
 
 
 def _after(buyer: Account, *deeds: Callable[[str], None]) -> str:

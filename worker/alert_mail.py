@@ -13,11 +13,11 @@ import structlog
 from django.conf import settings
 from django.core.mail import mail_admins
 
-from payments.domain.silence import find_silent_since
-from payments.domain.turned_away import count_turned_away
-from payments.domain.verdicts import find_verdicts
-from shop.domain import work
-from shop.domain.turns import give_back_turn, take_turn
+from payments.domain.upkeep.silence import find_silent_since
+from payments.domain.upkeep.turned_away import count_turned_away
+from payments.domain.upkeep.verdicts import find_verdicts
+from shop.domain.work import due_rows
+from shop.domain.work.turns import give_back_turn, take_turn
 from worker.tasks import SWEPT
 
 log = structlog.get_logger(__name__)
@@ -74,14 +74,14 @@ def _dead_rows(now: datetime) -> Iterator[str]:
     for swept in SWEPT:
         count = swept.model.objects.filter(dead_at__isnull=False).count()
         if count:
-            yield f"{count} rows of {work.table_of(swept.model)} were given up"
+            yield f"{count} rows of {due_rows.table_of(swept.model)} were given up"
 
 
 def _work_stuck(now: datetime) -> Iterator[str]:
     for swept in SWEPT:
-        _, first_at = work.count_due(swept.model, now=now)
+        _, first_at = due_rows.count_due(swept.model, now=now)
         if first_at is not None and now - first_at > STUCK_AFTER:
-            yield f"a row of {work.table_of(swept.model)} has been due since {first_at:%Y-%m-%d %H:%M:%S %Z}: no worker does it"
+            yield f"a row of {due_rows.table_of(swept.model)} has been due since {first_at:%Y-%m-%d %H:%M:%S %Z}: no worker does it"
 
 
 def _gateway_silent(now: datetime) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 A task that isn't listed here doesn't start (a test compares the table with what is registered).
 
-Celery retries nothing. What failed is put back by `shop/domain/work.py` with a backoff in the row, and what never began is found by the sweep;
+Celery retries nothing. What failed is put back by `shop/domain/work/due_rows.py` with a backoff in the row, and what never began is found by the sweep;
 nothing waits in the broker for more than a few seconds.
 """
 

@@ -14,7 +14,7 @@ from django.utils import timezone as django_timezone
 from kombu.exceptions import KombuError, OperationalError
 
 from shop import clock
-from shop.domain.turns import give_back_turn, take_turn
+from shop.domain.work.turns import give_back_turn, take_turn
 from worker.alert_mail import mail_alerts
 from worker.liveness import touch
 

@@ -9,13 +9,15 @@ from celery import Task, shared_task
 from django.db import transaction
 
 from payments import tasks as payment_tasks
-from payments.domain import expiry, inbox, polling
 from payments.domain.refunds import sending
+from payments.domain.trades import expiry, inbox, polling
 from payments.models import Notification, Payment, Refund
 from shop import clock
 from shop import tasks as shop_tasks
-from shop.domain import creation, floors, work
+from shop.domain import floors
 from shop.domain.locks import try_sweep_lock
+from shop.domain.ordering import creation
+from shop.domain.work import due_rows
 from shop.models import Order, OrderRequest, Work
 from shop.wakeup import wake, woken
 
@@ -55,13 +57,13 @@ def sweep(self: Task) -> None:
     for swept, due in found:
         if due.is_claimed_due:
             swept.give_up(now=now)
-        if due.is_fresh_due or (due.is_claimed_due and work.has_due(swept.model, now=now)):
+        if due.is_fresh_due or (due.is_claimed_due and due_rows.has_due(swept.model, now=now)):
             wake(swept.task)
             names.append(swept.task.name)
     if names:
         log.info("swept", woken=names)
 
 
-def _look(swept: Swept, *, now: datetime) -> work.Due:
+def _look(swept: Swept, *, now: datetime) -> due_rows.Due:
     floors.check_floor(swept.model, now=now)
-    return work.look(swept.model, now=now)
+    return due_rows.look(swept.model, now=now)

@@ -5,7 +5,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_POST
 
-from payments.domain import inbox
+from payments.domain.trades import inbox
 from payments.gateways import get_gateways
 from payments.gateways.protocol import InvalidSignature
 from payments.metrics import NOTIFICATIONS

@@ -9,8 +9,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from payments.api.qr import draw_qr
-from payments.domain import attempts, confirming
 from payments.domain.refunds import requesting
+from payments.domain.trades import attempts, confirming
 from payments.gateways import get_gateways
 from payments.models import Refund
 from payments.states import Product, RefundStatus
@@ -20,9 +20,10 @@ from shop.api.authentication import account_of, request_id_of
 from shop.api.fields import IdField, Input, LabelField, YuanField, refuse_repeated_courses
 from shop.api.orderoutput import OrderOutput, order_body
 from shop.api.wire import REFUND_S, WORKER_S, retry_after
-from shop.domain import closing, finding, limits
+from shop.domain import limits
 from shop.domain.limits import payment_shares
-from shop.domain.presence import note_watched
+from shop.domain.orders import closing, finding
+from shop.domain.polling.presence import note_watched
 from shop.wakeup import wake_soon
 
 FINAL_REFUNDS = frozenset({RefundStatus.SUCCEEDED, RefundStatus.REJECTED, RefundStatus.FAILED, RefundStatus.PAID_ELSEWHERE})

@@ -11,7 +11,7 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
-from payments.domain import attempts, confirming
+from payments.domain.trades import attempts, confirming
 from payments.errors import OrderNotPayable, PaymentConfirming
 from payments.gateways import get_gateways
 from payments.states import Product
@@ -19,8 +19,8 @@ from shop import clock
 from shop.api.authentication import request_id_of
 from shop.domain import limits
 from shop.domain.limits import payment_shares
-from shop.domain.paylinks import read_pay_token
-from shop.domain.presence import note_watched
+from shop.domain.orders.paylinks import read_pay_token
+from shop.domain.polling.presence import note_watched
 from shop.errors import OrderNotFound
 from shop.models import Order
 

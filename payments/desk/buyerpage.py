@@ -6,7 +6,8 @@ from typing import Any
 
 from knox.models import AuthToken
 
-from shop.domain import coupons, enrolments, ledger
+from shop.domain import enrolments, ledger
+from shop.domain.coupons import coupons
 from shop.models import Account, CouponRecord, Enrolment, LedgerTransfer, Order
 
 # The newest; the lists have the rest.

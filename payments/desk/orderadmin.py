@@ -16,14 +16,14 @@ from unfold.widgets import UnfoldAdminIntegerFieldWidget
 
 from payments.desk.forms import OptionalWhyForm, courses_field, offer_lines, with_why
 from payments.desk.orderpage import read_order_page
-from payments.domain import polling
 from payments.domain.refunds import requesting
+from payments.domain.trades import polling
 from payments.tasks import close_orders, query_payments
 from shop.desk.deeds import Act, Deed, DeedForm, DeedsAdmin, WhyForm, why_field
 from shop.desk.display import beili, link_to, moment, yuan
 from shop.desk.filters import DEAD, SinceFilter
 from shop.desk.readonly import MOST_FOUND
-from shop.domain import closing, repair
+from shop.domain.orders import closing, repair
 from shop.models import Course, Order, OrderLine
 from shop.states import OrderStatus
 

@@ -7,8 +7,9 @@ from django.utils.translation import gettext, pgettext
 from django.utils.translation import gettext_lazy as _
 
 from payments.desk.forms import OptionalWhyForm, with_why
-from payments.domain import inbox, polling, repair
 from payments.domain.refunds import concluding, explaining, surplus
+from payments.domain.trades import inbox, polling
+from payments.domain.upkeep import repair
 from payments.models import Notification, Payment
 from payments.states import NotificationStatus
 from payments.tasks import apply_notifications, query_payments, send_refunds

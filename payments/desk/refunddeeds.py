@@ -8,8 +8,8 @@ from django.utils.translation import gettext, pgettext
 from django.utils.translation import gettext_lazy as _
 
 from payments.desk.forms import courses_field, offer_lines, with_why
-from payments.domain import repair
 from payments.domain.refunds import deciding, explaining
+from payments.domain.upkeep import repair
 from payments.models import Refund
 from payments.states import RefundKind, RefundStatus
 from payments.tasks import send_refunds

@@ -10,7 +10,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from payments.states import Explanation, Product
-from shop.domain.timeline import MOMENTS
+from shop.domain.orders.timeline import MOMENTS
 from shop.models import OrderEvent
 
 Kind = OrderEvent.Kind

@@ -1,7 +1,7 @@
 """Work that waits for the gateway: many calls at once in threads that know no database, while one thread claims rows and settles answers.
 
 Claiming is a transaction, the calls are made in none, and settling is another one for all the answers that have come meanwhile: the longer
-it takes, the more there are in the next. A row that raises is put back alone, as `shop/domain/work.py` does it.
+it takes, the more there are in the next. A row that raises is put back alone, as `shop/domain/work/due_rows.py` does it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +17,7 @@ from django.conf import settings
 from django.db.models import F
 
 from payments.gateways.protocol import Gateways, GatewayShut
-from shop.domain import leases, work
+from shop.domain.work import due_rows, leases
 from shop.models import Work
 from shop.tracing import carry, step
 
@@ -110,7 +110,7 @@ class _Lease:
 class _Run(Generic[Asked, Told]):
     def __init__(self, errand: Errand[Asked, Told], gateways: Gateways | None, now: datetime, callers: Callers) -> None:
         self._errand, self._gateways, self._now, self._callers = errand, gateways, now, callers
-        self._name = f"ask about {work.table_of(errand.model)}"
+        self._name = f"ask about {due_rows.table_of(errand.model)}"
         self._began_at = monotonic()
         self._calls: dict[Future[Told], Asked] = {}
         self._leases: dict[int, _Lease] = {}
@@ -148,7 +148,7 @@ class _Run(Generic[Asked, Told]):
         return self._now + timedelta(seconds=monotonic() - self._began_at)
 
     def _room(self) -> int:
-        if not self._is_more or monotonic() - self._began_at >= work.DRAIN_S:
+        if not self._is_more or monotonic() - self._began_at >= due_rows.DRAIN_S:
             return 0
         size = self._callers.size
         return (size if self._gateways is None else self._gateways.free(size)) - len(self._calls)
@@ -157,7 +157,7 @@ class _Run(Generic[Asked, Told]):
         ids: list[int] = []
         while len(ids) < room:
             moment = self._moment()
-            taken = work.take(self._errand.model, now=moment, limit=min(room - len(ids), self._errand.batch))
+            taken = due_rows.take(self._errand.model, now=moment, limit=min(room - len(ids), self._errand.batch))
             self._is_more = bool(taken)
             if not taken:
                 break
@@ -184,7 +184,7 @@ class _Run(Generic[Asked, Told]):
 
     def _begin(self, ids: Sequence[int]) -> None:
         for start in range(0, len(ids), self._errand.batch):
-            work.run_split(ids[start : start + self._errand.batch], self._prepare, self._put_back)
+            due_rows.run_split(ids[start : start + self._errand.batch], self._prepare, self._put_back)
 
     def _prepare(self, ids: Sequence[int]) -> None:
         questions = self._errand.prepare(ids)
@@ -206,15 +206,15 @@ class _Run(Generic[Asked, Told]):
         ids = list(answers)
         for start in range(0, len(ids), self._errand.batch):
             some = ids[start : start + self._errand.batch]
-            with step(f"answers about {work.table_of(self._errand.model)}", rows=len(some)):
-                work.run_split(some, lambda part: self._errand.settle([answers[pk] for pk in part]), self._put_back)
+            with step(f"answers about {due_rows.table_of(self._errand.model)}", rows=len(some)):
+                due_rows.run_split(some, lambda part: self._errand.settle([answers[pk] for pk in part]), self._put_back)
             for pk in some:
                 self._let_go(pk)
 
     def _put_back(self, pk: int, error: Exception) -> None:
         attempt = self._let_go(pk)
         if not isinstance(error, GatewayShut):
-            work.put_back(self._errand.model, pk, now=self._moment(), error=error, attempt=attempt)
+            due_rows.put_back(self._errand.model, pk, now=self._moment(), error=error, attempt=attempt)
             return
         # Nothing was asked, so nothing has failed.
         mine = self._errand.model.objects.filter(pk=pk, available_at__isnull=False, attempts__gt=0)

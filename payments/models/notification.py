@@ -69,7 +69,7 @@ class Notification(Work):
         indexes: ClassVar = [
             due_index("notification_due"),
             dead_index("notification_dead"),
-            # What `payments/domain/retention.py` looks for.
+            # What `payments/domain/upkeep/retention.py` looks for.
             models.Index(
                 fields=["handled_at"],
                 condition=Q(status__in=[NotificationStatus.APPLIED, NotificationStatus.IGNORED]) & ~Q(raw_body=""),

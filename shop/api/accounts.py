@@ -13,7 +13,7 @@ from shop.api.auth import LoginOutput
 from shop.api.authentication import account_of
 from shop.api.fields import Input, TextField
 from shop.client_address import client_address, client_network
-from shop.domain import accounts
+from shop.domain.accounts import own_account
 from shop.models import Account
 
 # What a mailbox looks like in practice; Django's own rule takes all of these. Blank is none.
@@ -57,7 +57,7 @@ class RegisterView(APIView):
     def post(self, request: Request) -> Response:
         """Open only where the shop says so (`REGISTRATION_OPEN`). Log in afterwards."""
         data = RegisterInput.read(request.data)
-        account = accounts.register(**data, address=client_network(client_address(request)), now=clock.now())
+        account = own_account.register(**data, address=client_network(client_address(request)), now=clock.now())
         return Response(ProfileOutput(account).data, status=status.HTTP_201_CREATED)
 
 
@@ -68,7 +68,7 @@ class PasswordView(APIView):
     def post(self, request: Request) -> Response:
         """Ends every token of the account, this one too, and answers a new one."""
         data = PasswordInput.read(request.data)
-        row, token = accounts.change_password(account_id=account_of(request).pk, **data, now=clock.database_now())
+        row, token = own_account.change_password(account_id=account_of(request).pk, **data, now=clock.database_now())
         return Response(LoginOutput({"token": token, "expiry": row.expiry, "username": account_of(request).username}).data)
 
 
@@ -82,4 +82,4 @@ class ProfileView(APIView):
     @extend_schema(request=ContactInput, responses=ProfileOutput)
     def put(self, request: Request) -> Response:
         data = ContactInput.read(request.data)
-        return Response(ProfileOutput(accounts.change_contact(account_id=account_of(request).pk, **data)).data)
+        return Response(ProfileOutput(own_account.change_contact(account_id=account_of(request).pk, **data)).data)

@@ -14,8 +14,8 @@ from shop.api.authentication import account_of, digest_of_caller
 from shop.api.devicecookie import device_note, remember_device
 from shop.api.fields import Input, TextField
 from shop.client_address import client_address, client_network
-from shop.domain import tokens
-from shop.domain.login import log_in
+from shop.domain.accounts import tokens
+from shop.domain.accounts.login import log_in
 
 log = structlog.get_logger(__name__)
 

@@ -15,7 +15,7 @@ from shop import clock
 from shop.api.authentication import account_of
 from shop.api.catalogue import PolicyOutput
 from shop.api.fields import IdField, Input, YuanField, show
-from shop.domain import cart
+from shop.domain.checkout import cart
 
 
 class AddInput(Input):

@@ -22,8 +22,9 @@ from shop.api.checkoutoutput import (
 )
 from shop.api.fields import MAX_BEILI, IdField, Input, StrictIntegerField, refuse_repeated_courses
 from shop.api.wire import WORKER_S, retry_after
-from shop.domain import buying_again, checkout
-from shop.domain.choices import quote_choices
+from shop.domain.checkout import checkouts
+from shop.domain.checkout.requote import quote_choices
+from shop.domain.ordering import buying_again
 from shop.tasks import prepare_checkouts
 from shop.wakeup import wake_soon
 
@@ -55,13 +56,13 @@ class QuoteInput(Input):
         return lines
 
 
-def _shown(found: checkout.Checkout) -> Response:
-    if found.result is None and checkout.queue_if_stalled(found):
+def _shown(found: checkouts.Checkout) -> Response:
+    if found.result is None and checkouts.queue_if_stalled(found):
         wake_soon(prepare_checkouts)
     return Response(checkout_body(found), headers=retry_after(WORKER_S) if found.result is None else {})
 
 
-def _url_of(started: checkout.Checkout) -> str:
+def _url_of(started: checkouts.Checkout) -> str:
     return reverse("checkout", args=[started.checkout_id])
 
 
@@ -77,12 +78,12 @@ class CheckoutStartView(APIView):
     @extend_schema(request=CheckoutInput, responses={202: CheckoutStartedOutput})
     def post(self, request: Request) -> Response:
         data = CheckoutInput.read(request.data)
-        started = checkout.start_checkout(account=account_of(request), course_ids=data["course_list"], now=clock.now())
+        started = checkouts.start_checkout(account=account_of(request), course_ids=data["course_list"], now=clock.now())
         return _accepted(CheckoutStartedOutput(checkout_id=started.checkout_id, status="pending", url=_url_of(started)))
 
     @extend_schema(operation_id="checkout_latest", responses=CheckoutOutput)
     def get(self, request: Request) -> Response:
-        return _shown(checkout.get_latest_checkout(account_id=account_of(request).pk))
+        return _shown(checkouts.get_latest_checkout(account_id=account_of(request).pk))
 
 
 class BuyAgainView(APIView):
@@ -102,7 +103,7 @@ class CheckoutView(APIView):
 
     @extend_schema(responses=CheckoutOutput)
     def get(self, request: Request, checkout_id: str) -> Response:
-        return _shown(checkout.get_checkout(account_id=account_of(request).pk, checkout_id=checkout_id))
+        return _shown(checkouts.get_checkout(account_id=account_of(request).pk, checkout_id=checkout_id))
 
 
 class CheckoutQuoteView(APIView):
@@ -112,7 +113,7 @@ class CheckoutQuoteView(APIView):
     def post(self, request: Request, checkout_id: str) -> Response:
         """Prices the choices by the checkout's snapshot. Nothing is reserved or stored."""
         account = account_of(request)
-        found = checkout.get_checkout(account_id=account.pk, checkout_id=checkout_id)
+        found = checkouts.get_checkout(account_id=account.pk, checkout_id=checkout_id)
         choices = QuoteInput.read(request.data)
         requote = quote_choices(
             checkout=found,

@@ -7,9 +7,9 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from shop.api.wire import ErrorOutput, Moment, Output, Yuan, error_body, moment, yuan
-from shop.domain.checkout import Checkout
-from shop.domain.choices import Requote
-from shop.domain.snapshot import ChosenQuote, CouponOption, CourseOption, Snapshot
+from shop.domain.checkout.checkouts import Checkout
+from shop.domain.checkout.requote import Requote
+from shop.domain.checkout.snapshot import ChosenQuote, CouponOption, CourseOption, Snapshot
 from shop.models import PricePolicy
 from shop.states import CouponType
 from shop.texts import describe_coupon

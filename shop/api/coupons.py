@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 from shop import clock
 from shop.api.authentication import account_of
 from shop.api.fields import PageFilter, read_query
-from shop.domain import codes, coupons
+from shop.domain.coupons import codes, coupons
 from shop.models import Coupon, CouponRecord
 from shop.states import CouponRecordStatus
 from shop.texts import describe_coupon

@@ -4,7 +4,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
 from rest_framework.request import Request
 
-from shop.domain.devices import KNOWN_DAYS, find_device, note_device
+from shop.domain.accounts.devices import KNOWN_DAYS, find_device, note_device
 
 COOKIE = "device"
 

@@ -9,10 +9,10 @@ from django.urls import reverse
 from msgspec import Meta
 
 from shop.api.wire import PAYMENT_S, WORKER_S, ErrorOutput, Moment, Output, Yuan, error_body, moment, moment_or_none, yuan
-from shop.domain.paylinks import PaymentState, is_payable, pay_url, payment_state
+from shop.domain.orders.paylinks import PaymentState, is_payable, pay_url, payment_state
+from shop.domain.orders.timeline import MOMENTS, public_details
+from shop.domain.polling.order_view import RequestedLine, WholeOrder
 from shop.domain.purchase import Purchase
-from shop.domain.timeline import MOMENTS, public_details
-from shop.domain.wholeorder import RequestedLine, WholeOrder
 from shop.models import Order, OrderEvent, OrderLine, OrderRequest, PricePolicy
 from shop.states import OrderRequestStatus, OrderStatus
 

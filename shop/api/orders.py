@@ -33,9 +33,9 @@ from shop.api.fields import (
 from shop.api.orderoutput import STATUSES, OrderSummaryOutput, PlacedOutput, order_url, summary
 from shop.api.reader import Reader
 from shop.api.wire import WORKER_S, enveloped, retry_after, written
-from shop.domain import orders
+from shop.domain.ordering import intake
+from shop.domain.polling.order_view import OrderHistory
 from shop.domain.purchase import LineChoice, Purchase
-from shop.domain.wholeorder import OrderHistory
 from shop.models import OrderRequest
 from shop.money import MAX_YUAN
 from shop.states import OrderRequestStatus
@@ -111,7 +111,7 @@ class OrderListView(ListAPIView[OrderRequest]):
             raise errors.IdempotencyKeyMissing
         purchase = by_serializer(request.data)
         body, headers = _placed(
-            *orders.place_order(
+            *intake.place_order(
                 account=account_of(request), purchase=purchase, idempotency_key=key, request_id=request_id_of(request), now=clock.now()
             )
         )
@@ -124,7 +124,7 @@ def _take_ordinary(request: HttpRequest) -> HttpResponse | None:
     if digest is None or key is None or purchase is None:
         return None
     body, headers = _placed(
-        *orders.place_order(account=digest, purchase=purchase, idempotency_key=key, request_id=request_id_of(request), now=clock.now())
+        *intake.place_order(account=digest, purchase=purchase, idempotency_key=key, request_id=request_id_of(request), now=clock.now())
     )
     content = enveloped(written(body))
     return HttpResponse(content, content_type="application/json", status=status.HTTP_202_ACCEPTED, headers=headers)

@@ -22,11 +22,11 @@ from shop.api.fields import Input, StrictIntegerField, read_query
 from shop.api.orderoutput import RETRY_AFTER_BY_STATUS, OrderOutput, request_body, whole_order_body
 from shop.api.wire import enveloped, retry_after, written
 from shop.domain.callers import find_caller
-from shop.domain.paylinks import is_payable
-from shop.domain.presence import note_watched
-from shop.domain.versions import Answer, answer_poll, read_answer
-from shop.domain.waiting import wait_for_change
-from shop.domain.wholeorder import find_whole_order
+from shop.domain.orders.paylinks import is_payable
+from shop.domain.polling.answer_cache import Answer, answer_poll, read_answer
+from shop.domain.polling.long_poll import wait_for_change
+from shop.domain.polling.order_view import find_whole_order
+from shop.domain.polling.presence import note_watched
 from shop.states import OrderRequestStatus, OrderStatus
 
 # What says plainly that JSON is welcome, in the words of browsers and the usual clients. DRF reads the rest.

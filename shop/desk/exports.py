@@ -12,7 +12,7 @@ from django.utils.functional import Promise
 
 from shop.desk.display import moment
 from shop.desk.history import log_language
-from shop.domain.timerange import SLACK, find_first_id
+from shop.domain.measures.timerange import SLACK, find_first_id
 
 # Without it Excel takes UTF-8 for the machine's own encoding.
 BOM = "\ufeff"

@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from shop import clock
-from shop.domain.timerange import find_first_id
+from shop.domain.measures.timerange import find_first_id
 
 
 class SinceFilter(FieldListFilter):

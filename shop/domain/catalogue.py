@@ -9,7 +9,7 @@ from django.db.models import BooleanField, Count, Q, QuerySet
 from django.db.models.expressions import RawSQL
 
 from shop.domain import sql
-from shop.domain.unpaid import UNPAID
+from shop.domain.orders.unpaid import UNPAID
 from shop.errors import CategoryNotFound, CourseNotFound
 from shop.models import Category, Course
 from shop.states import CourseStatus, CourseType, EnrolmentStatus

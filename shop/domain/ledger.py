@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 
 from shop.domain import sql
 from shop.domain.locks import lock_accounts
-from shop.domain.shares import LinePart
+from shop.domain.pricing.refund_shares import LinePart
 from shop.errors import BalanceInsufficient
 from shop.models import Account, LedgerTransfer, Order
 from shop.money import ZERO

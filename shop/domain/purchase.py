@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from shop.domain.pricing import CouponTerms
+from shop.domain.pricing.rules import CouponTerms
 from shop.states import CouponType
 
 # In place of a policy, in what staff grant.

@@ -4,7 +4,7 @@ from django.db import models
 
 
 class Measurement(models.Model):
-    """What was measured last, for whoever asks often what is dear to find out. `shop/domain/measurements.py` writes them."""
+    """What was measured last, for whoever asks often what is dear to find out. `shop/domain/measures/measurements.py` writes them."""
 
     name = models.CharField("名称", max_length=100)
     value = models.JSONField("结果")

@@ -233,7 +233,7 @@ class OrderEvent(models.Model):
     kind = models.CharField(_("事件"), max_length=32, choices=names_of(Kind))
     at = models.DateTimeField(_("时间"))
     # The HTTP request's or the Celery task's id that did it. Of what staff do, `details` keeps who and why under names that begin with
-    # "staff": see `shop/domain/timeline.py`.
+    # "staff": see `shop/domain/orders/timeline.py`.
     cause = models.CharField(_("来源"), max_length=100, blank=True, default="")
     details = models.JSONField(_("细节"), default=dict, blank=True)
 

@@ -1,4 +1,4 @@
-"""Rows that something has to be done for. `shop/domain/work.py` claims, finishes and gives them up."""
+"""Rows that something has to be done for. `shop/domain/work/due_rows.py` claims, finishes and gives them up."""
 
 from typing import ClassVar, Self
 
@@ -15,7 +15,7 @@ GATEWAY_ATTEMPTS = 300
 class Work(SavesChanges):
     """A row that is also a piece of work. `available_at` is when it may be claimed next; NULL means there is nothing to do."""
 
-    # With the backoff of `shop/domain/work.py` eight attempts span about eight minutes: longer than a restart, shorter than a buyer's
+    # With the backoff of `shop/domain/work/due_rows.py` eight attempts span about eight minutes: longer than a restart, shorter than a buyer's
     # patience with `pending`.
     MAX_ATTEMPTS: ClassVar[int] = 8
 

@@ -13,7 +13,7 @@ from django.utils.decorators import method_decorator
 from django.views.decorators.http import require_http_methods
 
 from shop.client_address import client_address, client_network
-from shop.domain import accounts, tokens
+from shop.domain.accounts import own_account, tokens
 from shop.models import Account
 
 log = structlog.get_logger(__name__)
@@ -42,7 +42,7 @@ class ResetView(views.PasswordResetView):
 
     def form_valid(self, form: PasswordResetForm) -> HttpResponse:
         log.info("password_reset_asked")
-        accounts.count_reset(email=form.cleaned_data["email"], address=client_network(client_address(self.request)))
+        own_account.count_reset(email=form.cleaned_data["email"], address=client_network(client_address(self.request)))
         # Where the shop is, by its settings: the request's Host header is the client's word.
         self.extra_email_context = {"origin": settings.PUBLIC_URL}
         return super().form_valid(form)

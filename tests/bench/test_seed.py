@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 from bench.seed import BEILI, CASH
-from shop.domain.pricing import CouponTerms, LineInput, price_order
+from shop.domain.pricing.rules import CouponTerms, LineInput, price_order
 from shop.states import CouponType
 
 

@@ -116,7 +116,7 @@ def test_k10_the_day_is_shanghais(buyer: Account) -> None:
     """ "Today" was the server's."""
     from datetime import UTC, datetime
 
-    from shop.domain.coupons import list_usable
+    from shop.domain.coupons.coupons import list_usable
 
     today = datetime(2026, 3, 2, tzinfo=UTC).date()
     record = make_record(buyer, valid_until_date=today)

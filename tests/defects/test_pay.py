@@ -15,13 +15,13 @@ from django.urls import reverse
 from knox.models import AuthToken
 from pytest_django import Settings
 
-from payments.domain import expiry
+from payments.domain.trades import expiry
 from payments.gateways import ConfiguredGateways
 from payments.gateways.alipay import AlipayGateway
 from payments.models import Payment
 from payments.tasks import apply_notifications
 from shop import clock
-from shop.domain import creation
+from shop.domain.ordering import creation
 from shop.models import Account, CouponRecord, Course, Enrolment, LedgerTransfer, Order, OrderRequest, PricePolicy
 from shop.numbers import mint_number
 from shop.states import CouponRecordStatus, CouponScope, CouponType, CourseStatus, CourseType, OrderRequestStatus

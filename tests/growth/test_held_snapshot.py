@@ -15,7 +15,8 @@ from django.db import connection
 
 from payments.models import Notification, Payment, Refund
 from shop import clock
-from shop.domain import floors, sql, work
+from shop.domain import floors, sql
+from shop.domain.work import due_rows
 from shop.models import Order, OrderRequest, Work
 from shop.models.work import FRESH
 from tests.factories import make_buyer
@@ -73,17 +74,17 @@ def take_in(account_id: int, round_: int, count: int) -> None:
 
 
 def claim_and_finish() -> bool:
-    ids = list(work.take(OrderRequest, now=clock.database_now(), limit=BATCH))
+    ids = list(due_rows.take(OrderRequest, now=clock.database_now(), limit=BATCH))
     sql.write(_DONE, [ids])
     return bool(ids)
 
 
 def look() -> int:
-    return buffers(lambda: work.has_due(OrderRequest, now=clock.database_now()))
+    return buffers(lambda: due_rows.has_due(OrderRequest, now=clock.database_now()))
 
 
 def claim_failed() -> int:
-    return buffers(lambda: work._claim_failed(OrderRequest, now=clock.database_now()))
+    return buffers(lambda: due_rows._claim_failed(OrderRequest, now=clock.database_now()))
 
 
 @dataclass(frozen=True)
@@ -145,9 +146,9 @@ def test_every_kind_of_work_looks_above_its_floor(model: type[Work]) -> None:
 
     now = clock.database_now()
     with connection.execute_wrapper(watch):
-        list(work.take(model, now=now, limit=1))
-        work.has_due(model, now=now)
-        work.bury_exhausted(model, now=now)
-        work.count_due(model, now=now)
+        list(due_rows.take(model, now=now, limit=1))
+        due_rows.has_due(model, now=now)
+        due_rows.bury_exhausted(model, now=now)
+        due_rows.count_due(model, now=now)
     assert len(seen) == 9
     assert all('"available_at" >= ' in sql or "(available_at, id) >= " in sql for sql in seen)

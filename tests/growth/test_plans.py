@@ -12,13 +12,16 @@ import pytest
 from django.db import connection
 from django.test import Client
 
-from payments.domain import expiry, polling
+from payments.domain.trades import expiry, polling
 from payments.gateways import ConfiguredGateways
 from payments.gateways.alipay import AlipayGateway
 from payments.models import Payment
 from payments.tasks import apply_notifications
 from shop import clock
-from shop.domain import closing, coupons, tokens, totals
+from shop.domain.accounts import tokens
+from shop.domain.coupons import coupons
+from shop.domain.measures import totals
+from shop.domain.orders import closing
 from shop.models import Account, Coupon, Course, Order
 from tests.clients import Api, answered
 from tests.factories import make_buyer

@@ -7,12 +7,12 @@ import redis
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from payments.domain import inbox
+from payments.domain.trades import inbox
 from payments.gateways import ConfiguredGateways
 from payments.gateways.alipay import AlipayGateway
 from payments.models import Notification
 from shop import clock
-from shop.domain import creation
+from shop.domain.ordering import creation
 from shop.models import Enrolment, Order
 from shop.states import CouponType
 from shop.tasks import create_orders

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from project.local.waiting import wait_until
-from shop.domain.versions import REMEMBERED_S
+from shop.domain.polling.answer_cache import REMEMBERED_S
 from tests.journeys.shopping import PATIENCE_S, Buyer, simple_body
 from tests.journeys.test_outages import account_locked, is_waiting_for_lock, wait_for_order
 from tests.nodes.shop_stack import ShopStack

@@ -4,8 +4,9 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from payments.domain import attempts, audit, inbox, polling
 from payments.domain.refunds import deciding, requesting, sending
+from payments.domain.trades import attempts, inbox, polling
+from payments.domain.upkeep import audit
 from payments.gateways import ConfiguredGateways
 from payments.models import Notification, Payment, Refund
 from payments.states import Product

@@ -15,16 +15,21 @@ from django.apps import apps
 from django.conf import settings
 from django.db import connection, transaction
 
-from payments.domain import attempts, audit, expiry, inbox, polling
 from payments.domain.refunds import deciding, explaining, external, requesting, sending, surplus
+from payments.domain.trades import attempts, expiry, inbox, polling
+from payments.domain.upkeep import audit
 from payments.gateways import ConfiguredGateways
 from payments.gateways.protocol import GatewayError, GatewayUnreachable, TradeStatus
 from payments.models import Notification, Payment, Refund
 from payments.states import Explanation, NotificationStatus, PaymentStatus, Product, RefundKind, RefundStatus
 from shop import valkey
 from shop.api.polls import read_order
-from shop.domain import closing, coupons, creation, floors, orders, versions
-from shop.domain.pricing import LineInput, price_order
+from shop.domain import floors
+from shop.domain.coupons import coupons
+from shop.domain.ordering import creation, intake
+from shop.domain.orders import closing
+from shop.domain.polling import answer_cache
+from shop.domain.pricing.rules import LineInput, price_order
 from shop.domain.purchase import LineChoice, Purchase
 from shop.errors import DomainError
 from shop.models import Account, Coupon, CouponRecord, Order, OrderRequest, Work
@@ -119,7 +124,7 @@ class RandomShop:
     def place_order(self, dice: Dice) -> None:
         buyer = dice.pick(self.buyers)
         self._serial += 1
-        orders.place_order(
+        intake.place_order(
             account=buyer, purchase=self._purchase(buyer, dice), idempotency_key=f"key{self._serial}", request_id="machine", now=self.now
         )
 
@@ -370,7 +375,7 @@ class RandomShop:
         if not numbers:
             return
         polled = numbers[int(self.now.timestamp()) % len(numbers)]
-        versions.read_answer(account_id=states[polled][0], order_number=polled, read=read_order, now=self.now)
+        answer_cache.read_answer(account_id=states[polled][0], order_number=polled, read=read_order, now=self.now)
         for number, seen in zip(numbers, valkey.client().mget(map(valkey.answer_key, numbers)), strict=True):
             version, is_answer, _ = (seen or "").partition("\n")
             if is_answer and not version.startswith(":".join(map(str, states[number])) + ":"):

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from payments.domain import attempts, inbox, polling
+from payments.domain.trades import attempts, inbox, polling
 from payments.gateways import ConfiguredGateways
 from payments.gateways.protocol import Gateway
 from payments.models import Notification, Payment

@@ -7,13 +7,14 @@ from datetime import datetime
 
 import pytest
 
-from payments.domain import outcomes, settlement
-from payments.domain.outcomes import Outcome
 from payments.domain.refunds import concluding, requesting, sending
+from payments.domain.trades import outcomes, settlement
+from payments.domain.trades.outcomes import Outcome
 from payments.gateways import ConfiguredGateways
 from payments.gateways.protocol import Gateway, RefundIntent, TradeReport
 from payments.models import Payment, Refund
-from shop.domain import closing, ledger
+from shop.domain import ledger
+from shop.domain.orders import closing
 from shop.models import LedgerTransfer, Order
 from tests.payments.test_machine import run_episodes
 

@@ -25,7 +25,7 @@ from project.roles import ROLES, ensure_roles
 from shop import clock
 from shop.desk.display import terms_in_words
 from shop.desk.exports import write_csv
-from shop.domain import coupons
+from shop.domain.coupons import coupons
 from shop.models import Account, Category, Coupon, CouponCode, CouponRecord, Course, Enrolment, Order, OrderEvent, OrderRequest
 from shop.states import CouponType
 from tests.clients import Api

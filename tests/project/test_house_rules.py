@@ -20,7 +20,7 @@ SECONDS = {
     "payments/gateways/pace.py",
     "payments/metrics.py",
     "shop/domain/floors.py",
-    "shop/domain/waiting.py",
+    "shop/domain/polling/long_poll.py",
     "shop/redis_address.py",
     "shop/valkey.py",
     "shop/wakeup.py",

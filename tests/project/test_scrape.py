@@ -15,12 +15,13 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from prometheus_client import Metric
 
-from payments.domain import silence, verdicts
-from payments.domain.audit import RULES, Verdict
+from payments.domain.upkeep import silence, verdicts
+from payments.domain.upkeep.audit import RULES, Verdict
 from payments.models import Payment
 from project import gauges, scrape
 from shop import clock, metric_files
-from shop.domain import measurements, turns
+from shop.domain.measures import measurements
+from shop.domain.work import turns
 from tests.factories import make_buyer, make_course, make_order, make_request
 from tests.metrics.scraping import Scrape
 from tests.payments.memorygateway import MemoryGateway

@@ -92,7 +92,7 @@ def test_session_ends_after_a_working_day(staff: Account, settings: Settings) ->
 
 
 def test_ended_logins_end_sessions(staff: Account) -> None:
-    from shop.domain import tokens
+    from shop.domain.accounts import tokens
 
     _, browser, _ = log_in()
     tokens.end_logins([staff.pk])

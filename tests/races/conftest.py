@@ -7,7 +7,8 @@ from decimal import Decimal
 import pytest
 
 from shop import clock
-from shop.domain import ledger, orders
+from shop.domain import ledger
+from shop.domain.ordering import intake
 from shop.domain.purchase import LineChoice, Purchase
 from shop.models import Account, Coupon, Course, OrderRequest, PricePolicy
 from shop.states import CouponScope, CouponType, CourseStatus
@@ -70,7 +71,7 @@ def place(policy: PricePolicy, now: datetime) -> Callable[..., OrderRequest]:
             checkout_id=None,
             buy_again=True,
         )
-        request, _ = orders.place_order(account=buyer, purchase=purchase, idempotency_key=key, request_id="race", now=now)
+        request, _ = intake.place_order(account=buyer, purchase=purchase, idempotency_key=key, request_id="race", now=now)
         return request
 
     return place

@@ -7,8 +7,9 @@ from datetime import datetime
 
 import pytest
 
-from shop.domain import creation, ledger
-from shop.domain.world import PendingRequest, lock_world
+from shop.domain import ledger
+from shop.domain.ordering import creation
+from shop.domain.ordering.order_batch import PendingRequest, lock_world
 from shop.models import Account, LedgerTransfer, Order, OrderRequest
 from shop.states import OrderRequestStatus
 from tests.guards import unguarded

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from shop.clock import shanghai_date
-from shop.domain import coupons, creation
-from shop.domain.world import PendingRequest, World
+from shop.domain.coupons import coupons
+from shop.domain.ordering import creation
+from shop.domain.ordering.order_batch import PendingRequest, World
 from shop.models import Account, Coupon, CouponRecord, Order, OrderRequest, PricePolicy
 from shop.numbers import mint_number
 from shop.states import OrderRequestStatus

@@ -9,8 +9,9 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from project.local.waiting import wait_until
-from shop.domain import creation, orders, work
+from shop.domain.ordering import creation, intake
 from shop.domain.purchase import LineChoice, Purchase
+from shop.domain.work import due_rows
 from shop.models import Account, LedgerTransfer, Order, OrderRequest, PricePolicy
 from shop.models.work import Work
 from shop.numbers import mint_number
@@ -52,7 +53,7 @@ def test_control_claiming_without_a_lock_does_the_pile_twice(
         model.objects.filter(pk__in=ids).update(attempts=1, available_at=now + timedelta(seconds=settings.WORK_LEASE_S))
         return dict.fromkeys(ids, 1)
 
-    monkeypatch.setattr(work, "_claim_fresh", claim_naively)
+    monkeypatch.setattr(due_rows, "_claim_fresh", claim_naively)
     monkeypatch.setattr(creation, "create_orders", lambda ids, *, now, cause: handled.extend(ids))  # noqa: PLW0108 - other arguments
     results = run_at_once([lambda: creation.create_due_orders(now=now, cause="race")] * 2)
 
@@ -124,7 +125,7 @@ def test_control_looking_for_the_key_first_stores_it_twenty_times(
         if known is not None:
             return known
         number = mint_number(now)
-        return orders.place_order(account=buyer, purchase=purchase, idempotency_key=f"same-key {number}", request_id="race", now=now)[0]
+        return intake.place_order(account=buyer, purchase=purchase, idempotency_key=f"same-key {number}", request_id="race", now=now)[0]
 
     results = run_at_once([place_naively] * 20)
 

@@ -7,7 +7,8 @@ import pytest
 from django.conf import settings
 from django.db import connection
 
-from shop.domain import creation, work
+from shop.domain.ordering import creation
+from shop.domain.work import due_rows
 from shop.models import Account, Order, OrderRequest
 from shop.states import OrderRequestStatus
 from tests.invariants import check_invariants, query_django
@@ -67,10 +68,10 @@ def test_poisoned_request_ends_dead_and_its_neighbours_are_created_at_once(
 def test_request_whose_worker_dies_each_time_ends_dead_too(poison: OrderRequest, now: datetime) -> None:
     """A worker that is killed notes nothing: only the claim counts."""
     for _ in range(OrderRequest.MAX_ATTEMPTS):
-        claimed = list(work.take(OrderRequest, now=now, limit=32))
+        claimed = list(due_rows.take(OrderRequest, now=now, limit=32))
         assert poison.pk in claimed
         creation.create_orders([pk for pk in claimed if pk != poison.pk], now=now, cause="test")
-        assert list(work.take(OrderRequest, now=now, limit=32)) == []
+        assert list(due_rows.take(OrderRequest, now=now, limit=32)) == []
         now += timedelta(seconds=settings.WORK_LEASE_S)
     assert Order.objects.count() == GOOD
     assert creation.give_up_requests(now=now) == 1
@@ -85,5 +86,5 @@ def test_good_requests_come_before_one_that_failed(
     poison.refresh_from_db()
     assert poison.available_at is not None
     late = place(Account.objects.order_by("pk")[0], "late")
-    assert list(work.take(OrderRequest, now=poison.available_at, limit=32)) == [late.pk]
-    assert list(work.take(OrderRequest, now=poison.available_at, limit=32)) == [poison.pk]
+    assert list(due_rows.take(OrderRequest, now=poison.available_at, limit=32)) == [late.pk]
+    assert list(due_rows.take(OrderRequest, now=poison.available_at, limit=32)) == [poison.pk]

@@ -11,9 +11,11 @@ from django.db import transaction
 from knox.models import AuthToken
 
 from shop.api.polls import read_order
-from shop.domain import creation, timeline, versions
 from shop.domain.callers import TokenDigest
-from shop.domain.versions import Answer, answer_poll, read_answer
+from shop.domain.ordering import creation
+from shop.domain.orders import timeline
+from shop.domain.polling import answer_cache
+from shop.domain.polling.answer_cache import Answer, answer_poll, read_answer
 from shop.models import Account, Order, OrderEvent, OrderRequest
 from tests.races.crowd import run_at_once
 
@@ -98,7 +100,7 @@ def race(
     make_buyers: Callable[..., list[Account]], place: Callable[..., OrderRequest], now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> Race:
     """Between the commit of a change and its removal from Valkey there is time for readers."""
-    forget = versions._forget
+    forget = answer_cache._forget
 
     def forget_late(order_numbers: list[str]) -> None:
         time.sleep(random.random() * 0.003)
@@ -106,7 +108,7 @@ def race(
 
     request = place(make_buyers(1)[0], "key")
     creation.create_orders([request.pk], now=now, cause="race")
-    monkeypatch.setattr(versions, "_forget", forget_late)
+    monkeypatch.setattr(answer_cache, "_forget", forget_late)
     return Race(Order.objects.get(), now)
 
 
@@ -116,10 +118,10 @@ def test_nobody_is_told_what_is_over(race: Race) -> None:
 
 
 def test_control_remembering_without_a_ticket_tells_what_is_over(race: Race, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(versions, "_REMEMBER", _NAIVE)
+    monkeypatch.setattr(answer_cache, "_REMEMBER", _NAIVE)
     assert "older than acknowledged" in race.run_until("older than acknowledged")
 
 
 def test_control_tickets_alone_let_readers_go_back(race: Race, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(versions, "_REMEMBER", _TICKETS_ONLY)
+    monkeypatch.setattr(answer_cache, "_REMEMBER", _TICKETS_ONLY)
     assert race.run_until("older than seen before") == {"older than seen before"}

@@ -13,7 +13,8 @@ from django.db.models.signals import pre_save
 from django.test import Client
 from django.urls import reverse
 
-from shop.domain import coupons, creation
+from shop.domain.coupons import coupons
+from shop.domain.ordering import creation
 from shop.models import Account, Coupon, CouponRecord, Course, Order, OrderRequest
 from shop.models.base import SavesChanges
 from tests.guards import unguarded

@@ -20,9 +20,9 @@ from project.api.schemaview import _schema
 from project.roles import ROLES, ensure_roles
 from shop import clock
 from shop.desk.deeds import WithDeeds
-from shop.domain import checkout
-from shop.domain.codes import make_codes
-from shop.domain.paylinks import pay_url
+from shop.domain.checkout import checkouts
+from shop.domain.coupons.codes import make_codes
+from shop.domain.orders.paylinks import pay_url
 from shop.models import Account, Category, CouponCode, CouponRecord, Enrolment, LedgerTransfer, Order, OrderRequest
 from tests.factories import make_buyer, make_coupon, make_course, make_order, make_record
 from tests.payments.memorygateway import MemoryGateway
@@ -232,7 +232,7 @@ def rows(alipay_settings: Settings) -> OneOfEach:
     pay(paid, gateway, now=now)
     ask_refund(paid, now=now)
     order = make_order(owner, course, now=now, beili=1, alipay="29.00")
-    started = checkout.start_checkout(account=owner, course_ids=[course.pk], now=now)
+    started = checkouts.start_checkout(account=owner, course_ids=[course.pk], now=now)
     batch = make_codes(coupon_id=record.coupon_id, count=1, staff=owner, now=now)
     LogEntry.objects.log_actions(owner.pk, [course], CHANGE, "x", single_object=True)
     values = {

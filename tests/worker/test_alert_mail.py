@@ -13,12 +13,12 @@ from django.core.mail import EmailMessage
 from django.test import Client
 from pytest_django import Settings
 
-from payments.domain import silence, verdicts
-from payments.domain.audit import RULES, Verdict
+from payments.domain.upkeep import silence, verdicts
+from payments.domain.upkeep.audit import RULES, Verdict
 from payments.models import Payment
 from project.local.ports import find_free_port
 from shop import clock
-from shop.domain import measurements
+from shop.domain.measures import measurements
 from shop.models import OrderRequest, Turn
 from tests.factories import make_buyer, make_course, make_order, make_request
 from tests.payments.memorygateway import MemoryGateway

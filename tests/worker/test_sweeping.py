@@ -12,7 +12,7 @@ from pytest_django import Settings
 
 from payments.tasks import purge_personal_data
 from shop import clock
-from shop.domain.turns import give_back_turn, take_turn
+from shop.domain.work.turns import give_back_turn, take_turn
 from shop.models import OrderRequest, Turn
 from tests.factories import make_buyer, make_course, make_request
 from tests.unchanged import nothing_changes

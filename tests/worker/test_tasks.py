@@ -6,7 +6,7 @@ import pytest
 import redis
 from pytest_django import Settings
 
-from payments.domain import inbox
+from payments.domain.trades import inbox
 from payments.gateways import get_gateways
 from payments.models import Payment
 from payments.tasks import apply_notifications, audit, close_orders, query_payments, send_refunds
@@ -71,7 +71,7 @@ def test_tasks_without_work_change_nothing() -> None:
 
 
 def test_task_that_leaves_work_wakes_itself(broker_valkey: redis.Redis, monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
-    monkeypatch.setattr("shop.domain.work.DRAIN_S", 0)
+    monkeypatch.setattr("shop.domain.work.due_rows.DRAIN_S", 0)
     monkeypatch.setattr("shop.domain.creation.BATCH_SIZE", 1)
     monkeypatch.setattr("payments.domain.inbox.BATCH_SIZE", 1)
     gateways = get_gateways()

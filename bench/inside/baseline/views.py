@@ -9,7 +9,8 @@ from shop import clock
 from shop.api.authentication import account_of, request_id_of
 from shop.api.orderoutput import order_body
 from shop.api.orders import by_serializer
-from shop.domain import creation, finding, orders
+from shop.domain.ordering import creation, intake
+from shop.domain.orders import finding
 
 
 class SynchronousOrderView(APIView):
@@ -17,7 +18,7 @@ class SynchronousOrderView(APIView):
 
     def post(self, request: Request) -> Response:
         now, account = clock.now(), account_of(request)
-        stored, _ = orders.place_order(
+        stored, _ = intake.place_order(
             account=account,
             purchase=by_serializer(request.data),
             idempotency_key=request.headers["Idempotency-Key"],

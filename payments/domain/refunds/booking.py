@@ -12,9 +12,10 @@ from payments.domain.refunds.lines import parts_of
 from payments.models import Payment, Refund
 from payments.states import REFUNDS_UNDER_WAY, RefundKind, RefundStatus
 from shop import results
-from shop.domain import ledger, refunding, sql
-from shop.domain.shares import Share
-from shop.domain.timeline import event, record
+from shop.domain import ledger, sql
+from shop.domain.orders import order_refunds
+from shop.domain.orders.timeline import event, record
+from shop.domain.pricing.refund_shares import Share
 from shop.errors import StaleState
 from shop.models import LedgerTransfer, OrderEvent
 from shop.tracing import batch_did
@@ -70,7 +71,7 @@ def _count(refund: Refund, payment: Payment) -> None:
 def _book(refund: Refund, *, now: datetime, cause: str) -> None:
     if refund.kind != RefundKind.SURPLUS:
         share = Share(refund.amount, refund.beili)
-        refunding.apply_refund(refund.order, parts_of(refund), share, key=refund.out_request_no, now=now, cause=cause)
+        order_refunds.apply_refund(refund.order, parts_of(refund), share, key=refund.out_request_no, now=now, cause=cause)
         return
     book = LedgerTransfer.Book.REFUNDS
     sql.insert([ledger.surplus_out(refund.order, refund.amount, cash_book=book, key=refund.out_request_no, now=now)])

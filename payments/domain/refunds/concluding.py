@@ -12,9 +12,10 @@ from payments.domain.refunds.lines import attach_lines, release_lines, release_m
 from payments.domain.refunds.surplus import fit_surplus_refund
 from payments.models import Payment, Refund, RefundLine
 from payments.states import REFUNDS_UNDER_WAY, Explanation, PaymentStatus, RefundKind, RefundStatus
-from shop.domain import ledger, refunding, sql
-from shop.domain.shares import whole_part, within
-from shop.domain.timeline import event, record
+from shop.domain import ledger, sql
+from shop.domain.orders import order_refunds
+from shop.domain.orders.timeline import event, record
+from shop.domain.pricing.refund_shares import whole_part, within
 from shop.errors import StaleState
 from shop.models import LedgerTransfer, Order, OrderEvent, OrderLine
 from shop.money import ZERO
@@ -121,7 +122,7 @@ def return_lines(
     attach_lines(last, parts)
     Refund.objects.filter(pk=last.pk).update(beili=share.beili)
     key = f"external:{last.pk}"
-    refunding.apply_refund(payment.order, parts, share, key=key, now=now, cause=cause, cash_book=Book.EXTERNAL_REFUNDS)
+    order_refunds.apply_refund(payment.order, parts, share, key=key, now=now, cause=cause, cash_book=Book.EXTERNAL_REFUNDS)
     if gift := total - share.cash:
         sql.insert([ledger.goodwill_out(payment.order, gift, key=key, now=now)])
     for refund in externals:

@@ -13,9 +13,10 @@ from payments.errors import ExternalRefundUnexplained, RefundNeedsSecondPerson, 
 from payments.gateways.protocol import Gateways, GatewayUnreachable
 from payments.models import Payment, Refund
 from payments.states import REFUNDS_UNDER_WAY, Explanation, RefundKind, RefundStatus
-from shop.domain import ledger, refunding, sql
-from shop.domain.shares import Share
-from shop.domain.timeline import by_staff, event, record
+from shop.domain import ledger, sql
+from shop.domain.orders import order_refunds
+from shop.domain.orders.timeline import by_staff, event, record
+from shop.domain.pricing.refund_shares import Share
 from shop.models import Account, LedgerTransfer, OrderEvent
 from shop.money import ZERO
 
@@ -162,4 +163,4 @@ def _book(refund: Refund, cash_book: LedgerTransfer.Book, *, now: datetime, caus
         sql.insert([ledger.surplus_out(refund.order, refund.amount, cash_book=cash_book, key=key, now=now)])
         return
     share = Share(refund.amount, refund.beili)
-    refunding.apply_refund(refund.order, parts_of(refund), share, key=refund.out_request_no, now=now, cause=cause, cash_book=cash_book)
+    order_refunds.apply_refund(refund.order, parts_of(refund), share, key=refund.out_request_no, now=now, cause=cause, cash_book=cash_book)

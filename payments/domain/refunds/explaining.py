@@ -13,7 +13,7 @@ from payments.gateways.protocol import Gateways
 from payments.models import Payment, Refund
 from payments.states import Explanation, RefundKind, RefundStatus
 from shop.domain import ledger, sql
-from shop.domain.timeline import by_staff, event, record
+from shop.domain.orders.timeline import by_staff, event, record
 from shop.models import Account, OrderEvent
 from shop.states import OrderStatus
 

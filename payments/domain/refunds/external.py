@@ -17,7 +17,7 @@ from payments.gateways.protocol import Gateways, GatewayUnreachable, RefundMovem
 from payments.models import Payment, Refund
 from payments.states import REFUNDS_UNDER_WAY, RefundKind, RefundStatus
 from shop.domain import ledger, sql
-from shop.domain.timeline import event, record
+from shop.domain.orders.timeline import event, record
 from shop.errors import StaleState
 from shop.models import OrderEvent
 from shop.money import ZERO

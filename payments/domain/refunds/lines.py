@@ -9,7 +9,7 @@ from payments.errors import OrderNotRefundable, RefundLineTaken
 from payments.models import Payment, Refund, RefundLine
 from payments.states import Explanation, RefundStatus
 from shop.domain import sql
-from shop.domain.shares import LinePart, Share, share_of
+from shop.domain.pricing.refund_shares import LinePart, Share, share_of
 from shop.models import Order, OrderLine
 from shop.money import ZERO
 

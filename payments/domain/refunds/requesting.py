@@ -13,11 +13,11 @@ from payments.domain.refunds.lines import attach_lines, commit_money, find_cash_
 from payments.errors import OrderNotRefundable
 from payments.models import Payment, Refund
 from payments.states import PaymentStatus, RefundKind, RefundStatus
-from shop.domain import refunding
-from shop.domain.finding import get_order
 from shop.domain.locks import lock_order
-from shop.domain.shares import LinePart, Share, within
-from shop.domain.timeline import by_staff, event, record
+from shop.domain.orders import order_refunds
+from shop.domain.orders.finding import get_order
+from shop.domain.orders.timeline import by_staff, event, record
+from shop.domain.pricing.refund_shares import LinePart, Share, within
 from shop.models import Account, Order, OrderEvent, OrderLine
 from shop.money import ZERO
 from shop.states import OrderStatus
@@ -105,7 +105,7 @@ def _price(
     if order.status != OrderStatus.PAID:
         raise OrderNotRefundable(status=order.status)
     lines = pick_lines(order, course_ids)
-    return lines, within(refunding.refundable_parts(lines, now=now), find_cash_left(payment) if payment else ZERO)
+    return lines, within(order_refunds.refundable_parts(lines, now=now), find_cash_left(payment) if payment else ZERO)
 
 
 def _find_paying(order: Order) -> Payment | None:
@@ -119,6 +119,6 @@ def _is_automatic(order: Order, lines: Sequence[OrderLine], payment: Payment | N
         order.paid_at is not None
         and bool(within_days)
         and now < order.paid_at + within_days
-        and refunding.is_access_left(lines, now=now)
+        and order_refunds.is_access_left(lines, now=now)
         and not (payment and is_unexplained(payment))
     )

@@ -8,10 +8,10 @@ from payments.domain.refunds.lines import attach_lines, pick_lines
 from payments.errors import AccessNotRevocable
 from payments.models import Refund
 from payments.states import RefundKind, RefundStatus
-from shop.domain import refunding
 from shop.domain.locks import lock_order
-from shop.domain.shares import LinePart, Share
-from shop.domain.timeline import by_staff, event, record
+from shop.domain.orders import order_refunds
+from shop.domain.orders.timeline import by_staff, event, record
+from shop.domain.pricing.refund_shares import LinePart, Share
 from shop.models import Account, Enrolment, OrderEvent
 from shop.money import ZERO
 from shop.states import EnrolmentStatus, OrderStatus
@@ -48,5 +48,5 @@ def revoke_access(enrolment_id: int, *, staff: Account, why: str, now: datetime,
         attach_lines(refund, parts)
         told = {"course_id": found.course_id, "course_name": found.order_line.course_name, **by_staff(staff, why)}
         record([event(order, OrderEvent.Kind.ACCESS_TAKEN_BACK, now=now, cause=cause, **told)])
-        refunding.apply_refund(order, parts, Share(ZERO, 0), key=refund.out_request_no, now=now, cause=cause, tells_refund=False)
+        order_refunds.apply_refund(order, parts, Share(ZERO, 0), key=refund.out_request_no, now=now, cause=cause, tells_refund=False)
     return refund

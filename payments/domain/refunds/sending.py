@@ -21,8 +21,8 @@ from payments.gateways.protocol import (
 )
 from payments.models import Refund
 from payments.states import REFUNDS_UNDER_WAY, RefundKind, RefundStatus
-from shop.domain import work
-from shop.domain.timeline import event, record
+from shop.domain.orders.timeline import event, record
+from shop.domain.work import due_rows
 from shop.models import OrderEvent
 
 log = structlog.get_logger(__name__)
@@ -94,7 +94,7 @@ def give_up_refunds(*, now: datetime) -> int:
 
     A reported refund that couldn't be proven stays reported, and keeps blocking others of its payment, until staff dismiss it.
     """
-    exhausted = work.exhausted(Refund, now=now)
+    exhausted = due_rows.exhausted(Refund, now=now)
     count = 0
     for pk in sorted(exhausted.values_list("pk", flat=True)[:1000]):
         with transaction.atomic(durable=True):
@@ -155,7 +155,7 @@ def _settle(sending: _Sending, told: _Told, *, now: datetime, cause: str) -> Non
             raise failure
         case _:
             # Taken, not yet proven.
-            wait = max(ASK_AGAIN_AFTER, work.backoff(sending.refund.attempts))
+            wait = max(ASK_AGAIN_AFTER, due_rows.backoff(sending.refund.attempts))
             under_way.update(status=RefundStatus.UNKNOWN, available_at=now + wait)
 
 

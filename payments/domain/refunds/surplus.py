@@ -9,7 +9,7 @@ from payments.domain.refunds.lines import commit_money, find_cash_left, release_
 from payments.errors import OrderNotRefundable
 from payments.models import Payment, Refund
 from payments.states import RefundKind, RefundStatus
-from shop.domain.timeline import event, record
+from shop.domain.orders.timeline import event, record
 from shop.models import OrderEvent
 from shop.money import ZERO
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from payments.domain.personal_data import anonymise_account
+from payments.domain.upkeep.personal_data import anonymise_account
 from shop import clock
 from shop.errors import DomainError
 from shop.models import Account

@@ -1,12 +1,12 @@
-"""Proves the books: every rule of `payments/domain/audit.py`, with the rows that break it."""
+"""Proves the books: every rule of `payments/domain/upkeep/audit.py`, with the rows that break it."""
 
 import sys
 from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from payments.domain.audit import RULES, SHOWN_ROWS, run_audit
-from payments.domain.verdicts import note_verdicts
+from payments.domain.upkeep.audit import RULES, SHOWN_ROWS, run_audit
+from payments.domain.upkeep.verdicts import note_verdicts
 from shop import clock
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.core.serializers.json import DjangoJSONEncoder
 
-from payments.domain.personal_data import export_account
+from payments.domain.upkeep.personal_data import export_account
 from shop.models import Account
 
 

@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
-from shop.domain import tokens
+from shop.domain.accounts import tokens
 from shop.models import Account
 
 

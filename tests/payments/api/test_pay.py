@@ -9,13 +9,13 @@ from django.test import Client
 from pytest_django import Settings
 
 from payments.api import pay as pay_api
-from payments.domain import attempts, inbox, polling
+from payments.domain.trades import attempts, inbox, polling
 from payments.gateways import ConfiguredGateways, get_gateways
 from payments.gateways.protocol import GatewayUnreachable
 from payments.models import Payment
 from payments.states import ClosedReason, PaymentStatus, Product
 from shop import clock
-from shop.domain.paylinks import pay_url
+from shop.domain.orders.paylinks import pay_url
 from shop.models import Order
 from shop.states import OrderStatus
 from tests.clients import Api, answered

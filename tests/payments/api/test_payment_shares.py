@@ -4,7 +4,7 @@ import pytest
 from pytest_django import Settings
 
 from shop import clock
-from shop.domain.paylinks import pay_url
+from shop.domain.orders.paylinks import pay_url
 from tests.clients import Api, refused
 from tests.factories import make_buyer, make_course, make_order
 from tests.shopping import V1

@@ -13,7 +13,8 @@ from pytest_django import Settings
 from payments.api import notify, orders
 from payments.gateways import ConfiguredGateways
 from shop import clock
-from shop.domain import codes, repair
+from shop.domain.coupons import codes
+from shop.domain.orders import repair
 from shop.models import Account, Coupon, CouponCode, Order, OrderEvent
 from tests.clients import Api
 from tests.factories import make_buyer, make_coupon, make_course, make_order, make_record, policy_of

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from payments.domain import expiry, inbox, polling
 from payments.domain.refunds import deciding, explaining, sending
+from payments.domain.trades import expiry, inbox, polling
 from payments.gateways import ConfiguredGateways
 from payments.gateways.protocol import TradeStatus
 from payments.models import Refund
 from payments.states import Product
-from shop.domain import closing
+from shop.domain.orders import closing
 from shop.models import Order
 from shop.models.work import GATEWAY_ATTEMPTS
 from tests.factories import make_buyer, make_course, make_order

@@ -9,7 +9,7 @@ import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
 
-from payments.domain import attempts
+from payments.domain.trades import attempts
 from payments.gateways import ConfiguredGateways, get_gateways
 from payments.models import Payment
 from payments.states import ClosedReason, PaymentStatus, Product

@@ -9,7 +9,7 @@ import pytest
 from rest_framework.test import APIClient
 
 from shop import clock
-from shop.domain import cart, checkout
+from shop.domain.checkout import cart, checkouts
 from shop.models import Account, Coupon, CouponRecord, Course, LedgerTransfer, PricePolicy
 from shop.numbers import mint_number
 from shop.states import CouponScope, CouponType, CourseStatus
@@ -81,8 +81,8 @@ def setting() -> Setting:
     }
     for policy in (policy_a, policy_b):
         cart.add_to_cart(account=buyer, course_id=policy.course_id, policy_id=policy.pk, now=now)
-    started = checkout.start_checkout(account=buyer, course_ids=[policy_a.course_id, policy_b.course_id], now=now)
-    checkout.prepare_checkouts([started.checkout_id], now=now)
+    started = checkouts.start_checkout(account=buyer, course_ids=[policy_a.course_id, policy_b.course_id], now=now)
+    checkouts.prepare_checkouts([started.checkout_id], now=now)
     client = APIClient()
     client.force_authenticate(buyer)
     return Setting(buyer, client, started.checkout_id, policy_a.course_id, policy_b.course_id, **records)
@@ -191,8 +191,8 @@ def test_course_coupon_that_takes_nothing_off_is_refused(setting: Setting) -> No
         scope=CouponScope.ANY_COURSE,
     )
     now = clock.now()
-    started = checkout.start_checkout(account=setting.buyer, course_ids=[setting.course_a, setting.course_b], now=now)
-    checkout.prepare_checkouts([started.checkout_id], now=now)
+    started = checkouts.start_checkout(account=setting.buyer, course_ids=[setting.course_a, setting.course_b], now=now)
+    checkouts.prepare_checkouts([started.checkout_id], now=now)
     setting.checkout_id = started.checkout_id
     response = setting.post(dear)
     assert response.json()["details"] == {"coupon_record_id": dear, "course_id": setting.course_a, "reason": "below_minimum"}
@@ -212,7 +212,7 @@ def test_course_outside_the_checkout_is_refused(setting: Setting) -> None:
 
 
 def test_pending_checkout_has_no_price(setting: Setting) -> None:
-    started = checkout.start_checkout(account=setting.buyer, course_ids=[setting.course_a], now=clock.now())
+    started = checkouts.start_checkout(account=setting.buyer, course_ids=[setting.course_a], now=clock.now())
     setting.checkout_id = started.checkout_id
     response = setting.post()
     assert (response.status_code, response.json()["error"]) == (409, "checkout_not_ready")
@@ -243,9 +243,9 @@ def test_bad_input_is_a_400(setting: Setting, change: dict[str, Any]) -> None:
 
 
 def test_nothing_is_written(setting: Setting) -> None:
-    before = checkout.get_checkout(account_id=setting.buyer.pk, checkout_id=setting.checkout_id)
+    before = checkouts.get_checkout(account_id=setting.buyer.pk, checkout_id=setting.checkout_id)
     setting.post(setting.percent, None, coupon_record_id=setting.threshold, balance=18)
-    assert checkout.get_checkout(account_id=setting.buyer.pk, checkout_id=setting.checkout_id) == before
+    assert checkouts.get_checkout(account_id=setting.buyer.pk, checkout_id=setting.checkout_id) == before
     assert Account.objects.get(pk=setting.buyer.pk).balance == 200
     assert set(CouponRecord.objects.values_list("status", flat=True)) == {"unused"}
     assert LedgerTransfer.objects.count() == 1  # the grant

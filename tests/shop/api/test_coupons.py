@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from shop import clock
-from shop.domain import codes
+from shop.domain.coupons import codes
 from shop.models import Account, CouponRecord
 from shop.states import CouponType
 from tests.clients import Api, answered, refused

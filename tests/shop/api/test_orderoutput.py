@@ -20,7 +20,7 @@ from shop.api.orderoutput import (
 )
 from shop.api.polls import read_order
 from shop.api.wire import Output, as_builtins, written
-from shop.domain.wholeorder import find_whole_order
+from shop.domain.polling.order_view import find_whole_order
 from shop.models import Order, OrderLine, OrderRequest
 from tests.factories import make_buyer
 from tests.orderlives import LIVES, make_pending, make_rejected

@@ -7,7 +7,7 @@ import pytest
 import redis
 
 from shop import clock
-from shop.domain import creation
+from shop.domain.ordering import creation
 from shop.models import Account, Order
 from shop.tasks import create_orders
 from tests.clients import Api, answered, refused

@@ -14,7 +14,7 @@ from pytest_django import Settings
 from shop import clock
 from shop import valkey as shop_valkey
 from shop.api import polls
-from shop.domain import creation
+from shop.domain.ordering import creation
 from shop.models import Account, Course, Order, OrderRequest
 from shop.states import CourseStatus
 from tests import orderlives

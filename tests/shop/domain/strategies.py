@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from hypothesis import strategies as st
 
-from shop.domain.pricing import CouponTerms, LineInput
+from shop.domain.pricing.rules import CouponTerms, LineInput
 from shop.states import CouponType
 
 RATES = st.sampled_from([1, 2, 4, 5, 10, 20, 25, 50, 100])

@@ -6,7 +6,7 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 
 from shop.domain.catalogue import AccessBy, get_category, get_offer, list_categories, list_courses
-from shop.domain.fulfilment import finalise_orders
+from shop.domain.orders.fulfilment import finalise_orders
 from shop.errors import CategoryNotFound, CourseNotFound
 from shop.models import Account, Category, Course, Enrolment, Order
 from shop.states import CourseStatus, CourseType

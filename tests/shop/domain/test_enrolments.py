@@ -10,12 +10,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shop.domain.enrolments import list_enrolments, revoke_enrolments
-from shop.domain.fulfilment import finalise_orders
 from shop.domain.ledger import list_beili_transfers
-from shop.domain.orders import place_order
+from shop.domain.ordering.intake import place_order
+from shop.domain.orders.fulfilment import finalise_orders
+from shop.domain.orders.order_refunds import apply_refund
+from shop.domain.pricing.refund_shares import Share, whole_part
 from shop.domain.purchase import LineChoice, Purchase
-from shop.domain.refunding import apply_refund
-from shop.domain.shares import Share, whole_part
 from shop.models import Account, Course, Enrolment, Order, OrderLine
 from shop.numbers import mint_number
 from shop.states import CourseType

@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shop import clock
-from shop.domain import floors, work
+from shop.domain import floors
+from shop.domain.work import due_rows
 from shop.models import OrderRequest
 from shop.models.work import FRESH
 from tests.factories import make_buyer
@@ -58,7 +59,7 @@ class Process:
     def claim(self, monkeypatch: pytest.MonkeyPatch) -> list[int]:
         with monkeypatch.context() as patched:
             patched.setattr(floors, "_floors", self.remembered)
-            claimed = list(work.take(OrderRequest, now=clock.database_now(), limit=5))
+            claimed = list(due_rows.take(OrderRequest, now=clock.database_now(), limit=5))
         finish(claimed)
         return claimed
 
@@ -166,8 +167,8 @@ def test_clock_that_has_gone_back_takes_the_floor_along(monkeypatch: pytest.Monk
     with monkeypatch.context() as patched:
         patched.setattr(floors, "_floors", process.remembered)
         for _ in range(2):
-            work.has_due(OrderRequest, now=clock.database_now() + timedelta(hours=2))
-        assert list(work.take(OrderRequest, now=clock.database_now(), limit=5)) == [pk]
+            due_rows.has_due(OrderRequest, now=clock.database_now() + timedelta(hours=2))
+        assert list(due_rows.take(OrderRequest, now=clock.database_now(), limit=5)) == [pk]
 
 
 def test_floor_stays_at_the_first_row_that_is_left(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shop.domain.pricing import CouponTerms
+from shop.domain.pricing.rules import CouponTerms
 from shop.domain.purchase import LineChoice, Purchase, Shown
 from shop.models import Order, OrderRequest
 from shop.states import CouponType, OrderRequestStatus

@@ -16,7 +16,8 @@ from payments.domain.refunds import requesting
 from payments.models import Notification, Payment, Refund
 from payments.states import NotificationStatus, Product
 from shop import clock
-from shop.domain import creation, ledger, orders
+from shop.domain import ledger
+from shop.domain.ordering import creation, intake
 from shop.domain.purchase import LineChoice, Purchase
 from shop.models import (
     Account,
@@ -53,7 +54,7 @@ def buy(buyer: Account, policy: PricePolicy, *, coupon_record_id: int | None, be
     now = clock.now()
     line = LineChoice(policy.course_id, policy.pk, None)
     purchase = Purchase([line], coupon_record_id, beili, Decimal(alipay), None)
-    orders.place_order(account=buyer, purchase=purchase, idempotency_key=mint_number(now), request_id="test", now=now)
+    intake.place_order(account=buyer, purchase=purchase, idempotency_key=mint_number(now), request_id="test", now=now)
     creation.create_due_orders(now=now, cause="test")
 
 

@@ -1,0 +1,48 @@
+"""What the shop has given up, picked up again: each kind of work that the sweep buries."""
+
+from datetime import datetime
+
+from django.db import transaction
+
+from payments.domain.locks import lock_payment, lock_refund
+from payments.models import Payment, Refund
+from payments.states import RefundStatus
+from shop.domain.orders.timeline import by_staff, event, record
+from shop.errors import WorkNotDead
+from shop.models import Account, OrderEvent
+
+Kind = OrderEvent.Kind
+
+
+def pick_up_payment(payment_id: int, *, staff: Account, why: str, now: datetime, cause: str) -> Payment:
+    """Lets a worker ask about a payment again that was given up.
+
+    Raises:
+        WorkNotDead: it wasn't given up.
+    """
+    with transaction.atomic(durable=True):
+        payment = lock_payment(payment_id)
+        if payment.dead_at is None:
+            raise WorkNotDead
+        payment.available_at, payment.attempts, payment.dead_at = now, 0, None
+        payment.save(update_fields=["available_at", "attempts", "dead_at"])
+        told = {"what": "payment", "out_trade_no": payment.out_trade_no, **by_staff(staff, why)}
+        record([event(payment.order, Kind.PICKED_UP, now=now, cause=cause, **told)])
+    return payment
+
+
+def pick_up_refund(refund_id: int, *, staff: Account, why: str, now: datetime, cause: str) -> Refund:
+    """Lets a worker prove a refund again that somebody else made and that couldn't be proven. One of ours is approved again instead.
+
+    Raises:
+        WorkNotDead: it wasn't given up, or it is one of ours.
+    """
+    with transaction.atomic(durable=True):
+        refund = lock_refund(refund_id)
+        if refund.dead_at is None or refund.status != RefundStatus.REPORTED:
+            raise WorkNotDead
+        refund.available_at, refund.attempts, refund.dead_at = now, 0, None
+        refund.save(update_fields=["available_at", "attempts", "dead_at"])
+        told = {"what": "refund", "out_request_no": refund.out_request_no, **by_staff(staff, why)}
+        record([event(refund.order, Kind.PICKED_UP, now=now, cause=cause, **told)])
+    return refund

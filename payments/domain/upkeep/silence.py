@@ -1,0 +1,21 @@
+"""Since when the gateway has been silent, for whoever doesn't call it: each process knows only its own circuit breaker."""
+
+from datetime import datetime
+
+from payments.gateways.protocol import Gateways
+from shop.domain.measures import measurements
+
+NAME = "gateway_silent"
+
+
+def note_silence(*, gateways: Gateways, now: datetime) -> None:
+    """After calls were made, or would have been."""
+    if gateways.is_silent():
+        measurements.note_first(NAME, {}, now=now)
+    else:
+        measurements.drop(NAME)
+
+
+def find_silent_since() -> datetime | None:
+    found = measurements.find(NAME)
+    return None if found is None else found.taken_at

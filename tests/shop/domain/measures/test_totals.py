@@ -1,0 +1,142 @@
+"""Running totals of append-only tables: what is folded and what is read together are all rows, once each."""
+
+from datetime import datetime, timedelta
+
+import psycopg
+import pytest
+from django.conf import settings
+from django.db import connection
+
+from shop import clock
+from shop.domain import ledger
+from shop.domain.measures import totals
+from shop.models import LedgerTransfer, Measurement
+from tests.factories import NOW, make_buyer
+
+GRANT = "BEILI:beili_issued:beili_available"
+
+
+def give(beili: int) -> None:
+    ledger.grant_beili(account=make_buyer(), amount=beili, key=f"grant:{beili}", memo="", now=NOW)
+
+
+def read() -> int:
+    return totals.read_totals(totals.LEDGER).get(GRANT, 0) // 100
+
+
+def fold(times: int = 2) -> int:
+    """Twice, since a fold goes as far as the one before it saw. Answers how far the last one went."""
+    at: datetime = clock.database_now()
+    return [totals.fold(totals.LEDGER, now=at + timedelta(seconds=number)) for number in range(times)][-1]
+
+
+def folded() -> int:
+    """What is in the measurement alone."""
+    found = Measurement.objects.filter(name="ledger").first()
+    return found.value["sums"].get(GRANT, 0) // 100 if found else 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_total_is_all_rows_before_and_after_each_fold() -> None:
+    assert read() == 0
+    give(1)
+    assert (read(), folded()) == (1, 0)
+    fold()
+    assert (read(), folded()) == (1, 1)
+    give(10)
+    assert (read(), folded()) == (11, 1)
+    fold(3)
+    assert (read(), folded()) == (11, 11)
+    give(100)
+    fold(1)
+    assert read() == 111
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_row_that_commits_late_is_not_left_out() -> None:
+    """Its id was handed out before others that are there already. Without the wait for its transaction it would be skipped for good."""
+    buyer = make_buyer()
+    database = settings.DATABASES["default"]
+    late = psycopg.connect(
+        dbname=connection.settings_dict["NAME"],
+        user=database["USER"],
+        password=database["PASSWORD"],
+        host=database["HOST"],
+        port=database["PORT"],
+    )
+    with late:
+        late.execute(
+            "INSERT INTO shop_ledgertransfer (key, debit, credit, currency, amount, account_id, memo, created_at)"
+            " VALUES ('late', 'beili_issued', 'beili_available', 'BEILI', 1000, %s, '', now())",
+            [buyer.pk],
+        )
+        give(1)
+        fold(4)
+        assert (read(), folded()) == (1, 0)
+        late.commit()
+        assert read() == 1001
+        fold(3)
+        assert (read(), folded()) == (1001, 1001)
+    late.close()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_folds_at_once_are_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    give(1)
+    fold()
+    give(10)
+    fold(1)
+    kept = totals._add_up
+
+    def overtaken(total: totals.Total, after: int, up_to: int) -> totals.Sums:
+        monkeypatch.setattr(totals, "_add_up", kept)
+        assert totals.fold(totals.LEDGER, now=clock.database_now()) > 0  # somebody else, in the middle of ours
+        return kept(total, after, up_to)
+
+    monkeypatch.setattr(totals, "_add_up", overtaken)
+    assert totals.fold(totals.LEDGER, now=clock.database_now()) == 0
+    assert (read(), folded()) == (11, 11)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_scrape_reads_no_more_than_it_may_and_never_steps_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(totals, "LIVE_IDS", 2)
+    first = LedgerTransfer.objects.count()
+    assert first == 0
+    seen = [read()]
+    for beili in (1, 10, 100, 1000, 10000):
+        give(beili)
+        seen.append(read())
+    for _ in range(4):
+        fold(1)
+        seen.append(read())
+    assert seen == sorted(seen)
+    assert seen[-1] == 11111
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_fold_goes_on_by_its_own_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(totals, "FOLD_IDS", 10**9)
+    for beili in (1, 10, 100):
+        give(beili)
+    fold()
+    before = folded()
+    assert before == 111
+    highest = LedgerTransfer.objects.latest("pk").pk
+    monkeypatch.setattr(totals, "FOLD_IDS", 1)
+    for beili in (1000, 10000):
+        give(beili)
+    assert [fold(1) for _ in range(4)] == [0, 1, 1, 0]
+    assert Measurement.objects.get(name="ledger").value["up_to"] == highest + 2
+    assert folded() == 11111
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_restored_dump_brings_no_transaction_along() -> None:
+    """The other server had got to a number that this one reaches in years."""
+    give(1)
+    fold(1)
+    kept = Measurement.objects.get(name="ledger")
+    Measurement.objects.filter(pk=kept.pk).update(value={**kept.value, "next_xid": 10**15})
+    assert fold(1) == LedgerTransfer.objects.latest("pk").pk
+    assert (read(), folded()) == (1, 1)
