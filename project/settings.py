@@ -176,7 +176,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
-    {"NAME": "shop.domain.passwords.EndTokens"},
+    {"NAME": "shop.domain.accounts.passwords.EndTokens"},
 ]
 # A hash by one of the others is replaced when its owner logs in.
 PASSWORD_HASHERS = ["shop.hashers.Argon2id", "django.contrib.auth.hashers.PBKDF2PasswordHasher"]

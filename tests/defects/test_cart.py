@@ -134,7 +134,7 @@ def test_c11_fault_is_no_business_error(api: Api, monkeypatch: pytest.MonkeyPatc
     def broken(*args: object, **kwargs: object) -> None:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr("shop.domain.cart.list_cart", broken)
+    monkeypatch.setattr("shop.domain.checkout.cart.list_cart", broken)
     api.raise_request_exception = False
     answer = api.get(CART)
     assert refused(answer) == (500, 1199, "internal_error")

@@ -177,7 +177,7 @@ def must_tell_logins(told: list[dict[str, Any]], visit: Visit, stack: ShopStack)
 def must_be_named(told: list[dict[str, Any]]) -> None:
     """A request's lines have its id and address, a task's its id and name; the sweep's ticks have no lines."""
     for line in told:
-        if line["logger"] in {"django.request", "project.request_lines", "shop.domain.login", "payments.api.notify"}:
+        if line["logger"] in {"django.request", "project.request_lines", "shop.domain.accounts.login", "payments.api.notify"}:
             assert (len(line["request_id"]), line["address"]) == (32, "127.0.0.1"), line
         if line["logger"] in {"celery.app.trace", "celery.worker.strategy"} or line["event"] == "orders_created":
             assert line["task_id"], line

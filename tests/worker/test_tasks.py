@@ -72,8 +72,8 @@ def test_tasks_without_work_change_nothing() -> None:
 
 def test_task_that_leaves_work_wakes_itself(broker_valkey: redis.Redis, monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
     monkeypatch.setattr("shop.domain.work.due_rows.DRAIN_S", 0)
-    monkeypatch.setattr("shop.domain.creation.BATCH_SIZE", 1)
-    monkeypatch.setattr("payments.domain.inbox.BATCH_SIZE", 1)
+    monkeypatch.setattr("shop.domain.ordering.creation.BATCH_SIZE", 1)
+    monkeypatch.setattr("payments.domain.trades.inbox.BATCH_SIZE", 1)
     gateways = get_gateways()
     for _ in range(2):
         payment = make_payment(make_order(make_buyer(), make_course(), now=clock.now()), gateways.current, now=clock.now())

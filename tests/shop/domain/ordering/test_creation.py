@@ -54,8 +54,8 @@ def refusal_of(request: OrderRequest) -> tuple[str, dict[str, Any]]:
     before = everything()
     decide(request)
     after = everything()
-    (row,) = [row for row in after["OrderRequest"] if row["id"] == request.pk]
-    assert (row["status"], row["decided_at"], row["available_at"]) == ("rejected", NOW, None)
+    row = OrderRequest.objects.get(pk=request.pk)
+    assert (row.status, row.decided_at, row.available_at) == ("rejected", NOW, None)
     after["OrderRequest"] = before["OrderRequest"]
     assert after == before
     return request.error_slug, request.error_details
