@@ -27,7 +27,7 @@ class Notification(Work):
     form = models.JSONField(_("字段"))
     raw_body = models.TextField(_("原文"))
     status = models.CharField(_("状态"), max_length=16, choices=names_of(NotificationStatus), default=NotificationStatus.RECEIVED)
-    reason = models.CharField(_("原因"), max_length=64, blank=True, default="")
+    reason = models.CharField(_("原因"), max_length=64, blank=True, default="", db_default="")
     # Why it was quarantined the first time; later handling doesn't overwrite it.
     first_reason = models.CharField(_("首次隔离原因"), max_length=64, blank=True, default="", db_default="")
     # The fingerprint of the key that proved the signature when it was received.

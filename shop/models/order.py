@@ -27,9 +27,9 @@ class OrderRequest(Work):
     # As `shop/domain/purchase.py` writes and reads it.
     body = models.JSONField(_("请求内容"))
     status = models.CharField(_("状态"), max_length=16, choices=names_of(OrderRequestStatus), default=OrderRequestStatus.PENDING)
-    error_slug = models.CharField(_("拒绝原因"), max_length=64, blank=True, default="")
-    error_message = models.CharField(_("拒绝说明"), max_length=255, blank=True, default="")
-    error_details = models.JSONField(_("拒绝细节"), default=dict, blank=True)
+    error_slug = models.CharField(_("拒绝原因"), max_length=64, blank=True, default="", db_default="")
+    error_message = models.CharField(_("拒绝说明"), max_length=255, blank=True, default="", db_default="")
+    error_details = models.JSONField(_("拒绝细节"), default=dict, db_default=models.Value({}, models.JSONField()), blank=True)
     request_id = models.CharField(_("HTTP 请求编号"), max_length=64, blank=True, default="")
     created_at = models.DateTimeField(_("提交时间"))
     decided_at = models.DateTimeField(_("处理时间"), null=True, blank=True)

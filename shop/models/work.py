@@ -20,8 +20,8 @@ class Work(SavesChanges):
     MAX_ATTEMPTS: ClassVar[int] = 8
 
     available_at = models.DateTimeField(_("可处理时间"), null=True, blank=True)
-    attempts = models.PositiveSmallIntegerField(_("尝试次数"), default=0)
-    last_error = models.CharField(_("最近错误"), max_length=500, blank=True, default="")
+    attempts = models.PositiveSmallIntegerField(_("尝试次数"), default=0, db_default=0)
+    last_error = models.CharField(_("最近错误"), max_length=500, blank=True, default="", db_default="")
     # Given up after too many attempts: people look at it. Set together with available_at = NULL.
     dead_at = models.DateTimeField(_("放弃时间"), null=True, blank=True)
 

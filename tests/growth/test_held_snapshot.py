@@ -137,7 +137,7 @@ def test_control_without_floors_every_round_makes_them_dearer(monkeypatch: pytes
 
 @pytest.mark.parametrize("model", [OrderRequest, Order, Payment, Notification, Refund])
 def test_every_kind_of_work_looks_above_its_floor(model: type[Work]) -> None:
-    """As does whoever counts the due rows, or gives up the exhausted ones."""
+    """As does whoever gives up the exhausted ones. Who counts the due rows for the metrics begins at the beginning: no sweep may have looked for long."""
     seen: list[str] = []
 
     def watch(run: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
@@ -149,6 +149,5 @@ def test_every_kind_of_work_looks_above_its_floor(model: type[Work]) -> None:
         list(due_rows.take(model, now=now, limit=1))
         due_rows.has_due(model, now=now)
         due_rows.bury_exhausted(model, now=now)
-        due_rows.count_due(model, now=now)
-    assert len(seen) == 9
+    assert len(seen) == 5
     assert all('"available_at" >= ' in sql or "(available_at, id) >= " in sql for sql in seen)

@@ -34,12 +34,12 @@ UNPROVEN = "unproven"
 _STORE = sql.statement(
     f"""
     INSERT INTO payments_notification (
-        provider, business_key, notify_id, out_trade_no, trade_status, told_status, form, raw_body, verified_by, status, reason,
-        request_id, received_at, available_at, attempts, last_error
+        provider, business_key, notify_id, out_trade_no, trade_status, told_status, form, raw_body, verified_by, status,
+        request_id, received_at, available_at
     )
     VALUES (
         %(provider)s, %(business_key)s, %(notify_id)s, %(out_trade_no)s, %(trade_status)s, %(told_status)s, %(form)s, %(raw_body)s, %(verified_by)s,
-        {{NotificationStatus.RECEIVED}}, '', %(request_id)s, %(now)s, {clock.AT_ONCE}, 0, ''
+        {{NotificationStatus.RECEIVED}}, %(request_id)s, %(now)s, {clock.AT_ONCE}
     )
     ON CONFLICT (business_key) DO NOTHING
 """,  # noqa: S608 - statements of ours

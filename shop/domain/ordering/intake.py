@@ -101,11 +101,10 @@ _STORE = sql.statement(
         ) >= %(max_open)s AS is_full FROM caller
     ), stored AS (
         INSERT INTO shop_orderrequest (
-            account_id, order_number, idempotency_key, fingerprint, checkout_id, body, status, request_id, created_at, available_at,
-            attempts, last_error, error_slug, error_message, error_details
+            account_id, order_number, idempotency_key, fingerprint, checkout_id, body, status, request_id, created_at, available_at
         )
         SELECT id, %(order_number)s, %(idempotency_key)s, %(fingerprint)s, %(checkout_id)s, %(body)s, {OrderRequestStatus.PENDING}, %(request_id)s,
-            %(now)s, {at_once}, 0, '', '', '', '{{}}'
+            %(now)s, {at_once}
         FROM caller, held WHERE NOT is_full AND (%(owner_id)s::bigint IS NULL OR id = %(owner_id)s)
         ON CONFLICT DO NOTHING RETURNING id
     )
