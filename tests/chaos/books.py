@@ -28,7 +28,7 @@ def check_books(chaos: ChaosShop) -> None:
 
 def find_broken(chaos: ChaosShop) -> dict[str, list[Any]]:
     """Rule → what breaks it, for those that are broken."""
-    found: dict[str, list[Any]] = {rule.name: chaos.rows(rule.broken) for rule in RULES if not rule.is_about_time}
+    found: dict[str, list[Any]] = {rule.name: chaos.rows(rule.statement) for rule in RULES if not rule.is_about_time}
     found["money_at_alipay"] = find_money_differences(chaos)
     return {rule: rows for rule, rows in found.items() if rows}
 
