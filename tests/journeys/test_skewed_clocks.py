@@ -105,7 +105,7 @@ def test_a_process_with_a_clock_of_its_own(tmp_path: Path) -> None:
     assert float(told[2]) == pytest.approx(time.monotonic(), abs=2)
 
 
-@pytest.mark.parametrize("web_s", [0.02, 5, -5, 1800])
+@pytest.mark.parametrize("web_s", [5, *(pytest.param(web_s, marks=pytest.mark.slow) for web_s in (0.02, -5, 1800))])
 def test_fresh_order_is_made_at_once_whatever_webs_clock_shows(unswept: Skewed, web_s: float) -> None:
     unswept.set_right()
     buyer = new_buyer(unswept.shop)
@@ -117,7 +117,7 @@ def test_fresh_order_is_made_at_once_whatever_webs_clock_shows(unswept: Skewed, 
     assert statistics.median(wrong) < 2 * statistics.median(right) + 0.1
 
 
-@pytest.mark.parametrize("worker_s", [-6, 6, -60, -3600, 3600])
+@pytest.mark.parametrize("worker_s", [-3600, *(pytest.param(worker_s, marks=pytest.mark.slow) for worker_s in (-6, 6, -60, 3600))])
 def test_what_was_left_behind_is_found_after_any_step_of_the_workers_clock(swept: Skewed, worker_s: float) -> None:
     swept.set_right()
     buyer = new_buyer(swept.shop)
@@ -132,6 +132,7 @@ def test_what_was_left_behind_is_found_after_any_step_of_the_workers_clock(swept
     assert last_created_at(swept.shop) == pytest.approx(time.time() + worker_s, abs=30)  # the worker did have that clock
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beat_s", [-6, -60, -3600])
 def test_beats_clock_makes_no_difference(swept: Skewed, beat_s: float) -> None:
     """It was an hour ahead, and whatever it may have written down then."""

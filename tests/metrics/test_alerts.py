@@ -16,7 +16,7 @@ import pytest
 from project.local.waiting import wait_until
 from tests.journeys.shopping import Buyer, control, new_buyer, pay, simple_body
 from tests.metrics.conftest import Observed
-from tests.metrics.prometheus import Prometheus, read_rules
+from tests.metrics.prometheus import Prometheus
 
 # The waits are those of a Prometheus that has to see a change, and of a cache of five seconds.
 pytestmark = [pytest.mark.journey, pytest.mark.slow, pytest.mark.xdist_group("metrics"), pytest.mark.timeout(400)]
@@ -235,10 +235,6 @@ def web_is_dead(observed: Observed, undo: Undo) -> None:
 
 
 STAGES = list(dict.fromkeys(cause.stage for cause in CAUSES.values()))
-
-
-def test_every_alert_has_a_cause() -> None:
-    assert sorted(CAUSES) == sorted(rule["alert"] for rule in read_rules())
 
 
 def test_quiet_shop_is_quiet(observed: Observed, prometheus: Prometheus) -> None:

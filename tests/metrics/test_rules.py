@@ -15,6 +15,7 @@ from tests.journeys.shopping import new_buyer, pay
 from tests.metrics.conftest import NO_PROMETHEUS, Observed
 from tests.metrics.prometheus import RULES, impatient, read_rules
 from tests.metrics.scraping import Scrape, scrape
+from tests.metrics.test_alerts import CAUSES
 from worker.alert_mail import CAUSES as MAILED
 
 DASHBOARD = ROOT / "deploy" / "grafana" / "shop.json"
@@ -89,6 +90,10 @@ def test_every_alert_says_what_to_do(rule: dict[str, Any]) -> None:
     for part in ("**Means**", "**Look**", "**Do**"):
         assert part in section
     assert not re.search(r"\b(SELECT|UPDATE|DELETE|INSERT|psql)\b", section)
+
+
+def test_every_alert_has_a_cause() -> None:
+    assert sorted(CAUSES) == sorted(rule["alert"] for rule in read_rules())
 
 
 def test_the_runbook_has_no_section_of_nothing() -> None:

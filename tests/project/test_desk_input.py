@@ -19,8 +19,8 @@ from tests.payments.order_scenario import ask_refund, notify, pay
 
 pytestmark = pytest.mark.django_db
 HUGE = "9" * 30
-VALUES = ("", "abc", HUGE, "99999", "\x00")
-LOOKUPS = ("__exact", "__year", "__gte", "__nothing")
+VALUES = ("abc", "99999", HUGE, "\x00")
+LOOKUPS = ("__exact", "__year")
 PLAIN = (
     "q",
     "p",
@@ -65,7 +65,7 @@ def questions(model_admin: ModelAdmin[Any]) -> Iterator[dict[str, str]]:
                     yield {f"{field.name}{lookup}": value}
     for model_filter in model_admin.list_filter:
         name = model_filter if isinstance(model_filter, str) else getattr(model_filter, "parameter_name", None) or str(model_filter)
-        for suffix in ("", "_from", "_to", "__exact", "__range__gte", "__range__lte"):
+        for suffix in ("", "_from", "__exact"):
             for value in VALUES:
                 yield {f"{name}{suffix}": value}
     for name in PLAIN:
