@@ -78,6 +78,7 @@ class OrderFilter(PageFilter):
 class OrderListView(ListAPIView[OrderRequest]):
     """The buyer's orders, from the moment in which they are taken in, and where new ones are placed."""
 
+    serializer_class = PurchaseInput  # what OPTIONS tells of POST
     filter_class = OrderFilter
 
     @extend_schema(responses=OrderSummaryOutput)
