@@ -121,8 +121,9 @@ def test_held_snapshot_makes_no_look_dearer() -> None:
     first, last = rounds[1], rounds[-1]
     assert last.claim <= 1.5 * first.claim, rounds
     assert max(round_.first_look for round_ in rounds) < first.claim, rounds
-    assert last.look <= 1.5 * first.look, rounds
-    assert last.failed <= 1.5 * first.failed, rounds
+    # A handful of pages more is what floors lag behind on a busy machine; without floors it is hundreds.
+    assert last.look <= max(1.5 * first.look, 32), rounds
+    assert last.failed <= max(1.5 * first.failed, 32), rounds
 
 
 def test_control_without_floors_every_round_makes_them_dearer(monkeypatch: pytest.MonkeyPatch) -> None:

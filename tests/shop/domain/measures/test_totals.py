@@ -7,8 +7,9 @@ import pytest
 from django.conf import settings
 from django.db import connection
 
+from project.local.waiting import wait_until
 from shop import clock
-from shop.domain import ledger
+from shop.domain import ledger, sql
 from shop.domain.measures import totals
 from shop.models import LedgerTransfer, Measurement
 from tests.factories import NOW, make_buyer
@@ -27,7 +28,18 @@ def read() -> int:
 def fold(times: int = 2) -> int:
     """Twice, since a fold goes as far as the one before it saw. Answers how far the last one went."""
     at: datetime = clock.database_now()
-    return [totals.fold(totals.LEDGER, now=at + timedelta(seconds=number)) for number in range(times)][-1]
+    went = 0
+    for number in range(times):
+        went = totals.fold(totals.LEDGER, now=at + timedelta(seconds=number))
+        wait_for_others()
+    return went
+
+
+def wait_for_others() -> None:
+    """Until what other tests have under way in their databases has ended: transactions are numbered by the server."""
+    [(now_at,)] = sql.read("SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint", [])
+    running = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
+    assert wait_until(lambda: sql.read(running, [])[0][0] >= now_at, timeout_s=60)
 
 
 def folded() -> int:
