@@ -1,18 +1,20 @@
 from typing import ClassVar
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 
 class Measurement(models.Model):
     """What was measured last, for whoever asks often what is dear to find out. `shop/domain/measures/measurements.py` writes them."""
 
-    name = models.CharField("名称", max_length=100)
-    value = models.JSONField("结果")
-    taken_at = models.DateTimeField("时间")
+    name = models.CharField(_("名称"), max_length=100)
+    value = models.JSONField(_("结果"))
+    taken_at = models.DateTimeField(_("时间"))
 
     class Meta:
-        verbose_name = "测量结果"
-        verbose_name_plural = "测量结果"
+        verbose_name = pgettext_lazy("one", "测量结果")
+        verbose_name_plural = pgettext_lazy("many", "测量结果")
         constraints: ClassVar = [models.UniqueConstraint(fields=["name"], name="measurement_name")]
 
     def __str__(self) -> str:

@@ -171,6 +171,7 @@ def test_expiring_orders_are_closed_side_by_side(chaos: ChaosShop) -> None:
     assert [count_calls(scenario, CLOSE) for scenario in expiring] == [1] * 150
 
 
+@pytest.mark.slow
 def test_call_too_many_slows_calls_down_and_costs_no_order_an_attempt(chaos: ChaosShop) -> None:
     """Alipay takes 5 calls a second of the 120 that are wanted at once. Without slowing down, most calls would be turned away."""
     expiring = on_the_way(chaos, 60)

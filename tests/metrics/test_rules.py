@@ -55,6 +55,8 @@ def busy(observed: Observed) -> Scrape:
     order = buyer.follow(buyer.buy())
     pay(observed.stack, buyer.open_cashier(order))
     buyer.follow(order["order_number"], while_status="awaiting_payment")
+    # A code to scan is asked of the gateway by the web process itself.
+    buyer.api.post(f"orders/{buyer.buy()}/payments/", {"product": "qr"})
     return scrape(observed.stack.web_url)
 
 

@@ -28,10 +28,11 @@ from shop.desk.exports import write_csv
 from shop.domain.coupons import coupons
 from shop.models import Account, Category, Coupon, CouponCode, CouponRecord, Course, Enrolment, Order, OrderEvent, OrderRequest
 from shop.states import CouponType
+from shop.texts import describe_coupon
 from tests.clients import Api
 from tests.factories import make_buyer, make_coupon, make_course, make_order, make_record, make_request
 from tests.payments.memorygateway import MemoryGateway
-from tests.payments.scenes import ask_refund, notify, pay
+from tests.payments.order_scenario import ask_refund, notify, pay
 
 pytestmark = pytest.mark.django_db
 CHINESE = re.compile(r"[\u3001-\u301f\u4e00-\u9fff\uff08-\uff1b][^<\n]{0,30}")
@@ -271,7 +272,7 @@ def test_desk_says_of_a_coupon_what_buyers_are_told() -> None:
     for number, (terms, english) in enumerate(kinds):
         coupon = Coupon(name=f"c{number}", **terms)
         coupon.clean_fields(exclude={"open_date", "close_date"})
-        assert terms_in_words(coupon) == coupons.describe(coupon)
+        assert terms_in_words(coupon) == describe_coupon(coupons.terms_of(coupon))
         with translation.override("en"):
             assert terms_in_words(coupon) == english
 
