@@ -91,6 +91,7 @@ def test_multi_starts_and_stops_workers_with_a_log_each(env: dict[str, str], tmp
     assert not list(tmp_path.glob("*.pid"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [["--pool", "prefork", "-c", "2"], ["--pool", "threads", "-c", "2"]], ids=["processes", "threads"])
 def test_worker_ends_in_time_while_its_broker_is_frozen(start: Callable[..., Child], broker: ValkeyNode, options: Sequence[str]) -> None:
     child = start("worker", *QUIET, *options, "-E", "-Q", "upkeep")

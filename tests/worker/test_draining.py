@@ -102,6 +102,7 @@ def test_a_stopping_worker_finishes_its_task_and_takes_no_other(
     assert runs(tmp_path) == {"long": 1, "next": 1}
 
 
+@pytest.mark.slow
 def test_workers_that_replace_each_other_under_load_run_every_task_once(
     start_worker: Callable[..., WorkerNode], client: Celery, tmp_path: Path
 ) -> None:
