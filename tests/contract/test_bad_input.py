@@ -130,8 +130,11 @@ def assert_refused(response: httpx.Response, *statuses: int) -> None:
 
 
 def snapshot(stack: ShopStack) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A checksum of every table, and every key of Valkey with its value."""
-    tables = stack.rows("SELECT tablename AS name FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")
+    """A checksum of every table that requests write, and every key of Valkey with its value."""
+    # But for those that beat writes each minute, whatever is asked.
+    tables = stack.rows(
+        "SELECT tablename AS name FROM pg_tables WHERE schemaname = 'public' AND tablename NOT IN ('shop_measurement', 'shop_turn') ORDER BY 1"
+    )
     sums = " UNION ALL ".join(
         f"""
         SELECT '{table["name"]}' AS name, count(*) || ' ' || coalesce(md5(string_agg(t::text, '|' ORDER BY t::text)), '') AS sum
