@@ -16,8 +16,8 @@ SETTLE_S = 1
 DOUBLES_IN_S = 20
 # Without a bound of our own there is none again at so many times the rate at which a call was too many.
 FORGOTTEN_AT = 4
-# Slower would never find out that the gateway takes more again.
-SLOWEST_PER_S = 0.5
+# Slower, a buyer who is alone would be turned away: a call that holds a place waits half a second for its turn.
+SLOWEST_PER_S = 2.0
 
 
 class Pace:

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from payments.gateways.line import OPENS_AFTER, REST_S, Breaker, Line
-from payments.gateways.pace import Pace
+from payments.gateways.pace import SLOWEST_PER_S, Pace
 from payments.gateways.protocol import GatewayShut
 
 
@@ -198,7 +198,7 @@ def test_rate_never_falls_to_nothing(clock: Clock) -> None:
     for _ in range(20):
         pace.slow_down()
         clock.now += 1
-    assert pace.rate == pytest.approx(0.5, rel=0.1)
+    assert pace.rate == pytest.approx(SLOWEST_PER_S, rel=0.1)
 
 
 def test_line_that_was_told_to_slow_down_begins_fewer_calls(clock: Clock) -> None:
