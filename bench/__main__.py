@@ -16,7 +16,9 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells tell it
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Returns the exit status: 0, or 1 when something could not be measured, or with `--gate` when a gate doesn't hold."""
+    """Returns the exit status: 0, or 1 when something could not be measured, or with `--gate` when a gate
+    doesn't hold.
+    """
     options = parse(argv)
     signal.signal(signal.SIGTERM, _terminate)
     try:
@@ -35,17 +37,44 @@ def parse(argv: Sequence[str] | None) -> Options:
     names = [*SCENARIOS, GROWTH]
     parser.add_argument("--quick", action="store_true", help="fewer and shorter repetitions")
     parser.add_argument(
-        "--only", nargs="+", choices=names, default=DEFAULT, metavar="NAME", help=f"of {', '.join(names)}; all but gateway by default"
+        "--only",
+        nargs="+",
+        choices=names,
+        default=DEFAULT,
+        metavar="NAME",
+        help=f"of {', '.join(names)}; all but gateway by default",
     )
     parser.add_argument("--repeat", type=int, metavar="N", help="repetitions of everything")
-    parser.add_argument("--project", type=Path, action="append", metavar="DIR", help="another checkout's code; twice: both, in turns")
-    parser.add_argument("--out", type=Path, default=ROOT / ".local" / "bench", metavar="DIR", help="data and results (.local/bench)")
-    parser.add_argument("--gate", action="store_true", help="exit status 1 when a gate doesn't hold or anything was lost or rejected")
+    parser.add_argument(
+        "--project",
+        type=Path,
+        action="append",
+        metavar="DIR",
+        help="another checkout's code; twice: both, in turns",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=ROOT / ".local" / "bench",
+        metavar="DIR",
+        help="data and results (.local/bench)",
+    )
+    parser.add_argument(
+        "--gate",
+        action="store_true",
+        help="exit status 1 when a gate doesn't hold or anything was lost or rejected",
+    )
     found = parser.parse_args(argv)
     size = QUICK if found.quick else FULL
     if found.repeat:
         size = dataclasses.replace(size, repeats=found.repeat)
-    return Options(size, found.only, [path.resolve() for path in found.project or [ROOT]], found.out.resolve(), gate=found.gate)
+    return Options(
+        size,
+        found.only,
+        [path.resolve() for path in found.project or [ROOT]],
+        found.out.resolve(),
+        gate=found.gate,
+    )
 
 
 def _terminate(signum: int, frame: object) -> None:

@@ -1,9 +1,11 @@
-"""How fast each core runs at the moment: a small fixed piece of work, done again and again on every core while something is measured.
+"""How fast each core runs at the moment: a small fixed piece of work, done again and again on every core
+while something is measured.
 
-A core gives between half and all of its speed, depending on what its hardware sibling and the host's other guests do, so CPU time alone
-can't be compared between two moments. CPU time × speed can.
+A core gives between half and all of its speed, depending on what its hardware sibling and the host's other
+guests do, so CPU time alone can't be compared between two moments. CPU time × speed can.
 
-`python -m bench.calibration CORE` prints the CPU seconds of each piece of work, one line each, for as long as its parent lives.
+`python -m bench.calibration CORE` prints the CPU seconds of each piece of work, one line each, for as long as
+its parent lives.
 """
 
 import contextlib
@@ -37,11 +39,16 @@ def work() -> float:
 
 
 class Calibration:
-    """The processes that do it, one pinned to each core. Speed 1 is the fastest that this machine was ever seen, kept in `record_path`."""
+    """The processes that do it, one pinned to each core.
+
+    Speed 1 is the fastest that this machine was ever seen, kept in `record_path`.
+    """
 
     def __init__(self, record_path: Path) -> None:
         self._record_path = record_path
-        self._fastest_s: float = json.loads(record_path.read_text())["fastest_s"] if record_path.exists() else float("inf")
+        self._fastest_s: float = (
+            json.loads(record_path.read_text())["fastest_s"] if record_path.exists() else float("inf")
+        )
         self._processes: list[subprocess.Popen[bytes]] = []
         self._files: list[IO[str]] = []
 
@@ -61,7 +68,11 @@ class Calibration:
         for core in sorted(os.sched_getaffinity(0)):
             path = folder / f"calibration-{core}.txt"
             with path.open("w") as out:
-                process = subprocess.Popen([sys.executable, "-m", "bench.calibration", str(core)], stdin=subprocess.DEVNULL, stdout=out)
+                process = subprocess.Popen(
+                    [sys.executable, "-m", "bench.calibration", str(core)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=out,
+                )
             self._processes.append(process)
             self._files.append(path.open())
 
@@ -76,7 +87,8 @@ class Calibration:
             self._note(samples)
 
     def take(self) -> float:
-        """The mean speed of all cores since the last call: 1 is the fastest state seen, 0.5 means twice the CPU time for the same work.
+        """The mean speed of all cores since the last call: 1 is the fastest state seen, 0.5 means twice the
+        CPU time for the same work.
 
         Raises: LocalError when nothing was measured, not even after a while.
         """
@@ -102,7 +114,8 @@ class Calibration:
         return [float(line) for file in self._files for line in file.read().split()]
 
     def _note(self, samples: Sequence[float]) -> None:
-        # A single sample may be short by an error of the clock; two, and one in fifty, are a state that the core was in.
+        # A single sample may be short by an error of the clock; two, and one in fifty, are a state that the
+        # core was in.
         ordered = sorted(samples)
         fastest = ordered[min(max(len(ordered) // 50, 1), len(ordered) - 1)]
         if fastest < self._fastest_s:

@@ -1,4 +1,6 @@
-"""One picture: what an order costs, how long it takes, how a burst is taken, and whether age makes anything dearer."""
+"""One picture: what an order costs, how long it takes, how a burst is taken, and whether age makes anything
+dearer.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,9 +12,18 @@ from matplotlib.figure import Figure
 from bench.gates import GROWTH_MAX, growth_ratios
 from bench.results import KINDS, Results, describe_quality, shown
 
-COLOURS = {"web": "#3b6fb6", "worker": "#e08a3c", "beat": "#b8b8b8", "postgres": "#5a9e6f", "valkey": "#c25b56"}
+COLOURS = {
+    "web": "#3b6fb6",
+    "worker": "#e08a3c",
+    "beat": "#b8b8b8",
+    "postgres": "#5a9e6f",
+    "valkey": "#c25b56",
+}
 BARS = {"synchronous": "in the request", "orders saturated": "pipeline"}
-CURVES = {"synchronous": ("in the request, saturated", "#8a8a8a"), "orders light": ("pipeline, 50 orders a second", "#e08a3c")}
+CURVES = {
+    "synchronous": ("in the request, saturated", "#8a8a8a"),
+    "orders light": ("pipeline, 50 orders a second", "#e08a3c"),
+}
 GREY = "#666666"
 
 
@@ -24,7 +35,9 @@ def draw(results: Results, stage: str, histories: Sequence[str], path: Path) -> 
     count = len(panels) + bool(histories)
     if not count:
         return False
-    figure = Figure(figsize=(7.2 * min(count, 2), 4.8 * -(-count // 2)), dpi=110, layout="constrained", facecolor="white")
+    figure = Figure(
+        figsize=(7.2 * min(count, 2), 4.8 * -(-count // 2)), dpi=110, layout="constrained", facecolor="white"
+    )
     FigureCanvasAgg(figure)
     axes = [figure.add_subplot(-(-count // 2), min(count, 2), number + 1) for number in range(count)]
     for panel, where in zip(panels, axes, strict=False):
@@ -52,9 +65,18 @@ def _draw_cost(axes: Axes, results: Results, stage: str) -> None:
         total, bottom = results.cpu_ms(stage, row), 0.0
         for kind in (kind for kind in KINDS if kind in COLOURS):
             part = results.cpu_ms(stage, row, kind).median
-            axes.bar(place, part, bottom=bottom, width=0.58, color=COLOURS[kind], label=None if place else kind)
+            axes.bar(
+                place, part, bottom=bottom, width=0.58, color=COLOURS[kind], label=None if place else kind
+            )
             bottom += part
-        axes.text(place, max(bottom, total.greatest), f"{shown(total.median)} ms", ha="center", va="bottom", fontweight="bold")
+        axes.text(
+            place,
+            max(bottom, total.greatest),
+            f"{shown(total.median)} ms",
+            ha="center",
+            va="bottom",
+            fontweight="bold",
+        )
         axes.plot([place + 0.33] * 2, [total.least, total.greatest], color="black", linewidth=1.2)
     axes.set_xticks(range(len(rows)), [BARS[row] for row in rows])
     axes.set_ylabel("CPU ms per order, at speed 1")
@@ -65,7 +87,13 @@ def _draw_latency(axes: Axes, results: Results, stage: str) -> None:
     for row in (row for row in CURVES if results.has(stage, row)):
         name, colour = CURVES[row]
         values = sorted(results.series(stage, row, "created_ms"))
-        axes.plot(values, [(place + 1) / len(values) for place in range(len(values))], color=colour, linewidth=2, label=name)
+        axes.plot(
+            values,
+            [(place + 1) / len(values) for place in range(len(values))],
+            color=colour,
+            linewidth=2,
+            label=name,
+        )
     axes.set_xscale("log")
     axes.grid(axis="x")
     axes.set_xlabel("ms from the request until the order exists")
@@ -73,9 +101,18 @@ def _draw_latency(axes: Axes, results: Results, stage: str) -> None:
 
 
 def _draw_burst(axes: Axes, results: Results, stage: str) -> None:
-    for name, label, colour in (("accepted_at_s", "accepted (202)", COLOURS["web"]), ("created_at_s", "created", COLOURS["worker"])):
+    for name, label, colour in (
+        ("accepted_at_s", "accepted (202)", COLOURS["web"]),
+        ("created_at_s", "created", COLOURS["worker"]),
+    ):
         values = results.series(stage, "orders burst", name)
-        axes.plot(values, range(1, len(values) + 1), color=colour, linewidth=2, label=f"{label}, the last after {values[-1]:.1f} s")
+        axes.plot(
+            values,
+            range(1, len(values) + 1),
+            color=colour,
+            linewidth=2,
+            label=f"{label}, the last after {values[-1]:.1f} s",
+        )
     axes.grid()
     axes.set_xlabel("seconds")
     _title(axes, f"{len(values):,} buyers at once", "orders taken in, and orders made of them, over time")
@@ -84,7 +121,12 @@ def _draw_burst(axes: Axes, results: Results, stage: str) -> None:
 def _draw_growth(axes: Axes, results: Results, histories: Sequence[str]) -> None:
     ratios = growth_ratios(results, *histories)
     for place, ratio in enumerate(ratios.values()):
-        axes.barh(place, ratio.median, height=0.55, color=COLOURS["postgres" if ratio.median <= GROWTH_MAX else "valkey"])
+        axes.barh(
+            place,
+            ratio.median,
+            height=0.55,
+            color=COLOURS["postgres" if ratio.median <= GROWTH_MAX else "valkey"],
+        )
         axes.plot([ratio.least, ratio.greatest], [place, place], color="black", linewidth=1.2)
         axes.text(0.02, place, f"{ratio.median:.2f} ×", va="center", color="white", fontweight="bold")
     axes.axvline(GROWTH_MAX, color=COLOURS["valkey"], linewidth=1, linestyle="--")

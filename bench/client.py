@@ -1,7 +1,9 @@
-"""The load: ready-made requests, sent by a process of its own over a few kept-open connections, as cheaply as Python can.
+"""The load: ready-made requests, sent by a process of its own over a few kept-open connections, as cheaply as
+Python can.
 
-Times are seconds of the wall clock (`time.time()`), so that they compare with the database's. `python -m bench.client FOLDER` reads
-FOLDER/plan.pickle, connects, says `ready`, waits for a line, sends, writes FOLDER/result.pickle and says `done`.
+Times are seconds of the wall clock (`time.time()`), so that they compare with the database's. `python -m
+bench.client FOLDER` reads FOLDER/plan.pickle, connects, says `ready`, waits for a line, sends, writes
+FOLDER/result.pickle and says `done`.
 """
 
 import pickle
@@ -20,8 +22,11 @@ HOST, PATIENCE_S = "127.0.0.1", 30.0
 
 @dataclass(frozen=True)
 class Plan:
-    """Requests as bytes, sent in order, once each; with `seconds`, over and over for that time. With `rate` (per second) each has its time,
-    whatever becomes of the others; else as fast as the connections allow. `keep` keeps the answers' heads and bodies."""
+    """Requests as bytes, sent in order, once each; with `seconds`, over and over for that time.
+
+    With `rate` (per second) each has its time, whatever becomes of the others; else as fast as the
+    connections allow. `keep` keeps the answers' heads and bodies.
+    """
 
     port: int
     requests: Sequence[bytes]
@@ -33,7 +38,9 @@ class Plan:
 
 @dataclass
 class Result:
-    """By request: when it was sent (with a rate: when it was due), when its answer was complete, the status (0: no answer), the answer."""
+    """By request: when it was sent (with a rate: when it was due), when its answer was complete, the status
+    (0: no answer), the answer.
+    """
 
     sent_at: list[float] = field(default_factory=list)
     answered_at: list[float] = field(default_factory=list)
@@ -55,10 +62,15 @@ class Result:
     def not_expected(self, status: int) -> list[str]:
         """A sentence for each other status that came."""
         others = sorted({*self.statuses} - {status})
-        return [f"{self.count(other)} of {len(self.statuses)} answers were {other}, not {status}" for other in others]
+        return [
+            f"{self.count(other)} of {len(self.statuses)} answers were {other}, not {status}"
+            for other in others
+        ]
 
 
-def build_request(method: str, path: str, *, headers: Sequence[tuple[str, str]] = (), body: bytes = b"") -> bytes:
+def build_request(
+    method: str, path: str, *, headers: Sequence[tuple[str, str]] = (), body: bytes = b""
+) -> bytes:
     """An HTTP/1.1 request as bytes."""
     lines = [f"{method} {path} HTTP/1.1", f"Host: {HOST}", *(f"{name}: {value}" for name, value in headers)]
     if body:
@@ -107,7 +119,11 @@ def _play(plan: Plan, connections: Sequence[socket.socket], result: Result) -> N
         """The next request's number, and when it is due; None when there is none."""
         with lock:
             index = len(result.sent_at)
-            if time.time() >= started + plan.seconds if plan.seconds is not None else index == len(plan.requests):
+            if (
+                time.time() >= started + plan.seconds
+                if plan.seconds is not None
+                else index == len(plan.requests)
+            ):
                 return None
             result.sent_at.append(0.0)
             result.answered_at.append(0.0)
@@ -150,7 +166,9 @@ def main() -> None:
 
     folder, result = Path(sys.argv[1]), Result()
     plan: Plan = pickle.loads((folder / "plan.pickle").read_bytes())
-    connections = [socket.create_connection((HOST, plan.port), timeout=PATIENCE_S) for _ in range(plan.connections)]
+    connections = [
+        socket.create_connection((HOST, plan.port), timeout=PATIENCE_S) for _ in range(plan.connections)
+    ]
     for connection in connections:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     print("ready", flush=True)

@@ -10,7 +10,9 @@ GROWTH_MAX = 1.15
 
 @dataclass(frozen=True)
 class Verdict:
-    """One gate: what is demanded, what was measured, whether it holds, and why that may mean little (empty: it means what it says)."""
+    """One gate: what is demanded, what was measured, whether it holds, and why that may mean little (empty:
+    it means what it says).
+    """
 
     name: str
     demand: str
@@ -28,7 +30,9 @@ def _statements(results: Results, stage: str, row: str) -> Spread:
 
 
 def _rate_ratio(results: Results, stage: str, row: str) -> Spread:
-    return results.ratio(row, stage, stage, lambda sample: sample.rate("orders_per_s"), row_below="synchronous")
+    return results.ratio(
+        row, stage, stage, lambda sample: sample.rate("orders_per_s"), row_below="synchronous"
+    )
 
 
 def _cpu_ratio(results: Results, stage: str, row: str) -> Spread:
@@ -78,7 +82,13 @@ def judge_growth(results: Results, young: str, old: str) -> Iterator[Verdict]:
     """What became dearer with a long history."""
     for row, ratio in growth_ratios(results, young, old).items():
         samples = [*results.samples[young][row], *results.samples[old][row]]
-        yield Verdict(f"{row}: old ÷ young", f"≤ {shown(GROWTH_MAX)} ×", str(ratio), ratio.median <= GROWTH_MAX, reservation(samples))
+        yield Verdict(
+            f"{row}: old ÷ young",
+            f"≤ {shown(GROWTH_MAX)} ×",
+            str(ratio),
+            ratio.median <= GROWTH_MAX,
+            reservation(samples),
+        )
 
 
 def growth_ratios(results: Results, young: str, old: str) -> dict[str, Spread]:

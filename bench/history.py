@@ -1,4 +1,5 @@
-"""A long history from a short one: rows that the shop itself wrote, copied within the database with ids and numbers of their own.
+"""A long history from a short one: rows that the shop itself wrote, copied within the database with ids and
+numbers of their own.
 
 The schema says what a copy has to change, so this knows no table's columns and works on any version of them.
 """
@@ -21,7 +22,10 @@ Connection = psycopg.Connection[Any]
 
 
 class Column(NamedTuple):
-    """`target`: the table that it points to. `length`: of a text, 0 if unlimited. `is_unique`: no two rows may have the same text."""
+    """`target`: the table that it points to.
+
+    `length`: of a text, 0 if unlimited. `is_unique`: no two rows may have the same text.
+    """
 
     table: str
     name: str
@@ -33,9 +37,12 @@ class Column(NamedTuple):
 
 _COLUMNS: LiteralString = """
     SELECT t.relname, a.attname, format_type(a.atttypid, NULL), greatest(a.atttypmod - 4, 0),
-        EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = t.oid AND i.indisunique AND i.indkey[0] = a.attnum),
-        (SELECT confrelid::regclass::text FROM pg_constraint c WHERE c.conrelid = t.oid AND c.contype = 'f' AND c.conkey = ARRAY[a.attnum])
-    FROM pg_class t JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
+        EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = t.oid AND i.indisunique
+            AND i.indkey[0] = a.attnum),
+        (SELECT confrelid::regclass::text FROM pg_constraint c WHERE c.conrelid = t.oid AND c.contype = 'f'
+            AND c.conkey = ARRAY[a.attnum])
+    FROM pg_class t JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped
+        AND a.attgenerated = ''
     WHERE t.relkind = 'r' AND t.relname ~ '^(shop|payments)_' AND t.relname <> ALL(%s)
         AND pg_get_serial_sequence(t.relname, 'id') IS NOT NULL
     ORDER BY t.relname, a.attnum
@@ -44,18 +51,24 @@ _COLUMNS: LiteralString = """
 _COPY = sql.SQL(
     """
     INSERT INTO {table} ({names})
-    SELECT {values} FROM {table}, generate_series(1, {copies}) AS copy, LATERAL (SELECT ({copies} + 1 - copy) * interval {apart}) AS a (age)
+    SELECT {values}
+    FROM {table}, generate_series(1, {copies}) AS copy,
+        LATERAL (SELECT ({copies} + 1 - copy) * interval {apart}) AS a (age)
     ORDER BY copy, {table}.id
     """
 )
 _COUNT_CLAIMS: LiteralString = """
     UPDATE shop_coupon SET claimed_count = records.count, quantity = quantity + records.count
-    FROM (SELECT coupon_id, count(*) FROM shop_couponrecord GROUP BY 1) AS records WHERE records.coupon_id = shop_coupon.id
+    FROM (SELECT coupon_id, count(*) FROM shop_couponrecord GROUP BY 1) AS records
+    WHERE records.coupon_id = shop_coupon.id
 """
 
 
 def multiply(connection: Connection, copies: int) -> None:
-    """Copies all rows of the shop and of payments but for the catalogue. `connection` is a superuser's: no trigger and no foreign key is asked."""
+    """Copies all rows of the shop and of payments but for the catalogue.
+
+    `connection` is a superuser's: no trigger and no foreign key is asked.
+    """
     columns: dict[str, list[Column]] = {}
     for row in connection.execute(_COLUMNS, [list(SHARED)]).fetchall():
         columns.setdefault(row[0], []).append(Column(*row))
@@ -65,7 +78,13 @@ def multiply(connection: Connection, copies: int) -> None:
         for table in filter(steps.get, columns):
             names = sql.SQL(", ").join(sql.Identifier(column.name) for column in columns[table])
             values = sql.SQL(", ").join(_copied(column, steps) for column in columns[table])
-            parts = {"table": sql.Identifier(table), "names": names, "values": values, "copies": copies, "apart": APART}
+            parts = {
+                "table": sql.Identifier(table),
+                "names": names,
+                "values": values,
+                "copies": copies,
+                "apart": APART,
+            }
             connection.execute(_COPY.format(**parts))
             move_sequence(connection, table)
         connection.execute(_COUNT_CLAIMS)
@@ -81,10 +100,14 @@ def _copied(column: Column, steps: Mapping[str, int]) -> sql.Composable:
         return sql.SQL("CASE WHEN {0} > now() + interval '1 year' THEN {0} ELSE {0} - age END").format(name)
     if column.kind not in ("character varying", "text"):
         return name
-    other = sql.SQL("left({}, {}) || lpad(copy::text, {}, '0')").format(name, (column.length or 1000) - SERIAL_DIGITS, SERIAL_DIGITS)
+    other = sql.SQL("left({}, {}) || lpad(copy::text, {}, '0')").format(
+        name, (column.length or 1000) - SERIAL_DIGITS, SERIAL_DIGITS
+    )
     return sql.SQL(
         """
-        CASE WHEN {0} ~ {1} THEN regexp_replace({0}, {1}, to_char((now() - age) AT TIME ZONE 'Asia/Shanghai', 'YYYYMMDDHH24MISS') || '\\1')
+        CASE WHEN {0} ~ {1}
+            THEN regexp_replace({0}, {1}, to_char(
+                (now() - age) AT TIME ZONE 'Asia/Shanghai', 'YYYYMMDDHH24MISS') || '\\1')
         ELSE {2} END
         """
     ).format(name, NUMBER, other if column.is_unique else name)
@@ -92,11 +115,15 @@ def _copied(column: Column, steps: Mapping[str, int]) -> sql.Composable:
 
 def _span(connection: Connection, table: str) -> int:
     """By how much the ids of a copy differ from those before; 0 where there is nothing to copy."""
-    row = connection.execute(sql.SQL("SELECT coalesce(max(id) - min(id) + 1, 0) FROM {}").format(sql.Identifier(table))).fetchone()
+    row = connection.execute(
+        sql.SQL("SELECT coalesce(max(id) - min(id) + 1, 0) FROM {}").format(sql.Identifier(table))
+    ).fetchone()
     return int(row[0]) if row else 0
 
 
 def move_sequence(connection: Connection, table: str) -> None:
     """Lets the table's next id of its own follow the greatest one."""
-    query = sql.SQL("SELECT setval(pg_get_serial_sequence({}, 'id'), (SELECT coalesce(max(id), 0) + 1 FROM {}), false)")
+    query = sql.SQL(
+        "SELECT setval(pg_get_serial_sequence({}, 'id'), (SELECT coalesce(max(id), 0) + 1 FROM {}), false)"
+    )
     connection.execute(query.format(table, sql.Identifier(table)))

@@ -1,7 +1,7 @@
 """CPU time by kind of process, from /proc: children included, also those that have ended.
 
-A process that has ended and was waited for is in its parent's figure; between its end and that moment it is lost to a sampler, so a
-window ends a little after the work does.
+A process that has ended and was waited for is in its parent's figure; between its end and that moment it is
+lost to a sampler, so a window ends a little after the work does.
 """
 
 import os
@@ -15,15 +15,19 @@ from bench.calibration import Calibration
 
 # Seconds between the end of the work and the reading of the clocks.
 SETTLE_S = 0.15
-# Past these a window's figures are flagged: other programs' CPU time in cores, the cores' mean speed, and how long it lasted. A clock that
-# ticks a hundred times a second and a speed from a handful of samples say little about less than a second.
+# Past these a window's figures are flagged: other programs' CPU time in cores, the cores' mean speed, and how
+# long it lasted. A clock that ticks a hundred times a second and a speed from a handful of samples say little
+# about less than a second.
 OTHERS_MAX_CORES, SPEED_MIN, WALL_MIN_S = 0.3, 0.6, 1.0
 
 
 @dataclass(frozen=True)
 class Window:
-    """What was used between two moments. CPU in seconds, raw. `speed` is the cores' mean speed, where 1 is that at which the calibration's
-    piece of work takes `unit_s`; `others` is in cores."""
+    """What was used between two moments.
+
+    CPU in seconds, raw. `speed` is the cores' mean speed, where 1 is that at which the calibration's piece of
+    work takes `unit_s`; `others` is in cores.
+    """
 
     wall_s: float
     cpu_s: Mapping[str, float]
@@ -66,7 +70,10 @@ class _Reading:
 
 @dataclass
 class Meter:
-    """Reads the clocks of the programs in `roots`: kind → process ids whose trees are counted. The kinds don't overlap."""
+    """Reads the clocks of the programs in `roots`: kind → process ids whose trees are counted.
+
+    The kinds don't overlap.
+    """
 
     calibration: Calibration
     roots: Mapping[str, Iterable[int]]
@@ -86,13 +93,17 @@ class Meter:
         used = {kind: max(end.by_kind[kind] - start.by_kind[kind], 0.0) for kind in end.by_kind}
         others = (end.machine - start.machine) - (end.ours - start.ours)
         speed = self.calibration.take()
-        return Window(wall_s, used, speed, others=max(others / wall_s, 0.0), unit_s=self.calibration.fastest_s)
+        return Window(
+            wall_s, used, speed, others=max(others / wall_s, 0.0), unit_s=self.calibration.fastest_s
+        )
 
     def _read(self) -> _Reading:
         own, children = _read_processes()
         return _Reading(
             at=time.monotonic(),
-            by_kind={kind: sum(_tree_s(pid, own, children) for pid in pids) for kind, pids in self.roots.items()},
+            by_kind={
+                kind: sum(_tree_s(pid, own, children) for pid in pids) for kind, pids in self.roots.items()
+            },
             ours=_tree_s(os.getpid(), own, children),
             machine=_machine_s(),
         )

@@ -22,8 +22,9 @@ from project.local.postgres import SUPERUSER, PostgresServer
 from project.local.state import State
 from project.local.valkey import ValkeyServer
 
-# The time of each commit is kept, to tell when a row could be seen. A checkpoint in the middle of a short run would weigh more than it does
-# in an hour of a shop's life, and so would the whole pages that are logged after it.
+# The time of each commit is kept, to tell when a row could be seen. A checkpoint in the middle of a short run
+# would weigh more than it does in an hour of a shop's life, and so would the whole pages that are logged
+# after it.
 POSTGRES_SETTINGS = {"track_commit_timestamp": "on", "max_wal_size": "8GB", "checkpoint_timeout": "30min"}
 # So many orders of a history are bought and paid over HTTP; the others are copies of them.
 BOUGHT = 500
@@ -32,8 +33,13 @@ HISTORY_MAX_GROWTH = 1.1
 
 
 @contextlib.contextmanager
-def open_stage(label: str, *, project: Path, folder: Path, calibration: Calibration, programs: tuple[str, ...]) -> Iterator[Stage]:
-    """Servers with the project's tables, and programs that run. Leaves no process behind; data that is in `folder` is used again."""
+def open_stage(
+    label: str, *, project: Path, folder: Path, calibration: Calibration, programs: tuple[str, ...]
+) -> Iterator[Stage]:
+    """Servers with the project's tables, and programs that run.
+
+    Leaves no process behind; data that is in `folder` is used again.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
         postgres = PostgresServer(folder / "postgres", _kept_password(folder))
@@ -45,13 +51,17 @@ def open_stage(label: str, *, project: Path, folder: Path, calibration: Calibrat
         valkey.start()
         with redis.Redis.from_url(valkey.url()) as client:
             client.flushall()
-        described = describe(project, folder, database_url=postgres.url(), valkey_url=valkey.url().rsplit("/", 1)[0])
+        described = describe(
+            project, folder, database_url=postgres.url(), valkey_url=valkey.url().rsplit("/", 1)[0]
+        )
         children = {}
         (folder / "log").mkdir(exist_ok=True)
         for name, program in described.programs.items():
             record, log = folder / f"{name}.json", folder / "log" / f"{name}.log"
             stop_leftover(record)
-            children[name] = Child(name=name, argv=program.argv, env=program.env, cwd=project, log_path=log, record_path=record)
+            children[name] = Child(
+                name=name, argv=program.argv, env=program.env, cwd=project, log_path=log, record_path=record
+            )
         resumer = stack.enter_context(ResumeStopped())
         stage = Stage(label, project, folder, calibration, postgres, valkey, described, children, resumer)
         stack.callback(lambda: stage.stop(*children))
@@ -63,15 +73,21 @@ def open_stage(label: str, *, project: Path, folder: Path, calibration: Calibrat
 
 
 @contextlib.contextmanager
-def open_history(label: str, count: int, *, project: Path, folder: Path, calibration: Calibration) -> Iterator[Stage]:
+def open_history(
+    label: str, count: int, *, project: Path, folder: Path, calibration: Calibration
+) -> Iterator[Stage]:
     """A stage with a history that is kept in `folder` for the next run, as long as no migration changes."""
-    migrations = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(project.glob("*/migrations/*.py")))).hexdigest()[:12]
+    migrations = hashlib.sha256(
+        b"".join(path.read_bytes() for path in sorted(project.glob("*/migrations/*.py")))
+    ).hexdigest()[:12]
     folder = folder / f"{count}-{migrations}"
     marker = folder / "orders"
     is_kept = marker.exists() and int(marker.read_text()) <= count * HISTORY_MAX_GROWTH
     if not is_kept:
         remove_stage(folder)
-    with open_stage(label, project=project, folder=folder, calibration=calibration, programs=("web", "worker", "beat")) as stage:
+    with open_stage(
+        label, project=project, folder=folder, calibration=calibration, programs=("web", "worker", "beat")
+    ) as stage:
         if not is_kept:
             load_history(stage, count)
         try:

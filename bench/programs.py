@@ -18,7 +18,10 @@ INSIDE = ROOT / "bench" / "inside"
 
 @dataclass(frozen=True)
 class Program:
-    """How one is started: `env` is the whole environment. `stop_s` is how long it may take to finish its work when asked to end."""
+    """How one is started:
+
+    `env` is the whole environment. `stop_s` is how long it may take to finish its work when asked to end.
+    """
 
     argv: tuple[str, ...]
     env: Mapping[str, str]
@@ -27,7 +30,9 @@ class Program:
 
 @dataclass(frozen=True)
 class Described:
-    """A checkout's programs by name, the environment that they share, and where those listen that others connect to."""
+    """A checkout's programs by name, the environment that they share, and where those listen that others
+    connect to.
+    """
 
     env: Mapping[str, str]
     programs: Mapping[str, Program]
@@ -35,7 +40,10 @@ class Described:
 
 
 def describe(project: Path, folder: Path, *, database_url: str, valkey_url: str) -> Described:
-    """Asks the checkout. `folder` is where the programs' own files are put; `valkey_url` is the server's, without a database number.
+    """Asks the checkout.
+
+    `folder` is where the programs' own files are put; `valkey_url` is the server's, without a database
+    number.
 
     Raises: LocalError when it can't say.
     """
@@ -49,13 +57,23 @@ def describe(project: Path, folder: Path, *, database_url: str, valkey_url: str)
         "secret_key": secrets.token_urlsafe(64),
     }
     paths = {"PYTHONPATH": f"{project}{os.pathsep}{INSIDE}"}
-    said = json.loads(run([sys.executable, str(INSIDE / "describe.py"), json.dumps(given)], cwd=project, env={**os.environ, **paths}))
+    said = json.loads(
+        run(
+            [sys.executable, str(INSIDE / "describe.py"), json.dumps(given)],
+            cwd=project,
+            env={**os.environ, **paths},
+        )
+    )
     env = {**said["env"], **paths, "LOG_LEVEL": "WARNING"}
     programs = {
-        name: Program(tuple(item["argv"]), {**env, **item["env"]}, stop_s=item["stop_s"]) for name, item in said["programs"].items()
+        name: Program(tuple(item["argv"]), {**env, **item["env"]}, stop_s=item["stop_s"])
+        for name, item in said["programs"].items()
     }
     # The web program with another application on another port, and otherwise the same.
-    swapped = {"project.wsgi:application": "baseline.wsgi:application", str(ports["web"]): str(ports["baseline"])}
+    swapped = {
+        "project.wsgi:application": "baseline.wsgi:application",
+        str(ports["web"]): str(ports["baseline"]),
+    }
     web = programs["web"]
     words = tuple(swapped.get(word, word) for word in web.argv)
     baseline = Program(words, {**web.env, "DJANGO_SETTINGS_MODULE": "baseline.settings"}, stop_s=web.stop_s)

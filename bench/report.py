@@ -20,12 +20,15 @@ _ELSEWHERE = {*_RATES, *(name for pair in _LATENCIES for name in pair), "rejecte
 
 
 def print_sample(stage: str, sample: Sample, *, turn: str) -> None:
-    """A line for a measurement, and one for each fault. Its figures go by the fastest speed seen until now."""
+    """A line for a measurement, and one for each fault. Its figures go by the fastest speed seen until
+    now.
+    """
     window = sample.window
     rate = next((f", {shown(sample.figures[name])}/s" for name in _RATES if name in sample.figures), "")
     print(
         f"{stage}  {turn}  {sample.row:24} {shown(sample.cpu_ms):>6} ms{rate}"
-        f"  ({window.wall_s:.1f} s, speed {window.speed:.2f}, others {window.others:.2f}{' !' if window.is_disturbed else ''})"
+        f"  ({window.wall_s:.1f} s, speed {window.speed:.2f}, others "
+        f"{window.others:.2f}{' !' if window.is_disturbed else ''})"
         + "".join(f"\n    {fault}" for fault in sample.faults),
         flush=True,
     )
@@ -37,7 +40,9 @@ def stage_report(results: Results, stage: str) -> list[str]:
     cpu, more = [head], []
     for row, samples in results.samples[stage].items():
         cpu.append(_cpu_row(results, stage, row, samples))
-        names = [name for name in samples[0].figures if name not in _ELSEWHERE and not row.startswith("growth")]
+        names = [
+            name for name in samples[0].figures if name not in _ELSEWHERE and not row.startswith("growth")
+        ]
         if names:
             more.append([row, "  ".join(f"{name} {results.figure(stage, row, name)}" for name in names)])
     counted = [[row, shown(count)] for row, count in results.statements.get(stage, {}).items()]
@@ -62,22 +67,34 @@ def _cpu_row(results: Results, stage: str, row: str, samples: Sequence[Sample]) 
     pair = next((pair for pair in _LATENCIES if pair[0] in figures), None)
     latencies = [str(results.figure(stage, row, name)) for name in pair] if pair else ["", ""]
     return [
-        row, str(results.cpu_ms(stage, row)), *parts, shown(raw.median), shown(speed.median), shown(others.median) + flag, rate, *latencies,
+        row, str(results.cpu_ms(stage, row)), *parts, shown(raw.median), shown(speed.median),
+        shown(others.median) + flag, rate, *latencies,
     ]  # fmt: skip
 
 
 def legend(unit_s: float) -> str:
-    """What the columns mean, and what speed 1 is on this machine, without which its figures can't be held against another's."""
+    """What the columns mean, and what speed 1 is on this machine, without which its figures can't be held
+    against another's.
+    """
     return (
-        "CPU ms: user + system of all server processes per order, request or tick; the client is left out. At speed 1: raw × speed of the\n"
-        f"cores meanwhile. others: cores used by other programs; ! where more than {OTHERS_MAX_CORES}. p50, p99: accepted → created where there\n"
-        "are orders, else the HTTP request. Per s: orders created, or requests answered. Medians [least..greatest].\n"
-        f"Speed 1 here: {1000 * unit_s:.2f} ms for the calibration's piece of work. Figures of machines compare as these times do."
+        "CPU ms: user + system of all server processes per order, request or tick; the client is left out. "
+        "At speed 1: raw × speed of the\n"
+        f"cores meanwhile. others: cores used by other programs; ! where more than {OTHERS_MAX_CORES}. p50, "
+        f"p99: accepted → created where there\n"
+        "are orders, else the HTTP request. Per s: orders created, or requests answered. Medians "
+        "[least..greatest].\n"
+        f"Speed 1 here: {1000 * unit_s:.2f} ms for the calibration's piece of work. Figures of machines "
+        f"compare as these times do."
     )
 
 
 def gates_table(verdicts: Sequence[Verdict]) -> str:
-    return table([["gate", "demanded", "measured", ""], *([item.name, item.demand, item.measured, _judgement(item)] for item in verdicts)])
+    return table(
+        [
+            ["gate", "demanded", "measured", ""],
+            *([item.name, item.demand, item.measured, _judgement(item)] for item in verdicts),
+        ]
+    )
 
 
 def _judgement(verdict: Verdict) -> str:
@@ -100,7 +117,9 @@ def comparison_table(results: Results, before: str, after: str) -> str:
 def table(rows: Sequence[Sequence[str]]) -> str:
     """Columns side by side; the first is left-aligned, the others are right-aligned when they are numbers."""
     widths = [max(_width(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return "\n".join("  ".join(_padded(row, column, width) for column, width in enumerate(widths)).rstrip() for row in rows)
+    return "\n".join(
+        "  ".join(_padded(row, column, width) for column, width in enumerate(widths)).rstrip() for row in rows
+    )
 
 
 def _padded(row: Sequence[str], column: int, width: int) -> str:
@@ -114,7 +133,10 @@ def _width(text: str) -> int:
 
 
 def describe_machine(unit_s: float) -> dict[str, object]:
-    """`unit_s`: the calibration's piece of work at speed 1. Figures "at speed 1" of two machines differ as these do."""
+    """`unit_s`: the calibration's piece of work at speed 1.
+
+    Figures "at speed 1" of two machines differ as these do.
+    """
     return {
         "speed_1_ms": 1000 * unit_s,
         "cores": psutil.cpu_count(),
@@ -127,5 +149,7 @@ def describe_machine(unit_s: float) -> dict[str, object]:
 
 def read_revision(project: Path) -> str:
     """As Git describes it, or "unknown"."""
-    ended = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=project, capture_output=True, text=True, check=False)
+    ended = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], cwd=project, capture_output=True, text=True, check=False
+    )
     return ended.stdout.strip() or "unknown"

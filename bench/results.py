@@ -1,4 +1,6 @@
-"""What was measured: samples by stage and row, with medians and spreads, and whether they mean what they seem to mean."""
+"""What was measured: samples by stage and row, with medians and spreads, and whether they mean what they seem
+to mean.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -33,8 +35,9 @@ class Spread:
 class Sample:
     """One repetition of one measurement (`row`, such as "orders saturated").
 
-    `units` is how many orders, polls or notifications the window covers. `figures` are further numbers by name, the unit at the end
-    of the name; `series` are long ones for the charts; `faults` says in a sentence each what was not as it must be.
+    `units` is how many orders, polls or notifications the window covers. `figures` are further numbers by
+    name, the unit at the end of the name; `series` are long ones for the charts; `faults` says in a sentence
+    each what was not as it must be.
     """
 
     row: str
@@ -50,7 +53,9 @@ class Sample:
         return self.window.ms_per(self.units)
 
     def rate(self, name: str) -> float:
-        """A rate of `figures` as it would be at speed 1: two windows differ in speed, which says nothing about what they measured."""
+        """A rate of `figures` as it would be at speed 1: two windows differ in speed, which says nothing
+        about what they measured.
+        """
         return self.figures[name] / self.window.speed
 
 
@@ -91,8 +96,18 @@ class Results:
     def figure(self, stage: str, row: str, name: str) -> Spread:
         return self.spread(stage, row, lambda sample: sample.figures[name])
 
-    def ratio(self, row: str, above: str, below: str, value: Callable[[Sample], float], *, row_below: str | None = None) -> Spread:
-        """Of one value on two stages (or of two rows), taken pair by pair: each pair was measured a moment apart."""
+    def ratio(
+        self,
+        row: str,
+        above: str,
+        below: str,
+        value: Callable[[Sample], float],
+        *,
+        row_below: str | None = None,
+    ) -> Spread:
+        """Of one value on two stages (or of two rows), taken pair by pair: each pair was measured a moment
+        apart.
+        """
         pairs = zip(self.samples[above][row], self.samples[below][row_below or row], strict=False)
         return Spread.of([value(one) / value(other) for one, other in pairs])
 
@@ -114,12 +129,23 @@ def _without_series(sample: Sample) -> dict[str, object]:
 
 
 def reservation(samples: Sequence[Sample]) -> str:
-    """In a few words why these samples mean little; empty when at least half of them are sound in each respect."""
+    """In a few words why these samples mean little; empty when at least half of them are sound in each
+    respect.
+    """
     windows = [sample.window for sample in samples]
     checks = (
-        (sum(window.is_disturbed for window in windows), f"others {shown(median(window.others for window in windows))}"),
-        (sum(window.is_slow for window in windows), f"speed {shown(median(window.speed for window in windows))}"),
-        (sum(window.is_short for window in windows), f"{shown(median(window.wall_s for window in windows))} s"),
+        (
+            sum(window.is_disturbed for window in windows),
+            f"others {shown(median(window.others for window in windows))}",
+        ),
+        (
+            sum(window.is_slow for window in windows),
+            f"speed {shown(median(window.speed for window in windows))}",
+        ),
+        (
+            sum(window.is_short for window in windows),
+            f"{shown(median(window.wall_s for window in windows))} s",
+        ),
     )
     return ", ".join(reason for count, reason in checks if 2 * count > len(windows))
 
@@ -130,16 +156,22 @@ def describe_quality(samples: Sequence[Sample]) -> str:
     said = []
     if disturbed := [window.others for window in windows if window.is_disturbed]:
         said.append(
-            f"DISTURBED: in {len(disturbed)} of {len(windows)} measurements other programs used more than {OTHERS_MAX_CORES} of a core "
-            f"(up to {shown(max(disturbed))}).\nRates and latencies then mean nothing, CPU times little. Measure again on a quiet machine."
+            f"DISTURBED: in {len(disturbed)} of {len(windows)} measurements other programs used more than "
+            f"{OTHERS_MAX_CORES} of a core "
+            f"(up to {shown(max(disturbed))}).\nRates and latencies then mean nothing, CPU times little. "
+            f"Measure again on a quiet machine."
         )
     if slow := [window.speed for window in windows if window.is_slow]:
         said.append(
-            f"SLOW: in {len(slow)} of {len(windows)} measurements the cores ran at less than {SPEED_MIN} of their speed (down to "
+            f"SLOW: in {len(slow)} of {len(windows)} measurements the cores ran at less than {SPEED_MIN} of "
+            f"their speed (down to "
             f"{shown(min(slow))}).\nCPU at speed 1 and ratios allow for that; rates and latencies can't."
         )
     if short := sum(window.is_short for window in windows):
-        said.append(f"SHORT: {short} of {len(windows)} measurements took less than {WALL_MIN_S:.0f} s; their figures are coarse.")
+        said.append(
+            f"SHORT: {short} of {len(windows)} measurements took less than {WALL_MIN_S:.0f} s; their figures "
+            f"are coarse."
+        )
     return "\n".join(said)
 
 

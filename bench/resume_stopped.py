@@ -1,6 +1,8 @@
-"""Resumes stopped programs when the process that stopped them is gone: the system asks them to end, but a stopped program doesn't hear it.
+"""Resumes stopped programs when the process that stopped them is gone: the system asks them to end, but a
+stopped program doesn't hear it.
 
-`python -m bench.resume_stopped` reads `+GROUP` and `-GROUP` (stopped, resumed) until its input ends, and resumes the groups still stopped.
+`python -m bench.resume_stopped` reads `+GROUP` and `-GROUP` (stopped, resumed) until its input ends, and
+resumes the groups still stopped.
 """
 
 import contextlib

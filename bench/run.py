@@ -46,7 +46,8 @@ class Options:
 
 
 def run(options: Options) -> int:
-    """Measures, prints and writes what the options ask for; returns the exit status: 1 if `gate` is set and something isn't as it must be.
+    """Measures, prints and writes what the options ask for; returns the exit status: 1 if `gate` is set and
+    something isn't as it must be.
 
     Raises: LocalError when a server or a program doesn't do its job.
     """
@@ -66,10 +67,19 @@ def run(options: Options) -> int:
 
 def _labels(projects: Sequence[Path]) -> dict[str, Path]:
     names = [path.name for path in projects]
-    return {name if names.count(name) == 1 else str(path): path for name, path in zip(names, projects, strict=True)}
+    return {
+        name if names.count(name) == 1 else str(path): path
+        for name, path in zip(names, projects, strict=True)
+    }
 
 
-def _run_scenarios(names: Sequence[str], labels: dict[str, Path], options: Options, calibration: Calibration, results: Results) -> None:
+def _run_scenarios(
+    names: Sequence[str],
+    labels: dict[str, Path],
+    options: Options,
+    calibration: Calibration,
+    results: Results,
+) -> None:
     programs = ("web", "worker", "beat", *(["baseline"] if "sync" in names else []))
     measures = [measure for name in names for measure in SCENARIOS[name][0]]
     with contextlib.ExitStack() as stack:
@@ -78,7 +88,9 @@ def _run_scenarios(names: Sequence[str], labels: dict[str, Path], options: Optio
             folder = options.folder / "stages" / label.strip("/").replace("/", "-")
             remove_stage(folder)
             with step(f"{label}: servers, tables, {options.size.histories[0]:,} orders of history"):
-                opening = open_stage(label, project=project, folder=folder, calibration=calibration, programs=programs)
+                opening = open_stage(
+                    label, project=project, folder=folder, calibration=calibration, programs=programs
+                )
                 stages.append(stack.enter_context(opening))
                 load_history(stages[-1], options.size.histories[0])
         _take_turns(stages, measures, options.size, results)
@@ -97,15 +109,19 @@ def _run_growth(options: Options, calibration: Calibration, results: Results) ->
             label = f"{count:,} orders"
             with step(f"growth: servers with {label} of history"):
                 folder = options.folder / "history"
-                opening = open_history(label, count, project=options.projects[-1], folder=folder, calibration=calibration)
+                opening = open_history(
+                    label, count, project=options.projects[-1], folder=folder, calibration=calibration
+                )
                 stages.append(stack.enter_context(opening))
         _take_turns(stages, [growth.measure], options.size, results)
         return [stage.label for stage in stages]
 
 
 def _take_turns(stages: Sequence[Stage], measures: Sequence[Measure], size: Size, results: Results) -> None:
-    """Measures row by row, on one stage a moment after the other, since the machine's speed changes within seconds. Each round begins with
-    another stage. Before that each does everything once: loads code, fills caches, opens connections."""
+    """Measures row by row, on one stage a moment after the other, since the machine's speed changes within
+    seconds. Each round begins with another stage. Before that each does everything once: loads code, fills
+    caches, opens connections.
+    """
     for stage in stages:
         for measure in (measure for measure in measures if measure is not gateway.measure):
             for _ in measure(stage, WARM_UP):
@@ -135,13 +151,20 @@ def in_turns(running: Sequence[tuple[Stage, Iterator[Sample]]]) -> Iterator[tupl
 
 
 def rotated(items: Sequence[Stage], number: int) -> list[Stage]:
-    """The order of one round (1, 2, …): A B C, then B C A, then C A B. Nobody is always first, and nobody comes twice in a row."""
+    """The order of one round (1, 2, …):
+
+    A B C, then B C A, then C A B. Nobody is always first, and nobody comes twice in a row.
+    """
     start = (number - 1) % len(items)
     return [*items[start:], *items[:start]]
 
 
 def _report(
-    options: Options, results: Results, labels: dict[str, Path], histories: Sequence[str], verdicts: Sequence[gates.Verdict]
+    options: Options,
+    results: Results,
+    labels: dict[str, Path],
+    histories: Sequence[str],
+    verdicts: Sequence[gates.Verdict],
 ) -> None:
     parts = [part for stage in results.samples for part in report.stage_report(results, stage)]
     if len(labels) == 2 and all(label in results.samples for label in labels):

@@ -1,7 +1,8 @@
-"""The shop's catalogue and buyers with tokens, by SQL: thousands within a second, in the schema of any checkout.
+"""The shop's catalogue and buyers with tokens, by SQL: thousands within a second, in the schema of any
+checkout.
 
-The unit of work is the same everywhere: two courses (¥100.00 and ¥298.00), a course coupon of ¥20.00 on the first, a global coupon of 10 %,
-30 贝里, the rest by Alipay: ¥310.20.
+The unit of work is the same everywhere: two courses (¥100.00 and ¥298.00), a course coupon of ¥20.00 on the
+first, a global coupon of 10 %, 30 贝里, the rest by Alipay: ¥310.20.
 """
 
 import hashlib
@@ -16,7 +17,8 @@ BEILI, GRANTED_BEILI, CASH = 30, 100, "310.20"
 APP_ID, SELLER_ID = "2021000000000001", "2088000000000001"
 # What a column gets that must not be NULL, has no default and isn't of interest.
 _EMPTY = {
-    "boolean": "false", "bigint": "0", "integer": "0", "smallint": "0", "numeric": "0", "character varying": "''", "text": "''",
+    "boolean": "false", "bigint": "0", "integer": "0", "smallint": "0", "numeric": "0",
+    "character varying": "''", "text": "''",
     "jsonb": "'{}'", "date": "current_date", "timestamp with time zone": "now()",
 }  # fmt: skip
 
@@ -58,9 +60,19 @@ def add_catalogue(connection: Connection) -> None:
     if connection.execute("SELECT 1 FROM shop_course").fetchone():
         return
     both = "generate_series(1, 2) AS n"
-    course = {"id": "n", "name": "'课程 ' || n", "course_img": "'/static/shop/covers/01.svg'", "position": "n"}
+    course = {
+        "id": "n",
+        "name": "'课程 ' || n",
+        "course_img": "'/static/shop/covers/01.svg'",
+        "position": "n",
+    }
     _insert(connection, "shop_course", course, both)
-    _insert(connection, "shop_pricepolicy", {"id": "n", "course_id": "n", "valid_period": "30", "price": "198 * n - 98"}, both)
+    _insert(
+        connection,
+        "shop_pricepolicy",
+        {"id": "n", "course_id": "n", "valid_period": "30", "price": "198 * n - 98"},
+        both,
+    )
     campaign = {
         "id": "n",
         "name": "'活动 ' || n",
@@ -80,11 +92,17 @@ def add_catalogue(connection: Connection) -> None:
 
 def add_buyers(connection: Connection, count: int) -> list[Buyer]:
     """Buyers who can each order one unit of work."""
-    connection.execute("SET session_replication_role = replica")  # balances and counts are written as they will be
+    # balances and counts are written as they will be
+    connection.execute("SET session_replication_role = replica")
     first = _insert(
         connection,
         "shop_account",
-        {"username": "'bench-' || gen_random_uuid()", "password": "'!'", "is_active": "true", "balance": str(GRANTED_BEILI)},
+        {
+            "username": "'bench-' || gen_random_uuid()",
+            "password": "'!'",
+            "is_active": "true",
+            "balance": str(GRANTED_BEILI),
+        },
         f"generate_series(1, {count}) AS n",
     )
     accounts = f"generate_series({first}, {first + count - 1}) AS n"
@@ -98,10 +116,18 @@ def add_buyers(connection: Connection, count: int) -> list[Buyer]:
         "account_id": "n",
     }
     _insert(connection, "shop_ledgertransfer", grant, accounts)
-    record = {"account_id": "n", "coupon_id": "campaign", "number": "'B' || n || '-' || campaign", "status": "'unused'"}
+    record = {
+        "account_id": "n",
+        "coupon_id": "campaign",
+        "number": "'B' || n || '-' || campaign",
+        "status": "'unused'",
+    }
     until = {"valid_until_date": "current_date + 365"}
     record_id = _insert(
-        connection, "shop_couponrecord", record | until, f"{accounts}, generate_series(1, 2) AS campaign ORDER BY n, campaign"
+        connection,
+        "shop_couponrecord",
+        record | until,
+        f"{accounts}, generate_series(1, 2) AS campaign ORDER BY n, campaign",
     )
     connection.execute("UPDATE shop_coupon SET claimed_count = claimed_count + %s", [count])
     connection.execute("SET session_replication_role = origin")
@@ -113,13 +139,20 @@ def add_tokens(connection: Connection, accounts: str) -> None:
     token = "repeat(md5('bench-' || n), 2)"
     digest, key = f"encode(sha512(convert_to({token}, 'UTF8')), 'hex')", f"substr({token}, 1, 15)"
     _insert(
-        connection, "knox_authtoken", {"digest": digest, "token_key": key, "user_id": "n", "expiry": "now() + interval '9 years'"}, accounts
+        connection,
+        "knox_authtoken",
+        {"digest": digest, "token_key": key, "user_id": "n", "expiry": "now() + interval '9 years'"},
+        accounts,
     )
 
 
 def _insert(connection: Connection, table: str, values: Mapping[str, str], source: str) -> int:
-    """INSERT … SELECT: `values` are SQL expressions by column over the rows of `source`. Columns that the table doesn't have are left out;
-    those that it demands and that aren't given get the empty value of their type. Returns the least id, if the table has one."""
+    """INSERT … SELECT:
+
+    `values` are SQL expressions by column over the rows of `source`. Columns that the table doesn't have are
+    left out; those that it demands and that aren't given get the empty value of their type. Returns the least
+    id, if the table has one.
+    """
     columns = connection.execute(
         """
         SELECT column_name, data_type, is_nullable = 'NO' AND column_default IS NULL AND is_identity = 'NO'
@@ -131,7 +164,8 @@ def _insert(connection: Connection, table: str, values: Mapping[str, str], sourc
     chosen = {name: expression for name, expression in values.items() if name in names}
     chosen |= {name: _EMPTY[kind] for name, kind, is_needed in columns if is_needed and name not in chosen}
     query = f"""
-        WITH added AS (INSERT INTO {table} ({", ".join(chosen)}) SELECT {", ".join(chosen.values())} FROM {source} RETURNING *)
+        WITH added AS (INSERT INTO {table} ({", ".join(chosen)}) SELECT {", ".join(chosen.values())}
+            FROM {source} RETURNING *)
         SELECT {"min(id)" if "id" in names else "NULL"} FROM added
     """
     row = connection.execute(query).fetchone()

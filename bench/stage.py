@@ -1,7 +1,10 @@
-"""A shop to be measured: PostgreSQL, Valkey, web, worker and beat of one checkout of the project, on ports and data of their own.
+"""A shop to be measured:
 
-Settings as in production: every commit is flushed, Valkey's log is written each second, DEBUG is off. Programs and their arguments are
-those of the checkout's own `project/local/programs.py`; the Python packages are those that run this.
+PostgreSQL, Valkey, web, worker and beat of one checkout of the project, on ports and data of their own.
+
+Settings as in production: every commit is flushed, Valkey's log is written each second, DEBUG is off.
+Programs and their arguments are those of the checkout's own `project/local/programs.py`; the Python packages
+are those that run this.
 """
 
 import contextlib
@@ -55,7 +58,9 @@ class Stage:
 
     @property
     def env(self) -> Mapping[str, str]:
-        """What all programs of the stage share, and what other Python of the project needs to work with its data."""
+        """What all programs of the stage share, and what other Python of the project needs to work with its
+        data.
+        """
         return self.described.env
 
     def start(self, *names: str) -> None:
@@ -68,7 +73,9 @@ class Stage:
             child.start()
             wait_until(partial(self._is_over_or_up, name), timeout_s=READY_TIMEOUT_S)
             if not child.is_running() or not self._is_up(name):
-                raise LocalError(f"{name} of {self.label} did not start. The end of {child.log_path}:\n{child.log_tail()}")
+                raise LocalError(
+                    f"{name} of {self.label} did not start. The end of {child.log_path}:\n{child.log_tail()}"
+                )
 
     def stop(self, *names: str) -> None:
         """Ends programs that run; all are asked first, and each has its own time to finish."""
@@ -91,8 +98,10 @@ class Stage:
 
     @contextlib.contextmanager
     def at_rest(self) -> Iterator[None]:
-        """Stops all programs while another stage is measured. None is stopped with a message in hand: first beat, then the others when the
-        queues are empty."""
+        """Stops all programs while another stage is measured.
+
+        None is stopped with a message in hand: first beat, then the others when the queues are empty.
+        """
         with self.frozen("beat"):
             self.wait_for_queues()
             with self.frozen(*self.children):
@@ -100,8 +109,14 @@ class Stage:
 
     @contextlib.contextmanager
     def measured(self, *, worker_pids: Sequence[int] = ()) -> Iterator["Measured"]:
-        """A window over all that runs, and over further processes that do the worker's work; read its `window` after the block."""
-        roots = {"postgres": [self.postgres.child.pid], "valkey": [self.valkey.child.pid], "worker": [*worker_pids]}
+        """A window over all that runs, and over further processes that do the worker's work; read its
+        `window` after the block.
+        """
+        roots = {
+            "postgres": [self.postgres.child.pid],
+            "valkey": [self.valkey.child.pid],
+            "worker": [*worker_pids],
+        }
         for name in self._running(*self.children):
             roots.setdefault("web" if name == "baseline" else name, []).append(self.children[name].pid)
         meter = Meter(self.calibration, roots)
@@ -132,7 +147,9 @@ class Stage:
         """
 
         def is_drained() -> bool:
-            row = connection.execute(f"SELECT EXISTS (SELECT 1 FROM {table} WHERE available_at <= now() + interval '5 minutes')").fetchone()
+            row = connection.execute(
+                f"SELECT EXISTS (SELECT 1 FROM {table} WHERE available_at <= now() + interval '5 minutes')"
+            ).fetchone()
             return row is not None and not row[0]
 
         if not wait_until(is_drained, timeout_s=DRAIN_TIMEOUT_S, poll_s=0.1):
@@ -158,13 +175,17 @@ class Stage:
         return int(stats.get("cmdstat_lpush", {}).get("calls", 0))
 
     def vacuum(self, connection: psycopg.Connection[Any]) -> None:
-        """What autovacuum would have done some time after seeding. Without it PostgreSQL plans for tables that were empty. New statistics
-        only where autovacuum would take them."""
+        """What autovacuum would have done some time after seeding.
+
+        Without it PostgreSQL plans for tables that were empty. New statistics only where autovacuum would
+        take them.
+        """
         connection.execute("SELECT pg_stat_force_next_flush()")
         connection.execute("VACUUM")
         changed = connection.execute(
             """
-            SELECT string_agg(relid::regclass::text, ', ') FROM pg_stat_user_tables JOIN pg_class ON pg_class.oid = relid
+            SELECT string_agg(relid::regclass::text, ', ') FROM pg_stat_user_tables
+            JOIN pg_class ON pg_class.oid = relid
             WHERE n_mod_since_analyze > 50 + 0.1 * greatest(reltuples, 0)
             """
         ).fetchone()
@@ -173,7 +194,9 @@ class Stage:
 
     @contextlib.contextmanager
     def statements_counted(self) -> Iterator[list[int]]:
-        """Counts the programs' SQL statements, BEGIN and COMMIT among them; the list has the number when the block has ended."""
+        """Counts the programs' SQL statements, BEGIN and COMMIT among them; the list has the number when the
+        block has ended.
+        """
         counted: list[int] = []
         self._log_statements(0)
         log = self.postgres.child.log_path
@@ -222,7 +245,9 @@ class Stage:
             return True
         workers = self._running("worker", *({"gateway"} & {*self.children}))
         with self._broker() as broker:  # a worker that consumes is blocked in a read of its queues
-            return len([entry for entry in broker.client_list() if (entry["cmd"], entry["db"]) == ("brpop", "0")]) >= len(workers)
+            return len(
+                [entry for entry in broker.client_list() if (entry["cmd"], entry["db"]) == ("brpop", "0")]
+            ) >= len(workers)
 
 
 @dataclass

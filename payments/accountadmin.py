@@ -62,7 +62,11 @@ class CouponChoice(forms.ModelChoiceField):  # type: ignore[type-arg] # takes no
 
 
 class GiveForm(DeedForm):
-    coupon = CouponChoice(label=pgettext_lazy("one", "优惠券活动"), queryset=Coupon.objects.none(), widget=UnfoldAdminSelectWidget())
+    coupon = CouponChoice(
+        label=pgettext_lazy("one", "优惠券活动"),
+        queryset=Coupon.objects.none(),
+        widget=UnfoldAdminSelectWidget(),
+    )
     why = why_field()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -74,13 +78,17 @@ class GiveForm(DeedForm):
 
 
 class DaysForm(OnceForm):
-    days = forms.IntegerField(label=_("天数"), min_value=1, max_value=MAX_ACCESS_DAYS, widget=UnfoldAdminIntegerFieldWidget())
+    days = forms.IntegerField(
+        label=_("天数"), min_value=1, max_value=MAX_ACCESS_DAYS, widget=UnfoldAdminIntegerFieldWidget()
+    )
     why = why_field()
 
 
 class GrantForm(DaysForm):
     course = forms.ModelChoiceField(
-        label=pgettext_lazy("one", "课程"), queryset=Course.objects.order_by("position", "id"), widget=UnfoldAdminSelectWidget()
+        label=pgettext_lazy("one", "课程"),
+        queryset=Course.objects.order_by("position", "id"),
+        widget=UnfoldAdminSelectWidget(),
     )
     field_order = ("course", "days", "why")
 
@@ -108,7 +116,9 @@ def _not_oneself(account: Account, act: Act) -> None:
 def _adjust(account: Account, act: Act) -> object:
     _not_oneself(account, act)
     amount, token = act.asked["amount"], act.asked["token"]
-    return ledger.adjust_beili(account_id=account.pk, amount=amount, token=token, staff=act.staff, why=act.why, now=act.now)
+    return ledger.adjust_beili(
+        account_id=account.pk, amount=amount, token=token, staff=act.staff, why=act.why, now=act.now
+    )
 
 
 def _give(account: Account, act: Act) -> object:
@@ -159,7 +169,9 @@ ACCOUNT_DEEDS = (
         "shop.adjust_beili",
         _adjust,
         BeiliForm,
-        told=lambda asked: f"{'发放' if asked['amount'] > 0 else '扣除'} {abs(asked['amount'])} 贝里：{asked['why']}",
+        told=lambda asked: (
+            f"{'发放' if asked['amount'] > 0 else '扣除'} {abs(asked['amount'])} 贝里：{asked['why']}"
+        ),
         facts=_facts,
         hint=_("记入账目，买家能在余额记录里看到数量和理由。"),
         is_listed=False,
@@ -194,7 +206,9 @@ ACCOUNT_DEEDS = (
         told=lambda asked: "结束所有登录",
         facts=_facts,
         hint=_("所有设备上的登录立即失效，密码不变。"),
-        says=lambda account, count: gettext("已结束 %(account)s 的 %(count)s 个登录。") % {"account": account, "count": count},
+        says=lambda account, count: (
+            gettext("已结束 %(account)s 的 %(count)s 个登录。") % {"account": account, "count": count}
+        ),
     ),
     Deed(
         "anonymise",
@@ -205,7 +219,9 @@ ACCOUNT_DEEDS = (
         told=lambda asked: "抹除个人信息",
         applies=_is_buyer,
         facts=_facts,
-        hint=_("姓名、邮箱、手机、退款说明和支付宝账号将被抹除，所有登录立即结束，账户停用。订单、账目和课程记录保留。此操作不可恢复。"),
+        hint=_(
+            "姓名、邮箱、手机、退款说明和支付宝账号将被抹除，所有登录立即结束，账户停用。订单、账目和课程记录保留。此操作不可恢复。"
+        ),
         is_grave=True,
         always_asks=True,
         says=lambda account, erased: gettext("已抹除：%(erased)s。") % {"erased": erased},
@@ -222,12 +238,16 @@ class BuyerAdmin(WithDeeds, AccountAdmin):
     change_form_outer_before_template = "desk/buyer.html"
     change_form_before_template = None
 
-    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
         account = self.get_object(request, object_id) if object_id.isdecimal() else None
         enrolments: Any = self.admin_site._registry[Enrolment]
 
         def offers(row: Any) -> list[tuple[Deed, str]]:
-            return [(deed, f"{url}?next={request.path}") for deed, url in enrolments.offered_deeds(request, row)]
+            return [
+                (deed, f"{url}?next={request.path}") for deed, url in enrolments.offered_deeds(request, row)
+            ]
 
         may_look = account is not None and request.user.has_perm("shop.view_order")
         page = read_buyer_page(account, offers) if account is not None and may_look else None
@@ -293,7 +313,11 @@ class EnrolmentAdmin(DeedsAdmin):
         ),
     )
 
-    @display(description=_("状态"), ordering="status", label={EnrolmentStatus.ACTIVE: "success", EnrolmentStatus.REVOKED: "warning"})
+    @display(
+        description=_("状态"),
+        ordering="status",
+        label={EnrolmentStatus.ACTIVE: "success", EnrolmentStatus.REVOKED: "warning"},
+    )
     def shown_status(self, row: Enrolment) -> tuple[str, str]:
         return row.status, row.get_status_display()
 

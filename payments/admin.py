@@ -1,4 +1,7 @@
-"""The operators' view of payments. Rows are read only; what people have to decide are deeds, each one call into the domain, logged."""
+"""The operators' view of payments.
+
+Rows are read only; what people have to decide are deeds, each one call into the domain, logged.
+"""
 
 from typing import Any, ClassVar
 
@@ -47,7 +50,9 @@ class MoneyAdmin(DeedsAdmin):
 
     def act(self, request: HttpRequest, asked: Any) -> Act:
         act = super().act(request, asked)
-        return Act(act.staff, act.now, act.cause, act.asked, find_gateways=find_gateways, get_gateways=get_gateways)
+        return Act(
+            act.staff, act.now, act.cause, act.asked, find_gateways=find_gateways, get_gateways=get_gateways
+        )
 
     def describe_failure(self, error: Exception) -> str:
         return gettext("支付渠道没有给出结果，未作任何更改（%(error)s）。") % {"error": error}
@@ -55,7 +60,16 @@ class MoneyAdmin(DeedsAdmin):
 
 @admin.register(Payment)
 class PaymentAdmin(MoneyAdmin):
-    list_display = ("shown_amount", "shown_status", "out_trade_no", "of_order", "product", "paid_at", "shown_refunded", "trade_no")
+    list_display = (
+        "shown_amount",
+        "shown_status",
+        "out_trade_no",
+        "of_order",
+        "product",
+        "paid_at",
+        "shown_refunded",
+        "trade_no",
+    )
     list_display_links = ("out_trade_no",)
     list_filter = ("status", DEAD, ("created_at", SinceFilter), "product", "closed_reason", "is_surplus")
     list_select_related = ("order",)
@@ -72,10 +86,19 @@ class PaymentAdmin(MoneyAdmin):
     @display(
         description=_("状态"),
         ordering="status",
-        label={PaymentStatus.OPEN: "info", PaymentStatus.PAID: "success", PaymentStatus.CLOSED: "warning", "dead": "danger"},
+        label={
+            PaymentStatus.OPEN: "info",
+            PaymentStatus.PAID: "success",
+            PaymentStatus.CLOSED: "warning",
+            "dead": "danger",
+        },
     )
     def shown_status(self, payment: Payment) -> tuple[str, str]:
-        return ("dead", gettext("已放弃查询")) if payment.dead_at else (payment.status, payment.get_status_display())
+        return (
+            ("dead", gettext("已放弃查询"))
+            if payment.dead_at
+            else (payment.status, payment.get_status_display())
+        )
 
     @display(description=_("已退"), ordering="refunded_amount")
     def shown_refunded(self, payment: Payment) -> str:
@@ -94,13 +117,24 @@ class NotificationAdmin(MoneyAdmin):
         Case(When(status=NotificationStatus.QUARANTINED, then=Value(0)), default=Value(1)).asc(),
         "-id",
     )
-    list_display = ("shown_status", "amount", "reason", "out_trade_no", "trade_status", "received_at", "handled_at", "attempts", "note")
+    list_display = (
+        "shown_status",
+        "amount",
+        "reason",
+        "out_trade_no",
+        "trade_status",
+        "received_at",
+        "handled_at",
+        "attempts",
+        "note",
+    )
     list_display_links = ("out_trade_no",)
     list_filter = ("status", DEAD, ("received_at", SinceFilter))
     list_select_related = ("payment",)
     search_fields = ("=out_trade_no",)
     fields = (
-        "status", "amount", "reason", "first_reason", "note", "dismissed_by", "payment", "out_trade_no", "trade_status", "received_at",
+        "status", "amount", "reason", "first_reason", "note", "dismissed_by", "payment", "out_trade_no",
+        "trade_status", "received_at",
         "handled_at", "attempts", "last_error", "told", "notify_id", "verified_by", "raw_body",
     )  # fmt: skip
     readonly_fields = ("amount", "told")
@@ -113,7 +147,9 @@ class NotificationAdmin(MoneyAdmin):
         return ("-id",) if request.GET else self.ordering
 
     def is_narrow(self, request: HttpRequest) -> bool:
-        return super().is_narrow(request) or request.GET.get("status__exact") == NotificationStatus.QUARANTINED
+        return (
+            super().is_narrow(request) or request.GET.get("status__exact") == NotificationStatus.QUARANTINED
+        )
 
     def get_window(self) -> int:
         # A row is large, with the whole of what was signed.
@@ -139,7 +175,11 @@ class NotificationAdmin(MoneyAdmin):
 
     @display(description=_("字段"))
     def told(self, row: Notification) -> str:
-        return format_html_join("", gettext("{}：{}") + "<br>", ((name, row.form[name]) for name in sorted(row.form) if name != "sign"))
+        return format_html_join(
+            "",
+            gettext("{}：{}") + "<br>",
+            ((name, row.form[name]) for name in sorted(row.form) if name != "sign"),
+        )
 
 
 TO_DO = choose(
@@ -147,7 +187,10 @@ TO_DO = choose(
     _("待办"),
     {
         "approve": (_("待批准"), lambda: Q(status=RefundStatus.REQUESTED, approved_at__isnull=True)),
-        "explain": (_("渠道侧退款待说明"), lambda: Q(kind=RefundKind.EXTERNAL, explanation="") & ~Q(status=RefundStatus.REJECTED)),
+        "explain": (
+            _("渠道侧退款待说明"),
+            lambda: Q(kind=RefundKind.EXTERNAL, explanation="") & ~Q(status=RefundStatus.REJECTED),
+        ),
         "failed": (_("失败"), lambda: Q(status=RefundStatus.FAILED)),
     },
 )
@@ -160,13 +203,28 @@ class RefundAdmin(MoneyAdmin):
     ordering: ClassVar[tuple[str | Combinable, ...]] = (
         Case(
             When(status=RefundStatus.REQUESTED, approved_at__isnull=True, then=Value(0)),
-            When(kind=RefundKind.EXTERNAL, explanation="", status__in=[RefundStatus.REPORTED, RefundStatus.SUCCEEDED], then=Value(1)),
+            When(
+                kind=RefundKind.EXTERNAL,
+                explanation="",
+                status__in=[RefundStatus.REPORTED, RefundStatus.SUCCEEDED],
+                then=Value(1),
+            ),
             When(status=RefundStatus.FAILED, then=Value(2)),
             default=Value(3),
         ).asc(),
         "-id",
     )
-    list_display = ("shown_amount", "shown_status", "kind", "of_order", "told", "requested_at", "requester", "decider", "finished_at")
+    list_display = (
+        "shown_amount",
+        "shown_status",
+        "kind",
+        "of_order",
+        "told",
+        "requested_at",
+        "requester",
+        "decider",
+        "finished_at",
+    )
     list_display_links = ("shown_amount",)
     list_filter = (TO_DO, "status", "kind", DEAD, ("requested_at", SinceFilter), "explanation")
     list_select_related = ("order", "approved_by", "decided_by", "requested_by")
@@ -207,7 +265,16 @@ class RefundAdmin(MoneyAdmin):
     @display(description=_("原因与处理"))
     def told(self, refund: Refund) -> str:
         return (
-            gettext("；").join(text for text in (refund.reason, refund.get_explanation_display(), refund.outcome, refund.reference) if text)
+            gettext("；").join(
+                text
+                for text in (
+                    refund.reason,
+                    refund.get_explanation_display(),
+                    refund.outcome,
+                    refund.reference,
+                )
+                if text
+            )
             or "–"
         )
 

@@ -1,4 +1,6 @@
-"""System checks for a deployed shop (`manage.py check --deploy`): no money through a mixed-up gateway, no simulator by accident."""
+"""System checks for a deployed shop (`manage.py check --deploy`): no money through a mixed-up gateway, no
+simulator by accident.
+"""
 
 import stat
 from collections.abc import Iterator, Mapping
@@ -16,7 +18,8 @@ from payments.gateways.alipay import read_private_key, read_public_key
 from shop.checks import CONFIGURATION
 
 _ALIPAY_HOSTS = frozenset({LIVE_HOST, SANDBOX_HOST})
-# Every key that the simulator makes has this public exponent, in whatever form it is stored. Alipay's keys and its tool's have 65537.
+# Every key that the simulator makes has this public exponent, in whatever form it is stored. Alipay's keys
+# and its tool's have 65537.
 SIMULATOR_EXPONENT = 3
 # The simulator's own merchant.
 SIMULATOR_APP_ID, SIMULATOR_SELLER_ID = "2021000000000001", "2088000000000001"
@@ -34,12 +37,26 @@ def gateway_addresses(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     for name in _addresses(config):
         parts = urlsplit(config[name])
         if parts.hostname in _ALIPAY_HOSTS and parts.scheme != "https":
-            errors.append(Error(f"ALIPAY_{name} reaches Alipay over {parts.scheme}; it must be https.", id="payments.E010"))
+            errors.append(
+                Error(
+                    f"ALIPAY_{name} reaches Alipay over {parts.scheme}; it must be https.", id="payments.E010"
+                )
+            )
         elif parts.scheme == "http" and is_https and not settings.ALLOW_SIMULATOR:
-            errors.append(Error(f"The shop is https and ALIPAY_{name} is {config[name]}: it must be https.", id="payments.E011"))
+            errors.append(
+                Error(
+                    f"The shop is https and ALIPAY_{name} is {config[name]}: it must be https.",
+                    id="payments.E011",
+                )
+            )
     asked, shown = _host(config["GATEWAY_URL"]), _host(config["BUYER_GATEWAY_URL"])
     if asked != shown and {asked, shown} & _ALIPAY_HOSTS:
-        errors.append(Error("ALIPAY_BUYER_GATEWAY_URL sends buyers elsewhere than ALIPAY_GATEWAY_URL asks.", id="payments.E012"))
+        errors.append(
+            Error(
+                "ALIPAY_BUYER_GATEWAY_URL sends buyers elsewhere than ALIPAY_GATEWAY_URL asks.",
+                id="payments.E012",
+            )
+        )
     if config["GATEWAY_URL"] and is_https and not settings.ALLOW_SIMULATOR:
         errors += [
             Error(f"The shop is https and ALIPAY_{name} isn't.", id="payments.E013")
@@ -51,14 +68,19 @@ def gateway_addresses(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
 @register(Tags.security, CONFIGURATION)
 def simulator(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """With DEBUG off a simulator needs `ALLOW_SIMULATOR`; its keys never go with Alipay's address, which would be forged money for all."""
+    """With DEBUG off a simulator needs `ALLOW_SIMULATOR`; its keys never go with Alipay's address, which
+    would be forged money for all.
+    """
     config: dict[str, Any] = settings.ALIPAY
     marks = list(_simulator_marks())
     if _host(config["GATEWAY_URL"]) in _ALIPAY_HOSTS:
         return [Error(f"The gateway is Alipay, but {mark}.", id="payments.E014") for mark in marks]
     if settings.DEBUG or settings.ALLOW_SIMULATOR:
         return []
-    hint = "Set ALLOW_SIMULATOR=true for a demonstration. Whoever holds a simulator's keys can pay any order with nothing."
+    hint = (
+        "Set ALLOW_SIMULATOR=true for a demonstration. Whoever holds a simulator's keys can pay "
+        "any order with nothing."
+    )
     return [Error(f"DEBUG is off, and {mark}.", hint=hint, id="payments.E015") for mark in marks]
 
 
@@ -69,7 +91,11 @@ def no_money(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     if settings.ALLOW_SIMULATOR:
         return [checks.Warning("ALLOW_SIMULATOR is on: courses may be had for no money.", id="payments.W010")]
     if _host(config["GATEWAY_URL"]) == SANDBOX_HOST:
-        return [checks.Warning("The gateway is Alipay's sandbox: courses may be had for no money.", id="payments.W011")]
+        return [
+            checks.Warning(
+                "The gateway is Alipay's sandbox: courses may be had for no money.", id="payments.W011"
+            )
+        ]
     return []
 
 
@@ -86,7 +112,9 @@ def key_files(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
         mode = _mode(path)
         if mode & too_open:
             wanted = "0600 or 0640" if too_open is _TOO_OPEN_PRIVATE else "writable by its owner alone"
-            errors.append(Error(f"{name}: {path} has mode {mode:04o}; it must be {wanted}.", id="payments.E016"))
+            errors.append(
+                Error(f"{name}: {path} has mode {mode:04o}; it must be {wanted}.", id="payments.E016")
+            )
     return errors
 
 
@@ -98,12 +126,19 @@ def _simulator_marks() -> Iterator[str]:
             yield f"ALIPAY_{name} is no address of Alipay's ({config[name]})"
     for private_name, public_names, app in _apps(config):
         if (app["APP_ID"], app["SELLER_ID"]) == (SIMULATOR_APP_ID, SIMULATOR_SELLER_ID):
-            named = "ALIPAY_APP_ID and ALIPAY_SELLER_ID are" if app is config else "an app of ALIPAY_FORMER_APPS is"
+            named = (
+                "ALIPAY_APP_ID and ALIPAY_SELLER_ID are"
+                if app is config
+                else "an app of ALIPAY_FORMER_APPS is"
+            )
             yield f"{named} the simulator's own"
         private, publics = _keys(app)
         if private is not None and private.public_key().public_numbers().e == SIMULATOR_EXPONENT:
             yield f"{private_name} holds a simulator's key"
-        if any(key.public_numbers().e == SIMULATOR_EXPONENT or _private_half_is_beside(path, key) for path, key in publics):
+        if any(
+            key.public_numbers().e == SIMULATOR_EXPONENT or _private_half_is_beside(path, key)
+            for path, key in publics
+        ):
             yield f"{public_names} holds a simulator's public key"
 
 
@@ -116,7 +151,11 @@ def _apps(config: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, An
 
 def _addresses(config: dict[str, Any]) -> tuple[str, ...]:
     """The settings that name a gateway; the buyers' one is mostly the same."""
-    return ("GATEWAY_URL",) if config["GATEWAY_URL"] == config["BUYER_GATEWAY_URL"] else ("GATEWAY_URL", "BUYER_GATEWAY_URL")
+    return (
+        ("GATEWAY_URL",)
+        if config["GATEWAY_URL"] == config["BUYER_GATEWAY_URL"]
+        else ("GATEWAY_URL", "BUYER_GATEWAY_URL")
+    )
 
 
 def _keys(app: Mapping[str, Any]) -> tuple[RSAPrivateKey | None, list[tuple[Path, RSAPublicKey]]]:

@@ -4,7 +4,12 @@ from shop.errors import DomainError
 
 
 class PaymentConfirming(DomainError):
-    slug, code, status, message = "payment_confirming", 1182, 409, "正在确认支付结果，请勿重复付款，稍后再试。"
+    slug, code, status, message = (
+        "payment_confirming",
+        1182,
+        409,
+        "正在确认支付结果，请勿重复付款，稍后再试。",
+    )
     retry_after_s = 5
 
 
@@ -33,7 +38,12 @@ class RefundNotOpen(DomainError):
 
 
 class PaymentAlreadyMade(DomainError):
-    slug, code, status, message = "payment_already_made", 1160, 409, "支付宝已收到这笔付款，正在确认结果，请勿重复支付。"
+    slug, code, status, message = (
+        "payment_already_made",
+        1160,
+        409,
+        "支付宝已收到这笔付款，正在确认结果，请勿重复支付。",
+    )
 
 
 class PaymentClosed(DomainError):
@@ -41,11 +51,21 @@ class PaymentClosed(DomainError):
 
 
 class PaymentOverLimit(DomainError):
-    slug, code, status, message = "payment_over_limit", 1162, 409, "金额超过支付宝的收款限额，请分成几笔订单购买或联系客服。"
+    slug, code, status, message = (
+        "payment_over_limit",
+        1162,
+        409,
+        "金额超过支付宝的收款限额，请分成几笔订单购买或联系客服。",
+    )
 
 
 class PaymentNotPermitted(DomainError):
-    slug, code, status, message = "payment_not_permitted", 1163, 409, "商家尚未开通这种支付方式，请换一种方式支付或联系客服。"
+    slug, code, status, message = (
+        "payment_not_permitted",
+        1163,
+        409,
+        "商家尚未开通这种支付方式，请换一种方式支付或联系客服。",
+    )
 
 
 class PaymentAccountRefused(DomainError):
@@ -71,7 +91,12 @@ class NotificationNotQuarantined(DomainError):
 
 
 class AccountInUse(DomainError):
-    slug, code, status, message = "account_in_use", 1170, 409, "账户还有未完成的订单、退款或通知，请先处理完。"
+    slug, code, status, message = (
+        "account_in_use",
+        1170,
+        409,
+        "账户还有未完成的订单、退款或通知，请先处理完。",
+    )
 
 
 class AccountIsStaff(DomainError):
@@ -79,11 +104,21 @@ class AccountIsStaff(DomainError):
 
 
 class NotificationOrderNotRight(DomainError):
-    slug, code, status, message = "notification_order_not_right", 1191, 409, "它所指的订单还没有核对清楚，请先处理订单，再来确认。"
+    slug, code, status, message = (
+        "notification_order_not_right",
+        1191,
+        409,
+        "它所指的订单还没有核对清楚，请先处理订单，再来确认。",
+    )
 
 
 class RefundNeedsSecondPerson(DomainError):
-    slug, code, status, message = "refund_needs_second_person", 1192, 409, "申请这笔退款的人不能自己批准，请由另一位同事处理。"
+    slug, code, status, message = (
+        "refund_needs_second_person",
+        1192,
+        409,
+        "申请这笔退款的人不能自己批准，请由另一位同事处理。",
+    )
 
 
 class AccessNotRevocable(DomainError):

@@ -82,9 +82,16 @@ CLOSED_REASON_MOVES: dict[str, frozenset[str]] = {
 }
 NOTIFICATION_MOVES: dict[NotificationStatus, frozenset[NotificationStatus]] = {
     NotificationStatus.RECEIVED: frozenset(
-        {NotificationStatus.ASKED, NotificationStatus.APPLIED, NotificationStatus.IGNORED, NotificationStatus.QUARANTINED}
+        {
+            NotificationStatus.ASKED,
+            NotificationStatus.APPLIED,
+            NotificationStatus.IGNORED,
+            NotificationStatus.QUARANTINED,
+        }
     ),
-    NotificationStatus.ASKED: frozenset({NotificationStatus.APPLIED, NotificationStatus.IGNORED, NotificationStatus.QUARANTINED}),
+    NotificationStatus.ASKED: frozenset(
+        {NotificationStatus.APPLIED, NotificationStatus.IGNORED, NotificationStatus.QUARANTINED}
+    ),
     # Ignored: staff dismiss it, once what it is about is right.
     NotificationStatus.QUARANTINED: frozenset({NotificationStatus.RECEIVED, NotificationStatus.IGNORED}),
     NotificationStatus.APPLIED: frozenset(),
@@ -93,14 +100,19 @@ NOTIFICATION_MOVES: dict[NotificationStatus, frozenset[NotificationStatus]] = {
 REFUND_MOVES: dict[RefundStatus, frozenset[RefundStatus]] = {
     # Rejected: the gateway knows of no such refund, or staff dismiss it.
     RefundStatus.REPORTED: frozenset({RefundStatus.SUCCEEDED, RefundStatus.REJECTED}),
-    # Failed without having been sent: its attempts were used up before. Paid elsewhere: an external refund was meant for it.
-    RefundStatus.REQUESTED: frozenset({RefundStatus.SENT, RefundStatus.FAILED, RefundStatus.REJECTED, RefundStatus.PAID_ELSEWHERE}),
+    # Failed without having been sent: its attempts were used up before. Paid elsewhere: an external refund
+    # was meant for it.
+    RefundStatus.REQUESTED: frozenset(
+        {RefundStatus.SENT, RefundStatus.FAILED, RefundStatus.REJECTED, RefundStatus.PAID_ELSEWHERE}
+    ),
     RefundStatus.SENT: frozenset({RefundStatus.SUCCEEDED, RefundStatus.FAILED, RefundStatus.UNKNOWN}),
     RefundStatus.UNKNOWN: frozenset({RefundStatus.SUCCEEDED, RefundStatus.FAILED}),
     RefundStatus.SUCCEEDED: frozenset(),
-    # Staff try again after mending the cause (an empty merchant balance, say), give it up, or pay by other means. Unknown: the gateway
-    # tells that it was done after all.
-    RefundStatus.FAILED: frozenset({RefundStatus.SENT, RefundStatus.UNKNOWN, RefundStatus.REJECTED, RefundStatus.PAID_ELSEWHERE}),
+    # Staff try again after mending the cause (an empty merchant balance, say), give it up, or pay by other
+    # means. Unknown: the gateway tells that it was done after all.
+    RefundStatus.FAILED: frozenset(
+        {RefundStatus.SENT, RefundStatus.UNKNOWN, RefundStatus.REJECTED, RefundStatus.PAID_ELSEWHERE}
+    ),
     RefundStatus.REJECTED: frozenset(),
     RefundStatus.PAID_ELSEWHERE: frozenset(),
 }

@@ -1,4 +1,7 @@
-"""The payment tasks, as thin as views. `worker/policy.py` says where they run, how they retry and how long they may take."""
+"""The payment tasks, as thin as views.
+
+`worker/policy.py` says where they run, how they retry and how long they may take.
+"""
 
 import structlog
 from celery import Task, shared_task
@@ -28,7 +31,9 @@ log = structlog.get_logger(__name__)
 @telling
 def apply_notifications(self: Task) -> None:
     woken(self)
-    claimed = inbox.apply_due_notifications(gateways=get_gateways(), now=clock.database_now(), cause=f"task:{self.request.id}")
+    claimed = inbox.apply_due_notifications(
+        gateways=get_gateways(), now=clock.database_now(), cause=f"task:{self.request.id}"
+    )
     if claimed >= inbox.BATCH_SIZE and due_rows.has_due(Notification, now=clock.database_now()):
         wake(self)
 
@@ -38,7 +43,11 @@ def apply_notifications(self: Task) -> None:
 def query_payments(self: Task) -> None:
     woken(self)
     gateways, cause = get_gateways(), f"task:{self.request.id}"
-    count(looked_at=polling.query_due_payments(gateways=gateways, now=clock.database_now(), cause=cause, callers=get_callers()))
+    count(
+        looked_at=polling.query_due_payments(
+            gateways=gateways, now=clock.database_now(), cause=cause, callers=get_callers()
+        )
+    )
     _go_on(self, Payment, gateways)
 
 
@@ -47,7 +56,11 @@ def query_payments(self: Task) -> None:
 def close_orders(self: Task) -> None:
     woken(self)
     gateways, cause = find_gateways(), f"task:{self.request.id}"
-    count(looked_at=expiry.close_due_orders(gateways=gateways, now=clock.database_now(), cause=cause, callers=get_callers()))
+    count(
+        looked_at=expiry.close_due_orders(
+            gateways=gateways, now=clock.database_now(), cause=cause, callers=get_callers()
+        )
+    )
     _go_on(self, Order, gateways)
 
 
@@ -56,12 +69,19 @@ def close_orders(self: Task) -> None:
 def send_refunds(self: Task) -> None:
     woken(self)
     gateways, cause = get_gateways(), f"task:{self.request.id}"
-    count(looked_at=sending.send_due_refunds(gateways=gateways, now=clock.database_now(), cause=cause, callers=get_callers()))
+    count(
+        looked_at=sending.send_due_refunds(
+            gateways=gateways, now=clock.database_now(), cause=cause, callers=get_callers()
+        )
+    )
     _go_on(self, Refund, gateways)
 
 
 def _go_on(task: Task, model: type[Work], gateways: Gateways | None) -> None:
-    """Another run for what is left. While the gateway is silent, the sweep's next wake-up is soon enough to try it again."""
+    """Another run for what is left.
+
+    While the gateway is silent, the sweep's next wake-up is soon enough to try it again.
+    """
     if gateways is not None:
         silence.note_silence(gateways=gateways, now=clock.database_now())
     if (gateways is None or gateways.free(2) == 2) and due_rows.has_due(model, now=clock.database_now()):
@@ -79,7 +99,11 @@ def audit() -> None:
         if verdict.broken_count:
             count(rules_broken=1)
             log.error(
-                "audit_broken", rule=verdict.rule.name, rows=verdict.broken_count, first=[str(row) for row in verdict.rows[:3]], alert=True
+                "audit_broken",
+                rule=verdict.rule.name,
+                rows=verdict.broken_count,
+                first=[str(row) for row in verdict.rows[:3]],
+                alert=True,
             )
 
 

@@ -14,7 +14,8 @@ from shop import broker_address, redis_address
 from shop.checks import CONFIGURATION
 from worker.servers import find_unfit_servers
 
-# 10.0.0.0/8 and fc00::/7 are the largest private ones. Of public ones, no content delivery network lists a wider one than a /13 or a /29.
+# 10.0.0.0/8 and fc00::/7 are the largest private ones. Of public ones, no content delivery network lists a
+# wider one than a /13 or a /29.
 _WIDEST_PRIVATE = 7
 _WIDEST_PUBLIC = {4: 12, 6: 28}
 
@@ -54,7 +55,12 @@ def allowed_hosts(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 def proxies(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """Limits count clients, neither their proxy nor what they say of themselves."""
     if settings.BEHIND_HTTPS_PROXY and not settings.TRUSTED_PROXIES:
-        return [Error("BEHIND_HTTPS_PROXY without TRUSTED_PROXIES: all clients would share the proxy's limits.", id="project.E006")]
+        return [
+            Error(
+                "BEHIND_HTTPS_PROXY without TRUSTED_PROXIES: all clients would share the proxy's limits.",
+                id="project.E006",
+            )
+        ]
     return [
         Error(f"TRUSTED_PROXIES trusts {network}: anybody could choose an address.", id="project.E007")
         for network in settings.TRUSTED_PROXIES
@@ -70,9 +76,17 @@ def _is_too_wide(network: str) -> bool:
 @register(CONFIGURATION)
 def own_broker(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """Anything in the broker's database that isn't a message of ours stops its workers."""
-    broker, store = broker_address.parse(settings.CELERY_BROKER_URL).redis, redis_address.parse(settings.REDIS_URL)
+    broker, store = (
+        broker_address.parse(settings.CELERY_BROKER_URL).redis,
+        redis_address.parse(settings.REDIS_URL),
+    )
     if broker is not None and broker.place == store.place:
-        return [Error("CELERY_BROKER_URL and REDIS_URL name the same database; give each its own.", id="project.E002")]
+        return [
+            Error(
+                "CELERY_BROKER_URL and REDIS_URL name the same database; give each its own.",
+                id="project.E002",
+            )
+        ]
     return []
 
 
@@ -84,8 +98,12 @@ def fit_servers(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
 @register(Tags.database)
 def pooler(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """What a pooler between the shop and PostgreSQL leaves out is said, not found out in the first night with a hanging statement."""
+    """What a pooler between the shop and PostgreSQL leaves out is said, not found out in the first night with
+    a hanging statement.
+    """
     try:
-        return [Error(problem.text, hint=problem.hint, id="project.E009") for problem in find_problems(connection)]
+        return [
+            Error(problem.text, hint=problem.hint, id="project.E009") for problem in find_problems(connection)
+        ]
     except DatabaseError:
         return []  # it can't be asked now

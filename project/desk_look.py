@@ -1,4 +1,7 @@
-"""How django-unfold shows the admin: names, colours, and the menu by what people do. Each entry asks for its permission."""
+"""How django-unfold shows the admin: names, colours, and the menu by what people do.
+
+Each entry asks for its permission.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,7 +21,12 @@ def _list(title: Any, icon: str, table: str, *, query: str = "") -> dict[str, An
     """A list of the admin, for whoever may look at its table."""
     app, model = table.split(".")
     link = reverse_lazy(f"admin:{app}_{model}_changelist")
-    return {"title": title, "icon": icon, "link": f"{link}{query}" if query else link, "permission": _may(f"{app}.view_{model}")}
+    return {
+        "title": title,
+        "icon": icon,
+        "link": f"{link}{query}" if query else link,
+        "permission": _may(f"{app}.view_{model}"),
+    }
 
 
 def _styles(request: HttpRequest) -> str:
@@ -66,7 +74,12 @@ UNFOLD: dict[str, Any] = {
             {
                 "items": [
                     {"title": _("总览"), "icon": "home", "link": reverse_lazy("admin:index")},
-                    {"title": _("查找"), "icon": "search", "link": reverse_lazy("admin:search"), "permission": _may("shop.view_order")},
+                    {
+                        "title": _("查找"),
+                        "icon": "search",
+                        "link": reverse_lazy("admin:search"),
+                        "permission": _may("shop.view_order"),
+                    },
                 ]
             },
             {

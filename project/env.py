@@ -16,13 +16,20 @@ env = FileAwareEnv(strip_whitespace=True)  # a secret written by `echo` ends wit
 
 @env.parser_for("alipay_apps")
 def alipay_apps(text: str) -> list[dict[str, object]]:
-    """Apps of Alipay's, separated by spaces or line breaks: `APP_ID:SELLER_ID:APP_PRIVATE_KEY_PATH:PUBLIC_KEY_PATH[:PUBLIC_KEY_PATH…]`."""
+    """Apps of Alipay's, separated by spaces or line breaks:
+
+    `APP_ID:SELLER_ID:APP_PRIVATE_KEY_PATH:PUBLIC_KEY_PATH[:PUBLIC_KEY_PATH…]`.
+    """
     return [_alipay_app(entry) for entry in text.split()]
 
 
 def _alipay_app(entry: str) -> dict[str, object]:
     app_id, *others = entry.split(":")
-    if len(others) < 3 or not all(others) or not all(re.fullmatch(r"\d{1,32}", number) for number in (app_id, others[0])):
+    if (
+        len(others) < 3
+        or not all(others)
+        or not all(re.fullmatch(r"\d{1,32}", number) for number in (app_id, others[0]))
+    ):
         wanted = "APP_ID:SELLER_ID:APP_PRIVATE_KEY_PATH:PUBLIC_KEY_PATH[:PUBLIC_KEY_PATH…]"
         raise EnvValidationError(f"{entry!r} isn't {wanted}", [])
     seller_id, private_key_path, *public_key_paths = others

@@ -1,4 +1,5 @@
-"""What the database and Valkey say of the whole shop, each number by an index or from what was measured before.
+"""What the database and Valkey say of the whole shop, each number by an index or from what was measured
+before.
 
 A part that can't be asked is left out and named in `shop_asked`: no number is better than an old one.
 """
@@ -30,7 +31,8 @@ from worker.tasks import SWEPT
 
 log = structlog.get_logger(__name__)
 
-# Each statement takes milliseconds where all is well; all together less than the time after which Prometheus gives a scrape up.
+# Each statement takes milliseconds where all is well; all together less than the time after which Prometheus
+# gives a scrape up.
 STATEMENT_MS, ALL_S = 2000, 5
 
 Part = Callable[[datetime], Iterator[Metric]]
@@ -47,7 +49,9 @@ class ShopCollector(Collector):
                 _ask(found, now=clock.database_now())
         except DatabaseError as error:
             log.warning("metrics_without_database", error=str(error))
-        asked = GaugeMetricFamily("shop_asked", "1 if the numbers of this part could be had.", labels=["part"])
+        asked = GaugeMetricFamily(
+            "shop_asked", "1 if the numbers of this part could be had.", labels=["part"]
+        )
         for name in PARTS:
             asked.add_metric([name], 1 if name in found else 0)
             yield from found.get(name, ())
@@ -70,8 +74,12 @@ def _ask(found: dict[str, list[Metric]], *, now: datetime) -> None:
 
 def work_rows(now: datetime) -> Iterator[Metric]:
     due = GaugeMetricFamily("work_due_rows", "Rows that wait for a worker.", labels=["table"])
-    oldest = GaugeMetricFamily("work_oldest_due_seconds", "How long the oldest of them has been due.", labels=["table"])
-    dead = GaugeMetricFamily("work_dead_rows", "Rows that were given up and wait for people.", labels=["table"])
+    oldest = GaugeMetricFamily(
+        "work_oldest_due_seconds", "How long the oldest of them has been due.", labels=["table"]
+    )
+    dead = GaugeMetricFamily(
+        "work_dead_rows", "Rows that were given up and wait for people.", labels=["table"]
+    )
     for swept in SWEPT:
         table = [due_rows.table_of(swept.model)]
         waiting, first_at = due_rows.count_due(swept.model, now=now)
@@ -82,7 +90,9 @@ def work_rows(now: datetime) -> Iterator[Metric]:
 
 
 def people(now: datetime) -> Iterator[Metric]:
-    waiting = GaugeMetricFamily("waiting_for_people", "What waits for people on the desk's dashboard.", labels=["what"])
+    waiting = GaugeMetricFamily(
+        "waiting_for_people", "What waits for people on the desk's dashboard.", labels=["what"]
+    )
     counts = count_waiting()
     for what in ("refunds_to_approve", "refunds_to_explain", "refunds_failed", "notifications_quarantined"):
         waiting.add_metric([what], getattr(counts, what))
@@ -91,15 +101,21 @@ def people(now: datetime) -> Iterator[Metric]:
 
 def orders(now: datetime) -> Iterator[Metric]:
     unpaid = Order.objects.filter(status=OrderStatus.AWAITING_PAYMENT).count()
-    yield GaugeMetricFamily("orders_awaiting_payment", "Orders that are neither paid nor closed.", value=unpaid)
-    events = CounterMetricFamily("order_events", "Entries in the orders' timelines, by kind.", labels=["kind"])
+    yield GaugeMetricFamily(
+        "orders_awaiting_payment", "Orders that are neither paid nor closed.", value=unpaid
+    )
+    events = CounterMetricFamily(
+        "order_events", "Entries in the orders' timelines, by kind.", labels=["kind"]
+    )
     for kind, count in totals.read_totals(totals.ORDER_EVENTS).items():
         events.add_metric([kind], count)
     yield events
 
 
 def money(now: datetime) -> Iterator[Metric]:
-    fen = CounterMetricFamily("ledger_fen", "What was booked from one book to another, in fen.", labels=["debit", "credit"])
+    fen = CounterMetricFamily(
+        "ledger_fen", "What was booked from one book to another, in fen.", labels=["debit", "credit"]
+    )
     beili = CounterMetricFamily("ledger_beili", "The same of 贝里.", labels=["debit", "credit"])
     for kind, amount in totals.read_totals(totals.LEDGER).items():
         currency, debit, credit = kind.split(":")
@@ -111,7 +127,9 @@ def money(now: datetime) -> Iterator[Metric]:
 
 
 def audit(now: datetime) -> Iterator[Metric]:
-    broken = GaugeMetricFamily("audit_broken_rows", "Rows that broke a rule of the books at the last audit.", labels=["rule"])
+    broken = GaugeMetricFamily(
+        "audit_broken_rows", "Rows that broke a rule of the books at the last audit.", labels=["rule"]
+    )
     age = GaugeMetricFamily("audit_age_seconds", "How long ago that was. Nothing before the first one.")
     found = find_verdicts()
     if found is not None:
@@ -123,7 +141,11 @@ def audit(now: datetime) -> Iterator[Metric]:
 
 
 def jobs(now: datetime) -> Iterator[Metric]:
-    overdue = GaugeMetricFamily("beat_job_overdue_seconds", "For how long beat should have sent a job that it hasn't.", labels=["name"])
+    overdue = GaugeMetricFamily(
+        "beat_job_overdue_seconds",
+        "For how long beat should have sent a job that it hasn't.",
+        labels=["name"],
+    )
     taken = dict(Turn.objects.filter(name__in=[job.task for job in JOBS]).values_list("name", "taken_at"))
     for job in JOBS:
         taken_at, due_since = taken.get(job.task), job.due_since(now)
@@ -136,25 +158,37 @@ def jobs(now: datetime) -> Iterator[Metric]:
 
 def gateway(now: datetime) -> Iterator[Metric]:
     since = find_silent_since()
-    silent = GaugeMetricFamily("gateway_silent_seconds", "For how long a worker has known the gateway as silent.")
+    silent = GaugeMetricFamily(
+        "gateway_silent_seconds", "For how long a worker has known the gateway as silent."
+    )
     silent.add_metric([], (now - since).total_seconds() if since else 0)
     turned_away = GaugeMetricFamily(
-        "gateway_turned_away_rows", "Rows that the gateway turned away time and again, for key, app or contract."
+        "gateway_turned_away_rows",
+        "Rows that the gateway turned away time and again, for key, app or contract.",
     )
     turned_away.add_metric([], count_turned_away())
     yield from (silent, turned_away)
 
 
 PARTS: dict[str, Part] = {
-    "work": work_rows, "people": people, "orders": orders, "money": money, "audit": audit, "jobs": jobs, "gateway": gateway,
+    "work": work_rows, "people": people, "orders": orders, "money": money, "audit": audit, "jobs": jobs,
+    "gateway": gateway,
 }  # fmt: skip
 
 
 def valkey_fill() -> Iterator[Metric]:
-    """How full the servers are. A full one refuses what it is given: carts and checkouts, or wake-ups, which the sweep makes up for."""
-    fill = GaugeMetricFamily("valkey_memory_used_ratio", "Used memory over the limit; 0 without a limit.", labels=["server"])
+    """How full the servers are.
+
+    A full one refuses what it is given: carts and checkouts, or wake-ups, which the sweep makes up for.
+    """
+    fill = GaugeMetricFamily(
+        "valkey_memory_used_ratio", "Used memory over the limit; 0 without a limit.", labels=["server"]
+    )
     reachable = GaugeMetricFamily("valkey_reachable", "1 when the server answered.", labels=["server"])
-    servers = {"store": redis_address.parse(settings.REDIS_URL), "broker": broker_address.parse(settings.CELERY_BROKER_URL).redis}
+    servers = {
+        "store": redis_address.parse(settings.REDIS_URL),
+        "broker": broker_address.parse(settings.CELERY_BROKER_URL).redis,
+    }
     for name, address in servers.items():
         if address is None:  # RabbitMQ
             continue

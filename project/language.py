@@ -1,4 +1,7 @@
-"""In which language people are answered: Chinese, or English for those who chose it or whose browser asks for it."""
+"""In which language people are answered:
+
+Chinese, or English for those who chose it or whose browser asks for it.
+"""
 
 from collections.abc import Callable
 
@@ -17,9 +20,11 @@ _OTHERS = ("/api/schema/", "/api/docs/")
 
 
 class LanguageMiddleware:
-    """Answers pages in the language of the cookie, else of `Accept-Language`; the API by that header alone, as it knows no cookies.
+    """Answers pages in the language of the cookie, else of `Accept-Language`; the API by that header alone,
+    as it knows no cookies.
 
-    A request that asks for Chinese or for nothing, as nearly every one of the API does, costs a look at one header.
+    A request that asks for Chinese or for nothing, as nearly every one of the API does, costs a look at one
+    header.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -60,5 +65,6 @@ def html_language(language: str) -> str:
     return "zh-CN" if language == settings.LANGUAGE_CODE else language
 
 
-# A choice of language is nothing that another site gains by, and a page without a form of ours has no token to send.
+# A choice of language is nothing that another site gains by, and a page without a form of ours has no token
+# to send.
 choose_language = csrf_exempt(require_POST(set_language))

@@ -1,7 +1,8 @@
 """Keeps strangers from rolling the log away: what repeats is counted instead of written.
 
-A refused notification, a path that doesn't exist or a wrong Host header costs whoever sends it nothing and us a line. Warnings and errors are
-therefore written at most `lines` times per `per_s` for each kind; the rest is one line with their number.
+A refused notification, a path that doesn't exist or a wrong Host header costs whoever sends it nothing and us
+a line. Warnings and errors are therefore written at most `lines` times per `per_s` for each kind; the rest is
+one line with their number.
 """
 
 import logging
@@ -10,7 +11,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-# Kinds are events and message templates of the code, a few dozen. Should somebody log composed messages, those share one kind past this.
+# Kinds are events and message templates of the code, a few dozen. Should somebody log composed messages,
+# those share one kind past this.
 _MAX_KINDS = 1000
 
 Kind = tuple[str, str]
@@ -27,7 +29,10 @@ class _Window:
 
 
 class RepeatLimit(logging.Filter):
-    """For a handler. What is below WARNING always passes: it is what the shop does, not what strangers do to it."""
+    """For a handler.
+
+    What is below WARNING always passes: it is what the shop does, not what strangers do to it.
+    """
 
     def __init__(self, lines: int, per_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
@@ -44,7 +49,9 @@ class RepeatLimit(logging.Filter):
             ended = self._take_ended()
             is_written = self._is_written(_kind_of(record))
         for (name, event), window in ended:
-            log.warning("%d lines of %s were left out in %.0f s: %s", window.left_out, name, self._per_s, event)
+            log.warning(
+                "%d lines of %s were left out in %.0f s: %s", window.left_out, name, self._per_s, event
+            )
         return is_written
 
     def _is_written(self, kind: Kind) -> bool:
@@ -60,14 +67,17 @@ class RepeatLimit(logging.Filter):
     def _take_ended(self) -> list[tuple[Kind, _Window]]:
         """Forgets the intervals that are over, and returns those of them that have something to tell."""
         now = self._clock()
-        ended = [(kind, window) for kind, window in self._windows.items() if now - window.started_at >= self._per_s]
+        ended = [
+            (kind, window) for kind, window in self._windows.items() if now - window.started_at >= self._per_s
+        ]
         for kind, _ in ended:
             del self._windows[kind]
         return [(kind, window) for kind, window in ended if window.left_out]
 
 
 def _kind_of(record: logging.LogRecord) -> Kind:
-    """The logger with the exception's class, or with the event (structlog's records carry a dictionary), or with the message's template.
+    """The logger with the exception's class, or with the event (structlog's records carry a dictionary), or
+    with the message's template.
 
     The text beside an exception is often composed: Django's of a wrong Host header has the header in it.
     """

@@ -21,7 +21,9 @@ _KEYS = re.compile(r"^(/pay/|/password/reset/[^/]+/).+")
 
 
 def name_task(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
-    """Celery's own lines about a task come from outside of it: its id and name are taken from what the line says."""
+    """Celery's own lines about a task come from outside of it: its id and name are taken from what the line
+    says.
+    """
     record: logging.LogRecord = event["_record"]
     args = event.pop("positional_args", None)
     if record.name.startswith("celery.") and (told := _task_of(record.msg, args)):
@@ -31,7 +33,9 @@ def name_task(logger: WrappedLogger, method: str, event: EventDict) -> EventDict
 
 
 def hide_links(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
-    """Django's lines about refused requests have the path, and some paths are keys: to a payment, to a new password."""
+    """Django's lines about refused requests have the path, and some paths are keys: to a payment, to a new
+    password.
+    """
     record: logging.LogRecord = event["_record"]
     request = getattr(record, "request", None)
     if isinstance(request, HttpRequest):
@@ -45,7 +49,10 @@ def public_path(request: HttpRequest) -> str:
 
 
 def hide_values(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
-    """Errors quote what they stumbled over: PostgreSQL a whole row, others a mailbox or a number. Last, when tracebacks are text."""
+    """Errors quote what they stumbled over:
+
+    PostgreSQL a whole row, others a mailbox or a number. Last, when tracebacks are text.
+    """
     for name in _QUOTING.intersection(event):
         if isinstance(event[name], str):
             event[name] = _without_values(event[name])
@@ -53,7 +60,9 @@ def hide_values(logger: WrappedLogger, method: str, event: EventDict) -> EventDi
 
 
 def write_traceback(sio: TextIO, exc_info: ExcInfo) -> None:
-    """A plain traceback: the pretty ones print every local variable, secrets among them, and take up to half a minute of CPU."""
+    """A plain traceback: the pretty ones print every local variable, secrets among them, and take up to half
+    a minute of CPU.
+    """
     plain = io.StringIO()
     structlog.dev.plain_traceback(plain, exc_info)
     sio.write(_without_values(plain.getvalue()))

@@ -1,4 +1,6 @@
-"""What every request gets: an id that its log lines and its effects carry, a content security policy, and no copy in caches."""
+"""What every request gets: an id that its log lines and its effects carry, a content security policy, and no
+copy in caches.
+"""
 
 import re
 from collections.abc import Callable
@@ -18,19 +20,23 @@ from shop.client_address import client_address, client_network
 from shop.request_id import KEY, identify
 
 _SESSION_KEY = re.compile(r"[a-z0-9]{8,40}")
-# Everything comes from this site; images may also come from the addresses that courses name. No script and no style stands in a page.
+# Everything comes from this site; images may also come from the addresses that courses name. No script and no
+# style stands in a page.
 _POLICY = (
-    "default-src 'self'; img-src 'self' https: data:; object-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'self' https:"
+    "default-src 'self'; img-src 'self' https: data:; object-src 'none'; frame-ancestors "
+    "'none'; base-uri 'none'; form-action 'self' https:"
 )
 # The API's documentation has styles of its own in the page, and scripts in files only.
 _POLICY_WITH_STYLES = (
-    "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' https: data:; object-src 'none'; frame-ancestors 'none'; "
+    "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' https: data:; object-src 'none'; "
+    "frame-ancestors 'none'; "
     "base-uri 'none'; form-action 'self'"
 )
-# The admin's, too; and Alpine, which its look is made with, compiles the expressions that stand in its pages (docs/threat-model.md). Images
-# are the site's own, so that no page can tell another host anything.
+# The admin's, too; and Alpine, which its look is made with, compiles the expressions that stand in its pages
+# (docs/threat-model.md). Images are the site's own, so that no page can tell another host anything.
 _POLICY_OF_ADMIN = (
-    "default-src 'self'; script-src 'self' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; object-src 'none'; "
+    "default-src 'self'; script-src 'self' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; img-src 'self' "
+    "data:; object-src 'none'; "
     "frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
 )
 
@@ -42,11 +48,16 @@ class _ForPages:
 
     def __call__(self, request: HttpRequest) -> Any:
         # `super()` is Django's own middleware, the other parent of each class below.
-        return self.get_response(request) if request.path_info.startswith("/api/v1/") else super().__call__(request)  # type: ignore[misc]
+        if request.path_info.startswith("/api/v1/"):
+            return self.get_response(request)
+        return super().__call__(request)  # type: ignore[misc]
 
 
 class SessionForPages(_ForPages, SessionMiddleware):
-    """Django's, for pages. A cookie that can't be a session's key is none: asking the database for it would fail."""
+    """Django's, for pages.
+
+    A cookie that can't be a session's key is none: asking the database for it would fail.
+    """
 
     def process_request(self, request: HttpRequest) -> None:
         if not _SESSION_KEY.fullmatch(request.COOKIES.get(settings.SESSION_COOKIE_NAME, "")):
@@ -67,7 +78,9 @@ class MessagesForPages(_ForPages, MessageMiddleware):
 
 
 class WellFormedMiddleware:
-    """Refuses a NUL in the query, which PostgreSQL takes in no text, and a length that is no number. No address holds a NUL.
+    """Refuses a NUL in the query, which PostgreSQL takes in no text, and a length that is no number.
+
+    No address holds a NUL.
 
     Bodies and forms are read by fields that refuse a NUL themselves; a session's key by `SessionForPages`.
     """
@@ -87,8 +100,8 @@ class WellFormedMiddleware:
 class RequestIdMiddleware:
     """Answers with the request's id. `project/web/admission.py` has bound it to the log lines.
 
-    Under another server (Django's own, the tests' client) it is bound here, and stays bound until the thread's next request: Django writes
-    its line about a refusal when every middleware has ended.
+    Under another server (Django's own, the tests' client) it is bound here, and stays bound until the
+    thread's next request: Django writes its line about a refusal when every middleware has ended.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -99,7 +112,9 @@ class RequestIdMiddleware:
         if request_id is None:
             request_id = identify(request.META)
             structlog.contextvars.clear_contextvars()
-            structlog.contextvars.bind_contextvars(request_id=request_id, address=client_network(client_address(request)))
+            structlog.contextvars.bind_contextvars(
+                request_id=request_id, address=client_network(client_address(request))
+            )
         response = self.get_response(request)
         response["X-Request-ID"] = request_id
         return response
@@ -119,7 +134,9 @@ class AnticipatedErrorMiddleware:
 
 
 class AnswerHeadersMiddleware:
-    """Says what a browser may load for a page, and that it keeps no copy of an answer unless the view says otherwise."""
+    """Says what a browser may load for a page, and that it keeps no copy of an answer unless the view says
+    otherwise.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response

@@ -1,8 +1,11 @@
-"""Exit status 0 when a server on this machine answers 200: `python project/probe.py 8000/readyz`. For health checks in containers.
+"""Exit status 0 when a server on this machine answers 200:
 
-With `--end-unless 8000/healthz` it also ends the container's main process when that address hasn't answered three times in a row: Docker restarts
-what has ended, and leaves alone what only hangs. Asks by the shop's public name, which the shop insists on, and needs nothing but the standard
-library, so that it takes a tenth of a second.
+`python project/probe.py 8000/readyz`. For health checks in containers.
+
+With `--end-unless 8000/healthz` it also ends the container's main process when that address hasn't answered
+three times in a row: Docker restarts what has ended, and leaves alone what only hangs. Asks by the shop's
+public name, which the shop insists on, and needs nothing but the standard library, so that it takes a tenth
+of a second.
 """
 
 import argparse
@@ -34,7 +37,11 @@ def answers(address: str) -> bool:
     port, _, path = address.partition("/")
     connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=TIMEOUT_S)
     try:
-        connection.request("GET", f"/{path}", headers={"Host": urlsplit(os.environ.get("PUBLIC_URL", "")).netloc or "127.0.0.1"})
+        connection.request(
+            "GET",
+            f"/{path}",
+            headers={"Host": urlsplit(os.environ.get("PUBLIC_URL", "")).netloc or "127.0.0.1"},
+        )
         status = connection.getresponse().status
     except (OSError, http.client.HTTPException) as error:
         sys.stderr.write(f"{address}: {error}\n")
@@ -53,7 +60,8 @@ def end_what_is_silent(address: str, count: Path, main_process: int) -> None:
     silent = int(count.read_text() or 0) + 1
     count.write_text(str(silent))
     if silent >= PATIENCE:
-        os.kill(main_process, signal.SIGTERM)  # granian kills processes of its own that don't end: --workers-kill-timeout
+        # granian kills processes of its own that don't end: --workers-kill-timeout
+        os.kill(main_process, signal.SIGTERM)
 
 
 if __name__ == "__main__":

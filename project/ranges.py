@@ -1,4 +1,7 @@
-"""What each number and address among the settings may be. A value outside stops the start of web and worker, and `manage.py check` names it."""
+"""What each number and address among the settings may be.
+
+A value outside stops the start of web and worker, and `manage.py check` names it.
+"""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,14 +18,18 @@ from shop.domain.work.due_rows import DRAIN_S
 from worker.policy import GATEWAY_QUEUES, POLICIES
 
 _DAY_S = 86_400
-# As many calls as the gateway is asked about one row at most; see payments/domain/trades/expiry.py and payments/domain/refunds/sending.py.
+# As many calls as the gateway is asked about one row at most; see payments/domain/trades/expiry.py and
+# payments/domain/refunds/sending.py.
 _CALLS_OF_A_ROW = 4
 _GATEWAY_LIMIT_S = min(policy.time_limit_s for policy in POLICIES.values() if policy.queue in GATEWAY_QUEUES)
 
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """A variable's name and bounds, and why it has them. `read` finds its value where the settings have it under another name."""
+    """A variable's name and bounds, and why it has them.
+
+    `read` finds its value where the settings have it under another name.
+    """
 
     name: str
     lowest: float
@@ -44,9 +51,21 @@ def _token_ttl() -> timedelta:
 RANGES = (
     # --- Web
     Range("WEB_THREADS", 2, 256, "One that waits for a buyer must leave one for everybody else."),
-    Range("GRANIAN_BLOCKING_THREADS", 8, 4096, "Slow clients occupy half of them at most.", read=lambda: settings.SERVER_THREADS),
+    Range(
+        "GRANIAN_BLOCKING_THREADS",
+        8,
+        4096,
+        "Slow clients occupy half of them at most.",
+        read=lambda: settings.SERVER_THREADS,
+    ),
     Range("CONNECTION_SILENCE_S", 1, 600, read=lambda: settings.CONNECTION_LIMITS["silence_s"]),
-    Range("WEB_STUCK_S", 15, 3600, "Statements end after 10 s.", read=lambda: settings.CONNECTION_LIMITS["stuck_s"]),
+    Range(
+        "WEB_STUCK_S",
+        15,
+        3600,
+        "Statements end after 10 s.",
+        read=lambda: settings.CONNECTION_LIMITS["stuck_s"],
+    ),
     Range(
         "ADDRESS_CPU_SHARE",
         0.01,
@@ -59,7 +78,13 @@ RANGES = (
     Range("EMAIL_PORT", 1, 65_535),
     Range("ORDER_STATUS_WAIT_MAX_S", 0, 60, "Proxies give up after a minute."),
     Range("ORDER_STATUS_WAITERS", 0, 255),
-    Range("TOKEN_TTL_DAYS", 1, 3650, "A login must outlast the request that made it.", read=lambda: _token_ttl().days),
+    Range(
+        "TOKEN_TTL_DAYS",
+        1,
+        3650,
+        "A login must outlast the request that made it.",
+        read=lambda: _token_ttl().days,
+    ),
     # --- Rules of the shop
     Range("BEILI_PER_YUAN", 1, 100, "A 贝里 is a whole number of fen."),
     Range("CART_MAX_LINES", 1, 50, "A request for an order or a refund names 50 courses at most."),
@@ -85,7 +110,8 @@ RANGES = (
         "ALIPAY_TIMEOUT_S",
         1,
         (_GATEWAY_LIMIT_S - DRAIN_S - 1) // _CALLS_OF_A_ROW,
-        f"A task of the gateway worker takes rows for {DRAIN_S} s, makes up to {_CALLS_OF_A_ROW} calls of the last and ends within {_GATEWAY_LIMIT_S} s.",
+        f"A task of the gateway worker takes rows for {DRAIN_S} s, makes up to {_CALLS_OF_A_ROW} calls of "
+        f"the last and ends within {_GATEWAY_LIMIT_S} s.",
         read=lambda: settings.ALIPAY["TIMEOUT_S"],
     ),
 )
@@ -116,7 +142,11 @@ _READERS: tuple[tuple[str, Callable[[str], object]], ...] = (
 def ranges(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """Every number is one that the shop works with."""
     return [
-        Error(f"{one.name} is {one.value:g}; it must be from {one.lowest:g} to {one.highest:g}.", hint=one.why or None, id="project.E020")
+        Error(
+            f"{one.name} is {one.value:g}; it must be from {one.lowest:g} to {one.highest:g}.",
+            hint=one.why or None,
+            id="project.E020",
+        )
         for one in RANGES
         if not one.lowest <= one.value <= one.highest
     ]
@@ -136,7 +166,12 @@ def shares_of_threads(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
             found.append(Warning(f"{told}: {who} can stop everybody else.", id="project.W021"))
     if 2 * threads > settings.SERVER_THREADS:
         told = f"GRANIAN_BLOCKING_THREADS is {settings.SERVER_THREADS} and WEB_THREADS is {threads}"
-        found.append(Error(f"{told}: requests wait for bodies and for places in twice as many threads at least.", id="project.E021"))
+        found.append(
+            Error(
+                f"{told}: requests wait for bodies and for places in twice as many threads at least.",
+                id="project.E021",
+            )
+        )
     return found
 
 

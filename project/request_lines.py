@@ -23,5 +23,11 @@ class RequestLineMiddleware:
         response = self.get_response(request)
         if request.path not in PROBES:
             ms = round((monotonic() - began_at) * 1000)
-            log.info("request_answered", method=request.method, path=public_path(request), status=response.status_code, ms=ms)
+            log.info(
+                "request_answered",
+                method=request.method,
+                path=public_path(request),
+                status=response.status_code,
+                ms=ms,
+            )
         return response

@@ -1,36 +1,49 @@
-"""The usual roles of staff, as groups with permissions. Nobody's role lets them make staff, set a password or change a role."""
+"""The usual roles of staff, as groups with permissions.
+
+Nobody's role lets them make staff, set a password or change a role.
+"""
 
 from django.contrib.auth.models import Group, Permission
 
 _LOOK = (
-    "shop.view_account", "shop.view_category", "shop.view_course", "shop.view_pricepolicy", "shop.view_coupon", "shop.view_couponrecord",
-    "shop.view_orderrequest", "shop.view_order", "shop.view_orderline", "shop.view_orderevent", "shop.view_enrolment", "shop.view_ledgertransfer",
+    "shop.view_account", "shop.view_category", "shop.view_course", "shop.view_pricepolicy",
+    "shop.view_coupon", "shop.view_couponrecord",
+    "shop.view_orderrequest", "shop.view_order", "shop.view_orderline", "shop.view_orderevent",
+    "shop.view_enrolment", "shop.view_ledgertransfer",
     "shop.view_couponcode",
     "payments.view_payment", "payments.view_notification", "payments.view_refund", "payments.view_refundline",
 )  # fmt: skip
 ROLES: dict[str, tuple[str, ...]] = {
-    # Answers buyers: looks at everything, asks for refunds, lets the shop look and try again, ends the logins of a phone that was lost.
+    # Answers buyers: looks at everything, asks for refunds, lets the shop look and try again, ends the logins
+    # of a phone that was lost.
     "客服": (
-        *_LOOK, "payments.add_refund", "payments.ask_gateway", "shop.cancel_order", "shop.move_deadline", "shop.pick_up_work",
+        *_LOOK, "payments.add_refund", "payments.ask_gateway", "shop.cancel_order", "shop.move_deadline",
+        "shop.pick_up_work",
         "shop.end_logins",
     ),
     # Decides about money, and what is worth money.
     "财务": (
-        *_LOOK, "payments.change_refund", "payments.change_notification", "payments.change_payment", "payments.ask_gateway",
-        "payments.export_books", "shop.pick_up_work", "shop.adjust_beili", "shop.give_coupon", "shop.grant_access", "shop.revoke_access",
+        *_LOOK, "payments.change_refund", "payments.change_notification", "payments.change_payment",
+        "payments.ask_gateway",
+        "payments.export_books", "shop.pick_up_work", "shop.adjust_beili", "shop.give_coupon",
+        "shop.grant_access", "shop.revoke_access",
         "admin.view_logentry",
     ),
     # Looks after what is sold and for how much.
     "店长": (
-        *_LOOK, "shop.add_category", "shop.change_category", "shop.delete_category", "shop.add_course", "shop.change_course",
+        *_LOOK, "shop.add_category", "shop.change_category", "shop.delete_category", "shop.add_course",
+        "shop.change_course",
         "shop.add_pricepolicy", "shop.change_pricepolicy", "shop.delete_pricepolicy",
-        "shop.add_coupon", "shop.change_coupon", "shop.delete_coupon", "shop.make_codes", "admin.view_logentry",
+        "shop.add_coupon", "shop.change_coupon", "shop.delete_coupon", "shop.make_codes",
+        "admin.view_logentry",
     ),
 }  # fmt: skip
 
 
 def ensure_roles() -> list[str]:
-    """Makes the roles that are missing and gives each the permissions that it lacks; takes none away. Answers the roles that it made.
+    """Makes the roles that are missing and gives each the permissions that it lacks; takes none away.
+
+    Answers the roles that it made.
 
     Raises:
         Permission.DoesNotExist: the tables are older than this program.

@@ -1,7 +1,8 @@
 """`/metrics`: what the web processes have counted together, and what the database says of the whole shop.
 
-What the database says is the same whoever is asked. The processes of one service ask it at most once in `FRESH_S` seconds, however many scrape,
-and keep the answer in a file beside their counters; without such a folder each scrape asks.
+What the database says is the same whoever is asked. The processes of one service ask it at most once in
+`FRESH_S` seconds, however many scrape, and keep the answer in a file beside their counters; without such a
+folder each scrape asks.
 """
 
 import fcntl
@@ -39,7 +40,10 @@ def _read_shop(folder: Path | None) -> bytes:
 
 
 def _is_locked(lock: IO[str]) -> bool:
-    """Whether nobody else asks any more. A database that takes so long holds up one scrape, not the places of all who scrape."""
+    """Whether nobody else asks any more.
+
+    A database that takes so long holds up one scrape, not the places of all who scrape.
+    """
     deadline = time.monotonic() + PATIENCE_S
     while True:
         try:

@@ -1,6 +1,7 @@
 """Settings, from the environment only. `.env.example` explains every variable; `project/env.py` reads them.
 
-Read top to bottom: process, data stores, web, API, shop rules, Alipay, logging. Celery's own settings stand in `worker/config.py`.
+Read top to bottom: process, data stores, web, API, shop rules, Alipay, logging. Celery's own settings stand
+in `worker/config.py`.
 """
 
 from datetime import timedelta
@@ -18,20 +19,24 @@ from project.postgres.address import database_config
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-# --- Process ---------------------------------------------------------------------------------------------------------
+# --- Process ------------------------------------------------------------------------------------------------
 
 DEBUG = env.bool("DJANGO_DEBUG", False)
 SECRET_KEY = env.str("DJANGO_SECRET_KEY")
 SECRET_KEY_FALLBACKS: list[str] = env.list("DJANGO_SECRET_KEY_FALLBACKS", [], subcast=str.strip)
 if len(SECRET_KEY) < 50:
-    raise ImproperlyConfigured("DJANGO_SECRET_KEY needs at least 50 characters of randomness; bin/secret-key prints one.")
+    raise ImproperlyConfigured(
+        "DJANGO_SECRET_KEY needs at least 50 characters of randomness; bin/secret-key prints one."
+    )
 
 ALLOWED_HOSTS = env.list("DJANGO_ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"], subcast=str.strip)
-# Where buyers and Alipay reach this shop, without a slash at the end. Links that leave the process start with it.
+# Where buyers and Alipay reach this shop, without a slash at the end. Links that leave the process start with
+# it.
 PUBLIC_URL = env.str("PUBLIC_URL", "http://127.0.0.1:8000").rstrip("/")
 CSRF_TRUSTED_ORIGINS = env.list("DJANGO_CSRF_TRUSTED_ORIGINS", [PUBLIC_URL], subcast=str.strip)
 
-# The shop's calendar is China's: coupon dates and Alipay's timestamps are Beijing time. Rows are stored in UTC.
+# The shop's calendar is China's: coupon dates and Alipay's timestamps are Beijing time. Rows are stored in
+# UTC.
 TIME_ZONE = "Asia/Shanghai"
 USE_TZ = True
 LANGUAGE_CODE = "zh-hans"
@@ -39,7 +44,8 @@ LANGUAGES = [("zh-hans", "中文"), ("en", "English")]
 USE_I18N = True
 FORMAT_MODULE_PATH = ["project.formats"]
 
-# Seconds added to every reading of the clock by `shop.clock.now()`, so that tests and the demo can travel in time.
+# Seconds added to every reading of the clock by `shop.clock.now()`, so that tests and the demo can travel in
+# time.
 CLOCK_OFFSET_S = env.int("CLOCK_OFFSET_S", 0)
 
 INSTALLED_APPS = [
@@ -62,13 +68,16 @@ INSTALLED_APPS = [
     "payments.apps.PaymentsConfig",
 ]
 
-# --- Data stores -----------------------------------------------------------------------------------------------------
+# --- Data stores --------------------------------------------------------------------------------------------
 
-# What DATABASE_URL leads to: PostgreSQL itself, or a pooler such as PgBouncer in mode "session" or "transaction".
+# What DATABASE_URL leads to: PostgreSQL itself, or a pooler such as PgBouncer in mode "session" or
+# "transaction".
 DATABASE_POOLER = env.str("DATABASE_POOLER", "")
 DATABASES: dict[str, Any] = {
     "default": database_config(
-        env.str("DATABASE_URL"), pooler=DATABASE_POOLER, may_be_unverified=env.bool("DATABASE_TLS_UNVERIFIED", False)
+        env.str("DATABASE_URL"),
+        pooler=DATABASE_POOLER,
+        may_be_unverified=env.bool("DATABASE_TLS_UNVERIFIED", False),
     )
 }
 # Tests and the local runner turn the check off that a test database's name is not the real one's.
@@ -79,14 +88,15 @@ REDIS_URL = env.redis_url("REDIS_URL", "redis://127.0.0.1:6379/1")
 # Queues. An own database (better: an own server), since anything foreign in it stops the workers.
 CELERY_BROKER_URL = env.broker_url("CELERY_BROKER_URL", "redis://127.0.0.1:6379/0")
 
-# With RabbitMQ: "quorum" keeps each queue on several nodes of a cluster; empty for the server's default. A queue that exists keeps its type.
+# With RabbitMQ: "quorum" keeps each queue on several nodes of a cluster; empty for the server's default. A
+# queue that exists keeps its type.
 BROKER_QUEUE_TYPE = env.str("BROKER_QUEUE_TYPE", "")
 if BROKER_QUEUE_TYPE not in {"", "classic", "quorum"}:
     raise ImproperlyConfigured('BROKER_QUEUE_TYPE must be "classic", "quorum" or empty.')
 if BROKER_QUEUE_TYPE and not CELERY_BROKER_URL.startswith("amqp"):
     raise ImproperlyConfigured("BROKER_QUEUE_TYPE is for RabbitMQ, which CELERY_BROKER_URL doesn't name.")
 
-# --- Web -------------------------------------------------------------------------------------------------------------
+# --- Web ----------------------------------------------------------------------------------------------------
 
 ROOT_URLCONF = "project.urls"
 WSGI_APPLICATION = "project.wsgi.application"
@@ -111,7 +121,10 @@ REQUEST_LOG = env.bool("REQUEST_LOG", False)
 OTEL_TRACES_EXPORTER = env.str("OTEL_TRACES_EXPORTER", "none")
 if OTEL_TRACES_EXPORTER not in {"none", "otlp", "console"}:
     raise ImproperlyConfigured("OTEL_TRACES_EXPORTER must be none, otlp or console.")
-_watchers = [("project.spans.SpanMiddleware", OTEL_TRACES_EXPORTER != "none"), ("project.request_lines.RequestLineMiddleware", REQUEST_LOG)]
+_watchers = [
+    ("project.spans.SpanMiddleware", OTEL_TRACES_EXPORTER != "none"),
+    ("project.request_lines.RequestLineMiddleware", REQUEST_LOG),
+]
 _place = MIDDLEWARE.index("whitenoise.middleware.WhiteNoiseMiddleware") + 1
 MIDDLEWARE[_place:_place] = [name for name, is_wanted in _watchers if is_wanted]
 TEMPLATES = [
@@ -131,11 +144,14 @@ TEMPLATES = [
 STATIC_URL = "/static/"
 STATIC_ROOT = Path(env.str("STATIC_ROOT", str(BASE_DIR / ".local" / "static")))
 WHITENOISE_USE_FINDERS = env.bool("WHITENOISE_USE_FINDERS", DEBUG)
-# Collected files carry a digest in their names and may be kept for ever, compressed once. Straight from the packages they keep their names.
+# Collected files carry a digest in their names and may be kept for ever, compressed once. Straight from the
+# packages they keep their names.
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {
-        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage" if WHITENOISE_USE_FINDERS else "project.static.HashedStorage"
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if WHITENOISE_USE_FINDERS
+        else "project.static.HashedStorage"
     },
 }
 # The largest honest request is a cart of 50 courses (about 5 kB) or one of Alipay's forms (about 4 kB).
@@ -144,25 +160,28 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
 
 # How many requests one web process works on at a time; each has a database connection.
 WEB_THREADS = env.int("WEB_THREADS", 4)
-# Threads that the server may start in one process; granian reads the same variable. They cost processor time when many are used at once
-# (docs/decisions/0003-granian-wsgi.md), and without a proxy that collects bodies each slow client occupies one.
+# Threads that the server may start in one process; granian reads the same variable. They cost processor time
+# when many are used at once (docs/decisions/0003-granian-wsgi.md), and without a proxy that collects bodies
+# each slow client occupies one.
 SERVER_THREADS = env.int("GRANIAN_BLOCKING_THREADS", 512)
 CONNECTION_LIMITS: dict[str, float] = {
-    # A client that was sent nothing for so long is cut off: it doesn't send its request, or doesn't read the answer. More than
-    # ORDER_STATUS_WAIT_MAX_S, which is the longest that an honest buyer hears nothing.
+    # A client that was sent nothing for so long is cut off: it doesn't send its request, or doesn't read the
+    # answer. More than ORDER_STATUS_WAIT_MAX_S, which is the longest that an honest buyer hears nothing.
     "silence_s": env.float("CONNECTION_SILENCE_S", 30.0),
     # How many threads may wait for bodies: more than honest clients need, and half of them all.
     "readers": SERVER_THREADS // 2,
-    # A request that takes longer than this hangs. Statements end after 10 s, calls of Alipay after ALIPAY_TIMEOUT_S.
+    # A request that takes longer than this hangs. Statements end after 10 s, calls of Alipay after
+    # ALIPAY_TIMEOUT_S.
     "stuck_s": env.float("WEB_STUCK_S", 120.0),
 }
-# What one client's address may use of a web process while others are there; alone it may use everything. Behind a proxy this needs
-# TRUSTED_PROXIES, or all clients are one.
+# What one client's address may use of a web process while others are there; alone it may use everything.
+# Behind a proxy this needs TRUSTED_PROXIES, or all clients are one.
 ADDRESS_SHARES: dict[str, Any] = {
     # Processor seconds per second: some 25 pages or 300 polls a second from one household, school or office.
     "seconds": env.float("ADDRESS_CPU_SHARE", 0.25),
     "burst_s": 0.25,
-    # Requests of one client, and of all clients, that wait for their share; past that the answer is 429. Each occupies a thread.
+    # Requests of one client, and of all clients, that wait for their share; past that the answer is 429. Each
+    # occupies a thread.
     "waiting": SERVER_THREADS // 4,
     "waiting_in_all": SERVER_THREADS * 3 // 8,
     # Longer than any answer takes; whoever waits for a place that long would not wait for the answer.
@@ -183,7 +202,8 @@ PASSWORD_HASHERS = ["shop.hashers.Argon2id", "django.contrib.auth.hashers.PBKDF2
 
 # Whether people may make accounts themselves. Otherwise staff make them in the admin.
 REGISTRATION_OPEN = env.bool("REGISTRATION_OPEN", False)
-# Where mail (of forgotten passwords) goes out. Without a host it is put into files, or else not sent: never into the log, which has no secrets.
+# Where mail (of forgotten passwords) goes out. Without a host it is put into files, or else not sent: never
+# into the log, which has no secrets.
 EMAIL_HOST = env.str("EMAIL_HOST", "")
 EMAIL_FILE_PATH = env.str("MAIL_FOLDER", "")
 if EMAIL_HOST:
@@ -206,7 +226,8 @@ EMAIL_SUBJECT_PREFIX = "[shop] "
 
 HTTPS = PUBLIC_URL.startswith("https://")
 SECURE_SSL_REDIRECT = env.bool("DJANGO_SECURE_SSL_REDIRECT", HTTPS)
-SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]  # probes and Prometheus come from inside, over http
+# probes and Prometheus come from inside, over http
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
 SECURE_HSTS_SECONDS = env.int("DJANGO_HSTS_SECONDS", 31_536_000 if HTTPS else 0)
 SECURE_HSTS_INCLUDE_SUBDOMAINS = env.bool("DJANGO_HSTS_INCLUDE_SUBDOMAINS", HTTPS)
 SECURE_HSTS_PRELOAD = env.bool("DJANGO_HSTS_PRELOAD", HTTPS)
@@ -215,9 +236,11 @@ CSRF_COOKIE_SECURE = HTTPS
 # Only staff have sessions. One ends after a working day, and with the browser.
 SESSION_COOKIE_AGE = env.int("STAFF_SESSION_S", 8 * 3600)
 SESSION_EXPIRE_AT_BROWSER_CLOSE = True
-# Whether staff need a code from an authenticator app (`manage.py staff_totp` enrols one) beside their password.
+# Whether staff need a code from an authenticator app (`manage.py staff_totp` enrols one) beside their
+# password.
 STAFF_TOTP = env.bool("STAFF_TOTP", False)
-# Where the desk sends operators who follow an event to the task or the request that caused it. Empty: they see the id alone.
+# Where the desk sends operators who follow an event to the task or the request that caused it. Empty: they
+# see the id alone.
 DESK_FLOWER_URL = env.str("DESK_FLOWER_URL", "").rstrip("/")
 # With `{id}` in the request id's place: "https://logs.example.com/search?q={id}".
 DESK_LOG_URL = env.str("DESK_LOG_URL", "")
@@ -241,7 +264,7 @@ BEHIND_HTTPS_PROXY = env.bool("BEHIND_HTTPS_PROXY", False)
 if BEHIND_HTTPS_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
-# --- API -------------------------------------------------------------------------------------------------------------
+# --- API ----------------------------------------------------------------------------------------------------
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["shop.api.authentication.TokenAuthentication"],
@@ -264,7 +287,10 @@ REST_KNOX = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "课程商店 API",
-    "DESCRIPTION": "Cart, checkout, orders and Alipay payment of an online course shop. Amounts are yuan as strings with two decimals; 贝里 are integers.",
+    "DESCRIPTION": (
+        "Cart, checkout, orders and Alipay payment of an online course shop. Amounts are "
+        "yuan as strings with two decimals; 贝里 are integers."
+    ),
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
@@ -282,31 +308,38 @@ SPECTACULAR_SETTINGS = {
         "BookEnum": "shop.models.ledger.LedgerTransfer.Book",
     },
     "SCHEMA_PATH_PREFIX": "/api/v1",
-    "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "project.api.schema.document_errors"],
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "project.api.schema.document_errors",
+    ],
 }
 
-# --- Shop rules ------------------------------------------------------------------------------------------------------
+# --- Shop rules ---------------------------------------------------------------------------------------------
 
 # How many 贝里 are worth one yuan. A divisor of 100, so that any number of 贝里 is a whole number of fen.
 BEILI_PER_YUAN = env.int("BEILI_PER_YUAN", 1)
 CART_MAX_LINES = env.int("CART_MAX_LINES", 50)
 CART_TTL_S = env.int("CART_TTL_S", 30 * 24 * 3600)
 CHECKOUT_TTL_S = env.int("CHECKOUT_TTL_S", 30 * 60)
-# The deadline that a buyer sees, and how much later we really give up: a password typed in the last second still counts.
+# The deadline that a buyer sees, and how much later we really give up: a password typed in the last second
+# still counts.
 ORDER_TTL_S = env.int("ORDER_TTL_S", 30 * 60)
 ORDER_GRACE_S = env.int("ORDER_GRACE_S", 2 * 60)
-# A claimed row whose worker is not heard of for so long is claimed again. A worker renews the leases of what it works on three times as often.
+# A claimed row whose worker is not heard of for so long is claimed again. A worker renews the leases of what
+# it works on three times as often.
 WORK_LEASE_S = env.int("WORK_LEASE_S", 5)
-# Refunds asked for within so many days of the payment need no approval by staff, while all of the access that they take back is still
-# running; 0 means that every one does.
+# Refunds asked for within so many days of the payment need no approval by staff, while all of the access that
+# they take back is still running; 0 means that every one does.
 REFUND_AUTO_DAYS = env.int("REFUND_AUTO_DAYS", 0)
 # Whether a refund gives back only what was paid for the days that are left.
 REFUND_PRO_RATA = env.bool("REFUND_PRO_RATA", False)
-# Whether whoever asked for a refund may approve it themselves. With it on, a refund that staff ask for takes two people.
+# Whether whoever asked for a refund may approve it themselves. With it on, a refund that staff ask for takes
+# two people.
 REFUND_FOUR_EYES = env.bool("REFUND_FOUR_EYES", False)
 # Whether a fully refunded order gives its coupons back (they keep their last day).
 REFUND_RETURNS_COUPONS = env.bool("REFUND_RETURNS_COUPONS", True)
-# For how many days handled notifications keep what Alipay tells of its buyers; 0 means for ever. Half a year outlasts disputes and refunds.
+# For how many days handled notifications keep what Alipay tells of its buyers; 0 means for ever. Half a year
+# outlasts disputes and refunds.
 PERSONAL_DATA_DAYS = env.int("PERSONAL_DATA_DAYS", 180)
 # A file that a worker or beat touches while it does its job, for health checks that start no process of ours.
 ALIVE_FILE = env.str("ALIVE_FILE", "")
@@ -317,20 +350,26 @@ SWEEP_INTERVAL_S = env.float("SWEEP_INTERVAL_S", 2.0)
 # A payment that no notification came for is queried after so long, and then again and again while it is open.
 PAYMENT_FIRST_QUERY_S = env.float("PAYMENT_FIRST_QUERY_S", 30.0)
 PAYMENT_QUERY_INTERVAL_S = env.float("PAYMENT_QUERY_INTERVAL_S", 60.0)
-# How many calls of Alipay one process of a gateway worker has under way, and how many of one web process its buyers may wait for.
+# How many calls of Alipay one process of a gateway worker has under way, and how many of one web process its
+# buyers may wait for.
 GATEWAY_CONCURRENCY = env.int("GATEWAY_CONCURRENCY", 64)
 GATEWAY_PLACES = env.int("GATEWAY_PLACES", 2)
 # How many calls of Alipay one process of a gateway worker makes in a second, on average; 0 is no limit.
 GATEWAY_RATE = env.float("GATEWAY_RATE", 0.0)
 ORDER_STATUS_WAIT_MAX_S = env.int("ORDER_STATUS_WAIT_MAX_S", 25)
-# How many requests of one web process may be held open by `?wait=`; past that the answer comes at once with Retry-After.
+# How many requests of one web process may be held open by `?wait=`; past that the answer comes at once with
+# Retry-After.
 ORDER_STATUS_WAITERS = env.int("ORDER_STATUS_WAITERS", 2)
 if CONNECTION_LIMITS["silence_s"] <= ORDER_STATUS_WAIT_MAX_S:
-    raise ImproperlyConfigured("CONNECTION_SILENCE_S must be longer than ORDER_STATUS_WAIT_MAX_S, or buyers who wait are cut off.")
+    raise ImproperlyConfigured(
+        "CONNECTION_SILENCE_S must be longer than ORDER_STATUS_WAIT_MAX_S, or buyers who wait are cut off."
+    )
 if ORDER_STATUS_WAITERS >= WEB_THREADS:
-    raise ImproperlyConfigured("ORDER_STATUS_WAITERS must be less than WEB_THREADS, or buyers who wait stop everybody else.")
+    raise ImproperlyConfigured(
+        "ORDER_STATUS_WAITERS must be less than WEB_THREADS, or buyers who wait stop everybody else."
+    )
 
-# --- Limits ------------------------------------------------------------------------------------------------------------
+# --- Limits -------------------------------------------------------------------------------------------------
 
 # What one buyer or one address may have of the shop, as (count, seconds). `shop/domain/limits.py` counts.
 LIMITS = {
@@ -351,14 +390,16 @@ LIMITS = {
     "resets_of_mailbox": env.rate("LIMIT_RESETS_OF_MAILBOX", "3/3600"),
     "password_changes": env.rate("LIMIT_PASSWORD_CHANGES", "10/3600"),
 }
-# What one buyer may have at once: orders that are neither paid nor closed; checkouts and logins, whose oldest ends when a new one comes.
+# What one buyer may have at once: orders that are neither paid nor closed; checkouts and logins, whose oldest
+# ends when a new one comes.
 MAX_CHECKOUTS = env.int("MAX_CHECKOUTS", 3)
 MAX_OPEN_ORDERS = env.int("MAX_OPEN_ORDERS", 20)
 MAX_TOKENS = env.int("MAX_TOKENS", 10)
-# How many threads of one web process may hash passwords at once. Fewer than it has, so that logins can't take them all.
+# How many threads of one web process may hash passwords at once. Fewer than it has, so that logins can't take
+# them all.
 LOGIN_PLACES = env.int("LOGIN_PLACES", 2)
 
-# --- Alipay ----------------------------------------------------------------------------------------------------------
+# --- Alipay -------------------------------------------------------------------------------------------------
 
 _GATEWAY_URL = env.str("ALIPAY_GATEWAY_URL", "")
 ALIPAY = {
@@ -377,10 +418,11 @@ ALIPAY = {
     "TIMEOUT_S": env.int("ALIPAY_TIMEOUT_S", 5),
 }
 
-# A simulator in Alipay's place: anybody who holds its keys pays with nothing. Without this it is refused unless DEBUG is on.
+# A simulator in Alipay's place: anybody who holds its keys pays with nothing. Without this it is refused
+# unless DEBUG is on.
 ALLOW_SIMULATOR = env.bool("ALLOW_SIMULATOR", False)
 
-# --- Logging ---------------------------------------------------------------------------------------------------------
+# --- Logging ------------------------------------------------------------------------------------------------
 
 LOG_LEVEL = env.str("LOG_LEVEL", "INFO").upper()
 if LOG_LEVEL not in {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}:
@@ -438,10 +480,13 @@ LOGGING = {
         "repeats": {"()": "project.log_limit.RepeatLimit", "lines": 20, "per_s": 60},
         "ticks": {"()": "project.log_lines.LeaveOutTicks"},
     },
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["ticks", "repeats"]}},
+    "handlers": {
+        "stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["ticks", "repeats"]}
+    },
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {
-        # Without Django's own handler, which mails every error to ADMINS, as often as it happens and with all of the request.
+        # Without Django's own handler, which mails every error to ADMINS, as often as it happens and with all
+        # of the request.
         "django": {"handlers": [], "level": "INFO"},
         "django.server": {"level": "WARNING"},
         # They log whole URLs: a signed request, or a bill's.

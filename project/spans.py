@@ -20,5 +20,10 @@ class SpanMiddleware:
         with spans.request(identify(request.META)) as span:
             response = self.get_response(request)
             match = request.resolver_match
-            telemetry.end_request(span, method=str(request.method), route=match.route if match else "", status=response.status_code)
+            telemetry.end_request(
+                span,
+                method=str(request.method),
+                route=match.route if match else "",
+                status=response.status_code,
+            )
         return response

@@ -1,4 +1,6 @@
-"""The admin's door: staff log in under the same limits as buyers, with a second factor if the shop demands one."""
+"""The admin's door: staff log in under the same limits as buyers, with a second factor if the shop demands
+one.
+"""
 
 from collections.abc import Callable
 from functools import wraps
@@ -38,7 +40,10 @@ View = Callable[..., HttpResponseBase]
 
 
 class StaffLoginForm(AuthenticationForm):  # type: ignore[misc] # django-unfold has no types
-    """Django's, with the shop's own check of the password. Its refusals by a limit are answered as everywhere."""
+    """Django's, with the shop's own check of the password.
+
+    Its refusals by a limit are answered as everywhere.
+    """
 
     def clean(self) -> dict[str, Any]:
         username, password = self.cleaned_data.get("username"), self.cleaned_data.get("password")
@@ -72,7 +77,11 @@ class StaffTotpForm(OTPAuthenticationFormMixin, StaffLoginForm):  # type: ignore
         try:
             self.clean_otp(self.get_user())
         except forms.ValidationError:
-            log.warning("second_factor_failed", account=self.get_user().pk, address=client_network(client_address(self.request)))
+            log.warning(
+                "second_factor_failed",
+                account=self.get_user().pk,
+                address=client_network(client_address(self.request)),
+            )
             raise
         return cleaned
 
@@ -85,7 +94,9 @@ class StaffTotpForm(OTPAuthenticationFormMixin, StaffLoginForm):  # type: ignore
 
 
 def _refusing_bad_input(view: View) -> View:
-    """Answers 400 where Django's admin lets a value from the address or from a list's checkboxes fail in the database layer."""
+    """Answers 400 where Django's admin lets a value from the address or from a list's checkboxes fail in the
+    database layer.
+    """
 
     @wraps(view)
     def inner(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
@@ -117,17 +128,24 @@ class StaffSite(UnfoldAdminSite):  # type: ignore[misc] # django-unfold has no t
         """Pages of the desk that belong to no table."""
         return [path("exports/", self.admin_view(lambda request: export_view(request, self)), name="exports")]
 
-    def admin_view(self, view: Callable[..., HttpResponseBase], cacheable: bool = False) -> Callable[..., HttpResponseBase]:
+    def admin_view(
+        self, view: Callable[..., HttpResponseBase], cacheable: bool = False
+    ) -> Callable[..., HttpResponseBase]:
         guarded: Callable[..., HttpResponseBase] = super().admin_view(_refusing_bad_input(view), cacheable)
         return guarded
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         self.index_template = "desk/dashboard.html"
-        answer: HttpResponse = super().index(request, {**dashboard_context(request, now=clock.now()), **(extra_context or {})})
+        answer: HttpResponse = super().index(
+            request, {**dashboard_context(request, now=clock.now()), **(extra_context or {})}
+        )
         return answer
 
     def search(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """Finds an order or a buyer by whatever is at hand. An order that is meant beyond doubt is shown at once."""
+        """Finds an order or a buyer by whatever is at hand.
+
+        An order that is meant beyond doubt is shown at once.
+        """
         if not request.user.has_perm("shop.view_order"):
             raise PermissionDenied
         text = request.GET.get("q", "")

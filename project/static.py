@@ -4,6 +4,9 @@ from whitenoise.storage import CompressedManifestStaticFilesStorage
 
 
 class HashedStorage(CompressedManifestStaticFilesStorage):  # type: ignore[misc] # whitenoise has no types
-    """Files with a digest of their content in the name, gzipped beside it. Scripts import each other by these names, too."""
+    """Files with a digest of their content in the name, gzipped beside it.
+
+    Scripts import each other by these names, too.
+    """
 
     support_js_module_import_aggregation = True

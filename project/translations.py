@@ -1,7 +1,10 @@
-"""The shop's words in other languages: finds them in the source, keeps the catalogues, and compiles them. Wants Babel, so developers run it.
+"""The shop's words in other languages: finds them in the source, keeps the catalogues, and compiles them.
 
-Chinese is the language of the source. `django.po` has the words of the pages, of the desk and of the API's messages, `djangojs.po` those of the
-scripts, whose compiled form is a script that sets `shopCatalogue`. The compiled files are in the repository: nothing that runs the shop compiles.
+Wants Babel, so developers run it.
+
+Chinese is the language of the source. `django.po` has the words of the pages, of the desk and of the API's
+messages, `djangojs.po` those of the scripts, whose compiled form is a script that sets `shopCatalogue`. The
+compiled files are in the repository: nothing that runs the shop compiles.
 """
 
 import io
@@ -25,16 +28,28 @@ SCRIPTS = ROOT / "shop/static/shop/js"
 SCRIPT = SCRIPTS / "locale" / f"{LANGUAGE}.js"
 # Of the buyers' pages, and of the desk.
 TEMPLATES = tuple(
-    ROOT / path for path in ("shop/templates/storefront", "shop/templates/desk", "payments/templates/desk", "project/templates/admin")
+    ROOT / path
+    for path in (
+        "shop/templates/storefront",
+        "shop/templates/desk",
+        "payments/templates/desk",
+        "project/templates/admin",
+    )
 )
 # What stands between a message and its context before it, in compiled catalogues as here.
 _AFTER_CONTEXT = "\x04"
 # A message, or its forms for one and for many.
 Message = str | tuple[str, str]
-_PYTHON = {**DEFAULT_KEYWORDS, "gettext_lazy": None, "gettext_noop": None, "pgettext_lazy": DEFAULT_KEYWORDS["pgettext"]}
+_PYTHON = {
+    **DEFAULT_KEYWORDS,
+    "gettext_lazy": None,
+    "gettext_noop": None,
+    "pgettext_lazy": DEFAULT_KEYWORDS["pgettext"],
+}
 # The same whoever runs it, and whenever.
 _HEADER: dict[str, Any] = {
-    "project": "course-shop", "version": "1", "msgid_bugs_address": "-", "last_translator": "-", "language_team": "-",
+    "project": "course-shop", "version": "1", "msgid_bugs_address": "-", "last_translator": "-",
+    "language_team": "-",
     "creation_date": datetime(2026, 1, 1, tzinfo=UTC), "revision_date": datetime(2026, 1, 1, tzinfo=UTC),
 }  # fmt: skip
 # A counted text has one form in Chinese, which stands for both.
@@ -42,7 +57,9 @@ _JAVASCRIPT: dict[str, Any] = {"t": None, "tn": (1, 1)}
 
 
 def main() -> None:
-    """Brings the catalogues up to date with the source, and compiles them; says what has no translation yet."""
+    """Brings the catalogues up to date with the source, and compiles them; says what has no translation
+    yet.
+    """
     missing = []
     for name, messages in {"django": words_of_pages(), "djangojs": words_of_scripts()}.items():
         catalogue = updated(read(name), messages)
@@ -79,15 +96,25 @@ def _names_of_choices() -> Iterator[str]:
     from django.apps import apps  # noqa: PLC0415 - wants Django set up
     from django.utils import translation  # noqa: PLC0415
 
-    columns = (column for app in ("payments", "shop") for model in apps.get_app_config(app).get_models() for column in model._meta.fields)
+    columns = (
+        column
+        for app in ("payments", "shop")
+        for model in apps.get_app_config(app).get_models()
+        for column in model._meta.fields
+    )
     with translation.override(None):
         yield from [str(name) for column in columns for _, name in column.flatchoices]
 
 
 def words_of_scripts() -> set[Message]:
-    """What scripts say, and what the API says to them in Chinese whoever asks: labels, and refusals that a worker has stored."""
+    """What scripts say, and what the API says to them in Chinese whoever asks: labels, and refusals that a
+    worker has stored.
+    """
     scripts = (path for path in SCRIPTS.rglob("*.js") if path != SCRIPT)
-    return {*(message for path in scripts for message in _found("javascript", path.read_bytes(), _JAVASCRIPT)), *_stored_words()}
+    return {
+        *(message for path in scripts for message in _found("javascript", path.read_bytes(), _JAVASCRIPT)),
+        *_stored_words(),
+    }
 
 
 def _stored_words() -> Iterator[str]:
@@ -119,10 +146,15 @@ def _found(language: str, source: bytes, keywords: dict[str, Any]) -> Iterator[M
 
 
 def _as_python(template: Path) -> bytes:
-    """A template as something that has its words in calls. Babel stumbles over indentation that means nothing."""
+    """A template as something that has its words in calls.
+
+    Babel stumbles over indentation that means nothing.
+    """
     from django.utils.translation.template import templatize  # noqa: PLC0415
 
-    return "\n".join(line.lstrip() for line in templatize(template.read_text(encoding="utf-8")).splitlines()).encode()
+    return "\n".join(
+        line.lstrip() for line in templatize(template.read_text(encoding="utf-8")).splitlines()
+    ).encode()
 
 
 def read(name: str) -> Catalog:
@@ -136,7 +168,12 @@ def read(name: str) -> Catalog:
 
 def updated(known: Catalog, messages: Iterable[Message]) -> Catalog:
     """The catalogue of just these messages, with the translations that are known."""
-    fresh = Catalog(locale=LANGUAGE, header_comment="# The shop's words. Keys are the Chinese of the source.", fuzzy=False, **_HEADER)
+    fresh = Catalog(
+        locale=LANGUAGE,
+        header_comment="# The shop's words. Keys are the Chinese of the source.",
+        fuzzy=False,
+        **_HEADER,
+    )
     for message in messages:
         context, text = _apart(message)
         before = known.get(text if isinstance(text, str) else text[0], context)
@@ -161,7 +198,11 @@ def message_of(entry: Any) -> Message:
 
 def untranslated(catalogue: Catalog) -> list[Any]:
     """The messages that somebody has to translate yet."""
-    return [message_of(entry) for entry in catalogue if entry.id and (entry.fuzzy or not all(forms_of(entry.string)))]
+    return [
+        message_of(entry)
+        for entry in catalogue
+        if entry.id and (entry.fuzzy or not all(forms_of(entry.string)))
+    ]
 
 
 def forms_of(translation: str | Sequence[str] | None) -> Sequence[str]:
@@ -177,7 +218,11 @@ def compile_all() -> dict[Path, bytes]:
 
 
 def _script(catalogue: Catalog) -> bytes:
-    words = {entry.id if isinstance(entry.id, str) else entry.id[0]: entry.string for entry in catalogue if entry.id}
+    words = {
+        entry.id if isinstance(entry.id, str) else entry.id[0]: entry.string
+        for entry in catalogue
+        if entry.id
+    }
     table = json.dumps(dict(sorted(words.items())), ensure_ascii=False, indent=1)
     return f"// Written by bin/translate from djangojs.po.\nglobalThis.shopCatalogue = {table};\n".encode()
 

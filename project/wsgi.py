@@ -1,4 +1,7 @@
-"""The web process: `granian --interface wsgi project.wsgi:application`, with the options of `project/local/programs.py`."""
+"""The web process:
+
+`granian --interface wsgi project.wsgi:application`, with the options of `project/local/programs.py`.
+"""
 
 import os
 
@@ -26,7 +29,9 @@ start_recording(settings.OTEL_TRACES_EXPORTER)
 bound_calls(places=settings.GATEWAY_PLACES)
 refuse_unfit_servers()
 believe_an_empty_store()
-admission = Admission(django_application, places=settings.WEB_THREADS, shares=Shares(**settings.ADDRESS_SHARES))
+admission = Admission(
+    django_application, places=settings.WEB_THREADS, shares=Shares(**settings.ADDRESS_SHARES)
+)
 application = Counted(admission)
 ConnectionKeeper(admission, Limits(**settings.CONNECTION_LIMITS)).start()
 DatabaseWatch(admission.places).start()

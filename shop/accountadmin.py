@@ -1,4 +1,7 @@
-"""Accounts in the admin. Superusers make staff; other staff may look after buyers, if they are allowed to, and never raise anybody."""
+"""Accounts in the admin.
+
+Superusers make staff; other staff may look after buyers, if they are allowed to, and never raise anybody.
+"""
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -31,7 +34,10 @@ else:  # Django's classes take no parameters at run time
 
     AccountFormBase, PasswordFormBase = UserChangeForm, AdminPasswordChangeForm
 
-_BALANCE: Any = (_("贝里"), {"fields": ("balance", "held_balance"), "description": _("贝里只随账目变动，不能直接修改。")})
+_BALANCE: Any = (
+    _("贝里"),
+    {"fields": ("balance", "held_balance"), "description": _("贝里只随账目变动，不能直接修改。")},
+)
 
 
 class AccountForm(EditedFields, AccountFormBase):
@@ -54,7 +60,16 @@ class PasswordForm(PasswordFormBase):
 class AccountAdmin(WithPermissions, ToldChanges, IndexedSearch, AccountAdminBase):
     form = AccountForm
     add_form = UserCreationForm
-    list_display = ("shown_state", "username", "balance", "held_balance", "email", "phone", "is_staff", "date_joined")
+    list_display = (
+        "shown_state",
+        "username",
+        "balance",
+        "held_balance",
+        "email",
+        "phone",
+        "is_staff",
+        "date_joined",
+    )
     list_display_links = ("username",)
     list_filter = ("is_staff", "is_active")
     # What an index answers; the search of the desk finds more.
@@ -80,7 +95,9 @@ class AccountAdmin(WithPermissions, ToldChanges, IndexedSearch, AccountAdminBase
 
     def has_change_permission(self, request: HttpRequest, obj: Account | None = None) -> bool:
         """Accounts of staff, one's own among them, are superusers' business."""
-        is_out_of_reach = obj is not None and (obj.is_staff or obj.is_superuser) and not _is_superuser(request)
+        is_out_of_reach = (
+            obj is not None and (obj.is_staff or obj.is_superuser) and not _is_superuser(request)
+        )
         return not is_out_of_reach and super().has_change_permission(request, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: Account | None = None) -> bool:
@@ -97,7 +114,11 @@ class AccountAdmin(WithPermissions, ToldChanges, IndexedSearch, AccountAdminBase
         return self.buyers_fieldsets
 
     def get_readonly_fields(self, request: HttpRequest, obj: Account | None = None) -> Any:
-        return self.readonly_fields if obj is None or _is_superuser(request) else (*self.readonly_fields, "username")
+        return (
+            self.readonly_fields
+            if obj is None or _is_superuser(request)
+            else (*self.readonly_fields, "username")
+        )
 
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:  # noqa: A002 - Django's signature
         """Whoever sets somebody's password can be them."""
@@ -105,7 +126,9 @@ class AccountAdmin(WithPermissions, ToldChanges, IndexedSearch, AccountAdminBase
             raise PermissionDenied
         return super().user_change_password(request, id, form_url)
 
-    def save_model(self, request: HttpRequest, obj: Account, form: "ModelForm[Account]", change: bool) -> None:
+    def save_model(
+        self, request: HttpRequest, obj: Account, form: "ModelForm[Account]", change: bool
+    ) -> None:
         """Whoever is disabled here loses their logins for good."""
         if change and "is_active" in form.changed_data and not obj.is_active:
             tokens.disable_accounts([obj.pk])

@@ -1,4 +1,7 @@
-"""The operators' view of the shop. Catalogue and campaigns are edited here; whatever moves money or records it can only be read."""
+"""The operators' view of the shop.
+
+Catalogue and campaigns are edited here; whatever moves money or records it can only be read.
+"""
 
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
@@ -32,7 +35,16 @@ def _pick_up(request: OrderRequest, act: Act) -> object:
 class OrderRequestAdmin(DeedsAdmin):
     """What buyers asked for, before it is an order or a refusal."""
 
-    list_display = ("shown_status", "number", "buyer", "error_message", "created_at", "decided_at", "attempts", "dead_at")
+    list_display = (
+        "shown_status",
+        "number",
+        "buyer",
+        "error_message",
+        "created_at",
+        "decided_at",
+        "attempts",
+        "dead_at",
+    )
     list_filter = ("status", DEAD, ("created_at", SinceFilter))
     list_select_related = ("account",)
     list_display_links = ("number",)
@@ -58,7 +70,11 @@ class OrderRequestAdmin(DeedsAdmin):
     @display(
         description=_("状态"),
         ordering="status",
-        label={OrderRequestStatus.PENDING: "info", OrderRequestStatus.CREATED: "success", OrderRequestStatus.REJECTED: "warning"},
+        label={
+            OrderRequestStatus.PENDING: "info",
+            OrderRequestStatus.CREATED: "success",
+            OrderRequestStatus.REJECTED: "warning",
+        },
     )
     def shown_status(self, row: OrderRequest) -> tuple[str, str]:
         return row.status, row.get_status_display()
@@ -116,7 +132,11 @@ class DeedLogAdmin(ReadOnlyAdmin):
     def what(self, entry: LogEntry) -> str:
         url = entry.get_admin_url()
         name = f"{entry.content_type} {entry.object_repr}"
-        return format_html('<a class="desk-link" href="{}">{}</a>', url, name) if url and not entry.is_deletion() else name
+        return (
+            format_html('<a class="desk-link" href="{}">{}</a>', url, name)
+            if url and not entry.is_deletion()
+            else name
+        )
 
     @display(description=_("操作与理由"))
     def told(self, entry: LogEntry) -> str:

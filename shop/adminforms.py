@@ -20,16 +20,20 @@ else:  # Django's classes take no parameters at run time
 
 
 class EditedFields(AnyFormBase):
-    """A form that changes only what was edited in it: each field travels with the value that was shown beside it.
+    """A form that changes only what was edited in it: each field travels with the value that was shown beside
+    it.
 
-    What somebody else has changed since the page was opened stays, unless the same field was edited here, too.
+    What somebody else has changed since the page was opened stays, unless the same field was edited here,
+    too.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for name, field in self.fields.items():
             # Whoever sends no such values (a script) edits whatever differs from the row.
-            field.show_hidden_initial = not field.disabled and (not self.is_bound or self.add_initial_prefix(name) in self.data)
+            field.show_hidden_initial = not field.disabled and (
+                not self.is_bound or self.add_initial_prefix(name) in self.data
+            )
 
     def clean(self) -> dict[str, Any] | None:
         cleaned = super().clean()
@@ -50,7 +54,9 @@ class EditedFields(AnyFormBase):
 
 
 class PermissionChoice(PermissionChoiceBase):
-    """Permissions under names in the reader's language: what the table has was written in Chinese when it was made."""
+    """Permissions under names in the reader's language: what the table has was written in Chinese when it was
+    made.
+    """
 
     def label_from_instance(self, obj: Any) -> str:
         name, model = gettext(obj.name), obj.content_type.model_class()
@@ -77,7 +83,8 @@ class RowFields(EditedFields):
             field.widget.attrs.setdefault("aria-label", str(field.label or ""))
 
 
-# Of the tables that are edited; a test holds this to their constraints. Forms say most of it before, beside the field.
+# Of the tables that are edited; a test holds this to their constraints. Forms say most of it before, beside
+# the field.
 CONSTRAINTS_IN_WORDS = {
     "course_status_known": _("没有这种课程状态。"),
     "course_type_known": _("没有这种课程类型。"),

@@ -1,4 +1,5 @@
-"""The address of the queues: a Redis or Valkey server in the syntax of `redis_address`, or RabbitMQ, as Celery has to be told of it.
+"""The address of the queues: a Redis or Valkey server in the syntax of `redis_address`, or RabbitMQ, as
+Celery has to be told of it.
 
     amqp://user:password@host[:port]/[virtual_host]
     amqps://…                                         by TLS; the certificate is always verified
@@ -37,19 +38,31 @@ def parse(url: str) -> BrokerAddress:
     if scheme in _AMQP_PORTS:
         return _rabbitmq(url, scheme)
     if scheme not in redis_address.SCHEMES:
-        raise ValueError(f"the scheme must be one of {', '.join((*redis_address.SCHEMES, *_AMQP_PORTS))}, not {scheme!r}")
+        raise ValueError(
+            f"the scheme must be one of {', '.join((*redis_address.SCHEMES, *_AMQP_PORTS))}, not {scheme!r}"
+        )
     address = redis_address.parse(url)
-    options = {"master_name": address.master_name, "sentinel_kwargs": address.sentinel_options()} if address.master_name else {}
+    options = (
+        {"master_name": address.master_name, "sentinel_kwargs": address.sentinel_options()}
+        if address.master_name
+        else {}
+    )
     return BrokerAddress(_redis_url(address), address.tls_options() or False, options, address)
 
 
 def _redis_url(address: RedisAddress) -> str:
     """In kombu's syntax, which wants the login and the database on each part."""
-    login = f"{quote(address.username or '', safe='')}:{quote(address.password, safe='')}@" if address.password else ""
+    login = (
+        f"{quote(address.username or '', safe='')}:{quote(address.password, safe='')}@"
+        if address.password
+        else ""
+    )
     if address.path:
         return f"redis+socket://{login}{address.path}?virtual_host={address.database}"
     scheme = "sentinel" if address.master_name else "redis"
-    return ";".join(f"{scheme}://{login}{_bracketed(host)}:{port}/{address.database}" for host, port in address.hosts)
+    return ";".join(
+        f"{scheme}://{login}{_bracketed(host)}:{port}/{address.database}" for host, port in address.hosts
+    )
 
 
 def _rabbitmq(url: str, scheme: str) -> BrokerAddress:

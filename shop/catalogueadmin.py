@@ -63,7 +63,12 @@ class CourseForm(EditedFields):
     def _keep_members(self) -> None:
         """Nobody becomes a member, or stops being one, by a change of what they have bought."""
         kinds = {self.initial.get("course_type"), self.cleaned_data.get("course_type")}
-        if self.instance.pk and len(kinds) > 1 and CourseType.MEMBERSHIP in kinds and self.instance.enrolments.exists():
+        if (
+            self.instance.pk
+            and len(kinds) > 1
+            and CourseType.MEMBERSHIP in kinds
+            and self.instance.enrolments.exists()
+        ):
             self.add_error("course_type", gettext("已经售出，不能在VIP会员和其他类型之间更改。"))
 
 
@@ -74,7 +79,9 @@ class PolicyFormSet(PolicyFormSetBase):
         super().clean()
         kept = [form for form in self.forms if form.cleaned_data and not form.cleaned_data.get("DELETE")]
         if kept and self.instance.course_type == CourseType.VIP_ONLY:
-            raise forms.ValidationError(gettext("VIP专享课程向会员开放，不单独定价：请删除价格方案，并为VIP会员定价。"))
+            raise forms.ValidationError(
+                gettext("VIP专享课程向会员开放，不单独定价：请删除价格方案，并为VIP会员定价。")
+            )
 
 
 class PricePolicyInline(PolicyInlineBase):

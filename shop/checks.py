@@ -7,7 +7,8 @@ from django.core import checks
 from django.core.checks import CheckMessage, Error, register
 from django.core.exceptions import ImproperlyConfigured
 
-# The tag of all checks of the configuration. They ask no server, and run whenever web, a worker or beat starts.
+# The tag of all checks of the configuration. They ask no server, and run whenever web, a worker or beat
+# starts.
 CONFIGURATION = "configuration"
 
 
@@ -17,7 +18,11 @@ def refuse_mistakes() -> None:
     Raises:
         ImproperlyConfigured: with everything that is wrong with the settings.
     """
-    errors = [found for found in checks.run_checks(tags=[CONFIGURATION]) if found.is_serious() and not found.is_silenced()]
+    errors = [
+        found
+        for found in checks.run_checks(tags=[CONFIGURATION])
+        if found.is_serious() and not found.is_silenced()
+    ]
     if errors:
         raise ImproperlyConfigured("\n".join(f"{error.msg} ({error.id})" for error in errors))
 
@@ -27,5 +32,9 @@ def beili_rate(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """A 贝里 must be a whole number of fen."""
     rate = settings.BEILI_PER_YUAN
     if rate < 1 or 100 % rate:
-        return [Error("BEILI_PER_YUAN must divide 100.", hint="1, 2, 4, 5, 10, 20, 25, 50 or 100.", id="shop.E001")]
+        return [
+            Error(
+                "BEILI_PER_YUAN must divide 100.", hint="1, 2, 4, 5, 10, 20, 25, 50 or 100.", id="shop.E001"
+            )
+        ]
     return []

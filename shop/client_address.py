@@ -17,14 +17,16 @@ _IPV6_PREFIX = 64
 
 def client_address(request: HttpRequest | Request) -> str:
     """The address of whoever sent the request, as far as it can be trusted."""
-    return forwarded_address(request.META.get("REMOTE_ADDR", ""), request.META.get("HTTP_X_FORWARDED_FOR", ""))
+    return forwarded_address(
+        request.META.get("REMOTE_ADDR", ""), request.META.get("HTTP_X_FORWARDED_FOR", "")
+    )
 
 
 def forwarded_address(sender: str, forwarded: str) -> str:
     """The client's address out of the sender's and `X-Forwarded-For`.
 
-    Goes back through the list from its end while the sender is one of `TRUSTED_PROXIES`. What anybody else writes there is
-    ignored, so a client can't choose its address.
+    Goes back through the list from its end while the sender is one of `TRUSTED_PROXIES`. What anybody else
+    writes there is ignored, so a client can't choose its address.
     """
     found = _parsed(sender)
     if found is None:

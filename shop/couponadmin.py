@@ -1,4 +1,6 @@
-"""Campaigns in the admin: edited with their rules in words, shown with what they do, ended when they went out wrong; and their codes."""
+"""Campaigns in the admin: edited with their rules in words, shown with what they do, ended when they went out
+wrong; and their codes.
+"""
 
 import csv
 from collections.abc import Sequence
@@ -64,7 +66,9 @@ class CouponForm(EditedFields):
         quantity: int = self.cleaned_data["quantity"]
         claimed = self.instance.claimed_count
         if quantity < claimed:
-            raise forms.ValidationError(gettext("已领取 %(claimed_count)s 张，数量不能更少。") % {"claimed_count": claimed})
+            raise forms.ValidationError(
+                gettext("已领取 %(claimed_count)s 张，数量不能更少。") % {"claimed_count": claimed}
+            )
         return quantity
 
     def clean_course(self) -> Course | None:
@@ -74,28 +78,73 @@ class CouponForm(EditedFields):
         return course
 
     def _say_terms(self, cleaned: dict[str, Any]) -> None:
-        kind, value, percent = cleaned.get("coupon_type"), cleaned.get("money_equivalent_value"), cleaned.get("off_percent")
+        kind, value, percent = (
+            cleaned.get("coupon_type"),
+            cleaned.get("money_equivalent_value"),
+            cleaned.get("off_percent"),
+        )
         minimum, scope, course = cleaned.get("minimum_consume"), cleaned.get("scope"), cleaned.get("course")
         if "coupon_type" in self.fields and kind is not None:
             is_percent, is_threshold = kind == CouponType.PERCENT, kind == CouponType.THRESHOLD
-            self._say("money_equivalent_value", is_percent and bool(value), gettext("折扣券不填减免金额，请填 0。"))
-            self._say("money_equivalent_value", not is_percent and value is not None and value <= 0, gettext("请填写减免金额，须大于 0。"))
-            self._say("off_percent", is_percent and (percent is None or not 1 <= percent <= 99), gettext("请填写 1 到 99：7.9 折写 79。"))
-            self._say("off_percent", not is_percent and percent is not None, gettext("只有折扣券填写折扣，请留空。"))
-            self._say("minimum_consume", is_threshold and minimum is not None and minimum <= 0, gettext("满减券请填写满多少可用。"))
-            self._say("minimum_consume", not is_threshold and bool(minimum), gettext("只有满减券填写满多少可用，请填 0。"))
+            self._say(
+                "money_equivalent_value", is_percent and bool(value), gettext("折扣券不填减免金额，请填 0。")
+            )
+            self._say(
+                "money_equivalent_value",
+                not is_percent and value is not None and value <= 0,
+                gettext("请填写减免金额，须大于 0。"),
+            )
+            self._say(
+                "off_percent",
+                is_percent and (percent is None or not 1 <= percent <= 99),
+                gettext("请填写 1 到 99：7.9 折写 79。"),
+            )
+            self._say(
+                "off_percent", not is_percent and percent is not None, gettext("只有折扣券填写折扣，请留空。")
+            )
+            self._say(
+                "minimum_consume",
+                is_threshold and minimum is not None and minimum <= 0,
+                gettext("满减券请填写满多少可用。"),
+            )
+            self._say(
+                "minimum_consume",
+                not is_threshold and bool(minimum),
+                gettext("只有满减券填写满多少可用，请填 0。"),
+            )
         if "scope" in self.fields and scope:
-            self._say("course", scope == "course" and course is None and "course" not in self.errors, gettext("请选择课程。"))
-            self._say("course", scope != "course" and course is not None, gettext("只有“指定课程”的券选择课程，请留空。"))
+            self._say(
+                "course",
+                scope == "course" and course is None and "course" not in self.errors,
+                gettext("请选择课程。"),
+            )
+            self._say(
+                "course",
+                scope != "course" and course is not None,
+                gettext("只有“指定课程”的券选择课程，请留空。"),
+            )
 
     def _say_dates(self, cleaned: dict[str, Any]) -> None:
         opens, closes = cleaned.get("open_date"), cleaned.get("close_date")
-        begins, ends, days = cleaned.get("valid_begin_date"), cleaned.get("valid_end_date"), cleaned.get("coupon_valid_days")
-        self._say("close_date", bool(opens and closes and closes < opens), gettext("结束日期不能早于开始日期。"))
-        self._say("valid_end_date", bool(begins and ends and ends < begins), gettext("结束日期不能早于开始日期。"))
+        begins, ends, days = (
+            cleaned.get("valid_begin_date"),
+            cleaned.get("valid_end_date"),
+            cleaned.get("coupon_valid_days"),
+        )
+        self._say(
+            "close_date", bool(opens and closes and closes < opens), gettext("结束日期不能早于开始日期。")
+        )
+        self._say(
+            "valid_end_date", bool(begins and ends and ends < begins), gettext("结束日期不能早于开始日期。")
+        )
         self._say("valid_end_date", bool(begins) and not ends, gettext("有开始日期就要有结束日期。"))
         self._say("valid_begin_date", bool(ends) and not begins, gettext("有结束日期就要有开始日期。"))
-        is_endless = not (begins or ends or days or {"valid_begin_date", "valid_end_date", "coupon_valid_days"} & set(self.errors))
+        is_endless = not (
+            begins
+            or ends
+            or days
+            or {"valid_begin_date", "valid_end_date", "coupon_valid_days"} & set(self.errors)
+        )
         self._say("coupon_valid_days", is_endless, gettext("请填写有效期的起止日期，或领取后有效天数。"))
         self._say("coupon_valid_days", days == 0, gettext("天数须大于 0，或留空。"))
 
@@ -106,13 +155,21 @@ class CouponForm(EditedFields):
 
 class EndForm(DeedForm):
     takes_back = forms.BooleanField(
-        label=_("同时收回未使用的券和兑换码"), required=False, widget=UnfoldBooleanWidget(), help_text=_("待支付订单中的券保留。")
+        label=_("同时收回未使用的券和兑换码"),
+        required=False,
+        widget=UnfoldBooleanWidget(),
+        help_text=_("待支付订单中的券保留。"),
     )
     why = why_field()
 
 
 class CodesForm(DeedForm):
-    count = forms.IntegerField(label=_("生成多少个兑换码"), min_value=1, max_value=codes.MOST_AT_ONCE, widget=UnfoldAdminIntegerFieldWidget)
+    count = forms.IntegerField(
+        label=_("生成多少个兑换码"),
+        min_value=1,
+        max_value=codes.MOST_AT_ONCE,
+        widget=UnfoldAdminIntegerFieldWidget,
+    )
     why = why_field()
 
 
@@ -134,7 +191,10 @@ def _end(coupon: Coupon, act: Act) -> object:
 
 
 def _say_ended(coupon: Coupon, ended: Any) -> str:
-    return gettext("活动已结束：收回 %(coupons)s 张券、%(codes)s 个兑换码。") % {"coupons": ended.coupons, "codes": ended.codes}
+    return gettext("活动已结束：收回 %(coupons)s 张券、%(codes)s 个兑换码。") % {
+        "coupons": ended.coupons,
+        "codes": ended.codes,
+    }
 
 
 def _make_codes(coupon: Coupon, act: Act) -> object:
@@ -151,7 +211,14 @@ class CouponAdmin(ToldChanges, WithDeeds, CouponAdminBase):
     search_fields = ("name",)
     list_fullwidth = True
     # What a coupon takes off was promised to those who hold one.
-    promised_fields = ("coupon_type", "money_equivalent_value", "off_percent", "minimum_consume", "scope", "course")
+    promised_fields = (
+        "coupon_type",
+        "money_equivalent_value",
+        "off_percent",
+        "minimum_consume",
+        "scope",
+        "course",
+    )
     deeds = (
         Deed(
             "end",
@@ -159,7 +226,9 @@ class CouponAdmin(ToldChanges, WithDeeds, CouponAdminBase):
             "shop.change_coupon",
             _end,
             EndForm,
-            told=lambda asked: f"提前结束活动{'，收回未使用的券' if asked['takes_back'] else ''}：{asked['why']}",
+            told=lambda asked: (
+                f"提前结束活动{'，收回未使用的券' if asked['takes_back'] else ''}：{asked['why']}"
+            ),
             facts=_facts,
             is_grave=True,
             is_listed=False,
@@ -190,12 +259,18 @@ class CouponAdmin(ToldChanges, WithDeeds, CouponAdminBase):
     def get_readonly_fields(self, request: HttpRequest, obj: Coupon | None = None) -> tuple[str, ...]:
         if obj is None:
             return ("claimed_count",)
-        return ("effect", "claimed_count", *(self.promised_fields if obj.claimed_count or obj.codes.exists() else ()))
+        return (
+            "effect",
+            "claimed_count",
+            *(self.promised_fields if obj.claimed_count or obj.codes.exists() else ()),
+        )
 
     def save_model(self, request: HttpRequest, obj: Coupon, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
         self.message_user(
-            request, gettext("%(terms)s。%(preview)s") % {"terms": terms_in_words(obj), "preview": preview(obj)}, messages.INFO
+            request,
+            gettext("%(terms)s。%(preview)s") % {"terms": terms_in_words(obj), "preview": preview(obj)},
+            messages.INFO,
         )
 
     @display(description=_("优惠"))
@@ -228,19 +303,43 @@ CODE_STATES = choose(
 
 @admin.register(CouponCode)
 class CouponCodeAdmin(ReadOnlyAdmin):
-    """Codes are as good as the coupon: pages show their beginning, and only who may make them can read them whole."""
+    """Codes are as good as the coupon: pages show their beginning, and only who may make them can read them
+    whole.
+    """
 
-    fields = ("hidden_code", "coupon", "batch", "record", "created_at", "created_by", "redeemed_at", "withdrawn_at")
+    fields = (
+        "hidden_code",
+        "coupon",
+        "batch",
+        "record",
+        "created_at",
+        "created_by",
+        "redeemed_at",
+        "withdrawn_at",
+    )
     readonly_fields = ("hidden_code",)
 
-    list_display = ("state", "hidden_code", "coupon", "holder", "created_at", "created_by", "redeemed_at", "file")
+    list_display = (
+        "state",
+        "hidden_code",
+        "coupon",
+        "holder",
+        "created_at",
+        "created_by",
+        "redeemed_at",
+        "file",
+    )
     list_display_links = None
     list_filter = (CODE_STATES,)
     list_select_related = ("coupon", "record__account", "created_by")
     search_fields = ("=code", "=batch")
 
     def get_urls(self) -> list[URLPattern]:
-        page = path("batches/<slug:batch>.csv", self.admin_site.admin_view(self.batch_view), name="shop_couponcode_batch")
+        page = path(
+            "batches/<slug:batch>.csv",
+            self.admin_site.admin_view(self.batch_view),
+            name="shop_couponcode_batch",
+        )
         return [page, *super().get_urls()]
 
     def batch_view(self, request: HttpRequest, batch: str) -> HttpResponse:
@@ -248,10 +347,13 @@ class CouponCodeAdmin(ReadOnlyAdmin):
         if not request.user.has_perm("shop.make_codes"):
             raise PermissionDenied
         answer = HttpResponse(
-            content_type="text/csv; charset=utf-8", headers={"Content-Disposition": f'attachment; filename="codes-{batch}.csv"'}
+            content_type="text/csv; charset=utf-8",
+            headers={"Content-Disposition": f'attachment; filename="codes-{batch}.csv"'},
         )
         answer.write(BOM)
-        csv.writer(answer).writerows([["兑换码"], *([defuse(code)] for code in codes.list_codes(batch=batch))])
+        csv.writer(answer).writerows(
+            [["兑换码"], *([defuse(code)] for code in codes.list_codes(batch=batch))]
+        )
         return answer
 
     @display(description=_("状态"), label={"open": "info", "redeemed": "success", "withdrawn": "warning"})
@@ -270,13 +372,25 @@ class CouponCodeAdmin(ReadOnlyAdmin):
 
     @display(description=_("批次"))
     def file(self, code: CouponCode) -> str:
-        return format_html('<a class="desk-link" href="{}">CSV</a>', reverse("admin:shop_couponcode_batch", args=[code.batch]))
+        return format_html(
+            '<a class="desk-link" href="{}">CSV</a>',
+            reverse("admin:shop_couponcode_batch", args=[code.batch]),
+        )
 
 
 @admin.register(CouponRecord)
 class CouponRecordAdmin(ReadOnlyAdmin):
     whole_table = ("q",)
-    list_display = ("shown_status", "coupon", "buyer", "valid_from_date", "valid_until_date", "of_order", "used_at", "number")
+    list_display = (
+        "shown_status",
+        "coupon",
+        "buyer",
+        "valid_from_date",
+        "valid_until_date",
+        "of_order",
+        "used_at",
+        "number",
+    )
     list_filter = ("status",)
     list_select_related = ("coupon", "account", "order")
     search_fields = ("=number", "=account__username")
@@ -284,7 +398,11 @@ class CouponRecordAdmin(ReadOnlyAdmin):
     @display(
         description=_("状态"),
         ordering="status",
-        label={CouponRecordStatus.UNUSED: "info", CouponRecordStatus.RESERVED: "warning", CouponRecordStatus.USED: "success"},
+        label={
+            CouponRecordStatus.UNUSED: "info",
+            CouponRecordStatus.RESERVED: "warning",
+            CouponRecordStatus.USED: "success",
+        },
     )
     def shown_status(self, record: CouponRecord) -> tuple[str, str]:
         return record.status, record.get_status_display()

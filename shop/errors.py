@@ -1,7 +1,9 @@
-"""Anticipated errors, each with a stable slug. Anything that isn't a DomainError is a bug and surfaces as one. `payments/errors.py` has those of
-payments.
+"""Anticipated errors, each with a stable slug.
 
-The registry at the end is what the API documents, of both; the mapping to HTTP stands in `project/api/errors.py`.
+Anything that isn't a DomainError is a bug and surfaces as one. `payments/errors.py` has those of payments.
+
+The registry at the end is what the API documents, of both; the mapping to HTTP stands in
+`project/api/errors.py`.
 """
 
 from collections.abc import Mapping
@@ -14,16 +16,18 @@ SUCCESS_CODE = 1000
 class DomainError(Exception):
     """A refusal that the caller could meet. Nothing has changed when it is raised.
 
-    `slug` is part of the API's contract; `code` keeps the original's numbers per endpoint (1001 the subject isn't there,
-    1002 the choice isn't valid, 1003 the request is malformed) and counts on from 1100 for what the original didn't know;
-    `status` is the HTTP status; `message` is for people, in Chinese; `details` are JSON values for programs.
+    `slug` is part of the API's contract; `code` keeps the original's numbers per endpoint (1001 the subject
+    isn't there, 1002 the choice isn't valid, 1003 the request is malformed) and counts on from 1100 for what
+    the original didn't know; `status` is the HTTP status; `message` is for people, in Chinese; `details` are
+    JSON values for programs.
     """
 
     slug: ClassVar[str]
     code: ClassVar[int]
     status: ClassVar[int]
     message: ClassVar[str]
-    # Seconds after which the same request may succeed; None where time changes nothing, or nobody knows. 503 has a default of its own.
+    # Seconds after which the same request may succeed; None where time changes nothing, or nobody knows. 503
+    # has a default of its own.
     retry_after_s: int | None = None
 
     def __init__(self, message: str | None = None, **details: Any) -> None:
@@ -61,7 +65,12 @@ class BodyTooLarge(DomainError):
 
 
 class UnsupportedMediaType(DomainError):
-    slug, code, status, message = "unsupported_media_type", 1106, 415, "请以 JSON 格式提交（Content-Type: application/json）。"
+    slug, code, status, message = (
+        "unsupported_media_type",
+        1106,
+        415,
+        "请以 JSON 格式提交（Content-Type: application/json）。",
+    )
 
 
 class TooManyRequests(DomainError):
@@ -159,7 +168,12 @@ class CheckoutUsed(DomainError):
 
 
 class CheckoutNotReady(DomainError):
-    slug, code, status, message = "checkout_not_ready", 1133, 409, "结算单尚未算好或未能算出，请稍后再试或重新结算。"
+    slug, code, status, message = (
+        "checkout_not_ready",
+        1133,
+        409,
+        "结算单尚未算好或未能算出，请稍后再试或重新结算。",
+    )
 
 
 class CourseNotInCart(DomainError):
@@ -180,15 +194,30 @@ class OrderRejected(DomainError):
 
 
 class IdempotencyKeyMissing(DomainError):
-    slug, code, status, message = "idempotency_key_missing", 1140, 400, "缺少 Idempotency-Key 请求头（1 到 100 个可见字符）。"
+    slug, code, status, message = (
+        "idempotency_key_missing",
+        1140,
+        400,
+        "缺少 Idempotency-Key 请求头（1 到 100 个可见字符）。",
+    )
 
 
 class IdempotencyKeyReused(DomainError):
-    slug, code, status, message = "idempotency_key_reused", 1141, 422, "同一个 Idempotency-Key 不能用于不同的请求。"
+    slug, code, status, message = (
+        "idempotency_key_reused",
+        1141,
+        422,
+        "同一个 Idempotency-Key 不能用于不同的请求。",
+    )
 
 
 class QuoteChanged(DomainError):
-    slug, code, status, message = "quote_changed", 1142, 409, "价格、有效期或优惠有变化，请确认新的报价后重新提交。"
+    slug, code, status, message = (
+        "quote_changed",
+        1142,
+        409,
+        "价格、有效期或优惠有变化，请确认新的报价后重新提交。",
+    )
 
 
 class BalanceInsufficient(DomainError):
@@ -196,27 +225,57 @@ class BalanceInsufficient(DomainError):
 
 
 class CouponUnavailable(DomainError):
-    slug, code, status, message = "coupon_unavailable", 1144, 409, "优惠券不存在、已使用、已锁定或不在有效期内。"
+    slug, code, status, message = (
+        "coupon_unavailable",
+        1144,
+        409,
+        "优惠券不存在、已使用、已锁定或不在有效期内。",
+    )
 
 
 class CouponNotApplicable(DomainError):
-    slug, code, status, message = "coupon_not_applicable", 1145, 409, "优惠券不适用于所选课程或未达到使用门槛。"
+    slug, code, status, message = (
+        "coupon_not_applicable",
+        1145,
+        409,
+        "优惠券不适用于所选课程或未达到使用门槛。",
+    )
 
 
 class CourseInUnpaidOrder(DomainError):
-    slug, code, status, message = "course_in_unpaid_order", 1147, 409, "这门课程已在您的另一笔待支付订单中，请先支付或取消那笔订单。"
+    slug, code, status, message = (
+        "course_in_unpaid_order",
+        1147,
+        409,
+        "这门课程已在您的另一笔待支付订单中，请先支付或取消那笔订单。",
+    )
 
 
 class FreeCourseOwned(DomainError):
-    slug, code, status, message = "free_course_owned", 1148, 409, "您已拥有这门免费课程，剩余有效期还很长，无需再次领取。"
+    slug, code, status, message = (
+        "free_course_owned",
+        1148,
+        409,
+        "您已拥有这门免费课程，剩余有效期还很长，无需再次领取。",
+    )
 
 
 class AccessTooLong(DomainError):
-    slug, code, status, message = "access_too_long", 1149, 409, "这门课程的有效期已经足够长，暂时不能继续续期。"
+    slug, code, status, message = (
+        "access_too_long",
+        1149,
+        409,
+        "这门课程的有效期已经足够长，暂时不能继续续期。",
+    )
 
 
 class AmountTooLarge(DomainError):
-    slug, code, status, message = "amount_too_large", 1139, 409, "应付金额超过支付宝单笔上限，请分成几笔订单购买。"
+    slug, code, status, message = (
+        "amount_too_large",
+        1139,
+        409,
+        "应付金额超过支付宝单笔上限，请分成几笔订单购买。",
+    )
 
 
 class OrderFailed(DomainError):
@@ -245,11 +304,19 @@ class CouponCodeNotFound(DomainError):
 
 
 class CodesOverQuantity(DomainError):
-    slug, code, status, message = "codes_over_quantity", 1195, 409, "活动剩余的数量不够这么多兑换码，请先增加数量。"
+    slug, code, status, message = (
+        "codes_over_quantity",
+        1195,
+        409,
+        "活动剩余的数量不够这么多兑换码，请先增加数量。",
+    )
 
 
 class StaleState(Exception):
-    """A guarded update found its row already moved: somebody else was faster. The caller decides whether that matters."""
+    """A guarded update found its row already moved: somebody else was faster.
+
+    The caller decides whether that matters.
+    """
 
 
 def registry() -> dict[str, type[DomainError]]:

@@ -1,11 +1,14 @@
-"""Where the processes of one service count together: files in the folder that `PROMETHEUS_MULTIPROC_DIR` names.
+"""Where the processes of one service count together: files in the folder that `PROMETHEUS_MULTIPROC_DIR`
+names.
 
-prometheus_client's multiprocess mode keeps a file for each process id, so a service whose processes come and go gathers files without end. Here a
-process takes the lowest free slot instead, goes on counting where the slot's last owner stopped, and leaves it to the next. The kernel holds a slot
-by a file lock, which ends with its process however that ends. So no counter steps back when a process is killed, and there are never more files
-than there were processes at once.
+prometheus_client's multiprocess mode keeps a file for each process id, so a service whose processes come and
+go gathers files without end. Here a process takes the lowest free slot instead, goes on counting where the
+slot's last owner stopped, and leaves it to the next. The kernel holds a slot by a file lock, which ends with
+its process however that ends. So no counter steps back when a process is killed, and there are never more
+files than there were processes at once.
 
-Import this module before a metric is made. Without the variable each process counts for itself, as a command or a test does.
+Import this module before a metric is made. Without the variable each process counts for itself, as a command
+or a test does.
 """
 
 import fcntl
@@ -28,7 +31,8 @@ class Slots:
         self._folder = folder
         self._held: IO[str] | None = None
         self._number = ""
-        # The parent's slot. A child has its parent's counters in memory, which may be older than those in the file.
+        # The parent's slot. A child has its parent's counters in memory, which may be older than those in the
+        # file.
         self._inherited = ""
 
     def number(self) -> str:
@@ -42,7 +46,9 @@ class Slots:
         self._held, self._number, self._inherited = None, "", self._number or self._inherited
 
     def clear_dead(self) -> None:
-        """Drops what only a living process can say, such as that its circuit breaker is open, of the slots that nobody holds."""
+        """Drops what only a living process can say, such as that its circuit breaker is open, of the slots
+        that nobody holds.
+        """
         for path in self._folder.glob("slot_*.lock"):
             number = path.stem.removeprefix("slot_")
             if number != self._number and (lock := self._try_lock(number)) is not None:
@@ -97,5 +103,6 @@ if FOLDER is not None:
     # The library's own way of naming processes otherwise than by their ids.
     values.ValueClass = values.MultiProcessValue(process_identifier=_slots.number)  # type: ignore[no-untyped-call]
 elif os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None) is not None:
-    # Empty is not given. The library sees that the variable is there, and would write into the current folder.
+    # Empty is not given. The library sees that the variable is there, and would write into the current
+    # folder.
     values.ValueClass = values.MutexValue

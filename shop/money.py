@@ -29,7 +29,8 @@ def beili_within(amount: Decimal, beili_per_yuan: int) -> int:
 def allocate_fen(total: Decimal, weights: Mapping[int, Decimal]) -> dict[int, Decimal]:
     """Spreads `total` over `weights` in proportion, to the fen, by the largest remainder.
 
-    The shares add up to `total` and none is above its weight. Ties go to the lower key, so the order of the mapping doesn't matter.
+    The shares add up to `total` and none is above its weight. Ties go to the lower key, so the order of the
+    mapping doesn't matter.
 
     Raises:
         ValueError: `total` is negative or above the sum of the weights.

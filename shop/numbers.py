@@ -13,7 +13,8 @@ _RANDOM_CHARS = 13  # 65 bits
 def mint_number(now: datetime) -> str:
     """A new number of 30 characters: Beijing time to the millisecond, then 65 random bits.
 
-    Uniqueness is the database's affair (a unique constraint); a clash is about as likely as a wrong RSA signature that verifies.
+    Uniqueness is the database's affair (a unique constraint); a clash is about as likely as a wrong RSA
+    signature that verifies.
     """
     stamp = timezone.localtime(now).strftime("%Y%m%d%H%M%S%f")[:17]
     bits = secrets.randbits(5 * _RANDOM_CHARS)

@@ -1,4 +1,5 @@
-"""Addresses of Redis and Valkey servers: one syntax for carts and queues, refused at the start when it isn't understood.
+"""Addresses of Redis and Valkey servers: one syntax for carts and queues, refused at the start when it isn't
+understood.
 
     redis://[[user]:password@]host[:port][/database]
     rediss://…                                        by TLS; the certificate is always verified
@@ -6,8 +7,9 @@
     sentinel://[[user]:password@]host[:port];sentinel://host2[:port][/database]?master_name=…
     sentinels://…                                     by TLS, Sentinels and servers alike
 
-Parameters of TLS: `ssl_ca_certs` (the system's authorities by default), `ssl_certfile` and `ssl_keyfile`. Of Sentinel: `master_name`, and
-`sentinel_username` and `sentinel_password` where the Sentinels ask for them; the user and password in front of a host are the server's.
+Parameters of TLS: `ssl_ca_certs` (the system's authorities by default), `ssl_certfile` and `ssl_keyfile`. Of
+Sentinel: `master_name`, and `sentinel_username` and `sentinel_password` where the Sentinels ask for them; the
+user and password in front of a host are the server's.
 """
 
 from dataclasses import dataclass, field, replace
@@ -47,14 +49,25 @@ class RedisAddress:
     @property
     def place(self) -> tuple[object, ...]:
         """What two addresses of one database have in common."""
-        return tuple((one_name(host), port) for host, port in self.hosts), self.path, self.master_name, self.database
+        return (
+            tuple((one_name(host), port) for host, port in self.hosts),
+            self.path,
+            self.master_name,
+            self.database,
+        )
 
     def tls_options(self) -> dict[str, Any]:
         """How redis-py and kombu are told to verify the server's certificate and its name."""
-        return {"ssl_cert_reqs": "required", "ssl_check_hostname": True, **dict(self.tls_files)} if self.is_tls else {}
+        return (
+            {"ssl_cert_reqs": "required", "ssl_check_hostname": True, **dict(self.tls_files)}
+            if self.is_tls
+            else {}
+        )
 
     def sentinel_options(self) -> dict[str, Any]:
-        """How the Sentinels themselves are asked: with a login of their own, and the next one at once when one is away."""
+        """How the Sentinels themselves are asked: with a login of their own, and the next one at once when
+        one is away.
+        """
         return {
             **dict(self.sentinel_login),
             **({"ssl": True} if self.is_tls else {}),
@@ -77,7 +90,11 @@ def parse(url: str) -> RedisAddress:
     address = RedisAddress(
         hosts=() if scheme == "unix" else tuple(host_of(part, _PORTS[scheme]) for part in parts),
         path=unquote(parts[0].path) if scheme == "unix" else "",
-        database=_database(query.pop("db", "") if scheme == "unix" else _the_one("database", [part.path.strip("/") for part in parts])),
+        database=_database(
+            query.pop("db", "")
+            if scheme == "unix"
+            else _the_one("database", [part.path.strip("/") for part in parts])
+        ),
         username=_the_one("user", [unquote(part.username or "") for part in parts]) or None,
         password=_the_one("password", [unquote(part.password or "") for part in parts]) or None,
         is_tls=scheme in {"rediss", "sentinels"},
@@ -99,12 +116,19 @@ def parse(url: str) -> RedisAddress:
 
 
 def open_client(address: RedisAddress, **options: Any) -> Any:
-    """A client of redis-py, which connects when it is first used. `options` are redis-py's, with those of TCP left out for a socket file.
+    """A client of redis-py, which connects when it is first used.
 
-    Unless `options` say otherwise each command is tried once: by itself redis-py waits eleven times for a server that is frozen.
+    `options` are redis-py's, with those of TCP left out for a socket file.
+
+    Unless `options` say otherwise each command is tried once: by itself redis-py waits eleven times for a
+    server that is frozen.
     """
     options = {"retry": Retry(NoBackoff(), 0), **options}
-    login: dict[str, Any] = {"username": address.username, "password": address.password, "db": address.database}
+    login: dict[str, Any] = {
+        "username": address.username,
+        "password": address.password,
+        "db": address.database,
+    }
     if address.path:
         tcp_only = {"socket_keepalive", "socket_connect_timeout"}
         kept = {name: value for name, value in options.items() if name not in tcp_only}
@@ -120,19 +144,31 @@ def open_client(address: RedisAddress, **options: Any) -> Any:
 def find_unfitness(address: RedisAddress) -> str | None:
     """What makes the server unfit for the shop, if it is; None as well when it can't be asked.
 
-    A cluster spreads over its servers what a script of ours changes together; a Sentinel holds no data; a server (or a proxy in front of
-    one) without HELLO doesn't speak the protocol of this redis-py.
+    A cluster spreads over its servers what a script of ours changes together; a Sentinel holds no data; a
+    server (or a proxy in front of one) without HELLO doesn't speak the protocol of this redis-py.
     """
-    options = {"socket_timeout": _LONGEST_ASKING_S, "socket_connect_timeout": _LONGEST_ASKING_S, "protocol": 2, "decode_responses": True}
+    options = {
+        "socket_timeout": _LONGEST_ASKING_S,
+        "socket_connect_timeout": _LONGEST_ASKING_S,
+        "protocol": 2,
+        "decode_responses": True,
+    }
     try:
         with open_client(replace(address, database=0), **options) as client:  # a cluster has no other
             answer = client.execute_command("HELLO")
     except redis.ResponseError as error:
-        return f"it doesn't know HELLO ({error}); Redis 7.0 or newer, or Valkey, is needed" if "unknown command" in str(error) else None
+        return (
+            f"it doesn't know HELLO ({error}); Redis 7.0 or newer, or Valkey, is needed"
+            if "unknown command" in str(error)
+            else None
+        )
     except redis.RedisError:
         return None
     mode = dict(zip(answer[::2], answer[1::2], strict=True)).get("mode")
-    return {"cluster": "it is a node of a Redis Cluster", "sentinel": "it is a Sentinel; write sentinel://…?master_name=…"}.get(str(mode))
+    return {
+        "cluster": "it is a node of a Redis Cluster",
+        "sentinel": "it is a Sentinel; write sentinel://…?master_name=…",
+    }.get(str(mode))
 
 
 def one_name(host: str) -> str:
@@ -153,9 +189,16 @@ def host_of(part: SplitResult, default_port: int) -> tuple[str, int]:
     except ValueError:
         port = -1
     if part.fragment or port == -1:
-        raise ValueError("the port must be a number; in a user or password, /, ?, #, @ and : are written as %2F, %3F, %23, %40, %3A")
+        raise ValueError(
+            "the port must be a number; in a user or password, /, ?, #, @ and : are written as %2F, %3F, "
+            "%23, %40, %3A"
+        )
     if not part.hostname or "," in part.hostname:
-        raise ValueError("several hosts are separated by ';', each with its scheme" if part.hostname else "a host is missing")
+        raise ValueError(
+            "several hosts are separated by ';', each with its scheme"
+            if part.hostname
+            else "a host is missing"
+        )
     return part.hostname, port or default_port
 
 

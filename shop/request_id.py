@@ -1,6 +1,7 @@
 """The id of a request: its answer, its log lines and the rows that it writes carry it.
 
-An id has the shape of a W3C trace id, so that the same 32 digits find a purchase in the log, at the desk and among its spans.
+An id has the shape of a W3C trace id, so that the same 32 digits find a purchase in the log, at the desk and
+among its spans.
 """
 
 import random
@@ -11,7 +12,8 @@ from typing import Any
 from shop.client_address import is_trusted_proxy
 
 KEY = "shop.request_id"
-# UUIDs, ULIDs and nginx's `$request_id` among others. Nothing that a log, a header or a search would have to quote.
+# UUIDs, ULIDs and nginx's `$request_id` among others. Nothing that a log, a header or a search would have to
+# quote.
 _SHAPE = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 
@@ -24,7 +26,9 @@ def identify(environ: MutableMapping[str, Any]) -> str:
     if known is not None:
         return known
     given = environ.get("HTTP_X_REQUEST_ID")
-    is_believed = given is not None and _SHAPE.fullmatch(given) and is_trusted_proxy(environ.get("REMOTE_ADDR", ""))
+    is_believed = (
+        given is not None and _SHAPE.fullmatch(given) and is_trusted_proxy(environ.get("REMOTE_ADDR", ""))
+    )
     request_id = given if given is not None and is_believed else f"{random.getrandbits(128):032x}"
     environ[KEY] = request_id
     return request_id

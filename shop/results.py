@@ -42,4 +42,6 @@ def telling(task: Callable[..., object]) -> Callable[..., str]:
 
 def say(done: Counter[str]) -> str:
     """The facts in the order in which they were counted first."""
-    return ", ".join(f"{name.replace('_', ' ')} {number}" for name, number in done.items() if number) or NOTHING
+    return (
+        ", ".join(f"{name.replace('_', ' ')} {number}" for name, number in done.items() if number) or NOTHING
+    )

@@ -65,7 +65,8 @@ class PaymentType(IntegerChoices):
 ORDER_REQUEST_MOVES: dict[OrderRequestStatus, frozenset[OrderRequestStatus]] = {
     OrderRequestStatus.PENDING: frozenset({OrderRequestStatus.CREATED, OrderRequestStatus.REJECTED}),
     OrderRequestStatus.CREATED: frozenset(),
-    # One that was given up after too many attempts, if staff pick it up again. A refusal by a rule is final: see `shop/domain/orders/repair.py`.
+    # One that was given up after too many attempts, if staff pick it up again. A refusal by a rule is final:
+    # see `shop/domain/orders/repair.py`.
     OrderRequestStatus.REJECTED: frozenset({OrderRequestStatus.PENDING}),
 }
 ORDER_MOVES: dict[OrderStatus, frozenset[OrderStatus]] = {

@@ -1,4 +1,7 @@
-"""The shop's tasks, as thin as views. `worker/policy.py` says where they run, how they retry and how long they may take."""
+"""The shop's tasks, as thin as views.
+
+`worker/policy.py` says where they run, how they retry and how long they may take.
+"""
 
 from celery import Task, shared_task
 

@@ -1,8 +1,10 @@
-"""Spans by OpenTelemetry, for shops that set `OTEL_TRACES_EXPORTER`. Nothing else imports this module, nor the packages that it needs.
+"""Spans by OpenTelemetry, for shops that set `OTEL_TRACES_EXPORTER`.
 
-A purchase is a trace, and nothing has to be stored for that: the trace's id and the id of its first span follow from the id of the request
-that asked for it, which the row carries. Requests and tasks have traces of their own in the same way; batches are linked to those they
-worked for.
+Nothing else imports this module, nor the packages that it needs.
+
+A purchase is a trace, and nothing has to be stored for that: the trace's id and the id of its first span
+follow from the id of the request that asked for it, which the row carries. Requests and tasks have traces of
+their own in the same way; batches are linked to those they worked for.
 """
 
 import hashlib
@@ -20,7 +22,16 @@ from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SimpleSpanProcessor
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
-from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, SpanKind, Status, StatusCode, TraceFlags
+from opentelemetry.trace import (
+    Link,
+    NonRecordingSpan,
+    Span,
+    SpanContext,
+    SpanKind,
+    Status,
+    StatusCode,
+    TraceFlags,
+)
 
 from shop import tracing
 
@@ -31,7 +42,10 @@ _beginning: ContextVar[str | None] = ContextVar("beginning", default=None)
 
 
 def start(exporter: str) -> TracerProvider:
-    """Records spans from now on and sends them where `exporter` says: "otlp" (set up by OpenTelemetry's own variables) or "console"."""
+    """Records spans from now on and sends them where `exporter` says:
+
+    "otlp" (set up by OpenTelemetry's own variables) or "console".
+    """
     return record(_processor(exporter))
 
 
@@ -118,7 +132,9 @@ class OpenTelemetrySpans:
         links = [Link(batch.get_span_context())] if batch.get_span_context().is_valid else []
         began_at = getattr(batch, "start_time", None)
         for trace_id in trace_ids:
-            span = self.tracer.start_span(name, context=_context_of(trace_id), links=links, start_time=began_at)
+            span = self.tracer.start_span(
+                name, context=_context_of(trace_id), links=links, start_time=began_at
+            )
             span.end()
             batch.add_link(span.get_span_context())
 
@@ -137,7 +153,12 @@ def _context_of(trace_id: str) -> Context:
     """Below the first span of the purchase, which another process has ended long ago."""
     if not trace_id:  # an order from before there were ids
         return Context()
-    first = SpanContext(trace_id_of(trace_id), first_span_id_of(trace_id), is_remote=True, trace_flags=TraceFlags(TraceFlags.SAMPLED))
+    first = SpanContext(
+        trace_id_of(trace_id),
+        first_span_id_of(trace_id),
+        is_remote=True,
+        trace_flags=TraceFlags(TraceFlags.SAMPLED),
+    )
     return trace.set_span_in_context(NonRecordingSpan(first), Context())
 
 
@@ -159,6 +180,8 @@ def _record_statement(execute: Any, sql: Any, params: Any, many: bool, context: 
 def end_request(span: Span, *, method: str, route: str, status: int) -> None:
     """What a request turned out to be."""
     span.update_name(f"{method} {route}")
-    span.set_attributes({"http.request.method": method, "http.route": route, "http.response.status_code": status})
+    span.set_attributes(
+        {"http.request.method": method, "http.route": route, "http.response.status_code": status}
+    )
     if status >= 500:
         span.set_status(Status(StatusCode.ERROR))

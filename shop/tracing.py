@@ -1,6 +1,7 @@
 """One purchase, one id: what is done for it anywhere carries the id of the request that asked for it.
 
-The log always does. With `OTEL_TRACES_EXPORTER` the same id is a trace (`shop/telemetry.py`); without it, nothing here opens a span.
+The log always does. With `OTEL_TRACES_EXPORTER` the same id is a trace (`shop/telemetry.py`); without it,
+nothing here opens a span.
 """
 
 import contextvars
@@ -24,14 +25,18 @@ _NO_SPAN: AbstractContextManager[None] = nullcontext()
 class Spans(Protocol):
     """What records spans, when the shop is set up to have any."""
 
-    def step(self, name: str, attributes: dict[str, Any], *, is_call: bool = False) -> AbstractContextManager[Any]:
+    def step(
+        self, name: str, attributes: dict[str, Any], *, is_call: bool = False
+    ) -> AbstractContextManager[Any]:
         """A part of what is being done: its parent is the current span."""
 
     def purchase(self, name: str, trace_id: str) -> AbstractContextManager[Any]:
         """Work on one purchase, in the purchase's trace, linked to the current span."""
 
     def members(self, name: str, trace_ids: Collection[str]) -> None:
-        """A batch did this for each of these purchases: a span in each one's trace, as long as the current span and linked to it."""
+        """A batch did this for each of these purchases: a span in each one's trace, as long as the current
+        span and linked to it.
+        """
 
     def task(self, name: str, task_id: str) -> AbstractContextManager[Any]:
         """A task, in a trace of its own: it works for many."""
@@ -59,7 +64,9 @@ def start_recording(exporter: str) -> None:
     try:
         from shop import telemetry  # noqa: PLC0415 - most shops have no OpenTelemetry
     except ImportError as error:
-        raise ImproperlyConfigured("OTEL_TRACES_EXPORTER needs the packages of requirements-otel.txt.") from error
+        raise ImproperlyConfigured(
+            "OTEL_TRACES_EXPORTER needs the packages of requirements-otel.txt."
+        ) from error
     telemetry.start(exporter)
 
 
@@ -91,13 +98,23 @@ def call(name: str, about: dict[str, Any]) -> AbstractContextManager[Any]:
 
 @contextmanager
 def purchase(name: str, trace_id: str) -> Iterator[None]:
-    """Work on one purchase alone: its id is on every log line of the block, and goes with every call of the gateway."""
-    with bound_contextvars(trace_id=trace_id), _NO_SPAN if _spans is None else _spans.purchase(name, trace_id):
+    """Work on one purchase alone: its id is on every log line of the block, and goes with every call of the
+    gateway.
+    """
+    with (
+        bound_contextvars(trace_id=trace_id),
+        _NO_SPAN if _spans is None else _spans.purchase(name, trace_id),
+    ):
         yield
 
 
-def batch_did(name: str, ids: Collection[str], facts: Mapping[str, int], *, ids_of: str = "trace_ids") -> None:
-    """A batch did this: one line that names all of the purchases, or of the requests, that it was done for. The task's result has the facts."""
+def batch_did(
+    name: str, ids: Collection[str], facts: Mapping[str, int], *, ids_of: str = "trace_ids"
+) -> None:
+    """A batch did this: one line that names all of the purchases, or of the requests, that it was done for.
+
+    The task's result has the facts.
+    """
     results.count(**facts)
     known = sorted({one for one in ids if one})
     log.info(name, **facts, **{ids_of: known})
@@ -106,7 +123,9 @@ def batch_did(name: str, ids: Collection[str], facts: Mapping[str, int], *, ids_
 
 
 def carry(call: Callable[..., Answer], name: str, trace_id: str) -> Callable[..., Answer]:
-    """`call` as work on one purchase, for another thread: what this thread is doing stays on its log lines."""
+    """`call` as work on one purchase, for another thread: what this thread is doing stays on its log
+    lines.
+    """
     here = contextvars.copy_context()
 
     def carried(*args: Any) -> Answer:
@@ -117,9 +136,13 @@ def carry(call: Callable[..., Answer], name: str, trace_id: str) -> Callable[...
 
 
 def caller_headers() -> dict[str, str]:
-    """What a call of another server says about its cause: the purchase, or else the request, or else the task."""
+    """What a call of another server says about its cause: the purchase, or else the request, or else the
+    task.
+    """
     bound = get_contextvars()
-    known = next((str(bound[name]) for name in ("trace_id", "request_id", "task_id") if bound.get(name)), None)
+    known = next(
+        (str(bound[name]) for name in ("trace_id", "request_id", "task_id") if bound.get(name)), None
+    )
     return {} if known is None else {"X-Request-ID": known}
 
 
@@ -135,4 +158,10 @@ def gateway_call(method: str, **about: Any) -> Iterator[None]:
         outcome = type(error).__name__
         raise
     finally:
-        log.info("gateway_called", method=method, **about, outcome=outcome, ms=round((monotonic() - began_at) * 1000))
+        log.info(
+            "gateway_called",
+            method=method,
+            **about,
+            outcome=outcome,
+            ms=round((monotonic() - began_at) * 1000),
+        )

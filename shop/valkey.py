@@ -23,7 +23,10 @@ Full = redis.OutOfMemoryError
 
 @cache
 def client() -> Any:
-    """The process's `redis.Redis`; thread-safe, connects when first used. Untyped, since redis-py's types don't know `decode_responses`."""
+    """The process's `redis.Redis`; thread-safe, connects when first used.
+
+    Untyped, since redis-py's types don't know `decode_responses`.
+    """
     return redis_address.open_client(
         redis_address.parse(settings.REDIS_URL),
         decode_responses=True,
@@ -32,7 +35,8 @@ def client() -> Any:
         socket_keepalive=True,
         health_check_interval=30,
         redis_connect_func=_connected,
-        # A connection that died while nobody used it is worth a second try; a server that doesn't answer is not.
+        # A connection that died while nobody used it is worth a second try; a server that doesn't answer is
+        # not.
         retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
     )
 
@@ -42,13 +46,18 @@ _doubted_at = time.monotonic()
 
 
 def doubt() -> None:
-    """The server was away, as far as this process can tell. It may have missed what others tried to remove, or come back with old data."""
+    """The server was away, as far as this process can tell.
+
+    It may have missed what others tried to remove, or come back with old data.
+    """
     global _doubted_at  # noqa: PLW0603 - one for each process
     _doubted_at = time.monotonic()
 
 
 def believe_if(holds: Callable[[], bool]) -> None:
-    """Ends the doubt with which a process starts, if what it finds says that there is none, and no other came up meanwhile."""
+    """Ends the doubt with which a process starts, if what it finds says that there is none, and no other came
+    up meanwhile.
+    """
     global _doubted_at  # noqa: PLW0603 - one for each process
     before = _doubted_at
     if holds() and _doubted_at == before:
@@ -77,9 +86,9 @@ def cart_key(account_id: int) -> str:
 DUE_CHECKOUTS = "checkout:due"
 
 
-# A checkout's key is the prefix and its id; those of its result and of its place in the queue end with a suffix. Another form of the result needs
-# another suffix: a web process and a worker of different versions then never read each other's, and a checkout that was priced by the other version
-# is priced again.
+# A checkout's key is the prefix and its id; those of its result and of its place in the queue end with a
+# suffix. Another form of the result needs another suffix: a web process and a worker of different versions
+# then never read each other's, and a checkout that was priced by the other version is priced again.
 CHECKOUT_PREFIX, RESULT_SUFFIX, QUEUED_SUFFIX = "checkout:", ":priced", ":queued"
 
 

@@ -16,17 +16,20 @@ from shop import valkey
 
 log = structlog.get_logger(__name__)
 
-# How long one wake-up speaks for all that follow it. If its message is lost, the next request after this sends another.
+# How long one wake-up speaks for all that follow it. If its message is lost, the next request after this
+# sends another.
 COALESCE_MS = 1000
 # How long an ending process waits for what it still has to say.
 SETTLE_S = 2
-# The least time between two wake-ups of a process. Asking Valkey costs a fifth of a request; whoever comes first doesn't wait, and at
-# light load nobody does.
+# The least time between two wake-ups of a process. Asking Valkey costs a fifth of a request; whoever comes
+# first doesn't wait, and at light load nobody does.
 PAUSE_S = 0.01
 
 
 def wake_soon(task: Task) -> None:
-    """Has another thread `wake` the task, so that no request waits for a broker, however sick it is. Call it after the commit.
+    """Has another thread `wake` the task, so that no request waits for a broker, however sick it is.
+
+    Call it after the commit.
 
     Requests that come while the thread is busy or takes its pause share its next wake-up.
     """
@@ -34,12 +37,16 @@ def wake_soon(task: Task) -> None:
 
 
 def settle(timeout_s: int = SETTLE_S) -> bool:
-    """Waits until every wake-up that was asked for is sent, at most so many seconds; returns whether that is so."""
+    """Waits until every wake-up that was asked for is sent, at most so many seconds; returns whether that is
+    so.
+    """
     return _bell.settle(timeout_s)
 
 
 def wake(task: Task) -> None:
-    """Sends `task` without arguments, unless a message for it is already on its way. Never raises; takes well under a second.
+    """Sends `task` without arguments, unless a message for it is already on its way.
+
+    Never raises; takes well under a second.
 
     Call it after the commit. `woken` is its other half.
     """
@@ -52,7 +59,10 @@ def wake(task: Task) -> None:
 
 
 def woken(task: Task) -> None:
-    """The task has started: whatever is committed from now on needs a wake-up of its own. Call it before claiming."""
+    """The task has started: whatever is committed from now on needs a wake-up of its own.
+
+    Call it before claiming.
+    """
     try:
         valkey.client().delete(valkey.wake_key(task.name))
     except valkey.Unreachable as error:

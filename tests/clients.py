@@ -38,5 +38,10 @@ def refused(response: Any) -> tuple[int, int, str]:
 def answered(response: Any, status: int = 200) -> Any:
     """The data of an answer, whose envelope is checked on the way."""
     body = response.json()
-    assert (response.status_code, body["code"], body["msg"], set(body)) == (status, 1000, None, {"code", "msg", "data"}), body
+    assert (response.status_code, body["code"], body["msg"], set(body)) == (
+        status,
+        1000,
+        None,
+        {"code", "msg", "data"},
+    ), body
     return body["data"]

@@ -16,21 +16,30 @@ from pytest_django import DjangoDbBlocker, Settings
 from project.local.valkey import ValkeyServer
 from tests.emptying import Emptying
 
-# The same examples in every run, so that a failure is found by whoever caused it; no deadline, since the machine may be busy.
-hypothesis_settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=60, database=None)
+# The same examples in every run, so that a failure is found by whoever caused it; no deadline, since the
+# machine may be busy.
+hypothesis_settings.register_profile(
+    "repeatable", derandomize=True, deadline=None, max_examples=60, database=None
+)
 hypothesis_settings.load_profile("repeatable")
 
 
 def pytest_configure() -> None:
-    """Static files are looked for when one is asked for. WhiteNoise would list them all for each client that a test makes: 20 ms each time."""
+    """Static files are looked for when one is asked for.
+
+    WhiteNoise would list them all for each client that a test makes: 20 ms each time.
+    """
     settings.WHITENOISE_AUTOREFRESH = True
-    # The SDK proves that a key's factors are prime whenever it reads one, 30 ms each time; tests read the same few keys again and again.
+    # The SDK proves that a key's factors are prime whenever it reads one, 30 ms each time; tests read the
+    # same few keys again and again.
     RSA.importKey = functools.cache(RSA.importKey)
 
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
-    """Between two tests that commit, only what was written is emptied; in its own database pytest-django may empty append-only tables, too."""
+    """Between two tests that commit, only what was written is emptied; in its own database pytest-django may
+    empty append-only tables, too.
+    """
     with pytest.MonkeyPatch.context() as patch:
         with django_db_blocker.unblock():
             patch.setattr(testcases, "call_command", Emptying(testcases.call_command))
@@ -61,7 +70,9 @@ def _spare_valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeySe
 
 @pytest.fixture
 def own_valkey(_spare_valkey: ValkeyServer, settings: Settings) -> Iterator[redis.Redis]:
-    """A server that the shop uses instead of the one it shares with parallel tests, for whoever changes how it is set."""
+    """A server that the shop uses instead of the one it shares with parallel tests, for whoever changes how
+    it is set.
+    """
     from shop import valkey as shop_valkey
 
     settings.REDIS_URL = _spare_valkey.url()

@@ -1,7 +1,8 @@
-"""Empties the database after a test that commits: only what the test has written to, so that it takes milliseconds instead of a quarter of a second.
+"""Empties the database after a test that commits: only what the test has written to, so that it takes
+milliseconds instead of a quarter of a second.
 
-Django truncates every table and then makes all permissions again. Here the rows that migrations have made stay; should a test have changed
-one of them, Django's own way is taken.
+Django truncates every table and then makes all permissions again. Here the rows that migrations have made
+stay; should a test have changed one of them, Django's own way is taken.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,7 +11,13 @@ from typing import Any
 from django.db import connections
 from django.db.backends.utils import CursorWrapper
 
-MADE_BY_MIGRATIONS = ("django_migrations", "django_content_type", "auth_permission", "auth_group", "auth_group_permissions")
+MADE_BY_MIGRATIONS = (
+    "django_migrations",
+    "django_content_type",
+    "auth_permission",
+    "auth_group",
+    "auth_group_permissions",
+)
 # Their rows can't be deleted one by one. No other table points to them.
 APPEND_ONLY = ("shop_ledgertransfer", "shop_orderevent")
 
@@ -31,9 +38,17 @@ class Emptying:
         connection = connections[database]
         with connection.cursor() as cursor:
             if _digest(cursor) == self._made:
-                _empty(cursor, [name for name in connection.introspection.table_names(cursor) if name not in MADE_BY_MIGRATIONS])
+                _empty(
+                    cursor,
+                    [
+                        name
+                        for name in connection.introspection.table_names(cursor)
+                        if name not in MADE_BY_MIGRATIONS
+                    ],
+                )
                 return
-        self._call_command(command, *args, database=database, **options)  # as before: all tables, and all permissions again
+        # as before: all tables, and all permissions again
+        self._call_command(command, *args, database=database, **options)
         with connection.cursor() as cursor:
             self._made = _digest(cursor)
 
@@ -50,6 +65,8 @@ def _empty(cursor: CursorWrapper, tables: Sequence[str]) -> None:
 
 def _digest(cursor: CursorWrapper) -> Any:
     """Changes with any row that migrations have made."""
-    rows = " UNION ALL ".join(f"SELECT '{table} ' || t::text AS line FROM {table} t" for table in MADE_BY_MIGRATIONS)
+    rows = " UNION ALL ".join(
+        f"SELECT '{table} ' || t::text AS line FROM {table} t" for table in MADE_BY_MIGRATIONS
+    )
     cursor.execute(f"SELECT md5(string_agg(line, '|' ORDER BY line)) FROM ({rows}) AS made")
     return cursor.fetchone()

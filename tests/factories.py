@@ -1,4 +1,7 @@
-"""Makers of rows: each takes what matters to the test and fills in the rest. What the shop's own deeds make is made by those deeds."""
+"""Makers of rows: each takes what matters to the test and fills in the rest.
+
+What the shop's own deeds make is made by those deeds.
+"""
 
 import itertools
 from collections.abc import Mapping
@@ -45,7 +48,8 @@ def make_course(
     number = next(_serial)
     course = Course.objects.create(
         **{
-            "name": name or f"课程{number}", "course_img": f"/img/{number}.png", "status": status, "course_type": course_type,
+            "name": name or f"课程{number}", "course_img": f"/img/{number}.png", "status": status,
+            "course_type": course_type,
             "position": number, **fields,
         }
     )  # fmt: skip
@@ -74,9 +78,16 @@ def make_coupon(
     scope: CouponScope | None = None,
     **fields: Any,
 ) -> Coupon:
-    """A campaign that is open and valid for decades unless told otherwise; global unless it names a course or a scope."""
+    """A campaign that is open and valid for decades unless told otherwise; global unless it names a course or
+    a scope.
+    """
     chosen_scope = scope or (CouponScope.COURSE if course else CouponScope.ORDER)
-    dates = {"open_date": LONG_AGO, "close_date": FAR_AHEAD, "valid_begin_date": LONG_AGO, "valid_end_date": FAR_AHEAD}
+    dates = {
+        "open_date": LONG_AGO,
+        "close_date": FAR_AHEAD,
+        "valid_begin_date": LONG_AGO,
+        "valid_end_date": FAR_AHEAD,
+    }
     return Coupon.objects.create(
         **{
             "name": f"活动{next(_serial)}",
@@ -118,7 +129,10 @@ def make_purchase(
     checkout_id: str | None = None,
     buy_again: bool = True,
 ) -> Purchase:
-    """Each course by its first policy, bought again if it waits in an unpaid order. `coupons` are by course id; `alipay` is the list price unless told otherwise."""
+    """Each course by its first policy, bought again if it waits in an unpaid order.
+
+    `coupons` are by course id; `alipay` is the list price unless told otherwise.
+    """
     records = coupons or {}
     policies = [policy_of(course) for course in courses]
     return Purchase(
@@ -128,16 +142,26 @@ def make_purchase(
         ],
         coupon_record_id=global_coupon.pk if global_coupon else None,
         beili=beili,
-        alipay=Decimal(alipay) if alipay is not None else sum((policy.price for policy in policies), Decimal("0.00")),
+        alipay=Decimal(alipay)
+        if alipay is not None
+        else sum((policy.price for policy in policies), Decimal("0.00")),
         checkout_id=checkout_id,
         buy_again=buy_again,
     )
 
 
-def make_request(account: Account, *courses: Course, now: datetime = NOW, key: str | None = None, **choices: Any) -> OrderRequest:
+def make_request(
+    account: Account, *courses: Course, now: datetime = NOW, key: str | None = None, **choices: Any
+) -> OrderRequest:
     """A stored request that no worker has seen yet."""
     purchase = make_purchase(*courses, **choices)
-    request, _ = place_order(account=account, purchase=purchase, idempotency_key=key or f"key{next(_serial)}", request_id="test", now=now)
+    request, _ = place_order(
+        account=account,
+        purchase=purchase,
+        idempotency_key=key or f"key{next(_serial)}",
+        request_id="test",
+        now=now,
+    )
     return request
 
 

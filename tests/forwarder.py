@@ -1,4 +1,6 @@
-"""An address that leads to one server, and later to another: what DNS, a virtual address or a proxy does in a failover."""
+"""An address that leads to one server, and later to another: what DNS, a virtual address or a proxy does in a
+failover.
+"""
 
 import asyncio
 import contextlib
@@ -10,7 +12,8 @@ from project.local.ports import LOOPBACK, find_free_port
 class Forwarder(threading.Thread):
     """New connections go to `target_port`; those that are there stay where they are.
 
-    `forget` leaves those that are there to nobody, as a firewall does that has lost its table: neither side hears of the other again.
+    `forget` leaves those that are there to nobody, as a firewall does that has lost its table: neither side
+    hears of the other again.
     """
 
     def __init__(self, target_port: int) -> None:
@@ -54,10 +57,14 @@ class Forwarder(threading.Thread):
         both = {writer, inner_writer}
         self._writers |= both
         mine = self._generation
-        await asyncio.gather(self._pass_on(reader, inner_writer, mine), self._pass_on(inner_reader, writer, mine))
+        await asyncio.gather(
+            self._pass_on(reader, inner_writer, mine), self._pass_on(inner_reader, writer, mine)
+        )
         self._writers -= both
 
-    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, generation: int) -> None:
+    async def _pass_on(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, generation: int
+    ) -> None:
         with contextlib.suppress(OSError):
             while data := await reader.read(65536):
                 while 0 <= generation < self._generation:

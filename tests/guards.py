@@ -20,5 +20,6 @@ def unguarded(table: str, *triggers: str) -> Iterator[None]:
 
 def _switch(table: str, trigger: str, to: str) -> None:
     with connection.cursor() as cursor:
-        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # checks that are still to come would forbid ALTER TABLE
+        # checks that are still to come would forbid ALTER TABLE
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         cursor.execute(f"ALTER TABLE {table} {to} TRIGGER {trigger}")

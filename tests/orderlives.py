@@ -35,14 +35,24 @@ def make_waiting(buyer: Account) -> str:
     )
     on_course = make_record(buyer, make_coupon(CouponType.PERCENT, off_percent=79, course=first))
     on_order = make_record(buyer, make_coupon(CouponType.THRESHOLD, "20", minimum="100"))
-    order = make_order(buyer, first, second, now=clock.now(), alipay="118.11", coupons={first.pk: on_course}, global_coupon=on_order)
+    order = make_order(
+        buyer,
+        first,
+        second,
+        now=clock.now(),
+        alipay="118.11",
+        coupons={first.pk: on_course},
+        global_coupon=on_order,
+    )
     return order.order_number
 
 
 def make_free(buyer: Account) -> str:
     """Paid by a coupon alone, in the moment of its creation."""
     record = make_record(buyer, make_coupon(CouponType.FIXED, "500"))
-    return make_order(buyer, make_course("99.00"), now=clock.now(), alipay="0.00", global_coupon=record).order_number
+    return make_order(
+        buyer, make_course("99.00"), now=clock.now(), alipay="0.00", global_coupon=record
+    ).order_number
 
 
 def make_paid(buyer: Account) -> str:
@@ -84,7 +94,9 @@ def pay(order_number: str) -> None:
 
 
 def cancel(order_number: str) -> None:
-    closing.request_cancel(account_id=_order(order_number).account_id, order_number=order_number, now=clock.now(), cause="test")
+    closing.request_cancel(
+        account_id=_order(order_number).account_id, order_number=order_number, now=clock.now(), cause="test"
+    )
 
 
 def close(order_number: str) -> None:
@@ -97,7 +109,9 @@ def refund(order_number: str) -> None:
     order, now = _order(order_number), clock.now()
     with transaction.atomic():
         parts = [whole_part(line) for line in OrderLine.objects.filter(order=order).order_by("id")]
-        order_refunds.apply_refund(order, parts, Share(order.cash_due, order.beili), key=f"{order_number}R1", now=now, cause="test")
+        order_refunds.apply_refund(
+            order, parts, Share(order.cash_due, order.beili), key=f"{order_number}R1", now=now, cause="test"
+        )
 
 
 def _after(buyer: Account, *deeds: Callable[[str], None]) -> str:

@@ -1,6 +1,9 @@
-"""The folder of one test run. It goes when the run ends; what a killed run leaves behind, the next run removes.
+"""The folder of one test run.
 
-A run holds a lock on a file in its folder. The system releases it however the run ends, so a folder that can be locked has no owner.
+It goes when the run ends; what a killed run leaves behind, the next run removes.
+
+A run holds a lock on a file in its folder. The system releases it however the run ends, so a folder that can
+be locked has no owner.
 """
 
 import contextlib
@@ -30,7 +33,8 @@ def run_folder(parent: Path) -> Iterator[Path]:
 
 def _remove_leftovers(parent: Path) -> None:
     for folder in parent.glob(f"{PREFIX}*/"):
-        with contextlib.suppress(BlockingIOError, FileNotFoundError), _locked(folder / LOCK, wait=False):  # a run's, or gone meanwhile
+        # a run's, or gone meanwhile
+        with contextlib.suppress(BlockingIOError, FileNotFoundError), _locked(folder / LOCK, wait=False):
             shutil.rmtree(folder, ignore_errors=True)
 
 

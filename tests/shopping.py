@@ -27,7 +27,10 @@ def check_out(api: Api, *courses: Course) -> dict[str, Any]:
 
 def body_of(*courses: Course, alipay: Any, **more: Any) -> dict[str, Any]:
     """An order's body without course coupons."""
-    lines = [{"course_id": course.pk, "policy_id": policy_of(course).pk, "coupon_record_id": 0} for course in courses]
+    lines = [
+        {"course_id": course.pk, "policy_id": policy_of(course).pk, "coupon_record_id": 0}
+        for course in courses
+    ]
     return {"course_price_list": lines, "alipay": alipay, **more}
 
 

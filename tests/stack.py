@@ -1,6 +1,9 @@
-"""The tests' own PostgreSQL and Valkey: started before Django's settings are read, thrown away at the end. Loaded by `-p tests.stack`.
+"""The tests' own PostgreSQL and Valkey: started before Django's settings are read, thrown away at the end.
 
-One pair of servers serves a whole run. Each parallel process has a database (made by pytest-django) and two Valkey databases of its own.
+Loaded by `-p tests.stack`.
+
+One pair of servers serves a whole run. Each parallel process has a database (made by pytest-django) and two
+Valkey databases of its own.
 """
 
 import contextlib
@@ -29,8 +32,14 @@ if PARALLEL_WORKER:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]:
-    """Starts the servers, in the process that the others come from. pytest-django reads the settings in this same hook."""
-    if not PARALLEL_WORKER and not early_config.known_args_namespace.help and not early_config.known_args_namespace.version:
+    """Starts the servers, in the process that the others come from. pytest-django reads the settings in this
+    same hook.
+    """
+    if (
+        not PARALLEL_WORKER
+        and not early_config.known_args_namespace.help
+        and not early_config.known_args_namespace.version
+    ):
         early_config.add_cleanup(start_servers().close)
     return (yield)
 

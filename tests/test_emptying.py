@@ -22,7 +22,14 @@ def count_rows() -> dict[str, int]:
 
 
 def empty() -> None:
-    testcases.call_command("flush", database="default", verbosity=0, interactive=False, reset_sequences=False, allow_cascade=False)
+    testcases.call_command(
+        "flush",
+        database="default",
+        verbosity=0,
+        interactive=False,
+        reset_sequences=False,
+        allow_cascade=False,
+    )
 
 
 def test_everything_that_was_written_goes_and_what_migrations_made_stays() -> None:

@@ -31,7 +31,9 @@ def test_folder_goes_with_its_run(tmp_path: Path) -> None:
 
 
 def test_folder_of_a_running_run_is_left_alone_and_that_of_a_killed_one_is_removed(tmp_path: Path) -> None:
-    with subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True) as other:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as other:
         assert other.stdout is not None
         theirs = Path(other.stdout.readline().strip())
         with run_folder(tmp_path):

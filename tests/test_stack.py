@@ -9,7 +9,9 @@ def test_database_is_postgresql_18() -> None:
     import psycopg
 
     with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
-        row = connection.execute("SELECT current_setting('server_version_num')::int / 10000, current_user").fetchone()
+        row = connection.execute(
+            "SELECT current_setting('server_version_num')::int / 10000, current_user"
+        ).fetchone()
     assert row == (18, "shop")
 
 

@@ -13,20 +13,28 @@ from shop.models import Measurement
 from shop.wakeup import settle
 
 # But for what was measured of all the others.
-MODELS = [model for name in ("shop", "payments") for model in apps.get_app_config(name).get_models() if model is not Measurement]
+MODELS = [
+    model
+    for name in ("shop", "payments")
+    for model in apps.get_app_config(name).get_models()
+    if model is not Measurement
+]
 
 # One statement for all tables: refusals are proved a thousand times.
 ALL_ROWS = " UNION ALL ".join(
-    f"SELECT '{model.__name__}', array_agg(to_jsonb(t)::text ORDER BY t.{model._meta.pk.column}) FROM {model._meta.db_table} t"
+    f"SELECT '{model.__name__}', array_agg(to_jsonb(t)::text ORDER BY t.{model._meta.pk.column}) FROM "
+    f"{model._meta.db_table} t"
     for model in MODELS
 )
 
 
 def everything() -> dict[str, Any]:
-    """All rows of the shop and of payments, and all keys of both Valkey databases, once every wake-up that was asked for is sent.
+    """All rows of the shop and of payments, and all keys of both Valkey databases, once every wake-up that
+    was asked for is sent.
 
-    Left out are the counters of limits, which count refusals too, the hints of who looks at an order, which a thread writes later, and the
-    flags of wake-ups, which go by themselves after a second: a wake-up is seen by its message.
+    Left out are the counters of limits, which count refusals too, the hints of who looks at an order, which a
+    thread writes later, and the flags of wake-ups, which go by themselves after a second: a wake-up is seen
+    by its message.
     """
     assert settle()
     with connection.cursor() as cursor:
@@ -35,7 +43,9 @@ def everything() -> dict[str, Any]:
     for name in ("REDIS_URL", "CELERY_BROKER_URL"):
         with redis.Redis.from_url(getattr(settings, name)) as client:
             state[name] = {
-                key: client.dump(key) for key in sorted(client.keys()) if not key.startswith((b"limit:", b"wake:", b"orders:watched"))
+                key: client.dump(key)
+                for key in sorted(client.keys())
+                if not key.startswith((b"limit:", b"wake:", b"orders:watched"))
             }
     return state
 

@@ -1,7 +1,10 @@
-"""Mails to `ADMINS` of the few things that can't wait, for shops without Prometheus. Beat looks every minute: it needs no worker and no broker.
+"""Mails to `ADMINS` of the few things that can't wait, for shops without Prometheus.
 
-Each cause is told at most once an hour, however many beats there are and however often they start: the turns are kept in PostgreSQL. The names
-are those of the alerts in deploy/prometheus/shop_rules.yml and of the sections in docs/runbook.md.
+Beat looks every minute: it needs no worker and no broker.
+
+Each cause is told at most once an hour, however many beats there are and however often they start: the turns
+are kept in PostgreSQL. The names are those of the alerts in deploy/prometheus/shop_rules.yml and of the
+sections in docs/runbook.md.
 """
 
 from collections.abc import Callable, Iterator
@@ -38,7 +41,9 @@ class Cause:
 
 def mail_alerts(*, now: datetime) -> None:
     """Tells what is wrong, if somebody wants to be told and nobody has looked within a minute."""
-    if not (settings.ADMINS and settings.EMAIL_HOST) or not take_turn("alert_mail", since=now - LOOK_EVERY, now=now):
+    if not (settings.ADMINS and settings.EMAIL_HOST) or not take_turn(
+        "alert_mail", since=now - LOOK_EVERY, now=now
+    ):
         return
     for cause in CAUSES:
         lines = list(cause.look(now))
@@ -52,7 +57,14 @@ def _tell(name: str, lines: list[str], *, now: datetime) -> None:
         return
     desk = f"{settings.PUBLIC_URL}/admin/"
     body = "\n".join(
-        [*lines, "", f"What to do: docs/runbook.md, {name}", f"The desk: {desk}", "", "The next mail about this comes in an hour."]
+        [
+            *lines,
+            "",
+            f"What to do: docs/runbook.md, {name}",
+            f"The desk: {desk}",
+            "",
+            "The next mail about this comes in an hour.",
+        ]
     )
     try:
         mail_admins(f"{name}: {lines[0]}", body)
@@ -81,7 +93,8 @@ def _work_stuck(now: datetime) -> Iterator[str]:
     for swept in SWEPT:
         _, first_at = due_rows.count_due(swept.model, now=now)
         if first_at is not None and now - first_at > STUCK_AFTER:
-            yield f"a row of {due_rows.table_of(swept.model)} has been due since {first_at:%Y-%m-%d %H:%M:%S %Z}: no worker does it"
+            since = f"{first_at:%Y-%m-%d %H:%M:%S %Z}"
+            yield f"a row of {due_rows.table_of(swept.model)} has been due since {since}: no worker does it"
 
 
 def _gateway_silent(now: datetime) -> Iterator[str]:

@@ -1,4 +1,6 @@
-"""The Celery application. `celery -A worker worker` runs it; the web process imports it to publish wake-ups."""
+"""The Celery application. `celery -A worker worker` runs it; the web process imports it to publish
+wake-ups.
+"""
 
 import logging
 import os
@@ -45,13 +47,18 @@ demand_login()
 
 @app.on_after_configure.connect
 def keep_database_connections(sender: Celery, **kwargs: Any) -> None:
-    """Celery's Django fixup opens a new connection for every task unless told how many tasks may share one."""
+    """Celery's Django fixup opens a new connection for every task unless told how many tasks may share
+    one.
+    """
     sender.conf["CELERY_DB_REUSE_MAX"] = 10**9
 
 
 @setup_logging.connect
 def use_our_logging(loglevel: int | str | None = None, logfile: str | None = None, **kwargs: Any) -> None:
-    """Django's LOGGING is the only place that configures logging. Celery's own options say how much is told, and where to."""
+    """Django's LOGGING is the only place that configures logging.
+
+    Celery's own options say how much is told, and where to.
+    """
     if logging_options.is_given("loglevel") and loglevel is not None:
         logging.getLogger().setLevel(loglevel)
     if logfile:
@@ -73,7 +80,10 @@ def survive_lost_broker(**kwargs: Any) -> None:
 @worker_init.connect
 @beat_init.connect
 def refuse_mistakes(**kwargs: Any) -> None:
-    """Once Django is set up: a worker that would go wrong with money doesn't start. Celery goes on after an ordinary exception."""
+    """Once Django is set up: a worker that would go wrong with money doesn't start.
+
+    Celery goes on after an ordinary exception.
+    """
     from django.core.exceptions import ImproperlyConfigured  # noqa: PLC0415 - Django is not set up yet when this module is loaded
 
     from shop import checks  # noqa: PLC0415 - as above
@@ -98,7 +108,9 @@ def record_spans(**kwargs: Any) -> None:
 
 @worker_init.connect
 def bound_gateway_calls(**kwargs: Any) -> None:
-    """Before the pool's children are made: each process has the rate for itself, and its threads bound what is under way."""
+    """Before the pool's children are made: each process has the rate for itself, and its threads bound what
+    is under way.
+    """
     from django.conf import settings  # noqa: PLC0415 - Django is not set up yet when this module is loaded
 
     from payments.gateways import bound_calls  # noqa: PLC0415 - as above
@@ -117,7 +129,8 @@ def refuse_unfit_servers(**kwargs: Any) -> None:
     try:
         servers.refuse_unfit_servers()
     except ImproperlyConfigured as error:
-        raise SystemExit(f"{error}") from None  # Celery logs other exceptions of a signal's receivers, and goes on
+        # Celery logs other exceptions of a signal's receivers, and goes on
+        raise SystemExit(f"{error}") from None
 
 
 @worker_process_shutdown.connect
@@ -135,7 +148,9 @@ def collect_seldom(**kwargs: Any) -> None:
 @task_prerun.connect
 @task_postrun.connect
 def drop_stale_connections(**kwargs: Any) -> None:
-    """Closes a database connection that is broken or older than CONN_MAX_AGE, as Django does around each request."""
+    """Closes a database connection that is broken or older than CONN_MAX_AGE, as Django does around each
+    request.
+    """
     from django.db import close_old_connections  # noqa: PLC0415 - Django is not set up yet when this module is loaded
 
     close_old_connections()

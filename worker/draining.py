@@ -1,7 +1,8 @@
-"""A gentle stop: on SIGTERM a worker takes no more messages, lets its tasks finish, and only then lets Celery stop.
+"""A gentle stop: on SIGTERM a worker takes no more messages, lets its tasks finish, and only then lets Celery
+stop.
 
-Celery's own warm stop loses time under load: a child waits half a minute for its parent to read a result that it doesn't read any more, and the
-task runs twice. With nothing running when it begins, it takes a second.
+Celery's own warm stop loses time under load: a child waits half a minute for its parent to read a result that
+it doesn't read any more, and the task runs twice. With nothing running when it begins, it takes a second.
 """
 
 import logging
@@ -17,16 +18,21 @@ from celery.worker import state
 from worker.ending import EndInTime
 
 TICK_S = 0.2
-# A message may still be on its way to us: the broker answers a blocking read for up to a second after we have stopped asking.
+# A message may still be on its way to us: the broker answers a blocking read for up to a second after we have
+# stopped asking.
 SETTLE_S = 1.2
-# Longer than every task's hard limit but the audit's, which changes nothing. Past it Celery's own stop goes on, and `ending.py` ends that.
+# Longer than every task's hard limit but the audit's, which changes nothing. Past it Celery's own stop goes
+# on, and `ending.py` ends that.
 PATIENCE_S = 50.0
 
 logger = logging.getLogger(__name__)
 
 
 class DrainOnTerm(bootsteps.StartStopStep):
-    """Part of the consumer, so that it runs in the event loop. A second SIGTERM, and one while the broker is away, goes straight to Celery."""
+    """Part of the consumer, so that it runs in the event loop.
+
+    A second SIGTERM, and one while the broker is away, goes straight to Celery.
+    """
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
 

@@ -1,8 +1,10 @@
-"""An end in time: a worker that was asked to stop ends, also when its event loop hangs in a broker that answers nothing.
+"""An end in time: a worker that was asked to stop ends, also when its event loop hangs in a broker that
+answers nothing.
 
-kombu reconnects for as long as it takes, and where it does so in the middle of sending an event nobody can tell it to stop. A thread of its
-own sees that the loop has stood still since the worker was asked, and ends the process. Nothing is lost by that: what was under way is a row
-that is claimed again, and messages that weren't acknowledged come again.
+kombu reconnects for as long as it takes, and where it does so in the middle of sending an event nobody can
+tell it to stop. A thread of its own sees that the loop has stood still since the worker was asked, and ends
+the process. Nothing is lost by that: what was under way is a row that is claimed again, and messages that
+weren't acknowledged come again.
 """
 
 import logging
@@ -17,19 +19,22 @@ from celery.worker import state
 
 # A command that is over leaves the process this time for its threads to end.
 LEAVING_S = 5.0
-# The loop ticks five times a second. One that stands still for this long after the worker was asked isn't just busy.
+# The loop ticks five times a second. One that stands still for this long after the worker was asked isn't
+# just busy.
 STILL_S = 10.0
-# Tasks that may still run in the pool, of which a loop that stands still knows nothing, have this long. Less than anybody's grace
-# (35 s in project/local/programs.py), and as long as the limit of nearly all tasks.
+# Tasks that may still run in the pool, of which a loop that stands still knows nothing, have this long. Less
+# than anybody's grace (35 s in project/local/programs.py), and as long as the limit of nearly all tasks.
 WORKING_S = 30.0
 
 logger = logging.getLogger(__name__)
 
 
 def end_with_the_command() -> None:
-    """Sees to it that the process ends soon after the command of `celery` that it runs, whatever its threads hang in.
+    """Sees to it that the process ends soon after the command of `celery` that it runs, whatever its threads
+    hang in.
 
-    Flower's threads ask workers by way of the broker, and Python waits for them at its end. Call it while the command line is read.
+    Flower's threads ask workers by way of the broker, and Python waits for them at its end. Call it while the
+    command line is read.
     """
     context = click.get_current_context(silent=True)
     if context is not None:

@@ -1,4 +1,5 @@
-"""Flower can run and end tasks: it never starts without a login, and shows nothing to whoever has none, its metrics neither.
+"""Flower can run and end tasks: it never starts without a login, and shows nothing to whoever has none, its
+metrics neither.
 
 Its list says what tasks came to.
 """
@@ -6,12 +7,16 @@ Its list says what tasks came to.
 import sys
 from typing import Any
 
-# What a task was and what came of it first. Its id, which leads to its page, last: it is wide, and what 1280 pixels cut off of it says nothing.
+# What a task was and what came of it first. Its id, which leads to its page, last: it is wide, and what 1280
+# pixels cut off of it says nothing.
 COLUMNS = "name,state,result,received,runtime,uuid"
 
 
 def demand_login() -> None:
-    """In a process of the `celery` command, which loads Flower's before the app. No other process knows Flower."""
+    """In a process of the `celery` command, which loads Flower's before the app.
+
+    No other process knows Flower.
+    """
     command = sys.modules.get("flower.command")
     if command is None:
         return

@@ -1,7 +1,8 @@
-"""Says by the age of a file whether a worker or beat does its job, so that a health check costs nothing (`ALIVE_FILE`).
+"""Says by the age of a file whether a worker or beat does its job, so that a health check costs nothing
+(`ALIVE_FILE`).
 
-A worker touches it while it consumes; when the broker is away it doesn't, and the file goes. Beat touches it when it has asked PostgreSQL
-what is due, every few seconds.
+A worker touches it while it consumes; when the broker is away it doesn't, and the file goes. Beat touches it
+when it has asked PostgreSQL what is due, every few seconds.
 """
 
 from pathlib import Path

@@ -1,4 +1,7 @@
-"""`--loglevel` and `--logfile` of Celery's commands, on top of Django's LOGGING. `celery multi` and `--detach` need them."""
+"""`--loglevel` and `--logfile` of Celery's commands, on top of Django's LOGGING.
+
+`celery multi` and `--detach` need them.
+"""
 
 import logging
 import logging.handlers
@@ -15,7 +18,10 @@ def is_given(option: str) -> bool:
 
 
 def write_to(path: str) -> None:
-    """Sends what would go to stderr to a file, in the same form. The file may be moved away; another one is begun then."""
+    """Sends what would go to stderr to a file, in the same form.
+
+    The file may be moved away; another one is begun then.
+    """
     root = logging.getLogger()
     for old in [handler for handler in root.handlers if isinstance(handler, logging.StreamHandler)]:
         new = logging.handlers.WatchedFileHandler(path, encoding="utf-8", delay=True)

@@ -1,9 +1,10 @@
 """A gap in kombu's Redis transport that ends a worker whose broker goes away while it has a task under way.
 
-A channel that has lost its connection still wants to give unacknowledged messages back, and later to acknowledge the task that has ended
-meanwhile. It asks the connection for the broker's address, but that has been taken apart, so kombu raises AttributeError, which Celery
-doesn't take for a lost broker: the worker exits. Here the channel remembers the address. While the broker is away it gets the error of a
-refused connection, which Celery survives; once it is back the acknowledgement arrives.
+A channel that has lost its connection still wants to give unacknowledged messages back, and later to
+acknowledge the task that has ended meanwhile. It asks the connection for the broker's address, but that has
+been taken apart, so kombu raises AttributeError, which Celery doesn't take for a lost broker: the worker
+exits. Here the channel remembers the address. While the broker is away it gets the error of a refused
+connection, which Celery survives; once it is back the acknowledgement arrives.
 """
 
 from typing import Any
@@ -12,7 +13,8 @@ import kombu
 import redis
 from kombu.transport.redis import Channel
 
-# The versions that were seen to need this. `tests/worker/test_lost_broker.py` fails when another one is installed.
+# The versions that were seen to need this. `tests/worker/test_lost_broker.py` fails when another one is
+# installed.
 NEEDED_BY = frozenset({"5.7.0"})
 
 original_connparams = Channel._connparams

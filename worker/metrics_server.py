@@ -1,4 +1,6 @@
-"""Where Prometheus scrapes a worker, the gateway worker or beat: a small HTTP server beside them, in networks of our own only."""
+"""Where Prometheus scrapes a worker, the gateway worker or beat: a small HTTP server beside them, in networks
+of our own only.
+"""
 
 import os
 from typing import Any
@@ -17,7 +19,10 @@ log = structlog.get_logger(__name__)
 @worker_init.connect
 @beat_init.connect
 def serve_metrics(**kwargs: Any) -> WSGIServer | None:
-    """In the service's first process, which outlives those of the pool. A port that is taken is no reason not to work."""
+    """In the service's first process, which outlives those of the pool.
+
+    A port that is taken is no reason not to work.
+    """
     if not settings.METRICS_LISTEN:
         return None
     host, _, port = settings.METRICS_LISTEN.rpartition(":")

@@ -2,8 +2,8 @@
 
 A task that isn't listed here doesn't start (a test compares the table with what is registered).
 
-Celery retries nothing. What failed is put back by `shop/domain/work/due_rows.py` with a backoff in the row, and what never began is found by the sweep;
-nothing waits in the broker for more than a few seconds.
+Celery retries nothing. What failed is put back by `shop/domain/work/due_rows.py` with a backoff in the row,
+and what never began is found by the sweep; nothing waits in the broker for more than a few seconds.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,9 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class TaskPolicy:
-    """`time_limit_s` is hard: there are no soft limits, since one that strikes during a COMMIT leaves its outcome unknown."""
+    """`time_limit_s` is hard: there are no soft limits, since one that strikes during a COMMIT leaves its
+    outcome unknown.
+    """
 
     queue: str
     time_limit_s: int
@@ -25,7 +27,8 @@ POLICIES: dict[str, TaskPolicy] = {
     "shop.purge_tokens": TaskPolicy(queue="upkeep", time_limit_s=30),
     "shop.fold_totals": TaskPolicy(queue="upkeep", time_limit_s=30),
     "payments.apply_notifications": TaskPolicy(queue="payments", time_limit_s=30),
-    # Each row of these takes up to four calls of ALIPAY_TIMEOUT_S each, and a run starts none after its first ten seconds.
+    # Each row of these takes up to four calls of ALIPAY_TIMEOUT_S each, and a run starts none after its first
+    # ten seconds.
     "payments.query_payments": TaskPolicy(queue="gateway", time_limit_s=40),
     "payments.close_orders": TaskPolicy(queue="gateway", time_limit_s=40),
     "payments.send_refunds": TaskPolicy(queue="gateway", time_limit_s=40),
@@ -33,8 +36,8 @@ POLICIES: dict[str, TaskPolicy] = {
     "payments.audit": TaskPolicy(queue="upkeep", time_limit_s=600),
     "worker.sweep": TaskPolicy(queue="upkeep", time_limit_s=30),
 }
-# By what their tasks wait for: the database, which answers in milliseconds or not at all, or Alipay, which may take seconds for each answer.
-# Workers that take from both let Alipay hold up orders and notifications.
+# By what their tasks wait for: the database, which answers in milliseconds or not at all, or Alipay, which
+# may take seconds for each answer. Workers that take from both let Alipay hold up orders and notifications.
 DATABASE_QUEUES = ("checkout", "orders", "payments", "upkeep")
 GATEWAY_QUEUES = ("gateway",)
 QUEUES = DATABASE_QUEUES + GATEWAY_QUEUES

@@ -1,6 +1,8 @@
-"""What is to be done once in a while, and the scheduler that beat runs with: turns in PostgreSQL, no file and no clock of its own.
+"""What is to be done once in a while, and the scheduler that beat runs with: turns in PostgreSQL, no file and
+no clock of its own.
 
-So it doesn't matter whether beat was restarted, whether there are two, or what their clocks show. Every job may run twice: it looks at rows.
+So it doesn't matter whether beat was restarted, whether there are two, or what their clocks show. Every job
+may run twice: it looks at rows.
 """
 
 from dataclasses import dataclass
@@ -51,7 +53,9 @@ JOBS = (
 
 
 class TurnScheduler(Scheduler):
-    """Celery's scheduler without its schedule: asks PostgreSQL every few seconds what is due, and sends that."""
+    """Celery's scheduler without its schedule: asks PostgreSQL every few seconds what is due, and sends
+    that.
+    """
 
     def tick(self, *args: object, **kwargs: object) -> float:
         try:

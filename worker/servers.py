@@ -1,4 +1,6 @@
-"""Servers that the shop can't work with are refused by name when a process starts, as far as they answer then."""
+"""Servers that the shop can't work with are refused by name when a process starts, as far as they answer
+then.
+"""
 
 from collections.abc import Iterator
 
@@ -12,7 +14,8 @@ from shop import broker_address, redis_address
 
 
 def refuse_unfit_servers() -> None:
-    """Runs what `manage.py check --database default` runs, since nobody else runs it for a process that serves.
+    """Runs what `manage.py check --database default` runs, since nobody else runs it for a process that
+    serves.
 
     Raises: ImproperlyConfigured when a server or a pooler can't do what the shop needs.
     """
@@ -37,7 +40,10 @@ def find_unfit_servers() -> Iterator[str]:
 
 
 def _find_queues_of_another_type() -> Iterator[str]:
-    """Declares each queue as the shop uses it. RabbitMQ refuses that for one that exists as another type, and closes the channel."""
+    """Declares each queue as the shop uses it.
+
+    RabbitMQ refuses that for one that exists as another type, and closes the channel.
+    """
     from worker.celery import app  # noqa: PLC0415 - Django is not set up yet when Celery loads this package
 
     try:
@@ -49,8 +55,10 @@ def _find_queues_of_another_type() -> Iterator[str]:
                 except amqp.PreconditionFailed:
                     wanted = settings.BROKER_QUEUE_TYPE or "classic"
                     yield (
-                        f"BROKER_QUEUE_TYPE wants queues of type {wanted}, and RabbitMQ has the queue {name} as another one. "
-                        f"Without workers and web processes: rabbitmqctl delete_queue {name}. Nothing is lost, since rows are the truth."
+                        f"BROKER_QUEUE_TYPE wants queues of type {wanted}, and RabbitMQ has the queue {name} "
+                        f"as another one. "
+                        f"Without workers and web processes: rabbitmqctl delete_queue {name}. Nothing is "
+                        f"lost, since rows are the truth."
                     )
     except (amqp.AMQPError, OSError):
         return

@@ -1,4 +1,5 @@
-"""What makes a worker sweep: its own event loop, which goes by the time that passes and not by anybody's clock.
+"""What makes a worker sweep: its own event loop, which goes by the time that passes and not by anybody's
+clock.
 
 Every worker asks, and whoever is free does it; one at a time, since there is a lock in PostgreSQL for that.
 """
@@ -12,7 +13,9 @@ from shop.wakeup import wake_soon
 
 
 class SweepWhileConsuming(bootsteps.StartStopStep):
-    """Part of the consumer: asks for a sweep when it is connected to the broker, and every SWEEP_INTERVAL_S while it is."""
+    """Part of the consumer: asks for a sweep when it is connected to the broker, and every SWEEP_INTERVAL_S
+    while it is.
+    """
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
 

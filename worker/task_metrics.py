@@ -1,4 +1,6 @@
-"""How often each task ran, what came of it, and how long it took: counted by the process that runs it, or by its parent if that died."""
+"""How often each task ran, what came of it, and how long it took: counted by the process that runs it, or by
+its parent if that died.
+"""
 
 import time
 from typing import Any
@@ -17,7 +19,11 @@ TASKS = Histogram(
     ["task", "outcome"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300),
 )
-LOST = Counter("tasks_lost_total", "Tasks that were cut off: by their time limit, or because their process died.", ["task"])
+LOST = Counter(
+    "tasks_lost_total",
+    "Tasks that were cut off: by their time limit, or because their process died.",
+    ["task"],
+)
 # From zero: the first one that is cut off must be seen as a change.
 for _name in POLICIES:
     LOST.labels(_name)

@@ -1,4 +1,6 @@
-"""The sweep: finds rows that were left behind (a lost message, a killed worker, a flushed broker) and wakes whoever does them."""
+"""The sweep: finds rows that were left behind (a lost message, a killed worker, a flushed broker) and wakes
+whoever does them.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,6 +1,8 @@
-"""Runs inside the measured project: prints its programs and their environment as JSON, by its own idea of what they are.
+"""Runs inside the measured project: prints its programs and their environment as JSON, by its own idea of
+what they are.
 
-`python describe.py '{"web_port": …}'` with the project's folder as the working one. The keys are the names of the variables below.
+`python describe.py '{"web_port": …}'` with the project's folder as the working one. The keys are the names of
+the variables below.
 """
 
 import importlib.util
@@ -38,7 +40,12 @@ def main() -> None:
         _beat_program(folder),
     ]
     json.dump(
-        {"env": env, "programs": {item.name: {"argv": item.argv, "env": dict(item.env), "stop_s": item.stop_s} for item in made}},
+        {
+            "env": env,
+            "programs": {
+                item.name: {"argv": item.argv, "env": dict(item.env), "stop_s": item.stop_s} for item in made
+            },
+        },
         sys.stdout,
     )
 

@@ -1,1 +1,4 @@
-"""What is measured. Each scenario speaks HTTP and SQL only, so that it can be pointed at any checkout of the project."""
+"""What is measured.
+
+Each scenario speaks HTTP and SQL only, so that it can be pointed at any checkout of the project.
+"""

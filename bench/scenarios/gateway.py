@@ -1,4 +1,6 @@
-"""What a slow Alipay costs: how many expiring orders are asked about and closed, and how long others wait meanwhile."""
+"""What a slow Alipay costs: how many expiring orders are asked about and closed, and how long others wait
+meanwhile.
+"""
 
 import threading
 import time
@@ -20,7 +22,9 @@ BACKLOG, RATE = 2_000, 5.0
 
 
 def measure(stage: Stage, size: Size) -> Iterator[Sample]:
-    """A backlog of expiring orders, while others order and pay at a steady rate: the simulator answers later and later."""
+    """A backlog of expiring orders, while others order and pay at a steady rate: the simulator answers later
+    and later.
+    """
     for latency_s in LATENCIES_S:
         expiring = seed_open_orders(stage, BACKLOG)
         paying = seed_open_orders(stage, int(size.gateway_s * RATE))
@@ -31,7 +35,10 @@ def measure(stage: Stage, size: Size) -> Iterator[Sample]:
         stage.stop(*programs)
         with stage.connect() as connection:
             for table in ("shop_order", "payments_payment"):
-                connection.execute(f"UPDATE {table} SET available_at = now() + interval '10 years' WHERE available_at IS NOT NULL")
+                connection.execute(
+                    f"UPDATE {table} SET available_at = now() + interval '10 years' WHERE available_at IS "
+                    f"NOT NULL"
+                )
 
 
 def _answer_after(stage: Stage, latency_s: float) -> None:
@@ -43,7 +50,9 @@ def _answer_after(stage: Stage, latency_s: float) -> None:
             control.post("faults", json=fault).raise_for_status()
 
 
-def _measure_one(stage: Stage, row: str, expiring: Sequence[OpenOrder], paying: Sequence[OpenOrder]) -> Sample:
+def _measure_one(
+    stage: Stage, row: str, expiring: Sequence[OpenOrder], paying: Sequence[OpenOrder]
+) -> Sample:
     buyers = seed_buyers(stage, len(paying))
     ordering = Plan(stage.web_port, [buyer.order_request(PATH) for buyer in buyers], 16, RATE)
     with (
@@ -54,7 +63,8 @@ def _measure_one(stage: Stage, row: str, expiring: Sequence[OpenOrder], paying: 
     ):
         connection.execute(
             """
-            UPDATE shop_order SET expires_at = now() - interval '2 minutes', closes_at = now(), available_at = now()
+            UPDATE shop_order
+                SET expires_at = now() - interval '2 minutes', closes_at = now(), available_at = now()
             WHERE order_number = ANY(%s)
             """,
             [numbers_of(expiring)],
@@ -71,11 +81,15 @@ def _measure_one(stage: Stage, row: str, expiring: Sequence[OpenOrder], paying: 
         stage.wait_drained(connection, REQUESTS)
         stage.wait_drained(connection, INBOX)
         paid, outcome = paid_at(connection, paying), read_outcome(connection, buyers)
-    paid_ms = [1000 * (paid[order.order_number] - at) for order, at in zip(paying, told[0].sent_at, strict=True)]
+    paid_ms = [
+        1000 * (paid[order.order_number] - at) for order, at in zip(paying, told[0].sent_at, strict=True)
+    ]
     figures = {
         "closed_per_s": closed / took_s,
         "created_p50_ms": percentile(outcome.latencies_ms, 0.5),
         "created_p99_ms": percentile(outcome.latencies_ms, 0.99),
         "paid_p95_ms": percentile(paid_ms, 0.95),
     }
-    return Sample(row, len(buyers), measured.window, figures, faults=outcome.faults(ordered, accepted_status=202))
+    return Sample(
+        row, len(buyers), measured.window, figures, faults=outcome.faults(ordered, accepted_status=202)
+    )

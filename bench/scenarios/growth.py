@@ -17,12 +17,19 @@ READERS = 400
 
 
 def measure(stage: Stage, size: Size) -> Iterator[Sample]:
-    """One order, notification, poll, page of the order list and tick of the sweep. Rows are named alike for every history."""
+    """One order, notification, poll, page of the order list and tick of the sweep.
+
+    Rows are named alike for every history.
+    """
     yield orders.measure_orders(stage, "growth order", size.growth_orders)
     yield notify.measure_whole(stage, "growth notification", size.growth_orders)
     opened = seed_open_orders(stage, poll.ORDERS)
-    yield poll.measure_polls(stage, "growth poll 304", poll.known_polls(stage, opened), size.poll_s, status=304)
-    yield poll.measure_polls(stage, "growth poll 200", [poll.poll_request(order) for order in opened], size.poll_s, status=200)
+    yield poll.measure_polls(
+        stage, "growth poll 304", poll.known_polls(stage, opened), size.poll_s, status=304
+    )
+    yield poll.measure_polls(
+        stage, "growth poll 200", [poll.poll_request(order) for order in opened], size.poll_s, status=200
+    )
     yield poll.measure_polls(stage, "growth order list", _lists(stage), size.poll_s, status=200)
     yield _measure_sweep(stage, size.sweeps)
 
@@ -38,14 +45,25 @@ def _lists(stage: Stage) -> list[bytes]:
             [READERS],
         ).fetchall()
         ids = ", ".join(str(account_id) for (account_id,) in accounts)
-        add_tokens(connection, f"shop_account AS a (n) WHERE n IN ({ids}) AND NOT EXISTS (SELECT 1 FROM knox_authtoken WHERE user_id = n)")
-    return [build_request("GET", PATH, headers=[Buyer(account_id).authorization]) for (account_id,) in accounts]
+        add_tokens(
+            connection,
+            f"shop_account AS a (n) WHERE n IN ({ids}) AND NOT EXISTS (SELECT 1 FROM knox_authtoken WHERE "
+            f"user_id = n)",
+        )
+    return [
+        build_request("GET", PATH, headers=[Buyer(account_id).authorization]) for (account_id,) in accounts
+    ]
 
 
 def _measure_sweep(stage: Stage, times: int) -> Sample:
     command = [sys.executable, str(INSIDE / "sweep.py"), str(times)]
     with subprocess.Popen(
-        command, cwd=stage.project, env=dict(stage.env), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        command,
+        cwd=stage.project,
+        env=dict(stage.env),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None

@@ -23,7 +23,9 @@ PATH, INBOX, CONNECTIONS = "/api/v1/payments/alipay/notify/", "payments_notifica
 
 
 def measure(stage: Stage, size: Size) -> Iterator[Sample]:
-    """Taking in with the worker stopped, then applying what has come in, then both at once until every order is paid."""
+    """Taking in with the worker stopped, then applying what has come in, then both at once until every order
+    is paid.
+    """
     yield from _measure_halves(stage, size.notifications // 2)
     yield measure_whole(stage, "notify whole", size.notifications)
 
@@ -38,7 +40,9 @@ def _measure_halves(stage: Stage, count: int) -> Iterator[Sample]:
             stage.wait_drained(connection, INBOX)
         faults = _unpaid(connection, orders)
     yield Sample("notify intake", count, intake.window, http_figures(result), faults=result.not_expected(200))
-    yield Sample("notify apply", count, applied.window, {"per_s": count / applied.window.wall_s}, faults=faults)
+    yield Sample(
+        "notify apply", count, applied.window, {"per_s": count / applied.window.wall_s}, faults=faults
+    )
 
 
 def measure_whole(stage: Stage, row: str, count: int) -> Sample:
@@ -71,7 +75,9 @@ def pay_orders(stage: Stage, orders: Sequence[OpenOrder]) -> None:
 
 def plan_notifications(stage: Stage, orders: Sequence[OpenOrder], *, rate: float | None = None) -> Plan:
     """A notification for each order, as fast as they are answered or at a rate."""
-    key = load_pem_private_key((stage.folder / "simulator" / "keys" / APP_ID / "alipay_private_key.pem").read_bytes(), None)
+    key = load_pem_private_key(
+        (stage.folder / "simulator" / "keys" / APP_ID / "alipay_private_key.pem").read_bytes(), None
+    )
     assert isinstance(key, RSAPrivateKey)
     return Plan(stage.web_port, [_notification(order, key) for order in orders], CONNECTIONS, rate)
 
@@ -96,7 +102,9 @@ def _notification(order: OpenOrder, key: RSAPrivateKey) -> bytes:
         "subject": "课程 1 等2门课程",
         "gmt_create": "2026-03-02 12:00:30",
         "gmt_payment": "2026-03-02 12:01:04",
-        "fund_bill_list": json.dumps([{"amount": CASH, "fundChannel": "ALIPAYACCOUNT"}], separators=(",", ":")),
+        "fund_bill_list": json.dumps(
+            [{"amount": CASH, "fundChannel": "ALIPAYACCOUNT"}], separators=(",", ":")
+        ),
     }
     text = "&".join(f"{name}={value}" for name, value in sorted(fields.items()))
     signature = base64.b64encode(key.sign(text.encode(), PKCS1v15(), SHA256())).decode()

@@ -37,14 +37,20 @@ def seed_open_orders(stage: Stage, count: int) -> list[OpenOrder]:
         placed = stage.send([buyer.order_request(PATH) for buyer in buyers])
         stage.wait_drained(connection, REQUESTS)
         numbers = [answered(answer)["order_number"] for answer in placed.answers]
-        paying = [buyer.post(f"{PATH}{number}/payments/", {"product": "page"}) for buyer, number in zip(buyers, numbers, strict=True)]
+        paying = [
+            buyer.post(f"{PATH}{number}/payments/", {"product": "page"})
+            for buyer, number in zip(buyers, numbers, strict=True)
+        ]
         started = stage.send(paying)
         rows = connection.execute(
-            "SELECT o.order_number, p.out_trade_no FROM payments_payment p JOIN shop_order o ON o.id = p.order_id WHERE o.order_number = ANY(%s)",
+            "SELECT o.order_number, p.out_trade_no FROM payments_payment p JOIN shop_order o ON o.id = "
+            "p.order_id WHERE o.order_number = ANY(%s)",
             [numbers],
         ).fetchall()
         if len(rows) != count:
-            raise RuntimeError(f"{count - len(rows)} of {count} payments were not started: {started.not_expected(200)}")
+            raise RuntimeError(
+                f"{count - len(rows)} of {count} payments were not started: {started.not_expected(200)}"
+            )
         for table, column in (("shop_order", "id"), ("payments_payment", "order_id")):
             connection.execute(
                 f"""

@@ -1,4 +1,6 @@
-"""Orders through the pipeline: accepted by the web process, created by the worker; at light load, as fast as it goes, and in a burst."""
+"""Orders through the pipeline: accepted by the web process, created by the worker; at light load, as fast as
+it goes, and in a burst.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -30,7 +32,10 @@ def measure_intake(stage: Stage, size: Size) -> Iterator[Sample]:
 
 
 def measure_light(stage: Stage, size: Size) -> Iterator[Sample]:
-    """50 orders a second, whatever becomes of the earlier ones. The CPU of processes that wait is in the figure."""
+    """50 orders a second, whatever becomes of the earlier ones.
+
+    The CPU of processes that wait is in the figure.
+    """
     yield measure_orders(stage, "orders light", int(LIGHT_PER_S * size.light_s), rate=LIGHT_PER_S)
 
 
@@ -44,7 +49,9 @@ def measure_burst(stage: Stage, size: Size) -> Iterator[Sample]:
     yield measure_orders(stage, "orders burst", size.burst_buyers, connections=BURST_CONNECTIONS)
 
 
-def measure_orders(stage: Stage, row: str, count: int, *, connections: int = CONNECTIONS, rate: float | None = None) -> Sample:
+def measure_orders(
+    stage: Stage, row: str, count: int, *, connections: int = CONNECTIONS, rate: float | None = None
+) -> Sample:
     """Orders of fresh buyers until all are created, and what was said to the broker about them."""
     buyers = seed_buyers(stage, count)
     with stage.connect() as connection, stage.client(_plan(stage, buyers, connections, rate)) as client:
@@ -54,7 +61,9 @@ def measure_orders(stage: Stage, row: str, count: int, *, connections: int = CON
             stage.wait_drained(connection, REQUESTS)
         published = stage.count_published() - published
         outcome = read_outcome(connection, buyers)
-    return outcome.sample(row, measured.window, result, accepted_status=202, messages_per_order=published / count)
+    return outcome.sample(
+        row, measured.window, result, accepted_status=202, messages_per_order=published / count
+    )
 
 
 def count_statements(stage: Stage, size: Size) -> dict[str, float]:
@@ -66,13 +75,18 @@ def count_statements(stage: Stage, size: Size) -> dict[str, float]:
     return {"orders saturated": counted[0] / size.counted}
 
 
-def _plan(stage: Stage, buyers: Sequence[Buyer], connections: int = CONNECTIONS, rate: float | None = None) -> Plan:
+def _plan(
+    stage: Stage, buyers: Sequence[Buyer], connections: int = CONNECTIONS, rate: float | None = None
+) -> Plan:
     return Plan(stage.web_port, [buyer.order_request(PATH) for buyer in buyers], connections, rate)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a run's requests. `taken_at` and `created_at` are wall-clock seconds of the orders that were created, in pairs."""
+    """What became of a run's requests.
+
+    `taken_at` and `created_at` are wall-clock seconds of the orders that were created, in pairs.
+    """
 
     requests: int
     rejected: int
@@ -82,12 +96,21 @@ class Outcome:
 
     @property
     def latencies_ms(self) -> list[float]:
-        """Accepted → created: from the time that the request's row carries (taken before it is stored) to the commit that made its order
-        visible, by PostgreSQL's own record of commit times. So the rest of the intake is in it, and the task's own clock is not."""
-        return [1000 * (created - taken) for taken, created in zip(self.taken_at, self.created_at, strict=True)]
+        """Accepted → created: from the time that the request's row carries (taken before it is stored) to the
+        commit that made its order visible, by PostgreSQL's own record of commit times. So the rest of the
+        intake is in it, and the task's own clock is not.
+        """
+        return [
+            1000 * (created - taken) for taken, created in zip(self.taken_at, self.created_at, strict=True)
+        ]
 
-    def sample(self, row: str, window: Window, result: Result, *, accepted_status: int, **more: float) -> Sample:
-        """Rates and latencies of the run, the HTTP part from the client's result. What was refused or failed is no part of a rate."""
+    def sample(
+        self, row: str, window: Window, result: Result, *, accepted_status: int, **more: float
+    ) -> Sample:
+        """Rates and latencies of the run, the HTTP part from the client's result.
+
+        What was refused or failed is no part of a rate.
+        """
         answered, started = max(result.answered_at), min(result.sent_at)
         finished = max(self.created_at, default=answered)
         figures = {
@@ -106,10 +129,14 @@ class Outcome:
             "created_at_s": sorted(at - started for at in self.created_at),
         }
         faults = self.faults(result, accepted_status=accepted_status)
-        return Sample(row, len(result.statuses), window, http_figures(result) | figures | more, series, faults)
+        return Sample(
+            row, len(result.statuses), window, http_figures(result) | figures | more, series, faults
+        )
 
     def faults(self, result: Result, *, accepted_status: int) -> list[str]:
-        """A sentence for everything that isn't as it must be: each accepted request became exactly one order, or a refusal that we report."""
+        """A sentence for everything that isn't as it must be: each accepted request became exactly one order,
+        or a refusal that we report.
+        """
         accepted = result.count(accepted_status)
         found = result.not_expected(accepted_status)
         if self.rejected:
@@ -117,7 +144,10 @@ class Outcome:
         if self.pending:
             found.append(f"{self.pending} of {accepted} accepted requests are still pending")
         if self.requests != accepted or len(self.created_at) + self.rejected + self.pending != accepted:
-            found.append(f"{accepted} were accepted, but there are {self.requests} requests and {len(self.created_at)} orders")
+            found.append(
+                f"{accepted} were accepted, but there are {self.requests} requests and "
+                f"{len(self.created_at)} orders"
+            )
         return found
 
 
@@ -125,7 +155,8 @@ def read_outcome(connection: psycopg.Connection[Any], buyers: Sequence[Buyer]) -
     """The requests and orders of these buyers."""
     rows = connection.execute(
         """
-        SELECT request.status, extract(epoch FROM request.created_at)::float8, extract(epoch FROM pg_xact_commit_timestamp(orders.xmin))::float8
+        SELECT request.status, extract(epoch FROM request.created_at)::float8, extract(epoch
+            FROM pg_xact_commit_timestamp(orders.xmin))::float8
         FROM shop_orderrequest AS request LEFT JOIN shop_order AS orders ON orders.request_id = request.id
         WHERE request.account_id = ANY(%s)
         """,

@@ -14,26 +14,38 @@ _ETAG = re.compile(rb"\r\netag: ([^\r]*)\r\n", re.IGNORECASE)
 
 
 def measure(stage: Stage, size: Size) -> Iterator[Sample]:
-    """Polls that bring no news (304), and polls that bring the whole order (200); and a request that asks for nothing, as the yardstick."""
+    """Polls that bring no news (304), and polls that bring the whole order (200); and a request that asks for
+    nothing, as the yardstick.
+    """
     yield measure_polls(stage, "bare request", [build_request("GET", "/healthz")], size.poll_s, status=200)
     orders = seed_open_orders(stage, ORDERS)
     yield measure_polls(stage, "poll 304", known_polls(stage, orders), size.poll_s, status=304)
     yield measure_polls(stage, "poll 200", [poll_request(order) for order in orders], size.poll_s, status=200)
 
 
-def measure_polls(stage: Stage, row: str, requests: Sequence[bytes], seconds: float, *, status: int) -> Sample:
-    """The requests, over and over. The worker is stopped: what it uses while it waits has nothing to do with polls."""
+def measure_polls(
+    stage: Stage, row: str, requests: Sequence[bytes], seconds: float, *, status: int
+) -> Sample:
+    """The requests, over and over.
+
+    The worker is stopped: what it uses while it waits has nothing to do with polls.
+    """
     plan = Plan(stage.web_port, requests, CONNECTIONS, seconds=seconds)
     with stage.client(plan) as client, stage.frozen("worker", "beat"), stage.measured() as measured:
         result = client.run()
-    return Sample(row, len(result.statuses), measured.window, http_figures(result), faults=result.not_expected(status))
+    return Sample(
+        row, len(result.statuses), measured.window, http_figures(result), faults=result.not_expected(status)
+    )
 
 
 def count_statements(stage: Stage, size: Size) -> dict[str, float]:
     """SQL statements of each kind of poll, that for the token among them."""
     orders = seed_open_orders(stage, ORDERS)
     found = {}
-    for row, requests in (("poll 304", known_polls(stage, orders)), ("poll 200", [poll_request(order) for order in orders])):
+    for row, requests in (
+        ("poll 304", known_polls(stage, orders)),
+        ("poll 200", [poll_request(order) for order in orders]),
+    ):
         with stage.statements_counted() as counted:
             stage.send(requests)
         found[row] = counted[0] / len(requests)
@@ -50,4 +62,8 @@ def known_polls(stage: Stage, orders: Sequence[OpenOrder]) -> list[bytes]:
     """Reads each order once, and returns the requests that ask whether it has changed since."""
     seen = stage.send([poll_request(order) for order in orders])
     tags = [_ETAG.search(answer) for answer in seen.answers]
-    return [poll_request(order, etag=tag[1].decode()) for order, tag in zip(orders, tags, strict=True) if tag is not None]
+    return [
+        poll_request(order, etag=tag[1].decode())
+        for order, tag in zip(orders, tags, strict=True)
+        if tag is not None
+    ]

@@ -24,7 +24,9 @@ FORM_TYPE = "application/x-www-form-urlencoded"
 @csrf_exempt
 @require_POST
 def alipay_notify(request: HttpRequest) -> HttpResponse:
-    """Verifies, stores, answers the seven bytes `success`; a worker does the rest. Anything but Alipay's own is answered `fail`.
+    """Verifies, stores, answers the seven bytes `success`; a worker does the rest.
+
+    Anything but Alipay's own is answered `fail`.
 
     Alipay's real header is `application/x-www-form-urlencoded; text/html; charset=UTF-8`.
     """
@@ -52,7 +54,10 @@ def alipay_notify(request: HttpRequest) -> HttpResponse:
 
 @require_GET
 def alipay_return(request: HttpRequest) -> HttpResponse:
-    """The buyer comes back. Proves nothing about the payment: Alipay is asked, and the buyer sees the order's page."""
+    """The buyer comes back.
+
+    Proves nothing about the payment: Alipay is asked, and the buyer sees the order's page.
+    """
     try:
         out_trade_no = get_gateways().verify_return(request.GET.dict())
     except InvalidSignature as error:

@@ -26,7 +26,9 @@ from shop.domain.orders import closing, finding
 from shop.domain.polling.presence import note_watched
 from shop.wakeup import wake_soon
 
-FINAL_REFUNDS = frozenset({RefundStatus.SUCCEEDED, RefundStatus.REJECTED, RefundStatus.FAILED, RefundStatus.PAID_ELSEWHERE})
+FINAL_REFUNDS = frozenset(
+    {RefundStatus.SUCCEEDED, RefundStatus.REJECTED, RefundStatus.FAILED, RefundStatus.PAID_ELSEWHERE}
+)
 
 
 class PaymentInput(Input):
@@ -52,7 +54,13 @@ class PaymentOutput(serializers.Serializer[Any]):
 
 class RefundQuoteInput(Input):
     lines = serializers.ListField(
-        child=IdField(), min_length=1, max_length=50, required=False, allow_null=True, default=None, help_text="课程编号；不填表示全部"
+        child=IdField(),
+        min_length=1,
+        max_length=50,
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="课程编号；不填表示全部",
     )
 
     def validate_lines(self, course_ids: list[int] | None) -> list[int] | None:
@@ -73,7 +81,8 @@ class RefundOutput(serializers.ModelSerializer[Refund]):
     class Meta:
         model = Refund
         fields = [
-            "out_request_no", "kind", "status", "status_text", "amount", "beili", "lines", "reason", "outcome", "requested_at", "approved_at",
+            "out_request_no", "kind", "status", "status_text", "amount", "beili", "lines", "reason",
+            "outcome", "requested_at", "approved_at",
             "finished_at",
         ]  # fmt: skip
 
@@ -92,9 +101,12 @@ class OrderPaymentsView(APIView):
 
     @extend_schema(request=PaymentInput, responses=PaymentOutput)
     def post(self, request: Request, order_number: str) -> Response:
-        """Opens (or re-uses) the order's payment. Another product than last time closes the old attempt first.
+        """Opens (or re-uses) the order's payment.
 
-        An earlier attempt is asked about before: `payment_confirming` while Alipay doesn't say whether it is paid.
+        Another product than last time closes the old attempt first.
+
+        An earlier attempt is asked about before: `payment_confirming` while Alipay doesn't say whether it is
+        paid.
         """
         data = PaymentInput.read(request.data)
         order = finding.get_order(account_id=account_of(request).pk, order_number=order_number)
@@ -102,7 +114,9 @@ class OrderPaymentsView(APIView):
         note_watched(order.order_number)
         gateways, now, cause = get_gateways(), clock.database_now(), f"request:{request_id_of(request)}"
         confirming.ask_before_paying(order=order, gateways=gateways, now=now, cause=cause)
-        started = attempts.start_payment(order=order, product=Product(data["product"]), gateways=gateways, now=now, cause=cause)
+        started = attempts.start_payment(
+            order=order, product=Product(data["product"]), gateways=gateways, now=now, cause=cause
+        )
         return Response(PaymentOutput(started).data)
 
 
@@ -111,7 +125,10 @@ class OrderCancelView(APIView):
 
     @extend_schema(request=None, responses={202: OrderOutput})
     def post(self, request: Request, order_number: str) -> Response:
-        """Notes the wish; a worker closes the order once Alipay can't take money for it any more. If money came first, it stays paid."""
+        """Notes the wish; a worker closes the order once Alipay can't take money for it any more.
+
+        If money came first, it stays paid.
+        """
         order = closing.request_cancel(
             account_id=account_of(request).pk,
             order_number=order_number,
@@ -119,7 +136,9 @@ class OrderCancelView(APIView):
             cause=f"request:{request_id_of(request)}",
         )
         wake_soon(close_orders)
-        return Response(order_body(order, now=clock.now()), status=status.HTTP_202_ACCEPTED, headers=retry_after(WORKER_S))
+        return Response(
+            order_body(order, now=clock.now()), status=status.HTTP_202_ACCEPTED, headers=retry_after(WORKER_S)
+        )
 
 
 class OrderRefundsView(APIView):
@@ -129,7 +148,9 @@ class OrderRefundsView(APIView):
     def get(self, request: Request, order_number: str) -> Response:
         found = list(requesting.list_refunds(account_id=account_of(request).pk, order_number=order_number))
         is_final = all(refund.status in FINAL_REFUNDS for refund in found)
-        return Response(RefundOutput(found, many=True).data, headers={} if is_final else retry_after(REFUND_S))
+        return Response(
+            RefundOutput(found, many=True).data, headers={} if is_final else retry_after(REFUND_S)
+        )
 
     @extend_schema(request=RefundInput, responses={202: RefundOutput})
     def post(self, request: Request, order_number: str) -> Response:
@@ -145,7 +166,9 @@ class OrderRefundsView(APIView):
         )
         if refund.approved_at is not None:
             wake_soon(send_refunds)
-        return Response(RefundOutput(refund).data, status=status.HTTP_202_ACCEPTED, headers=retry_after(REFUND_S))
+        return Response(
+            RefundOutput(refund).data, status=status.HTTP_202_ACCEPTED, headers=retry_after(REFUND_S)
+        )
 
 
 class OrderRefundQuoteView(APIView):
@@ -156,7 +179,10 @@ class OrderRefundQuoteView(APIView):
         """Prices a refund as it would be priced now. Nothing is written."""
         data = RefundQuoteInput.read(request.data)
         lines, share = requesting.quote_refund(
-            account_id=account_of(request).pk, order_number=order_number, course_ids=data["lines"], now=clock.database_now()
+            account_id=account_of(request).pk,
+            order_number=order_number,
+            course_ids=data["lines"],
+            now=clock.database_now(),
         )
         body = {"amount": share.cash, "beili": share.beili, "lines": [line.course_id for line in lines]}
         return Response(RefundQuoteOutput(body).data)

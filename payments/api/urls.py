@@ -13,7 +13,11 @@ alipay_urlpatterns = [
 api_urlpatterns = [
     path("orders/<number:order_number>/payments/", orders.OrderPaymentsView.as_view(), name="order-payments"),
     path("orders/<number:order_number>/cancel/", orders.OrderCancelView.as_view(), name="order-cancel"),
-    path("orders/<number:order_number>/refunds/quote/", orders.OrderRefundQuoteView.as_view(), name="order-refund-quote"),
+    path(
+        "orders/<number:order_number>/refunds/quote/",
+        orders.OrderRefundQuoteView.as_view(),
+        name="order-refund-quote",
+    ),
     path("orders/<number:order_number>/refunds/", orders.OrderRefundsView.as_view(), name="order-refunds"),
 ]
 urlpatterns = [path("pay/<str:token>/", pay.pay, name="pay")]

@@ -1,1 +1,3 @@
-"""The operators' desk as a whole: what waits for people, an order on one page, and what they can do about it."""
+"""The operators' desk as a whole: what waits for people, an order on one page, and what they can do about
+it.
+"""

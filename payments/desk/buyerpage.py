@@ -27,7 +27,11 @@ class BuyerPage:
 
 def read_buyer_page(account: Account, offers: Callable[[Any], Sequence[tuple[Any, str]]]) -> BuyerPage:
     """What the buyer has. `offers` tells the deeds that apply to an enrolment."""
-    found = list(enrolments.list_enrolments(account=account).select_related("course", "order_line__order", "account")[:MOST])
+    found = list(
+        enrolments.list_enrolments(account=account).select_related("course", "order_line__order", "account")[
+            :MOST
+        ]
+    )
     return BuyerPage(
         account=account,
         transfers=list(ledger.list_beili_transfers(account=account)[:MOST]),

@@ -33,7 +33,12 @@ def dashboard_context(request: HttpRequest, *, now: datetime) -> dict[str, Any]:
     if not request.user.has_perm("shop.view_order"):
         return {"figures": [], "charts": []}
     days = read_days(now=now)
-    return {"figures": _waiting(now=now), "today": _today(days), "charts": _charts(days), "is_counting": None in days}
+    return {
+        "figures": _waiting(now=now),
+        "today": _today(days),
+        "charts": _charts(days),
+        "is_counting": None in days,
+    }
 
 
 def _waiting(*, now: datetime) -> list[Figure]:
@@ -42,19 +47,34 @@ def _waiting(*, now: datetime) -> list[Figure]:
     lateness = now - due if due is not None and due < now else timedelta(0)
     return [
         _figure(_("待批准的退款"), waiting.refunds_to_approve, "payments_refund", "waiting=approve", "warn"),
-        _figure(_("待说明的渠道侧退款"), waiting.refunds_to_explain, "payments_refund", "waiting=explain", "warn"),
+        _figure(
+            _("待说明的渠道侧退款"), waiting.refunds_to_explain, "payments_refund", "waiting=explain", "warn"
+        ),
         _figure(_("失败的退款"), waiting.refunds_failed, "payments_refund", "waiting=failed", "bad"),
-        _figure(_("待人工处理的通知"), waiting.notifications_quarantined, "payments_notification", "status__exact=quarantined", "bad"),
+        _figure(
+            _("待人工处理的通知"),
+            waiting.notifications_quarantined,
+            "payments_notification",
+            "status__exact=quarantined",
+            "bad",
+        ),
         _figure(_("放弃的下单请求"), waiting.requests_dead, "shop_orderrequest", "dead=yes", "bad"),
         _figure(_("放弃的订单"), waiting.orders_dead, "shop_order", "dead=yes", "bad"),
         _figure(_("放弃的支付查询"), waiting.payments_dead, "payments_payment", "dead=yes", "bad"),
         _figure(_("放弃的退款"), waiting.refunds_dead, "payments_refund", "dead=yes", "bad"),
-        Figure(_("最久的到期事项"), _span(lateness) if lateness else _("没有"), "", "bad" if lateness > LATE else ""),
+        Figure(
+            _("最久的到期事项"),
+            _span(lateness) if lateness else _("没有"),
+            "",
+            "bad" if lateness > LATE else "",
+        ),
     ]
 
 
 def _figure(title: str, count: int, table: str, query: str, tone: str) -> Figure:
-    return Figure(title, f"{count:,}", f"{reverse(f'admin:{table}_changelist')}?{query}", tone if count else "")
+    return Figure(
+        title, f"{count:,}", f"{reverse(f'admin:{table}_changelist')}?{query}", tone if count else ""
+    )
 
 
 def _today(days: Sequence[DayFigures | None]) -> list[Figure]:
@@ -69,11 +89,23 @@ def _today(days: Sequence[DayFigures | None]) -> list[Figure]:
     paid = today.orders.get(OrderStatus.PAID, 0) + today.orders.get(OrderStatus.REFUNDED, 0)
     share = f"{paid * 100 // today.requests}%" if today.requests else "–"
     return [
-        Figure(_("今日受理"), f"{today.requests:,}", f"{reverse('admin:shop_orderrequest_changelist')}?day=1d"),
-        Figure(_("今日支付成功"), f"{paid:,}", f"{reverse('admin:shop_order_changelist')}?day=1d&status__exact=paid"),
+        Figure(
+            _("今日受理"), f"{today.requests:,}", f"{reverse('admin:shop_orderrequest_changelist')}?day=1d"
+        ),
+        Figure(
+            _("今日支付成功"),
+            f"{paid:,}",
+            f"{reverse('admin:shop_order_changelist')}?day=1d&status__exact=paid",
+        ),
         Figure(_("受理到支付"), share, ""),
-        Figure(_("今日订单收款"), _yuan(today.cash_fen), f"{reverse('admin:payments_payment_changelist')}?day=1d&status__exact=paid"),
-        Figure(_("今日退款"), _yuan(today.refunded_fen), f"{reverse('admin:payments_refund_changelist')}?day=1d"),
+        Figure(
+            _("今日订单收款"),
+            _yuan(today.cash_fen),
+            f"{reverse('admin:payments_payment_changelist')}?day=1d&status__exact=paid",
+        ),
+        Figure(
+            _("今日退款"), _yuan(today.refunded_fen), f"{reverse('admin:payments_refund_changelist')}?day=1d"
+        ),
         *figures,
     ]
 
@@ -81,14 +113,31 @@ def _today(days: Sequence[DayFigures | None]) -> list[Figure]:
 def _charts(days: Sequence[DayFigures | None]) -> list[dict[str, Any]]:
     labels = [_label(day, at, len(days)) for at, day in enumerate(days)]
     paid, waiting = _orders(days, OrderStatus.PAID), _orders(days, OrderStatus.AWAITING_PAYMENT)
-    back, ended = _orders(days, OrderStatus.REFUNDED), _orders(days, OrderStatus.CANCELLED, OrderStatus.EXPIRED)
-    orders = [Series(_("已支付"), paid), Series(_("取消或超时"), ended), Series(_("待支付"), waiting), Series(_("已退款"), back)]
+    back, ended = (
+        _orders(days, OrderStatus.REFUNDED),
+        _orders(days, OrderStatus.CANCELLED, OrderStatus.EXPIRED),
+    )
+    orders = [
+        Series(_("已支付"), paid),
+        Series(_("取消或超时"), ended),
+        Series(_("待支付"), waiting),
+        Series(_("已退款"), back),
+    ]
     cash = [None if day is None else day.cash_fen // 100 for day in days]
     refunds = [None if day is None else day.refunded_fen // 100 for day in days]
     return [
-        {"title": _("每日订单，按现在的状态"), "svg": stacked_bars(_("每日订单，按现在的状态"), labels, orders)},
-        {"title": _("每日订单的收款（元）"), "svg": stacked_bars(_("每日订单的收款"), labels, [Series(_("收款"), cash)])},
-        {"title": _("每日完成的退款（元）"), "svg": stacked_bars(_("每日完成的退款"), labels, [Series(pgettext("many", "退款"), refunds)])},
+        {
+            "title": _("每日订单，按现在的状态"),
+            "svg": stacked_bars(_("每日订单，按现在的状态"), labels, orders),
+        },
+        {
+            "title": _("每日订单的收款（元）"),
+            "svg": stacked_bars(_("每日订单的收款"), labels, [Series(_("收款"), cash)]),
+        },
+        {
+            "title": _("每日完成的退款（元）"),
+            "svg": stacked_bars(_("每日完成的退款"), labels, [Series(pgettext("many", "退款"), refunds)]),
+        },
     ]
 
 
@@ -105,7 +154,11 @@ def _yuan(fen: int) -> str:
 
 
 def _both(latency: Latency) -> str:
-    return "–" if latency.median is None or latency.p95 is None else f"{_span(latency.median)} / {_span(latency.p95)}"
+    return (
+        "–"
+        if latency.median is None or latency.p95 is None
+        else f"{_span(latency.median)} / {_span(latency.p95)}"
+    )
 
 
 def _span(span: timedelta) -> str:

@@ -1,6 +1,10 @@
-"""The dashboard's numbers. What waits for people comes from partial indexes; days are counted from the numbers of their orders, and remembered.
+"""The dashboard's numbers.
 
-An order's number begins with its day, and a payment's with its order's number, so a day is a stretch of an index that is there anyway.
+What waits for people comes from partial indexes; days are counted from the numbers of their orders, and
+remembered.
+
+An order's number begins with its day, and a payment's with its order's number, so a day is a stretch of an
+index that is there anyway.
 """
 
 import json
@@ -43,8 +47,10 @@ class Waiting:
 _WAITING = sql.statement(
     """
     SELECT
-        (SELECT count(*) FROM payments_refund WHERE status = {RefundStatus.REQUESTED} AND approved_at IS NULL),
-        (SELECT count(*) FROM payments_refund WHERE kind = {RefundKind.EXTERNAL} AND explanation = '' AND status <> {RefundStatus.REJECTED}),
+        (SELECT count(*) FROM payments_refund WHERE status = {RefundStatus.REQUESTED}
+            AND approved_at IS NULL),
+        (SELECT count(*) FROM payments_refund WHERE kind = {RefundKind.EXTERNAL} AND explanation = ''
+            AND status <> {RefundStatus.REJECTED}),
         (SELECT count(*) FROM payments_refund WHERE status = {RefundStatus.FAILED}),
         (SELECT count(*) FROM payments_notification WHERE status = {NotificationStatus.QUARANTINED}),
         (SELECT count(*) FROM shop_order WHERE dead_at IS NOT NULL),
@@ -73,7 +79,9 @@ def count_waiting() -> Waiting:
 
 @dataclass(frozen=True, slots=True)
 class DayFigures:
-    """One day: its orders by their state now, the money that came in for them, and what was refunded on that day. Yuan are whole fen."""
+    """One day: its orders by their state now, the money that came in for them, and what was refunded on that
+    day. Yuan are whole fen.
+    """
 
     day: str
     orders: Mapping[str, int]
@@ -84,11 +92,13 @@ class DayFigures:
 
 
 _ORDERS = """
-    SELECT left(order_number, 8), status, count(*) FROM shop_order WHERE order_number >= %s AND order_number < %s GROUP BY 1, 2
+    SELECT left(order_number, 8), status, count(*) FROM shop_order WHERE order_number >= %s
+        AND order_number < %s GROUP BY 1, 2
 """
 _REQUESTS = sql.statement(
     """
-    SELECT left(order_number, 8), count(*), count(*) FILTER (WHERE status = {OrderRequestStatus.REJECTED}) FROM shop_orderrequest
+    SELECT left(order_number, 8), count(*), count(*) FILTER (WHERE status = {OrderRequestStatus.REJECTED})
+    FROM shop_orderrequest
     WHERE order_number >= %s AND order_number < %s GROUP BY 1
 """,
     OrderRequestStatus,
@@ -100,7 +110,8 @@ _CASH = """
 _REFUNDS = sql.statement(
     """
     SELECT to_char(finished_at AT TIME ZONE 'Asia/Shanghai', 'YYYYMMDD'), sum(amount) FROM payments_refund
-    WHERE finished_at >= %s AND finished_at < %s AND status IN ({RefundStatus.SUCCEEDED}, {RefundStatus.PAID_ELSEWHERE}) GROUP BY 1
+    WHERE finished_at >= %s AND finished_at < %s
+        AND status IN ({RefundStatus.SUCCEEDED}, {RefundStatus.PAID_ELSEWHERE}) GROUP BY 1
 """,
     RefundStatus,
 )
@@ -131,7 +142,10 @@ def _count(chunk: Sequence[date]) -> dict[date, DayFigures]:
         orders.setdefault(day, {})[status] = count
     requests = {day: (count, rejected) for day, count, rejected in sql.read(_REQUESTS, ends)}
     cash: dict[str, Decimal] = dict(sql.read(_CASH, ends))
-    midnights = [timezone.make_aware(datetime(day.year, day.month, day.day)) for day in (first, last + timedelta(days=1))]  # noqa: DTZ001 - made aware
+    midnights = [
+        timezone.make_aware(datetime(day.year, day.month, day.day))  # noqa: DTZ001 - made aware
+        for day in (first, last + timedelta(days=1))
+    ]
     refunded: dict[str, Decimal] = dict(sql.read(_REFUNDS, midnights))
     return {
         day: DayFigures(
@@ -177,14 +191,17 @@ class Latency:
 
 
 _CREATED = """
-    SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY took), percentile_disc(0.95) WITHIN GROUP (ORDER BY took) FROM (
-        SELECT decided_at - created_at AS took FROM (SELECT * FROM shop_orderrequest ORDER BY id DESC LIMIT 1000) AS newest
+    SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY took),
+        percentile_disc(0.95) WITHIN GROUP (ORDER BY took) FROM (
+        SELECT decided_at - created_at AS took
+        FROM (SELECT * FROM shop_orderrequest ORDER BY id DESC LIMIT 1000) AS newest
         WHERE decided_at IS NOT NULL
     ) AS decided
 """
 _OPENED = sql.statement(
     """
-    SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY took), percentile_disc(0.95) WITHIN GROUP (ORDER BY took) FROM (
+    SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY took),
+        percentile_disc(0.95) WITHIN GROUP (ORDER BY took) FROM (
         SELECT orders.paid_at - payment.paid_at AS took
         FROM (SELECT * FROM payments_payment ORDER BY id DESC LIMIT 1000) AS payment
         -- OFFSET 0 keeps it a look by primary key for each of the thousand.

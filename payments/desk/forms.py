@@ -14,7 +14,10 @@ from shop.models import OrderLine
 
 
 class LineChoice(forms.CheckboxSelectMultiple):
-    """Boxes for an order's courses. What it hands on are the courses' numbers with commas, as they may also be typed."""
+    """Boxes for an order's courses.
+
+    What it hands on are the courses' numbers with commas, as they may also be typed.
+    """
 
     def value_from_datadict(self, data: Any, files: Any, name: str) -> str:
         values = data.getlist(name) if hasattr(data, "getlist") else [data.get(name, "")]
@@ -26,7 +29,9 @@ class CourseNumbers(forms.CharField):
 
     def clean(self, value: Any) -> Any:
         numbers = [number.strip() for number in (value or "").replace("，", ",").split(",") if number.strip()]
-        if not numbers or not all(number.isascii() and number.isdecimal() and len(number) < 19 for number in numbers):
+        if not numbers or not all(
+            number.isascii() and number.isdecimal() and len(number) < 19 for number in numbers
+        ):
             raise forms.ValidationError(gettext("请填写课程编号，用逗号分隔。"))
         return numbers
 
@@ -49,7 +54,9 @@ def offer_lines(field: forms.Field, lines: Sequence[OrderLine]) -> None:
 
 
 class OptionalWhyForm(DeedForm):
-    why = forms.CharField(label=_("理由"), max_length=MOST_TEXT, required=False, widget=UnfoldAdminTextInputWidget())
+    why = forms.CharField(
+        label=_("理由"), max_length=MOST_TEXT, required=False, widget=UnfoldAdminTextInputWidget()
+    )
 
 
 def with_why(what: str) -> Callable[[Mapping[str, Any]], str]:

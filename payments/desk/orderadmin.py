@@ -37,7 +37,9 @@ class CoursesForm(DeedForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if len(self.rows) == 1:
-            offer_lines(self.fields["courses"], list(OrderLine.objects.filter(order=self.rows[0]).order_by("id")))
+            offer_lines(
+                self.fields["courses"], list(OrderLine.objects.filter(order=self.rows[0]).order_by("id"))
+            )
 
 
 class DeadlineForm(DeedForm):
@@ -83,7 +85,12 @@ def _is_unpaid(order: Order) -> bool:
 
 def _cancel(order: Order, act: Act) -> object:
     return closing.request_cancel(
-        account_id=order.account_id, order_number=order.order_number, now=act.now, cause=act.cause, staff=act.staff, why=act.why
+        account_id=order.account_id,
+        order_number=order.order_number,
+        now=act.now,
+        cause=act.cause,
+        staff=act.staff,
+        why=act.why,
     )
 
 
@@ -105,7 +112,9 @@ def _refund(order: Order, act: Act) -> object:
 
 def _move_deadline(order: Order, act: Act) -> object:
     expires_at = act.now + timedelta(minutes=act.asked["minutes"])
-    return repair.move_deadline(order.pk, expires_at=expires_at, staff=act.staff, why=act.why, now=act.now, cause=act.cause)
+    return repair.move_deadline(
+        order.pk, expires_at=expires_at, staff=act.staff, why=act.why, now=act.now, cause=act.cause
+    )
 
 
 def _pick_up(order: Order, act: Act) -> object:
@@ -200,11 +209,17 @@ class OrderAdmin(DeedsAdmin):
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).prefetch_related("lines")
 
-    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
         """Everything about one order."""
         if request.method == "POST":
             raise PermissionDenied
-        order = Order.objects.select_related("account", "request").filter(pk=object_id).first() if object_id.isdecimal() else None
+        order = (
+            Order.objects.select_related("account", "request").filter(pk=object_id).first()
+            if object_id.isdecimal()
+            else None
+        )
         if order is None:
             raise Http404
         if not self.has_view_permission(request, order):
@@ -217,7 +232,9 @@ class OrderAdmin(DeedsAdmin):
             "opts": self.opts,
             "page": page,
         }
-        return TemplateResponse(request, "desk/order.html", context | {"offered_deeds": offered, "order": order})
+        return TemplateResponse(
+            request, "desk/order.html", context | {"offered_deeds": offered, "order": order}
+        )
 
     def _offers(self, request: HttpRequest) -> Any:
         """The deeds of another table's row, each with its address, which leads back to this page."""
@@ -243,7 +260,9 @@ class OrderAdmin(DeedsAdmin):
         },
     )
     def shown_status(self, order: Order) -> tuple[str, str]:
-        return ("dead", gettext("已放弃处理")) if order.dead_at else (order.status, order.get_status_display())
+        return (
+            ("dead", gettext("已放弃处理")) if order.dead_at else (order.status, order.get_status_display())
+        )
 
     @display(description=_("已退"), ordering="refunded_amount")
     def shown_refunded(self, order: Order) -> str:

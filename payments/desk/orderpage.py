@@ -64,7 +64,9 @@ def read_order_page(order: Order, offers: Offers) -> OrderPage:
         .defer("raw_body")
         .order_by("id")[:MOST]
     )
-    enrolments = list(Enrolment.objects.filter(order_line__in=lines).select_related("course", "account").order_by("id"))
+    enrolments = list(
+        Enrolment.objects.filter(order_line__in=lines).select_related("course", "account").order_by("id")
+    )
     events = list(OrderEvent.objects.filter(order=order).order_by("-id")[:MOST])
     return OrderPage(
         order=order,
@@ -81,23 +83,46 @@ def read_order_page(order: Order, offers: Offers) -> OrderPage:
     )
 
 
-def _due(order: Order, payments: Sequence[Payment], refunds: Sequence[Refund], notifications: Sequence[Notification]) -> Any:
+def _due(
+    order: Order,
+    payments: Sequence[Payment],
+    refunds: Sequence[Refund],
+    notifications: Sequence[Notification],
+) -> Any:
     if order.available_at is not None:
-        yield Due(gettext("按买家要求取消订单") if order.cancel_requested_at else gettext("未支付则关闭订单"), order.available_at)
+        yield Due(
+            gettext("按买家要求取消订单") if order.cancel_requested_at else gettext("未支付则关闭订单"),
+            order.available_at,
+        )
     for payment in payments:
         if payment.available_at is not None:
-            yield Due(gettext("查询支付 %(out_trade_no)s") % {"out_trade_no": payment.out_trade_no}, payment.available_at)
+            yield Due(
+                gettext("查询支付 %(out_trade_no)s") % {"out_trade_no": payment.out_trade_no},
+                payment.available_at,
+            )
     for refund in refunds:
         if refund.available_at is not None:
-            yield Due(gettext("处理退款 %(out_request_no)s") % {"out_request_no": refund.out_request_no}, refund.available_at)
+            yield Due(
+                gettext("处理退款 %(out_request_no)s") % {"out_request_no": refund.out_request_no},
+                refund.available_at,
+            )
     for row in notifications:
         if row.available_at is not None:
-            yield Due(gettext("处理通知 %(trade_status)s") % {"trade_status": row.trade_status}, row.available_at)
+            yield Due(
+                gettext("处理通知 %(trade_status)s") % {"trade_status": row.trade_status}, row.available_at
+            )
 
 
-def _troubles(order: Order, payments: Sequence[Payment], refunds: Sequence[Refund], notifications: Sequence[Notification]) -> Any:
+def _troubles(
+    order: Order,
+    payments: Sequence[Payment],
+    refunds: Sequence[Refund],
+    notifications: Sequence[Notification],
+) -> Any:
     if order.dead_at is not None:
-        yield gettext("关闭订单的尝试已放弃：%(last_error)s") % {"last_error": order.last_error or gettext("没有记录")}
+        yield gettext("关闭订单的尝试已放弃：%(last_error)s") % {
+            "last_error": order.last_error or gettext("没有记录")
+        }
     elif order.status == OrderStatus.AWAITING_PAYMENT and order.last_error:
         yield gettext("关闭订单时出错，会再试：%(last_error)s") % {"last_error": order.last_error}
     for payment in payments:
@@ -127,10 +152,17 @@ def _troubles_of(refund: Refund) -> Any:
             "outcome": refund.outcome,
         }
     elif refund.status == RefundStatus.REQUESTED and refund.approved_at is None:
-        yield gettext("退款 %(out_request_no)s（¥%(amount)s）待批准") % {"out_request_no": refund.out_request_no, "amount": refund.amount}
+        yield gettext("退款 %(out_request_no)s（¥%(amount)s）待批准") % {
+            "out_request_no": refund.out_request_no,
+            "amount": refund.amount,
+        }
     elif refund.kind == RefundKind.EXTERNAL and refund.status == RefundStatus.REPORTED:
         yield gettext("渠道侧退款 %(out_request_no)s 待核实") % {"out_request_no": refund.out_request_no}
-    elif refund.kind == RefundKind.EXTERNAL and refund.status == RefundStatus.SUCCEEDED and not refund.explanation:
+    elif (
+        refund.kind == RefundKind.EXTERNAL
+        and refund.status == RefundStatus.SUCCEEDED
+        and not refund.explanation
+    ):
         yield gettext("渠道侧退款 %(out_request_no)s（¥%(amount)s）待说明用途") % {
             "out_request_no": refund.out_request_no,
             "amount": refund.amount,

@@ -18,7 +18,9 @@ from shop.desk.display import moment, yuan
 
 
 class ExternalNumberForm(DeedForm):
-    number = text_field(_("退款请求号"), _("请选择一笔支付，并填写退款请求号。"), help_text=_("支付宝商家后台的退款请求号。"))
+    number = text_field(
+        _("退款请求号"), _("请选择一笔支付，并填写退款请求号。"), help_text=_("支付宝商家后台的退款请求号。")
+    )
 
 
 def _payment_facts(payment: Payment) -> Sequence[tuple[str, Any]]:
@@ -53,7 +55,9 @@ def _pick_up_payment(payment: Payment, act: Act) -> object:
 
 
 def _report_external(payment: Payment, act: Act) -> object:
-    return explaining.report_external_refund(payment.pk, number=act.asked["number"], staff=act.staff, now=act.now)
+    return explaining.report_external_refund(
+        payment.pk, number=act.asked["number"], staff=act.staff, now=act.now
+    )
 
 
 def _refund_surplus(payment: Payment, act: Act) -> object:
@@ -87,7 +91,9 @@ PAYMENT_DEEDS = (
         _pick_up_payment,
         WhyForm,
         told=with_why("重新处理"),
-        applies=lambda payment: payment.dead_at is not None and not payment.last_error.startswith(concluding.DIFFERENCE),
+        applies=lambda payment: (
+            payment.dead_at is not None and not payment.last_error.startswith(concluding.DIFFERENCE)
+        ),
         facts=_payment_facts,
         hint=_("这笔支付多次查询都没有结果，已被放弃。重新处理会立即再查。"),
         wakes=query_payments,

@@ -23,7 +23,9 @@ class RejectForm(DeedForm):
 
 
 class PaidElsewhereForm(DeedForm):
-    number = text_field(_("凭据号，或渠道侧退款的请求号"), _("请选择一笔退款，并填写凭据号。"), max_length=100)
+    number = text_field(
+        _("凭据号，或渠道侧退款的请求号"), _("请选择一笔退款，并填写凭据号。"), max_length=100
+    )
 
 
 class GoodwillForm(DeedForm):
@@ -37,7 +39,10 @@ class CoursesForm(DeedForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if len(self.rows) == 1:
-            offer_lines(self.fields["courses"], list(OrderLine.objects.filter(order=self.rows[0].order_id).order_by("id")))
+            offer_lines(
+                self.fields["courses"],
+                list(OrderLine.objects.filter(order=self.rows[0].order_id).order_by("id")),
+            )
 
 
 def _refund_facts(refund: Refund) -> Sequence[tuple[str, Any]]:
@@ -50,7 +55,10 @@ def _refund_facts(refund: Refund) -> Sequence[tuple[str, Any]]:
         (gettext("状态"), refund.get_status_display()),
         (gettext("这笔支付还剩"), yuan(left) if payment is not None else "–"),
         (pgettext("one", "订单"), refund.order),
-        (gettext("申请人"), refund.requested_by.get_username() if refund.requested_by else gettext("买家或系统")),
+        (
+            gettext("申请人"),
+            refund.requested_by.get_username() if refund.requested_by else gettext("买家或系统"),
+        ),
         (gettext("原因"), refund.reason or "–"),
         (gettext("处理说明"), refund.outcome or "–"),
     ]
@@ -65,7 +73,11 @@ def _is_open(refund: Refund) -> bool:
 
 
 def _is_to_explain(refund: Refund) -> bool:
-    return refund.kind == RefundKind.EXTERNAL and refund.status == RefundStatus.SUCCEEDED and not refund.explanation
+    return (
+        refund.kind == RefundKind.EXTERNAL
+        and refund.status == RefundStatus.SUCCEEDED
+        and not refund.explanation
+    )
 
 
 def _is_reported(refund: Refund) -> bool:
@@ -78,7 +90,9 @@ def _approve(refund: Refund, act: Act) -> object:
 
 def _reject(refund: Refund, act: Act) -> object:
     gateways = act.find_gateways()
-    return deciding.reject_refund(refund.pk, gateways=gateways, staff=act.staff, why=act.why, now=act.now, cause=act.cause)
+    return deciding.reject_refund(
+        refund.pk, gateways=gateways, staff=act.staff, why=act.why, now=act.now, cause=act.cause
+    )
 
 
 def _pay_elsewhere(refund: Refund, act: Act) -> object:
@@ -90,16 +104,22 @@ def _pay_elsewhere(refund: Refund, act: Act) -> object:
 
 def _explain_by_courses(refund: Refund, act: Act) -> object:
     course_ids = {int(number) for number in act.asked["courses"]}
-    return explaining.explain_external_refund(refund.pk, course_ids=course_ids, staff=act.staff, why=act.why, now=act.now, cause=act.cause)
+    return explaining.explain_external_refund(
+        refund.pk, course_ids=course_ids, staff=act.staff, why=act.why, now=act.now, cause=act.cause
+    )
 
 
 def _explain_as_goodwill(refund: Refund, act: Act) -> object:
-    return explaining.explain_external_refund(refund.pk, course_ids=None, staff=act.staff, why=act.why, now=act.now, cause=act.cause)
+    return explaining.explain_external_refund(
+        refund.pk, course_ids=None, staff=act.staff, why=act.why, now=act.now, cause=act.cause
+    )
 
 
 def _dismiss_external(refund: Refund, act: Act) -> object:
     gateways = act.get_gateways()
-    return explaining.dismiss_external_refund(refund.pk, gateways=gateways, staff=act.staff, why=act.why, now=act.now, cause=act.cause)
+    return explaining.dismiss_external_refund(
+        refund.pk, gateways=gateways, staff=act.staff, why=act.why, now=act.now, cause=act.cause
+    )
 
 
 def _pick_up_refund(refund: Refund, act: Act) -> object:

@@ -1,7 +1,10 @@
-"""Finds orders and buyers by whatever an operator has at hand. What a search costs doesn't grow with the shop.
+"""Finds orders and buyers by whatever an operator has at hand.
 
-Numbers are found by how they begin in the whole table, by their unique indexes. Any other part of a number, and the id of a request or a
-task, are looked for in the newest rows alone: an index for those would be paid by every order.
+What a search costs doesn't grow with the shop.
+
+Numbers are found by how they begin in the whole table, by their unique indexes. Any other part of a number,
+and the id of a request or a task, are looked for in the newest rows alone: an index for those would be paid
+by every order.
 """
 
 import re
@@ -47,8 +50,12 @@ def find(text: str) -> Found:
     number = text.upper()
     if own := _OWN.fullmatch(number):
         exact = list(Order.objects.filter(order_number=own[1]).select_related("account"))
-        requests = [] if exact else list(OrderRequest.objects.filter(order_number=own[1]).select_related("account"))
-        return Found(orders=[(order, gettext("订单号")) for order in exact], requests=requests, is_exact=bool(exact))
+        requests = (
+            [] if exact else list(OrderRequest.objects.filter(order_number=own[1]).select_related("account"))
+        )
+        return Found(
+            orders=[(order, gettext("订单号")) for order in exact], requests=requests, is_exact=bool(exact)
+        )
     ways: dict[int, str] = {}
     if _NUMBER.fullmatch(number):
         _note(ways, _by_start(number), gettext("号码开头"))
@@ -59,7 +66,11 @@ def find(text: str) -> Found:
     _note(ways, _by_course(courses), pgettext("one", "课程"))
     accounts = _find_accounts(text)
     _note(ways, _by_account(accounts), pgettext("one", "买家"))
-    orders = Order.objects.filter(pk__in=sorted(ways, reverse=True)[:MOST]).select_related("account").order_by("-id")
+    orders = (
+        Order.objects.filter(pk__in=sorted(ways, reverse=True)[:MOST])
+        .select_related("account")
+        .order_by("-id")
+    )
     return Found(
         orders=[(order, ways[order.pk]) for order in orders],
         requests=_find_requests(text, number) if _ID.fullmatch(text) else [],
@@ -69,7 +80,9 @@ def find(text: str) -> Found:
 
 
 def stretch(start: str) -> tuple[str, str]:
-    """The first text that begins so, and the first after all that do, whatever the collation: for digits and upper-case letters."""
+    """The first text that begins so, and the first after all that do, whatever the collation: for digits and
+    upper-case letters.
+    """
     for at in range(len(start) - 1, -1, -1):
         place = _ALPHABET.index(start[at])
         if place + 1 < len(_ALPHABET):
@@ -95,11 +108,14 @@ def _by_start(number: str) -> list[int]:
 
 
 _ORDERS_WITH = """
-    SELECT order_number FROM (SELECT order_number FROM shop_order ORDER BY order_number DESC LIMIT %s) AS newest
+    SELECT order_number
+    FROM (SELECT order_number FROM shop_order ORDER BY order_number DESC LIMIT %s) AS newest
     WHERE position(%s IN order_number) > 0 LIMIT %s
 """
 _TRADES_WITH = """
-    SELECT trade_no FROM (SELECT trade_no FROM payments_payment WHERE trade_no IS NOT NULL ORDER BY trade_no DESC LIMIT %s) AS newest
+    SELECT trade_no
+    FROM (SELECT trade_no FROM payments_payment WHERE trade_no IS NOT NULL
+        ORDER BY trade_no DESC LIMIT %s) AS newest
     WHERE position(%s IN trade_no) > 0 LIMIT %s
 """
 
@@ -108,7 +124,9 @@ def _by_part(number: str) -> list[int]:
     if len(number) < SHORTEST + 1:
         return []
     orders = [found for (found,) in sql.read(_ORDERS_WITH, [PARTS_OF, number, MOST])]
-    trades = [found for (found,) in sql.read(_TRADES_WITH, [PARTS_OF, number, MOST])] if number.isdecimal() else []
+    trades = (
+        [found for (found,) in sql.read(_TRADES_WITH, [PARTS_OF, number, MOST])] if number.isdecimal() else []
+    )
     return [
         *Order.objects.filter(order_number__in=orders).values_list("pk", flat=True),
         *Payment.objects.filter(trade_no__in=trades).values_list("order_id", flat=True),
@@ -119,25 +137,37 @@ def _by_cause(text: str) -> list[int]:
     causes = [text] if ":" in text else [f"request:{text}", f"task:{text}"]
     newest = find_newest_id(OrderEvent)
     caused = OrderEvent.objects.filter(pk__gt=newest - EVENTS_OF, cause__in=causes)
-    return [*_by_request(text.removeprefix("request:")), *caused.values_list("order_id", flat=True)[: MOST * 5]]
+    return [
+        *_by_request(text.removeprefix("request:")),
+        *caused.values_list("order_id", flat=True)[: MOST * 5],
+    ]
 
 
 def _by_request(request_id: str) -> list[int]:
     """What a request asked for, and what a notification that it brought was about."""
     placed = Order.objects.filter(pk__gt=find_newest_id(Order) - EVENTS_OF, trace_id=request_id)
-    brought = Notification.objects.filter(pk__gt=find_newest_id(Notification) - EVENTS_OF, request_id=request_id, payment__isnull=False)
-    return [*placed.values_list("pk", flat=True)[:MOST], *brought.values_list("payment__order_id", flat=True)[:MOST]]
+    brought = Notification.objects.filter(
+        pk__gt=find_newest_id(Notification) - EVENTS_OF, request_id=request_id, payment__isnull=False
+    )
+    return [
+        *placed.values_list("pk", flat=True)[:MOST],
+        *brought.values_list("payment__order_id", flat=True)[:MOST],
+    ]
 
 
 def _find_requests(text: str, number: str) -> list[OrderRequest]:
     """Requests that never became an order: by how their number begins, or by the HTTP request's id."""
-    open_or_refused = OrderRequest.objects.exclude(status=OrderRequestStatus.CREATED).select_related("account")
+    open_or_refused = OrderRequest.objects.exclude(status=OrderRequestStatus.CREATED).select_related(
+        "account"
+    )
     ident = text.partition(":")[2] or text
     newest = find_newest_id(OrderRequest)
     found = list(open_or_refused.filter(request_id=ident, pk__gt=newest - EVENTS_OF).order_by("-id")[:MOST])
     if _NUMBER.fullmatch(number):
         low, high = stretch(number)
-        found += open_or_refused.filter(order_number__gte=low, order_number__lt=high).order_by("-order_number")[:MOST]
+        found += open_or_refused.filter(order_number__gte=low, order_number__lt=high).order_by(
+            "-order_number"
+        )[:MOST]
     return list({request.pk: request for request in found}.values())
 
 
@@ -155,7 +185,11 @@ def _by_account(accounts: Sequence[Account]) -> list[int]:
     # A name that many share would bring everybody's orders.
     if not 0 < len(accounts) <= 3:
         return []
-    return [pk for account in accounts for pk in Order.objects.filter(account=account).order_by("-id").values_list("pk", flat=True)[:MOST]]
+    return [
+        pk
+        for account in accounts
+        for pk in Order.objects.filter(account=account).order_by("-id").values_list("pk", flat=True)[:MOST]
+    ]
 
 
 def _by_course(courses: Sequence[Course]) -> list[int]:

@@ -1,4 +1,6 @@
-"""An order's events as sentences for people: what, who, why; and the ids that lead to Flower and to the log."""
+"""An order's events as sentences for people: what, who, why; and the ids that lead to Flower and to the
+log.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,14 +17,18 @@ from shop.models import OrderEvent
 
 Kind = OrderEvent.Kind
 _BAD = {
-    Kind.REFUND_FAILED, Kind.LATE_PAYMENT, Kind.DOUBLE_PAYMENT, Kind.EXTERNAL_REFUND, Kind.PAYMENT_GIVEN_BACK, Kind.REFUND_REJECTED,
+    Kind.REFUND_FAILED, Kind.LATE_PAYMENT, Kind.DOUBLE_PAYMENT, Kind.EXTERNAL_REFUND, Kind.PAYMENT_GIVEN_BACK,
+    Kind.REFUND_REJECTED,
     Kind.EXTERNAL_REFUND_DISMISSED,
 }  # fmt: skip
 _GOOD = {Kind.PAID, Kind.ENROLLED, Kind.REFUND_SUCCEEDED, Kind.REOPENED, Kind.REFUND_PAID_ELSEWHERE}
 _WORDS: dict[str, Any] = {
-    "alipay": _("支付宝 ¥{}"), "amount": "¥{}", "list_total": _("原价 ¥{}"), "saved": _("优惠 ¥{}"), "beili": _("{} 贝里"), "coupons": _("{} 张券"),
-    "out_trade_no": _("商户订单号 {}"), "out_request_no": _("退款请求号 {}"), "reference": _("凭据 {}"), "course_name": "{}", "valid_until": _("到 {}"),
-    "valid_from": _("从 {}"), "why": _("理由：{}"), "days": _("{} 天"), "before": _("原为 {}"), "expires_at": _("改为 {}"),
+    "alipay": _("支付宝 ¥{}"), "amount": "¥{}", "list_total": _("原价 ¥{}"), "saved": _("优惠 ¥{}"),
+    "beili": _("{} 贝里"), "coupons": _("{} 张券"),
+    "out_trade_no": _("商户订单号 {}"), "out_request_no": _("退款请求号 {}"), "reference": _("凭据 {}"),
+    "course_name": "{}", "valid_until": _("到 {}"),
+    "valid_from": _("从 {}"), "why": _("理由：{}"), "days": _("{} 天"), "before": _("原为 {}"),
+    "expires_at": _("改为 {}"),
 }  # fmt: skip
 _WHAT = {"order": _("关闭订单"), "payment": _("查询支付"), "refund": _("核实退款")}
 
@@ -48,7 +54,11 @@ def tell(event: OrderEvent) -> Told:
     return Told(
         at=event.at,
         title=event.get_kind_display(),
-        text=gettext("，").join(_say(name, value) for name, value in details.items() if name in _SAID and value not in ("", None, 0)),
+        text=gettext("，").join(
+            _say(name, value)
+            for name, value in details.items()
+            if name in _SAID and value not in ("", None, 0)
+        ),
         who=details.get("staff") or _actor(event.cause),
         why=details.get("staff_note", ""),
         cause=event.cause,

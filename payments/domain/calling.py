@@ -1,7 +1,9 @@
-"""Work that waits for the gateway: many calls at once in threads that know no database, while one thread claims rows and settles answers.
+"""Work that waits for the gateway: many calls at once in threads that know no database, while one thread
+claims rows and settles answers.
 
-Claiming is a transaction, the calls are made in none, and settling is another one for all the answers that have come meanwhile: the longer
-it takes, the more there are in the next. A row that raises is put back alone, as `shop/domain/work/due_rows.py` does it.
+Claiming is a transaction, the calls are made in none, and settling is another one for all the answers that
+have come meanwhile: the longer it takes, the more there are in the next. A row that raises is put back alone,
+as `shop/domain/work/due_rows.py` does it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +23,8 @@ from shop.domain.work import due_rows, leases
 from shop.models import Work
 from shop.tracing import carry, step
 
-# How long an answer waits for others, so that they are settled together: a transaction for each would cost more than the calls.
+# How long an answer waits for others, so that they are settled together: a transaction for each would cost
+# more than the calls.
 GATHER_MS = 20
 # How long a row rests that was claimed when no call could be made.
 PUT_OFF = timedelta(seconds=5)
@@ -46,8 +49,9 @@ Told = TypeVar("Told")
 class Errand(Generic[Asked, Told]):
     """One kind of work: what is read before the call, the call, and what its answers come to.
 
-    `prepare` gets the ids of claimed rows and answers a question for each that needs a call; the others it deals with itself. `ask` makes
-    the calls of one question, without the database. `settle` is one transaction. The first and the last are given at most `batch` rows.
+    `prepare` gets the ids of claimed rows and answers a question for each that needs a call; the others it
+    deals with itself. `ask` makes the calls of one question, without the database. `settle` is one
+    transaction. The first and the last are given at most `batch` rows.
     """
 
     model: type[Work]
@@ -88,11 +92,14 @@ def get_callers() -> SideBySide:
     return SideBySide(settings.GATEWAY_CONCURRENCY)
 
 
-def run(errand: Errand[Asked, Told], *, gateways: Gateways | None, now: datetime, callers: Callers | None = None) -> int:
+def run(
+    errand: Errand[Asked, Told], *, gateways: Gateways | None, now: datetime, callers: Callers | None = None
+) -> int:
     """Claims due rows and takes them as far as they go; returns how many it claimed.
 
-    Never has more calls under way than `callers` and the line to the gateway allow, so nothing is claimed that would only wait. Stops
-    claiming when nothing is due, or after `work.DRAIN_S` seconds, and returns when the last call has ended.
+    Never has more calls under way than `callers` and the line to the gateway allow, so nothing is claimed
+    that would only wait. Stops claiming when nothing is due, or after `work.DRAIN_S` seconds, and returns
+    when the last call has ended.
     """
     return _Run(errand, gateways, now, callers or InTurn()).finish()
 
@@ -108,7 +115,9 @@ class _Lease:
 
 
 class _Run(Generic[Asked, Told]):
-    def __init__(self, errand: Errand[Asked, Told], gateways: Gateways | None, now: datetime, callers: Callers) -> None:
+    def __init__(
+        self, errand: Errand[Asked, Told], gateways: Gateways | None, now: datetime, callers: Callers
+    ) -> None:
         self._errand, self._gateways, self._now, self._callers = errand, gateways, now, callers
         self._name = f"ask about {due_rows.table_of(errand.model)}"
         self._began_at = monotonic()
@@ -157,7 +166,9 @@ class _Run(Generic[Asked, Told]):
         ids: list[int] = []
         while len(ids) < room:
             moment = self._moment()
-            taken = due_rows.take(self._errand.model, now=moment, limit=min(room - len(ids), self._errand.batch))
+            taken = due_rows.take(
+                self._errand.model, now=moment, limit=min(room - len(ids), self._errand.batch)
+            )
             self._is_more = bool(taken)
             if not taken:
                 break
@@ -191,7 +202,9 @@ class _Run(Generic[Asked, Told]):
         for pk in set(ids) - {question.row_id for question in questions}:
             self._let_go(pk)
         for question in questions:
-            self._calls[self._callers.submit(carry(self._errand.ask, self._name, question.trace_id), question)] = question
+            self._calls[
+                self._callers.submit(carry(self._errand.ask, self._name, question.trace_id), question)
+            ] = question
 
     def _settle(self, ended: Sequence[tuple[Asked, Future[Told]]]) -> None:
         answers: dict[int, tuple[Asked, Told]] = {}
@@ -207,7 +220,9 @@ class _Run(Generic[Asked, Told]):
         for start in range(0, len(ids), self._errand.batch):
             some = ids[start : start + self._errand.batch]
             with step(f"answers about {due_rows.table_of(self._errand.model)}", rows=len(some)):
-                due_rows.run_split(some, lambda part: self._errand.settle([answers[pk] for pk in part]), self._put_back)
+                due_rows.run_split(
+                    some, lambda part: self._errand.settle([answers[pk] for pk in part]), self._put_back
+                )
             for pk in some:
                 self._let_go(pk)
 

@@ -1,4 +1,6 @@
-"""Payments whose app isn't configured any more: nobody can ask about them, close them or give their money back."""
+"""Payments whose app isn't configured any more: nobody can ask about them, close them or give their money
+back.
+"""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -11,7 +13,10 @@ from payments.states import PaymentStatus
 
 @dataclass(frozen=True, slots=True)
 class MissingApp:
-    """An app without credentials. `open_count` payments wait to be asked about; `refundable_count` are paid and not given back."""
+    """An app without credentials.
+
+    `open_count` payments wait to be asked about; `refundable_count` are paid and not given back.
+    """
 
     provider: str
     app_id: str
@@ -24,7 +29,9 @@ _REFUNDABLE = Q(status=PaymentStatus.PAID, refunded_amount__lt=F("amount"))
 
 
 def list_missing_apps(*, configured: Collection[tuple[str, str]]) -> list[MissingApp]:
-    """The apps, by provider and app id, that payments still need and that aren't among the configured ones."""
+    """The apps, by provider and app id, that payments still need and that aren't among the configured
+    ones.
+    """
     found = (
         Payment.objects.filter(_OPEN | _REFUNDABLE)
         .values_list("provider", "app_id")

@@ -1,4 +1,6 @@
-"""The one door to row locks of payments. They come after the shop's: accounts, (coupon records,) orders, payments, refunds, each by id.
+"""The one door to row locks of payments.
+
+They come after the shop's: accounts, (coupon records,) orders, payments, refunds, each by id.
 
 Notifications come before all of them: whoever holds one goes on to what it is about.
 """
@@ -14,14 +16,17 @@ from shop.domain.locks import lock_accounts, lock_order
 from shop.models import Order
 
 _FIND_CONCERNED = """
-    SELECT payment.id, orders.id, orders.account_id FROM payments_payment AS payment JOIN shop_order AS orders ON orders.id = payment.order_id
+    SELECT payment.id, orders.id, orders.account_id FROM payments_payment AS payment
+    JOIN shop_order AS orders ON orders.id = payment.order_id
     WHERE payment.out_trade_no = ANY(%s)
 """
 _LOCK_ORDERS = (
-    "SELECT id, account_id, order_number, status, beili, trace_id FROM shop_order WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
+    "SELECT id, account_id, order_number, status, beili, trace_id FROM shop_order WHERE "
+    "id = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
 )
 _LOCK_ATTEMPTS = """
-    SELECT id, order_id, out_trade_no, amount, app_id, seller_id, status, closed_reason, trade_no, paid_at, refund_told
+    SELECT id, order_id, out_trade_no, amount, app_id, seller_id, status, closed_reason, trade_no, paid_at,
+        refund_told
     FROM payments_payment WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE
 """
 # Waits, as order creation does and for the same reason.
@@ -32,12 +37,15 @@ _LOCK_RECEIVED = sql.statement(
 """,
     NotificationStatus,
 )
-# The `notification_personal_data` index finds them. What waits, for a worker or for people, keeps its signed words: applying it verifies them.
+# The `notification_personal_data` index finds them. What waits, for a worker or for people, keeps its signed
+# words: applying it verifies them.
 _LOCK_HANDLED = sql.statement(
     """
     SELECT id FROM payments_notification
-    WHERE status IN ({NotificationStatus.APPLIED}, {NotificationStatus.IGNORED}) AND raw_body <> '' AND handled_at < %(before)s AND (%(account_id)s::bigint IS NULL OR payment_id IN (
-        SELECT payment.id FROM payments_payment AS payment JOIN shop_order AS placed ON placed.id = payment.order_id
+    WHERE status IN ({NotificationStatus.APPLIED}, {NotificationStatus.IGNORED}) AND raw_body <> ''
+        AND handled_at < %(before)s AND (%(account_id)s::bigint IS NULL OR payment_id IN (
+        SELECT payment.id FROM payments_payment AS payment
+        JOIN shop_order AS placed ON placed.id = payment.order_id
         WHERE placed.account_id = %(account_id)s::bigint
     ))
     ORDER BY handled_at LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
@@ -49,24 +57,40 @@ _LOCK_HANDLED = sql.statement(
 def lock_attempts(out_trade_nos: Collection[str]) -> Mapping[str, Payment]:
     """The payments by `out_trade_no`, with their accounts, orders and themselves locked.
 
-    Payments and orders know the columns that ordinary reports need; any other is read when a rare one asks for it.
+    Payments and orders know the columns that ordinary reports need; any other is read when a rare one asks
+    for it.
     """
     concerned = sql.read(_FIND_CONCERNED, [list(out_trade_nos)])
     if not concerned:
         return {}
     payment_ids, order_ids, account_ids = (list(ids) for ids in zip(*concerned, strict=True))
     lock_accounts(account_ids)
-    orders = {pk: sql.made(Order, id=pk, **dict(zip(_ORDER, values, strict=True))) for pk, *values in sql.read(_LOCK_ORDERS, [order_ids])}
+    orders = {
+        pk: sql.made(Order, id=pk, **dict(zip(_ORDER, values, strict=True)))
+        for pk, *values in sql.read(_LOCK_ORDERS, [order_ids])
+    }
     payments = {}
     for pk, *values in sql.read(_LOCK_ATTEMPTS, [payment_ids]):
         payment = sql.made(Payment, id=pk, **dict(zip(_ATTEMPT, values, strict=True)))
-        payment.order = orders[payment.order_id]  # one object per order, so that a second payment in the batch sees the first
+        # one object per order, so that a second payment in the batch sees the first
+        payment.order = orders[payment.order_id]
         payments[payment.out_trade_no] = payment
     return payments
 
 
 _ORDER = ("account_id", "order_number", "status", "beili", "trace_id")
-_ATTEMPT = ("order_id", "out_trade_no", "amount", "app_id", "seller_id", "status", "closed_reason", "trade_no", "paid_at", "refund_told")
+_ATTEMPT = (
+    "order_id",
+    "out_trade_no",
+    "amount",
+    "app_id",
+    "seller_id",
+    "status",
+    "closed_reason",
+    "trade_no",
+    "paid_at",
+    "refund_told",
+)
 
 
 def lock_payment(payment_id: int) -> Payment:
@@ -98,7 +122,10 @@ def lock_refund(refund_id: int) -> Refund:
 
 
 def lock_received(notification_ids: Collection[int]) -> list[Any]:
-    """The notifications among these that nobody has dealt with, locked by id: (id, provider, body, `out_trade_no`, the id of the HTTP request) each."""
+    """The notifications among these that nobody has dealt with, locked by id:
+
+    (id, provider, body, `out_trade_no`, the id of the HTTP request) each.
+    """
     return sql.read(_LOCK_RECEIVED, [list(notification_ids)])
 
 
@@ -112,8 +139,11 @@ def lock_notification(notification_id: int) -> Notification:
 
 
 def lock_handled_notifications(*, before: datetime, account_id: int | None, limit: int | None) -> list[int]:
-    """Up to `limit` notifications that were handled before a time and are still whole, locked; passes over those that somebody else holds.
+    """Up to `limit` notifications that were handled before a time and are still whole, locked; passes over
+    those that somebody else holds.
 
     `account_id` asks for those about that account's payments alone.
     """
-    return [pk for (pk,) in sql.read(_LOCK_HANDLED, {"before": before, "account_id": account_id, "limit": limit})]
+    return [
+        pk for (pk,) in sql.read(_LOCK_HANDLED, {"before": before, "account_id": account_id, "limit": limit})
+    ]

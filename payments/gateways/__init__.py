@@ -11,7 +11,10 @@ from payments.gateways.protocol import Attempt, Gateway, InvalidSignature, Notic
 
 
 class ConfiguredGateways:
-    """See `payments.gateways.protocol.Gateways`. An attempt keeps the app that it was made with, also after the shop got another one."""
+    """See `payments.gateways.protocol.Gateways`.
+
+    An attempt keeps the app that it was made with, also after the shop got another one.
+    """
 
     def __init__(self, current: Gateway, *former: Gateway, line: Line | None = None) -> None:
         self.line = line or Line()
@@ -46,7 +49,8 @@ class ConfiguredGateways:
     def _claimed(self, app_id: str | None) -> Gateway:
         """The gateway of the app that a message says it is for.
 
-        A message for an app that isn't ours is tried with the current app's keys: if Alipay signed it, people should see it.
+        A message for an app that isn't ours is tried with the current app's keys: if Alipay signed it, people
+        should see it.
         """
         return self._by_app.get((self.current.name, app_id or ""), self.current)
 
@@ -65,14 +69,19 @@ def get_gateways() -> ConfiguredGateways:
         GatewayNotConfigured: the settings name no app or no keys.
     """
     line = Line(**_bounds)
-    return ConfiguredGateways(*[alipay.AlipayGateway(config, line) for config in alipay.read_configs()], line=line)
+    return ConfiguredGateways(
+        *[alipay.AlipayGateway(config, line) for config in alipay.read_configs()], line=line
+    )
 
 
 _bounds: dict[str, Any] = {}
 
 
 def bound_calls(*, places: int | None = None, rate: float | None = None) -> None:
-    """Says how many calls this process may make at once and in a second, before it makes the first. For the entry points of processes."""
+    """Says how many calls this process may make at once and in a second, before it makes the first.
+
+    For the entry points of processes.
+    """
     _bounds.update(places=places, rate=rate)
 
 

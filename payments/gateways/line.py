@@ -1,7 +1,9 @@
-"""The line to one gateway: whether a call may be begun now, how many at once, and how many a second. One for each process.
+"""The line to one gateway: whether a call may be begun now, how many at once, and how many a second.
 
-Each process finds out for itself that a gateway is silent. Nothing is shared: it costs a process a few calls to learn what the others know,
-and no store has to answer before a call can be made.
+One for each process.
+
+Each process finds out for itself that a gateway is silent. Nothing is shared: it costs a process a few calls
+to learn what the others know, and no store has to answer before a call can be made.
 """
 
 import threading
@@ -30,13 +32,17 @@ Clock = Callable[[], float]
 
 
 class Breaker:
-    """A circuit breaker: opens after silences in a row, then lets one probe through at a time until one is answered.
+    """A circuit breaker: opens after silences in a row, then lets one probe through at a time until one is
+    answered.
 
-    Libraries don't fit: pybreaker holds a lock during the call, so that calls take turns; circuitbreaker lets everybody through at once
-    after the rest. Whoever claims work must also know beforehand how many calls may be begun (`free`).
+    Libraries don't fit: pybreaker holds a lock during the call, so that calls take turns; circuitbreaker lets
+    everybody through at once after the rest. Whoever claims work must also know beforehand how many calls may
+    be begun (`free`).
     """
 
-    def __init__(self, *, opens_after: int = OPENS_AFTER, rest_s: float = REST_S, clock: Clock = time.monotonic) -> None:
+    def __init__(
+        self, *, opens_after: int = OPENS_AFTER, rest_s: float = REST_S, clock: Clock = time.monotonic
+    ) -> None:
         self._opens_after, self._rest_s, self._clock = opens_after, rest_s, clock
         self._lock = threading.Lock()
         self._silences = 0
@@ -86,10 +92,18 @@ class Breaker:
 
 
 class Line:
-    """What this process may ask of a gateway. `places` bounds the calls at once, `rate` those of a second; None is no bound of our own."""
+    """What this process may ask of a gateway.
+
+    `places` bounds the calls at once, `rate` those of a second; None is no bound of our own.
+    """
 
     def __init__(
-        self, *, places: int | None = None, rate: float | None = None, breaker: Breaker | None = None, pace: Pace | None = None
+        self,
+        *,
+        places: int | None = None,
+        rate: float | None = None,
+        breaker: Breaker | None = None,
+        pace: Pace | None = None,
     ) -> None:
         self.breaker = breaker or Breaker()
         self._places = threading.BoundedSemaphore(places) if places else None
@@ -97,7 +111,10 @@ class Line:
         self._pace = pace or Pace(rate)
 
     def free(self, wanted: int) -> int:
-        """How many of `wanted` calls may be begun now. Under a rate, no more than two seconds' worth are kept waiting."""
+        """How many of `wanted` calls may be begun now.
+
+        Under a rate, no more than two seconds' worth are kept waiting.
+        """
         rate = self._pace.rate
         if rate is not None:
             wanted = min(wanted, max(1, int(2 * rate)))

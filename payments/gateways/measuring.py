@@ -8,7 +8,8 @@ from enum import StrEnum
 from payments.gateways.protocol import GatewayRejected, GatewayShut, GatewayUnsigned
 from payments.metrics import GATEWAY_CALLS
 
-# How the gateway's codes for refusals by its business begin. Others are about the shop's key, app or contract.
+# How the gateway's codes for refusals by its business begin. Others are about the shop's key, app or
+# contract.
 BUSINESS_CODES = ("ACQ.", "AQC.", "TRADE_")
 
 

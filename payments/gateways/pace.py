@@ -1,6 +1,8 @@
-"""How often a process calls a gateway: within a bound that operators set, and within what the gateway itself takes.
+"""How often a process calls a gateway: within a bound that operators set, and within what the gateway itself
+takes.
 
-The gateway's own limit isn't known, may change, and is shared with whatever else calls it. So it is found as TCP finds what a line takes:
+The gateway's own limit isn't known, may change, and is shared with whatever else calls it. So it is found as
+TCP finds what a line takes:
 additive increase, multiplicative decrease. A call that was one too many halves the rate; then it grows back.
 """
 
@@ -16,12 +18,16 @@ SETTLE_S = 1
 DOUBLES_IN_S = 20
 # Without a bound of our own there is none again at so many times the rate at which a call was too many.
 FORGOTTEN_AT = 4
-# Slower, a buyer who is alone would be turned away: a call that holds a place waits half a second for its turn.
+# Slower, a buyer who is alone would be turned away: a call that holds a place waits half a second for its
+# turn.
 SLOWEST_PER_S = 2.0
 
 
 class Pace:
-    """A token bucket: `rate` calls a second on average (None: as many as come), and as many at once as two seconds' worth."""
+    """A token bucket:
+
+    `rate` calls a second on average (None: as many as come), and as many at once as two seconds' worth.
+    """
 
     def __init__(self, rate: float | None = None, *, clock: Clock = time.monotonic) -> None:
         self._bound = rate
@@ -41,11 +47,17 @@ class Pace:
             return self._rate(self._clock())
 
     def take(self, *, patience_s: float) -> float | None:
-        """Takes a token, and returns how many seconds to wait before using it; None, and no token, if that were more than `patience_s`."""
+        """Takes a token, and returns how many seconds to wait before using it; None, and no token, if that
+        were more than `patience_s`.
+        """
         with self._lock:
             now = self._clock()
             rate = self._rate(now)
-            tokens = self._size(rate or 0) if rate is None else min(self._size(rate), self._tokens + (now - self._counted_at) * rate)
+            tokens = (
+                self._size(rate or 0)
+                if rate is None
+                else min(self._size(rate), self._tokens + (now - self._counted_at) * rate)
+            )
             self._counted_at, self._tokens = now, tokens
             wait_s = max(0.0, (1 - tokens) / rate) if rate is not None else 0.0
             if wait_s > patience_s:
@@ -55,7 +67,10 @@ class Pace:
             return wait_s
 
     def slow_down(self) -> float | None:
-        """A call was one too many: half of what was asked goes on. Returns the new rate, or None if it was cut just before."""
+        """A call was one too many: half of what was asked goes on.
+
+        Returns the new rate, or None if it was cut just before.
+        """
         with self._lock:
             now = self._clock()
             if self._cut_at is not None and now - self._cut_at < SETTLE_S:

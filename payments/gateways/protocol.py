@@ -1,6 +1,9 @@
-"""What the shop asks of a payment gateway, in its own words: Decimals, aware datetimes, three kinds of failure.
+"""What the shop asks of a payment gateway, in its own words:
 
-No word of a provider's stands here or above: a gateway translates states, refusals and refund numbers at its own border.
+Decimals, aware datetimes, three kinds of failure.
+
+No word of a provider's stands here or above: a gateway translates states, refusals and refund numbers at its
+own border.
 """
 
 from collections.abc import Mapping
@@ -55,7 +58,10 @@ class PaymentIntent:
 
 @dataclass(frozen=True, slots=True)
 class RefundIntent:
-    """Money to go back. The same `out_request_no` with the same amount is the same refund, however often it is sent."""
+    """Money to go back.
+
+    The same `out_request_no` with the same amount is the same refund, however often it is sent.
+    """
 
     out_trade_no: str
     out_request_no: str
@@ -65,7 +71,9 @@ class RefundIntent:
 
 @dataclass(frozen=True, slots=True)
 class RefundMovement:
-    """One refund that the gateway tells of. `number` is the request number that it was made with, by us or by somebody else.
+    """One refund that the gateway tells of.
+
+    `number` is the request number that it was made with, by us or by somebody else.
 
     `amount` (yuan) is this movement's own sum; None where the source tells only the trade's total.
     """
@@ -79,8 +87,9 @@ class RefundMovement:
 class TradeReport:
     """What the gateway says of a trade. None where the source doesn't say.
 
-    A query's answer is current: it says how the trade is now. A notification may be late, and another word may have overtaken it.
-    `refunded` is the trade's cumulative refund in yuan. `told_at` is when a notification was sent.
+    A query's answer is current: it says how the trade is now. A notification may be late, and another word
+    may have overtaken it. `refunded` is the trade's cumulative refund in yuan. `told_at` is when a
+    notification was sent.
     """
 
     out_trade_no: str
@@ -100,8 +109,8 @@ class TradeReport:
 class Notice:
     """A notification that is proven to be the gateway's.
 
-    `facts_key` is the same for repeated deliveries of the same facts. `verified_by` names the key that proved it (its fingerprint);
-    `fields` are the message's own, for people to read.
+    `facts_key` is the same for repeated deliveries of the same facts. `verified_by` names the key that proved
+    it (its fingerprint); `fields` are the message's own, for people to read.
     """
 
     provider: str
@@ -118,7 +127,10 @@ class GatewayError(Exception):
 
 
 class GatewayUnreachable(GatewayError):
-    """The outcome is unknown: no answer, a broken or unproven one, or the gateway's own fault. Ask again later, with the same ids."""
+    """The outcome is unknown: no answer, a broken or unproven one, or the gateway's own fault.
+
+    Ask again later, with the same ids.
+    """
 
 
 class GatewayShut(GatewayUnreachable):
@@ -126,18 +138,23 @@ class GatewayShut(GatewayUnreachable):
 
 
 class GatewayLimited(GatewayShut):
-    """The gateway turned the call away at the door because there are too many: nothing was done, and soon the same call may be made again."""
+    """The gateway turned the call away at the door because there are too many: nothing was done, and soon the
+    same call may be made again.
+    """
 
 
 class GatewayUnsigned(GatewayUnreachable):
-    """An error without a signature. It proves nothing, but most likely the gateway doesn't know our key or app, or doesn't permit the call."""
+    """An error without a signature.
+
+    It proves nothing, but most likely the gateway doesn't know our key or app, or doesn't permit the call.
+    """
 
 
 class GatewayRejected(GatewayError):
     """A proven no.
 
-    `refusal` says what kind of no it is, `code` is the gateway's own code for people and logs. `is_final` tells whether asking again
-    with the same request can ever be answered otherwise.
+    `refusal` says what kind of no it is, `code` is the gateway's own code for people and logs. `is_final`
+    tells whether asking again with the same request can ever be answered otherwise.
     """
 
     def __init__(self, refusal: Refusal, code: str, text: str = "", *, is_final: bool) -> None:
@@ -152,14 +169,20 @@ class InvalidSignature(GatewayError):
 
 
 class Gateway(Protocol):
-    """One provider with one app's credentials. Calls take seconds at most and are never made inside a transaction."""
+    """One provider with one app's credentials.
+
+    Calls take seconds at most and are never made inside a transaction.
+    """
 
     name: str
     app_id: str
     seller_id: str
 
     def page_url(self, intent: PaymentIntent) -> str:
-        """The cashier's address for this intent. No network; the trade exists at the gateway only once the buyer shows up there."""
+        """The cashier's address for this intent.
+
+        No network; the trade exists at the gateway only once the buyer shows up there.
+        """
         ...
 
     def wap_url(self, intent: PaymentIntent) -> str:
@@ -180,7 +203,9 @@ class Gateway(Protocol):
         ...
 
     def close(self, out_trade_no: str) -> None:
-        """Closes an unpaid trade. One that the gateway doesn't know counts as closed, though its buyer may still come.
+        """Closes an unpaid trade.
+
+        One that the gateway doesn't know counts as closed, though its buyer may still come.
 
         Raises:
             GatewayUnreachable
@@ -197,7 +222,9 @@ class Gateway(Protocol):
         ...
 
     def find_refund(self, out_trade_no: str, out_request_no: str) -> RefundMovement | None:
-        """The refund that was made under this number, with its amount, whoever made it. None while the gateway has done no such refund.
+        """The refund that was made under this number, with its amount, whoever made it.
+
+        None while the gateway has done no such refund.
 
         Raises:
             GatewayUnreachable, GatewayRejected
@@ -230,7 +257,9 @@ class Gateway(Protocol):
         ...
 
     def verify_return(self, form: Mapping[str, str]) -> str:
-        """The `out_trade_no` of a buyer's way back from the cashier, once it is proven to be the gateway's. Says nothing about payment.
+        """The `out_trade_no` of a buyer's way back from the cashier, once it is proven to be the gateway's.
+
+        Says nothing about payment.
 
         Raises:
             InvalidSignature
@@ -246,13 +275,18 @@ class Attempt(Protocol):
 
 
 class Gateways(Protocol):
-    """The configured gateways. New attempts are made with `current`; an older one keeps the credentials that it was made with."""
+    """The configured gateways.
+
+    New attempts are made with `current`; an older one keeps the credentials that it was made with.
+    """
 
     @property
     def current(self) -> Gateway: ...
 
     def free(self, wanted: int) -> int:
-        """How many of `wanted` calls may be begun now: fewer under a rate, one or none while the gateway is silent."""
+        """How many of `wanted` calls may be begun now: fewer under a rate, one or none while the gateway is
+        silent.
+        """
         ...
 
     def is_silent(self) -> bool:

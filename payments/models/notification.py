@@ -14,7 +14,10 @@ from shop.models.work import dead_index, dead_is_not_due, due_index
 
 
 class Notification(Work):
-    """The inbox: what the gateway told us, verified and stored before it is answered. Repeated deliveries of the same facts share one row."""
+    """The inbox: what the gateway told us, verified and stored before it is answered.
+
+    Repeated deliveries of the same facts share one row.
+    """
 
     provider = models.CharField(_("渠道"), max_length=16, default="alipay")
     # SHA-256 of everything that was signed except what changes between deliveries of the same facts.
@@ -23,21 +26,36 @@ class Notification(Work):
     out_trade_no = models.CharField(_("商户订单号"), max_length=64)
     # In the gateway's words, and in ours (`TradeStatus`).
     trade_status = models.CharField(_("交易状态"), max_length=32)
-    told_status = models.CharField(_("交易状态（统一）"), max_length=16, blank=True, default="", db_default="")
+    told_status = models.CharField(
+        _("交易状态（统一）"), max_length=16, blank=True, default="", db_default=""
+    )
     form = models.JSONField(_("字段"))
     raw_body = models.TextField(_("原文"))
-    status = models.CharField(_("状态"), max_length=16, choices=names_of(NotificationStatus), default=NotificationStatus.RECEIVED)
+    status = models.CharField(
+        _("状态"), max_length=16, choices=names_of(NotificationStatus), default=NotificationStatus.RECEIVED
+    )
     reason = models.CharField(_("原因"), max_length=64, blank=True, default="", db_default="")
     # Why it was quarantined the first time; later handling doesn't overwrite it.
     first_reason = models.CharField(_("首次隔离原因"), max_length=64, blank=True, default="", db_default="")
     # The fingerprint of the key that proved the signature when it was received.
     verified_by = models.CharField(_("验签公钥"), max_length=64, blank=True, default="", db_default="")
     payment = models.ForeignKey(
-        Payment, models.PROTECT, null=True, blank=True, related_name="notifications", verbose_name=pgettext_lazy("one", "支付")
+        Payment,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="notifications",
+        verbose_name=pgettext_lazy("one", "支付"),
     )
     # Who dismissed it, and why they could.
     dismissed_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, db_index=False, related_name="+", verbose_name=_("处理人")
+        settings.AUTH_USER_MODEL,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        db_index=False,
+        related_name="+",
+        verbose_name=_("处理人"),
     )
     note = models.CharField(_("处理说明"), max_length=200, blank=True, default="", db_default="")
     # The HTTP request that brought it first.
@@ -54,14 +72,25 @@ class Notification(Work):
                 condition=Q(status=NotificationStatus.RECEIVED, handled_at__isnull=True)
                 | Q(status=NotificationStatus.ASKED, handled_at__isnull=True, available_at__isnull=True)
                 | Q(
-                    status__in=[NotificationStatus.APPLIED, NotificationStatus.IGNORED, NotificationStatus.QUARANTINED],
+                    status__in=[
+                        NotificationStatus.APPLIED,
+                        NotificationStatus.IGNORED,
+                        NotificationStatus.QUARANTINED,
+                    ],
                     available_at__isnull=True,
                     handled_at__isnull=False,
                 ),
                 name="notification_status_matches_times",
             ),
             models.CheckConstraint(
-                condition=Q(status__in=[NotificationStatus.RECEIVED, NotificationStatus.ASKED, NotificationStatus.APPLIED]) | ~Q(reason=""),
+                condition=Q(
+                    status__in=[
+                        NotificationStatus.RECEIVED,
+                        NotificationStatus.ASKED,
+                        NotificationStatus.APPLIED,
+                    ]
+                )
+                | ~Q(reason=""),
                 name="notification_says_why_not_applied",
             ),
             dead_is_not_due("notification_dead_is_not_due"),
@@ -72,12 +101,19 @@ class Notification(Work):
             # What `payments/domain/upkeep/retention.py` looks for.
             models.Index(
                 fields=["handled_at"],
-                condition=Q(status__in=[NotificationStatus.APPLIED, NotificationStatus.IGNORED]) & ~Q(raw_body=""),
+                condition=Q(status__in=[NotificationStatus.APPLIED, NotificationStatus.IGNORED])
+                & ~Q(raw_body=""),
                 name="notification_personal_data",
             ),
             models.Index(fields=["out_trade_no"], name="notification_of_trade"),
-            models.Index(fields=["-received_at"], condition=Q(status=NotificationStatus.QUARANTINED), name="notification_quarantined"),
-            models.Index(fields=["payment"], condition=Q(status=NotificationStatus.ASKED), name="notification_asked"),
+            models.Index(
+                fields=["-received_at"],
+                condition=Q(status=NotificationStatus.QUARANTINED),
+                name="notification_quarantined",
+            ),
+            models.Index(
+                fields=["payment"], condition=Q(status=NotificationStatus.ASKED), name="notification_asked"
+            ),
         ]
 
     def __str__(self) -> str:

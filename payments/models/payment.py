@@ -13,37 +13,50 @@ from shop.models.work import GATEWAY_ATTEMPTS, dead_index, dead_is_not_due, due_
 
 
 class Payment(Work):
-    """One attempt to pay an order, under its own `out_trade_no`. As a piece of work it waits to be queried at the gateway.
+    """One attempt to pay an order, under its own `out_trade_no`.
 
-    Amount, app and seller are frozen here: what the gateway reports is compared with them, not with today's settings.
+    As a piece of work it waits to be queried at the gateway.
+
+    Amount, app and seller are frozen here: what the gateway reports is compared with them, not with today's
+    settings.
     """
 
     MAX_ATTEMPTS = GATEWAY_ATTEMPTS
 
-    order = models.ForeignKey(Order, models.PROTECT, related_name="payments", verbose_name=pgettext_lazy("one", "订单"))
+    order = models.ForeignKey(
+        Order, models.PROTECT, related_name="payments", verbose_name=pgettext_lazy("one", "订单")
+    )
     provider = models.CharField(_("渠道"), max_length=16, default="alipay")
     product = models.CharField(_("产品"), max_length=8, choices=names_of(Product))
     out_trade_no = models.CharField(_("商户订单号"), max_length=64)
     amount = YuanField(_("金额（元）"))
     app_id = models.CharField(_("应用"), max_length=32)
     seller_id = models.CharField(_("收款方"), max_length=32)
-    status = models.CharField(_("状态"), max_length=16, choices=names_of(PaymentStatus), default=PaymentStatus.OPEN)
-    closed_reason = models.CharField(_("关闭原因"), max_length=16, choices=names_of(ClosedReason), blank=True, default="", db_default="")
+    status = models.CharField(
+        _("状态"), max_length=16, choices=names_of(PaymentStatus), default=PaymentStatus.OPEN
+    )
+    closed_reason = models.CharField(
+        _("关闭原因"), max_length=16, choices=names_of(ClosedReason), blank=True, default="", db_default=""
+    )
     trade_no = models.CharField(_("支付宝交易号"), max_length=64, null=True, blank=True)  # noqa: DJ001 - NULL keeps what is unpaid out of the unique constraint
     created_at = models.DateTimeField(_("发起时间"))
     expires_at = models.DateTimeField(_("支付截止时间"))
-    # When its buyer last gave a sign: went to the cashier, came back from it, or looked at the order. The longer ago, the seldomer we ask.
+    # When its buyer last gave a sign: went to the cashier, came back from it, or looked at the order. The
+    # longer ago, the seldomer we ask.
     buyer_seen_at = models.DateTimeField(_("买家最近出现时间"), db_default=Now())
     # When the gateway last answered a query of the open attempt.
     asked_at = models.DateTimeField(_("最近查询时间"), null=True, blank=True)
     paid_at = models.DateTimeField(_("支付时间"), null=True, blank=True)
     closed_at = models.DateTimeField(_("关闭时间"), null=True, blank=True)
-    # What our own refunds have set aside: asked for, and neither rejected nor paid by other means. A CHECK makes an over-refund impossible.
+    # What our own refunds have set aside: asked for, and neither rejected nor paid by other means. A CHECK
+    # makes an over-refund impossible.
     refund_committed = YuanField(_("退款占用（元）"), default=0)
-    # What has gone back through the gateway, by our refunds and by others. `external_refunded` is the others' part.
+    # What has gone back through the gateway, by our refunds and by others. `external_refunded` is the others'
+    # part.
     refunded_amount = YuanField(_("已退金额（元）"), default=0)
     external_refunded = YuanField(_("渠道侧已退（元）"), default=0, db_default=0)
-    # The largest cumulative refund that the gateway told of this trade. Above `refunded_amount` while something is not accounted for.
+    # The largest cumulative refund that the gateway told of this trade. Above `refunded_amount` while
+    # something is not accounted for.
     refund_told = YuanField(_("渠道告知已退（元）"), default=0, db_default=0)
     # Paid, but not what paid the order: it came too late or a second time, and is refunded.
     is_surplus = models.BooleanField(_("多付"), default=False)
@@ -54,7 +67,9 @@ class Payment(Work):
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["out_trade_no"], name="payment_out_trade_no"),
             models.UniqueConstraint(fields=["trade_no"], name="payment_trade_no"),
-            models.UniqueConstraint(fields=["order"], condition=Q(status=PaymentStatus.OPEN), name="payment_one_live_per_order"),
+            models.UniqueConstraint(
+                fields=["order"], condition=Q(status=PaymentStatus.OPEN), name="payment_one_live_per_order"
+            ),
             models.CheckConstraint(condition=Q(amount__gt=0), name="payment_amount_positive"),
             models.CheckConstraint(
                 condition=Q(
@@ -67,10 +82,19 @@ class Payment(Work):
                 name="payment_refunds_within_amount",
             ),
             models.CheckConstraint(
-                condition=Q(status=PaymentStatus.OPEN, closed_reason="", paid_at__isnull=True, closed_at__isnull=True)
+                condition=Q(
+                    status=PaymentStatus.OPEN, closed_reason="", paid_at__isnull=True, closed_at__isnull=True
+                )
                 # A late payment keeps the time at which its attempt had been closed.
-                | Q(status=PaymentStatus.PAID, closed_reason="", paid_at__isnull=False, trade_no__isnull=False)
-                | Q(status=PaymentStatus.CLOSED, closed_reason=ClosedReason.NEVER_PAID, paid_at__isnull=True, closed_at__isnull=False)
+                | Q(
+                    status=PaymentStatus.PAID, closed_reason="", paid_at__isnull=False, trade_no__isnull=False
+                )
+                | Q(
+                    status=PaymentStatus.CLOSED,
+                    closed_reason=ClosedReason.NEVER_PAID,
+                    paid_at__isnull=True,
+                    closed_at__isnull=False,
+                )
                 | Q(
                     status=PaymentStatus.CLOSED,
                     closed_reason=ClosedReason.GIVEN_BACK,
@@ -83,7 +107,10 @@ class Payment(Work):
             dead_is_not_due("payment_dead_is_not_due"),
         ]
         indexes: ClassVar = [due_index("payment_due"), dead_index("payment_dead")]
-        permissions: ClassVar = [("ask_gateway", _("可立即向支付渠道查询")), ("export_books", _("可导出订单、支付、退款与账目"))]
+        permissions: ClassVar = [
+            ("ask_gateway", _("可立即向支付渠道查询")),
+            ("export_books", _("可导出订单、支付、退款与账目")),
+        ]
 
     def __str__(self) -> str:
         return self.out_trade_no

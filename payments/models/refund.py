@@ -16,39 +16,67 @@ from shop.models.work import GATEWAY_ATTEMPTS, dead_index, dead_is_not_due, due_
 class Refund(Work):
     """Money (and 贝里) on its way back, known by its request number.
 
-    Ours are asked for by a buyer and approved by staff or by rule, or made for money that nobody owed. The row is written before the
-    gateway is called: a retry is the same request. External ones were made at the gateway without us and carry the number that it told.
+    Ours are asked for by a buyer and approved by staff or by rule, or made for money that nobody owed. The
+    row is written before the gateway is called: a retry is the same request. External ones were made at the
+    gateway without us and carry the number that it told.
     """
 
     MAX_ATTEMPTS = GATEWAY_ATTEMPTS
 
     kind = models.CharField(_("类型"), max_length=16, choices=names_of(RefundKind))
-    order = models.ForeignKey(Order, models.PROTECT, related_name="refunds", verbose_name=pgettext_lazy("one", "订单"))
+    order = models.ForeignKey(
+        Order, models.PROTECT, related_name="refunds", verbose_name=pgettext_lazy("one", "订单")
+    )
     # None when nothing was paid in money: only 贝里 go back.
     payment = models.ForeignKey(
-        Payment, models.PROTECT, null=True, blank=True, related_name="refunds", verbose_name=pgettext_lazy("one", "支付")
+        Payment,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="refunds",
+        verbose_name=pgettext_lazy("one", "支付"),
     )
     out_request_no = models.CharField(_("退款请求号"), max_length=64)
     amount = YuanField(_("退款金额（元）"))
     beili = models.PositiveBigIntegerField(_("退回贝里"), default=0)
-    status = models.CharField(_("状态"), max_length=16, choices=names_of(RefundStatus), default=RefundStatus.REQUESTED)
+    status = models.CharField(
+        _("状态"), max_length=16, choices=names_of(RefundStatus), default=RefundStatus.REQUESTED
+    )
     reason = models.CharField(_("申请原因"), max_length=200, blank=True, default="")
     # Why it was rejected or failed: staff's words, or the gateway's code.
     outcome = models.CharField(_("处理说明"), max_length=200, blank=True, default="")
     # How it was given back by other means than the gateway, for the accountants.
     reference = models.CharField(_("凭据"), max_length=100, blank=True, default="", db_default="")
     # Of an external refund: what it was for. Empty until staff (or the rule for whole refunds) say so.
-    explanation = models.CharField(_("说明"), max_length=16, choices=names_of(Explanation), blank=True, default="", db_default="")
+    explanation = models.CharField(
+        _("说明"), max_length=16, choices=names_of(Explanation), blank=True, default="", db_default=""
+    )
     explained_at = models.DateTimeField(_("说明时间"), null=True, blank=True)
     decided_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("处理人")
+        settings.AUTH_USER_MODEL,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("处理人"),
     )
     approved_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("审批人")
+        settings.AUTH_USER_MODEL,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("审批人"),
     )
     # Staff who asked for it in the buyer's place; None if the buyer did, or a rule.
     requested_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, db_index=False, related_name="+", verbose_name=_("申请人")
+        settings.AUTH_USER_MODEL,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        db_index=False,
+        related_name="+",
+        verbose_name=_("申请人"),
     )
     requested_at = models.DateTimeField(_("申请时间"))
     approved_at = models.DateTimeField(_("批准时间"), null=True, blank=True)
@@ -59,13 +87,22 @@ class Refund(Work):
         verbose_name = pgettext_lazy("one", "退款")
         verbose_name_plural = pgettext_lazy("many", "退款")
         constraints: ClassVar = [
-            # Our numbers are ours alone; of external ones the gateway promises only that no trade has one twice.
-            models.UniqueConstraint(fields=["out_request_no"], condition=~Q(kind=RefundKind.EXTERNAL), name="refund_out_request_no"),
+            # Our numbers are ours alone; of external ones the gateway promises only that no trade has one
+            # twice.
             models.UniqueConstraint(
-                fields=["payment", "out_request_no"], condition=Q(kind=RefundKind.EXTERNAL), name="refund_external_number_once"
+                fields=["out_request_no"],
+                condition=~Q(kind=RefundKind.EXTERNAL),
+                name="refund_out_request_no",
+            ),
+            models.UniqueConstraint(
+                fields=["payment", "out_request_no"],
+                condition=Q(kind=RefundKind.EXTERNAL),
+                name="refund_external_number_once",
             ),
             not_negative("amount", "beili", name="refund_amounts_not_negative"),
-            models.CheckConstraint(condition=Q(amount=0) | Q(payment__isnull=False), name="refund_money_has_a_payment"),
+            models.CheckConstraint(
+                condition=Q(amount=0) | Q(payment__isnull=False), name="refund_money_has_a_payment"
+            ),
             models.CheckConstraint(
                 condition=Q(status=RefundStatus.REPORTED, kind=RefundKind.EXTERNAL, finished_at__isnull=True)
                 | Q(status=RefundStatus.REQUESTED, sent_at__isnull=True, finished_at__isnull=True)
@@ -75,14 +112,22 @@ class Refund(Work):
                     sent_at__isnull=False,
                     finished_at__isnull=True,
                 )
-                | Q(status__in=[RefundStatus.SUCCEEDED, RefundStatus.FAILED], approved_at__isnull=False, finished_at__isnull=False)
+                | Q(
+                    status__in=[RefundStatus.SUCCEEDED, RefundStatus.FAILED],
+                    approved_at__isnull=False,
+                    finished_at__isnull=False,
+                )
                 | Q(status=RefundStatus.SUCCEEDED, kind=RefundKind.EXTERNAL, finished_at__isnull=False)
                 | Q(status=RefundStatus.REJECTED, finished_at__isnull=False)
                 | (Q(status=RefundStatus.PAID_ELSEWHERE, finished_at__isnull=False) & ~Q(reference="")),
                 name="refund_status_matches_times",
             ),
             models.CheckConstraint(
-                condition=(Q(kind=RefundKind.EXTERNAL, status=RefundStatus.SUCCEEDED) & ~Q(explanation="") & Q(explained_at__isnull=False))
+                condition=(
+                    Q(kind=RefundKind.EXTERNAL, status=RefundStatus.SUCCEEDED)
+                    & ~Q(explanation="")
+                    & Q(explained_at__isnull=False)
+                )
                 | Q(explanation="", explained_at__isnull=True),
                 name="refund_only_proven_external_explained",
             ),
@@ -97,9 +142,15 @@ class Refund(Work):
         indexes: ClassVar = [
             due_index("refund_due"),
             dead_index("refund_dead"),
-            models.Index(fields=["finished_at"], condition=Q(finished_at__isnull=False), name="refund_finished"),
+            models.Index(
+                fields=["finished_at"], condition=Q(finished_at__isnull=False), name="refund_finished"
+            ),
             models.Index(fields=["-id"], condition=Q(status=RefundStatus.FAILED), name="refund_failed"),
-            models.Index(fields=["requested_at"], condition=Q(status=RefundStatus.REQUESTED), name="refund_awaiting_approval"),
+            models.Index(
+                fields=["requested_at"],
+                condition=Q(status=RefundStatus.REQUESTED),
+                name="refund_awaiting_approval",
+            ),
             models.Index(
                 fields=["requested_at"],
                 condition=Q(kind=RefundKind.EXTERNAL, explanation="") & ~Q(status=RefundStatus.REJECTED),
@@ -112,13 +163,24 @@ class Refund(Work):
 
 
 class RefundLine(models.Model):
-    """One course of a refund. Unless that refund was rejected, no other one can have the line: a failed one is still owed.
+    """One course of a refund.
 
-    `cash_amount` and `beili_amount` (yuan) are what goes back of the line's own shares: all of them, or less where the access was used.
+    Unless that refund was rejected, no other one can have the line: a failed one is still owed.
+
+    `cash_amount` and `beili_amount` (yuan) are what goes back of the line's own shares: all of them, or less
+    where the access was used.
     """
 
-    refund = models.ForeignKey(Refund, models.PROTECT, db_index=False, related_name="lines", verbose_name=pgettext_lazy("one", "退款"))
-    order_line = models.ForeignKey(OrderLine, models.PROTECT, related_name="refund_lines", verbose_name=pgettext_lazy("one", "订单课程"))
+    refund = models.ForeignKey(
+        Refund,
+        models.PROTECT,
+        db_index=False,
+        related_name="lines",
+        verbose_name=pgettext_lazy("one", "退款"),
+    )
+    order_line = models.ForeignKey(
+        OrderLine, models.PROTECT, related_name="refund_lines", verbose_name=pgettext_lazy("one", "订单课程")
+    )
     cash_amount = YuanField(_("退回现金（元）"))
     beili_amount = YuanField(_("退回贝里价值（元）"))
     # False once the refund is rejected, set in the same transaction.
@@ -128,7 +190,9 @@ class RefundLine(models.Model):
         verbose_name = pgettext_lazy("one", "退款课程")
         verbose_name_plural = pgettext_lazy("many", "退款课程")
         constraints: ClassVar = [
-            models.UniqueConstraint(fields=["order_line"], condition=Q(is_live=True), name="refund_line_once"),
+            models.UniqueConstraint(
+                fields=["order_line"], condition=Q(is_live=True), name="refund_line_once"
+            ),
             models.UniqueConstraint(fields=["refund", "order_line"], name="refund_line_one_per_refund"),
             not_negative("cash_amount", "beili_amount", name="refund_line_amounts_not_negative"),
         ]

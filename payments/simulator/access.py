@@ -21,11 +21,19 @@ class Access:
             return self._refuse() if request.blueprint in blueprints else None
 
     def _refuse(self) -> BaseResponse | None:
-        # A page of another site must not be able to steer the simulator through a visitor's browser; a link to the panel is fine.
-        if request.method not in {"GET", "HEAD"} and request.headers.get("Sec-Fetch-Site", "none") == "cross-site":
+        # A page of another site must not be able to steer the simulator through a visitor's browser; a link
+        # to the panel is fine.
+        if (
+            request.method not in {"GET", "HEAD"}
+            and request.headers.get("Sec-Fetch-Site", "none") == "cross-site"
+        ):
             return _forbidden("requests from other sites are refused")
         if not self._token:
-            return None if _is_loopback(request.remote_addr) else _forbidden("only this machine may call this; see --control-token")
+            return (
+                None
+                if _is_loopback(request.remote_addr)
+                else _forbidden("only this machine may call this; see --control-token")
+            )
         given = request.args.get("token", "")
         if given and self._is_right(given):
             # So that a person can open the panel by a link and needs no header afterwards.
@@ -35,7 +43,9 @@ class Access:
         bearer = request.headers.get("Authorization", "").removeprefix("Bearer ")
         if self._is_right(bearer) or self._is_right(request.cookies.get(COOKIE, "")):
             return None
-        return _forbidden("send the control token: Authorization: Bearer <token>, or ?token=<token> once in a browser")
+        return _forbidden(
+            "send the control token: Authorization: Bearer <token>, or ?token=<token> once in a browser"
+        )
 
     def _is_right(self, token: str) -> bool:
         return hmac.compare_digest(token.encode(), self._token.encode())

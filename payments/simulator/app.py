@@ -9,7 +9,9 @@ from payments.simulator.simulation import Simulation
 
 
 def create_app(sim: Simulation, notifier: Notifier, control_token: str = "") -> Flask:
-    """`control_token`: what callers of the control API and the panel must show; without one only this machine may call them."""
+    """`control_token`: what callers of the control API and the panel must show; without one only this machine
+    may call them.
+    """
     app = Flask(__name__)
     app.config.update(SIMULATION=sim, NOTIFIER=notifier)
     app.json.ensure_ascii = False  # type: ignore[attr-defined]  # of Flask's default provider

@@ -23,4 +23,6 @@ def download_bill() -> Response:
     merchant = sim.merchants.get(link["app_id"])
     name = f"{merchant.seller_id}_{period.label}.csv.zip"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-    return Response(build_zip(merchant, period, rows, sim.now()), content_type="application/zip", headers=headers)
+    return Response(
+        build_zip(merchant, period, rows, sim.now()), content_type="application/zip", headers=headers
+    )

@@ -23,7 +23,14 @@ def query_bill_link(sim: Simulation, db: Database, request: GatewayRequest) -> d
         raise business_error("NO_BILL_DATA")
     token = secrets.token_hex(16)
     # Downloads take real seconds, however fast the virtual clock runs.
-    db.insert("bill_link", token=token, app_id=request.merchant.app_id, bill_type=bill_type, bill_date=bill_date, real_at=time.time())
+    db.insert(
+        "bill_link",
+        token=token,
+        app_id=request.merchant.app_id,
+        bill_type=bill_type,
+        bill_date=bill_date,
+        real_at=time.time(),
+    )
     account = request.merchant.seller_id + ACCOUNT_SUFFIX
     query = {
         "bizType": bill_type,

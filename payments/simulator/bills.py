@@ -55,7 +55,9 @@ class BillRow:
 
 
 def parse_period(text: str) -> Period | None:
-    """`yyyy-MM-dd`, ready at nine the next morning, or `yyyy-MM`, ready on the third; None for anything else."""
+    """`yyyy-MM-dd`, ready at nine the next morning, or `yyyy-MM`, ready on the third; None for anything
+    else.
+    """
     for pattern in ("%Y-%m-%d", "%Y-%m"):
         with contextlib.suppress(ValueError):
             start = datetime.strptime(text, pattern).replace(tzinfo=BEIJING)
@@ -104,7 +106,12 @@ def distort(sim: Simulation, app_id: str, rows: list[BillRow], period: Period) -
 def build_zip(merchant: Merchant, period: Period, rows: list[BillRow], now: float) -> bytes:
     account = merchant.seller_id + ACCOUNT_SUFFIX
     stem = f"{account}_{period.label}_业务明细"
-    return _zip_gbk({f"{stem}.csv": _detail(account, period, rows, now), f"{stem}(汇总).csv": _summary(account, period, rows, now)})
+    return _zip_gbk(
+        {
+            f"{stem}.csv": _detail(account, period, rows, now),
+            f"{stem}(汇总).csv": _summary(account, period, rows, now),
+        }
+    )
 
 
 def _payment_row(sim: Simulation, trade: Row) -> BillRow:
@@ -142,16 +149,46 @@ def _refund_row(row: Row) -> BillRow:
 def _strange_row(period: Period) -> BillRow:
     at = period.start.timestamp() + 3600
     trade_no = f"{period.start:%Y%m%d}22001{secrets.randbelow(10**15):015d}"
-    return BillRow(trade_no, f"STRANGE{secrets.token_hex(8)}", PAYMENT, "陌生的订单", at, at + 5, "str***@example.com", 100, -1)
+    return BillRow(
+        trade_no,
+        f"STRANGE{secrets.token_hex(8)}",
+        PAYMENT,
+        "陌生的订单",
+        at,
+        at + 5,
+        "str***@example.com",
+        100,
+        -1,
+    )
 
 
 def _cells(row: BillRow) -> list[str]:
     """Text cells end with a TAB, so that spreadsheets don't read them as numbers."""
     amount, zero = format_yuan(row.amount_fen), "0.00"
     times = [format_time(row.created_at), format_time(row.completed_at)]
-    head = [f"{row.trade_no}\t", f"{row.out_trade_no}\t", f"{row.kind}\t", row.subject, *times, "\t", "\t", "\t", "\t", f"{row.buyer}\t"]
+    head = [
+        f"{row.trade_no}\t",
+        f"{row.out_trade_no}\t",
+        f"{row.kind}\t",
+        row.subject,
+        *times,
+        "\t",
+        "\t",
+        "\t",
+        "\t",
+        f"{row.buyer}\t",
+    ]
     discounts = [zero, zero, zero, zero, zero, "\t", zero, zero]
-    return [*head, amount, amount, *discounts, f"{row.out_request_no}\t", format_yuan(row.fee_fen), zero, "\t"]
+    return [
+        *head,
+        amount,
+        amount,
+        *discounts,
+        f"{row.out_request_no}\t",
+        format_yuan(row.fee_fen),
+        zero,
+        "\t",
+    ]
 
 
 def _detail(account: str, period: Period, rows: list[BillRow], now: float) -> str:
@@ -175,7 +212,16 @@ def _summary(account: str, period: Period, rows: list[BillRow], now: float) -> s
     payments = sum(row.kind == PAYMENT for row in rows)
     fee = sum(row.fee_fen for row in rows)
     net = sum(row.amount_fen for row in rows)
-    amounts = [_total(rows), _total(rows), "0.00", "0.00", "0.00", format_yuan(fee), "0.00", format_yuan(net + fee)]
+    amounts = [
+        _total(rows),
+        _total(rows),
+        "0.00",
+        "0.00",
+        "0.00",
+        format_yuan(fee),
+        "0.00",
+        format_yuan(net + fee),
+    ]
     figures = [str(payments), str(len(rows) - payments), *amounts]
     lines = [
         "#支付宝业务汇总查询",
@@ -191,7 +237,10 @@ def _summary(account: str, period: Period, rows: list[BillRow], now: float) -> s
 
 def _heading(account: str, period: Period) -> list[str]:
     pattern = "%Y年%m月%d日 00:00:00"
-    return [f"#账号：[{account}]", f"#起始日期：[{period.start.strftime(pattern)}]   终止日期：[{period.end.strftime(pattern)}]"]
+    return [
+        f"#账号：[{account}]",
+        f"#起始日期：[{period.start.strftime(pattern)}]   终止日期：[{period.end.strftime(pattern)}]",
+    ]
 
 
 def _table(rows: Iterable[list[str]]) -> list[str]:
@@ -207,8 +256,8 @@ def _total(rows: list[BillRow]) -> str:
 def _zip_gbk(files: dict[str, str]) -> bytes:
     """A zip whose member names are GBK bytes without the UTF-8 flag, as the real one's are.
 
-    Python's zipfile can only write ASCII or flagged UTF-8 names, so the members are written under ASCII names of the same length, and
-    those are replaced afterwards; no checksum covers a member's name.
+    Python's zipfile can only write ASCII or flagged UTF-8 names, so the members are written under ASCII names
+    of the same length, and those are replaced afterwards; no checksum covers a member's name.
     """
     stand_ins: dict[bytes, bytes] = {}
     buffer = io.BytesIO()

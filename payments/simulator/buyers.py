@@ -13,7 +13,10 @@ class Buyer:
 
 
 def find_buyer(account: str) -> Buyer:
-    """The buyer behind a login name: always the same id for the same name. A 16-digit 2088... name is the id itself."""
+    """The buyer behind a login name: always the same id for the same name.
+
+    A 16-digit 2088... name is the id itself.
+    """
     name = account.strip() or DEFAULT_ACCOUNT
     if len(name) == 16 and name.isascii() and name.isdigit() and name.startswith("2088"):
         return Buyer(name, f"{name[:4]}****{name[-4:]}")

@@ -56,7 +56,10 @@ def log_in(session_id: str) -> Response | tuple[str, int]:
 
 @blueprint.post("/cashier/<session_id>/pay")
 def pay_order(session_id: str) -> Response | tuple[str, int]:
-    """Needs a login before. Any password is right. Leads back to the shop, or to the result page if there is no way back."""
+    """Needs a login before.
+
+    Any password is right. Leads back to the shop, or to the result page if there is no way back.
+    """
     sim = _simulation()
     with sim.store.transaction() as db:
         session = _get_session(db, session_id)
@@ -117,7 +120,9 @@ def _render(db: Database, session: Row, error: GatewayError | None = None) -> st
         error=error,
         trade=trade,
         expires_at=format_time(expires_at) if expires_at is not None else "",
-        way_back=return_location(sim, session, trade) if trade is not None and is_paid else session["return_url"],
+        way_back=return_location(sim, session, trade)
+        if trade is not None and is_paid
+        else session["return_url"],
     )
 
 

@@ -31,7 +31,9 @@ def init(options: argparse.Namespace) -> int:
     sim = Simulation(options.state)
     try:
         merchant = sim.merchants.register(options.app_id, options.seller_id)
-        sys.stdout.write(f"merchant {merchant.app_id}, seller {merchant.seller_id}, keys in {merchant.keys.path}\n")
+        sys.stdout.write(
+            f"merchant {merchant.app_id}, seller {merchant.seller_id}, keys in {merchant.keys.path}\n"
+        )
     finally:
         sim.close()
     return 0
@@ -59,7 +61,10 @@ def show_keys(options: argparse.Namespace) -> int:
 
 def serve(options: argparse.Namespace) -> int:
     """Runs until SIGTERM or SIGINT."""
-    logging.basicConfig(level=logging.DEBUG if options.verbose else logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    logging.basicConfig(
+        level=logging.DEBUG if options.verbose else logging.INFO,
+        format="%(asctime)s %(name)s %(levelname)s %(message)s",
+    )
     # One line per delivery is the log's and the panel's business, not the terminal's.
     logging.getLogger("httpx").setLevel(logging.WARNING)
     sim = Simulation(options.state)
@@ -74,7 +79,9 @@ def serve(options: argparse.Namespace) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: asked_to_stop.set())
     notifier.start()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, name="server", daemon=True)
+    thread = threading.Thread(
+        target=server.serve_forever, kwargs={"poll_interval": 0.1}, name="server", daemon=True
+    )
     thread.start()
     host, port = server.address
     sys.stdout.write(f"Alipay simulator on http://{host}:{port}/ (gateway http://{host}:{port}/gateway.do)\n")
@@ -86,17 +93,30 @@ def serve(options: argparse.Namespace) -> int:
 
 
 def _build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m payments.simulator", description="A stand-in for Alipay's gateway.")
+    parser = argparse.ArgumentParser(
+        prog="python -m payments.simulator", description="A stand-in for Alipay's gateway."
+    )
     commands = parser.add_subparsers(required=True)
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--state", type=Path, required=True, help="folder of the database and the keys")
     shared.add_argument("--app-id", default=DEFAULT_APP_ID)
     merchant = argparse.ArgumentParser(add_help=False)
-    merchant.add_argument("--seller-id", default="", help=f"{DEFAULT_SELLER_ID} for a new merchant, as it is for a known one")
-    make = commands.add_parser("init", parents=[shared, merchant], help="make the database and a merchant with keys (idempotent)")
+    merchant.add_argument(
+        "--seller-id", default="", help=f"{DEFAULT_SELLER_ID} for a new merchant, as it is for a known one"
+    )
+    make = commands.add_parser(
+        "init", parents=[shared, merchant], help="make the database and a merchant with keys (idempotent)"
+    )
     make.set_defaults(run=init)
-    keys = commands.add_parser("keys", parents=[shared], help="print a merchant's keys in the forms that shops paste")
-    keys.add_argument("--only", default="", metavar="TITLE", help='one key without its title, such as "alipay public key, bare"')
+    keys = commands.add_parser(
+        "keys", parents=[shared], help="print a merchant's keys in the forms that shops paste"
+    )
+    keys.add_argument(
+        "--only",
+        default="",
+        metavar="TITLE",
+        help='one key without its title, such as "alipay public key, bare"',
+    )
     keys.set_defaults(run=show_keys)
     run = commands.add_parser("serve", parents=[shared, merchant], help="run the simulator")
     run.add_argument("--host", default="127.0.0.1")
@@ -104,7 +124,10 @@ def _build_parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--control-token",
         default=os.environ.get("SIMULATOR_CONTROL_TOKEN", ""),
-        help="demand this token for the control API and the panel, and allow them from afar (or SIMULATOR_CONTROL_TOKEN)",
+        help=(
+            "demand this token for the control API and the panel, and allow them from afar (or "
+            "SIMULATOR_CONTROL_TOKEN)"
+        ),
     )
     run.add_argument("--verbose", action="store_true")
     run.set_defaults(run=serve)

@@ -7,7 +7,9 @@ from payments.simulator.store import Store
 
 
 class Anchor(NamedTuple):
-    """A real moment, the virtual moment it stands for, and the virtual seconds per real second from there on."""
+    """A real moment, the virtual moment it stands for, and the virtual seconds per real second from there
+    on.
+    """
 
     real: float
     virtual: float
@@ -17,8 +19,8 @@ class Anchor(NamedTuple):
 class Clock:
     """Virtual now = anchor + (real now - the anchor's real moment) x scale.
 
-    The anchor is stored, so that after a restart the clock stands where it would have come to without one. It is replaced as a whole,
-    so that reading needs no lock; changes are serialised by the store's.
+    The anchor is stored, so that after a restart the clock stands where it would have come to without one. It
+    is replaced as a whole, so that reading needs no lock; changes are serialised by the store's.
     """
 
     def __init__(self, store: Store) -> None:

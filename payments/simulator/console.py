@@ -11,7 +11,13 @@ REASON = "商家后台退款"
 
 
 def refund_in_console(
-    sim: Simulation, db: Database, trade: Row, *, amount_fen: int | None, out_request_no: str = "", reason: str = ""
+    sim: Simulation,
+    db: Database,
+    trade: Row,
+    *,
+    amount_fen: int | None,
+    out_request_no: str = "",
+    reason: str = "",
 ) -> Row:
     """Refunds an amount, or all that is left, under a number of the console's own unless one is given.
 

@@ -13,14 +13,19 @@ from payments.simulator.simulation import Simulation
 from payments.simulator.store import Row, dump
 
 KEYS = frozenset({"out_trade_no", "app_id", "trade_status", "url", "fields", "remove", "mutations"})
-SHAPES: dict[str, type[dict[str, Any]] | type[list[Any]]] = {"fields": dict, "remove": list, "mutations": list}
+SHAPES: dict[str, type[dict[str, Any]] | type[list[Any]]] = {
+    "fields": dict,
+    "remove": list,
+    "mutations": list,
+}
 
 
 def craft(sim: Simulation, notifier: Notifier, wish: Mapping[str, Any]) -> Row:
-    """Signs and sends one notification of a trade at once, outside every schedule and trigger, and returns it.
+    """Signs and sends one notification of a trade at once, outside every schedule and trigger, and returns
+    it.
 
-    `fields` overrides or adds, `remove` leaves out, `mutations` are notification faults ({"kind": ..., "params": {...}}).
-    Raises ValueError if the wish makes no sense.
+    `fields` overrides or adds, `remove` leaves out, `mutations` are notification faults ({"kind": ...,
+    "params": {...}}). Raises ValueError if the wish makes no sense.
     """
     if unknown := set(wish) - KEYS:
         raise ValueError(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(sorted(KEYS))}")
@@ -31,7 +36,11 @@ def craft(sim: Simulation, notifier: Notifier, wish: Mapping[str, Any]) -> Row:
     status = wish.get("trade_status", trade["status"])
     if status not in STATUSES:
         raise ValueError(f"trade_status is one of {', '.join(STATUSES)}")
-    fields = {**event_fields(sim, trade), "trade_status": status, **{name: str(value) for name, value in wish.get("fields", {}).items()}}
+    fields = {
+        **event_fields(sim, trade),
+        "trade_status": status,
+        **{name: str(value) for name, value in wish.get("fields", {}).items()},
+    }
     for name in wish.get("remove", []):
         fields.pop(str(name), None)
     url = str(wish.get("url") or trade["notify_url"])

@@ -28,14 +28,21 @@ class Outcome:
 
 
 def send(client: httpx.Client, url: str, message: Message, *, timeout_s: float) -> Outcome:
-    """Posts a message. Accepted is only status 200 with a body of exactly the seven bytes `success`; redirects are not followed."""
+    """Posts a message.
+
+    Accepted is only status 200 with a body of exactly the seven bytes `success`; redirects are not followed.
+    """
     started = time.perf_counter()
     headers = {"Content-Type": message.content_type, "User-Agent": "Mozilla/4.0", "Connection": "close"}
     status: int | None = None
     body, error = b"", ""
     try:
         request = httpx.Request(
-            "POST", url, headers=headers, content=message.body, extensions={"timeout": dict.fromkeys(TIMEOUTS, timeout_s)}
+            "POST",
+            url,
+            headers=headers,
+            content=message.body,
+            extensions={"timeout": dict.fromkeys(TIMEOUTS, timeout_s)},
         )
         response = client.send(request, stream=True, follow_redirects=False)
         try:
@@ -54,7 +61,9 @@ TIMEOUTS = ("connect", "read", "write", "pool")
 
 
 def _read(response: httpx.Response, deadline: float) -> bytes:
-    """The body, at most so much of it and until the deadline: a shop that drips must not hold a sender for ever."""
+    """The body, at most so much of it and until the deadline: a shop that drips must not hold a sender for
+    ever.
+    """
     body = b""
     for chunk in response.iter_raw():
         body += chunk
@@ -75,8 +84,12 @@ class Dispatch:
     faults: list[Fault] = field(default_factory=list)
 
 
-def record_delivery(sim: Simulation, notification: Row, dispatch: Dispatch, message: Message, outcome: Outcome) -> int:
-    """Writes a delivery into the log and returns its id, or 0 if a wipe has removed the notification meanwhile."""
+def record_delivery(
+    sim: Simulation, notification: Row, dispatch: Dispatch, message: Message, outcome: Outcome
+) -> int:
+    """Writes a delivery into the log and returns its id, or 0 if a wipe has removed the notification
+    meanwhile.
+    """
     with sim.store.transaction() as db:
         if db.find("SELECT 1 FROM notification WHERE notify_id = ?", notification["notify_id"]) is None:
             return 0
@@ -102,4 +115,6 @@ def record_delivery(sim: Simulation, notification: Row, dispatch: Dispatch, mess
 
 def make_client() -> httpx.Client:
     """Without proxies from the environment: notifications go where the pay request said and nowhere else."""
-    return httpx.Client(trust_env=False, limits=httpx.Limits(max_connections=None, max_keepalive_connections=0))
+    return httpx.Client(
+        trust_env=False, limits=httpx.Limits(max_connections=None, max_keepalive_connections=0)
+    )

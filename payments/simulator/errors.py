@@ -52,9 +52,20 @@ SUB_MESSAGES = {
 
 
 class GatewayError(Exception):
-    """A refusal as the gateway words it. `fields` are echoed beside the codes; `is_signed` is false only for an unknown app."""
+    """A refusal as the gateway words it.
 
-    def __init__(self, code: str, sub_code: str, *, detail: str = "", fields: dict[str, str] | None = None, is_signed: bool = True) -> None:
+    `fields` are echoed beside the codes; `is_signed` is false only for an unknown app.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        sub_code: str,
+        *,
+        detail: str = "",
+        fields: dict[str, str] | None = None,
+        is_signed: bool = True,
+    ) -> None:
         super().__init__(sub_code)
         self.code = code
         self.sub_code = sub_code
@@ -63,7 +74,13 @@ class GatewayError(Exception):
         self.is_signed = is_signed
 
     def as_answer(self) -> dict[str, object]:
-        return {"code": self.code, "msg": CODE_MESSAGES[self.code], "sub_code": self.sub_code, "sub_msg": self.sub_msg, **self.fields}
+        return {
+            "code": self.code,
+            "msg": CODE_MESSAGES[self.code],
+            "sub_code": self.sub_code,
+            "sub_msg": self.sub_msg,
+            **self.fields,
+        }
 
 
 def business_error(sub_code: str, detail: str = "", **fields: str) -> GatewayError:

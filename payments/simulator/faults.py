@@ -34,8 +34,8 @@ class Fault:
 class Faults:
     """The rules in force.
 
-    Whether a rule with a probability hits its n-th matching event is a pure function of seed, rule and n: the same rules in the same
-    order against the same events give the same faults again.
+    Whether a rule with a probability hits its n-th matching event is a pure function of seed, rule and n: the
+    same rules in the same order against the same events give the same faults again.
     """
 
     def __init__(self, store: Store, settings: SettingsBook) -> None:
@@ -90,7 +90,11 @@ class Faults:
                 if (kinds and row["kind"] not in kinds) or not _is_match(row, event) or _is_spent(row):
                     continue
                 is_hit = row["seen"] >= row["skip"] and _draw(row) < row["probability"]
-                db.run("UPDATE fault SET seen = seen + 1, hits = hits + ? WHERE fault_id = ?", int(is_hit), row["fault_id"])
+                db.run(
+                    "UPDATE fault SET seen = seen + 1, hits = hits + ? WHERE fault_id = ?",
+                    int(is_hit),
+                    row["fault_id"],
+                )
                 if is_hit:
                     hits.append(Fault(row["kind"], json.loads(row["params"])))
                     if only_first:
@@ -138,7 +142,10 @@ def _checked(rule: Mapping[str, Any], seed: str) -> dict[str, Any]:
 
 
 def read_params(kind: FaultKind, given: Any) -> dict[str, Any]:
-    """The given parameters over the kind's defaults. Raises ValueError for one that the kind does not take or that makes no sense."""
+    """The given parameters over the kind's defaults.
+
+    Raises ValueError for one that the kind does not take or that makes no sense.
+    """
     if not isinstance(given, dict) or not set(given) <= set(kind.params):
         raise ValueError(f"{kind.name} takes the parameters {kind.params}")
     for name, value in given.items():

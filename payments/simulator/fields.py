@@ -94,8 +94,12 @@ DOCUMENTED_FIELDS = {
             "related_settle_confirm_no",
         }
     ),
-    "alipay.trade.fastpay.refund.query": frozenset({"out_trade_no", "trade_no", "out_request_no", "org_pid", "query_options"}),
-    "alipay.data.dataservice.bill.downloadurl.query": frozenset({"bill_type", "bill_date", "smid", "bill_date_end"}),
+    "alipay.trade.fastpay.refund.query": frozenset(
+        {"out_trade_no", "trade_no", "out_request_no", "org_pid", "query_options"}
+    ),
+    "alipay.data.dataservice.bill.downloadurl.query": frozenset(
+        {"bill_type", "bill_date", "smid", "bill_date_end"}
+    ),
 }
 
 

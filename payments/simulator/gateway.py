@@ -14,12 +14,25 @@ from payments.simulator.faults import Event, Fault
 from payments.simulator.gateway_faults import find_delivery, lets_through, replace_body, replace_inner
 from payments.simulator.merchants import Merchant
 from payments.simulator.pay_methods import PAGE_PRODUCTS, open_page, precreate
-from payments.simulator.protocol import CHARSETS, GatewayRequest, check_request, encode_answer, encode_inner, read_parameters
+from payments.simulator.protocol import (
+    CHARSETS,
+    GatewayRequest,
+    check_request,
+    encode_answer,
+    encode_inner,
+    read_parameters,
+)
 from payments.simulator.request_log import Exchange, log_request
 from payments.simulator.server import DELAY, DELIVERY
 from payments.simulator.simulation import Simulation
 from payments.simulator.store import Database
-from payments.simulator.trade_methods import cancel_trade, close_trade, query_refund, query_trade, refund_trade
+from payments.simulator.trade_methods import (
+    cancel_trade,
+    close_trade,
+    query_refund,
+    query_trade,
+    refund_trade,
+)
 
 blueprint = Blueprint("gateway", __name__)
 
@@ -47,7 +60,9 @@ def answer_gateway() -> BaseResponse:
     page = ""
     try:
         checked = check_request(sim, params, METHODS, request.host_url.rstrip("/"))
-        event = Event(app_id=checked.merchant.app_id, out_trade_no=checked.out_trade_no, method=checked.method)
+        event = Event(
+            app_id=checked.merchant.app_id, out_trade_no=checked.out_trade_no, method=checked.method
+        )
         fault = _spared(sim, checked, sim.faults.take("gateway", event))
         inner, page = _execute(sim, checked, fault)
     except GatewayError as error:
@@ -63,12 +78,17 @@ def answer_gateway() -> BaseResponse:
         body, response = _answer_call(sim, params, inner, signer, fault)
     if fault is not None:
         _apply_transport(fault, response)
-    log_request(sim, Exchange(request.method, params, checked, inner, fault, body, response.status_code, started))
+    log_request(
+        sim, Exchange(request.method, params, checked, inner, fault, body, response.status_code, started)
+    )
     return response
 
 
 def _spared(sim: Simulation, checked: GatewayRequest, fault: Fault | None) -> Fault | None:
-    """No fault for a call that is within the number that the fault allows in a second. A buyer's way to the cashier is no call."""
+    """No fault for a call that is within the number that the fault allows in a second.
+
+    A buyer's way to the cashier is no call.
+    """
     if fault is None or fault.kind != "call_limited" or not (allowed := float(fault.params["per_second"])):
         return fault
     return None if checked.method in PAGE_PRODUCTS or sim.calls.is_within(allowed) else fault
@@ -79,17 +99,27 @@ def _answer_page_error(inner: dict[str, Any]) -> tuple[str, BaseResponse]:
     code = str(inner["sub_code"])
     # A buyer meets this one in a second tab, where "start again" would be the wrong advice.
     is_paid = code == "ACQ.TRADE_HAS_SUCCESS"
-    body = render_template("gateway_error.html", code=code.removeprefix("isv."), reason=inner["sub_msg"], is_paid=is_paid)
+    body = render_template(
+        "gateway_error.html", code=code.removeprefix("isv."), reason=inner["sub_msg"], is_paid=is_paid
+    )
     return body, Response(body.encode("gbk", "replace"), content_type="text/html;charset=GBK")
 
 
 def _answer_call(
-    sim: Simulation, params: dict[str, str], inner: dict[str, Any], signer: Merchant | None, fault: Fault | None
+    sim: Simulation,
+    params: dict[str, str],
+    inner: dict[str, Any],
+    signer: Merchant | None,
+    fault: Fault | None,
 ) -> tuple[str, BaseResponse]:
     """JSON under a content type that says HTML, as it is on the real wire."""
     charset = CHARSETS.get(params.get("charset", "").lower(), "utf-8")
-    method = "error_response" if fault is not None and fault.kind == "error_response" else params.get("method", "")
-    body = encode_answer(method, encode_inner(inner, escape_slashes=sim.settings.escape_slashes), signer, charset)
+    method = (
+        "error_response" if fault is not None and fault.kind == "error_response" else params.get("method", "")
+    )
+    body = encode_answer(
+        method, encode_inner(inner, escape_slashes=sim.settings.escape_slashes), signer, charset
+    )
     body = replace_body(fault, body) if fault else body
     return body, Response(body.encode(charset, "replace"), content_type=f"text/html;charset={charset}")
 

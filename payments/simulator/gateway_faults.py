@@ -24,7 +24,9 @@ def lets_through(fault: Fault | None) -> bool:
     return fault.kind not in NEVER_RUN and bool(fault.params.get("after_commit", True))
 
 
-def replace_inner(sim: Simulation, db: Database, fault: Fault, request: GatewayRequest, inner: dict[str, Any]) -> dict[str, Any]:
+def replace_inner(
+    sim: Simulation, db: Database, fault: Fault, request: GatewayRequest, inner: dict[str, Any]
+) -> dict[str, Any]:
     """The answer's contents under a fault that keeps the envelope intact."""
     refusals = {
         "unavailable": GatewayError("20000", "isp.unknow-error"),
@@ -75,7 +77,10 @@ def _other_ids(db: Database, request: GatewayRequest) -> dict[str, str]:
     )
     if other is not None:
         return dict(other)
-    return {"out_trade_no": f"OTHER{secrets.token_hex(8)}", "trade_no": f"2026010122001{secrets.randbelow(10**15):015d}"}
+    return {
+        "out_trade_no": f"OTHER{secrets.token_hex(8)}",
+        "trade_no": f"2026010122001{secrets.randbelow(10**15):015d}",
+    }
 
 
 def _hang(params: dict[str, Any]) -> Delivery:

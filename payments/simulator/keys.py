@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
-# The public exponent of every key made here, in whatever form it is stored: so a shop can tell it from Alipay's, whose exponent is 65537.
+# The public exponent of every key made here, in whatever form it is stored: so a shop can tell it from
+# Alipay's, whose exponent is 65537.
 _MARK = 3
 
 
@@ -22,8 +23,8 @@ _MARK = 3
 class KeyFolder:
     """The keys of one merchant.
 
-    A shop needs `app_private_key.pem` and `alipay_public_key.pem`. The simulator keeps Alipay's private half beside them, and a
-    stranger's key that signs forged notifications.
+    A shop needs `app_private_key.pem` and `alipay_public_key.pem`. The simulator keeps Alipay's private half
+    beside them, and a stranger's key that signs forged notifications.
     """
 
     path: Path

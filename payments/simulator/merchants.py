@@ -33,7 +33,8 @@ class Merchants:
         self._known: dict[str, Merchant] = {}
 
     def register(self, app_id: str, seller_id: str = "") -> Merchant:
-        """Adds a merchant with fresh keys, or completes an existing one; a known app id keeps its keys, and its seller unless one is given.
+        """Adds a merchant with fresh keys, or completes an existing one; a known app id keeps its keys, and
+        its seller unless one is given.
 
         Raises ValueError for an id that is not all digits: the app id names a folder.
         """
@@ -46,7 +47,8 @@ class Merchants:
         KeyFolder(self._keys_dir / app_id).create_missing()
         with self._store.transaction() as db:
             db.run(
-                "INSERT INTO merchant VALUES (?, ?, ?, ?, ?) ON CONFLICT (app_id) DO UPDATE SET seller_id = excluded.seller_id",
+                "INSERT INTO merchant VALUES (?, ?, ?, ?, ?) ON CONFLICT (app_id) DO UPDATE SET seller_id = "
+                "excluded.seller_id",
                 app_id,
                 seller_id,
                 f"seller{seller_id[-4:]}@example.com",
@@ -59,7 +61,10 @@ class Merchants:
     def find(self, app_id: str) -> Merchant | None:
         if app_id not in self._known:
             with self._store.transaction() as db:
-                row = db.find("SELECT app_id, seller_id, seller_email, registered_at FROM merchant WHERE app_id = ?", app_id)
+                row = db.find(
+                    "SELECT app_id, seller_id, seller_email, registered_at FROM merchant WHERE app_id = ?",
+                    app_id,
+                )
             if row is None:
                 return None
             self._known[app_id] = Merchant(**dict(row), keys=KeyFolder(self._keys_dir / app_id))
@@ -77,6 +82,8 @@ class Merchants:
 
 
 def move_balance(db: Database, app_id: str, amount_fen: int) -> bool:
-    """Adds to a merchant's balance, or takes from it; False if there is not enough, and then nothing has changed."""
+    """Adds to a merchant's balance, or takes from it; False if there is not enough, and then nothing has
+    changed.
+    """
     sql = "UPDATE merchant SET balance_fen = balance_fen + ? WHERE app_id = ? AND balance_fen + ? >= 0"
     return db.run(sql, amount_fen, app_id, amount_fen) == 1

@@ -95,7 +95,9 @@ def _gbk(draft: Draft, params: dict[str, Any]) -> None:
 
 
 def _merged_fields(draft: Draft, params: dict[str, Any]) -> None:
-    """The next field in signing order disappears into this one's value; the signed text is the same, so the signature holds."""
+    """The next field in signing order disappears into this one's value; the signed text is the same, so the
+    signature holds.
+    """
 
     def merge(sent: dict[str, str]) -> dict[str, str]:
         names = sorted(name for name in sent if name not in {"sign", "sign_type"})

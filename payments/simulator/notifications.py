@@ -14,9 +14,15 @@ PLANNING_FAULTS = ("drop", "delay", "reorder")
 BEYOND_EXPIRY_S = 60.0
 
 
-def record_notification(sim: Simulation, db: Database, trade: Row, *, now: float, refund: Row | None = None) -> None:
-    """Queues the notification of a trade's new state, if its product notifies that state and the pay request gave a notify_url."""
-    if not trade["notify_url"] or trade["status"] not in sim.settings.notify_triggers.get(trade["product"], []):
+def record_notification(
+    sim: Simulation, db: Database, trade: Row, *, now: float, refund: Row | None = None
+) -> None:
+    """Queues the notification of a trade's new state, if its product notifies that state and the pay request
+    gave a notify_url.
+    """
+    if not trade["notify_url"] or trade["status"] not in sim.settings.notify_triggers.get(
+        trade["product"], []
+    ):
         return
     event = Event(app_id=trade["app_id"], out_trade_no=trade["out_trade_no"], trade_status=trade["status"])
     plan = {fault.kind: fault for fault in sim.faults.take_all("notification", event, PLANNING_FAULTS)}
@@ -76,7 +82,12 @@ def new_notify_id(now: float) -> str:
 
 def release_held(db: Database, app_id: str, now: float) -> None:
     """Another notification of this merchant is out, so the ones that were held back for it may go."""
-    db.run("UPDATE notification SET is_held = 0, next_at = ? WHERE app_id = ? AND is_held = 1 AND state = 'waiting'", now, app_id)
+    db.run(
+        "UPDATE notification SET is_held = 0, next_at = ? WHERE app_id = ? AND is_held = 1 AND state = "
+        "'waiting'",
+        now,
+        app_id,
+    )
 
 
 def _payment_fields(trade: Row) -> dict[str, str]:
@@ -88,7 +99,9 @@ def _payment_fields(trade: Row) -> dict[str, str]:
         "buyer_pay_amount": total,
         "point_amount": "0.00",
         # camelCase here, fund_channel in query answers: so it is on the real wire.
-        "fund_bill_list": json.dumps([{"amount": total, "fundChannel": "ALIPAYACCOUNT"}], separators=(",", ":")),
+        "fund_bill_list": json.dumps(
+            [{"amount": total, "fundChannel": "ALIPAYACCOUNT"}], separators=(",", ":")
+        ),
     }
 
 
@@ -107,7 +120,11 @@ def _refund_fields(sim: Simulation, trade: Row, refund: Row) -> dict[str, str]:
 def _first_delivery_at(sim: Simulation, trade: Row, plan: dict[str, Fault], now: float) -> float:
     if "delay" in plan:
         params = plan["delay"].params
-        return max(now, trade["expires_at"]) + BEYOND_EXPIRY_S if params["beyond_expiry"] else now + float(params["seconds"])
+        return (
+            max(now, trade["expires_at"]) + BEYOND_EXPIRY_S
+            if params["beyond_expiry"]
+            else now + float(params["seconds"])
+        )
     if "reorder" in plan:
         return now + float(plan["reorder"].params["seconds"])
     # At most two real seconds for the browser to come back first.

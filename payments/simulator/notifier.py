@@ -21,7 +21,8 @@ from payments.simulator.times import format_time
 SENDERS = 16
 # So a shop that hangs can block half of the senders and never those of another shop.
 SENDERS_PER_SHOP = 8
-# The clock may be jumped or scaled at any moment; a jump wakes the engine, this bounds everything that does not.
+# The clock may be jumped or scaled at any moment; a jump wakes the engine, this bounds everything that does
+# not.
 LONGEST_SLEEP_S = 0.5
 
 COPIES = frozenset({"duplicate", "concurrent"})
@@ -41,12 +42,19 @@ class Notifier:
         self._idle = threading.Condition()
         self._in_flight: Counter[str] = Counter()
         self._threads = [threading.Thread(target=self._run, name="notifier", daemon=True)]
-        self._threads += [threading.Thread(target=self._send_queued, name=f"sender-{n}", daemon=True) for n in range(SENDERS)]
+        self._threads += [
+            threading.Thread(target=self._send_queued, name=f"sender-{n}", daemon=True)
+            for n in range(SENDERS)
+        ]
 
     def start(self) -> None:
         with self._sim.store.transaction() as db:
-            # What was on its way when the process ended may or may not have arrived: Alipay would send it again.
-            db.run("UPDATE notification SET state = 'waiting', next_at = ? WHERE state = 'sending'", self._sim.now())
+            # What was on its way when the process ended may or may not have arrived: Alipay would send it
+            # again.
+            db.run(
+                "UPDATE notification SET state = 'waiting', next_at = ? WHERE state = 'sending'",
+                self._sim.now(),
+            )
         for thread in self._threads:
             thread.start()
 
@@ -66,12 +74,18 @@ class Notifier:
         """Applies what is due and hands due notifications to the senders."""
         with self._sim.store.transaction() as db, self._idle:
             apply_all_due(self._sim, db)
-            due = db.list("SELECT * FROM notification WHERE state = 'waiting' AND next_at <= ? ORDER BY next_at, rowid", self._sim.now())
+            due = db.list(
+                "SELECT * FROM notification WHERE state = 'waiting' AND next_at <= ? ORDER BY next_at, rowid",
+                self._sim.now(),
+            )
             for row in due:
                 shop = urlsplit(row["url"]).netloc
                 if self._in_flight[shop] >= SENDERS_PER_SHOP:
                     continue
-                db.run("UPDATE notification SET state = 'sending', next_at = NULL WHERE notify_id = ?", row["notify_id"])
+                db.run(
+                    "UPDATE notification SET state = 'sending', next_at = NULL WHERE notify_id = ?",
+                    row["notify_id"],
+                )
                 self._in_flight[shop] += 1
                 self._queue.put(row)
 
@@ -81,7 +95,9 @@ class Notifier:
             return self._idle.wait_for(lambda: self._in_flight.total() == 0, timeout_s)
 
     def walk(self, target: float) -> None:
-        """Moves the clock to a later moment by way of every due moment in between, so that each delivery happens at its own time."""
+        """Moves the clock to a later moment by way of every due moment in between, so that each delivery
+        happens at its own time.
+        """
         patience_s = self._sim.settings.delivery_timeout_real_s + 5
         while not self._is_stopping:
             self.tick()
@@ -96,7 +112,10 @@ class Notifier:
     def wait_delivered(self, trade_no: str, timeout_s: float) -> None:
         """Waits until every notification of a trade has had its first delivery, or until the time is up."""
         deadline = time.monotonic() + timeout_s
-        sql = "SELECT 1 FROM notification WHERE trade_no = ? AND attempts = 0 AND state IN ('waiting', 'sending')"
+        sql = (
+            "SELECT 1 FROM notification WHERE trade_no = ? AND attempts = 0 AND state IN "
+            "('waiting', 'sending')"
+        )
         while time.monotonic() < deadline:
             with self._sim.store.transaction() as db:
                 if db.find(sql, trade_no) is None:
@@ -118,7 +137,8 @@ class Notifier:
         with self._sim.store.transaction() as db:
             due = find_next_due(db)
         wait_s = None if due is None else self._sim.clock.real_wait_s(due)
-        # Something due now that was not handed over waits for a sender, which wakes the engine when it is free.
+        # Something due now that was not handed over waits for a sender, which wakes the engine when it is
+        # free.
         return LONGEST_SLEEP_S if not wait_s else min(wait_s, LONGEST_SLEEP_S)
 
     def _send_queued(self) -> None:
@@ -139,7 +159,9 @@ class Notifier:
     def _deliver(self, row: Row) -> None:
         """One attempt, with its copies, and what follows from the answer."""
         sim = self._sim
-        event = Event(app_id=row["app_id"], out_trade_no=row["out_trade_no"], trade_status=row["trade_status"])
+        event = Event(
+            app_id=row["app_id"], out_trade_no=row["out_trade_no"], trade_status=row["trade_status"]
+        )
         faults = sim.faults.take_all("notification", event, frozenset(MUTATIONS) | COPIES | REPLAY)
         attempt = row["attempts"] + 1
         if any(fault.kind in REPLAY for fault in faults):
@@ -155,7 +177,10 @@ class Notifier:
                 state, next_at = "waiting", now + intervals[attempt - 1]
             else:
                 state, next_at = "exhausted", None
-            sql = "UPDATE notification SET state = ?, attempts = ?, next_at = ?, is_held = 0 WHERE notify_id = ?"
+            sql = (
+                "UPDATE notification SET state = ?, attempts = ?, next_at = ?, is_held = 0 WHERE "
+                "notify_id = ?"
+            )
             db.run(sql, state, attempt, next_at, row["notify_id"])
             if not row["is_held"]:
                 release_held(db, row["app_id"], now)
@@ -165,13 +190,18 @@ class Notifier:
         parallel = sum(int(fault.params["count"]) for fault in faults if fault.kind == "concurrent")
         outcomes: list[Outcome] = []
         extra = [
-            threading.Thread(target=lambda copy=copy: outcomes.append(self.send_once(row, faults, attempt, copy)), daemon=True)
+            threading.Thread(
+                target=lambda copy=copy: outcomes.append(self.send_once(row, faults, attempt, copy)),
+                daemon=True,
+            )
             for copy in range(1, parallel + 1)
         ]
         for thread in extra:
             thread.start()
         outcomes.append(self.send_once(row, faults, attempt, 0))
-        outcomes.extend(self.send_once(row, faults, attempt, copy) for copy in range(parallel + 1, parallel + repeats + 1))
+        outcomes.extend(
+            self.send_once(row, faults, attempt, copy) for copy in range(parallel + 1, parallel + repeats + 1)
+        )
         for thread in extra:
             thread.join()
         return outcomes
@@ -180,13 +210,19 @@ class Notifier:
         """Signs a notification afresh, as of now, and posts it."""
         sim = self._sim
         sent_at = sim.now()
-        fields = {"notify_time": format_time(sent_at), "notify_id": row["notify_id"], **json.loads(row["fields"])}
+        fields = {
+            "notify_time": format_time(sent_at),
+            "notify_id": row["notify_id"],
+            **json.loads(row["fields"]),
+        }
         message = compose(sim.merchants.get(row["app_id"]).keys, fields, faults)
         return self.post(row, Dispatch(attempt, copy, sent_at, faults), message)
 
     def post(self, row: Row, dispatch: Dispatch, message: Message) -> Outcome:
         """Posts a ready message and logs the delivery."""
-        outcome = send(self._client, row["url"], message, timeout_s=self._sim.settings.delivery_timeout_real_s)
+        outcome = send(
+            self._client, row["url"], message, timeout_s=self._sim.settings.delivery_timeout_real_s
+        )
         record_delivery(self._sim, row, dispatch, message, outcome)
         return outcome
 

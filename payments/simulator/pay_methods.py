@@ -11,7 +11,11 @@ from payments.simulator.store import Database
 from payments.simulator.times import DAY_S, parse_time, parse_timeout_s
 from payments.simulator.trades import PayRequest, open_session
 
-PAGE_PRODUCTS = {"alipay.trade.page.pay": "page", "alipay.trade.wap.pay": "wap", "alipay.trade.app.pay": "app"}
+PAGE_PRODUCTS = {
+    "alipay.trade.page.pay": "page",
+    "alipay.trade.wap.pay": "wap",
+    "alipay.trade.app.pay": "app",
+}
 DEFAULT_TIMEOUT_S = 15 * DAY_S
 
 

@@ -42,14 +42,18 @@ class GatewayRequest:
 
 
 def read_parameters(query: bytes, body: bytes) -> dict[str, str]:
-    """Query and form merged (SDKs differ in what they put where), decoded in the charset that the request names."""
+    """Query and form merged (SDKs differ in what they put where), decoded in the charset that the request
+    names.
+    """
     raw = "&".join(part.decode("latin-1") for part in (query, body) if part)
     named = dict(parse_qsl(raw, keep_blank_values=True, encoding="latin-1")).get("charset", "utf-8")
     charset = CHARSETS.get(named.lower(), "utf-8")
     return dict(parse_qsl(raw, keep_blank_values=True, encoding=charset, errors="replace"))
 
 
-def check_request(sim: Simulation, params: dict[str, str], known_methods: frozenset[str], base_url: str) -> GatewayRequest:
+def check_request(
+    sim: Simulation, params: dict[str, str], known_methods: frozenset[str], base_url: str
+) -> GatewayRequest:
     """Raises GatewayError for the first thing that is wrong: app, presence, form, signature, method, JSON."""
     merchant = find_merchant(sim, params)
     for name, sub_code in REQUIRED.items():
@@ -65,7 +69,9 @@ def check_request(sim: Simulation, params: dict[str, str], known_methods: frozen
 
 
 def find_merchant(sim: Simulation, params: dict[str, str]) -> Merchant:
-    """The app is looked at before anything else, and a refusal for it comes unsigned: there is no key to sign for."""
+    """The app is looked at before anything else, and a refusal for it comes unsigned: there is no key to sign
+    for.
+    """
     if not params.get("app_id"):
         raise GatewayError("40001", "isv.missing-app-id", is_signed=False)
     merchant = sim.merchants.find(params["app_id"])

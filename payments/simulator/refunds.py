@@ -12,7 +12,9 @@ from payments.simulator.trades import get_trade
 NEVER = None
 
 
-def request_refund(sim: Simulation, db: Database, trade: Row, *, out_request_no: str, amount_fen: int, reason: str) -> tuple[Row, bool]:
+def request_refund(
+    sim: Simulation, db: Database, trade: Row, *, out_request_no: str, amount_fen: int, reason: str
+) -> tuple[Row, bool]:
     """Refunds part or all of a trade and returns the refund and whether money moved now (`fund_change`).
 
     The same number and amount again moves nothing. Raises GatewayError if the refund is refused.
@@ -51,7 +53,9 @@ def request_refund(sim: Simulation, db: Database, trade: Row, *, out_request_no:
 
 def apply_due_refunds(sim: Simulation, db: Database, now: float) -> None:
     """Completes the refunds that a fault had left pending."""
-    for refund in db.list("SELECT * FROM refund WHERE status = 'pending' AND due_at <= ? ORDER BY due_at", now):
+    for refund in db.list(
+        "SELECT * FROM refund WHERE status = 'pending' AND due_at <= ? ORDER BY due_at", now
+    ):
         _complete(sim, db, refund, at=refund["due_at"])
 
 
@@ -75,7 +79,8 @@ def _require_refundable(sim: Simulation, db: Database, trade: Row, amount_fen: i
     if trade["status"] in refused:
         raise business_error(refused[trade["status"]])
     pending = db.find(
-        "SELECT total(amount_fen) AS fen, max(requested_at) AS last FROM refund WHERE trade_no = ? AND status = 'pending'",
+        "SELECT total(amount_fen) AS fen, max(requested_at) AS last FROM refund WHERE trade_no = ? AND "
+        "status = 'pending'",
         trade["trade_no"],
     )
     reserved = int(pending["fen"]) if pending else 0
@@ -88,7 +93,11 @@ def _require_refundable(sim: Simulation, db: Database, trade: Row, amount_fen: i
 
 def _complete(sim: Simulation, db: Database, refund: Row, *, at: float) -> Row:
     """Moves the money back; a trade that is refunded in full closes."""
-    db.run("UPDATE refund SET status = 'succeeded', refunded_at = ? WHERE refund_id = ? AND status = 'pending'", at, refund["refund_id"])
+    db.run(
+        "UPDATE refund SET status = 'succeeded', refunded_at = ? WHERE refund_id = ? AND status = 'pending'",
+        at,
+        refund["refund_id"],
+    )
     db.run(
         "UPDATE trade SET refunded_fen = refunded_fen + ?,"
         " status = CASE WHEN refunded_fen + ? = total_fen THEN 'TRADE_CLOSED' ELSE status END,"

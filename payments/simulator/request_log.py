@@ -50,7 +50,10 @@ def log_request(sim: Simulation, exchange: Exchange) -> None:
             duration_ms=(time.perf_counter() - exchange.started) * 1000,
         )
         if request_id % PRUNE_EVERY == 0:
-            db.run("DELETE FROM gateway_request WHERE request_id <= ?", request_id - sim.settings.request_log_size)
+            db.run(
+                "DELETE FROM gateway_request WHERE request_id <= ?",
+                request_id - sim.settings.request_log_size,
+            )
 
 
 def _order_of(checked: GatewayRequest | None, inner: Mapping[str, Any]) -> str:

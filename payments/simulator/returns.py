@@ -7,11 +7,18 @@ from payments.simulator.simulation import Simulation
 from payments.simulator.store import Row
 from payments.simulator.times import format_time
 
-RETURN_METHODS = {"page": "alipay.trade.page.pay.return", "wap": "alipay.trade.wap.pay.return", "app": "alipay.trade.app.pay.return"}
+RETURN_METHODS = {
+    "page": "alipay.trade.page.pay.return",
+    "wap": "alipay.trade.wap.pay.return",
+    "app": "alipay.trade.app.pay.return",
+}
 
 
 def return_fields(sim: Simulation, session: Row, trade: Row) -> dict[str, str]:
-    """The twelve parameters in their real order. They say nothing about the trade's status, and shops must not trust them."""
+    """The twelve parameters in their real order.
+
+    They say nothing about the trade's status, and shops must not trust them.
+    """
     fields = {
         "charset": session["charset"],
         "out_trade_no": trade["out_trade_no"],
@@ -27,5 +34,7 @@ def return_fields(sim: Simulation, session: Row, trade: Row) -> dict[str, str]:
         "timestamp": format_time(sim.now()),
     }
     key = sim.merchants.get(trade["app_id"]).keys.alipay_private
-    fields["sign"] = sign(key, form_content(fields), charset=CHARSETS.get(session["charset"].lower(), "utf-8"))
+    fields["sign"] = sign(
+        key, form_content(fields), charset=CHARSETS.get(session["charset"].lower(), "utf-8")
+    )
     return fields

@@ -1,8 +1,9 @@
 """The web server: one process, one thread per connection.
 
-Production servers hide the socket, and several of the faults are about the socket: an answer that drips, breaks off, or never comes.
-So a small server on the standard library runs the Flask application; `environ["simulator.delivery"]` lets a view decide how its
-answer's bytes are sent. One process also means that the notification engine runs exactly once.
+Production servers hide the socket, and several of the faults are about the socket: an answer that drips,
+breaks off, or never comes. So a small server on the standard library runs the Flask application;
+`environ["simulator.delivery"]` lets a view decide how its answer's bytes are sent. One process also means
+that the notification engine runs exactly once.
 """
 
 import contextlib
@@ -19,7 +20,8 @@ from typing import Any
 from urllib.parse import unquote_to_bytes, urlsplit
 from wsgiref.types import StartResponse, WSGIApplication
 
-# Takes the answer's bytes, a function that sends some of them, and an event that is set when the server stops.
+# Takes the answer's bytes, a function that sends some of them, and an event that is set when the server
+# stops.
 Delivery = Callable[[bytes, Callable[[bytes], object], threading.Event], None]
 
 DELIVERY = "simulator.delivery"
@@ -52,7 +54,9 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         return str(host), int(port)
 
     def stop(self) -> None:
-        """Returns when no new connection is accepted any more; answers that hang or drip are cut off, and idle connections closed."""
+        """Returns when no new connection is accepted any more; answers that hang or drip are cut off, and
+        idle connections closed.
+        """
         self.stopping.set()
         self.shutdown()
         self.server_close()
@@ -143,7 +147,9 @@ def _run(application: WSGIApplication, environ: dict[str, Any], *, is_head: bool
     def start_response(
         status: str,
         headers: list[tuple[str, str]],
-        exc_info: tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None] | None = None,
+        exc_info: tuple[type[BaseException], BaseException, TracebackType]
+        | tuple[None, None, None]
+        | None = None,
     ) -> Callable[[bytes], object]:
         head[:] = [status, headers]
         return lambda _data: None
@@ -156,5 +162,11 @@ def _run(application: WSGIApplication, environ: dict[str, Any], *, is_head: bool
         if hasattr(chunks, "close"):
             chunks.close()
     status, headers = head
-    lines = [f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in headers), *([] if keeps else ["Connection: close"]), "", ""]
+    lines = [
+        f"HTTP/1.1 {status}",
+        *(f"{name}: {value}" for name, value in headers),
+        *([] if keeps else ["Connection: close"]),
+        "",
+        "",
+    ]
     return "\r\n".join(lines).encode("latin-1") + (b"" if is_head else body)

@@ -1,4 +1,6 @@
-"""What Alipay's documents leave open or contradict each other about, as settings that can be changed while the simulator runs."""
+"""What Alipay's documents leave open or contradict each other about, as settings that can be changed while
+the simulator runs.
+"""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -31,20 +33,22 @@ class Settings:
     retry_intervals_s: list[float] = field(default_factory=_documented_retries)
     # How long a shop may take to answer a notification is documented nowhere.
     delivery_timeout_real_s: float = 5.0
-    # "any": the notification and the browser's return race. "notification_first": the pay button waits for the first delivery.
-    # "return_first": the first delivery waits two real seconds.
+    # "any": the notification and the browser's return race. "notification_first": the pay button waits for
+    # the first delivery. "return_first": the first delivery waits two real seconds.
     return_order: str = "any"
     escape_slashes: bool = True
     wap_product_codes: list[str] = field(default_factory=lambda: ["QUICK_WAP_WAY", "QUICK_WAP_PAY"])
     max_total_amount: str = "100000000.00"
     max_body_length: int = 128
     refund_window_s: float = 365 * 86_400
-    # The documents ask for three seconds between refunds of one trade but name no code for less; 0 does not enforce it.
+    # The documents ask for three seconds between refunds of one trade but name no code for less; 0 does not
+    # enforce it.
     refund_interval_s: float = 0.0
     refund_too_soon_code: str = "ACQ.SYSTEM_ERROR"
     cancel_window_s: float = 86_400
     close_closed_code: str = "ACQ.TRADE_STATUS_ERROR"
-    # Both are seen in refund notifications when the refund was sent without out_request_no: "out_trade_no" or "trade_no".
+    # Both are seen in refund notifications when the refund was sent without out_request_no: "out_trade_no" or
+    # "trade_no".
     default_out_biz_no: str = "out_trade_no"
     # A request's timestamp may be this far off; 0 checks only its form.
     timestamp_tolerance_s: float = 0.0
@@ -77,7 +81,10 @@ class SettingsBook:
         self.current = Settings(**{name: value for name, value in saved.items() if name in known})
 
     def change(self, changes: Mapping[str, Any]) -> Settings:
-        """Applies some settings. Raises ValueError for an unknown name or a value of the wrong kind; then nothing has changed."""
+        """Applies some settings.
+
+        Raises ValueError for an unknown name or a value of the wrong kind; then nothing has changed.
+        """
         defaults = asdict(Settings())
         for name, value in changes.items():
             if name not in defaults:
@@ -96,7 +103,8 @@ class SettingsBook:
 def _check_value(name: str, value: Any, default: Any) -> None:
     if name == "notify_triggers":
         is_right = isinstance(value, dict) and all(
-            product in PRODUCTS and isinstance(events, list) and set(events) <= set(STATUSES) for product, events in value.items()
+            product in PRODUCTS and isinstance(events, list) and set(events) <= set(STATUSES)
+            for product, events in value.items()
         )
     elif name == "retry_intervals_s":
         is_right = isinstance(value, list) and all(_is_number(item) and item >= 0 for item in value)

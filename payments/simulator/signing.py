@@ -19,20 +19,34 @@ def sign(key: RSAPrivateKey, text: str, *, charset: str = "utf-8", sha1: bool = 
 
 def is_signed(key: RSAPublicKey, text: str, signature: str, *, charset: str = "utf-8") -> bool:
     try:
-        key.verify(base64.b64decode(signature, validate=True), text.encode(charset, "replace"), PKCS1v15(), hashes.SHA256())
+        key.verify(
+            base64.b64decode(signature, validate=True),
+            text.encode(charset, "replace"),
+            PKCS1v15(),
+            hashes.SHA256(),
+        )
     except (InvalidSignature, binascii.Error, ValueError):
         return False
     return True
 
 
 def request_content(params: Mapping[str, str]) -> str:
-    """What a merchant signs: everything but `sign`; unlike in notifications, `sign_type` takes part. Empties do not."""
-    return "&".join(f"{key}={value}" for key, value in sorted(params.items()) if key != "sign" and value != "")
+    """What a merchant signs: everything but `sign`; unlike in notifications, `sign_type` takes part.
+
+    Empties do not.
+    """
+    return "&".join(
+        f"{key}={value}" for key, value in sorted(params.items()) if key != "sign" and value != ""
+    )
 
 
 def form_content(params: Mapping[str, str]) -> str:
     """What Alipay signs in notifications and return URLs: everything but `sign` and `sign_type`."""
-    return "&".join(f"{key}={value}" for key, value in sorted(params.items()) if key not in {"sign", "sign_type"} and value != "")
+    return "&".join(
+        f"{key}={value}"
+        for key, value in sorted(params.items())
+        if key not in {"sign", "sign_type"} and value != ""
+    )
 
 
 def encode_form(params: Mapping[str, str], charset: str = "utf-8") -> str:

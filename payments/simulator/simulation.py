@@ -12,7 +12,9 @@ from payments.simulator.store import Store
 
 
 class Simulation:
-    """State and rules without threads and without HTTP; the notifier and the web application are built around it."""
+    """State and rules without threads and without HTTP; the notifier and the web application are built around
+    it.
+    """
 
     def __init__(self, state_dir: Path) -> None:
         state_dir.mkdir(parents=True, exist_ok=True)
@@ -22,8 +24,9 @@ class Simulation:
         self.merchants = Merchants(self.store, state_dir)
         self.faults = Faults(self.store, self.settings_book)
         self.calls = CallCounter()
-        # Set when something may have become due; the notifier sleeps on it. Whoever sets it inside a transaction can rely on the
-        # notifier seeing that transaction's result, because it has to wait for the same lock.
+        # Set when something may have become due; the notifier sleeps on it. Whoever sets it inside a
+        # transaction can rely on the notifier seeing that transaction's result, because it has to wait for
+        # the same lock.
         self.news = threading.Event()
 
     @property
@@ -34,7 +37,10 @@ class Simulation:
         return self.clock.now()
 
     def wipe(self) -> None:
-        """Forgets trades, notifications, logs and faults. Merchants, keys and settings stay, the clock returns to real time."""
+        """Forgets trades, notifications, logs and faults.
+
+        Merchants, keys and settings stay, the clock returns to real time.
+        """
         self.store.wipe()
         self.faults.forget()
         self.merchants.reset_balances()

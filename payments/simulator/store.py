@@ -34,15 +34,19 @@ class Database:
     def insert(self, table: str, **columns: object) -> int:
         """Adds a row and returns its rowid. Table and column names come from code, never from a request."""
         names, marks = ", ".join(columns), ", ".join("?" * len(columns))
-        cursor = self._connection.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", tuple(columns.values()))  # noqa: S608
+        cursor = self._connection.execute(
+            f"INSERT INTO {table} ({names}) VALUES ({marks})",  # noqa: S608 - constants of ours
+            tuple(columns.values()),
+        )
         return cursor.lastrowid or 0
 
 
 class Store:
     """The only way to the file.
 
-    Every access is serialised by one lock: operations take tens of microseconds, and a simulator whose races are its own would be
-    useless for finding the races of a shop. WAL lets a person look into the file with another program meanwhile.
+    Every access is serialised by one lock: operations take tens of microseconds, and a simulator whose races
+    are its own would be useless for finding the races of a shop. WAL lets a person look into the file with
+    another program meanwhile.
     """
 
     def __init__(self, path: Path) -> None:
@@ -51,7 +55,8 @@ class Store:
         self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
         self._connection.row_factory = sqlite3.Row
         self._connection.execute("PRAGMA journal_mode = WAL")
-        # A crash of the process loses nothing either way; only a power cut could, and nobody's money is in here.
+        # A crash of the process loses nothing either way; only a power cut could, and nobody's money is in
+        # here.
         self._connection.execute("PRAGMA synchronous = OFF")
         self._connection.executescript(SCHEMA)
         self._database = Database(self._connection)
@@ -66,7 +71,8 @@ class Store:
             try:
                 yield self._database
             except GatewayError:
-                # A refusal is an outcome, not an accident: expiries that were due and faults that were counted before it stay.
+                # A refusal is an outcome, not an accident: expiries that were due and faults that were
+                # counted before it stay.
                 self._leave("COMMIT")
                 raise
             except BaseException:

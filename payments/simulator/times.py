@@ -33,7 +33,9 @@ def parse_time(text: str) -> float | None:
 
 
 def parse_timeout_s(text: str, now: float) -> float | None:
-    """Seconds of a `timeout_express` such as 30m, 2h, 1d, or 1c (until midnight); None if it makes no sense or leaves 1m-15d."""
+    """Seconds of a `timeout_express` such as 30m, 2h, 1d, or 1c (until midnight); None if it makes no sense
+    or leaves 1m-15d.
+    """
     if text == "1c":
         midnight = beijing(now).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
         return midnight.timestamp() - now

@@ -6,7 +6,13 @@ from typing import Any
 from payments.simulator.buyers import find_buyer
 from payments.simulator.errors import GatewayError, business_error
 from payments.simulator.faults import Event
-from payments.simulator.fields import check_texts, invalid_field, require_amount, require_text, require_trade_id
+from payments.simulator.fields import (
+    check_texts,
+    invalid_field,
+    require_amount,
+    require_text,
+    require_trade_id,
+)
 from payments.simulator.money import format_yuan
 from payments.simulator.protocol import GatewayRequest
 from payments.simulator.refunds import find_refund, request_refund
@@ -15,7 +21,12 @@ from payments.simulator.store import Database, Row
 from payments.simulator.times import format_time
 from payments.simulator.trades import close, find_trade, get_trade, pay, scan_and_pay
 
-NO_AMOUNTS = {"buyer_pay_amount": "0.00", "invoice_amount": "0.00", "point_amount": "0.00", "receipt_amount": "0.00"}
+NO_AMOUNTS = {
+    "buyer_pay_amount": "0.00",
+    "invoice_amount": "0.00",
+    "point_amount": "0.00",
+    "receipt_amount": "0.00",
+}
 
 
 def query_trade(sim: Simulation, db: Database, request: GatewayRequest) -> dict[str, Any]:
@@ -49,8 +60,13 @@ def close_trade(sim: Simulation, db: Database, request: GatewayRequest) -> dict[
     if trade is None:
         if sim.faults.take("business", event, ["pay_after_close"]) is not None:
             _pay_now(sim, db, request.merchant.app_id, out_trade_no)
-        raise business_error("ACQ.TRADE_NOT_EXIST", **({"out_trade_no": out_trade_no} if out_trade_no else {}))
-    if trade["status"] == "WAIT_BUYER_PAY" and sim.faults.take("business", event, ["pay_on_close"]) is not None:
+        raise business_error(
+            "ACQ.TRADE_NOT_EXIST", **({"out_trade_no": out_trade_no} if out_trade_no else {})
+        )
+    if (
+        trade["status"] == "WAIT_BUYER_PAY"
+        and sim.faults.take("business", event, ["pay_on_close"]) is not None
+    ):
         trade = pay(sim, db, trade["trade_no"])
     close(sim, db, trade, at=sim.now())
     return {"out_trade_no": trade["out_trade_no"], "trade_no": trade["trade_no"]}
@@ -75,7 +91,9 @@ def cancel_trade(sim: Simulation, db: Database, request: GatewayRequest) -> dict
 
 
 def refund_trade(sim: Simulation, db: Database, request: GatewayRequest) -> dict[str, Any]:
-    """`refund_fee` is what has been refunded of the trade in all; `fund_change` says whether this call moved money."""
+    """`refund_fee` is what has been refunded of the trade in all; `fund_change` says whether this call moved
+    money.
+    """
     check_texts(request.biz, sim.settings)
     amount_fen = require_amount(request.biz, "refund_amount", sim.settings)
     trade = _get_asked_trade(db, request)
@@ -85,7 +103,9 @@ def refund_trade(sim: Simulation, db: Database, request: GatewayRequest) -> dict
             raise invalid_field("out_request_no")
         out_request_no = trade["out_trade_no"]
     reason = str(request.biz.get("refund_reason") or "")
-    refund, has_moved = request_refund(sim, db, trade, out_request_no=out_request_no, amount_fen=amount_fen, reason=reason)
+    refund, has_moved = request_refund(
+        sim, db, trade, out_request_no=out_request_no, amount_fen=amount_fen, reason=reason
+    )
     trade = get_trade(db, trade["trade_no"])
     answer = {
         "buyer_logon_id": trade["buyer_logon_id"],
@@ -127,13 +147,19 @@ def _get_asked_trade(db: Database, request: GatewayRequest) -> Row:
     out_trade_no, trade_no = require_trade_id(request.biz)
     trade = find_trade(db, request.merchant.app_id, trade_no=trade_no, out_trade_no=out_trade_no)
     if trade is None:
-        raise business_error("ACQ.TRADE_NOT_EXIST", **({"out_trade_no": out_trade_no} if out_trade_no else {}))
+        raise business_error(
+            "ACQ.TRADE_NOT_EXIST", **({"out_trade_no": out_trade_no} if out_trade_no else {})
+        )
     return trade
 
 
 def _pay_now(sim: Simulation, db: Database, app_id: str, out_trade_no: str) -> None:
     """The buyer scans and pays a request that was only shown so far, if it has not expired."""
-    session = db.find("SELECT * FROM session WHERE app_id = ? AND out_trade_no = ? ORDER BY rowid DESC", app_id, out_trade_no)
+    session = db.find(
+        "SELECT * FROM session WHERE app_id = ? AND out_trade_no = ? ORDER BY rowid DESC",
+        app_id,
+        out_trade_no,
+    )
     if session is not None:
         with suppress(GatewayError):
             scan_and_pay(sim, db, session, find_buyer(""))

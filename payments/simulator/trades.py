@@ -1,10 +1,12 @@
 """The life of a trade: pay request, scan, payment, close, expiry, end of the refund window.
 
-    pay request -- scanned / logged in --> WAIT_BUYER_PAY -- pays --> TRADE_SUCCESS -- refund window over --> TRADE_FINISHED
+    pay request -- scanned / logged in --> WAIT_BUYER_PAY -- pays --> TRADE_SUCCESS -- refund window over -->
+    TRADE_FINISHED
                                                 |                          |
                                                 +-- closed / expired       +-- fully refunded --> TRADE_CLOSED
 
-Every function takes the transaction it works in; a caller that needs several steps to be one gets that by sharing it.
+Every function takes the transaction it works in; a caller that needs several steps to be one gets that by
+sharing it.
 """
 
 import secrets
@@ -56,7 +58,9 @@ def open_session(sim: Simulation, db: Database, request: PayRequest) -> str:
     if expires_at is None and request.product == "page":
         # A page's relative timeout counts from the first time the order was shown, not from the last.
         first = db.find(
-            "SELECT min(created_at) AS at FROM session WHERE app_id = ? AND out_trade_no = ?", request.app_id, request.out_trade_no
+            "SELECT min(created_at) AS at FROM session WHERE app_id = ? AND out_trade_no = ?",
+            request.app_id,
+            request.out_trade_no,
         )
         started = first["at"] if first is not None and first["at"] is not None else now
         expires_at = started + (request.timeout_s or 0)
@@ -88,7 +92,18 @@ def scan(sim: Simulation, db: Database, session: Row, buyer: Buyer) -> Row:
     if buyer.user_id == merchant.seller_id:
         raise business_error("ACQ.BUYER_SELLER_EQUAL")
     trade_no = f"{beijing(now):%Y%m%d}22001{secrets.randbelow(10**15):015d}"
-    copied = ("app_id", "product", "out_trade_no", "total_fen", "subject", "body", "passback_params", "notify_url", "return_url", "charset")
+    copied = (
+        "app_id",
+        "product",
+        "out_trade_no",
+        "total_fen",
+        "subject",
+        "body",
+        "passback_params",
+        "notify_url",
+        "return_url",
+        "charset",
+    )
     db.insert(
         "trade",
         **{name: session[name] for name in copied},
@@ -114,7 +129,8 @@ def pay(sim: Simulation, db: Database, trade_no: str) -> Row:
     _require_payable(trade)
     is_final = sim.faults.take("business", _event(trade), ["not_refundable"]) is not None
     db.run(
-        "UPDATE trade SET status = ?, paid_at = ?, finishes_at = ? WHERE trade_no = ? AND status = 'WAIT_BUYER_PAY'",
+        "UPDATE trade SET status = ?, paid_at = ?, finishes_at = ? WHERE trade_no = ? AND status = "
+        "'WAIT_BUYER_PAY'",
         "TRADE_FINISHED" if is_final else "TRADE_SUCCESS",
         now,
         None if is_final else now + sim.settings.refund_window_s,
@@ -133,13 +149,18 @@ def scan_and_pay(sim: Simulation, db: Database, session: Row, buyer: Buyer) -> R
 
 
 def close(sim: Simulation, db: Database, trade: Row, *, at: float) -> Row:
-    """Ends an unpaid trade; its out_trade_no can't be used again. Raises GatewayError for any other status."""
+    """Ends an unpaid trade; its out_trade_no can't be used again. Raises GatewayError for any other
+    status.
+    """
     if trade["status"] == "TRADE_CLOSED":
         raise business_error(sim.settings.close_closed_code, out_trade_no=trade["out_trade_no"])
     if trade["status"] != "WAIT_BUYER_PAY":
         raise business_error("ACQ.TRADE_STATUS_ERROR", out_trade_no=trade["out_trade_no"])
     db.run(
-        "UPDATE trade SET status = 'TRADE_CLOSED', closed_at = ? WHERE trade_no = ? AND status = 'WAIT_BUYER_PAY'", at, trade["trade_no"]
+        "UPDATE trade SET status = 'TRADE_CLOSED', closed_at = ? WHERE trade_no = ? AND status = "
+        "'WAIT_BUYER_PAY'",
+        at,
+        trade["trade_no"],
     )
     closed = get_trade(db, trade["trade_no"])
     record_notification(sim, db, closed, now=sim.now())
@@ -148,10 +169,17 @@ def close(sim: Simulation, db: Database, trade: Row, *, at: float) -> Row:
 
 def apply_due(sim: Simulation, db: Database, now: float) -> None:
     """Does what the clock has made due: expiries and ends of refund windows."""
-    for trade in db.list("SELECT * FROM trade WHERE status = 'WAIT_BUYER_PAY' AND expires_at <= ? ORDER BY expires_at", now):
+    for trade in db.list(
+        "SELECT * FROM trade WHERE status = 'WAIT_BUYER_PAY' AND expires_at <= ? ORDER BY expires_at", now
+    ):
         close(sim, db, trade, at=trade["expires_at"])
-    for trade in db.list("SELECT * FROM trade WHERE status = 'TRADE_SUCCESS' AND finishes_at <= ? ORDER BY finishes_at", now):
-        db.run("UPDATE trade SET status = 'TRADE_FINISHED' WHERE trade_no = ? AND status = 'TRADE_SUCCESS'", trade["trade_no"])
+    for trade in db.list(
+        "SELECT * FROM trade WHERE status = 'TRADE_SUCCESS' AND finishes_at <= ? ORDER BY finishes_at", now
+    ):
+        db.run(
+            "UPDATE trade SET status = 'TRADE_FINISHED' WHERE trade_no = ? AND status = 'TRADE_SUCCESS'",
+            trade["trade_no"],
+        )
         record_notification(sim, db, get_trade(db, trade["trade_no"]), now=now)
 
 
@@ -184,7 +212,8 @@ def _require_same(trade: Row, total_fen: int, subject: str) -> None:
 def _pay_another(sim: Simulation, db: Database, trade: Row) -> None:
     """Pays one more open request for the same subject: a second tab, a second attempt."""
     session = db.find(
-        "SELECT * FROM session WHERE app_id = ? AND subject = ? AND out_trade_no NOT IN (SELECT out_trade_no FROM trade"
+        "SELECT * FROM session WHERE app_id = ? AND subject = ? AND out_trade_no NOT IN (SELECT out_trade_no "
+        "FROM trade"
         " WHERE app_id = session.app_id AND status != 'WAIT_BUYER_PAY') ORDER BY created_at DESC, rowid DESC",
         trade["app_id"],
         trade["subject"],
@@ -203,4 +232,6 @@ def _event(trade: Row) -> Event:
 def list_trades(db: Database, *, status: str = "", limit: int = 100) -> list[Row]:
     """The newest first."""
     values: list[Any] = [status, status, limit]
-    return db.list("SELECT * FROM trade WHERE ? = '' OR status = ? ORDER BY created_at DESC, rowid DESC LIMIT ?", *values)
+    return db.list(
+        "SELECT * FROM trade WHERE ? = '' OR status = ? ORDER BY created_at DESC, rowid DESC LIMIT ?", *values
+    )

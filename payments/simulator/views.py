@@ -31,12 +31,24 @@ def view_order(db: Database, app_id: str, out_trade_no: str) -> dict[str, Any] |
     sessions = db.list(f"SELECT * FROM session {where} ORDER BY rowid", app_id, out_trade_no)  # noqa: S608
     if trade is None and not sessions:
         return None
-    notifications = view_rows(db.list(f"SELECT * FROM notification {where} ORDER BY rowid", app_id, out_trade_no))  # noqa: S608
+    notifications = view_rows(
+        db.list(f"SELECT * FROM notification {where} ORDER BY rowid", app_id, out_trade_no)  # noqa: S608
+    )
     for notification in notifications:
-        deliveries = db.list("SELECT * FROM delivery WHERE notify_id = ? ORDER BY delivery_id", notification["notify_id"])
+        deliveries = db.list(
+            "SELECT * FROM delivery WHERE notify_id = ? ORDER BY delivery_id", notification["notify_id"]
+        )
         notification["deliveries"] = view_rows(deliveries)
-    refunds = db.list("SELECT * FROM refund WHERE trade_no = ? ORDER BY refund_id", trade["trade_no"]) if trade else []
-    requests = db.list(f"SELECT * FROM gateway_request {where} ORDER BY request_id DESC LIMIT 200", app_id, out_trade_no)  # noqa: S608
+    refunds = (
+        db.list("SELECT * FROM refund WHERE trade_no = ? ORDER BY refund_id", trade["trade_no"])
+        if trade
+        else []
+    )
+    requests = db.list(
+        f"SELECT * FROM gateway_request {where} ORDER BY request_id DESC LIMIT 200",  # noqa: S608
+        app_id,
+        out_trade_no,
+    )
     return {
         "app_id": app_id,
         "out_trade_no": out_trade_no,

@@ -1,4 +1,7 @@
-"""The API's envelope: `{"code": 1000, "msg": null, "data": …}` for what worked, the error's own for what didn't."""
+"""The API's envelope:
+
+`{"code": 1000, "msg": null, "data": …}` for what worked, the error's own for what didn't.
+"""
 
 import json
 from collections.abc import Mapping
@@ -25,7 +28,12 @@ class EnvelopeRenderer(JSONRenderer):
     charset = None
     encoder_class = OutputEncoder
 
-    def render(self, data: Any, accepted_media_type: str | None = None, renderer_context: Mapping[str, Any] | None = None) -> bytes:
+    def render(
+        self,
+        data: Any,
+        accepted_media_type: str | None = None,
+        renderer_context: Mapping[str, Any] | None = None,
+    ) -> bytes:
         response = (renderer_context or {}).get("response")
         if response is not None and response.status_code in {204, 304}:
             return b""

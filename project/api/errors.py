@@ -1,4 +1,6 @@
-"""Where errors become HTTP: one mapping for the shop's own and for DRF's. What isn't anticipated is a 500 with the same envelope.
+"""Where errors become HTTP: one mapping for the shop's own and for DRF's.
+
+What isn't anticipated is a 500 with the same envelope.
 
 Below /api/ every answer is JSON; elsewhere people get a page with a way on.
 """
@@ -105,7 +107,11 @@ def _dependency_error(exc: valkey.Unreachable | OperationalError | GatewayError)
             return errors.ServiceUnavailable()
         case _:
             log.warning("dependency_failed", error=f"{type(exc).__name__}: {exc}")
-            return payment_errors.GatewayUnavailable() if isinstance(exc, GatewayError) else errors.ServiceUnavailable()
+            return (
+                payment_errors.GatewayUnavailable()
+                if isinstance(exc, GatewayError)
+                else errors.ServiceUnavailable()
+            )
 
 
 def answer_plain_view(request: HttpRequest, exc: Exception) -> HttpResponse | None:
@@ -117,7 +123,12 @@ def answer_plain_view(request: HttpRequest, exc: Exception) -> HttpResponse | No
 def _answer(request: HttpRequest, error: errors.DomainError) -> HttpResponse:
     """JSON for programs, below /api/; a page for people everywhere else."""
     if request.path.startswith("/api/"):
-        return HttpResponse(written(body_of(error)), content_type="application/json", status=error.status, headers=headers_of(error))
+        return HttpResponse(
+            written(body_of(error)),
+            content_type="application/json",
+            status=error.status,
+            headers=headers_of(error),
+        )
     # Rendered without the request: no context processor can fail a second time.
     page = render_to_string("storefront/error.html", {"status": error.status, "text": gettext(error.text)})
     return HttpResponse(page, status=error.status, headers=headers_of(error))

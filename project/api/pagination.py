@@ -18,7 +18,9 @@ class Pages(PageNumberPagination):
     page_size_query_param = "page_size"
     max_page_size = 100
 
-    def paginate_queryset(self, queryset: QuerySet[Any] | Sequence[Any], request: Request, view: APIView | None = None) -> list[Any] | None:
+    def paginate_queryset(
+        self, queryset: QuerySet[Any] | Sequence[Any], request: Request, view: APIView | None = None
+    ) -> list[Any] | None:
         self._wanted = read_query(request, getattr(view, "filter_class", PageFilter))
         return super().paginate_queryset(queryset, request, view)
 
@@ -33,14 +35,24 @@ class Pages(PageNumberPagination):
     def get_schema_operation_parameters(self, view: APIView) -> list[dict[str, Any]]:
         limits = {"page": 10**9, "page_size": self.max_page_size}
         return [
-            {"name": name, "in": "query", "required": False, "schema": {"type": "integer", "minimum": 1, "maximum": limit}}
+            {
+                "name": name,
+                "in": "query",
+                "required": False,
+                "schema": {"type": "integer", "minimum": 1, "maximum": limit},
+            }
             for name, limit in limits.items()
         ]
 
     def get_paginated_response(self, data: Sequence[Any]) -> Response:
         assert self.page is not None
         return Response(
-            {"count": self.page.paginator.count, "page": self.page.number, "page_size": self.page.paginator.per_page, "results": data}
+            {
+                "count": self.page.paginator.count,
+                "page": self.page.number,
+                "page_size": self.page.paginator.per_page,
+                "results": data,
+            }
         )
 
     def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:

@@ -13,11 +13,15 @@ from shop.errors import BodyTooLarge
 
 
 class StrictJSONParser(JSONParser):
-    """As DRF's, and refuses what is too large, nested too deeply to be honest, or no text: half of a surrogate pair can't be stored or answered."""
+    """As DRF's, and refuses what is too large, nested too deeply to be honest, or no text: half of a
+    surrogate pair can't be stored or answered.
+    """
 
     strict = True
 
-    def parse(self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None) -> Any:
+    def parse(
+        self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+    ) -> Any:
         # DRF reads the stream itself, past Django's own limit. A body without a length arrives empty here.
         request = (parser_context or {})["request"]
         if content_length(request.META) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:

@@ -33,7 +33,8 @@ def document_errors(result: dict[str, Any], generator: Any, request: Any, public
     result["components"].setdefault("schemas", {})["Error"] = {
         "type": "object",
         "description": "\n".join(
-            f"- `{slug}` (HTTP {error.status}, code {error.code}): {error.message}" for slug, error in sorted(slugs.items())
+            f"- `{slug}` (HTTP {error.status}, code {error.code}): {error.message}"
+            for slug, error in sorted(slugs.items())
         ),
         "required": ["code", "error", "msg", "details"],
         "properties": {

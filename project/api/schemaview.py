@@ -1,4 +1,6 @@
-"""`/api/schema/`: generated once in a process, however many ask at once, and answered from memory from then on."""
+"""`/api/schema/`: generated once in a process, however many ask at once, and answered from memory from then
+on.
+"""
 
 import threading
 from collections.abc import Hashable
@@ -37,7 +39,10 @@ class SchemaView(SpectacularAPIView):
 
 
 class DocsView(SpectacularSwaggerSplitView):
-    """The schema as a page whose script is a file of its own, as the page's policy asks. It has a template for GET and nothing to say to OPTIONS."""
+    """The schema as a page whose script is a file of its own, as the page's policy asks.
+
+    It has a template for GET and nothing to say to OPTIONS.
+    """
 
     http_method_names = ("get", "head")
     url_name = "schema"

@@ -1,7 +1,8 @@
-"""A program as a child process: own session, output in a log file, stopped politely or killed with all that it started.
+"""A program as a child process: own session, output in a log file, stopped politely or killed with all that
+it started.
 
-A child dies with its parent. On Linux the kernel sees to that; elsewhere, and after a power cut of the terminal, the record file tells the
-next start which process to stop.
+A child dies with its parent. On Linux the kernel sees to that; elsewhere, and after a power cut of the
+terminal, the record file tells the next start which process to stop.
 """
 
 import contextlib
@@ -24,7 +25,8 @@ from project.local.waiting import wait_until
 
 PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
 DEFAULT_STOP_S = 20.0
-# A killed process is gone as soon as the kernel gets to it; one that isn't hangs in the kernel, and nobody can wait for that.
+# A killed process is gone as soon as the kernel gets to it; one that isn't hangs in the kernel, and nobody
+# can wait for that.
 KILL_S = 5.0
 WAIT_POLL_S = 0.02
 
@@ -75,7 +77,8 @@ class Child:
                 env=None if self.env is None else dict(self.env),
                 start_new_session=True,
                 umask=0o077,  # queues, carts and the simulator's keys are nobody else's
-                preexec_fn=_die_with_parent(self.stop_signal),  # noqa: PLW1509 - one system call, prepared before the fork
+                # One system call, prepared before the fork.
+                preexec_fn=_die_with_parent(self.stop_signal),  # noqa: PLW1509
                 **identity,
             )
         if self.record_path is not None:
@@ -90,7 +93,9 @@ class Child:
 
     @property
     def exit_status(self) -> int | None:
-        """As a shell would put it for a script (negative: the signal); None while it runs or before it was started."""
+        """As a shell would put it for a script (negative: the signal); None while it runs or before it was
+        started.
+        """
         if self._process is None:
             return None
         with interrupts.deferred():
@@ -110,7 +115,9 @@ class Child:
         return wait_until(lambda: not self.is_running(), timeout_s=timeout_s, poll_s=WAIT_POLL_S)
 
     def stop(self, timeout_s: float = DEFAULT_STOP_S) -> None:
-        """Asks the program to end, and kills it when it hasn't after the time. Nothing of it is left behind."""
+        """Asks the program to end, and kills it when it hasn't after the time. Nothing of it is left
+        behind.
+        """
         if self._process is None:
             return
         self.send(self.stop_signal)
@@ -138,10 +145,13 @@ class Child:
         return "\n".join(f"    {line}" for line in self.log_text().splitlines()[-lines:])
 
 
-def stop_leftover(record_path: Path, *, stop_signal: signal.Signals = signal.SIGTERM, timeout_s: float = DEFAULT_STOP_S) -> bool:
+def stop_leftover(
+    record_path: Path, *, stop_signal: signal.Signals = signal.SIGTERM, timeout_s: float = DEFAULT_STOP_S
+) -> bool:
     """Stops what a run that was killed has left behind. False when there was nothing.
 
-    A record tells a process by its id and its time of birth: another program that has been given the same id since is left alone.
+    A record tells a process by its id and its time of birth: another program that has been given the same id
+    since is left alone.
     """
     try:
         record = json.loads(record_path.read_text())
@@ -161,19 +171,22 @@ def stop_leftover(record_path: Path, *, stop_signal: signal.Signals = signal.SIG
 
 
 def _write_record(path: Path, pid: int) -> None:
-    with contextlib.suppress(psutil.NoSuchProcess):  # gone already: the caller will see it from the exit status
+    # gone already: the caller will see it from the exit status
+    with contextlib.suppress(psutil.NoSuchProcess):
         path.write_text(json.dumps({"pid": pid, "created_at": psutil.Process(pid).create_time()}))
 
 
 def _kill_group(group: int) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS answers the latter for a group of zombies
+    # macOS answers the latter for a group of zombies
+    with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(group, signal.SIGKILL)
 
 
 def _die_with_parent(signum: int) -> Callable[[], None] | None:
     """What a child does before it becomes the program: asks the kernel for a signal when its parent dies.
 
-    The kernel goes by the parent's thread. A child started from another thread than the main one would die with that thread, so it is spared.
+    The kernel goes by the parent's thread. A child started from another thread than the main one would die
+    with that thread, so it is spared.
     """
     if sys.platform != "linux" or threading.current_thread() is not threading.main_thread():
         return None

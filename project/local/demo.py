@@ -34,7 +34,8 @@ from project.local.valkey import ValkeyServer
 from project.local.waiting import wait_until
 
 READY_TIMEOUT_S = 90
-# Whoever presses Ctrl-C has their prompt back within ten seconds: the programs, then the three servers, one after the other.
+# Whoever presses Ctrl-C has their prompt back within ten seconds: the programs, then the three servers, one
+# after the other.
 STOP_PROGRAMS_S, STOP_SERVER_S = 5.0, 1.5
 BUYERS = ("buyer1", "buyer2", "buyer3")
 OPERATOR = "operator"
@@ -42,7 +43,9 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells tell it
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Returns the exit status: 0 when the course was delivered (and the shop then stopped by Ctrl-C), 1 when something failed."""
+    """Returns the exit status: 0 when the course was delivered (and the shop then stopped by Ctrl-C), 1 when
+    something failed.
+    """
     demo = Demo(parse(argv))
     interrupts.install()
     try:
@@ -77,15 +80,21 @@ class Demo:
             ports = assign_ports(PORTS, wanted=self._options.ports, option_of=option_of)
 
             with step("PostgreSQL"):
-                postgres = PostgresServer(state.folder / "postgres", secrets.database_password, preferred_port=ports["postgres"])
+                postgres = PostgresServer(
+                    state.folder / "postgres", secrets.database_password, preferred_port=ports["postgres"]
+                )
                 stack.callback(postgres.stop, STOP_SERVER_S)
                 postgres.start()
             with step("Valkey"):
-                valkey = ValkeyServer(state.folder / "valkey", secrets.broker_password, preferred_port=ports["valkey"])
+                valkey = ValkeyServer(
+                    state.folder / "valkey", secrets.broker_password, preferred_port=ports["valkey"]
+                )
                 stack.callback(valkey.stop, STOP_SERVER_S)
                 valkey.start()
                 # Carts and checkouts have a server of their own: whoever fills it leaves the queues alone.
-                store = ValkeyServer(state.folder / "store", secrets.broker_password, preferred_port=ports["store"])
+                store = ValkeyServer(
+                    state.folder / "store", secrets.broker_password, preferred_port=ports["store"]
+                )
                 stack.callback(store.stop, STOP_SERVER_S)
                 store.start()
             with step("Keys for Alipay's simulator"):
@@ -102,7 +111,15 @@ class Demo:
                 _manage(env, "seed_demo")
             with step("Static files, with digests in their names"):
                 env |= {"STATIC_ROOT": str(state.folder / "static"), "WHITENOISE_USE_FINDERS": "false"}
-                _manage(env, "collectstatic", "--no-input", "--verbosity", "0", "--ignore=rest_framework", "--ignore=redoc")
+                _manage(
+                    env,
+                    "collectstatic",
+                    "--no-input",
+                    "--verbosity",
+                    "0",
+                    "--ignore=rest_framework",
+                    "--ignore=redoc",
+                )
 
             runner = stack.enter_context(_make_runner(places, env, state))
             with step("Web, workers, beat, Flower, simulator"):
@@ -113,7 +130,10 @@ class Demo:
 
             print("\nBuying courses, from the cart to the enrolment:")
             receipt = buy_courses(places.web_url, username=BUYERS[0], password=secrets.demo_password)
-            print(f"Delivered {len(receipt.course_ids)} course(s) in {receipt.seconds:.2f} s, order {receipt.order_number}.")
+            print(
+                f"Delivered {len(receipt.course_ids)} course(s) in {receipt.seconds:.2f} s, order "
+                f"{receipt.order_number}."
+            )
             if not self._options.once:
                 print(_table(places, secrets, state), flush=True)
                 self.is_serving = True
@@ -148,7 +168,10 @@ def _require_platform() -> None:
     if sys.version_info < (3, 11):  # noqa: UP036 - somebody may start this module with another Python
         raise LocalError(f"Python 3.11 or newer is needed; this is {platform.python_version()}.")
     if sys.platform not in {"linux", "darwin"}:
-        raise LocalError(f"There is no PostgreSQL and Valkey from wheels for {sys.platform}. Use docker-compose.yml instead.")
+        raise LocalError(
+            f"There is no PostgreSQL and Valkey from wheels for {sys.platform}. Use docker-compose.yml "
+            f"instead."
+        )
 
 
 def _environment(places: Places, merchant: Merchant, secrets: Secrets) -> dict[str, str]:
@@ -179,11 +202,19 @@ def _make_runner(places: Places, env: dict[str, str], state: State) -> Runner:
         replace(beat_program(), env=counted),
         flower_program(places.flower_port),
     ]
-    return Runner(programs, env=env, log_folder=state.log_folder, record_folder=state.folder / "run", longest_stop_s=STOP_PROGRAMS_S)
+    return Runner(
+        programs,
+        env=env,
+        log_folder=state.log_folder,
+        record_folder=state.folder / "run",
+        longest_stop_s=STOP_PROGRAMS_S,
+    )
 
 
 def _manage(env: dict[str, str], *args: str) -> None:
-    ended = subprocess.run([sys.executable, "manage.py", *args], cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    ended = subprocess.run(
+        [sys.executable, "manage.py", *args], cwd=ROOT, env=env, capture_output=True, text=True, check=False
+    )
     if ended.returncode != 0:
         raise LocalError(f"manage.py {' '.join(args)} failed:\n{ended.stdout}{ended.stderr}")
 
@@ -191,7 +222,11 @@ def _manage(env: dict[str, str], *args: str) -> None:
 def _wait_until_ready(runner: Runner, places: Places) -> None:
     def is_ready() -> bool:
         runner.require_alive()
-        return _answers(f"{places.web_url}/readyz") and _answers(f"{places.simulator_url}/") and _answers(places.flower_url, expected=401)
+        return (
+            _answers(f"{places.web_url}/readyz")
+            and _answers(f"{places.simulator_url}/")
+            and _answers(places.flower_url, expected=401)
+        )
 
     if not wait_until(is_ready, timeout_s=READY_TIMEOUT_S, poll_s=0.2):
         tails = "\n".join(f"{child.log_path}:\n{child.log_tail()}" for child in runner.children.values())
@@ -235,7 +270,10 @@ def _describe(places: Places, secrets: Secrets, runner: Runner) -> dict[str, obj
 
 
 def _table(places: Places, secrets: Secrets, state: State) -> str:
-    """Where everything is and how to log in. No line is so long that a narrow terminal would break a password."""
+    """Where everything is and how to log in.
+
+    No line is so long that a narrow terminal would break a password.
+    """
     password = secrets.demo_password
     rows = [
         ("Storefront", f"{places.web_url}/", f"{', '.join(BUYERS)} / {password}"),
@@ -245,7 +283,11 @@ def _table(places: Places, secrets: Secrets, state: State) -> str:
         ("Alipay simulator", f"{places.simulator_url}/", "open; any account at its cashier"),
     ]
     lines = [line for name, url, login in rows for line in (f"  {name:18}{url}", f"  {'':18}{login}")]
-    paths = [f"  {'Mail':18}{state.folder / 'mail'}", f"  {'For scripts':18}{state.description_path}", f"  {'Logs':18}{state.log_folder}"]
+    paths = [
+        f"  {'Mail':18}{state.folder / 'mail'}",
+        f"  {'For scripts':18}{state.description_path}",
+        f"  {'Logs':18}{state.log_folder}",
+    ]
     return "\n".join(["", *lines, *paths, "\nCtrl-C stops everything."])
 
 

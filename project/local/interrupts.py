@@ -1,7 +1,7 @@
 """SIGINT and SIGTERM as KeyboardInterrupt, but never in the middle of what it would tear.
 
-`subprocess.Popen` holds a lock for the moment in which it looks after its process. An exception out of a signal handler there leaves the lock
-taken, and the next `wait()` never returns.
+`subprocess.Popen` holds a lock for the moment in which it looks after its process. An exception out of a
+signal handler there leaves the lock taken, and the next `wait()` never returns.
 """
 
 import signal

@@ -1,4 +1,7 @@
-"""What the command line of `bin/demo` says. Needs nothing but Python itself, so that `--help` and mistakes are answered before anything is installed."""
+"""What the command line of `bin/demo` says.
+
+Needs nothing but Python itself, so that `--help` and mistakes are answered before anything is installed.
+"""
 
 import argparse
 import sys
@@ -38,11 +41,24 @@ def option_of(part: str) -> str:
 def parse(argv: Sequence[str] | None = None) -> Options:
     """Leaves with a message and exit status 2 when the line makes no sense."""
     parser = argparse.ArgumentParser(
-        prog="bin/demo", description="Sets up the shop on this machine, buys courses over HTTP, and serves until Ctrl-C."
+        prog="bin/demo",
+        description="Sets up the shop on this machine, buys courses over HTTP, and serves until Ctrl-C.",
     )
-    parser.add_argument("--once", action="store_true", help="stop after the purchase; exit status 0 only if the courses were delivered")
-    parser.add_argument("--reset", action="store_true", help="first remove all that earlier runs have left in the state folder")
-    parser.add_argument("--logs", action="store_true", help="show what the programs log; it is in files of the state folder anyway")
+    parser.add_argument(
+        "--once",
+        action="store_true",
+        help="stop after the purchase; exit status 0 only if the courses were delivered",
+    )
+    parser.add_argument(
+        "--reset",
+        action="store_true",
+        help="first remove all that earlier runs have left in the state folder",
+    )
+    parser.add_argument(
+        "--logs",
+        action="store_true",
+        help="show what the programs log; it is in files of the state folder anyway",
+    )
     for part, default in PORTS.items():
         parser.add_argument(
             option_of(part),
@@ -62,7 +78,9 @@ def parse(argv: Sequence[str] | None = None) -> Options:
     ports = {part: getattr(found, part) for part in PORTS if getattr(found, part) is not None}
     if len(set(ports.values())) != len(ports):
         parser.error("two parts can't have the same port")
-    return Options(once=found.once, reset=found.reset, logs=found.logs, ports=ports, state=found.state.resolve())
+    return Options(
+        once=found.once, reset=found.reset, logs=found.logs, ports=ports, state=found.state.resolve()
+    )
 
 
 def _port(text: str) -> int:

@@ -1,4 +1,6 @@
-"""Where an installed package lies, without importing it: the servers' packages do things on import that are no business of ours."""
+"""Where an installed package lies, without importing it: the servers' packages do things on import that are
+no business of ours.
+"""
 
 import importlib.util
 from pathlib import Path

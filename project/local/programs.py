@@ -1,4 +1,6 @@
-"""What makes up the shop on one machine: the programs with their arguments, and the environment that they share."""
+"""What makes up the shop on one machine: the programs with their arguments, and the environment that they
+share.
+"""
 
 import os
 import sys
@@ -11,7 +13,9 @@ from project.local.state import ROOT
 from worker import policy
 
 # As Celery's command line takes them.
-DATABASE_QUEUES, GATEWAY_QUEUES, ALL_QUEUES = map(",".join, (policy.DATABASE_QUEUES, policy.GATEWAY_QUEUES, policy.QUEUES))
+DATABASE_QUEUES, GATEWAY_QUEUES, ALL_QUEUES = map(
+    ",".join, (policy.DATABASE_QUEUES, policy.GATEWAY_QUEUES, policy.QUEUES)
+)
 
 
 @dataclass(frozen=True)
@@ -32,24 +36,40 @@ SERVER_OPTIONS = (
 )
 
 
-# Threads that granian may start in each process. Nearly all of them wait for clients' bytes or for a place: settings.SERVER_THREADS.
+# Threads that granian may start in each process. Nearly all of them wait for clients' bytes or for a place:
+# settings.SERVER_THREADS.
 SERVER_ENVIRONMENT = {"GRANIAN_BLOCKING_THREADS": os.environ.get("GRANIAN_BLOCKING_THREADS", "512")}
 
 
 def web_program(port: int, *, workers: int = 2) -> Program:
-    serve = ["granian", "--interface", "wsgi", "project.wsgi:application", "--host", LOOPBACK, "--port", str(port)]
+    serve = [
+        "granian",
+        "--interface",
+        "wsgi",
+        "project.wsgi:application",
+        "--host",
+        LOOPBACK,
+        "--port",
+        str(port),
+    ]
     return Program("web", [*program(*serve), "--workers", str(workers), *SERVER_OPTIONS], SERVER_ENVIRONMENT)
 
 
-def worker_program(*, name: str = "worker", queues: str = DATABASE_QUEUES, concurrency: int = 2, events: bool = False) -> Program:
+def worker_program(
+    *, name: str = "worker", queues: str = DATABASE_QUEUES, concurrency: int = 2, events: bool = False
+) -> Program:
     """`events` feeds Flower."""
     # Behind the web processes: in a rush buyers are first heard, and their orders made a moment later.
     return _worker(name, queues, ["--concurrency", str(concurrency)], niceness=10, events=events)
 
 
 def gateway_program(*, name: str = "gateway", events: bool = False) -> Program:
-    """Waits for Alipay, so that nobody else has to. One process: its threads share connections, circuit breaker and rate."""
-    # One thread for each task that may run at once, with a database connection; GATEWAY_CONCURRENCY calls are made beside them.
+    """Waits for Alipay, so that nobody else has to.
+
+    One process: its threads share connections, circuit breaker and rate.
+    """
+    # One thread for each task that may run at once, with a database connection; GATEWAY_CONCURRENCY calls are
+    # made beside them.
     pool = ["--pool", "threads", "--concurrency", "4"]
     return _worker(name, GATEWAY_QUEUES, pool, niceness=12, events=events)
 
@@ -58,7 +78,9 @@ def _worker(name: str, queues: str, pool: list[str], *, niceness: int, events: b
     celery = program("celery", "-A", "worker", "worker", "-Q", queues)
     options = ["--without-gossip", "--without-mingle", "-O", "fair", *(["-E"] if events else [])]
     # A task's hard limit is 30 s, so nothing that is still running after that will end by itself.
-    return Program(name, ["nice", "-n", str(niceness), *celery, "-n", f"{name}@%h", *pool, *options], stop_s=35)
+    return Program(
+        name, ["nice", "-n", str(niceness), *celery, "-n", f"{name}@%h", *pool, *options], stop_s=35
+    )
 
 
 def beat_program() -> Program:
@@ -66,11 +88,16 @@ def beat_program() -> Program:
 
 
 def flower_program(port: int) -> Program:
-    return Program("flower", program("celery", "-A", "worker", "flower", f"--address={LOOPBACK}", f"--port={port}"))
+    return Program(
+        "flower", program("celery", "-A", "worker", "flower", f"--address={LOOPBACK}", f"--port={port}")
+    )
 
 
 def simulator_program(port: int, folder: Path) -> Program:
-    return Program("simulator", [sys.executable, "-m", "payments.simulator", "serve", "--state", str(folder), "--port", str(port)])
+    return Program(
+        "simulator",
+        [sys.executable, "-m", "payments.simulator", "serve", "--state", str(folder), "--port", str(port)],
+    )
 
 
 def build_environment(
@@ -83,9 +110,16 @@ def build_environment(
     secret_key: str,
     demo_password: str,
 ) -> dict[str, str]:
-    """The environment of every program. `valkey_url` is the server's, without a database number; `simulator_env` is what the simulator's
-    `init` has printed: the merchant's ids and key paths."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("DJANGO_", "ALIPAY_", "CELERY_", "FLOWER_"))}
+    """The environment of every program.
+
+    `valkey_url` is the server's, without a database number; `simulator_env` is what the simulator's `init`
+    has printed: the merchant's ids and key paths.
+    """
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("DJANGO_", "ALIPAY_", "CELERY_", "FLOWER_"))
+    }
     return inherited | {
         "PYTHONPATH": str(ROOT),
         "PYTHONUNBUFFERED": "1",

@@ -1,4 +1,5 @@
-"""Buys courses as a buyer would: over HTTP only, from the cart to the enrolment, through Alipay's cashier page.
+"""Buys courses as a buyer would: over HTTP only, from the cart to the enrolment, through Alipay's cashier
+page.
 
 Works against any running shop whose Alipay is the simulator. Prints what happens with the time that it took.
 By hand: `DEMO_PASSWORD=… python -m project.local.purchase http://127.0.0.1:8000 buyer1`.
@@ -72,8 +73,12 @@ class ApiClient:
     def delete(self, path: str) -> Any:
         return self._data(self.http.delete(path))
 
-    def follow_order(self, order_number: str, *, while_status: Collection[str], timeout_s: float = PATIENCE_S) -> dict[str, Any]:
-        """The order, as soon as its status is another one. Each request is held open by the shop until there is news.
+    def follow_order(
+        self, order_number: str, *, while_status: Collection[str], timeout_s: float = PATIENCE_S
+    ) -> dict[str, Any]:
+        """The order, as soon as its status is another one.
+
+        Each request is held open by the shop until there is news.
 
         Raises: PurchaseError when it still has such a status after the time.
         """
@@ -82,10 +87,15 @@ class ApiClient:
         while order is None or order["status"] in while_status:
             if time.monotonic() > deadline:
                 raise PurchaseError(
-                    f"order {order_number} is still {'unknown' if order is None else order['status']} after {timeout_s:.0f} s"
+                    f"order {order_number} is still {'unknown' if order is None else order['status']} after "
+                    f"{timeout_s:.0f} s"
                 )
             asked_at = time.monotonic()
-            response = self.http.get(f"orders/{order_number}/", params={"wait": WAIT_S}, headers={"If-None-Match": etag} if etag else {})
+            response = self.http.get(
+                f"orders/{order_number}/",
+                params={"wait": WAIT_S},
+                headers={"If-None-Match": etag} if etag else {},
+            )
             if response.status_code == httpx.codes.NOT_MODIFIED:
                 if time.monotonic() - asked_at < 1:  # too busy to hold it
                     time.sleep(float(response.headers.get("Retry-After", 1)))
@@ -104,7 +114,9 @@ class ApiClient:
         except ValueError:
             raise PurchaseError(f"{what} without JSON: {response.text[:300]!r}") from None
         if response.is_error or envelope.get("code") != SUCCESS:
-            raise PurchaseError(f"{what}: {envelope.get('error')} {envelope.get('msg')} {envelope.get('details')}")
+            raise PurchaseError(
+                f"{what}: {envelope.get('error')} {envelope.get('msg')} {envelope.get('details')}"
+            )
         return envelope["data"]
 
 
@@ -123,10 +135,14 @@ class Timeline:
         self._write(f"  {self.seconds:6.2f} s  {text}")
 
 
-def buy_courses(base_url: str, *, username: str, password: str, count: int = 2, write: Callable[[str], None] = print) -> Receipt:
-    """Buys up to `count` courses that the buyer doesn't own yet, with the best coupons, paying the rest through Alipay.
+def buy_courses(
+    base_url: str, *, username: str, password: str, count: int = 2, write: Callable[[str], None] = print
+) -> Receipt:
+    """Buys up to `count` courses that the buyer doesn't own yet, with the best coupons, paying the rest
+    through Alipay.
 
-    Raises: PurchaseError when a step fails, when an amount doesn't add up, or when a course isn't delivered; httpx.HTTPError.
+    Raises: PurchaseError when a step fails, when an amount doesn't add up, or when a course isn't delivered;
+    httpx.HTTPError.
     """
     timeline = Timeline(write)
     with ApiClient(base_url) as api:
@@ -141,31 +157,44 @@ def buy_courses(base_url: str, *, username: str, password: str, count: int = 2, 
             pay_at_cashier(order["pay_url"], tell=timeline.tell)
             order = api.follow_order(order["order_number"], while_status={"awaiting_payment"})
         if order["status"] != "paid":
-            raise PurchaseError(f"order {order['order_number']} is {order['status']} and not paid: {order.get('error')}")
+            raise PurchaseError(
+                f"order {order['order_number']} is {order['status']} and not paid: {order.get('error')}"
+            )
         timeline.tell("paid, says the shop")
         _check_delivery(api, list(courses), order, timeline)
     return Receipt(order["order_number"], order["amounts"], list(courses), timeline.seconds)
 
 
-def pay_at_cashier(pay_url: str, *, tell: Callable[[str], object] = str, account: str = "buyer@example.com") -> None:
+def pay_at_cashier(
+    pay_url: str, *, tell: Callable[[str], object] = str, account: str = "buyer@example.com"
+) -> None:
     """Opens the order's payment link in a browser's stead, logs in at Alipay's cashier and pays.
 
     Raises: PurchaseError when the cashier shows no form to go on with.
     """
     with httpx.Client(timeout=30, follow_redirects=True, trust_env=False) as browser:
         page = browser.get(pay_url)
-        tell(f"opened the payment link, now at {urlsplit(str(page.url)).netloc}{urlsplit(str(page.url)).path}")
+        tell(
+            f"opened the payment link, now at {urlsplit(str(page.url)).netloc}{urlsplit(str(page.url)).path}"
+        )
         page = _submit_form(browser, page, ending="/login", account=account)
         tell(f"logged in at Alipay's cashier as {account}")
         page = _submit_form(browser, page, ending="/pay")
-        # Whether the way back works is the browser's fortune; whether the course is delivered must not depend on it.
+        # Whether the way back works is the browser's fortune; whether the course is delivered must not depend
+        # on it.
         tell(f"paid at the cashier, sent back to {urlsplit(str(page.url)).path} ({page.status_code})")
 
 
 def _choose_courses(api: ApiClient, count: int) -> dict[int, dict[str, Any]]:
-    """Course id → course, for courses with a price that the buyer doesn't own: not the cheapest ones, so that a coupon has a chance."""
+    """Course id → course, for courses with a price that the buyer doesn't own: not the cheapest ones, so that
+    a coupon has a chance.
+    """
     owned = {item["course_id"] for item in _items(api.get("enrolments/"))}
-    sellable = [item for item in _items(api.get("courses/")) if item["id"] not in owned and item.get("price_policy_list")]
+    sellable = [
+        item
+        for item in _items(api.get("courses/"))
+        if item["id"] not in owned and item.get("price_policy_list")
+    ]
     if not sellable:  # everything is owned: renewals are as good
         sellable = [item for item in _items(api.get("courses/")) if item.get("price_policy_list")]
     if not sellable:
@@ -202,7 +231,9 @@ def _check_out(api: ApiClient, course_ids: list[int], timeline: Timeline) -> dic
     return dict(checkout)
 
 
-def _place_order(api: ApiClient, checkout: dict[str, Any], timeline: Timeline, *, balance: int) -> dict[str, Any]:
+def _place_order(
+    api: ApiClient, checkout: dict[str, Any], timeline: Timeline, *, balance: int
+) -> dict[str, Any]:
     quote, offered = checkout["quote"], checkout["payment_list"]["policy_course_dict"]
     beili = min(SPEND_BEILI, quote["beili_max"], balance)
     cash = Decimal(quote["alipay"]) - Decimal(beili) / checkout["beili_per_yuan"]
@@ -222,7 +253,8 @@ def _place_order(api: ApiClient, checkout: dict[str, Any], timeline: Timeline, *
     }
     accepted = api.post("orders/", body, **{"Idempotency-Key": str(uuid.uuid4())})
     timeline.tell(
-        f"order {accepted['order_number']} taken in: ¥{quote['list_total']} list price − ¥{quote['course_discount']} course coupons"
+        f"order {accepted['order_number']} taken in: ¥{quote['list_total']} list price − "
+        f"¥{quote['course_discount']} course coupons"
         f" − ¥{quote['global_discount']} coupon − {beili} 贝里 = ¥{cash:.2f} through Alipay"
     )
     order = api.follow_order(accepted["order_number"], while_status={"pending"})
@@ -237,30 +269,45 @@ def _check_delivery(api: ApiClient, course_ids: list[int], order: dict[str, Any]
     owned = {int(item["course_id"]): item for item in _items(api.get("enrolments/"))}
     for course_id in course_ids:
         if course_id not in owned:
-            raise PurchaseError(f"order {order['order_number']} is paid, but course {course_id} was not delivered")
+            raise PurchaseError(
+                f"order {order['order_number']} is paid, but course {course_id} was not delivered"
+            )
         enrolment = owned[course_id]
         if not enrolment["is_active"]:
-            raise PurchaseError(f"order {order['order_number']} is paid, but the enrolment in course {course_id} is not active")
+            raise PurchaseError(
+                f"order {order['order_number']} is paid, but the enrolment in course {course_id} is "
+                f"not active"
+            )
         timeline.tell(f"enrolled: {enrolment['course_name']}, until {enrolment['valid_until']}")
     timeline.tell(f"balance left: {api.get('balance/')['balance']} 贝里")
 
 
 def _check_amounts(order: dict[str, Any]) -> None:
-    """Each line's price is covered by discounts, 贝里 and cash, and the order's sums are those of its lines."""
+    """Each line's price is covered by discounts, 贝里 and cash, and the order's sums are those of its
+    lines.
+    """
     amounts, lines = order["amounts"], order["lines"]
     for line in lines:
-        parts = sum(Decimal(line[part]) for part in ("course_discount", "global_discount", "beili_amount", "cash_amount"))
+        parts = sum(
+            Decimal(line[part])
+            for part in ("course_discount", "global_discount", "beili_amount", "cash_amount")
+        )
         if Decimal(line["list_price"]) != parts:
             raise PurchaseError(
-                f"in order {order['order_number']} {line['course_name']} costs {line['list_price']}, its parts add up to {parts}"
+                f"in order {order['order_number']} {line['course_name']} costs {line['list_price']}, its "
+                f"parts add up to {parts}"
             )
     for total, part in SUMS.items():
         added = sum(Decimal(line[part]) for line in lines)
         if Decimal(amounts[total]) != added:
-            raise PurchaseError(f"in order {order['order_number']} {total} is {amounts[total]}, its lines add up to {added}")
+            raise PurchaseError(
+                f"in order {order['order_number']} {total} is {amounts[total]}, its lines add up to {added}"
+            )
 
 
-def _submit_form(browser: httpx.Client, page: httpx.Response, *, ending: str, **values: str) -> httpx.Response:
+def _submit_form(
+    browser: httpx.Client, page: httpx.Response, *, ending: str, **values: str
+) -> httpx.Response:
     """Sends the page's form whose address ends so, with its hidden fields and these values filled in."""
     for form in re.finditer(r"<form\b([^>]*)>(.*?)</form>", page.text, re.DOTALL | re.IGNORECASE):
         action = _attribute(form[1], "action") or str(page.url)
@@ -293,7 +340,9 @@ def _pause(deadline: float, complaint: str) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit status: 0 when everything was bought and delivered."""
-    parser = argparse.ArgumentParser(prog="python -m project.local.purchase", description="Buys courses; the password is $DEMO_PASSWORD.")
+    parser = argparse.ArgumentParser(
+        prog="python -m project.local.purchase", description="Buys courses; the password is $DEMO_PASSWORD."
+    )
     parser.add_argument("url", help="the shop's address")
     parser.add_argument("username")
     parser.add_argument("--count", type=int, default=2, help="courses in one purchase")
@@ -301,7 +350,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     for _ in range(options.times):
         try:
-            receipt = buy_courses(options.url, username=options.username, password=os.environ["DEMO_PASSWORD"], count=options.count)
+            receipt = buy_courses(
+                options.url,
+                username=options.username,
+                password=os.environ["DEMO_PASSWORD"],
+                count=options.count,
+            )
         except (PurchaseError, httpx.HTTPError) as error:
             print(f"not bought: {error!r}", file=sys.stderr)
             return 1

@@ -38,7 +38,9 @@ ssl_options.verify = verify_none
 
 def find_rabbitmq() -> Path | None:
     """The server's program, if the package is installed."""
-    return next((path for path in BINARIES if path.exists() and shutil.which("erl") and shutil.which("epmd")), None)
+    return next(
+        (path for path in BINARIES if path.exists() and shutil.which("erl") and shutil.which("epmd")), None
+    )
 
 
 @dataclass
@@ -89,7 +91,13 @@ class RabbitServer:
         if self.certificate is not None:
             self.tls_port = self.tls_port or find_free_port()
             made = self.certificate
-            text += TLS.format(host=LOOPBACK, port=self.tls_port, authority=made.authority, certificate=made.certificate, key=made.key)
+            text += TLS.format(
+                host=LOOPBACK,
+                port=self.tls_port,
+                authority=made.authority,
+                certificate=made.certificate,
+                key=made.key,
+            )
         path = self.folder / "rabbitmq.conf"
         path.touch(mode=0o600)
         path.write_text(text)
@@ -101,7 +109,9 @@ class RabbitServer:
             not wait_until(lambda: not self.child.is_running() or self._is_ready(), timeout_s=START_TIMEOUT_S)
             or not self.child.is_running()
         ):
-            raise LocalError(f"RabbitMQ did not start. The end of {self.child.log_path}:\n{self.child.log_tail()}")
+            raise LocalError(
+                f"RabbitMQ did not start. The end of {self.child.log_path}:\n{self.child.log_tail()}"
+            )
 
     def stop(self) -> None:
         self.child.stop(20)

@@ -1,9 +1,11 @@
-"""Runs the programs side by side: starts them, shows their logs with a coloured prefix, and stops everything when one of them dies.
+"""Runs the programs side by side: starts them, shows their logs with a coloured prefix, and stops everything
+when one of them dies.
 
-A part that dies is not restarted here: on somebody's own machine the reason should be seen, not papered over. In production a supervisor
-(docker-compose's restart policy) does restart.
+A part that dies is not restarted here: on somebody's own machine the reason should be seen, not papered over.
+In production a supervisor (docker-compose's restart policy) does restart.
 
-Only the program itself is asked to stop, never its children behind its back: Celery's pool processes finish their tasks that way.
+Only the program itself is asked to stop, never its children behind its back: Celery's pool processes finish
+their tasks that way.
 """
 
 import os
@@ -71,7 +73,8 @@ class Runner:
         for child in self.children.values():
             if not child.is_running():
                 raise LocalError(
-                    f"{child.name} has ended by itself (exit status {child.exit_status}). The end of {child.log_path}:\n{child.log_tail()}"
+                    f"{child.name} has ended by itself (exit status {child.exit_status}). The end of "
+                    f"{child.log_path}:\n{child.log_tail()}"
                 )
 
     def serve(self, *, shows_logs: bool = True) -> None:
@@ -80,14 +83,18 @@ class Runner:
         Raises: LocalError when a program ends; KeyboardInterrupt.
         """
         if shows_logs:
-            self._follower = LogFollower({child.name: child.log_path for child in self.children.values()}, sys.stdout)
+            self._follower = LogFollower(
+                {child.name: child.log_path for child in self.children.values()}, sys.stdout
+            )
             self._follower.start()
         while True:
             self.require_alive()
             time.sleep(FOLLOW_S)
 
     def stop(self) -> None:
-        """Ends every program: all are asked at once, and each has its own time to finish its work, or `longest_stop_s` if that is less."""
+        """Ends every program: all are asked at once, and each has its own time to finish its work, or
+        `longest_stop_s` if that is less.
+        """
         asked_at = time.monotonic()
         for child in self.children.values():
             child.send(child.stop_signal)

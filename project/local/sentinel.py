@@ -1,4 +1,6 @@
-"""A Sentinel of our own beside Valkey servers of our own: it watches a primary and makes a replica the primary when that one is gone."""
+"""A Sentinel of our own beside Valkey servers of our own: it watches a primary and makes a replica the
+primary when that one is gone.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +31,11 @@ sentinel parallel-syncs {name} 1
 
 def replica_settings(primary: ValkeyServer) -> list[str]:
     """For the `settings` of a server that follows the primary, and may be followed."""
-    return [f"replicaof {LOOPBACK} {primary.port}", f"primaryauth {primary.password}", "repl-diskless-sync-delay 0"]
+    return [
+        f"replicaof {LOOPBACK} {primary.port}",
+        f"primaryauth {primary.password}",
+        "repl-diskless-sync-delay 0",
+    ]
 
 
 @dataclass
@@ -69,7 +75,10 @@ class SentinelServer:
         )
         self.child.start()
         if not wait_until(lambda: self._count_replicas() >= replicas, timeout_s=START_TIMEOUT_S):
-            raise LocalError(f"The Sentinel did not find {replicas} replica(s). The end of {self.child.log_path}:\n{self.child.log_tail()}")
+            raise LocalError(
+                f"The Sentinel did not find {replicas} replica(s). The end of "
+                f"{self.child.log_path}:\n{self.child.log_tail()}"
+            )
 
     def stop(self) -> None:
         self.child.stop(5)
@@ -87,4 +96,10 @@ class SentinelServer:
             return 0
 
     def _client(self) -> redis.Redis:
-        return redis.Redis(host=LOOPBACK, port=self.port, socket_timeout=2, socket_connect_timeout=2, retry=Retry(NoBackoff(), 0))
+        return redis.Redis(
+            host=LOOPBACK,
+            port=self.port,
+            socket_timeout=2,
+            socket_connect_timeout=2,
+            retry=Retry(NoBackoff(), 0),
+        )

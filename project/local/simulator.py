@@ -1,4 +1,6 @@
-"""The simulator's merchant: made by the simulator itself, told to the shop through its environment, as Alipay's real one would be."""
+"""The simulator's merchant: made by the simulator itself, told to the shop through its environment, as
+Alipay's real one would be.
+"""
 
 import subprocess
 import sys

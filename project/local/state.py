@@ -1,4 +1,6 @@
-"""The folder `.local`: what has to survive between two starts on this machine, and the lock that only one start at a time can hold."""
+"""The folder `.local`: what has to survive between two starts on this machine, and the lock that only one
+start at a time can hold.
+"""
 
 import fcntl
 import json
@@ -59,7 +61,9 @@ class State:
         return self.folder / "demo.json"
 
     def lock(self) -> IO[str]:
-        """Keeps a second start out for as long as the returned file is open. The system lets go of it however this process ends.
+        """Keeps a second start out for as long as the returned file is open.
+
+        The system lets go of it however this process ends.
 
         Raises: LocalError when another start has it.
         """
@@ -72,7 +76,8 @@ class State:
             owner = file.read().strip() or "unknown"
             file.close()
             raise LocalError(
-                f"The demo of this folder is running already (process {owner}). Stop it first, or use another clone."
+                f"The demo of this folder is running already (process {owner}). Stop it first, or use "
+                f"another clone."
             ) from None
         file.truncate(0)
         file.write(str(os.getpid()))

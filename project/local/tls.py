@@ -1,4 +1,6 @@
-"""TLS on this machine: an authority of our own with a certificate for loopback, and a front that ends TLS for servers that don't speak it."""
+"""TLS on this machine: an authority of our own with a certificate for loopback, and a front that ends TLS for
+servers that don't speak it.
+"""
 
 import asyncio
 import contextlib
@@ -35,16 +37,30 @@ def make_certificate(folder: Path, *, address: str = LOOPBACK) -> Certificate:
     signed = signed.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
     usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)  # noqa: FBT003 - signs certificates and lists
     identifier = x509.SubjectKeyIdentifier.from_public_key(authority_key.public_key())
-    authority = signed.add_extension(usage, critical=True).add_extension(identifier, critical=False).sign(authority_key, hashes.SHA256())
+    authority = (
+        signed.add_extension(usage, critical=True)
+        .add_extension(identifier, critical=False)
+        .sign(authority_key, hashes.SHA256())
+    )
     names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))])
-    server = _builder(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, address)]), authority_name, key.public_key())
+    server = _builder(
+        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, address)]), authority_name, key.public_key()
+    )
     server = server.add_extension(names, critical=False)
-    server = server.add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False)
+    server = server.add_extension(
+        x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False
+    )
     made = Certificate(folder / "ca.pem", folder / "server.pem", folder / "server.key")
     made.authority.write_bytes(authority.public_bytes(serialization.Encoding.PEM))
-    made.certificate.write_bytes(server.sign(authority_key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+    made.certificate.write_bytes(
+        server.sign(authority_key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    )
     made.key.touch(mode=0o600)
-    made.key.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
+    made.key.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
     return made
 
 
@@ -69,7 +85,9 @@ class TlsFront(threading.Thread):
         self._up.wait(10)
 
     def run(self) -> None:
-        server = self._loop.run_until_complete(asyncio.start_server(self._serve, LOOPBACK, self.port, ssl=self._context))
+        server = self._loop.run_until_complete(
+            asyncio.start_server(self._serve, LOOPBACK, self.port, ssl=self._context)
+        )
         self._up.set()
         self._loop.run_forever()
         for writer in self._writers:
@@ -103,7 +121,15 @@ async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
     writer.close()
 
 
-def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey
+) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
-    builder = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(key).serial_number(x509.random_serial_number())
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key)
+        .serial_number(x509.random_serial_number())
+    )
     return builder.not_valid_before(now - timedelta(hours=1)).not_valid_after(now + timedelta(days=1))

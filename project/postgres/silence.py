@@ -1,7 +1,8 @@
 """Whether PostgreSQL's machine is known to be silent: connections to it hang, and nothing says so.
 
-The kernel notices a machine that is gone within `tcp_user_timeout`. It doesn't notice a server that is frozen while its kernel goes on. So
-whoever watches (`project/web/database_watch.py`) asks, and until there is an answer nobody else waits.
+The kernel notices a machine that is gone within `tcp_user_timeout`. It doesn't notice a server that is frozen
+while its kernel goes on. So whoever watches (`project/web/database_watch.py`) asks, and until there is an
+answer nobody else waits.
 """
 
 import select
@@ -27,7 +28,9 @@ def answers(conn_params: Mapping[str, Any], *, timeout_s: float) -> bool:
     params = {name: value for name, value in conn_params.items() if name not in _USE}
     deadline = time.monotonic() + timeout_s
     try:
-        with psycopg.connect(**{**params, "connect_timeout": max(2, int(timeout_s))}, autocommit=True) as connection:
+        with psycopg.connect(
+            **{**params, "connect_timeout": max(2, int(timeout_s))}, autocommit=True
+        ) as connection:
             return _answers_a_statement(connection.pgconn, deadline)
     except psycopg.errors.ConnectionTimeout:
         return False
@@ -36,7 +39,9 @@ def answers(conn_params: Mapping[str, Any], *, timeout_s: float) -> bool:
 
 
 def _answers_a_statement(server: Any, deadline: float) -> bool:
-    """A pooler lets clients in while the server behind it hangs. psycopg itself would wait for an answer without an end."""
+    """A pooler lets clients in while the server behind it hangs. psycopg itself would wait for an answer
+    without an end.
+    """
     server.send_query(b"SELECT 1")
     while server.is_busy():
         left_s = deadline - time.monotonic()

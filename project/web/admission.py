@@ -1,8 +1,9 @@
 """Lets complete requests into Django, a few at a time.
 
-A thread of the server that waits for a client's bytes is not one of the few places in which requests are worked on: the body is read first, and
-only then does the request take a place (`places.py`). Each place owns a database connection, so there are as many connections as places, whatever number of
-threads the server uses. `connections.py` ends the waits that take too long.
+A thread of the server that waits for a client's bytes is not one of the few places in which requests are
+worked on: the body is read first, and only then does the request take a place (`places.py`). Each place owns
+a database connection, so there are as many connections as places, whatever number of threads the server uses.
+`connections.py` ends the waits that take too long.
 """
 
 import time
@@ -32,7 +33,8 @@ LIVENESS = "/healthz"
 LIVENESS_PATIENCE_S = 0.3
 # Asked by machines of our own, from addresses that no visitor has.
 PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
-# Django's pieces of 4 kB cost a turn of the interpreter each: a page's largest script is sent in 25 instead of 388.
+# Django's pieces of 4 kB cost a turn of the interpreter each: a page's largest script is sent in 25 instead
+# of 388.
 FILE_BLOCK_BYTES = 64 * 1024
 # A file is sent after its place was given back. Measured: 1 to 3 ms for the largest one.
 FILE_COST_S = 0.002
@@ -49,7 +51,10 @@ class Admission:
         self._address = lru_cache(maxsize=4096)(client_of)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        """Binds the request's id and its client's address to every log line: Django writes some outside of all middleware."""
+        """Binds the request's id and its client's address to every log line:
+
+        Django writes some outside of all middleware.
+        """
         address = self._address(environ.get("REMOTE_ADDR", ""), environ.get("HTTP_X_FORWARDED_FOR", ""))
         bound = bind_contextvars(request_id=identify(environ), address=address)
         try:
@@ -98,7 +103,8 @@ class Admission:
     def _read_body(self, environ: Environ) -> errors.DomainError | None:
         """Replaces the body's stream by the whole body; what is wrong with it, if anything.
 
-        A declared length over the limit is left alone: Django refuses it without reading, and the server ends the connection.
+        A declared length over the limit is left alone: Django refuses it without reading, and the server ends
+        the connection.
         """
         if "HTTP_TRANSFER_ENCODING" in environ:
             return errors.LengthRequired()
@@ -114,7 +120,11 @@ class Admission:
         finally:
             del self._reading[me]
         environ["wsgi.input"] = BytesIO(body)
-        return None if len(body) == declared else errors.InvalidInput(reason="the body is shorter than its Content-Length")
+        return (
+            None
+            if len(body) == declared
+            else errors.InvalidInput(reason="the body is shorter than its Content-Length")
+        )
 
 
 def client_of(sender: str, forwarded: str) -> str:
@@ -124,7 +134,11 @@ def client_of(sender: str, forwarded: str) -> str:
 
 def _refuse(error: errors.DomainError, environ: Environ, start_response: StartResponse) -> list[bytes]:
     body = written(body_of(error))
-    headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body))), ("Connection", "close")]
+    headers = [
+        ("Content-Type", "application/json"),
+        ("Content-Length", str(len(body))),
+        ("Connection", "close"),
+    ]
     headers.append(("X-Request-ID", environ[KEY]))
     start_response(f"{error.status} {_PHRASES[error.status]}", [*headers, *headers_of(error).items()])
     return [body]

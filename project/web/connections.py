@@ -1,8 +1,11 @@
-"""Ends connections that keep the server waiting. Granian has a deadline for a request's head and none for its body or for the answer's reader.
+"""Ends connections that keep the server waiting.
 
-The kernel knows for each connection when data was last sent on it. A client that was sent nothing for `CONNECTION_SILENCE_S` is one whose request
-is not complete after that time, or who doesn't read; every answer of the shop is due earlier. That holds for HTTP of any version and for heads,
-bodies and answers alike, at any pace of dripping.
+Granian has a deadline for a request's head and none for its body or for the answer's reader.
+
+The kernel knows for each connection when data was last sent on it. A client that was sent nothing for
+`CONNECTION_SILENCE_S` is one whose request is not complete after that time, or who doesn't read; every answer
+of the shop is due earlier. That holds for HTTP of any version and for heads, bodies and answers alike, at any
+pace of dripping.
 """
 
 import os
@@ -21,7 +24,8 @@ from project.web.admission import Admission
 
 log = structlog.get_logger(__name__)
 
-# <linux/tcp.h>, struct tcp_info: tcpi_last_data_sent, in milliseconds, counted from the connection's start as long as nothing was sent.
+# <linux/tcp.h>, struct tcp_info: tcpi_last_data_sent, in milliseconds, counted from the connection's start as
+# long as nothing was sent.
 _LAST_DATA_SENT = struct.Struct("@I")
 _LAST_DATA_SENT_OFFSET = 44
 _TICK_S = 1.0
@@ -34,7 +38,8 @@ class Limits:
     """What the keeper holds a web process to."""
 
     silence_s: float  # a connection that was sent nothing for so long is ended
-    readers: float  # threads that may wait for bodies; past that the connections that were silent the longest are ended
+    # threads that may wait for bodies; past that the connections that were silent the longest are ended
+    readers: float
     stuck_s: float  # a request that is worked on for so long hangs, and the process is replaced
 
 
@@ -55,7 +60,8 @@ class ConnectionKeeper(threading.Thread):
                 log.critical("web_process_hangs", longest_s=round(self._admission.longest_s(now)))
                 os._exit(STUCK_EXIT_STATUS)  # its threads can't be ended; granian starts another process
             crowd = int(self._admission.reading() - self._limits.readers)
-            if sys.platform == "linux" and (crowd > 0 or now - looked_at >= _LOOK_EVERY_S):  # elsewhere the kernel isn't asked like this
+            # elsewhere the kernel isn't asked like this
+            if sys.platform == "linux" and (crowd > 0 or now - looked_at >= _LOOK_EVERY_S):
                 looked_at = now
                 self._end_silent(crowd)
 
@@ -73,7 +79,9 @@ Peer = tuple[str, int]
 
 
 def inbound_silences() -> Iterator[tuple[float, Peer, int]]:
-    """For each connection that this process has accepted: seconds since data was sent on it, the peer, the descriptor's number."""
+    """For each connection that this process has accepted: seconds since data was sent on it, the peer, the
+    descriptor's number.
+    """
     ports, accepted = set(), []
     for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - names are numbers here, not paths
         connection = _open_copy(int(name))
@@ -85,7 +93,9 @@ def inbound_silences() -> Iterator[tuple[float, Peer, int]]:
                     ports.add(connection.getsockname()[1])
                     continue
                 local, peer = connection.getsockname(), connection.getpeername()
-                info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _LAST_DATA_SENT_OFFSET + _LAST_DATA_SENT.size)
+                info = connection.getsockopt(
+                    socket.IPPROTO_TCP, socket.TCP_INFO, _LAST_DATA_SENT_OFFSET + _LAST_DATA_SENT.size
+                )
             except OSError:  # ended meanwhile, or no TCP
                 continue
             (silent_ms,) = _LAST_DATA_SENT.unpack_from(info, _LAST_DATA_SENT_OFFSET)
@@ -94,7 +104,10 @@ def inbound_silences() -> Iterator[tuple[float, Peer, int]]:
 
 
 def _shut(number: int, peer: Peer) -> None:
-    """Ends the connection behind a descriptor, unless the number belongs to another one by now. The server then closes it."""
+    """Ends the connection behind a descriptor, unless the number belongs to another one by now.
+
+    The server then closes it.
+    """
     connection = _open_copy(number)
     if connection is None:
         return
@@ -107,7 +120,10 @@ def _shut(number: int, peer: Peer) -> None:
 
 
 def _open_copy(number: int) -> socket.socket | None:
-    """The TCP socket behind a descriptor, as a descriptor of its own: the original may be closed at any time. None when it is something else."""
+    """The TCP socket behind a descriptor, as a descriptor of its own: the original may be closed at any time.
+
+    None when it is something else.
+    """
     copy = -1
     try:
         copy = os.dup(number)

@@ -1,4 +1,7 @@
-"""How many requests there were of each route, and how long they took. A route is the pattern that matched: no visitor makes a new series."""
+"""How many requests there were of each route, and how long they took.
+
+A route is the pattern that matched: no visitor makes a new series.
+"""
 
 import time
 from collections.abc import Callable, Iterable
@@ -33,14 +36,22 @@ POLL, LONG_POLL = "api/v1/orders/<number:order_number>/", "api/v1/orders/<number
 
 
 class CountedHandler(WSGIHandler):
-    """Django's handler, which also says which route it took, and lets Prometheus ask by whatever name it knows this machine by."""
+    """Django's handler, which also says which route it took, and lets Prometheus ask by whatever name it
+    knows this machine by.
+    """
 
     def get_response(self, request: HttpRequest) -> HttpResponseBase:
         if request.path_info == SCRAPED:
             request.META["HTTP_HOST"] = urlsplit(settings.PUBLIC_URL).netloc
         response = super().get_response(request)
         match = request.resolver_match
-        request.META[ROUTE] = match.route if match is not None else STATIC if request.path_info.startswith("/static/") else UNKNOWN
+        request.META[ROUTE] = (
+            match.route
+            if match is not None
+            else STATIC
+            if request.path_info.startswith("/static/")
+            else UNKNOWN
+        )
         return response
 
 

@@ -1,7 +1,8 @@
 """Frees requests that wait for a PostgreSQL that doesn't answer, and tells the others not to begin waiting.
 
-A statement may take ten seconds; a server that doesn't even let a new client in within three is silent. Then the connections that wait are shut, which ends
-their requests with a 503, and every request that needs the database gets one at once, until the server answers again.
+A statement may take ten seconds; a server that doesn't even let a new client in within three is silent. Then
+the connections that wait are shut, which ends their requests with a 503, and every request that needs the
+database gets one at once, until the server answers again.
 """
 
 import contextlib
@@ -74,7 +75,11 @@ def _params_of(place: Place) -> dict[str, object]:
     connection = place.connection.connection
     if connection is not None:
         with contextlib.suppress(Exception):  # closed meanwhile: then any of them will do
-            params |= {"host": connection.info.host, "port": connection.info.port, "target_session_attrs": "any"}
+            params |= {
+                "host": connection.info.host,
+                "port": connection.info.port,
+                "target_session_attrs": "any",
+            }
     return params
 
 

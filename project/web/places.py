@@ -1,7 +1,8 @@
 """The places in which requests are worked on, and what each client's address may use of them.
 
-While one client alone is there, it may use everything. As soon as another one comes, the server's time is shared: free places go to the clients in
-turn, however many requests each of them has sent, and a client that has used more than its share waits until the time has made up for it.
+While one client alone is there, it may use everything. As soon as another one comes, the server's time is
+shared: free places go to the clients in turn, however many requests each of them has sent, and a client that
+has used more than its share waits until the time has made up for it.
 """
 
 import itertools
@@ -64,7 +65,10 @@ class Place:
 
 
 class _Waiter:
-    """A request without a place yet. Its thread sleeps at the gate, which opens with a place or, for a refusal, without one."""
+    """A request without a place yet.
+
+    Its thread sleeps at the gate, which opens with a place or, for a refusal, without one.
+    """
 
     __slots__ = ("gate", "is_refused", "place")
 
@@ -83,7 +87,8 @@ class Places:
         self.all = [Place() for _ in range(count)]
         self._free = deque(self.all)
         self._clients: OrderedDict[str, _Client] = OrderedDict()  # the one heard of last at the end
-        self._queue: OrderedDict[str, _Client] = OrderedDict()  # those with waiting requests; whose turn it is at the front
+        # those with waiting requests; whose turn it is at the front
+        self._queue: OrderedDict[str, _Client] = OrderedDict()
         self._waiting = 0  # requests in all of the queue
         self._lock = threading.Lock()
         self._is_holding = threading.Event()
@@ -92,7 +97,8 @@ class Places:
     def take(self, address: str, *, is_visit: bool = True, patience_s: float | None = None) -> Place:
         """A place for one request of this client, to be given back by the same thread.
 
-        For what is no visit, such as a probe, nobody else has to leave room. `patience_s`: other than the usual one.
+        For what is no visit, such as a probe, nobody else has to leave room. `patience_s`: other than the
+        usual one.
 
         Raises:
             TooManyRequests: the client has used its share, and enough requests of such clients wait already.
@@ -102,7 +108,9 @@ class Places:
         with self._lock:
             client = self._heard(address, now, is_visit)
             is_held = self._is_held(client, client.at_work + len(client.waiting), now)
-            if is_held and (len(client.waiting) >= self._shares.waiting or self._waiting >= self._shares.waiting_in_all):
+            if is_held and (
+                len(client.waiting) >= self._shares.waiting or self._waiting >= self._shares.waiting_in_all
+            ):
                 raise self._refusal(client)
             waiter = _Waiter() if is_held or client.waiting or not self._free else None
             if waiter is None:
@@ -113,12 +121,16 @@ class Places:
                 self._queue[address] = client
                 self._watch()
         if waiter is not None:
-            place = self._wait(address, client, waiter, self._shares.patience_s if patience_s is None else patience_s)
+            place = self._wait(
+                address, client, waiter, self._shares.patience_s if patience_s is None else patience_s
+            )
         place.thread_s = time.thread_time()
         return place
 
     def give_back(self, place: Place, *, cost_s: float = 0.0) -> None:
-        """Charges the request to its client, with what it will cost later, and hands the place to whoever waits."""
+        """Charges the request to its client, with what it will cost later, and hands the place to whoever
+        waits.
+        """
         cost_s += time.thread_time() - place.thread_s + REQUEST_COST_S
         with self._lock:
             now = time.monotonic()
@@ -131,7 +143,9 @@ class Places:
 
     def taken_before(self, moment: float) -> list[Place]:
         """The places of requests that have been worked on since then."""
-        return [place for place in self.all if (taken_at := place.taken_at) is not None and taken_at <= moment]
+        return [
+            place for place in self.all if (taken_at := place.taken_at) is not None and taken_at <= moment
+        ]
 
     def longest_s(self, now: float) -> float:
         """How long the oldest request has been worked on."""
@@ -156,11 +170,14 @@ class Places:
 
     def _charge(self, client: _Client, now: float, cost_s: float) -> None:
         left_s = max(0.0, client.used_s - (now - client.used_at) * self._shares.seconds)
-        client.used_s = min(left_s + cost_s, 2 * self._shares.burst_s)  # alone it may use everything, and is soon forgiven
+        # alone it may use everything, and is soon forgiven
+        client.used_s = min(left_s + cost_s, 2 * self._shares.burst_s)
         client.used_at = now
 
     def _is_held(self, client: _Client, others: int, now: float) -> bool:
-        """Whether a request leaves room for other clients: its own has used its share, and this isn't its only request."""
+        """Whether a request leaves room for other clients: its own has used its share, and this isn't its
+        only request.
+        """
         self._charge(client, now, 0)
         if client.used_s <= self._shares.burst_s or not others:
             return False

@@ -23,12 +23,21 @@ _EMAIL = RegexValidator(
 )
 _PHONE = RegexValidator(r"^(\+?[0-9]{6,15})?\Z", gettext_lazy("请填写 6 到 15 位数字，可以 + 开头。"))
 # No letters that look like others.
-_USERNAME = RegexValidator(r"^[0-9A-Za-z_.@+\-\u4e00-\u9fff]{1,50}\Z", gettext_lazy("用户名只能含汉字、英文字母、数字和 _ . @ + -。"))
+_USERNAME = RegexValidator(
+    r"^[0-9A-Za-z_.@+\-\u4e00-\u9fff]{1,50}\Z", gettext_lazy("用户名只能含汉字、英文字母、数字和 _ . @ + -。")
+)
 
 
 class ContactInput(Input):
     email = TextField(max_length=254, allow_blank=True, required=False, default="", validators=[_EMAIL])
-    phone = TextField(max_length=16, allow_blank=True, required=False, default="", validators=[_PHONE], help_text="数字，可以 + 开头")
+    phone = TextField(
+        max_length=16,
+        allow_blank=True,
+        required=False,
+        default="",
+        validators=[_PHONE],
+        help_text="数字，可以 + 开头",
+    )
 
 
 class RegisterInput(ContactInput):
@@ -57,7 +66,9 @@ class RegisterView(APIView):
     def post(self, request: Request) -> Response:
         """Open only where the shop says so (`REGISTRATION_OPEN`). Log in afterwards."""
         data = RegisterInput.read(request.data)
-        account = own_account.register(**data, address=client_network(client_address(request)), now=clock.now())
+        account = own_account.register(
+            **data, address=client_network(client_address(request)), now=clock.now()
+        )
         return Response(ProfileOutput(account).data, status=status.HTTP_201_CREATED)
 
 
@@ -68,8 +79,12 @@ class PasswordView(APIView):
     def post(self, request: Request) -> Response:
         """Ends every token of the account, this one too, and answers a new one."""
         data = PasswordInput.read(request.data)
-        row, token = own_account.change_password(account_id=account_of(request).pk, **data, now=clock.database_now())
-        return Response(LoginOutput({"token": token, "expiry": row.expiry, "username": account_of(request).username}).data)
+        row, token = own_account.change_password(
+            account_id=account_of(request).pk, **data, now=clock.database_now()
+        )
+        return Response(
+            LoginOutput({"token": token, "expiry": row.expiry, "username": account_of(request).username}).data
+        )
 
 
 class ProfileView(APIView):
@@ -82,4 +97,6 @@ class ProfileView(APIView):
     @extend_schema(request=ContactInput, responses=ProfileOutput)
     def put(self, request: Request) -> Response:
         data = ContactInput.read(request.data)
-        return Response(ProfileOutput(own_account.change_contact(account_id=account_of(request).pk, **data)).data)
+        return Response(
+            ProfileOutput(own_account.change_contact(account_id=account_of(request).pk, **data)).data
+        )

@@ -39,12 +39,18 @@ class LoginView(APIView):
 
     @extend_schema(request=LoginInput, responses=LoginOutput, auth=[])
     def post(self, request: Request) -> Response:
-        """An account has a limited number of tokens: the oldest one ends when a new one comes. The answer's cookie `device` tells a
-        known device from a stranger the next time."""
+        """An account has a limited number of tokens: the oldest one ends when a new one comes.
+
+        The answer's cookie `device` tells a known device from a stranger the next time.
+        """
         data = LoginInput.read(request.data)
-        account = log_in(**data, address=client_network(client_address(request)), device_note=device_note(request))
+        account = log_in(
+            **data, address=client_network(client_address(request)), device_note=device_note(request)
+        )
         row, token = tokens.issue_token(account=account, now=clock.database_now())
-        response = Response(LoginOutput({"token": token, "expiry": row.expiry, "username": account.username}).data)
+        response = Response(
+            LoginOutput({"token": token, "expiry": row.expiry, "username": account.username}).data
+        )
         remember_device(response, request, username=account.username)
         return response
 

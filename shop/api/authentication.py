@@ -19,16 +19,23 @@ from shop.request_id import KEY
 
 
 class TokenAuthentication(KnoxAuthentication):  # type: ignore[misc] # knox has no types
-    """`Authorization: Token …`. The account is known by its id; its other columns are read when somebody asks for one."""
+    """`Authorization:
+
+    Token …`. The account is known by its id; its other columns are read when somebody asks for one.
+    """
 
     def authenticate_credentials(self, token: bytes) -> tuple[Account, AuthToken]:
         digest = digest_of(token)
         account_id = find_caller(digest, now=clock.now())
-        return Account.from_db(connection.alias, ["id"], [account_id]), AuthToken.from_db(connection.alias, ["digest"], [digest])
+        return Account.from_db(connection.alias, ["id"], [account_id]), AuthToken.from_db(
+            connection.alias, ["digest"], [digest]
+        )
 
 
 def digest_in(request: HttpRequest) -> TokenDigest | None:
-    """The digest of the token in a request's header, which isn't looked up; None if there is none that could be one."""
+    """The digest of the token in a request's header, which isn't looked up; None if there is none that could
+    be one.
+    """
     match get_authorization_header(cast("Request", request)).split():
         case [scheme, token] if scheme.lower() == b"token":
             with suppress(NotAuthenticated):
@@ -43,7 +50,12 @@ class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-ca
     name = "token"
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
-        return {"type": "apiKey", "in": "header", "name": "Authorization", "description": "`Token <token>` from `auth/login/`."}
+        return {
+            "type": "apiKey",
+            "in": "header",
+            "name": "Authorization",
+            "description": "`Token <token>` from `auth/login/`.",
+        }
 
 
 def account_of(request: Request) -> Account:

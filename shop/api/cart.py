@@ -35,9 +35,13 @@ class CartLineOutput(serializers.Serializer[cart.CartLine]):
     choice_policy_id = serializers.IntegerField(source="choice.policy_id")
     price_seen = YuanField(source="choice.price_seen", help_text="加入购物车时的价格")
     flags = serializers.ListField(
-        child=serializers.ChoiceField(choices=["offline", "policy_gone", "price_changed", "owned", "in_unpaid_order"])
+        child=serializers.ChoiceField(
+            choices=["offline", "policy_gone", "price_changed", "owned", "in_unpaid_order"]
+        )
     )
-    unpaid_order_number = serializers.CharField(allow_null=True, help_text="包含这门课程的待支付订单，没有则为 null")
+    unpaid_order_number = serializers.CharField(
+        allow_null=True, help_text="包含这门课程的待支付订单，没有则为 null"
+    )
 
 
 def _shown(lines: Sequence[cart.CartLine]) -> Response:
@@ -86,7 +90,9 @@ class CartLineView(APIView):
     def put(self, request: Request, course_id: int) -> Response:
         """Chooses another policy; answers the cart."""
         data = ChangeInput.read(request.data)
-        return _shown(cart.change_policy(account=account_of(request), course_id=course_id, **data, now=clock.now()))
+        return _shown(
+            cart.change_policy(account=account_of(request), course_id=course_id, **data, now=clock.now())
+        )
 
     @extend_schema(request=None, responses={204: None})
     def delete(self, request: Request, course_id: int) -> Response:

@@ -51,16 +51,31 @@ class CourseCategoryOutput(serializers.ModelSerializer[Category]):
 
 class CourseOutput(serializers.ModelSerializer[Course]):
     id = serializers.IntegerField()
-    course_type = serializers.ChoiceField(choices=CourseType.choices, help_text="0 付费，1 VIP专享，2 学位课程，3 VIP会员")
+    course_type = serializers.ChoiceField(
+        choices=CourseType.choices, help_text="0 付费，1 VIP专享，2 学位课程，3 VIP会员"
+    )
     type = LabelField(CourseType, source="course_type", help_text="课程类型")
     category = CourseCategoryOutput(allow_null=True)
     starts_on = serializers.DateField(allow_null=True, help_text="学位课程的开课日期")
     price_policy_list = PolicyOutput(source="price_policies", many=True)
-    is_on_sale = serializers.BooleanField(source="is_sellable", help_text="VIP专享课程不单独出售；下架后只有买过的人还能看到")
+    is_on_sale = serializers.BooleanField(
+        source="is_sellable", help_text="VIP专享课程不单独出售；下架后只有买过的人还能看到"
+    )
 
     class Meta:
         model = Course
-        fields = ["id", "name", "course_img", "brief", "course_type", "type", "category", "starts_on", "price_policy_list", "is_on_sale"]
+        fields = [
+            "id",
+            "name",
+            "course_img",
+            "brief",
+            "course_type",
+            "type",
+            "category",
+            "starts_on",
+            "price_policy_list",
+            "is_on_sale",
+        ]
 
 
 class PeriodOutput(serializers.Serializer[Any]):
@@ -72,22 +87,37 @@ class PeriodOutput(serializers.Serializer[Any]):
 
 
 class StandingOutput(serializers.Serializer[Any]):
-    """What a course's own page says beside what lists say: of the course, and of the caller, if they say who they are."""
+    """What a course's own page says beside what lists say: of the course, and of the caller, if they say who
+    they are.
+    """
 
     syllabus = serializers.CharField(source="course.syllabus", help_text="课程大纲")
-    period_list = PeriodOutput(source="periods", many=True, help_text="现在购买，有效期从何时到何时；已拥有时接在现有的有效期之后")
+    period_list = PeriodOutput(
+        source="periods", many=True, help_text="现在购买，有效期从何时到何时；已拥有时接在现有的有效期之后"
+    )
     access_by = serializers.ChoiceField(
-        choices=list(catalogue.AccessBy), allow_null=True, help_text="为什么可以学习：purchase 已购买，membership 是会员"
+        choices=list(catalogue.AccessBy),
+        allow_null=True,
+        help_text="为什么可以学习：purchase 已购买，membership 是会员",
     )
     access_until = serializers.DateTimeField(allow_null=True)
-    unpaid_order_number = serializers.CharField(allow_null=True, help_text="包含这门课程的待支付订单，没有则为 null")
+    unpaid_order_number = serializers.CharField(
+        allow_null=True, help_text="包含这门课程的待支付订单，没有则为 null"
+    )
 
 
 class OfferOutput(StandingOutput, CourseOutput):
     """One course, on its own page."""
 
     class Meta(CourseOutput.Meta):
-        fields = [*CourseOutput.Meta.fields, "syllabus", "period_list", "access_by", "access_until", "unpaid_order_number"]
+        fields = [
+            *CourseOutput.Meta.fields,
+            "syllabus",
+            "period_list",
+            "access_by",
+            "access_until",
+            "unpaid_order_number",
+        ]
 
     def to_representation(self, instance: Any) -> dict[str, Any]:
         return {**show(CourseOutput, instance.course), **show(StandingOutput, instance)}
@@ -107,7 +137,9 @@ class CourseFilter(PageFilter):
             description="名称、简介和大纲中都要出现的词，以空格隔开",
         ),
         OpenApiParameter("category", {"type": "integer", "minimum": 1}, description="分类编号"),
-        OpenApiParameter("type", OpenApiTypes.STR, enum=[str(kind) for kind in CourseType.values], description="课程类型"),
+        OpenApiParameter(
+            "type", OpenApiTypes.STR, enum=[str(kind) for kind in CourseType.values], description="课程类型"
+        ),
     ]
 )
 class CourseListView(ListAPIView[Course]):
@@ -122,7 +154,9 @@ class CourseListView(ListAPIView[Course]):
         wanted = read_query(self.request, CourseFilter)
         kind = wanted.get("type")
         return catalogue.list_courses(
-            search=wanted.get("search", ""), category_id=wanted.get("category"), course_type=None if kind is None else int(kind)
+            search=wanted.get("search", ""),
+            category_id=wanted.get("category"),
+            course_type=None if kind is None else int(kind),
         )
 
     @extend_schema(auth=[])
@@ -138,8 +172,15 @@ class CourseView(APIView):
 
     @extend_schema(responses=OfferOutput, auth=[])
     def get(self, request: Request, course_id: int) -> Response:
-        """A course that is online, for everybody; one that was taken off sale, for those who have bought it."""
-        return Response(show(OfferOutput, catalogue.get_offer(course_id=course_id, account_id=_caller(request), now=clock.now())))
+        """A course that is online, for everybody; one that was taken off sale, for those who have bought
+        it.
+        """
+        return Response(
+            show(
+                OfferOutput,
+                catalogue.get_offer(course_id=course_id, account_id=_caller(request), now=clock.now()),
+            )
+        )
 
 
 class CategoryListView(ListAPIView[Category]):

@@ -39,17 +39,28 @@ class CheckoutInput(Input):
 
 class QuoteLineInput(Input):
     course_id = IdField()
-    coupon_record_id = IdField(allow_zero=True, required=False, allow_null=True, default=None, help_text="0 或 null 表示不使用")
+    coupon_record_id = IdField(
+        allow_zero=True, required=False, allow_null=True, default=None, help_text="0 或 null 表示不使用"
+    )
 
 
 class QuoteInput(Input):
     course_price_list = QuoteLineInput(
         many=True,
         allow_empty=False,
-        max_length=settings.CART_MAX_LINES,  # type: ignore[call-arg] # the stubs don't know what many=True takes
+        max_length=settings.CART_MAX_LINES,
+        # type: ignore[call-arg] # the stubs don't know what many=True takes
     )
-    coupon_record_id = IdField(allow_zero=True, required=False, allow_null=True, default=None, help_text="全场券；0 或 null 表示不使用")
-    balance = StrictIntegerField(min_value=0, max_value=MAX_BEILI, required=False, default=0, help_text="想使用的贝里，超出部分不计")
+    coupon_record_id = IdField(
+        allow_zero=True,
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="全场券；0 或 null 表示不使用",
+    )
+    balance = StrictIntegerField(
+        min_value=0, max_value=MAX_BEILI, required=False, default=0, help_text="想使用的贝里，超出部分不计"
+    )
 
     def validate_course_price_list(self, lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
         refuse_repeated_courses([line["course_id"] for line in lines])
@@ -69,7 +80,9 @@ def _url_of(started: checkouts.Checkout) -> str:
 def _accepted(body: CheckoutStartedOutput) -> Response:
     """Wakes a worker to price it, and says where it is going to be."""
     wake_soon(prepare_checkouts)
-    return Response(body, status=status.HTTP_202_ACCEPTED, headers={"Location": body.url, **retry_after(WORKER_S)})
+    return Response(
+        body, status=status.HTTP_202_ACCEPTED, headers={"Location": body.url, **retry_after(WORKER_S)}
+    )
 
 
 class CheckoutStartView(APIView):
@@ -78,8 +91,12 @@ class CheckoutStartView(APIView):
     @extend_schema(request=CheckoutInput, responses={202: CheckoutStartedOutput})
     def post(self, request: Request) -> Response:
         data = CheckoutInput.read(request.data)
-        started = checkouts.start_checkout(account=account_of(request), course_ids=data["course_list"], now=clock.now())
-        return _accepted(CheckoutStartedOutput(checkout_id=started.checkout_id, status="pending", url=_url_of(started)))
+        started = checkouts.start_checkout(
+            account=account_of(request), course_ids=data["course_list"], now=clock.now()
+        )
+        return _accepted(
+            CheckoutStartedOutput(checkout_id=started.checkout_id, status="pending", url=_url_of(started))
+        )
 
     @extend_schema(operation_id="checkout_latest", responses=CheckoutOutput)
     def get(self, request: Request) -> Response:
@@ -92,9 +109,16 @@ class BuyAgainView(APIView):
     @extend_schema(request=None, responses={202: BoughtAgainOutput})
     def post(self, request: Request, order_number: str) -> Response:
         """Puts the order's courses in the cart and checks them out, each for the period that it had."""
-        bought = buying_again.buy_again(account=account_of(request), order_number=order_number, now=clock.now())
+        bought = buying_again.buy_again(
+            account=account_of(request), order_number=order_number, now=clock.now()
+        )
         started = bought.checkout
-        body = BoughtAgainOutput(checkout_id=started.checkout_id, status="pending", url=_url_of(started), left_out=list(bought.left_out))
+        body = BoughtAgainOutput(
+            checkout_id=started.checkout_id,
+            status="pending",
+            url=_url_of(started),
+            left_out=list(bought.left_out),
+        )
         return _accepted(body)
 
 
@@ -117,7 +141,9 @@ class CheckoutQuoteView(APIView):
         choices = QuoteInput.read(request.data)
         requote = quote_choices(
             checkout=found,
-            by_course={line["course_id"]: line["coupon_record_id"] or None for line in choices["course_price_list"]},
+            by_course={
+                line["course_id"]: line["coupon_record_id"] or None for line in choices["course_price_list"]
+            },
             global_record_id=choices["coupon_record_id"] or None,
             beili=choices["balance"],
             balance=account.balance,

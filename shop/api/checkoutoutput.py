@@ -18,7 +18,10 @@ _PERIODS = dict(PricePolicy.Period.choices)
 
 
 class CouponOptionOutput(Output):
-    """One coupon beside an amount. The first of each list is `{"id": 0, "text": "请选择优惠券"}` and has nothing else."""
+    """One coupon beside an amount.
+
+    The first of each list is `{"id": 0, "text": "请选择优惠券"}` and has nothing else.
+    """
 
     id: int
     text: str
@@ -65,7 +68,9 @@ class QuoteLineOutput(Output):
     beili_amount: Yuan
     cash_amount: Yuan
     coupon_record_id: Annotated[int, Meta(description="0 表示不使用")]
-    valid_period: Annotated[int, Meta(description="有效期（天）；下单被拒绝时的新报价中有")] | UnsetType = UNSET
+    valid_period: Annotated[int, Meta(description="有效期（天）；下单被拒绝时的新报价中有")] | UnsetType = (
+        UNSET
+    )
 
 
 class QuoteOutput(Output):
@@ -91,7 +96,9 @@ class CheckoutOutput(Output):
     balance: Annotated[int, Meta(description="可用贝里")] | UnsetType = UNSET
     beili_per_yuan: int | UnsetType = UNSET
     payment_list: PaymentListOutput | UnsetType = UNSET
-    quote: Annotated[QuoteOutput, Meta(description="按最优惠的优惠券组合计算，未使用贝里")] | UnsetType = UNSET
+    quote: Annotated[QuoteOutput, Meta(description="按最优惠的优惠券组合计算，未使用贝里")] | UnsetType = (
+        UNSET
+    )
     error: Annotated[ErrorOutput, Meta(description="status 为 failed 时的原因")] | UnsetType = UNSET
 
 
@@ -100,7 +107,8 @@ class CheckoutQuoteOutput(Output):
     expires_at: Moment
     quote: Annotated[QuoteOutput, Meta(description="beili 为实际使用的贝里，beili_max 为最多可用")]
     global_coupon_record_dict: Annotated[
-        dict[str, CouponOptionOutput], Meta(description="全场券在此小计下是否可用、可省多少，以优惠券编号为键（0 表示不使用）")
+        dict[str, CouponOptionOutput],
+        Meta(description="全场券在此小计下是否可用、可省多少，以优惠券编号为键（0 表示不使用）"),
     ]
 
 
@@ -116,14 +124,18 @@ class BoughtAgainOutput(CheckoutStartedOutput):
 
 def checkout_body(checkout: Checkout) -> CheckoutOutput:
     """A checkout, priced, refused, or pending."""
-    base = CheckoutOutput(checkout_id=checkout.checkout_id, expires_at=moment(checkout.expires_at), status="pending")
+    base = CheckoutOutput(
+        checkout_id=checkout.checkout_id, expires_at=moment(checkout.expires_at), status="pending"
+    )
     if (result := checkout.result) is None:
         return base
     if result.snapshot is not None:
         return _ready(base, result.snapshot)
     assert result.refusal is not None
     refusal = result.refusal
-    return msgspec.structs.replace(base, status="failed", error=error_body(refusal.slug, refusal.text, refusal.details))
+    return msgspec.structs.replace(
+        base, status="failed", error=error_body(refusal.slug, refusal.text, refusal.details)
+    )
 
 
 def requote_body(checkout: Checkout, requote: Requote) -> CheckoutQuoteOutput:

@@ -4,7 +4,10 @@ from django.utils.http import parse_etags
 
 
 def is_known(if_none_match: str | None, etag: str) -> bool:
-    """Whether the client has what `etag` names. A proxy that compresses weakens tags: `W/"x"` is known as `"x"`."""
+    """Whether the client has what `etag` names.
+
+    A proxy that compresses weakens tags: `W/"x"` is known as `"x"`.
+    """
     if not if_none_match:
         return False
     if if_none_match == etag:

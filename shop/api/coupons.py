@@ -29,8 +29,10 @@ class CampaignOutput(serializers.ModelSerializer[Coupon]):
     class Meta:
         model = Coupon
         fields = [
-            "id", "name", "brief", "summary", "coupon_type", "money_equivalent_value", "off_percent", "minimum_consume", "scope", "course_id",
-            "course_name", "quantity", "remaining", "open_date", "close_date", "valid_begin_date", "valid_end_date", "coupon_valid_days",
+            "id", "name", "brief", "summary", "coupon_type", "money_equivalent_value", "off_percent",
+            "minimum_consume", "scope", "course_id",
+            "course_name", "quantity", "remaining", "open_date", "close_date", "valid_begin_date",
+            "valid_end_date", "coupon_valid_days",
         ]  # fmt: skip
 
     def get_summary(self, coupon: Coupon) -> str:
@@ -47,7 +49,17 @@ class RecordOutput(serializers.ModelSerializer[CouponRecord]):
 
     class Meta:
         model = CouponRecord
-        fields = ["id", "number", "status", "claimed_at", "valid_from_date", "valid_until_date", "used_at", "order_number", "coupon"]
+        fields = [
+            "id",
+            "number",
+            "status",
+            "claimed_at",
+            "valid_from_date",
+            "valid_until_date",
+            "used_at",
+            "order_number",
+            "coupon",
+        ]
 
 
 class RecordFilter(PageFilter):
@@ -83,7 +95,9 @@ class RedeemView(APIView):
     def post(self, request: Request) -> Response:
         body = RedeemInput(data=request.data)
         body.is_valid(raise_exception=True)
-        record = codes.redeem_code(account=account_of(request), code=body.validated_data["code"], now=clock.now())
+        record = codes.redeem_code(
+            account=account_of(request), code=body.validated_data["code"], now=clock.now()
+        )
         return Response(RecordOutput(record).data, status=status.HTTP_201_CREATED)
 
 

@@ -1,4 +1,7 @@
-"""The cookie that tells a known device at the login, the API's and staff's. It goes to that address only and logs nobody in."""
+"""The cookie that tells a known device at the login, the API's and staff's.
+
+It goes to that address only and logs nobody in.
+"""
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase

@@ -25,7 +25,10 @@ _YUAN = re.compile(r"[0-9]{1,10}(\.[0-9]{1,2})?")
 
 
 class IdField(serializers.Field[int, Any, int, Any]):
-    """An id as a number or a numeric string; an int from here on. `allow_zero` lets 0 through, which stands for "none"."""
+    """An id as a number or a numeric string; an int from here on.
+
+    `allow_zero` lets 0 through, which stands for "none".
+    """
 
     default_error_messages = {"invalid": gettext_lazy("需要一个正整数编号。")}
 
@@ -34,7 +37,9 @@ class IdField(serializers.Field[int, Any, int, Any]):
         super().__init__(**kwargs)
 
     def to_internal_value(self, data: Any) -> int:
-        if isinstance(data, bool) or not (isinstance(data, int) or (isinstance(data, str) and _WHOLE.fullmatch(data))):
+        if isinstance(data, bool) or not (
+            isinstance(data, int) or (isinstance(data, str) and _WHOLE.fullmatch(data))
+        ):
             self.fail("invalid")
         number = int(data)
         if not (0 if self.allow_zero else 1) <= number <= MAX_ID:
@@ -57,7 +62,10 @@ class LabelField(serializers.CharField):
 
 
 class YuanField(serializers.DecimalField):
-    """Yuan with two places: a string such as `"19.90"` in and out. Whole numbers are taken too; a JSON fraction is a float and is refused."""
+    """Yuan with two places: a string such as `"19.90"` in and out.
+
+    Whole numbers are taken too; a JSON fraction is a float and is refused.
+    """
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(max_digits=12, decimal_places=2, **kwargs)
@@ -99,11 +107,16 @@ class NumberField(TextField):
     """An order's or a checkout's number."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(max_length=64, trim_whitespace=False, validators=[RegexValidator(r"^[0-9A-Z]{1,64}\Z")], **kwargs)
+        super().__init__(
+            max_length=64, trim_whitespace=False, validators=[RegexValidator(r"^[0-9A-Z]{1,64}\Z")], **kwargs
+        )
 
 
 class Input(serializers.Serializer[Any]):
-    """A request's body or query. A field that we don't know is an error: it is a typing mistake or an attempt."""
+    """A request's body or query.
+
+    A field that we don't know is an error: it is a typing mistake or an attempt.
+    """
 
     @classmethod
     def read(cls, data: Any) -> dict[str, Any]:
@@ -117,23 +130,34 @@ class Input(serializers.Serializer[Any]):
 
     def to_internal_value(self, data: Any) -> Any:
         if isinstance(data, dict) and (unknown := set(data) - set(self.fields)):
-            raise serializers.ValidationError({str(name)[:64]: [gettext_lazy("未知字段。")] for name in sorted(unknown, key=str)})
+            raise serializers.ValidationError(
+                {str(name)[:64]: [gettext_lazy("未知字段。")] for name in sorted(unknown, key=str)}
+            )
         return super().to_internal_value(data)
 
 
 @cache
 def _reader(input_class: type[Input]) -> Input:
-    """One instance for all requests: making one copies its fields, for a third of the price of a whole request. Reading leaves no trace."""
+    """One instance for all requests: making one copies its fields, for a third of the price of a whole
+    request. Reading leaves no trace.
+    """
     return input_class()
 
 
 @cache
-def _writer(output_class: Callable[..., serializers.BaseSerializer[Any]], many: bool) -> serializers.BaseSerializer[Any]:
+def _writer(
+    output_class: Callable[..., serializers.BaseSerializer[Any]], many: bool
+) -> serializers.BaseSerializer[Any]:
     return output_class(many=many)
 
 
-def show(output_class: Callable[..., serializers.BaseSerializer[Any]], found: Any, *, many: bool = False) -> Any:
-    """What `output_class` shows of an object, or with `many` of several. One instance serves all requests, as with `Input.read`."""
+def show(
+    output_class: Callable[..., serializers.BaseSerializer[Any]], found: Any, *, many: bool = False
+) -> Any:
+    """What `output_class` shows of an object, or with `many` of several.
+
+    One instance serves all requests, as with `Input.read`.
+    """
     return _writer(output_class, many).to_representation(found)
 
 
@@ -160,7 +184,9 @@ class PageFilter(Input):
 
 
 def content_length(meta: Mapping[str, Any]) -> int:
-    """The length that a request's header says, 0 without one or with junk: servers refuse that, and so does the body then."""
+    """The length that a request's header says, 0 without one or with junk: servers refuse that, and so does
+    the body then.
+    """
     given = meta.get("CONTENT_LENGTH") or ""
     return int(given) if given.isascii() and given.isdigit() and len(given) < 20 else 0
 

@@ -1,5 +1,5 @@
-"""How the OpenAPI schema describes our input, where what it allows is accepted and what it doesn't is refused, and our output. Loaded by
-`urls.py`.
+"""How the OpenAPI schema describes our input, where what it allows is accepted and what it doesn't is
+refused, and our output. Loaded by `urls.py`.
 """
 
 from inspect import cleandoc
@@ -70,7 +70,10 @@ class InputSchema(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
         for name, field in self.target.fields.items():
             if isinstance(field, serializers.ListSerializer):
                 # mypy's stubs lack max_length.
-                schema["properties"][name] |= {"minItems": 0 if field.allow_empty else 1, "maxItems": vars(field)["max_length"]}
+                schema["properties"][name] |= {
+                    "minItems": 0 if field.allow_empty else 1,
+                    "maxItems": vars(field)["max_length"],
+                }
             if isinstance(field, serializers.ListSerializer | serializers.ListField):
                 # More is asked than that (each course once), which JSON Schema has no words for.
                 schema["properties"][name]["uniqueItems"] = True
@@ -91,19 +94,26 @@ class OutputSchema(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
         _, described = schema_components([self.target], ref_template="#/components/schemas/{name}")
         own: dict[str, Any] = _as_openapi(described.pop(self.get_name(auto_schema, direction)))
         for name, schema in described.items():
-            component = ResolvedComponent(name, ResolvedComponent.SCHEMA, schema=_as_openapi(schema), object=name)  # type: ignore[no-untyped-call]
+            component = ResolvedComponent(
+                name, ResolvedComponent.SCHEMA, schema=_as_openapi(schema), object=name
+            )  # type: ignore[no-untyped-call]
             auto_schema.registry.register_on_missing(component)
         return own
 
 
 def _as_openapi(schema: Any) -> Any:
-    """JSON Schema in the words of OpenAPI 3.0, which has no type `null`, and lets nothing stand beside a reference; with docstrings without
-    their indent, and the type beside each list of values."""
+    """JSON Schema in the words of OpenAPI 3.0, which has no type `null`, and lets nothing stand beside a
+    reference; with docstrings without their indent, and the type beside each list of values.
+    """
     if isinstance(schema, list):
         return [_as_openapi(part) for part in schema]
     if not isinstance(schema, dict):
         return schema
-    known = {name: _as_openapi(part) for name, part in schema.items() if name not in ("title", "anyOf", "default", "$ref")}
+    known = {
+        name: _as_openapi(part)
+        for name, part in schema.items()
+        if name not in ("title", "anyOf", "default", "$ref")
+    }
     options = [_as_openapi(option) for option in schema.get("anyOf", []) if option != {"type": "null"}]
     if "description" in known:
         known["description"] = cleandoc(known["description"])

@@ -8,7 +8,18 @@ from typing import Annotated, Any, Literal
 from django.urls import reverse
 from msgspec import Meta
 
-from shop.api.wire import PAYMENT_S, WORKER_S, ErrorOutput, Moment, Output, Yuan, error_body, moment, moment_or_none, yuan
+from shop.api.wire import (
+    PAYMENT_S,
+    WORKER_S,
+    ErrorOutput,
+    Moment,
+    Output,
+    Yuan,
+    error_body,
+    moment,
+    moment_or_none,
+    yuan,
+)
 from shop.domain.orders.paylinks import PaymentState, is_payable, pay_url, payment_state
 from shop.domain.orders.timeline import MOMENTS, public_details
 from shop.domain.polling.order_view import RequestedLine, WholeOrder
@@ -17,7 +28,10 @@ from shop.models import Order, OrderEvent, OrderLine, OrderRequest, PricePolicy
 from shop.states import OrderRequestStatus, OrderStatus
 
 # How soon to ask again for what isn't final, in seconds.
-RETRY_AFTER_BY_STATUS = {OrderRequestStatus.PENDING.value: WORKER_S, OrderStatus.AWAITING_PAYMENT.value: PAYMENT_S}
+RETRY_AFTER_BY_STATUS = {
+    OrderRequestStatus.PENDING.value: WORKER_S,
+    OrderStatus.AWAITING_PAYMENT.value: PAYMENT_S,
+}
 STATUSES = [OrderRequestStatus.PENDING.value, OrderRequestStatus.REJECTED.value, *OrderStatus.values]
 
 Status = Annotated[str, Meta(extra_json_schema={"enum": STATUSES})]
@@ -87,7 +101,10 @@ class RequestedOutput(Output):
 
 
 class OrderSummaryOutput(Output):
-    """An order in a list. As in `OrderOutput`, `requested` stands in for `amounts` and `lines` until there is an order."""
+    """An order in a list.
+
+    As in `OrderOutput`, `requested` stands in for `amounts` and `lines` until there is an order.
+    """
 
     order_number: str
     status: Status
@@ -102,9 +119,11 @@ class OrderSummaryOutput(Output):
 
 
 class OrderOutput(Output):
-    """`amounts` and what follows are null while `status` is `pending` or `rejected`; `error` is set when it is `rejected`.
+    """`amounts` and what follows are null while `status` is `pending` or `rejected`; `error` is set when it
+    is `rejected`.
 
-    `requested` is what was asked for, as long as there is no order of it. `payment_state` is set while `status` is `awaiting_payment`.
+    `requested` is what was asked for, as long as there is no order of it. `payment_state` is set while
+    `status` is `awaiting_payment`.
     """
 
     order_number: str
@@ -138,7 +157,9 @@ def order_body(order: Order, *, now: datetime) -> OrderOutput:
     return whole_order_body(order, _in_turn(order.lines.all()), _in_turn(order.events.all()), now=now)
 
 
-def whole_order_body(order: Order, lines: Sequence[OrderLine], events: Sequence[OrderEvent], *, now: datetime) -> OrderOutput:
+def whole_order_body(
+    order: Order, lines: Sequence[OrderLine], events: Sequence[OrderEvent], *, now: datetime
+) -> OrderOutput:
     """The same with what belongs to the order at hand, in the order in which it was made."""
     return OrderOutput(
         order_number=order.order_number,
@@ -275,14 +296,19 @@ _PERIODS = dict(PricePolicy.Period.choices)
 
 
 def _event(event: OrderEvent) -> EventOutput:
-    return EventOutput(kind=event.kind, text=_KINDS.get(event.kind, event.kind), at=moment(event.at), details=_details(event))
+    return EventOutput(
+        kind=event.kind, text=_KINDS.get(event.kind, event.kind), at=moment(event.at), details=_details(event)
+    )
 
 
 def _details(event: OrderEvent) -> dict[str, Any]:
     details = public_details(event.details)
     if MOMENTS.isdisjoint(details):
         return details
-    return {name: moment(datetime.fromisoformat(value)) if name in MOMENTS else value for name, value in details.items()}
+    return {
+        name: moment(datetime.fromisoformat(value)) if name in MOMENTS else value
+        for name, value in details.items()
+    }
 
 
 def _in_turn(made: Iterable[Any]) -> list[Any]:

@@ -48,18 +48,35 @@ _KEY = re.compile(r"[\x21-\x7e]{1,100}")
 class LineInput(Input):
     course_id = IdField()
     policy_id = IdField()
-    coupon_record_id = IdField(allow_zero=True, required=False, allow_null=True, default=None, help_text="0 或 null 表示不使用")
+    coupon_record_id = IdField(
+        allow_zero=True, required=False, allow_null=True, default=None, help_text="0 或 null 表示不使用"
+    )
     valid_period = StrictIntegerField(
-        min_value=1, max_value=MAX_PERIOD, required=False, allow_null=True, default=None, help_text="同意的有效期（天）；与现在的不同则拒绝"
+        min_value=1,
+        max_value=MAX_PERIOD,
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="同意的有效期（天）；与现在的不同则拒绝",
     )
 
 
 class PurchaseInput(Input):
     checkout_id = NumberField(required=False, allow_null=True, default=None)
     course_price_list = LineInput(many=True, allow_empty=False, max_length=settings.CART_MAX_LINES)  # type: ignore[call-arg] # DRF hands it to the list
-    coupon_record_id = IdField(allow_zero=True, required=False, allow_null=True, default=None, help_text="全场券；0 或 null 表示不使用")
-    balance = StrictIntegerField(min_value=0, max_value=MAX_BEILI, required=False, default=0, help_text="使用的贝里")
-    buy_again = StrictBooleanField(required=False, default=False, help_text="课程已在另一笔待支付订单中时，确认仍要再买一次")
+    coupon_record_id = IdField(
+        allow_zero=True,
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="全场券；0 或 null 表示不使用",
+    )
+    balance = StrictIntegerField(
+        min_value=0, max_value=MAX_BEILI, required=False, default=0, help_text="使用的贝里"
+    )
+    buy_again = StrictBooleanField(
+        required=False, default=False, help_text="课程已在另一笔待支付订单中时，确认仍要再买一次"
+    )
     alipay = YuanField(min_value=0, max_value=MAX_YUAN, help_text="同意由支付宝支付的金额（元）")
 
     def validate_course_price_list(self, lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -87,7 +104,9 @@ class OrderListView(ListAPIView[OrderRequest]):
 
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """A page of the buyer's orders."""
-        history = OrderHistory(account_id=account_of(request).pk, status=read_query(request, OrderFilter).get("status"))
+        history = OrderHistory(
+            account_id=account_of(request).pk, status=read_query(request, OrderFilter).get("status")
+        )
         page = self.paginate_queryset(cast("Any", history))  # it has what the paginator asks of a queryset
         assert page is not None
         return self.get_paginated_response([summary(listed) for listed in page])
@@ -102,18 +121,30 @@ class OrderListView(ListAPIView[OrderRequest]):
         request=PurchaseInput,
         responses={202: PlacedOutput},
         parameters=[
-            OpenApiParameter("Idempotency-Key", OpenApiTypes.STR, OpenApiParameter.HEADER, required=True, pattern="^[!-~]{1,100}$"),
+            OpenApiParameter(
+                "Idempotency-Key",
+                OpenApiTypes.STR,
+                OpenApiParameter.HEADER,
+                required=True,
+                pattern="^[!-~]{1,100}$",
+            ),
         ],
     )
     def post(self, request: Request) -> Response:
-        """Takes a purchase in; a worker creates the order. The same key and body again answer the same order."""
+        """Takes a purchase in; a worker creates the order. The same key and body again answer the same
+        order.
+        """
         key = _key_in(request)
         if key is None:
             raise errors.IdempotencyKeyMissing
         purchase = by_serializer(request.data)
         body, headers = _placed(
             *intake.place_order(
-                account=account_of(request), purchase=purchase, idempotency_key=key, request_id=request_id_of(request), now=clock.now()
+                account=account_of(request),
+                purchase=purchase,
+                idempotency_key=key,
+                request_id=request_id_of(request),
+                now=clock.now(),
             )
         )
         return Response(body, status=status.HTTP_202_ACCEPTED, headers=headers)
@@ -125,10 +156,18 @@ def _take_ordinary(request: HttpRequest) -> HttpResponse | None:
     if digest is None or key is None or purchase is None:
         return None
     body, headers = _placed(
-        *intake.place_order(account=digest, purchase=purchase, idempotency_key=key, request_id=request_id_of(request), now=clock.now())
+        *intake.place_order(
+            account=digest,
+            purchase=purchase,
+            idempotency_key=key,
+            request_id=request_id_of(request),
+            now=clock.now(),
+        )
     )
     content = enveloped(written(body))
-    return HttpResponse(content, content_type="application/json", status=status.HTTP_202_ACCEPTED, headers=headers)
+    return HttpResponse(
+        content, content_type="application/json", status=status.HTTP_202_ACCEPTED, headers=headers
+    )
 
 
 def _key_in(request: HttpRequest | Request) -> str | None:
@@ -142,7 +181,11 @@ def _placed(stored: OrderRequest, is_new: bool) -> tuple[PlacedOutput, dict[str,
         wake_soon(create_orders)
     url = order_url(stored.order_number)
     replayed = {} if is_new else {"Idempotent-Replayed": "true"}
-    return PlacedOutput(order_number=stored.order_number, status="pending", url=url), {"Location": url, **retry_after(WORKER_S), **replayed}
+    return PlacedOutput(order_number=stored.order_number, status="pending", url=url), {
+        "Location": url,
+        **retry_after(WORKER_S),
+        **replayed,
+    }
 
 
 def by_reader(request: HttpRequest) -> Purchase | None:
@@ -166,7 +209,8 @@ def _purchase_of(body: Any) -> Purchase:
     """A valid body in the shop's words."""
     return Purchase(
         lines=[
-            LineChoice(line.course_id, line.policy_id, line.coupon_record_id or None, line.valid_period) for line in body.course_price_list
+            LineChoice(line.course_id, line.policy_id, line.coupon_record_id or None, line.valid_period)
+            for line in body.course_price_list
         ],
         coupon_record_id=body.coupon_record_id or None,
         beili=body.balance,

@@ -1,4 +1,7 @@
-"""`orders/{number}/`: following an order. The busiest address: an ordinary poll is answered without DRF, and all others with it."""
+"""`orders/{number}/`: following an order.
+
+The busiest address: an ordinary poll is answered without DRF, and all others with it.
+"""
 
 from contextlib import suppress
 from datetime import datetime
@@ -30,11 +33,15 @@ from shop.domain.polling.presence import note_watched
 from shop.states import OrderRequestStatus, OrderStatus
 
 # What says plainly that JSON is welcome, in the words of browsers and the usual clients. DRF reads the rest.
-_ORDINARY_ACCEPT = frozenset({"*/*", "application/json", "application/json, */*", "application/json, text/plain, */*"})
+_ORDINARY_ACCEPT = frozenset(
+    {"*/*", "application/json", "application/json, */*", "application/json, text/plain, */*"}
+)
 
 
 class WaitInput(Input):
-    wait = StrictIntegerField(required=False, default=0, min_value=0, max_value=settings.ORDER_STATUS_WAIT_MAX_S)
+    wait = StrictIntegerField(
+        required=False, default=0, min_value=0, max_value=settings.ORDER_STATUS_WAIT_MAX_S
+    )
 
 
 class OrderView(APIView):
@@ -49,19 +56,26 @@ class OrderView(APIView):
     @extend_schema(
         parameters=[
             OpenApiParameter(
-                "wait", {"type": "integer", "minimum": 0, "maximum": settings.ORDER_STATUS_WAIT_MAX_S}, description="等待状态变化的最长秒数"
+                "wait",
+                {"type": "integer", "minimum": 0, "maximum": settings.ORDER_STATUS_WAIT_MAX_S},
+                description="等待状态变化的最长秒数",
             ),
             OpenApiParameter("If-None-Match", OpenApiTypes.STR, OpenApiParameter.HEADER),
         ],
         responses={200: OrderOutput, 304: OpenApiResponse(description="没有变化")},
     )
     def get(self, request: Request, order_number: str) -> Response:
-        """The order or what became of its request. With `If-None-Match` and `wait`, answers as soon as it is another than known."""
+        """The order or what became of its request.
+
+        With `If-None-Match` and `wait`, answers as soon as it is another than known.
+        """
         wait_s = read_query(request, WaitInput)["wait"]
         account_id = account_of(request).pk
 
         def look() -> Answer | None:
-            return read_answer(account_id=account_id, order_number=order_number, read=read_order, now=clock.now())
+            return read_answer(
+                account_id=account_id, order_number=order_number, read=read_order, now=clock.now()
+            )
 
         answer = look()
         if answer is None:
@@ -80,7 +94,11 @@ class OrderView(APIView):
 def _answer_ordinary(request: HttpRequest, order_number: str) -> HttpResponse | None:
     """What DRF would answer, to the letter; None for a poll that needs a closer look or is refused."""
     digest = digest_in(request)
-    if digest is None or request.META["QUERY_STRING"] or request.META.get("HTTP_ACCEPT", "*/*") not in _ORDINARY_ACCEPT:
+    if (
+        digest is None
+        or request.META["QUERY_STRING"]
+        or request.META.get("HTTP_ACCEPT", "*/*") not in _ORDINARY_ACCEPT
+    ):
         return None
     answer = None
     with suppress(errors.NotAuthenticated):
@@ -110,7 +128,10 @@ def _headers(answer: Answer) -> dict[str, str]:
 
 
 def read_order(account_id: int, order_number: str, now: datetime) -> Answer | None:
-    """The account's order from PostgreSQL. Its link to pay is gone when its time is over, which no version counts."""
+    """The account's order from PostgreSQL.
+
+    Its link to pay is gone when its time is over, which no version counts.
+    """
     found = find_whole_order(account_id=account_id, order_number=order_number)
     if found is None:
         return None

@@ -25,10 +25,23 @@ class EnrolmentOutput(serializers.ModelSerializer[Enrolment]):
 
     class Meta:
         model = Enrolment
-        fields = ["id", "course_id", "course_name", "course_img", "order_number", "status", "valid_from", "valid_until", "is_active"]
+        fields = [
+            "id",
+            "course_id",
+            "course_name",
+            "course_img",
+            "order_number",
+            "status",
+            "valid_from",
+            "valid_until",
+            "is_active",
+        ]
 
     def get_is_active(self, enrolment: Enrolment) -> bool:
-        return enrolment.status == EnrolmentStatus.ACTIVE and enrolment.valid_from <= clock.now() < enrolment.valid_until
+        return (
+            enrolment.status == EnrolmentStatus.ACTIVE
+            and enrolment.valid_from <= clock.now() < enrolment.valid_until
+        )
 
 
 class TransferOutput(serializers.ModelSerializer[LedgerTransfer]):

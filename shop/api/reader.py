@@ -1,6 +1,8 @@
-"""Reads the ordinary body of a request in one go, by a decoder that is made from the serializer: a third of the serializer's price.
+"""Reads the ordinary body of a request in one go, by a decoder that is made from the serializer: a third of
+the serializer's price.
 
-The serializer stays the one definition. It reads whatever the decoder doesn't take, valid or not, and says what is wrong with it.
+The serializer stays the one definition. It reads whatever the decoder doesn't take, valid or not, and says
+what is wrong with it.
 """
 
 import re
@@ -13,7 +15,16 @@ from django.http import HttpRequest
 from msgspec import Meta
 from rest_framework import serializers
 
-from shop.api.fields import MAX_ID, IdField, Input, NumberField, StrictBooleanField, StrictIntegerField, YuanField, content_length
+from shop.api.fields import (
+    MAX_ID,
+    IdField,
+    Input,
+    NumberField,
+    StrictBooleanField,
+    StrictIntegerField,
+    YuanField,
+    content_length,
+)
 from shop.money import MAX_YUAN
 
 # As our own pages and the usual clients write it. It can't be negative, and its digits can't exceed MAX_YUAN.
@@ -29,7 +40,10 @@ class Reader:
 
     def read(self, request: HttpRequest) -> Any | None:
         """The body, or None if it needs the serializer."""
-        if request.content_type != "application/json" or not 0 < content_length(request.META) <= settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+        if (
+            request.content_type != "application/json"
+            or not 0 < content_length(request.META) <= settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        ):
             return None
         return self.decode(request.body)
 
@@ -47,7 +61,11 @@ class Reader:
 
 def _fill(struct: type[msgspec.Struct], validated: dict[str, Any]) -> msgspec.Struct:
     lists = {field.name: _listed(field.type) for field in msgspec.structs.fields(struct)}
-    filled = {name: [_fill(part, one) for one in validated[name]] for name, part in lists.items() if part is not None}
+    filled = {
+        name: [_fill(part, one) for one in validated[name]]
+        for name, part in lists.items()
+        if part is not None
+    }
     return struct(**validated | filled)
 
 
@@ -61,7 +79,9 @@ def _struct(serializer: serializers.BaseSerializer[Any]) -> type[msgspec.Struct]
     """The serializer's fields, each with what it takes in its plainest form."""
     assert isinstance(serializer, serializers.Serializer)
     described = [_described(name, field) for name, field in serializer.fields.items()]
-    return msgspec.defstruct(type(serializer).__name__, described, frozen=True, kw_only=True, forbid_unknown_fields=True)
+    return msgspec.defstruct(
+        type(serializer).__name__, described, frozen=True, kw_only=True, forbid_unknown_fields=True
+    )
 
 
 def _described(name: str, field: Any) -> tuple[str, Any] | tuple[str, Any, Any]:
@@ -72,7 +92,10 @@ def _described(name: str, field: Any) -> tuple[str, Any] | tuple[str, Any, Any]:
 
 
 def _type_of(field: Any) -> Any:
-    """What the decoder takes for a field. A field of another kind is a mistake of the program, and so stops its start."""
+    """What the decoder takes for a field.
+
+    A field of another kind is a mistake of the program, and so stops its start.
+    """
     match field:
         case IdField():
             return Annotated[int, Meta(ge=0 if field.allow_zero else 1, le=MAX_ID)]
@@ -81,11 +104,16 @@ def _type_of(field: Any) -> Any:
         case StrictBooleanField():
             return bool
         case NumberField():
-            (pattern,) = [re.compile(rule.regex).pattern for rule in field.validators if isinstance(rule, RegexValidator)]
+            (pattern,) = [
+                re.compile(rule.regex).pattern
+                for rule in field.validators
+                if isinstance(rule, RegexValidator)
+            ]
             return Annotated[str, Meta(pattern=pattern)]
         case YuanField(min_value=0) if field.max_value == MAX_YUAN:
             return Annotated[str, Meta(pattern=_YUAN)]
         case serializers.ListSerializer(allow_empty=False):
-            return Annotated[list[_struct(field.child)], Meta(min_length=1, max_length=vars(field)["max_length"])]  # type: ignore[misc,arg-type]
+            bounds = Meta(min_length=1, max_length=vars(field)["max_length"])
+            return Annotated[list[_struct(field.child)], bounds]  # type: ignore[misc,arg-type]
         case _:
             raise TypeError(f"the reader doesn't know {field!r}")

@@ -1,4 +1,7 @@
-"""What answers are made of. Each `Output` is the one definition of a body: views fill it in, msgspec writes it, and OpenAPI describes it."""
+"""What answers are made of.
+
+Each `Output` is the one definition of a body: views fill it in, msgspec writes it, and OpenAPI describes it.
+"""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -16,8 +19,9 @@ Yuan = Annotated[str, Meta(pattern=r"^[0-9]{1,10}\.[0-9]{2}$")]
 Moment = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 _ENVELOPE = b'{"code":%d,"msg":null,"data":' % errors.SUCCESS_CODE
 
-# How soon to ask again, in seconds: for what a worker decides; for what a buyer is just paying; for a refund, which moves with staff and with
-# Alipay; and for a dependency that is down: nobody knows when it is back, and clients shouldn't hammer it.
+# How soon to ask again, in seconds: for what a worker decides; for what a buyer is just paying; for a refund,
+# which moves with staff and with Alipay; and for a dependency that is down: nobody knows when it is back, and
+# clients shouldn't hammer it.
 WORKER_S, PAYMENT_S, REFUND_S, DEPENDENCY_S = 1, 2, 5, 2
 
 
@@ -79,5 +83,7 @@ _ENCODER = msgspec.json.Encoder(enc_hook=_translated)
 
 
 def enveloped(body: bytes) -> bytes:
-    """The body of an answer in the envelope of success, as `project.api.envelope` puts it around what goes through DRF."""
+    """The body of an answer in the envelope of success, as `project.api.envelope` puts it around what goes
+    through DRF.
+    """
     return _ENVELOPE + body + b"}"

@@ -1,4 +1,6 @@
-"""Bars over days as SVG, made here: no script, no other host, and a table of the same numbers for who can't see them. Whole numbers throughout."""
+"""Bars over days as SVG, made here: no script, no other host, and a table of the same numbers for who can't
+see them. Whole numbers throughout.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,8 +28,14 @@ def stacked_bars(title: str, days: Sequence[str], series: Sequence[Series], *, u
     height = HEIGHT - BOTTOM - TOP
     step = (WIDTH - LEFT) // max(len(days), 1)
     bars = [bar for at in range(len(days)) for bar in _bars(at, series, step=step, height=height, top=top)]
-    marks = [(LEFT + at * step + step // 2, HEIGHT - 5, day) for at, day in enumerate(days) if at % max(len(days) // 8, 1) == 0]
-    lines = [(TOP + height - height * part // 2, LEFT - 6, f"{top * part // 2:,}{unit}") for part in (0, 1, 2)]
+    marks = [
+        (LEFT + at * step + step // 2, HEIGHT - 5, day)
+        for at, day in enumerate(days)
+        if at % max(len(days) // 8, 1) == 0
+    ]
+    lines = [
+        (TOP + height - height * part // 2, LEFT - 6, f"{top * part // 2:,}{unit}") for part in (0, 1, 2)
+    ]
     return format_html(
         '<svg class="desk-chart" viewBox="0 0 {} {}" role="img" aria-label="{}">{}{}{}</svg>{}{}',
         WIDTH,
@@ -35,10 +43,15 @@ def stacked_bars(title: str, days: Sequence[str], series: Sequence[Series], *, u
         title,
         format_html_join(
             "",
-            '<line x1="{3}" y1="{0}" x2="{4}" y2="{0}"></line><text x="{1}" y="{5}" text-anchor="end">{2}</text>',
+            '<line x1="{3}" y1="{0}" x2="{4}" y2="{0}"></line><text x="{1}" y="{5}" '
+            'text-anchor="end">{2}</text>',
             ((y, x, text, LEFT, WIDTH, y + 4) for y, x, text in lines),
         ),
-        format_html_join("", '<rect class="{}" x="{}" y="{}" width="{}" height="{}"><title>{}</title></rect>', (bar(days) for bar in bars)),
+        format_html_join(
+            "",
+            '<rect class="{}" x="{}" y="{}" width="{}" height="{}"><title>{}</title></rect>',
+            (bar(days) for bar in bars),
+        ),
         format_html_join("", '<text x="{}" y="{}" text-anchor="middle">{}</text>', marks),
         _legend(series),
         _table(title, days, series, unit),
@@ -54,7 +67,13 @@ def _bars(at: int, series: Sequence[Series], *, step: int, height: int, top: int
         # Each edge is rounded by itself, so that the parts of a bar touch.
         low, high = height * below // top, height * (below + value) // top
         below += value
-        place = (f"s{number}", LEFT + at * step + 1, TOP + height - high, max(step - 2, 1), max(high - low, 1))
+        place = (
+            f"s{number}",
+            LEFT + at * step + 1,
+            TOP + height - high,
+            max(step - 2, 1),
+            max(high - low, 1),
+        )
         yield lambda days, place=place, one=one, value=value: (*place, f"{days[at]} {one.title} {value:,}")
 
 
@@ -69,22 +88,34 @@ def _round_up(value: int) -> int:
 
 
 def _legend(series: Sequence[Series]) -> SafeString:
-    entries = format_html_join("", '<span><i class="s{}"></i>{}</span>', ((number, one.title) for number, one in enumerate(series, 1)))
+    entries = format_html_join(
+        "",
+        '<span><i class="s{}"></i>{}</span>',
+        ((number, one.title) for number, one in enumerate(series, 1)),
+    )
     return format_html('<div class="desk-legend">{}</div>', entries)
 
 
 def _table(title: str, days: Sequence[str], series: Sequence[Series], unit: str) -> SafeString:
-    head = format_html_join("", '<th class="num">{}</th>', ((f"{one.title}{unit and f'（{unit}）'}",) for one in series))
+    head = format_html_join(
+        "", '<th class="num">{}</th>', ((f"{one.title}{unit and f'（{unit}）'}",) for one in series)
+    )
     body = format_html_join(
         "",
         '<tr><th scope="row">{}</th>{}</tr>',
         (
-            (day, format_html_join("", '<td class="num">{}</td>', ((_shown(one.values[at]),) for one in series)))
+            (
+                day,
+                format_html_join(
+                    "", '<td class="num">{}</td>', ((_shown(one.values[at]),) for one in series)
+                ),
+            )
             for at, day in reversed(list(enumerate(days)))
         ),
     )
     return format_html(
-        '<details><summary class="desk-small">{}</summary><div class="desk-scroll"><table class="desk-table"><thead><tr><th>{}</th>{}</tr></thead><tbody>{}</tbody></table></div></details>',
+        '<details><summary class="desk-small">{}</summary><div class="desk-scroll"><table '
+        'class="desk-table"><thead><tr><th>{}</th>{}</tr></thead><tbody>{}</tbody></table></div></details>',
         gettext("表格：%(title)s") % {"title": title},
         gettext("日期"),
         head,

@@ -1,6 +1,8 @@
-"""What people do to rows, all in one shape: the page shows the sums, asks why, makes one call into the domain for each row, and logs it.
+"""What people do to rows, all in one shape: the page shows the sums, asks why, makes one call into the domain
+for each row, and logs it.
 
-A deed that is done to one row has a page of its own; done to several rows of a list it is the list's action. Both run through `perform`.
+A deed that is done to one row has a page of its own; done to several rows of a list it is the list's action.
+Both run through `perform`.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -80,10 +82,16 @@ def why_field(missing: Words = _NO_REASON) -> forms.CharField:
     )
 
 
-def text_field(label: Words, missing: Words, *, max_length: int = 64, help_text: Words = "") -> forms.CharField:
+def text_field(
+    label: Words, missing: Words, *, max_length: int = 64, help_text: Words = ""
+) -> forms.CharField:
     """A short text that has to be given."""
     return forms.CharField(
-        label=label, max_length=max_length, widget=UnfoldAdminTextInputWidget(), error_messages={"required": missing}, help_text=help_text
+        label=label,
+        max_length=max_length,
+        widget=UnfoldAdminTextInputWidget(),
+        error_messages={"required": missing},
+        help_text=help_text,
     )
 
 
@@ -154,12 +162,20 @@ class WithDeeds(AnyAdminBase):
     def offered_deeds(self, request: HttpRequest, row: Model) -> list[tuple[Deed, str]]:
         """The deeds that apply to the row now, each with its address."""
         name = f"admin:{self.opts.app_label}_{self.opts.model_name}_deed"
-        return [(deed, reverse(name, args=[row.pk, deed.name])) for deed in self.allowed_deeds(request) if deed.applies(row)]
+        return [
+            (deed, reverse(name, args=[row.pk, deed.name]))
+            for deed in self.allowed_deeds(request)
+            if deed.applies(row)
+        ]
 
-    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
         row = self.get_object(request, object_id) if object_id.isdecimal() else None
         offered = self.offered_deeds(request, row) if row is not None else []
-        return super().change_view(request, object_id, form_url, {**(extra_context or {}), "offered_deeds": offered})
+        return super().change_view(
+            request, object_id, form_url, {**(extra_context or {}), "offered_deeds": offered}
+        )
 
     def deed_view(self, request: HttpRequest, pk: int, name: str) -> HttpResponse:
         """The page of one deed for one row."""
@@ -170,22 +186,35 @@ class WithDeeds(AnyAdminBase):
         if not self.has_view_permission(request, row) or not request.user.has_perm(deed.permission):
             raise PermissionDenied
         form = deed.form(request.POST if request.method == "POST" else None, rows=[row])
-        if request.method == "POST" and form.is_valid() and self.perform(request, [row], deed, form.cleaned_data):
+        if (
+            request.method == "POST"
+            and form.is_valid()
+            and self.perform(request, [row], deed, form.cleaned_data)
+        ):
             return HttpResponseRedirect(self._next(request, row))
         return self._ask(request, deed, form, [row])
 
     def perform(self, request: HttpRequest, rows: Iterable[Any], deed: Deed, asked: Mapping[str, Any]) -> int:
-        """Does the deed to each row, one transaction each, logs what was done and says what was refused. Answers how many were done."""
+        """Does the deed to each row, one transaction each, logs what was done and says what was refused.
+
+        Answers how many were done.
+        """
         act = self.act(request, asked)
         done = 0
         for row in rows:
             try:
                 result = deed.run(row, act)
             except DomainError as refusal:
-                self.message_user(request, _("%(row)s：%(text)s") % {"row": row, "text": _(refusal.text)}, messages.ERROR)
+                self.message_user(
+                    request, _("%(row)s：%(text)s") % {"row": row, "text": _(refusal.text)}, messages.ERROR
+                )
                 continue
             except self.failures as error:
-                self.message_user(request, _("%(row)s：%(error)s") % {"row": row, "error": self.describe_failure(error)}, messages.ERROR)
+                self.message_user(
+                    request,
+                    _("%(row)s：%(error)s") % {"row": row, "error": self.describe_failure(error)},
+                    messages.ERROR,
+                )
                 continue
             done += 1
             with log_language():
@@ -196,7 +225,11 @@ class WithDeeds(AnyAdminBase):
             if deed.says is not None:
                 self.message_user(request, deed.says(row, result), messages.SUCCESS)
         if done and deed.says is None:
-            self.message_user(request, _("已处理 %(done)s %(counted)s。") % {"done": done, "counted": self.counted}, messages.SUCCESS)
+            self.message_user(
+                request,
+                _("已处理 %(done)s %(counted)s。") % {"done": done, "counted": self.counted},
+                messages.SUCCESS,
+            )
         if done and deed.wakes is not None:
             wake_soon(deed.wakes)
         return done
@@ -249,7 +282,9 @@ class WithDeeds(AnyAdminBase):
 
     def _next(self, request: HttpRequest, row: Model) -> str:
         wanted = request.POST.get("next") or request.GET.get("next", "")
-        is_ours = url_has_allowed_host_and_scheme(wanted, {request.get_host()}, require_https=request.is_secure())
+        is_ours = url_has_allowed_host_and_scheme(
+            wanted, {request.get_host()}, require_https=request.is_secure()
+        )
         return wanted if wanted and is_ours else address_of(row)
 
 

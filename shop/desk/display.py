@@ -27,7 +27,9 @@ def beili(count: int) -> str:
 
 def terms_in_words(coupon: Coupon) -> str:
     """What the coupon does: what `shop.texts.describe_coupon` tells buyers, in the reader's language."""
-    value, minimum = (f"{amount.normalize():f}" for amount in (coupon.money_equivalent_value, coupon.minimum_consume))
+    value, minimum = (
+        f"{amount.normalize():f}" for amount in (coupon.money_equivalent_value, coupon.minimum_consume)
+    )
     match CouponType(coupon.coupon_type):
         case CouponType.FIXED:
             return gettext("立减%(value)s元") % {"value": value}
@@ -35,15 +37,21 @@ def terms_in_words(coupon: Coupon) -> str:
             return gettext("满%(minimum)s减%(value)s") % {"minimum": minimum, "value": value}
         case CouponType.PERCENT:
             percent = coupon.off_percent or 0
-            return gettext("%(tenths)s折") % {"tenths": f"{(Decimal(percent) / 10).normalize():f}", "off": 100 - percent}
+            return gettext("%(tenths)s折") % {
+                "tenths": f"{(Decimal(percent) / 10).normalize():f}",
+                "off": 100 - percent,
+            }
 
 
 # What the shop says of its own transfers. Staff's reasons are nobody else's words.
 _MEMOS = frozenset(
     {
-        gettext_noop("下单锁定"), gettext_noop("订单关闭退回"), gettext_noop("支付扣除"), gettext_noop("优惠券"), gettext_noop("贝里抵扣"),
-        gettext_noop("支付宝"), gettext_noop("课程退款"), gettext_noop("优惠券冲回"), gettext_noop("贝里抵扣冲回"), gettext_noop("退款退回"),
-        gettext_noop("支付宝收款"), gettext_noop("多付退回"), gettext_noop("渠道侧退款"), gettext_noop("善意补偿"),
+        gettext_noop("下单锁定"), gettext_noop("订单关闭退回"), gettext_noop("支付扣除"),
+        gettext_noop("优惠券"), gettext_noop("贝里抵扣"),
+        gettext_noop("支付宝"), gettext_noop("课程退款"), gettext_noop("优惠券冲回"),
+        gettext_noop("贝里抵扣冲回"), gettext_noop("退款退回"),
+        gettext_noop("支付宝收款"), gettext_noop("多付退回"), gettext_noop("渠道侧退款"),
+        gettext_noop("善意补偿"),
     }
 )  # fmt: skip
 
@@ -65,4 +73,10 @@ def address_of(row: Model) -> str:
 
 def link_to(row: Model | None, text: Any = None) -> SafeString | str:
     """A link to the row's page, under its own name unless told otherwise."""
-    return "–" if row is None else format_html('<a class="desk-link" href="{}">{}</a>', address_of(row), text if text is not None else row)
+    return (
+        "–"
+        if row is None
+        else format_html(
+            '<a class="desk-link" href="{}">{}</a>', address_of(row), text if text is not None else row
+        )
+    )

@@ -1,4 +1,6 @@
-"""Tables as CSV that a spreadsheet opens as it is: streamed in parts by id, so that no statement and no transaction lasts."""
+"""Tables as CSV that a spreadsheet opens as it is: streamed in parts by id, so that no statement and no
+transaction lasts.
+"""
 
 import csv
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +24,9 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """One kind of export: rows that are added with the time `time` to the table of `model`, and what is told of each stretch of them."""
+    """One kind of export: rows that are added with the time `time` to the table of `model`, and what is told
+    of each stretch of them.
+    """
 
     name: str
     title: str | Promise
@@ -39,7 +43,10 @@ def write_csv(export: Export, *, since: datetime, until: datetime) -> Iterator[s
     for ids in _parts(export, since=since, until=until):
         # Books stay the same whoever takes them out.
         with log_language():
-            lines = "".join(writer.writerow([as_cell(read(row)) for _title, read in export.columns]) for row in export.rows(ids))
+            lines = "".join(
+                writer.writerow([as_cell(read(row)) for _title, read in export.columns])
+                for row in export.rows(ids)
+            )
         yield lines
 
 
@@ -62,13 +69,17 @@ def _parts(export: Export, *, since: datetime, until: datetime) -> Iterator[list
 
 
 def _ends(export: Export, *, since: datetime, until: datetime) -> tuple[int, int]:
-    """The ids between which the rows lie. Those around the edges may stand in another order than their times."""
+    """The ids between which the rows lie. Those around the edges may stand in another order than their
+    times.
+    """
     first = find_first_id(export.model, export.time, since=since)
     return first, find_first_id(export.model, export.time, since=until + 2 * SLACK)
 
 
 def as_cell(value: Any) -> str:
-    """A value as a spreadsheet reads it: sums plain, times in Beijing time, and no text that it would take for a formula."""
+    """A value as a spreadsheet reads it: sums plain, times in Beijing time, and no text that it would take
+    for a formula.
+    """
     match value:
         case None:
             return ""

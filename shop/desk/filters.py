@@ -16,12 +16,20 @@ from shop.domain.measures.timerange import find_first_id
 class SinceFilter(FieldListFilter):
     """Rows of the last hour, day, week, month or quarter, by the time at which they were added."""
 
-    TERMS = {"1h": (_("最近 1 小时"), timedelta(hours=1)), "1d": (_("最近 24 小时"), timedelta(days=1)), "7d": (_("最近 7 天"), timedelta(days=7)),
-             "30d": (_("最近 30 天"), timedelta(days=30)), "90d": (_("最近 90 天"), timedelta(days=90))}  # fmt: skip
+    TERMS = {"1h": (_("最近 1 小时"), timedelta(hours=1)), "1d": (_("最近 24 小时"), timedelta(days=1)),
+        "7d": (_("最近 7 天"), timedelta(days=7)),
+             "30d": (_("最近 30 天"), timedelta(days=30)),
+             "90d": (_("最近 90 天"), timedelta(days=90))}  # fmt: skip
     parameter_name = "day"
 
     def __init__(
-        self, field: "Field[Any, Any]", request: HttpRequest, params: dict[str, Any], model: Any, model_admin: Any, field_path: str
+        self,
+        field: "Field[Any, Any]",
+        request: HttpRequest,
+        params: dict[str, Any],
+        model: Any,
+        model_admin: Any,
+        field_path: str,
     ) -> None:
         super().__init__(field, request, params, model, model_admin, field_path)
         self.model = model
@@ -39,7 +47,11 @@ class SinceFilter(FieldListFilter):
 
     def choices(self, changelist: Any) -> Any:
         value = self._value()
-        yield {"selected": not value, "query_string": changelist.get_query_string(remove=[self.parameter_name]), "display": _("全部")}
+        yield {
+            "selected": not value,
+            "query_string": changelist.get_query_string(remove=[self.parameter_name]),
+            "display": _("全部"),
+        }
         for name, (title, _term) in self.TERMS.items():
             query = changelist.get_query_string({self.parameter_name: name})
             yield {"selected": value == name, "query_string": query, "display": title}
@@ -49,7 +61,9 @@ class SinceFilter(FieldListFilter):
         return str(values[0] if isinstance(values, list) else values)
 
 
-def choose(parameter: str, title_text: Any, options: dict[str, tuple[Any, Callable[[], Q]]]) -> type[SimpleListFilter]:
+def choose(
+    parameter: str, title_text: Any, options: dict[str, tuple[Any, Callable[[], Q]]]
+) -> type[SimpleListFilter]:
     """A filter with these options: what each is called, and its condition."""
 
     class Chosen(SimpleListFilter):

@@ -25,7 +25,9 @@ def log_language() -> translation.override:
 class ToldChanges(AnyAdminBase):
     """For tables that are edited: each edit's entry in the log says what was and what is."""
 
-    def construct_change_message(self, request: HttpRequest, form: Any, formsets: Any, add: bool = False) -> Any:
+    def construct_change_message(
+        self, request: HttpRequest, form: Any, formsets: Any, add: bool = False
+    ) -> Any:
         with log_language():
             told = ["新建" if add else "", *_changes(form, is_new=add)]
             for formset in formsets or []:
@@ -38,7 +40,10 @@ def _changes(form: "ModelForm[Any]", *, is_new: bool, of: str = "") -> list[str]
     for name in form.changed_data:
         if name not in form.cleaned_data:
             continue
-        before, after = _shown(form, name, form.initial.get(name)), _shown(form, name, form.cleaned_data[name])
+        before, after = (
+            _shown(form, name, form.initial.get(name)),
+            _shown(form, name, form.cleaned_data[name]),
+        )
         label = f"{of}{form.fields[name].label or name}"
         if is_new:
             lines += [f"{label}：{after}"]
@@ -64,7 +69,11 @@ def _changes_of_rows(formset: "BaseModelFormSet[Any, Any]") -> list[str]:
 
 def _shown(form: "ModelForm[Any]", name: str, value: Any) -> str:
     """A value as people write it: a choice by its label, nothing as a dash."""
-    choices = dict(getattr(form.fields[name], "choices", ()) or ()) if not hasattr(form.fields[name], "queryset") else {}
+    choices = (
+        dict(getattr(form.fields[name], "choices", ()) or ())
+        if not hasattr(form.fields[name], "queryset")
+        else {}
+    )
     for key, label in choices.items():
         if str(key) == str(value):
             return str(label)

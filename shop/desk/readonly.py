@@ -1,4 +1,6 @@
-"""Tables that are looked at. What moves money or records it is written by the shop itself, never by a form."""
+"""Tables that are looked at. What moves money or records it is written by the shop itself, never by a
+form.
+"""
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -21,7 +23,8 @@ else:  # Django's classes take no parameters at run time
 
 # Pages beyond this are found by a filter or by the search, not by leafing.
 MOST_COUNTED = 10_000
-# A list that nobody has narrowed down to a time shows the newest rows: what it costs doesn't grow with the table.
+# A list that nobody has narrowed down to a time shows the newest rows: what it costs doesn't grow with the
+# table.
 WINDOW = 200_000
 MOST_FOUND = 1000
 
@@ -36,7 +39,9 @@ class BoundedPaginator(PaginatorBase):
 
 
 class ReadOnly:
-    """For rows that only the shop itself may write: nobody adds, changes or deletes one by hand, superusers included."""
+    """For rows that only the shop itself may write: nobody adds, changes or deletes one by hand, superusers
+    included.
+    """
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -49,18 +54,25 @@ class ReadOnly:
 
 
 class IndexedSearch(AnyAdminBase):
-    """Looks for a text in one column after the other, each by its index: "or" across tables would read all of them."""
+    """Looks for a text in one column after the other, each by its index:
+
+    "or" across tables would read all of them.
+    """
 
     show_facets = ShowFacets.NEVER  # each would count the whole table
 
-    def get_search_results(self, request: HttpRequest, queryset: QuerySet[Any], search_term: str) -> tuple[QuerySet[Any], bool]:
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
         term = search_term.strip()
         if not term:
             return queryset, False
         found: set[int] = set()
         for name in self.get_search_fields(request):
             column, _, how = (
-                name.removeprefix("=").rpartition("__") if name.endswith("startswith") else (name.removeprefix("="), "", "exact")
+                name.removeprefix("=").rpartition("__")
+                if name.endswith("startswith")
+                else (name.removeprefix("="), "", "exact")
             )
             rows = self.model._default_manager.filter(**{f"{column}__{how}": term})
             # An index of what begins somehow leaves out the rows that have nothing.
@@ -72,8 +84,8 @@ class IndexedSearch(AnyAdminBase):
 class ReadOnlyAdmin(ReadOnly, IndexedSearch):
     """A table that is looked at, newest rows first.
 
-    `whole_table` names the parameters of filters that have an index of their own, or bounds: with one of them the list isn't cut to the
-    newest `WINDOW` rows.
+    `whole_table` names the parameters of filters that have an index of their own, or bounds: with one of them
+    the list isn't cut to the newest `WINDOW` rows.
     """
 
     ordering: ClassVar[tuple[str | Combinable, ...]] = ("-id",)

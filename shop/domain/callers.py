@@ -1,4 +1,7 @@
-"""Who calls: the account behind a token, by the digest of the token. `login.py` issues and `tokens.py` ends them."""
+"""Who calls: the account behind a token, by the digest of the token.
+
+`login.py` issues and `tokens.py` ends them.
+"""
 
 from datetime import datetime
 from typing import NewType
@@ -13,9 +16,11 @@ from shop.errors import NotAuthenticated
 TokenDigest = NewType("TokenDigest", str)
 
 
-# The account that a token logs in, and when the token expires. Other statements contain it. Parameters: digest, `clock.sql_present(now)`.
+# The account that a token logs in, and when the token expires. Other statements contain it. Parameters:
+# digest, `clock.sql_present(now)`.
 CALLER = f"""
-    SELECT account.id, token.expiry FROM knox_authtoken AS token JOIN shop_account AS account ON account.id = token.user_id
+    SELECT account.id, token.expiry FROM knox_authtoken AS token
+    JOIN shop_account AS account ON account.id = token.user_id
     WHERE token.digest = %(digest)s AND token.expiry > {clock.PRESENT} AND account.is_active
 """  # noqa: S608 - statements of ours
 

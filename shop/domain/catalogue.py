@@ -1,4 +1,6 @@
-"""What the shop shows of its courses: the shelves, the search, and a course with what it means to buy it now."""
+"""What the shop shows of its courses: the shelves, the search, and a course with what it means to buy it
+now.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,19 +20,26 @@ from shop.states import CourseStatus, CourseType, EnrolmentStatus
 MAX_SEARCH_LENGTH = 64
 
 _TEXT = "shop_search_text(shop_course.name, shop_course.brief, shop_course.syllabus)"
-# Every word of the search must occur. The pairs of letters find candidates by an index, in Chinese as in any other language; the words
-# themselves decide.
+# Every word of the search must occur. The pairs of letters find candidates by an index, in Chinese as in any
+# other language; the words themselves decide.
 _MATCHES = f"""(
     shop_search_grams({_TEXT}) @> shop_search_grams(shop_search_text(%s::text, '', ''))
     AND NOT EXISTS (
-        SELECT FROM regexp_split_to_table(trim(shop_search_text(%s::text, '', '')), '\\s+') AS word WHERE strpos({_TEXT}, word) = 0
+        SELECT FROM regexp_split_to_table(trim(shop_search_text(%s::text, '', '')), '\\s+') AS word
+        WHERE strpos({_TEXT}, word) = 0
     )
 )"""
-_IS_IN_NAME = "strpos(shop_search_text(shop_course.name, '', ''), trim(shop_search_text(%s::text, '', ''))) > 0"
+_IS_IN_NAME = (
+    "strpos(shop_search_text(shop_course.name, '', ''), trim(shop_search_text(%s::text, '', ''))) > 0"
+)
 
 
-def list_courses(*, search: str = "", category_id: int | None = None, course_type: int | None = None) -> QuerySet[Course]:
-    """The courses that everybody may see, in the shop's order; of a search, those first that have it in their name."""
+def list_courses(
+    *, search: str = "", category_id: int | None = None, course_type: int | None = None
+) -> QuerySet[Course]:
+    """The courses that everybody may see, in the shop's order; of a search, those first that have it in their
+    name.
+    """
     shelf = _public().select_related("category").prefetch_related("price_policies").defer("syllabus")
     if category_id is not None:
         shelf = shelf.filter(category_id=category_id)
@@ -52,7 +61,11 @@ def _public() -> QuerySet[Course]:
 def list_categories() -> QuerySet[Category]:
     """The categories that have something to show, each with its `course_count`."""
     is_public = Q(courses__status=CourseStatus.ONLINE)
-    return Category.objects.annotate(course_count=Count("courses", filter=is_public)).filter(course_count__gt=0).order_by("position", "id")
+    return (
+        Category.objects.annotate(course_count=Count("courses", filter=is_public))
+        .filter(course_count__gt=0)
+        .order_by("position", "id")
+    )
 
 
 def get_category(*, category_id: int) -> Category:
@@ -85,7 +98,9 @@ class Period:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A course beside its viewer: what buying it now would give by each policy, and what they have of it already."""
+    """A course beside its viewer: what buying it now would give by each policy, and what they have of it
+    already.
+    """
 
     course: Course
     periods: Sequence[Period]
@@ -94,14 +109,16 @@ class Offer:
     unpaid_order_number: str | None
 
 
-# What a viewer has: the end of their own periods, whether one of them runs now, the end of a membership that runs now with its renewals,
-# and an unpaid order. What is bought now starts by the same rule as `fulfilment` grants it by.
+# What a viewer has: the end of their own periods, whether one of them runs now, the end of a membership that
+# runs now with its renewals, and an unpaid order. What is bought now starts by the same rule as `fulfilment`
+# grants it by.
 _STANDING = f"""
     SELECT own.ends, own.is_running, member.ends, unpaid.order_number,
         coalesce(own.ends, greatest(course.starts_on::timestamp AT TIME ZONE 'Asia/Shanghai', %(now)s))
     FROM shop_course AS course
     CROSS JOIN LATERAL (
-        SELECT max(valid_until) AS ends, coalesce(bool_or(valid_from <= %(now)s), false) AS is_running FROM shop_enrolment AS enrolment
+        SELECT max(valid_until) AS ends, coalesce(bool_or(valid_from <= %(now)s), false) AS is_running
+        FROM shop_enrolment AS enrolment
         WHERE enrolment.account_id = %(account_id)s AND enrolment.course_id = course.id
             AND enrolment.status = %(active)s AND enrolment.valid_until > %(now)s
     ) AS own
@@ -109,7 +126,8 @@ _STANDING = f"""
         SELECT max(renewed.ends) AS ends FROM (
             SELECT max(valid_until) AS ends FROM shop_enrolment AS enrolment
             JOIN shop_course AS membership ON membership.id = enrolment.course_id
-            WHERE enrolment.account_id = %(account_id)s AND membership.course_type = %(membership)s AND course.course_type = %(vip_only)s
+            WHERE enrolment.account_id = %(account_id)s AND membership.course_type = %(membership)s
+                AND course.course_type = %(vip_only)s
                 AND enrolment.status = %(active)s AND enrolment.valid_until > %(now)s
             GROUP BY enrolment.course_id HAVING bool_or(valid_from <= %(now)s)
         ) AS renewed
@@ -120,12 +138,18 @@ _STANDING = f"""
 
 
 def get_offer(*, course_id: int, account_id: int | None = None, now: datetime) -> Offer:
-    """A course that everybody may see, or one that the account has bought and not given back: that stays reachable.
+    """A course that everybody may see, or one that the account has bought and not given back: that stays
+    reachable.
 
     Raises:
         CourseNotFound: there is none with this id for this account.
     """
-    course = Course.objects.filter(pk=course_id).select_related("category").prefetch_related("price_policies").first()
+    course = (
+        Course.objects.filter(pk=course_id)
+        .select_related("category")
+        .prefetch_related("price_policies")
+        .first()
+    )
     if course is None or not (course.is_public or _is_owned(course, account_id)):
         raise CourseNotFound(course_id=course_id)
     parameters = {

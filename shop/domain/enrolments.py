@@ -1,7 +1,9 @@
-"""A buyer's access to courses: one enrolment per paid line, one after the other for each course, without gaps from now on.
+"""A buyer's access to courses: one enrolment per paid line, one after the other for each course, without gaps
+from now on.
 
-A renewal starts where the last period ends. When a line is taken back, its enrolment is revoked and what is left of its period is gone;
-the later periods of the course move up by just that, so that the buyer keeps all that is paid for and nothing more. `fulfilment` grants.
+A renewal starts where the last period ends. When a line is taken back, its enrolment is revoked and what is
+left of its period is gone; the later periods of the course move up by just that, so that the buyer keeps all
+that is paid for and nothing more. `fulfilment` grants.
 """
 
 from collections.abc import Collection, Sequence
@@ -21,7 +23,9 @@ MAX_ACCESS_DAYS = 3650
 
 @dataclass(frozen=True, slots=True)
 class Revoked:
-    """What a revocation did: the course ids that were lost, and the enrolments of other purchases that begin earlier now."""
+    """What a revocation did: the course ids that were lost, and the enrolments of other purchases that begin
+    earlier now.
+    """
 
     course_ids: Sequence[int]
     moved: Sequence[Enrolment]
@@ -29,25 +33,33 @@ class Revoked:
 
 def list_enrolments(*, account: Account) -> QuerySet[Enrolment]:
     """The buyer's enrolments, newest first."""
-    return Enrolment.objects.filter(account=account).select_related("course", "order_line__order").defer("course__syllabus").order_by("-id")
+    return (
+        Enrolment.objects.filter(account=account)
+        .select_related("course", "order_line__order")
+        .defer("course__syllabus")
+        .order_by("-id")
+    )
 
 
 _REVOKE = """
     UPDATE shop_enrolment SET status = %s, revoked_at = %s WHERE order_line_id = ANY(%s) AND status = %s
     RETURNING account_id, course_id
 """
-# Every period that isn't over keeps what is left of it. The first begins now if it hasn't begun, or on its degree's first day if that is
-# still to come; each other one begins where the last one ends.
+# Every period that isn't over keeps what is left of it. The first begins now if it hasn't begun, or on its
+# degree's first day if that is still to come; each other one begins where the last one ends.
 _MOVE_UP = """
     WITH remaining AS (
-        SELECT enrolment.id, enrolment.valid_from, enrolment.valid_until - greatest(enrolment.valid_from, %(now)s) AS rest,
+        SELECT enrolment.id, enrolment.valid_from,
+            enrolment.valid_until - greatest(enrolment.valid_from, %(now)s) AS rest,
             sum(enrolment.valid_until - greatest(enrolment.valid_from, %(now)s)) OVER (
-                PARTITION BY enrolment.account_id, enrolment.course_id ORDER BY enrolment.valid_from, enrolment.id
+                PARTITION BY enrolment.account_id, enrolment.course_id ORDER BY enrolment.valid_from,
+                enrolment.id
             ) AS rest_so_far,
             first_value(
                 CASE WHEN enrolment.valid_from < %(now)s THEN %(now)s
                 ELSE greatest(line.starts_on::timestamp AT TIME ZONE 'Asia/Shanghai', %(now)s) END
-            ) OVER (PARTITION BY enrolment.account_id, enrolment.course_id ORDER BY enrolment.valid_from, enrolment.id) AS base
+            ) OVER (PARTITION BY enrolment.account_id, enrolment.course_id
+            ORDER BY enrolment.valid_from, enrolment.id) AS base
         FROM shop_enrolment AS enrolment JOIN shop_orderline AS line ON line.id = enrolment.order_line_id
         JOIN unnest(%(account_ids)s::bigint[], %(course_ids)s::bigint[]) AS chain(account_id, course_id)
             ON chain.account_id = enrolment.account_id AND chain.course_id = enrolment.course_id
@@ -65,11 +77,16 @@ _MOVE_UP = """
 
 
 def revoke_enrolments(order_lines: Collection[OrderLine], *, now: datetime) -> Revoked:
-    """Revokes the active enrolments of these lines and moves up the later periods of their courses, in the caller's transaction.
+    """Revokes the active enrolments of these lines and moves up the later periods of their courses, in the
+    caller's transaction.
 
-    The caller holds the lock of the account. Lines whose enrolment is revoked already, or which have none, change nothing.
+    The caller holds the lock of the account. Lines whose enrolment is revoked already, or which have none,
+    change nothing.
     """
-    found = sql.read(_REVOKE, [EnrolmentStatus.REVOKED.value, now, [line.pk for line in order_lines], EnrolmentStatus.ACTIVE.value])
+    found = sql.read(
+        _REVOKE,
+        [EnrolmentStatus.REVOKED.value, now, [line.pk for line in order_lines], EnrolmentStatus.ACTIVE.value],
+    )
     if not found:
         return Revoked([], [])
     chains = sorted({(account_id, course_id) for account_id, course_id in found})
@@ -87,4 +104,6 @@ def _move_up(chains: Sequence[tuple[int, int]], *, now: datetime) -> list[Enrolm
     if not moved:
         return []
     ids = [pk for (pk,) in moved]
-    return list(Enrolment.objects.filter(pk__in=ids).select_related("order_line__order").order_by("valid_from", "id"))
+    return list(
+        Enrolment.objects.filter(pk__in=ids).select_related("order_line__order").order_by("valid_from", "id")
+    )

@@ -1,13 +1,16 @@
 """Where to begin looking for due rows, so that no look reads again what is long done.
 
-Every claim and every completion leaves a dead entry in the partial index of due rows. PostgreSQL clears them away, but not while anybody
-holds an older snapshot open (a backup, a report, a forgotten session): until then every look from the beginning reads all of them. So each
-process remembers a floor for each table, a place in the index below which it has seen no row that is still to be done, and begins there.
+Every claim and every completion leaves a dead entry in the partial index of due rows. PostgreSQL clears them
+away, but not while anybody holds an older snapshot open (a backup, a report, a forgotten session): until then
+every look from the beginning reads all of them. So each process remembers a floor for each table, a place in
+the index below which it has seen no row that is still to be done, and begins there.
 
-A floor may be wrong: a row's transaction may have committed late, or made the row due in the past. `SLACK` below the present is never
-skipped, which is longer than a statement takes. What is later than that is found by `check_floor`, which the sweep calls: it looks from the
-very beginning, and when it finds a row that should have been done by now, it counts up a sequence that all looks read. Who sees a new count
-forgets their floor and looks from the beginning. A sequence changes in place and at once, for all and whatever becomes of the transaction.
+A floor may be wrong: a row's transaction may have committed late, or made the row due in the past. `SLACK`
+below the present is never skipped, which is longer than a statement takes. What is later than that is found
+by `check_floor`, which the sweep calls: it looks from the very beginning, and when it finds a row that should
+have been done by now, it counts up a sequence that all looks read. Who sees a new count forgets their floor
+and looks from the beginning. A sequence changes in place and at once, for all and whatever becomes of the
+transaction.
 """
 
 import time
@@ -19,9 +22,11 @@ from typing import Any
 from shop.domain import sql
 from shop.models.work import CLAIMED, FRESH, Work
 
-# For fresh rows longer than an insert takes from its beginning to its commit. Claimed ones are made due seconds before they are.
+# For fresh rows longer than an insert takes from its beginning to its commit. Claimed ones are made due
+# seconds before they are.
 SLACK = {FRESH: timedelta(milliseconds=500), CLAIMED: timedelta(milliseconds=50)}
-# A row that is due for so long was overlooked, or there is a jam; looking from the beginning mends the one and doesn't hurt the other.
+# A row that is due for so long was overlooked, or there is a jam; looking from the beginning mends the one
+# and doesn't hurt the other.
 OVERDUE = timedelta(seconds=3)
 # A floor rises when a process has claimed so many rows since: before that there is little to skip.
 RISES_AFTER_ROWS = 64
@@ -56,10 +61,13 @@ def due_rows(kind: int) -> str:
 
 
 def look(table: str, kind: int, own: str) -> str:
-    """The end of a statement that looks: one row, with what `note` wants to know of its moment and then the look's `own` columns."""
+    """The end of a statement that looks: one row, with what `note` wants to know of its moment and then the
+    look's `own` columns.
+    """
     return f"""
         seen AS ({_first(table, kind)})
-        SELECT (SELECT last_value FROM {table}_overlooked), (SELECT available_at FROM seen), (SELECT id FROM seen), {own}
+        SELECT (SELECT last_value FROM {table}_overlooked), (SELECT available_at FROM seen), (SELECT id
+            FROM seen), {own}
     """  # noqa: S608 - names of ours
 
 
@@ -87,12 +95,17 @@ def note(table: str, kind: int, seen: Sequence[Any], *, now: datetime, claimed: 
         return was_low
     floor.rows_claimed += claimed
     if floor.rows_claimed >= RISES_AFTER_ROWS:
-        floor.place, floor.rows_claimed = _risen(floor.place, first_at, first_id, highest=now - SLACK[kind]), 0
+        floor.place, floor.rows_claimed = (
+            _risen(floor.place, first_at, first_id, highest=now - SLACK[kind]),
+            0,
+        )
     return True
 
 
 def _risen(place: Place, first_at: datetime | None, first_id: int | None, *, highest: datetime) -> Place:
-    """Up to the first row that is still to be done, and never into the present, where others may just be writing."""
+    """Up to the first row that is still to be done, and never into the present, where others may just be
+    writing.
+    """
     risen = (highest, 0)
     if first_at is not None and first_id is not None:
         risen = min(risen, (first_at, first_id))
@@ -100,7 +113,10 @@ def _risen(place: Place, first_at: datetime | None, first_id: int | None, *, hig
 
 
 def check_floor(model: type[Work], *, now: datetime) -> None:
-    """Looks from the beginning now and then. If a row should have been done by now, all processes are made to look from there."""
+    """Looks from the beginning now and then.
+
+    If a row should have been done by now, all processes are made to look from there.
+    """
     table = model._meta.db_table
     started = time.monotonic()
     if started < _next_checks.get(table, 0.0):

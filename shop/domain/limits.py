@@ -1,7 +1,10 @@
-"""Every buyer's and every address's share. `LIMITS` in the settings holds the numbers; an honest client meets none of them.
+"""Every buyer's and every address's share.
 
-A rate is a fixed window that starts with its first request. One command counts any number of rates and answers how long the caller has to
-wait, so a refusal's Retry-After is exact. Counting comes before the work: requests in parallel can't pass together.
+`LIMITS` in the settings holds the numbers; an honest client meets none of them.
+
+A rate is a fixed window that starts with its first request. One command counts any number of rates and
+answers how long the caller has to wait, so a refusal's Retry-After is exact. Counting comes before the work:
+requests in parallel can't pass together.
 
 Without Valkey (away or full) a rate lets everybody pass. Staff's login asks for the opposite.
 """
@@ -63,11 +66,14 @@ class Share:
 
 def payment_shares(order: Order) -> tuple[Share, Share]:
     """What opening the cashier counts against: its order, and all orders of its buyer."""
-    return Share(Rate.PAYMENT_STARTS_OF_ORDER, order.order_number), Share(Rate.PAYMENT_STARTS_OF_BUYER, str(order.account_id))
+    return Share(Rate.PAYMENT_STARTS_OF_ORDER, order.order_number), Share(
+        Rate.PAYMENT_STARTS_OF_BUYER, str(order.account_id)
+    )
 
 
-# KEYS: the shares. ARGV: for each, its count and its window in ms. All are counted, or none when one is used up. Answers the 1-based index
-# of the share that is used up and its remaining milliseconds (the longest wait of all), or nothing.
+# KEYS: the shares. ARGV: for each, its count and its window in ms. All are counted, or none when one is used
+# up. Answers the 1-based index of the share that is used up and its remaining milliseconds (the longest wait
+# of all), or nothing.
 _SPEND = """
 local blocked, wait = 0, 0
 for i, key in ipairs(KEYS) do
@@ -83,7 +89,9 @@ end
 return false
 """
 # KEYS: shares to give one use of back to. One whose window has ended meanwhile stays away.
-_GIVE_BACK = "for _, key in ipairs(KEYS) do if redis.call('EXISTS', key) == 1 then redis.call('DECR', key) end end"
+_GIVE_BACK = (
+    "for _, key in ipairs(KEYS) do if redis.call('EXISTS', key) == 1 then redis.call('DECR', key) end end"
+)
 
 
 def spend(*shares: Share, is_open_without_valkey: bool = True) -> bool:

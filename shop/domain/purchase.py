@@ -18,7 +18,10 @@ Stored = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class LineChoice:
-    """One course that the buyer wants. `coupon_record_id` is None without a course coupon, `valid_period` unless the buyer names the days."""
+    """One course that the buyer wants.
+
+    `coupon_record_id` is None without a course coupon, `valid_period` unless the buyer names the days.
+    """
 
     course_id: int
     policy_id: int
@@ -32,7 +35,8 @@ class LineChoice:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What the checkout showed of a purchase: each course's price in yuan and period in days, and the chosen coupons' terms, by their ids.
+    """What the checkout showed of a purchase: each course's price in yuan and period in days, and the chosen
+    coupons' terms, by their ids.
 
     A coupon that is newer than the checkout isn't among them.
     """
@@ -44,9 +48,12 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Purchase:
-    """What the buyer asks for and agrees to: `beili` 贝里 and `alipay` yuan, which must equal the server's own figures.
+    """What the buyer asks for and agrees to:
 
-    `buy_again` says that a course which waits in another unpaid order is meant to be bought twice. `shown` is None without a checkout.
+    `beili` 贝里 and `alipay` yuan, which must equal the server's own figures.
+
+    `buy_again` says that a course which waits in another unpaid order is meant to be bought twice. `shown` is
+    None without a checkout.
     """
 
     lines: Sequence[LineChoice]
@@ -65,16 +72,24 @@ class Purchase:
 
     @property
     def fingerprint(self) -> str:
-        """The same for the same request. What a checkout showed isn't part of it: a replay may come when the checkout is gone."""
+        """The same for the same request.
+
+        What a checkout showed isn't part of it: a replay may come when the checkout is gone.
+        """
         return hashlib.sha256(json.dumps(self._asked(), sort_keys=True).encode()).hexdigest()
 
     def to_json(self) -> dict[str, Any]:
         """What is stored; `from_json` reads it."""
-        return {**self._asked(), **({"prices_seen": None} if self.shown is None else _shown_to_json(self.shown))}
+        return {
+            **self._asked(),
+            **({"prices_seen": None} if self.shown is None else _shown_to_json(self.shown)),
+        }
 
     @classmethod
     def from_json(cls, stored: Stored) -> "Purchase":
-        """The purchase of a stored request, which an older version of this program may have written: it lacks what was added since."""
+        """The purchase of a stored request, which an older version of this program may have written: it lacks
+        what was added since.
+        """
         return cls(
             lines=[LineChoice(*line) for line in stored["lines"]],
             coupon_record_id=stored["coupon_record_id"],
@@ -101,7 +116,8 @@ def _shown_to_json(shown: Shown) -> dict[str, Any]:
         "prices_seen": {str(course_id): str(price) for course_id, price in shown.prices.items()},
         "periods_seen": {str(course_id): days for course_id, days in shown.periods.items()},
         "coupons_seen": {
-            str(pk): [terms.kind.value, str(terms.value), terms.off_percent, str(terms.minimum)] for pk, terms in shown.coupons.items()
+            str(pk): [terms.kind.value, str(terms.value), terms.off_percent, str(terms.minimum)]
+            for pk, terms in shown.coupons.items()
         },
     }
 

@@ -1,5 +1,7 @@
-"""The one door to SQL, for the paths that every order takes and for what the ORM can't say. `locks.py` and the modules that own a statement
-go through it: a statement is a named constant, beside the one function that runs it.
+"""The one door to SQL, for the paths that every order takes and for what the ORM can't say.
+
+`locks.py` and the modules that own a statement go through it: a statement is a named constant, beside the one
+function that runs it.
 """
 
 import json
@@ -23,8 +25,8 @@ _WORD = re.compile(r"\{(\w+)\.(\w+)\}")
 def statement(text: str, *enums: type[Enum]) -> str:
     """The text with the enums' words in place of `{OrderStatus.PAID}` and the like.
 
-    They stand in it rather than come as parameters: statements are prepared, and PostgreSQL uses a partial index for a prepared statement
-    only if the index's condition follows from the text.
+    They stand in it rather than come as parameters: statements are prepared, and PostgreSQL uses a partial
+    index for a prepared statement only if the index's condition follows from the text.
     """
     known = {enum.__name__: enum for enum in enums}
     return _WORD.sub(lambda found: _literal(known[found[1]][found[2]]), text)
@@ -67,8 +69,11 @@ def write(statement: str, parameters: Parameters) -> int:
 
 
 def made(model: type[_Model], **columns: Any) -> _Model:
-    """An object of a row that is there, which knows these columns; any other is read when somebody asks for it."""
-    names = [field.attname for field in model._meta.concrete_fields if field.attname in columns]  # in the order that Django demands
+    """An object of a row that is there, which knows these columns; any other is read when somebody asks for
+    it.
+    """
+    # in the order that Django demands
+    names = [field.attname for field in model._meta.concrete_fields if field.attname in columns]
     return model.from_db(connection.alias, names, [columns[name] for name in names])
 
 
@@ -107,7 +112,10 @@ def _quoted(name: str) -> str:
 
 
 def _arrays(fields: Sequence[Any]) -> str:
-    return ", ".join(f"%s::{field.rel_db_type(connection) if field.is_relation else field.db_type(connection)}[]" for field in fields)
+    return ", ".join(
+        f"%s::{field.rel_db_type(connection) if field.is_relation else field.db_type(connection)}[]"
+        for field in fields
+    )
 
 
 def _columns(fields: Sequence[Any]) -> _Columns:
@@ -117,7 +125,8 @@ def _columns(fields: Sequence[Any]) -> _Columns:
 def _converter(field: "models.Field[Any, Any]") -> Callable[[Any], Any]:
     match field:
         case models.JSONField():
-            return json.dumps  # PostgreSQL reads the text; the driver's own wrapper costs five times as much in an array
+            # PostgreSQL reads the text; the driver's own wrapper costs five times as much in an array
+            return json.dumps
         case models.CharField() | models.TextField():
             return _plain_text  # the driver takes no list of mixed types
         case models.IntegerField():

@@ -14,11 +14,17 @@ from shop.models.fields import not_negative
 
 
 class Account(SavesChanges, AbstractUser):
-    """A buyer or a member of staff. Its 贝里 are a cached sum of the ledger, changed only together with a transfer."""
+    """A buyer or a member of staff.
+
+    Its 贝里 are a cached sum of the ledger, changed only together with a transfer.
+    """
 
     balance = models.PositiveBigIntegerField(_("可用贝里"), default=0)
-    held_balance = models.PositiveBigIntegerField(_("锁定贝里"), default=0, help_text=_("待支付订单占用，支付后扣除，取消后退回"))
-    # Counts up when all logins are ended: sessions that were signed with an older number are over. A trigger counts when the account is disabled.
+    held_balance = models.PositiveBigIntegerField(
+        _("锁定贝里"), default=0, help_text=_("待支付订单占用，支付后扣除，取消后退回")
+    )
+    # Counts up when all logins are ended: sessions that were signed with an older number are over. A trigger
+    # counts when the account is disabled.
     login_generation = models.PositiveIntegerField(_("登录批次"), default=0, db_default=0, editable=False)
     phone = models.CharField(_("手机"), max_length=20, blank=True, default="", db_default="")
 
@@ -30,11 +36,20 @@ class Account(SavesChanges, AbstractUser):
             ("anonymise_account", _("可抹除账户的个人信息")),
             ("adjust_beili", _("可发放或扣除贝里")),
         ]
-        constraints: ClassVar = [not_negative("balance", "held_balance", name="account_balances_not_negative")]
+        constraints: ClassVar = [
+            not_negative("balance", "held_balance", name="account_balances_not_negative")
+        ]
         # Operators find a buyer by how an address or a number begins. Django's own index does that for names.
         indexes: ClassVar = [
-            models.Index(OpClass(Upper("email"), "text_pattern_ops"), condition=~Q(email=""), name="account_by_email"),
-            models.Index(fields=["phone"], opclasses=["varchar_pattern_ops"], condition=~Q(phone=""), name="account_by_phone"),
+            models.Index(
+                OpClass(Upper("email"), "text_pattern_ops"), condition=~Q(email=""), name="account_by_email"
+            ),
+            models.Index(
+                fields=["phone"],
+                opclasses=["varchar_pattern_ops"],
+                condition=~Q(phone=""),
+                name="account_by_phone",
+            ),
         ]
 
     def get_session_auth_hash(self) -> str:

@@ -9,9 +9,9 @@ from django.db import models
 class SavesChanges(models.Model):
     """A row whose `save()` writes only the columns that were set on the object since it was loaded or saved.
 
-    Django's own writes all of them, so a form, a command or a login that holds an object for a while would bring back what others have
-    changed meanwhile: an older balance, an older state, an account that was blocked. JSON columns are always written, since a change
-    inside one doesn't show.
+    Django's own writes all of them, so a form, a command or a login that holds an object for a while would
+    bring back what others have changed meanwhile: an older balance, an older state, an account that was
+    blocked. JSON columns are always written, since a change inside one doesn't show.
     """
 
     class Meta:
@@ -28,16 +28,22 @@ class SavesChanges(models.Model):
         names = None if update_fields is None else list(update_fields)
         if names is None and not (self._state.adding or force_insert or args):
             names = self._changed()
-        super().save(*args, force_insert=force_insert, force_update=force_update, using=using, update_fields=names)
+        super().save(
+            *args, force_insert=force_insert, force_update=force_update, using=using, update_fields=names
+        )
         self._note(names)
 
     @classmethod
-    def from_db(cls, db: str | None, field_names: Collection[str], values: Collection[Any], **more: Any) -> Self:
+    def from_db(
+        cls, db: str | None, field_names: Collection[str], values: Collection[Any], **more: Any
+    ) -> Self:
         row = super().from_db(db, field_names, values, **more)
         row._state.loaded = dict(zip(field_names, values, strict=False))  # type: ignore[attr-defined] # beside what Django notes of a row
         return row
 
-    def refresh_from_db(self, using: str | None = None, fields: Iterable[str] | None = None, from_queryset: Any = None) -> None:
+    def refresh_from_db(
+        self, using: str | None = None, fields: Iterable[str] | None = None, from_queryset: Any = None
+    ) -> None:
         names = None if fields is None else list(fields)
         super().refresh_from_db(using, names, from_queryset)
         self._note(names)
@@ -50,12 +56,16 @@ class SavesChanges(models.Model):
             if not field.primary_key
             and field.attname in self.__dict__
             and (
-                isinstance(field, models.JSONField) or field.attname not in loaded or loaded[field.attname] != self.__dict__[field.attname]
+                isinstance(field, models.JSONField)
+                or field.attname not in loaded
+                or loaded[field.attname] != self.__dict__[field.attname]
             )
         ]
 
     def _note(self, names: Collection[str] | None) -> None:
-        """Remembers how the columns (None for all) stand in the database now, but for those that it computes."""
+        """Remembers how the columns (None for all) stand in the database now, but for those that it
+        computes.
+        """
         loaded = self._state.__dict__.setdefault("loaded", {})
         for field in self._meta.concrete_fields:
             if names is None or field.name in names or field.attname in names:

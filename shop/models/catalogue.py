@@ -34,15 +34,24 @@ class Category(SavesChanges):
 
 
 class Course(SavesChanges):
-    """Something on the shelves: a course, a degree with its first day, a course for members only, or a membership."""
+    """Something on the shelves: a course, a degree with its first day, a course for members only, or a
+    membership.
+    """
 
     name = models.CharField(_("课程名称"), max_length=128, unique=True)
     course_img = models.CharField(_("封面"), max_length=255, help_text=_("图片地址"))
     brief = models.TextField(_("简介"), max_length=2048, blank=True, default="")
     syllabus = models.TextField(
-        _("课程大纲"), max_length=20_000, blank=True, default="", db_default="", help_text=_("一行一节；以 # 开头的行是章的标题")
+        _("课程大纲"),
+        max_length=20_000,
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_("一行一节；以 # 开头的行是章的标题"),
     )
-    category = models.ForeignKey(Category, models.PROTECT, null=True, blank=True, related_name="courses", verbose_name=_("分类"))
+    category = models.ForeignKey(
+        Category, models.PROTECT, null=True, blank=True, related_name="courses", verbose_name=_("分类")
+    )
     course_type = models.SmallIntegerField(
         _("课程类型"),
         choices=names_of(CourseType),
@@ -50,10 +59,16 @@ class Course(SavesChanges):
         help_text=_("VIP专享课程不单独定价，向所有持有VIP会员的买家开放；VIP会员像课程一样定价和出售"),
     )
     starts_on = models.DateField(
-        _("开课日期"), null=True, blank=True, help_text=_("仅学位课程：此前购买的，有效期从这一天算起；留空为随时开课")
+        _("开课日期"),
+        null=True,
+        blank=True,
+        help_text=_("仅学位课程：此前购买的，有效期从这一天算起；留空为随时开课"),
     )
     status = models.SmallIntegerField(
-        _("状态"), choices=names_of(CourseStatus), default=CourseStatus.PRESALE, help_text=_("预上线和下线的课程，买家都看不到")
+        _("状态"),
+        choices=names_of(CourseStatus),
+        default=CourseStatus.PRESALE,
+        help_text=_("预上线和下线的课程，买家都看不到"),
     )
     position = models.PositiveIntegerField(_("排序"), default=0, help_text=_("小的在前"))
     created_at = models.DateTimeField(_("创建时间"), auto_now_add=True)
@@ -63,10 +78,15 @@ class Course(SavesChanges):
         verbose_name_plural = pgettext_lazy("many", "课程")
         ordering: ClassVar = ["position", "id"]
         constraints: ClassVar = [
-            models.CheckConstraint(condition=models.Q(status__in=CourseStatus.values), name="course_status_known"),
-            models.CheckConstraint(condition=models.Q(course_type__in=CourseType.values), name="course_type_known"),
             models.CheckConstraint(
-                condition=models.Q(starts_on__isnull=True) | models.Q(course_type=CourseType.DEGREE, starts_on__lte=LAST_START),
+                condition=models.Q(status__in=CourseStatus.values), name="course_status_known"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(course_type__in=CourseType.values), name="course_type_known"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(starts_on__isnull=True)
+                | models.Q(course_type=CourseType.DEGREE, starts_on__lte=LAST_START),
                 name="course_start_is_a_degrees",
             ),
         ]
@@ -86,10 +106,16 @@ class Course(SavesChanges):
 
 
 class PricePolicy(SavesChanges):
-    """One price of a course, for access during `valid_period` days. An edit is a new price for orders to come."""
+    """One price of a course, for access during `valid_period` days.
+
+    An edit is a new price for orders to come.
+    """
 
     class Period(models.IntegerChoices):
-        """Days of access. A month is 30 days throughout; the original stored 12个月 as 210 days, which is mended here."""
+        """Days of access.
+
+        A month is 30 days throughout; the original stored 12个月 as 210 days, which is mended here.
+        """
 
         DAY_1 = 1, "1天"
         DAY_3 = 3, "3天"
@@ -103,9 +129,14 @@ class PricePolicy(SavesChanges):
         MONTH_18 = 540, "18个月"
         MONTH_24 = 720, "24个月"
 
-    course = models.ForeignKey(Course, models.PROTECT, related_name="price_policies", verbose_name=pgettext_lazy("one", "课程"))
+    course = models.ForeignKey(
+        Course, models.PROTECT, related_name="price_policies", verbose_name=pgettext_lazy("one", "课程")
+    )
     valid_period = models.SmallIntegerField(_("有效期"), choices=names_of(Period))
-    price = YuanField(_("价格（元）"), validators=[MaxValueValidator(MAX_PAYABLE, _("价格不能超过支付宝单笔上限 %(limit_value)s 元。"))])
+    price = YuanField(
+        _("价格（元）"),
+        validators=[MaxValueValidator(MAX_PAYABLE, _("价格不能超过支付宝单笔上限 %(limit_value)s 元。"))],
+    )
 
     class Meta:
         verbose_name = pgettext_lazy("one", "价格方案")
@@ -114,10 +145,13 @@ class PricePolicy(SavesChanges):
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["course", "valid_period"], name="price_policy_one_per_period"),
             models.CheckConstraint(
-                condition=models.Q(valid_period__in=[1, 3, 7, 14, 30, 60, 90, 180, 360, 540, 720]), name="price_policy_period_known"
+                condition=models.Q(valid_period__in=[1, 3, 7, 14, 30, 60, 90, 180, 360, 540, 720]),
+                name="price_policy_period_known",
             ),
             not_negative("price", name="price_policy_price_not_negative"),
-            models.CheckConstraint(condition=models.Q(price__lte=MAX_PAYABLE), name="price_policy_price_payable"),
+            models.CheckConstraint(
+                condition=models.Q(price__lte=MAX_PAYABLE), name="price_policy_price_payable"
+            ),
         ]
 
     def __str__(self) -> str:

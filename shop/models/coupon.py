@@ -27,15 +27,22 @@ class Coupon(SavesChanges):
         _("折扣"), null=True, blank=True, help_text=_("只针对折扣券：7.9折写 79，即支付原价的 79%")
     )
     minimum_consume = YuanField(_("满多少可用（元）"), default=0, help_text=_("仅在满减券时填写"))
-    scope = models.CharField(_("适用范围"), max_length=16, choices=names_of(CouponScope), default=CouponScope.ORDER)
-    course = models.ForeignKey(Course, models.PROTECT, null=True, blank=True, related_name="coupons", verbose_name=_("指定课程"))
+    scope = models.CharField(
+        _("适用范围"), max_length=16, choices=names_of(CouponScope), default=CouponScope.ORDER
+    )
+    course = models.ForeignKey(
+        Course, models.PROTECT, null=True, blank=True, related_name="coupons", verbose_name=_("指定课程")
+    )
     quantity = models.PositiveIntegerField(_("数量（张）"), default=1)
     claimed_count = models.PositiveIntegerField(_("已领取"), default=0, editable=False)
     open_date = models.DateField(_("领取开始日期"))
     close_date = models.DateField(_("领取结束日期"), help_text=_("当天仍可领取"))
     # Nobody can claim one: each takes a code (`CouponCode`) or is given by staff.
     is_code_only = models.BooleanField(
-        _("仅凭兑换码领取"), default=False, db_default=False, help_text=_("不在领券中心显示，只能用兑换码领取")
+        _("仅凭兑换码领取"),
+        default=False,
+        db_default=False,
+        help_text=_("不在领券中心显示，只能用兑换码领取"),
     )
     valid_begin_date = models.DateField(_("有效期开始"), null=True, blank=True)
     valid_end_date = models.DateField(_("有效期结束"), null=True, blank=True, help_text=_("当天仍可使用"))
@@ -55,9 +62,20 @@ class Coupon(SavesChanges):
         ordering: ClassVar = ["id"]
         constraints: ClassVar = [
             models.CheckConstraint(
-                # Each type has its own fields filled and no other's. A CHECK lets a comparison with NULL pass, so NULLs are refused by name.
-                condition=Q(coupon_type=CouponType.FIXED, money_equivalent_value__gt=0, off_percent=None, minimum_consume=0)
-                | Q(coupon_type=CouponType.THRESHOLD, money_equivalent_value__gt=0, off_percent=None, minimum_consume__gt=0)
+                # Each type has its own fields filled and no other's. A CHECK lets a comparison with NULL
+                # pass, so NULLs are refused by name.
+                condition=Q(
+                    coupon_type=CouponType.FIXED,
+                    money_equivalent_value__gt=0,
+                    off_percent=None,
+                    minimum_consume=0,
+                )
+                | Q(
+                    coupon_type=CouponType.THRESHOLD,
+                    money_equivalent_value__gt=0,
+                    off_percent=None,
+                    minimum_consume__gt=0,
+                )
                 | Q(
                     coupon_type=CouponType.PERCENT,
                     money_equivalent_value=0,
@@ -73,19 +91,34 @@ class Coupon(SavesChanges):
                 | Q(scope__in=[CouponScope.ORDER, CouponScope.ANY_COURSE], course__isnull=True),
                 name="coupon_scope_matches_course",
             ),
-            models.CheckConstraint(condition=Q(claimed_count__lte=F("quantity")), name="coupon_claims_within_quantity"),
-            models.CheckConstraint(condition=Q(close_date__gte=F("open_date")), name="coupon_claim_window_in_order"),
+            models.CheckConstraint(
+                condition=Q(claimed_count__lte=F("quantity")), name="coupon_claims_within_quantity"
+            ),
+            models.CheckConstraint(
+                condition=Q(close_date__gte=F("open_date")), name="coupon_claim_window_in_order"
+            ),
             models.CheckConstraint(
                 # Both absolute dates or none; and something must end every coupon.
-                condition=Q(valid_begin_date__isnull=False, valid_end_date__isnull=False, valid_end_date__gte=F("valid_begin_date"))
-                | Q(valid_begin_date__isnull=True, valid_end_date__isnull=True, coupon_valid_days__isnull=False, coupon_valid_days__gte=1),
+                condition=Q(
+                    valid_begin_date__isnull=False,
+                    valid_end_date__isnull=False,
+                    valid_end_date__gte=F("valid_begin_date"),
+                )
+                | Q(
+                    valid_begin_date__isnull=True,
+                    valid_end_date__isnull=True,
+                    coupon_valid_days__isnull=False,
+                    coupon_valid_days__gte=1,
+                ),
                 name="coupon_validity_defined",
             ),
             models.CheckConstraint(
-                condition=Q(coupon_valid_days__isnull=True) | Q(coupon_valid_days__gte=1), name="coupon_valid_days_positive"
+                condition=Q(coupon_valid_days__isnull=True) | Q(coupon_valid_days__gte=1),
+                name="coupon_valid_days_positive",
             ),
             models.CheckConstraint(
-                condition=Q(coupon_valid_days__isnull=True) | Q(coupon_valid_days__lte=MAX_VALID_DAYS), name="coupon_valid_days_bounded"
+                condition=Q(coupon_valid_days__isnull=True) | Q(coupon_valid_days__lte=MAX_VALID_DAYS),
+                name="coupon_valid_days_bounded",
             ),
             not_negative("money_equivalent_value", "minimum_consume", name="coupon_amounts_not_negative"),
         ]
@@ -95,19 +128,35 @@ class Coupon(SavesChanges):
 
 
 class CouponRecord(SavesChanges):
-    """One buyer's coupon. Its dates are fixed at the claim: what was promised then holds, whatever becomes of the campaign."""
+    """One buyer's coupon.
 
-    coupon = models.ForeignKey(Coupon, models.PROTECT, db_index=False, related_name="records", verbose_name=_("活动"))
+    Its dates are fixed at the claim: what was promised then holds, whatever becomes of the campaign.
+    """
+
+    coupon = models.ForeignKey(
+        Coupon, models.PROTECT, db_index=False, related_name="records", verbose_name=_("活动")
+    )
     account = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.PROTECT, db_index=False, related_name="coupon_records", verbose_name=_("持有者")
+        settings.AUTH_USER_MODEL,
+        models.PROTECT,
+        db_index=False,
+        related_name="coupon_records",
+        verbose_name=_("持有者"),
     )
     number = models.CharField(_("券号"), max_length=64)
-    status = models.CharField(_("状态"), max_length=16, choices=names_of(CouponRecordStatus), default=CouponRecordStatus.UNUSED)
+    status = models.CharField(
+        _("状态"), max_length=16, choices=names_of(CouponRecordStatus), default=CouponRecordStatus.UNUSED
+    )
     claimed_at = models.DateTimeField(_("领取时间"))
     valid_from_date = models.DateField(_("生效日期"))
     valid_until_date = models.DateField(_("失效日期"), help_text=_("当天仍可使用"))
     order = models.ForeignKey(
-        "shop.Order", models.PROTECT, null=True, blank=True, related_name="coupon_records", verbose_name=pgettext_lazy("one", "订单")
+        "shop.Order",
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="coupon_records",
+        verbose_name=pgettext_lazy("one", "订单"),
     )
     used_at = models.DateTimeField(_("使用时间"), null=True, blank=True)
 
@@ -118,16 +167,26 @@ class CouponRecord(SavesChanges):
             models.UniqueConstraint(fields=["number"], name="coupon_record_number"),
             models.UniqueConstraint(fields=["coupon", "account"], name="coupon_record_one_per_buyer"),
             models.CheckConstraint(
-                condition=Q(status__in=[CouponRecordStatus.UNUSED, CouponRecordStatus.EXPIRED], order__isnull=True, used_at__isnull=True)
+                condition=Q(
+                    status__in=[CouponRecordStatus.UNUSED, CouponRecordStatus.EXPIRED],
+                    order__isnull=True,
+                    used_at__isnull=True,
+                )
                 | Q(status=CouponRecordStatus.RESERVED, order__isnull=False, used_at__isnull=True)
                 | Q(status=CouponRecordStatus.USED, order__isnull=False, used_at__isnull=False),
                 name="coupon_record_status_matches_order",
             ),
-            models.CheckConstraint(condition=Q(valid_until_date__gte=F("valid_from_date")), name="coupon_record_dates_in_order"),
+            models.CheckConstraint(
+                condition=Q(valid_until_date__gte=F("valid_from_date")), name="coupon_record_dates_in_order"
+            ),
         ]
         indexes: ClassVar = [
             models.Index(fields=["account", "status"], name="coupon_record_of_buyer"),
-            models.Index(fields=["valid_until_date"], condition=Q(status=CouponRecordStatus.UNUSED), name="coupon_record_expiring"),
+            models.Index(
+                fields=["valid_until_date"],
+                condition=Q(status=CouponRecordStatus.UNUSED),
+                name="coupon_record_expiring",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -141,8 +200,12 @@ class CouponCode(SavesChanges):
     code = models.CharField(pgettext_lazy("one", "兑换码"), max_length=20)
     # Names the codes that were made at one go.
     batch = models.CharField(_("批次"), max_length=64)
-    record = models.OneToOneField(CouponRecord, models.PROTECT, null=True, blank=True, related_name="code", verbose_name=_("兑换的券"))
-    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", verbose_name=_("生成人"))
+    record = models.OneToOneField(
+        CouponRecord, models.PROTECT, null=True, blank=True, related_name="code", verbose_name=_("兑换的券")
+    )
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", verbose_name=_("生成人")
+    )
     created_at = models.DateTimeField(_("生成时间"))
     redeemed_at = models.DateTimeField(_("兑换时间"), null=True, blank=True)
     # Staff took it back before anybody used it.

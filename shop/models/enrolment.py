@@ -15,14 +15,27 @@ from shop.states import EnrolmentStatus
 
 
 class Enrolment(SavesChanges):
-    """A buyer's access to a course, granted once per order line. A renewal is a row of its own that starts where the last one ends."""
+    """A buyer's access to a course, granted once per order line.
+
+    A renewal is a row of its own that starts where the last one ends.
+    """
 
     account = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.PROTECT, db_index=False, related_name="enrolments", verbose_name=pgettext_lazy("one", "账户")
+        settings.AUTH_USER_MODEL,
+        models.PROTECT,
+        db_index=False,
+        related_name="enrolments",
+        verbose_name=pgettext_lazy("one", "账户"),
     )
-    course = models.ForeignKey(Course, models.PROTECT, related_name="enrolments", verbose_name=pgettext_lazy("one", "课程"))
-    order_line = models.OneToOneField(OrderLine, models.PROTECT, related_name="enrolment", verbose_name=pgettext_lazy("one", "订单课程"))
-    status = models.CharField(_("状态"), max_length=16, choices=names_of(EnrolmentStatus), default=EnrolmentStatus.ACTIVE)
+    course = models.ForeignKey(
+        Course, models.PROTECT, related_name="enrolments", verbose_name=pgettext_lazy("one", "课程")
+    )
+    order_line = models.OneToOneField(
+        OrderLine, models.PROTECT, related_name="enrolment", verbose_name=pgettext_lazy("one", "订单课程")
+    )
+    status = models.CharField(
+        _("状态"), max_length=16, choices=names_of(EnrolmentStatus), default=EnrolmentStatus.ACTIVE
+    )
     valid_from = models.DateTimeField(_("开始时间"))
     valid_until = models.DateTimeField(_("结束时间"))
     created_at = models.DateTimeField(_("开通时间"))
@@ -32,14 +45,22 @@ class Enrolment(SavesChanges):
         verbose_name = pgettext_lazy("one", "已购课程")
         verbose_name_plural = pgettext_lazy("many", "已购课程")
         constraints: ClassVar = [
-            models.CheckConstraint(condition=Q(valid_until__gt=F("valid_from")), name="enrolment_grants_time"),
-            # Orders are refused long before; a date that no calendar shows would break every list that it is in.
-            models.CheckConstraint(condition=Q(valid_until__lte=F("created_at") + timedelta(days=36500)), name="enrolment_ends_in_sight"),
+            models.CheckConstraint(
+                condition=Q(valid_until__gt=F("valid_from")), name="enrolment_grants_time"
+            ),
+            # Orders are refused long before; a date that no calendar shows would break every list that it is
+            # in.
+            models.CheckConstraint(
+                condition=Q(valid_until__lte=F("created_at") + timedelta(days=36500)),
+                name="enrolment_ends_in_sight",
+            ),
             models.CheckConstraint(
                 condition=Q(status=EnrolmentStatus.ACTIVE, revoked_at__isnull=True)
                 | Q(status=EnrolmentStatus.REVOKED, revoked_at__isnull=False),
                 name="enrolment_status_matches_times",
             ),
         ]
-        indexes: ClassVar = [models.Index(fields=["account", "course", "-valid_until"], name="enrolment_of_buyer")]
+        indexes: ClassVar = [
+            models.Index(fields=["account", "course", "-valid_until"], name="enrolment_of_buyer")
+        ]
         permissions: ClassVar = [("grant_access", _("可开通或延长课程")), ("revoke_access", _("可收回课程"))]

@@ -8,7 +8,10 @@ from django.utils.translation import gettext_lazy
 
 
 def names_of(choices: type[models.Choices]) -> list[tuple[Any, Promise]]:
-    """A field's choices, named in the reader's language. The labels themselves stay Chinese: the API answers with them."""
+    """A field's choices, named in the reader's language.
+
+    The labels themselves stay Chinese: the API answers with them.
+    """
     return [(value, gettext_lazy(label)) for value, label in choices.choices]
 
 
@@ -28,4 +31,6 @@ class YuanField(models.DecimalField):  # type: ignore[type-arg] # not subscripta
 
 def not_negative(*columns: str, name: str) -> models.CheckConstraint:
     """A CHECK that none of `columns` is below zero."""
-    return models.CheckConstraint(condition=models.Q(**{f"{column}__gte": 0 for column in columns}), name=name)
+    return models.CheckConstraint(
+        condition=models.Q(**{f"{column}__gte": 0 for column in columns}), name=name
+    )

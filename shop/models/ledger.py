@@ -11,15 +11,19 @@ from shop.models.fields import YuanField, names_of
 from shop.models.order import Order
 
 _YUAN_BOOKS = [
-    "alipay_cash", "coupon_subsidy", "beili_redeemed", "sales", "unapplied", "refunds", "external_refunds", "goodwill", "other_means",
+    "alipay_cash", "coupon_subsidy", "beili_redeemed", "sales", "unapplied", "refunds", "external_refunds",
+    "goodwill", "other_means",
 ]  # fmt: skip
 
 
 class LedgerTransfer(models.Model):
-    """Double entry by construction: one amount leaves `debit` and arrives at `credit`. Append-only; a trigger refuses edits.
+    """Double entry by construction: one amount leaves `debit` and arrives at `credit`.
 
-    The books of 贝里 are one per buyer (`account`), but for `beili_issued`, their source. The others are in yuan. A trigger moves the
-    buyer's cached balances with each transfer that is written, so the two can't differ.
+    Append-only; a trigger refuses edits.
+
+    The books of 贝里 are one per buyer (`account`), but for `beili_issued`, their source. The others are in
+    yuan. A trigger moves the buyer's cached balances with each transfer that is written, so the two can't
+    differ.
     """
 
     class Currency(models.TextChoices):
@@ -35,7 +39,8 @@ class LedgerTransfer(models.Model):
         COUPON_SUBSIDY = "coupon_subsidy", "优惠券补贴"
         BEILI_REDEEMED = "beili_redeemed", "贝里抵扣"
         SALES = "sales", "课程销售"
-        # Money that has come in: it goes on to sales when it pays an order, and is refunded when the order can't take it any more.
+        # Money that has come in: it goes on to sales when it pays an order, and is refunded when the order
+        # can't take it any more.
         UNAPPLIED = "unapplied", "待核销款项"
         REFUNDS = "refunds", "退款"
         # Refunds that the gateway made without us, until somebody says what they were for.
@@ -50,7 +55,8 @@ class LedgerTransfer(models.Model):
             is_beili = self in {self.BEILI_ISSUED, self.BEILI_AVAILABLE, self.BEILI_HELD, self.BEILI_SPENT}
             return LedgerTransfer.Currency.BEILI if is_beili else LedgerTransfer.Currency.CNY
 
-    # A replay of the same cause hits this: "hold:<order>", "capture:<order>", "cash:<out_trade_no>", "refund:<out_request_no>", …
+    # A replay of the same cause hits this: "hold:<order>", "capture:<order>", "cash:<out_trade_no>",
+    # "refund:<out_request_no>", …
     key = models.CharField(_("唯一凭据"), max_length=128)
     debit = models.CharField(_("转出"), max_length=20, choices=names_of(Book))
     credit = models.CharField(_("转入"), max_length=20, choices=names_of(Book))
@@ -65,7 +71,12 @@ class LedgerTransfer(models.Model):
         verbose_name=pgettext_lazy("one", "账户"),
     )
     order = models.ForeignKey(
-        Order, models.PROTECT, null=True, db_index=False, related_name="transfers", verbose_name=pgettext_lazy("one", "订单")
+        Order,
+        models.PROTECT,
+        null=True,
+        db_index=False,
+        related_name="transfers",
+        verbose_name=pgettext_lazy("one", "订单"),
     )
     memo = models.CharField(pgettext_lazy("transfer", "说明"), max_length=100, blank=True, default="")
     # The purchase's (`Order.trace_id`), or empty for what belongs to no order.
@@ -94,9 +105,13 @@ class LedgerTransfer(models.Model):
                 ),
                 name="transfer_within_one_currency",
             ),
-            models.CheckConstraint(condition=Q(currency="CNY") | Q(amount=Floor("amount")), name="transfer_whole_beili"),
+            models.CheckConstraint(
+                condition=Q(currency="CNY") | Q(amount=Floor("amount")), name="transfer_whole_beili"
+            ),
         ]
         indexes: ClassVar = [
-            models.Index(fields=["account", "-id"], condition=Q(account__isnull=False), name="transfer_of_buyer"),
+            models.Index(
+                fields=["account", "-id"], condition=Q(account__isnull=False), name="transfer_of_buyer"
+            ),
             models.Index(fields=["order"], condition=Q(order__isnull=False), name="transfer_of_order"),
         ]

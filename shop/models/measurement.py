@@ -6,7 +6,10 @@ from django.utils.translation import pgettext_lazy
 
 
 class Measurement(models.Model):
-    """What was measured last, for whoever asks often what is dear to find out. `shop/domain/measures/measurements.py` writes them."""
+    """What was measured last, for whoever asks often what is dear to find out.
+
+    `shop/domain/measures/measurements.py` writes them.
+    """
 
     name = models.CharField(_("名称"), max_length=100)
     value = models.JSONField(_("结果"))

@@ -15,10 +15,17 @@ from shop.states import OrderRequestStatus, OrderStatus, PaymentType
 
 
 class OrderRequest(Work):
-    """The durable intake: what a buyer asked for, stored before anyone is told. A worker turns it into an order or a refusal."""
+    """The durable intake: what a buyer asked for, stored before anyone is told.
+
+    A worker turns it into an order or a refusal.
+    """
 
     account = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.PROTECT, db_index=False, related_name="order_requests", verbose_name=pgettext_lazy("one", "账户")
+        settings.AUTH_USER_MODEL,
+        models.PROTECT,
+        db_index=False,
+        related_name="order_requests",
+        verbose_name=pgettext_lazy("one", "账户"),
     )
     order_number = models.CharField(_("订单号"), max_length=64)
     idempotency_key = models.CharField(_("幂等键"), max_length=100)
@@ -26,10 +33,14 @@ class OrderRequest(Work):
     checkout_id = models.CharField(_("结算单"), max_length=64, null=True, blank=True)  # noqa: DJ001 - NULL keeps it out of the unique constraint
     # As `shop/domain/purchase.py` writes and reads it.
     body = models.JSONField(_("请求内容"))
-    status = models.CharField(_("状态"), max_length=16, choices=names_of(OrderRequestStatus), default=OrderRequestStatus.PENDING)
+    status = models.CharField(
+        _("状态"), max_length=16, choices=names_of(OrderRequestStatus), default=OrderRequestStatus.PENDING
+    )
     error_slug = models.CharField(_("拒绝原因"), max_length=64, blank=True, default="", db_default="")
     error_message = models.CharField(_("拒绝说明"), max_length=255, blank=True, default="", db_default="")
-    error_details = models.JSONField(_("拒绝细节"), default=dict, db_default=models.Value({}, models.JSONField()), blank=True)
+    error_details = models.JSONField(
+        _("拒绝细节"), default=dict, db_default=models.Value({}, models.JSONField()), blank=True
+    )
     request_id = models.CharField(_("HTTP 请求编号"), max_length=64, blank=True, default="")
     created_at = models.DateTimeField(_("提交时间"))
     decided_at = models.DateTimeField(_("处理时间"), null=True, blank=True)
@@ -39,7 +50,9 @@ class OrderRequest(Work):
         verbose_name_plural = pgettext_lazy("many", "下单请求")
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["order_number"], name="order_request_number"),
-            models.UniqueConstraint(fields=["account", "idempotency_key"], name="order_request_idempotency_key"),
+            models.UniqueConstraint(
+                fields=["account", "idempotency_key"], name="order_request_idempotency_key"
+            ),
             models.UniqueConstraint(
                 fields=["account", "checkout_id"],
                 condition=Q(checkout_id__isnull=False) & ~Q(status=OrderRequestStatus.REJECTED),
@@ -47,8 +60,16 @@ class OrderRequest(Work):
             ),
             models.CheckConstraint(
                 condition=Q(status=OrderRequestStatus.PENDING, decided_at__isnull=True, error_slug="")
-                | Q(status=OrderRequestStatus.CREATED, decided_at__isnull=False, error_slug="", available_at__isnull=True)
-                | (Q(status=OrderRequestStatus.REJECTED, decided_at__isnull=False, available_at__isnull=True) & ~Q(error_slug="")),
+                | Q(
+                    status=OrderRequestStatus.CREATED,
+                    decided_at__isnull=False,
+                    error_slug="",
+                    available_at__isnull=True,
+                )
+                | (
+                    Q(status=OrderRequestStatus.REJECTED, decided_at__isnull=False, available_at__isnull=True)
+                    & ~Q(error_slug="")
+                ),
                 name="order_request_status_matches_decision",
             ),
             dead_is_not_due("order_request_dead_is_not_due"),
@@ -56,7 +77,11 @@ class OrderRequest(Work):
         indexes: ClassVar = [
             due_index("order_request_due"),
             dead_index("order_request_dead"),
-            models.Index(fields=["account"], condition=Q(status=OrderRequestStatus.PENDING), name="order_request_pending_of_buyer"),
+            models.Index(
+                fields=["account"],
+                condition=Q(status=OrderRequestStatus.PENDING),
+                name="order_request_pending_of_buyer",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -68,17 +93,27 @@ class Order(Work):
 
     MAX_ATTEMPTS = GATEWAY_ATTEMPTS
 
-    request = models.OneToOneField(OrderRequest, models.PROTECT, related_name="order", verbose_name=pgettext_lazy("one", "下单请求"))
+    request = models.OneToOneField(
+        OrderRequest, models.PROTECT, related_name="order", verbose_name=pgettext_lazy("one", "下单请求")
+    )
     account = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.PROTECT, db_index=False, related_name="orders", verbose_name=pgettext_lazy("one", "账户")
+        settings.AUTH_USER_MODEL,
+        models.PROTECT,
+        db_index=False,
+        related_name="orders",
+        verbose_name=pgettext_lazy("one", "账户"),
     )
     order_number = models.CharField(_("订单号"), max_length=64)
-    status = models.CharField(_("状态"), max_length=20, choices=names_of(OrderStatus), default=OrderStatus.AWAITING_PAYMENT)
+    status = models.CharField(
+        _("状态"), max_length=20, choices=names_of(OrderStatus), default=OrderStatus.AWAITING_PAYMENT
+    )
     payment_type = models.SmallIntegerField(_("支付方式"), choices=names_of(PaymentType))
     list_total = YuanField(_("原价合计"))
     course_discount = YuanField(_("课程券优惠"))
     global_discount = YuanField(_("全场券优惠"))
-    global_coupon_record = models.ForeignKey(CouponRecord, models.PROTECT, null=True, related_name="+", verbose_name=_("全场券"))
+    global_coupon_record = models.ForeignKey(
+        CouponRecord, models.PROTECT, null=True, related_name="+", verbose_name=_("全场券")
+    )
     beili = models.PositiveBigIntegerField(_("使用贝里"))
     beili_per_yuan = models.PositiveSmallIntegerField(_("贝里汇率"))
     beili_amount = YuanField(_("贝里抵扣（元）"))
@@ -95,7 +130,8 @@ class Order(Work):
     paid_at = models.DateTimeField(_("支付时间"), null=True, blank=True)
     closed_at = models.DateTimeField(_("取消/超时时间"), null=True, blank=True)
     refunded_at = models.DateTimeField(_("退款完成时间"), null=True, blank=True)
-    # The id of the request that asked for it (`OrderRequest.request_id`), which everything that is done for this purchase carries.
+    # The id of the request that asked for it (`OrderRequest.request_id`), which everything that is done for
+    # this purchase carries.
     trace_id = models.CharField(_("追踪编号"), max_length=64, blank=True, default="", db_default="")
     # Counts the order's changes; the ETag of its page.
     version = models.PositiveIntegerField(_("版本"), default=1)
@@ -106,7 +142,9 @@ class Order(Work):
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["order_number"], name="order_number_unique"),
             models.CheckConstraint(
-                condition=Q(list_total=F("course_discount") + F("global_discount") + F("beili_amount") + F("cash_due")),
+                condition=Q(
+                    list_total=F("course_discount") + F("global_discount") + F("beili_amount") + F("cash_due")
+                ),
                 name="order_amounts_add_up",
             ),
             not_negative(
@@ -119,11 +157,20 @@ class Order(Work):
                 name="order_amounts_not_negative",
             ),
             models.CheckConstraint(
-                condition=Q(refunded_amount__lte=F("cash_due"), refunded_beili__lte=F("beili")), name="order_refunds_within_payment"
+                condition=Q(refunded_amount__lte=F("cash_due"), refunded_beili__lte=F("beili")),
+                name="order_refunds_within_payment",
             ),
-            models.CheckConstraint(condition=Q(beili=F("beili_amount") * F("beili_per_yuan")), name="order_beili_worth_their_rate"),
             models.CheckConstraint(
-                condition=Q(status=OrderStatus.AWAITING_PAYMENT, paid_at__isnull=True, closed_at__isnull=True, refunded_at__isnull=True)
+                condition=Q(beili=F("beili_amount") * F("beili_per_yuan")),
+                name="order_beili_worth_their_rate",
+            ),
+            models.CheckConstraint(
+                condition=Q(
+                    status=OrderStatus.AWAITING_PAYMENT,
+                    paid_at__isnull=True,
+                    closed_at__isnull=True,
+                    refunded_at__isnull=True,
+                )
                 # A late payment that re-opened an expired order keeps the time at which it had closed.
                 | Q(status=OrderStatus.PAID, paid_at__isnull=False, refunded_at__isnull=True)
                 | Q(status=OrderStatus.REFUNDED, paid_at__isnull=False, refunded_at__isnull=False)
@@ -135,14 +182,20 @@ class Order(Work):
                 ),
                 name="order_status_matches_times",
             ),
-            models.CheckConstraint(condition=Q(closes_at__gte=F("expires_at")), name="order_closes_after_shown_deadline"),
+            models.CheckConstraint(
+                condition=Q(closes_at__gte=F("expires_at")), name="order_closes_after_shown_deadline"
+            ),
             dead_is_not_due("order_dead_is_not_due"),
         ]
         indexes: ClassVar = [
             due_index("order_due"),
             dead_index("order_dead"),
             models.Index(fields=["account", "-id"], name="order_of_buyer"),
-            models.Index(fields=["account"], condition=Q(status=OrderStatus.AWAITING_PAYMENT), name="order_unpaid_of_buyer"),
+            models.Index(
+                fields=["account"],
+                condition=Q(status=OrderStatus.AWAITING_PAYMENT),
+                name="order_unpaid_of_buyer",
+            ),
         ]
         permissions: ClassVar = [
             ("cancel_order", _("可取消未支付的订单")),
@@ -157,16 +210,28 @@ class Order(Work):
 class OrderLine(SavesChanges):
     """One course of an order, with everything as it was when the order was made."""
 
-    order = models.ForeignKey(Order, models.PROTECT, db_index=False, related_name="lines", verbose_name=pgettext_lazy("one", "订单"))
-    course = models.ForeignKey(Course, models.PROTECT, related_name="+", verbose_name=pgettext_lazy("one", "课程"))
-    policy = models.ForeignKey(PricePolicy, models.SET_NULL, null=True, related_name="+", verbose_name=pgettext_lazy("one", "价格方案"))
+    order = models.ForeignKey(
+        Order, models.PROTECT, db_index=False, related_name="lines", verbose_name=pgettext_lazy("one", "订单")
+    )
+    course = models.ForeignKey(
+        Course, models.PROTECT, related_name="+", verbose_name=pgettext_lazy("one", "课程")
+    )
+    policy = models.ForeignKey(
+        PricePolicy,
+        models.SET_NULL,
+        null=True,
+        related_name="+",
+        verbose_name=pgettext_lazy("one", "价格方案"),
+    )
     course_name = models.CharField(_("课程名称"), max_length=128)
     course_img = models.CharField(_("封面"), max_length=255)
     valid_period = models.PositiveSmallIntegerField(_("有效期（天）"))
     valid_period_display = models.CharField(_("有效期"), max_length=32)
     starts_on = models.DateField(_("开课日期"), null=True, blank=True)
     list_price = YuanField(_("原价"))
-    coupon_record = models.ForeignKey(CouponRecord, models.PROTECT, null=True, related_name="+", verbose_name=_("课程券"))
+    coupon_record = models.ForeignKey(
+        CouponRecord, models.PROTECT, null=True, related_name="+", verbose_name=_("课程券")
+    )
     course_discount = YuanField(_("课程券优惠"))
     global_discount = YuanField(_("全场券分摊"))
     beili_amount = YuanField(_("贝里抵扣（元）"))
@@ -178,14 +243,27 @@ class OrderLine(SavesChanges):
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["order", "course"], name="order_line_one_per_course"),
             models.CheckConstraint(
-                condition=Q(list_price=F("course_discount") + F("global_discount") + F("beili_amount") + F("cash_amount")),
+                condition=Q(
+                    list_price=F("course_discount")
+                    + F("global_discount")
+                    + F("beili_amount")
+                    + F("cash_amount")
+                ),
                 name="order_line_amounts_add_up",
             ),
             not_negative(
-                "list_price", "course_discount", "global_discount", "beili_amount", "cash_amount", name="order_line_amounts_not_negative"
+                "list_price",
+                "course_discount",
+                "global_discount",
+                "beili_amount",
+                "cash_amount",
+                name="order_line_amounts_not_negative",
             ),
             models.CheckConstraint(condition=Q(valid_period__gte=1), name="order_line_grants_time"),
-            models.CheckConstraint(condition=Q(starts_on__isnull=True) | Q(starts_on__lte=LAST_START), name="order_line_starts_in_sight"),
+            models.CheckConstraint(
+                condition=Q(starts_on__isnull=True) | Q(starts_on__lte=LAST_START),
+                name="order_line_starts_in_sight",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -229,11 +307,17 @@ class OrderEvent(models.Model):
         NOTIFICATION_REAPPLIED = "notification_reapplied", "支付通知将重新处理"
         NOTIFICATION_DISMISSED = "notification_dismissed", "支付通知已核对，无需处理"
 
-    order = models.ForeignKey(Order, models.PROTECT, db_index=False, related_name="events", verbose_name=pgettext_lazy("one", "订单"))
+    order = models.ForeignKey(
+        Order,
+        models.PROTECT,
+        db_index=False,
+        related_name="events",
+        verbose_name=pgettext_lazy("one", "订单"),
+    )
     kind = models.CharField(_("事件"), max_length=32, choices=names_of(Kind))
     at = models.DateTimeField(_("时间"))
-    # The HTTP request's or the Celery task's id that did it. Of what staff do, `details` keeps who and why under names that begin with
-    # "staff": see `shop/domain/orders/timeline.py`.
+    # The HTTP request's or the Celery task's id that did it. Of what staff do, `details` keeps who and why
+    # under names that begin with "staff": see `shop/domain/orders/timeline.py`.
     cause = models.CharField(_("来源"), max_length=100, blank=True, default="")
     details = models.JSONField(_("细节"), default=dict, blank=True)
 

@@ -1,7 +1,8 @@
-"""Guards that PostgreSQL keeps by itself, as operations for migrations: whoever writes, by whatever way, meets them.
+"""Guards that PostgreSQL keeps by itself, as operations for migrations: whoever writes, by whatever way,
+meets them.
 
-Each is a trigger whose condition PostgreSQL judges row by row; a function is called only to refuse. A refusal is an integrity error that
-names the trigger as its constraint.
+Each is a trigger whose condition PostgreSQL judges row by row; a function is called only to refuse. A refusal
+is an integrity error that names the trigger as its constraint.
 """
 
 from collections.abc import Collection, Mapping
@@ -26,28 +27,44 @@ def allow_moves(table: str, moves: Mapping[str, Collection[str]], *, column: str
 
     After a change of the moves, a new migration calls this again: it replaces the trigger.
     """
-    pairs = ", ".join(f"('{source}', '{target}')" for source, targets in moves.items() for target in sorted(targets))
+    pairs = ", ".join(
+        f"('{source}', '{target}')" for source, targets in moves.items() for target in sorted(targets)
+    )
     condition = f"OLD.{column} <> NEW.{column} AND (OLD.{column}, NEW.{column}) NOT IN ({pairs})"
-    return _guard(f"{column}_moves", table, f"UPDATE OF {column}", condition, f"doesn''t allow this move of {column}")
+    return _guard(
+        f"{column}_moves", table, f"UPDATE OF {column}", condition, f"doesn''t allow this move of {column}"
+    )
 
 
 def freeze(table: str, *columns: str) -> RunSQL:
     """What these columns were inserted with stays."""
-    return _guard("frozen", table, f"UPDATE OF {', '.join(columns)}", _differ(columns), f"keeps {', '.join(columns)}")
+    return _guard(
+        "frozen", table, f"UPDATE OF {', '.join(columns)}", _differ(columns), f"keeps {', '.join(columns)}"
+    )
 
 
 def only_rise(table: str, *columns: str) -> RunSQL:
     """These columns never go back."""
     condition = " OR ".join(f"NEW.{column} < OLD.{column}" for column in columns)
-    return _guard("only_rise", table, f"UPDATE OF {', '.join(columns)}", condition, f"never lowers {', '.join(columns)}")
+    return _guard(
+        "only_rise", table, f"UPDATE OF {', '.join(columns)}", condition, f"never lowers {', '.join(columns)}"
+    )
 
 
 def derive(table: str, *columns: str, source: str) -> list[RunSQL]:
-    """These columns begin at 0 and are moved by the trigger on `source` only, never by a statement of their own."""
+    """These columns begin at 0 and are moved by the trigger on `source` only, never by a statement of their
+    own.
+    """
     says = f"moves {', '.join(columns)} only with {source}"
     not_zero = " OR ".join(f"NEW.{column} <> 0" for column in columns)
     return [
-        _guard("derived", table, f"UPDATE OF {', '.join(columns)}", f"pg_trigger_depth() = 0 AND {_differ(columns)}", says),
+        _guard(
+            "derived",
+            table,
+            f"UPDATE OF {', '.join(columns)}",
+            f"pg_trigger_depth() = 0 AND {_differ(columns)}",
+            says,
+        ),
         _guard("derived_from_0", table, "INSERT", not_zero, says),
     ]
 
@@ -55,7 +72,8 @@ def derive(table: str, *columns: str, source: str) -> list[RunSQL]:
 def refuse_truncate(table: str) -> RunSQL:
     """The table can't be emptied at one go."""
     return RunSQL(
-        f"CREATE TRIGGER never_emptied BEFORE TRUNCATE ON {table} FOR EACH STATEMENT EXECUTE FUNCTION shop_refuse('is append-only')",
+        f"CREATE TRIGGER never_emptied BEFORE TRUNCATE ON {table} FOR EACH STATEMENT EXECUTE FUNCTION "
+        f"shop_refuse('is append-only')",
         f"DROP TRIGGER never_emptied ON {table}",
     )
 
@@ -67,6 +85,7 @@ def _differ(columns: Collection[str]) -> str:
 
 def _guard(name: str, table: str, deed: str, condition: str, says: str) -> RunSQL:
     return RunSQL(
-        f"CREATE OR REPLACE TRIGGER {name} BEFORE {deed} ON {table} FOR EACH ROW WHEN ({condition}) EXECUTE FUNCTION shop_refuse('{says}')",
+        f"CREATE OR REPLACE TRIGGER {name} BEFORE {deed} ON {table} FOR EACH ROW WHEN ({condition}) EXECUTE "
+        f"FUNCTION shop_refuse('{says}')",
         f"DROP TRIGGER IF EXISTS {name} ON {table}",
     )

@@ -1,4 +1,6 @@
-"""The shelves and a course, as whole pages: found by search engines, readable without scripts, and there at once on a slow line."""
+"""The shelves and a course, as whole pages: found by search engines, readable without scripts, and there at
+once on a slow line.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -80,7 +82,10 @@ class Chapter:
 @require_safe
 @cache_control(no_cache=True)
 def course(request: HttpRequest, course_id: int) -> HttpResponse:
-    """One course. One that isn't online has an empty page, which its script fills for those who have bought it."""
+    """One course.
+
+    One that isn't online has an empty page, which its script fills for those who have bought it.
+    """
     try:
         offer = catalogue.get_offer(course_id=course_id, now=clock.now())
     except CourseNotFound:
@@ -93,8 +98,14 @@ def course(request: HttpRequest, course_id: int) -> HttpResponse:
         "course",
         subject=course_id,
         offer=offer,
-        policies=[(policy, by_policy[policy.pk]) for policy in offer.course.price_policies.all() if policy.pk in by_policy],
-        memberships=() if offer.course.is_sellable else catalogue.list_courses(course_type=CourseType.MEMBERSHIP),
+        policies=[
+            (policy, by_policy[policy.pk])
+            for policy in offer.course.price_policies.all()
+            if policy.pk in by_policy
+        ],
+        memberships=()
+        if offer.course.is_sellable
+        else catalogue.list_courses(course_type=CourseType.MEMBERSHIP),
         syllabus=list(_chapters(offer.course.syllabus)),
     )
 

@@ -19,7 +19,9 @@ from shop.models import Account
 log = structlog.get_logger(__name__)
 
 # Django's form views take a PUT for a POST, and one of them answers every method there is.
-_only_form_methods = method_decorator(require_http_methods(["GET", "HEAD", "OPTIONS", "POST"]), name="dispatch")
+_only_form_methods = method_decorator(
+    require_http_methods(["GET", "HEAD", "OPTIONS", "POST"]), name="dispatch"
+)
 
 
 class BuyersResetForm(PasswordResetForm):
@@ -42,7 +44,9 @@ class ResetView(views.PasswordResetView):
 
     def form_valid(self, form: PasswordResetForm) -> HttpResponse:
         log.info("password_reset_asked")
-        own_account.count_reset(email=form.cleaned_data["email"], address=client_network(client_address(self.request)))
+        own_account.count_reset(
+            email=form.cleaned_data["email"], address=client_network(client_address(self.request))
+        )
         # Where the shop is, by its settings: the request's Host header is the client's word.
         self.extra_email_context = {"origin": settings.PUBLIC_URL}
         return super().form_valid(form)

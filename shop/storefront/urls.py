@@ -14,7 +14,11 @@ urlpatterns = [
     path("password/reset/", passwords.ResetView.as_view(), name="password-reset"),
     path("password/reset/done/", passwords.ResetDoneView.as_view(), name="password-reset-done"),
     path("password/reset/complete/", passwords.ResetCompleteView.as_view(), name="password-reset-complete"),
-    path("password/reset/<str:uidb64>/<str:token>/", passwords.ResetConfirmView.as_view(), name="password-reset-confirm"),
+    path(
+        "password/reset/<str:uidb64>/<str:token>/",
+        passwords.ResetConfirmView.as_view(),
+        name="password-reset-confirm",
+    ),
     path("cart/", views.cart, name="cart"),
     path("checkout/", views.checkout, name="latest-checkout"),
     path("checkout/<slug:checkout_id>/", views.checkout, name="checkout"),

@@ -1,4 +1,7 @@
-"""Shells of the buyer's own pages. What they show comes from the API, fetched by each page's script with the buyer's token."""
+"""Shells of the buyer's own pages.
+
+What they show comes from the API, fetched by each page's script with the buyer's token.
+"""
 
 from typing import Any
 
@@ -14,7 +17,9 @@ from shop import clock
 def show_page(request: HttpRequest, name: str, **context: Any) -> HttpResponse:
     """A page of the storefront, by the name of its template and of its script."""
     # The script counts down by the shop's clock: the buyer's own may be wrong.
-    return render(request, f"storefront/{name}.html", {"page": name, "now": clock.now().isoformat(), **context})
+    return render(
+        request, f"storefront/{name}.html", {"page": name, "now": clock.now().isoformat(), **context}
+    )
 
 
 @require_safe

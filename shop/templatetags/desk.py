@@ -12,9 +12,12 @@ from shop.models import LedgerTransfer
 register = template.Library()
 
 _TONES = {
-    "paid": "good", "succeeded": "good", "paid_elsewhere": "good", "active": "good", "applied": "good", "used": "good", "created": "good",
-    "awaiting_payment": "info", "open": "info", "requested": "warn", "reported": "warn", "sent": "info", "unknown": "info",
-    "received": "info", "asked": "info", "pending": "info", "unused": "info", "reserved": "warn", "refunded": "warn", "revoked": "warn",
+    "paid": "good", "succeeded": "good", "paid_elsewhere": "good", "active": "good", "applied": "good",
+    "used": "good", "created": "good",
+    "awaiting_payment": "info", "open": "info", "requested": "warn", "reported": "warn", "sent": "info",
+    "unknown": "info",
+    "received": "info", "asked": "info", "pending": "info", "unused": "info", "reserved": "warn",
+    "refunded": "warn", "revoked": "warn",
     "failed": "bad", "quarantined": "bad",
 }  # fmt: skip
 

@@ -18,9 +18,13 @@ _IMPORT = re.compile(r'^import (?:.*? from )?"(\.{1,2}/[^"]+)";', re.MULTILINE)
 
 @register.simple_tag
 def module_preloads(page: str) -> SafeString:
-    """Links to all scripts that a page's script imports, so that browsers don't find out about them one after the other."""
+    """Links to all scripts that a page's script imports, so that browsers don't find out about them one after
+    the other.
+    """
     return format_html_join(
-        "\n  ", '<link rel="modulepreload" href="{}">', ((static(f"shop/js/{name}"),) for name in _imported(f"pages/{page}.js"))
+        "\n  ",
+        '<link rel="modulepreload" href="{}">',
+        ((static(f"shop/js/{name}"),) for name in _imported(f"pages/{page}.js")),
     )
 
 

@@ -47,7 +47,9 @@ def test_every_request_has_its_own_answer(port: int, tmp_path: Path) -> None:
     requests = [build_request("POST", "/", body=f"number {number}".encode()) for number in range(50)]
     result = run(Plan(port, requests, connections=4, keep=True), tmp_path)
     assert result.statuses == [202] * 50
-    assert [answer.partition(b"\r\n\r\n")[2] for answer in result.answers] == [f"number {number}".encode() for number in range(50)]
+    assert [answer.partition(b"\r\n\r\n")[2] for answer in result.answers] == [
+        f"number {number}".encode() for number in range(50)
+    ]
     assert all(latency > 0 for latency in result.latencies_s)
     assert result.not_expected(202) == []
 

@@ -25,7 +25,10 @@ def test_a_poll_without_a_tag_has_gates() -> None:
     results = Results()
     results.add("shop", sample("poll 200", 0.5))
     results.statements["shop"] = {"poll 200": 4.0}
-    assert verdicts(results) == {"CPU per poll, whole order": True, "SQL statements per poll, whole order": False}
+    assert verdicts(results) == {
+        "CPU per poll, whole order": True,
+        "SQL statements per poll, whole order": False,
+    }
 
 
 def test_growth_is_judged_by_pairs() -> None:

@@ -21,9 +21,14 @@ def calibration(tmp_path: Path) -> Iterator[Calibration]:
 
 
 def test_a_child_that_has_ended_is_counted_with_its_parent(calibration: Calibration) -> None:
-    script = f"import subprocess, sys\nsys.stdin.readline()\nsubprocess.run([sys.executable, '-c', {BURN!r}])\nprint('done', flush=True)\nsys.stdin.readline()"
+    script = (
+        f"import subprocess, sys\nsys.stdin.readline()\nsubprocess.run([sys.executable, '-c', "
+        f"{BURN!r}])\nprint('done', flush=True)\nsys.stdin.readline()"
+    )
     with (
-        subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process,
+        subprocess.Popen(
+            [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as process,
         subprocess.Popen(["sleep", "60"]) as idler,
     ):
         assert process.stdin is not None
@@ -50,7 +55,9 @@ def test_ms_at_speed_one_are_raw_ms_times_speed() -> None:
     assert window.is_disturbed
 
 
-def test_the_calibration_tells_the_speed_and_keeps_the_fastest(tmp_path: Path, calibration: Calibration) -> None:
+def test_the_calibration_tells_the_speed_and_keeps_the_fastest(
+    tmp_path: Path, calibration: Calibration
+) -> None:
     subprocess.run([sys.executable, "-c", BURN], check=True)
     assert 0 < calibration.take() <= 1.5
     assert (tmp_path / "speed.json").exists()

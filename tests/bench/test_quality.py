@@ -20,12 +20,21 @@ def test_one_disturbed_repetition_of_three_is_told_but_changes_no_verdict() -> N
 
 
 def test_each_reason_is_named_with_its_figure() -> None:
-    assert reservation([sample("order", 1.0, others=0.45, speed=0.52, wall_s=0.5)]) == "others 0.45, speed 0.52, 0.50 s"
+    assert (
+        reservation([sample("order", 1.0, others=0.45, speed=0.52, wall_s=0.5)])
+        == "others 0.45, speed 0.52, 0.50 s"
+    )
 
 
 def test_the_run_says_what_its_figures_are_worth() -> None:
-    said = describe_quality([sample("order", 1.0, others=1.2), sample("order", 1.0, speed=0.4), sample("order", 1.0, wall_s=0.2)])
-    assert [line.partition(":")[0] for line in said.splitlines() if ":" in line] == ["DISTURBED", "SLOW", "SHORT"]
+    said = describe_quality(
+        [sample("order", 1.0, others=1.2), sample("order", 1.0, speed=0.4), sample("order", 1.0, wall_s=0.2)]
+    )
+    assert [line.partition(":")[0] for line in said.splitlines() if ":" in line] == [
+        "DISTURBED",
+        "SLOW",
+        "SHORT",
+    ]
     assert "(up to 1.20)" in said
     assert "(down to 0.40)" in said
 
@@ -34,6 +43,10 @@ def test_a_gate_that_fails_on_a_disturbed_machine_is_in_doubt() -> None:
     results = Results()
     results.add("shop", sample("poll 200", 2.0, others=0.8))
     (verdict,) = judge(results, "shop")
-    assert (verdict.name, verdict.holds, verdict.reservation) == ("CPU per poll, whole order", False, "others 0.80")
+    assert (verdict.name, verdict.holds, verdict.reservation) == (
+        "CPU per poll, whole order",
+        False,
+        "others 0.80",
+    )
     assert "FAILS, in doubt: others 0.80" in gates_table([verdict])
     assert "in doubt" not in gates_table([dataclasses.replace(verdict, holds=True)])

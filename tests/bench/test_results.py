@@ -23,11 +23,16 @@ def test_a_ratio_is_taken_pair_by_pair() -> None:
 def test_a_ratio_of_two_rows_of_one_stage() -> None:
     results = results_of(shop=[3.0])
     results.add("shop", sample("in the request", 12.0))
-    assert results.ratio("order", "shop", "shop", lambda taken: taken.cpu_ms, row_below="in the request").median == pytest.approx(0.25)
+    assert results.ratio(
+        "order", "shop", "shop", lambda taken: taken.cpu_ms, row_below="in the request"
+    ).median == pytest.approx(0.25)
 
 
 def test_rates_are_compared_at_the_same_speed() -> None:
-    slow, fast = sample("order", 1.0, speed=0.5, figures={"per_s": 400}), sample("order", 1.0, speed=1.0, figures={"per_s": 800})
+    slow, fast = (
+        sample("order", 1.0, speed=0.5, figures={"per_s": 400}),
+        sample("order", 1.0, speed=1.0, figures={"per_s": 800}),
+    )
     assert slow.rate("per_s") == fast.rate("per_s") == 800
 
 
@@ -60,6 +65,8 @@ def test_percentile(share: float, expected: int) -> None:
     assert percentile(list(range(100, 0, -1)), share) == expected
 
 
-@pytest.mark.parametrize(("value", "text"), [(0.1234, "0.12"), (12.34, "12.3"), (1234.5, "1,234"), (0, "0.00")])
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.1234, "0.12"), (12.34, "12.3"), (1234.5, "1,234"), (0, "0.00")]
+)
 def test_three_digits_are_shown(value: float, text: str) -> None:
     assert shown(value) == text

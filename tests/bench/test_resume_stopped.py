@@ -38,7 +38,9 @@ def sleeper() -> Iterator["subprocess.Popen[bytes]"]:
 
 def test_stopped_program_is_resumed_when_its_holder_is_killed(sleeper: "subprocess.Popen[bytes]") -> None:
     command = [sys.executable, "-c", HOLDER, str(sleeper.pid)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, text=True) as holder:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, text=True
+    ) as holder:
         assert holder.stdout is not None
         holder.stdout.readline()
         assert wait_until(lambda: is_stopped(sleeper.pid), timeout_s=5)

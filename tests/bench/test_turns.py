@@ -37,7 +37,10 @@ def test_each_round_begins_with_the_next_and_nobody_comes_twice_in_a_row() -> No
 def test_a_row_is_measured_on_all_before_the_next_and_the_others_rest() -> None:
     log: list[str] = []
     stages: list[Any] = [Stage(label=label, log=log) for label in ("A", "B")]
-    came = [(stage.label, taken.row) for stage, taken in in_turns([(stage, measure(stage, "first", "second")) for stage in stages])]
+    came = [
+        (stage.label, taken.row)
+        for stage, taken in in_turns([(stage, measure(stage, "first", "second")) for stage in stages])
+    ]
     assert came == [("A", "first"), ("B", "first"), ("A", "second"), ("B", "second")]
     assert log[:6] == ["B rests", "A first", "B goes on", "A rests", "B first", "A goes on"]
 
@@ -45,4 +48,8 @@ def test_a_row_is_measured_on_all_before_the_next_and_the_others_rest() -> None:
 def test_one_that_has_fewer_rows_ends_earlier() -> None:
     long, short = Stage(label="A", log=[]), Stage(label="B", log=[])
     running: list[Any] = [(long, measure(long, "first", "second")), (short, measure(short, "first"))]
-    assert [(stage.label, taken.row) for stage, taken in in_turns(running)] == [("A", "first"), ("B", "first"), ("A", "second")]
+    assert [(stage.label, taken.row) for stage, taken in in_turns(running)] == [
+        ("A", "first"),
+        ("B", "first"),
+        ("A", "second"),
+    ]

@@ -17,14 +17,20 @@ PICTURES = os.environ.get("DESK_PICTURES", "")
 
 
 class Operator(Shopper):
-    """Finds things by what the desk says, as a person does: from the dashboard, by links, forms and buttons."""
+    """Finds things by what the desk says, as a person does: from the dashboard, by links, forms and
+    buttons.
+    """
 
     @classmethod
     @contextmanager
     def at_desk(cls, browser: Browser, shop: ShopStack, device: Device) -> Iterator["Operator"]:
         size: Any = {"width": device.width, "height": device.height}
         context = browser.new_context(
-            viewport=size, user_agent=device.user_agent, is_mobile=device.is_mobile, has_touch=device.is_mobile, locale=device.locale
+            viewport=size,
+            user_agent=device.user_agent,
+            is_mobile=device.is_mobile,
+            has_touch=device.is_mobile,
+            locale=device.locale,
         )
         context.set_default_timeout(PATIENCE_MS)
         try:
@@ -35,7 +41,9 @@ class Operator(Shopper):
             someone.page.fill("#id_username", "operator")
             someone.page.fill("#id_password", shop.env["DEMO_PASSWORD"])
             someone.page.locator("#login-form button[type=submit]").click()
-            expect(someone.page.get_by_role("heading", name=re.compile("等人处理|Waiting for people"))).to_be_visible()
+            expect(
+                someone.page.get_by_role("heading", name=re.compile("等人处理|Waiting for people"))
+            ).to_be_visible()
             yield someone
         finally:
             context.close()

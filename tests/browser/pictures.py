@@ -1,5 +1,7 @@
-"""Takes the pictures of docs/images from a running shop: `PICTURES=docs/images bin/test tests/browser/pictures.py`. Reduces them to 64 colours if
-Pillow is installed."""
+"""Takes the pictures of docs/images from a running shop:
+
+`PICTURES=docs/images bin/test tests/browser/pictures.py`. Reduces them to 64 colours if Pillow is installed.
+"""
 
 import os
 from collections.abc import Callable
@@ -30,7 +32,9 @@ pytestmark = [pytest.mark.journey, pytest.mark.timeout(600)]
 class Camera:
     """Takes the same moment at several devices."""
 
-    def __init__(self, stack: ExitStack, browser: Browser, shop: ShopStack, buyer: Buyer, devices: tuple[Device, ...]) -> None:
+    def __init__(
+        self, stack: ExitStack, browser: Browser, shop: ShopStack, buyer: Buyer, devices: tuple[Device, ...]
+    ) -> None:
         self.shoppers = [stack.enter_context(Shopper.at(browser, shop, device, buyer)) for device in devices]
 
     def take(self, name: str, path: str, ready: str, before: Callable[[Shopper], object] = bool) -> None:
@@ -70,7 +74,9 @@ def test_pictures(browser: Browser, shop: ShopStack, buyer: Buyer) -> None:
         camera.take("order", f"/orders/{waiting}/", ".paybar")
         camera.take("course", f"/courses/{course_id}/", "#mine .remark")
         end_in(shop, waiting, 1)
-        camera.take("order-overdue", f"/orders/{waiting}/", ".status", lambda one: one.sees("支付时间已过，正在确认…"))
+        camera.take(
+            "order-overdue", f"/orders/{waiting}/", ".status", lambda one: one.sees("支付时间已过，正在确认…")
+        )
         take_refund(camera, shop, buyer)
     with ExitStack() as stack:
         take_accepted(Camera(stack, browser, shop, buyer, (DESKTOP, PHONE)), shop, buyer)
@@ -102,7 +108,10 @@ def take_accepted(camera: Camera, shop: ShopStack, buyer: Buyer) -> None:
     policy_id = checkout["payment_list"]["policy_course_dict"][str(course_id)]["policy_id"]
     shop.rows("UPDATE shop_pricepolicy SET price = price + 7 WHERE id = %s", policy_id)
     try:
-        body = simple_body(shop, "Linux 运维基础") | {"checkout_id": checkout["checkout_id"], "alipay": checkout["quote"]["alipay"]}
+        body = simple_body(shop, "Linux 运维基础") | {
+            "checkout_id": checkout["checkout_id"],
+            "alipay": checkout["quote"]["alipay"],
+        }
         refused = buyer.place(body)
         buyer.follow(refused)
         camera.take("order-requote", f"/orders/{refused}/", ".banner .facts")
@@ -122,4 +131,9 @@ def take_confirming(camera: Camera, shop: ShopStack, buyer: Buyer) -> None:
         first.go(f"/orders/{order_number}/")
         first.link("去支付").click()
         first.pay_at_cashier()
-        camera.take("order-confirming", f"/orders/{order_number}/", ".status", lambda one: one.sees("正在确认支付，请勿重复付款"))
+        camera.take(
+            "order-confirming",
+            f"/orders/{order_number}/",
+            ".status",
+            lambda one: one.sees("正在确认支付，请勿重复付款"),
+        )

@@ -29,7 +29,8 @@ PHONE = Device(
     "390",
     390,
     844,
-    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.0 Mobile/15E148 Safari/604.1",
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) "
+    "Version/18.0 Mobile/15E148 Safari/604.1",
     is_mobile=True,
 )
 ENGLISH_DESKTOP = replace(DESKTOP, name="1280-en", locale="en-US")
@@ -38,7 +39,9 @@ ENGLISH_PHONE = replace(PHONE, name="390-en", locale="en-US")
 
 @dataclass
 class Shopper:
-    """A page of the shop, with whatever the browser complained about and each request that it sent to the API."""
+    """A page of the shop, with whatever the browser complained about and each request that it sent to the
+    API.
+    """
 
     page: Page
     shop: ShopStack
@@ -49,11 +52,17 @@ class Shopper:
 
     @classmethod
     @contextmanager
-    def at(cls, browser: Browser, shop: ShopStack, device: Device, buyer: Buyer | None, *, origin: str = "") -> Iterator["Shopper"]:
+    def at(
+        cls, browser: Browser, shop: ShopStack, device: Device, buyer: Buyer | None, *, origin: str = ""
+    ) -> Iterator["Shopper"]:
         """`origin` is where the shop is reached, if that isn't its web process itself."""
         size: Any = {"width": device.width, "height": device.height}
         context = browser.new_context(
-            viewport=size, user_agent=device.user_agent, is_mobile=device.is_mobile, has_touch=device.is_mobile, locale=device.locale
+            viewport=size,
+            user_agent=device.user_agent,
+            is_mobile=device.is_mobile,
+            has_touch=device.is_mobile,
+            locale=device.locale,
         )
         context.set_default_timeout(PATIENCE_MS)
         if buyer is not None:
@@ -61,7 +70,8 @@ class Shopper:
             token = str(buyer.api.http.headers["Authorization"]).removeprefix("Token ")
             context.add_init_script(
                 f"if (location.origin === '{origin or shop.web_url}' && !localStorage.getItem('shop.token')) "
-                f"{{ localStorage.setItem('shop.token', '{token}'); localStorage.setItem('shop.username', 'buyer'); }}"
+                f"{{ localStorage.setItem('shop.token', '{token}');"
+                " localStorage.setItem('shop.username', 'buyer'); }"
             )
         try:
             yield cls.on(context.new_page(), shop, buyer, origin=origin)
@@ -78,8 +88,13 @@ class Shopper:
         return someone
 
     def _hear(self, message: ConsoleMessage) -> None:
-        # The browser itself reports each request that is refused or lost; whether the page copes is what the tests look at.
-        if message.type == "error" and "Failed to load resource" not in message.text and "net::ERR" not in message.text:
+        # The browser itself reports each request that is refused or lost; whether the page copes is what the
+        # tests look at.
+        if (
+            message.type == "error"
+            and "Failed to load resource" not in message.text
+            and "net::ERR" not in message.text
+        ):
             self.errors.append(message.text)
 
     def _count(self, request: Request) -> None:
@@ -112,7 +127,8 @@ class Shopper:
         """What has the focus: its tag, and its name for people."""
         return str(
             self.page.evaluate(
-                "() => { const it = document.activeElement; return `${it.tagName} ${it.id || it.getAttribute('aria-label') || it.textContent.trim()}`; }"
+                "() => { const it = document.activeElement; return `${it.tagName} ${it.id || "
+                "it.getAttribute('aria-label') || it.textContent.trim()}`; }"
             )
         )
 

@@ -1,4 +1,7 @@
-"""How often an order's page asks, behind Debian's nginx that compresses and so weakens every tag. `WATCH_S=60` measures for a minute."""
+"""How often an order's page asks, behind Debian's nginx that compresses and so weakens every tag.
+
+`WATCH_S=60` measures for a minute.
+"""
 
 import os
 import shutil
@@ -62,7 +65,9 @@ class Nginx:
 def nginx(shop: ShopStack, tmp_path: Path) -> Iterator[Nginx]:
     port = find_free_port()
     (tmp_path / "nginx.conf").write_text(CONFIGURATION.format(folder=tmp_path, port=port, shop=shop.web_url))
-    process = subprocess.Popen([str(NGINX), "-c", str(tmp_path / "nginx.conf"), "-e", str(tmp_path / "error.log")])
+    process = subprocess.Popen(
+        [str(NGINX), "-c", str(tmp_path / "nginx.conf"), "-e", str(tmp_path / "error.log")]
+    )
     try:
         assert wait_until(lambda: is_listening(port), timeout_s=10)
         yield Nginx(f"http://127.0.0.1:{port}", tmp_path / "access.log")
@@ -75,7 +80,10 @@ def idle(buyer: Buyer, shop: ShopStack) -> str:
     return buyer.buy()
 
 
-PAGES: dict[str, tuple[Callable[[Buyer, ShopStack], str], float]] = {"awaiting payment": (idle, 6), "paid": (buy_paid, 0)}
+PAGES: dict[str, tuple[Callable[[Buyer, ShopStack], str], float]] = {
+    "awaiting payment": (idle, 6),
+    "paid": (buy_paid, 0),
+}
 
 
 @pytest.mark.timeout(240)
@@ -89,7 +97,8 @@ def test_page_asks_seldom(browser: Browser, nginx: Nginx, buyer: Buyer, shop: Sh
             per_minute = watch(shopper, nginx, PAGES[life][0](buyer, shop))
         assert shopper.errors == []
     print(f"{life}: {per_minute:.0f} requests a minute")
-    # A held request lasts 20 s. One that comes within the watch counts as many times as the watch fits into a minute.
+    # A held request lasts 20 s. One that comes within the watch counts as many times as the watch fits into a
+    # minute.
     assert per_minute <= (0 if life == "paid" else 6 + 60 / WATCH_S)
 
 

@@ -132,6 +132,8 @@ def test_degree_says_its_first_day_and_counts_from_it(visitor: Shopper, shop: Sh
     visitor.go(f"/courses/{pk}/")
     visitor.sees(f"{first} 开课")
     visitor.sees("学位课程")
-    expect(visitor.page.locator(".period").first).to_have_text(re.compile(rf"^360 天：{re.escape(first)} → {DAY}$"))
+    expect(visitor.page.locator(".period").first).to_have_text(
+        re.compile(rf"^360 天：{re.escape(first)} → {DAY}$")
+    )
     visitor.sees("课程大纲")
     visitor.sees("第二阶段")

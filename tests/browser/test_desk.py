@@ -46,7 +46,10 @@ def test_payment_that_an_outage_left_behind(operator: Operator, buyer: Buyer, sh
     control(shop, "POST", "faults", {"kind": "http_error", "times": 10000, "method": "alipay.trade.query"})
     out_trade_no = pay(shop, buyer, order_number)
     # A day of outage: the attempts are used up.
-    shop.rows("UPDATE payments_payment SET attempts = 300, available_at = now() WHERE out_trade_no = %s", out_trade_no)
+    shop.rows(
+        "UPDATE payments_payment SET attempts = 300, available_at = now() WHERE out_trade_no = %s",
+        out_trade_no,
+    )
     operator.wait_for_figure("放弃的支付查询")
     control(shop, "DELETE", "faults")
     operator.open_figure("放弃的支付查询")
@@ -62,7 +65,12 @@ def test_payment_that_an_outage_left_behind(operator: Operator, buyer: Buyer, sh
 
 def test_quarantined_notification(operator: Operator, buyer: Buyer, shop: ShopStack) -> None:
     order_number, out_trade_no = buy_and_pay(shop, buyer)
-    control(shop, "POST", "notifications/craft", {"out_trade_no": out_trade_no, "fields": {"total_amount": "0.01"}})
+    control(
+        shop,
+        "POST",
+        "notifications/craft",
+        {"out_trade_no": out_trade_no, "fields": {"total_amount": "0.01"}},
+    )
     operator.wait_for_figure("待人工处理的通知")
     operator.open_figure("待人工处理的通知")
     operator.picture("notifications")
@@ -71,7 +79,9 @@ def test_quarantined_notification(operator: Operator, buyer: Buyer, shop: ShopSt
     operator.do("确认无需处理", why="金额被改过，订单已按真实金额付清")
     operator.wait_for("支付通知已核对，无需处理")
     operator.told("金额被改过")
-    found = shop.rows("SELECT status, note FROM payments_notification WHERE out_trade_no = %s AND note <> ''", out_trade_no)
+    found = shop.rows(
+        "SELECT status, note FROM payments_notification WHERE out_trade_no = %s AND note <> ''", out_trade_no
+    )
     assert [row["status"] for row in found] == ["ignored"]
 
 
@@ -109,7 +119,10 @@ def test_order_request_that_was_given_up(operator: Operator, buyer: Buyer, shop:
     shop.worker.kill("SIGSTOP")
     order_number = buyer.place(simple_body(shop, COURSE))
     # What killed eight workers, say.
-    shop.rows("UPDATE shop_orderrequest SET attempts = 8, last_error = 'OSError: disk' WHERE order_number = %s", order_number)
+    shop.rows(
+        "UPDATE shop_orderrequest SET attempts = 8, last_error = 'OSError: disk' WHERE order_number = %s",
+        order_number,
+    )
     shop.worker.kill("SIGCONT")
     operator.wait_for_figure("放弃的下单请求")
     operator.open_figure("放弃的下单请求")
@@ -117,7 +130,10 @@ def test_order_request_that_was_given_up(operator: Operator, buyer: Buyer, shop:
     operator.page.get_by_role("link", name=order_number, exact=True).click()
     operator.do("重新处理")
     assert buyer.follow(order_number, while_status="pending")["status"] in {"awaiting_payment"}
-    assert wait_until(lambda: bool(shop.rows("SELECT id FROM shop_order WHERE order_number = %s", order_number)), timeout_s=20)
+    assert wait_until(
+        lambda: bool(shop.rows("SELECT id FROM shop_order WHERE order_number = %s", order_number)),
+        timeout_s=20,
+    )
     operator.search_for(order_number)
     expect(operator.page.get_by_text("待支付").first).to_be_visible()
 

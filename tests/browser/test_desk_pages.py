@@ -16,7 +16,8 @@ from tests.nodes.shop_stack import ShopStack
 
 AXE = Axe()
 LISTS = (
-    "shop/order", "payments/payment", "payments/refund", "payments/notification", "shop/orderrequest", "shop/ledgertransfer", "shop/account",
+    "shop/order", "payments/payment", "payments/refund", "payments/notification", "shop/orderrequest",
+    "shop/ledgertransfer", "shop/account",
     "shop/enrolment", "shop/couponrecord", "shop/course", "shop/coupon", "shop/couponcode", "admin/logentry",
 )  # fmt: skip
 
@@ -62,12 +63,19 @@ def look(operator: Operator, path: str, name: str) -> list[str]:
 def test_pages_are_accessible_and_fit(operator: Operator, buyer: Buyer, shop: ShopStack) -> None:
     order_number, out_trade_no = buy_and_pay(shop, buyer)
     buyer.api.post(f"orders/{order_number}/refunds/", {"reason": "买错了"})
-    control(shop, "POST", "notifications/craft", {"out_trade_no": out_trade_no, "fields": {"total_amount": "0.01"}})
+    control(
+        shop,
+        "POST",
+        "notifications/craft",
+        {"out_trade_no": out_trade_no, "fields": {"total_amount": "0.01"}},
+    )
     order = shop.value("SELECT id FROM shop_order WHERE order_number = %s", order_number)
     ids: dict[str, Any] = {
         "payment": shop.value("SELECT id FROM payments_payment WHERE out_trade_no = %s", out_trade_no),
         "refund": shop.value("SELECT id FROM payments_refund WHERE order_id = %s", order),
-        "notification": shop.value("SELECT max(id) FROM payments_notification WHERE out_trade_no = %s", out_trade_no),
+        "notification": shop.value(
+            "SELECT max(id) FROM payments_notification WHERE out_trade_no = %s", out_trade_no
+        ),
         "coupon": shop.value("SELECT min(id) FROM shop_coupon"),
         "course": shop.value("SELECT min(id) FROM shop_course"),
     }
@@ -93,7 +101,9 @@ def test_pages_are_accessible_and_fit(operator: Operator, buyer: Buyer, shop: Sh
 
 
 @pytest.mark.timeout(300)
-def test_pages_are_accessible_and_fit_in_english(english_operator: Operator, buyer: Buyer, shop: ShopStack) -> None:
+def test_pages_are_accessible_and_fit_in_english(
+    english_operator: Operator, buyer: Buyer, shop: ShopStack
+) -> None:
     """English words are longer. The main pages, and a list with its filters."""
     operator = english_operator
     order_number, _ = buy_and_pay(shop, buyer)

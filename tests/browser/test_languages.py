@@ -16,8 +16,10 @@ COURSE = "Redis 从用到懂"
 CHINESE = re.compile(r"[\u4e00-\u9fff][^\n]*")
 # What staff wrote: courses, categories and coupons have the language that they were written in.
 WRITTEN = """
-    SELECT name AS text FROM shop_course UNION SELECT brief FROM shop_course UNION SELECT syllabus FROM shop_course
-    UNION SELECT name FROM shop_category UNION SELECT brief FROM shop_category UNION SELECT name FROM shop_coupon
+    SELECT name AS text FROM shop_course UNION SELECT brief FROM shop_course UNION SELECT syllabus
+    FROM shop_course
+    UNION SELECT name FROM shop_category UNION SELECT brief FROM shop_category UNION SELECT name
+    FROM shop_coupon
     UNION SELECT DISTINCT memo FROM shop_ledgertransfer UNION SELECT '中文'
 """
 
@@ -32,9 +34,12 @@ def written(shop: ShopStack) -> list[str]:
 def chinese_left(shopper: Shopper, written: list[str]) -> list[str]:
     """What a page says in Chinese, to eyes or to screen readers, that isn't somebody's text."""
     said: str = shopper.page.evaluate(
-        """() => [document.title, document.body.innerText, ...[...document.querySelectorAll('[aria-label], [placeholder], [alt]')].map(
-            (node) => [node.getAttribute('aria-label'), node.getAttribute('placeholder'), node.getAttribute('alt')].filter(Boolean).join('\\n'),
-        )].join('\\n')"""
+        """() => {
+            const names = ['aria-label', 'placeholder', 'alt'];
+            const nodes = [...document.querySelectorAll(names.map((name) => `[${name}]`).join())];
+            const said = nodes.flatMap((node) => names.map((name) => node.getAttribute(name)));
+            return [document.title, document.body.innerText, ...said.filter(Boolean)].join('\\n');
+        }"""
     )
     for text in written:
         said = said.replace(text, "")
@@ -50,10 +55,14 @@ def pages(shopper: Shopper, buyer: Buyer, shop: ShopStack) -> Iterator[str]:
     refused = buyer.place(simple_body(shop, "前端三件套") | {"alipay": "0.01"})
     buyer.follow(refused)
     for path, ready in (
-        ("/", "and up"), ("/?search=zzz", "No course matches"), ("/?type=1", "Free for members"), (f"/courses/{course_id}/", "Buy now"),
-        ("/cart/", "1 course selected"), ("/coupons/", "To be claimed"), ("/orders/", "Not accepted"), ("/me/", "My courses"),
-        ("/me/account/", "Change password"), (f"/orders/{refused}/", "The quote has changed"), ("/nowhere/", "Page not found"),
-        (f"/orders/{waiting}/", "Your order is ready"), (f"/orders/{paid}/", "Payment received"), ("/password/reset/", "Reset password"),
+        ("/", "and up"), ("/?search=zzz", "No course matches"), ("/?type=1", "Free for members"),
+        (f"/courses/{course_id}/", "Buy now"),
+        ("/cart/", "1 course selected"), ("/coupons/", "To be claimed"), ("/orders/", "Not accepted"),
+        ("/me/", "My courses"),
+        ("/me/account/", "Change password"), (f"/orders/{refused}/", "The quote has changed"),
+        ("/nowhere/", "Page not found"),
+        (f"/orders/{waiting}/", "Your order is ready"), (f"/orders/{paid}/", "Payment received"),
+        ("/password/reset/", "Reset password"),
     ):  # fmt: skip
         shopper.go(path)
         shopper.sees(ready)
@@ -75,8 +84,14 @@ def pages(shopper: Shopper, buyer: Buyer, shop: ShopStack) -> Iterator[str]:
 
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("shopper", [ENGLISH_PHONE], indirect=True)
-def test_english_reader_finds_no_chinese_of_ours(shopper: Shopper, buyer: Buyer, shop: ShopStack, written: list[str]) -> None:
-    left = {place: found for place in pages(shopper, buyer, shop) if (found := chinese_left(shopper, written) + findings(shopper))}
+def test_english_reader_finds_no_chinese_of_ours(
+    shopper: Shopper, buyer: Buyer, shop: ShopStack, written: list[str]
+) -> None:
+    left = {
+        place: found
+        for place in pages(shopper, buyer, shop)
+        if (found := chinese_left(shopper, written) + findings(shopper))
+    }
     assert left == {}
     assert shopper.page.locator("html").get_attribute("lang") == "en"
 
@@ -84,7 +99,10 @@ def test_english_reader_finds_no_chinese_of_ours(shopper: Shopper, buyer: Buyer,
 @pytest.mark.parametrize("visitor", [ENGLISH_PHONE], indirect=True)
 def test_english_stranger_finds_no_chinese_of_ours(visitor: Shopper, written: list[str]) -> None:
     left = {}
-    for path, ready in (("/login/?why=login", "Please log in. You will then"), ("/register/", "Register and log in")):
+    for path, ready in (
+        ("/login/?why=login", "Please log in. You will then"),
+        ("/register/", "Register and log in"),
+    ):
         visitor.go(path)
         visitor.sees(ready)
         left[path] = chinese_left(visitor, written) + findings(visitor)

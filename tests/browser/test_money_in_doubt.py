@@ -26,7 +26,11 @@ def show_order(shopper: Shopper, order_number: str) -> None:
 
 def end_in(shop: ShopStack, order_number: str, seconds: int) -> None:
     """Moves the order's shown deadline, and forgets what was told of it."""
-    shop.rows("UPDATE shop_order SET expires_at = now() + make_interval(secs => %s) WHERE order_number = %s", seconds, order_number)
+    shop.rows(
+        "UPDATE shop_order SET expires_at = now() + make_interval(secs => %s) WHERE order_number = %s",
+        seconds,
+        order_number,
+    )
     with shop.broker.container.client as client:
         client.flushall()
 
@@ -49,7 +53,9 @@ def silent_alipay(shop: ShopStack) -> Iterator[None]:
     control(shop, "DELETE", "faults")
 
 
-def test_deadline_that_has_passed_is_told_and_nothing_loops(shopper: Shopper, buyer: Buyer, shop: ShopStack) -> None:
+def test_deadline_that_has_passed_is_told_and_nothing_loops(
+    shopper: Shopper, buyer: Buyer, shop: ShopStack
+) -> None:
     order_number = buyer.buy()
     end_in(shop, order_number, 3)
     show_order(shopper, order_number)
@@ -62,7 +68,9 @@ def test_deadline_that_has_passed_is_told_and_nothing_loops(shopper: Shopper, bu
     assert len(shopper.requests) <= 3, shopper.requests
 
 
-def test_buyer_who_comes_back_paid_is_not_asked_to_pay_again(shopper: Shopper, buyer: Buyer, shop: ShopStack) -> None:
+def test_buyer_who_comes_back_paid_is_not_asked_to_pay_again(
+    shopper: Shopper, buyer: Buyer, shop: ShopStack
+) -> None:
     order_number = buyer.buy()
     show_order(shopper, order_number)
     link = shopper.link("去支付").get_attribute("href")
@@ -108,7 +116,9 @@ def test_no_answer_makes_the_page_loop(shopper: Shopper, buyer: Buyer, shop: Sho
         is_known = answer == "unheld" and "if-none-match" in route.request.headers
         tag = 'W/"a"' if answer == "weak" else '"a"'
         route.fulfill(
-            status=304 if is_known else 200, headers={"ETag": tag, "Content-Type": "application/json"}, body="" if is_known else body
+            status=304 if is_known else 200,
+            headers={"ETag": tag, "Content-Type": "application/json"},
+            body="" if is_known else body,
         )
 
     shopper.page.route(re.compile(re.escape(url)), serve)
@@ -123,7 +133,10 @@ def make_older(shop: ShopStack, order_number: str) -> None:
     url = shop.database_url.replace("//shop:", f"//{SUPERUSER}:")
     with psycopg.connect(url) as connection:
         connection.execute("SET session_replication_role = replica")
-        connection.execute("UPDATE shop_orderrequest SET created_at = now() - interval '9 seconds' WHERE order_number = %s", [order_number])
+        connection.execute(
+            "UPDATE shop_orderrequest SET created_at = now() - interval '9 seconds' WHERE order_number = %s",
+            [order_number],
+        )
 
 
 def test_accepted_order_is_shown_everywhere_at_once(shopper: Shopper, buyer: Buyer, shop: ShopStack) -> None:
@@ -161,7 +174,9 @@ def test_refused_order_is_listed_with_its_reason(shopper: Shopper, buyer: Buyer,
 
 
 @pytest.mark.parametrize("shopper", [DESKTOP, PHONE], indirect=True)
-def test_new_quote_can_be_confirmed_on_another_device(shopper: Shopper, buyer: Buyer, shop: ShopStack) -> None:
+def test_new_quote_can_be_confirmed_on_another_device(
+    shopper: Shopper, buyer: Buyer, shop: ShopStack
+) -> None:
     [course_id] = buyer.fill_cart(COURSE)
     checkout = buyer.check_out([course_id])
     old = checkout["quote"]["alipay"]
@@ -191,9 +206,13 @@ def buy_paid(buyer: Buyer, shop: ShopStack) -> str:
     return order_number
 
 
-def test_refund_says_its_amount_before_and_its_progress_after(shopper: Shopper, buyer: Buyer, shop: ShopStack) -> None:
+def test_refund_says_its_amount_before_and_its_progress_after(
+    shopper: Shopper, buyer: Buyer, shop: ShopStack
+) -> None:
     from_price = shop.value(
-        "SELECT p.price FROM shop_pricepolicy p JOIN shop_course c ON c.id = p.course_id WHERE c.name = %s AND p.valid_period = 30", COURSE
+        "SELECT p.price FROM shop_pricepolicy p JOIN shop_course c ON c.id = p.course_id WHERE c.name = %s "
+        "AND p.valid_period = 30",
+        COURSE,
     )
     order_number = buy_paid(buyer, shop)
     show_order(shopper, order_number)
@@ -223,7 +242,8 @@ def test_refund_says_its_amount_before_and_its_progress_after(shopper: Shopper, 
 def one_refund(shop: ShopStack, order_number: str, status: str = "requested") -> int:
     return int(
         shop.value(
-            "SELECT r.id FROM payments_refund r JOIN shop_order o ON o.id = r.order_id WHERE o.order_number = %s AND r.status = %s",
+            "SELECT r.id FROM payments_refund r JOIN shop_order o ON o.id = r.order_id WHERE o.order_number "
+            "= %s AND r.status = %s",
             order_number,
             status,
         )
@@ -246,11 +266,15 @@ deciding.{deed}_refund({refund_id}, staff=staff, now=clock.now(), cause="test", 
 wake_soon(send_refunds)
 settle()
 """
-    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=shop.env, capture_output=True, text=True, check=False)
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=shop.env, capture_output=True, text=True, check=False
+    )
     assert ended.returncode == 0, ended.stderr
 
 
-def test_owned_course_stays_reachable_when_it_is_off_sale(shopper: Shopper, visitor: Shopper, buyer: Buyer, shop: ShopStack) -> None:
+def test_owned_course_stays_reachable_when_it_is_off_sale(
+    shopper: Shopper, visitor: Shopper, buyer: Buyer, shop: ShopStack
+) -> None:
     buy_paid(buyer, shop)
     course_id = shop.value("SELECT id FROM shop_course WHERE name = %s", COURSE)
     shop.rows("UPDATE shop_course SET status = 1 WHERE id = %s", course_id)
@@ -274,13 +298,17 @@ def test_device_gets_its_own_cashier(shopper: Shopper, buyer: Buyer, shop: ShopS
     shopper.page.wait_for_url(f"{shop.simulator_url}/**")
     assert (
         shop.value(
-            "SELECT p.product FROM payments_payment p JOIN shop_order o ON o.id = p.order_id WHERE o.order_number = %s", order_number
+            "SELECT p.product FROM payments_payment p JOIN shop_order o ON o.id = p.order_id WHERE "
+            "o.order_number = %s",
+            order_number,
         )
         == method
     )
 
 
-def test_code_for_the_phone_is_a_picture_and_a_previewed_link_leaves_it_alone(shopper: Shopper, buyer: Buyer, shop: ShopStack) -> None:
+def test_code_for_the_phone_is_a_picture_and_a_previewed_link_leaves_it_alone(
+    shopper: Shopper, buyer: Buyer, shop: ShopStack
+) -> None:
     order_number = buyer.buy()
     show_order(shopper, order_number)
     link = str(shopper.link("去支付").get_attribute("href"))
@@ -291,7 +319,8 @@ def test_code_for_the_phone_is_a_picture_and_a_previewed_link_leaves_it_alone(sh
     assert box["width"] >= 180
     assert shopper.page.request.get(link).status == 200
     payment = shop.rows(
-        "SELECT p.status, p.product, p.out_trade_no FROM payments_payment p JOIN shop_order o ON o.id = p.order_id WHERE o.order_number = %s",
+        "SELECT p.status, p.product, p.out_trade_no FROM payments_payment p JOIN shop_order o ON o.id = "
+        "p.order_id WHERE o.order_number = %s",
         order_number,
     )
     assert [(row["status"], row["product"]) for row in payment] == [("open", "qr")]

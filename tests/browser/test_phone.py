@@ -1,4 +1,6 @@
-"""On a phone's screen: what matters is in view without scrolling, in both languages, and somebody new buys within a minute."""
+"""On a phone's screen: what matters is in view without scrolling, in both languages, and somebody new buys
+within a minute.
+"""
 
 import re
 import time
@@ -22,7 +24,8 @@ def is_whole_on_screen(node: Locator) -> None:
     expect(node).to_be_in_viewport(ratio=1)
     box: Any = node.bounding_box()
     assert node.evaluate(
-        "(node, [x, y]) => { const top = document.elementFromPoint(x, y); return node.contains(top) || top.contains(node); }",
+        "(node, [x, y]) => { const top = document.elementFromPoint(x, y); return node.contains(top) || "
+        "top.contains(node); }",
         [box["x"] + box["width"] / 2, box["y"] + box["height"] / 2],
     )
 
@@ -31,10 +34,20 @@ def is_whole_on_screen(node: Locator) -> None:
 def test_nothing_that_matters_is_below_the_fold(shopper: Shopper, buyer: Buyer) -> None:
     page = shopper.page
     shopper.go("/")
-    for node in (page.get_by_role("searchbox"), page.locator(".cards > .card").nth(2), page.get_by_role("link", name="Python 与后端")):
+    for node in (
+        page.get_by_role("searchbox"),
+        page.locator(".cards > .card").nth(2),
+        page.get_by_role("link", name="Python 与后端"),
+    ):
         is_whole_on_screen(node)
     shopper.link(COURSE).click()
-    for node in (page.locator("h1"), page.locator("#price"), page.locator("#add"), page.locator("#buy"), page.locator(".period").nth(2)):
+    for node in (
+        page.locator("h1"),
+        page.locator("#price"),
+        page.locator("#add"),
+        page.locator("#buy"),
+        page.locator(".period").nth(2),
+    ):
         is_whole_on_screen(node)
     page.locator("#buy").click()
     page.wait_for_url("**/checkout/*/")
@@ -71,7 +84,9 @@ def test_bar_stays_and_covers_nothing_for_good(shopper: Shopper, buyer: Buyer) -
 
 
 class Newcomer:
-    """Somebody who has never seen the shop: they read what is new, aim, and press; they type key by key; and they never scroll back."""
+    """Somebody who has never seen the shop: they read what is new, aim, and press; they type key by key; and
+    they never scroll back.
+    """
 
     def __init__(self, shopper: Shopper) -> None:
         self.shopper, self.page, self.lowest = shopper, shopper.page, 0.0
@@ -122,10 +137,12 @@ def test_newcomer_registers_and_buys_on_a_phone_within_a_minute(visitor: Shopper
 
 
 CHINESE = {
-    "buy": "立即购买", "register": "注册新账户", "register and log in": "注册并登录", "order": "提交订单", "pay": "去支付",
+    "buy": "立即购买", "register": "注册新账户", "register and log in": "注册并登录", "order": "提交订单",
+    "pay": "去支付",
     "paid": "支付成功，课程已经开通。", "name": "zh",
 }  # fmt: skip
 ENGLISH = {
-    "buy": "Buy now", "register": "New account", "register and log in": "Register and log in", "order": "Place order", "pay": "Pay",
+    "buy": "Buy now", "register": "New account", "register and log in": "Register and log in",
+    "order": "Place order", "pay": "Pay",
     "paid": "Payment received. Your courses are open.", "name": "en",
 }  # fmt: skip

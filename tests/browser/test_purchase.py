@@ -81,7 +81,9 @@ def test_order_goes_through_although_the_line_drops(shopper: Shopper, buyer: Buy
     assert count_orders(shop, buyer.account_id) == 1
 
 
-def test_two_tabs_make_one_order_and_show_the_same(browser: Browser, shopper: Shopper, buyer: Buyer, shop: ShopStack) -> None:
+def test_two_tabs_make_one_order_and_show_the_same(
+    browser: Browser, shopper: Shopper, buyer: Buyer, shop: ShopStack
+) -> None:
     buyer.fill_cart(COURSE)
     shopper.go("/cart/")
     shopper.button("去结算").click()

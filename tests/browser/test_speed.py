@@ -1,4 +1,7 @@
-"""How soon pages are there on a phone with a slow line, and how much they jump: Chrome's own figures, under Lighthouse's "slow 4G"."""
+"""How soon pages are there on a phone with a slow line, and how much they jump:
+
+Chrome's own figures, under Lighthouse's "slow 4G".
+"""
 
 import os
 from typing import Any
@@ -11,8 +14,8 @@ from tests.browser.shopper import ENGLISH_PHONE, PHONE, Shopper
 from tests.journeys.shopping import Buyer
 
 COURSE = "Redis 从用到懂"
-# What Lighthouse calls slow 4G: 1.6 Mbit/s down, 0.75 up, 150 ms there and back. `LATENCY_MS=562` asks for what Chrome's panel of that name adds
-# to each request.
+# What Lighthouse calls slow 4G: 1.6 Mbit/s down, 0.75 up, 150 ms there and back. `LATENCY_MS=562` asks for
+# what Chrome's panel of that name adds to each request.
 SLOW_4G = {
     "offline": False,
     "latency": float(os.environ.get("LATENCY_MS", "150")),
@@ -23,13 +26,16 @@ MAX_LCP_MS, MAX_CLS = 2500, 0.05
 # What a page has shown, from before its first byte on.
 OBSERVE = """
     window.shown = { lcp: 0, cls: 0 };
-    new PerformanceObserver((list) => list.getEntries().forEach((entry) => (window.shown.lcp = entry.startTime)))
+    const observe = (each) => new PerformanceObserver((list) => list.getEntries().forEach(each));
+    observe((entry) => (window.shown.lcp = entry.startTime))
         .observe({ type: "largest-contentful-paint", buffered: true });
-    new PerformanceObserver((list) => list.getEntries().forEach((entry) => entry.hadRecentInput || (window.shown.cls += entry.value)))
+    observe((entry) => entry.hadRecentInput || (window.shown.cls += entry.value))
         .observe({ type: "layout-shift", buffered: true });
 """
 # Those on the screen: others are loaded when somebody scrolls to them.
-PICTURES_ARE_THERE = "[...document.images].every((image) => image.complete || image.getBoundingClientRect().top > innerHeight)"
+PICTURES_ARE_THERE = (
+    "[...document.images].every((image) => image.complete || image.getBoundingClientRect().top > innerHeight)"
+)
 
 
 def slow_down(shopper: Shopper) -> None:
@@ -49,8 +55,10 @@ def test_pages_are_there_soon_and_stay_put(shopper: Shopper, buyer: Buyer) -> No
     slow_down(shopper)
     measured: dict[str, tuple[float, float]] = {}
     for name, path, ready in (
-        ("courses", "/", ".cards .cover"), ("course", f"/courses/{course_id}/", "#buy"), ("cart", "/cart/", ".paybar"),
-        ("checkout", f"/checkout/{checkout}/", "#submit"), ("order", f"/orders/{order_number}/", ".paybar"), ("orders", "/orders/", ".order"),
+        ("courses", "/", ".cards .cover"), ("course", f"/courses/{course_id}/", "#buy"),
+        ("cart", "/cart/", ".paybar"),
+        ("checkout", f"/checkout/{checkout}/", "#submit"), ("order", f"/orders/{order_number}/", ".paybar"),
+        ("orders", "/orders/", ".order"),
     ):  # fmt: skip
         shopper.go(path)
         expect(shopper.page.locator(ready).first).to_be_visible()
@@ -73,13 +81,19 @@ def test_static_files_are_hashed_compressed_and_kept(visitor: Shopper) -> None:
     for answer in static:
         assert answer.headers["cache-control"] == "max-age=315360000, public, immutable", answer.url
         assert len(answer.url.rsplit("/", 1)[1].split(".")) == 3, answer.url  # name.digest.js
-    compressed = {answer.url.rsplit("/", 1)[1].split(".")[0] for answer in static if answer.headers.get("content-encoding") == "gzip"}
+    compressed = {
+        answer.url.rsplit("/", 1)[1].split(".")[0]
+        for answer in static
+        if answer.headers.get("content-encoding") == "gzip"
+    }
     assert {"shop", "api", "dom"} <= compressed
 
 
 @pytest.mark.parametrize("path", ["/", "/courses/1/", "/cart/", "/orders/", "/me/"])
 def test_scripts_are_asked_for_at_once(shopper: Shopper, path: str) -> None:
-    """Each script that a page imports is named in the page: none is found out about by reading another one."""
+    """Each script that a page imports is named in the page: none is found out about by reading another
+    one.
+    """
     answers: list[Response] = []
     shopper.page.on("response", lambda answer: answers.append(answer))  # noqa: PLW0108
     shopper.go(path)

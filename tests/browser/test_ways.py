@@ -107,7 +107,10 @@ def test_login_leads_nowhere_but_to_this_shop(visitor: Shopper, buyer: Buyer, sh
     visitor.go("/login/")
     visitor.page.evaluate(f"localStorage.setItem('shop.token', '{token}')")
     left: list[str] = []
-    visitor.page.on("request", lambda request: left.append(request.url) if not request.url.startswith(shop.web_url) else None)
+    visitor.page.on(
+        "request",
+        lambda request: left.append(request.url) if not request.url.startswith(shop.web_url) else None,
+    )
     for wanted in ELSEWHERE:
         visitor.page.goto(f"{shop.web_url}/login/?next={wanted.replace('%', '%25')}", wait_until="commit")
         visitor.page.wait_for_url(lambda url: "/login/" not in url.split("?")[0])

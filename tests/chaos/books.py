@@ -15,7 +15,8 @@ class BooksError(AssertionError):
 
 
 def check_books(chaos: ChaosShop) -> None:
-    """Waits until every rule of the audit holds and Alipay has the same money; what still doesn't after the time is the failure.
+    """Waits until every rule of the audit holds and Alipay has the same money; what still doesn't after the
+    time is the failure.
 
     Raises: BooksError.
     """
@@ -23,28 +24,40 @@ def check_books(chaos: ChaosShop) -> None:
         return
     broken = find_broken(chaos)
     if broken:
-        raise BooksError("\n".join(f"broken: {rule}\n" + "\n".join(f"    {row}" for row in rows[:5]) for rule, rows in broken.items()))
+        raise BooksError(
+            "\n".join(
+                f"broken: {rule}\n" + "\n".join(f"    {row}" for row in rows[:5])
+                for rule, rows in broken.items()
+            )
+        )
 
 
 def find_broken(chaos: ChaosShop) -> dict[str, list[Any]]:
     """Rule → what breaks it, for those that are broken."""
-    found: dict[str, list[Any]] = {rule.name: chaos.rows(rule.statement) for rule in RULES if not rule.is_about_time}
+    found: dict[str, list[Any]] = {
+        rule.name: chaos.rows(rule.statement) for rule in RULES if not rule.is_about_time
+    }
     found["money_at_alipay"] = find_money_differences(chaos)
     return {rule: rows for rule, rows in found.items() if rows}
 
 
 def find_money_differences(chaos: ChaosShop) -> list[str]:
-    """Trades for which Alipay has taken, or given back, another amount than the shop has booked. In both directions."""
+    """Trades for which Alipay has taken, or given back, another amount than the shop has booked.
+
+    In both directions.
+    """
     booked = {
         row["out_trade_no"]: (row["paid"], row["refunded_amount"])
         for row in chaos.rows(
-            "SELECT out_trade_no, CASE WHEN paid_at IS NULL THEN 0 ELSE amount END AS paid, refunded_amount FROM payments_payment"
+            "SELECT out_trade_no, CASE WHEN paid_at IS NULL THEN 0 ELSE amount END AS paid, refunded_amount "
+            "FROM payments_payment"
         )
     }
     taken = money_at_alipay(chaos)
     nothing = (Decimal(0), Decimal(0))
     return [
-        f"{number}: (paid, refunded) is {booked.get(number, nothing)} here and {taken.get(number, nothing)} at Alipay"
+        f"{number}: (paid, refunded) is {booked.get(number, nothing)} here and {taken.get(number, nothing)} "
+        f"at Alipay"
         for number in sorted(booked.keys() | taken.keys())
         if booked.get(number, nothing) != taken.get(number, nothing)
     ]

@@ -39,7 +39,10 @@ def _chaos(_chaos_shop: ShopStack) -> Iterator[ChaosShop]:
 
 @pytest.fixture
 def chaos(request: pytest.FixtureRequest, _chaos: ChaosShop) -> Iterator[ChaosShop]:
-    """A running shop to place orders in. Afterwards the audit must be clean, and Alipay must have the money that the books say."""
+    """A running shop to place orders in.
+
+    Afterwards the audit must be clean, and Alipay must have the money that the books say.
+    """
     failed_before = request.session.testsfailed
     yield _chaos
     try:

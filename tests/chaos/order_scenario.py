@@ -1,6 +1,8 @@
-"""A scenario: one buyer and one order in a running shop, with Alipay and the buyer there to be told what to do.
+"""A scenario: one buyer and one order in a running shop, with Alipay and the buyer there to be told what to
+do.
 
-Each scenario has a course of its own, so that no other scenario's trade has the same subject, and faults that are for its trades only.
+Each scenario has a course of its own, so that no other scenario's trade has the same subject, and faults that
+are for its trades only.
 """
 
 import contextlib
@@ -36,7 +38,10 @@ _numbers = itertools.count(1)
 
 @dataclass(frozen=True)
 class State:
-    """Where an order and all that belongs to it end. Attempts, refunds and notifications in any order; what isn't named is none."""
+    """Where an order and all that belongs to it end.
+
+    Attempts, refunds and notifications in any order; what isn't named is none.
+    """
 
     order: str
     payments: tuple[str, ...] = ()
@@ -47,7 +52,10 @@ class State:
 
 @dataclass
 class ChaosShop:
-    """Where scenarios are played, by many threads side by side. Each has a buyer and a database connection of its own."""
+    """Where scenarios are played, by many threads side by side.
+
+    Each has a buyer and a database connection of its own.
+    """
 
     shop: ShopStack
     # Kept over all tests: each thread's buyer and connection are made once.
@@ -70,12 +78,15 @@ class ChaosShop:
         account_id = self.value(
             """
             WITH account AS (
-                INSERT INTO shop_account (username, password, balance, held_balance, is_superuser, is_staff, is_active, first_name, last_name,
+                INSERT INTO shop_account (username, password, balance, held_balance, is_superuser, is_staff,
+                    is_active, first_name, last_name,
                     email, date_joined)
                 VALUES (%s, '!', 0, 0, false, false, true, '', '', '', now()) RETURNING id
             ), grant_ AS (
-                INSERT INTO shop_ledgertransfer (key, debit, credit, currency, amount, account_id, memo, created_at)
-                SELECT 'grant:' || id, 'beili_issued', 'beili_available', 'BEILI', %s, id, '', now() FROM account
+                INSERT INTO shop_ledgertransfer (key, debit, credit, currency, amount, account_id, memo,
+                    created_at)
+                SELECT 'grant:' || id, 'beili_issued', 'beili_available', 'BEILI', %s, id, '', now()
+                FROM account
             ), token AS (
                 INSERT INTO knox_authtoken (digest, token_key, user_id, created, expiry)
                 SELECT %s, %s, id, now(), now() + interval '1 day' FROM account
@@ -132,7 +143,8 @@ class ChaosShop:
                 INSERT INTO shop_course (name, course_img, brief, course_type, status, position, created_at)
                 VALUES (%s, 'x.svg', '', 0, 0, 0, now()) RETURNING id
             )
-            INSERT INTO shop_pricepolicy (course_id, valid_period, price) SELECT id, 30, %s FROM course RETURNING course_id, id
+            INSERT INTO shop_pricepolicy (course_id, valid_period, price) SELECT id, 30, %s FROM course
+            RETURNING course_id, id
             """,
             f"{name} 课程 {next(_numbers)}",
             PRICE,
@@ -157,11 +169,18 @@ class OrderScenario:
     # --- The buyer at the shop
 
     def order(
-        self, *, beili: int = BEILI, coupon_record_id: int = 0, cash: Decimal | None = None, buys_again: bool = False
+        self,
+        *,
+        beili: int = BEILI,
+        coupon_record_id: int = 0,
+        cash: Decimal | None = None,
+        buys_again: bool = False,
     ) -> "OrderScenario":
         """Places the order and waits until it awaits payment."""
         body = {
-            "course_price_list": [{"course_id": self.course_id, "policy_id": self.policy_id, "coupon_record_id": 0}],
+            "course_price_list": [
+                {"course_id": self.course_id, "policy_id": self.policy_id, "coupon_record_id": 0}
+            ],
             "coupon_record_id": coupon_record_id,
             "balance": beili,
             "alipay": str(PRICE - beili if cash is None else cash),
@@ -172,7 +191,10 @@ class OrderScenario:
         return self
 
     def open(self, product: str = "page") -> str:
-        """The buyer goes to the cashier; answers the attempt's `out_trade_no`. Nothing exists at Alipay before the scan."""
+        """The buyer goes to the cashier; answers the attempt's `out_trade_no`.
+
+        Nothing exists at Alipay before the scan.
+        """
         response = self.ask_to_pay(product)
         assert response.status_code == 200, response.text
         started = response.json()["data"]
@@ -202,7 +224,9 @@ class OrderScenario:
 
     def try_to_pay(self, out_trade_no: str) -> bool:
         """As `pay`, for a buyer whom Alipay may send away."""
-        response = self.chaos.http.post(f"{self.shop.simulator_url}/control/trades/{out_trade_no}/pay", json={})
+        response = self.chaos.http.post(
+            f"{self.shop.simulator_url}/control/trades/{out_trade_no}/pay", json={}
+        )
         assert response.status_code in {200, 409}, response.text
         return response.status_code == 200
 
@@ -220,42 +244,63 @@ class OrderScenario:
         self.inject("drop", times=None)
 
     def was_hit(self, fault_id: int) -> bool:
-        (rule,) = [rule for rule in self.chaos.control("GET", "faults")["faults"] if rule["fault_id"] == fault_id]
+        (rule,) = [
+            rule for rule in self.chaos.control("GET", "faults")["faults"] if rule["fault_id"] == fault_id
+        ]
         return bool(rule["hits"])
 
     def deliveries(self, out_trade_no: str) -> list[Mapping[str, Any]]:
         """Every notification that was sent, and what the shop answered."""
-        found: list[Mapping[str, Any]] = self.chaos.control("GET", f"deliveries?out_trade_no={out_trade_no}")["deliveries"]
+        found: list[Mapping[str, Any]] = self.chaos.control("GET", f"deliveries?out_trade_no={out_trade_no}")[
+            "deliveries"
+        ]
         return found
 
     def deliver_again(self, out_trade_no: str) -> None:
-        """Alipay repeats its first notification, signed anew and without any fault; its own next attempt would come after minutes."""
-        notification = self.chaos.control("GET", f"notifications?out_trade_no={out_trade_no}")["notifications"][-1]
+        """Alipay repeats its first notification, signed anew and without any fault; its own next attempt
+        would come after minutes.
+        """
+        notification = self.chaos.control("GET", f"notifications?out_trade_no={out_trade_no}")[
+            "notifications"
+        ][-1]
         self.chaos.control("POST", f"notifications/{notification['notify_id']}/replay", {"fresh": True})
 
     # --- Time
 
     def poll(self) -> None:
-        """The time has come to ask Alipay about the attempts, be it for the first time or, about closed ones, for the last."""
+        """The time has come to ask Alipay about the attempts, be it for the first time or, about closed ones,
+        for the last.
+        """
         self.chaos.rows(
-            "UPDATE payments_payment SET available_at = now() WHERE out_trade_no LIKE %s AND available_at IS NOT NULL", f"{self.number}P%"
+            "UPDATE payments_payment SET available_at = now() WHERE out_trade_no LIKE %s AND available_at IS "
+            "NOT NULL",
+            f"{self.number}P%",
         )
 
     def abandon(self, out_trade_no: str) -> None:
-        """The shop has closed an attempt that Alipay didn't know yet, and doesn't look at it again by itself: it can still be paid there."""
+        """The shop has closed an attempt that Alipay didn't know yet, and doesn't look at it again by itself:
+        it can still be paid there.
+        """
         self.chaos.rows(
             """
-            UPDATE payments_payment SET status = 'closed', closed_reason = 'never_paid', closed_at = now(), available_at = NULL
+            UPDATE payments_payment
+                SET status = 'closed', closed_reason = 'never_paid', closed_at = now(), available_at = NULL
             WHERE out_trade_no = %s
             """,
             out_trade_no,
         )
 
     def expire(self) -> None:
-        """The order's time and its period of grace are over, and so is its attempts' time. At Alipay they can still be paid."""
-        self.chaos.rows("UPDATE payments_payment SET expires_at = now() WHERE out_trade_no LIKE %s", f"{self.number}P%")
+        """The order's time and its period of grace are over, and so is its attempts' time.
+
+        At Alipay they can still be paid.
+        """
         self.chaos.rows(
-            "UPDATE shop_order SET expires_at = now() - %s, closes_at = now(), available_at = now() WHERE order_number = %s",
+            "UPDATE payments_payment SET expires_at = now() WHERE out_trade_no LIKE %s", f"{self.number}P%"
+        )
+        self.chaos.rows(
+            "UPDATE shop_order SET expires_at = now() - %s, closes_at = now(), available_at = now() WHERE "
+            "order_number = %s",
             timedelta(minutes=2),
             self.number,
         )
@@ -277,13 +322,17 @@ class OrderScenario:
         (row,) = self.chaos.rows(
             """
             SELECT request.status AS request, orders.status AS order,
-                ARRAY(SELECT status || CASE WHEN is_surplus THEN ' surplus' ELSE '' END FROM payments_payment WHERE order_id = orders.id) AS payments,
+                ARRAY(SELECT status || CASE WHEN is_surplus THEN ' surplus' ELSE '' END FROM payments_payment
+                    WHERE order_id = orders.id) AS payments,
                 ARRAY(SELECT kind || ' ' || status || CASE WHEN outcome <> '' THEN ' ' || outcome ELSE '' END
                     FROM payments_refund WHERE order_id = orders.id) AS refunds,
-                ARRAY(SELECT e.status FROM shop_enrolment e JOIN shop_orderline l ON l.id = e.order_line_id WHERE l.order_id = orders.id)
+                ARRAY(SELECT e.status FROM shop_enrolment e JOIN shop_orderline l ON l.id = e.order_line_id
+                    WHERE l.order_id = orders.id)
                     AS enrolments,
-                ARRAY(SELECT status || CASE WHEN reason <> '' THEN ' ' || reason ELSE '' END FROM payments_notification
-                    WHERE right(out_trade_no, 20) IN (SELECT right(out_trade_no, 20) FROM payments_payment WHERE order_id = orders.id))
+                ARRAY(SELECT status || CASE WHEN reason <> '' THEN ' ' || reason ELSE '' END
+                    FROM payments_notification
+                    WHERE right(out_trade_no, 20) IN (SELECT right(out_trade_no, 20) FROM payments_payment
+                        WHERE order_id = orders.id))
                     AS notifications
             FROM shop_orderrequest AS request LEFT JOIN shop_order AS orders ON orders.request_id = request.id
             WHERE request.order_number = %s
@@ -303,19 +352,26 @@ class OrderScenario:
             now = self.state()
             return all(getattr(now, name) == value for name, value in expected.items())
 
-        assert wait_until(is_so, timeout_s=PATIENCE_S, poll_s=0.2), f"waited for {expected}, but {self.describe()}"
+        assert wait_until(is_so, timeout_s=PATIENCE_S, poll_s=0.2), (
+            f"waited for {expected}, but {self.describe()}"
+        )
 
     def wait_for_end(self, *ends: State) -> None:
         """Waits until the state is one of these, to the last notification."""
-        assert wait_until(lambda: self.state() in ends, timeout_s=PATIENCE_S, poll_s=0.2), f"expected {ends}, but {self.describe()}"
+        assert wait_until(lambda: self.state() in ends, timeout_s=PATIENCE_S, poll_s=0.2), (
+            f"expected {ends}, but {self.describe()}"
+        )
 
     def describe(self) -> str:
         """The state with the last errors, for a failure's message."""
         errors = self.chaos.rows(
             """
-            SELECT 'order' AS what, attempts, last_error, available_at - now() AS due FROM shop_order WHERE order_number = %(n)s
-            UNION ALL SELECT out_trade_no, attempts, last_error, available_at - now() FROM payments_payment WHERE out_trade_no LIKE %(n)s || 'P%%'
-            UNION ALL SELECT out_request_no, attempts, last_error, available_at - now() FROM payments_refund WHERE out_request_no LIKE %(n)s || '%%'
+            SELECT 'order' AS what, attempts, last_error, available_at - now() AS due FROM shop_order
+            WHERE order_number = %(n)s
+            UNION ALL SELECT out_trade_no, attempts, last_error, available_at - now() FROM payments_payment
+            WHERE out_trade_no LIKE %(n)s || 'P%%'
+            UNION ALL SELECT out_request_no, attempts, last_error, available_at - now() FROM payments_refund
+            WHERE out_request_no LIKE %(n)s || '%%'
             """.replace("%(n)s", f"'{self.number}'")
         )
         return f"{self.number}: {self.state()}\n" + "\n".join(f"    {row}" for row in errors)

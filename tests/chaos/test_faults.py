@@ -1,7 +1,8 @@
-"""Every fault that the simulator knows, in a running shop: where order, payments, refunds, enrolments and notifications end.
+"""Every fault that the simulator knows, in a running shop: where order, payments, refunds, enrolments and
+notifications end.
 
-A table of fault kind → scenarios. The scenarios of one test are played side by side; after each test the audit must be clean, and Alipay must
-have taken and given back what the books say.
+A table of fault kind → scenarios. The scenarios of one test are played side by side; after each test the
+audit must be clean, and Alipay must have taken and given back what the books say.
 """
 
 import csv
@@ -32,7 +33,9 @@ AFTER_CHANGE = State("paid", ("closed", "paid"), (), ("active",), ("applied",))
 
 @dataclass(frozen=True)
 class Case:
-    """A scenario to play, and the state in which it ends; several where the fault leaves open which news comes first."""
+    """A scenario to play, and the state in which it ends; several where the fault leaves open which news
+    comes first.
+    """
 
     play: Callable[[OrderScenario], None]
     ends: tuple[State, ...]
@@ -48,7 +51,7 @@ def notified(end: State, *notifications: str) -> State:
     return State(end.order, end.payments, end.refunds, end.enrolments, tuple(sorted(notifications)))
 
 
-# --- Faults of the gateway's answers ---------------------------------------------------------------------------------
+# --- Faults of the gateway's answers ------------------------------------------------------------------------
 
 QUERY, CLOSE, REFUND = "alipay.trade.query", "alipay.trade.close", "alipay.trade.refund"
 REFUND_QUERY, PRECREATE = "alipay.trade.fastpay.refund.query", "alipay.trade.precreate"
@@ -56,7 +59,9 @@ REFUND_QUERY, PRECREATE = "alipay.trade.fastpay.refund.query", "alipay.trade.pre
 
 @dataclass(frozen=True)
 class GatewayFault:
-    """A kind with its parameters, before and after the effect where the kind has both, and whether the answer is good all the same."""
+    """A kind with its parameters, before and after the effect where the kind has both, and whether the answer
+    is good all the same.
+    """
 
     kind: str
     params: dict[str, Any] = field(default_factory=dict)
@@ -67,7 +72,10 @@ class GatewayFault:
 
 
 def bought_and_refunded(fault: GatewayFault, scenario: OrderScenario) -> None:
-    """The first code, the first query, the first refund and the first refund query go wrong. No notification helps."""
+    """The first code, the first query, the first refund and the first refund query go wrong.
+
+    No notification helps.
+    """
     scenario.silence()
     precreate = fault.inject(scenario, PRECREATE)
     answer = scenario.ask_to_pay("qr")
@@ -107,12 +115,18 @@ def gateway_cases(*faults: GatewayFault) -> list[Case]:
     return [
         made
         for fault in faults
-        for made in (case(partial(bought_and_refunded, fault), REFUNDED), case(partial(cancelled, fault), CANCELLED))
+        for made in (
+            case(partial(bought_and_refunded, fault), REFUNDED),
+            case(partial(cancelled, fault), CANCELLED),
+        )
     ]
 
 
 def changes_product(fault: GatewayFault, scenario: OrderScenario) -> None:
-    """From desk to phone: the old attempt must be closed first, and Alipay doesn't answer. The buyer is asked to try again."""
+    """From desk to phone: the old attempt must be closed first, and Alipay doesn't answer.
+
+    The buyer is asked to try again.
+    """
     first = scenario.open("page")
     scenario.scan(first)
     for method, refusal in ((QUERY, (409, "payment_confirming")), (CLOSE, (503, "gateway_unavailable"))):
@@ -125,11 +139,14 @@ def changes_product(fault: GatewayFault, scenario: OrderScenario) -> None:
     scenario.pay(second)
 
 
-# The kinds without `after_commit` spoil the answer to what has been done, but for `call_limited` and `error_response`.
+# The kinds without `after_commit` spoil the answer to what has been done, but for `call_limited` and
+# `error_response`.
 BEFORE, AFTER = {"after_commit": False}, {"after_commit": True}
 GATEWAY: dict[str, list[Case]] = {
     "http_error": [
-        *gateway_cases(GatewayFault("http_error", BEFORE), GatewayFault("http_error", {**AFTER, "status": 500})),
+        *gateway_cases(
+            GatewayFault("http_error", BEFORE), GatewayFault("http_error", {**AFTER, "status": 500})
+        ),
         case(partial(changes_product, GatewayFault("http_error", BEFORE)), AFTER_CHANGE),
     ],
     "hang": gateway_cases(GatewayFault("hang", {**BEFORE, "seconds": 3.0})),
@@ -159,7 +176,7 @@ GATEWAY_MORE: dict[str, list[Case]] = {
 }
 
 
-# --- Faults of notifications -----------------------------------------------------------------------------------------
+# --- Faults of notifications --------------------------------------------------------------------------------
 
 
 def comes_all_the_same(scenario: OrderScenario, *, kind: str, copies: int = 1, **params: Any) -> None:
@@ -168,7 +185,9 @@ def comes_all_the_same(scenario: OrderScenario, *, kind: str, copies: int = 1, *
     scenario.inject(kind, params=params)
     scenario.pay(out_trade_no)
     scenario.wait_for(order="paid")
-    scenario.wait(lambda: sum(bool(sent["is_accepted"]) for sent in scenario.deliveries(out_trade_no)) == copies)
+    scenario.wait(
+        lambda: sum(bool(sent["is_accepted"]) for sent in scenario.deliveries(out_trade_no)) == copies
+    )
 
 
 def comes_after_an_old_one(scenario: OrderScenario, chaos: ChaosShop) -> None:
@@ -181,7 +200,10 @@ def comes_after_an_old_one(scenario: OrderScenario, chaos: ChaosShop) -> None:
 
 
 def is_refused(scenario: OrderScenario, *, kind: str, **params: Any) -> None:
-    """The shop doesn't believe the notification and keeps nothing of it. A query pays the order; the genuine one comes too late."""
+    """The shop doesn't believe the notification and keeps nothing of it.
+
+    A query pays the order; the genuine one comes too late.
+    """
     out_trade_no = scenario.open()
     scenario.inject(kind, params=params)
     scenario.pay(out_trade_no)
@@ -215,8 +237,13 @@ def never_comes(scenario: OrderScenario) -> None:
 
 
 def comes_after_expiry(scenario: OrderScenario) -> None:
-    """The trade's time is over before the notification comes. The order's own end has found the money by then."""
-    scenario.chaos.rows("UPDATE shop_order SET expires_at = now() + interval '20 s' WHERE order_number = %s", scenario.number)
+    """The trade's time is over before the notification comes.
+
+    The order's own end has found the money by then.
+    """
+    scenario.chaos.rows(
+        "UPDATE shop_order SET expires_at = now() + interval '20 s' WHERE order_number = %s", scenario.number
+    )
     out_trade_no = scenario.open()
     scenario.inject("delay", params={"beyond_expiry": True})
     scenario.pay(out_trade_no)
@@ -236,7 +263,8 @@ def is_overtaken(scenario: OrderScenario) -> None:
     assert scenario.refund().status_code == 202
     scenario.wait(lambda: len(scenario.deliveries(out_trade_no)) == 2)
     states = [
-        scenario.chaos.control("GET", f"notifications/{sent['notify_id']}")["trade_status"] for sent in scenario.deliveries(out_trade_no)
+        scenario.chaos.control("GET", f"notifications/{sent['notify_id']}")["trade_status"]
+        for sent in scenario.deliveries(out_trade_no)
     ]
     assert states == ["TRADE_SUCCESS", "TRADE_CLOSED"]  # the latest first
 
@@ -250,14 +278,23 @@ def refused(kind: str, **params: Any) -> list[Case]:
 
 
 def quarantined(kind: str, reason: str, **params: Any) -> Case:
-    return case(partial(is_quarantined, kind=kind, **params), notified(PAID, f"quarantined {reason}", "ignored already_applied"))
+    return case(
+        partial(is_quarantined, kind=kind, **params),
+        notified(PAID, f"quarantined {reason}", "ignored already_applied"),
+    )
 
 
 def notification_cases(chaos: ChaosShop) -> dict[str, list[Case]]:
     return {
         "duplicate": [case(partial(comes_all_the_same, kind="duplicate", copies=4, count=3), APPLIED)],
         "concurrent": [case(partial(comes_all_the_same, kind="concurrent", copies=8, count=7), APPLIED)],
-        "reorder": [case(is_overtaken, notified(REFUNDED, "ignored already_applied", "ignored already_applied"), is_alone=True)],
+        "reorder": [
+            case(
+                is_overtaken,
+                notified(REFUNDED, "ignored already_applied", "ignored already_applied"),
+                is_alone=True,
+            )
+        ],
         "delay": [
             case(partial(comes_all_the_same, kind="delay", seconds=2.0), APPLIED),
             case(comes_after_expiry, LATE, is_alone=True),
@@ -275,7 +312,11 @@ def notification_cases(chaos: ChaosShop) -> dict[str, list[Case]]:
         ],
         "tamper": refused("tamper"),
         "unknown_order": [quarantined("unknown_order", "unknown_trade")],
-        "extra_fields": [case(partial(comes_all_the_same, kind="extra_fields", fields={"future_field": "& = 未来"}), APPLIED)],
+        "extra_fields": [
+            case(
+                partial(comes_all_the_same, kind="extra_fields", fields={"future_field": "& = 未来"}), APPLIED
+            )
+        ],
         "gbk": refused("gbk"),
         "merged_fields": [*refused("merged_fields"), *refused("merged_fields", into="gmt_payment")],
         "json_body": refused("json_body"),
@@ -283,7 +324,7 @@ def notification_cases(chaos: ChaosShop) -> dict[str, list[Case]]:
     }
 
 
-# --- Faults of business ----------------------------------------------------------------------------------------------
+# --- Faults of business -------------------------------------------------------------------------------------
 
 
 def pays_while_it_is_closed(scenario: OrderScenario, *, end: Callable[[OrderScenario], Any]) -> None:
@@ -298,7 +339,9 @@ def pays_while_it_is_closed(scenario: OrderScenario, *, end: Callable[[OrderScen
 
 
 def pays_after_it_was_closed(scenario: OrderScenario) -> None:
-    """Alipay knew no such trade when the order was cancelled, so that nothing could be closed there; then the buyer pays."""
+    """Alipay knew no such trade when the order was cancelled, so that nothing could be closed there; then the
+    buyer pays.
+    """
     out_trade_no = scenario.open()
     assert scenario.cancel().status_code == 202
     scenario.wait_for_end(CANCELLED)
@@ -308,7 +351,9 @@ def pays_after_it_was_closed(scenario: OrderScenario) -> None:
 
 
 def pays_after_it_was_closed_and_nobody_tells(scenario: OrderScenario) -> None:
-    """As before, and the notification gets lost: the last query about the attempt, when it can't be paid any more, finds the money."""
+    """As before, and the notification gets lost: the last query about the attempt, when it can't be paid any
+    more, finds the money.
+    """
     scenario.silence()
     pays_after_it_was_closed(scenario)
     assert scenario.state() == CANCELLED
@@ -316,7 +361,9 @@ def pays_after_it_was_closed_and_nobody_tells(scenario: OrderScenario) -> None:
 
 
 def pays_two_orders(scenario: OrderScenario) -> None:
-    """The buyer has ordered the course a second time, on purpose, and pays both: two periods, and nothing goes back."""
+    """The buyer has ordered the course a second time, on purpose, and pays both: two periods, and nothing
+    goes back.
+    """
     other = replace(scenario, number="").order(buys_again=True)
     first, second = other.open("page"), scenario.open("wap")
     fault = scenario.inject("double_pay", second)
@@ -334,7 +381,10 @@ def pays(scenario: OrderScenario, product: str = "page") -> str:
 
 
 def is_refunded_later(scenario: OrderScenario) -> None:
-    """Alipay takes the refund, and moves the money only after a while. Until that is proven the buyer keeps the course."""
+    """Alipay takes the refund, and moves the money only after a while.
+
+    Until that is proven the buyer keeps the course.
+    """
     out_trade_no = pays(scenario)
     fault = scenario.inject("refund_pending", params={"seconds": 4.0})
     assert scenario.refund().status_code == 202
@@ -346,20 +396,27 @@ def is_refunded_later(scenario: OrderScenario) -> None:
 
 
 def is_never_refunded(scenario: OrderScenario) -> None:
-    """Alipay takes the refund, and the money never moves: after all attempts it is left to people, and still owed."""
+    """Alipay takes the refund, and the money never moves: after all attempts it is left to people, and still
+    owed.
+    """
     pays(scenario)
     scenario.inject("refund_failed")
     assert scenario.refund().status_code == 202
     scenario.wait_for(refunds=("order unknown",))
     # After some attempts the next one is minutes away: for a day, not for an hour.
-    scenario.chaos.rows("UPDATE payments_refund SET attempts = 9 WHERE out_request_no LIKE %s", f"{scenario.number}%")
+    scenario.chaos.rows(
+        "UPDATE payments_refund SET attempts = 9 WHERE out_request_no LIKE %s", f"{scenario.number}%"
+    )
     scenario.hurry_refunds()
-    wait_s = "SELECT extract(epoch FROM available_at - now()) FROM payments_refund WHERE out_request_no LIKE %s"
+    wait_s = (
+        "SELECT extract(epoch FROM available_at - now()) FROM payments_refund WHERE out_request_no LIKE %s"
+    )
     scenario.wait(lambda: scenario.chaos.value(wait_s, f"{scenario.number}%") > 100)
     assert scenario.state().refunds == ("order unknown",)
     # As if all the attempts of a day were used up.
     scenario.chaos.rows(
-        "UPDATE payments_refund SET attempts = 300, available_at = now() WHERE out_request_no LIKE %s AND status = 'unknown'",
+        "UPDATE payments_refund SET attempts = 300, available_at = now() WHERE out_request_no LIKE %s AND "
+        "status = 'unknown'",
         f"{scenario.number}%",
     )
 
@@ -405,24 +462,29 @@ BUSINESS: dict[str, list[Case]] = {
     "double_pay": [case(pays_two_orders, notified(PAID, "applied"))],
     "refund_pending": [case(is_refunded_later, notified(REFUNDED, "applied"))],
     "refund_failed": [
-        case(is_never_refunded, notified(State("paid", ("paid",), ("order failed attempts_exhausted",), ("active",)), "applied"))
+        case(
+            is_never_refunded,
+            notified(State("paid", ("paid",), ("order failed attempts_exhausted",), ("active",)), "applied"),
+        )
     ],
     "balance_empty": [case(has_no_balance_at_first, notified(REFUNDED, "applied"))],
     "not_refundable": [
         case(cannot_be_refunded, notified(KEPT, "applied")),
         case(
             surplus_cannot_be_refunded,
-            notified(State("cancelled", ("paid surplus",), ("surplus failed ACQ.TRADE_HAS_FINISHED",)), "applied"),
+            notified(
+                State("cancelled", ("paid surplus",), ("surplus failed ACQ.TRADE_HAS_FINISHED",)), "applied"
+            ),
         ),
     ],
 }
 
-# --- Faults of bills: nothing of the shop reads bills yet, so these end at the gateway -------------------------------
+# --- Faults of bills: nothing of the shop reads bills yet, so these end at the gateway ----------------------
 
 BILLS = frozenset({"bill_missing", "bill_extra", "bill_amount"})
 
 
-# --- The tests -------------------------------------------------------------------------------------------------------
+# --- The tests ----------------------------------------------------------------------------------------------
 
 
 def play(chaos: ChaosShop, cases: dict[str, list[Case]]) -> None:
@@ -440,7 +502,9 @@ def play(chaos: ChaosShop, cases: dict[str, list[Case]]) -> None:
             problems.append(problem)
         print(f"{kind:18} {position}  {time.monotonic() - started:5.1f} s")
 
-    numbered = [(kind, position, one) for kind, some in cases.items() for position, one in enumerate(some, start=1)]
+    numbered = [
+        (kind, position, one) for kind, some in cases.items() for position, one in enumerate(some, start=1)
+    ]
     for told in [chaos.pool.submit(play_one, *entry) for entry in numbered if not entry[2].is_alone]:
         told.result()
     for entry in numbered:
@@ -474,7 +538,9 @@ def test_business_faults(chaos: ChaosShop) -> None:
 
 
 def test_bill_faults(chaos: ChaosShop) -> None:
-    """The shop reads no bills yet: what a reader would get is a bill that can be parsed, wrong as the fault says and in nothing else."""
+    """The shop reads no bills yet: what a reader would get is a bill that can be parsed, wrong as the fault
+    says and in nothing else.
+    """
     paid = [pays(scenario := chaos.scenario("bill")) for _ in range(2)]
     gateway = gateway_of(chaos.shop)
     chaos.control("PATCH", "settings", {"bill_ready": "always"})

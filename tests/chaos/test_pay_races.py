@@ -1,4 +1,5 @@
-"""Money that meets the end of its order, or more money: on real processes, in both orders of arrival and at the same moment.
+"""Money that meets the end of its order, or more money: on real processes, in both orders of arrival and at
+the same moment.
 
 After each test the audit must be clean, and Alipay must have taken and given back what the books say.
 """
@@ -54,21 +55,24 @@ def side_by_side(chaos: ChaosShop, play: Callable[[int], Any], count: int = RACE
 
 
 def balances(scenario: OrderScenario) -> tuple[int, int]:
-    (row,) = scenario.chaos.rows("SELECT balance, held_balance FROM shop_account WHERE id = %s", scenario.buyer.account_id)
+    (row,) = scenario.chaos.rows(
+        "SELECT balance, held_balance FROM shop_account WHERE id = %s", scenario.buyer.account_id
+    )
     return row["balance"], row["held_balance"]
 
 
 def count_events(scenario: OrderScenario, kind: str) -> int:
     return int(
         scenario.chaos.value(
-            "SELECT count(*) FROM shop_orderevent e JOIN shop_order o ON o.id = e.order_id WHERE o.order_number = %s AND e.kind = %s",
+            "SELECT count(*) FROM shop_orderevent e JOIN shop_order o ON o.id = e.order_id WHERE "
+            "o.order_number = %s AND e.kind = %s",
             scenario.number,
             kind,
         )
     )
 
 
-# --- Pay and cancel --------------------------------------------------------------------------------------------------
+# --- Pay and cancel -----------------------------------------------------------------------------------------
 
 
 def test_paid_then_cancelled(chaos: ChaosShop) -> None:
@@ -82,7 +86,9 @@ def test_paid_then_cancelled(chaos: ChaosShop) -> None:
 
 
 def test_cancelled_then_paid(chaos: ChaosShop) -> None:
-    """What the buyer had scanned is closed at Alipay; what Alipay never heard of can still be paid, and the money goes back."""
+    """What the buyer had scanned is closed at Alipay; what Alipay never heard of can still be paid, and the
+    money goes back.
+    """
     scanned, unscanned = chaos.scenario("cancelled, then paid"), chaos.scenario("cancelled, then paid late")
     scanned.scan(scanned.open())
     unscanned.open()
@@ -117,13 +123,17 @@ def test_paid_and_cancelled_at_once(chaos: ChaosShop) -> None:
 
 
 def test_paid_between_the_end_of_the_attempt_and_the_end_of_the_order(chaos: ChaosShop) -> None:
-    """The attempt is closed, and the worker waits for the account's lock to cancel the order. There the money comes in."""
+    """The attempt is closed, and the worker waits for the account's lock to cancel the order.
+
+    There the money comes in.
+    """
     scenario = chaos.empty_scenario("paid in between", buyer=chaos.new_buyer(beili=BEILI)).order()
     out_trade_no = scenario.open()
     scenario.abandon(out_trade_no)
     with account_locked(scenario):
         scenario.chaos.rows(
-            "UPDATE shop_order SET cancel_requested_at = now(), available_at = now() WHERE order_number = %s", scenario.number
+            "UPDATE shop_order SET cancel_requested_at = now(), available_at = now() WHERE order_number = %s",
+            scenario.number,
         )
         scenario.pay(out_trade_no)
         scenario.wait(lambda: scenario.state().notifications == ("received",))
@@ -135,13 +145,18 @@ def test_paid_between_the_end_of_the_attempt_and_the_end_of_the_order(chaos: Cha
 def account_locked(scenario: OrderScenario) -> Iterator[None]:
     """Holds the lock that everything takes first that changes an order."""
     with psycopg.connect(scenario.shop.database_url) as connection:
-        connection.execute("SELECT 1 FROM shop_account WHERE id = %s FOR NO KEY UPDATE", [scenario.buyer.account_id])
+        connection.execute(
+            "SELECT 1 FROM shop_account WHERE id = %s FOR NO KEY UPDATE", [scenario.buyer.account_id]
+        )
         yield
         connection.rollback()
 
 
 def test_taken_to_the_cashier_and_cancelled_at_once(chaos: ChaosShop) -> None:
-    """In one tab the buyer goes to pay, in another one cancels. The order ends cancelled, and no attempt stays open."""
+    """In one tab the buyer goes to pay, in another one cancels.
+
+    The order ends cancelled, and no attempt stays open.
+    """
 
     def play(_number: int) -> int:
         scenario = chaos.scenario("opened and cancelled")
@@ -154,7 +169,7 @@ def test_taken_to_the_cashier_and_cancelled_at_once(chaos: ChaosShop) -> None:
     print(Counter(side_by_side(chaos, play)))
 
 
-# --- Pay and expiry --------------------------------------------------------------------------------------------------
+# --- Pay and expiry -----------------------------------------------------------------------------------------
 
 
 def with_coupon(chaos: ChaosShop, buyer: Buyer, name: str, coupon_record_id: int) -> OrderScenario:
@@ -169,12 +184,16 @@ def give_coupon(chaos: ChaosShop, buyer: Buyer) -> int:
         chaos.value(
             """
             WITH campaign AS (
-                INSERT INTO shop_coupon (name, brief, coupon_type, money_equivalent_value, minimum_consume, scope, quantity, claimed_count,
+                INSERT INTO shop_coupon (name, brief, coupon_type, money_equivalent_value, minimum_consume,
+                    scope, quantity, claimed_count,
                     open_date, close_date, coupon_valid_days, created_at)
-                VALUES ('五元券', '', 0, %s, 0, 'order', 1, 0, current_date - 9, current_date + 9, 30, now()) RETURNING id
+                VALUES ('五元券', '', 0, %s, 0, 'order', 1, 0, current_date - 9, current_date + 9, 30, now())
+                RETURNING id
             )
-            INSERT INTO shop_couponrecord (coupon_id, account_id, number, status, claimed_at, valid_from_date, valid_until_date)
-            SELECT id, %s, gen_random_uuid()::text, 'unused', now(), current_date - 9, current_date + 9 FROM campaign RETURNING id
+            INSERT INTO shop_couponrecord (coupon_id, account_id, number, status, claimed_at, valid_from_date,
+                valid_until_date)
+            SELECT id, %s, gen_random_uuid()::text, 'unused', now(), current_date - 9, current_date + 9
+            FROM campaign RETURNING id
             """,
             COUPON,
             buyer.account_id,
@@ -232,7 +251,9 @@ def test_paid_after_expiry_is_refunded_when_something_is_gone(chaos: ChaosShop, 
 
 
 def test_two_expired_orders_paid_at_once_with_one_coupon_between_them(chaos: ChaosShop) -> None:
-    """Both were made with the same coupon and the same 贝里, one after the other: one is re-opened, the other's money goes back."""
+    """Both were made with the same coupon and the same 贝里, one after the other: one is re-opened, the
+    other's money goes back.
+    """
     buyer = chaos.new_buyer(beili=BEILI)
     coupon = give_coupon(chaos, buyer)
     scenarios, attempts = [], []
@@ -241,7 +262,10 @@ def test_two_expired_orders_paid_at_once_with_one_coupon_between_them(chaos: Cha
         attempts.append(expired_unpaid(scenario))
         scenarios.append(scenario)
     at_once(
-        *(lambda scenario=scenario, attempt=attempt: scenario.pay(attempt) for scenario, attempt in zip(scenarios, attempts, strict=True))
+        *(
+            lambda scenario=scenario, attempt=attempt: scenario.pay(attempt)
+            for scenario, attempt in zip(scenarios, attempts, strict=True)
+        )
     )
     for scenario in scenarios:
         scenario.wait_for_end(notified(PAID, "applied"), replace(SENT_BACK, order="expired"))
@@ -264,7 +288,7 @@ def test_paid_and_expired_at_once(chaos: ChaosShop) -> None:
     print(Counter(side_by_side(chaos, play)))
 
 
-# --- Pay twice -------------------------------------------------------------------------------------------------------
+# --- Pay twice ----------------------------------------------------------------------------------------------
 
 
 def open_two(scenario: OrderScenario) -> tuple[str, str]:
@@ -279,7 +303,9 @@ def test_first_attempt_is_paid_after_the_second(chaos: ChaosShop) -> None:
     first, second = open_two(scenario)
     assert (first, second) == (f"{scenario.number}P1", f"{scenario.number}P2")
     scenario.pay(second)
-    scenario.wait_for_end(notified(PAID, "applied"), State("paid", ("closed", "paid"), (), ("active",), ("applied",)))
+    scenario.wait_for_end(
+        notified(PAID, "applied"), State("paid", ("closed", "paid"), (), ("active",), ("applied",))
+    )
     scenario.pay(first)
     scenario.wait_for_end(notified(TWICE, "applied", "applied"))
     assert [row["status"] for row in scenario.trade(first)["refunds"]] == ["succeeded"]
@@ -292,9 +318,12 @@ def test_first_attempt_is_paid_while_the_second_is_open(chaos: ChaosShop) -> Non
     first, second = open_two(scenario)
     scenario.scan(second)
     scenario.pay(first)
-    # The second one's close is notified too, since it is a phone's; that may come before the answer to the close.
+    # The second one's close is notified too, since it is a phone's; that may come before the answer to the
+    # close.
     end = State("paid", ("closed", "paid"), (), ("active",))
-    scenario.wait_for_end(notified(end, "applied", "ignored already_applied"), notified(end, "applied", "applied"))
+    scenario.wait_for_end(
+        notified(end, "applied", "ignored already_applied"), notified(end, "applied", "applied")
+    )
     assert scenario.trade(second)["status"] == "TRADE_CLOSED"
     assert not scenario.try_to_pay(second)
 
@@ -307,7 +336,10 @@ def test_both_attempts_are_paid_at_once(chaos: ChaosShop) -> None:
         if all(paid):
             # A phone's refund is notified.
             told = (("applied", "applied"), ("applied", "applied", "ignored already_applied"))
-            by_query = tuple(tuple("ignored already_applied" if n == 1 else word for n, word in enumerate(words)) for words in told)
+            by_query = tuple(
+                tuple("ignored already_applied" if n == 1 else word for n, word in enumerate(words))
+                for words in told
+            )
             scenario.wait_for_end(*(notified(TWICE, *words) for words in (*told, *by_query)))
         else:
             scenario.wait_for(order="paid", payments=("closed", "paid"))
@@ -329,7 +361,7 @@ def test_trade_that_alipay_closed_leaves_the_order_payable(chaos: ChaosShop) -> 
     scenario.wait_for_end(State("paid", ("closed", "paid"), (), ("active",), ("applied", "applied")))
 
 
-# --- Refund twice, tell twice ----------------------------------------------------------------------------------------
+# --- Refund twice, tell twice -------------------------------------------------------------------------------
 
 
 def paid(scenario: OrderScenario) -> str:
@@ -352,13 +384,18 @@ def test_refund_asked_for_twice_at_once(chaos: ChaosShop) -> None:
 
 
 def test_refund_sent_twice_at_once(chaos: ChaosShop) -> None:
-    """Alipay's answer drips in; meanwhile the refund is taken for lost and sent by somebody else. The money goes back once."""
+    """Alipay's answer drips in; meanwhile the refund is taken for lost and sent by somebody else.
+
+    The money goes back once.
+    """
     scenario = chaos.scenario("sent twice")
     out_trade_no = paid(scenario)
     scenario.inject("drip", method="alipay.trade.refund", params={"seconds": 0.7}, times=None)
     assert scenario.refund().status_code == 202
     for _ in range(4):
-        scenario.wait(lambda: scenario.state().refunds[0] in {"order sent", "order unknown", "order succeeded"})
+        scenario.wait(
+            lambda: scenario.state().refunds[0] in {"order sent", "order unknown", "order succeeded"}
+        )
         scenario.hurry_refunds()
     scenario.wait_for_end(State("refunded", ("paid",), ("order succeeded",), ("revoked",), ("applied",)))
     assert [row["status"] for row in scenario.trade(out_trade_no)["refunds"]] == ["succeeded"]
@@ -376,7 +413,9 @@ def test_notification_races_the_query(chaos: ChaosShop) -> None:
         scenario.poll()
         at_once(lambda: scenario.pay(out_trade_no), scenario.poll)
         scenario.wait_for_end(*PAID_BY_EITHER)
-        scenario.wait(lambda: sum(bool(sent["is_accepted"]) for sent in scenario.deliveries(out_trade_no)) == 4)
+        scenario.wait(
+            lambda: sum(bool(sent["is_accepted"]) for sent in scenario.deliveries(out_trade_no)) == 4
+        )
         assert count_events(scenario, "paid") == 1
         return scenario.state().notifications[0]
 
@@ -384,7 +423,9 @@ def test_notification_races_the_query(chaos: ChaosShop) -> None:
 
 
 def test_all_of_it_after_a_crash_of_the_worker(chaos: ChaosShop) -> None:
-    """The worker is killed while money, cancellations and refunds are on their way; what it left behind is found again."""
+    """The worker is killed while money, cancellations and refunds are on their way; what it left behind is
+    found again.
+    """
     shop = chaos.shop
     scenarios = side_by_side(chaos, lambda number: chaos.scenario(f"crash {number}"), 4)
     cancelling, paying, refunding, late = scenarios
@@ -397,7 +438,12 @@ def test_all_of_it_after_a_crash_of_the_worker(chaos: ChaosShop) -> None:
     late.wait_for_end(CANCELLED)
     for scenario, method in ((cancelling, "alipay.trade.close"), (refunding, "alipay.trade.refund")):
         scenario.inject("drip", method=method, params={"seconds": 0.9})
-    at_once(cancelling.cancel, refunding.refund, lambda: paying.pay(paying_attempt), lambda: late.pay(late_attempt))
+    at_once(
+        cancelling.cancel,
+        refunding.refund,
+        lambda: paying.pay(paying_attempt),
+        lambda: late.pay(late_attempt),
+    )
     shop.worker.kill("SIGKILL")
     shop.worker.restart()
     shop.worker.ready()

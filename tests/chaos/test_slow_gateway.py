@@ -1,4 +1,7 @@
-"""What a slow, hanging or silent Alipay costs orders and notifications, which don't need it: nothing. And what its work costs Alipay."""
+"""What a slow, hanging or silent Alipay costs orders and notifications, which don't need it: nothing.
+
+And what its work costs Alipay.
+"""
 
 import contextlib
 import time
@@ -19,7 +22,8 @@ pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("chaos-slow-gateway")
 
 TIMEOUT_S = 5
 PATIENT = {**IMPATIENT, "ALIPAY_TIMEOUT_S": str(TIMEOUT_S), "WORK_LEASE_S": "45"}
-# Orders and notifications take tens of milliseconds. This is for a machine that is busy with other tests, and far from a time-out.
+# Orders and notifications take tens of milliseconds. This is for a machine that is busy with other tests, and
+# far from a time-out.
 SOON_S = 2.5
 QUERY, CLOSE = "alipay.trade.query", "alipay.trade.close"
 
@@ -47,7 +51,10 @@ def _split(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChaosShop]:
 
 @pytest.fixture
 def chaos(_split: ChaosShop) -> Iterator[ChaosShop]:
-    """A shop whose gateway worker is a process of its own. Afterwards Alipay is well, its work is done, and the books are right."""
+    """A shop whose gateway worker is a process of its own.
+
+    Afterwards Alipay is well, its work is done, and the books are right.
+    """
     yield _split
     with contextlib.suppress(psutil.NoSuchProcess):
         _split.shop.simulator.kill("SIGCONT")
@@ -69,7 +76,9 @@ def on_the_way(chaos: ChaosShop, count: int, *, scans: bool = True) -> list[Orde
 
 
 def hang(chaos: ChaosShop) -> None:
-    chaos.control("POST", "faults", {"kind": "hang", "params": {"seconds": 30, "after_commit": False}, "times": None})
+    chaos.control(
+        "POST", "faults", {"kind": "hang", "params": {"seconds": 30, "after_commit": False}, "times": None}
+    )
 
 
 def slow_down(chaos: ChaosShop, seconds: float) -> None:
@@ -91,13 +100,16 @@ def pay(scenario: OrderScenario) -> None:
 def are_closed(scenarios: Sequence[OrderScenario]) -> bool:
     numbers = [scenario.number for scenario in scenarios]
     found = scenarios[0].chaos.value(
-        "SELECT count(*) FROM shop_order WHERE order_number = ANY(%s) AND status IN ('expired', 'cancelled')", numbers
+        "SELECT count(*) FROM shop_order WHERE order_number = ANY(%s) AND status IN ('expired', 'cancelled')",
+        numbers,
     )
     return bool(found == len(scenarios))
 
 
 def requests_of(scenario: OrderScenario, method: str) -> list[dict[str, Any]]:
-    requests = scenario.chaos.control("GET", f"requests?out_trade_no={scenario.number}P1&method={method}&limit=200")["requests"]
+    requests = scenario.chaos.control(
+        "GET", f"requests?out_trade_no={scenario.number}P1&method={method}&limit=200"
+    )["requests"]
     return list(requests)
 
 
@@ -106,12 +118,19 @@ def count_calls(scenario: OrderScenario, method: str) -> int:
 
 
 def attempts_of(chaos: ChaosShop, scenarios: Sequence[OrderScenario]) -> list[int]:
-    rows = chaos.rows("SELECT attempts FROM shop_order WHERE order_number = ANY(%s)", [scenario.number for scenario in scenarios])
+    rows = chaos.rows(
+        "SELECT attempts FROM shop_order WHERE order_number = ANY(%s)",
+        [scenario.number for scenario in scenarios],
+    )
     return [row["attempts"] for row in rows]
 
 
-@pytest.mark.parametrize("fall_ill", [hang, lambda chaos: slow_down(chaos, 4.0)], ids=["hangs", "answers after 4 s"])
-def test_orders_and_notifications_do_not_wait_for_a_sick_alipay(chaos: ChaosShop, fall_ill: Callable[[ChaosShop], None]) -> None:
+@pytest.mark.parametrize(
+    "fall_ill", [hang, lambda chaos: slow_down(chaos, 4.0)], ids=["hangs", "answers after 4 s"]
+)
+def test_orders_and_notifications_do_not_wait_for_a_sick_alipay(
+    chaos: ChaosShop, fall_ill: Callable[[ChaosShop], None]
+) -> None:
     """40 open payments are due for a query, and 20 of their orders have expired."""
     waiting, payers = on_the_way(chaos, 40), on_the_way(chaos, 5)
     fall_ill(chaos)
@@ -149,7 +168,10 @@ def test_one_worker_for_all_is_held_up_by_a_hanging_alipay(tmp_path: Path) -> No
 
 
 def test_expiring_orders_are_closed_side_by_side(chaos: ChaosShop) -> None:
-    """At 0.2 s a call one after the other would take over a minute. Few connections are used for it, to Alipay and to PostgreSQL."""
+    """At 0.2 s a call one after the other would take over a minute.
+
+    Few connections are used for it, to Alipay and to PostgreSQL.
+    """
     expiring = on_the_way(chaos, 150)
     slow_down(chaos, 0.2)
     for scenario in expiring:
@@ -161,7 +183,10 @@ def test_expiring_orders_are_closed_side_by_side(chaos: ChaosShop) -> None:
         name: int(url.rsplit(":", 1)[1].split("/")[0])
         for name, url in (("db", chaos.shop.database_url), ("alipay", chaos.shop.simulator_url))
     }
-    used = {name: sum(1 for one in connections if one.raddr and one.raddr.port == port) for name, port in ports.items()}
+    used = {
+        name: sum(1 for one in connections if one.raddr and one.raddr.port == port)
+        for name, port in ports.items()
+    }
     assert are_closed(expiring)
     assert took_s < 20
     # One for each thread that runs tasks, and one to spare; one for each call that may be under way.
@@ -173,13 +198,21 @@ def test_expiring_orders_are_closed_side_by_side(chaos: ChaosShop) -> None:
 
 @pytest.mark.slow
 def test_call_too_many_slows_calls_down_and_costs_no_order_an_attempt(chaos: ChaosShop) -> None:
-    """Alipay takes 5 calls a second of the 120 that are wanted at once. Without slowing down, most calls would be turned away."""
+    """Alipay takes 5 calls a second of the 120 that are wanted at once.
+
+    Without slowing down, most calls would be turned away.
+    """
     expiring = on_the_way(chaos, 60)
     chaos.control("POST", "faults", {"kind": "call_limited", "params": {"per_second": 5}, "times": None})
     for scenario in expiring:
         scenario.expire()
     assert wait_until(lambda: are_closed(expiring), timeout_s=120, poll_s=0.2)
-    calls = [one["fault"] for scenario in expiring for method in (QUERY, CLOSE) for one in requests_of(scenario, method)]
+    calls = [
+        one["fault"]
+        for scenario in expiring
+        for method in (QUERY, CLOSE)
+        for one in requests_of(scenario, method)
+    ]
     turned_away = calls.count("call_limited")
     print(f"{turned_away} of {len(calls)} calls were turned away")
     assert 0 < turned_away < len(calls) / 2
@@ -188,16 +221,21 @@ def test_call_too_many_slows_calls_down_and_costs_no_order_an_attempt(chaos: Cha
 
 @pytest.mark.slow
 def test_nothing_is_counted_against_work_that_a_silent_alipay_could_not_do(chaos: ChaosShop) -> None:
-    """While nobody answers, a few calls find that out; the other rows are left alone, and all is done as soon as Alipay is back."""
+    """While nobody answers, a few calls find that out; the other rows are left alone, and all is done as soon
+    as Alipay is back.
+    """
     expiring = on_the_way(chaos, 150)
     chaos.shop.simulator.kill("SIGSTOP")
     numbers = [scenario.number for scenario in expiring]
     chaos.rows(
-        "UPDATE shop_order SET expires_at = now() - interval '2 minutes', closes_at = now(), available_at = now() WHERE order_number = ANY(%s)",
+        "UPDATE shop_order SET expires_at = now() - interval '2 minutes', closes_at = now(), available_at = "
+        "now() WHERE order_number = ANY(%s)",
         numbers,
     )
     time.sleep(3 * TIMEOUT_S)
-    asked = chaos.value("SELECT count(*) FROM shop_order WHERE order_number = ANY(%s) AND attempts > 0", numbers)
+    asked = chaos.value(
+        "SELECT count(*) FROM shop_order WHERE order_number = ANY(%s) AND attempts > 0", numbers
+    )
     tries = chaos.value("SELECT sum(attempts) FROM shop_order WHERE order_number = ANY(%s)", numbers)
     chaos.shop.simulator.kill("SIGCONT")
     assert asked <= 64 + 5
@@ -207,13 +245,22 @@ def test_nothing_is_counted_against_work_that_a_silent_alipay_could_not_do(chaos
 
 @pytest.mark.slow
 def test_abandoned_payment_costs_alipay_eight_queries_at_most(tmp_path: Path) -> None:
-    """The life of an order and its payment, sixty times as fast: 32 queries when it was asked about once a minute."""
-    env = {**PATIENT, "PAYMENT_FIRST_QUERY_S": "0.5", "PAYMENT_QUERY_INTERVAL_S": "1", "SWEEP_INTERVAL_S": "0.2"}
+    """The life of an order and its payment, sixty times as fast: 32 queries when it was asked about once a
+    minute.
+    """
+    env = {
+        **PATIENT,
+        "PAYMENT_FIRST_QUERY_S": "0.5",
+        "PAYMENT_QUERY_INTERVAL_S": "1",
+        "SWEEP_INTERVAL_S": "0.2",
+    }
     with running(tmp_path / "shop", has_gateway_worker=True, env=env) as chaos:
         scanned, unseen = on_the_way(chaos, 5), on_the_way(chaos, 5, scans=False)
         chaos.rows(
             """
-            UPDATE shop_order SET expires_at = created_at + interval '30 seconds', closes_at = created_at + interval '32 seconds',
+            UPDATE shop_order
+                SET expires_at = created_at + interval '30 seconds', closes_at = created_at
+                + interval '32 seconds',
                 available_at = created_at + interval '32 seconds' WHERE status = 'awaiting_payment'
             """
         )

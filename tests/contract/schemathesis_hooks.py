@@ -18,31 +18,43 @@ _calls = itertools.count()
 
 @schemathesis.hook("before_call")
 def name_what_exists(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
-    """Every other well-formed number or id in an address becomes one that exists; what is wrong on purpose stays."""
+    """Every other well-formed number or id in an address becomes one that exists; what is wrong on purpose
+    stays.
+    """
     given = case.path_parameters or {}
     if case.meta is None or not case.meta.generation.mode.is_positive or next(_calls) % 2:
         return
     if "order_number" in given and not case.operation.path.endswith("/cancel/"):
-        case.path_parameters = {**given, "order_number": ORDERS[len(str(given["order_number"])) % len(ORDERS)]}
+        case.path_parameters = {
+            **given,
+            "order_number": ORDERS[len(str(given["order_number"])) % len(ORDERS)],
+        }
     if "coupon_id" in given:
         case.path_parameters = {**given, "coupon_id": str(len(str(given["coupon_id"])) % 8 + 1)}
 
 
 @schemathesis.hook("before_call")
 def name_each_course_once(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
-    """JSON Schema can't say that 1 and "1" are one course, nor that two lines differ in their course. What is wrong on purpose stays."""
+    """JSON Schema can't say that 1 and "1" are one course, nor that two lines differ in their course.
+
+    What is wrong on purpose stays.
+    """
     if not isinstance(case.body, dict) or case.meta is None or not case.meta.generation.mode.is_positive:
         return
     for field in ("course_list", "course_price_list", "lines"):
         courses = case.body.get(field)
         if isinstance(courses, list):
-            by_id = {str(course["course_id"] if isinstance(course, dict) else course): course for course in courses}
+            by_id = {
+                str(course["course_id"] if isinstance(course, dict) else course): course for course in courses
+            }
             case.body = {**case.body, field: list(by_id.values())}
 
 
 @schemathesis.auth(refresh_interval=None)
 class BuyersToken:
-    """The buyer's token; what ends logins gets another buyer's new one each time, or everything after it would be answered 401."""
+    """The buyer's token; what ends logins gets another buyer's new one each time, or everything after it
+    would be answered 401.
+    """
 
     def get(self, case: Any, context: Any) -> str:
         if not case.operation.path.endswith(_ENDINGS):

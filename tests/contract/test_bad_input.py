@@ -1,4 +1,5 @@
-"""Every way to ask for something wrong × every endpoint that changes something: refused in the envelope, and nothing has changed.
+"""Every way to ask for something wrong × every endpoint that changes something: refused in the envelope, and
+nothing has changed.
 
 The 4xx comes with its slug and a message in Chinese; no row and no key in Valkey is another one than before.
 """
@@ -24,8 +25,11 @@ pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("contract"), pytest.m
 
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 FAR_AWAY = 999_999_999
-# What may change although the request was refused: the log of wrong passwords, marks that expire by themselves, and Celery's own keys.
-MOVING_KEYS = re.compile(r"limit:|wake:|order:answer:|poller:|checkout:due$|:queued$|_kombu|unacked|checkout$|orders$|payments$|upkeep$")
+# What may change although the request was refused: the log of wrong passwords, marks that expire by
+# themselves, and Celery's own keys.
+MOVING_KEYS = re.compile(
+    r"limit:|wake:|order:answer:|poller:|checkout:due$|:queued$|_kombu|unacked|checkout$|orders$|payments$|upkeep$"
+)
 WRONG_VALUES = {
     "bool": True,
     "float": 1.5,
@@ -87,11 +91,25 @@ def endpoints(shared_shop_stack: ShopStack, buyer: Buyer, prepared: dict[str, An
     never = frozenset[str]()
     return {
         "login": Endpoint(
-            "POST", "auth/login/", {"username": "nobody-at-all", "password": "x"}, {"username": never, "password": never}, {}
+            "POST",
+            "auth/login/",
+            {"username": "nobody-at-all", "password": "x"},
+            {"username": never, "password": never},
+            {},
         ),
-        "cart": Endpoint("POST", "cart/", {"course_id": course_id, "policy_id": policy_id}, {"course_id": never, "policy_id": never}, {}),
-        "cart line": Endpoint("PUT", f"cart/{course_id}/", {"policy_id": policy_id}, {"policy_id": never}, {}),
-        "checkout": Endpoint("POST", "checkout/", {"course_list": [course_id]}, {"course_list": frozenset({"list"})}, {}),
+        "cart": Endpoint(
+            "POST",
+            "cart/",
+            {"course_id": course_id, "policy_id": policy_id},
+            {"course_id": never, "policy_id": never},
+            {},
+        ),
+        "cart line": Endpoint(
+            "PUT", f"cart/{course_id}/", {"policy_id": policy_id}, {"policy_id": never}, {}
+        ),
+        "checkout": Endpoint(
+            "POST", "checkout/", {"course_list": [course_id]}, {"course_list": frozenset({"list"})}, {}
+        ),
         "orders": Endpoint(
             "POST",
             "orders/",
@@ -118,7 +136,10 @@ def send(buyer: Buyer, endpoint: Endpoint, content: bytes | str, **headers: str)
 
 def assert_refused(response: httpx.Response, *statuses: int) -> None:
     """A 4xx with everything that an error's envelope has."""
-    what = f"{response.request.method} {response.request.url.path} {response.request.content[:200]!r}: {response.status_code} {response.text[:300]}"
+    what = (
+        f"{response.request.method} {response.request.url.path} "
+        f"{response.request.content[:200]!r}: {response.status_code} {response.text[:300]}"
+    )
     assert 400 <= response.status_code < 500, what
     if statuses:
         assert response.status_code in statuses, what
@@ -133,11 +154,13 @@ def snapshot(stack: ShopStack) -> tuple[dict[str, Any], dict[str, Any]]:
     """A checksum of every table that requests write, and every key of Valkey with its value."""
     # But for those that beat writes each minute, whatever is asked.
     tables = stack.rows(
-        "SELECT tablename AS name FROM pg_tables WHERE schemaname = 'public' AND tablename NOT IN ('shop_measurement', 'shop_turn') ORDER BY 1"
+        "SELECT tablename AS name FROM pg_tables WHERE schemaname = 'public' AND tablename NOT IN "
+        "('shop_measurement', 'shop_turn') ORDER BY 1"
     )
     sums = " UNION ALL ".join(
         f"""
-        SELECT '{table["name"]}' AS name, count(*) || ' ' || coalesce(md5(string_agg(t::text, '|' ORDER BY t::text)), '') AS sum
+        SELECT '{table["name"]}' AS name, count(*) || ' ' || coalesce(md5(string_agg(t::text, '|'
+            ORDER BY t::text)), '') AS sum
         FROM {table["name"]} t
         """
         for table in tables
@@ -157,7 +180,9 @@ def unchanged(shared_shop_stack: ShopStack, buyer: Buyer) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_body_that_is_no_json_object(unchanged: None, buyer: Buyer, endpoints: dict[str, Endpoint], name: str) -> None:
+def test_body_that_is_no_json_object(
+    unchanged: None, buyer: Buyer, endpoints: dict[str, Endpoint], name: str
+) -> None:
     endpoint = endpoints[name]
     for content in (
         b"",
@@ -181,7 +206,9 @@ def test_body_that_is_no_json_object(unchanged: None, buyer: Buyer, endpoints: d
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_body_of_another_type(unchanged: None, buyer: Buyer, endpoints: dict[str, Endpoint], name: str) -> None:
+def test_body_of_another_type(
+    unchanged: None, buyer: Buyer, endpoints: dict[str, Endpoint], name: str
+) -> None:
     endpoint = endpoints[name]
     content = json.dumps(endpoint.body)
     for media_type in (
@@ -196,7 +223,9 @@ def test_body_of_another_type(unchanged: None, buyer: Buyer, endpoints: dict[str
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_missing_and_unknown_fields(unchanged: None, buyer: Buyer, endpoints: dict[str, Endpoint], name: str) -> None:
+def test_missing_and_unknown_fields(
+    unchanged: None, buyer: Buyer, endpoints: dict[str, Endpoint], name: str
+) -> None:
     endpoint = endpoints[name]
     assert endpoint.body is not None
     assert_refused(send(buyer, endpoint, b"{}"), 400)
@@ -218,7 +247,9 @@ def test_wrong_values(unchanged: None, buyer: Buyer, endpoints: dict[str, Endpoi
                 assert_refused(send(buyer, endpoint, json.dumps({**endpoint.body, field: value})), 400)
 
 
-def test_wrong_values_in_an_orders_lines(unchanged: None, buyer: Buyer, endpoints: dict[str, Endpoint]) -> None:
+def test_wrong_values_in_an_orders_lines(
+    unchanged: None, buyer: Buyer, endpoints: dict[str, Endpoint]
+) -> None:
     endpoint = endpoints["orders"]
     assert endpoint.body is not None
     [line] = endpoint.body["course_price_list"]
@@ -227,7 +258,16 @@ def test_wrong_values_in_an_orders_lines(unchanged: None, buyer: Buyer, endpoint
             if not (field == "coupon_record_id" and kind in {"null", "zero"}):
                 body = {**endpoint.body, "course_price_list": [{**line, field: value}]}
                 assert_refused(send(buyer, endpoint, json.dumps(body)), 400)
-    wrong_lines: list[Any] = [[], [line, line], [line] * 51, [[]], [None], [{}], [{**line, "price": "0.01"}], {"0": line}]
+    wrong_lines: list[Any] = [
+        [],
+        [line, line],
+        [line] * 51,
+        [[]],
+        [None],
+        [{}],
+        [{**line, "price": "0.01"}],
+        {"0": line},
+    ]
     for lines in wrong_lines:
         assert_refused(send(buyer, endpoint, json.dumps({**endpoint.body, "course_price_list": lines})), 400)
 
@@ -235,7 +275,20 @@ def test_wrong_values_in_an_orders_lines(unchanged: None, buyer: Buyer, endpoint
 def test_wrong_amounts(unchanged: None, buyer: Buyer, endpoints: dict[str, Endpoint]) -> None:
     endpoint = endpoints["orders"]
     assert endpoint.body is not None
-    for amount in ("-0.01", "0.001", "1,00", "¥1", "1.", ".5", "NaN", "Infinity", "1e1", "99999999999.00", 99.0, 10**10):
+    for amount in (
+        "-0.01",
+        "0.001",
+        "1,00",
+        "¥1",
+        "1.",
+        ".5",
+        "NaN",
+        "Infinity",
+        "1e1",
+        "99999999999.00",
+        99.0,
+        10**10,
+    ):
         assert_refused(send(buyer, endpoint, json.dumps({**endpoint.body, "alipay": amount})), 400)
     for beili in (-1, "-1", 1.0, 10**12, "1.0", "0x1"):
         assert_refused(send(buyer, endpoint, json.dumps({**endpoint.body, "balance": beili})), 400)
@@ -243,7 +296,20 @@ def test_wrong_amounts(unchanged: None, buyer: Buyer, endpoints: dict[str, Endpo
 
 def test_wrong_courses_to_check_out(unchanged: None, buyer: Buyer, endpoints: dict[str, Endpoint]) -> None:
     endpoint = endpoints["checkout"]
-    wrong_courses: list[Any] = [[], [1, 1], [1, "1"], list(range(1, 52)), [[1]], [None], [{}], [True], [0], [-1], "1", {"0": 1}]
+    wrong_courses: list[Any] = [
+        [],
+        [1, 1],
+        [1, "1"],
+        list(range(1, 52)),
+        [[1]],
+        [None],
+        [{}],
+        [True],
+        [0],
+        [-1],
+        "1",
+        {"0": 1},
+    ]
     for courses in wrong_courses:
         assert_refused(send(buyer, endpoint, json.dumps({"course_list": courses})), 400)
 
@@ -258,16 +324,24 @@ def test_wrong_credentials(unchanged: None, buyer: Buyer, endpoints: dict[str, E
 
 
 @pytest.mark.parametrize("header", [None, "", "x" * 101, "a b", "ключ".encode()])
-def test_wrong_idempotency_key(unchanged: None, buyer: Buyer, endpoints: dict[str, Endpoint], header: str | bytes | None) -> None:
+def test_wrong_idempotency_key(
+    unchanged: None, buyer: Buyer, endpoints: dict[str, Endpoint], header: str | bytes | None
+) -> None:
     body = json.dumps(endpoints["orders"].body)
-    headers: dict[str, Any] = {"Content-Type": "application/json"} | ({} if header is None else {"Idempotency-Key": header})
+    headers: dict[str, Any] = {"Content-Type": "application/json"} | (
+        {} if header is None else {"Idempotency-Key": header}
+    )
     response = buyer.api.http.post("orders/", content=body, headers=headers)
     assert_refused(response, 400)
     assert response.json()["error"] == "idempotency_key_missing"
 
 
 def test_ids_of_others_and_of_nothing(
-    unchanged: None, shared_shop_stack: ShopStack, buyer: Buyer, endpoints: dict[str, Endpoint], prepared: dict[str, Any]
+    unchanged: None,
+    shared_shop_stack: ShopStack,
+    buyer: Buyer,
+    endpoints: dict[str, Endpoint],
+    prepared: dict[str, Any],
 ) -> None:
     stranger = prepared["stranger"]
     for method, path in (
@@ -327,7 +401,11 @@ def test_token(shared_shop_stack: ShopStack, buyer: Buyer, endpoints: dict[str, 
     if kind == "expired":
         header = old_token(shared_shop_stack, buyer)
     before = snapshot(shared_shop_stack)
-    requests = [(endpoint.method, endpoint.path, json.dumps(endpoint.body)) for name, endpoint in endpoints.items() if name != "login"]
+    requests = [
+        (endpoint.method, endpoint.path, json.dumps(endpoint.body))
+        for name, endpoint in endpoints.items()
+        if name != "login"
+    ]
     requests += [
         ("POST", "auth/logout/", ""),
         ("POST", "coupons/1/claim/", ""),
@@ -339,7 +417,10 @@ def test_token(shared_shop_stack: ShopStack, buyer: Buyer, endpoints: dict[str, 
         for method, path, content in requests:
             headers: dict[str, Any] = {"Content-Type": "application/json", "Idempotency-Key": "nobody"}
             response = client.request(
-                method, path, content=content, headers=headers | ({} if header is None else {"Authorization": header})
+                method,
+                path,
+                content=content,
+                headers=headers | ({} if header is None else {"Authorization": header}),
             )
             assert_refused(response, 401)
             assert response.headers["WWW-Authenticate"] == "Token"
@@ -376,7 +457,9 @@ def test_stale_and_repeated_orders(shared_shop_stack: ShopStack, endpoints: dict
 
 
 def test_order_that_cannot_be_leaves_a_reason(shared_shop_stack: ShopStack) -> None:
-    """What only a worker can tell is accepted first, then rejected with its slug, and takes nothing from the buyer."""
+    """What only a worker can tell is accepted first, then rejected with its slug, and takes nothing from the
+    buyer.
+    """
     buyer = new_buyer(shared_shop_stack, beili=5)
     body = simple_body(shared_shop_stack)
     [line] = body["course_price_list"]
@@ -393,11 +476,14 @@ def test_order_that_cannot_be_leaves_a_reason(shared_shop_stack: ShopStack) -> N
         order = buyer.follow(buyer.place({**body, **change}))
         assert (order["status"], order["error"]["error"]) == ("rejected", slug)
         assert CHINESE.search(order["error"]["msg"])
-    assert shared_shop_stack.rows("SELECT balance, held_balance FROM shop_account WHERE id = %s", buyer.account_id) == [
-        {"balance": 5, "held_balance": 0}
-    ]
+    assert shared_shop_stack.rows(
+        "SELECT balance, held_balance FROM shop_account WHERE id = %s", buyer.account_id
+    ) == [{"balance": 5, "held_balance": 0}]
     assert shared_shop_stack.value("SELECT status FROM shop_couponrecord WHERE id = %s", foreign) == "unused"
-    assert shared_shop_stack.value("SELECT count(*) FROM shop_order WHERE account_id = %s", buyer.account_id) == 0
+    assert (
+        shared_shop_stack.value("SELECT count(*) FROM shop_order WHERE account_id = %s", buyer.account_id)
+        == 0
+    )
 
 
 def test_notification_that_is_none(shared_shop_stack: ShopStack, unchanged: None, buyer: Buyer) -> None:
@@ -417,8 +503,14 @@ def test_notification_that_is_none(shared_shop_stack: ShopStack, unchanged: None
         (form, b"out_trade_no=1&trade_status=TRADE_SUCCESS&notify_id=1&sign_type=RSA2&sign=%21%21"),
         (form, b"a=" + b"x" * 100_000),
     ):
-        response = buyer.api.http.post("payments/alipay/notify/", content=content, headers={"Content-Type": content_type})
-        assert (response.status_code // 100, response.text, response.headers["Content-Type"]) == (4, "fail", "text/plain"), content[:80]
+        response = buyer.api.http.post(
+            "payments/alipay/notify/", content=content, headers={"Content-Type": content_type}
+        )
+        assert (response.status_code // 100, response.text, response.headers["Content-Type"]) == (
+            4,
+            "fail",
+            "text/plain",
+        ), content[:80]
 
 
 @pytest.mark.parametrize(
@@ -431,10 +523,16 @@ def test_notification_that_is_none(shared_shop_stack: ShopStack, unchanged: None
     ],
 )
 def test_connection_serves_on_after_a_refusal(buyer: Buyer, path: str, media_type: str, status: int) -> None:
-    """The body comes after the answer is clear. A server that doesn't read it ends the connection, and a proxy's next request fails."""
+    """The body comes after the answer is clear.
+
+    A server that doesn't read it ends the connection, and a proxy's next request fails.
+    """
     address = httpx.URL(buyer.api.http.base_url)
     body = b"x" * 1000
-    head = f"POST /api/v1/{path} HTTP/1.1\r\nHost: {address.host}\r\nContent-Type: {media_type}\r\nContent-Length: {len(body)}\r\n\r\n"
+    head = (
+        f"POST /api/v1/{path} HTTP/1.1\r\nHost: {address.host}\r\nContent-Type: "
+        f"{media_type}\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
     with socket.create_connection((address.host, address.port or 80), timeout=20) as connection:
         for _ in range(3):
             connection.sendall(head.encode())

@@ -1,6 +1,8 @@
-"""What every payment provider must do for the shop: the behaviour behind `payments.gateways.protocol.Gateway`.
+"""What every payment provider must do for the shop: the behaviour behind
+`payments.gateways.protocol.Gateway`.
 
-A provider is added to PROVIDERS with a stage: how to make its gateway, and how a buyer acts at it. Alipay's runs against the simulator.
+A provider is added to PROVIDERS with a stage: how to make its gateway, and how a buyer acts at it. Alipay's
+runs against the simulator.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -89,7 +91,9 @@ class AlipayStage:
     unreachable: Gateway
 
     def show_up(self, product: Product, intent: PaymentIntent, offer: str) -> None:
-        self.simulator.http.post(f"{self._cashier(product, offer)}/login", data={"account": "buyer@example.com"})
+        self.simulator.http.post(
+            f"{self._cashier(product, offer)}/login", data={"account": "buyer@example.com"}
+        )
 
     def pay(self, product: Product, intent: PaymentIntent, offer: str) -> None:
         cashier = self._cashier(product, offer)
@@ -104,7 +108,10 @@ class AlipayStage:
         form = dict(parse_qsl(message.body.decode(), strict_parsing=True))
         for name, value in form.items():
             yield Message(message.headers, urlencode({**form, name: f"{value}1"}).encode())
-            yield Message(message.headers, urlencode({key: value for key, value in form.items() if key != name}).encode())
+            yield Message(
+                message.headers,
+                urlencode({key: value for key, value in form.items() if key != name}).encode(),
+            )
 
     def way_back(self, intent: PaymentIntent, offer: str) -> dict[str, str]:
         cashier = self._cashier(Product.PAGE, offer)
@@ -119,7 +126,9 @@ class AlipayStage:
         self.simulator.fault("refund_pending", out_trade_no=out_trade_no, params={"seconds": 60})
 
     def refund_elsewhere(self, out_trade_no: str, amount: str, number: str) -> None:
-        self.simulator.control("POST", f"/trades/{out_trade_no}/refund", {"amount": amount, "out_request_no": number})
+        self.simulator.control(
+            "POST", f"/trades/{out_trade_no}/refund", {"amount": amount, "out_request_no": number}
+        )
 
     def pass_time(self, seconds: float) -> None:
         self.simulator.advance(seconds)
@@ -202,7 +211,10 @@ def stage(request: pytest.FixtureRequest) -> Stage:
 @pytest.fixture
 def intent() -> PaymentIntent:
     return PaymentIntent(
-        "CONTRACT1", AMOUNT, "Python & Django = 100% 课程/", datetime.now(BEIJING).replace(microsecond=0) + timedelta(minutes=30)
+        "CONTRACT1",
+        AMOUNT,
+        "Python & Django = 100% 课程/",
+        datetime.now(BEIJING).replace(microsecond=0) + timedelta(minutes=30),
     )
 
 
@@ -230,7 +242,7 @@ def refund_of(amount: str, number: str = "CONTRACT1R1") -> RefundIntent:
     return RefundIntent("CONTRACT1", number, Decimal(amount), "不想学了/=&")
 
 
-# --- Paying -------------------------------------------------------------------------------------------------------------------------
+# --- Paying -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("product", PRODUCTS)
@@ -244,7 +256,11 @@ def test_every_product_can_be_paid(stage: Stage, intent: PaymentIntent, product:
     stage.pay(product, intent, offer_of(stage.gateway, product, intent))
     report = stage.gateway.query(intent.out_trade_no)
     assert report is not None
-    assert (report.out_trade_no, report.status, report.total_amount) == (intent.out_trade_no, TradeStatus.PAID, AMOUNT)
+    assert (report.out_trade_no, report.status, report.total_amount) == (
+        intent.out_trade_no,
+        TradeStatus.PAID,
+        AMOUNT,
+    )
     assert (report.app_id, report.is_current) == (stage.gateway.app_id, True)
     assert report.refunded in {None, Decimal(0)}
     assert report.paid_at is not None
@@ -274,7 +290,7 @@ def test_trade_ends_when_the_order_does(stage: Stage, intent: PaymentIntent) -> 
     assert report.status is TradeStatus.CLOSED
 
 
-# --- Closing ------------------------------------------------------------------------------------------------------------------------
+# --- Closing ------------------------------------------------------------------------------------------------
 
 
 def test_close_ends_an_unpaid_trade(stage: Stage, intent: PaymentIntent) -> None:
@@ -296,7 +312,7 @@ def test_close_of_a_paid_trade_is_rejected(stage: Stage, paid: TradeReport) -> N
     assert refusal.value.refusal in {Refusal.WRONG_STATE, Refusal.ALREADY_PAID}
 
 
-# --- Refunding ----------------------------------------------------------------------------------------------------------------------
+# --- Refunding ----------------------------------------------------------------------------------------------
 
 
 def find_refund(stage: Stage, number: str = "CONTRACT1R1") -> RefundMovement | None:
@@ -372,15 +388,23 @@ def test_refund_that_the_shop_did_not_make_is_found_by_its_number(stage: Stage, 
     assert found.at is None or found.at.utcoffset() is not None
     assert find_refund(stage) is None
     report = stage.notification(2).verified_by(stage.gateway).report
-    assert (report.refunded, [movement.number for movement in report.movements]) == (Decimal("5.00"), ["CONSOLE77"])
+    assert (report.refunded, [movement.number for movement in report.movements]) == (
+        Decimal("5.00"),
+        ["CONSOLE77"],
+    )
 
 
-def test_refunds_of_the_shop_and_of_others_add_up_and_keep_their_numbers(stage: Stage, paid: TradeReport) -> None:
+def test_refunds_of_the_shop_and_of_others_add_up_and_keep_their_numbers(
+    stage: Stage, paid: TradeReport
+) -> None:
     stage.refund_elsewhere(paid.out_trade_no, "5.00", "CONSOLE77")
     stage.notification(2)
     assert stage.gateway.refund(refund_of("4.00")) is True
     report = stage.notification(3).verified_by(stage.gateway).report
-    assert (report.refunded, [movement.number for movement in report.movements]) == (Decimal("9.00"), ["CONTRACT1R1"])
+    assert (report.refunded, [movement.number for movement in report.movements]) == (
+        Decimal("9.00"),
+        ["CONTRACT1R1"],
+    )
     with pytest.raises(GatewayRejected) as refusal:
         stage.gateway.refund(refund_of("10.91", "CONTRACT1R2"))
     assert refusal.value.refusal is Refusal.REFUND_OVER_AMOUNT
@@ -396,7 +420,7 @@ def test_trade_that_others_gave_back_whole_is_closed_and_was_paid(stage: Stage, 
     assert (refusal.value.refusal, refusal.value.is_final) == (Refusal.TRADE_CLOSED, True)
 
 
-# --- Messages from the provider -----------------------------------------------------------------------------------------------------
+# --- Messages from the provider -----------------------------------------------------------------------------
 
 
 def test_notification_proves_the_trade(stage: Stage, paid: TradeReport) -> None:
@@ -435,10 +459,12 @@ def test_way_back_names_the_trade_and_cannot_be_forged(stage: Stage, intent: Pay
         stage.gateway.verify_return(form | {"out_trade_no": "CONTRACT2"})
 
 
-# --- Bills --------------------------------------------------------------------------------------------------------------------------
+# --- Bills --------------------------------------------------------------------------------------------------
 
 
-def test_bill_of_a_past_day_is_a_zip_and_there_is_none_for_a_day_without_trades(stage: Stage, paid: TradeReport) -> None:
+def test_bill_of_a_past_day_is_a_zip_and_there_is_none_for_a_day_without_trades(
+    stage: Stage, paid: TradeReport
+) -> None:
     assert paid.paid_at is not None
     day = paid.paid_at.astimezone(BEIJING).date()
     stage.pass_time(2 * 24 * 3600)
@@ -447,7 +473,7 @@ def test_bill_of_a_past_day_is_a_zip_and_there_is_none_for_a_day_without_trades(
         stage.gateway.download_bill(day - timedelta(days=3))
 
 
-# --- Several apps -------------------------------------------------------------------------------------------------------------------
+# --- Several apps -------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -466,7 +492,9 @@ def attempt_of(gateway: Gateway) -> Any:
     return Attempt(gateway.name, gateway.app_id)
 
 
-def test_attempt_is_asked_about_and_refunded_with_its_own_app(stage: Stage, gateways: ConfiguredGateways, intent: PaymentIntent) -> None:
+def test_attempt_is_asked_about_and_refunded_with_its_own_app(
+    stage: Stage, gateways: ConfiguredGateways, intent: PaymentIntent
+) -> None:
     stage.pay(Product.PAGE, intent, stage.other.page_url(intent))
     own = gateways.gateway_for(attempt_of(stage.other))
     report = own.query(intent.out_trade_no)
@@ -493,14 +521,19 @@ def test_notification_of_a_former_app_is_proven_with_that_apps_keys(
             keys.verify_notification(stage.other.name, message.headers, message.body)
 
 
-def test_one_number_at_two_apps_is_two_trades(stage: Stage, gateways: ConfiguredGateways, intent: PaymentIntent) -> None:
+def test_one_number_at_two_apps_is_two_trades(
+    stage: Stage, gateways: ConfiguredGateways, intent: PaymentIntent
+) -> None:
     stage.pay(Product.PAGE, intent, stage.other.page_url(intent))
     stage.show_up(Product.PAGE, intent, stage.gateway.page_url(intent))
-    reports = [gateways.gateway_for(attempt_of(gateway)).query(intent.out_trade_no) for gateway in (stage.gateway, stage.other)]
+    reports = [
+        gateways.gateway_for(attempt_of(gateway)).query(intent.out_trade_no)
+        for gateway in (stage.gateway, stage.other)
+    ]
     assert [report and report.status for report in reports] == [TradeStatus.WAITING, TradeStatus.PAID]
 
 
-# --- Nobody there -------------------------------------------------------------------------------------------------------------------
+# --- Nobody there -------------------------------------------------------------------------------------------
 
 
 def calls(intent: PaymentIntent) -> dict[str, Callable[[Gateway], Any]]:
@@ -515,7 +548,9 @@ def calls(intent: PaymentIntent) -> dict[str, Callable[[Gateway], Any]]:
 
 
 @pytest.mark.parametrize("call", ["query", "close", "create_qr", "refund", "find_refund", "download_bill"])
-def test_gateway_that_is_away_is_unreachable_never_a_no(stage: Stage, intent: PaymentIntent, call: str) -> None:
+def test_gateway_that_is_away_is_unreachable_never_a_no(
+    stage: Stage, intent: PaymentIntent, call: str
+) -> None:
     with pytest.raises(GatewayUnreachable):
         calls(intent)[call](stage.unreachable)
 
@@ -527,4 +562,6 @@ def test_offers_need_no_network(stage: Stage, intent: PaymentIntent, product: Pr
 
 def test_providers_are_complete(stage: Stage) -> None:
     assert isinstance(stage.gateway.name, str)
-    assert httpx.URL(stage.gateway.page_url(PaymentIntent("X1", AMOUNT, "x", datetime.now(BEIJING)))).scheme in {"http", "https"}
+    assert httpx.URL(
+        stage.gateway.page_url(PaymentIntent("X1", AMOUNT, "x", datetime.now(BEIJING)))
+    ).scheme in {"http", "https"}

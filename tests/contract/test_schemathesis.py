@@ -1,4 +1,6 @@
-"""Schemathesis against the running shop: whatever the schema allows is answered as the schema says, whatever it forbids is refused."""
+"""Schemathesis against the running shop: whatever the schema allows is answered as the schema says, whatever
+it forbids is refused.
+"""
 
 import os
 import subprocess

@@ -27,7 +27,9 @@ def add(api: Api, course: Any, policy: Any) -> Any:
 
 @pytest.mark.django_db(transaction=True)
 def test_c01_two_tabs_never_lose_each_others_line(buyer: Account) -> None:
-    """The cart was one JSON text per buyer, read, changed and written back: of two tabs the slower one erased the other's line."""
+    """The cart was one JSON text per buyer, read, changed and written back: of two tabs the slower one erased
+    the other's line.
+    """
     courses = [make_course() for _ in range(16)]
     tabs = [Api(buyer) for _ in range(4)]
 
@@ -67,7 +69,9 @@ def test_c04_bad_input_is_named_by_field(api: Api, course_id: Any) -> None:
 
 
 def test_c05_vip_only_courses_cannot_be_bought_and_degree_courses_can(api: Api) -> None:
-    """Only degree courses were left out, which are for sale; VIP-only ones, which are not, could be bought."""
+    """Only degree courses were left out, which are for sale; VIP-only ones, which are not, could be
+    bought.
+    """
     vip, degree = make_course(course_type=CourseType.VIP_ONLY), make_course(course_type=CourseType.DEGREE)
     with nothing_changes():
         assert refused(add(api, vip.pk, policy_of(vip).pk)) == (409, 1110, "course_not_on_sale")
@@ -81,7 +85,11 @@ def test_c06_cart_shows_todays_prices_and_flags_what_changed(api: Api) -> None:
     Course.objects.update(name="新名", status=CourseStatus.OFFLINE)
     PricePolicy.objects.update(price="109.00")
     line = answered(api.get(CART))[str(course.pk)]
-    assert (line["name"], line["price_policy_list"][0]["price"], line["price_seen"]) == ("新名", "109.00", "99.00")
+    assert (line["name"], line["price_policy_list"][0]["price"], line["price_seen"]) == (
+        "新名",
+        "109.00",
+        "99.00",
+    )
     assert line["flags"] == ["offline", "price_changed"]
 
 
@@ -102,7 +110,9 @@ def test_c08_adding_again_replaces_the_choice(api: Api) -> None:
     assert answered(api.get(CART))[str(course.pk)]["choice_policy_id"] == dearer.pk
 
 
-def test_c09_cart_is_bounded_and_tells_what_the_buyer_owns(api: Api, buyer: Account, settings: Settings) -> None:
+def test_c09_cart_is_bounded_and_tells_what_the_buyer_owns(
+    api: Api, buyer: Account, settings: Settings
+) -> None:
     """Nothing bounded the cart, and nothing said that a course was owned already."""
     settings.CART_MAX_LINES = 1
     owned = make_course("0.00")
@@ -168,7 +178,11 @@ def test_c14_policy_is_checked_against_the_database(api: Api) -> None:
     gone_id = gone.pk
     gone.delete()
     with nothing_changes():
-        assert refused(api.put(f"{CART}{course.pk}/", {"policy_id": gone_id})) == (404, 1002, "policy_not_found")
+        assert refused(api.put(f"{CART}{course.pk}/", {"policy_id": gone_id})) == (
+            404,
+            1002,
+            "policy_not_found",
+        )
 
 
 def test_c15_removing_is_idempotent_and_all_at_once_if_wanted(api: Api) -> None:
@@ -192,7 +206,9 @@ def test_c16_refusals_have_their_own_codes_and_statuses(api: Api) -> None:
 def test_c17_store_answers_text(api: Api, buyer: Account) -> None:
     """`.decode()` broke as soon as the client decoded by itself."""
     put_in_cart(api, make_course())
-    assert all(isinstance(field, str) for field in shop_valkey.client().hgetall(shop_valkey.cart_key(buyer.pk)))
+    assert all(
+        isinstance(field, str) for field in shop_valkey.client().hgetall(shop_valkey.cart_key(buyer.pk))
+    )
 
 
 def test_c18_documented_shape_is_the_real_one(api: Api) -> None:
@@ -205,4 +221,6 @@ def test_c18_documented_shape_is_the_real_one(api: Api) -> None:
     schema = SchemaGenerator().get_schema(public=True)
     documented = schema["components"]["schemas"]["CartLineOutput"]["properties"]
     assert set(line) == set(documented)
-    assert set(line["price_policy_list"][0]) == set(schema["components"]["schemas"]["PolicyOutput"]["properties"])
+    assert set(line["price_policy_list"][0]) == set(
+        schema["components"]["schemas"]["PolicyOutput"]["properties"]
+    )

@@ -46,7 +46,11 @@ def test_k02_dated_global_coupon_does_not_stop_the_checkout(api: Api, buyer: Acc
     record = make_record(buyer)
     put_in_cart(api, course)
     entry = globals_of(check_out(api, course))[str(record.pk)]
-    assert (entry["valid_from"], entry["valid_until"], entry["saving"]) == ("2020-01-01", "2099-12-31", "10.00")
+    assert (entry["valid_from"], entry["valid_until"], entry["saving"]) == (
+        "2020-01-01",
+        "2099-12-31",
+        "10.00",
+    )
 
 
 def test_k03_decimals_pass(api: Api) -> None:
@@ -62,7 +66,9 @@ def test_k04_global_coupon_from_the_checkout_can_be_ordered(api: Api, buyer: Acc
     make_record(buyer)
     put_in_cart(api, course)
     (key,) = [key for key in globals_of(check_out(api, course)) if key != "0"]
-    assert order_of(api, body_of(course, alipay="89.00", coupon_record_id=key))["status"] == "awaiting_payment"
+    assert (
+        order_of(api, body_of(course, alipay="89.00", coupon_record_id=key))["status"] == "awaiting_payment"
+    )
 
 
 def test_k05_course_coupons_are_attached(api: Api, buyer: Account) -> None:
@@ -70,7 +76,10 @@ def test_k05_course_coupons_are_attached(api: Api, buyer: Account) -> None:
     course = make_course("99.00")
     record = make_record(buyer, make_coupon(value="10", course=course))
     put_in_cart(api, course)
-    assert [entry["id"] for entry in of_course(check_out(api, course), course)["coupon_record_list"]] == [0, record.pk]
+    assert [entry["id"] for entry in of_course(check_out(api, course), course)["coupon_record_list"]] == [
+        0,
+        record.pk,
+    ]
 
 
 def test_k06_course_and_price_are_read_again(api: Api) -> None:
@@ -83,14 +92,18 @@ def test_k06_course_and_price_are_read_again(api: Api) -> None:
     assert check_out(api, offline)["error"]["error"] == "course_not_on_sale"
 
 
-@pytest.mark.parametrize("course_list", [None, "1", [], [None], ["x"], [1, 1], [1, "1"], [{}], list(range(1, 52))])
+@pytest.mark.parametrize(
+    "course_list", [None, "1", [], [None], ["x"], [1, 1], [1, "1"], [{}], list(range(1, 52))]
+)
 def test_k07_list_is_validated(api: Api, course_list: Any) -> None:
     """Items weren't looked at, and a course that came twice vanished silently."""
     with nothing_changes():
         assert refused(api.post(CHECKOUT, {"course_list": course_list})) == (400, 1003, "invalid_input")
 
 
-def test_k08_statements_do_not_grow_with_the_coupons(api: Api, buyer: Account, django_assert_max_num_queries: Any) -> None:
+def test_k08_statements_do_not_grow_with_the_coupons(
+    api: Api, buyer: Account, django_assert_max_num_queries: Any
+) -> None:
     """There was a statement for each coupon, twice."""
     course = make_course("99.00")
     put_in_cart(api, course)
@@ -134,7 +147,11 @@ def test_k11_coupon_for_any_course_is_offered_on_each(api: Api, buyer: Account) 
     put_in_cart(api, course, degree)
     priced = check_out(api, course, degree)
     assert [entry["id"] for entry in of_course(priced, course)["coupon_record_list"]] == [0, anywhere.pk]
-    assert [entry["id"] for entry in of_course(priced, degree)["coupon_record_list"]] == [0, anywhere.pk, for_degree.pk]
+    assert [entry["id"] for entry in of_course(priced, degree)["coupon_record_list"]] == [
+        0,
+        anywhere.pk,
+        for_degree.pk,
+    ]
 
 
 def test_k12_coupon_under_its_threshold_is_shown_with_the_reason(api: Api, buyer: Account) -> None:
@@ -177,8 +194,12 @@ def test_k15_coupon_of_an_unpaid_order_is_not_offered_and_old_ones_expire(api: A
     assert CouponRecord.objects.get(pk=over.pk).status == CouponRecordStatus.EXPIRED
 
 
-def test_k16_second_tab_has_a_checkout_of_its_own_that_ends(api: Api, valkey: redis.Redis, settings: Settings) -> None:
-    """There was one checkout per buyer, without an id and without an end: the second tab overwrote the first."""
+def test_k16_second_tab_has_a_checkout_of_its_own_that_ends(
+    api: Api, valkey: redis.Redis, settings: Settings
+) -> None:
+    """There was one checkout per buyer, without an id and without an end: the second tab overwrote the
+    first.
+    """
     cheap, dear = make_course("1.00"), make_course("2.00")
     put_in_cart(api, cheap, dear)
     first, second = check_out(api, cheap), check_out(api, dear)
@@ -216,7 +237,11 @@ def test_k19_failure_has_a_slug_and_details_for_programs(api: Api) -> None:
     """Control flow ran over bare exceptions with a text."""
     course = make_course()
     error = check_out(api, course)["error"]
-    assert (error["code"], error["error"], error["details"]) == (1001, "course_not_in_cart", {"course_ids": [course.pk]})
+    assert (error["code"], error["error"], error["details"]) == (
+        1001,
+        "course_not_in_cart",
+        {"course_ids": [course.pk]},
+    )
 
 
 def test_seed_coupon_that_never_applied_can_be_used_end_to_end(api: Api, buyer: Account) -> None:
@@ -225,5 +250,7 @@ def test_seed_coupon_that_never_applied_can_be_used_end_to_end(api: Api, buyer: 
     record = make_record(buyer, make_coupon(CouponType.PERCENT, off_percent=79, course=course))
     put_in_cart(api, course)
     priced = check_out(api, course)
-    body = with_coupon(body_of(course, alipay=priced["quote"]["alipay"], checkout_id=priced["checkout_id"]), record)
+    body = with_coupon(
+        body_of(course, alipay=priced["quote"]["alipay"], checkout_id=priced["checkout_id"]), record
+    )
     assert order_of(api, body)["amounts"]["course_discount"] == "20.79"

@@ -22,14 +22,50 @@ from payments.models import Payment
 from payments.tasks import apply_notifications
 from shop import clock
 from shop.domain.ordering import creation
-from shop.models import Account, CouponRecord, Course, Enrolment, LedgerTransfer, Order, OrderRequest, PricePolicy
+from shop.models import (
+    Account,
+    CouponRecord,
+    Course,
+    Enrolment,
+    LedgerTransfer,
+    Order,
+    OrderRequest,
+    PricePolicy,
+)
 from shop.numbers import mint_number
-from shop.states import CouponRecordStatus, CouponScope, CouponType, CourseStatus, CourseType, OrderRequestStatus
+from shop.states import (
+    CouponRecordStatus,
+    CouponScope,
+    CouponType,
+    CourseStatus,
+    CourseType,
+    OrderRequestStatus,
+)
 from tests.clients import Api, answered, refused
-from tests.factories import NOW, decide, make_buyer, make_coupon, make_course, make_order, make_record, make_request, policy_of
+from tests.factories import (
+    NOW,
+    decide,
+    make_buyer,
+    make_coupon,
+    make_course,
+    make_order,
+    make_record,
+    make_request,
+    policy_of,
+)
 from tests.payments.alipay_side import encoded, gateway_server, make_gateway, notification, signed_answer
 from tests.payments.settle import make_payment, pay
-from tests.shopping import V1, balances, body_of, check_out, order_of, post_order, put_in_cart, the_order, with_coupon
+from tests.shopping import (
+    V1,
+    balances,
+    body_of,
+    check_out,
+    order_of,
+    post_order,
+    put_in_cart,
+    the_order,
+    with_coupon,
+)
 from tests.unchanged import nothing_changes
 
 pytestmark = pytest.mark.django_db
@@ -46,13 +82,17 @@ def rejected(seen: dict[str, Any]) -> str:
 def test_p01_numbers_do_not_clash_and_the_database_sees_to_it() -> None:
     """A number was the second and three digits: 889 a second, checked and then inserted."""
     assert len({mint_number(NOW) for _ in range(3000)}) == 3000
-    assert ("order_number",) in [constraint.fields for constraint in OrderRequest._meta.total_unique_constraints]
+    assert ("order_number",) in [
+        constraint.fields for constraint in OrderRequest._meta.total_unique_constraints
+    ]
 
 
 @pytest.mark.parametrize(
     "change",
-    [{"alipay": None}, {"alipay": "x"}, {"alipay": "-0.01"}, {"alipay": "1.001"}, {"alipay": "NaN"}, {"alipay": "Infinity"}, {"alipay": True},
-     {"balance": "x"}, {"balance": 1.5}, {"balance": -1}, {"balance": None}, {"balance": True}, {"balance": "１２"}, {"unknown": 1}],
+    [{"alipay": None}, {"alipay": "x"}, {"alipay": "-0.01"}, {"alipay": "1.001"}, {"alipay": "NaN"},
+        {"alipay": "Infinity"}, {"alipay": True},
+     {"balance": "x"}, {"balance": 1.5}, {"balance": -1}, {"balance": None}, {"balance": True},
+     {"balance": "１２"}, {"unknown": 1}],
     ids=str,
 )  # fmt: skip
 def test_p02_amounts_are_validated(api: Api, change: dict[str, Any]) -> None:
@@ -89,7 +129,10 @@ def test_p04_two_orders_at_once_do_not_spend_the_same_beili() -> None:
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(work, requests))
-    assert sorted(OrderRequest.objects.values_list("error_slug", flat=True)) == ["", *["balance_insufficient"] * 3]
+    assert sorted(OrderRequest.objects.values_list("error_slug", flat=True)) == [
+        "",
+        *["balance_insufficient"] * 3,
+    ]
     assert balances(buyer) == (0, 10)
 
 
@@ -102,7 +145,9 @@ def test_p05_checkout_that_is_over_is_told(api: Api) -> None:
 
 @pytest.mark.parametrize("kind", [str, int])
 def test_p06_p13_global_coupon_is_found_as_number_and_as_text(api: Api, buyer: Account, kind: type) -> None:
-    """A coupon's id was compared as a number with a text, so 5 was refused where "5" was taken, and the other way round."""
+    """A coupon's id was compared as a number with a text, so 5 was refused where "5" was taken, and the other
+    way round.
+    """
     record, course = make_record(buyer), make_course("99.00")
     seen = order_of(api, body_of(course, alipay="89.00", coupon_record_id=kind(record.pk)))
     assert (seen["status"], seen["amounts"]["global_discount"]) == ("awaiting_payment", "10.00")
@@ -118,7 +163,10 @@ def test_p07_dates_are_dates_wherever_they_come_from(api: Api, buyer: Account) -
     course = make_course("99.00")
     put_in_cart(api, course)
     priced = check_out(api, course)
-    assert rejected(order_of(api, body_of(course, alipay="89.00", coupon_record_id=over.pk))) == "coupon_unavailable"
+    assert (
+        rejected(order_of(api, body_of(course, alipay="89.00", coupon_record_id=over.pk)))
+        == "coupon_unavailable"
+    )
     body = body_of(course, alipay="89.00", coupon_record_id=good.pk, checkout_id=priced["checkout_id"])
     assert order_of(api, body)["status"] == "awaiting_payment"
 
@@ -127,14 +175,22 @@ def test_p07_dates_are_dates_wherever_they_come_from(api: Api, buyer: Account) -
 def test_p08_order_of_nothing_is_refused(api: Api, lines: Any) -> None:
     """An empty list was an order of ¥0, paid at once."""
     with nothing_changes():
-        assert refused(post_order(api, {"course_price_list": lines, "alipay": "0.00"})) == (400, 1003, "invalid_input")
+        assert refused(post_order(api, {"course_price_list": lines, "alipay": "0.00"})) == (
+            400,
+            1003,
+            "invalid_input",
+        )
 
 
 def test_p09_course_twice_is_refused(api: Api) -> None:
     """A course that came twice was counted twice and then broke the database's rule."""
     course = make_course("99.00")
     with nothing_changes():
-        assert refused(post_order(api, body_of(course, course, alipay="198.00"))) == (400, 1003, "invalid_input")
+        assert refused(post_order(api, body_of(course, course, alipay="198.00"))) == (
+            400,
+            1003,
+            "invalid_input",
+        )
 
 
 def test_p10_order_keeps_the_courses_real_name(api: Api) -> None:
@@ -156,12 +212,17 @@ def test_p11_missing_policy_is_told_and_its_price_is_pinned(api: Api) -> None:
 
 
 def test_p12_policy_of_another_course_is_refused_and_text_ids_are_taken(api: Api) -> None:
-    """Only the number was compared, not what it was the number of; and a client that echoed the text id was refused."""
+    """Only the number was compared, not what it was the number of; and a client that echoed the text id was
+    refused.
+    """
     course, degree = make_course("99.00"), make_course("1.00", course_type=CourseType.DEGREE)
     body = body_of(course, alipay="1.00")
     body["course_price_list"][0]["policy_id"] = policy_of(degree).pk
     assert rejected(order_of(api, body)) == "policy_not_found"
-    echoed = {"course_price_list": [{"course_id": str(course.pk), "policy_id": str(policy_of(course).pk)}], "alipay": "99.00"}
+    echoed = {
+        "course_price_list": [{"course_id": str(course.pk), "policy_id": str(policy_of(course).pk)}],
+        "alipay": "99.00",
+    }
     assert order_of(api, echoed)["status"] == "awaiting_payment"
 
 
@@ -212,7 +273,10 @@ def test_p16_coupon_is_read_again_when_it_is_taken(api: Api, buyer: Account, wha
 
 
 def test_p17_discount_never_comes_from_the_line_before(api: Api, buyer: Account) -> None:
-    """A coupon of an unknown kind took the discount of the line before it. Now each line has its own, and an unknown kind can't exist."""
+    """A coupon of an unknown kind took the discount of the line before it.
+
+    Now each line has its own, and an unknown kind can't exist.
+    """
     first, second = make_course("99.00"), make_course("99.00")
     record = make_record(buyer, make_coupon(value="30", course=first))
     seen = order_of(api, with_coupon(body_of(first, second, alipay="168.00"), record))
@@ -223,7 +287,10 @@ def test_p18_course_coupon_under_its_threshold_is_refused_and_kept(api: Api, buy
     """It gave nothing, and was used up all the same."""
     course = make_course("99.00")
     record = make_record(buyer, make_coupon(CouponType.THRESHOLD, "10", minimum="1000", course=course))
-    assert rejected(order_of(api, with_coupon(body_of(course, alipay="99.00"), record))) == "coupon_not_applicable"
+    assert (
+        rejected(order_of(api, with_coupon(body_of(course, alipay="99.00"), record)))
+        == "coupon_not_applicable"
+    )
     assert CouponRecord.objects.get().status == CouponRecordStatus.UNUSED
 
 
@@ -246,7 +313,10 @@ def test_p20_coupon_above_the_price_takes_the_price_and_no_more(api: Api, buyer:
 def test_p21_global_coupon_under_its_threshold_is_refused_and_kept(api: Api, buyer: Account) -> None:
     """It gave nothing, and was used up all the same."""
     record = make_record(buyer, make_coupon(CouponType.THRESHOLD, "20", minimum="100"))
-    assert rejected(order_of(api, body_of(make_course("99.00"), alipay="99.00", coupon_record_id=record.pk))) == "coupon_not_applicable"
+    assert (
+        rejected(order_of(api, body_of(make_course("99.00"), alipay="99.00", coupon_record_id=record.pk)))
+        == "coupon_not_applicable"
+    )
     assert CouponRecord.objects.get().status == CouponRecordStatus.UNUSED
 
 
@@ -279,7 +349,10 @@ def test_p25_money_is_compared_to_the_fen(api: Api, buyer: Account) -> None:
     record = make_record(buyer, make_coupon(CouponType.PERCENT, off_percent=79))
     seen = order_of(api, body_of(course, alipay="78.93", coupon_record_id=record.pk))
     assert (rejected(seen), seen["error"]["details"]["quote"]["alipay"]) == ("quote_changed", "78.92")
-    assert order_of(api, body_of(course, alipay="78.92", coupon_record_id=record.pk))["status"] == "awaiting_payment"
+    assert (
+        order_of(api, body_of(course, alipay="78.92", coupon_record_id=record.pk))["status"]
+        == "awaiting_payment"
+    )
 
 
 def test_p26_server_says_what_is_paid(api: Api) -> None:
@@ -296,7 +369,12 @@ def test_p27_every_leg_of_the_payment_is_kept(api: Api, buyer: Account) -> None:
     record = make_record(buyer)
     order_of(api, body_of(make_course("99.00"), alipay="80.00", balance=9, coupon_record_id=record.pk))
     order = the_order()
-    assert (order.list_total, order.global_discount, order.beili, order.cash_due) == (D("99.00"), D("10.00"), 9, D("80.00"))
+    assert (order.list_total, order.global_discount, order.beili, order.cash_due) == (
+        D("99.00"),
+        D("10.00"),
+        9,
+        D("80.00"),
+    )
 
 
 @pytest.mark.django_db(transaction=True)
@@ -312,7 +390,10 @@ def test_p28_one_coupon_goes_on_one_of_two_orders_at_once() -> None:
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(work, requests))
-    assert sorted(OrderRequest.objects.values_list("error_slug", flat=True)) == ["", *["coupon_unavailable"] * 3]
+    assert sorted(OrderRequest.objects.values_list("error_slug", flat=True)) == [
+        "",
+        *["coupon_unavailable"] * 3,
+    ]
 
 
 def test_p29_free_order_delivers_like_a_paid_one(api: Api, buyer: Account) -> None:
@@ -348,18 +429,24 @@ def test_p32_record_says_what_was_spent(api: Api, buyer: Account) -> None:
     assert (list(held), balances(buyer)) == ([D("9.00")], (91, 9))
 
 
-def test_p33_beili_are_held_and_only_spent_when_the_order_is_paid(buyer: Account, gateway: AlipayGateway) -> None:
+def test_p33_beili_are_held_and_only_spent_when_the_order_is_paid(
+    buyer: Account, gateway: AlipayGateway
+) -> None:
     """They were spent while the order was unpaid, and never came back."""
     paid = make_order(buyer, make_course("99.00"), beili=9, alipay="90.00")
     given_up = make_order(buyer, make_course("99.00"), beili=20, alipay="79.00")
     assert balances(buyer) == (71, 29)
     pay(make_payment(paid, gateway), gateway)
     assert balances(buyer) == (71, 20)
-    expiry.close_due_order(given_up.pk, gateways=ConfiguredGateways(gateway), now=given_up.closes_at, cause="test")
+    expiry.close_due_order(
+        given_up.pk, gateways=ConfiguredGateways(gateway), now=given_up.closes_at, cause="test"
+    )
     assert balances(buyer) == (91, 0)
 
 
-def test_p34_coupon_is_reserved_and_used_when_the_order_is_paid(buyer: Account, gateway: AlipayGateway) -> None:
+def test_p34_coupon_is_reserved_and_used_when_the_order_is_paid(
+    buyer: Account, gateway: AlipayGateway
+) -> None:
     """Its status never changed: it was good for ever and for several orders at once."""
     record, course = make_record(buyer), make_course("99.00")
     order = make_order(buyer, course, global_coupon=record, alipay="89.00")
@@ -372,7 +459,10 @@ def test_p34_coupon_is_reserved_and_used_when_the_order_is_paid(buyer: Account, 
 
 def test_p35_used_coupon_does_not_count_as_taken(buyer: Account) -> None:
     """The count of rows was satisfied by coupons that were used already."""
-    used, fresh = make_record(buyer), make_record(buyer, make_coupon(value="10", scope=CouponScope.ANY_COURSE))
+    used, fresh = (
+        make_record(buyer),
+        make_record(buyer, make_coupon(value="10", scope=CouponScope.ANY_COURSE)),
+    )
     make_order(buyer, make_course("10.00"), global_coupon=used, alipay="0.00")
     course = make_course("99.00")
     request = make_request(buyer, course, coupons={course.pk: fresh}, global_coupon=used, alipay="79.00")
@@ -388,14 +478,19 @@ def test_p36_replay_makes_no_second_order_and_cart_and_checkout_are_consumed(api
     body = body_of(course, alipay="99.00", checkout_id=check_out(api, course)["checkout_id"])
     first = order_of(api, body, "K1")
     replay = post_order(api, body, "K1")
-    assert (answered(replay, 202)["order_number"], replay["Idempotent-Replayed"]) == (first["order_number"], "true")
+    assert (answered(replay, 202)["order_number"], replay["Idempotent-Replayed"]) == (
+        first["order_number"],
+        "true",
+    )
     assert refused(post_order(api, body, "K2")) == (409, 1132, "checkout_used")
     assert refused(post_order(api, {**body, "balance": 1}, "K1")) == (422, 1141, "idempotency_key_reused")
     assert (Order.objects.count(), answered(api.get(f"{V1}/cart/"))) == (1, {})
 
 
 def test_p37_no_key_is_read_and_nothing_signed_in_the_transaction(api: Api, settings: Settings) -> None:
-    """Key files were read and signatures made inside the transaction, for a sandbox whose address stood in the code."""
+    """Key files were read and signatures made inside the transaction, for a sandbox whose address stood in
+    the code.
+    """
     settings.ALIPAY = dict.fromkeys(settings.ALIPAY, "")
     seen = order_of(api, body_of(make_course("99.00"), alipay="99.00"))
     assert seen["status"] == "awaiting_payment"
@@ -406,7 +501,11 @@ def cashier(client: Client, order: Order) -> dict[str, Any]:
     """What the cashier is told."""
     import json
 
-    answer = client.get(urlsplit(answered(Api(order.account).get(reverse("order", args=[order.order_number])))["pay_url"]).path)
+    answer = client.get(
+        urlsplit(
+            answered(Api(order.account).get(reverse("order", args=[order.order_number])))["pay_url"]
+        ).path
+    )
     content: dict[str, Any] = json.loads(parse_qs(urlsplit(answer["Location"]).query)["biz_content"][0])
     return content
 
@@ -414,7 +513,9 @@ def cashier(client: Client, order: Order) -> dict[str, Any]:
 @pytest.mark.usefixtures("alipay_settings")
 def test_p38_amount_travels_with_two_decimals(client: Client, buyer: Account) -> None:
     """The amount was a float."""
-    assert cashier(client, make_order(buyer, make_course("99.90"), now=clock.now()))["total_amount"] == "99.90"
+    assert (
+        cashier(client, make_order(buyer, make_course("99.90"), now=clock.now()))["total_amount"] == "99.90"
+    )
 
 
 @pytest.mark.usefixtures("alipay_settings")
@@ -423,7 +524,9 @@ def test_p39_cashier_stops_when_the_order_does(client: Client, buyer: Account) -
     from django.utils import timezone
 
     order = make_order(buyer, make_course("99.00"), now=clock.now())
-    assert cashier(client, order)["time_expire"] == timezone.localtime(order.expires_at).strftime("%Y-%m-%d %H:%M:%S")
+    assert cashier(client, order)["time_expire"] == timezone.localtime(order.expires_at).strftime(
+        "%Y-%m-%d %H:%M:%S"
+    )
 
 
 def test_p40_business_error_is_no_500(api: Api) -> None:
@@ -449,11 +552,17 @@ def test_p41_order_can_be_followed(api: Api) -> None:
 
 @pytest.mark.usefixtures("alipay_settings")
 def test_p42_notification_pays_the_order(client: Client, buyer: Account, gateway: AlipayGateway) -> None:
-    """There was no view for notifications. (Expiry, cancelling, refunds and reconciliation have tests of their own.)"""
+    """There was no view for notifications.
+
+    (Expiry, cancelling, refunds and reconciliation have tests of their own.)
+    """
     order = make_order(buyer, make_course("99.00"))
     form = encoded(notification(make_payment(order, gateway)))
     answer = client.generic(
-        "POST", f"{V1}/payments/alipay/notify/", form, content_type="application/x-www-form-urlencoded; text/html; charset=UTF-8"
+        "POST",
+        f"{V1}/payments/alipay/notify/",
+        form,
+        content_type="application/x-www-form-urlencoded; text/html; charset=UTF-8",
     )
     apply_notifications()
     order.refresh_from_db()
@@ -466,17 +575,30 @@ def test_p42_order_that_is_not_paid_is_asked_about_and_closed(buyer: Account) ->
     order = make_order(buyer, make_course("99.00"), beili=9, global_coupon=record, alipay="80.00")
 
     def answer(asked: dict[str, str]) -> bytes:
-        trade = {"code": "10000", "out_trade_no": f"{order}P1", "trade_no": "1", "trade_status": "WAIT_BUYER_PAY", "total_amount": "80.00"}
+        trade = {
+            "code": "10000",
+            "out_trade_no": f"{order}P1",
+            "trade_no": "1",
+            "trade_status": "WAIT_BUYER_PAY",
+            "total_amount": "80.00",
+        }
         return signed_answer(asked["method"], trade)
 
     with gateway_server(answer) as told:
         gateway = make_gateway(told.url)
         make_payment(order, gateway)
-        expiry.close_due_order(order.pk, gateways=ConfiguredGateways(gateway), now=order.closes_at, cause="test")
+        expiry.close_due_order(
+            order.pk, gateways=ConfiguredGateways(gateway), now=order.closes_at, cause="test"
+        )
     order.refresh_from_db()
     record.refresh_from_db()
     assert [asked["method"] for asked in told.asked] == ["alipay.trade.query", "alipay.trade.close"]
-    assert (order.status, Payment.objects.get().status, record.status, balances(buyer)) == ("expired", "closed", "unused", (100, 0))
+    assert (order.status, Payment.objects.get().status, record.status, balances(buyer)) == (
+        "expired",
+        "closed",
+        "unused",
+        (100, 0),
+    )
 
 
 def test_p43_token_is_in_the_header_hashed_and_ends(buyer: Account, settings: Settings) -> None:
@@ -491,10 +613,16 @@ def test_p43_token_is_in_the_header_hashed_and_ends(buyer: Account, settings: Se
     assert refused(client.get(f"{V1}/cart/")) == (401, 1101, "not_authenticated")
 
 
-def test_p44_request_only_stores_and_the_worker_decides_once(api: Api, buyer: Account, broker_valkey: redis.Redis) -> None:
+def test_p44_request_only_stores_and_the_worker_decides_once(
+    api: Api, buyer: Account, broker_valkey: redis.Redis
+) -> None:
     """Everything happened in the request."""
     answered(post_order(api, body_of(make_course("99.00"), alipay="99.00")), 202)
-    assert (Order.objects.count(), OrderRequest.objects.get().status, broker_valkey.llen("orders")) == (0, OrderRequestStatus.PENDING, 1)
+    assert (Order.objects.count(), OrderRequest.objects.get().status, broker_valkey.llen("orders")) == (
+        0,
+        OrderRequestStatus.PENDING,
+        1,
+    )
     for _ in range(2):
         creation.create_due_orders(now=clock.now(), cause="test")
     assert Order.objects.count() == 1

@@ -29,7 +29,9 @@ BOUGHT = 40
 def history(transactional_db: None, gateway: AlipayGateway) -> None:
     """So many paid orders with all that belongs to them, and as many that wait for their money."""
     for number in range(2 * BOUGHT):
-        payment = make_payment(Order.objects.get(order_number=make_waiting(make_buyer())), gateway, now=clock.now())
+        payment = make_payment(
+            Order.objects.get(order_number=make_waiting(make_buyer())), gateway, now=clock.now()
+        )
         if number % 2:
             pay(payment, gateway, now=clock.now(), notify_id=f"{number:034}")
     # Nothing becomes due while something is measured.

@@ -18,7 +18,8 @@ from tests.growth.test_plans import watched
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("history")]
 MOST = 30
-# What a day's figures count are the day's rows, by their numbers; here half of all rows are today's, so reading all of them is right.
+# What a day's figures count are the day's rows, by their numbers; here half of all rows are today's, so
+# reading all of them is right.
 FIGURES = ("SELECT left(order_number, 8)", "SELECT left(out_trade_no, 8)")
 
 
@@ -32,11 +33,18 @@ def staff(history: None) -> Client:
 def pages() -> dict[str, str]:
     paid = Order.objects.filter(status="paid").order_by("pk")[0]
     requesting.request_refund(
-        account_id=paid.account_id, order_number=paid.order_number, course_ids=None, reason="x", now=clock.now(), cause="test"
+        account_id=paid.account_id,
+        order_number=paid.order_number,
+        course_ids=None,
+        reason="x",
+        now=clock.now(),
+        cause="test",
     )
     payment = Payment.objects.filter(order=paid).get()
     event = OrderEvent.objects.latest("pk")
-    OrderEvent.objects.create(order=paid, kind="paid", at=clock.now(), cause="task:0123456789abcdef", details={})
+    OrderEvent.objects.create(
+        order=paid, kind="paid", at=clock.now(), cause="task:0123456789abcdef", details={}
+    )
     found = {
         "dashboard": "/admin/",
         "order": f"/admin/shop/order/{paid.pk}/change/",
@@ -50,21 +58,26 @@ def pages() -> dict[str, str]:
         "exports": "/admin/exports/",
     }
     words = {
-        "start": paid.order_number[:12], "end": paid.order_number[-6:], "number": paid.order_number, "trade": str(payment.trade_no)[:10],
-        "trade part": str(payment.trade_no)[-6:], "task": "task:0123456789abcdef", "cause": event.cause or "request:abcdefgh", "buyer": "bench-buyer",
+        "start": paid.order_number[:12], "end": paid.order_number[-6:], "number": paid.order_number,
+        "trade": str(payment.trade_no)[:10],
+        "trade part": str(payment.trade_no)[-6:], "task": "task:0123456789abcdef",
+        "cause": event.cause or "request:abcdefgh", "buyer": "bench-buyer",
         "mail": "nami@example.com", "phone": "13900001111", "course": Course.objects.earliest("pk").name,
     }  # fmt: skip
     found |= {f"search by {name}": f"/admin/search/?q={word}" for name, word in words.items()}
     lists = (
-        "shop/order", "payments/payment", "payments/refund", "payments/notification", "shop/orderrequest", "shop/ledgertransfer", "shop/account",
+        "shop/order", "payments/payment", "payments/refund", "payments/notification", "shop/orderrequest",
+        "shop/ledgertransfer", "shop/account",
         "shop/enrolment", "shop/couponrecord",
     )  # fmt: skip
     found |= {f"list of {one}": f"/admin/{one}/" for one in lists}
     found |= {
-        f"dead {one}": f"/admin/{one}/?dead=yes" for one in ("shop/order", "payments/payment", "shop/orderrequest", "payments/refund")
+        f"dead {one}": f"/admin/{one}/?dead=yes"
+        for one in ("shop/order", "payments/payment", "shop/orderrequest", "payments/refund")
     }
     found |= {
-        f"lately {one}": f"/admin/{one}/?day=1h" for one in ("shop/order", "payments/payment", "shop/orderrequest", "shop/ledgertransfer")
+        f"lately {one}": f"/admin/{one}/?day=1h"
+        for one in ("shop/order", "payments/payment", "shop/orderrequest", "shop/ledgertransfer")
     }
     return found
 
@@ -87,7 +100,9 @@ def test_pages_cost_few_statements_by_index(staff: Client, monkeypatch: pytest.M
         with CaptureQueriesContext(connection) as captured:
             staff.get(address)
         counts[name] = len(captured)
-        scanning |= {f"{name}: {sql}": tables for sql, tables in seen.items() if tables and not sql.startswith(FIGURES)}
+        scanning |= {
+            f"{name}: {sql}": tables for sql, tables in seen.items() if tables and not sql.startswith(FIGURES)
+        }
     assert {name: count for name, count in counts.items() if count > MOST} == {}
     assert "\n".join(f"{tables} {sql}" for sql, tables in scanning.items()) == ""
 
@@ -95,12 +110,18 @@ def test_pages_cost_few_statements_by_index(staff: Client, monkeypatch: pytest.M
 def test_search_finds_what_it_says(staff: Client) -> None:
     order = Order.objects.filter(status="paid").order_by("-pk")[0]
     payment = Payment.objects.get(order=order)
-    OrderEvent.objects.create(order=order, kind="paid", at=clock.now(), cause="task:0123456789abcdef", details={})
+    OrderEvent.objects.create(
+        order=order, kind="paid", at=clock.now(), cause="task:0123456789abcdef", details={}
+    )
     Account.objects.filter(pk=order.account_id).update(phone="13900001111", email="nami@example.com")
     account = Account.objects.get(pk=order.account_id)
-    assert staff.get("/admin/search/", {"q": payment.out_trade_no})["Location"] == f"/admin/shop/order/{order.pk}/change/"
+    assert (
+        staff.get("/admin/search/", {"q": payment.out_trade_no})["Location"]
+        == f"/admin/shop/order/{order.pk}/change/"
+    )
     for text in (
-        order.order_number[:20], order.order_number[-8:], order.order_number[9:24].lower(), str(payment.trade_no),
+        order.order_number[:20], order.order_number[-8:], order.order_number[9:24].lower(),
+        str(payment.trade_no),
         "0123456789abcdef", "task:0123456789abcdef", account.username, "NAMI@exam", "1390000",
     ):  # fmt: skip
         found = staff.get("/admin/search/", {"q": text}).context["found"]

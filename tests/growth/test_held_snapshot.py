@@ -1,6 +1,7 @@
 """Looks for due rows while somebody holds a snapshot open, so that PostgreSQL can't clear away what is done.
 
-Counted in buffers, which don't depend on the machine: what EXPLAIN (ANALYZE, BUFFERS) says of the very statements that the shop has sent.
+Counted in buffers, which don't depend on the machine: what EXPLAIN (ANALYZE, BUFFERS) says of the very
+statements that the shop has sent.
 """
 
 import time
@@ -28,13 +29,18 @@ ROUNDS = 5
 # As many orders taken in, each at a time of its own.
 _TAKE_IN = """
     INSERT INTO shop_orderrequest (
-        account_id, order_number, idempotency_key, fingerprint, body, status, request_id, created_at, available_at, attempts, last_error,
+        account_id, order_number, idempotency_key, fingerprint, body, status, request_id, created_at,
+        available_at, attempts, last_error,
         error_slug, error_message, error_details
     )
-    SELECT %s, 'N' || number, 'N' || number, '', '{}', 'pending', '', clock_timestamp(), clock_timestamp(), 0, '', '', '', '{}'
+    SELECT %s, 'N' || number, 'N' || number, '', '{}', 'pending', '', clock_timestamp(), clock_timestamp(), 0,
+        '', '', '', '{}'
     FROM generate_series(%s::int, %s::int) AS number
 """
-_DONE = "UPDATE shop_orderrequest SET status = 'created', decided_at = now(), available_at = NULL WHERE id = ANY(%s)"
+_DONE = (
+    "UPDATE shop_orderrequest SET status = 'created', decided_at = now(), available_at = NULL "
+    "WHERE id = ANY(%s)"
+)
 
 
 @contextmanager
@@ -42,7 +48,11 @@ def held_snapshot() -> Iterator[None]:
     """A forgotten session."""
     database = connection.settings_dict
     with psycopg.connect(
-        dbname=database["NAME"], user=database["USER"], password=database["PASSWORD"], host=database["HOST"], port=database["PORT"]
+        dbname=database["NAME"],
+        user=database["USER"],
+        password=database["PASSWORD"],
+        host=database["HOST"],
+        port=database["PORT"],
     ) as session:
         session.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         session.execute("SELECT count(*) FROM shop_orderrequest")
@@ -50,14 +60,18 @@ def held_snapshot() -> Iterator[None]:
 
 
 def buffers(deed: Callable[[], object]) -> int:
-    """How many pages PostgreSQL touches for the statements of a deed, which is done once, as it is explained."""
+    """How many pages PostgreSQL touches for the statements of a deed, which is done once, as it is
+    explained.
+    """
     touched = 0
 
     def explain(run: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
         nonlocal touched
         with psycopg.ClientCursor(connection.connection) as cursor:
             cursor.execute("BEGIN")
-            explained: Any = cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {sql}", params).fetchone()
+            explained: Any = cursor.execute(
+                f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {sql}", params
+            ).fetchone()
             plan = explained[0][0]["Plan"]
             cursor.execute("ROLLBACK")
         touched += plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
@@ -89,7 +103,9 @@ def claim_failed() -> int:
 
 @dataclass(frozen=True)
 class Touched:
-    """Pages that PostgreSQL touched in one round: for a claim in its middle, and at its end for looks that found nothing."""
+    """Pages that PostgreSQL touched in one round: for a claim in its middle, and at its end for looks that
+    found nothing.
+    """
 
     claim: int
     first_look: int
@@ -138,7 +154,10 @@ def test_control_without_floors_every_round_makes_them_dearer(monkeypatch: pytes
 
 @pytest.mark.parametrize("model", [OrderRequest, Order, Payment, Notification, Refund])
 def test_every_kind_of_work_looks_above_its_floor(model: type[Work]) -> None:
-    """As does whoever gives up the exhausted ones. Who counts the due rows for the metrics begins at the beginning: no sweep may have looked for long."""
+    """As does whoever gives up the exhausted ones.
+
+    Who counts the due rows for the metrics begins at the beginning: no sweep may have looked for long.
+    """
     seen: list[str] = []
 
     def watch(run: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:

@@ -4,7 +4,8 @@ import pytest
 from django.apps import apps
 from django.db import connection
 
-# Indexes of one table that hold all of their rows, in pairs: every query that the first one serves, the second one serves too.
+# Indexes of one table that hold all of their rows, in pairs: every query that the first one serves, the
+# second one serves too.
 COVERED = """
     WITH plain AS (
         SELECT indexrelid, indrelid, indisunique, string_to_array(indkey::text, ' ') AS columns
@@ -25,8 +26,13 @@ def covered(tables: list[str]) -> list[tuple[str, str]]:
 
 @pytest.mark.django_db
 def test_no_index_is_covered_by_another() -> None:
-    ours = {model._meta.db_table for app in ("shop", "payments") for model in apps.get_app_config(app).get_models()}
-    ours -= {"shop_course", "shop_pricepolicy", "shop_account"}  # written once for each course or buyer, not for each order
+    ours = {
+        model._meta.db_table
+        for app in ("shop", "payments")
+        for model in apps.get_app_config(app).get_models()
+    }
+    # written once for each course or buyer, not for each order
+    ours -= {"shop_course", "shop_pricepolicy", "shop_account"}
     assert covered(sorted(ours)) == []
 
 

@@ -36,7 +36,8 @@ from tests.shopping import V1, body_of, check_out, order_of, put_in_cart
 from worker.tasks import sweep
 
 GROWN = {
-    "shop_account", "shop_couponrecord", "shop_orderrequest", "shop_order", "shop_orderline", "shop_orderevent", "shop_ledgertransfer",
+    "shop_account", "shop_couponrecord", "shop_orderrequest", "shop_order", "shop_orderline",
+    "shop_orderevent", "shop_ledgertransfer",
     "shop_enrolment", "payments_payment", "payments_notification",
 }  # fmt: skip
 
@@ -78,8 +79,11 @@ def watched() -> Iterator[dict[str, list[str]]]:
         if sql.split(None, 1)[0] in {"SELECT", "INSERT", "UPDATE", "DELETE", "WITH"}:
             with psycopg.ClientCursor(connection.connection) as cursor:
                 custom = _parsed(cursor.execute(f"EXPLAIN (FORMAT JSON) {sql}", params).fetchone())
-                generic = _parsed(cursor.execute(f"EXPLAIN (FORMAT JSON, GENERIC_PLAN) {numbered(sql)}").fetchone())
-            # A prepared statement settles on the plan that knows no values when that looks no dearer than planning anew each time.
+                generic = _parsed(
+                    cursor.execute(f"EXPLAIN (FORMAT JSON, GENERIC_PLAN) {numbered(sql)}").fetchone()
+                )
+            # A prepared statement settles on the plan that knows no values when that looks no dearer than
+            # planning anew each time.
             settled = generic if generic["Total Cost"] <= custom["Total Cost"] + PLANNING_COST else custom
             seen[" ".join(sql.split())[:300]] = sorted({*scans(custom), *scans(settled)})
         return run(sql, params, many, context)
@@ -99,7 +103,10 @@ def buy(buyer: Account, gateway: AlipayGateway) -> None:
     order = Order.objects.get(order_number=seen["order_number"])
     payment = make_payment(order, gateway, now=clock.now())
     answer = Client().generic(
-        "POST", f"{V1}/payments/alipay/notify/", encoded(notification(payment)), content_type="application/x-www-form-urlencoded"
+        "POST",
+        f"{V1}/payments/alipay/notify/",
+        encoded(notification(payment)),
+        content_type="application/x-www-form-urlencoded",
     )
     assert answer.content == b"success"
     apply_notifications()
@@ -110,12 +117,18 @@ def buy(buyer: Account, gateway: AlipayGateway) -> None:
 
 
 def upkeep(gateway: MemoryGateway) -> None:
-    """What goes on by itself: the sweep, a query of a payment, the end of an order, the coupons and tokens that are over."""
+    """What goes on by itself: the sweep, a query of a payment, the end of an order, the coupons and tokens
+    that are over.
+    """
     sweep()
-    Payment.objects.filter(pk=Payment.objects.filter(status="open").order_by("pk").values("pk")[:1]).update(available_at=clock.now())
+    Payment.objects.filter(pk=Payment.objects.filter(status="open").order_by("pk").values("pk")[:1]).update(
+        available_at=clock.now()
+    )
     polling.query_due_payments(gateways=ConfiguredGateways(gateway), now=clock.now(), cause="test")
     waiting = Order.objects.filter(status="awaiting_payment").order_by("-pk")[0]
-    closing.request_cancel(account_id=waiting.account_id, order_number=waiting.order_number, now=clock.now(), cause="test")
+    closing.request_cancel(
+        account_id=waiting.account_id, order_number=waiting.order_number, now=clock.now(), cause="test"
+    )
     expiry.close_due_orders(gateways=ConfiguredGateways(gateway), now=clock.now(), cause="test")
     waiting.refresh_from_db()
     assert waiting.status == "cancelled"
@@ -134,7 +147,9 @@ def is_folded(total: totals.Total) -> bool:
 
 def in_place_of_alipay() -> MemoryGateway:
     """A gateway with the credentials that the history's attempts were made with."""
-    gateway = MemoryGateway(Clock(), app_id=Payment.objects.filter(status="open").values_list("app_id", flat=True)[0])
+    gateway = MemoryGateway(
+        Clock(), app_id=Payment.objects.filter(status="open").values_list("app_id", flat=True)[0]
+    )
     gateway.name = "alipay"
     return gateway
 
@@ -147,7 +162,8 @@ def test_busy_statements_read_no_grown_table_from_end_to_end(gateway: AlipayGate
     assert list(control.values()) == [["shop_order"]]  # whoever looks without an index is noticed
 
     in_memory = in_place_of_alipay()
-    for total in totals.TOTALS:  # once in a shop's life everything is added up, when what other tests have under way has ended
+    # once in a shop's life everything is added up, when what other tests have under way has ended
+    for total in totals.TOTALS:
         assert wait_until(partial(is_folded, total), timeout_s=60, poll_s=0.5)
     with watched() as seen:
         buy(make_buyer(), gateway)

@@ -1,4 +1,6 @@
-"""What an order costs PostgreSQL and the broker in a rush, counted: figures that don't depend on the machine."""
+"""What an order costs PostgreSQL and the broker in a rush, counted: figures that don't depend on the
+machine.
+"""
 
 from urllib.parse import urlencode
 
@@ -27,14 +29,19 @@ CROWD = 4 * creation.BATCH_SIZE
 
 
 def test_order_costs_hardly_more_than_its_own_statement_and_no_message(broker_valkey: redis.Redis) -> None:
-    """Each with two courses, a coupon on one of them, a global one, and 贝里. Counted from the POST to the commit, BEGIN and COMMIT included."""
+    """Each with two courses, a coupon on one of them, a global one, and 贝里.
+
+    Counted from the POST to the commit, BEGIN and COMMIT included.
+    """
     first, second = make_course("100.00"), make_course("100.00")
     on_course = make_coupon(CouponType.THRESHOLD, "20", minimum="100", course=first, quantity=CROWD)
     on_order = make_coupon(CouponType.PERCENT, off_percent=90, quantity=CROWD)
     requests = []
     for _ in range(CROWD):
         buyer = make_buyer(beili=30)
-        body = body_of(first, second, alipay="132.00", balance=30, coupon_record_id=make_record(buyer, on_order).pk)
+        body = body_of(
+            first, second, alipay="132.00", balance=30, coupon_record_id=make_record(buyer, on_order).pk
+        )
         requests.append((Api(buyer), with_coupon(body, make_record(buyer, on_course))))
     with CaptureQueriesContext(connection) as captured:
         for api, body in requests:
@@ -58,10 +65,17 @@ def test_notification_costs_hardly_more_than_its_own_row(gateway: AlipayGateway)
     with CaptureQueriesContext(connection) as captured:
         for form in forms:
             inbox.store_notification(
-                gateways=ConfiguredGateways(gateway), provider=gateway.name, headers={}, body=urlencode(form).encode(), now=clock.now()
+                gateways=ConfiguredGateways(gateway),
+                provider=gateway.name,
+                headers={},
+                body=urlencode(form).encode(),
+                now=clock.now(),
             )
         inbox.apply_due_notifications(gateways=ConfiguredGateways(gateway), now=clock.now(), cause="test")
-    assert (Enrolment.objects.count(), Notification.objects.filter(status="applied").count()) == (CROWD, CROWD)
+    assert (Enrolment.objects.count(), Notification.objects.filter(status="applied").count()) == (
+        CROWD,
+        CROWD,
+    )
     assert len(captured) <= 1.55 * CROWD
 
 
@@ -76,10 +90,18 @@ def test_light_load_is_one_order_a_task(broker_valkey: redis.Redis) -> None:
 
 
 def test_light_load_is_one_notification_a_task(gateway: AlipayGateway) -> None:
-    form = notification(make_payment(make_order(make_buyer(), make_course("99.00"), now=clock.now()), gateway, now=clock.now()))
+    form = notification(
+        make_payment(
+            make_order(make_buyer(), make_course("99.00"), now=clock.now()), gateway, now=clock.now()
+        )
+    )
     with CaptureQueriesContext(connection) as captured:
         inbox.store_notification(
-            gateways=ConfiguredGateways(gateway), provider=gateway.name, headers={}, body=urlencode(form).encode(), now=clock.now()
+            gateways=ConfiguredGateways(gateway),
+            provider=gateway.name,
+            headers={},
+            body=urlencode(form).encode(),
+            now=clock.now(),
         )
         inbox.apply_due_notifications(gateways=ConfiguredGateways(gateway), now=clock.now(), cause="test")
     assert Enrolment.objects.count() == 1

@@ -14,7 +14,9 @@ SETTLE_S = 40
 
 @pytest.fixture(scope="session")
 def _breakable_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ShopStack]:
-    stack = build_shop_stack(tmp_path_factory.mktemp("journeys") / "shop", extra_env={"PAYMENT_QUERY_INTERVAL_S": "1"})
+    stack = build_shop_stack(
+        tmp_path_factory.mktemp("journeys") / "shop", extra_env={"PAYMENT_QUERY_INTERVAL_S": "1"}
+    )
     try:
         stack.start()
         yield stack
@@ -25,7 +27,10 @@ def _breakable_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ShopSt
 
 @pytest.fixture
 def shop(request: pytest.FixtureRequest, _breakable_shop: ShopStack) -> Iterator[ShopStack]:
-    """A running shop to kill, freeze and empty. It is repaired afterwards, finishes its work, and then every invariant must hold."""
+    """A running shop to kill, freeze and empty.
+
+    It is repaired afterwards, finishes its work, and then every invariant must hold.
+    """
     stack = _breakable_shop
     try:
         yield stack
@@ -61,7 +66,9 @@ def repair(stack: ShopStack) -> None:
 
 
 def settle(stack: ShopStack) -> None:
-    """Waits until nothing is left to do and checks the invariants; what still breaks one after the time is the failure."""
+    """Waits until nothing is left to do and checks the invariants; what still breaks one after the time is
+    the failure.
+    """
 
     def is_settled() -> bool:
         try:

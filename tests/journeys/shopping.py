@@ -74,7 +74,8 @@ class Buyer:
         assert page.status_code == 200, page.text
         return str(
             self.stack.value(
-                "SELECT p.out_trade_no FROM payments_payment p JOIN shop_order o ON o.id = p.order_id WHERE o.order_number = %s AND p.status = 'open'",
+                "SELECT p.out_trade_no FROM payments_payment p JOIN shop_order o ON o.id = p.order_id WHERE "
+                "o.order_number = %s AND p.status = 'open'",
                 order["order_number"],
             )
         )
@@ -92,8 +93,10 @@ def new_buyer(stack: ShopStack, *, beili: int = 0) -> Buyer:
     with psycopg.connect(stack.database_url) as connection:
         row = connection.execute(
             """
-            INSERT INTO shop_account (username, password, balance, held_balance, is_superuser, is_staff, is_active, first_name, last_name, email, date_joined)
-            SELECT %s, password, 0, 0, false, false, true, '', '', '', now() FROM shop_account WHERE username = 'buyer1' RETURNING id
+            INSERT INTO shop_account (username, password, balance, held_balance, is_superuser, is_staff,
+                is_active, first_name, last_name, email, date_joined)
+            SELECT %s, password, 0, 0, false, false, true, '', '', '', now() FROM shop_account
+            WHERE username = 'buyer1' RETURNING id
             """,
             [username],
         ).fetchone()
@@ -101,7 +104,8 @@ def new_buyer(stack: ShopStack, *, beili: int = 0) -> Buyer:
         if beili:
             connection.execute(
                 """
-                INSERT INTO shop_ledgertransfer (key, debit, credit, currency, amount, account_id, memo, created_at)
+                INSERT INTO shop_ledgertransfer (key, debit, credit, currency, amount, account_id, memo,
+                    created_at)
                 VALUES (%s, 'beili_issued', 'beili_available', 'BEILI', %s, %s, '', now())
                 """,
                 [f"grant:{username}", beili, row[0]],
@@ -112,14 +116,17 @@ def new_buyer(stack: ShopStack, *, beili: int = 0) -> Buyer:
 def find_policy(stack: ShopStack, course: str) -> tuple[int, int]:
     """(course id, policy id) of a month of the course."""
     (row,) = stack.rows(
-        "SELECT c.id, p.id AS policy FROM shop_course c JOIN shop_pricepolicy p ON p.course_id = c.id WHERE c.name = %s AND p.valid_period = 30",
+        "SELECT c.id, p.id AS policy FROM shop_course c JOIN shop_pricepolicy p ON p.course_id = c.id WHERE "
+        "c.name = %s AND p.valid_period = 30",
         course,
     )
     return row["id"], row["policy"]
 
 
 def simple_body(stack: ShopStack, course: str = "Redis 从用到懂", *, beili: int = 0) -> dict[str, Any]:
-    """An order for a month of one course, without coupons and without a checkout; meant, however often it is placed."""
+    """An order for a month of one course, without coupons and without a checkout; meant, however often it is
+    placed.
+    """
     course_id, policy_id = find_policy(stack, course)
     price = stack.value("SELECT price FROM shop_pricepolicy WHERE id = %s", policy_id)
     return {
@@ -152,7 +159,9 @@ def checkout_body(checkout: Mapping[str, Any], *, beili: int = 0) -> dict[str, A
 
 def control(stack: ShopStack, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
     """The simulator's control API: what Alipay and the buyer do there."""
-    response = httpx.request(method, f"{stack.simulator_url}/control/{path}", json=body, timeout=30, trust_env=False)
+    response = httpx.request(
+        method, f"{stack.simulator_url}/control/{path}", json=body, timeout=30, trust_env=False
+    )
     assert response.is_success, response.text
     return response.json()
 

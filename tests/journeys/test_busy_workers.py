@@ -1,4 +1,5 @@
-"""Valkey goes away while a worker is in the middle of an order: the worker lives on, finishes, and takes the next order afterwards.
+"""Valkey goes away while a worker is in the middle of an order: the worker lives on, finishes, and takes the
+next order afterwards.
 
 "In the middle" is made certain by a row lock that the test holds.
 """
@@ -9,7 +10,12 @@ import pytest
 
 from project.local.waiting import wait_until
 from tests.journeys.shopping import PATIENCE_S, Buyer, simple_body
-from tests.journeys.test_outages import account_locked, assert_created_once, is_waiting_for_lock, wait_for_order
+from tests.journeys.test_outages import (
+    account_locked,
+    assert_created_once,
+    is_waiting_for_lock,
+    wait_for_order,
+)
 from tests.nodes.shop_stack import ShopStack
 
 pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("journeys"), pytest.mark.timeout(240)]

@@ -7,7 +7,12 @@ import pytest
 
 from project.local.waiting import wait_until
 from tests.journeys.shopping import PATIENCE_S, Buyer, count_orders, simple_body
-from tests.journeys.test_outages import account_locked, assert_created_once, is_waiting_for_lock, wait_for_order
+from tests.journeys.test_outages import (
+    account_locked,
+    assert_created_once,
+    is_waiting_for_lock,
+    wait_for_order,
+)
 from tests.nodes.shop_stack import ShopStack, build_shop_stack, drop_database
 
 pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("journeys"), pytest.mark.timeout(240)]
@@ -18,7 +23,9 @@ WITHIN_S = 10
 @pytest.fixture(scope="module")
 def _patient_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ShopStack]:
     """With the lease and the sweep that a shop has by default."""
-    stack = build_shop_stack(tmp_path_factory.mktemp("patient") / "shop", extra_env={"WORK_LEASE_S": "5", "SWEEP_INTERVAL_S": "2"})
+    stack = build_shop_stack(
+        tmp_path_factory.mktemp("patient") / "shop", extra_env={"WORK_LEASE_S": "5", "SWEEP_INTERVAL_S": "2"}
+    )
     try:
         stack.start()
         yield stack
@@ -56,21 +63,29 @@ def test_worker_that_hangs_for_longer_than_its_lease_does_nothing_late(shop: Sho
         for pid in pids:
             _signal(pid, "STOP")
     try:
-        # Its session waits for a client that hangs; PostgreSQL ends it after `idle_in_transaction_session_timeout`.
+        # Its session waits for a client that hangs; PostgreSQL ends it after
+        # `idle_in_transaction_session_timeout`.
         shop.add_worker()
         wait_for_order(shop, buyer)
         assert_created_once(shop, buyer, number)
     finally:
         for pid in pids:
             _signal(pid, "CONT")
-    assert wait_until(lambda: "shop.create_orders" in shop.worker.container.logs_since_start(), timeout_s=PATIENCE_S)
+    assert wait_until(
+        lambda: "shop.create_orders" in shop.worker.container.logs_since_start(), timeout_s=PATIENCE_S
+    )
     time.sleep(3)
     assert_created_once(shop, buyer, number)
     assert count_orders(shop, buyer.account_id) == 1
-    [request] = shop.rows("SELECT attempts, status, last_error FROM shop_orderrequest WHERE order_number = %s", number)
+    [request] = shop.rows(
+        "SELECT attempts, status, last_error FROM shop_orderrequest WHERE order_number = %s", number
+    )
     assert request["status"] == "created"
     assert request["attempts"] >= 2
-    assert shop.rows("SELECT 1 FROM shop_orderrequest WHERE status = 'created' AND available_at IS NOT NULL") == []
+    assert (
+        shop.rows("SELECT 1 FROM shop_orderrequest WHERE status = 'created' AND available_at IS NOT NULL")
+        == []
+    )
 
 
 def _signal(pid: int, name: str) -> None:

@@ -1,4 +1,6 @@
-"""What the real processes write, from registration to refund: one id leads through it, and nothing secret or personal stands in it."""
+"""What the real processes write, from registration to refund: one id leads through it, and nothing secret or
+personal stands in it.
+"""
 
 import json
 import re
@@ -19,13 +21,23 @@ from tests.nodes.shop_stack import ShopStack
 pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("logs"), pytest.mark.timeout(240)]
 
 USERNAME, MAILBOX, PHONE = "luffy.straw@mail.example", "luffy.straw@mail.example", "13812345678"
-PASSWORD, OTHER_PASSWORD, WRONG = "going-to-be-the-king-7", "gear-fourth-snakeman-9", "not-the-password-at-all"
+PASSWORD, OTHER_PASSWORD, WRONG = (
+    "going-to-be-the-king-7",
+    "gear-fourth-snakeman-9",
+    "not-the-password-at-all",
+)
 COURSE = "Redis 从用到懂"
 
 
 @pytest.fixture(params=["INFO", "DEBUG"])
 def shop(request: pytest.FixtureRequest, start_shop: Callable[..., ShopStack]) -> ShopStack:
-    return start_shop(LOG_LEVEL=request.param, LOG_FORMAT="json", REQUEST_LOG="true", REGISTRATION_OPEN="true", REFUND_AUTO_DAYS="7")
+    return start_shop(
+        LOG_LEVEL=request.param,
+        LOG_FORMAT="json",
+        REQUEST_LOG="true",
+        REGISTRATION_OPEN="true",
+        REFUND_AUTO_DAYS="7",
+    )
 
 
 def parts(stack: ShopStack) -> str:
@@ -50,18 +62,28 @@ class Visit:
 
 def secrets_of(stack: ShopStack, visit: Visit) -> dict[str, str]:
     """What must stand nowhere, by name."""
-    hidden = {name: value for name, value in stack.env.items() if re.search("PASSWORD|SECRET", name) and value}
+    hidden = {
+        name: value for name, value in stack.env.items() if re.search("PASSWORD|SECRET", name) and value
+    }
     told = stack.rows(
-        "SELECT raw_body, form->>'sign' AS sign, form->>'buyer_logon_id' AS logon, form->>'buyer_id' AS buyer FROM payments_notification"
+        "SELECT raw_body, form->>'sign' AS sign, form->>'buyer_logon_id' AS logon, form->>'buyer_id' AS "
+        "buyer FROM payments_notification"
     )
-    hidden |= {f"{name} of notification {place}": value for place, row in enumerate(told) for name, value in row.items() if value}
+    hidden |= {
+        f"{name} of notification {place}": value
+        for place, row in enumerate(told)
+        for name, value in row.items()
+        if value
+    }
     for path in (stack.folder / "simulator").rglob("*.pem"):
         body = [line for line in path.read_text().splitlines() if line and "-----" not in line]
         hidden[path.name] = body[len(body) // 2]
     hidden |= {f"given {place}": value for place, value in enumerate(visit.secrets)}
     words = {
-        "name": USERNAME, "mailbox": MAILBOX, "phone": PHONE, "password": PASSWORD, "other": OTHER_PASSWORD, "wrong": WRONG,
-        "header": "Authorization", "private key": "PRIVATE KEY", "token's word": "Token ", "cookie": "sessionid=", "forger": "zoro",
+        "name": USERNAME, "mailbox": MAILBOX, "phone": PHONE, "password": PASSWORD, "other": OTHER_PASSWORD,
+        "wrong": WRONG,
+        "header": "Authorization", "private key": "PRIVATE KEY", "token's word": "Token ",
+        "cookie": "sessionid=", "forger": "zoro",
         "forger's phone": "13987654321", "forged": "forged",
     }  # fmt: skip
     return hidden | words
@@ -94,9 +116,13 @@ def buy_and_refund(stack: ShopStack, visit: Visit) -> None:
     order = buyer.follow(visit.order_number)
     pay(stack, buyer.open_cashier(order))
     assert buyer.follow(visit.order_number, while_status="awaiting_payment")["status"] == "paid"
-    refund = visit.api.http.post(f"orders/{visit.order_number}/refunds/", json={"reason": f"请退到 {PHONE} {MAILBOX}"})
+    refund = visit.api.http.post(
+        f"orders/{visit.order_number}/refunds/", json={"reason": f"请退到 {PHONE} {MAILBOX}"}
+    )
     assert refund.status_code == 202, refund.text
-    assert wait_until(lambda: visit.api.get(f"orders/{visit.order_number}/")["status"] == "refunded", timeout_s=PATIENCE_S)
+    assert wait_until(
+        lambda: visit.api.get(f"orders/{visit.order_number}/")["status"] == "refunded", timeout_s=PATIENCE_S
+    )
     httpx.put(order["pay_url"], trust_env=False)
     visit.secrets.append(order["pay_url"].rstrip("/").rpartition(":")[2])
 
@@ -106,7 +132,9 @@ def forget_password(stack: ShopStack, visit: Visit) -> None:
         found = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', browser.get("/password/reset/").text)
         assert found is not None
         form = {"email": MAILBOX, "csrfmiddlewaretoken": found[1]}
-        assert browser.post("/password/reset/", data=form, headers={"Referer": stack.web_url}).status_code == 200
+        assert (
+            browser.post("/password/reset/", data=form, headers={"Referer": stack.web_url}).status_code == 200
+        )
         browser.put("/password/reset/MQ/c0ffee-0123456789abcdef0123456789abcdef/")
     visit.secrets.append("c0ffee-0123456789abcdef0123456789abcdef")
 
@@ -114,12 +142,16 @@ def forget_password(stack: ShopStack, visit: Visit) -> None:
 def forge_notification(stack: ShopStack) -> None:
     hostile = "app_id=1&buyer_logon_id=zoro%40mail.example&sign=forged&sign_type=RSA2&body=13987654321"
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
-    answer = httpx.post(f"{stack.web_url}/api/v1/payments/alipay/notify/", content=hostile, headers=headers, trust_env=False)
+    answer = httpx.post(
+        f"{stack.web_url}/api/v1/payments/alipay/notify/", content=hostile, headers=headers, trust_env=False
+    )
     assert answer.status_code == 400
 
 
 def change_password_and_leave(visit: Visit) -> None:
-    changed = visit.api.http.post("auth/password/", json={"old_password": PASSWORD, "password": OTHER_PASSWORD})
+    changed = visit.api.http.post(
+        "auth/password/", json={"old_password": PASSWORD, "password": OTHER_PASSWORD}
+    )
     assert changed.status_code == 200
     token = changed.json()["data"]["token"]
     assert visit.api.http.post("auth/logout/", headers={"Authorization": f"Token {token}"}).status_code == 204
@@ -152,34 +184,54 @@ def must_lead_through(told: list[dict[str, Any]], visit: Visit, stack: ShopStack
     mine = [
         line
         for line in told
-        if line["level"] != "debug" and visit.trace_id in (line.get("request_id"), line.get("trace_id"), *line.get("trace_ids", ()))
+        if line["level"] != "debug"
+        and visit.trace_id in (line.get("request_id"), line.get("trace_id"), *line.get("trace_ids", ()))
     ]
     assert {line["event"] for line in mine} == {
-        "request_answered", "orders_created", "payment_opened", "trades_applied", "gateway_called", "refund_succeeded",
+        "request_answered", "orders_created", "payment_opened", "trades_applied", "gateway_called",
+        "refund_succeeded",
     }  # fmt: skip
     assert {line["method"] for line in mine if line["event"] == "gateway_called"} >= {"alipay.trade.refund"}
     booked = stack.rows(
-        "SELECT t.trace_id FROM shop_ledgertransfer t JOIN shop_order o ON o.id = t.order_id WHERE o.order_number = %s", visit.order_number
+        "SELECT t.trace_id FROM shop_ledgertransfer t JOIN shop_order o ON o.id = t.order_id WHERE "
+        "o.order_number = %s",
+        visit.order_number,
     )
     assert {row["trace_id"] for row in booked} == {visit.trace_id}
 
 
 def must_tell_logins(told: list[dict[str, Any]], visit: Visit, stack: ShopStack) -> None:
-    logins = [(line["event"], line.get("account"), line.get("is_for_staff")) for line in told if str(line["event"]).startswith("login_")]
+    logins = [
+        (line["event"], line.get("account"), line.get("is_for_staff"))
+        for line in told
+        if str(line["event"]).startswith("login_")
+    ]
     operator = stack.value("SELECT id FROM shop_account WHERE username = 'operator'")
     assert logins == [
         ("login_failed", visit.account_id, False), ("login_succeeded", visit.account_id, False),
         ("login_failed", operator, True), ("login_succeeded", operator, True),
     ]  # fmt: skip
-    assert {"account_registered", "password_changed", "logged_out", "password_reset_asked"} <= {line["event"] for line in told}
+    assert {"account_registered", "password_changed", "logged_out", "password_reset_asked"} <= {
+        line["event"] for line in told
+    }
 
 
 def must_be_named(told: list[dict[str, Any]]) -> None:
-    """A request's lines have its id and address, a task's its id and name; the sweep's ticks have no lines."""
+    """A request's lines have its id and address, a task's its id and name; the sweep's ticks have no
+    lines.
+    """
     for line in told:
-        if line["logger"] in {"django.request", "project.request_lines", "shop.domain.accounts.login", "payments.api.notify"}:
+        if line["logger"] in {
+            "django.request",
+            "project.request_lines",
+            "shop.domain.accounts.login",
+            "payments.api.notify",
+        }:
             assert (len(line["request_id"]), line["address"]) == (32, "127.0.0.1"), line
-        if line["logger"] in {"celery.app.trace", "celery.worker.strategy"} or line["event"] == "orders_created":
+        if (
+            line["logger"] in {"celery.app.trace", "celery.worker.strategy"}
+            or line["event"] == "orders_created"
+        ):
             assert line["task_id"], line
             assert line["task_name"], line
         if line["level"] == "info" and line["logger"].startswith("celery"):

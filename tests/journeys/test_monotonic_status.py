@@ -1,4 +1,7 @@
-"""A status that a buyer has been told is never taken back, whatever becomes of Valkey meanwhile. It keeps all but its last second."""
+"""A status that a buyer has been told is never taken back, whatever becomes of Valkey meanwhile.
+
+It keeps all but its last second.
+"""
 
 import time
 from collections.abc import Callable
@@ -23,7 +26,9 @@ def stopped(shop: ShopStack) -> None:
 
 
 @pytest.mark.parametrize("go_away", [killed, stopped])
-def test_status_is_never_taken_back(shop: ShopStack, buyer: Buyer, go_away: Callable[[ShopStack], None]) -> None:
+def test_status_is_never_taken_back(
+    shop: ShopStack, buyer: Buyer, go_away: Callable[[ShopStack], None]
+) -> None:
     time.sleep(REMEMBERED_S + 1)  # until the web process remembers what it answers
     with account_locked(shop, buyer):
         number = buyer.place(simple_body(shop))

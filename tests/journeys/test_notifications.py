@@ -1,4 +1,6 @@
-"""Whatever becomes of Alipay's notification, the order is paid once: one capture, one cash transfer, one enrolment."""
+"""Whatever becomes of Alipay's notification, the order is paid once: one capture, one cash transfer, one
+enrolment.
+"""
 
 import time
 from typing import Any
@@ -25,7 +27,8 @@ def assert_paid_once(shop: ShopStack, buyer: Buyer, order: dict[str, Any]) -> No
     assert paid["status"] == "paid"
     assert [event["kind"] for event in paid["timeline"]].count("paid") == 1
     causes = shop.rows(
-        "SELECT split_part(key, ':', 1) AS cause FROM shop_ledgertransfer t JOIN shop_order o ON o.id = t.order_id WHERE order_number = %s",
+        "SELECT split_part(key, ':', 1) AS cause FROM shop_ledgertransfer t JOIN shop_order o ON o.id = "
+        "t.order_id WHERE order_number = %s",
         number,
     )
     assert sorted(row["cause"] for row in causes) == ["capture", "cash", "hold", "redeem", "sale"]
@@ -39,7 +42,9 @@ def count_deliveries(shop: ShopStack, out_trade_no: str) -> int:
 
 
 def inbox(shop: ShopStack, out_trade_no: str) -> list[dict[str, Any]]:
-    return shop.rows("SELECT status, reason FROM payments_notification WHERE out_trade_no = %s ORDER BY id", out_trade_no)
+    return shop.rows(
+        "SELECT status, reason FROM payments_notification WHERE out_trade_no = %s ORDER BY id", out_trade_no
+    )
 
 
 def wait_until_handled(shop: ShopStack, out_trade_no: str, *, count: int = 1) -> None:
@@ -50,9 +55,13 @@ def wait_until_handled(shop: ShopStack, out_trade_no: str, *, count: int = 1) ->
     assert wait_until(is_handled, timeout_s=PATIENCE_S), inbox(shop, out_trade_no)
 
 
-def test_notification_in_copies_one_after_the_other(shop: ShopStack, buyer: Buyer, order: dict[str, Any]) -> None:
+def test_notification_in_copies_one_after_the_other(
+    shop: ShopStack, buyer: Buyer, order: dict[str, Any]
+) -> None:
     out_trade_no = buyer.open_cashier(order)
-    control(shop, "POST", "faults", {"kind": "duplicate", "params": {"count": 4}, "out_trade_no": out_trade_no})
+    control(
+        shop, "POST", "faults", {"kind": "duplicate", "params": {"count": 4}, "out_trade_no": out_trade_no}
+    )
     pay(shop, out_trade_no)
     assert wait_until(lambda: count_deliveries(shop, out_trade_no) == 5, timeout_s=PATIENCE_S)
     assert_paid_once(shop, buyer, order)
@@ -62,7 +71,9 @@ def test_notification_in_copies_one_after_the_other(shop: ShopStack, buyer: Buye
 
 def test_notification_in_copies_at_once(shop: ShopStack, buyer: Buyer, order: dict[str, Any]) -> None:
     out_trade_no = buyer.open_cashier(order)
-    control(shop, "POST", "faults", {"kind": "concurrent", "params": {"count": 7}, "out_trade_no": out_trade_no})
+    control(
+        shop, "POST", "faults", {"kind": "concurrent", "params": {"count": 7}, "out_trade_no": out_trade_no}
+    )
     pay(shop, out_trade_no)
     assert wait_until(lambda: count_deliveries(shop, out_trade_no) == 8, timeout_s=PATIENCE_S)
     assert_paid_once(shop, buyer, order)
@@ -70,7 +81,9 @@ def test_notification_in_copies_at_once(shop: ShopStack, buyer: Buyer, order: di
     assert len(inbox(shop, out_trade_no)) == 1
 
 
-def test_notification_repeated_after_the_order_was_paid(shop: ShopStack, buyer: Buyer, order: dict[str, Any]) -> None:
+def test_notification_repeated_after_the_order_was_paid(
+    shop: ShopStack, buyer: Buyer, order: dict[str, Any]
+) -> None:
     out_trade_no = buyer.open_cashier(order)
     pay(shop, out_trade_no)
     assert_paid_once(shop, buyer, order)
@@ -78,7 +91,9 @@ def test_notification_repeated_after_the_order_was_paid(shop: ShopStack, buyer: 
     for fresh in (True, False):
         control(shop, "POST", f"notifications/{notification['notify_id']}/replay", {"fresh": fresh})
     # Other facts in the same words: a notification of its own, which finds the payment paid.
-    control(shop, "POST", "notifications/craft", {"out_trade_no": out_trade_no, "trade_status": "TRADE_FINISHED"})
+    control(
+        shop, "POST", "notifications/craft", {"out_trade_no": out_trade_no, "trade_status": "TRADE_FINISHED"}
+    )
     wait_until_handled(shop, out_trade_no, count=2)
     assert_paid_once(shop, buyer, order)
     assert inbox(shop, out_trade_no)[1] == {"status": "ignored", "reason": "already_applied"}
@@ -111,11 +126,16 @@ def test_notification_while_the_broker_is_down(shop: ShopStack, buyer: Buyer, or
     print(f"recovery: {time.monotonic() - started:.2f} s after the broker was back")
 
 
-def test_notification_delivered_again_when_the_shop_was_down(shop: ShopStack, buyer: Buyer, order: dict[str, Any]) -> None:
+def test_notification_delivered_again_when_the_shop_was_down(
+    shop: ShopStack, buyer: Buyer, order: dict[str, Any]
+) -> None:
     out_trade_no = buyer.open_cashier(order)
     shop.web.kill("SIGKILL")
     pay(shop, out_trade_no)
-    assert wait_until(lambda: bool(control(shop, "GET", f"deliveries?out_trade_no={out_trade_no}")["deliveries"]), timeout_s=PATIENCE_S)
+    assert wait_until(
+        lambda: bool(control(shop, "GET", f"deliveries?out_trade_no={out_trade_no}")["deliveries"]),
+        timeout_s=PATIENCE_S,
+    )
     shop.web.restart()
     shop.web.ready()
     assert wait_until(shop.is_ready, timeout_s=PATIENCE_S)
@@ -125,7 +145,9 @@ def test_notification_delivered_again_when_the_shop_was_down(shop: ShopStack, bu
     assert_paid_once(shop, buyer, order)
 
 
-def test_lost_notification_is_made_up_for_by_a_query(shop: ShopStack, buyer: Buyer, order: dict[str, Any]) -> None:
+def test_lost_notification_is_made_up_for_by_a_query(
+    shop: ShopStack, buyer: Buyer, order: dict[str, Any]
+) -> None:
     out_trade_no = buyer.open_cashier(order)
     control(shop, "POST", "faults", {"kind": "drop", "times": None, "out_trade_no": out_trade_no})
     # As if the half minute until the first query were over.
@@ -154,24 +176,33 @@ def test_buyer_coming_back_triggers_the_query(shop: ShopStack, buyer: Buyer, ord
     assert inbox(shop, out_trade_no) == []
 
 
-def test_late_notification_after_the_query_changes_nothing(shop: ShopStack, buyer: Buyer, order: dict[str, Any]) -> None:
+def test_late_notification_after_the_query_changes_nothing(
+    shop: ShopStack, buyer: Buyer, order: dict[str, Any]
+) -> None:
     out_trade_no = buyer.open_cashier(order)
     control(shop, "POST", "faults", {"kind": "drop", "out_trade_no": out_trade_no})
     shop.rows("UPDATE payments_payment SET available_at = now() WHERE out_trade_no = %s", out_trade_no)
     pay(shop, out_trade_no)
     assert_paid_once(shop, buyer, order)
-    control(shop, "POST", "notifications/craft", {"out_trade_no": out_trade_no, "trade_status": "TRADE_SUCCESS"})
+    control(
+        shop, "POST", "notifications/craft", {"out_trade_no": out_trade_no, "trade_status": "TRADE_SUCCESS"}
+    )
     wait_until_handled(shop, out_trade_no)
     assert inbox(shop, out_trade_no) == [{"status": "ignored", "reason": "already_applied"}]
     assert_paid_once(shop, buyer, order)
 
 
 @pytest.mark.parametrize("kind", ["wrong_key", "tamper", "sha1", "sign_type_rsa", "json_body"])
-def test_forged_notification_is_refused_and_leaves_nothing(shop: ShopStack, buyer: Buyer, order: dict[str, Any], kind: str) -> None:
+def test_forged_notification_is_refused_and_leaves_nothing(
+    shop: ShopStack, buyer: Buyer, order: dict[str, Any], kind: str
+) -> None:
     out_trade_no = buyer.open_cashier(order)
     control(shop, "POST", "faults", {"kind": kind, "out_trade_no": out_trade_no})
     pay(shop, out_trade_no)
-    assert wait_until(lambda: bool(control(shop, "GET", f"deliveries?out_trade_no={out_trade_no}")["deliveries"]), timeout_s=PATIENCE_S)
+    assert wait_until(
+        lambda: bool(control(shop, "GET", f"deliveries?out_trade_no={out_trade_no}")["deliveries"]),
+        timeout_s=PATIENCE_S,
+    )
     assert count_deliveries(shop, out_trade_no) == 0
     assert inbox(shop, out_trade_no) == []
     [notification] = control(shop, "GET", f"notifications?out_trade_no={out_trade_no}")["notifications"]

@@ -1,6 +1,8 @@
-"""Orders survive what happens to workers, the broker and the database: each is created exactly once, and soon after the fault is over.
+"""Orders survive what happens to workers, the broker and the database: each is created exactly once, and soon
+after the fault is over.
 
-"In the middle" is made certain by a row lock that the test holds: the worker waits for it inside its transaction.
+"In the middle" is made certain by a row lock that the test holds: the worker waits for it inside its
+transaction.
 """
 
 import contextlib
@@ -38,7 +40,8 @@ def account_locked(shop: ShopStack, buyer: Buyer) -> Iterator[psycopg.Connection
 def is_waiting_for_lock(shop: ShopStack) -> bool:
     return bool(
         shop.value(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%%shop_account%%'"
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = "
+            "'Lock' AND query LIKE '%%shop_account%%'"
         )
     )
 
@@ -54,7 +57,11 @@ def assert_created_once(shop: ShopStack, buyer: Buyer, order_number: str) -> Non
     assert buyer.follow(order_number)["status"] == "awaiting_payment"
     assert count_orders(shop, buyer.account_id) == 1
     assert (
-        shop.value("SELECT count(*) FROM shop_orderline l JOIN shop_order o ON o.id = l.order_id WHERE o.account_id = %s", buyer.account_id)
+        shop.value(
+            "SELECT count(*) FROM shop_orderline l JOIN shop_order o ON o.id = l.order_id WHERE "
+            "o.account_id = %s",
+            buyer.account_id,
+        )
         == 1
     )
 
@@ -77,8 +84,12 @@ NEVER = "9999"
 
 
 def first_line(node: Any, what: str) -> str:
-    """The first line of the node's log, which begins with the time, that says `what`; `NEVER` if none does."""
-    lines = [ANSI.sub("", line).strip() for line in node.container.logs_since_start().splitlines() if what in line]
+    """The first line of the node's log, which begins with the time, that says `what`; `NEVER` if none
+    does.
+    """
+    lines = [
+        ANSI.sub("", line).strip() for line in node.container.logs_since_start().splitlines() if what in line
+    ]
     return min(lines, default=NEVER)
 
 
@@ -97,7 +108,10 @@ def test_another_worker_takes_over_from_a_killed_one(shop: ShopStack, buyer: Buy
 
 
 def test_worker_killed_between_commit_and_acknowledgement(shop: ShopStack, buyer: Buyer) -> None:
-    """The child commits while its parent, which acknowledges, is frozen; then both die. The message comes again and does nothing."""
+    """The child commits while its parent, which acknowledges, is frozen; then both die.
+
+    The message comes again and does nothing.
+    """
     with account_locked(shop, buyer):
         order_number = buyer.place(simple_body(shop, beili=10))
         assert wait_until(lambda: is_waiting_for_lock(shop), timeout_s=PATIENCE_S)
@@ -112,8 +126,12 @@ def test_worker_killed_between_commit_and_acknowledgement(shop: ShopStack, buyer
         client.zadd("unacked_index", dict.fromkeys(unacknowledged, 0))
         shop.worker.restart()
         shop.worker.ready()
-        assert wait_until(lambda: not set(client.zrange("unacked_index", 0, -1)) & set(unacknowledged), timeout_s=PATIENCE_S)
-    assert wait_until(lambda: "Task shop.create_orders" in shop.worker.container.logs_since_start(), timeout_s=PATIENCE_S)
+        assert wait_until(
+            lambda: not set(client.zrange("unacked_index", 0, -1)) & set(unacknowledged), timeout_s=PATIENCE_S
+        )
+    assert wait_until(
+        lambda: "Task shop.create_orders" in shop.worker.container.logs_since_start(), timeout_s=PATIENCE_S
+    )
     assert_created_once(shop, buyer, order_number)
 
 
@@ -219,7 +237,9 @@ def test_database_connections_cut_again_and_again(shop: ShopStack) -> None:
             answer.result(timeout=PATIENCE_S)
     for buyer in buyers:
         wait_for_order(shop, buyer, count=5)
-        assert shop.value("SELECT count(*) FROM shop_orderrequest WHERE account_id = %s", buyer.account_id) == 5
+        assert (
+            shop.value("SELECT count(*) FROM shop_orderrequest WHERE account_id = %s", buyer.account_id) == 5
+        )
 
 
 def test_web_process_restarted_between_order_and_payment(shop: ShopStack, buyer: Buyer) -> None:

@@ -28,10 +28,20 @@ for tell in (lambda: wake(create_orders), lambda: wake(create_orders), lambda: w
 
 
 def publish_times(shop: ShopStack, port: int) -> list[float]:
-    """Seconds that two wake-ups and one message take in a fresh process whose broker and Valkey are on that port."""
+    """Seconds that two wake-ups and one message take in a fresh process whose broker and Valkey are on that
+    port.
+    """
     url = f"redis://127.0.0.1:{port}"
     env = {**shop.env, "CELERY_BROKER_URL": f"{url}/0", "REDIS_URL": f"{url}/1"}
-    ended = subprocess.run([sys.executable, "-c", WAKE_TWICE], cwd=ROOT, env=env, capture_output=True, text=True, check=True, timeout=60)
+    ended = subprocess.run(
+        [sys.executable, "-c", WAKE_TWICE],
+        cwd=ROOT,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
     return [float(line) for line in ended.stdout.split()]
 
 

@@ -19,7 +19,8 @@ def test_purchase_with_coupons_beili_and_alipay(shop: ShopStack, buyer: Buyer) -
     on_python, on_order = buyer.claim("Python 入门 7.9 折"), buyer.claim("开学季全场券")
     checkout = buyer.check_out([python, web])
     assert {
-        name: checkout["quote"][name] for name in ("list_total", "course_discount", "global_discount", "alipay", "coupon_record_id")
+        name: checkout["quote"][name]
+        for name in ("list_total", "course_discount", "global_discount", "alipay", "coupon_record_id")
     } == {
         "list_total": "158.90",
         "course_discount": "20.79",
@@ -41,7 +42,9 @@ def test_purchase_with_coupons_beili_and_alipay(shop: ShopStack, buyer: Buyer) -
         "alipay": "100.11",
         "refunded": "0.00",
     }
-    assert [(line["course_id"], line["course_discount"], line["global_discount"]) for line in order["lines"]] == [
+    assert [
+        (line["course_id"], line["course_discount"], line["global_discount"]) for line in order["lines"]
+    ] == [
         (python, "20.79", "11.33"),
         (web, "0.00", "8.67"),
     ]
@@ -58,7 +61,9 @@ def test_purchase_with_coupons_beili_and_alipay(shop: ShopStack, buyer: Buyer) -
     assert [event["kind"] for event in paid["timeline"]] == kinds
     assert coupon_states(shop, buyer) == {on_python: "used", on_order: "used"}
     assert balances(shop, buyer) == (182, 0)
-    assert sorted(entry["course_id"] for entry in buyer.api.get("enrolments/")["results"] if entry["is_active"]) == sorted([python, web])
+    assert sorted(
+        entry["course_id"] for entry in buyer.api.get("enrolments/")["results"] if entry["is_active"]
+    ) == sorted([python, web])
     assert ledger(shop, order_number) == {
         "hold": ("beili_available", "beili_held", Decimal("18.00")),
         "capture": ("beili_held", "beili_spent", Decimal("18.00")),
@@ -68,7 +73,9 @@ def test_purchase_with_coupons_beili_and_alipay(shop: ShopStack, buyer: Buyer) -
         "sale": ("unapplied", "sales", Decimal("100.11")),
     }
     assert shop.rows(
-        "SELECT p.amount, p.status FROM payments_payment p JOIN shop_order o ON o.id = p.order_id WHERE order_number = %s", order_number
+        "SELECT p.amount, p.status FROM payments_payment p JOIN shop_order o ON o.id = p.order_id WHERE "
+        "order_number = %s",
+        order_number,
     ) == [{"amount": Decimal("100.11"), "status": "paid"}]
     assert buyer.api.get("balance/")["balance"] == 182
 
@@ -84,10 +91,23 @@ def test_zero_cash_order_is_paid_at_once_without_a_gateway(shop: ShopStack, buye
         order_number = buyer.place(checkout_body(checkout, beili=50))
         order = buyer.follow(order_number)
     finally:
-        shop.rows("UPDATE shop_pricepolicy SET price = 59.90 WHERE course_id = %s AND valid_period = 30", web[0])
+        shop.rows(
+            "UPDATE shop_pricepolicy SET price = 59.90 WHERE course_id = %s AND valid_period = 30", web[0]
+        )
 
-    assert (order["status"], order["payment_type"], order["pay_url"], order["amounts"]["alipay"]) == ("paid", 3, None, "0.00")
-    assert [event["kind"] for event in order["timeline"]] == ["placed", "coupons_reserved", "beili_held", "paid", "enrolled"]
+    assert (order["status"], order["payment_type"], order["pay_url"], order["amounts"]["alipay"]) == (
+        "paid",
+        3,
+        None,
+        "0.00",
+    )
+    assert [event["kind"] for event in order["timeline"]] == [
+        "placed",
+        "coupons_reserved",
+        "beili_held",
+        "paid",
+        "enrolled",
+    ]
     assert coupon_states(shop, buyer) == {coupon: "used"}
     assert balances(shop, buyer) == (150, 0)
     assert ledger(shop, order_number) == {
@@ -97,7 +117,12 @@ def test_zero_cash_order_is_paid_at_once_without_a_gateway(shop: ShopStack, buye
         "redeem": ("beili_redeemed", "sales", Decimal("50.00")),
     }
     assert (
-        shop.rows("SELECT p.id FROM payments_payment p JOIN shop_order o ON o.id = p.order_id WHERE order_number = %s", order_number) == []
+        shop.rows(
+            "SELECT p.id FROM payments_payment p JOIN shop_order o ON o.id = p.order_id WHERE "
+            "order_number = %s",
+            order_number,
+        )
+        == []
     )
 
 
@@ -134,7 +159,9 @@ def test_pay_url_is_stable(shop: ShopStack, buyer: Buyer) -> None:
     assert [answer.status_code for answer in answers] == [302, 302]
     assert (
         shop.value(
-            "SELECT count(*) FROM payments_payment p JOIN shop_order o ON o.id = p.order_id WHERE o.account_id = %s", buyer.account_id
+            "SELECT count(*) FROM payments_payment p JOIN shop_order o ON o.id = p.order_id WHERE "
+            "o.account_id = %s",
+            buyer.account_id,
         )
         == 1
     )
@@ -142,7 +169,10 @@ def test_pay_url_is_stable(shop: ShopStack, buyer: Buyer) -> None:
 
 def coupon_states(shop: ShopStack, buyer: Buyer) -> dict[int, str]:
     return {
-        row["id"]: row["status"] for row in shop.rows("SELECT id, status FROM shop_couponrecord WHERE account_id = %s", buyer.account_id)
+        row["id"]: row["status"]
+        for row in shop.rows(
+            "SELECT id, status FROM shop_couponrecord WHERE account_id = %s", buyer.account_id
+        )
     }
 
 
@@ -154,7 +184,8 @@ def balances(shop: ShopStack, buyer: Buyer) -> tuple[int, int]:
 def ledger(shop: ShopStack, order_number: str) -> dict[str, tuple[str, str, Decimal]]:
     """Cause → (debit, credit, amount)."""
     rows = shop.rows(
-        "SELECT key, debit, credit, amount FROM shop_ledgertransfer t JOIN shop_order o ON o.id = t.order_id WHERE order_number = %s",
+        "SELECT key, debit, credit, amount FROM shop_ledgertransfer t JOIN shop_order o ON o.id = t.order_id "
+        "WHERE order_number = %s",
         order_number,
     )
     return {row["key"].partition(":")[0]: (row["debit"], row["credit"], row["amount"]) for row in rows}

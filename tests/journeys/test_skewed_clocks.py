@@ -1,4 +1,6 @@
-"""Machines whose clocks differ, and clocks that jump: orders are made at once, and what was left behind is found."""
+"""Machines whose clocks differ, and clocks that jump: orders are made at once, and what was left behind is
+found.
+"""
 
 import statistics
 import subprocess
@@ -23,7 +25,9 @@ pytestmark = [
     pytest.mark.journey,
     pytest.mark.xdist_group("skewed-clocks"),
     pytest.mark.timeout(240),
-    pytest.mark.skipif(COMPILER is None, reason="needs a C compiler: apt-get install --no-install-recommends gcc libc6-dev"),
+    pytest.mark.skipif(
+        COMPILER is None, reason="needs a C compiler: apt-get install --no-install-recommends gcc libc6-dev"
+    ),
 ]
 
 
@@ -76,7 +80,9 @@ def seconds_until_created(shop: ShopStack, buyer: Buyer) -> float:
     count = count_orders(shop, buyer.account_id)
     started = time.monotonic()
     buyer.place(simple_body(shop))
-    assert wait_until(lambda: count_orders(shop, buyer.account_id) > count, timeout_s=PATIENCE_S, poll_s=0.005)
+    assert wait_until(
+        lambda: count_orders(shop, buyer.account_id) > count, timeout_s=PATIENCE_S, poll_s=0.005
+    )
     return time.monotonic() - started
 
 
@@ -89,8 +95,14 @@ def place_behind_the_workers_back(skewed: Skewed, buyer: Buyer) -> None:
 
 
 def last_created_at(shop: ShopStack) -> float:
-    """When the worker made its last orders, as its log has it: in seconds since 1970, by the worker's clock."""
-    lines = [ANSI.sub("", line) for line in shop.worker.container.child.log_text().splitlines() if "orders_created" in line]
+    """When the worker made its last orders, as its log has it: in seconds since 1970, by the worker's
+    clock.
+    """
+    lines = [
+        ANSI.sub("", line)
+        for line in shop.worker.container.child.log_text().splitlines()
+        if "orders_created" in line
+    ]
     return datetime.fromisoformat(lines[-1].split()[0]).replace(tzinfo=ZoneInfo("Asia/Shanghai")).timestamp()
 
 
@@ -98,27 +110,41 @@ def test_a_process_with_a_clock_of_its_own(tmp_path: Path) -> None:
     """The control: what the shop's programs below are told."""
     clock = make_clock(build_library(tmp_path), tmp_path / "clock")
     clock.move(-3600.5)
-    program = "import time, datetime; a = time.monotonic(); time.sleep(0.05); print(time.time(), datetime.datetime.now().timestamp(), a)"
-    told = subprocess.run([sys.executable, "-c", program], env=clock.env, capture_output=True, text=True, check=True).stdout.split()
+    program = (
+        "import time, datetime; a = time.monotonic(); time.sleep(0.05); print(time.time(), "
+        "datetime.datetime.now().timestamp(), a)"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", program], env=clock.env, capture_output=True, text=True, check=True
+    ).stdout.split()
     assert float(told[0]) == pytest.approx(time.time() - 3600.5, abs=2)
     assert float(told[1]) == pytest.approx(time.time() - 3600.5, abs=2)
     assert float(told[2]) == pytest.approx(time.monotonic(), abs=2)
 
 
-@pytest.mark.parametrize("web_s", [5, *(pytest.param(web_s, marks=pytest.mark.slow) for web_s in (0.02, -5, 1800))])
+@pytest.mark.parametrize(
+    "web_s", [5, *(pytest.param(web_s, marks=pytest.mark.slow) for web_s in (0.02, -5, 1800))]
+)
 def test_fresh_order_is_made_at_once_whatever_webs_clock_shows(unswept: Skewed, web_s: float) -> None:
     unswept.set_right()
     buyer = new_buyer(unswept.shop)
     right = [seconds_until_created(unswept.shop, buyer) for _ in range(8)]
     unswept.clocks["web"].move(web_s)
     wrong = [seconds_until_created(unswept.shop, buyer) for _ in range(8)]
-    print(f"accepted to created: {statistics.median(right):.3f} s, with web {web_s} s ahead {statistics.median(wrong):.3f} s")
+    print(
+        f"accepted to created: {statistics.median(right):.3f} s, with web {web_s} s ahead "
+        f"{statistics.median(wrong):.3f} s"
+    )
     assert max(wrong) < 3
     assert statistics.median(wrong) < 2 * statistics.median(right) + 0.1
 
 
-@pytest.mark.parametrize("worker_s", [-3600, *(pytest.param(worker_s, marks=pytest.mark.slow) for worker_s in (-6, 6, -60, 3600))])
-def test_what_was_left_behind_is_found_after_any_step_of_the_workers_clock(swept: Skewed, worker_s: float) -> None:
+@pytest.mark.parametrize(
+    "worker_s", [-3600, *(pytest.param(worker_s, marks=pytest.mark.slow) for worker_s in (-6, 6, -60, 3600))]
+)
+def test_what_was_left_behind_is_found_after_any_step_of_the_workers_clock(
+    swept: Skewed, worker_s: float
+) -> None:
     swept.set_right()
     buyer = new_buyer(swept.shop)
     seconds_until_created(swept.shop, buyer)
@@ -126,10 +152,13 @@ def test_what_was_left_behind_is_found_after_any_step_of_the_workers_clock(swept
     for count in (2, 3):  # the sweep that was due when the clock was set, and those after it
         place_behind_the_workers_back(swept, buyer)
         started = time.monotonic()
-        assert wait_until(lambda count=count: count_orders(swept.shop, buyer.account_id) == count, timeout_s=10)
+        assert wait_until(
+            lambda count=count: count_orders(swept.shop, buyer.account_id) == count, timeout_s=10
+        )
         print(f"worker {worker_s} s ahead: found after {time.monotonic() - started:.1f} s")
     assert "revoked" not in swept.shop.worker.logs()
-    assert last_created_at(swept.shop) == pytest.approx(time.time() + worker_s, abs=30)  # the worker did have that clock
+    # the worker did have that clock
+    assert last_created_at(swept.shop) == pytest.approx(time.time() + worker_s, abs=30)
 
 
 @pytest.mark.slow
@@ -154,5 +183,9 @@ def test_beats_own_jobs_go_on_after_a_step_back(swept: Skewed) -> None:
     swept.clocks["beat"].move(-3600)
     swept.shop.rows("UPDATE shop_turn SET taken_at = now() - interval '2 days'")
     assert wait_until(
-        lambda: swept.shop.value("SELECT count(*) FROM shop_turn WHERE taken_at < now() - interval '1 minute'") == 0, timeout_s=20
+        lambda: (
+            swept.shop.value("SELECT count(*) FROM shop_turn WHERE taken_at < now() - interval '1 minute'")
+            == 0
+        ),
+        timeout_s=20,
     )

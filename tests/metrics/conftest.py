@@ -1,4 +1,6 @@
-"""One shop with two web processes, a worker, a gateway worker and beat, and one Prometheus that scrapes it with the shipped rules."""
+"""One shop with two web processes, a worker, a gateway worker and beat, and one Prometheus that scrapes it
+with the shipped rules.
+"""
 
 import shutil
 from collections.abc import Iterator
@@ -32,8 +34,14 @@ class Observed:
 @pytest.fixture(scope="session")
 def observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observed]:
     extra = {"PAYMENT_FIRST_QUERY_S": "1", "PAYMENT_QUERY_INTERVAL_S": "1"}
-    stack = build_shop_stack(tmp_path_factory.mktemp("metrics") / "shop", extra_env=extra, has_gateway_worker=True, web_workers=2)
-    nodes: dict[str, WorkerNode | ProcessNode] = {"worker": stack.worker, "gateway": stack.extra_workers[0], "beat": stack.beat}
+    stack = build_shop_stack(
+        tmp_path_factory.mktemp("metrics") / "shop", extra_env=extra, has_gateway_worker=True, web_workers=2
+    )
+    nodes: dict[str, WorkerNode | ProcessNode] = {
+        "worker": stack.worker,
+        "gateway": stack.extra_workers[0],
+        "beat": stack.beat,
+    }
     ports = {name: find_free_port() for name in nodes}
     for name, node in nodes.items():
         child = node.container.child
@@ -57,7 +65,8 @@ def prometheus(observed: Observed, tmp_path_factory: pytest.TempPathFactory) -> 
     child = Child(
         name="prometheus",
         argv=[
-            program, f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data", f"--web.listen-address=127.0.0.1:{port}",
+            program, f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data",
+            f"--web.listen-address=127.0.0.1:{port}",
             "--log.level=warn",
         ],
         log_path=folder / "prometheus.log",

@@ -1,4 +1,6 @@
-"""A real Prometheus over the shop, with the shipped rules made impatient: seconds where they say minutes, and nothing else changed."""
+"""A real Prometheus over the shop, with the shipped rules made impatient: seconds where they say minutes, and
+nothing else changed.
+"""
 
 import re
 from collections.abc import Mapping
@@ -25,7 +27,10 @@ def impatient(rules: str) -> str:
 
 def write_configuration(folder: Path, ports: Mapping[str, int]) -> None:
     (folder / "rules.yml").write_text(impatient(RULES.read_text()))
-    jobs = [{"job_name": name, "static_configs": [{"targets": [f"127.0.0.1:{port}"]}]} for name, port in ports.items()]
+    jobs = [
+        {"job_name": name, "static_configs": [{"targets": [f"127.0.0.1:{port}"]}]}
+        for name, port in ports.items()
+    ]
     (folder / "prometheus.yml").write_text(
         yaml.safe_dump(
             {

@@ -25,7 +25,11 @@ class Scrape(dict[Series, float]):
 
     def total(self, name: str, /, **labels: str) -> float:
         """The sum of the series with at least these labels."""
-        return sum(value for (found, pairs), value in self.items() if found == name and labels.items() <= dict(pairs).items())
+        return sum(
+            value
+            for (found, pairs), value in self.items()
+            if found == name and labels.items() <= dict(pairs).items()
+        )
 
     def labels_of(self, name: str, label: str) -> set[str]:
         return {dict(pairs)[label] for found, pairs in self if found == name and label in dict(pairs)}
@@ -44,4 +48,8 @@ def scrape(url: str) -> Scrape:
 
 def steps_back(before: Scrape, after: Scrape) -> Mapping[Series, Any]:
     """Counters that went down or away."""
-    return {series: (value, after.get(series)) for series, value in before.counters.items() if after.get(series, -1) < value}
+    return {
+        series: (value, after.get(series))
+        for series, value in before.counters.items()
+        if after.get(series, -1) < value
+    }

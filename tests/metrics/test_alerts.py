@@ -1,4 +1,7 @@
-"""Each alert's cause is made in a real shop, and a real Prometheus with the shipped rules sees it fire. Only the waiting times are shortened."""
+"""Each alert's cause is made in a real shop, and a real Prometheus with the shipped rules sees it fire.
+
+Only the waiting times are shortened.
+"""
 
 import contextlib
 import os
@@ -19,7 +22,12 @@ from tests.metrics.conftest import Observed
 from tests.metrics.prometheus import Prometheus
 
 # The waits are those of a Prometheus that has to see a change, and of a cache of five seconds.
-pytestmark = [pytest.mark.journey, pytest.mark.slow, pytest.mark.xdist_group("metrics"), pytest.mark.timeout(400)]
+pytestmark = [
+    pytest.mark.journey,
+    pytest.mark.slow,
+    pytest.mark.xdist_group("metrics"),
+    pytest.mark.timeout(400),
+]
 
 PATIENCE_S = 90
 Undo = contextlib.ExitStack
@@ -28,7 +36,10 @@ Make = Callable[[Observed, Undo], None]
 
 @dataclass(frozen=True)
 class Cause:
-    """What makes an alert fire. Causes of one stage don't disturb each other, and are made together; the stages go from rows to ruins."""
+    """What makes an alert fire.
+
+    Causes of one stage don't disturb each other, and are made together; the stages go from rows to ruins.
+    """
 
     stage: str
     make: Make
@@ -45,7 +56,7 @@ def cause(stage: str, *alerts: str) -> Callable[[Make], Make]:
     return note
 
 
-# --- Rows ---------------------------------------------------------------------------------------------------------------
+# --- Rows ---------------------------------------------------------------------------------------------------
 
 
 def open_order(observed: Observed) -> tuple[Buyer, dict[str, str], str]:
@@ -68,10 +79,15 @@ def paid_order(observed: Observed, **fault: object) -> tuple[Buyer, str, str]:
 def a_payment_is_given_up(observed: Observed, undo: Undo) -> None:
     """Its last attempt is used up, so that the next sweep buries it."""
     _, _, out_trade_no = open_order(observed)
-    given_up = "UPDATE payments_payment SET attempts = 300, available_at = now() - interval '1 second' WHERE out_trade_no = %s"
+    given_up = (
+        "UPDATE payments_payment SET attempts = 300, available_at = now() - interval '1 "
+        "second' WHERE out_trade_no = %s"
+    )
     observed.stack.rows(given_up, out_trade_no)
     undo.callback(
-        observed.stack.rows, "UPDATE payments_payment SET dead_at = NULL, available_at = now(), attempts = 0 WHERE dead_at IS NOT NULL"
+        observed.stack.rows,
+        "UPDATE payments_payment SET dead_at = NULL, available_at = now(), attempts = 0 WHERE dead_at IS "
+        "NOT NULL",
     )
 
 
@@ -79,7 +95,10 @@ def a_payment_is_given_up(observed: Observed, undo: Undo) -> None:
 def a_notification_says_another_amount(observed: Observed, undo: Undo) -> None:
     _, _, out_trade_no = open_order(observed)
     control(
-        observed.stack, "POST", "faults", {"kind": "change", "params": {"fields": {"total_amount": "0.01"}}, "out_trade_no": out_trade_no}
+        observed.stack,
+        "POST",
+        "faults",
+        {"kind": "change", "params": {"fields": {"total_amount": "0.01"}}, "out_trade_no": out_trade_no},
     )
     pay(observed.stack, out_trade_no)
 
@@ -88,7 +107,8 @@ def a_notification_says_another_amount(observed: Observed, undo: Undo) -> None:
 def somebody_forges_notifications(observed: Observed, undo: Undo) -> None:
     """One after the other for as long as it takes: an increase is seen between two scrapes."""
     _keep_doing(undo, lambda: httpx.post(
-        f"{observed.stack.web_url}/api/v1/payments/alipay/notify/", data={"out_trade_no": "1", "sign": "x"}, trust_env=False, timeout=20
+        f"{observed.stack.web_url}/api/v1/payments/alipay/notify/", data={"out_trade_no": "1", "sign": "x"},
+        trust_env=False, timeout=20
     ), pause_s=0.1)  # fmt: skip
 
 
@@ -119,15 +139,24 @@ def somebody_refunds_in_alipays_console(observed: Observed, undo: Undo) -> None:
 def the_books_are_wrong(observed: Observed, undo: Undo) -> None:
     """An open payment that nobody will ask about any more, and beat's next audit."""
     _, _, out_trade_no = open_order(observed)
-    observed.stack.rows("UPDATE payments_payment SET available_at = NULL WHERE out_trade_no = %s", out_trade_no)
-    undo.callback(observed.stack.rows, "UPDATE payments_payment SET available_at = now() WHERE out_trade_no = %s", out_trade_no)
+    observed.stack.rows(
+        "UPDATE payments_payment SET available_at = NULL WHERE out_trade_no = %s", out_trade_no
+    )
+    undo.callback(
+        observed.stack.rows,
+        "UPDATE payments_payment SET available_at = now() WHERE out_trade_no = %s",
+        out_trade_no,
+    )
     observed.stack.rows("DELETE FROM shop_turn WHERE name = 'payments.audit'")
 
 
 @cause("rows", "TasksLost")
 def a_pool_process_dies_in_the_middle_of_a_task(observed: Observed, undo: Undo) -> None:
     stack, buyer = observed.stack, new_buyer(observed.stack)
-    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%%shop_account%%'"
+    waiting = (
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND "
+        "wait_event_type = 'Lock' AND query LIKE '%%shop_account%%'"
+    )
     with psycopg.connect(stack.database_url) as connection:
         connection.execute("SELECT 1 FROM shop_account WHERE id = %s FOR NO KEY UPDATE", [buyer.account_id])
         buyer.place(simple_body(stack))
@@ -162,12 +191,14 @@ def valkey_fills_up(observed: Observed, undo: Undo) -> None:
     undo.callback(client.config_set, "maxmemory", 0)
 
 
-# --- Alipay -------------------------------------------------------------------------------------------------------------
+# --- Alipay -------------------------------------------------------------------------------------------------
 
 
 @cause("turned away", "GatewayTurnsAway")
 def alipay_knows_no_such_method(observed: Observed, undo: Undo) -> None:
-    """The simulator answers as Alipay does to a key or an app that it doesn't know: an error that nobody signed."""
+    """The simulator answers as Alipay does to a key or an app that it doesn't know: an error that nobody
+    signed.
+    """
     control(observed.stack, "POST", "faults", {"kind": "error_response", "times": None})
     undo.callback(control, observed.stack, "DELETE", "faults")
     for _ in range(3):
@@ -183,10 +214,13 @@ def alipay_is_silent(observed: Observed, undo: Undo) -> None:
     undo.callback(control, observed.stack, "DELETE", "faults")
     silent = "SELECT count(*) FROM shop_measurement WHERE name = 'gateway_silent'"
     assert wait_until(lambda: bool(observed.stack.value(silent)), timeout_s=PATIENCE_S)
-    observed.stack.rows("UPDATE shop_measurement SET taken_at = taken_at - interval '11 minutes' WHERE name = 'gateway_silent'")
+    observed.stack.rows(
+        "UPDATE shop_measurement SET taken_at = taken_at - interval '11 minutes' WHERE name = "
+        "'gateway_silent'"
+    )
 
 
-# --- Programs -----------------------------------------------------------------------------------------------------------
+# --- Programs -----------------------------------------------------------------------------------------------
 
 
 @cause("nobody works", "NothingSwept", "WorkLate", "WorkStuck")
@@ -195,7 +229,10 @@ def the_worker_hangs(observed: Observed, undo: Undo) -> None:
     stack.worker.kill("SIGSTOP")
     undo.callback(stack.worker.kill, "SIGCONT")
     number = new_buyer(stack).place(simple_body(stack))
-    stack.rows("UPDATE shop_orderrequest SET available_at = now() - interval '301 seconds' WHERE order_number = %s", number)
+    stack.rows(
+        "UPDATE shop_orderrequest SET available_at = now() - interval '301 seconds' WHERE order_number = %s",
+        number,
+    )
 
 
 @cause("nobody works", "WorkerDown", "JobOverdue", "AuditOverdue")
@@ -257,7 +294,9 @@ def test_alerts_fire(observed: Observed, prometheus: Prometheus, stage: str) -> 
     started = time.monotonic()
     with Undo() as undo, ThreadPoolExecutor(1) as watcher:
         is_over = []
-        watching = watcher.submit(lambda: wait_until(lambda: have_all_fired() or bool(is_over), timeout_s=300, poll_s=0.5))
+        watching = watcher.submit(
+            lambda: wait_until(lambda: have_all_fired() or bool(is_over), timeout_s=300, poll_s=0.5)
+        )
         try:
             for make in dict.fromkeys(CAUSES[name].make for name in CAUSES if CAUSES[name].stage == stage):
                 make(observed, undo)

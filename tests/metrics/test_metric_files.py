@@ -30,7 +30,11 @@ def environment(folder: Path) -> dict[str, str]:
 def run(folder: Path, code: str, *args: str) -> str:
     """What a process prints that ends before this returns, whether it ended well or not."""
     return subprocess.run(  # noqa: PLW1510 - some are meant to die
-        [sys.executable, "-c", code, *args], env=environment(folder), stdout=subprocess.PIPE, text=True, timeout=30
+        [sys.executable, "-c", code, *args],
+        env=environment(folder),
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=30,
     ).stdout
 
 
@@ -38,7 +42,9 @@ def run(folder: Path, code: str, *args: str) -> str:
 def running(folder: Path, code: str, *args: str) -> Iterator[subprocess.Popen[str]]:
     """A process that has printed a line, and goes on."""
     argv = [sys.executable, "-c", code, *args]
-    with subprocess.Popen(argv, env=environment(folder), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        argv, env=environment(folder), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout is not None
         assert process.stdout.readline()
         yield process
@@ -61,7 +67,11 @@ def test_a_process_goes_on_where_the_last_one_stopped(tmp_path: Path) -> None:
 
 def test_living_processes_have_slots_of_their_own(tmp_path: Path) -> None:
     waiting = COUNT + "\nprint('counted', flush=True); sys.stdin.readline()"
-    with running(tmp_path, waiting, "1"), running(tmp_path, waiting, "2") as victim, running(tmp_path, waiting, "4"):
+    with (
+        running(tmp_path, waiting, "1"),
+        running(tmp_path, waiting, "2") as victim,
+        running(tmp_path, waiting, "4"),
+    ):
         assert read(tmp_path) == {"calls_total": 7, "breaker_open": 3}
         victim.kill()
         victim.wait(10)
@@ -88,7 +98,9 @@ calls.inc(100)
 
 
 def test_an_orphan_leaves_its_dead_parents_slot_alone(tmp_path: Path) -> None:
-    """It has its parent's counters in memory, as old as the fork: writing them would take back what the parent counted later."""
+    """It has its parent's counters in memory, as old as the fork: writing them would take back what the
+    parent counted later.
+    """
     orphaned = (
         COUNT
         + """
@@ -115,9 +127,14 @@ def test_the_librarys_own_way_gathers_files(tmp_path: Path) -> None:
     assert len(list(tmp_path.glob("counter_*.db"))) == 3
 
 
-@pytest.mark.parametrize("module", ["shop.metrics", "payments.metrics", "project.web.counted", "worker.task_metrics"])
+@pytest.mark.parametrize(
+    "module", ["shop.metrics", "payments.metrics", "project.web.counted", "worker.task_metrics"]
+)
 def test_every_metric_is_shared(tmp_path: Path, module: str) -> None:
-    code = f"import {module}\nfrom prometheus_client import values\nprint(values.ValueClass.__qualname__, values.ValueClass._multiprocess)"
+    code = (
+        f"import {module}\nfrom prometheus_client import "
+        f"values\nprint(values.ValueClass.__qualname__, values.ValueClass._multiprocess)"
+    )
     assert "MultiProcessValue" in run(tmp_path, code)
     assert (tmp_path / "slot_0.lock").exists()
 
@@ -130,13 +147,20 @@ def test_every_module_that_makes_metrics_shares_them() -> None:
         if "from prometheus_client import" in (text := path.read_text())
         and any(f"{kind}(\n" in text or f"= {kind}(" in text for kind in ("Counter", "Gauge", "Histogram"))
     }
-    assert makers == {"shop/metrics.py", "payments/metrics.py", "project/web/counted.py", "worker/task_metrics.py"}
+    assert makers == {
+        "shop/metrics.py",
+        "payments/metrics.py",
+        "project/web/counted.py",
+        "worker/task_metrics.py",
+    }
 
 
 def test_an_empty_variable_is_none(tmp_path: Path) -> None:
     """A name without a value, as Compose passes it on. Nothing is written into the current folder."""
     code = f"import os; os.chdir({str(tmp_path)!r})\n" + COUNT + "\nprint(calls._value.get())"
     env = environment(tmp_path) | {"PROMETHEUS_MULTIPROC_DIR": ""}
-    ended = subprocess.run([sys.executable, "-c", code, "5"], env=env, capture_output=True, text=True, check=True, timeout=30)
+    ended = subprocess.run(
+        [sys.executable, "-c", code, "5"], env=env, capture_output=True, text=True, check=True, timeout=30
+    )
     assert ended.stdout == "5.0\n"
     assert list(tmp_path.iterdir()) == []

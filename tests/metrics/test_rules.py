@@ -1,4 +1,6 @@
-"""The shipped rules and the dashboard, read: each name that they use is in a real scrape, and each alert has its page in the runbook."""
+"""The shipped rules and the dashboard, read: each name that they use is in a real scrape, and each alert has
+its page in the runbook.
+"""
 
 import json
 import re
@@ -20,7 +22,21 @@ from worker.alert_mail import CAUSES as MAILED
 
 DASHBOARD = ROOT / "deploy" / "grafana" / "shop.json"
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text()
-FUNCTIONS = {"sum", "max", "min", "count", "by", "rate", "increase", "absent", "vector", "or", "and", "histogram_quantile", "le"}
+FUNCTIONS = {
+    "sum",
+    "max",
+    "min",
+    "count",
+    "by",
+    "rate",
+    "increase",
+    "absent",
+    "vector",
+    "or",
+    "and",
+    "histogram_quantile",
+    "le",
+}
 # Said by Prometheus itself of what it scrapes.
 ITS_OWN = {"up"}
 # Not there before it happens for the first time.
@@ -72,13 +88,20 @@ def test_every_metric_that_is_read_exists(busy: Scrape) -> None:
 @pytest.mark.journey
 @pytest.mark.xdist_group("metrics")
 def test_every_label_that_is_asked_for_exists(busy: Scrape) -> None:
-    asked = {(metric, label) for expression in expressions() for metric, label, _ in matchers_in(expression) if metric not in ITS_OWN}
+    asked = {
+        (metric, label)
+        for expression in expressions()
+        for metric, label, _ in matchers_in(expression)
+        if metric not in ITS_OWN
+    }
     assert asked
     assert {(metric, label) for metric, label in asked if not busy.labels_of(metric, label)} == set()
 
 
 def test_the_check_of_names_finds_a_wrong_one() -> None:
-    assert names_in('sum by (task) (rate(task_secs_count{outcome="failure"}[5m])) > 2 or absent(up{job="web"})') == {"task_secs_count"}
+    assert names_in(
+        'sum by (task) (rate(task_secs_count{outcome="failure"}[5m])) > 2 or absent(up{job="web"})'
+    ) == {"task_secs_count"}
 
 
 @pytest.mark.parametrize("rule", read_rules(), ids=lambda rule: rule["alert"])
@@ -104,7 +127,9 @@ def test_the_runbook_has_no_section_of_nothing() -> None:
 
 def test_the_runbook_names_what_the_desk_calls_so() -> None:
     words = set(re.findall(r"[\u4e00-\u9fff（）]+", RUNBOOK))
-    desk = "".join(path.read_text() for app in ("shop", "payments", "project") for path in (ROOT / app).rglob("*.py"))
+    desk = "".join(
+        path.read_text() for app in ("shop", "payments", "project") for path in (ROOT / app).rglob("*.py")
+    )
     assert len(words) > 10
     assert {word for word in words if word not in desk} == set()
 
@@ -129,16 +154,25 @@ def test_impatient_rules_differ_in_times_only() -> None:
 
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason=NO_PROMETHEUS)
-@pytest.mark.parametrize("arguments", [["check", "rules", "shop_rules.yml"], ["test", "rules", "shop_rules_test.yml"]])
+@pytest.mark.parametrize(
+    "arguments", [["check", "rules", "shop_rules.yml"], ["test", "rules", "shop_rules_test.yml"]]
+)
 def test_promtool_agrees(arguments: list[str]) -> None:
-    ended = subprocess.run(["promtool", *arguments], cwd=RULES.parent, capture_output=True, text=True, check=False)
+    ended = subprocess.run(
+        ["promtool", *arguments], cwd=RULES.parent, capture_output=True, text=True, check=False
+    )
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
 def test_the_dashboard_can_be_read() -> None:
     panels = json.loads(DASHBOARD.read_text())["panels"]
     assert len({panel["id"] for panel in panels}) == len(panels)
-    taken = [(x, y) for panel in panels for x in range(panel["gridPos"]["x"], panel["gridPos"]["x"] + panel["gridPos"]["w"])
-             for y in range(panel["gridPos"]["y"], panel["gridPos"]["y"] + panel["gridPos"]["h"])]  # fmt: skip
+    places = [panel["gridPos"] for panel in panels]
+    taken = [
+        (x, y)
+        for place in places
+        for x in range(place["x"], place["x"] + place["w"])
+        for y in range(place["y"], place["y"] + place["h"])
+    ]
     assert len(taken) == len(set(taken))  # no panel lies on another
     assert all(x < 24 for x, _ in taken)

@@ -1,4 +1,6 @@
-"""Two web processes and workers, scraped in turns: every number is the whole service's, and no counter steps back."""
+"""Two web processes and workers, scraped in turns: every number is the whole service's, and no counter steps
+back.
+"""
 
 import itertools
 import secrets
@@ -33,7 +35,11 @@ def buy(stack: ShopStack, buyer: Buyer) -> None:
 
 def web_processes(stack: ShopStack) -> list[psutil.Process]:
     """Granian's workers, which answer."""
-    return [process for process in psutil.Process(stack.web.container.child.pid).children(recursive=True) if process.num_threads() > 4]
+    return [
+        process
+        for process in psutil.Process(stack.web.container.child.pid).children(recursive=True)
+        if process.num_threads() > 4
+    ]
 
 
 def get(stack: ShopStack, path: str, *, times: int) -> None:
@@ -73,13 +79,20 @@ def test_the_databases_totals_are_the_books(observed: Observed, buyer: Buyer) ->
     buy(observed.stack, buyer)
 
     def booked(read: Scrape) -> dict[tuple[str, str], float]:
-        return {(dict(pairs)["debit"], dict(pairs)["credit"]): value for (name, pairs), value in read.items() if name == "ledger_fen_total"}
+        return {
+            (dict(pairs)["debit"], dict(pairs)["credit"]): value
+            for (name, pairs), value in read.items()
+            if name == "ledger_fen_total"
+        }
 
     def is_same() -> bool:
         rows = observed.stack.rows(
-            "SELECT debit, credit, sum(amount * 100)::bigint AS fen FROM shop_ledgertransfer WHERE currency = 'CNY' GROUP BY 1, 2"
+            "SELECT debit, credit, sum(amount * 100)::bigint AS fen FROM shop_ledgertransfer WHERE currency "
+            "= 'CNY' GROUP BY 1, 2"
         )
-        return booked(scrape(observed.stack.web_url)) == {(row["debit"], row["credit"]): row["fen"] for row in rows}
+        return booked(scrape(observed.stack.web_url)) == {
+            (row["debit"], row["credit"]): row["fen"] for row in rows
+        }
 
     # An answer is kept for five seconds.
     assert wait_until(is_same, timeout_s=10, poll_s=0.5)
@@ -93,7 +106,10 @@ def test_a_killed_web_process_takes_nothing_with_it(observed: Observed, buyer: B
     victim, *others = web_processes(observed.stack)
     assert others
     victim.kill()
-    assert wait_until(lambda: len(web_processes(observed.stack)) == 2 and victim not in web_processes(observed.stack), timeout_s=40)
+    assert wait_until(
+        lambda: len(web_processes(observed.stack)) == 2 and victim not in web_processes(observed.stack),
+        timeout_s=40,
+    )
     assert wait_until(observed.stack.is_ready, timeout_s=40)
     get(observed.stack, COURSES, times=20)
     for after in series_of(observed.stack):
@@ -103,12 +119,23 @@ def test_a_killed_web_process_takes_nothing_with_it(observed: Observed, buyer: B
 
 
 def test_random_addresses_add_no_series(observed: Observed) -> None:
-    kinds = ("{}", "api/v1/{}/", "api/v1/orders/{}/", "courses/{}/", "pay/{}/", "admin/{}/", "static/{}.js", "orders/{}/?wait={}")
+    kinds = (
+        "{}",
+        "api/v1/{}/",
+        "api/v1/orders/{}/",
+        "courses/{}/",
+        "pay/{}/",
+        "admin/{}/",
+        "static/{}.js",
+        "orders/{}/?wait={}",
+    )
     url = observed.stack.web_url
 
     def visit(number: int) -> int:
         path = kinds[number % len(kinds)].replace("{}", secrets.token_hex(8))
-        return client.request("GET" if number % 5 else f"X{secrets.token_hex(3).upper()}", f"{url}/{path}").status_code
+        return client.request(
+            "GET" if number % 5 else f"X{secrets.token_hex(3).upper()}", f"{url}/{path}"
+        ).status_code
 
     with httpx.Client(trust_env=False, timeout=20) as client, ThreadPoolExecutor(4) as threads:
         list(threads.map(visit, range(120)))  # every kind, by every method and by both processes
@@ -118,7 +145,11 @@ def test_random_addresses_add_no_series(observed: Observed) -> None:
     grown = [dict(pairs) for name, pairs in set(after) - set(before) if name.startswith("http_")]
     assert len(before.labels_of("http_request_seconds_count", "route")) < 60
     # A busy machine may answer with one more status.
-    seen = {(dict(pairs)["route"], dict(pairs)["method"]) for name, pairs in before if name == "http_request_seconds_count"}
+    seen = {
+        (dict(pairs)["route"], dict(pairs)["method"])
+        for name, pairs in before
+        if name == "http_request_seconds_count"
+    }
     assert [labels for labels in grown if (labels["route"], labels["method"]) not in seen] == []
     assert after.total("http_request_seconds_count") >= before.total("http_request_seconds_count") + 1000
 

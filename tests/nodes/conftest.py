@@ -1,4 +1,6 @@
-"""pytest-celery's own fixtures, given local processes instead of Docker's, for the tests of the nodes themselves."""
+"""pytest-celery's own fixtures, given local processes instead of Docker's, for the tests of the nodes
+themselves.
+"""
 
 import os
 from collections.abc import Iterator
@@ -65,13 +67,17 @@ def celery_worker_cluster(celery_worker: WorkerNode) -> CeleryWorkerCluster:
 
 @pytest.fixture
 def celery_setup(
-    celery_worker_cluster: CeleryWorkerCluster, celery_broker_cluster: CeleryBrokerCluster, celery_backend_cluster: None
+    celery_worker_cluster: CeleryWorkerCluster,
+    celery_broker_cluster: CeleryBrokerCluster,
+    celery_backend_cluster: None,
 ) -> Iterator[CeleryTestSetup]:
     """A broker and a worker, ready, with an app that publishes to them."""
     app = Celery("probe_client", set_as_current=False)
     url = celery_broker_cluster.config()["host_urls"][0]
     # Not `broker_url`: Celery prefers the environment's CELERY_BROKER_URL to it, and that is another server.
-    app.conf.update(broker_read_url=url, broker_write_url=url, task_ignore_result=True, task_default_queue="probe")
+    app.conf.update(
+        broker_read_url=url, broker_write_url=url, task_ignore_result=True, task_default_queue="probe"
+    )
     setup = CeleryTestSetup(celery_worker_cluster, celery_broker_cluster, None, app)
     assert setup.ready(docker=True)  # makes it this thread's app
     yield setup

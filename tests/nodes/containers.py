@@ -17,7 +17,10 @@ READY_TIMEOUT_S = 60
 
 
 class ProcessContainer(CeleryTestContainer):
-    """A program in a session of its own. `kill("SIGKILL")` takes all that it has started along, as it would in a container."""
+    """A program in a session of its own.
+
+    `kill("SIGKILL")` takes all that it has started along, as it would in a container.
+    """
 
     def __init__(self, child: Child, *, port: int | None = None, prompt: str | None = None) -> None:
         # Deliberately without super().__init__(): there is no Docker object to wrap.
@@ -55,7 +58,9 @@ class ProcessContainer(CeleryTestContainer):
         return self.child.log_path.read_bytes()[self._log_start :].decode(errors="replace")
 
     def kill(self, signal: str | int = "SIGKILL") -> None:
-        """SIGKILL is over when this returns; any other signal goes to the program itself, which takes its time."""
+        """SIGKILL is over when this returns; any other signal goes to the program itself, which takes its
+        time.
+        """
         signum = to_signal(signal)
         if signum == SIGKILL:
             self.child.kill()
@@ -78,9 +83,13 @@ class ProcessContainer(CeleryTestContainer):
         Raises: pytest_docker_tools' ContainerFailed when it ends before that, or TimeoutError.
         """
         if not wait_until(lambda: not self.child.is_running() or self._is_ready(), timeout_s=READY_TIMEOUT_S):
-            raise exceptions.TimeoutError(f"{self.name} is not ready after {READY_TIMEOUT_S} s:\n{self.child.log_tail(40)}")
+            raise exceptions.TimeoutError(
+                f"{self.name} is not ready after {READY_TIMEOUT_S} s:\n{self.child.log_tail(40)}"
+            )
         if not self.child.is_running():
-            raise exceptions.ContainerFailed(self, f"{self.name} has ended ({self.child.exit_status}):\n{self.child.log_tail(40)}")
+            raise exceptions.ContainerFailed(
+                self, f"{self.name} has ended ({self.child.exit_status}):\n{self.child.log_tail(40)}"
+            )
         return True
 
     def teardown(self) -> None:

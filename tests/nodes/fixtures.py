@@ -26,12 +26,17 @@ def start_shop(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Calla
 
 @pytest.fixture
 def shop_stack(start_shop: Callable[..., ShopStack]) -> ShopStack:
-    """A shop of the test's own, to break as it likes. Takes seconds to start: a test that breaks nothing uses `shared_shop_stack`."""
+    """A shop of the test's own, to break as it likes.
+
+    Takes seconds to start: a test that breaks nothing uses `shared_shop_stack`.
+    """
     return start_shop()
 
 
 @pytest.fixture(scope="session")
-def _shared_shop_stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ShopStack]:
+def _shared_shop_stack(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ShopStack]:
     stack = build_shop_stack(tmp_path_factory.mktemp("shared") / "shop")
     try:
         stack.start()
@@ -43,7 +48,9 @@ def _shared_shop_stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.
 
 @pytest.fixture
 def shared_shop_stack(request: pytest.FixtureRequest, _shared_shop_stack: ShopStack) -> Iterator[ShopStack]:
-    """One shop for all tests of this process that leave it as it was: they buy, but stop nothing and change no setting."""
+    """One shop for all tests of this process that leave it as it was: they buy, but stop nothing and change
+    no setting.
+    """
     yield _shared_shop_stack
     _report_logs(request, [_shared_shop_stack])
 
@@ -65,7 +72,9 @@ def pytest_runtest_makereport(item: pytest.Item) -> Any:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A whole shop needs its time on a busy machine; a journey waits on conditions, so that it takes no longer than it must."""
+    """A whole shop needs its time on a busy machine; a journey waits on conditions, so that it takes no
+    longer than it must.
+    """
     for item in items:
         if item.get_closest_marker("journey") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(JOURNEY_TIMEOUT_S))

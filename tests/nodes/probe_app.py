@@ -12,7 +12,12 @@ app.conf.update(
     task_acks_late=True,
     task_default_queue="probe",
     broker_connection_retry_on_startup=True,
-    broker_transport_options={"visibility_timeout": 2, "unacked_restore_interval": 1, "unacked_restore_throttle": 1, "socket_timeout": 5},
+    broker_transport_options={
+        "visibility_timeout": 2,
+        "unacked_restore_interval": 1,
+        "unacked_restore_throttle": 1,
+        "socket_timeout": 5,
+    },
 )
 
 

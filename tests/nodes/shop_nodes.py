@@ -1,4 +1,6 @@
-"""The shop's processes as nodes of pytest-celery: a broker, workers, and (beyond what it knows) web, beat and the simulator."""
+"""The shop's processes as nodes of pytest-celery: a broker, workers, and (beyond what it knows) web, beat and
+the simulator.
+"""
 
 import signal
 from collections.abc import Mapping
@@ -72,15 +74,26 @@ def make_child(program: Program, *, env: Mapping[str, str], folder: Path) -> Chi
 
 
 def make_broker(folder: Path, *, password: str, durable: bool = True) -> ValkeyNode:
-    """A broker with the demo's settings: what has been written survives `kill("SIGKILL")` except for the last second."""
+    """A broker with the demo's settings: what has been written survives `kill("SIGKILL")` except for the last
+    second.
+    """
     return ValkeyNode(ValkeyContainer(ValkeyServer(folder, password, durable=durable)))
 
 
-def make_worker(program: Program, *, env: Mapping[str, str], folder: Path, app: Celery | None = None) -> WorkerNode:
+def make_worker(
+    program: Program, *, env: Mapping[str, str], folder: Path, app: Celery | None = None
+) -> WorkerNode:
     return WorkerNode(WorkerContainer(make_child(program, env=env, folder=folder)), app)
 
 
 def make_process(
-    program: Program, *, env: Mapping[str, str], folder: Path, port: int | None = None, prompt: str | None = None
+    program: Program,
+    *,
+    env: Mapping[str, str],
+    folder: Path,
+    port: int | None = None,
+    prompt: str | None = None,
 ) -> ProcessNode:
-    return ProcessNode(ProcessContainer(make_child(program, env=env, folder=folder), port=port, prompt=prompt))
+    return ProcessNode(
+        ProcessContainer(make_child(program, env=env, folder=folder), port=port, prompt=prompt)
+    )

@@ -1,4 +1,6 @@
-"""One whole shop for one test: own database, own broker, own worker, beat, web and simulator, all of them real processes."""
+"""One whole shop for one test: own database, own broker, own worker, beat, web and simulator, all of them
+real processes.
+"""
 
 import contextlib
 import fcntl
@@ -37,8 +39,10 @@ TEMPLATE = "shop_template"
 READY_TIMEOUT_S = 90
 # All of a test's clients come from one address, and one buyer does the work of many.
 _RATES = (
-    "CHECKOUTS", "CLAIMS", "ORDER_REQUESTS", "PAYMENT_STARTS_OF_ORDER", "PAYMENT_STARTS_OF_BUYER", "LOGINS_OF_ADDRESS", "LOGINS_OF_KNOWN_NAME",
-    "LOGIN_FAILURES_OF_PAIR", "LOGIN_FAILURES_OF_ADDRESS", "LOGIN_FAILURES_OF_NAME", "LOGIN_FAILURES_OF_DEVICE",
+    "CHECKOUTS", "CLAIMS", "ORDER_REQUESTS", "PAYMENT_STARTS_OF_ORDER", "PAYMENT_STARTS_OF_BUYER",
+    "LOGINS_OF_ADDRESS", "LOGINS_OF_KNOWN_NAME",
+    "LOGIN_FAILURES_OF_PAIR", "LOGIN_FAILURES_OF_ADDRESS", "LOGIN_FAILURES_OF_NAME",
+    "LOGIN_FAILURES_OF_DEVICE",
 )  # fmt: skip
 LIMITLESS = {f"LIMIT_{name}": "1000000/60" for name in _RATES} | {
     "MAX_OPEN_ORDERS": "1000000",
@@ -52,7 +56,10 @@ IMPATIENT = {"WORK_LEASE_S": "2", "SWEEP_INTERVAL_S": "1", "LOG_LEVEL": "INFO", 
 
 @dataclass
 class ShopStack:
-    """A running shop. Kill, freeze and restart its parts as you like; what is still running at the end of the test is killed."""
+    """A running shop.
+
+    Kill, freeze and restart its parts as you like; what is still running at the end of the test is killed.
+    """
 
     folder: Path
     database_url: str
@@ -75,10 +82,15 @@ class ShopStack:
         return client
 
     def rows(self, query: str, *parameters: Any) -> list[dict[str, Any]]:
-        """What the database says, by SQL: `stack.rows("SELECT status FROM shop_order WHERE order_number = %s", number)`."""
+        """What the database says, by SQL:
+
+        `stack.rows("SELECT status FROM shop_order WHERE order_number = %s", number)`.
+        """
         # Kept open: tests ask again and again, and a connection costs more than most of what they ask.
         if self._connection is None or self._connection.closed:
-            self._connection = self._clients.enter_context(psycopg.connect(self.database_url, row_factory=dict_row, autocommit=True))
+            self._connection = self._clients.enter_context(
+                psycopg.connect(self.database_url, row_factory=dict_row, autocommit=True)
+            )
         with self._connection.cursor() as cursor:
             cursor.execute(query, parameters)
             return cursor.fetchall() if cursor.description else []
@@ -91,7 +103,10 @@ class ShopStack:
 
     def cut_database_connections(self) -> None:
         """Ends every connection to this shop's database, as a fail-over does."""
-        self.rows("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+        self.rows(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND "
+            "pid <> pg_backend_pid()"
+        )
 
     def add_worker(self, name: str = "worker2") -> WorkerNode:
         """One more worker on the same broker; returns when it is ready."""
@@ -104,7 +119,9 @@ class ShopStack:
     @property
     def celery_setup(self) -> CeleryTestSetup:
         """The broker and the workers as pytest-celery knows them."""
-        return CeleryTestSetup(CeleryWorkerCluster(self.worker, *self.extra_workers), CeleryBrokerCluster(self.broker), None)
+        return CeleryTestSetup(
+            CeleryWorkerCluster(self.worker, *self.extra_workers), CeleryBrokerCluster(self.broker), None
+        )
 
     def start(self) -> None:
         """Starts all parts at once and returns when the shop is ready to sell."""
@@ -114,7 +131,9 @@ class ShopStack:
         for node in self._programs:
             node.ready()
         if not wait_until(self.is_ready, timeout_s=READY_TIMEOUT_S):
-            raise TimeoutError(f"/readyz of the shop is not 200. Web:\n{self.web.container.child.log_tail(40)}")
+            raise TimeoutError(
+                f"/readyz of the shop is not 200. Web:\n{self.web.container.child.log_tail(40)}"
+            )
 
     def is_ready(self) -> bool:
         try:
@@ -123,7 +142,9 @@ class ShopStack:
             return False
 
     def stop(self) -> None:
-        """Ends everything at once; the worker and web politely, so that what they have measured is not lost."""
+        """Ends everything at once; the worker and web politely, so that what they have measured is not
+        lost.
+        """
         self._clients.close()
         children = [node.container.child for node in self._programs]
         for child in children:
@@ -142,9 +163,16 @@ class ShopStack:
 
 
 def build_shop_stack(
-    folder: Path, *, extra_env: Mapping[str, str] | None = None, has_gateway_worker: bool = False, web_workers: int = 1
+    folder: Path,
+    *,
+    extra_env: Mapping[str, str] | None = None,
+    has_gateway_worker: bool = False,
+    web_workers: int = 1,
 ) -> ShopStack:
-    """A shop that has not been started, on a copy of the seeded database. One worker does everything unless Alipay has one of its own."""
+    """A shop that has not been started, on a copy of the seeded database.
+
+    One worker does everything unless Alipay has one of its own.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     broker = make_broker(folder / "valkey", password=secrets.token_hex(8))
     broker.container.server.port = find_free_port()
@@ -160,7 +188,9 @@ def build_shop_stack(
         secret_key=os.environ["DJANGO_SECRET_KEY"],
         demo_password=os.environ["DEMO_PASSWORD"],
     )
-    env |= {"PROMETHEUS_MULTIPROC_DIR": str(folder / "metrics")} | IMPATIENT | LIMITLESS | dict(extra_env or {})
+    env |= (
+        {"PROMETHEUS_MULTIPROC_DIR": str(folder / "metrics")} | IMPATIENT | LIMITLESS | dict(extra_env or {})
+    )
     worker = worker_program() if has_gateway_worker else worker_program(queues=ALL_QUEUES)
     gateways = [gateway_program()] if has_gateway_worker else []
     return ShopStack(
@@ -173,7 +203,12 @@ def build_shop_stack(
         worker=make_worker(worker, env=env, folder=folder),
         beat=make_process(beat_program(), env=env, folder=folder),
         web=make_process(web_program(web_port, workers=web_workers), env=env, folder=folder, port=web_port),
-        simulator=make_process(simulator_program(simulator_port, folder / "simulator"), env=env, folder=folder, port=simulator_port),
+        simulator=make_process(
+            simulator_program(simulator_port, folder / "simulator"),
+            env=env,
+            folder=folder,
+            port=simulator_port,
+        ),
         extra_workers=[make_worker(program, env=env, folder=folder) for program in gateways],
     )
 
@@ -185,7 +220,9 @@ def copy_template() -> str:
         if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [TEMPLATE]).fetchone():
             _make_template(connection, f"{server_url}/{TEMPLATE}")
         name = f"shop_{secrets.token_hex(6)}"
-        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(TEMPLATE)))
+        connection.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(TEMPLATE))
+        )
     return f"{server_url}/{name}"
 
 
@@ -196,21 +233,34 @@ def drop_database(url: str) -> None:
 
 
 def _make_template(connection: psycopg.Connection, url: str) -> None:
-    """Once per run. Under another name until it is complete, so that a failure is not taken for a template."""
+    """Once per run. Under another name until it is complete, so that a failure is not taken for a
+    template.
+    """
     unfinished = f"{TEMPLATE}_unfinished"
     connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(unfinished)))
     connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(unfinished)))
     env = {**os.environ, "DATABASE_URL": url.replace(TEMPLATE, unfinished)}
     for command in (["migrate", "--verbosity", "0"], ["seed_demo"]):
-        ended = subprocess.run([sys.executable, "manage.py", *command], cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+        ended = subprocess.run(
+            [sys.executable, "manage.py", *command],
+            cwd=ROOT,
+            env=env,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         if ended.returncode != 0:
             raise RuntimeError(f"manage.py {' '.join(command)} failed:\n{ended.stdout}{ended.stderr}")
-    connection.execute(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(unfinished), sql.Identifier(TEMPLATE)))
+    connection.execute(
+        sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(unfinished), sql.Identifier(TEMPLATE))
+    )
 
 
 @contextlib.contextmanager
 def _template_lock() -> Iterator[None]:
-    """Parallel test processes make one template between them, and nobody copies it while somebody else does."""
+    """Parallel test processes make one template between them, and nobody copies it while somebody else
+    does.
+    """
     with (Path(os.environ["TEST_FOLDER"]) / "template.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

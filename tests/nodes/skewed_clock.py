@@ -1,7 +1,8 @@
 """A wall clock of its own for one process and its children, which a test moves while they run.
 
-A library that is loaded before the C library's own answers what the time is. The monotonic clock and every sleep are left alone, as they are
-on a machine whose clock is set. (libfaketime answers Python's `time.sleep` with EINVAL.)
+A library that is loaded before the C library's own answers what the time is. The monotonic clock and every
+sleep are left alone, as they are on a machine whose clock is set. (libfaketime answers Python's `time.sleep`
+with EINVAL.)
 """
 
 import shutil

@@ -30,7 +30,9 @@ def test_worker_runs_a_task(celery_setup: CeleryTestSetup, tmp_path: Path) -> No
     celery_setup.worker.assert_log_does_not_exist("no such words")
 
 
-def test_killed_worker_leaves_no_process_and_its_task_runs_again(celery_setup: CeleryTestSetup, tmp_path: Path) -> None:
+def test_killed_worker_leaves_no_process_and_its_task_runs_again(
+    celery_setup: CeleryTestSetup, tmp_path: Path
+) -> None:
     worker: WorkerNode = celery_setup.worker
     send(celery_setup, "long", 4)
     assert_appears(tmp_path / "long.started")
@@ -94,7 +96,10 @@ def test_ready_tells_why_a_process_ended(tmp_path: Path) -> None:
     from tests.nodes.shop_nodes import make_process
 
     node = make_process(
-        Program("broken", ["/bin/sh", "-c", "echo no such luck; exit 3"]), env=dict(os.environ), folder=tmp_path, prompt="up"
+        Program("broken", ["/bin/sh", "-c", "echo no such luck; exit 3"]),
+        env=dict(os.environ),
+        folder=tmp_path,
+        prompt="up",
     )
     node.start()
     with pytest.raises(ContainerFailed, match=r"\(3\):\n.*no such luck"):

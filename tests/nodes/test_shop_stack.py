@@ -14,14 +14,18 @@ pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("contract")]
 def test_a_shop_sells_a_course(shared_shop_stack: ShopStack) -> None:
     stack = shared_shop_stack
     receipt = buy_courses(stack.web_url, username="buyer1", password=stack.env["DEMO_PASSWORD"])
-    assert stack.value("SELECT status FROM shop_order WHERE order_number = %s", receipt.order_number) == "paid"
+    assert (
+        stack.value("SELECT status FROM shop_order WHERE order_number = %s", receipt.order_number) == "paid"
+    )
     assert len(receipt.course_ids) == 2
     with stack.api("buyer1") as api:
         owned = {item["course_id"] for item in api.get("enrolments/")["results"]}
     assert owned == set(receipt.course_ids)
 
 
-def test_a_shop_of_its_own_survives_its_broken_parts(shared_shop_stack: ShopStack, shop_stack: ShopStack) -> None:
+def test_a_shop_of_its_own_survives_its_broken_parts(
+    shared_shop_stack: ShopStack, shop_stack: ShopStack
+) -> None:
     stack = shop_stack
     assert stack.database_url != shared_shop_stack.database_url
     assert stack.value("SELECT count(*) FROM shop_order") == 0

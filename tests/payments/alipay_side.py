@@ -1,4 +1,7 @@
-"""Alipay as far as tests need it: its keys, what it signs, and a gateway that answers as it is told. Nothing of the SDK's or of ours."""
+"""Alipay as far as tests need it: its keys, what it signs, and a gateway that answers as it is told.
+
+Nothing of the SDK's or of ours.
+"""
 
 import base64
 import http.server
@@ -33,11 +36,19 @@ def rsa(text: str, *, signer: str = "alipay", digest: HashAlgorithm | None = Non
 
 
 def signed_form(
-    fields: Mapping[str, str], *, signer: str = "alipay", digest: HashAlgorithm | None = None, sign_type: str | None = "RSA2"
+    fields: Mapping[str, str],
+    *,
+    signer: str = "alipay",
+    digest: HashAlgorithm | None = None,
+    sign_type: str | None = "RSA2",
 ) -> dict[str, str]:
     """A notification's or a return's fields with Alipay's signature."""
     text = "&".join(f"{name}={value}" for name, value in sorted(fields.items()))
-    return {**fields, **({"sign_type": sign_type} if sign_type is not None else {}), "sign": rsa(text, signer=signer, digest=digest)}
+    return {
+        **fields,
+        **({"sign_type": sign_type} if sign_type is not None else {}),
+        "sign": rsa(text, signer=signer, digest=digest),
+    }
 
 
 def sha1() -> HashAlgorithm:
@@ -76,7 +87,12 @@ def notification(payment: Payment, **changes: str) -> dict[str, str]:
 
 def refund_changes(amount: str) -> dict[str, str]:
     """What a notification about a refund has more."""
-    return {"refund_fee": amount, "gmt_refund": "2026-03-02 13:00:00.123", "out_biz_no": "R1", "send_back_fee": amount}
+    return {
+        "refund_fee": amount,
+        "gmt_refund": "2026-03-02 13:00:00.123",
+        "out_biz_no": "R1",
+        "send_back_fee": amount,
+    }
 
 
 def encoded(form: Mapping[str, str]) -> str:
@@ -91,7 +107,10 @@ def signed_answer(method: str, inner: Mapping[str, Any], *, signer: str = "alipa
 
 @dataclass
 class Told:
-    """What the gateway was asked and how it answers. `answer` gets the parameters; bytes are sent with status 200, an int is a status."""
+    """What the gateway was asked and how it answers.
+
+    `answer` gets the parameters; bytes are sent with status 200, an int is a status.
+    """
 
     url: str
     answer: Callable[[dict[str, str]], bytes | int | Iterator[bytes] | None]
@@ -143,7 +162,11 @@ def gateway_server(answer: Callable[[dict[str, str]], Any]) -> Iterator[Told]:
 
 
 def make_gateway(
-    url: str = "http://127.0.0.1:9/gateway.do", *, timeout_s: int = 5, line: Line | None = None, **changes: Any
+    url: str = "http://127.0.0.1:9/gateway.do",
+    *,
+    timeout_s: int = 5,
+    line: Line | None = None,
+    **changes: Any,
 ) -> AlipayGateway:
     """The real gateway of ours, with the test's keys."""
     config = {

@@ -21,8 +21,12 @@ def gateway() -> AlipayGateway:
 @pytest.fixture
 def alipay_settings(settings: Settings, tmp_path: Path) -> Iterator[Settings]:
     """What `get_gateways` reads."""
-    (tmp_path / "app.pem").write_bytes(key("app").private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    (tmp_path / "alipay.pem").write_bytes(key("alipay").public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    (tmp_path / "app.pem").write_bytes(
+        key("app").private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    )
+    (tmp_path / "alipay.pem").write_bytes(
+        key("alipay").public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    )
     settings.ALIPAY = {
         "GATEWAY_URL": "http://127.0.0.1:9/gateway.do",
         "BUYER_GATEWAY_URL": "http://127.0.0.1:9/gateway.do",

@@ -1,6 +1,8 @@
-"""A gateway that lives in the test's own memory: truthful about its trades, and able to fail at every call, before or after doing it.
+"""A gateway that lives in the test's own memory: truthful about its trades, and able to fail at every call,
+before or after doing it.
 
-The rules are those of section "Trades" in `docs/simulator.md`. Signatures are not its subject: `sign` is a word.
+The rules are those of section "Trades" in `docs/simulator.md`. Signatures are not its subject: `sign` is a
+word.
 """
 
 import copy
@@ -90,7 +92,9 @@ class Trade:
 
 @dataclass(frozen=True)
 class Offer:
-    """A pay URL, order string or code that somebody holds. Nothing exists at the gateway before it is used."""
+    """A pay URL, order string or code that somebody holds. Nothing exists at the gateway before it is
+    used.
+    """
 
     intent: PaymentIntent
     product: Product
@@ -103,7 +107,9 @@ class MemoryGateway:
     name = "memory"
     seller_id = "2088000000000001"
 
-    def __init__(self, now: Callable[[], datetime], *, app_id: str = APP_ID, forbids_transactions: bool = False) -> None:
+    def __init__(
+        self, now: Callable[[], datetime], *, app_id: str = APP_ID, forbids_transactions: bool = False
+    ) -> None:
         self.now = now
         self.app_id = app_id
         # What a signature may say: the keys that are configured.
@@ -122,7 +128,7 @@ class MemoryGateway:
         other.app_id = app_id
         return other
 
-    # --- What the shop calls ---------------------------------------------------------------------------------------------------------
+    # --- What the shop calls --------------------------------------------------------------------------------
 
     def page_url(self, intent: PaymentIntent) -> str:
         return self._offer(intent, Product.PAGE)
@@ -166,10 +172,15 @@ class MemoryGateway:
             trade = self._own(intent.out_trade_no)
             if trade is None:
                 raise GatewayRejected(Refusal.UNKNOWN_TRADE, "ACQ.TRADE_NOT_EXIST", is_final=True)
-            known = trade.refunds.get(intent.out_request_no) or trade.pending.get(intent.out_request_no, (None,))[0]
+            known = (
+                trade.refunds.get(intent.out_request_no)
+                or trade.pending.get(intent.out_request_no, (None,))[0]
+            )
             if known is not None:
                 if known != intent.amount:
-                    raise GatewayRejected(Refusal.REFUND_DISCORDANT, "ACQ.DISCORDANT_REPEAT_REQUEST", is_final=True)
+                    raise GatewayRejected(
+                        Refusal.REFUND_DISCORDANT, "ACQ.DISCORDANT_REPEAT_REQUEST", is_final=True
+                    )
                 return False
             self._refuse_refund(trade, intent, fault)
             if fault is Fault.REFUND_PENDING:
@@ -191,7 +202,9 @@ class MemoryGateway:
         form = dict(parse_qsl(body.decode(), keep_blank_values=True))
         if form.get("sign") not in self.keys:
             raise InvalidSignature("the signature is wrong")
-        facts = {name: value for name, value in form.items() if name not in {"notify_id", "notify_time", "sign"}}
+        facts = {
+            name: value for name, value in form.items() if name not in {"notify_id", "notify_time", "sign"}
+        }
         return Notice(
             provider=self.name,
             notice_id=form["notify_id"],
@@ -205,12 +218,20 @@ class MemoryGateway:
     def verify_return(self, form: Mapping[str, str]) -> str:
         return form["out_trade_no"]
 
-    # --- What happens at the gateway without the shop ---------------------------------------------------------------------------------
+    # --- What happens at the gateway without the shop -------------------------------------------------------
 
     def console_refund(self, out_trade_no: str, number: str, amount: Decimal) -> bool:
-        """Somebody refunds in the merchant console, without the shop. False when the trade can't be refunded by that."""
+        """Somebody refunds in the merchant console, without the shop.
+
+        False when the trade can't be refunded by that.
+        """
         trade = self.trades.get(out_trade_no)
-        if trade is None or not trade.is_paid or trade.status is not TradeStatus.PAID or number in {**trade.refunds, **trade.pending}:
+        if (
+            trade is None
+            or not trade.is_paid
+            or trade.status is not TradeStatus.PAID
+            or number in {**trade.refunds, **trade.pending}
+        ):
             return False
         pending = sum((waiting for waiting, _ in trade.pending.values()), ZERO)
         if not ZERO < amount <= trade.amount - trade.refunded - pending:
@@ -227,7 +248,9 @@ class MemoryGateway:
         return True
 
     def pay(self, out_trade_no: str, *, is_late: bool = False) -> bool:
-        """The buyer pays. False when the trade can't be paid. `is_late`: the gateway's clock is behind ours."""
+        """The buyer pays. False when the trade can't be paid. `is_late`: the gateway's clock is behind
+        ours.
+        """
         offer = self.offers.get(out_trade_no)
         if offer is None or (self.now() >= offer.intent.expires_at and not is_late):
             return False
@@ -241,7 +264,10 @@ class MemoryGateway:
     def tick(self) -> None:
         """Ends what is over, and moves the money of pending refunds."""
         for trade in self.trades.values():
-            if trade.status is TradeStatus.WAITING and self.now() >= self.offers[trade.out_trade_no].intent.expires_at:
+            if (
+                trade.status is TradeStatus.WAITING
+                and self.now() >= self.offers[trade.out_trade_no].intent.expires_at
+            ):
                 self._close(trade)
             for request_no, (amount, at) in list(trade.pending.items()):
                 if self.now() >= at:
@@ -278,7 +304,11 @@ class MemoryGateway:
         if trade.paid_at:
             form["gmt_payment"] = trade.paid_at.isoformat()
         if trade.refunded:
-            form |= {"refund_fee": str(trade.refunded), "gmt_refund": self.now().isoformat(), "out_biz_no": list(trade.refunds)[-1]}
+            form |= {
+                "refund_fee": str(trade.refunded),
+                "gmt_refund": self.now().isoformat(),
+                "out_biz_no": list(trade.refunds)[-1],
+            }
         return form
 
     def body(self, form: Mapping[str, str]) -> bytes:
@@ -290,7 +320,7 @@ class MemoryGateway:
         """What buyers have paid and not got back."""
         return sum((trade.amount - trade.refunded for trade in self.trades.values() if trade.is_paid), ZERO)
 
-    # --- Inside ----------------------------------------------------------------------------------------------------------------------
+    # --- Inside ---------------------------------------------------------------------------------------------
 
     @contextmanager
     def _call(self, name: str) -> Iterator[Fault | None]:
@@ -323,7 +353,9 @@ class MemoryGateway:
 
     def _begin(self, offer: Offer) -> Trade:
         number = offer.intent.out_trade_no
-        trade = Trade(number, f"2026030222001{next(self._serial):015}", offer.intent.amount, offer.product, offer.app_id)
+        trade = Trade(
+            number, f"2026030222001{next(self._serial):015}", offer.intent.amount, offer.product, offer.app_id
+        )
         self.trades[number] = trade
         return trade
 
@@ -343,7 +375,9 @@ class MemoryGateway:
             raise GatewayRejected(Refusal.TRADE_FINISHED, "ACQ.TRADE_HAS_FINISHED", is_final=True)
         pending = sum((amount for amount, _ in trade.pending.values()), ZERO)
         if trade.refunded + pending + intent.amount > trade.amount:
-            raise GatewayRejected(Refusal.REFUND_OVER_AMOUNT, "ACQ.REASON_TRADE_REFUND_FEE_ERR", is_final=True)
+            raise GatewayRejected(
+                Refusal.REFUND_OVER_AMOUNT, "ACQ.REASON_TRADE_REFUND_FEE_ERR", is_final=True
+            )
 
     def _move_refund(self, trade: Trade, request_no: str, amount: Decimal) -> None:
         trade.refunds[request_no] = amount
@@ -370,7 +404,9 @@ class MemoryGateway:
 
 def _report_of(form: Mapping[str, str]) -> TradeReport:
     paid_at, refunded = form.get("gmt_payment"), Decimal(form.get("refund_fee", ZERO))
-    movements = (RefundMovement(form["out_biz_no"], None, None),) if refunded and form.get("out_biz_no") else ()
+    movements = (
+        (RefundMovement(form["out_biz_no"], None, None),) if refunded and form.get("out_biz_no") else ()
+    )
     return TradeReport(
         out_trade_no=form["out_trade_no"],
         trade_no=form["trade_no"],

@@ -1,8 +1,10 @@
-"""Plays random lives of a shop and its gateway on a PostgreSQL of its own and proves the books after every step.
+"""Plays random lives of a shop and its gateway on a PostgreSQL of its own and proves the books after every
+step.
 
 bin/money-machine --steps 100000 --seed 1
 
-The same seed gives the same steps. A failure prints the seed, the episode and the last steps; `--episode` starts with that one. About 10 to 30 ms a step.
+The same seed gives the same steps. A failure prints the seed, the episode and the last steps; `--episode`
+starts with that one. About 10 to 30 ms a step.
 """
 
 import argparse
@@ -17,7 +19,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--episode", type=int, default=0, help="the first life to play, to see a failure again")
+    parser.add_argument(
+        "--episode", type=int, default=0, help="the first life to play, to see a failure again"
+    )
     arguments = parser.parse_args()
     with stack.start_servers():
         os.environ["LOG_LEVEL"] = "CRITICAL"
@@ -37,8 +41,14 @@ def main() -> int:
                 shown = time.monotonic()
                 print(f"seed {arguments.seed}: {done} steps, {episode} episodes, {seconds:.0f} s", flush=True)
 
-        done = run_episodes(seed=arguments.seed, steps=arguments.steps, episode=arguments.episode, report=report)
-        print(f"seed {arguments.seed}: {done} steps without a broken rule in {time.monotonic() - started:.0f} s", flush=True)
+        done = run_episodes(
+            seed=arguments.seed, steps=arguments.steps, episode=arguments.episode, report=report
+        )
+        print(
+            f"seed {arguments.seed}: {done} steps without a broken rule in "
+            f"{time.monotonic() - started:.0f} s",
+            flush=True,
+        )
     return 0
 
 

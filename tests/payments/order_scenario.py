@@ -20,17 +20,30 @@ def claimed(account: Account, coupon: Coupon | None = None) -> CouponRecord:
     return make_record(account, coupon)
 
 
-def start(order: Order, gateway: MemoryGateway, *, product: Product = Product.PAGE, now: datetime = NOW) -> Payment:
+def start(
+    order: Order, gateway: MemoryGateway, *, product: Product = Product.PAGE, now: datetime = NOW
+) -> Payment:
     """Opens the order's attempt."""
-    return attempts.start_payment(order=order, product=product, gateways=ConfiguredGateways(gateway), now=now, cause="test").payment
+    return attempts.start_payment(
+        order=order, product=product, gateways=ConfiguredGateways(gateway), now=now, cause="test"
+    ).payment
 
 
-def notify(gateway: MemoryGateway, payment: Payment, *, now: datetime = NOW, without: str = "", **changes: str) -> Notification:
-    """The gateway tells of the trade as it is there, with some fields changed; a worker applies it. Answers the inbox's row."""
+def notify(
+    gateway: MemoryGateway, payment: Payment, *, now: datetime = NOW, without: str = "", **changes: str
+) -> Notification:
+    """The gateway tells of the trade as it is there, with some fields changed; a worker applies it.
+
+    Answers the inbox's row.
+    """
     form = gateway.form(gateway.trades[payment.out_trade_no]) | changes
     form.pop(without, None)
     inbox.store_notification(
-        gateways=ConfiguredGateways(gateway), provider=gateway.name, headers={}, body=urlencode(form).encode(), now=now
+        gateways=ConfiguredGateways(gateway),
+        provider=gateway.name,
+        headers={},
+        body=urlencode(form).encode(),
+        now=now,
     )
     # It is due by PostgreSQL's clock, which has gone on since a `now` that is the present.
     due_at = Notification.objects.latest("pk").available_at or now
@@ -66,7 +79,9 @@ def approve(refund: Refund, *, now: datetime = NOW) -> Refund:
 
 def reject(refund: Refund, *, now: datetime = NOW) -> Refund:
     gateways = ConfiguredGateways(MemoryGateway(lambda: now))  # one that waits isn't asked about
-    return deciding.reject_refund(refund.pk, gateways=gateways, staff=make_buyer(), why="超过期限", now=now, cause="test")
+    return deciding.reject_refund(
+        refund.pk, gateways=gateways, staff=make_buyer(), why="超过期限", now=now, cause="test"
+    )
 
 
 def send(gateway: MemoryGateway, *, now: datetime = NOW) -> None:

@@ -1,6 +1,7 @@
 """A small shop and its gateway, driven at random, with its books proved after every step.
 
-`tests/payments/test_machine.py` lets hypothesis choose the steps; `bin/money-machine` runs as many as it is told from a seed.
+`tests/payments/test_machine.py` lets hypothesis choose the steps; `bin/money-machine` runs as many as it is
+told from a seed.
 """
 
 from collections import Counter
@@ -43,19 +44,42 @@ PRICES = ("30.00", "9.90", "0.03", "120.00")
 JUMPS_S = (1, 3, 15, 50, 70, 400, 1900, 90_000)
 # These happen at the gateway or to the clock alone: the shop's rows are as they were.
 OUTSIDE = frozenset(
-    {"scan", "pay", "pay_late", "pay_forgotten", "advance", "end_refund_window", "plan_fault", "refund_in_console", "change_app"}
+    {
+        "scan",
+        "pay",
+        "pay_late",
+        "pay_forgotten",
+        "advance",
+        "end_refund_window",
+        "plan_fault",
+        "refund_in_console",
+        "change_app",
+    }
 )
 MOST_STATEMENTS = 40
 MOST_FAULTS = 3
 FINAL = {
-    "request": ("SELECT order_number FROM shop_orderrequest WHERE status = 'pending' OR available_at IS NOT NULL"),
-    "order": "SELECT order_number FROM shop_order WHERE status = 'awaiting_payment' OR available_at IS NOT NULL OR dead_at IS NOT NULL",
-    "payment": "SELECT out_trade_no FROM payments_payment WHERE status = 'open' OR available_at IS NOT NULL OR dead_at IS NOT NULL",
-    "refund": (
-        "SELECT out_request_no FROM payments_refund WHERE status NOT IN ('succeeded', 'rejected', 'paid_elsewhere')"
-        " OR available_at IS NOT NULL OR dead_at IS NOT NULL OR (kind = 'external' AND status = 'succeeded' AND explanation = '')"
+    "request": (
+        "SELECT order_number FROM shop_orderrequest WHERE status = 'pending' OR available_at IS NOT NULL"
     ),
-    "notification": "SELECT out_trade_no FROM payments_notification WHERE status IN ('received', 'asked') OR available_at IS NOT NULL",
+    "order": (
+        "SELECT order_number FROM shop_order WHERE status = 'awaiting_payment' OR available_at "
+        "IS NOT NULL OR dead_at IS NOT NULL"
+    ),
+    "payment": (
+        "SELECT out_trade_no FROM payments_payment WHERE status = 'open' OR available_at IS "
+        "NOT NULL OR dead_at IS NOT NULL"
+    ),
+    "refund": (
+        "SELECT out_request_no FROM payments_refund WHERE status NOT IN ('succeeded', 'rejected', "
+        "'paid_elsewhere')"
+        " OR available_at IS NOT NULL OR dead_at IS NOT NULL OR (kind = 'external' AND status = 'succeeded' "
+        "AND explanation = '')"
+    ),
+    "notification": (
+        "SELECT out_trade_no FROM payments_notification WHERE status IN ('received', "
+        "'asked') OR available_at IS NOT NULL"
+    ),
 }
 
 
@@ -78,7 +102,9 @@ class Dice:
 
 
 class RandomShop:
-    """Two buyers, four courses, five campaigns, one member of staff, a gateway, and a clock that only the steps move."""
+    """Two buyers, four courses, five campaigns, one member of staff, a gateway, and a clock that only the
+    steps move.
+    """
 
     def __init__(self) -> None:
         empty_tables()
@@ -102,10 +128,12 @@ class RandomShop:
     def gateways(self) -> ConfiguredGateways:
         return ConfiguredGateways(*self.apps)
 
-    # --- Steps -----------------------------------------------------------------------------------------------------------------------
+    # --- Steps ----------------------------------------------------------------------------------------------
 
     def step(self, name: str, number: int) -> None:
-        """One deed and then the proof of the books, unless the shop can't know of the deed yet or has written nothing for it."""
+        """One deed and then the proof of the books, unless the shop can't know of the deed yet or has written
+        nothing for it.
+        """
         self.done[name] += 1
         deed: Callable[[Dice], None] = getattr(self, name)
         try:
@@ -119,13 +147,19 @@ class RandomShop:
             self.prove()
 
     def claim_coupon(self, dice: Dice) -> None:
-        coupons.claim_coupon(account=dice.pick(self.buyers), coupon_id=dice.pick(self.campaigns).pk, now=self.now)
+        coupons.claim_coupon(
+            account=dice.pick(self.buyers), coupon_id=dice.pick(self.campaigns).pk, now=self.now
+        )
 
     def place_order(self, dice: Dice) -> None:
         buyer = dice.pick(self.buyers)
         self._serial += 1
         intake.place_order(
-            account=buyer, purchase=self._purchase(buyer, dice), idempotency_key=f"key{self._serial}", request_id="machine", now=self.now
+            account=buyer,
+            purchase=self._purchase(buyer, dice),
+            idempotency_key=f"key{self._serial}",
+            request_id="machine",
+            now=self.now,
         )
 
     def start_payment(self, dice: Dice) -> None:
@@ -133,7 +167,9 @@ class RandomShop:
         if order is not None:
             product = dice.pick(list(Product))
             with self._may_die(dice):
-                attempts.start_payment(order=order, product=product, gateways=self.gateways, now=self.now, cause="machine")
+                attempts.start_payment(
+                    order=order, product=product, gateways=self.gateways, now=self.now, cause="machine"
+                )
 
     def scan(self, dice: Dice) -> None:
         if self.gateway.offers:
@@ -155,8 +191,12 @@ class RandomShop:
 
     def pay_forgotten(self, dice: Dice) -> None:
         """What was closed here before the gateway knew of it can still be paid."""
-        closed = set(Payment.objects.filter(status=PaymentStatus.CLOSED).values_list("out_trade_no", flat=True))
-        forgotten = [number for number in self.gateway.offers if number in closed and number not in self.gateway.trades]
+        closed = set(
+            Payment.objects.filter(status=PaymentStatus.CLOSED).values_list("out_trade_no", flat=True)
+        )
+        forgotten = [
+            number for number in self.gateway.offers if number in closed and number not in self.gateway.trades
+        ]
         if forgotten:
             self.gateway.pay(dice.pick(forgotten))
 
@@ -166,12 +206,18 @@ class RandomShop:
             self._deliver(dice.pick(self.gateway.outbox[-6:] if dice.one_in(2) else self.gateway.outbox))
 
     def forge(self, dice: Dice) -> None:
-        """Signed by the gateway, but not what we agreed on: another app's, another payee's, another amount, no trade of ours."""
+        """Signed by the gateway, but not what we agreed on: another app's, another payee's, another amount,
+        no trade of ours.
+        """
         if not self.gateway.offers:
             return
         offer = self.gateway.offers[dice.pick(list(self.gateway.offers))]
         trade = self.gateway.trades.get(offer.intent.out_trade_no)
-        form = self.gateway.form(trade) if trade else dict.fromkeys(("notify_id", "trade_no"), "1") | {"notify_time": ""}
+        form = (
+            self.gateway.form(trade)
+            if trade
+            else dict.fromkeys(("notify_id", "trade_no"), "1") | {"notify_time": ""}
+        )
         form |= {
             "sign": "genuine",
             "app_id": offer.app_id,
@@ -180,7 +226,9 @@ class RandomShop:
             "trade_status": "paid",
             "total_amount": str(offer.intent.amount),
         }
-        field, value = dice.pick((("app_id", "1"), ("seller_id", "2"), ("total_amount", "0.01"), ("out_trade_no", "X1")))
+        field, value = dice.pick(
+            (("app_id", "1"), ("seller_id", "2"), ("total_amount", "0.01"), ("out_trade_no", "X1"))
+        )
         if form[field] != value:
             self._serial += 1
             form |= {field: value, "notify_id": f"forged{self._serial}", "body": str(self._serial)}
@@ -190,7 +238,9 @@ class RandomShop:
     def cancel(self, dice: Dice) -> None:
         order = self._order(dice, None)
         if order is not None:
-            closing.request_cancel(account_id=order.account_id, order_number=order.order_number, now=self.now, cause="machine")
+            closing.request_cancel(
+                account_id=order.account_id, order_number=order.order_number, now=self.now, cause="machine"
+            )
 
     def advance(self, dice: Dice) -> None:
         self.now += timedelta(seconds=dice.pick(JUMPS_S))
@@ -202,7 +252,15 @@ class RandomShop:
             return
         trade = dice.pick(paid)
         left = trade.amount - trade.refunded
-        amount = dice.pick((left, left, min(left, Decimal("0.01")), min(left, Decimal("9.90")), (left / 2).quantize(Decimal("0.01"))))
+        amount = dice.pick(
+            (
+                left,
+                left,
+                min(left, Decimal("0.01")),
+                min(left, Decimal("9.90")),
+                (left / 2).quantize(Decimal("0.01")),
+            )
+        )
         self._serial += 1
         self.gateway.console_refund(trade.out_trade_no, f"CONSOLE{self._serial}", amount)
 
@@ -222,7 +280,9 @@ class RandomShop:
         courses = list(refund.order.lines.order_by("id").values_list("course_id", flat=True))
         chosen = None if dice.one_in(3) else [dice.pick(courses)]
         with self._may_die(dice):
-            explaining.explain_external_refund(refund.pk, course_ids=chosen, staff=self.staff, why="", now=self.now, cause="machine")
+            explaining.explain_external_refund(
+                refund.pk, course_ids=chosen, staff=self.staff, why="", now=self.now, cause="machine"
+            )
 
     def dismiss_external(self, dice: Dice) -> None:
         refund = self._external(dice)
@@ -238,12 +298,19 @@ class RandomShop:
         if refund is None:
             return
         externals = (
-            list(Refund.objects.filter(payment=refund.payment, kind=RefundKind.EXTERNAL).order_by("pk")) if refund.payment_id else []
+            list(Refund.objects.filter(payment=refund.payment, kind=RefundKind.EXTERNAL).order_by("pk"))
+            if refund.payment_id
+            else []
         )
         reference = dice.pick(externals).out_request_no if externals and dice.one_in(2) else "BANK"
         with self._may_die(dice):
             deciding.mark_refund_paid_elsewhere(
-                refund.pk, gateways=self.gateways, reference=reference, staff=self.staff, now=self.now, cause="machine"
+                refund.pk,
+                gateways=self.gateways,
+                reference=reference,
+                staff=self.staff,
+                now=self.now,
+                cause="machine",
             )
 
     def refund_surplus_again(self, dice: Dice) -> None:
@@ -262,7 +329,9 @@ class RandomShop:
         self.apps.reverse()
 
     def save_in_the_admin(self, dice: Dice) -> None:
-        """Staff save what they had opened before anything of this happened: a buyer's password, a campaign's text, a course's."""
+        """Staff save what they had opened before anything of this happened: a buyer's password, a campaign's
+        text, a course's.
+        """
         stale = dice.pick([*self.buyers, *self.campaigns, *self.courses])
         if isinstance(stale, Account):
             stale.set_unusable_password()
@@ -279,7 +348,12 @@ class RandomShop:
         chosen = None if dice.one_in(3) else [dice.pick(course_ids)]
         with self._may_die(dice):
             requesting.request_refund(
-                account_id=order.account_id, order_number=order.order_number, course_ids=chosen, reason="", now=self.now, cause="machine"
+                account_id=order.account_id,
+                order_number=order.order_number,
+                course_ids=chosen,
+                reason="",
+                now=self.now,
+                cause="machine",
             )
 
     def approve_refund(self, dice: Dice) -> None:
@@ -292,7 +366,14 @@ class RandomShop:
         refund = self._refund(dice)
         if refund is not None:
             with self._may_die(dice):
-                deciding.reject_refund(refund.pk, gateways=self.gateways, staff=self.staff, why="不符合条件", now=self.now, cause="machine")
+                deciding.reject_refund(
+                    refund.pk,
+                    gateways=self.gateways,
+                    staff=self.staff,
+                    why="不符合条件",
+                    now=self.now,
+                    cause="machine",
+                )
 
     def end_refund_window(self, dice: Dice) -> None:
         if self.gateway.trades:
@@ -341,48 +422,80 @@ class RandomShop:
         if self.gateway.offers:
             inbox.note_return(out_trade_no=dice.pick(list(self.gateway.offers)), now=self.now)
 
-    # --- The proof -------------------------------------------------------------------------------------------------------------------
+    # --- The proof ------------------------------------------------------------------------------------------
 
     def prove(self) -> None:
         """What holds at any moment. Raises: Broken."""
         if broken := broken_rules():
-            rows = [(verdict.rule.name, verdict.rows) for verdict in audit.run_audit(now=self.now) if verdict.rule.name in broken]
+            rows = [
+                (verdict.rule.name, verdict.rows)
+                for verdict in audit.run_audit(now=self.now)
+                if verdict.rule.name in broken
+            ]
             raise Broken(f"the audit's rules are broken: {rows}")
         self._prove_what_pollers_see()
-        fields = ("out_trade_no", "paid_at", "amount", "refund_committed", "refunded_amount", "external_refunded")
+        fields = (
+            "out_trade_no",
+            "paid_at",
+            "amount",
+            "refund_committed",
+            "refunded_amount",
+            "external_refunded",
+        )
         for number, paid_at, amount, committed, refunded, by_others in Payment.objects.values_list(*fields):
             trade = self.gateway.trades.get(number)
             if paid_at is not None and (trade is None or not trade.is_paid or trade.amount != amount):
                 raise Broken(f"{number} is paid here, but not there")
-            theirs = sum((sum_ for request_no, sum_ in trade.refunds.items() if request_no.startswith("CONSOLE")), ZERO) if trade else ZERO
+            theirs = (
+                sum(
+                    (sum_ for request_no, sum_ in trade.refunds.items() if request_no.startswith("CONSOLE")),
+                    ZERO,
+                )
+                if trade
+                else ZERO
+            )
             ours = trade.refunded - theirs if trade else ZERO
-            if not (by_others <= theirs and refunded - by_others <= ours <= committed <= amount and refunded <= amount):
+            if not (
+                by_others <= theirs
+                and refunded - by_others <= ours <= committed <= amount
+                and refunded <= amount
+            ):
                 raise Broken(
-                    f"{number}: {refunded} booked as refunded, {by_others} by others; there {ours} by us and {theirs} by others;"
+                    f"{number}: {refunded} booked as refunded, {by_others} by others; there {ours} by us and "
+                    f"{theirs} by others;"
                     f" {committed} of {amount} ordered back"
                 )
 
     def _prove_what_pollers_see(self) -> None:
         """Valkey remembers no state of an order that is over."""
         requests = {
-            number: (owner, status, 0) for number, owner, status in OrderRequest.objects.values_list("order_number", "account_id", "status")
+            number: (owner, status, 0)
+            for number, owner, status in OrderRequest.objects.values_list(
+                "order_number", "account_id", "status"
+            )
         }
         states = requests | {
             number: (owner, status, version)
-            for number, owner, status, version in Order.objects.values_list("order_number", "account_id", "status", "version")
+            for number, owner, status, version in Order.objects.values_list(
+                "order_number", "account_id", "status", "version"
+            )
         }
         numbers = list(states)
         if not numbers:
             return
         polled = numbers[int(self.now.timestamp()) % len(numbers)]
-        answer_cache.read_answer(account_id=states[polled][0], order_number=polled, read=read_order, now=self.now)
+        answer_cache.read_answer(
+            account_id=states[polled][0], order_number=polled, read=read_order, now=self.now
+        )
         for number, seen in zip(numbers, valkey.client().mget(map(valkey.answer_key, numbers)), strict=True):
             version, is_answer, _ = (seen or "").partition("\n")
             if is_answer and not version.startswith(":".join(map(str, states[number])) + ":"):
                 raise Broken(f"pollers of {number} see {version}, but it is {states[number]}")
 
     def drain(self, *, notifies: bool) -> None:
-        """Everything comes to its end: the gateway is well again, staff decide. Without `notifies` no notification comes any more.
+        """Everything comes to its end: the gateway is well again, staff decide.
+
+        Without `notifies` no notification comes any more.
 
         Raises: Broken.
         """
@@ -405,19 +518,32 @@ class RandomShop:
         for payment in Payment.objects.filter(paid_at__isnull=False).order_by("pk"):
             for request_no in self.gateway.trades[payment.out_trade_no].refunds:
                 with suppress(DomainError):
-                    explaining.report_external_refund(payment.pk, number=request_no, staff=self.staff, now=self.now)
-        for notification in Notification.objects.filter(status=NotificationStatus.QUARANTINED).exclude(notify_id__in=self.forged):
+                    explaining.report_external_refund(
+                        payment.pk, number=request_no, staff=self.staff, now=self.now
+                    )
+        for notification in Notification.objects.filter(status=NotificationStatus.QUARANTINED).exclude(
+            notify_id__in=self.forged
+        ):
             inbox.reapply_notification(notification.pk, now=self.now)
         for refund in Refund.objects.filter(kind=RefundKind.EXTERNAL, explanation="").order_by("pk"):
             # A number whose payment isn't booked yet can't be booked either: staff are told to try later.
             with suppress(DomainError, GatewayUnreachable):
                 if refund.status == RefundStatus.REPORTED and refund.attempts > 1:
                     explaining.dismiss_external_refund(
-                        refund.pk, gateways=self.gateways, staff=self.staff, why="", now=self.now, cause="drain"
+                        refund.pk,
+                        gateways=self.gateways,
+                        staff=self.staff,
+                        why="",
+                        now=self.now,
+                        cause="drain",
                     )
                 elif refund.status == RefundStatus.SUCCEEDED:
-                    explaining.explain_external_refund(refund.pk, course_ids=None, staff=self.staff, why="", now=self.now, cause="drain")
-        for refund in Refund.objects.filter(status__in=[RefundStatus.REQUESTED, RefundStatus.FAILED]).order_by("pk"):
+                    explaining.explain_external_refund(
+                        refund.pk, course_ids=None, staff=self.staff, why="", now=self.now, cause="drain"
+                    )
+        for refund in Refund.objects.filter(
+            status__in=[RefundStatus.REQUESTED, RefundStatus.FAILED]
+        ).order_by("pk"):
             if refund.status == RefundStatus.FAILED or refund.approved_at is None:
                 self._decide(refund, number)
 
@@ -427,7 +553,9 @@ class RandomShop:
             if (refund.pk + number) % 3:
                 deciding.approve_refund(refund.pk, **common)
             elif refund.status == RefundStatus.FAILED and (refund.pk + number) % 2:
-                deciding.mark_refund_paid_elsewhere(refund.pk, gateways=self.gateways, reference="BANK", **common)
+                deciding.mark_refund_paid_elsewhere(
+                    refund.pk, gateways=self.gateways, reference="BANK", **common
+                )
             else:
                 deciding.reject_refund(refund.pk, gateways=self.gateways, why="", **common)
 
@@ -441,25 +569,34 @@ class RandomShop:
                 if rows := cursor.fetchall():
                     raise Broken(f"{kind} never ends: {rows}")
             cursor.execute(
-                "SELECT coalesce(sum(amount) FILTER (WHERE debit = 'alipay_cash'), 0) - coalesce(sum(amount) FILTER (WHERE credit = 'refunds'), 0)"
+                "SELECT coalesce(sum(amount) FILTER (WHERE debit = 'alipay_cash'), 0) - coalesce(sum(amount) "
+                "FILTER (WHERE credit = 'refunds'), 0)"
                 " FROM shop_ledgertransfer"
             )
             [(books,)] = cursor.fetchall()
         if books != self.gateway.net:
             raise Broken(f"the gateway has {self.gateway.net} of our buyers, the books say {books}")
         if (worth := self._worth()) != self.gateway.net:
-            raise Broken(f"the gateway has {self.gateway.net} of our buyers, what we owe and earned for it is {worth}")
+            raise Broken(
+                f"the gateway has {self.gateway.net} of our buyers, what we owe and earned for it is {worth}"
+            )
         quarantined = Notification.objects.filter(status=NotificationStatus.QUARANTINED)
         if not (strange := set(quarantined.values_list("notify_id", flat=True))) <= self.forged:
             raise Broken(f"genuine notifications are quarantined: {strange - self.forged}")
 
     def _worth(self) -> Decimal:
         """What should still be at the gateway, counted from orders and refunds instead of the ledger."""
-        sales = sum((order.cash_due - order.refunded_amount for order in Order.objects.filter(paid_at__isnull=False)), ZERO)
-        elsewhere = sum((refund.amount for refund in Refund.objects.filter(status=RefundStatus.PAID_ELSEWHERE)), ZERO)
+        sales = sum(
+            (order.cash_due - order.refunded_amount for order in Order.objects.filter(paid_at__isnull=False)),
+            ZERO,
+        )
+        elsewhere = sum(
+            (refund.amount for refund in Refund.objects.filter(status=RefundStatus.PAID_ELSEWHERE)), ZERO
+        )
         kept = sum(
             (
-                payment.amount - sum((refund.amount for refund in payment.refunds.filter(status__in=external.DONE)), ZERO)
+                payment.amount
+                - sum((refund.amount for refund in payment.refunds.filter(status__in=external.DONE)), ZERO)
                 for payment in Payment.objects.filter(is_surplus=True)
             ),
             ZERO,
@@ -471,12 +608,20 @@ class RandomShop:
             gifts += refund.amount - sum((line.cash_amount for line in refund.lines.all()), ZERO)
         return sales + elsewhere + kept - gifts
 
-    # --- Inside ----------------------------------------------------------------------------------------------------------------------
+    # --- Inside ---------------------------------------------------------------------------------------------
 
     def _purchase(self, buyer: Account, dice: Dice) -> Purchase:
         chosen = [course for course in self.courses if dice.one_in(2)] or [dice.pick(self.courses)]
-        records = list(CouponRecord.objects.filter(account=buyer, status=CouponRecordStatus.UNUSED).select_related("coupon").order_by("pk"))
-        course_coupon = next((record for record in records if record.coupon.scope != CouponScope.ORDER), None) if dice.one_in(2) else None
+        records = list(
+            CouponRecord.objects.filter(account=buyer, status=CouponRecordStatus.UNUSED)
+            .select_related("coupon")
+            .order_by("pk")
+        )
+        course_coupon = (
+            next((record for record in records if record.coupon.scope != CouponScope.ORDER), None)
+            if dice.one_in(2)
+            else None
+        )
         globals_ = [record for record in records if record.coupon.scope == CouponScope.ORDER]
         global_coupon = dice.pick(globals_) if globals_ and dice.one_in(2) else None
         lines = [
@@ -495,7 +640,11 @@ class RandomShop:
         quote = price_order(lines, terms, beili=beili, beili_per_yuan=settings.BEILI_PER_YUAN)
         return Purchase(
             lines=[
-                LineChoice(course.pk, policy_of(course).pk, course_coupon.pk if course_coupon and course == chosen[0] else None)
+                LineChoice(
+                    course.pk,
+                    policy_of(course).pk,
+                    course_coupon.pk if course_coupon and course == chosen[0] else None,
+                )
                 for course in chosen
             ],
             coupon_record_id=global_coupon.pk if global_coupon else None,
@@ -506,7 +655,11 @@ class RandomShop:
         )
 
     def _order(self, dice: Dice, status: OrderStatus | None) -> Order | None:
-        found = Order.objects.order_by("pk") if status is None else Order.objects.filter(status=status).order_by("pk")
+        found = (
+            Order.objects.order_by("pk")
+            if status is None
+            else Order.objects.filter(status=status).order_by("pk")
+        )
         rows = list(found)
         return dice.pick(rows) if rows else None
 
@@ -524,7 +677,11 @@ class RandomShop:
 
     def _deliver(self, form: dict[str, str]) -> None:
         inbox.store_notification(
-            gateways=self.gateways, provider=self.gateway.name, headers={}, body=urlencode(form).encode(), now=self.now
+            gateways=self.gateways,
+            provider=self.gateway.name,
+            headers={},
+            body=urlencode(form).encode(),
+            now=self.now,
         )
 
     def _effects(self) -> list[tuple[type[Work], Callable[[int], object]]]:
@@ -576,7 +733,10 @@ class RandomShop:
         sending.send_due_refunds(gateways=self.gateways, now=self.now, cause="drain")
 
     def _has_written(self) -> bool:
-        """Whether any transaction has written anything since this was asked last. Nobody else uses the database."""
+        """Whether any transaction has written anything since this was asked last.
+
+        Nobody else uses the database.
+        """
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_snapshot_xmax(pg_current_snapshot())::text")
             [(next_transaction,)] = cursor.fetchall()
@@ -587,8 +747,12 @@ class RandomShop:
         models: tuple[type[Work], ...] = (OrderRequest, Notification, Payment, Order, Refund)
         return (
             any(model.objects.filter(available_at__isnull=False).exists() for model in models)
-            or Refund.objects.filter(status__in=[RefundStatus.REPORTED, RefundStatus.REQUESTED, RefundStatus.FAILED]).exists()
-            or Refund.objects.filter(kind=RefundKind.EXTERNAL, status=RefundStatus.SUCCEEDED, explanation="").exists()
+            or Refund.objects.filter(
+                status__in=[RefundStatus.REPORTED, RefundStatus.REQUESTED, RefundStatus.FAILED]
+            ).exists()
+            or Refund.objects.filter(
+                kind=RefundKind.EXTERNAL, status=RefundStatus.SUCCEEDED, explanation=""
+            ).exists()
             or self._has_untold_refund()
             or any(trade.pending for trade in self.gateway.trades.values())
         )
@@ -596,7 +760,8 @@ class RandomShop:
     def _has_untold_refund(self) -> bool:
         known = set(Refund.objects.values_list("payment__out_trade_no", "out_request_no"))
         return any(
-            (trade.out_trade_no, number) not in known and Payment.objects.filter(out_trade_no=trade.out_trade_no, paid_at__isnull=False)
+            (trade.out_trade_no, number) not in known
+            and Payment.objects.filter(out_trade_no=trade.out_trade_no, paid_at__isnull=False)
             for trade in self.gateway.trades.values()
             for number in trade.refunds
         )
@@ -654,7 +819,11 @@ def _campaigns() -> list[Coupon]:
 
 def empty_tables() -> None:
     """Forgets everything. The database is a test's own, so what refuses that is turned off in it."""
-    tables = [model._meta.db_table for app in ("payments", "shop") for model in apps.get_app_config(app).get_models()]
+    tables = [
+        model._meta.db_table
+        for app in ("payments", "shop")
+        for model in apps.get_app_config(app).get_models()
+    ]
     with transaction.atomic(), connection.cursor() as cursor:
         for table in APPEND_ONLY:
             cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER never_emptied")
@@ -662,12 +831,16 @@ def empty_tables() -> None:
 
 
 _ALL_RULES = " UNION ALL ".join(
-    f"SELECT '{rule.name}' AS rule WHERE EXISTS ({rule.statement.replace('%%', '%')})" for rule in audit.RULES if not rule.is_about_time
+    f"SELECT '{rule.name}' AS rule WHERE EXISTS ({rule.statement.replace('%%', '%')})"
+    for rule in audit.RULES
+    if not rule.is_about_time
 )
 
 
 def broken_rules() -> list[str]:
-    """The names of the audit's rules that are broken: all of them in one statement, since it runs after every step."""
+    """The names of the audit's rules that are broken: all of them in one statement, since it runs after every
+    step.
+    """
     with connection.cursor() as cursor:
         cursor.execute(_ALL_RULES)
         return [name for (name,) in cursor.fetchall()]

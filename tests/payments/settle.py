@@ -9,19 +9,32 @@ from payments.models import Notification, Payment
 from payments.states import Product
 from shop.models import Order
 from tests.factories import NOW
-from tests.payments.alipay_side import encoded, gateway_server, make_gateway, notification, paid_fields, signed_answer
+from tests.payments.alipay_side import (
+    encoded,
+    gateway_server,
+    make_gateway,
+    notification,
+    paid_fields,
+    signed_answer,
+)
 
 
-def make_payment(order: Order, gateway: Gateway, *, product: Product = Product.PAGE, now: Any = NOW) -> Payment:
+def make_payment(
+    order: Order, gateway: Gateway, *, product: Product = Product.PAGE, now: Any = NOW
+) -> Payment:
     """The order's open attempt."""
-    return attempts.open_payment(order=order, product=product, gateways=ConfiguredGateways(gateway), now=now, cause="test")
+    return attempts.open_payment(
+        order=order, product=product, gateways=ConfiguredGateways(gateway), now=now, cause="test"
+    )
 
 
 def tell(gateway: Gateway, *forms: dict[str, str], now: Any = NOW) -> list[Notification]:
     """Stores notifications, applies them in one batch, and returns their rows."""
     gateways = ConfiguredGateways(gateway)
     for form in forms:
-        inbox.store_notification(gateways=gateways, provider=gateway.name, headers={}, body=encoded(form).encode(), now=now)
+        inbox.store_notification(
+            gateways=gateways, provider=gateway.name, headers={}, body=encoded(form).encode(), now=now
+        )
     rows = list(Notification.objects.filter(status="received").order_by("pk"))
     inbox.apply_notifications([row.pk for row in rows], gateways=gateways, now=now, cause="task:1")
     for row in rows:
@@ -41,7 +54,9 @@ def ask(payment: Payment, *, now: Any = NOW, trade_status: str = "TRADE_SUCCESS"
         **changes,
     }
     with gateway_server(lambda asked: signed_answer(asked["method"], told)) as alipay:
-        polling.query_payment(payment.pk, gateways=ConfiguredGateways(make_gateway(alipay.url)), now=now, cause="task:2")
+        polling.query_payment(
+            payment.pk, gateways=ConfiguredGateways(make_gateway(alipay.url)), now=now, cause="task:2"
+        )
 
 
 def pay(payment: Payment, gateway: Gateway, *, now: Any = NOW, **changes: str) -> Notification:

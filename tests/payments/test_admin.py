@@ -1,4 +1,6 @@
-"""What people decide about money, in the admin: with a permission, one deed a row, and an entry in the log."""
+"""What people decide about money, in the admin: with a permission, one deed a row, and an entry in the
+log.
+"""
 
 from decimal import Decimal
 from typing import Any
@@ -18,7 +20,15 @@ from shop.models import Account, Order
 from shop.states import OrderStatus
 from tests.factories import make_buyer, make_course, make_order
 from tests.payments.memorygateway import Fault, MemoryGateway
-from tests.payments.order_scenario import ask_refund, assert_books_are_right, columns, notify, pay, send, start
+from tests.payments.order_scenario import (
+    ask_refund,
+    assert_books_are_right,
+    columns,
+    notify,
+    pay,
+    send,
+    start,
+)
 from tests.unchanged import nothing_changes
 
 pytestmark = pytest.mark.django_db
@@ -38,7 +48,11 @@ def order(gateway: MemoryGateway) -> Order:
 
 def login(*permissions: str) -> Client:
     staff = Account.objects.create(username="operator", is_staff=True)
-    staff.user_permissions.set(Permission.objects.filter(codename__in=["view_notification", "view_refund", "view_payment", *permissions]))
+    staff.user_permissions.set(
+        Permission.objects.filter(
+            codename__in=["view_notification", "view_refund", "view_payment", *permissions]
+        )
+    )
     client = Client()
     client.force_login(staff)
     return client
@@ -74,7 +88,10 @@ def test_quarantined_notification_is_applied_again(gateway: MemoryGateway) -> No
         0,
         None,
     )
-    assert LogEntry.objects.values_list("object_id", "change_message").get() == (str(notification.pk), "重新处理")
+    assert LogEntry.objects.values_list("object_id", "change_message").get() == (
+        str(notification.pk),
+        "重新处理",
+    )
     assert_books_are_right()
 
 
@@ -90,7 +107,11 @@ def test_refund_is_approved_and_goes(order: Order, gateway: MemoryGateway) -> No
     refund = ask_refund(order, now=clock.now())
     assert act(login("change_refund"), "refund", "approve", refund) == ["已处理 1 笔退款。"]
     assert columns(refund, "approved_by__username") == ("operator",)
-    assert LogEntry.objects.values_list("object_id", "change_message", "user__username").get() == (str(refund.pk), "批准退款", "operator")
+    assert LogEntry.objects.values_list("object_id", "change_message", "user__username").get() == (
+        str(refund.pk),
+        "批准退款",
+        "operator",
+    )
     send(gateway, now=clock.now())
     assert columns(order, "status", "refunded_amount") == (OrderStatus.REFUNDED, Decimal("30.00"))
     assert_books_are_right()
@@ -102,7 +123,11 @@ def test_refund_is_rejected_with_a_reason(order: Order) -> None:
     assert act(client, "refund", "reject", refund, why=" ") == ["请填写拒绝理由。"]
     assert columns(refund, "status") == (RefundStatus.REQUESTED,)
     assert act(client, "refund", "reject", refund, why="已学完") == ["已处理 1 笔退款。"]
-    assert columns(refund, "status", "outcome", "decided_by__username") == (RefundStatus.REJECTED, "已学完", "operator")
+    assert columns(refund, "status", "outcome", "decided_by__username") == (
+        RefundStatus.REJECTED,
+        "已学完",
+        "operator",
+    )
     assert LogEntry.objects.get().change_message == "拒绝退款：已学完"
     assert_books_are_right()
 
@@ -130,7 +155,7 @@ def test_refund_decided_before_is_refused(order: Order, gateway: MemoryGateway) 
     assert LogEntry.objects.count() == 1
 
 
-# --- Money that moved without us ----------------------------------------------------------------------------------------------------
+# --- Money that moved without us ----------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -156,11 +181,21 @@ def test_external_refund_is_explained_by_its_courses(order: Order, asked: Memory
     client, course_id = login("change_refund"), order.lines.get().course_id
     for fields in ({}, {"why": "电话退课"}, {"why": "电话退课", "courses": "x"}):
         with nothing_changes():
-            assert act(client, "refund", "explain_by_courses", refund, **fields) == ["请填写课程编号，用逗号分隔。"]
+            assert act(client, "refund", "explain_by_courses", refund, **fields) == [
+                "请填写课程编号，用逗号分隔。"
+            ]
     with nothing_changes():
-        assert act(client, "refund", "explain_by_courses", refund, courses=str(course_id)) == ["请选择一笔退款，并填写理由。"]
-    assert act(client, "refund", "explain_by_courses", refund, courses=f" {course_id}，", why="电话退课") == ["已处理 1 笔退款。"]
-    assert columns(refund, "explanation", "outcome", "decided_by__username") == (Explanation.LINES, "电话退课", "operator")
+        assert act(client, "refund", "explain_by_courses", refund, courses=str(course_id)) == [
+            "请选择一笔退款，并填写理由。"
+        ]
+    assert act(client, "refund", "explain_by_courses", refund, courses=f" {course_id}，", why="电话退课") == [
+        "已处理 1 笔退款。"
+    ]
+    assert columns(refund, "explanation", "outcome", "decided_by__username") == (
+        Explanation.LINES,
+        "电话退课",
+        "operator",
+    )
     assert LogEntry.objects.get().change_message == f"渠道侧退款说明（课程 {course_id}）：电话退课"
     assert columns(order, "status") == (OrderStatus.REFUNDED,)
     assert_books_are_right()
@@ -169,29 +204,41 @@ def test_external_refund_is_explained_by_its_courses(order: Order, asked: Memory
 def test_external_refund_is_a_gift(order: Order, asked: MemoryGateway) -> None:
     refund_in_console(order, asked, "10.00")
     client = login("change_refund")
-    assert act(client, "refund", "explain_as_goodwill", Refund.objects.get(), why="道歉") == ["已处理 1 笔退款。"]
+    assert act(client, "refund", "explain_as_goodwill", Refund.objects.get(), why="道歉") == [
+        "已处理 1 笔退款。"
+    ]
     assert columns(order, "status") == (OrderStatus.PAID,)
     assert client.get(reverse("admin:payments_refund_changelist")).status_code == 200
     assert_books_are_right()
 
 
-def test_refund_in_the_console_that_nobody_told_of_is_entered_by_its_number(order: Order, asked: MemoryGateway) -> None:
+def test_refund_in_the_console_that_nobody_told_of_is_entered_by_its_number(
+    order: Order, asked: MemoryGateway
+) -> None:
     payment = refund_in_console(order, asked, "30.00", tells=False)
     client = login("change_payment")
     with nothing_changes():
-        assert act(client, "payment", "report_external_refund", payment) == ["请选择一笔支付，并填写退款请求号。"]
-    assert act(client, "payment", "report_external_refund", payment, number="CONSOLE77") == ["已处理 1 笔支付。"]
+        assert act(client, "payment", "report_external_refund", payment) == [
+            "请选择一笔支付，并填写退款请求号。"
+        ]
+    assert act(client, "payment", "report_external_refund", payment, number="CONSOLE77") == [
+        "已处理 1 笔支付。"
+    ]
     send(asked, now=clock.now())
     assert columns(order, "status") == (OrderStatus.REFUNDED,)
     assert_books_are_right()
-    assert act(client, "payment", "report_external_refund", payment, number="CONSOLE77") == [f"{payment}：这笔退款已经处理过了。"]
+    assert act(client, "payment", "report_external_refund", payment, number="CONSOLE77") == [
+        f"{payment}：这笔退款已经处理过了。"
+    ]
 
 
 def test_report_that_the_gateway_denies_is_dismissed(order: Order, asked: MemoryGateway) -> None:
     act(login("change_payment"), "payment", "report_external_refund", order.payments.get(), number="TYPO")
     refund, client = Refund.objects.get(), Client()
     client.force_login(Account.objects.get(username="operator"))
-    Account.objects.get(username="operator").user_permissions.add(Permission.objects.get(codename="change_refund"))
+    Account.objects.get(username="operator").user_permissions.add(
+        Permission.objects.get(codename="change_refund")
+    )
     asked.faults = [Fault.LOST_BEFORE]
     with nothing_changes():
         [said] = act(client, "refund", "dismiss_external", refund, why="录入错误")
@@ -236,7 +283,9 @@ def test_only_money_that_nobody_owed_is_refunded_again(order: Order, asked: Memo
         *[("payment", action) for action in payments_admin.PaymentAdmin.actions],
     ],
 )
-def test_without_the_permission_nothing_happens(order: Order, gateway: MemoryGateway, model: str, action: str) -> None:
+def test_without_the_permission_nothing_happens(
+    order: Order, gateway: MemoryGateway, model: str, action: str
+) -> None:
     refund = ask_refund(order, now=clock.now())
     notification = quarantined(make_order(make_buyer(), make_course("30.00"), now=clock.now()), gateway)
     client = login()
@@ -251,6 +300,11 @@ def test_rows_open_and_cannot_be_edited(order: Order) -> None:
     client = login("change_refund", "change_notification")
     assert client.get(reverse("admin:payments_refund_change", args=[refund.pk])).status_code == 200
     assert client.get(reverse("admin:payments_refund_add")).status_code == 403
-    assert client.post(reverse("admin:payments_refund_change", args=[refund.pk]), {"status": "succeeded"}).status_code == 403
+    assert (
+        client.post(
+            reverse("admin:payments_refund_change", args=[refund.pk]), {"status": "succeeded"}
+        ).status_code
+        == 403
+    )
     assert client.get(reverse("admin:payments_refund_changelist")).context["cl"].result_count == 1
     assert Refund.objects.get().status == RefundStatus.REQUESTED

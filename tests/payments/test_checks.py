@@ -23,11 +23,15 @@ def test_whole_configuration_is_taken(alipay_settings: Settings) -> None:
 
 
 def test_none_is_a_warning(alipay_settings: Settings) -> None:
-    configure(alipay_settings, GATEWAY_URL="", APP_ID="", SELLER_ID="", APP_PRIVATE_KEY_PATH="", PUBLIC_KEY_PATHS=[])
+    configure(
+        alipay_settings, GATEWAY_URL="", APP_ID="", SELLER_ID="", APP_PRIVATE_KEY_PATH="", PUBLIC_KEY_PATHS=[]
+    )
     assert ids() == ["payments.W001"]
 
 
-@pytest.mark.parametrize("name", ["GATEWAY_URL", "APP_ID", "SELLER_ID", "APP_PRIVATE_KEY_PATH", "PUBLIC_KEY_PATHS"])
+@pytest.mark.parametrize(
+    "name", ["GATEWAY_URL", "APP_ID", "SELLER_ID", "APP_PRIVATE_KEY_PATH", "PUBLIC_KEY_PATHS"]
+)
 def test_half_of_it_is_refused(alipay_settings: Settings, name: str) -> None:
     configure(alipay_settings, **{name: ""})
     assert ids() == ["payments.E001"]
@@ -47,13 +51,17 @@ def test_own_public_key_in_place_of_alipays_is_refused(alipay_settings: Settings
     assert ids() == ["payments.E003"]
 
 
-# --- Former apps ----------------------------------------------------------------------------------------------------
+# --- Former apps --------------------------------------------------------------------------------------------
 
 
 def former_app(settings: Settings, folder: Path, **changes: object) -> dict[str, object]:
-    (folder / "former_app.pem").write_bytes(key("former app").private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    (folder / "former_app.pem").write_bytes(
+        key("former app").private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    )
     public = key("former alipay").public_key()
-    (folder / "former_alipay.pem").write_bytes(public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    (folder / "former_alipay.pem").write_bytes(
+        public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    )
     app = {
         "APP_ID": "2021000000000002",
         "SELLER_ID": "2088000000000001",
@@ -69,23 +77,38 @@ def test_whole_former_app_is_taken(alipay_settings: Settings, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("name", ["APP_PRIVATE_KEY_PATH", "PUBLIC_KEY_PATHS"])
-def test_former_apps_key_that_cannot_be_read_is_refused_by_name(alipay_settings: Settings, tmp_path: Path, name: str) -> None:
+def test_former_apps_key_that_cannot_be_read_is_refused_by_name(
+    alipay_settings: Settings, tmp_path: Path, name: str
+) -> None:
     absent = str(tmp_path / "absent.pem")
-    configure(alipay_settings, FORMER_APPS=[former_app(alipay_settings, tmp_path, **{name: absent if "PRIVATE" in name else [absent]})])
+    configure(
+        alipay_settings,
+        FORMER_APPS=[
+            former_app(alipay_settings, tmp_path, **{name: absent if "PRIVATE" in name else [absent]})
+        ],
+    )
     [message] = alipay(None)
     assert (message.id, "app 2021000000000002" in message.msg) == ("payments.E002", True)
 
 
-def test_former_apps_own_public_key_in_place_of_alipays_is_refused(alipay_settings: Settings, tmp_path: Path) -> None:
+def test_former_apps_own_public_key_in_place_of_alipays_is_refused(
+    alipay_settings: Settings, tmp_path: Path
+) -> None:
     own = tmp_path / "own.pem"
-    own.write_bytes(key("former app").public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
-    configure(alipay_settings, FORMER_APPS=[former_app(alipay_settings, tmp_path, PUBLIC_KEY_PATHS=[str(own)])])
+    own.write_bytes(
+        key("former app").public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    )
+    configure(
+        alipay_settings, FORMER_APPS=[former_app(alipay_settings, tmp_path, PUBLIC_KEY_PATHS=[str(own)])]
+    )
     [message] = alipay(None)
     assert (message.id, "app 2021000000000002" in message.msg) == ("payments.E003", True)
 
 
 @pytest.mark.parametrize("app_id", ["2021000000000001", "2021000000000002"])
-def test_app_that_is_configured_twice_is_refused(alipay_settings: Settings, tmp_path: Path, app_id: str) -> None:
+def test_app_that_is_configured_twice_is_refused(
+    alipay_settings: Settings, tmp_path: Path, app_id: str
+) -> None:
     """As the current and a former one, or as two former ones: which keys count would be chance."""
     second = former_app(alipay_settings, tmp_path, APP_ID="2021000000000002")
     configure(alipay_settings, FORMER_APPS=[second, former_app(alipay_settings, tmp_path, APP_ID=app_id)])
@@ -93,9 +116,19 @@ def test_app_that_is_configured_twice_is_refused(alipay_settings: Settings, tmp_
     assert (message.id, app_id in message.msg) == ("payments.E006", True)
 
 
-def test_former_apps_without_a_current_one_are_half_a_configuration(alipay_settings: Settings, tmp_path: Path) -> None:
+def test_former_apps_without_a_current_one_are_half_a_configuration(
+    alipay_settings: Settings, tmp_path: Path
+) -> None:
     app = former_app(alipay_settings, tmp_path)
-    configure(alipay_settings, GATEWAY_URL="", APP_ID="", SELLER_ID="", APP_PRIVATE_KEY_PATH="", PUBLIC_KEY_PATHS=[], FORMER_APPS=[app])
+    configure(
+        alipay_settings,
+        GATEWAY_URL="",
+        APP_ID="",
+        SELLER_ID="",
+        APP_PRIVATE_KEY_PATH="",
+        PUBLIC_KEY_PATHS=[],
+        FORMER_APPS=[app],
+    )
     assert ids() == ["payments.E001"]
 
 
@@ -106,10 +139,12 @@ def test_former_app_of_the_sandbox_beside_a_live_one(alipay_settings: Settings, 
     assert ids() == ["payments.W002"]
 
 
-# --- Addresses ------------------------------------------------------------------------------------------------------
+# --- Addresses ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("host", "app_id"), [(LIVE_HOST, "9021000000000001"), (SANDBOX_HOST, "2021000000000001")])
+@pytest.mark.parametrize(
+    ("host", "app_id"), [(LIVE_HOST, "9021000000000001"), (SANDBOX_HOST, "2021000000000001")]
+)
 def test_sandbox_and_live_mixed_up(alipay_settings: Settings, host: str, app_id: str) -> None:
     alipay_settings.PUBLIC_URL = "https://shop.test"
     configure(alipay_settings, GATEWAY_URL=f"https://{host}/gateway.do", APP_ID=app_id)
@@ -123,7 +158,10 @@ def test_live_needs_https(alipay_settings: Settings) -> None:
 
 
 @pytest.mark.parametrize("name", ["NOTIFY_URL", "RETURN_URL"])
-@pytest.mark.parametrize("url", ["", "shop.test/notify/", "ftp://shop.test/", "https://shop.test/?a=1", "https://shop.test/" + "x" * 256])
+@pytest.mark.parametrize(
+    "url",
+    ["", "shop.test/notify/", "ftp://shop.test/", "https://shop.test/?a=1", "https://shop.test/" + "x" * 256],
+)
 def test_address_that_alipay_cannot_use(alipay_settings: Settings, name: str, url: str) -> None:
     configure(alipay_settings, **{name: url})
     assert ids() == ["payments.E005"]

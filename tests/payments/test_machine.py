@@ -1,4 +1,7 @@
-"""Random interleavings of everything that buyers, staff, the gateway, workers and crashes can do to money. See docs/testing.md."""
+"""Random interleavings of everything that buyers, staff, the gateway, workers and crashes can do to money.
+
+See docs/testing.md.
+"""
 
 import os
 import random
@@ -12,14 +15,19 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 
 from tests.payments.random_shop import WEIGHTS, RandomShop
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.filterwarnings("default::pytest.PytestWarning")]
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.filterwarnings("default::pytest.PytestWarning"),
+]
 
 STEPS = 50
 NUMBERS = st.integers(0, 2**40)
 
 
 class MoneyMachine(RuleBasedStateMachine):
-    """Every deed of `RandomShop` is a rule; the books are proved after each, and everything is drained at the end."""
+    """Every deed of `RandomShop` is a rule; the books are proved after each, and everything is drained at the
+    end.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -44,7 +52,10 @@ _add_rules()
 
 
 def run_episodes(*, seed: int, steps: int, episode: int = 0, report: Any = None) -> int:
-    """Plays whole lives of a shop from `seed` until so many steps are done; returns how many it did. `episode`: the first life."""
+    """Plays whole lives of a shop from `seed` until so many steps are done; returns how many it did.
+
+    `episode`: the first life.
+    """
     done, started = 0, time.monotonic()
     while done < steps:
         dice = random.Random(f"{seed}:{episode}")
@@ -72,7 +83,12 @@ def run_episodes(*, seed: int, steps: int, episode: int = 0, report: Any = None)
 def test_no_interleaving_loses_money(transactional_db: None) -> None:
     run_state_machine_as_test(
         MoneyMachine,
-        settings=settings(max_examples=20, stateful_step_count=STEPS, suppress_health_check=list(HealthCheck), print_blob=True),
+        settings=settings(
+            max_examples=20,
+            stateful_step_count=STEPS,
+            suppress_health_check=list(HealthCheck),
+            print_blob=True,
+        ),
     )
 
 

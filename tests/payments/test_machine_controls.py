@@ -1,4 +1,6 @@
-"""The machine can fail: each guard is taken away in turn, and the books show it within a few lives of the shop."""
+"""The machine can fail: each guard is taken away in turn, and the books show it within a few lives of the
+shop.
+"""
 
 import itertools
 from collections.abc import Callable, Iterable
@@ -84,7 +86,9 @@ def take_no_answer_for_a_no(patch: Patch) -> None:
 
     def ask(refund: Refund, gateway: Gateway, *, may_send: bool) -> bool:
         assert refund.payment is not None
-        return gateway.refund(RefundIntent(refund.payment.out_trade_no, f"X{next(numbers)}", refund.amount, "x"))
+        return gateway.refund(
+            RefundIntent(refund.payment.out_trade_no, f"X{next(numbers)}", refund.amount, "x")
+        )
 
     patch.setattr(sending, "_ask", ask)
 
@@ -93,7 +97,13 @@ def query_with_todays_credentials(patch: Patch) -> None:
     patch.setattr(ConfiguredGateways, "gateway_for", lambda gateways, attempt: gateways.current)
 
 
-CHEAP = [believe_any_amount, keep_what_nobody_owed, release_twice, commit_nothing, forget_what_the_whole_was_for]
+CHEAP = [
+    believe_any_amount,
+    keep_what_nobody_owed,
+    release_twice,
+    commit_nothing,
+    forget_what_the_whole_was_for,
+]
 OTHERS = [
     pay_again_whatever_was_paid,
     believe_any_app,
@@ -104,8 +114,12 @@ OTHERS = [
 ]
 
 
-@pytest.mark.parametrize("mutate", [*CHEAP, *(pytest.param(mutate, marks=pytest.mark.slow) for mutate in OTHERS)])
-def test_control_without_a_guard_the_books_break(transactional_db: None, mutate: Callable[[Patch], None]) -> None:
+@pytest.mark.parametrize(
+    "mutate", [*CHEAP, *(pytest.param(mutate, marks=pytest.mark.slow) for mutate in OTHERS)]
+)
+def test_control_without_a_guard_the_books_break(
+    transactional_db: None, mutate: Callable[[Patch], None]
+) -> None:
     done = 0
 
     def report(steps: int, *_: object) -> None:
@@ -117,4 +131,7 @@ def test_control_without_a_guard_the_books_break(transactional_db: None, mutate:
         with pytest.raises(Exception) as failure:  # noqa: PT011 - a broken rule, or the database's refusal
             run_episodes(seed=1, steps=MOST_STEPS, report=report)
     assert failure.value.__notes__
-    print(f"{mutate.__name__}: {done} steps and {failure.value.__notes__[-1][:60]}: {type(failure.value).__name__} {failure.value}")
+    print(
+        f"{mutate.__name__}: {done} steps and {failure.value.__notes__[-1][:60]}: "
+        f"{type(failure.value).__name__} {failure.value}"
+    )

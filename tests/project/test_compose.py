@@ -1,4 +1,7 @@
-"""docker-compose.yml and the Dockerfile keep their promises, as far as reading them shows. `bin/compose-test` runs them."""
+"""docker-compose.yml and the Dockerfile keep their promises, as far as reading them shows.
+
+`bin/compose-test` runs them.
+"""
 
 import json
 import re
@@ -80,7 +83,9 @@ def test_a_missing_secret_stops_the_start() -> None:
 
 
 def test_every_variable_is_in_the_example() -> None:
-    used = set(re.findall(r"(?<!\$)\$\{([A-Z0-9_]+)", TEXT)) | {name for name, value in environment_values() if value is None}
+    used = set(re.findall(r"(?<!\$)\$\{([A-Z0-9_]+)", TEXT)) | {
+        name for name, value in environment_values() if value is None
+    }
     assert used - EXAMPLE_NAMES == set()
 
 
@@ -112,7 +117,9 @@ def test_the_servers_are_in_a_network_without_a_way_out() -> None:
 
 
 def test_the_workers_consume_every_queue_and_nobody_else_waits_for_alipay() -> None:
-    consumed = {name: (words := argv(name))[words.index("--queues") + 1].split(",") for name in ("worker", "gateway")}
+    consumed = {
+        name: (words := argv(name))[words.index("--queues") + 1].split(",") for name in ("worker", "gateway")
+    }
     assert consumed == {"worker": list(DATABASE_QUEUES), "gateway": list(GATEWAY_QUEUES)}
 
 
@@ -127,7 +134,10 @@ def test_nothing_starts_before_what_it_needs() -> None:
 
 
 def test_the_simulator_is_for_demonstrations_only() -> None:
-    assert {name for name, service in SERVICES.items() if service.get("profiles") == ["demo"]} == {"simulator", "seed"}
+    assert {name for name, service in SERVICES.items() if service.get("profiles") == ["demo"]} == {
+        "simulator",
+        "seed",
+    }
     assert all(SERVICES[name]["profiles"] == ["demo"] for name in ("simulator", "seed"))
     for name in OURS:
         assert "simulator" not in SERVICES[name].get("depends_on", {}) or name == "seed"
@@ -154,7 +164,11 @@ def test_carts_and_queues_have_servers_of_their_own() -> None:
 
 
 def test_only_migrations_own_the_tables() -> None:
-    owners = {name for name in OURS if "OWNER_DATABASE_URL" in str(SERVICES[name].get("environment", {}).get("DATABASE_URL"))}
+    owners = {
+        name
+        for name in OURS
+        if "OWNER_DATABASE_URL" in str(SERVICES[name].get("environment", {}).get("DATABASE_URL"))
+    }
     assert owners == {"migrate"}
     assert "POSTGRES_USER" not in SERVICES["db"]["environment"]  # the superuser is not called as the shop is
 
@@ -188,14 +202,19 @@ def test_prometheus_finds_every_service_that_counts() -> None:
     """By name, where each of them tells: web at its port, the others where METRICS_LISTEN says."""
     configuration = yaml.safe_load((ROOT / "deploy" / "prometheus" / "prometheus.yml").read_text())
     found = {
-        job["job_name"]: (search["names"], search["port"]) for job in configuration["scrape_configs"] for search in job["dns_sd_configs"]
+        job["job_name"]: (search["names"], search["port"])
+        for job in configuration["scrape_configs"]
+        for search in job["dns_sd_configs"]
     }
     listen = {
         int(service["environment"]["METRICS_LISTEN"].rpartition(":")[2])
         for service in SERVICES.values()
         if "METRICS_LISTEN" in service.get("environment", {})
     }
-    assert found == {"web": (["web"], 8000), **{name: ([name], *listen) for name in ("worker", "gateway", "beat")}}
+    assert found == {
+        "web": (["web"], 8000),
+        **{name: ([name], *listen) for name in ("worker", "gateway", "beat")},
+    }
     for name in found:
         assert "inside" in SERVICES[name]["networks"]
         # The folder of the counters is a container's own, and empty when it starts.
@@ -207,18 +226,32 @@ def test_prometheus_finds_every_service_that_counts() -> None:
 def test_the_watchers_are_optional_and_run_what_is_shipped() -> None:
     assert {name for name, service in SERVICES.items() if service.get("profiles") == ["metrics"]} == WATCHERS
     assert "./deploy/prometheus:/etc/prometheus:ro" in SERVICES["prometheus"]["volumes"]
-    shipped = [volume.split(":")[0] for name in WATCHERS for volume in SERVICES[name]["volumes"] if volume.startswith("./")]
+    shipped = [
+        volume.split(":")[0]
+        for name in WATCHERS
+        for volume in SERVICES[name]["volumes"]
+        if volume.startswith("./")
+    ]
     assert all((ROOT / path).exists() for path in shipped)
-    [provider] = yaml.safe_load((ROOT / "deploy/grafana/provisioning/dashboards/shop.yml").read_text())["providers"]
-    assert any(volume.split(":")[1].startswith(provider["options"]["path"]) for volume in SERVICES["grafana"]["volumes"])
+    [provider] = yaml.safe_load((ROOT / "deploy/grafana/provisioning/dashboards/shop.yml").read_text())[
+        "providers"
+    ]
+    assert any(
+        volume.split(":")[1].startswith(provider["options"]["path"])
+        for volume in SERVICES["grafana"]["volumes"]
+    )
 
 
 @pytest.mark.parametrize("password", ["", "long-and-random"])
 def test_grafana_starts_with_a_password_only(password: str) -> None:
-    program, *options = [word.replace("$$", "$").replace("/run.sh", "true") for word in SERVICES["grafana"]["entrypoint"]]
+    program, *options = [
+        word.replace("$$", "$").replace("/run.sh", "true") for word in SERVICES["grafana"]["entrypoint"]
+    ]
     environment = {"GF_SECURITY_ADMIN_PASSWORD": password, "PATH": "/usr/bin:/bin"}
     ended = subprocess.run([program, *options], env=environment, capture_output=True, text=True, check=False)
-    assert (ended.returncode, "GRAFANA_PASSWORD is missing" in ended.stderr) == ((0, False) if password else (1, True))
+    assert (ended.returncode, "GRAFANA_PASSWORD is missing" in ended.stderr) == (
+        (0, False) if password else (1, True)
+    )
 
 
 def test_the_image_runs_as_nobody_in_particular() -> None:
@@ -241,7 +274,11 @@ def test_the_simulator_isnt_in_the_live_image() -> None:
 
 
 def test_only_named_folders_go_into_the_image() -> None:
-    rules = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")]
+    rules = [
+        line
+        for line in (ROOT / ".dockerignore").read_text().splitlines()
+        if line and not line.startswith("#")
+    ]
     assert rules[0] == "**"
     kept = {rule.removeprefix("!") for rule in rules if rule.startswith("!")}
     assert kept == {"manage.py", "requirements.txt", "payments", "project", "shop", "worker"}
@@ -281,5 +318,7 @@ def environment_values() -> list[tuple[str, str | None]]:
 
 
 def run_compose_env(*arguments: str, check: bool = True) -> int:
-    ended = subprocess.run([sys.executable, ROOT / "bin" / "compose-env", *arguments], capture_output=True, check=check)
+    ended = subprocess.run(
+        [sys.executable, ROOT / "bin" / "compose-env", *arguments], capture_output=True, check=check
+    )
     return ended.returncode

@@ -11,8 +11,14 @@ from project.postgres.address import NETWORK, database_config
 @pytest.mark.parametrize(
     ("url", "expected"),
     [
-        ("postgres://shop:p%2Fw@db:5433/shop", {"HOST": "db", "PORT": 5433, "USER": "shop", "PASSWORD": "p/w", "NAME": "shop"}),
-        ("postgres://shop:pw@a,b:5433/shop", {"HOST": "a,b", "PORT": "5432,5433", "USER": "shop", "PASSWORD": "pw", "NAME": "shop"}),
+        (
+            "postgres://shop:p%2Fw@db:5433/shop",
+            {"HOST": "db", "PORT": 5433, "USER": "shop", "PASSWORD": "p/w", "NAME": "shop"},
+        ),
+        (
+            "postgres://shop:pw@a,b:5433/shop",
+            {"HOST": "a,b", "PORT": "5432,5433", "USER": "shop", "PASSWORD": "pw", "NAME": "shop"},
+        ),
         ("postgresql://a:1,[::1]:2/shop", {"HOST": "a,::1", "PORT": "1,2", "USER": "", "NAME": "shop"}),
         ("postgres:///shop?host=a,b&port=1,2", {"HOST": "", "NAME": "shop"}),
         ("postgres://%2Frun%2Fpostgresql/shop", {"HOST": "/run/postgresql", "PORT": ""}),
@@ -26,7 +32,9 @@ def test_hosts(url: str, expected: dict[str, object]) -> None:
 
 
 def test_network_defaults_and_what_goes_before_them() -> None:
-    options = database_config("postgres://h/shop?connect_timeout=9&keepalives_idle=60&options=-c work_mem=8MB", pooler="")["OPTIONS"]
+    options = database_config(
+        "postgres://h/shop?connect_timeout=9&keepalives_idle=60&options=-c work_mem=8MB", pooler=""
+    )["OPTIONS"]
     assert options["connect_timeout"] == 9
     assert options["keepalives_idle"] == 60
     assert options["tcp_user_timeout"] == NETWORK["tcp_user_timeout"]
@@ -42,7 +50,11 @@ def test_time_outs_go_with_the_start_only_without_a_pooler(pooler: str, has_opti
 
 @pytest.mark.parametrize(
     ("url", "told"),
-    [("sqlite:///x.db", "must name a PostgreSQL database"), ("h:5432/shop", "must name a PostgreSQL"), ("postgres://u:se/cret@h/x", "%2F")],
+    [
+        ("sqlite:///x.db", "must name a PostgreSQL database"),
+        ("h:5432/shop", "must name a PostgreSQL"),
+        ("postgres://u:se/cret@h/x", "%2F"),
+    ],
 )
 def test_what_is_not_understood_is_refused_without_the_password(url: str, told: str) -> None:
     with pytest.raises(ImproperlyConfigured, match=told) as caught:
@@ -59,14 +71,19 @@ def _no_other_word(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("_no_other_word")
-@pytest.mark.parametrize("query", ["sslmode=require", "sslmode=prefer", "sslmode=allow", "sslmode=require&sslrootcert=/run/ca.pem"])
+@pytest.mark.parametrize(
+    "query", ["sslmode=require", "sslmode=prefer", "sslmode=allow", "sslmode=require&sslrootcert=/run/ca.pem"]
+)
 def test_tls_that_nobody_verifies_is_refused_unless_it_is_meant(query: str) -> None:
     url = f"postgres://u:secret@h/shop?{query}"
     for pooler in ("", "session", "transaction"):
         with pytest.raises(ImproperlyConfigured, match="DATABASE_TLS_UNVERIFIED") as caught:
             database_config(url, pooler=pooler)
         assert "secret" not in str(caught.value)
-    assert database_config(url, pooler="", may_be_unverified=True)["OPTIONS"]["sslmode"] == query[8:].split("&", maxsplit=1)[0]
+    assert (
+        database_config(url, pooler="", may_be_unverified=True)["OPTIONS"]["sslmode"]
+        == query[8:].split("&", maxsplit=1)[0]
+    )
 
 
 @pytest.mark.usefixtures("_no_other_word")
@@ -82,7 +99,9 @@ def test_what_libpq_reads_from_its_own_environment_counts(monkeypatch: pytest.Mo
 def test_verified_tls_needs_an_authority(mode: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with pytest.raises(ImproperlyConfigured, match="no sslrootcert"):
         database_config(f"postgres://h/shop?sslmode={mode}", pooler="")
-    options = database_config(f"postgres://a,b/shop?sslmode={mode}&sslrootcert=/run/ca.pem", pooler="")["OPTIONS"]
+    options = database_config(f"postgres://a,b/shop?sslmode={mode}&sslrootcert=/run/ca.pem", pooler="")[
+        "OPTIONS"
+    ]
     assert (options["sslmode"], options["sslrootcert"]) == (mode, "/run/ca.pem")
     (tmp_path / ".postgresql").mkdir()
     (tmp_path / ".postgresql" / "root.crt").touch()
@@ -93,7 +112,10 @@ def test_verified_tls_needs_an_authority(mode: str, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.usefixtures("_no_other_word")
-@pytest.mark.parametrize(("query", "told"), [("sslmode=verify_full", "doesn't know"), ("sslrootcert=/run/ca.pem", "without sslmode")])
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [("sslmode=verify_full", "doesn't know"), ("sslrootcert=/run/ca.pem", "without sslmode")],
+)
 def test_tls_that_would_be_none_is_refused(query: str, told: str) -> None:
     with pytest.raises(ImproperlyConfigured, match=told):
         database_config(f"postgres://h/shop?{query}", pooler="")

@@ -1,4 +1,6 @@
-"""The roles that docker-compose.yml makes, on a database of their own: the shop reads and writes rows and can't undo what is append-only."""
+"""The roles that docker-compose.yml makes, on a database of their own: the shop reads and writes rows and
+can't undo what is append-only.
+"""
 
 import os
 import secrets
@@ -26,22 +28,37 @@ class Roles:
 
 @pytest.fixture(scope="module")
 def roles() -> Iterator[Roles]:
-    """URLs of a migrated database, as each of the three roles. The roles have names of their own here: a server has them once."""
+    """URLs of a migrated database, as each of the three roles.
+
+    The roles have names of their own here: a server has them once.
+    """
     server = os.environ["DATABASE_URL"].replace("//shop:", f"//{SUPERUSER}:").rsplit("/", 1)[0]
     ending = secrets.token_hex(4)
     names = {"shop_owner": f"owner_{ending}", "shop": f"buyer_{ending}"}
     database = f"roles_{ending}"
     script = (ROOT / "deploy" / "postgres" / "roles.psql").read_text()
-    script = script.replace("'shop_owner'", f"'{names['shop_owner']}'").replace("'shop'", f"'{names['shop']}'")
+    script = script.replace("'shop_owner'", f"'{names['shop_owner']}'").replace(
+        "'shop'", f"'{names['shop']}'"
+    )
     for word, name in names.items():
         for before, after in ((" ", " "), (" ", ";")):
             script = script.replace(f"{before}{word}{after}", f"{before}{name}{after}")
-    psql = [str(find_installation() / "bin" / "psql"), "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", f"{server}/postgres"]
+    psql = [
+        str(find_installation() / "bin" / "psql"),
+        "--no-psqlrc",
+        "--quiet",
+        "--set=ON_ERROR_STOP=1",
+        f"{server}/postgres",
+    ]
     variables = [f"--set=database={database}", "--set=owner_password=one", "--set=shop_password=two"]
     for _ in range(2):  # it may be run again
         subprocess.run([*psql, *variables], input=script, text=True, check=True, capture_output=True)
     address = f"{server.split('@')[1]}/{database}"
-    urls = Roles(f"{server}/{database}", f"postgres://{names['shop_owner']}:one@{address}", f"postgres://{names['shop']}:two@{address}")
+    urls = Roles(
+        f"{server}/{database}",
+        f"postgres://{names['shop_owner']}:one@{address}",
+        f"postgres://{names['shop']}:two@{address}",
+    )
     subprocess.run(
         [sys.executable, "manage.py", "migrate", "--verbosity", "0"],
         cwd=ROOT,
@@ -76,7 +93,10 @@ def test_the_shop_cant_undo_what_holds_it(roles: Roles, statement: str) -> None:
 
 
 def test_the_owner_could(roles: Roles) -> None:
-    """The control: what refuses is the role, not the server. The trigger that stops even the owner is the owner's to switch off."""
+    """The control: what refuses is the role, not the server.
+
+    The trigger that stops even the owner is the owner's to switch off.
+    """
     with psycopg.connect(roles.owner) as connection:
         connection.execute("ALTER TABLE shop_ledgertransfer DISABLE TRIGGER USER")
         connection.execute("TRUNCATE shop_ledgertransfer")
@@ -86,7 +106,14 @@ def test_the_owner_could(roles: Roles) -> None:
 def test_the_shop_works_as_its_role(roles: Roles) -> None:
     env = {**os.environ, "DATABASE_URL": roles.shop}
     for command in (["seed_demo"], ["audit"], ["migrate", "--check"]):
-        ended = subprocess.run([sys.executable, "manage.py", *command], cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+        ended = subprocess.run(
+            [sys.executable, "manage.py", *command],
+            cwd=ROOT,
+            env=env,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         assert ended.returncode == 0, ended.stderr
 
 
@@ -94,6 +121,7 @@ def test_neither_role_is_a_superuser(roles: Roles) -> None:
     for url in (roles.owner, roles.shop):
         with psycopg.connect(url) as connection:
             row = connection.execute(
-                "SELECT rolsuper, rolcreatedb, rolcreaterole, rolbypassrls FROM pg_roles WHERE rolname = current_user"
+                "SELECT rolsuper, rolcreatedb, rolcreaterole, rolbypassrls FROM pg_roles WHERE rolname = "
+                "current_user"
             ).fetchone()
         assert row == (False, False, False, False)

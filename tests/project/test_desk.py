@@ -1,4 +1,6 @@
-"""The desk's pages: nothing that a row says becomes markup, forms speak in words, history and exports say what was."""
+"""The desk's pages: nothing that a row says becomes markup, forms speak in words, history and exports say
+what was.
+"""
 
 import csv
 import io
@@ -17,8 +19,26 @@ from payments.models import Notification, Payment, Refund
 from shop import clock
 from shop.adminforms import CONSTRAINTS_IN_WORDS
 from shop.desk import exports
-from shop.models import Account, Coupon, CouponRecord, Course, Enrolment, Order, OrderEvent, OrderRequest, PricePolicy
-from tests.factories import make_buyer, make_coupon, make_course, make_order, make_record, make_request, policy_of
+from shop.models import (
+    Account,
+    Coupon,
+    CouponRecord,
+    Course,
+    Enrolment,
+    Order,
+    OrderEvent,
+    OrderRequest,
+    PricePolicy,
+)
+from tests.factories import (
+    make_buyer,
+    make_coupon,
+    make_course,
+    make_order,
+    make_record,
+    make_request,
+    policy_of,
+)
 from tests.payments.memorygateway import MemoryGateway
 from tests.payments.order_scenario import ask_refund, notify, pay
 
@@ -38,7 +58,11 @@ def staff() -> Client:
 def order() -> Order:
     gateway = MemoryGateway(clock.now)
     order = make_order(
-        make_buyer(username="lufei", beili=10), make_course("30.00", name="Python"), beili=10, alipay="20.00", now=clock.now()
+        make_buyer(username="lufei", beili=10),
+        make_course("30.00", name="Python"),
+        beili=10,
+        alipay="20.00",
+        now=clock.now(),
     )
     payment = pay(order, gateway, now=clock.now())
     notify(gateway, payment, now=clock.now(), total_amount="0.01")
@@ -49,7 +73,8 @@ def order() -> Order:
 
 def addresses(order: Order) -> list[str]:
     rows: list[Any] = [
-        order, order.account, order.request, order.payments.get(), Refund.objects.get(), Notification.objects.latest("pk"), Enrolment.objects.get(),
+        order, order.account, order.request, order.payments.get(), Refund.objects.get(),
+        Notification.objects.latest("pk"), Enrolment.objects.get(),
         Coupon.objects.get(), CouponRecord.objects.get(), Course.objects.get(),
     ]  # fmt: skip
     found = ["/admin/", "/admin/search/?q=lufei", f"/admin/search/?q={order.order_number[:10]}"]
@@ -71,14 +96,22 @@ def test_nothing_that_a_row_says_becomes_markup(staff: Client, order: Order) -> 
     Notification.objects.update(note=HOSTILE)
     OrderRequest.objects.update(last_error=HOSTILE, error_message=HOSTILE)
     details = {"why": HOSTILE, "staff": HOSTILE, "staff_note": HOSTILE}
-    OrderEvent.objects.create(order=order, kind="paid", at=clock.now(), cause=f"task:{HOSTILE}", details=details)
-    LogEntry.objects.log_actions(Account.objects.get(username="operator").pk, [order], 2, HOSTILE, single_object=True)
+    OrderEvent.objects.create(
+        order=order, kind="paid", at=clock.now(), cause=f"task:{HOSTILE}", details=details
+    )
+    LogEntry.objects.log_actions(
+        Account.objects.get(username="operator").pk, [order], 2, HOSTILE, single_object=True
+    )
     shown = 0
     for address in [*addresses(order), "/admin/admin/logentry/"]:
         answer = staff.get(address)
         assert answer.status_code == 200, address
         assert b'<b x-data="alert(1)"' not in answer.content, address
-        assert b"49" not in answer.content or b"{{ 7 * 7 }}" in answer.content or HOSTILE[:8].encode() not in answer.content, address
+        assert (
+            b"49" not in answer.content
+            or b"{{ 7 * 7 }}" in answer.content
+            or HOSTILE[:8].encode() not in answer.content
+        ), address
         shown += b"&lt;b x-data=" in answer.content
     assert shown > 10
 
@@ -94,7 +127,8 @@ def test_edited_tables_have_their_rules_in_words() -> None:
 
 
 CAMPAIGN = {
-    "name": "九折", "coupon_type": "2", "money_equivalent_value": "0", "off_percent": "90", "minimum_consume": "0", "scope": "order",
+    "name": "九折", "coupon_type": "2", "money_equivalent_value": "0", "off_percent": "90",
+    "minimum_consume": "0", "scope": "order",
     "quantity": "10", "open_date": "2026-01-01", "close_date": "2026-12-31", "coupon_valid_days": "7",
 }  # fmt: skip
 
@@ -105,7 +139,11 @@ CAMPAIGN = {
         ({"off_percent": ""}, "off_percent", "请填写 1 到 99：7.9 折写 79。"),
         ({"money_equivalent_value": "5"}, "money_equivalent_value", "折扣券不填减免金额，请填 0。"),
         ({"coupon_type": "0"}, "money_equivalent_value", "请填写减免金额，须大于 0。"),
-        ({"coupon_type": "1", "off_percent": "", "money_equivalent_value": "5"}, "minimum_consume", "满减券请填写满多少可用。"),
+        (
+            {"coupon_type": "1", "off_percent": "", "money_equivalent_value": "5"},
+            "minimum_consume",
+            "满减券请填写满多少可用。",
+        ),
         ({"scope": "course"}, "course", "请选择课程。"),
         ({"close_date": "2025-12-31"}, "close_date", "结束日期不能早于开始日期。"),
         ({"coupon_valid_days": ""}, "coupon_valid_days", "请填写有效期的起止日期，或领取后有效天数。"),
@@ -129,9 +167,12 @@ def test_history_says_the_old_and_the_new_price(staff: Client) -> None:
     course = make_course("99.00", name="Python")
     policy = policy_of(course)
     body = {
-        "name": "Python 3", "course_img": course.course_img, "course_type": "0", "status": "0", "position": str(course.position), "brief": "",
-        "price_policies-TOTAL_FORMS": "1", "price_policies-INITIAL_FORMS": "1", "price_policies-0-id": str(policy.pk),
-        "price_policies-0-course": str(course.pk), "price_policies-0-valid_period": "30", "price_policies-0-price": "89.00",
+        "name": "Python 3", "course_img": course.course_img, "course_type": "0", "status": "0",
+        "position": str(course.position), "brief": "",
+        "price_policies-TOTAL_FORMS": "1", "price_policies-INITIAL_FORMS": "1",
+        "price_policies-0-id": str(policy.pk),
+        "price_policies-0-course": str(course.pk), "price_policies-0-valid_period": "30",
+        "price_policies-0-price": "89.00",
     }  # fmt: skip
     assert staff.post(f"/admin/shop/course/{course.pk}/change/", body).status_code == 302
     told = LogEntry.objects.get().get_change_message()
@@ -139,7 +180,9 @@ def test_history_says_the_old_and_the_new_price(staff: Client) -> None:
     assert "价格（元）：99.00 → 89.00" in told
 
 
-def export(staff: Client, kind: str, *, since: str = "2020-01-01", until: str = "2020-12-31") -> list[list[str]]:
+def export(
+    staff: Client, kind: str, *, since: str = "2020-01-01", until: str = "2020-12-31"
+) -> list[list[str]]:
     answer: Any = staff.post("/admin/exports/", {"kind": kind, "since": since, "until": until})
     assert answer["Content-Type"] == "text/csv; charset=utf-8"
     text = b"".join(answer.streaming_content).decode()
@@ -148,7 +191,9 @@ def export(staff: Client, kind: str, *, since: str = "2020-01-01", until: str = 
 
 
 @pytest.mark.parametrize("kind", list(EXPORTS))
-def test_export_has_the_rows_of_its_days(staff: Client, order: Order, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_export_has_the_rows_of_its_days(
+    staff: Client, order: Order, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(exports, "PART", 1)
     today = clock.shanghai_date(clock.now())
     head, *rows = export(staff, kind, since=str(today), until=str(today))
@@ -168,7 +213,9 @@ def test_export_defuses_formulas(staff: Client, order: Order, text: str) -> None
     assert row[head.index("原因")] == f"'{text}".replace("\r", "\n") or row[head.index("原因")] == f"'{text}"
 
 
-@pytest.mark.parametrize("days", [("2026-01-02", "2026-01-01"), ("2020-01-01", "2026-01-01"), ("x", "2026-01-01")])
+@pytest.mark.parametrize(
+    "days", [("2026-01-02", "2026-01-01"), ("2020-01-01", "2026-01-01"), ("x", "2026-01-01")]
+)
 def test_export_of_days_that_make_no_sense(staff: Client, days: tuple[str, str]) -> None:
     answer = staff.post("/admin/exports/", {"kind": "orders", "since": days[0], "until": days[1]})
     assert (answer.status_code, "Content-Disposition" in answer) == (200, False)
@@ -177,7 +224,9 @@ def test_export_of_days_that_make_no_sense(staff: Client, days: tuple[str, str])
 
 def test_staff_give_nothing_to_themselves(staff: Client) -> None:
     oneself = Account.objects.get(username="operator")
-    answer = staff.post(f"/admin/shop/account/{oneself.pk}/deeds/adjust_beili/", {"amount": "100", "why": "x", "token": "t"})
+    answer = staff.post(
+        f"/admin/shop/account/{oneself.pk}/deeds/adjust_beili/", {"amount": "100", "why": "x", "token": "t"}
+    )
     assert "不能给自己的账户发放或开通。" in answer.content.decode()
     oneself.refresh_from_db()
     assert oneself.balance == 0
@@ -207,26 +256,37 @@ def test_traces_lead_to_flower_and_to_the_log(staff: Client, order: Order, setti
     assert 'href="https://log.example/?q=r1"' in page
 
 
-def test_search_finds_a_purchase_by_the_id_of_its_requests(staff: Client, order: Order, settings: Settings) -> None:
+def test_search_finds_a_purchase_by_the_id_of_its_requests(
+    staff: Client, order: Order, settings: Settings
+) -> None:
     other = make_order(make_buyer(), make_course("10.00"), now=clock.now())
     Order.objects.filter(pk=order.pk).update(trace_id="0f" * 16)
     payment = Payment.objects.get(order=order)
     Notification.objects.create(
-        business_key="k", notify_id="n", out_trade_no=payment.out_trade_no, trade_status="TRADE_SUCCESS", form={}, raw_body="",
-        status="applied", payment=payment, received_at=clock.now(), handled_at=clock.now(), request_id="1e" * 16,
+        business_key="k", notify_id="n", out_trade_no=payment.out_trade_no, trade_status="TRADE_SUCCESS",
+        form={}, raw_body="",
+        status="applied", payment=payment, received_at=clock.now(), handled_at=clock.now(),
+        request_id="1e" * 16,
     )  # fmt: skip
     for text in ("0f" * 16, f"request:{'0f' * 16}", "1e" * 16):
         page = staff.get("/admin/search/", {"q": text}).content.decode()
         assert order.order_number in page
         assert other.order_number not in page
     settings.DESK_LOG_URL = "https://log.example/?q={id}"
-    assert f'href="https://log.example/?q={"0f" * 16}"' in staff.get(f"/admin/shop/order/{order.pk}/change/").content.decode()
+    assert (
+        f'href="https://log.example/?q={"0f" * 16}"'
+        in staff.get(f"/admin/shop/order/{order.pk}/change/").content.decode()
+    )
 
 
 def test_request_that_was_given_up_has_its_button(staff: Client) -> None:
     request = make_request(make_buyer(), make_course("30.00"), now=clock.now())
     OrderRequest.objects.filter(pk=request.pk).update(
-        status="rejected", decided_at=clock.now(), error_slug="order_failed", available_at=None, dead_at=clock.now()
+        status="rejected",
+        decided_at=clock.now(),
+        error_slug="order_failed",
+        available_at=None,
+        dead_at=clock.now(),
     )
     assert "重新处理" in staff.get(f"/admin/shop/orderrequest/{request.pk}/change/").content.decode()
     staff.post(f"/admin/shop/orderrequest/{request.pk}/deeds/pick_up/", {})

@@ -64,7 +64,11 @@ def questions(model_admin: ModelAdmin[Any]) -> Iterator[dict[str, str]]:
                 for value in VALUES:
                     yield {f"{field.name}{lookup}": value}
     for model_filter in model_admin.list_filter:
-        name = model_filter if isinstance(model_filter, str) else getattr(model_filter, "parameter_name", None) or str(model_filter)
+        name = (
+            model_filter
+            if isinstance(model_filter, str)
+            else getattr(model_filter, "parameter_name", None) or str(model_filter)
+        )
         for suffix in ("", "_from", "__exact"):
             for value in VALUES:
                 yield {f"{name}{suffix}": value}
@@ -77,7 +81,11 @@ def questions(model_admin: ModelAdmin[Any]) -> Iterator[dict[str, str]]:
 def test_lists(staff: Client, model_admin: ModelAdmin[Any]) -> None:
     meta = model_admin.model._meta
     address = reverse(f"admin:{meta.app_label}_{meta.model_name}_changelist")
-    bad = [(query, status) for query in questions(model_admin) if (status := staff.get(address, query).status_code) >= 500]
+    bad = [
+        (query, status)
+        for query in questions(model_admin)
+        if (status := staff.get(address, query).status_code) >= 500
+    ]
     assert bad == []
 
 
@@ -103,7 +111,9 @@ def test_actions(staff: Client, model_admin: ModelAdmin[Any]) -> None:
 def pages(patterns: Any = None, prefix: str = "/admin/") -> Iterator[tuple[str, list[str]]]:
     """Every address below the desk as a format, with the names of what is filled in."""
     if patterns is None:
-        patterns = next(one for one in get_resolver().url_patterns if str(one.pattern) == "admin/").url_patterns
+        patterns = next(
+            one for one in get_resolver().url_patterns if str(one.pattern) == "admin/"
+        ).url_patterns
     for one in patterns:
         if hasattr(one, "url_patterns"):
             yield from pages(one.url_patterns, prefix + str(one.pattern))
@@ -121,7 +131,9 @@ def test_pages_of_what_isnt_there(staff: Client, method: str) -> None:
             address = pattern
             for _ in names:
                 start = address.index("<")
-                address = address[:start] + (value.replace("/", "_") or "x") + address[address.index(">") + 1 :]
+                address = (
+                    address[:start] + (value.replace("/", "_") or "x") + address[address.index(">") + 1 :]
+                )
             status = getattr(staff, method)(address.replace("\x00", "%00")).status_code
             if status >= 500:
                 bad.append((address, status))

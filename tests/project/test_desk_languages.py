@@ -1,4 +1,7 @@
-"""The desk in English and in Chinese: every page, what it refuses and what it says when something is done. The log and the books stay Chinese."""
+"""The desk in English and in Chinese: every page, what it refuses and what it says when something is done.
+
+The log and the books stay Chinese.
+"""
 
 import csv
 import io
@@ -26,7 +29,18 @@ from shop import clock
 from shop.desk.display import terms_in_words
 from shop.desk.exports import write_csv
 from shop.domain.coupons import coupons
-from shop.models import Account, Category, Coupon, CouponCode, CouponRecord, Course, Enrolment, Order, OrderEvent, OrderRequest
+from shop.models import (
+    Account,
+    Category,
+    Coupon,
+    CouponCode,
+    CouponRecord,
+    Course,
+    Enrolment,
+    Order,
+    OrderEvent,
+    OrderRequest,
+)
 from shop.states import CouponType
 from shop.texts import describe_coupon
 from tests.clients import Api
@@ -36,8 +50,8 @@ from tests.payments.order_scenario import ask_refund, notify, pay
 
 pytestmark = pytest.mark.django_db
 CHINESE = re.compile(r"[\u3001-\u301f\u4e00-\u9fff\uff08-\uff1b][^<\n]{0,30}")
-# Each language under its own name; what `manage.py setup_roles` calls the roles, which shops call as they like; and what Django names its own
-# tables of links by when it is loaded.
+# Each language under its own name; what `manage.py setup_roles` calls the roles, which shops call as they
+# like; and what Django names its own tables of links by when it is loaded.
 NAMES = ("简体中文", "中文", *ROLES, "组-权限 关系", "关系", "发放")
 UNSEEN = re.compile(r"<!--.*?-->|<style.*?</style>", re.DOTALL)
 
@@ -57,13 +71,26 @@ def order() -> Order:
     Refund.objects.update(reason="wrong course")
     waiting = make_request(make_buyer(), make_course("20.00", name="Rust"), now=now)
     OrderRequest.objects.filter(pk=waiting.pk).update(
-        status="rejected", decided_at=now, error_slug="order_failed", available_at=None, dead_at=now, last_error="boom"
+        status="rejected",
+        decided_at=now,
+        error_slug="order_failed",
+        available_at=None,
+        dead_at=now,
+        last_error="boom",
     )
     operator = Account.objects.create(username="operator", is_staff=True, is_superuser=True)
     CouponCode.objects.create(coupon=coupon, code="ABCDEFGH", batch="b1", created_by=operator, created_at=now)
     Payment.objects.update(last_error="boom", available_at=now, attempts=1)
     for kind in OrderEvent.Kind:
-        details = {"why": "a reason", "days": 3, "beili": 2, "coupons": 1, "what": "payment", "explanation": "goodwill", "product": "page"}
+        details = {
+            "why": "a reason",
+            "days": 3,
+            "beili": 2,
+            "coupons": 1,
+            "what": "payment",
+            "explanation": "goodwill",
+            "product": "page",
+        }
         OrderEvent.objects.create(order=order, kind=kind, at=now, cause="task:t", details=details)
     ensure_roles()
     order.refresh_from_db()
@@ -106,7 +133,9 @@ def addresses(order: Order) -> Iterator[str]:
 def chinese_of(page: str) -> list[str]:
     """What the page says in Chinese, but for names and for what somebody wrote into the log."""
     page = UNSEEN.sub("", unescape(page))
-    for told in sorted({*NAMES, *LogEntry.objects.values_list("change_message", flat=True)}, key=len, reverse=True):
+    for told in sorted(
+        {*NAMES, *LogEntry.objects.values_list("change_message", flat=True)}, key=len, reverse=True
+    ):
         page = page.replace(told, "") if told else page
     return CHINESE.findall(page)
 
@@ -127,7 +156,13 @@ def test_english_pages_say_nothing_in_chinese(order: Order) -> None:
 
 def test_chinese_pages_say_nothing_in_english(order: Order) -> None:
     """Of our own words, that is; and Chinese is what everybody gets who asks for nothing."""
-    ours = {form for entry in translations.read("django") if entry.id for form in translations.forms_of(entry.string) if len(form) > 12}
+    ours = {
+        form
+        for entry in translations.read("django")
+        if entry.id
+        for form in translations.forms_of(entry.string)
+        if len(form) > 12
+    }
     client, left = Client(), {}
     client.force_login(Account.objects.get(username="operator"))
     for address in addresses(order):
@@ -154,7 +189,11 @@ def test_lists_and_filters_are_english(order: Order) -> None:
 
 
 def test_login_page_has_the_language_too() -> None:
-    page = Client(headers={"Accept-Language": "en"}).post("/admin/login/", {"username": "x", "password": "y"}).content.decode()
+    page = (
+        Client(headers={"Accept-Language": "en"})
+        .post("/admin/login/", {"username": "x", "password": "y"})
+        .content.decode()
+    )
     assert "Course Shop desk" in page
     assert chinese_of(page) == []
 
@@ -171,8 +210,16 @@ def test_operator_chooses_the_language_and_stays_where_they_are(order: Order) ->
     client = staff("zh-CN")
     page = client.get("/admin/shop/order/").content.decode()
     assert f'action="{reverse("set-language")}"' in page
-    answer = client.post("/language/", {"language": "en"}, headers={"Referer": "http://testserver/admin/shop/order/"}, follow=True)
-    assert answer.redirect_chain in ([("http://testserver/admin/shop/order/", 302)], [("/admin/shop/order/", 302)])
+    answer = client.post(
+        "/language/",
+        {"language": "en"},
+        headers={"Referer": "http://testserver/admin/shop/order/"},
+        follow=True,
+    )
+    assert answer.redirect_chain in (
+        [("http://testserver/admin/shop/order/", 302)],
+        [("/admin/shop/order/", 302)],
+    )
     assert answer["Content-Language"] == "en"
     assert "Order number" in answer.content.decode()
 
@@ -181,13 +228,19 @@ def test_refusals_are_english(order: Order) -> None:
     client = staff("en")
     oneself = Account.objects.get(username="operator")
     for address, form, said in (
-        (f"/admin/shop/account/{oneself.pk}/deeds/adjust_beili/", {"amount": "1", "why": "x", "token": "t"}, "You can't give anything to your own account."),
-        (f"/admin/shop/account/{order.account_id}/deeds/adjust_beili/", {"amount": "0", "why": "x", "token": "t"}, "Enter an amount that isn't 0."),
-        (f"/admin/shop/account/{order.account_id}/deeds/adjust_beili/", {"amount": "5", "token": "t"}, "Enter a reason."),
-        (f"/admin/shop/account/{order.account_id}/deeds/adjust_beili/", {"amount": "-99999", "why": "x", "token": "t"}, "Not enough Beili."),
-        (f"/admin/shop/order/{order.pk}/deeds/cancel/", {"why": "x"}, "The order can't be cancelled in its present state."),
+        (f"/admin/shop/account/{oneself.pk}/deeds/adjust_beili/", {"amount": "1", "why": "x", "token": "t"},
+            "You can't give anything to your own account."),
+        (f"/admin/shop/account/{order.account_id}/deeds/adjust_beili/",
+            {"amount": "0", "why": "x", "token": "t"}, "Enter an amount that isn't 0."),
+        (f"/admin/shop/account/{order.account_id}/deeds/adjust_beili/", {"amount": "5", "token": "t"},
+            "Enter a reason."),
+        (f"/admin/shop/account/{order.account_id}/deeds/adjust_beili/",
+            {"amount": "-99999", "why": "x", "token": "t"}, "Not enough Beili."),
+        (f"/admin/shop/order/{order.pk}/deeds/cancel/", {"why": "x"}, ("The order can't be cancelled in its "
+                                                                      "present state.")),
         ("/admin/shop/coupon/add/", {"name": "x", "coupon_type": "2", "scope": "course"}, "Choose a course."),
-        ("/admin/exports/", {"kind": "orders", "since": "2026-01-02", "until": "2026-01-01"}, "The last day can't be before the first, and an export has 366 days at most."),
+        ("/admin/exports/", {"kind": "orders", "since": "2026-01-02", "until": "2026-01-01"},
+            "The last day can't be before the first, and an export has 366 days at most."),
     ):  # fmt: skip
         page = unescape(client.post(address, form).content.decode())
         assert said in page, address
@@ -199,9 +252,12 @@ def test_deed_is_told_in_english_and_logged_in_chinese(order: Order) -> None:
     client = staff("en")
     buyer = order.account
     for address, form, said, logged in (
-        (f"/admin/shop/account/{buyer.pk}/deeds/adjust_beili/", {"amount": "5", "why": "because", "token": "t"}, "Done: 1 account(s).", "发放 5 贝里：because"),
-        (f"/admin/shop/account/{buyer.pk}/deeds/end_logins/", {}, "0 login(s) of lufei ended.", "结束所有登录"),
-        (f"/admin/shop/orderrequest/{OrderRequest.objects.latest('pk').pk}/deeds/pick_up/", {}, "Done: 1 order request(s).", "重新处理"),
+        (f"/admin/shop/account/{buyer.pk}/deeds/adjust_beili/",
+            {"amount": "5", "why": "because", "token": "t"}, "Done: 1 account(s).", "发放 5 贝里：because"),
+        (f"/admin/shop/account/{buyer.pk}/deeds/end_logins/", {}, "0 login(s) of lufei ended.",
+            "结束所有登录"),
+        (f"/admin/shop/orderrequest/{OrderRequest.objects.latest('pk').pk}/deeds/pick_up/", {},
+            "Done: 1 order request(s).", "重新处理"),
     ):  # fmt: skip
         page = client.post(address, form, follow=True).content.decode()
         assert said in page
@@ -213,9 +269,12 @@ def test_edit_is_logged_in_chinese(order: Order) -> None:
     course = Course.objects.get(name="Python")
     policy = course.price_policies.get()
     body = {
-        "name": "Python", "course_img": course.course_img, "course_type": "2", "status": "0", "position": str(course.position), "brief": "",
-        "category": str(course.category_id), "price_policies-TOTAL_FORMS": "1", "price_policies-INITIAL_FORMS": "1",
-        "price_policies-0-id": str(policy.pk), "price_policies-0-course": str(course.pk), "price_policies-0-valid_period": "60",
+        "name": "Python", "course_img": course.course_img, "course_type": "2", "status": "0",
+        "position": str(course.position), "brief": "",
+        "category": str(course.category_id), "price_policies-TOTAL_FORMS": "1",
+        "price_policies-INITIAL_FORMS": "1",
+        "price_policies-0-id": str(policy.pk), "price_policies-0-course": str(course.pk),
+        "price_policies-0-valid_period": "60",
         "price_policies-0-price": "30.00",
     }  # fmt: skip
     assert staff("en").post(f"/admin/shop/course/{course.pk}/change/", body).status_code == 302
@@ -233,7 +292,9 @@ def test_export_is_the_same_in_every_language(order: Order, kind: str) -> None:
         files.append(b"".join(answer.streaming_content).decode())
     day = clock.now().replace(hour=0, minute=0, second=0, microsecond=0)
     with translation.override("en"):
-        files.append("".join(write_csv(EXPORTS[kind], since=day - timedelta(days=1), until=day + timedelta(days=2))))
+        files.append(
+            "".join(write_csv(EXPORTS[kind], since=day - timedelta(days=1), until=day + timedelta(days=2)))
+        )
     assert files[0] == files[1] == files[2]
     assert CHINESE.search(next(csv.reader(io.StringIO(files[0])))[0])
     told = set(LogEntry.objects.values_list("change_message", flat=True))
@@ -247,7 +308,10 @@ def test_api_answers_with_chinese_labels_whoever_asks(order: Order) -> None:
         f"courses/{Course.objects.get(name='Python').pk}/", "courses/", f"orders/{order.order_number}/",
         f"orders/{order.order_number}/refunds/", "enrolments/", "coupons/mine/", "balance/",
     )  # fmt: skip
-    answers = [[api.get(f"/api/v1/{path}", headers={"Accept-Language": asked}).json() for path in paths] for asked in ("zh-CN", "en")]
+    answers = [
+        [api.get(f"/api/v1/{path}", headers={"Accept-Language": asked}).json() for path in paths]
+        for asked in ("zh-CN", "en")
+    ]
     assert answers[0] == answers[1]
     course, _, found, refunds, *_ = [one["data"] for one in answers[1]]
     assert (course["type"], course["price_policy_list"][0]["period"]) == ("付费", "1个月")
@@ -265,7 +329,14 @@ def test_labels_of_enumerations_are_never_translated() -> None:
 def test_desk_says_of_a_coupon_what_buyers_are_told() -> None:
     kinds = (
         ({"coupon_type": CouponType.FIXED, "money_equivalent_value": "30.00"}, "¥30 off"),
-        ({"coupon_type": CouponType.THRESHOLD, "money_equivalent_value": "20.50", "minimum_consume": "100.00"}, "¥20.5 off ¥100"),
+        (
+            {
+                "coupon_type": CouponType.THRESHOLD,
+                "money_equivalent_value": "20.50",
+                "minimum_consume": "100.00",
+            },
+            "¥20.5 off ¥100",
+        ),
         ({"coupon_type": CouponType.PERCENT, "off_percent": 79}, "21% off"),
         ({"coupon_type": CouponType.PERCENT, "off_percent": 90}, "10% off"),
     )
@@ -278,12 +349,16 @@ def test_desk_says_of_a_coupon_what_buyers_are_told() -> None:
 
 
 def test_permissions_are_named_in_english(order: Order) -> None:
-    page = unescape(staff("en").get(f"/admin/auth/group/{Group.objects.latest('pk').pk}/change/").content.decode())
+    page = unescape(
+        staff("en").get(f"/admin/auth/group/{Group.objects.latest('pk').pk}/change/").content.decode()
+    )
     assert "May give or take Beili" in page
     assert "Can add Order line" in page
     assert ContentType.objects.get_for_model(Enrolment).pk
     assert CouponRecord.objects.exists()
-    chinese = unescape(staff("zh-CN").get(f"/admin/auth/group/{Group.objects.latest('pk').pk}/change/").content.decode())
+    chinese = unescape(
+        staff("zh-CN").get(f"/admin/auth/group/{Group.objects.latest('pk').pk}/change/").content.decode()
+    )
     assert "可发放或扣除贝里" in chinese
 
 

@@ -1,4 +1,7 @@
-"""A web process while PostgreSQL turns read-only, moves, or falls silent. Real servers, and granian as it is deployed."""
+"""A web process while PostgreSQL turns read-only, moves, or falls silent.
+
+Real servers, and granian as it is deployed.
+"""
 
 import contextlib
 import os
@@ -57,9 +60,21 @@ class Web:
         port = find_free_port()
         self.url = f"http://127.0.0.1:{port}"
         program = web_program(port, workers=1)
-        shop_env = {**os.environ, **LIMITLESS, "DATABASE_URL": database_url, **program.env, "WEB_THREADS": "4", "LOGIN_PLACES": "2", **env}
+        shop_env = {
+            **os.environ,
+            **LIMITLESS,
+            "DATABASE_URL": database_url,
+            **program.env,
+            "WEB_THREADS": "4",
+            "LOGIN_PLACES": "2",
+            **env,
+        }
         self.child = Child(
-            name="web", argv=[*program.argv, *options], env={**shop_env, "PUBLIC_URL": self.url}, cwd=ROOT, log_path=folder / "web.log"
+            name="web",
+            argv=[*program.argv, *options],
+            env={**shop_env, "PUBLIC_URL": self.url},
+            cwd=ROOT,
+            log_path=folder / "web.log",
         )
         self.client = httpx.Client(base_url=self.url, timeout=30, trust_env=False)
 
@@ -80,12 +95,16 @@ class Web:
             return None
 
     def log_in(self) -> None:
-        answer = self.client.post("/api/v1/auth/login/", json={"username": "buyer1", "password": os.environ["DEMO_PASSWORD"]})
+        answer = self.client.post(
+            "/api/v1/auth/login/", json={"username": "buyer1", "password": os.environ["DEMO_PASSWORD"]}
+        )
         assert answer.status_code == 200, answer.text
         self.client.headers["Authorization"] = f"Token {answer.json()['data']['token']}"
 
     def order(self) -> httpx.Response:
-        return self.client.post("/api/v1/orders/", json=BODY, headers={"Idempotency-Key": secrets.token_hex(8)})
+        return self.client.post(
+            "/api/v1/orders/", json=BODY, headers={"Idempotency-Key": secrets.token_hex(8)}
+        )
 
 
 def count_requests(url: str) -> int:
@@ -98,7 +117,12 @@ def count_requests(url: str) -> int:
 @pytest.fixture
 def read_only_copy(database_url: str, tmp_path: Path) -> Iterator[PostgresServer]:
     """A server with the same rows that takes no writes, as a former primary that came back as a standby."""
-    primary = PostgresServer(tmp_path / "unused", re.findall(r":([^:@]+)@", database_url)[0], durable=False, port=port_of(database_url))
+    primary = PostgresServer(
+        tmp_path / "unused",
+        re.findall(r":([^:@]+)@", database_url)[0],
+        durable=False,
+        port=port_of(database_url),
+    )
     copy = PostgresServer(tmp_path / "copy", primary.password, durable=False, primary=primary)
     try:
         copy.start()
@@ -108,7 +132,9 @@ def read_only_copy(database_url: str, tmp_path: Path) -> Iterator[PostgresServer
         copy.remove()
 
 
-def test_read_only_server_is_left_as_soon_as_the_address_moves(database_url: str, read_only_copy: PostgresServer, tmp_path: Path) -> None:
+def test_read_only_server_is_left_as_soon_as_the_address_moves(
+    database_url: str, read_only_copy: PostgresServer, tmp_path: Path
+) -> None:
     with Forwarder(port_of(database_url)) as address:
         moving_url = database_url.replace(f":{port_of(database_url)}/", f":{address.port}/")
         with Web(moving_url, tmp_path) as web:
@@ -119,7 +145,8 @@ def test_read_only_server_is_left_as_soon_as_the_address_moves(database_url: str
             address.target_port = read_only_copy.port
             with psycopg.connect(database_url, autocommit=True) as connection:  # the old primary goes down
                 connection.execute(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = "
+                    "current_database() AND pid <> pg_backend_pid()"
                 )
             assert [web.order().status_code for _ in range(5)] == [503] * 5
             ready = web.client.get("/readyz")
@@ -137,19 +164,25 @@ def test_read_only_server_is_left_as_soon_as_the_address_moves(database_url: str
 @pytest.mark.parametrize(
     ("spoil", "mend"),
     [
-        ("ALTER DATABASE {} SET default_transaction_read_only = on", "ALTER DATABASE {} RESET default_transaction_read_only"),
+        (
+            "ALTER DATABASE {} SET default_transaction_read_only = on",
+            "ALTER DATABASE {} RESET default_transaction_read_only",
+        ),
         ("ALTER TABLE shop_orderrequest RENAME TO hidden", "ALTER TABLE hidden RENAME TO shop_orderrequest"),
     ],
     ids=["read-only", "no table"],
 )
-def test_not_ready_while_no_order_can_be_taken(database_url: str, spoil: str, mend: str, tmp_path: Path) -> None:
+def test_not_ready_while_no_order_can_be_taken(
+    database_url: str, spoil: str, mend: str, tmp_path: Path
+) -> None:
     name = database_url.rsplit("/", 1)[1]
     with Web(database_url, tmp_path) as web:
         try:
             with psycopg.connect(database_url, autocommit=True) as connection:
                 connection.execute(spoil.format(name))
                 connection.execute(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = "
+                    "current_database() AND pid <> pg_backend_pid()"
                 )
             assert [web.status("/readyz") for _ in range(3)] == [503] * 3
             assert web.status("/healthz") == 200
@@ -163,7 +196,12 @@ def test_not_ready_while_no_order_can_be_taken(database_url: str, spoil: str, me
 @pytest.fixture
 def own_server(database_url: str, tmp_path: Path) -> Iterator[PostgresServer]:
     """A copy that takes writes, to be frozen without harm to anybody."""
-    primary = PostgresServer(tmp_path / "unused", re.findall(r":([^:@]+)@", database_url)[0], durable=False, port=port_of(database_url))
+    primary = PostgresServer(
+        tmp_path / "unused",
+        re.findall(r":([^:@]+)@", database_url)[0],
+        durable=False,
+        port=port_of(database_url),
+    )
     server = PostgresServer(tmp_path / "copy", primary.password, durable=False, primary=primary)
     try:
         server.start()
@@ -239,7 +277,9 @@ def test_silent_server_costs_nobody_more_than_six_seconds(
 
 
 def test_a_slow_statement_is_no_silence(database_url: str, tmp_path: Path) -> None:
-    """The control: a request that waits for a lock longer than it takes to become suspicious ends by its own time-out and not by ours."""
+    """The control: a request that waits for a lock longer than it takes to become suspicious ends by its own
+    time-out and not by ours.
+    """
     with Web(database_url, tmp_path) as web, psycopg.connect(database_url) as connection:
         connection.execute("LOCK TABLE shop_orderrequest IN ACCESS EXCLUSIVE MODE")
         status, seconds = timed(web, "/readyz")
@@ -250,7 +290,9 @@ def test_a_slow_statement_is_no_silence(database_url: str, tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-def test_connections_never_outnumber_places_however_threads_come_and_go(database_url: str, tmp_path: Path) -> None:
+def test_connections_never_outnumber_places_however_threads_come_and_go(
+    database_url: str, tmp_path: Path
+) -> None:
     """Granian ends threads that were idle; bursts with pauses make it start others, again and again."""
     with (
         Web(database_url, tmp_path, "--blocking-threads-idle-timeout", "5") as web,
@@ -262,7 +304,8 @@ def test_connections_never_outnumber_places_however_threads_come_and_go(database
             assert {status for status, _ in pool.map(lambda _: timed(web, "/readyz"), range(32))} == {200}
             counts.append(
                 own.execute(
-                    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> "
+                    "pg_backend_pid()"
                 ).fetchone()[0]
             )
             own.rollback()

@@ -13,7 +13,10 @@ from shop.states import CouponRecordStatus, EnrolmentStatus, OrderRequestStatus,
 
 ROOT = Path(__file__).resolve().parents[2]
 CODE = sorted(
-    path for app in ("shop", "payments") for path in (ROOT / app).rglob("*.py") if not {"simulator", "migrations"} & set(path.parts)
+    path
+    for app in ("shop", "payments")
+    for path in (ROOT / app).rglob("*.py")
+    if not {"simulator", "migrations"} & set(path.parts)
 )
 # Seconds are floats, and nothing else is.
 SECONDS = {
@@ -25,8 +28,14 @@ SECONDS = {
     "shop/valkey.py",
     "shop/wakeup.py",
 }
-# Said by Celery's, Flower's, OpenTelemetry's and prometheus_client's own settings, or by commands, not by project/settings.py.
-READ_ELSEWHERE = {"FLOWER_BASIC_AUTH", "DEMO_PASSWORD", "OTEL_EXPORTER_OTLP_ENDPOINT", "PROMETHEUS_MULTIPROC_DIR"}
+# Said by Celery's, Flower's, OpenTelemetry's and prometheus_client's own settings, or by commands, not by
+# project/settings.py.
+READ_ELSEWHERE = {
+    "FLOWER_BASIC_AUTH",
+    "DEMO_PASSWORD",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "PROMETHEUS_MULTIPROC_DIR",
+}
 
 
 def floats(path: Path) -> Iterator[int]:
@@ -50,14 +59,24 @@ def test_the_float_check_finds_floats(tmp_path: Path) -> None:
     assert sorted(floats(offender)) == [1, 2, 3]
 
 
-LOCK = re.compile(r"select_for_update|\bFOR (NO KEY )?UPDATE\b|\bFOR (KEY )?SHARE\b|\bLOCK TABLE\b|pg_\w*advisory\w*lock")
+LOCK = re.compile(
+    r"select_for_update|\bFOR (NO KEY )?UPDATE\b|\bFOR (KEY )?SHARE\b|\bLOCK TABLE\b|pg_\w*advisory\w*lock"
+)
 DOORS = {"shop": "shop/domain/locks.py", "payments": "payments/domain/locks.py"}
-LOCKERS = [path for path in CODE if path.relative_to(ROOT).parts[0] in DOORS and "migrations" not in path.parts]
+LOCKERS = [
+    path for path in CODE if path.relative_to(ROOT).parts[0] in DOORS and "migrations" not in path.parts
+]
 
 
 def locks(path: Path) -> list[int]:
-    """The lines that lock rows, comments and docstrings included: a word about a lock belongs to its door, too."""
-    return [number for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1) if LOCK.search(line)]
+    """The lines that lock rows, comments and docstrings included: a word about a lock belongs to its door,
+    too.
+    """
+    return [
+        number
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if LOCK.search(line)
+    ]
 
 
 @pytest.mark.parametrize("path", LOCKERS, ids=lambda path: str(path.relative_to(ROOT)))
@@ -68,7 +87,8 @@ def test_each_app_locks_rows_in_one_place(path: Path) -> None:
 def test_the_lock_check_finds_locks(tmp_path: Path) -> None:
     offender = tmp_path / "offender.py"
     offender.write_text(
-        "orders.select_for_update()\n'SELECT id FROM t FOR UPDATE SKIP LOCKED'\n'… FOR NO KEY UPDATE'\n'… FOR KEY SHARE'\n"
+        "orders.select_for_update()\n'SELECT id FROM t FOR UPDATE SKIP LOCKED'\n'… FOR NO KEY UPDATE'\n'… "
+        "FOR KEY SHARE'\n"
         "'LOCK TABLE t'\n'SELECT pg_advisory_xact_lock(1)'\nupdate = 'UPDATE t SET a = 1'\n"
     )
     assert locks(offender) == [1, 2, 3, 4, 5, 6]
@@ -84,16 +104,24 @@ SQL_DOOR = "shop/domain/sql.py"
 # Each may open a cursor for the reason beside it.
 CURSORS = {
     SQL_DOOR: "the door itself",
-    "shop/clock.py": "below the door, whose statements contain its own; asks the server for the time and names no table",
-    "project/postgres/base.py": "the engine: sets a new connection up and asks an old one whether it still writes",
+    "shop/clock.py": (
+        "below the door, whose statements contain its own; asks the server for the time and names no table"
+    ),
+    "project/postgres/base.py": (
+        "the engine: sets a new connection up and asks an old one whether it still writes"
+    ),
     "project/postgres/poolers.py": "finds out what stands behind the connection",
-    "project/management/commands/migrate.py": "sets the time-out of the connection that Django's own command uses",
+    "project/management/commands/migrate.py": (
+        "sets the time-out of the connection that Django's own command uses"
+    ),
 }
 
 
 def cursors(path: Path) -> list[int]:
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute))
+    calls = (
+        node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+    )
     return sorted(call.lineno for call in calls if call.func.attr in {"cursor", "raw", "extra"})  # type: ignore[attr-defined]
 
 
@@ -105,7 +133,8 @@ def test_sql_has_one_door(path: Path) -> None:
 def test_the_cursor_check_finds_cursors(tmp_path: Path) -> None:
     offender = tmp_path / "offender.py"
     offender.write_text(
-        "with connection.cursor() as cursor:\n    pass\nOrder.objects.raw('SELECT 1')\nOrder.objects.extra(where=[])\ncursor = 1\n"
+        "with connection.cursor() as cursor:\n    pass\nOrder.objects.raw('SELECT "
+        "1')\nOrder.objects.extra(where=[])\ncursor = 1\n"
     )
     assert cursors(offender) == [1, 3, 4]
 
@@ -114,7 +143,8 @@ def test_the_cursor_check_finds_cursors(tmp_path: Path) -> None:
 STATES = {
     word.value
     for enum in (
-        OrderRequestStatus, OrderStatus, CouponRecordStatus, EnrolmentStatus, PaymentStatus, ClosedReason, NotificationStatus, RefundStatus,
+        OrderRequestStatus, OrderStatus, CouponRecordStatus, EnrolmentStatus, PaymentStatus, ClosedReason,
+        NotificationStatus, RefundStatus,
         RefundKind, LedgerTransfer.Book, LedgerTransfer.Currency,
     )
     for word in enum
@@ -126,13 +156,21 @@ SPELLED = re.compile(r"(?<!SELECT )'(\w+)'(?! AS \w+, order_number)")
 
 def spelled_states(path: Path) -> list[str]:
     """The states that SQL text spells instead of having them from their enum."""
-    texts = [node.value for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Constant)]
+    texts = [
+        node.value
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant)
+    ]
     statements = [text for text in texts if isinstance(text, str) and STATEMENT.search(text)]
     return [word for text in statements for word in SPELLED.findall(text) if word in STATES]
 
 
 # The simulator has Alipay's words.
-@pytest.mark.parametrize("path", [path for path in PRODUCT if "simulator" not in path.parts], ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "path",
+    [path for path in PRODUCT if "simulator" not in path.parts],
+    ids=lambda path: str(path.relative_to(ROOT)),
+)
 def test_statements_spell_no_states(path: Path) -> None:
     assert spelled_states(path) == []
 
@@ -141,7 +179,8 @@ def test_the_check_of_statements_finds_states(tmp_path: Path) -> None:
     offender = tmp_path / "offender.py"
     offender.write_text(
         "A = \"UPDATE shop_order SET status = 'paid' WHERE status = 'awaiting_payment'\"\n"
-        "B = f\"SELECT {x} FROM t WHERE book IN ('sales', 'elsewhere')\"\nC = 'paid'\nD = \"SELECT {OrderStatus.PAID}\"\n"
+        "B = f\"SELECT {x} FROM t WHERE book IN ('sales', 'elsewhere')\"\nC = 'paid'\nD = \"SELECT "
+        '{OrderStatus.PAID}"\n'
     )
     assert spelled_states(offender) == ["paid", "awaiting_payment", "sales"]
 
@@ -155,6 +194,8 @@ def test_every_environment_variable_is_in_the_example() -> None:
 
 
 def test_both_readmes_have_the_same_headings_and_commands() -> None:
-    english, chinese = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "README.zh-CN.md"))
+    english, chinese = (
+        (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "README.zh-CN.md")
+    )
     for pattern in (r"^(#+) ", r"`(bin/[^`]+|manage\.py [^`]+)`", r"\]\((docs/[^)]+|CHANGELOG\.md)\)"):
         assert re.findall(pattern, english, re.MULTILINE) == re.findall(pattern, chinese, re.MULTILINE)

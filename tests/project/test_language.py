@@ -31,7 +31,9 @@ CHINESE_TITLE, ENGLISH_TITLE = "<title>登录 · 课程商店</title>", "<title>
         ("en" * 5000, None, False),
     ],
 )
-def test_page_has_the_language_of_the_choice_or_of_the_browser(header: str | None, cookie: str | None, is_english: bool) -> None:
+def test_page_has_the_language_of_the_choice_or_of_the_browser(
+    header: str | None, cookie: str | None, is_english: bool
+) -> None:
     client = Client(headers={"Accept-Language": header} if header else {})
     if cookie:
         client.cookies[settings.LANGUAGE_COOKIE_NAME] = cookie
@@ -84,7 +86,10 @@ def test_language_of_one_request_is_not_that_of_the_next() -> None:
     for _ in range(2):
         assert ENGLISH_TITLE in Client(headers={"Accept-Language": "en"}).get("/login/").content.decode()
         assert Api().get("/api/v1/orders/").json()["msg"] == "请先登录。"
-        assert Api().get("/api/v1/orders/", headers={"Accept-Language": "en"}).json()["msg"] == "Please log in first."
+        assert (
+            Api().get("/api/v1/orders/", headers={"Accept-Language": "en"}).json()["msg"]
+            == "Please log in first."
+        )
         assert translation.get_language() == settings.LANGUAGE_CODE
 
 
@@ -101,7 +106,12 @@ def test_choice_is_kept_and_leads_back() -> None:
     response = choose("en", headers={"Referer": "http://testserver/courses/1/?x=1"})
     assert (response.status_code, response["Location"]) == (302, "http://testserver/courses/1/?x=1")
     cookie = response.cookies[settings.LANGUAGE_COOKIE_NAME]
-    assert (cookie.value, cookie["max-age"], cookie["samesite"], cookie["httponly"]) == ("en", 365 * 24 * 3600, "Lax", True)
+    assert (cookie.value, cookie["max-age"], cookie["samesite"], cookie["httponly"]) == (
+        "en",
+        365 * 24 * 3600,
+        "Lax",
+        True,
+    )
 
 
 @pytest.mark.parametrize("language", ["tlh", "", "../../etc", "en\x00"])
@@ -110,14 +120,19 @@ def test_language_that_there_is_none_of_is_not_kept(language: str) -> None:
 
 
 ELSEWHERE = [
-    "https://evil.example/", "//evil.example/", "/\\evil.example/", "\\\\evil.example", "javascript:alert(1)", "https:evil.example",
-    "///evil.example", "http://testserver@evil.example/", "http://testserver.evil.example/", "\thttps://evil.example", "https://evil。example/",
+    "https://evil.example/", "//evil.example/", "/\\evil.example/", "\\\\evil.example", "javascript:alert(1)",
+    "https:evil.example",
+    "///evil.example", "http://testserver@evil.example/", "http://testserver.evil.example/",
+    "\thttps://evil.example", "https://evil。example/",
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("place", ELSEWHERE)
 def test_choice_leads_to_no_other_site(place: str) -> None:
-    for response in (choose("en", headers={"Referer": place}), Client().post("/language/", {"language": "en", "next": place})):
+    for response in (
+        choose("en", headers={"Referer": place}),
+        Client().post("/language/", {"language": "en", "next": place}),
+    ):
         assert (response.status_code, response["Location"]) == (302, "/")
 
 

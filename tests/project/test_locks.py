@@ -10,16 +10,24 @@ import pytest
 
 from project.local.state import ROOT
 
-LOCKS = {"runtime": "requirements.txt", **{kind: f"requirements-{kind}.txt" for kind in ("local", "dev", "bench", "otel")}}
+LOCKS = {
+    "runtime": "requirements.txt",
+    **{kind: f"requirements-{kind}.txt" for kind in ("local", "dev", "bench", "otel")},
+}
 PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
 
 
 def pins(folder: Path, lock: str) -> dict[str, str]:
-    return {re.sub(r"[._-]+", "-", name).lower(): version for name, version in PIN.findall((folder / lock).read_text())}
+    return {
+        re.sub(r"[._-]+", "-", name).lower(): version
+        for name, version in PIN.findall((folder / lock).read_text())
+    }
 
 
 def check(folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([folder / "bin" / "lock-packages", "--check"], capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [folder / "bin" / "lock-packages", "--check"], capture_output=True, text=True, check=False
+    )
 
 
 @pytest.fixture
@@ -61,7 +69,9 @@ def test_a_lock_that_was_edited_is_out_of_step(checkout: Path, lock: str) -> Non
     path.write_text(path.read_text().replace("django==", "django==9.", 1))
     ended = check(checkout)
     assert ended.returncode == 1
-    assert ended.stderr == f"{lock} is out of step with pyproject.toml, or was edited: run bin/lock-packages.\n"
+    assert (
+        ended.stderr == f"{lock} is out of step with pyproject.toml, or was edited: run bin/lock-packages.\n"
+    )
 
 
 def test_locks_of_other_dependencies_are_out_of_step(checkout: Path) -> None:

@@ -47,11 +47,15 @@ def written(clock: Clock) -> Iterator[list[str]]:
 @pytest.mark.usefixtures("alipay_settings")
 def test_refused_notifications_become_a_count(client: Client, clock: Clock, written: list[str]) -> None:
     for _ in range(10):
-        answer = client.post("/api/v1/payments/alipay/notify/", "a=1&a=2", content_type="application/x-www-form-urlencoded")
+        answer = client.post(
+            "/api/v1/payments/alipay/notify/", "a=1&a=2", content_type="application/x-www-form-urlencoded"
+        )
         assert answer.content == b"fail"
     assert written.count("notification_refused") == 3
     clock.now = 61
-    client.post("/api/v1/payments/alipay/notify/", "a=1&a=2", content_type="application/x-www-form-urlencoded")
+    client.post(
+        "/api/v1/payments/alipay/notify/", "a=1&a=2", content_type="application/x-www-form-urlencoded"
+    )
     assert "7 lines of payments.api.notify were left out in 60 s: notification_refused" in written
     assert written.count("notification_refused") == 4
 
@@ -88,7 +92,9 @@ def test_what_the_shop_does_is_always_written(written: list[str]) -> None:
 def test_the_number_of_kinds_is_bounded(clock: Clock) -> None:
     limit = RepeatLimit(lines=1, per_s=60, clock=clock)
     passed = [
-        limit.filter(logging.makeLogRecord({"name": "x", "msg": f"composed {number}", "levelno": logging.WARNING}))
+        limit.filter(
+            logging.makeLogRecord({"name": "x", "msg": f"composed {number}", "levelno": logging.WARNING})
+        )
         for number in range(3000)
     ]
     assert sum(passed) == 1001
@@ -96,5 +102,9 @@ def test_the_number_of_kinds_is_bounded(clock: Clock) -> None:
 
 def test_every_handler_has_the_limit() -> None:
     assert all("repeats" in handler["filters"] for handler in settings.LOGGING["handlers"].values())
-    assert settings.LOGGING["filters"]["repeats"] == {"()": "project.log_limit.RepeatLimit", "lines": 20, "per_s": 60}
+    assert settings.LOGGING["filters"]["repeats"] == {
+        "()": "project.log_limit.RepeatLimit",
+        "lines": 20,
+        "per_s": 60,
+    }
     assert log.name == "project.log_limit"

@@ -39,7 +39,10 @@ def test_comings_and_goings_of_the_sweep_are_left_out(written: Written) -> None:
     for name in ("worker.sweep", "shop.create_orders"):
         celery.info("Task %(name)s[%(id)s] succeeded", {"id": "i1", "name": name})
     celery.error("Task %(name)s[%(id)s] raised", {"id": "i2", "name": "worker.sweep"})
-    assert [(line["task_name"], line["level"]) for line in written.lines()] == [("shop.create_orders", "info"), ("worker.sweep", "error")]
+    assert [(line["task_name"], line["level"]) for line in written.lines()] == [
+        ("shop.create_orders", "info"),
+        ("worker.sweep", "error"),
+    ]
 
 
 def fail() -> None:

@@ -14,7 +14,10 @@ def backend(settings: Settings) -> None:
 
 def test_mail_that_can_not_leave_is_told_without_its_words() -> None:
     with written_lines() as written:
-        assert send_mail("subject", "https://shop.test/password/reset/MQ/c0ffee/", None, ["luffy@mail.example"]) == 0
+        assert (
+            send_mail("subject", "https://shop.test/password/reset/MQ/c0ffee/", None, ["luffy@mail.example"])
+            == 0
+        )
     [line] = written.lines()
     assert (line["event"], line["count"], line["level"]) == ("mail_not_sent", 1, "error")
     assert "c0ffee" not in written.text()

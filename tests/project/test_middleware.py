@@ -9,7 +9,10 @@ from pytest_django import Settings
 from tests.clients import refused
 
 
-@pytest.mark.parametrize("path", ["/", "/login/", "/cart/", "/healthz", "/api/v1/courses/", "/admin/login/", "/api/docs/", "/nowhere"])
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/login/", "/cart/", "/healthz", "/api/v1/courses/", "/admin/login/", "/api/docs/", "/nowhere"],
+)
 @pytest.mark.django_db
 def test_no_page_runs_a_script_of_its_own(client: Client, path: str) -> None:
     answer = client.get(path)
@@ -17,9 +20,17 @@ def test_no_page_runs_a_script_of_its_own(client: Client, path: str) -> None:
     scripts = directives.get("script-src", directives["default-src"])
     # Alpine, which the admin's look is made with, compiles expressions: docs/threat-model.md.
     assert scripts == ("'self' 'unsafe-eval'" if path.startswith("/admin/") else "'self'")
-    assert (directives["object-src"], directives["frame-ancestors"], directives["base-uri"]) == ("'none'", "'none'", "'none'")
-    assert ("'unsafe-inline'" in directives.get("style-src", "")) is path.startswith(("/admin/", "/api/docs/"))
-    assert not re.search(rb"<script(?![^>]*\ssrc=)(?![^>]*application/json)|\son[a-z]+=|javascript:", answer.content)
+    assert (directives["object-src"], directives["frame-ancestors"], directives["base-uri"]) == (
+        "'none'",
+        "'none'",
+        "'none'",
+    )
+    assert ("'unsafe-inline'" in directives.get("style-src", "")) is path.startswith(
+        ("/admin/", "/api/docs/")
+    )
+    assert not re.search(
+        rb"<script(?![^>]*\ssrc=)(?![^>]*application/json)|\son[a-z]+=|javascript:", answer.content
+    )
 
 
 def test_docs_start_from_a_script_in_a_file(client: Client) -> None:
@@ -32,7 +43,9 @@ def test_docs_start_from_a_script_in_a_file(client: Client) -> None:
 
 @pytest.mark.django_db
 def test_answers_leave_no_copy(client: Client) -> None:
-    login = client.post("/api/v1/auth/login/", {"username": "nobody", "password": "wrong"}, content_type="application/json")
+    login = client.post(
+        "/api/v1/auth/login/", {"username": "nobody", "password": "wrong"}, content_type="application/json"
+    )
     assert login["Cache-Control"] == "no-store"
     assert client.get("/api/v1/orders/")["Cache-Control"] == "no-store"
     assert "no-store" in client.get("/login/")["Cache-Control"]

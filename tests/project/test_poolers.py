@@ -1,4 +1,6 @@
-"""PgBouncer between the shop and PostgreSQL, in both modes: the time-outs hold and statements are prepared, or the start is refused."""
+"""PgBouncer between the shop and PostgreSQL, in both modes: the time-outs hold and statements are prepared,
+or the start is refused.
+"""
 
 import os
 import re
@@ -22,11 +24,15 @@ NEW = next((path for version, path in FOUND if version >= FOLLOWS_PREPARED), Non
 OLD = next((path for version, path in FOUND if version < FOLLOWS_PREPARED), None)
 needs_any = pytest.mark.skipif(not FOUND, reason="PgBouncer is missing: apt-get install pgbouncer")
 needs_new = pytest.mark.skipif(
-    NEW is None, reason="PgBouncer 1.21 or newer is missing: docs/scaling.md says how to get it; PGBOUNCER names it"
+    NEW is None,
+    reason="PgBouncer 1.21 or newer is missing: docs/scaling.md says how to get it; PGBOUNCER names it",
 )
-needs_old = pytest.mark.skipif(OLD is None, reason="no PgBouncer before 1.21 is installed, such as Debian 12's")
+needs_old = pytest.mark.skipif(
+    OLD is None, reason="no PgBouncer before 1.21 is installed, such as Debian 12's"
+)
 
-# One statement again and again on several connections of Django's, more than the pooler has, as web processes do.
+# One statement again and again on several connections of Django's, more than the pooler has, as web processes
+# do.
 BUSY = """
 import django, threading
 django.setup()
@@ -51,7 +57,8 @@ threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
 [thread.join() for thread in threads]
 print(failures[:1] or "all passed")
 with connection.cursor() as cursor:
-    cursor.execute("SELECT current_setting('lock_timeout'), current_setting('statement_timeout'), current_setting('idle_in_transaction_session_timeout')")
+    cursor.execute("SELECT current_setting('lock_timeout'), current_setting('statement_timeout'),
+        current_setting('idle_in_transaction_session_timeout')")
     print(*cursor.fetchone())
 print("prepared" if all(prepared) else "not prepared")
 """
@@ -71,7 +78,11 @@ def role_timeouts(database: tuple[PostgresServer, str]) -> Iterator[None]:
     """For this database only, since other tests use the role."""
     server, name = database
     with server.connect(role=SUPERUSER) as connection:
-        for setting, value in (("lock_timeout", "2s"), ("statement_timeout", "10s"), ("idle_in_transaction_session_timeout", "15s")):
+        for setting, value in (
+            ("lock_timeout", "2s"),
+            ("statement_timeout", "10s"),
+            ("idle_in_transaction_session_timeout", "15s"),
+        ):
             connection.execute(f"ALTER ROLE shop IN DATABASE {name} SET {setting} = '{value}'")
         yield
         connection.execute(f"ALTER ROLE shop IN DATABASE {name} RESET ALL")
@@ -79,10 +90,14 @@ def role_timeouts(database: tuple[PostgresServer, str]) -> Iterator[None]:
 
 def run(url: str, pooler: str, *program: str) -> subprocess.CompletedProcess[str]:
     env = {**os.environ, "PYTHONPATH": str(ROOT), "DATABASE_URL": url, "DATABASE_POOLER": pooler}
-    return subprocess.run([sys.executable, *program], env=env, cwd=ROOT, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, *program], env=env, cwd=ROOT, capture_output=True, text=True, check=False
+    )
 
 
-def pooled(database: tuple[PostgresServer, str], tmp_path: Path, mode: str, binary: Path | None) -> tuple[PgBouncer, str]:
+def pooled(
+    database: tuple[PostgresServer, str], tmp_path: Path, mode: str, binary: Path | None
+) -> tuple[PgBouncer, str]:
     assert binary is not None
     server, name = database
     pooler = PgBouncer(tmp_path / "pooler", server, mode, binary)
@@ -91,7 +106,9 @@ def pooled(database: tuple[PostgresServer, str], tmp_path: Path, mode: str, bina
 
 
 @needs_any
-@pytest.mark.parametrize("binary", [path for _, path in FOUND], ids=[".".join(map(str, version)) for version, _ in FOUND])
+@pytest.mark.parametrize(
+    "binary", [path for _, path in FOUND], ids=[".".join(map(str, version)) for version, _ in FOUND]
+)
 def test_session_mode(database: tuple[PostgresServer, str], tmp_path: Path, binary: Path) -> None:
     pooler, url = pooled(database, tmp_path, "session", binary)
     try:
@@ -99,7 +116,8 @@ def test_session_mode(database: tuple[PostgresServer, str], tmp_path: Path, bina
         assert run(url, "session", "manage.py", "check", "--database", "default").returncode == 0
         assert run(url, "session", "manage.py", "migrate", "--check").returncode == 0
         assert run(url, "session", "-c", "import project.wsgi").returncode == 0
-        # Without being told, the shop hands its time-outs over with the start of a connection, which a pooler refuses.
+        # Without being told, the shop hands its time-outs over with the start of a connection, which a pooler
+        # refuses.
         assert "unsupported startup parameter" in run(url, "", "-c", BUSY).stderr
     finally:
         pooler.remove()
@@ -120,17 +138,23 @@ def test_transaction_mode(database: tuple[PostgresServer, str], tmp_path: Path) 
 
 
 @needs_new
-def test_transaction_mode_without_time_outs_is_refused(database: tuple[PostgresServer, str], tmp_path: Path) -> None:
+def test_transaction_mode_without_time_outs_is_refused(
+    database: tuple[PostgresServer, str], tmp_path: Path
+) -> None:
     pooler, url = pooled(database, tmp_path, "transaction", NEW)
     try:
         for program in (["manage.py", "check", "--database", "default"], ["-c", "import project.wsgi"]):
             refused = run(url, "transaction", *program)
             assert refused.returncode != 0
-            assert "have no idle_in_transaction_session_timeout, lock_timeout, statement_timeout" in refused.stderr
+            assert (
+                "have no idle_in_transaction_session_timeout, lock_timeout, statement_timeout"
+                in refused.stderr
+            )
         checked = run(url, "transaction", "manage.py", "check", "--database", "default").stderr
         (wanted,) = re.findall(r"superuser of PostgreSQL: (ALTER ROLE shop .*;) Then RECONNECT", checked)
         server, name = database
-        with psycopg.connect(server.url(name, role=SUPERUSER), autocommit=True) as connection:  # what it says is what mends it
+        # what it says is what mends it
+        with psycopg.connect(server.url(name, role=SUPERUSER), autocommit=True) as connection:
             connection.execute(wanted.replace("ROLE shop", f"ROLE shop IN DATABASE {name}"))
         pooler.aim(server)
         assert run(url, "transaction", "manage.py", "check", "--database", "default").returncode == 0
@@ -140,7 +164,9 @@ def test_transaction_mode_without_time_outs_is_refused(database: tuple[PostgresS
 
 @needs_old
 @pytest.mark.usefixtures("role_timeouts")
-def test_transaction_mode_of_an_old_pgbouncer_is_refused(database: tuple[PostgresServer, str], tmp_path: Path) -> None:
+def test_transaction_mode_of_an_old_pgbouncer_is_refused(
+    database: tuple[PostgresServer, str], tmp_path: Path
+) -> None:
     pooler, url = pooled(database, tmp_path, "transaction", OLD)
     try:
         refused = run(url, "transaction", "-c", "import project.wsgi")
@@ -159,4 +185,7 @@ def test_no_pooler_where_one_was_said_to_be_is_refused(database: tuple[PostgresS
 
 def test_unknown_mode_is_named(database: tuple[PostgresServer, str]) -> None:
     server, name = database
-    assert 'DATABASE_POOLER must be "session", "transaction" or empty' in run(server.url(name), "statement", "manage.py", "check").stderr
+    assert (
+        'DATABASE_POOLER must be "session", "transaction" or empty'
+        in run(server.url(name), "statement", "manage.py", "check").stderr
+    )

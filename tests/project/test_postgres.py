@@ -42,7 +42,9 @@ def test_failed_transaction_is_not_usable_and_a_closed_connection_neither() -> N
 
 
 def test_request_after_the_server_ended_the_connection_gets_a_new_one() -> None:
-    """What Django does at the start of a request: an ended connection is replaced before its first statement."""
+    """What Django does at the start of a request: an ended connection is replaced before its first
+    statement.
+    """
     connection.ensure_connection()
     first = connection.connection
     with connection.cursor() as cursor, pytest.raises(OperationalError):

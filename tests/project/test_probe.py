@@ -33,11 +33,15 @@ def server() -> Iterator[int]:
         found.shutdown()
 
 
-def test_what_stops_answering_is_ended(server: int, main_process: "subprocess.Popen[bytes]", tmp_path: Path) -> None:
+def test_what_stops_answering_is_ended(
+    server: int, main_process: "subprocess.Popen[bytes]", tmp_path: Path
+) -> None:
     count, silent = tmp_path / "count", find_free_port()
 
     def run(port: int) -> int:
-        return probe.main([f"{port}/readyz", "--end-unless", f"{port}/healthz"], count=count, main_process=main_process.pid)
+        return probe.main(
+            [f"{port}/readyz", "--end-unless", f"{port}/healthz"], count=count, main_process=main_process.pid
+        )
 
     assert [run(server), run(silent), run(silent)] == [1, 1, 1]
     assert main_process.poll() is None
@@ -47,10 +51,16 @@ def test_what_stops_answering_is_ended(server: int, main_process: "subprocess.Po
     assert main_process.wait(10) == -15
 
 
-def test_a_database_that_is_away_ends_nothing(server: int, main_process: "subprocess.Popen[bytes]", tmp_path: Path) -> None:
+def test_a_database_that_is_away_ends_nothing(
+    server: int, main_process: "subprocess.Popen[bytes]", tmp_path: Path
+) -> None:
     for _ in range(5):
         assert (
-            probe.main([f"{server}/readyz", "--end-unless", f"{server}/healthz"], count=tmp_path / "count", main_process=main_process.pid)
+            probe.main(
+                [f"{server}/readyz", "--end-unless", f"{server}/healthz"],
+                count=tmp_path / "count",
+                main_process=main_process.pid,
+            )
             == 1
         )
     assert main_process.poll() is None
@@ -59,5 +69,9 @@ def test_a_database_that_is_away_ends_nothing(server: int, main_process: "subpro
 def test_a_slow_start_is_no_silence(main_process: "subprocess.Popen[bytes]", tmp_path: Path) -> None:
     silent = find_free_port()
     for _ in range(5):
-        probe.main([f"{silent}/readyz", "--end-unless", f"{silent}/healthz"], count=tmp_path / "count", main_process=main_process.pid)
+        probe.main(
+            [f"{silent}/readyz", "--end-unless", f"{silent}/healthz"],
+            count=tmp_path / "count",
+            main_process=main_process.pid,
+        )
     assert main_process.poll() is None

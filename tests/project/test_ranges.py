@@ -1,4 +1,6 @@
-"""Every number and address of the configuration is refused by name when the shop can't work with it, and the processes don't start."""
+"""Every number and address of the configuration is refused by name when the shop can't work with it, and the
+processes don't start.
+"""
 
 import ast
 import os
@@ -18,7 +20,9 @@ CELERY = [str(Path(sys.executable).parent / "celery"), "-A", "worker"]
 
 
 def run(command: list[str], env: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, cwd=ROOT, env={**os.environ, **env}, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(
+        command, cwd=ROOT, env={**os.environ, **env}, capture_output=True, text=True, check=False, timeout=60
+    )
 
 
 def check(env: dict[str, str]) -> subprocess.CompletedProcess[str]:
@@ -31,9 +35,8 @@ def numbers_in_settings() -> set[str]:
     return {
         ast.literal_eval(call.args[0])
         for call in ast.walk(tree)
-        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr in {"int", "float"}
-        and isinstance(call.func.value, ast.Name) and call.func.value.id == "env"
-    }  # fmt: skip
+        if isinstance(call, ast.Call) and ast.unparse(call.func) in {"env.int", "env.float"}
+    }
 
 
 def test_every_number_has_a_range() -> None:
@@ -50,11 +53,15 @@ def test_defaults_are_within_their_ranges() -> None:
 def test_every_number_outside_is_named_with_its_range(is_low: bool) -> None:
     outside = {one.name: int(one.lowest) - 1 if is_low else int(one.highest) + 1 for one in RANGES}
     if not is_low:
-        outside["ORDER_STATUS_WAITERS"] = outside["WEB_THREADS"] - 1  # more of them than threads is refused before; it has a test below
+        # more of them than threads is refused before; it has a test below
+        outside["ORDER_STATUS_WAITERS"] = outside["WEB_THREADS"] - 1
     done = check({name: str(value) for name, value in outside.items()})
     assert done.returncode == 1
     for one in RANGES:
-        assert f"{one.name} is {outside[one.name]:g}; it must be from {one.lowest:g} to {one.highest:g}." in done.stderr
+        assert (
+            f"{one.name} is {outside[one.name]:g}; it must be from {one.lowest:g} to {one.highest:g}."
+            in done.stderr
+        )
 
 
 @pytest.mark.parametrize("text", ["nan", "inf", "-inf"])
@@ -78,7 +85,10 @@ def test_server_has_threads_for_those_who_wait(settings: Settings) -> None:
     assert shares_of_threads(None) == []
     settings.SERVER_THREADS -= 1
     assert [message.msg for message in shares_of_threads(None)] == [
-        "GRANIAN_BLOCKING_THREADS is 7 and WEB_THREADS is 4: requests wait for bodies and for places in twice as many threads at least."
+        (
+            "GRANIAN_BLOCKING_THREADS is 7 and WEB_THREADS is 4: requests wait for bodies and for places in "
+            "twice as many threads at least."
+        )
     ]
 
 
@@ -115,7 +125,14 @@ def test_gateway_without_a_scheme_is_named(name: str, settings: Settings) -> Non
 
 
 @pytest.mark.parametrize(
-    "url", ["redis://localhost", "redis://127.0.0.1/0", "redis://127.0.0.2:6379", "redis://[::1]:6379/0", "redis://[::ffff:127.0.0.1]/0"]
+    "url",
+    [
+        "redis://localhost",
+        "redis://127.0.0.1/0",
+        "redis://127.0.0.2:6379",
+        "redis://[::1]:6379/0",
+        "redis://[::ffff:127.0.0.1]/0",
+    ],
 )
 def test_one_database_under_two_names_is_one_database(url: str, settings: Settings) -> None:
     settings.CELERY_BROKER_URL, settings.REDIS_URL = "redis://127.0.0.1:6379/0", url

@@ -1,4 +1,6 @@
-"""The request's id: minted here or by a trusted proxy, on the answer, on every log line, and by nobody else's word."""
+"""The request's id: minted here or by a trusted proxy, on the answer, on every log line, and by nobody else's
+word.
+"""
 
 import logging
 import re
@@ -53,7 +55,18 @@ def test_nobodys_id_is_kept_while_no_proxy_is_trusted(client: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    "given", ["short", "x" * 65, "with space", "new\tline", "<script>1", "id: 12345678", "中文中文中文中文", "12345678\n", ""]
+    "given",
+    [
+        "short",
+        "x" * 65,
+        "with space",
+        "new\tline",
+        "<script>1",
+        "id: 12345678",
+        "中文中文中文中文",
+        "12345678\n",
+        "",
+    ],
 )
 def test_trusted_proxys_id_that_is_none_is_replaced(client: Client, settings: Settings, given: str) -> None:
     settings.TRUSTED_PROXIES = ["10.0.0.0/8"]
@@ -66,7 +79,9 @@ def serve(path: str, **environ: Any) -> tuple[str, dict[str, str]]:
     application = Admission(WSGIHandler(), places=1, shares=Shares(**django_settings.ADDRESS_SHARES))
     answers: list[tuple[str, dict[str, str]]] = []
     request = RequestFactory().generic(environ.pop("method", "GET"), path, **environ)
-    b"".join(application(request.environ, lambda status, headers: answers.append((status[:3], dict(headers)))))
+    b"".join(
+        application(request.environ, lambda status, headers: answers.append((status[:3], dict(headers))))
+    )
     for place in application.places.all:
         place.connection.close()
     return answers[0]
@@ -81,23 +96,33 @@ def serve(path: str, **environ: Any) -> tuple[str, dict[str, str]]:
         ("/?%00", {}, "400"),
         ("/healthz", {"HTTP_HOST": "evil.example"}, "400"),
         ("/api/v1/auth/login/", {}, "405"),
-        ("/api/v1/payments/alipay/notify/", {"method": "POST", "data": b"{}", "content_type": "application/json"}, "415"),
+        (
+            "/api/v1/payments/alipay/notify/",
+            {"method": "POST", "data": b"{}", "content_type": "application/json"},
+            "415",
+        ),
     ],
 )
 @pytest.mark.django_db(transaction=True)
-def test_lines_of_refusals_have_the_id_and_the_address(written: Written, path: str, environ: dict[str, Any], status: str) -> None:
+def test_lines_of_refusals_have_the_id_and_the_address(
+    written: Written, path: str, environ: dict[str, Any], status: str
+) -> None:
     answer = serve(path, REMOTE_ADDR=STRANGER, **environ)
     assert answer[0] == status
     told = written.lines()
     assert told
-    assert {(line.get("request_id"), line.get("address")) for line in told} == {(answer[1]["X-Request-ID"], STRANGER)}
+    assert {(line.get("request_id"), line.get("address")) for line in told} == {
+        (answer[1]["X-Request-ID"], STRANGER)
+    }
 
 
 @pytest.mark.django_db
 def test_lines_of_refusals_have_the_id_under_any_server(client: Client, written: Written) -> None:
     answer = client.get("/api/v1/orders/")
     assert answer.status_code == 401
-    assert [line["request_id"] for line in written.lines() if line["logger"] == "django.request"] == [answer["X-Request-ID"]]
+    assert [line["request_id"] for line in written.lines() if line["logger"] == "django.request"] == [
+        answer["X-Request-ID"]
+    ]
 
 
 @pytest.mark.django_db(transaction=True)
@@ -108,9 +133,18 @@ def test_admissions_own_refusals_have_the_id() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "headers"), [("/", {"host": "evil.example"}), ("/", {}), ("/static/shop/shop.css", {}), ("/nowhere", {}), ("/%00", {})]
+    ("path", "headers"),
+    [
+        ("/", {"host": "evil.example"}),
+        ("/", {}),
+        ("/static/shop/shop.css", {}),
+        ("/nowhere", {}),
+        ("/%00", {}),
+    ],
 )
-def test_every_answer_has_the_id(client: Client, settings: Settings, path: str, headers: dict[str, str]) -> None:
+def test_every_answer_has_the_id(
+    client: Client, settings: Settings, path: str, headers: dict[str, str]
+) -> None:
     """Those too that other middleware gives, such as the way to https."""
     settings.SECURE_SSL_REDIRECT = True
     assert MINTED.fullmatch(client.get(path, headers=headers)["X-Request-ID"])
@@ -125,7 +159,10 @@ def test_id_ends_with_the_request(written: Written) -> None:
     assert "address" not in line
 
 
-@pytest.mark.parametrize("path", ["/pay/20251127000000000ABCDEFGHIJKLM:c2lnbmF0dXJl/", "/password/reset/MQ/c0ffee-0123456789abcdef/"])
+@pytest.mark.parametrize(
+    "path",
+    ["/pay/20251127000000000ABCDEFGHIJKLM:c2lnbmF0dXJl/", "/password/reset/MQ/c0ffee-0123456789abcdef/"],
+)
 @pytest.mark.django_db
 def test_line_about_a_link_does_not_have_its_key(client: Client, written: Written, path: str) -> None:
     client.put(path)
@@ -136,7 +173,11 @@ def test_line_about_a_link_does_not_have_its_key(client: Client, written: Writte
 
 @pytest.mark.django_db
 def test_request_log_tells_each_request_once(written: Written, settings: Settings) -> None:
-    settings.MIDDLEWARE = [*settings.MIDDLEWARE[:3], "project.request_lines.RequestLineMiddleware", *settings.MIDDLEWARE[3:]]
+    settings.MIDDLEWARE = [
+        *settings.MIDDLEWARE[:3],
+        "project.request_lines.RequestLineMiddleware",
+        *settings.MIDDLEWARE[3:],
+    ]
     client = Client()
     answer = client.get("/api/v1/orders/?token=secret")
     client.get("/healthz")

@@ -17,7 +17,17 @@ from shop.models import Account
 from tests.factories import NOW, make_buyer
 
 pytestmark = pytest.mark.django_db
-RIGHTS = ("is_superuser", "is_staff", "groups", "user_permissions", "password", "username", "balance", "held_balance", "login_generation")
+RIGHTS = (
+    "is_superuser",
+    "is_staff",
+    "groups",
+    "user_permissions",
+    "password",
+    "username",
+    "balance",
+    "held_balance",
+    "login_generation",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +37,10 @@ def cheap_hashes(settings: Settings) -> None:
 
 
 def staff(*permissions: str, role: str | None = None, is_superuser: bool = False) -> Account:
-    account = make_buyer(username=f"staff-{role or '-'.join(permissions) or is_superuser}"[:100], password="correct horse battery")
+    account = make_buyer(
+        username=f"staff-{role or '-'.join(permissions) or is_superuser}"[:100],
+        password="correct horse battery",
+    )
     account.is_staff, account.is_superuser = True, is_superuser
     account.save()
     if role:
@@ -57,9 +70,12 @@ def everything(**changes: Any) -> dict[str, Any]:
     """A form with every field that an account has, and every one that Django's own forms have."""
     permission = Permission.objects.get(codename="change_account")
     return {
-        "username": "raised", "first_name": "娜美", "last_name": "", "email": "nami@example.com", "is_active": "on", "is_staff": "on",
-        "is_superuser": "on", "groups": [group.pk for group in Group.objects.all()], "user_permissions": [permission.pk], "balance": "9999",
-        "held_balance": "9", "password": "x", "login_generation": "5", "date_joined_0": "2020-01-01", "date_joined_1": "00:00",
+        "username": "raised", "first_name": "娜美", "last_name": "", "email": "nami@example.com",
+        "is_active": "on", "is_staff": "on",
+        "is_superuser": "on", "groups": [group.pk for group in Group.objects.all()],
+        "user_permissions": [permission.pk], "balance": "9999",
+        "held_balance": "9", "password": "x", "login_generation": "5", "date_joined_0": "2020-01-01",
+        "date_joined_1": "00:00",
         "last_login_0": "2020-01-01", "last_login_1": "00:00", "_save": "1", **changes,
     }  # fmt: skip
 
@@ -73,7 +89,9 @@ def actor(who: str) -> Account:
     if who == "shop.change_account":
         return staff("shop.view_account", who)
     account = staff()
-    account.user_permissions.set(Permission.objects.filter(content_type__app_label__in=["shop", "auth", "knox", "otp_totp", "admin"]))
+    account.user_permissions.set(
+        Permission.objects.filter(content_type__app_label__in=["shop", "auth", "knox", "otp_totp", "admin"])
+    )
     return account
 
 
@@ -88,7 +106,11 @@ def test_nobody_raises_anybody(who: str, whom: str) -> None:
         "superuser": lambda: staff(is_superuser=True),
     }[whom]()
     before, browser = rights_of(target), browser_of(acting)
-    passwords = {"password1": "another long phrase", "password2": "another long phrase", "usable_password": "true"}
+    passwords = {
+        "password1": "another long phrase",
+        "password2": "another long phrase",
+        "usable_password": "true",
+    }
     assert browser.post(f"/admin/shop/account/{target.pk}/change/", everything()).status_code in {302, 403}
     assert browser.post(f"/admin/shop/account/{target.pk}/password/", passwords).status_code == 403
     assert browser.post(f"/admin/shop/account/{target.pk}/delete/", {"post": "yes"}).status_code == 403
@@ -102,7 +124,12 @@ def test_nobody_makes_staff_or_roles(who: str) -> None:
     browser, group = browser_of(actor(who)), Group.objects.get(name="客服")
     permissions = list(Permission.objects.values_list("pk", flat=True))
     count = group.permissions.count()
-    new = everything(username="new-one", password1="another long phrase", password2="another long phrase", usable_password="true")
+    new = everything(
+        username="new-one",
+        password1="another long phrase",
+        password2="another long phrase",
+        usable_password="true",
+    )
     browser.post("/admin/shop/account/add/", new)
     assert not Account.objects.filter(username="new-one", is_staff=True).exists()
     assert not Account.objects.filter(username="new-one", is_superuser=True).exists()
@@ -124,16 +151,28 @@ def test_superuser_makes_staff() -> None:
     target, browser = make_buyer(), browser_of(staff(is_superuser=True))
     assert browser.post(f"/admin/shop/account/{target.pk}/change/", everything()).status_code == 302
     raised = Account.objects.get(pk=target.pk)
-    assert (raised.username, raised.is_staff, raised.is_superuser, raised.groups.count()) == ("raised", True, True, len(ROLES))
+    assert (raised.username, raised.is_staff, raised.is_superuser, raised.groups.count()) == (
+        "raised",
+        True,
+        True,
+        len(ROLES),
+    )
     assert (raised.balance, raised.login_generation) == (0, 0)
-    passwords = {"password1": "another long phrase", "password2": "another long phrase", "usable_password": "true"}
+    passwords = {
+        "password1": "another long phrase",
+        "password2": "another long phrase",
+        "usable_password": "true",
+    }
     AuthToken.objects.create(user=raised)
     assert browser.post(f"/admin/shop/account/{target.pk}/password/", passwords).status_code == 302
     assert Account.objects.get(pk=target.pk).check_password("another long phrase")
     assert not AuthToken.objects.exists()
     AuthToken.objects.create(user=raised)
     assert (
-        browser.post(f"/admin/shop/account/{target.pk}/password/", {"usable_password": "false", "unset-password": "1"}).status_code == 302
+        browser.post(
+            f"/admin/shop/account/{target.pk}/password/", {"usable_password": "false", "unset-password": "1"}
+        ).status_code
+        == 302
     )
     assert not Account.objects.get(pk=target.pk).has_usable_password()
     assert not AuthToken.objects.exists()
@@ -165,7 +204,9 @@ def test_disabling_in_the_form_ends_logins() -> None:
     assert not AuthToken.objects.exists()
 
 
-@pytest.mark.parametrize(("who", "may"), [("客服", True), ("财务", False), ("店长", False), ("shop.change_account", False)])
+@pytest.mark.parametrize(
+    ("who", "may"), [("客服", True), ("财务", False), ("店长", False), ("shop.change_account", False)]
+)
 def test_ending_all_logins_needs_its_permission(who: str, may: bool) -> None:
     buyer, boss, browser = make_buyer(), staff(is_superuser=True), browser_of(actor(who))
     for account in (buyer, boss):
@@ -185,7 +226,15 @@ def test_roles_are_made_once_and_keep_what_was_added() -> None:
     call_command("setup_roles")
     assert extra in group.permissions.all()
     assert Group.objects.count() == len(ROLES)
-    sensitive = {"change_account", "add_account", "change_group", "add_group", "add_permission", "change_permission", "add_totpdevice"}
+    sensitive = {
+        "change_account",
+        "add_account",
+        "change_group",
+        "add_group",
+        "add_permission",
+        "change_permission",
+        "add_totpdevice",
+    }
     for name in ROLES:
         held = set(Group.objects.get(name=name).permissions.values_list("codename", flat=True))
         assert not held & sensitive

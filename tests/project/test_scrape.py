@@ -75,9 +75,14 @@ def test_orders_and_money_are_the_books() -> None:
 
 def test_audit_is_told_with_its_age() -> None:
     assert "audit_age_seconds" not in read().names
-    verdicts.note_verdicts([Verdict(RULES[0], 3, ()), Verdict(RULES[1], 0, ())], now=clock.database_now() - timedelta(hours=1))
+    verdicts.note_verdicts(
+        [Verdict(RULES[0], 3, ()), Verdict(RULES[1], 0, ())], now=clock.database_now() - timedelta(hours=1)
+    )
     seen = read()
-    assert (seen.total("audit_broken_rows", rule=RULES[0].name), seen.total("audit_broken_rows", rule=RULES[1].name)) == (3, 0)
+    assert (
+        seen.total("audit_broken_rows", rule=RULES[0].name),
+        seen.total("audit_broken_rows", rule=RULES[1].name),
+    ) == (3, 0)
     assert seen.total("audit_age_seconds") == pytest.approx(3600, abs=30)
 
 
@@ -87,9 +92,13 @@ def test_jobs_are_overdue_from_when_they_should_have_been_sent() -> None:
     assert set(read().labels_of("beat_job_overdue_seconds", "name")) == set(by_name)
     turns.take_turn("shop.expire_coupons", since=now, now=now - timedelta(minutes=25))
     turns.take_turn("shop.purge_tokens", since=now, now=now - timedelta(minutes=59))
-    turns.take_turn("payments.audit", since=now, now=by_name["payments.audit"].due_since(now) - timedelta(seconds=1))
+    turns.take_turn(
+        "payments.audit", since=now, now=by_name["payments.audit"].due_since(now) - timedelta(seconds=1)
+    )
     seen = read()
-    assert seen.total("beat_job_overdue_seconds", name="shop.expire_coupons") == pytest.approx(15 * 60, abs=30)
+    assert seen.total("beat_job_overdue_seconds", name="shop.expire_coupons") == pytest.approx(
+        15 * 60, abs=30
+    )
     assert seen.total("beat_job_overdue_seconds", name="shop.purge_tokens") == 0
     since_due = (now - by_name["payments.audit"].due_since(now)).total_seconds()
     assert seen.total("beat_job_overdue_seconds", name="payments.audit") == pytest.approx(since_due, abs=30)
@@ -99,7 +108,10 @@ def test_gateway_that_is_silent_or_turns_away() -> None:
     now = clock.database_now()
     assert (read().total("gateway_silent_seconds"), read().total("gateway_turned_away_rows")) == (0, 0)
     measurements.note_first(silence.NAME, {}, now=now - timedelta(minutes=2))
-    payments = [start(make_order(make_buyer(), make_course(), now=now), MemoryGateway(lambda: now), now=now) for _ in range(6)]
+    payments = [
+        start(make_order(make_buyer(), make_course(), now=now), MemoryGateway(lambda: now), now=now)
+        for _ in range(6)
+    ]
     errors = {
         "GatewayUnsigned: unsigned error 40002 isv.invalid-app-id": 4,
         "GatewayRejected: isv.insufficient-isv-permissions 权限不足": 5,
@@ -153,7 +165,7 @@ def test_without_a_database_the_process_still_tells_what_it_counted(monkeypatch:
     assert "work_due_rows" not in seen.names
 
 
-# --- What is kept ------------------------------------------------------------------------------------------------------
+# --- What is kept -------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -169,7 +181,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return times
 
 
-def test_an_answer_is_kept_for_all_processes(tmp_path: Path, asked: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_is_kept_for_all_processes(
+    tmp_path: Path, asked: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert [scrape._read_shop(tmp_path) for _ in range(3)] == [b"answer 1"] * 3
     later = time.monotonic() + scrape.FRESH_S
     monkeypatch.setattr(time, "monotonic", lambda: later)
@@ -223,4 +237,6 @@ def test_no_series_has_a_name_of_anybody(monkeypatch: pytest.MonkeyPatch) -> Non
     pay(order, MemoryGateway(clock.now), now=clock.now())
     text = Client().get("/metrics").content.decode()
     labels = set(re.findall(r'="([^"]*)"', text))
-    assert not {label for label in labels if "somebody" in label or order.order_number in label or "123.45" in label}
+    assert not {
+        label for label in labels if "somebody" in label or order.order_number in label or "123.45" in label
+    }

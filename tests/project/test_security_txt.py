@@ -14,8 +14,13 @@ def test_it_names_the_contact_and_ends_some_day(client: Client, settings: Settin
     answer = client.get(PATH)
     fields = dict(line.split(": ", 1) for line in answer.content.decode().splitlines())
     assert answer["Content-Type"] == "text/plain; charset=utf-8"
-    assert (fields["Contact"], fields["Canonical"]) == ("mailto:security@example.com", f"{settings.PUBLIC_URL}{PATH}")
-    assert timedelta(days=89) < datetime.fromisoformat(fields["Expires"]) - timezone.now() < timedelta(days=91)
+    assert (fields["Contact"], fields["Canonical"]) == (
+        "mailto:security@example.com",
+        f"{settings.PUBLIC_URL}{PATH}",
+    )
+    assert (
+        timedelta(days=89) < datetime.fromisoformat(fields["Expires"]) - timezone.now() < timedelta(days=91)
+    )
 
 
 def test_without_a_contact_there_is_none(client: Client) -> None:

@@ -20,7 +20,11 @@ from project.env import env
         ("LOG_FORMAT", "xml", "LOG_FORMAT must be"),
         ("CART_MAX_LINES", "many", "CART_MAX_LINES"),
         *[
-            ("ALIPAY_FORMER_APPS", apps, f"ALIPAY_FORMER_APPS\" invalid: '{apps.split()[-1]}' isn't APP_ID:SELLER_ID:")
+            (
+                "ALIPAY_FORMER_APPS",
+                apps,
+                f"ALIPAY_FORMER_APPS\" invalid: '{apps.split()[-1]}' isn't APP_ID:SELLER_ID:",
+            )
             for apps in ("1:2:a", "x:2:a:b", "1:x:a:b", "1:2::b", "1:2:a:", ":2:a:b", "1:2:a:b 3", "1,2,a,b")
         ],
         ("CONNECTION_SILENCE_S", "25", "CONNECTION_SILENCE_S must be longer than ORDER_STATUS_WAIT_MAX_S"),
@@ -29,7 +33,11 @@ from project.env import env
 )
 def test_value_that_makes_no_sense_is_named(name: str, value: str, told: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", "import project.settings"], env={**os.environ, name: value}, capture_output=True, text=True, check=False
+        [sys.executable, "-c", "import project.settings"],
+        env={**os.environ, name: value},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode != 0
     assert told in done.stderr
@@ -38,15 +46,27 @@ def test_value_that_makes_no_sense_is_named(name: str, value: str, told: str) ->
 @pytest.mark.parametrize(
     ("name", "value", "setting", "read"),
     [
-        ("DJANGO_ALLOWED_HOSTS", "shop.test, *", "ALLOWED_HOSTS", ["shop.test", "*"]),  # so that the wildcard is found and refused
+        # so that the wildcard is found and refused
+        ("DJANGO_ALLOWED_HOSTS", "shop.test, *", "ALLOWED_HOSTS", ["shop.test", "*"]),
         ("TRUSTED_PROXIES", "10.0.0.1, fd00::/64 ", "TRUSTED_PROXIES", ["10.0.0.1/32", "fd00::/64"]),
         ("DJANGO_SECRET_KEY_FALLBACKS", " old, older", "SECRET_KEY_FALLBACKS", ["old", "older"]),
-        ("DJANGO_CSRF_TRUSTED_ORIGINS", "https://a.test, https://b.test", "CSRF_TRUSTED_ORIGINS", ["https://a.test", "https://b.test"]),
+        (
+            "DJANGO_CSRF_TRUSTED_ORIGINS",
+            "https://a.test, https://b.test",
+            "CSRF_TRUSTED_ORIGINS",
+            ["https://a.test", "https://b.test"],
+        ),
     ],
 )
 def test_lists_may_have_spaces(name: str, value: str, setting: str, read: list[str]) -> None:
     program = f"from project import settings; print(settings.{setting})"
-    done = subprocess.run([sys.executable, "-c", program], env={**os.environ, name: value}, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, name: value},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert done.stdout.strip() == str(read)
 
 
@@ -54,7 +74,12 @@ def test_former_apps_are_read() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("APPS", " 1:2:/k/a.pem:/k/b.pem:/k/c.pem\n3:4:/k/d:/k/e ")
         assert env.alipay_apps("APPS", "") == [
-            {"APP_ID": "1", "SELLER_ID": "2", "APP_PRIVATE_KEY_PATH": "/k/a.pem", "PUBLIC_KEY_PATHS": ["/k/b.pem", "/k/c.pem"]},
+            {
+                "APP_ID": "1",
+                "SELLER_ID": "2",
+                "APP_PRIVATE_KEY_PATH": "/k/a.pem",
+                "PUBLIC_KEY_PATHS": ["/k/b.pem", "/k/c.pem"],
+            },
             {"APP_ID": "3", "SELLER_ID": "4", "APP_PRIVATE_KEY_PATH": "/k/d", "PUBLIC_KEY_PATHS": ["/k/e"]},
         ]
         patch.setenv("APPS", "")

@@ -23,7 +23,9 @@ def staff(settings: Settings) -> Account:
     return Account.objects.create_superuser(NAME, password=RIGHT)
 
 
-def log_in(password: str = RIGHT, *, browser: Client | None = None, **more: str) -> tuple[int, Client, object]:
+def log_in(
+    password: str = RIGHT, *, browser: Client | None = None, **more: str
+) -> tuple[int, Client, object]:
     browser = browser or Client()
     answer = browser.post(LOGIN, {"username": NAME, "password": password, "next": "/admin/", **more})
     return answer.status_code, browser, answer
@@ -45,7 +47,9 @@ def test_guessing_is_stopped_and_logged(staff: Account) -> None:
         statuses = [log_in(WRONG)[0] for _ in range(40)]
     assert statuses == [200] * 10 + [429] * 30
     failures = [line for line in lines if line["event"] == "login_failed"]
-    assert [(line["account"], line["address"], line["is_for_staff"]) for line in failures] == [(staff.pk, "127.0.0.1", True)] * 10
+    assert [(line["account"], line["address"], line["is_for_staff"]) for line in failures] == [
+        (staff.pk, "127.0.0.1", True)
+    ] * 10
     locked = [line for line in lines if line["event"] == "login_locked"]
     assert [(line["account"], line["address"], line["limit"]) for line in locked] == [
         (staff.pk, "127.0.0.1", "login_failures_of_pair")
@@ -60,7 +64,9 @@ def test_guessing_is_stopped_and_logged(staff: Account) -> None:
 def test_success_is_logged(staff: Account) -> None:
     with structlog.testing.capture_logs() as lines:
         log_in()
-    assert [(line["event"], line["account"], line["address"]) for line in lines] == [("login_succeeded", staff.pk, "127.0.0.1")]
+    assert [(line["event"], line["account"], line["address"]) for line in lines] == [
+        ("login_succeeded", staff.pk, "127.0.0.1")
+    ]
 
 
 def test_known_device_is_not_locked_out(staff: Account) -> None:
@@ -114,7 +120,9 @@ def test_second_factor_is_demanded_when_the_shop_says_so(staff: Account, setting
     assert log_in()[0] == 200
     with structlog.testing.capture_logs() as lines:
         assert log_in(otp_token=f"{(totp.token() + 1) % 1_000_000:06}")[0] == 200
-    assert ("second_factor_failed", staff.pk, "127.0.0.1") in [(line["event"], line.get("account"), line.get("address")) for line in lines]
+    assert ("second_factor_failed", staff.pk, "127.0.0.1") in [
+        (line["event"], line.get("account"), line.get("address")) for line in lines
+    ]
     TOTPDevice.objects.update(throttling_failure_count=0)
     status, browser, _ = log_in(otp_token=f"{totp.token():06}")
     assert status == 302

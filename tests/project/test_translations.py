@@ -47,12 +47,16 @@ def test_nothing_is_untranslated(domain: str) -> None:
 
 
 def test_what_is_filled_in_is_filled_in_everywhere(domain: str) -> None:
-    """A name may be left out of the text for one, and `{off}` says in English what `{tenths}` says in Chinese."""
+    """A name may be left out of the text for one, and `{off}` says in English what `{tenths}` says in
+    Chinese.
+    """
     wrong = []
     for message, forms in entries(translations.read(domain)):
         wanted = set(NAMES.findall(message if isinstance(message, str) else message[0]))
         wrong += [
-            (message, form) for form in forms if set(NAMES.findall(form)) - {"{off}", "%(off)s"} != wanted - {"{tenths}", "%(tenths)s"}
+            (message, form)
+            for form in forms
+            if set(NAMES.findall(form)) - {"{off}", "%(off)s"} != wanted - {"{tenths}", "%(tenths)s"}
         ]
     assert wrong == []
 
@@ -65,8 +69,14 @@ def test_compiled_files_are_those_of_the_catalogues() -> None:
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
 def test_script_says_no_chinese_past_the_catalogue(script: Path) -> None:
     """Each string with Chinese in it is one that `t` or `tn` is called with."""
-    known = {message if isinstance(message, str) else message[0] for message in translations.words_of_scripts()}
-    code = "\n".join(line for line in script.read_text(encoding="utf-8").splitlines() if not re.match(r"\s*(//|/?\*)", line))
+    known = {
+        message if isinstance(message, str) else message[0] for message in translations.words_of_scripts()
+    }
+    code = "\n".join(
+        line
+        for line in script.read_text(encoding="utf-8").splitlines()
+        if not re.match(r"\s*(//|/?\*)", line)
+    )
     said = [text for text in re.findall(STRING, code) if CHINESE.search(text)]
     outside = CHINESE.findall(re.sub(rf"{STRING}|/\*.*?\*/|//.*", "", code))
     assert ([text for text in said if text not in known], outside) == ([], [])
@@ -74,7 +84,12 @@ def test_script_says_no_chinese_past_the_catalogue(script: Path) -> None:
 
 @pytest.mark.parametrize("template", translations.templates(), ids=lambda path: path.name)
 def test_template_says_no_chinese_past_the_catalogue(template: Path) -> None:
-    bare = re.sub(r"\{% blocktranslate.*?endblocktranslate %\}|\{%.*?%\}", "", template.read_text(encoding="utf-8"), flags=re.DOTALL)
+    bare = re.sub(
+        r"\{% blocktranslate.*?endblocktranslate %\}|\{%.*?%\}",
+        "",
+        template.read_text(encoding="utf-8"),
+        flags=re.DOTALL,
+    )
     assert CHINESE.findall(bare.replace('lang="zh-CN">中文', "")) == []
 
 
@@ -84,14 +99,17 @@ STAFF = sorted(
     path
     for app in ("project", "payments", "shop")
     for path in (translations.ROOT / app).rglob("*.py")
-    if path.name != "history.py" and ("desk" in path.parent.name or "desk" in path.stem or path.stem.endswith("admin"))
+    if path.name != "history.py"
+    and ("desk" in path.parent.name or "desk" in path.stem or path.stem.endswith("admin"))
 )
 
 
 def said_in(node: ast.AST) -> Iterator[str]:
     """The Chinese strings below a node, but for comments on the code and what is stored."""
     match node:
-        case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)) | ast.keyword(arg=name) if name in STORED:
+        case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)) | ast.keyword(arg=name) if (
+            name in STORED
+        ):
             return
         case ast.FunctionDef(name="told"):
             return
@@ -107,18 +125,26 @@ def said_in(node: ast.AST) -> Iterator[str]:
 
 @cache
 def texts_of_pages() -> set[str]:
-    return {message.rpartition("\x04")[2] for message in translations.words_of_pages() if isinstance(message, str)}
+    return {
+        message.rpartition("\x04")[2] for message in translations.words_of_pages() if isinstance(message, str)
+    }
 
 
 @pytest.mark.parametrize("source", STAFF, ids=lambda path: "/".join(path.parts[-3:]))
 def test_desk_says_no_chinese_past_the_catalogue(source: Path) -> None:
-    assert [text for text in said_in(ast.parse(source.read_text(encoding="utf-8"))) if text not in texts_of_pages()] == []
+    assert [
+        text
+        for text in said_in(ast.parse(source.read_text(encoding="utf-8")))
+        if text not in texts_of_pages()
+    ] == []
 
 
 def test_words_of_the_database_are_translated_too() -> None:
     with translation.override("en"):
         for choices in (PricePolicy.Period, CourseType, Product):
-            assert [label for label in choices.labels if CHINESE.search(translation.gettext(str(label)))] == []
+            assert [
+                label for label in choices.labels if CHINESE.search(translation.gettext(str(label)))
+            ] == []
         refusals = [error.message for error in errors.registry().values()]
         assert [text for text in refusals if CHINESE.search(translation.gettext(text))] == []
     assert {str(label) for label in OrderEvent.Kind.labels} <= translations.words_of_scripts()

@@ -13,21 +13,29 @@ from shop.domain.purchase import LineChoice, Purchase
 from shop.models import Account, Coupon, Course, OrderRequest, PricePolicy
 from shop.states import CouponScope, CouponType, CourseStatus
 
-# Every connection of the threads commits for itself, so no test is rolled back: the tables are emptied afterwards.
+# Every connection of the threads commits for itself, so no test is rolled back: the tables are emptied
+# afterwards.
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
 def now() -> datetime:
-    """A moment that stands still. Not the present, which PostgreSQL tells by its own clock, and which goes on."""
+    """A moment that stands still.
+
+    Not the present, which PostgreSQL tells by its own clock, and which goes on.
+    """
     return clock.now() - timedelta(hours=2)
 
 
 @pytest.fixture
 def policy(transactional_db: None) -> PricePolicy:
     """¥30 for a month."""
-    course = Course.objects.create(name="并发", brief="", position=1, status=CourseStatus.ONLINE, course_img="/x.svg")
-    return PricePolicy.objects.create(course=course, valid_period=PricePolicy.Period.MONTH_1, price=Decimal("30.00"))
+    course = Course.objects.create(
+        name="并发", brief="", position=1, status=CourseStatus.ONLINE, course_img="/x.svg"
+    )
+    return PricePolicy.objects.create(
+        course=course, valid_period=PricePolicy.Period.MONTH_1, price=Decimal("30.00")
+    )
 
 
 @pytest.fixture
@@ -62,7 +70,9 @@ def campaign(transactional_db: None, now: datetime) -> Coupon:
 def place(policy: PricePolicy, now: datetime) -> Callable[..., OrderRequest]:
     """Stores a buyer's request for the course."""
 
-    def place(buyer: Account, key: str, *, beili: int = 0, coupon_record_id: int | None = None, off: int = 0) -> OrderRequest:
+    def place(
+        buyer: Account, key: str, *, beili: int = 0, coupon_record_id: int | None = None, off: int = 0
+    ) -> OrderRequest:
         purchase = Purchase(
             lines=[LineChoice(policy.course_id, policy.pk, None)],
             coupon_record_id=coupon_record_id,
@@ -71,7 +81,9 @@ def place(policy: PricePolicy, now: datetime) -> Callable[..., OrderRequest]:
             checkout_id=None,
             buy_again=True,
         )
-        request, _ = intake.place_order(account=buyer, purchase=purchase, idempotency_key=key, request_id="race", now=now)
+        request, _ = intake.place_order(
+            account=buyer, purchase=purchase, idempotency_key=key, request_id="race", now=now
+        )
         return request
 
     return place

@@ -12,7 +12,10 @@ PATIENCE_S = 60
 
 
 def run_at_once(jobs: Sequence[Callable[[], T]]) -> list[T | Exception]:
-    """Runs every job in a thread; all wait for each other at the start. Answers what each returned or raised, in their order."""
+    """Runs every job in a thread; all wait for each other at the start.
+
+    Answers what each returned or raised, in their order.
+    """
     start = threading.Barrier(len(jobs), timeout=PATIENCE_S)
 
     def run(job: Callable[[], T]) -> T | Exception:

@@ -27,7 +27,12 @@ def test_balance_is_spent_as_often_as_it_lasts(
 ) -> None:
     [buyer] = make_buyers(1, beili=10 * AFFORDABLE + 3)
     requests = [place(buyer, f"key-{number}", beili=10) for number in range(CROWD)]
-    results = run_at_once([lambda request=request: creation.create_orders([request.pk], now=now, cause="race") for request in requests])
+    results = run_at_once(
+        [
+            lambda request=request: creation.create_orders([request.pk], now=now, cause="race")
+            for request in requests
+        ]
+    )
 
     assert count_kinds(results) == {"ok": CROWD}
     assert Counter(OrderRequest.objects.values_list("status", "error_slug")) == {
@@ -40,9 +45,14 @@ def test_balance_is_spent_as_often_as_it_lasts(
 
 
 def test_control_read_modify_write_spends_more_than_there_is(
-    make_buyers: Callable[..., list[Account]], place: Callable[..., OrderRequest], now: datetime, monkeypatch: pytest.MonkeyPatch
+    make_buyers: Callable[..., list[Account]],
+    place: Callable[..., OrderRequest],
+    now: datetime,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The same race with the account read without a lock and its balance written back, and nobody who refuses that: everybody can afford it."""
+    """The same race with the account read without a lock and its balance written back, and nobody who refuses
+    that: everybody can afford it.
+    """
     [buyer] = make_buyers(1, beili=10 * AFFORDABLE + 3)
     requests = [place(buyer, f"key-{number}", beili=10) for number in range(CROWD)]
     all_have_read = threading.Barrier(CROWD, timeout=PATIENCE_S)
@@ -58,7 +68,8 @@ def test_control_read_modify_write_spends_more_than_there_is(
     def write_back(orders: list[Order], *, now: datetime) -> list[LedgerTransfer]:
         for order in orders:
             Account.objects.filter(pk=buyer.pk).update(
-                balance=seen.account.balance - order.beili, held_balance=seen.account.held_balance + order.beili
+                balance=seen.account.balance - order.beili,
+                held_balance=seen.account.held_balance + order.beili,
             )
         return hold_transfers(orders, now=now)
 
@@ -66,7 +77,12 @@ def test_control_read_modify_write_spends_more_than_there_is(
     hold_transfers = ledger.hold_transfers
     monkeypatch.setattr(ledger, "hold_transfers", write_back)
     with unguarded("shop_ledgertransfer", "moves_balances"), unguarded("shop_account", "derived"):
-        results = run_at_once([lambda request=request: creation.create_orders([request.pk], now=now, cause="race") for request in requests])
+        results = run_at_once(
+            [
+                lambda request=request: creation.create_orders([request.pk], now=now, cause="race")
+                for request in requests
+            ]
+        )
 
     assert count_kinds(results) == {"ok": CROWD}
     assert Order.objects.count() == CROWD

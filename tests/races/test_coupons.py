@@ -28,7 +28,12 @@ def test_last_coupon_goes_to_exactly_one_of_fifty_buyers(
     campaign: Coupon, make_buyers: Callable[..., list[Account]], now: datetime
 ) -> None:
     buyers = make_buyers(CROWD)
-    results = run_at_once([lambda buyer=buyer: coupons.claim_coupon(account=buyer, coupon_id=campaign.pk, now=now) for buyer in buyers])
+    results = run_at_once(
+        [
+            lambda buyer=buyer: coupons.claim_coupon(account=buyer, coupon_id=campaign.pk, now=now)
+            for buyer in buyers
+        ]
+    )
 
     assert count_kinds(results) == {"ok": 1, "CouponSoldOut": CROWD - 1}
     campaign.refresh_from_db()
@@ -69,7 +74,9 @@ def test_control_reading_the_count_first_gives_the_last_coupon_to_many(
         check_invariants(query_django)
 
 
-def test_one_buyer_claiming_many_times_gets_one(campaign: Coupon, make_buyers: Callable[..., list[Account]], now: datetime) -> None:
+def test_one_buyer_claiming_many_times_gets_one(
+    campaign: Coupon, make_buyers: Callable[..., list[Account]], now: datetime
+) -> None:
     Coupon.objects.filter(pk=campaign.pk).update(quantity=100)
     [buyer] = make_buyers(1)
     results = run_at_once([lambda: coupons.claim_coupon(account=buyer, coupon_id=campaign.pk, now=now)] * 10)
@@ -80,12 +87,20 @@ def test_one_buyer_claiming_many_times_gets_one(campaign: Coupon, make_buyers: C
 
 
 def test_one_coupon_in_ten_requests_is_on_one_order(
-    campaign: Coupon, make_buyers: Callable[..., list[Account]], place: Callable[..., OrderRequest], now: datetime
+    campaign: Coupon,
+    make_buyers: Callable[..., list[Account]],
+    place: Callable[..., OrderRequest],
+    now: datetime,
 ) -> None:
     [buyer] = make_buyers(1)
     record = coupons.claim_coupon(account=buyer, coupon_id=campaign.pk, now=now)
     requests = [place(buyer, f"key-{number}", coupon_record_id=record.pk, off=10) for number in range(10)]
-    results = run_at_once([lambda request=request: creation.create_orders([request.pk], now=now, cause="race") for request in requests])
+    results = run_at_once(
+        [
+            lambda request=request: creation.create_orders([request.pk], now=now, cause="race")
+            for request in requests
+        ]
+    )
 
     assert count_kinds(results) == {"ok": 10}
     assert Counter(OrderRequest.objects.values_list("status", "error_slug")) == {
@@ -98,7 +113,10 @@ def test_one_coupon_in_ten_requests_is_on_one_order(
 
 
 def test_one_coupon_in_ten_requests_of_one_batch_is_on_one_order(
-    campaign: Coupon, make_buyers: Callable[..., list[Account]], place: Callable[..., OrderRequest], now: datetime
+    campaign: Coupon,
+    make_buyers: Callable[..., list[Account]],
+    place: Callable[..., OrderRequest],
+    now: datetime,
 ) -> None:
     [buyer] = make_buyers(1)
     record = coupons.claim_coupon(account=buyer, coupon_id=campaign.pk, now=now)
@@ -117,7 +135,9 @@ def test_control_without_locks_one_coupon_is_taken_by_ten(
     now: datetime,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The real code with its locks and its guarded update taken out: all ten see the coupon unused, and all ten take it."""
+    """The real code with its locks and its guarded update taken out: all ten see the coupon unused, and all
+    ten take it.
+    """
     [buyer] = make_buyers(1)
     record = coupons.claim_coupon(account=buyer, coupon_id=campaign.pk, now=now)
     requests = [place(buyer, f"key-{number}", coupon_record_id=record.pk, off=10) for number in range(10)]
@@ -143,7 +163,12 @@ def test_control_without_locks_one_coupon_is_taken_by_ten(
 
     monkeypatch.setattr(creation, "lock_world", read_world)
     monkeypatch.setattr(creation, "_reserve_coupons", reserve_naively)
-    results = run_at_once([lambda request=request: creation.create_orders([request.pk], now=now, cause="race") for request in requests])
+    results = run_at_once(
+        [
+            lambda request=request: creation.create_orders([request.pk], now=now, cause="race")
+            for request in requests
+        ]
+    )
 
     assert count_kinds(results) == {"ok": 10}
     assert Order.objects.filter(global_discount=10).count() == 10

@@ -34,7 +34,9 @@ def test_two_workers_create_each_order_of_a_pile_once(pile: list[OrderRequest], 
     results = run_at_once([lambda: creation.create_due_orders(now=now, cause="race")] * 2)
 
     assert sum(result for result in results if isinstance(result, int)) == PILE
-    assert sorted(Order.objects.values_list("order_number", flat=True)) == sorted(request.order_number for request in pile)
+    assert sorted(Order.objects.values_list("order_number", flat=True)) == sorted(
+        request.order_number for request in pile
+    )
     assert OrderRequest.objects.filter(attempts=1).count() == PILE
     assert LedgerTransfer.objects.filter(key__startswith="hold:").count() == PILE
     check_invariants(query_django)
@@ -48,9 +50,15 @@ def test_control_claiming_without_a_lock_does_the_pile_twice(
     handled: list[int] = []
 
     def claim_naively(model: type[Work], *, now: datetime, limit: int) -> dict[int, int]:
-        ids = list(model.objects.filter(available_at__lte=now, attempts=0).order_by("id").values_list("id", flat=True)[:limit])
+        ids = list(
+            model.objects.filter(available_at__lte=now, attempts=0)
+            .order_by("id")
+            .values_list("id", flat=True)[:limit]
+        )
         both_have_read.wait()
-        model.objects.filter(pk__in=ids).update(attempts=1, available_at=now + timedelta(seconds=settings.WORK_LEASE_S))
+        model.objects.filter(pk__in=ids).update(
+            attempts=1, available_at=now + timedelta(seconds=settings.WORK_LEASE_S)
+        )
         return dict.fromkeys(ids, 1)
 
     monkeypatch.setattr(due_rows, "_claim_fresh", claim_naively)
@@ -71,7 +79,9 @@ def test_duplicate_wake_ups_for_the_same_rows_create_once(pile: list[OrderReques
     check_invariants(query_django, is_idle=False)
 
 
-def test_claimed_row_that_another_claim_looks_at_is_not_passed_over(pile: list[OrderRequest], now: datetime) -> None:
+def test_claimed_row_that_another_claim_looks_at_is_not_passed_over(
+    pile: list[OrderRequest], now: datetime
+) -> None:
     """A claim that comes a moment late locks rows which it finds taken, and lets go of them at its end."""
     ids = [request.pk for request in pile[:3]]
     is_locked, is_over = threading.Event(), threading.Event()
@@ -95,7 +105,10 @@ def test_claimed_row_that_another_claim_looks_at_is_not_passed_over(pile: list[O
 
 def is_anybody_waiting() -> bool:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT EXISTS (SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')")
+        cursor.execute(
+            "SELECT EXISTS (SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND "
+            "wait_event_type = 'Lock')"
+        )
         return bool(cursor.fetchone()[0])
 
 
@@ -106,17 +119,25 @@ def test_one_key_in_twenty_requests_is_one_row(
     results = run_at_once([lambda: place(buyer, "same-key")] * 20)
 
     assert count_kinds(results) == {"ok": 20}
-    assert {result.order_number for result in results if isinstance(result, OrderRequest)} == {OrderRequest.objects.get().order_number}
+    assert {result.order_number for result in results if isinstance(result, OrderRequest)} == {
+        OrderRequest.objects.get().order_number
+    }
 
 
 def test_control_looking_for_the_key_first_stores_it_twenty_times(
     make_buyers: Callable[..., list[Account]], policy: PricePolicy, now: datetime
 ) -> None:
-    """The same race with a look-up instead of the unique constraint, which the stored key is made to evade."""
+    """The same race with a look-up instead of the unique constraint, which the stored key is made to
+    evade.
+    """
     [buyer] = make_buyers(1)
     all_have_looked = threading.Barrier(20, timeout=PATIENCE_S)
     purchase = Purchase(
-        lines=[LineChoice(policy.course_id, policy.pk, None)], coupon_record_id=None, beili=0, alipay=policy.price, checkout_id=None
+        lines=[LineChoice(policy.course_id, policy.pk, None)],
+        coupon_record_id=None,
+        beili=0,
+        alipay=policy.price,
+        checkout_id=None,
     )
 
     def place_naively() -> OrderRequest:
@@ -125,7 +146,9 @@ def test_control_looking_for_the_key_first_stores_it_twenty_times(
         if known is not None:
             return known
         number = mint_number(now)
-        return intake.place_order(account=buyer, purchase=purchase, idempotency_key=f"same-key {number}", request_id="race", now=now)[0]
+        return intake.place_order(
+            account=buyer, purchase=purchase, idempotency_key=f"same-key {number}", request_id="race", now=now
+        )[0]
 
     results = run_at_once([place_naively] * 20)
 

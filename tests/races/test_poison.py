@@ -21,9 +21,13 @@ GOOD = 10
 @pytest.fixture
 def poison(make_buyers: Callable[..., list[Account]], place: Callable[..., OrderRequest]) -> OrderRequest:
     """The sixth of eleven requests of as many buyers; its body makes no sense."""
-    requests = [place(buyer, f"key-{number}", beili=1) for number, buyer in enumerate(make_buyers(GOOD + 1, beili=5))]
+    requests = [
+        place(buyer, f"key-{number}", beili=1) for number, buyer in enumerate(make_buyers(GOOD + 1, beili=5))
+    ]
     with connection.cursor() as cursor:
-        cursor.execute("""UPDATE shop_orderrequest SET body = '{"lines": 7}' WHERE id = %s""", [requests[5].pk])
+        cursor.execute(
+            """UPDATE shop_orderrequest SET body = '{"lines": 7}' WHERE id = %s""", [requests[5].pk]
+        )
     return requests[5]
 
 
@@ -40,7 +44,9 @@ def test_poisoned_request_ends_dead_and_its_neighbours_are_created_at_once(
     for attempt in range(2, OrderRequest.MAX_ATTEMPTS + 1):
         assert poison.available_at is not None
         waits.append((poison.available_at - now).total_seconds())
-        assert creation.create_due_orders(now=poison.available_at - timedelta(milliseconds=1), cause="test") == 0
+        assert (
+            creation.create_due_orders(now=poison.available_at - timedelta(milliseconds=1), cause="test") == 0
+        )
         now = poison.available_at
         assert creation.give_up_requests(now=now) == 0
         assert creation.create_due_orders(now=now, cause="test") == 1
@@ -76,11 +82,18 @@ def test_request_whose_worker_dies_each_time_ends_dead_too(poison: OrderRequest,
     assert Order.objects.count() == GOOD
     assert creation.give_up_requests(now=now) == 1
     poison.refresh_from_db()
-    assert (poison.status, poison.error_slug, poison.attempts) == (OrderRequestStatus.REJECTED, "order_failed", OrderRequest.MAX_ATTEMPTS)
+    assert (poison.status, poison.error_slug, poison.attempts) == (
+        OrderRequestStatus.REJECTED,
+        "order_failed",
+        OrderRequest.MAX_ATTEMPTS,
+    )
 
 
 def test_good_requests_come_before_one_that_failed(
-    poison: OrderRequest, now: datetime, make_buyers: Callable[..., list[Account]], place: Callable[..., OrderRequest]
+    poison: OrderRequest,
+    now: datetime,
+    make_buyers: Callable[..., list[Account]],
+    place: Callable[..., OrderRequest],
 ) -> None:
     creation.create_due_orders(now=now, cause="test")
     poison.refresh_from_db()

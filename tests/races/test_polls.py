@@ -27,11 +27,15 @@ ROUNDS = 20
 # What `versions._REMEMBER` would be without a thought.
 _NAIVE = "redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3])"
 # With tickets only: who has none leaves alone what others remember.
-_TICKETS_ONLY = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3]) end"
+_TICKETS_ONLY = (
+    "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3]) end"
+)
 
 
 class Race:
-    """Readers of one order whose version counts up to `CHANGES`, each change with an event in its timeline."""
+    """Readers of one order whose version counts up to `CHANGES`, each change with an event in its
+    timeline.
+    """
 
     def __init__(self, order: Order, now: datetime) -> None:
         self.order, self.now = order, now
@@ -42,7 +46,9 @@ class Race:
     def change(self) -> None:
         for _ in range(CHANGES):
             with transaction.atomic():
-                timeline.record([timeline.event(self.order, OrderEvent.Kind.PAYMENT_STARTED, now=self.now, cause="race")])
+                timeline.record(
+                    [timeline.event(self.order, OrderEvent.Kind.PAYMENT_STARTED, now=self.now, cause="race")]
+                )
             self.acknowledged += 1
             time.sleep(random.random() * 0.004)
         self.is_over = True
@@ -82,7 +88,12 @@ class Race:
         """By the token, as ordinary polls do, or by the account, as those that wait."""
         if random.random() < 0.5:
             return answer_poll(self.digest, self.order.order_number, read=read_slowly, now=self.now)
-        return read_answer(account_id=self.order.account_id, order_number=self.order.order_number, read=read_slowly, now=self.now)
+        return read_answer(
+            account_id=self.order.account_id,
+            order_number=self.order.order_number,
+            read=read_slowly,
+            now=self.now,
+        )
 
     def _change_and_say_nothing(self) -> list[str]:
         self.change()
@@ -97,7 +108,10 @@ def read_slowly(account_id: int, order_number: str, now: datetime) -> Answer | N
 
 @pytest.fixture
 def race(
-    make_buyers: Callable[..., list[Account]], place: Callable[..., OrderRequest], now: datetime, monkeypatch: pytest.MonkeyPatch
+    make_buyers: Callable[..., list[Account]],
+    place: Callable[..., OrderRequest],
+    now: datetime,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Race:
     """Between the commit of a change and its removal from Valkey there is time for readers."""
     forget = answer_cache._forget
@@ -117,7 +131,9 @@ def test_nobody_is_told_what_is_over(race: Race) -> None:
     assert Order.objects.get().version == CHANGES + 1
 
 
-def test_control_remembering_without_a_ticket_tells_what_is_over(race: Race, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_control_remembering_without_a_ticket_tells_what_is_over(
+    race: Race, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(answer_cache, "_REMEMBER", _NAIVE)
     assert "older than acknowledged" in race.run_until("older than acknowledged")
 

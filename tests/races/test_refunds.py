@@ -52,7 +52,12 @@ def test_one_line_is_refunded_once(order: Order) -> None:
 def test_one_refund_sent_by_many_workers_moves_its_money_once(order: Order, gateway: MemoryGateway) -> None:
     refund = approve(ask_refund(order))
     results = run_at_once(
-        [lambda: sending.send_refund(refund.pk, gateways=ConfiguredGateways(gateway), now=NOW, cause="race") for _ in range(CROWD)]
+        [
+            lambda: sending.send_refund(
+                refund.pk, gateways=ConfiguredGateways(gateway), now=NOW, cause="race"
+            )
+            for _ in range(CROWD)
+        ]
     )
     assert count_kinds(results) == {"ok": CROWD}
     assert Refund.objects.get().status == RefundStatus.SUCCEEDED
@@ -60,8 +65,12 @@ def test_one_refund_sent_by_many_workers_moves_its_money_once(order: Order, gate
     assert_books_are_right()
 
 
-def test_control_without_lock_and_constraint_the_line_is_refunded_more_than_once(order: Order, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same race without the order's lock and without `refund_line_once`, stopped between reading and writing."""
+def test_control_without_lock_and_constraint_the_line_is_refunded_more_than_once(
+    order: Order, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same race without the order's lock and without `refund_line_once`, stopped between reading and
+    writing.
+    """
     import threading
 
     course_id = order.lines.order_by("id").values_list("course_id", flat=True)[0]
@@ -79,7 +88,9 @@ def test_control_without_lock_and_constraint_the_line_is_refunded_more_than_once
     # Numbers of their own, so that only the line itself could stop the second one.
     numbers = iter(["1", "2"])
     create = Refund.objects.create
-    monkeypatch.setattr(Refund.objects, "create", lambda **fields: create(**fields | {"out_request_no": next(numbers)}))
+    monkeypatch.setattr(
+        Refund.objects, "create", lambda **fields: create(**fields | {"out_request_no": next(numbers)})
+    )
     monkeypatch.setattr(requesting, "pick_lines", pick_slowly)
     monkeypatch.setattr(QuerySet, "select_for_update", no_lock)
     monkeypatch.setattr(shop_locks, "lock_accounts", lambda account_ids: {})

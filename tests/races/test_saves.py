@@ -28,7 +28,9 @@ Place = Callable[..., OrderRequest]
 
 @contextmanager
 def before_saving(model: type[models.Model], deed: Callable[[], object]) -> Iterator[None]:
-    """Just before the next row of `model` is saved, and after it was loaded, `deed` is done and committed on another connection."""
+    """Just before the next row of `model` is saved, and after it was loaded, `deed` is done and committed on
+    another connection.
+    """
     left = [deed]
 
     def interrupt(**_: Any) -> None:
@@ -85,7 +87,9 @@ def edit_account(staff: Client, buyer: Account, **_: Any) -> None:
 
 
 def run_changepassword(staff: Client, buyer: Account, *, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("django.contrib.auth.management.commands.changepassword.getpass.getpass", lambda prompt: PASSWORD)
+    monkeypatch.setattr(
+        "django.contrib.auth.management.commands.changepassword.getpass.getpass", lambda prompt: PASSWORD
+    )
     call_command("changepassword", buyer.username)
 
 
@@ -103,7 +107,12 @@ def log_in(staff: Client, buyer: Account, **_: Any) -> None:
 
 @pytest.mark.parametrize("save", [reset_password, edit_account, run_changepassword, set_password, log_in])
 def test_account_is_saved_while_its_buyer_orders(
-    staff: Client, buyer: Account, place: Place, now: datetime, monkeypatch: pytest.MonkeyPatch, save: Callable[..., None]
+    staff: Client,
+    buyer: Account,
+    place: Place,
+    now: datetime,
+    monkeypatch: pytest.MonkeyPatch,
+    save: Callable[..., None],
 ) -> None:
     request = place(buyer, "key", beili=10)
     with before_saving(Account, lambda: creation.create_orders([request.pk], now=now, cause="race")):
@@ -114,7 +123,9 @@ def test_account_is_saved_while_its_buyer_orders(
     check_invariants(query_django, is_idle=False)
 
 
-def test_database_refuses_a_whole_old_account(buyer: Account, place: Place, now: datetime, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_database_refuses_a_whole_old_account(
+    buyer: Account, place: Place, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Django's own save, as any code outside the models could make it: all columns as they were loaded."""
     request = place(buyer, "key", beili=10)
     monkeypatch.setattr(SavesChanges, "_changed", all_columns)
@@ -151,8 +162,10 @@ def test_campaign_is_edited_while_its_coupons_are_claimed(
     Coupon.objects.update(quantity=60)
     [buyer] = make_buyers(1)
     fields = {
-        "name": campaign.name, "brief": "新的介绍", "coupon_type": "0", "money_equivalent_value": "10.00", "minimum_consume": "0.00",
-        "scope": "order", "quantity": "60", "open_date": campaign.open_date, "close_date": campaign.close_date, "coupon_valid_days": "7",
+        "name": campaign.name, "brief": "新的介绍", "coupon_type": "0", "money_equivalent_value": "10.00",
+        "minimum_consume": "0.00",
+        "scope": "order", "quantity": "60", "open_date": campaign.open_date,
+        "close_date": campaign.close_date, "coupon_valid_days": "7",
     }  # fmt: skip
     with before_saving(Coupon, lambda: coupons.claim_coupon(account=buyer, coupon_id=campaign.pk, now=now)):
         assert staff.post(reverse("admin:shop_coupon_change", args=[campaign.pk]), fields).status_code == 302
@@ -164,7 +177,13 @@ def test_campaign_is_edited_while_its_coupons_are_claimed(
 def test_list_of_courses_is_saved_while_a_price_and_a_name_change(staff: Client, policy: Any) -> None:
     """`list_editable`: the row's other columns stay what others made them."""
     course = Course.objects.get()
-    rows = {"form-TOTAL_FORMS": "1", "form-INITIAL_FORMS": "1", "form-0-id": course.pk, "form-0-status": "0", "form-0-position": "9"}
+    rows = {
+        "form-TOTAL_FORMS": "1",
+        "form-INITIAL_FORMS": "1",
+        "form-0-id": course.pk,
+        "form-0-status": "0",
+        "form-0-position": "9",
+    }
     with before_saving(Course, lambda: Course.objects.update(name="改名")):
         assert staff.post(reverse("admin:shop_course_changelist"), {**rows, "_save": "1"}).status_code == 302
     course.refresh_from_db()

@@ -1,1 +1,4 @@
-"""The shop on several servers and processes of everything, and what each failover costs its buyers. Behind `bin/scale-test`."""
+"""The shop on several servers and processes of everything, and what each failover costs its buyers.
+
+Behind `bin/scale-test`.
+"""

@@ -42,9 +42,13 @@ class Outcome:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Returns the exit status: 0 when everything asked for ran and nothing was lost, 1 when not, 2 when a case couldn't run here."""
+    """Returns the exit status: 0 when everything asked for ran and nothing was lost, 1 when not, 2 when a
+    case couldn't run here.
+    """
     names = [case.name for case in CASES]
-    parser = argparse.ArgumentParser(prog="bin/scale-test", description="Two or three of everything; buys while each part fails over.")
+    parser = argparse.ArgumentParser(
+        prog="bin/scale-test", description="Two or three of everything; buys while each part fails over."
+    )
     parser.add_argument(
         "--only",
         action="append",
@@ -52,7 +56,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         metavar="NAME",
         help=f"one of {', '.join(names)}, {THROUGHPUT}; again for more",
     )
-    parser.add_argument("--keep-logs", type=Path, metavar="FOLDER", help="where the programs' logs of each case are copied to")
+    parser.add_argument(
+        "--keep-logs", type=Path, metavar="FOLDER", help="where the programs' logs of each case are copied to"
+    )
     options = parser.parse_args(argv)
     signal.signal(signal.SIGTERM, _interrupt)
     wanted = options.only or [*names, THROUGHPUT]
@@ -64,7 +70,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{name} can't run here. Missing: {what}", flush=True)
     try:
         outcomes, rates = _run(
-            [case for case in CASES if case.name in wanted and case.name not in skipped], THROUGHPUT in wanted, options.keep_logs
+            [case for case in CASES if case.name in wanted and case.name not in skipped],
+            THROUGHPUT in wanted,
+            options.keep_logs,
         )
     except KeyboardInterrupt:
         print("\nStopped.", file=sys.stderr)
@@ -90,7 +98,12 @@ def _run(cases: Sequence[Case], has_throughput: bool, logs: Path | None) -> tupl
             outcomes.append(_run_case(site, case, folder / case.name))
             print(f" {time.monotonic() - started:.0f} s, {_said(outcomes[-1])}", flush=True)
             if logs is not None:
-                shutil.copytree(site.folder, logs / case.name, ignore=shutil.ignore_patterns("postgres", "simulator"), dirs_exist_ok=True)
+                shutil.copytree(
+                    site.folder,
+                    logs / case.name,
+                    ignore=shutil.ignore_patterns("postgres", "simulator"),
+                    dirs_exist_ok=True,
+                )
     return outcomes, rates
 
 
@@ -100,14 +113,18 @@ def _run_case(site: Site, case: Case, folder: Path) -> Outcome:
         with case.prepare(site, folder) as setup:
             with site.running(setup.env):
                 names = add_buyers(site.postgres.url(), BUYERS)
-                with Crowd(site.url, names, site.env["DEMO_PASSWORD"], simple_body(site.postgres.url())) as crowd:
+                with Crowd(
+                    site.url, names, site.env["DEMO_PASSWORD"], simple_body(site.postgres.url())
+                ) as crowd:
                     noticed = crowd.noticed
                     usual_s = _buy_before(crowd)
                     setup.fail()
                     if not crowd.wait_for(AFTER):
                         complaint = f"buying didn't go on within {PATIENCE_S:.0f} s"
                 lost = _wait_for_all(setup.postgres.url(), noticed)
-            site.manage("audit", env={**setup.env, "DATABASE_URL": setup.postgres.url(), "DATABASE_POOLER": ""})
+            site.manage(
+                "audit", env={**setup.env, "DATABASE_URL": setup.postgres.url(), "DATABASE_POOLER": ""}
+            )
     except LocalError as error:
         complaint = str(error)
     return Outcome(case, noticed, usual_s, lost, complaint)
@@ -134,13 +151,19 @@ def _wait_for_all(database_url: str, noticed: Noticed) -> list[str]:
 
 def _said(outcome: Outcome) -> str:
     noticed = outcome.noticed
-    told = f"{len(noticed.seconds)} bought, {len(noticed.errors)} errors, slowest {noticed.slowest_s:.1f} s, lost: {len(outcome.lost)}"
+    told = (
+        f"{len(noticed.seconds)} bought, {len(noticed.errors)} errors, slowest "
+        f"{noticed.slowest_s:.1f} s, lost: {len(outcome.lost)}"
+    )
     return told + (f"; FAILED: {outcome.complaint or outcome.lost}" if not outcome.passed else "")
 
 
 def _print_table(outcomes: Sequence[Outcome], rates: Sequence[Rate]) -> None:
     if outcomes:
-        print("\n| what failed while buyers bought | orders | errors seen | usual | slowest | lost |\n|---|---|---|---|---|---|")
+        print(
+            "\n| what failed while buyers bought | orders | errors seen | usual | slowest | lost "
+            "|\n|---|---|---|---|---|---|"
+        )
         for outcome in outcomes:
             seen = outcome.noticed
             cells = [
@@ -159,7 +182,10 @@ def _print_table(outcomes: Sequence[Outcome], rates: Sequence[Rate]) -> None:
 
 @contextlib.contextmanager
 def _folder() -> Iterator[Path]:
-    """Everything lies in one folder, which is gone at the end. PostgreSQL may have to run as somebody else, who must get in."""
+    """Everything lies in one folder, which is gone at the end.
+
+    PostgreSQL may have to run as somebody else, who must get in.
+    """
     folder = Path(tempfile.mkdtemp(prefix="course-shop-scale-"))
     folder.chmod(0o711)
     try:

@@ -15,7 +15,8 @@ import psycopg
 
 from project.local.purchase import ApiClient, PurchaseError, pay_at_cashier
 
-# Who doesn't get through tries again, as often as that, for so long: longer than a claimed row's lease, after which somebody else does it.
+# Who doesn't get through tries again, as often as that, for so long: longer than a claimed row's lease, after
+# which somebody else does it.
 AGAIN_S = 0.3
 PATIENCE_S = 150.0
 COURSE = "Redis 从用到懂"
@@ -40,13 +41,17 @@ class Noticed:
 
 
 class Crowd:
-    """Buyers side by side, each of whom buys one course after the other until told to stop. Use as a context."""
+    """Buyers side by side, each of whom buys one course after the other until told to stop. Use as a
+    context.
+    """
 
     def __init__(self, url: str, usernames: list[str], password: str, body: dict[str, Any]) -> None:
         self.noticed = Noticed()
         self._stopped = threading.Event()
         self._url, self._password, self._body = url, password, body
-        self._threads = [threading.Thread(target=self._buy_on, args=(name,), daemon=True) for name in usernames]
+        self._threads = [
+            threading.Thread(target=self._buy_on, args=(name,), daemon=True) for name in usernames
+        ]
 
     def __enter__(self) -> "Crowd":
         for thread in self._threads:
@@ -75,7 +80,11 @@ class Crowd:
     def _buy(self, api: ApiClient) -> None:
         key, started = str(uuid.uuid4()), time.monotonic()
         try:
-            number = str(self._insist(lambda: api.post("orders/", self._body, **{"Idempotency-Key": key})["order_number"]))
+            number = str(
+                self._insist(
+                    lambda: api.post("orders/", self._body, **{"Idempotency-Key": key})["order_number"]
+                )
+            )
         except PurchaseError:
             return  # it was never accepted, so it can't be lost
         self.noticed.accepted.append(number)
@@ -118,8 +127,10 @@ def add_buyers(database_url: str, count: int) -> list[str]:
             connection.execute(
                 """
                 INSERT INTO shop_account
-                    (username, password, balance, held_balance, is_superuser, is_staff, is_active, first_name, last_name, email, date_joined)
-                SELECT %s, password, 0, 0, false, false, true, '', '', '', now() FROM shop_account WHERE username = 'buyer1'
+                    (username, password, balance, held_balance, is_superuser, is_staff, is_active,
+                    first_name, last_name, email, date_joined)
+                SELECT %s, password, 0, 0, false, false, true, '', '', '', now() FROM shop_account
+                WHERE username = 'buyer1'
                 """,
                 [name],
             )
@@ -131,11 +142,18 @@ def simple_body(database_url: str) -> dict[str, Any]:
     with psycopg.connect(database_url) as connection:
         row = connection.execute(
             """
-            SELECT course.id, policy.id, policy.price FROM shop_course course JOIN shop_pricepolicy policy ON policy.course_id = course.id
+            SELECT course.id, policy.id, policy.price FROM shop_course course
+            JOIN shop_pricepolicy policy ON policy.course_id = course.id
             WHERE course.name = %s AND policy.valid_period = 30
             """,
             [COURSE],
         ).fetchone()
     assert row is not None
     line = {"course_id": row[0], "policy_id": row[1], "coupon_record_id": 0}
-    return {"course_price_list": [line], "coupon_record_id": 0, "balance": 0, "alipay": str(Decimal(row[2])), "buy_again": True}
+    return {
+        "course_price_list": [line],
+        "coupon_record_id": 0,
+        "balance": 0,
+        "alipay": str(Decimal(row[2])),
+        "buy_again": True,
+    }

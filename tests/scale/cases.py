@@ -1,4 +1,6 @@
-"""The failovers: for each, the servers that it needs, how the shop is told of them, and what fails while buyers buy."""
+"""The failovers: for each, the servers that it needs, how the shop is told of them, and what fails while
+buyers buy.
+"""
 
 import contextlib
 import shutil
@@ -75,24 +77,35 @@ def valkey_killed(site: Site, folder: Path) -> Iterator[Setup]:
 
 @contextlib.contextmanager
 def sentinels(site: Site, folder: Path) -> Iterator[Setup]:
-    """The primaries of queues and carts are killed, one after the other; three Sentinels each make the replica the primary."""
+    """The primaries of queues and carts are killed, one after the other; three Sentinels each make the
+    replica the primary.
+    """
     with contextlib.ExitStack() as stack:
         urls, primaries = {}, []
         for variable, name, database in (("CELERY_BROKER_URL", "queues", 0), ("REDIS_URL", "carts", 1)):
             primary = stack.enter_context(valkey(folder / f"{name}1"))
-            stack.enter_context(valkey(folder / f"{name}2", *replica_settings(primary), password=primary.password))
-            watchers = [SentinelServer(folder / f"{name}-sentinel{number}", name, primary, quorum=2) for number in range(3)]
+            stack.enter_context(
+                valkey(folder / f"{name}2", *replica_settings(primary), password=primary.password)
+            )
+            watchers = [
+                SentinelServer(folder / f"{name}-sentinel{number}", name, primary, quorum=2)
+                for number in range(3)
+            ]
             for watcher in watchers:
                 stack.callback(watcher.stop)
                 watcher.start()
-            parts = ";".join(f"sentinel://:{primary.password}@127.0.0.1:{watcher.port}" for watcher in watchers)
+            parts = ";".join(
+                f"sentinel://:{primary.password}@127.0.0.1:{watcher.port}" for watcher in watchers
+            )
             urls[variable] = f"{parts}/{database}?master_name={name}"
             primaries.append((primary, watchers[0]))
 
         def fail() -> None:
             for primary, watcher in primaries:
                 primary.kill()
-                wait_until(lambda server=primary, asked=watcher: asked.primary_port() != server.port, timeout_s=30)  # type: ignore[misc]
+                wait_until(
+                    lambda server=primary, asked=watcher: asked.primary_port() != server.port, timeout_s=30
+                )  # type: ignore[misc]
                 time.sleep(PAUSE_S)
 
         yield Setup(urls, fail, site.postgres)
@@ -111,7 +124,11 @@ def rabbitmq(site: Site, folder: Path, queue_type: str) -> Iterator[Setup]:
             server.start()
 
         with valkey(folder / "store") as store:
-            env = {"REDIS_URL": store.url(1), "CELERY_BROKER_URL": server.url(), "BROKER_QUEUE_TYPE": queue_type}
+            env = {
+                "REDIS_URL": store.url(1),
+                "CELERY_BROKER_URL": server.url(),
+                "BROKER_QUEUE_TYPE": queue_type,
+            }
             yield Setup(env, fail, site.postgres)
     finally:
         server.stop()
@@ -180,7 +197,10 @@ def freeze(server: PostgresServer) -> None:
 
 @contextlib.contextmanager
 def failover(site: Site, folder: Path) -> Iterator[Setup]:
-    """The primary is killed for good, and its synchronous copy becomes the primary. The shop knows both addresses."""
+    """The primary is killed for good, and its synchronous copy becomes the primary.
+
+    The shop knows both addresses.
+    """
     copy = PostgresServer(folder / "copy", site.postgres.password, primary=site.postgres)
     try:
         copy.start()
@@ -191,13 +211,16 @@ def failover(site: Site, folder: Path) -> Iterator[Setup]:
 
         def fail() -> None:
             kill_all(site.postgres)
-            with copy.connect("postgres", role=SUPERUSER) as connection:  # it has nobody behind it to wait for
+            # it has nobody behind it to wait for
+            with copy.connect("postgres", role=SUPERUSER) as connection:
                 connection.execute("ALTER SYSTEM RESET synchronous_standby_names")
                 connection.execute("SELECT pg_reload_conf()")
             copy.promote()
 
         with valkey(folder / "store") as store, valkey(folder / "broker") as broker:
-            url = site.postgres.url().replace(f":{site.postgres.port}/", f":{site.postgres.port},127.0.0.1:{copy.port}/")
+            url = site.postgres.url().replace(
+                f":{site.postgres.port}/", f":{site.postgres.port},127.0.0.1:{copy.port}/"
+            )
             yield Setup(two_servers(store, broker) | {"DATABASE_URL": url}, fail, copy)
     finally:
         copy.stop(5)
@@ -206,7 +229,9 @@ def failover(site: Site, folder: Path) -> Iterator[Setup]:
 
 @contextlib.contextmanager
 def tls(site: Site, folder: Path) -> Iterator[Setup]:
-    """PostgreSQL, carts and RabbitMQ by TLS with an authority of our own; PostgreSQL and the broker restart."""
+    """PostgreSQL, carts and RabbitMQ by TLS with an authority of our own; PostgreSQL and the broker
+    restart.
+    """
     made = make_certificate(folder / "tls")
     server = RabbitServer(folder / "rabbitmq", made)
     with valkey(folder / "store") as store, contextlib.ExitStack() as stack:
@@ -218,7 +243,8 @@ def tls(site: Site, folder: Path) -> Iterator[Setup]:
             front.start()
         database_url = site.postgres.url().replace(f":{site.postgres.port}/", f":{fronts[0].port}/")
         env = {
-            "DATABASE_URL": f"{database_url}?sslmode=verify-full&sslrootcert={made.authority}&sslnegotiation=direct",
+            "DATABASE_URL": f"{database_url}?sslmode=verify-full&sslrootcert={made.authority}"
+            "&sslnegotiation=direct",
             "REDIS_URL": f"rediss://:{store.password}@127.0.0.1:{fronts[1].port}/1?ssl_ca_certs={made.authority}",
             "CELERY_BROKER_URL": server.tls_url(),
         }
@@ -243,12 +269,18 @@ def _no_pgbouncer() -> str:
 def _no_new_pgbouncer() -> str:
     newest = max((version for version, _ in find_pgbouncers()), default=(0, 0))
     return (
-        "" if newest >= FOLLOWS_PREPARED else "PgBouncer 1.21 or newer: bin/build-pgbouncer, or any other that the variable PGBOUNCER names"
+        ""
+        if newest >= FOLLOWS_PREPARED
+        else "PgBouncer 1.21 or newer: bin/build-pgbouncer, or any other that the variable PGBOUNCER names"
     )
 
 
 def no_nginx() -> str:
-    return "" if shutil.which("nginx") or Path("/usr/sbin/nginx").exists() else "nginx: apt-get install --no-install-recommends nginx"
+    return (
+        ""
+        if shutil.which("nginx") or Path("/usr/sbin/nginx").exists()
+        else "nginx: apt-get install --no-install-recommends nginx"
+    )
 
 
 # The last one leaves the site without its PostgreSQL.
@@ -256,8 +288,18 @@ CASES = (
     Case("twice", "one of each kind of program killed for good", everything_twice),
     Case("valkey", "Valkey of the queues, then of the carts: kill -9, back after 3 s", valkey_killed),
     Case("sentinel", "Sentinel: both primaries killed, replicas take over", sentinels),
-    Case("rabbitmq-classic", "RabbitMQ, classic queues: kill -9 and restart", lambda s, f: rabbitmq(s, f, "classic"), _no_rabbitmq),
-    Case("rabbitmq-quorum", "RabbitMQ, quorum queues: kill -9 and restart", lambda s, f: rabbitmq(s, f, "quorum"), _no_rabbitmq),
+    Case(
+        "rabbitmq-classic",
+        "RabbitMQ, classic queues: kill -9 and restart",
+        lambda s, f: rabbitmq(s, f, "classic"),
+        _no_rabbitmq,
+    ),
+    Case(
+        "rabbitmq-quorum",
+        "RabbitMQ, quorum queues: kill -9 and restart",
+        lambda s, f: rabbitmq(s, f, "quorum"),
+        _no_rabbitmq,
+    ),
     Case(
         "pgbouncer-session",
         "PgBouncer, session mode: PostgreSQL and pooler restart",
@@ -273,6 +315,10 @@ CASES = (
     Case("tls", "TLS with an own authority everywhere: PostgreSQL and RabbitMQ restart", tls, _no_rabbitmq),
     Case("postgres-restart", "PostgreSQL: restart", lambda s, f: postgres_fault(s, f, restart)),
     Case("postgres-frozen", "PostgreSQL: silent for 10 s", lambda s, f: postgres_fault(s, f, freeze)),
-    Case("postgres-kill", "PostgreSQL: kill -9 of all processes, back after 1 s", lambda s, f: postgres_fault(s, f, kill)),
+    Case(
+        "postgres-kill",
+        "PostgreSQL: kill -9 of all processes, back after 1 s",
+        lambda s, f: postgres_fault(s, f, kill),
+    ),
     Case("postgres-failover", "PostgreSQL: primary killed for good, synchronous replica promoted", failover),
 )

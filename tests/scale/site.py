@@ -1,4 +1,7 @@
-"""The servers and programs of one case: PostgreSQL, separate servers for carts and queues, and two or three of every program behind nginx."""
+"""The servers and programs of one case:
+
+PostgreSQL, separate servers for carts and queues, and two or three of every program behind nginx.
+"""
 
 import contextlib
 import os
@@ -17,7 +20,15 @@ from project.local.child import Child
 from project.local.errors import LocalError
 from project.local.ports import LOOPBACK, find_free_port
 from project.local.postgres import PostgresServer
-from project.local.programs import Program, beat_program, build_environment, gateway_program, simulator_program, web_program, worker_program
+from project.local.programs import (
+    Program,
+    beat_program,
+    build_environment,
+    gateway_program,
+    simulator_program,
+    web_program,
+    worker_program,
+)
 from project.local.simulator import prepare_simulator
 from project.local.state import ROOT
 from project.local.valkey import ValkeyServer
@@ -25,7 +36,8 @@ from project.local.waiting import wait_until
 
 WEBS, WORKERS, GATEWAYS, BEATS = 2, 3, 2, 2
 READY_TIMEOUT_S = 300
-# All buyers come from one address, and each does the work of many. No other setting differs from a real shop's.
+# All buyers come from one address, and each does the work of many. No other setting differs from a real
+# shop's.
 _RATES = (
     *("CHECKOUTS", "CLAIMS", "ORDER_REQUESTS", "PAYMENT_STARTS_OF_ORDER", "PAYMENT_STARTS_OF_BUYER"),
     *("LOGINS_OF_ADDRESS", "LOGINS_OF_KNOWN_NAME"),
@@ -41,7 +53,8 @@ error_log stderr error;
 events {{ worker_connections 1024; }}
 http {{
     access_log off;
-    client_body_temp_path {folder}; proxy_temp_path {folder}; fastcgi_temp_path {folder}; uwsgi_temp_path {folder}; scgi_temp_path {folder};
+    client_body_temp_path {folder}; proxy_temp_path {folder}; fastcgi_temp_path {folder};
+    uwsgi_temp_path {folder}; scgi_temp_path {folder};
     upstream shop {{ {servers} keepalive 32; }}
     server {{
         listen {host}:{port};
@@ -60,7 +73,10 @@ http {{
 
 @dataclass
 class Site:
-    """One PostgreSQL with the demo's shop in it, and a folder. The other servers and the programs come with each case."""
+    """One PostgreSQL with the demo's shop in it, and a folder.
+
+    The other servers and the programs come with each case.
+    """
 
     folder: Path
     postgres: PostgresServer
@@ -76,10 +92,15 @@ class Site:
 
     @contextlib.contextmanager
     def running(self, env: Mapping[str, str], *, workers: int = WORKERS, webs: int = WEBS) -> Iterator[None]:
-        """The programs with these changes of the environment, ready to sell. All of them are gone afterwards."""
+        """The programs with these changes of the environment, ready to sell. All of them are gone
+        afterwards.
+        """
         programs = [
             simulator_program(self.simulator_port, self.folder / "simulator"),
-            *(_named(web_program(port, workers=1), f"web{number}") for number, port in enumerate(self.web_ports[:webs], 1)),
+            *(
+                _named(web_program(port, workers=1), f"web{number}")
+                for number, port in enumerate(self.web_ports[:webs], 1)
+            ),
             *(worker_program(name=f"worker{number}") for number in range(1, workers + 1)),
             *(gateway_program(name=f"gateway{number}") for number in range(1, GATEWAYS + 1)),
             *(_named(beat_program(), f"beat{number}") for number in range(1, BEATS + 1)),
@@ -101,7 +122,12 @@ class Site:
     def manage(self, *args: str, env: Mapping[str, str] | None = None) -> str:
         """Raises: LocalError when the command fails."""
         ended = subprocess.run(
-            [sys.executable, "manage.py", *args], cwd=ROOT, env={**self.env, **(env or {})}, capture_output=True, text=True, check=False
+            [sys.executable, "manage.py", *args],
+            cwd=ROOT,
+            env={**self.env, **(env or {})},
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if ended.returncode != 0:
             raise LocalError(f"manage.py {' '.join(args)} failed:\n{ended.stdout}{ended.stderr}")
@@ -109,27 +135,47 @@ class Site:
 
     def _child(self, item: Program, env: Mapping[str, str]) -> Child:
         return Child(
-            name=item.name, argv=item.argv, env={**self.env, **env, **item.env}, cwd=ROOT, log_path=self.folder / f"{item.name}.log"
+            name=item.name,
+            argv=item.argv,
+            env={**self.env, **env, **item.env},
+            cwd=ROOT,
+            log_path=self.folder / f"{item.name}.log",
         )
 
     def _front(self, webs: int) -> Program:
         folder = self.folder / "nginx"
         folder.mkdir(exist_ok=True)
         # Out of use for a second after two failures.
-        servers = " ".join(f"server {LOOPBACK}:{port} max_fails=2 fail_timeout=1s;" for port in self.web_ports[:webs])
+        servers = " ".join(
+            f"server {LOOPBACK}:{port} max_fails=2 fail_timeout=1s;" for port in self.web_ports[:webs]
+        )
         user = "user root;" if os.geteuid() == 0 else ""
-        (folder / "nginx.conf").write_text(NGINX.format(folder=folder, host=LOOPBACK, port=self.front_port, servers=servers, user=user))
-        return Program("nginx", [str(shutil.which("nginx") or "/usr/sbin/nginx"), "-p", str(folder), "-c", str(folder / "nginx.conf")])
+        (folder / "nginx.conf").write_text(
+            NGINX.format(folder=folder, host=LOOPBACK, port=self.front_port, servers=servers, user=user)
+        )
+        return Program(
+            "nginx",
+            [
+                str(shutil.which("nginx") or "/usr/sbin/nginx"),
+                "-p",
+                str(folder),
+                "-c",
+                str(folder / "nginx.conf"),
+            ],
+        )
 
     def _is_ready(self, webs: int) -> bool:
         for child in self.children.values():
             if not child.is_running():
-                raise LocalError(f"{child.name} has ended by itself. The end of {child.log_path}:\n{child.log_tail()}")
+                raise LocalError(
+                    f"{child.name} has ended by itself. The end of {child.log_path}:\n{child.log_tail()}"
+                )
         urls = [f"http://{LOOPBACK}:{port}/readyz" for port in self.web_ports[:webs]]
         workers = [child for name, child in self.children.items() if name.startswith(("worker", "gateway"))]
         try:
             answers = [
-                httpx.get(url, timeout=5, trust_env=False).status_code for url in [*urls, f"http://{LOOPBACK}:{self.simulator_port}/"]
+                httpx.get(url, timeout=5, trust_env=False).status_code
+                for url in [*urls, f"http://{LOOPBACK}:{self.simulator_port}/"]
             ]
         except httpx.HTTPError:
             return False
@@ -180,7 +226,8 @@ def unpaid(database_url: str, accepted: list[str]) -> list[str]:
     """Accepted orders that are not exactly one paid order."""
     with psycopg.connect(database_url) as connection:
         rows = connection.execute(
-            "SELECT order_number FROM shop_order WHERE order_number = ANY(%s) AND status = 'paid' GROUP BY 1 HAVING count(*) = 1",
+            "SELECT order_number FROM shop_order WHERE order_number = ANY(%s) AND status = 'paid' GROUP BY 1 "
+            "HAVING count(*) = 1",
             [accepted],
         ).fetchall()
     return sorted({*accepted} - {number for (number,) in rows})

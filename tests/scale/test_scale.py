@@ -10,7 +10,9 @@ from tests.scale.cases import CASES
 
 
 def run(*args: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "tests.scale", *args], cwd=ROOT, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, "-m", "tests.scale", *args], cwd=ROOT, capture_output=True, text=True, check=False
+    )
 
 
 def test_the_documentation_has_a_line_for_each_case() -> None:

@@ -1,4 +1,6 @@
-"""How many orders a second one, two and three worker processes create, and one and two web instances take in."""
+"""How many orders a second one, two and three worker processes create, and one and two web instances take
+in.
+"""
 
 import json
 import time
@@ -32,7 +34,9 @@ class Rate:
 
 
 def measure(site: Site, folder: Path) -> list[Rate]:
-    """Orders are taken in while no worker runs, and made while no buyer asks: each figure is of one kind of process."""
+    """Orders are taken in while no worker runs, and made while no buyer asks: each figure is of one kind of
+    process.
+    """
     rates: list[Rate] = []
     with valkey(folder / "store") as store, valkey(folder / "broker") as broker:
         env = two_servers(store, broker) | {"SWEEP_INTERVAL_S": "1"}
@@ -42,8 +46,15 @@ def measure(site: Site, folder: Path) -> list[Rate]:
                 names = [name for name in site.children if name.startswith("worker")]
                 taken_per_s = _take_in(site, requests, folder, names)
                 if webs > len([rate for rate in rates if "web" in rate.what]):
-                    rates.append(Rate(f"taken in by {webs} web instance{'s' if webs > 1 else ''}", taken_per_s))
-                rates.append(Rate(f"created by {workers} worker process{'es' if workers > 1 else ''}", _create(site, names)))
+                    rates.append(
+                        Rate(f"taken in by {webs} web instance{'s' if webs > 1 else ''}", taken_per_s)
+                    )
+                rates.append(
+                    Rate(
+                        f"created by {workers} worker process{'es' if workers > 1 else ''}",
+                        _create(site, names),
+                    )
+                )
     return rates
 
 
@@ -64,12 +75,16 @@ def _create(site: Site, workers: Sequence[str]) -> float:
             _suspend(site, name, is_suspended=False)
         started = time.monotonic()
         if not wait_until(lambda: _count_waiting(connection) == 0, timeout_s=DRAIN_TIMEOUT_S, poll_s=0.05):
-            raise LocalError(f"{_count_waiting(connection)} orders were not created within {DRAIN_TIMEOUT_S} s")
+            raise LocalError(
+                f"{_count_waiting(connection)} orders were not created within {DRAIN_TIMEOUT_S} s"
+            )
         return waiting / (time.monotonic() - started)
 
 
 def _count_waiting(connection: psycopg.Connection[Any]) -> int:
-    row = connection.execute("SELECT count(*) FROM shop_orderrequest WHERE available_at IS NOT NULL").fetchone()
+    row = connection.execute(
+        "SELECT count(*) FROM shop_orderrequest WHERE available_at IS NOT NULL"
+    ).fetchone()
     assert row is not None
     return int(row[0])
 

@@ -37,7 +37,9 @@ def test_header_of_a_stranger_is_ignored(settings: Settings, forwarded: str | No
         (f"{SECOND}, {SECOND}", SECOND),
     ],
 )
-def test_header_is_read_from_its_end_through_proxies(settings: Settings, forwarded: str | None, found: str) -> None:
+def test_header_is_read_from_its_end_through_proxies(
+    settings: Settings, forwarded: str | None, found: str
+) -> None:
     settings.TRUSTED_PROXIES = ["10.0.0.0/8"]
     assert address(PROXY, forwarded) == found
 

@@ -11,9 +11,18 @@ from shop import broker_address, redis_address
     ("url", "expected"),
     [
         ("redis://127.0.0.1:6380/3", {"hosts": (("127.0.0.1", 6380),), "database": 3}),
-        ("redis://shop:p%2Fw@[::1]", {"hosts": (("::1", 6379),), "username": "shop", "password": "p/w", "database": 0}),
-        ("rediss://h/1?ssl_ca_certs=/ca&ssl_cert_reqs=required", {"is_tls": True, "tls_files": (("ssl_ca_certs", "/ca"),), "database": 1}),
-        ("unix://:pw@/run/valkey.sock?db=2", {"path": "/run/valkey.sock", "password": "pw", "database": 2, "hosts": ()}),
+        (
+            "redis://shop:p%2Fw@[::1]",
+            {"hosts": (("::1", 6379),), "username": "shop", "password": "p/w", "database": 0},
+        ),
+        (
+            "rediss://h/1?ssl_ca_certs=/ca&ssl_cert_reqs=required",
+            {"is_tls": True, "tls_files": (("ssl_ca_certs", "/ca"),), "database": 1},
+        ),
+        (
+            "unix://:pw@/run/valkey.sock?db=2",
+            {"path": "/run/valkey.sock", "password": "pw", "database": 2, "hosts": ()},
+        ),
         (
             "sentinel://:pw@a:26380;sentinel://b/2?master_name=carts&sentinel_password=s",
             {
@@ -25,7 +34,10 @@ from shop import broker_address, redis_address
                 "is_tls": False,
             },
         ),
-        ("sentinels://a/1?master_name=q&ssl_ca_certs=/ca", {"is_tls": True, "master_name": "q", "database": 1}),
+        (
+            "sentinels://a/1?master_name=q&ssl_ca_certs=/ca",
+            {"is_tls": True, "master_name": "q", "database": 1},
+        ),
     ],
 )
 def test_an_address_is_understood(url: str, expected: dict[str, object]) -> None:
@@ -65,7 +77,9 @@ def test_an_address_is_refused_with_its_reason(url: str, told: str) -> None:
             parse(url)
 
 
-@pytest.mark.parametrize("url", ["redis://:se/cret@h:6379/0", "redis://:1234#secret@h/0", "amqp://shop:se/cret@h:5672//"])
+@pytest.mark.parametrize(
+    "url", ["redis://:se/cret@h:6379/0", "redis://:1234#secret@h/0", "amqp://shop:se/cret@h:5672//"]
+)
 def test_a_refusal_never_shows_the_password(url: str) -> None:
     with pytest.raises(ValueError, match="%2F") as caught:
         broker_address.parse(url)
@@ -74,7 +88,11 @@ def test_a_refusal_never_shows_the_password(url: str) -> None:
 
 
 def test_an_address_never_shows_the_password() -> None:
-    for url in ("redis://:secret@h/0", "sentinel://:secret@h/0?master_name=q&sentinel_password=secret", "amqp://shop:secret@h//"):
+    for url in (
+        "redis://:secret@h/0",
+        "sentinel://:secret@h/0?master_name=q&sentinel_password=secret",
+        "amqp://shop:secret@h//",
+    ):
         assert "secret" not in repr(broker_address.parse(url))
 
 

@@ -34,7 +34,9 @@ def test_every_state_is_in_its_table(states: type[Enum], moves: dict[Any, frozen
 
 
 @pytest.mark.parametrize(("states", "moves"), TABLES, ids=lambda value: getattr(value, "__name__", ""))
-def test_every_state_but_the_first_can_be_reached_and_none_leads_to_itself(states: type[Enum], moves: dict[Any, frozenset[Any]]) -> None:
+def test_every_state_but_the_first_can_be_reached_and_none_leads_to_itself(
+    states: type[Enum], moves: dict[Any, frozenset[Any]]
+) -> None:
     first = next(iter(states))
     reached, front = {first}, {first}
     while front:

@@ -1,4 +1,6 @@
-"""Spans by OpenTelemetry: a purchase is one trace, its parts in the right order, batches linked to those they worked for."""
+"""Spans by OpenTelemetry: a purchase is one trace, its parts in the right order, batches linked to those they
+worked for.
+"""
 
 import http.server
 import threading
@@ -35,7 +37,11 @@ PLACE = "whitenoise.middleware.WhiteNoiseMiddleware"
 def exporter(settings: Settings) -> Iterator[InMemorySpanExporter]:
     """Records everything, as OTEL_TRACES_EXPORTER has it done, into memory."""
     place = settings.MIDDLEWARE.index(PLACE) + 1
-    settings.MIDDLEWARE = [*settings.MIDDLEWARE[:place], "project.spans.SpanMiddleware", *settings.MIDDLEWARE[place:]]
+    settings.MIDDLEWARE = [
+        *settings.MIDDLEWARE[:place],
+        "project.spans.SpanMiddleware",
+        *settings.MIDDLEWARE[place:],
+    ]
     memory = InMemorySpanExporter()
     telemetry.record(SimpleSpanProcessor(memory))
     yield memory
@@ -74,18 +80,31 @@ def test_one_purchase_is_one_trace(exporter: InMemorySpanExporter) -> None:
     request_id = buy(api)
     made_by = run_task(create_orders)[0]
     order = Order.objects.get()
-    pay_url = answered(api.get(f"{V1}/orders/{order.order_number}/"))["pay_url"].removeprefix("http://127.0.0.1:8000")
+    pay_url = answered(api.get(f"{V1}/orders/{order.order_number}/"))["pay_url"].removeprefix(
+        "http://127.0.0.1:8000"
+    )
     opened_by = str(api.get(pay_url)["X-Request-ID"])
     form = urlencode(notification(Payment.objects.get()))
-    brought_by = str(api.post(f"{V1}/payments/alipay/notify/", form, content_type="application/x-www-form-urlencoded")["X-Request-ID"])
+    brought_by = str(
+        api.post(f"{V1}/payments/alipay/notify/", form, content_type="application/x-www-form-urlencoded")[
+            "X-Request-ID"
+        ]
+    )
     settled_by = run_task(apply_notifications)[0]
 
     spans = exporter.get_finished_spans()
     purchase = of_trace(spans, request_id)
     first = named(purchase, "POST api/v1/orders/")
-    assert (first.context.trace_id, first.kind, parent_of(first)) == (int(request_id, 16), SpanKind.SERVER, None)
+    assert (first.context.trace_id, first.kind, parent_of(first)) == (
+        int(request_id, 16),
+        SpanKind.SERVER,
+        None,
+    )
     assert first.attributes is not None
-    assert (first.attributes["http.response.status_code"], first.attributes["http.route"]) == (202, "api/v1/orders/")
+    assert (first.attributes["http.response.status_code"], first.attributes["http.route"]) == (
+        202,
+        "api/v1/orders/",
+    )
     whole = [span for span in purchase if span.kind is SpanKind.INTERNAL or span is first]
     assert [(span.name, parent_of(span)) for span in whole] == [
         ("POST api/v1/orders/", None),
@@ -95,7 +114,10 @@ def test_one_purchase_is_one_trace(exporter: InMemorySpanExporter) -> None:
     ]
     # The statement that stored the request is below it, those that opened the payment below that.
     statements = [span for span in purchase if span.kind is SpanKind.CLIENT]
-    assert {parent_of(span) for span in statements} == {first.context.span_id, named(purchase, "start_payment").context.span_id}
+    assert {parent_of(span) for span in statements} == {
+        first.context.span_id,
+        named(purchase, "start_payment").context.span_id,
+    }
     assert any("INSERT INTO shop_orderrequest" in str(span.attributes) for span in statements)
     assert 'INSERT INTO "payments_payment"' in str([span.attributes for span in statements])
 
@@ -106,13 +128,18 @@ def test_one_purchase_is_one_trace(exporter: InMemorySpanExporter) -> None:
     ):
         task = of_trace(spans, task_id)
         batch = named(task, f"batch of {table}")
-        assert (task[0].name, task[0].kind, parent_of(batch)) == (kind, SpanKind.CONSUMER, task[0].context.span_id)
+        assert (task[0].name, task[0].kind, parent_of(batch)) == (
+            kind,
+            SpanKind.CONSUMER,
+            task[0].context.span_id,
+        )
         assert linked_to(named(purchase, name)) == {batch.context.span_id}
         assert named(purchase, name).context.span_id in linked_to(batch)
         below = [span for span in task if parent_of(span) == batch.context.span_id]
         assert below
         assert {span.kind for span in below} == {SpanKind.CLIENT}
-    # The cashier's page and the notification are requests of their own; links lead from one trace to the other.
+    # The cashier's page and the notification are requests of their own; links lead from one trace to the
+    # other.
     opened = of_trace(spans, opened_by)[0]
     assert opened.name == "GET pay/<str:token>/"
     assert linked_to(named(purchase, "start_payment")) == {opened.context.span_id}
@@ -121,7 +148,9 @@ def test_one_purchase_is_one_trace(exporter: InMemorySpanExporter) -> None:
         "POST api/v1/payments/alipay/notify/",
         "notifications_handled",
     ]
-    assert linked_to(brought[-1]) == {named(of_trace(spans, settled_by), "batch of payments_notification").context.span_id}
+    assert linked_to(brought[-1]) == {
+        named(of_trace(spans, settled_by), "batch of payments_notification").context.span_id
+    }
 
 
 def test_batch_is_linked_to_each_of_its_purchases(exporter: InMemorySpanExporter) -> None:
@@ -163,7 +192,9 @@ def test_spans_have_no_values(exporter: InMemorySpanExporter) -> None:
     assert Order.objects.get().order_number not in told
 
 
-@pytest.mark.parametrize("request_id", ["proxy-12345678", "0f" * 16, "0" * 32, "a" * 64, "6c1f1f0e-7b0a-4f39-9a53-3d6f5a0c9d11"])
+@pytest.mark.parametrize(
+    "request_id", ["proxy-12345678", "0f" * 16, "0" * 32, "a" * 64, "6c1f1f0e-7b0a-4f39-9a53-3d6f5a0c9d11"]
+)
 def test_every_id_has_a_trace_of_its_own(request_id: str) -> None:
     trace_id, span_id = telemetry.trace_id_of(request_id), telemetry.first_span_id_of(request_id)
     assert 0 < trace_id < 2**128

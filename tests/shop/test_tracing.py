@@ -1,4 +1,6 @@
-"""One purchase, one id: from the request to the row, the batch, the call of the gateway, the notification and the books."""
+"""One purchase, one id: from the request to the row, the batch, the call of the gateway, the notification and
+the books.
+"""
 
 import http.server
 import threading
@@ -43,7 +45,9 @@ def place(api: Api) -> str:
 
 
 def notify(payment: Payment, **changes: str) -> str:
-    answer = Api().post(NOTIFY, urlencode(notification(payment, **changes)), content_type="application/x-www-form-urlencoded")
+    answer = Api().post(
+        NOTIFY, urlencode(notification(payment, **changes)), content_type="application/x-www-form-urlencoded"
+    )
     assert answer.content == b"success"
     return str(answer["X-Request-ID"])
 
@@ -55,7 +59,11 @@ def test_one_id_leads_from_the_post_to_the_ledger(written: Written) -> None:
     assert result == "created 1"
     order = Order.objects.get()
     assert (order.trace_id, order.request.request_id) == (trace_id, trace_id)
-    started = api.get(answered(api.get(f"{V1}/orders/{order.order_number}/"))["pay_url"].removeprefix("http://127.0.0.1:8000"))
+    started = api.get(
+        answered(api.get(f"{V1}/orders/{order.order_number}/"))["pay_url"].removeprefix(
+            "http://127.0.0.1:8000"
+        )
+    )
     brought_by = notify(Payment.objects.get())
     settled_by, result = run_task(apply_notifications)
     assert result == "settled 1, handled 1"
@@ -81,13 +89,19 @@ def test_one_id_leads_from_the_post_to_the_ledger(written: Written) -> None:
 def test_orders_of_one_batch_keep_their_own_ids(written: Written) -> None:
     traces = [place(Api(make_buyer())) for _ in range(3)]
     refused = place(Api(make_buyer()))
-    OrderRequest.objects.filter(request_id=refused).update(body=OrderRequest.objects.get(request_id=refused).body | {"alipay": "1.00"})
+    OrderRequest.objects.filter(request_id=refused).update(
+        body=OrderRequest.objects.get(request_id=refused).body | {"alipay": "1.00"}
+    )
     task_id, result = run_task(create_orders)
     assert result == "created 3, refused 1"
     assert list(Order.objects.order_by("id").values_list("trace_id", flat=True)) == traces
     assert set(OrderEvent.objects.values_list("cause", flat=True)) == {f"task:{task_id}"}
     [line] = written.of("orders_created")
-    assert (line["task_id"], line["task_name"], line["trace_ids"]) == (task_id, "shop.create_orders", sorted([*traces, refused]))
+    assert (line["task_id"], line["task_name"], line["trace_ids"]) == (
+        task_id,
+        "shop.create_orders",
+        sorted([*traces, refused]),
+    )
 
 
 def test_every_line_of_a_task_names_it_and_none_after_it(written: Written) -> None:
@@ -95,7 +109,9 @@ def test_every_line_of_a_task_names_it_and_none_after_it(written: Written) -> No
     task_id, _ = run_task(create_orders)
     tracing.log.info("afterwards")
     lines = written.lines()
-    assert {(line["task_id"], line["task_name"]) for line in lines if line["event"] != "afterwards"} == {(task_id, "shop.create_orders")}
+    assert {(line["task_id"], line["task_name"]) for line in lines if line["event"] != "afterwards"} == {
+        (task_id, "shop.create_orders")
+    }
     assert "task_id" not in written.of("afterwards")[0]
 
 
@@ -115,14 +131,19 @@ def headers_at_the_gateway(alipay_settings: Any) -> Iterator[list[str | None]]:
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    alipay_settings.ALIPAY = {**alipay_settings.ALIPAY, "GATEWAY_URL": f"http://127.0.0.1:{server.server_port}/gateway.do"}
+    alipay_settings.ALIPAY = {
+        **alipay_settings.ALIPAY,
+        "GATEWAY_URL": f"http://127.0.0.1:{server.server_port}/gateway.do",
+    }
     get_gateways.cache_clear()
     yield seen
     server.shutdown()
     server.server_close()
 
 
-def test_each_call_of_the_gateway_carries_the_purchases_id(headers_at_the_gateway: list[str | None], written: Written) -> None:
+def test_each_call_of_the_gateway_carries_the_purchases_id(
+    headers_at_the_gateway: list[str | None], written: Written
+) -> None:
     api = Api(make_buyer())
     trace_id = place(api)
     create_orders()
@@ -157,6 +178,8 @@ def test_threads_of_a_task_keep_its_lines_apart(written: Written) -> None:
     with callers:
         for number in range(4):
             callers.submit(tracing.carry(call, "call", f"trace-{number}"), number)
-    assert sorted((line["number"], line["trace_id"]) for line in written.of("in_thread")) == [(n, f"trace-{n}") for n in range(4)]
+    assert sorted((line["number"], line["trace_id"]) for line in written.of("in_thread")) == [
+        (n, f"trace-{n}") for n in range(4)
+    ]
     tracing.log.info("after")
     assert "trace_id" not in written.of("after")[0]

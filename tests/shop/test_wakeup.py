@@ -74,7 +74,9 @@ def task_of_a_broken_broker(request: pytest.FixtureRequest) -> Iterator[Task]:
         app.close()
 
 
-def test_broken_broker_costs_less_than_a_second_and_raises_nothing(task_of_a_broken_broker: Task, valkey: redis.Redis) -> None:
+def test_broken_broker_costs_less_than_a_second_and_raises_nothing(
+    task_of_a_broken_broker: Task, valkey: redis.Redis
+) -> None:
     started = time.monotonic()
     wakeup.wake(task_of_a_broken_broker)
     took = time.monotonic() - started
@@ -83,7 +85,9 @@ def test_broken_broker_costs_less_than_a_second_and_raises_nothing(task_of_a_bro
     assert 0 < valkey.pttl(wake_key("shop.create_orders")) <= wakeup.COALESCE_MS
 
 
-def test_request_does_not_wait_for_a_broken_broker(task_of_a_broken_broker: Task, valkey: redis.Redis) -> None:
+def test_request_does_not_wait_for_a_broken_broker(
+    task_of_a_broken_broker: Task, valkey: redis.Redis
+) -> None:
     started = time.monotonic()
     wakeup.wake_soon(task_of_a_broken_broker)
     assert time.monotonic() - started < 0.1
@@ -116,7 +120,9 @@ def test_wakes_in_a_pause_share_the_next_one(monkeypatch: pytest.MonkeyPatch) ->
     assert sent[1] - sent[0] >= 0.2
 
 
-def test_bell_survives_a_bug(monkeypatch: pytest.MonkeyPatch, broker_valkey: redis.Redis, caplog: pytest.LogCaptureFixture) -> None:
+def test_bell_survives_a_bug(
+    monkeypatch: pytest.MonkeyPatch, broker_valkey: redis.Redis, caplog: pytest.LogCaptureFixture
+) -> None:
     def fail(task: Task) -> None:
         raise RuntimeError("bug")
 

@@ -1,9 +1,10 @@
 """`bin/attack`: every kind of slow client against a running demo, and what honest buyers wait meanwhile.
 
 LIMIT_ORDER_REQUESTS=100000/60 MAX_OPEN_ORDERS=100000 bin/demo
-                              in one terminal; with the usual limits the honest buyer's many orders are refused
-bin/attack                    in another: a table for the server itself and for each proxy that is installed
-bin/attack --minutes 10       all kinds at once for ten minutes, with the memory of every process and of Valkey
+                              in one terminal; with the usual limits the honest buyer's many orders are
+                              refused
+bin/attack in another: a table for the server itself and for each proxy that is installed bin/attack --minutes
+10 all kinds at once for ten minutes, with the memory of every process and of Valkey
 """
 
 import argparse
@@ -57,17 +58,38 @@ class Target:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="bin/attack", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--demo", type=Path, default=ROOT / ".local" / "demo.json", help="where bin/demo has described itself")
-    parser.add_argument("--minutes", type=float, metavar="N", help="all kinds at once for so long, instead of one after the other")
-    parser.add_argument(
-        "--only", action="append", choices=KINDS, metavar="KIND", help=f"this kind only, may be repeated: {', '.join(KINDS)}"
+    parser = argparse.ArgumentParser(
+        prog="bin/attack", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--at", action="append", choices=["direct", *NAMES], help="this target only, may be repeated")
     parser.add_argument(
-        "--attackers-nice", type=int, default=19, metavar="N", help="priority of the attacking process (default: 19, what is left)"
+        "--demo", type=Path, default=ROOT / ".local" / "demo.json", help="where bin/demo has described itself"
     )
-    parser.add_argument("--rounds", type=int, default=30, help="honest requests of each kind per attack (default: 30)")
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        metavar="N",
+        help="all kinds at once for so long, instead of one after the other",
+    )
+    parser.add_argument(
+        "--only",
+        action="append",
+        choices=KINDS,
+        metavar="KIND",
+        help=f"this kind only, may be repeated: {', '.join(KINDS)}",
+    )
+    parser.add_argument(
+        "--at", action="append", choices=["direct", *NAMES], help="this target only, may be repeated"
+    )
+    parser.add_argument(
+        "--attackers-nice",
+        type=int,
+        default=19,
+        metavar="N",
+        help="priority of the attacking process (default: 19, what is left)",
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=30, help="honest requests of each kind per attack (default: 30)"
+    )
     options = parser.parse_args(argv)
     demo: dict[str, Any] = json.loads(options.demo.read_text())
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
@@ -75,36 +97,51 @@ def main(argv: Sequence[str] | None = None) -> int:
         if options.minutes:
             return endure(direct, demo, options.minutes, nice=options.attackers_nice)
         kinds, wanted = options.only or list(KINDS), options.at or ["direct", *NAMES]
-        for target in (direct, *proxies(stack, direct, Path(folder), [name for name in NAMES if name in wanted])):
+        for target in (
+            direct,
+            *proxies(stack, direct, Path(folder), [name for name in NAMES if name in wanted]),
+        ):
             if target.name in wanted:
                 show_attacks(target, demo, kinds, rounds=options.rounds, nice=options.attackers_nice)
     return 0
 
 
-def proxies(stack: contextlib.ExitStack, direct: Target, folder: Path, names: Sequence[str]) -> Iterator[Target]:
+def proxies(
+    stack: contextlib.ExitStack, direct: Target, folder: Path, names: Sequence[str]
+) -> Iterator[Target]:
     for name in names:
         if shutil.which(name, path="/usr/bin:/usr/local/bin:/usr/sbin") is None:
             print(f"{name} is not installed, so nothing is measured behind it.")
             continue
-        found = stack.enter_context(run_proxy(name, upstream=urlsplit(direct.url).netloc, folder=folder / name))
+        found = stack.enter_context(
+            run_proxy(name, upstream=urlsplit(direct.url).netloc, folder=folder / name)
+        )
         yield Target(name, found.url)
 
 
-def show_attacks(target: Target, demo: dict[str, Any], kinds: Sequence[str], *, rounds: int, nice: int) -> None:
+def show_attacks(
+    target: Target, demo: dict[str, Any], kinds: Sequence[str], *, rounds: int, nice: int
+) -> None:
     """Prints a line of p50 / p99 milliseconds for the quiet shop and for each attack."""
     with buyer_of(target, demo) as buyer:
         buyer.measure(rounds=5)
         show_line(target.name, "quiet", buyer.measure(rounds=2 * rounds))
         for kind in kinds:
             attack, size = KINDS[kind]
-            with crowd_apart(Crowd(target.address, attack, size, wrap=target.wrap, source=ATTACKER), nice=nice) as progress:
+            with crowd_apart(
+                Crowd(target.address, attack, size, wrap=target.wrap, source=ATTACKER), nice=nice
+            ) as progress:
                 time.sleep(1)
                 show_line(target.name, kind, buyer.measure(rounds=rounds), f"{progress.per_s():.0f} opened/s")
             show_line(target.name, "quiet", buyer.measure(rounds=rounds // 2))
 
 
 def show_line(target: str, kind: str, found: Sequence[Latencies], *notes: str) -> None:
-    cells = [f"{item.name} {item.at(0.5):.0f} / {item.at(0.99):.0f}{f' ({item.failed} failed)' if item.failed else ''}" for item in found]
+    cells = [
+        f"{item.name} {item.at(0.5):.0f} / "
+        f"{item.at(0.99):.0f}{f' ({item.failed} failed)' if item.failed else ''}"
+        for item in found
+    ]
     print(f"{target:7} | {kind:20} | {' | '.join([*cells, *notes])}", flush=True)
 
 
@@ -115,7 +152,10 @@ def endure(target: Target, demo: dict[str, Any], minutes: float, *, nice: int) -
         buyer = stack.enter_context(buyer_of(target, demo))
         show_line(target.name, "quiet", buyer.measure(rounds=30))
         show_memory(demo)
-        crowds = [Crowd(target.address, attack, size // 10, wrap=target.wrap, source=ATTACKER) for attack, size in KINDS.values()]
+        crowds = [
+            Crowd(target.address, attack, size // 10, wrap=target.wrap, source=ATTACKER)
+            for attack, size in KINDS.values()
+        ]
         stack.enter_context(crowd_apart(*crowds, nice=nice))
         while time.monotonic() < ends_at:
             minute_ends_at = min(time.monotonic() + 60, ends_at)
@@ -134,7 +174,9 @@ def join(first: Sequence[Latencies], second: Sequence[Latencies]) -> list[Latenc
 
 
 def show_memory(demo: dict[str, Any]) -> None:
-    """Resident megabytes of each program with its children, its threads and descriptors, and what Valkey has stored."""
+    """Resident megabytes of each program with its children, its threads and descriptors, and what Valkey has
+    stored.
+    """
     cells = []
     for name, pid in demo["pids"].items():
         if name == "demo":

@@ -1,4 +1,7 @@
-"""Clients that keep a server waiting. Each kind opens as many connections as asked for and reopens those that the server ends."""
+"""Clients that keep a server waiting.
+
+Each kind opens as many connections as asked for and reopens those that the server ends.
+"""
 
 import contextlib
 import multiprocessing
@@ -37,7 +40,8 @@ def head(path: bytes = b"/", method: bytes = b"GET", *fields: bytes) -> bytes:
 
 
 H2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
-# HPACK, by the static table: POST /api/v1/auth/login/ over http with an authority and a Content-Length. END_HEADERS without END_STREAM.
+# HPACK, by the static table: POST /api/v1/auth/login/ over http with an authority and a Content-Length.
+# END_HEADERS without END_STREAM.
 _H2_FIELDS = b"\x83\x44\x13/api/v1/auth/login/\x86\x41\x09127.0.0.1\x5c\x0210"
 
 
@@ -49,15 +53,23 @@ ORDERS = b"/api/v1/orders/"
 ATTACKS: dict[str, Attack] = {
     "no bytes at all": Attack(),
     "no body": Attack(head(b"/", b"GET", b"Content-Length: 10") + b"\r\n"),
-    "no body of a form": Attack(head(b"/api/v1/payments/alipay/notify/", b"POST", b"Content-Length: 900") + b"\r\n"),
+    "no body of a form": Attack(
+        head(b"/api/v1/payments/alipay/notify/", b"POST", b"Content-Length: 900") + b"\r\n"
+    ),
     "head dripped": Attack(b"GET / HTTP/1.1\r\nX-A: ", b"a", 0.5),
     "body dripped": Attack(head(ORDERS, b"POST", b"Content-Length: 60000") + b"\r\n{", b" ", 0.5),
-    "chunks without end": Attack(head(ORDERS, b"POST", b"Transfer-Encoding: chunked") + b"\r\n", b"1\r\n \r\n", 0.5),
+    "chunks without end": Attack(
+        head(ORDERS, b"POST", b"Transfer-Encoding: chunked") + b"\r\n", b"1\r\n \r\n", 0.5
+    ),
     "expect": Attack(head(ORDERS, b"POST", b"Content-Length: 900", b"Expect: 100-continue") + b"\r\n"),
     "head over 64 kB": Attack(b"GET / HTTP/1.1\r\nX-A: " + b"a" * 60_000, b"a" * 1000, 0.5),
-    "many fields": Attack(b"GET / HTTP/1.1\r\n" + b"".join(b"X-%d: 1\r\n" % n for n in range(90)), b"X: 1\r\n", 0.5),
+    "many fields": Attack(
+        b"GET / HTTP/1.1\r\n" + b"".join(b"X-%d: 1\r\n" % n for n in range(90)), b"X: 1\r\n", 0.5
+    ),
     "answers unread": Attack(
-        head(b"/static/drf_spectacular_sidecar/swagger-ui-dist/swagger-ui-bundle.js") + b"\r\n", reads=False, receive_buffer=4096
+        head(b"/static/drf_spectacular_sidecar/swagger-ui-dist/swagger-ui-bundle.js") + b"\r\n",
+        reads=False,
+        receive_buffer=4096,
     ),
     "pipelined": Attack((head(b"/healthz") + b"\r\n") * 50, reads=False, receive_buffer=4096),
     "idle after an answer": Attack(head(b"/healthz") + b"\r\n"),
@@ -81,7 +93,8 @@ class Progress:
 
 @contextlib.contextmanager
 def crowd_apart(*crowds: "Crowd", nice: int) -> Iterator[Progress]:
-    """Runs crowds in a session of its own with a priority: attackers have machines of their own, whose time isn't the shop's.
+    """Runs crowds in a session of its own with a priority: attackers have machines of their own, whose time
+    isn't the shop's.
 
     Returns once all of their connections were opened, or half a minute later.
     """
@@ -101,7 +114,8 @@ def crowd_apart(*crowds: "Crowd", nice: int) -> Iterator[Progress]:
 def _attack(crowds: tuple["Crowd", ...], nice: int, opened: Any, stop: Any) -> None:
     os.setpriority(os.PRIO_PROCESS, 0, nice)
     os.setsid()
-    with contextlib.suppress(OSError):  # where the kernel shares time among sessions first, the session's priority is what counts
+    # where the kernel shares time among sessions first, the session's priority is what counts
+    with contextlib.suppress(OSError):
         Path("/proc/self/autogroup").write_text(str(nice))
     with contextlib.ExitStack() as stack:
         for crowd in crowds:
@@ -166,7 +180,9 @@ class Crowd:
         if self.attack.reads:
             selector.register(connection, selectors.EVENT_READ)
 
-    def _receive(self, connection: socket.socket, selector: selectors.BaseSelector, due: dict[socket.socket, float]) -> None:
+    def _receive(
+        self, connection: socket.socket, selector: selectors.BaseSelector, due: dict[socket.socket, float]
+    ) -> None:
         try:
             ended = not connection.recv(65536)
         except BlockingIOError:
@@ -189,7 +205,9 @@ class Crowd:
             except OSError:
                 self._drop(connection, selector, due)
 
-    def _drop(self, connection: socket.socket, selector: selectors.BaseSelector, due: dict[socket.socket, float]) -> None:
+    def _drop(
+        self, connection: socket.socket, selector: selectors.BaseSelector, due: dict[socket.socket, float]
+    ) -> None:
         self.ended_by_server += 1
         due.pop(connection, None)
         with contextlib.suppress(KeyError, ValueError):

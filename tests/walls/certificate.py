@@ -13,7 +13,9 @@ def make_certificate(name: str) -> tuple[x509.Certificate, ec.EllipticCurvePriva
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)
-    builder = x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(key.public_key())
+    builder = (
+        x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(key.public_key())
+    )
     builder = builder.serial_number(x509.random_serial_number()).not_valid_before(now - timedelta(hours=1))
     builder = builder.not_valid_after(now + timedelta(days=1)).add_extension(
         x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False

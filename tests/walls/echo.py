@@ -1,4 +1,7 @@
-"""A server that answers with the request that it was sent, to see what a proxy passes on. `python tests/walls/echo.py PORT`."""
+"""A server that answers with the request that it was sent, to see what a proxy passes on.
+
+`python tests/walls/echo.py PORT`.
+"""
 
 import json
 import sys
@@ -9,7 +12,9 @@ class Echo(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        body = json.dumps({"path": self.path, "fields": [[name.lower(), value] for name, value in self.headers.items()]}).encode()
+        body = json.dumps(
+            {"path": self.path, "fields": [[name.lower(), value] for name, value in self.headers.items()]}
+        ).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))

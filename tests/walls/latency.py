@@ -1,4 +1,6 @@
-"""What an honest buyer waits while something else goes on: /healthz, the courses, a poll of an order, and an order."""
+"""What an honest buyer waits while something else goes on: /healthz, the courses, a poll of an order, and an
+order.
+"""
 
 import time
 import uuid
@@ -25,17 +27,28 @@ class Latencies:
 
 
 class Honest:
-    """A logged-in buyer with an order to poll. Every request has a connection of its own, as a new visitor's has."""
+    """A logged-in buyer with an order to poll.
+
+    Every request has a connection of its own, as a new visitor's has.
+    """
 
     def __init__(self, url: str, *, username: str, password: str, verify: bool = True) -> None:
         self._http = httpx.Client(
-            base_url=url, timeout=PATIENCE_S, trust_env=False, verify=verify, limits=httpx.Limits(max_keepalive_connections=0)
+            base_url=url,
+            timeout=PATIENCE_S,
+            trust_env=False,
+            verify=verify,
+            limits=httpx.Limits(max_keepalive_connections=0),
         )
         answer = self._http.post("/api/v1/auth/login/", json={"username": username, "password": password})
         self._token = {"Authorization": f"Token {answer.raise_for_status().json()['data']['token']}"}
         courses = self._http.get("/api/v1/courses/").raise_for_status().json()["data"]["results"]
         course = self._http.get(f"/api/v1/courses/{courses[0]['id']}/").raise_for_status().json()["data"]
-        self._line = {"course_id": course["id"], "policy_id": course["price_policy_list"][0]["id"], "coupon_record_id": 0}
+        self._line = {
+            "course_id": course["id"],
+            "policy_id": course["price_policy_list"][0]["id"],
+            "coupon_record_id": 0,
+        }
         self._price = course["price_policy_list"][0]["price"]
         self._order = self._place().raise_for_status().json()["data"]["order_number"]
 
@@ -72,7 +85,9 @@ class Honest:
 
     def _place(self) -> httpx.Response:
         body = {"course_price_list": [self._line], "coupon_record_id": 0, "balance": 0, "alipay": self._price}
-        return self._http.post("/api/v1/orders/", json=body, headers=self._token | {"Idempotency-Key": str(uuid.uuid4())})
+        return self._http.post(
+            "/api/v1/orders/", json=body, headers=self._token | {"Idempotency-Key": str(uuid.uuid4())}
+        )
 
 
 @contextmanager

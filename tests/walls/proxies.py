@@ -28,7 +28,8 @@ daemon off; pid nginx.pid; error_log stderr warn; worker_processes 2; worker_rli
 events {{ worker_connections 4096; }}
 http {{
     access_log off;
-    client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;
+    client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi;
+    scgi_temp_path scgi;
     {shop}
 }}
 """
@@ -60,10 +61,17 @@ def run_proxy(name: str, *, upstream: str, folder: Path, staff: str = "192.0.2.0
     """`staff` is the network that may reach /admin/."""
     program, port = require(name), find_free_port()
     folder.mkdir(parents=True, exist_ok=True)
-    child = _caddy(program, port, upstream, folder, staff) if name == "caddy" else _nginx(program, port, upstream, folder, staff)
+    child = (
+        _caddy(program, port, upstream, folder, staff)
+        if name == "caddy"
+        else _nginx(program, port, upstream, folder, staff)
+    )
     child.start()
     try:
-        if not wait_until(lambda: not child.is_running() or shakes_hands(port), timeout_s=20) or not child.is_running():
+        if (
+            not wait_until(lambda: not child.is_running() or shakes_hands(port), timeout_s=20)
+            or not child.is_running()
+        ):
             raise RuntimeError(f"{name} did not start:\n{child.log_tail()}")
         yield Proxy(name, port, child)
     finally:
@@ -108,7 +116,9 @@ def _nginx(program: str, port: int, upstream: str, folder: Path, staff: str) -> 
     certificate, key = make_certificate("localhost")
     (folder / "certificate.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     (folder / "key.pem").write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
     )
     shop = string.Template((ROOT / "deploy" / "nginx.conf").read_text()).safe_substitute(
         SHOP_DOMAIN="localhost",

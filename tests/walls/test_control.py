@@ -1,4 +1,6 @@
-"""The walls' control: the same server with the same application, but bodies read by the threads that answer."""
+"""The walls' control: the same server with the same application, but bodies read by the threads that
+answer.
+"""
 
 import os
 from pathlib import Path
@@ -25,9 +27,24 @@ def application(environ, start_response):
 def test_without_admission_a_few_connections_stop_everybody(tmp_path: Path) -> None:
     (tmp_path / "naive.py").write_text(APPLICATION)
     port = find_free_port()
-    serve = program("granian", "--interface", "wsgi", "naive:application", "--port", str(port), "--workers", "1", "--blocking-threads", "4")
+    serve = program(
+        "granian",
+        "--interface",
+        "wsgi",
+        "naive:application",
+        "--port",
+        str(port),
+        "--workers",
+        "1",
+        "--blocking-threads",
+        "4",
+    )
     child = Child(
-        name="web", argv=serve, env={**os.environ, "PYTHONPATH": f"{ROOT}:{tmp_path}"}, cwd=tmp_path, log_path=tmp_path / "web.log"
+        name="web",
+        argv=serve,
+        env={**os.environ, "PYTHONPATH": f"{ROOT}:{tmp_path}"},
+        cwd=tmp_path,
+        log_path=tmp_path / "web.log",
     )
     child.start()
     try:

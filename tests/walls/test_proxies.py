@@ -1,4 +1,6 @@
-"""deploy/Caddyfile and deploy/nginx.conf, run as they are shipped: what they pass on, what they keep back, and slow clients against them."""
+"""deploy/Caddyfile and deploy/nginx.conf, run as they are shipped: what they pass on, what they keep back,
+and slow clients against them.
+"""
 
 import gzip
 import socket
@@ -36,7 +38,9 @@ SPOOFED = {
 
 @pytest.fixture(params=NAMES)
 def proxy(request: pytest.FixtureRequest, shared_shop_stack: ShopStack, tmp_path: Path) -> Iterator[Proxy]:
-    with run_proxy(request.param, upstream=urlsplit(shared_shop_stack.web_url).netloc, folder=tmp_path) as found:
+    with run_proxy(
+        request.param, upstream=urlsplit(shared_shop_stack.web_url).netloc, folder=tmp_path
+    ) as found:
         yield found
 
 
@@ -82,10 +86,15 @@ def test_what_is_for_inside_stays_inside(proxy: Proxy, path: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("path", ["/admin/", "/admin/login/", "/%61dmin/login/"])
-def test_the_admin_is_for_staffs_network(name: str, path: str, shared_shop_stack: ShopStack, tmp_path: Path) -> None:
+def test_the_admin_is_for_staffs_network(
+    name: str, path: str, shared_shop_stack: ShopStack, tmp_path: Path
+) -> None:
     upstream = urlsplit(shared_shop_stack.web_url).netloc
     for staff, expected in (("192.0.2.0/24", {404}), ("127.0.0.0/8", {200, 302})):
-        with run_proxy(name, upstream=upstream, folder=tmp_path / staff[:3], staff=staff) as found, client(found) as http:
+        with (
+            run_proxy(name, upstream=upstream, folder=tmp_path / staff[:3], staff=staff) as found,
+            client(found) as http,
+        ):
             assert http.get(path).status_code in expected
 
 
@@ -118,28 +127,46 @@ def test_pages_are_compressed_and_their_tags_still_work(proxy: Proxy) -> None:
 
 def test_a_body_that_is_too_large_is_refused(proxy: Proxy) -> None:
     with client(proxy) as http:
-        assert http.post("/api/v1/auth/login/", content=b"x" * 70_000, headers={"Content-Type": "application/json"}).status_code == 413
+        assert (
+            http.post(
+                "/api/v1/auth/login/", content=b"x" * 70_000, headers={"Content-Type": "application/json"}
+            ).status_code
+            == 413
+        )
 
 
 def test_one_address_has_a_rate_at_nginx(shared_shop_stack: ShopStack, tmp_path: Path) -> None:
     """Caddy has none: deploy/nftables.conf bounds one address there, and the shop's own limits."""
-    with run_proxy("nginx", upstream=urlsplit(shared_shop_stack.web_url).netloc, folder=tmp_path) as found, client(found) as http:
+    with (
+        run_proxy("nginx", upstream=urlsplit(shared_shop_stack.web_url).netloc, folder=tmp_path) as found,
+        client(found) as http,
+    ):
         answers = [http.get("/api/v1/auth/login/") for _ in range(80)]
         assert {answer.status_code for answer in answers[:50]} == {405}
         refused = answers[-1]
-        assert (refused.status_code, refused.json()["error"], refused.headers["Retry-After"]) == (429, "too_many_requests", "2")
+        assert (refused.status_code, refused.json()["error"], refused.headers["Retry-After"]) == (
+            429,
+            "too_many_requests",
+            "2",
+        )
 
 
 @pytest.mark.parametrize(
     "kind",
     [
-        pytest.param(kind, marks=[] if kind in {"no body", "body dripped", "no bytes at all"} else pytest.mark.slow)
+        pytest.param(
+            kind, marks=[] if kind in {"no body", "body dripped", "no bytes at all"} else pytest.mark.slow
+        )
         for kind in ATTACKS
         if kind != "HTTP/2 without data"  # cleartext HTTP/2, which no proxy speaks
     ],
 )
-def test_honest_requests_are_answered_meanwhile(kind: str, proxy: Proxy, shared_shop_stack: ShopStack) -> None:
-    """The attacker has another address than the buyer, as on the Internet: nginx bounds connections by address."""
+def test_honest_requests_are_answered_meanwhile(
+    kind: str, proxy: Proxy, shared_shop_stack: ShopStack
+) -> None:
+    """The attacker has another address than the buyer, as on the Internet: nginx bounds connections by
+    address.
+    """
     context = client_context()
 
     def wrap(connection: socket.socket) -> ssl.SSLSocket:

@@ -1,4 +1,7 @@
-"""A walk over every address and method as everybody who could knock. What isn't in the tables below fails: a new address needs a row."""
+"""A walk over every address and method as everybody who could knock.
+
+What isn't in the tables below fails: a new address needs a row.
+"""
 
 import re
 from collections.abc import Callable, Iterator
@@ -23,7 +26,16 @@ from shop.desk.deeds import WithDeeds
 from shop.domain.checkout import checkouts
 from shop.domain.coupons.codes import make_codes
 from shop.domain.orders.paylinks import pay_url
-from shop.models import Account, Category, CouponCode, CouponRecord, Enrolment, LedgerTransfer, Order, OrderRequest
+from shop.models import (
+    Account,
+    Category,
+    CouponCode,
+    CouponRecord,
+    Enrolment,
+    LedgerTransfer,
+    Order,
+    OrderRequest,
+)
 from tests.factories import make_buyer, make_coupon, make_course, make_order, make_record
 from tests.payments.memorygateway import MemoryGateway
 from tests.payments.order_scenario import ask_refund, pay
@@ -88,7 +100,8 @@ API = {
     f"{V1}/enrolments/": row(BUYER, "GET"),
     f"{V1}/balance/": row(BUYER, "GET"),
 }
-# Alipay's signature, the link's signature, or nothing to hide. `/metrics` and `/readyz` are closed by the proxy.
+# Alipay's signature, the link's signature, or nothing to hide. `/metrics` and `/readyz` are closed by the
+# proxy.
 PAGES = {
     f"{V1}/payments/alipay/notify/": row(OPEN, "POST", is_drf=False),
     f"{V1}/payments/alipay/return/": row(OPEN, "GET", is_drf=False),
@@ -107,7 +120,8 @@ PAGES = {
     **{
         path: row(OPEN, "GET", is_drf=False)
         for path in (
-            "/", "/categories/<int:category_id>/", "/courses/<int:course_id>/", "/login/", "/cart/", "/checkout/", "/checkout/<slug:checkout_id>/", "/orders/",
+            "/", "/categories/<int:category_id>/", "/courses/<int:course_id>/", "/login/", "/cart/",
+            "/checkout/", "/checkout/<slug:checkout_id>/", "/orders/",
             "/orders/<slug:order_number>/", "/coupons/", "/me/", "/register/", "/me/account/",
         )
     },
@@ -115,16 +129,25 @@ PAGES = {
 # Views of Django's that refuse HEAD where they only know GET.
 NO_HEAD = {f"{V1}/payments/alipay/return/", "/healthz", "/readyz", "/metrics", "/pay/<str:token>/"}
 
-# What each member of staff may do with each table: view, add, change, delete. Nobody writes by hand what moves money or records it.
+# What each member of staff may do with each table: view, add, change, delete. Nobody writes by hand what
+# moves money or records it.
 LOOK = {
-    "shop/category": "v", "shop/course": "v", "shop/coupon": "v", "shop/couponrecord": "v", "shop/orderrequest": "v", "shop/order": "v", "shop/enrolment": "v",
-    "shop/ledgertransfer": "v", "shop/account": "v", "payments/payment": "v", "payments/notification": "v", "payments/refund": "v",
+    "shop/category": "v", "shop/course": "v", "shop/coupon": "v", "shop/couponrecord": "v",
+    "shop/orderrequest": "v", "shop/order": "v", "shop/enrolment": "v",
+    "shop/ledgertransfer": "v", "shop/account": "v", "payments/payment": "v", "payments/notification": "v",
+    "payments/refund": "v",
     "shop/couponcode": "v", "admin/logentry": "", "auth/group": "",
 }  # fmt: skip
 STAFF = {
     "客服": LOOK,
     "财务": {**LOOK, "admin/logentry": "v"},
-    "店长": {**LOOK, "shop/category": "vacd", "shop/course": "vac", "shop/coupon": "vacd", "admin/logentry": "v"},
+    "店长": {
+        **LOOK,
+        "shop/category": "vacd",
+        "shop/course": "vac",
+        "shop/coupon": "vacd",
+        "admin/logentry": "v",
+    },
     "without a role": dict.fromkeys(LOOK, ""),
     "superuser": {
         **LOOK,
@@ -138,15 +161,19 @@ STAFF = {
 }
 # Each table's deeds, by who may do them. Superusers may do all.
 DEEDS = {
-    "shop/order": {"ask_gateway": "客服 财务", "refund": "客服", "cancel": "客服", "move_deadline": "客服", "pick_up": "客服 财务"},
+    "shop/order": {"ask_gateway": "客服 财务", "refund": "客服", "cancel": "客服", "move_deadline": "客服",
+        "pick_up": "客服 财务"},
     "shop/orderrequest": {"pick_up": "客服 财务"},
     "shop/enrolment": {"extend": "财务", "revoke": "财务"},
-    "shop/account": {"adjust_beili": "财务", "give_coupon": "财务", "grant_access": "财务", "end_logins": "客服", "anonymise": ""},
+    "shop/account": {"adjust_beili": "财务", "give_coupon": "财务", "grant_access": "财务",
+        "end_logins": "客服", "anonymise": ""},
     "shop/coupon": {"end": "店长", "codes": "店长"},
-    "payments/payment": {"ask_gateway": "财务", "pick_up": "客服 财务", "report_external_refund": "财务", "refund_surplus": "财务"},
+    "payments/payment": {"ask_gateway": "财务", "pick_up": "客服 财务", "report_external_refund": "财务",
+        "refund_surplus": "财务"},
     "payments/notification": {"reapply": "财务", "dismiss": "财务"},
     "payments/refund": {
-        "approve": "财务", "reject": "财务", "pay_elsewhere": "财务", "explain_by_courses": "财务", "explain_as_goodwill": "财务",
+        "approve": "财务", "reject": "财务", "pay_elsewhere": "财务", "explain_by_courses": "财务",
+        "explain_as_goodwill": "财务",
         "dismiss_external": "财务", "pick_up": "客服 财务",
     },
 }  # fmt: skip
@@ -161,12 +188,14 @@ MODEL_PAGES = {
 ADMIN = {f"/admin/{model}/{page}": (model, verb) for model in LOOK for page, verb in MODEL_PAGES.items()}
 # "*": any staff. "!": superusers.
 ADMIN |= {
-    "/admin/": ("", "*"), "/admin/password_change/": ("", "*"), "/admin/password_change/done/": ("", "*"), "/admin/jsi18n/": ("", "*"),
+    "/admin/": ("", "*"), "/admin/password_change/": ("", "*"), "/admin/password_change/done/": ("", "*"),
+    "/admin/jsi18n/": ("", "*"),
     "/admin/autocomplete/": ("", "*"), "/admin/r/<path:content_type_id>/<path:object_id>/": ("", "*"),
     "/admin/^(?P<app_label>auth|shop|admin|payments)/$": ("", "*"), "/admin/(?P<url>.*)$": ("", "*"),
     "/admin/shop/account/<id>/password/": ("", "!"),
     # By a permission: who has it.
-    "/admin/search/": ("", "客服 财务 店长"), "/admin/exports/": ("", "财务"), "/admin/shop/couponcode/batches/<slug:batch>.csv": ("", "店长"),
+    "/admin/search/": ("", "客服 财务 店长"), "/admin/exports/": ("", "财务"),
+    "/admin/shop/couponcode/batches/<slug:batch>.csv": ("", "店长"),
     # The deeds have a walk of their own below.
     **{f"/admin/{model}/<int:pk>/deeds/<slug:name>/": ("", "*") for model in DEEDS},
 }  # fmt: skip
@@ -188,7 +217,11 @@ def test_every_address_has_a_row() -> None:
 
 def test_schema_says_the_same() -> None:
     documented = {
-        (re.sub(r"\{(\w+)\}", r"<\1>", path), method.upper(), "security" not in operation or {} in operation["security"])
+        (
+            re.sub(r"\{(\w+)\}", r"<\1>", path),
+            method.upper(),
+            "security" not in operation or {} in operation["security"],
+        )
         for path, operations in _schema()["paths"].items()
         for method, operation in operations.items()
         if method.upper() in METHODS
@@ -211,7 +244,9 @@ class OneOfEach:
 
     def address(self, route: str) -> str:
         """The route, filled with what is the owner's."""
-        filled = route.replace("^(?P<app_label>auth|shop|admin|payments)/$", "shop/").replace("(?P<url>.*)$", "nothing/here/")
+        filled = route.replace("^(?P<app_label>auth|shop|admin|payments)/$", "shop/").replace(
+            "(?P<url>.*)$", "nothing/here/"
+        )
         model = re.match(r"/admin/(\w+/\w+)/", route)
         if model and model[1] in self.models:
             filled = filled.replace("<path:object_id>", str(self.models[model[1]].pk))
@@ -225,7 +260,11 @@ def rows(alipay_settings: Settings) -> OneOfEach:
     ensure_roles()
     now = clock.now()
     category = Category.objects.create(name="分类")
-    owner, course, coupon = make_buyer(username="owner", beili=50), make_course("30.00", category=category), make_coupon(value="5")
+    owner, course, coupon = (
+        make_buyer(username="owner", beili=50),
+        make_course("30.00", category=category),
+        make_coupon(value="5"),
+    )
     record = make_record(owner, make_coupon(value="1"))
     gateway = MemoryGateway(clock.now)
     paid = make_order(owner, make_course("20.00"), now=now)
@@ -236,17 +275,21 @@ def rows(alipay_settings: Settings) -> OneOfEach:
     batch = make_codes(coupon_id=record.coupon_id, count=1, staff=owner, now=now)
     LogEntry.objects.log_actions(owner.pk, [course], CHANGE, "x", single_object=True)
     values = {
-        "order_number": order.order_number, "course_id": course.pk, "category_id": category.pk, "coupon_id": coupon.pk,
+        "order_number": order.order_number, "course_id": course.pk, "category_id": category.pk,
+        "coupon_id": coupon.pk,
         "checkout_id": started.checkout_id,
         "batch": batch, "pk": 0, "name": "none",
-        "token": pay_url(order.order_number).rsplit("/", 2)[1], "id": owner.pk, "uidb64": "MQ", "content_type_id": 1, "object_id": 1,
+        "token": pay_url(order.order_number).rsplit("/", 2)[1], "id": owner.pk, "uidb64": "MQ",
+        "content_type_id": 1, "object_id": 1,
     }  # fmt: skip
+    others = (OrderRequest, Enrolment, LedgerTransfer, Payment, Notification, Refund, CouponCode, LogEntry)
     models = {
-        "shop/category": category, "shop/course": course, "shop/coupon": coupon, "shop/couponrecord": record, "shop/order": order,
+        "shop/category": category, "shop/course": course, "shop/coupon": coupon, "shop/couponrecord": record,
+        "shop/order": order,
         "shop/account": owner, "auth/group": Group.objects.earliest("pk"),
     } | {
         f"{one._meta.app_label}/{one._meta.model_name}": one.objects.earliest("pk")
-        for one in (OrderRequest, Enrolment, LedgerTransfer, Payment, Notification, Refund, CouponCode, LogEntry)
+        for one in others
     }  # fmt: skip
     assert CouponRecord.objects.exists()
     assert Order.objects.filter(status="paid").exists()
@@ -277,7 +320,9 @@ def disabled_owner(rows: OneOfEach) -> Client:
 
 def staff(role: str) -> Callable[[OneOfEach], Client]:
     def make(rows: OneOfEach) -> Client:
-        account = Account.objects.create(username=f"staff {role}", is_staff=True, is_superuser=role == "superuser")
+        account = Account.objects.create(
+            username=f"staff {role}", is_staff=True, is_superuser=role == "superuser"
+        )
         if role in ROLES:
             account.groups.add(Group.objects.get(name=role))
         browser = Client()
@@ -308,12 +353,20 @@ WITH_TOKEN: dict[str, Callable[[OneOfEach], Client]] = {
 
 
 def knock(browser: Client, method: str, address: str) -> int:
-    answer = browser.generic(method, address, b"" if method in {"GET", "HEAD", "OPTIONS"} else b"{}", content_type="application/json")
+    answer = browser.generic(
+        method,
+        address,
+        b"" if method in {"GET", "HEAD", "OPTIONS"} else b"{}",
+        content_type="application/json",
+    )
     return answer.status_code
 
 
 def is_right(route: str, row: Row, method: str, actor: str, status: int) -> bool:
-    """Whether an answer is what the table promises this actor. Past the door, a request is refused for what it says (400, 404, 409, …)."""
+    """Whether an answer is what the table promises this actor.
+
+    Past the door, a request is refused for what it says (400, 404, 409, …).
+    """
     if row.access is not OPEN and actor in WITHOUT_TOKEN:
         return status == 401
     if method not in row.methods or (method == "HEAD" and route in NO_HEAD):
@@ -324,7 +377,9 @@ def is_right(route: str, row: Row, method: str, actor: str, status: int) -> bool
 
 
 @pytest.mark.parametrize("actor", [*WITHOUT_TOKEN, *WITH_TOKEN])
-def test_api_and_pages_open_to_whom_the_table_says(rows: OneOfEach, actor: str, record_property: Callable[[str, object], None]) -> None:
+def test_api_and_pages_open_to_whom_the_table_says(
+    rows: OneOfEach, actor: str, record_property: Callable[[str, object], None]
+) -> None:
     browser = {**WITHOUT_TOKEN, **WITH_TOKEN}[actor](rows)
     browser.raise_request_exception = False
     before = everything()
@@ -360,7 +415,9 @@ def may(actor: str, model: str, verb: str, method: str) -> bool:
 
 
 @pytest.mark.parametrize("actor", [*WITHOUT_TOKEN, *WITH_TOKEN])
-def test_admin_opens_to_whom_the_table_says(rows: OneOfEach, actor: str, record_property: Callable[[str, object], None]) -> None:
+def test_admin_opens_to_whom_the_table_says(
+    rows: OneOfEach, actor: str, record_property: Callable[[str, object], None]
+) -> None:
     browser = {**WITHOUT_TOKEN, **WITH_TOKEN}[actor](rows)
     browser.raise_request_exception = False
     before = everything()
@@ -376,7 +433,9 @@ def test_admin_opens_to_whom_the_table_says(rows: OneOfEach, actor: str, record_
             elif route.endswith("/change/") and method == "POST":
                 is_fine = answer.status_code == (200 if "c" in STAFF[actor].get(model, "") else 403)
             elif may(actor, model, verb, "GET"):
-                is_fine = not to_login and answer.status_code in ({200, 302, 403, 404, 405} if verb == "*" else {200, 302})
+                is_fine = not to_login and answer.status_code in (
+                    {200, 302, 403, 404, 405} if verb == "*" else {200, 302}
+                )
             else:
                 is_fine = answer.status_code == 403
             if not is_fine:
@@ -400,7 +459,9 @@ def test_every_deed_has_a_row() -> None:
 
 @pytest.mark.parametrize("actor", [*WITHOUT_TOKEN, *WITH_TOKEN])
 def test_deeds_open_to_whom_the_table_says(rows: OneOfEach, actor: str) -> None:
-    """GET shows the page; a POST that says nothing is refused by the form, or by the domain, or isn't let in."""
+    """GET shows the page; a POST that says nothing is refused by the form, or by the domain, or isn't let
+    in.
+    """
     browser = {**WITHOUT_TOKEN, **WITH_TOKEN}[actor](rows)
     browser.raise_request_exception = False
     before = everything()
@@ -409,21 +470,44 @@ def test_deeds_open_to_whom_the_table_says(rows: OneOfEach, actor: str) -> None:
         for name in names:
             address = f"/admin/{model}/{rows.models[model].pk}/deeds/{name}/"
             is_harmless = name not in {"approve", "ask_gateway", "reapply", "end_logins", "anonymise"}
-            for method in ("GET", "POST") if is_harmless or actor not in STAFF or not offered(actor, model, name) else ("GET",):
-                answer = browser.generic(method, address, b"", content_type="application/x-www-form-urlencoded")
+            for method in (
+                ("GET", "POST")
+                if is_harmless or actor not in STAFF or not offered(actor, model, name)
+                else ("GET",)
+            ):
+                answer = browser.generic(
+                    method, address, b"", content_type="application/x-www-form-urlencoded"
+                )
                 to_login = answer.status_code == 302 and "/admin/login/" in answer.headers["Location"]
-                expected = to_login if actor not in STAFF else answer.status_code == (200 if offered(actor, model, name) else 403)
+                expected = (
+                    to_login
+                    if actor not in STAFF
+                    else answer.status_code == (200 if offered(actor, model, name) else 403)
+                )
                 if not expected:
                     wrong.append((address, method, answer.status_code))
     assert not wrong, wrong
     assert differing(before, everything()) == set()
 
 
-@pytest.mark.parametrize("hole", [("/api/v1/balance/", OPEN), ("/api/v1/orders/<number:order_number>/", OPEN), ("/api/v1/courses/", OWNER)])
+@pytest.mark.parametrize(
+    "hole",
+    [
+        ("/api/v1/balance/", OPEN),
+        ("/api/v1/orders/<number:order_number>/", OPEN),
+        ("/api/v1/courses/", OWNER),
+    ],
+)
 def test_wrong_row_is_noticed(rows: OneOfEach, hole: tuple[str, Access]) -> None:
     """The control: a table that says something else than the program fails."""
     route, access = hole
     wrong = Row(access, API[route].methods)
-    actors = {name: make(rows) for name, make in {"nobody": nobody, "other buyer": WITH_TOKEN["other buyer"]}.items()}
-    verdicts = [is_right(route, wrong, "GET", name, knock(browser, "GET", rows.address(route))) for name, browser in actors.items()]
+    actors = {
+        name: make(rows)
+        for name, make in {"nobody": nobody, "other buyer": WITH_TOKEN["other buyer"]}.items()
+    }
+    verdicts = [
+        is_right(route, wrong, "GET", name, knock(browser, "GET", rows.address(route)))
+        for name, browser in actors.items()
+    ]
     assert False in verdicts

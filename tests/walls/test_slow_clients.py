@@ -26,16 +26,25 @@ SLOWEST_MS = 2000
 
 
 @pytest.mark.parametrize("kind", ATTACKS)
-def test_honest_requests_are_answered_meanwhile(kind: str, shared_shop_stack: ShopStack, buyer: Honest) -> None:
+def test_honest_requests_are_answered_meanwhile(
+    kind: str, shared_shop_stack: ShopStack, buyer: Honest
+) -> None:
     with Crowd(address_of(shared_shop_stack), ATTACKS[kind], CONNECTIONS) as crowd:
         assert wait_until(lambda: crowd.opened >= CONNECTIONS, timeout_s=20)
         found = buyer.measure(rounds=15)
-    assert {latencies.name: latencies.failed for latencies in found} == {"/healthz": 0, "courses/": 0, "poll": 0, "order": 0}
+    assert {latencies.name: latencies.failed for latencies in found} == {
+        "/healthz": 0,
+        "courses/": 0,
+        "poll": 0,
+        "order": 0,
+    }
     assert [latencies.name for latencies in found if latencies.at(0.9) > SLOWEST_MS] == []
 
 
 def test_a_crowd_leaves_room_for_others_only(shared_shop_stack: ShopStack, buyer: Honest) -> None:
-    """Alone it may use everything; as soon as a buyer comes, what is beyond its share is refused, and the buyer isn't."""
+    """Alone it may use everything; as soon as a buyer comes, what is beyond its share is refused, and the
+    buyer isn't.
+    """
     address = address_of(shared_shop_stack)
     with Crowd(address, ATTACKS["pipelined"], CONNECTIONS, source="127.0.0.2") as crowd:
         assert wait_until(lambda: crowd.opened >= CONNECTIONS, timeout_s=20)
@@ -65,7 +74,9 @@ def test_a_stalled_connection_is_ended(kind: str, impatient_web: Web) -> None:
         started = time.monotonic()
         if kind == "answers unread":
             web = psutil.Process(impatient_web.pid)
-            assert wait_until(lambda: bool(crowd.ports) and not crowd.ports & accepted_from(web), timeout_s=60)
+            assert wait_until(
+                lambda: bool(crowd.ports) and not crowd.ports & accepted_from(web), timeout_s=60
+            )
         else:
             assert wait_until(lambda: crowd.ended_by_server >= 1, timeout_s=60)
         # It is looked for every few seconds.
@@ -74,7 +85,13 @@ def test_a_stalled_connection_is_ended(kind: str, impatient_web: Web) -> None:
 
 def test_shipped_deadlines() -> None:
     assert settings.CONNECTION_LIMITS == {"silence_s": 30, "readers": 256, "stuck_s": 120}
-    assert settings.ADDRESS_SHARES == {"seconds": 0.25, "burst_s": 0.25, "waiting": 128, "waiting_in_all": 192, "patience_s": 10}
+    assert settings.ADDRESS_SHARES == {
+        "seconds": 0.25,
+        "burst_s": 0.25,
+        "waiting": 128,
+        "waiting_in_all": 192,
+        "patience_s": 10,
+    }
     assert SERVER_OPTIONS[SERVER_OPTIONS.index("--http1-header-read-timeout") + 1] == "10000"
 
 
@@ -93,7 +110,9 @@ def test_chunks_are_refused_at_once(shared_shop_stack: ShopStack) -> None:
 
 def test_a_body_that_is_too_large_is_refused_at_once(shared_shop_stack: ShopStack) -> None:
     answer = ask(
-        shared_shop_stack, head(b"/api/v1/auth/login/", b"POST", b"Content-Type: application/json", b"Content-Length: 70000") + b"\r\n"
+        shared_shop_stack,
+        head(b"/api/v1/auth/login/", b"POST", b"Content-Type: application/json", b"Content-Length: 70000")
+        + b"\r\n",
     )
     assert answer.startswith(b"HTTP/1.1 413")
 
@@ -102,7 +121,13 @@ def test_a_body_in_pieces_is_read_whole(shared_shop_stack: ShopStack) -> None:
     body = b'{"username": "nobody", "password": "nothing"}'
     with socket.create_connection(address_of(shared_shop_stack), timeout=10) as connection:
         connection.sendall(
-            head(b"/api/v1/auth/login/", b"POST", b"Content-Type: application/json", b"Content-Length: %d" % len(body)) + b"\r\n"
+            head(
+                b"/api/v1/auth/login/",
+                b"POST",
+                b"Content-Type: application/json",
+                b"Content-Length: %d" % len(body),
+            )
+            + b"\r\n"
         )
         for start in range(0, len(body), 9):
             time.sleep(0.1)
@@ -111,7 +136,10 @@ def test_a_body_in_pieces_is_read_whole(shared_shop_stack: ShopStack) -> None:
 
 
 def refused_of_addresses(stack: ShopStack) -> float:
-    """How many requests were refused since their client has used its share. The stack has one web process, so its metrics are all."""
+    """How many requests were refused since their client has used its share.
+
+    The stack has one web process, so its metrics are all.
+    """
     metrics = httpx.get(f"{stack.web_url}/metrics", trust_env=False, timeout=20).text
     found = re.search(rf'^shop_limited_requests_total{{limit="{LIMIT}"}} (\S+)', metrics, re.MULTILINE)
     return float(found[1]) if found else 0.0

@@ -1,4 +1,6 @@
-"""Celery's own options and programs work as it documents them, and everything ends in time, whatever the broker does. Real processes throughout."""
+"""Celery's own options and programs work as it documents them, and everything ends in time, whatever the
+broker does. Real processes throughout.
+"""
 
 import os
 import subprocess
@@ -34,7 +36,12 @@ def broker(tmp_path: Path) -> Iterator[ValkeyNode]:
 
 @pytest.fixture
 def env(broker: ValkeyNode) -> dict[str, str]:
-    return {**os.environ, "CELERY_BROKER_URL": broker.config()["url"], "LOG_LEVEL": "INFO", "FLOWER_BASIC_AUTH": "operator:options"}
+    return {
+        **os.environ,
+        "CELERY_BROKER_URL": broker.config()["url"],
+        "LOG_LEVEL": "INFO",
+        "FLOWER_BASIC_AUTH": "operator:options",
+    }
 
 
 @pytest.fixture
@@ -56,7 +63,9 @@ def says(path: Path, words: str) -> bool:
     return path.exists() and words in path.read_text()
 
 
-def test_worker_writes_to_its_logfile_as_much_as_it_is_told(start: Callable[..., Child], tmp_path: Path) -> None:
+def test_worker_writes_to_its_logfile_as_much_as_it_is_told(
+    start: Callable[..., Child], tmp_path: Path
+) -> None:
     log = tmp_path / "worker.log"
     child = start("worker", *QUIET, "--pool", "solo", "-Q", "upkeep", "--logfile", str(log), "-l", "DEBUG")
     assert wait_until(lambda: says(log, "ready."), timeout_s=START_S)
@@ -64,7 +73,9 @@ def test_worker_writes_to_its_logfile_as_much_as_it_is_told(start: Callable[...,
     assert "ready." not in child.log_text()
 
 
-def test_level_of_the_environment_counts_where_the_command_line_says_nothing(start: Callable[..., Child]) -> None:
+def test_level_of_the_environment_counts_where_the_command_line_says_nothing(
+    start: Callable[..., Child],
+) -> None:
     child = start("worker", *QUIET, "--pool", "solo", "-Q", "upkeep")
     assert wait_until(lambda: "ready." in child.log_text(), timeout_s=START_S)
     assert "debug" not in child.log_text()
@@ -78,8 +89,18 @@ def test_beat_writes_to_its_logfile(start: Callable[..., Child], tmp_path: Path)
 
 def test_multi_starts_and_stops_workers_with_a_log_each(env: dict[str, str], tmp_path: Path) -> None:
     def multi(*argv: str) -> subprocess.CompletedProcess[str]:
-        command = program("celery", "multi", *argv, "-A", "worker", f"--pidfile={tmp_path}/%n.pid", f"--logfile={tmp_path}/%n%I.log")
-        return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=GRACE_S)
+        command = program(
+            "celery",
+            "multi",
+            *argv,
+            "-A",
+            "worker",
+            f"--pidfile={tmp_path}/%n.pid",
+            f"--logfile={tmp_path}/%n%I.log",
+        )
+        return subprocess.run(
+            command, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=GRACE_S
+        )
 
     assert multi("start", "one", "two", "-Q", "upkeep", "-c", "1", "-l", "INFO", *QUIET).returncode == 0
     logs = [tmp_path / "one.log", tmp_path / "two.log"]
@@ -92,8 +113,14 @@ def test_multi_starts_and_stops_workers_with_a_log_each(env: dict[str, str], tmp
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("options", [["--pool", "prefork", "-c", "2"], ["--pool", "threads", "-c", "2"]], ids=["processes", "threads"])
-def test_worker_ends_in_time_while_its_broker_is_frozen(start: Callable[..., Child], broker: ValkeyNode, options: Sequence[str]) -> None:
+@pytest.mark.parametrize(
+    "options",
+    [["--pool", "prefork", "-c", "2"], ["--pool", "threads", "-c", "2"]],
+    ids=["processes", "threads"],
+)
+def test_worker_ends_in_time_while_its_broker_is_frozen(
+    start: Callable[..., Child], broker: ValkeyNode, options: Sequence[str]
+) -> None:
     child = start("worker", *QUIET, *options, "-E", "-Q", "upkeep")
     assert wait_until(lambda: "ready." in child.log_text(), timeout_s=START_S)
     broker.freeze()
@@ -102,7 +129,9 @@ def test_worker_ends_in_time_while_its_broker_is_frozen(start: Callable[..., Chi
 
 
 @pytest.mark.slow
-def test_worker_that_never_reached_its_broker_ends_in_time(start: Callable[..., Child], broker: ValkeyNode) -> None:
+def test_worker_that_never_reached_its_broker_ends_in_time(
+    start: Callable[..., Child], broker: ValkeyNode
+) -> None:
     broker.freeze()
     child = start("worker", *QUIET, "--pool", "solo", "-Q", "upkeep")
     assert wait_until(lambda: "Cannot connect" in child.log_text(), timeout_s=START_S)
@@ -110,7 +139,9 @@ def test_worker_that_never_reached_its_broker_ends_in_time(start: Callable[..., 
 
 
 @pytest.mark.slow
-def test_flower_ends_in_time_while_its_broker_is_frozen(start: Callable[..., Child], broker: ValkeyNode) -> None:
+def test_flower_ends_in_time_while_its_broker_is_frozen(
+    start: Callable[..., Child], broker: ValkeyNode
+) -> None:
     port = find_free_port()
     child = start("flower", "--address=127.0.0.1", f"--port={port}")
     assert wait_until(lambda: "Connected to" in child.log_text(), timeout_s=START_S)

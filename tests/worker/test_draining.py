@@ -1,4 +1,6 @@
-"""A worker that is asked to stop finishes what it has begun, leaves the rest to others, and is quick about it. Real processes throughout."""
+"""A worker that is asked to stop finishes what it has begun, leaves the rest to others, and is quick about
+it. Real processes throughout.
+"""
 
 import os
 from collections import Counter
@@ -14,7 +16,18 @@ from tests.nodes.shop_nodes import ValkeyNode, WorkerNode, make_broker, make_wor
 
 pytestmark = [pytest.mark.xdist_group("nodes")]
 
-PROBE = program("celery", "-A", "tests.worker.drain_app", "worker", "-Q", "probe", "--without-gossip", "--without-mingle", "-l", "INFO")
+PROBE = program(
+    "celery",
+    "-A",
+    "tests.worker.drain_app",
+    "worker",
+    "-Q",
+    "probe",
+    "--without-gossip",
+    "--without-mingle",
+    "-l",
+    "INFO",
+)
 
 
 @pytest.fixture
@@ -29,7 +42,9 @@ def broker(tmp_path: Path) -> Iterator[ValkeyNode]:
 def client(broker: ValkeyNode) -> Iterator[Celery]:
     app = Celery("drain_client", set_as_current=False)
     url = broker.config()["url"]
-    app.conf.update(broker_read_url=url, broker_write_url=url, task_ignore_result=True, task_default_queue="probe")
+    app.conf.update(
+        broker_read_url=url, broker_write_url=url, task_ignore_result=True, task_default_queue="probe"
+    )
     yield app
     app.close()
 
@@ -46,7 +61,9 @@ def start_worker(broker: ValkeyNode, tmp_path: Path) -> Iterator[Callable[..., W
             "ALIVE_FILE": str(tmp_path / f"{name}.alive"),
             "LOG_LEVEL": "INFO",  # the line that says that the worker is ready
         }
-        node = make_worker(Program(name, [*PROBE, "-n", f"{name}@%h", "-c", str(concurrency)]), env=env, folder=tmp_path)
+        node = make_worker(
+            Program(name, [*PROBE, "-n", f"{name}@%h", "-c", str(concurrency)]), env=env, folder=tmp_path
+        )
         nodes.append(node)
         node.start()
         node.ready()
@@ -74,7 +91,9 @@ def finished(folder: Path) -> set[str]:
     return set(log.read_text().split()) if log.exists() else set()
 
 
-def test_an_idle_worker_stops_at_once_and_takes_its_sign_of_life_along(start_worker: Callable[..., WorkerNode], tmp_path: Path) -> None:
+def test_an_idle_worker_stops_at_once_and_takes_its_sign_of_life_along(
+    start_worker: Callable[..., WorkerNode], tmp_path: Path
+) -> None:
     worker = start_worker("idle")
     alive = tmp_path / "idle.alive"
     assert alive.exists()
@@ -116,13 +135,16 @@ def test_workers_that_replace_each_other_under_load_run_every_task_once(
         names += batch
         assert wait_until(lambda before=before: len(finished(tmp_path)) > before + 20, timeout_s=30)
         worker.kill("SIGTERM")
-        assert worker.container.child.wait(timeout_s=25)  # Celery's own stop takes 31.7 s whenever it goes wrong
+        # Celery's own stop takes 31.7 s whenever it goes wrong
+        assert worker.container.child.wait(timeout_s=25)
         worker = successor
     assert wait_until(lambda: len(finished(tmp_path)) == len(names), timeout_s=60)
     assert runs(tmp_path) == Counter(names)
 
 
-def test_a_second_request_to_stop_goes_straight_to_celery(start_worker: Callable[..., WorkerNode], client: Celery, tmp_path: Path) -> None:
+def test_a_second_request_to_stop_goes_straight_to_celery(
+    start_worker: Callable[..., WorkerNode], client: Celery, tmp_path: Path
+) -> None:
     worker = start_worker("pressed", concurrency=1)
     client.send_task("probe.work", args=["long", 1.5])
     assert wait_until(lambda: runs(tmp_path)["long"] == 1, timeout_s=20)
@@ -134,7 +156,9 @@ def test_a_second_request_to_stop_goes_straight_to_celery(start_worker: Callable
     assert finished(tmp_path) == {"long"}
 
 
-def test_a_worker_without_its_broker_stops_too(start_worker: Callable[..., WorkerNode], broker: ValkeyNode, tmp_path: Path) -> None:
+def test_a_worker_without_its_broker_stops_too(
+    start_worker: Callable[..., WorkerNode], broker: ValkeyNode, tmp_path: Path
+) -> None:
     worker = start_worker("cut_off")
     broker.kill("SIGKILL")
     worker.assert_log_exists("Connection to broker lost", timeout=30)

@@ -22,7 +22,8 @@ pytestmark = [pytest.mark.xdist_group("nodes"), pytest.mark.timeout(180)]
 LOGIN = ("operator", "a-password-of-flower")
 START_S = 60
 CLOSED = [
-    "/", "/workers", "/worker/x", "/tasks", "/tasks/datatable", "/task/x", "/broker", "/metrics", "/api/workers", "/api/tasks",
+    "/", "/workers", "/worker/x", "/tasks", "/tasks/datatable", "/task/x", "/broker", "/metrics",
+    "/api/workers", "/api/tasks",
     "/api/task/types", "/api/queues/length", "/api/task/info/x",
 ]  # fmt: skip
 
@@ -47,8 +48,12 @@ def flower(folder: Path, broker: ValkeyNode, port: int, **env: str) -> Child:
 @pytest.fixture
 def address(broker: ValkeyNode, tmp_path: Path) -> Iterator[str]:
     port = find_free_port()
-    child = flower(tmp_path, broker, port, FLOWER_BASIC_AUTH=":".join(LOGIN), FLOWER_UNAUTHENTICATED_API="true")
-    assert wait_until(lambda: is_open(f"http://127.0.0.1:{port}/healthcheck"), timeout_s=START_S), child.log_text()
+    child = flower(
+        tmp_path, broker, port, FLOWER_BASIC_AUTH=":".join(LOGIN), FLOWER_UNAUTHENTICATED_API="true"
+    )
+    assert wait_until(lambda: is_open(f"http://127.0.0.1:{port}/healthcheck"), timeout_s=START_S), (
+        child.log_text()
+    )
     yield f"http://127.0.0.1:{port}"
     child.kill()
 
@@ -86,8 +91,12 @@ def test_flowers_own_metrics_ask_for_nothing() -> None:
 
 
 @pytest.mark.parametrize("login", [None, "", "operator", "operator:", ":secret", "operator:secret,"])
-def test_flower_without_a_whole_login_does_not_start(broker: ValkeyNode, tmp_path: Path, login: str | None) -> None:
-    child = flower(tmp_path, broker, find_free_port(), **({} if login is None else {"FLOWER_BASIC_AUTH": login}))
+def test_flower_without_a_whole_login_does_not_start(
+    broker: ValkeyNode, tmp_path: Path, login: str | None
+) -> None:
+    child = flower(
+        tmp_path, broker, find_free_port(), **({} if login is None else {"FLOWER_BASIC_AUTH": login})
+    )
     assert child.wait(START_S)
     assert "FLOWER_BASIC_AUTH" in child.log_text()
     assert "Visit me" not in child.log_text()

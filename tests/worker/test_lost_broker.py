@@ -1,4 +1,7 @@
-"""A busy worker outlives its broker's absence: it finishes what it has begun, reconnects and goes on. Real processes throughout."""
+"""A busy worker outlives its broker's absence: it finishes what it has begun, reconnects and goes on.
+
+Real processes throughout.
+"""
 
 import time
 from collections.abc import Callable, Iterator
@@ -57,7 +60,9 @@ def test_broker_that_comes_back_while_the_task_is_under_way(
         assert wait_until(lambda: not server.exists("unacked", "probe"), timeout_s=20)
 
 
-def test_task_that_ends_while_the_broker_is_away(start_worker: Start, client: Celery, broker: ValkeyNode, tmp_path: Path) -> None:
+def test_task_that_ends_while_the_broker_is_away(
+    start_worker: Start, client: Celery, broker: ValkeyNode, tmp_path: Path
+) -> None:
     """Its acknowledgement meets nobody. The message may come a second time: every task of the shop may."""
     worker = start_worker("busy")
     be_busy(client, tmp_path, seconds=3.0)
@@ -70,7 +75,9 @@ def test_task_that_ends_while_the_broker_is_away(start_worker: Start, client: Ce
 
 @contextmanager
 def outlived(broker: ValkeyNode) -> Iterator[Message]:
-    """A message whose channel has outlived its connection: the state in which Celery closes the channel, and acknowledges later."""
+    """A message whose channel has outlived its connection: the state in which Celery closes the channel, and
+    acknowledges later.
+    """
     with kombu.Connection(broker.config()["url"]) as connection:
         with connection.SimpleQueue("probe") as queue:
             queue.put("work")
@@ -79,8 +86,13 @@ def outlived(broker: ValkeyNode) -> Iterator[Message]:
         yield message
 
 
-def test_without_the_guard_kombu_finds_no_connection(broker: ValkeyNode, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The control of all tests here, with the kombu that is installed. If it fails with a newer one, the guard may go."""
+def test_without_the_guard_kombu_finds_no_connection(
+    broker: ValkeyNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control of all tests here, with the kombu that is installed.
+
+    If it fails with a newer one, the guard may go.
+    """
     monkeypatch.setattr(Channel, "_connparams", lost_broker.original_connparams)
     with outlived(broker) as message:
         for deed in (message.channel.close, message.ack):
@@ -101,7 +113,10 @@ def test_with_the_guard_the_message_waits_for_the_broker(broker: ValkeyNode) -> 
 
 
 def test_guard_is_for_the_installed_kombu() -> None:
-    """Another kombu: see whether the control above still holds. If so name the version in NEEDED_BY, or else take the guard away."""
+    """Another kombu: see whether the control above still holds.
+
+    If so name the version in NEEDED_BY, or else take the guard away.
+    """
     assert kombu.__version__ in lost_broker.NEEDED_BY
 
 

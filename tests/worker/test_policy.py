@@ -13,7 +13,9 @@ def own_tasks() -> set[str]:
 
 
 def test_every_task_has_a_policy_and_every_policy_a_task() -> None:
-    assert set(POLICIES) == {name for name in own_tasks() if name.split(".")[0] in {"shop", "payments", "worker"}}
+    assert set(POLICIES) == {
+        name for name in own_tasks() if name.split(".")[0] in {"shop", "payments", "worker"}
+    }
 
 
 def test_every_queue_is_declared_and_used() -> None:
@@ -25,7 +27,10 @@ def test_every_queue_is_declared_and_used() -> None:
 def test_routes_and_limits_reach_celery() -> None:
     for name, policy in POLICIES.items():
         assert app.amqp.router.route({}, name)["queue"].name == policy.queue
-        assert (routes()[name], annotations()[name]["time_limit"]) == ({"queue": policy.queue}, policy.time_limit_s)
+        assert (routes()[name], annotations()[name]["time_limit"]) == (
+            {"queue": policy.queue},
+            policy.time_limit_s,
+        )
 
 
 def test_no_task_outlasts_its_message() -> None:

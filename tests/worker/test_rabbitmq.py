@@ -1,4 +1,6 @@
-"""RabbitMQ as the broker: classic and quorum queues, a certificate, connections that lead nowhere any more, and a server that is frozen or killed."""
+"""RabbitMQ as the broker: classic and quorum queues, a certificate, connections that lead nowhere any more,
+and a server that is frozen or killed.
+"""
 
 import os
 import signal
@@ -25,7 +27,9 @@ pytestmark = [
     pytest.mark.slow,  # minutes: a RabbitMQ takes ten seconds to start
     pytest.mark.timeout(300),
     pytest.mark.xdist_group("rabbitmq"),
-    pytest.mark.skipif(find_rabbitmq() is None, reason="RabbitMQ is missing: apt-get install rabbitmq-server"),
+    pytest.mark.skipif(
+        find_rabbitmq() is None, reason="RabbitMQ is missing: apt-get install rabbitmq-server"
+    ),
 ]
 NOTICED_S = 15
 # So that what is measured is the message and not the sweep, which would find the row a little later.
@@ -107,16 +111,22 @@ def test_a_server_that_is_killed_or_frozen_loses_nothing(shop: ShopStack, rabbit
 
 
 @pytest.mark.parametrize("queue_type", ["quorum", "classic"])
-def test_a_shop_with_queues_of_each_type_and_a_certificate(rabbit: RabbitServer, queue_type: str, tmp_path: Path) -> None:
-    with kombu.Connection(rabbit.url()) as connection, connection.channel() as channel:  # of another type than the queues of other tests
+def test_a_shop_with_queues_of_each_type_and_a_certificate(
+    rabbit: RabbitServer, queue_type: str, tmp_path: Path
+) -> None:
+    # of another type than the queues of other tests
+    with kombu.Connection(rabbit.url()) as connection, connection.channel() as channel:
         for queue in QUEUES:
             channel.queue_delete(queue)
-    stack = build_shop_stack(tmp_path / "shop", extra_env={"CELERY_BROKER_URL": rabbit.tls_url(), "BROKER_QUEUE_TYPE": queue_type})
+    stack = build_shop_stack(
+        tmp_path / "shop", extra_env={"CELERY_BROKER_URL": rabbit.tls_url(), "BROKER_QUEUE_TYPE": queue_type}
+    )
     try:
         stack.start()
         buyer = new_buyer(stack)
         assert max(created_after_s(stack, buyer) for _ in range(5)) < 5
-        assert "NOT_IMPLEMENTED" not in stack.worker.container.child.log_text()  # quorum queues know no global prefetch
+        # quorum queues know no global prefetch
+        assert "NOT_IMPLEMENTED" not in stack.worker.container.child.log_text()
         shop_type = connection_queue_type(rabbit, "orders")
         assert shop_type == queue_type
     finally:
@@ -130,36 +140,58 @@ def test_a_queue_of_another_type_is_refused_by_name(rabbit: RabbitServer) -> Non
     with kombu.Connection(rabbit.url()) as connection, connection.channel() as channel:
         for queue in QUEUES:
             channel.queue_delete(queue)
-        channel.queue_declare("gateway", durable=True, auto_delete=False, arguments={"x-queue-type": "classic"})
+        channel.queue_declare(
+            "gateway", durable=True, auto_delete=False, arguments={"x-queue-type": "classic"}
+        )
     env = {**os.environ, "CELERY_BROKER_URL": rabbit.url(), "BROKER_QUEUE_TYPE": "quorum"}
     for program in (
         ["-m", "celery", "-A", "worker", "worker", "--pool", "solo"],
         ["-c", "import project.wsgi"],
         ["manage.py", "check", "--database", "default"],
     ):
-        ended = subprocess.run([sys.executable, *program], env=env, capture_output=True, text=True, timeout=60, check=False)
+        ended = subprocess.run(
+            [sys.executable, *program], env=env, capture_output=True, text=True, timeout=60, check=False
+        )
         assert ended.returncode != 0, program
-        assert "BROKER_QUEUE_TYPE wants queues of type quorum, and RabbitMQ has the queue gateway as another one" in ended.stderr, program
+        assert (
+            "BROKER_QUEUE_TYPE wants queues of type quorum, and RabbitMQ has the queue gateway as another one"
+            in ended.stderr
+        ), program
     with kombu.Connection(rabbit.url()) as connection, connection.channel() as channel:  # as it was
-        channel.queue_declare("gateway", durable=True, auto_delete=False, arguments={"x-queue-type": "classic"})
+        channel.queue_declare(
+            "gateway", durable=True, auto_delete=False, arguments={"x-queue-type": "classic"}
+        )
         channel.queue_delete("gateway")
-    assert subprocess.run([sys.executable, "manage.py", "check", "--database", "default"], env=env, check=False).returncode == 0
+    assert (
+        subprocess.run(
+            [sys.executable, "manage.py", "check", "--database", "default"], env=env, check=False
+        ).returncode
+        == 0
+    )
 
 
 def connection_queue_type(rabbit: RabbitServer, queue: str) -> str:
     """Found out by declaring it as the other type, which the server refuses with the type that it has."""
     with kombu.Connection(rabbit.url()) as connection, connection.channel() as channel:
         try:
-            channel.queue_declare(queue, durable=True, auto_delete=False, arguments={"x-queue-type": "stream"})
+            channel.queue_declare(
+                queue, durable=True, auto_delete=False, arguments={"x-queue-type": "stream"}
+            )
         except amqp.PreconditionFailed as error:
             return "quorum" if "'quorum'" in str(error) else "classic"
     raise AssertionError("the queue was not there")
 
 
 def test_an_unknown_certificate_is_refused(rabbit: RabbitServer, tmp_path: Path) -> None:
-    program = "import django; django.setup(); from worker.celery import app; app.connection_for_read().connect()"
+    program = (
+        "import django; django.setup(); from worker.celery import app; app.connection_for_read().connect()"
+    )
     url = rabbit.tls_url().split("?")[0]
     ended = subprocess.run(
-        [sys.executable, "-c", program], env={**os.environ, "CELERY_BROKER_URL": url}, capture_output=True, text=True, check=False
+        [sys.executable, "-c", program],
+        env={**os.environ, "CELERY_BROKER_URL": url},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert "certificate verify failed" in ended.stderr

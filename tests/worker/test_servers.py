@@ -1,4 +1,6 @@
-"""Carts and queues on servers of every supported kind, each a real one; and servers of other kinds, which stop the start with their name."""
+"""Carts and queues on servers of every supported kind, each a real one; and servers of other kinds, which
+stop the start with their name.
+"""
 
 import os
 import secrets
@@ -33,7 +35,7 @@ refuse_unfit_servers()
 valkey.client().set("cart:1", "书")
 with app.connection_for_write() as writer, writer.SimpleQueue("tests") as queue:
     queue.put({"a": 1})
-app.conf.broker_transport_options = {**app.conf.broker_transport_options, **app.conf.consumer_transport_options}
+app.conf.broker_transport_options |= app.conf.consumer_transport_options
 with app.connection_for_read() as reader, reader.SimpleQueue("tests") as queue:
     message = queue.get(timeout=10)
     message.ack()
@@ -67,7 +69,12 @@ def start(tmp_path: Path) -> Iterator[Starter]:
     with ExitStack() as stack:
 
         def start_one(*settings: str, password: str = "") -> ValkeyServer:
-            server = ValkeyServer(tmp_path / secrets.token_hex(4), password or secrets.token_hex(8), durable=False, settings=settings)
+            server = ValkeyServer(
+                tmp_path / secrets.token_hex(4),
+                password or secrets.token_hex(8),
+                durable=False,
+                settings=settings,
+            )
             stack.callback(server.stop)
             server.start()
             return server
@@ -106,7 +113,9 @@ def test_tls_with_a_certificate_of_another_server(start: Starter, tmp_path: Path
     try:
         for store, broker in ((url, plain), (plain, url)):
             query = f"?ssl_ca_certs={made.authority}"
-            told = use_both(f"{store}/1{query if store == url else ''}", f"{broker}/0{query if broker == url else ''}")
+            told = use_both(
+                f"{store}/1{query if store == url else ''}", f"{broker}/0{query if broker == url else ''}"
+            )
             assert "IP address mismatch" in told
     finally:
         front.stop()
@@ -129,14 +138,19 @@ def test_sentinels_find_the_primary(start: Starter, tmp_path: Path) -> None:
         sentinel.stop()
 
 
-UNFIT = [("cluster-enabled yes", "it is a node of a Redis Cluster"), ('rename-command HELLO ""', "it doesn't know HELLO")]
+UNFIT = [
+    ("cluster-enabled yes", "it is a node of a Redis Cluster"),
+    ('rename-command HELLO ""', "it doesn't know HELLO"),
+]
 
 
 @pytest.fixture(params=UNFIT, ids=["cluster", "no HELLO"])
 def unfit(request: pytest.FixtureRequest, start: Starter, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
     """A server's address without a database, and what is wrong with it."""
     setting, reason = request.param
-    monkeypatch.setattr(ValkeyServer, "is_ready", lambda self: "Ready to accept connections" in self.child.log_text())
+    monkeypatch.setattr(
+        ValkeyServer, "is_ready", lambda self: "Ready to accept connections" in self.child.log_text()
+    )
     return start(setting).url().rsplit("/", 1)[0], reason
 
 
@@ -155,7 +169,10 @@ def test_unfit_servers_are_refused_by_name(unfit: tuple[str, str], name: str) ->
 
 def test_servers_that_are_away_stop_nobody() -> None:
     gone = f"redis://127.0.0.1:{find_free_port()}"
-    assert run(["-c", "import project.wsgi"], REDIS_URL=f"{gone}/1", CELERY_BROKER_URL=f"{gone}/0").returncode == 0
+    assert (
+        run(["-c", "import project.wsgi"], REDIS_URL=f"{gone}/1", CELERY_BROKER_URL=f"{gone}/0").returncode
+        == 0
+    )
 
 
 def test_servers_that_answer_nothing_stop_nobody() -> None:
@@ -163,7 +180,10 @@ def test_servers_that_answer_nothing_stop_nobody() -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=64) as frozen:
         url = f"redis://127.0.0.1:{frozen.getsockname()[1]}"
         started = time.monotonic()
-        assert run(["-c", "import project.wsgi"], REDIS_URL=f"{url}/1", CELERY_BROKER_URL=f"{url}/0").returncode == 0
+        assert (
+            run(["-c", "import project.wsgi"], REDIS_URL=f"{url}/1", CELERY_BROKER_URL=f"{url}/0").returncode
+            == 0
+        )
         began_s = time.monotonic() - started
     started = time.monotonic()
     assert redis_address.find_unfitness(redis_address.parse(url)) is None  # gone

@@ -1,4 +1,6 @@
-"""The sweep goes on whatever clocks show, with beat or without it, and nobody's jobs are done twice at once."""
+"""The sweep goes on whatever clocks show, with beat or without it, and nobody's jobs are done twice at
+once.
+"""
 
 from datetime import UTC, datetime, time, timedelta
 
@@ -29,7 +31,11 @@ HOUR = timedelta(hours=1)
 def other_session() -> psycopg.Connection:
     database = connection.settings_dict
     return psycopg.connect(
-        dbname=database["NAME"], user=database["USER"], password=database["PASSWORD"], host=database["HOST"], port=database["PORT"]
+        dbname=database["NAME"],
+        user=database["USER"],
+        password=database["PASSWORD"],
+        host=database["HOST"],
+        port=database["PORT"],
     )
 
 
@@ -45,7 +51,9 @@ def test_one_sweeps_at_a_time(broker_valkey: redis.Redis) -> None:
     assert OrderRequest.objects.get().status == "rejected"
 
 
-def test_messages_carry_no_time_that_a_clock_could_judge(broker_valkey: redis.Redis, settings: Settings) -> None:
+def test_messages_carry_no_time_that_a_clock_could_judge(
+    broker_valkey: redis.Redis, settings: Settings
+) -> None:
     beat = scheduler()
     beat.tick()
     sweep.apply_async()

@@ -48,12 +48,20 @@ def test_request_that_was_left_behind_wakes_its_task(broker_valkey: redis.Redis)
 
 def test_everything_that_is_due_wakes_its_task(broker_valkey: redis.Redis, settings: Settings) -> None:
     gateways = get_gateways()
-    payment = make_payment(make_order(make_buyer(), make_course(), now=clock.now()), gateways.current, now=clock.now())
+    payment = make_payment(
+        make_order(make_buyer(), make_course(), now=clock.now()), gateways.current, now=clock.now()
+    )
     form = notification(payment)
-    inbox.store_notification(gateways=gateways, provider="alipay", headers={}, body=urlencode(form).encode(), now=clock.now())
+    inbox.store_notification(
+        gateways=gateways, provider="alipay", headers={}, body=urlencode(form).encode(), now=clock.now()
+    )
     settings.CLOCK_OFFSET_S = settings.ORDER_TTL_S + settings.ORDER_GRACE_S + 1
     sweep()
-    assert sent(broker_valkey) == ["payments.apply_notifications", "payments.close_orders", "payments.query_payments"]
+    assert sent(broker_valkey) == [
+        "payments.apply_notifications",
+        "payments.close_orders",
+        "payments.query_payments",
+    ]
 
 
 def test_request_that_used_its_attempts_is_given_up(broker_valkey: redis.Redis) -> None:
@@ -70,20 +78,31 @@ def test_tasks_without_work_change_nothing() -> None:
             task()
 
 
-def test_task_that_leaves_work_wakes_itself(broker_valkey: redis.Redis, monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
+def test_task_that_leaves_work_wakes_itself(
+    broker_valkey: redis.Redis, monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
     monkeypatch.setattr("shop.domain.work.due_rows.DRAIN_S", 0)
     monkeypatch.setattr("shop.domain.ordering.creation.BATCH_SIZE", 1)
     monkeypatch.setattr("payments.domain.trades.inbox.BATCH_SIZE", 1)
     gateways = get_gateways()
     for _ in range(2):
-        payment = make_payment(make_order(make_buyer(), make_course(), now=clock.now()), gateways.current, now=clock.now())
+        payment = make_payment(
+            make_order(make_buyer(), make_course(), now=clock.now()), gateways.current, now=clock.now()
+        )
         form = notification(payment)
-        inbox.store_notification(gateways=gateways, provider="alipay", headers={}, body=urlencode(form).encode(), now=clock.now())
+        inbox.store_notification(
+            gateways=gateways, provider="alipay", headers={}, body=urlencode(form).encode(), now=clock.now()
+        )
         make_request(make_buyer(), make_course(), now=clock.now())
     settings.CLOCK_OFFSET_S = settings.ORDER_TTL_S + settings.ORDER_GRACE_S + 1
     for task in (create_orders, query_payments, close_orders, apply_notifications):
         task()
-    assert sent(broker_valkey) == ["payments.apply_notifications", "payments.close_orders", "payments.query_payments", "shop.create_orders"]
+    assert sent(broker_valkey) == [
+        "payments.apply_notifications",
+        "payments.close_orders",
+        "payments.query_payments",
+        "shop.create_orders",
+    ]
 
 
 def test_closing_task_closes_what_is_due(settings: Settings) -> None:

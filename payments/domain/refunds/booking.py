@@ -42,7 +42,9 @@ def succeed(refund_id: int, *, now: datetime, cause: str) -> None:
 
 
 def fail(refund_id: int, why: str, *, now: datetime, cause: str) -> None:
-    """Leaves a refund that the gateway refuses, or that used all its attempts, to people; the money is still owed."""
+    """Leaves a refund that the gateway refuses, or that used all its attempts, to people; the money is still
+    owed.
+    """
     with transaction.atomic(durable=True):
         fail_locked(lock_refund(refund_id), why, now=now, cause=cause)
 
@@ -51,13 +53,24 @@ def fail_locked(refund: Refund, why: str, *, now: datetime, cause: str) -> None:
     """As `fail`, in the caller's transaction, which holds the refund's lock."""
     if refund.status not in {*REFUNDS_UNDER_WAY, RefundStatus.REQUESTED}:
         return
-    refund.status, refund.outcome, refund.finished_at, refund.available_at = RefundStatus.FAILED, why, now, None
+    refund.status, refund.outcome, refund.finished_at, refund.available_at = (
+        RefundStatus.FAILED,
+        why,
+        now,
+        None,
+    )
     refund.save(update_fields=["status", "outcome", "finished_at", "available_at"])
     record([event(refund.order, Kind.REFUND_FAILED, now=now, cause=cause, why=why)])
     if refund.payment is not None:
         concluding.conclude(refund.payment, now=now, cause=cause)
     results.count(failed=1)
-    log.error("refund_failed", out_request_no=refund.out_request_no, why=why, trace_id=refund.order.trace_id, alert=True)
+    log.error(
+        "refund_failed",
+        out_request_no=refund.out_request_no,
+        why=why,
+        trace_id=refund.order.trace_id,
+        alert=True,
+    )
 
 
 def _count(refund: Refund, payment: Payment) -> None:
@@ -71,8 +84,14 @@ def _count(refund: Refund, payment: Payment) -> None:
 def _book(refund: Refund, *, now: datetime, cause: str) -> None:
     if refund.kind != RefundKind.SURPLUS:
         share = Share(refund.amount, refund.beili)
-        order_refunds.apply_refund(refund.order, parts_of(refund), share, key=refund.out_request_no, now=now, cause=cause)
+        order_refunds.apply_refund(
+            refund.order, parts_of(refund), share, key=refund.out_request_no, now=now, cause=cause
+        )
         return
     book = LedgerTransfer.Book.REFUNDS
-    sql.insert([ledger.surplus_out(refund.order, refund.amount, cash_book=book, key=refund.out_request_no, now=now)])
-    record([event(refund.order, Kind.REFUND_SUCCEEDED, now=now, cause=cause, alipay=str(refund.amount), beili=0)])
+    sql.insert(
+        [ledger.surplus_out(refund.order, refund.amount, cash_book=book, key=refund.out_request_no, now=now)]
+    )
+    record(
+        [event(refund.order, Kind.REFUND_SUCCEEDED, now=now, cause=cause, alipay=str(refund.amount), beili=0)]
+    )

@@ -1,5 +1,5 @@
-"""What follows once refunds that were made without us are booked or refused: whose money it was, what is still unexplained, and whether
-the order ends. `external.py` notes and books them.
+"""What follows once refunds that were made without us are booked or refused: whose money it was, what is
+still unexplained, and whether the order ends. `external.py` notes and books them.
 """
 
 from collections.abc import Sequence
@@ -30,28 +30,39 @@ DIFFERENCE = "refunds differ"
 
 
 def is_unexplained(payment: Payment) -> bool:
-    """Whether anything about the payment's refunds waits to be proven or explained. Until then no refund of ours may leave."""
+    """Whether anything about the payment's refunds waits to be proven or explained.
+
+    Until then no refund of ours may leave.
+    """
     return _to_explain(payment).exists() or has_difference(payment)
 
 
 def has_difference(payment: Payment) -> bool:
-    """Whether the gateway has told of more refunds than our rows account for, and nothing is under way that could be the rest."""
+    """Whether the gateway has told of more refunds than our rows account for, and nothing is under way that
+    could be the rest.
+    """
     told, gone = Payment.objects.values_list("refund_told", "refunded_amount").get(pk=payment.pk)
     return told > gone and not find_pending(payment).exists()
 
 
 def find_pending(payment: Payment) -> QuerySet[Refund]:
     """The payment's refunds whose outcome at the gateway is still to be learnt, ours and others'."""
-    return Refund.objects.filter(payment=payment).filter(Q(status__in=REFUNDS_UNDER_WAY) | Q(status=RefundStatus.REPORTED))
+    return Refund.objects.filter(payment=payment).filter(
+        Q(status__in=REFUNDS_UNDER_WAY) | Q(status=RefundStatus.REPORTED)
+    )
 
 
 def conclude(payment: Payment, *, now: datetime, cause: str) -> None:
-    """Draws what follows by itself once a refund is booked or refused, in the caller's transaction, which holds the payment's lock.
+    """Draws what follows by itself once a refund is booked or refused, in the caller's transaction, which
+    holds the payment's lock.
 
-    Money that nobody owed needs no explanation. A payment of which nothing is left ends its order. If our rows don't reach what the
-    gateway has told, the trade is asked about again if all of it may be gone, else it is left to people.
+    Money that nobody owed needs no explanation. A payment of which nothing is left ends its order. If our
+    rows don't reach what the gateway has told, the trade is asked about again if all of it may be gone, else
+    it is left to people.
     """
-    payment.refresh_from_db(fields=["amount", "refund_told", "refunded_amount", "external_refunded", "is_surplus", "status"])
+    payment.refresh_from_db(
+        fields=["amount", "refund_told", "refunded_amount", "external_refunded", "is_surplus", "status"]
+    )
     unexplained = list(_to_explain(payment).filter(status=RefundStatus.SUCCEEDED).order_by("pk"))
     if payment.is_surplus or payment.status == PaymentStatus.CLOSED:
         _explain_surplus(payment, unexplained, now=now)
@@ -70,18 +81,28 @@ def _watch_difference(payment: Payment, *, now: datetime) -> None:
     else:
         told = f"{DIFFERENCE}: {payment.refund_told} told, {payment.refunded_amount} known"
         row.update(available_at=None, dead_at=now, last_error=told)
-        log.error("refunds_differ", out_trade_no=payment.out_trade_no, told=str(payment.refund_told), alert=True)
+        log.error(
+            "refunds_differ", out_trade_no=payment.out_trade_no, told=str(payment.refund_told), alert=True
+        )
 
 
 def _explain_surplus(payment: Payment, unexplained: Sequence[Refund], *, now: datetime) -> None:
     for refund in unexplained:
         key = f"external:{refund.pk}"
-        sql.insert([ledger.surplus_out(payment.order, refund.amount, cash_book=Book.EXTERNAL_REFUNDS, key=key, now=now)])
+        sql.insert(
+            [
+                ledger.surplus_out(
+                    payment.order, refund.amount, cash_book=Book.EXTERNAL_REFUNDS, key=key, now=now
+                )
+            ]
+        )
         mark_explained(refund, Explanation.SURPLUS, now=now)
 
 
 def _end_order(payment: Payment, unexplained: Sequence[Refund], *, now: datetime, cause: str) -> None:
-    """Nothing of the payment is left: what remains of its order has been refunded by it, and refunds that wait for approval are moot."""
+    """Nothing of the payment is left: what remains of its order has been refunded by it, and refunds that
+    wait for approval are moot.
+    """
     order = payment.order
     if Order.objects.values_list("status", flat=True).get(pk=order.pk) != OrderStatus.PAID:
         return  # its courses went back another way, so this money was a gift; staff say so
@@ -94,7 +115,9 @@ def _end_order(payment: Payment, unexplained: Sequence[Refund], *, now: datetime
 def _reject_waiting(payment: Payment, *, now: datetime) -> None:
     """Ends the order's refunds that are asked for or have failed: their money has gone back."""
     waiting = Refund.objects.filter(
-        order_id=payment.order_id, kind=RefundKind.ORDER, status__in=[RefundStatus.REQUESTED, RefundStatus.FAILED]
+        order_id=payment.order_id,
+        kind=RefundKind.ORDER,
+        status__in=[RefundStatus.REQUESTED, RefundStatus.FAILED],
     )
     for refund in waiting:
         reject(refund, "支付渠道侧已整单退款", now=now)
@@ -112,7 +135,9 @@ def return_lines(
     cause: str,
     **told: str,
 ) -> None:
-    """Books external refunds as the return of these lines: the courses and their 贝里 go back. What is above the lines' cash is a gift.
+    """Books external refunds as the return of these lines: the courses and their 贝里 go back.
+
+    What is above the lines' cash is a gift.
 
     `told` are more details for the timeline.
     """
@@ -122,7 +147,9 @@ def return_lines(
     attach_lines(last, parts)
     Refund.objects.filter(pk=last.pk).update(beili=share.beili)
     key = f"external:{last.pk}"
-    order_refunds.apply_refund(payment.order, parts, share, key=key, now=now, cause=cause, cash_book=Book.EXTERNAL_REFUNDS)
+    order_refunds.apply_refund(
+        payment.order, parts, share, key=key, now=now, cause=cause, cash_book=Book.EXTERNAL_REFUNDS
+    )
     if gift := total - share.cash:
         sql.insert([ledger.goodwill_out(payment.order, gift, key=key, now=now)])
     for refund in externals:
@@ -137,22 +164,34 @@ def mark_explained(refund: Refund, explanation: Explanation, *, now: datetime) -
     Raises:
         StaleState: it isn't booked, or is explained already.
     """
-    proven = Refund.objects.filter(pk=refund.pk, kind=RefundKind.EXTERNAL, status=RefundStatus.SUCCEEDED, explanation="")
+    proven = Refund.objects.filter(
+        pk=refund.pk, kind=RefundKind.EXTERNAL, status=RefundStatus.SUCCEEDED, explanation=""
+    )
     if proven.update(explanation=explanation, explained_at=now) != 1:
         raise StaleState(f"external refund {refund.out_request_no} is not waiting for an explanation")
 
 
 def reject(refund: Refund, why: str, *, now: datetime) -> None:
     """Ends a refund of which nothing comes, in the caller's transaction; `why` is for people."""
-    refund.status, refund.outcome, refund.finished_at, refund.available_at, refund.dead_at = RefundStatus.REJECTED, why, now, None, None
+    refund.status, refund.outcome, refund.finished_at, refund.available_at, refund.dead_at = (
+        RefundStatus.REJECTED,
+        why,
+        now,
+        None,
+        None,
+    )
     refund.save(update_fields=["status", "outcome", "finished_at", "available_at", "dead_at"])
 
 
 def wake_held_back(payment: Payment, *, now: datetime) -> None:
     """Makes the approved refunds due that were held back while something was unexplained."""
-    held = Refund.objects.filter(payment=payment, status=RefundStatus.REQUESTED, approved_at__isnull=False, available_at__gt=now)
+    held = Refund.objects.filter(
+        payment=payment, status=RefundStatus.REQUESTED, approved_at__isnull=False, available_at__gt=now
+    )
     held.update(available_at=now)
 
 
 def _to_explain(payment: Payment) -> QuerySet[Refund]:
-    return Refund.objects.filter(payment=payment, kind=RefundKind.EXTERNAL, explanation="").exclude(status=RefundStatus.REJECTED)
+    return Refund.objects.filter(payment=payment, kind=RefundKind.EXTERNAL, explanation="").exclude(
+        status=RefundStatus.REJECTED
+    )

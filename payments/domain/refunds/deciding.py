@@ -9,7 +9,12 @@ from django.db.models import Sum
 from payments.domain.locks import lock_refund
 from payments.domain.refunds import booking, concluding
 from payments.domain.refunds.lines import parts_of, release_lines, release_money
-from payments.errors import ExternalRefundUnexplained, RefundNeedsSecondPerson, RefundNotOpen, RefundOverPayment
+from payments.errors import (
+    ExternalRefundUnexplained,
+    RefundNeedsSecondPerson,
+    RefundNotOpen,
+    RefundOverPayment,
+)
 from payments.gateways.protocol import Gateways, GatewayUnreachable
 from payments.models import Payment, Refund
 from payments.states import REFUNDS_UNDER_WAY, Explanation, RefundKind, RefundStatus
@@ -25,12 +30,15 @@ Book = LedgerTransfer.Book
 
 
 def approve_refund(refund_id: int, *, staff: Account, now: datetime, cause: str) -> Refund:
-    """Staff agree: the money goes. A failed refund can be approved again, which sends the same request once more.
+    """Staff agree: the money goes.
+
+    A failed refund can be approved again, which sends the same request once more.
 
     Raises:
         RefundNotOpen: it is under way, done or rejected, or was made without us.
         RefundNeedsSecondPerson: it is of their own order, or with REFUND_FOUR_EYES of their own asking.
-        ExternalRefundUnexplained: somebody else has refunded money of this payment, and what for is not yet said.
+        ExternalRefundUnexplained: somebody else has refunded money of this payment, and what for is not yet
+            said.
         RefundOverPayment: less is left of the payment.
     """
     with transaction.atomic(durable=True):
@@ -43,24 +51,44 @@ def approve_refund(refund_id: int, *, staff: Account, now: datetime, cause: str)
         refund.approved_by, refund.approved_at, refund.available_at = staff, now, now
         refund.attempts, refund.dead_at, refund.outcome = 0, None, ""
         refund.save()
-        record([event(refund.order, Kind.REFUND_APPROVED, now=now, cause=cause, out_request_no=refund.out_request_no, **by_staff(staff))])
+        record(
+            [
+                event(
+                    refund.order,
+                    Kind.REFUND_APPROVED,
+                    now=now,
+                    cause=cause,
+                    out_request_no=refund.out_request_no,
+                    **by_staff(staff),
+                )
+            ]
+        )
     return refund
 
 
-def reject_refund(refund_id: int, *, gateways: Gateways | None, staff: Account, why: str, now: datetime, cause: str) -> Refund:
-    """Staff refuse a refund that waits, or give one up that failed: its lines can be asked for again, and nothing has moved.
+def reject_refund(
+    refund_id: int, *, gateways: Gateways | None, staff: Account, why: str, now: datetime, cause: str
+) -> Refund:
+    """Staff refuse a refund that waits, or give one up that failed: its lines can be asked for again, and
+    nothing has moved.
 
-    A failed one is asked about first. If the gateway has done it after all, it is booked instead. Money that nobody owed stays on the
-    books as such until a refund of it is ordered again.
+    A failed one is asked about first. If the gateway has done it after all, it is booked instead. Money that
+    nobody owed stays on the books as such until a refund of it is ordered again.
 
     Raises:
         RefundNotOpen: it is approved or done, now or before.
-        GatewayUnreachable, GatewayRejected, GatewayNotConfigured: it failed and can't be asked about; nothing has changed.
+        GatewayUnreachable, GatewayRejected, GatewayNotConfigured: it failed and can't be asked about; nothing
+            has changed.
     """
     _must_not_be_done(refund_id, gateways=gateways, now=now, cause=cause)
     with transaction.atomic(durable=True):
         refund = _lock_undone(refund_id)
-        refund.status, refund.outcome, refund.finished_at, refund.decided_by = RefundStatus.REJECTED, why, now, staff
+        refund.status, refund.outcome, refund.finished_at, refund.decided_by = (
+            RefundStatus.REJECTED,
+            why,
+            now,
+            staff,
+        )
         refund.dead_at = None
         refund.save(update_fields=["status", "outcome", "finished_at", "decided_by", "dead_at"])
         release_lines(refund)
@@ -72,14 +100,18 @@ def reject_refund(refund_id: int, *, gateways: Gateways | None, staff: Account, 
 def mark_refund_paid_elsewhere(
     refund_id: int, *, gateways: Gateways | None, reference: str, staff: Account, now: datetime, cause: str
 ) -> Refund:
-    """Staff have given the money back by other means, told by `reference`: a bank transfer's number, say. The books follow.
+    """Staff have given the money back by other means, told by `reference`: a bank transfer's number, say.
 
-    If `reference` is the number of an unexplained external refund of the same payment and amount, that is what paid it.
+    The books follow.
+
+    If `reference` is the number of an unexplained external refund of the same payment and amount, that is
+    what paid it.
 
     Raises:
         RefundNotOpen: it neither waits nor failed, or the gateway has done it after all (it is booked then).
         RefundNeedsSecondPerson: as `approve_refund`.
-        GatewayUnreachable, GatewayRejected, GatewayNotConfigured: it failed and can't be asked about; nothing has changed.
+        GatewayUnreachable, GatewayRejected, GatewayNotConfigured: it failed and can't be asked about; nothing
+            has changed.
     """
     _must_not_be_done(refund_id, gateways=gateways, now=now, cause=cause)
     with transaction.atomic(durable=True):
@@ -88,7 +120,9 @@ def mark_refund_paid_elsewhere(
         paid_by = _find_external(refund, reference)
         refund.status, refund.reference, refund.decided_by = RefundStatus.PAID_ELSEWHERE, reference, staff
         refund.finished_at, refund.available_at, refund.dead_at = now, None, None
-        refund.save(update_fields=["status", "reference", "decided_by", "finished_at", "available_at", "dead_at"])
+        refund.save(
+            update_fields=["status", "reference", "decided_by", "finished_at", "available_at", "dead_at"]
+        )
         release_money(refund)
         told = {"reference": reference, "alipay": str(refund.amount), **by_staff(staff)}
         record([event(refund.order, Kind.REFUND_PAID_ELSEWHERE, now=now, cause=cause, **told)])
@@ -127,7 +161,12 @@ def _is_waiting(refund: Refund) -> bool:
 def _must_be_covered(refund: Refund, payment: Payment) -> None:
     if concluding.is_unexplained(payment):
         raise ExternalRefundUnexplained(out_trade_no=payment.out_trade_no)
-    under_way = Refund.objects.filter(payment=payment, status__in=REFUNDS_UNDER_WAY).aggregate(total=Sum("amount"))["total"] or ZERO
+    under_way = (
+        Refund.objects.filter(payment=payment, status__in=REFUNDS_UNDER_WAY).aggregate(total=Sum("amount"))[
+            "total"
+        ]
+        or ZERO
+    )
     left = payment.amount - payment.refunded_amount - under_way
     if refund.amount > left:
         raise RefundOverPayment(amount=str(refund.amount), left=str(left))
@@ -140,7 +179,9 @@ def _must_not_be_done(refund_id: int, *, gateways: Gateways | None, now: datetim
         return
     if gateways is None:
         raise GatewayUnreachable("the gateway isn't configured")
-    movement = gateways.gateway_for(refund.payment).find_refund(refund.payment.out_trade_no, refund.out_request_no)
+    movement = gateways.gateway_for(refund.payment).find_refund(
+        refund.payment.out_trade_no, refund.out_request_no
+    )
     if movement is None or movement.amount != refund.amount:
         return
     Refund.objects.filter(pk=refund_id, status=RefundStatus.FAILED).update(
@@ -152,7 +193,11 @@ def _must_not_be_done(refund_id: int, *, gateways: Gateways | None, now: datetim
 
 def _find_external(refund: Refund, reference: str) -> Refund | None:
     booked = Refund.objects.filter(
-        payment=refund.payment, kind=RefundKind.EXTERNAL, status=RefundStatus.SUCCEEDED, explanation="", out_request_no=reference
+        payment=refund.payment,
+        kind=RefundKind.EXTERNAL,
+        status=RefundStatus.SUCCEEDED,
+        explanation="",
+        out_request_no=reference,
     )
     return booked.filter(amount=refund.amount).first() if refund.payment_id else None
 
@@ -163,4 +208,12 @@ def _book(refund: Refund, cash_book: LedgerTransfer.Book, *, now: datetime, caus
         sql.insert([ledger.surplus_out(refund.order, refund.amount, cash_book=cash_book, key=key, now=now)])
         return
     share = Share(refund.amount, refund.beili)
-    order_refunds.apply_refund(refund.order, parts_of(refund), share, key=refund.out_request_no, now=now, cause=cause, cash_book=cash_book)
+    order_refunds.apply_refund(
+        refund.order,
+        parts_of(refund),
+        share,
+        key=refund.out_request_no,
+        now=now,
+        cause=cause,
+        cash_book=cash_book,
+    )

@@ -25,27 +25,36 @@ def explain_external_refund(
 ) -> Refund:
     """Staff say which courses a booked external refund was for, or with `course_ids` None that it was a gift.
 
-    The courses go back as with a refund of ours; what the refund is above their price is a gift. Refunds that were held back meanwhile
-    become due.
+    The courses go back as with a refund of ours; what the refund is above their price is a gift. Refunds that
+    were held back meanwhile become due.
 
     Raises:
         RefundNotOpen: it isn't proven yet, or explained already.
         OrderNotRefundable: the order isn't paid, or a course isn't one of its lines.
-        RefundLineTaken: a course has gone back, or a refund of it is asked for: reject that first, or have it paid by this one.
+        RefundLineTaken: a course has gone back, or a refund of it is asked for: reject that first, or have it
+            paid by this one.
     """
     with transaction.atomic(durable=True):
         refund = lock_refund(refund_id)
         payment = _explainable(refund)
         if course_ids is None:
-            sql.insert([ledger.goodwill_out(refund.order, refund.amount, key=f"external:{refund.pk}", now=now)])
+            sql.insert(
+                [ledger.goodwill_out(refund.order, refund.amount, key=f"external:{refund.pk}", now=now)]
+            )
             concluding.mark_explained(refund, Explanation.GOODWILL, now=now)
-            told = {"explanation": Explanation.GOODWILL.value, "alipay": str(refund.amount), **by_staff(staff, why)}
+            told = {
+                "explanation": Explanation.GOODWILL.value,
+                "alipay": str(refund.amount),
+                **by_staff(staff, why),
+            }
             record([event(refund.order, Kind.EXTERNAL_REFUND_EXPLAINED, now=now, cause=cause, **told)])
         else:
             if refund.order.status != OrderStatus.PAID:
                 raise OrderNotRefundable(status=refund.order.status)
             lines = pick_lines(refund.order, course_ids)
-            concluding.return_lines(payment, [refund], lines, Explanation.LINES, now=now, cause=cause, **by_staff(staff, why))
+            concluding.return_lines(
+                payment, [refund], lines, Explanation.LINES, now=now, cause=cause, **by_staff(staff, why)
+            )
         Refund.objects.filter(pk=refund.pk).update(decided_by=staff, outcome=why)
         concluding.conclude(payment, now=now, cause=cause)
         concluding.wake_held_back(payment, now=now)
@@ -54,7 +63,8 @@ def explain_external_refund(
 
 
 def report_external_refund(payment_id: int, *, number: str, staff: Account, now: datetime) -> Refund:
-    """Staff enter a refund that was made at the gateway and that no notice told of; a worker proves and books it.
+    """Staff enter a refund that was made at the gateway and that no notice told of; a worker proves and books
+    it.
 
     Raises:
         RefundNotOpen: the number is known.
@@ -71,18 +81,26 @@ def report_external_refund(payment_id: int, *, number: str, staff: Account, now:
     return refund
 
 
-def dismiss_external_refund(refund_id: int, *, gateways: Gateways, staff: Account, why: str, now: datetime, cause: str) -> Refund:
-    """Staff dismiss a reported refund that the gateway, asked once more, doesn't know. If it does know it, it is booked instead.
+def dismiss_external_refund(
+    refund_id: int, *, gateways: Gateways, staff: Account, why: str, now: datetime, cause: str
+) -> Refund:
+    """Staff dismiss a reported refund that the gateway, asked once more, doesn't know.
+
+    If it does know it, it is booked instead.
 
     Raises:
         RefundNotOpen: it is booked, now or before, or was dismissed.
-        GatewayUnreachable: it can't be asked, or it knows the refund and the payment itself isn't booked yet; nothing has changed.
+        GatewayUnreachable: it can't be asked, or it knows the refund and the payment itself isn't booked yet;
+            nothing has changed.
         GatewayRejected, GatewayNotConfigured: it can't be asked; nothing has changed.
     """
     refund = Refund.objects.select_related("payment").get(pk=refund_id)
     if refund.kind != RefundKind.EXTERNAL or refund.status != RefundStatus.REPORTED or refund.payment is None:
         raise RefundNotOpen(status=refund.status)
-    if gateways.gateway_for(refund.payment).find_refund(refund.payment.out_trade_no, refund.out_request_no) is not None:
+    if (
+        gateways.gateway_for(refund.payment).find_refund(refund.payment.out_trade_no, refund.out_request_no)
+        is not None
+    ):
         external.prove_external(refund_id, gateways=gateways, now=now, cause=cause)
         raise RefundNotOpen(status=RefundStatus.SUCCEEDED)
     with transaction.atomic(durable=True):
@@ -91,7 +109,9 @@ def dismiss_external_refund(refund_id: int, *, gateways: Gateways, staff: Accoun
             raise RefundNotOpen(status=refund.status)
         refund.status, refund.outcome, refund.decided_by = RefundStatus.REJECTED, why, staff
         refund.finished_at, refund.available_at, refund.dead_at = now, None, None
-        refund.save(update_fields=["status", "outcome", "decided_by", "finished_at", "available_at", "dead_at"])
+        refund.save(
+            update_fields=["status", "outcome", "decided_by", "finished_at", "available_at", "dead_at"]
+        )
         told = {"out_request_no": refund.out_request_no, "why": why, **by_staff(staff)}
         record([event(refund.order, Kind.EXTERNAL_REFUND_DISMISSED, now=now, cause=cause, **told)])
         assert refund.payment is not None
@@ -101,6 +121,11 @@ def dismiss_external_refund(refund_id: int, *, gateways: Gateways, staff: Accoun
 
 
 def _explainable(refund: Refund) -> Payment:
-    if refund.kind != RefundKind.EXTERNAL or refund.status != RefundStatus.SUCCEEDED or refund.explanation or refund.payment is None:
+    if (
+        refund.kind != RefundKind.EXTERNAL
+        or refund.status != RefundStatus.SUCCEEDED
+        or refund.explanation
+        or refund.payment is None
+    ):
         raise RefundNotOpen(status=refund.status)
     return refund.payment

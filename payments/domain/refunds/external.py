@@ -1,7 +1,8 @@
-"""Refunds that were made without us: told by the gateway under their own numbers, proven by a query, booked, and explained.
+"""Refunds that were made without us: told by the gateway under their own numbers, proven by a query, booked,
+and explained.
 
-A refund is known by its number, never by a sum. While one is unproven or unexplained, or the gateway's total is above what our rows say,
-no other refund of that payment leaves.
+A refund is known by its number, never by a sum. While one is unproven or unexplained, or the gateway's total
+is above what our rows say, no other refund of that payment leaves.
 """
 
 from datetime import datetime
@@ -40,17 +41,18 @@ class Noted(Enum):
 
 
 def note_refunds(payment: Payment, report: TradeReport, *, now: datetime) -> Noted:
-    """Compares what a report tells of refunds with our rows, in the caller's transaction, which holds the payment's lock.
+    """Compares what a report tells of refunds with our rows, in the caller's transaction, which holds the
+    payment's lock.
 
-    A number that we didn't send becomes an external refund, due to be proven. One of ours that is under way, or that we had given up as
-    failed, becomes due to be asked about.
+    A number that we didn't send becomes an external refund, due to be proven. One of ours that is under way,
+    or that we had given up as failed, becomes due to be asked about.
     """
     if not report.refunded:
         return Noted.NOTHING
     # What our rows say anyway is nothing to note.
-    if Payment.objects.filter(pk=payment.pk, refund_told__lt=report.refunded, refunded_amount__lt=report.refunded).update(
-        refund_told=report.refunded
-    ):
+    if Payment.objects.filter(
+        pk=payment.pk, refund_told__lt=report.refunded, refunded_amount__lt=report.refunded
+    ).update(refund_told=report.refunded):
         payment.refund_told = report.refunded
     news = [movement for movement in report.movements if _note(payment, movement, now=now)]
     if news:
@@ -59,10 +61,12 @@ def note_refunds(payment: Payment, report: TradeReport, *, now: datetime) -> Not
 
 
 def prove_external(refund_id: int, *, gateways: Gateways, now: datetime, cause: str) -> None:
-    """Asks the gateway about a refund that it told of and books the answer: how much it was, and that it is no longer with us.
+    """Asks the gateway about a refund that it told of and books the answer: how much it was, and that it is
+    no longer with us.
 
     Raises:
-        GatewayUnreachable: it can't be asked, doesn't know the number (yet), or the payment itself isn't booked yet.
+        GatewayUnreachable: it can't be asked, doesn't know the number (yet), or the payment itself isn't
+            booked yet.
         GatewayRejected, GatewayNotConfigured: nothing has changed.
     """
     refund = Refund.objects.select_related("payment").get(pk=refund_id)
@@ -78,7 +82,9 @@ def find_movement(refund: Refund, *, gateways: Gateways) -> RefundMovement:
         GatewayRejected, GatewayNotConfigured
     """
     assert refund.payment is not None
-    movement = gateways.gateway_for(refund.payment).find_refund(refund.payment.out_trade_no, refund.out_request_no)
+    movement = gateways.gateway_for(refund.payment).find_refund(
+        refund.payment.out_trade_no, refund.out_request_no
+    )
     if movement is None or movement.amount is None:
         raise GatewayUnreachable(f"the gateway has no refund {refund.out_request_no} (yet)")
     return movement
@@ -102,10 +108,13 @@ def book_external(refund_id: int, movement: RefundMovement, *, now: datetime, ca
 
 
 def book_whole(payment: Payment, *, now: datetime, cause: str) -> bool:
-    """The gateway says that the trade is closed and was paid, so all of it has gone back. Books what no number accounts for, if anything.
+    """The gateway says that the trade is closed and was paid, so all of it has gone back.
 
-    In the caller's transaction, which holds the payment's lock. Returns whether the trade should be asked about again: refunds that are
-    pending have to end first. One that could never be proven waits for staff to dismiss it.
+    Books what no number accounts for, if anything.
+
+    In the caller's transaction, which holds the payment's lock. Returns whether the trade should be asked
+    about again: refunds that are pending have to end first. One that could never be proven waits for staff to
+    dismiss it.
     """
     Payment.objects.filter(pk=payment.pk).update(refund_told=F("amount"))
     pending = find_pending(payment)
@@ -128,7 +137,8 @@ def stand_in_number(payment: Payment) -> str:
 
 
 def report_external(payment: Payment, number: str, *, now: datetime) -> Refund | None:
-    """A refund that somebody tells of by its number, due to be proven, in the caller's transaction, which holds the payment's lock.
+    """A refund that somebody tells of by its number, due to be proven, in the caller's transaction, which
+    holds the payment's lock.
 
     None if the number is known.
     """
@@ -141,9 +151,13 @@ def report_external(payment: Payment, number: str, *, now: datetime) -> Refund |
 
 def _note(payment: Payment, movement: RefundMovement, *, now: datetime) -> bool:
     """Whether the movement is news."""
-    ours = Refund.objects.filter(payment=payment, out_request_no=movement.number).exclude(kind=RefundKind.EXTERNAL)
+    ours = Refund.objects.filter(payment=payment, out_request_no=movement.number).exclude(
+        kind=RefundKind.EXTERNAL
+    )
     given_up = ours.filter(status=RefundStatus.FAILED, sent_at__isnull=False)
-    if given_up.update(status=RefundStatus.UNKNOWN, finished_at=None, outcome="", dead_at=None, attempts=0, available_at=now):
+    if given_up.update(
+        status=RefundStatus.UNKNOWN, finished_at=None, outcome="", dead_at=None, attempts=0, available_at=now
+    ):
         return False
     ours.filter(status__in=REFUNDS_UNDER_WAY, available_at__gt=now).update(available_at=now)
     refund = report_external(payment, movement.number, now=now)
@@ -172,19 +186,45 @@ def _book(refund: Refund, movement: RefundMovement, *, now: datetime, cause: str
     if _is_in_stand_in(payment, refund):
         reject(refund, f"已包含在 {stand_in_number(payment)}", now=now)
         return
-    moved = Payment.objects.filter(pk=payment.pk, paid_at__isnull=False, refunded_amount__lte=F("amount") - amount).update(
-        refunded_amount=F("refunded_amount") + amount, external_refunded=F("external_refunded") + amount
-    )
+    moved = Payment.objects.filter(
+        pk=payment.pk, paid_at__isnull=False, refunded_amount__lte=F("amount") - amount
+    ).update(refunded_amount=F("refunded_amount") + amount, external_refunded=F("external_refunded") + amount)
     if moved != 1:
-        raise StaleState(f"{payment.out_trade_no} can't have {amount} refunded: more would have gone than came")
-    refund.status, refund.amount, refund.finished_at, refund.available_at = RefundStatus.SUCCEEDED, amount, movement.at or now, None
+        raise StaleState(
+            f"{payment.out_trade_no} can't have {amount} refunded: more would have gone than came"
+        )
+    refund.status, refund.amount, refund.finished_at, refund.available_at = (
+        RefundStatus.SUCCEEDED,
+        amount,
+        movement.at or now,
+        None,
+    )
     refund.save(update_fields=["status", "amount", "finished_at", "available_at"])
     sql.insert([ledger.external_out(payment.order, amount, key=str(refund.pk), now=now)])
-    record([event(payment.order, Kind.EXTERNAL_REFUND, now=now, cause=cause, alipay=str(amount), out_request_no=refund.out_request_no)])
-    log.error("external_refund", out_trade_no=payment.out_trade_no, number=refund.out_request_no, amount=str(amount), alert=True)
+    record(
+        [
+            event(
+                payment.order,
+                Kind.EXTERNAL_REFUND,
+                now=now,
+                cause=cause,
+                alipay=str(amount),
+                out_request_no=refund.out_request_no,
+            )
+        ]
+    )
+    log.error(
+        "external_refund",
+        out_trade_no=payment.out_trade_no,
+        number=refund.out_request_no,
+        amount=str(amount),
+        alert=True,
+    )
 
 
 def _is_in_stand_in(payment: Payment, refund: Refund) -> bool:
     """Whether all of the payment was booked as gone before this number was told."""
-    stand_in = Refund.objects.filter(payment=payment, kind=RefundKind.EXTERNAL, out_request_no=stand_in_number(payment))
+    stand_in = Refund.objects.filter(
+        payment=payment, kind=RefundKind.EXTERNAL, out_request_no=stand_in_number(payment)
+    )
     return stand_in.filter(status=RefundStatus.SUCCEEDED).exclude(pk=refund.pk).exists()

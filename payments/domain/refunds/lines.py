@@ -1,4 +1,6 @@
-"""What a refund of ours takes: lines of its order, and money of its payment that no other refund can have then."""
+"""What a refund of ours takes: lines of its order, and money of its payment that no other refund can have
+then.
+"""
 
 from collections.abc import Collection, Sequence
 from decimal import Decimal
@@ -22,7 +24,9 @@ def pick_lines(order: Order, course_ids: Collection[int] | None) -> list[OrderLi
         RefundLineTaken: a course has gone back, is about to, or nothing is left.
     """
     lines = list(OrderLine.objects.filter(order=order).order_by("id"))
-    taken = set(RefundLine.objects.filter(order_line__in=lines, is_live=True).values_list("order_line_id", flat=True))
+    taken = set(
+        RefundLine.objects.filter(order_line__in=lines, is_live=True).values_list("order_line_id", flat=True)
+    )
     if course_ids is None:
         chosen = [line for line in lines if line.pk not in taken]
     else:
@@ -38,13 +42,28 @@ def share_for(order: Order, parts: Sequence[LinePart]) -> Share:
     """Yuan and whole 贝里 for these parts, after what the order's other live refunds give back."""
     live = RefundLine.objects.filter(order_line__order=order, is_live=True)
     earlier = live.aggregate(total=Sum("beili_amount"))["total"] or ZERO
-    gone = Refund.objects.filter(order=order).exclude(status=RefundStatus.REJECTED).aggregate(total=Sum("beili"))["total"] or 0
+    gone = (
+        Refund.objects.filter(order=order)
+        .exclude(status=RefundStatus.REJECTED)
+        .aggregate(total=Sum("beili"))["total"]
+        or 0
+    )
     return share_of(order, parts, earlier_beili_amount=earlier, beili_gone=int(gone))
 
 
 def attach_lines(refund: Refund, parts: Sequence[LinePart]) -> None:
-    """Notes what of which lines goes back with the refund. A line can be on one live refund only; the database refuses a second."""
-    sql.insert([RefundLine(refund=refund, order_line=part.line, cash_amount=part.cash, beili_amount=part.beili_amount) for part in parts])
+    """Notes what of which lines goes back with the refund.
+
+    A line can be on one live refund only; the database refuses a second.
+    """
+    sql.insert(
+        [
+            RefundLine(
+                refund=refund, order_line=part.line, cash_amount=part.cash, beili_amount=part.beili_amount
+            )
+            for part in parts
+        ]
+    )
 
 
 def parts_of(refund: Refund) -> list[LinePart]:
@@ -59,21 +78,34 @@ def release_lines(refund: Refund) -> None:
 
 
 def find_cash_left(payment: Payment) -> Decimal:
-    """What of the payment is neither gone, by whatever way, nor promised to another refund. Gifts count: no more goes back than came."""
-    amount, external, committed = Payment.objects.values_list("amount", "external_refunded", "refund_committed").get(pk=payment.pk)
+    """What of the payment is neither gone, by whatever way, nor promised to another refund.
+
+    Gifts count: no more goes back than came.
+    """
+    amount, external, committed = Payment.objects.values_list(
+        "amount", "external_refunded", "refund_committed"
+    ).get(pk=payment.pk)
     refunds = Refund.objects.filter(payment=payment)
-    elsewhere = refunds.filter(status=RefundStatus.PAID_ELSEWHERE).aggregate(total=Sum("amount"))["total"] or ZERO
+    elsewhere = (
+        refunds.filter(status=RefundStatus.PAID_ELSEWHERE).aggregate(total=Sum("amount"))["total"] or ZERO
+    )
     # What an external refund paid is counted with that.
-    paid_by_external = refunds.filter(explanation=Explanation.REQUEST).aggregate(total=Sum("amount"))["total"] or ZERO
+    paid_by_external = (
+        refunds.filter(explanation=Explanation.REQUEST).aggregate(total=Sum("amount"))["total"] or ZERO
+    )
     return max(amount - external - committed - elsewhere + paid_by_external, ZERO)
 
 
 def commit_money(payment: Payment, amount: Decimal) -> None:
-    """Sets the amount aside on the payment, whose lock the caller holds. A CHECK refuses more than was paid."""
+    """Sets the amount aside on the payment, whose lock the caller holds. A CHECK refuses more than was
+    paid.
+    """
     Payment.objects.filter(pk=payment.pk).update(refund_committed=F("refund_committed") + amount)
 
 
 def release_money(refund: Refund) -> None:
     """Lets other refunds have what this one had set aside."""
     if refund.payment_id is not None:
-        Payment.objects.filter(pk=refund.payment_id).update(refund_committed=F("refund_committed") - refund.amount)
+        Payment.objects.filter(pk=refund.payment_id).update(
+            refund_committed=F("refund_committed") - refund.amount
+        )

@@ -35,10 +35,11 @@ def request_refund(
     cause: str,
     staff: Account | None = None,
 ) -> Refund:
-    """Asks for the whole order, or for some of its courses, back: the buyer, or `staff` for them, whose wish always waits for approval.
+    """Asks for the whole order, or for some of its courses, back: the buyer, or `staff` for them, whose wish
+    always waits for approval.
 
-    Within REFUND_AUTO_DAYS of the payment it is approved at once, while all of the access that it takes back is still running and
-    nothing is unexplained about the payment.
+    Within REFUND_AUTO_DAYS of the payment it is approved at once, while all of the access that it takes back
+    is still running and nothing is unexplained about the payment.
 
     Raises:
         OrderNotFound, OrderPending, OrderRejected: as `orders.get_order`.
@@ -75,8 +76,12 @@ def request_refund(
     return refund
 
 
-def quote_refund(*, account_id: int, order_number: str, course_ids: Collection[int] | None, now: datetime) -> tuple[list[OrderLine], Share]:
-    """The lines that `request_refund` would take back now, and what would go back for them. Nothing is written.
+def quote_refund(
+    *, account_id: int, order_number: str, course_ids: Collection[int] | None, now: datetime
+) -> tuple[list[OrderLine], Share]:
+    """The lines that `request_refund` would take back now, and what would go back for them.
+
+    Nothing is written.
 
     Raises:
         As `request_refund`.
@@ -105,7 +110,9 @@ def _price(
     if order.status != OrderStatus.PAID:
         raise OrderNotRefundable(status=order.status)
     lines = pick_lines(order, course_ids)
-    return lines, within(order_refunds.refundable_parts(lines, now=now), find_cash_left(payment) if payment else ZERO)
+    return lines, within(
+        order_refunds.refundable_parts(lines, now=now), find_cash_left(payment) if payment else ZERO
+    )
 
 
 def _find_paying(order: Order) -> Payment | None:
@@ -113,7 +120,9 @@ def _find_paying(order: Order) -> Payment | None:
     return Payment.objects.filter(order=order, status=PaymentStatus.PAID, is_surplus=False).first()
 
 
-def _is_automatic(order: Order, lines: Sequence[OrderLine], payment: Payment | None, *, now: datetime) -> bool:
+def _is_automatic(
+    order: Order, lines: Sequence[OrderLine], payment: Payment | None, *, now: datetime
+) -> bool:
     within_days = timedelta(days=settings.REFUND_AUTO_DAYS)
     return (
         order.paid_at is not None

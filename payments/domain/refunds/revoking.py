@@ -1,4 +1,7 @@
-"""Access that staff take back without giving money back. On the books it is a refund of nothing: the line has gone back, and stays paid."""
+"""Access that staff take back without giving money back.
+
+On the books it is a refund of nothing: the line has gone back, and stays paid.
+"""
 
 from datetime import datetime
 
@@ -27,7 +30,9 @@ def revoke_access(enrolment_id: int, *, staff: Account, why: str, now: datetime,
     found = Enrolment.objects.select_related("order_line").get(pk=enrolment_id)
     with transaction.atomic(durable=True):
         order = lock_order(found.order_line.order_id)
-        running = Enrolment.objects.filter(pk=enrolment_id, status=EnrolmentStatus.ACTIVE, valid_until__gt=now)
+        running = Enrolment.objects.filter(
+            pk=enrolment_id, status=EnrolmentStatus.ACTIVE, valid_until__gt=now
+        )
         if order.status != OrderStatus.PAID or not running.exists():
             raise AccessNotRevocable
         lines = pick_lines(order, [found.course_id])
@@ -46,7 +51,13 @@ def revoke_access(enrolment_id: int, *, staff: Account, why: str, now: datetime,
         )
         parts = [LinePart(line, ZERO, ZERO) for line in lines]
         attach_lines(refund, parts)
-        told = {"course_id": found.course_id, "course_name": found.order_line.course_name, **by_staff(staff, why)}
+        told = {
+            "course_id": found.course_id,
+            "course_name": found.order_line.course_name,
+            **by_staff(staff, why),
+        }
         record([event(order, OrderEvent.Kind.ACCESS_TAKEN_BACK, now=now, cause=cause, **told)])
-        order_refunds.apply_refund(order, parts, Share(ZERO, 0), key=refund.out_request_no, now=now, cause=cause, tells_refund=False)
+        order_refunds.apply_refund(
+            order, parts, Share(ZERO, 0), key=refund.out_request_no, now=now, cause=cause, tells_refund=False
+        )
     return refund

@@ -27,15 +27,20 @@ from shop.models import OrderEvent
 
 log = structlog.get_logger(__name__)
 
-# Alipay wants ten seconds before a refund is queried. What was taken is asked about until it is proven, or the attempts are used up.
+# Alipay wants ten seconds before a refund is queried. What was taken is asked about until it is proven, or
+# the attempts are used up.
 ASK_AGAIN_AFTER = timedelta(seconds=12)
-# How often a refund is looked at again that is held back by one that nobody has explained. An explanation makes it due at once.
+# How often a refund is looked at again that is held back by one that nobody has explained. An explanation
+# makes it due at once.
 HELD_BACK_FOR = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
 class _Sending:
-    """A refund to be sent or asked about. Only one whose intent is noted is sent; `may_send` forbids it while something is unexplained."""
+    """A refund to be sent or asked about.
+
+    Only one whose intent is noted is sent; `may_send` forbids it while something is unexplained.
+    """
 
     refund: Refund
     may_send: bool
@@ -74,10 +79,12 @@ def send_due_refunds(*, gateways: Gateways, now: datetime, cause: str, callers: 
 
 
 def send_refund(refund_id: int, *, gateways: Gateways, now: datetime, cause: str) -> None:
-    """Takes one refund as far as it goes: notes that it is sent, sends it, books it once the gateway proves it.
+    """Takes one refund as far as it goes: notes that it is sent, sends it, books it once the gateway proves
+    it.
 
-    Running it again sends the identical request, which Alipay takes for the same refund. While something about the payment's refunds is
-    unexplained, nothing is sent: one that hasn't left yet waits, one that has is only asked about.
+    Running it again sends the identical request, which Alipay takes for the same refund. While something
+    about the payment's refunds is unexplained, nothing is sent: one that hasn't left yet waits, one that has
+    is only asked about.
 
     Raises:
         GatewayUnreachable: the outcome is unknown and noted so; the same request goes out again later.
@@ -92,7 +99,8 @@ def send_refund(refund_id: int, *, gateways: Gateways, now: datetime, cause: str
 def give_up_refunds(*, now: datetime) -> int:
     """Leaves the refunds that used all their attempts to people; the money is still owed. Returns how many.
 
-    A reported refund that couldn't be proven stays reported, and keeps blocking others of its payment, until staff dismiss it.
+    A reported refund that couldn't be proven stays reported, and keeps blocking others of its payment, until
+    staff dismiss it.
     """
     exhausted = due_rows.exhausted(Refund, now=now)
     count = 0
@@ -139,7 +147,10 @@ def _settle(sending: _Sending, told: _Told, *, now: datetime, cause: str) -> Non
     Raises:
         GatewayUnreachable, GatewayRejected: it is to be sent or asked about again.
     """
-    refund_id, under_way = sending.row_id, Refund.objects.filter(pk=sending.row_id, status__in=REFUNDS_UNDER_WAY)
+    refund_id, under_way = (
+        sending.row_id,
+        Refund.objects.filter(pk=sending.row_id, status__in=REFUNDS_UNDER_WAY),
+    )
     match told:
         case _Told(movement=RefundMovement() as movement):
             external.book_external(refund_id, movement, now=now, cause=cause)
@@ -160,13 +171,19 @@ def _settle(sending: _Sending, told: _Told, *, now: datetime, cause: str) -> Non
 
 
 def _send(refund: Refund, gateway: Gateway, *, may_send: bool) -> bool:
-    """Whether the gateway proves the refund. A first call sends it; a later one looks first and repeats it only if it isn't there.
+    """Whether the gateway proves the refund.
 
-    A repeat may be refused because the first was done (the trade is over then), so a refusal counts only if a query agrees.
+    A first call sends it; a later one looks first and repeats it only if it isn't there.
+
+    A repeat may be refused because the first was done (the trade is over then), so a refusal counts only if a
+    query agrees.
     """
     assert refund.payment is not None
     intent = RefundIntent(
-        out_trade_no=refund.payment.out_trade_no, out_request_no=refund.out_request_no, amount=refund.amount, reason=refund.reason or "退款"
+        out_trade_no=refund.payment.out_trade_no,
+        out_request_no=refund.out_request_no,
+        amount=refund.amount,
+        reason=refund.reason or "退款",
     )
     if refund.status == RefundStatus.REQUESTED:
         return gateway.refund(intent) or _is_there(gateway, intent)
@@ -185,12 +202,16 @@ def _send(refund: Refund, gateway: Gateway, *, may_send: bool) -> bool:
 def _is_there(gateway: Gateway, intent: RefundIntent) -> bool:
     movement = gateway.find_refund(intent.out_trade_no, intent.out_request_no)
     if movement is not None and movement.amount != intent.amount:
-        raise GatewayUnreachable(f"refund {intent.out_request_no} is there with {movement.amount} instead of {intent.amount}")
+        raise GatewayUnreachable(
+            f"refund {intent.out_request_no} is there with {movement.amount} instead of {intent.amount}"
+        )
     return movement is not None
 
 
 def _mark_sent(refund_id: int, *, now: datetime, cause: str) -> Refund | None:
-    """Notes the intent before the call. From here until the answer the outcome is unknown, also if this process dies.
+    """Notes the intent before the call.
+
+    From here until the answer the outcome is unknown, also if this process dies.
 
     Answers the refund as it was before; None when it isn't to be sent (now).
     """
@@ -205,5 +226,15 @@ def _mark_sent(refund_id: int, *, now: datetime, cause: str) -> Refund | None:
             Refund.objects.filter(pk=refund_id).update(available_at=now + HELD_BACK_FOR, attempts=0)
             return None
         Refund.objects.filter(pk=refund_id).update(status=RefundStatus.SENT, sent_at=now)
-        record([event(refund.order, OrderEvent.Kind.REFUND_SENT, now=now, cause=cause, out_request_no=refund.out_request_no)])
+        record(
+            [
+                event(
+                    refund.order,
+                    OrderEvent.Kind.REFUND_SENT,
+                    now=now,
+                    cause=cause,
+                    out_request_no=refund.out_request_no,
+                )
+            ]
+        )
     return refund

@@ -15,7 +15,9 @@ from shop.money import ZERO
 
 
 def order_surplus_refund(payment: Payment, *, now: datetime, cause: str) -> Refund | None:
-    """Orders what is left of the payment back, in the caller's transaction, which holds its lock. Needs nobody's approval.
+    """Orders what is left of the payment back, in the caller's transaction, which holds its lock.
+
+    Needs nobody's approval.
 
     None when nothing is left: it has gone back without us, or a refund has it.
     """
@@ -54,11 +56,20 @@ def request_surplus_refund(payment_id: int, *, now: datetime, cause: str) -> Ref
 
 
 def fit_surplus_refund(payment: Payment, *, now: datetime, cause: str) -> None:
-    """Replaces a refund that hasn't left yet by one of what is left, after some of the payment has gone back without us."""
-    waiting = Refund.objects.filter(payment=payment, kind=RefundKind.SURPLUS, status=RefundStatus.REQUESTED).first()
+    """Replaces a refund that hasn't left yet by one of what is left, after some of the payment has gone back
+    without us.
+    """
+    waiting = Refund.objects.filter(
+        payment=payment, kind=RefundKind.SURPLUS, status=RefundStatus.REQUESTED
+    ).first()
     if waiting is None or waiting.amount <= payment.amount - payment.external_refunded:
         return
-    waiting.status, waiting.outcome, waiting.finished_at, waiting.available_at = RefundStatus.REJECTED, "已由支付渠道侧退回", now, None
+    waiting.status, waiting.outcome, waiting.finished_at, waiting.available_at = (
+        RefundStatus.REJECTED,
+        "已由支付渠道侧退回",
+        now,
+        None,
+    )
     waiting.save(update_fields=["status", "outcome", "finished_at", "available_at"])
     release_money(waiting)
     order_surplus_refund(payment, now=now, cause=cause)

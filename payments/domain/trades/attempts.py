@@ -10,7 +10,14 @@ from django.db import transaction
 from payments.domain.locks import lock_payment
 from payments.domain.trades import expiry
 from payments.errors import OrderNotPayable
-from payments.gateways.protocol import Gateway, GatewayRejected, Gateways, GatewayUnreachable, PaymentIntent, Refusal
+from payments.gateways.protocol import (
+    Gateway,
+    GatewayRejected,
+    Gateways,
+    GatewayUnreachable,
+    PaymentIntent,
+    Refusal,
+)
 from payments.models import Payment
 from payments.states import PaymentStatus, Product
 from shop.domain.locks import lock_order
@@ -22,7 +29,9 @@ from shop.tracing import purchase
 log = structlog.get_logger(__name__)
 
 # What the gateway says when the trade has moved on without our knowing: a query tells where it stands.
-_MOVED_ON = frozenset({Refusal.ALREADY_PAID, Refusal.TRADE_CLOSED, Refusal.TRADE_FINISHED, Refusal.WRONG_STATE})
+_MOVED_ON = frozenset(
+    {Refusal.ALREADY_PAID, Refusal.TRADE_CLOSED, Refusal.TRADE_FINISHED, Refusal.WRONG_STATE}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,22 +44,27 @@ class Started:
     qr_code: str | None = None
 
 
-def start_payment(*, order: Order, product: Product, gateways: Gateways, now: datetime, cause: str) -> Started:
+def start_payment(
+    *, order: Order, product: Product, gateways: Gateways, now: datetime, cause: str
+) -> Started:
     """Opens the order's attempt, or re-uses the open one.
 
-    One of another product that no buyer has shown up for is turned into this product; one whose buyer has is closed at the gateway
-    first. If the gateway says that the attempt has been paid or closed, it is asked at once and the answer is applied.
+    One of another product that no buyer has shown up for is turned into this product; one whose buyer has is
+    closed at the gateway first. If the gateway says that the attempt has been paid or closed, it is asked at
+    once and the answer is applied.
 
     Raises:
-        OrderNotPayable: the order isn't awaiting payment (it may just have turned out paid), its shown deadline is over, or its buyer has
-            cancelled it.
+        OrderNotPayable: the order isn't awaiting payment (it may just have turned out paid), its shown
+            deadline is over, or its buyer has cancelled it.
         GatewayUnreachable, GatewayRejected, GatewayNotConfigured: nothing is lost.
     """
     with purchase("start_payment", order.trace_id):
         return _start_payment(order, product, gateways=gateways, now=now, cause=cause)
 
 
-def _start_payment(order: Order, product: Product, *, gateways: Gateways, now: datetime, cause: str) -> Started:
+def _start_payment(
+    order: Order, product: Product, *, gateways: Gateways, now: datetime, cause: str
+) -> Started:
     payment = open_payment(order=order, product=product, gateways=gateways, now=now, cause=cause)
     if payment.product != product:
         payment = _change_product(payment, product, gateways=gateways, now=now, cause=cause)
@@ -73,7 +87,11 @@ def open_payment(*, order: Order, product: Product, gateways: Gateways, now: dat
     """
     with transaction.atomic(durable=True):
         locked = lock_order(order.pk)
-        if locked.status != OrderStatus.AWAITING_PAYMENT or locked.expires_at <= now or locked.cancel_requested_at is not None:
+        if (
+            locked.status != OrderStatus.AWAITING_PAYMENT
+            or locked.expires_at <= now
+            or locked.cancel_requested_at is not None
+        ):
             raise OrderNotPayable(status=locked.status)
         payment = Payment.objects.filter(order=locked, status=PaymentStatus.OPEN).first()
         if payment is not None:
@@ -100,9 +118,16 @@ def open_payment(*, order: Order, product: Product, gateways: Gateways, now: dat
 
 def intent_of(payment: Payment) -> PaymentIntent:
     """What the gateway is told about the attempt."""
-    names = list(OrderLine.objects.filter(order=payment.order_id).order_by("id").values_list("course_name", flat=True))
+    names = list(
+        OrderLine.objects.filter(order=payment.order_id).order_by("id").values_list("course_name", flat=True)
+    )
     subject = names[0] if len(names) == 1 else f"{names[0]} 等{len(names)}门课程"
-    return PaymentIntent(out_trade_no=payment.out_trade_no, amount=payment.amount, subject=subject, expires_at=payment.expires_at)
+    return PaymentIntent(
+        out_trade_no=payment.out_trade_no,
+        amount=payment.amount,
+        subject=subject,
+        expires_at=payment.expires_at,
+    )
 
 
 def _start(payment: Payment, gateway: Gateway) -> Started:
@@ -118,11 +143,13 @@ def _start(payment: Payment, gateway: Gateway) -> Started:
             return Started(payment, qr_code=gateway.create_qr(intent))
 
 
-def _change_product(payment: Payment, product: Product, *, gateways: Gateways, now: datetime, cause: str) -> Payment:
+def _change_product(
+    payment: Payment, product: Product, *, gateways: Gateways, now: datetime, cause: str
+) -> Payment:
     """The order's attempt with another product.
 
-    While no buyer has shown up there is no trade, and the number is free for any product: whoever shows up first, with whatever they
-    hold, makes the one trade of it.
+    While no buyer has shown up there is no trade, and the number is free for any product: whoever shows up
+    first, with whatever they hold, makes the one trade of it.
     """
     if gateways.gateway_for(payment).query(payment.out_trade_no) is None:
         with transaction.atomic(durable=True):

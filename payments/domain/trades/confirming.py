@@ -1,4 +1,6 @@
-"""Whether a buyer has paid already, when only the gateway can tell: after their return from its cashier, and before they are sent there again."""
+"""Whether a buyer has paid already, when only the gateway can tell: after their return from its cashier, and
+before they are sent there again.
+"""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -16,22 +18,26 @@ from shop.domain.polling.answer_cache import mark_changed
 from shop.models import Order
 from shop.states import OrderStatus
 
-# Attempts that the gateway may still take money for: open ones, and closed ones that are to be asked about once more.
+# Attempts that the gateway may still take money for: open ones, and closed ones that are to be asked about
+# once more.
 _MAY_BE_PAID = Q(status=PaymentStatus.OPEN) | Q(status=PaymentStatus.CLOSED, available_at__isnull=False)
-# Two ways to the same cashier. Until the buyer shows up there the gateway knows no trade, and either way is as good.
+# Two ways to the same cashier. Until the buyer shows up there the gateway knows no trade, and either way is
+# as good.
 _CASHIERS = frozenset({Product.PAGE, Product.WAP})
 
 
 def note_return(payment: Payment, *, now: datetime) -> None:
-    """The buyer came back from the cashier: the payment is queried at once, and until that is answered nobody is asked to pay the order."""
+    """The buyer came back from the cashier: the payment is queried at once, and until that is answered nobody
+    is asked to pay the order.
+    """
     due = Payment.objects.filter(_MAY_BE_PAID, pk=payment.pk)
     due.update(buyer_seen_at=now)
     due.filter(available_at__gt=now).update(available_at=now)
     if not due.exists():
         return
-    noted = Order.objects.filter(pk=payment.order_id, status=OrderStatus.AWAITING_PAYMENT, confirming_since=None).update(
-        confirming_since=now, version=F("version") + 1
-    )
+    noted = Order.objects.filter(
+        pk=payment.order_id, status=OrderStatus.AWAITING_PAYMENT, confirming_since=None
+    ).update(confirming_since=now, version=F("version") + 1)
     if noted:
         mark_changed([payment.order.order_number])
 
@@ -39,21 +45,28 @@ def note_return(payment: Payment, *, now: datetime) -> None:
 _ANSWERED = sql.statement(
     """
     UPDATE shop_order SET confirming_since = NULL, version = version + 1
-    WHERE id = ANY(%s) AND status = {OrderStatus.AWAITING_PAYMENT} AND confirming_since <= %s RETURNING order_number
+    WHERE id = ANY(%s) AND status = {OrderStatus.AWAITING_PAYMENT} AND confirming_since <= %s
+    RETURNING order_number
 """,
     OrderStatus,
 )
 
 
 def note_answers(order_ids: Collection[int], *, asked_at: datetime) -> None:
-    """The gateway has answered queries of `asked_at`. What still awaits its payment then wasn't paid and can be."""
+    """The gateway has answered queries of `asked_at`.
+
+    What still awaits its payment then wasn't paid and can be.
+    """
     mark_changed([number for (number,) in sql.read(_ANSWERED, [sorted(order_ids), asked_at])])
 
 
 def ask_before_paying(*, order: Order, gateways: Gateways, now: datetime, cause: str) -> TradeReport | None:
-    """Asks about the order's earlier attempt, if there is one, and applies the answer. A paid order is never sent to the cashier again.
+    """Asks about the order's earlier attempt, if there is one, and applies the answer.
 
-    Returns what the gateway says of the open attempt; None when there is none or when no buyer has shown up for it.
+    A paid order is never sent to the cashier again.
+
+    Returns what the gateway says of the open attempt; None when there is none or when no buyer has shown up
+    for it.
 
     Raises:
         PaymentConfirming: the gateway doesn't answer; nothing has changed.
@@ -78,9 +91,11 @@ def ask_before_paying(*, order: Order, gateways: Gateways, now: datetime, cause:
 
 
 def find_other_attempt(*, order: Order, product: Product, report: TradeReport | None) -> Payment | None:
-    """The open attempt that `product` would end although somebody may be using it; None when nothing stands in the way.
+    """The open attempt that `product` would end although somebody may be using it; None when nothing stands
+    in the way.
 
-    `report` is what the gateway says of the open attempt. One for the other cashier that nobody has come to yet is simply led to this one.
+    `report` is what the gateway says of the open attempt. One for the other cashier that nobody has come to
+    yet is simply led to this one.
     """
     payment = Payment.objects.filter(order=order, status=PaymentStatus.OPEN).exclude(product=product).first()
     if payment is None:

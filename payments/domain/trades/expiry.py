@@ -1,4 +1,6 @@
-"""Orders whose time is over, or whose buyer wants out: nothing is released before Alipay can't take money for them any more."""
+"""Orders whose time is over, or whose buyer wants out: nothing is released before Alipay can't take money for
+them any more.
+"""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -21,9 +23,12 @@ from shop.states import OrderStatus
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How an open attempt has ended at the gateway. Without a report it can't be paid any more, or nobody has shown up for it.
+    """How an open attempt has ended at the gateway.
 
-    `is_unseen`: the gateway doesn't know the trade, and its own end lies ahead; its buyer may still come and pay.
+    Without a report it can't be paid any more, or nobody has shown up for it.
+
+    `is_unseen`: the gateway doesn't know the trade, and its own end lies ahead; its buyer may still come and
+    pay.
     """
 
     report: TradeReport | None
@@ -49,7 +54,9 @@ class _Closing:
 _Ends = Sequence[tuple[Payment, Ended]]
 
 
-def close_due_orders(*, gateways: Gateways | None, now: datetime, cause: str, callers: Callers | None = None) -> int:
+def close_due_orders(
+    *, gateways: Gateways | None, now: datetime, cause: str, callers: Callers | None = None
+) -> int:
     """Claims and closes due orders; returns how many it claimed."""
 
     def prepare(order_ids: Sequence[int]) -> list[_Closing]:
@@ -59,7 +66,12 @@ def close_due_orders(*, gateways: Gateways | None, now: datetime, cause: str, ca
         return [closing for closing in closings if closing.attempts]
 
     def settle(answers: Sequence[tuple[_Closing, _Ends]]) -> None:
-        still_open = _close([closing for closing, _ in answers], [end for _, ends in answers for end in ends], now=now, cause=cause)
+        still_open = _close(
+            [closing for closing, _ in answers],
+            [end for _, ends in answers for end in ends],
+            now=now,
+            cause=cause,
+        )
         for order_id in still_open:
             due_rows.put_back(Order, order_id, now=now, error=_still_open())
 
@@ -79,10 +91,13 @@ def close_due_order(order_id: int, *, gateways: Gateways | None, now: datetime, 
 
 
 def settle_or_close(payment: Payment, *, gateways: Gateways, now: datetime, cause: str) -> None:
-    """Ends an open attempt for good: query, close, and query once more when the buyer was faster. Network first, one transaction last.
+    """Ends an open attempt for good: query, close, and query once more when the buyer was faster.
 
-    A trade that Alipay doesn't know yet can't be closed there; its `time_expire` ends it, and money that comes until then is late money,
-    which the poller looks for once more after that end, in case its notification gets lost.
+    Network first, one transaction last.
+
+    A trade that Alipay doesn't know yet can't be closed there; its `time_expire` ends it, and money that
+    comes until then is late money, which the poller looks for once more after that end, in case its
+    notification gets lost.
 
     Raises:
         GatewayUnreachable, GatewayRejected, GatewayNotConfigured: its end is not known; it stays open.
@@ -131,7 +146,9 @@ def apply_ends(ends: _Ends, *, now: datetime, cause: str) -> None:
 
 
 def give_up_orders(*, now: datetime) -> int:
-    """Leaves the orders that couldn't be closed to people, with everything that they hold. Returns how many."""
+    """Leaves the orders that couldn't be closed to people, with everything that they hold. Returns how
+    many.
+    """
     return len(due_rows.bury_exhausted(Order, now=now))
 
 
@@ -141,7 +158,11 @@ def _still_open() -> GatewayUnreachable:
 
 def _read_closings(order_ids: Collection[int]) -> list[_Closing]:
     attempts: dict[int, list[Payment]] = {pk: [] for pk in sorted(order_ids)}
-    for payment in Payment.objects.filter(order__in=order_ids, status=PaymentStatus.OPEN).select_related("order").order_by("pk"):
+    for payment in (
+        Payment.objects.filter(order__in=order_ids, status=PaymentStatus.OPEN)
+        .select_related("order")
+        .order_by("pk")
+    ):
         attempts[payment.order_id].append(payment)
     return [_Closing(pk, found) for pk, found in attempts.items()]
 
@@ -149,20 +170,37 @@ def _read_closings(order_ids: Collection[int]) -> list[_Closing]:
 def _end_all(closing_: _Closing, *, gateways: Gateways | None, now: datetime) -> _Ends:
     if closing_.attempts and gateways is None:
         raise GatewayUnreachable("the gateway isn't configured")
-    return [(payment, end_at_gateway(payment, gateways=gateways, now=now)) for payment in closing_.attempts if gateways is not None]
+    return [
+        (payment, end_at_gateway(payment, gateways=gateways, now=now))
+        for payment in closing_.attempts
+        if gateways is not None
+    ]
 
 
 def _close(closings: Sequence[_Closing], ends: _Ends, *, now: datetime, cause: str) -> list[int]:
-    """Applies the attempts' ends and closes their orders, where no money came, in one transaction; returns those it must leave open."""
+    """Applies the attempts' ends and closes their orders, where no money came, in one transaction; returns
+    those it must leave open.
+    """
     if not closings:
         return []
     with transaction.atomic(durable=True):
-        # All of them first, so that accounts and orders are locked in one order whatever their attempts come to.
+        # All of them first, so that accounts and orders are locked in one order whatever their attempts come
+        # to.
         ids = [order.pk for order in lock_orders([closing_.order_id for closing_ in closings])]
         if ends:
             apply_ends(ends, now=now, cause=cause)
-        waiting = {order.pk: order for order in Order.objects.filter(pk__in=ids, status=OrderStatus.AWAITING_PAYMENT)}
+        waiting = {
+            order.pk: order for order in Order.objects.filter(pk__in=ids, status=OrderStatus.AWAITING_PAYMENT)
+        }
         Order.objects.filter(pk__in=set(ids) - set(waiting)).update(available_at=None)
-        still_open = sorted(set(Payment.objects.filter(order__in=waiting, status=PaymentStatus.OPEN).values_list("order_id", flat=True)))
-        closing.close_orders([order for pk, order in sorted(waiting.items()) if pk not in still_open], now=now, cause=cause)
+        still_open = sorted(
+            set(
+                Payment.objects.filter(order__in=waiting, status=PaymentStatus.OPEN).values_list(
+                    "order_id", flat=True
+                )
+            )
+        )
+        closing.close_orders(
+            [order for pk, order in sorted(waiting.items()) if pk not in still_open], now=now, cause=cause
+        )
     return still_open

@@ -34,11 +34,13 @@ UNPROVEN = "unproven"
 _STORE = sql.statement(
     f"""
     INSERT INTO payments_notification (
-        provider, business_key, notify_id, out_trade_no, trade_status, told_status, form, raw_body, verified_by, status,
+        provider, business_key, notify_id, out_trade_no, trade_status, told_status, form, raw_body,
+        verified_by, status,
         request_id, received_at, available_at
     )
     VALUES (
-        %(provider)s, %(business_key)s, %(notify_id)s, %(out_trade_no)s, %(trade_status)s, %(told_status)s, %(form)s, %(raw_body)s, %(verified_by)s,
+        %(provider)s, %(business_key)s, %(notify_id)s, %(out_trade_no)s, %(trade_status)s, %(told_status)s,
+        %(form)s, %(raw_body)s, %(verified_by)s,
         {{NotificationStatus.RECEIVED}}, %(request_id)s, %(now)s, {clock.AT_ONCE}
     )
     ON CONFLICT (business_key) DO NOTHING
@@ -48,7 +50,13 @@ _STORE = sql.statement(
 
 
 def store_notification(
-    *, gateways: Gateways, provider: str, headers: Mapping[str, str], body: bytes, now: datetime, request_id: str = ""
+    *,
+    gateways: Gateways,
+    provider: str,
+    headers: Mapping[str, str],
+    body: bytes,
+    now: datetime,
+    request_id: str = "",
 ) -> bool:
     """Verifies and stores a notification, committed when this returns; returns whether its facts are new.
 
@@ -75,14 +83,21 @@ def store_notification(
 def apply_due_notifications(*, gateways: Gateways, now: datetime, cause: str) -> int:
     """Claims and applies due notifications, batch after batch; returns how many it claimed."""
     return due_rows.drain(
-        Notification, lambda ids: apply_notifications(ids, gateways=gateways, now=now, cause=cause), now=now, batch_size=BATCH_SIZE
+        Notification,
+        lambda ids: apply_notifications(ids, gateways=gateways, now=now, cause=cause),
+        now=now,
+        batch_size=BATCH_SIZE,
     )
 
 
-def apply_notifications(notification_ids: Sequence[int], *, gateways: Gateways, now: datetime, cause: str) -> None:
-    """Applies the received ones of these notifications in one transaction, oldest first; the others are left alone.
+def apply_notifications(
+    notification_ids: Sequence[int], *, gateways: Gateways, now: datetime, cause: str
+) -> None:
+    """Applies the received ones of these notifications in one transaction, oldest first; the others are left
+    alone.
 
-    One that can't be proven any more, since its key has been removed, isn't believed: its trade is made due for a query.
+    One that can't be proven any more, since its key has been removed, isn't believed: its trade is made due
+    for a query.
 
     Raises:
         InvalidSignature: one of several can't be proven any more; apply it alone.
@@ -102,13 +117,20 @@ def apply_notifications(notification_ids: Sequence[int], *, gateways: Gateways, 
             return
         results = settlement.apply_trades(reports, now=now, cause=cause)
         _close([pk for pk, *_ in locked], results, now=now)
-    batch_did("notifications_handled", [request_id for *_, request_id in locked], {"handled": len(locked)}, ids_of="request_ids")
+    batch_did(
+        "notifications_handled",
+        [request_id for *_, request_id in locked],
+        {"handled": len(locked)},
+        ids_of="request_ids",
+    )
 
 
 def answer_asked(answers: Mapping[int, Applied | None], *, now: datetime) -> None:
-    """Closes the notifications that waited for a query with what its answer came to, by payment id (None: no such trade).
+    """Closes the notifications that waited for a query with what its answer came to, by payment id (None: no
+    such trade).
 
-    In the transaction that applied the answers. One that says nothing of money leaves them waiting while the payment is due again.
+    In the transaction that applied the answers. One that says nothing of money leaves them waiting while the
+    payment is due again.
     """
     asked = Notification.objects.filter(payment__in=answers, status=NotificationStatus.ASKED)
     for payment_id in sorted(set(asked.values_list("payment_id", flat=True)) - {None}):
@@ -141,15 +163,21 @@ def quarantine_asked(payment_id: int, outcome: Outcome, *, now: datetime) -> Non
 def give_up_notifications(*, now: datetime) -> int:
     """Quarantines the notifications that used all their attempts. Returns how many."""
     with transaction.atomic(durable=True):
-        buried = Notification.objects.filter(pk__in=due_rows.bury_exhausted(Notification, now=now), status=NotificationStatus.RECEIVED)
+        buried = Notification.objects.filter(
+            pk__in=due_rows.bury_exhausted(Notification, now=now), status=NotificationStatus.RECEIVED
+        )
         buried.filter(first_reason="").update(first_reason="attempts_exhausted")
-        return buried.update(status=NotificationStatus.QUARANTINED, reason="attempts_exhausted", handled_at=now)
+        return buried.update(
+            status=NotificationStatus.QUARANTINED, reason="attempts_exhausted", handled_at=now
+        )
 
 
 def reapply_notification(
     notification_id: int, *, now: datetime, staff: Account | None = None, why: str = "", cause: str = ""
 ) -> Notification:
-    """Lets a worker apply a quarantined notification again, after people have mended what stood in its way. `first_reason` stays.
+    """Lets a worker apply a quarantined notification again, after people have mended what stood in its way.
+
+    `first_reason` stays.
 
     Raises:
         NotificationNotQuarantined: it waits, or has been dealt with.
@@ -158,18 +186,26 @@ def reapply_notification(
         notification = lock_notification(notification_id)
         if notification.status != NotificationStatus.QUARANTINED:
             raise NotificationNotQuarantined(status=notification.status)
-        notification.status, notification.reason, notification.handled_at = NotificationStatus.RECEIVED, "", None
+        notification.status, notification.reason, notification.handled_at = (
+            NotificationStatus.RECEIVED,
+            "",
+            None,
+        )
         notification.available_at, notification.attempts, notification.dead_at = now, 0, None
-        notification.save(update_fields=["status", "reason", "handled_at", "available_at", "attempts", "dead_at"])
+        notification.save(
+            update_fields=["status", "reason", "handled_at", "available_at", "attempts", "dead_at"]
+        )
         _tell(notification, Kind.NOTIFICATION_REAPPLIED, staff, why, now=now, cause=cause)
     return notification
 
 
-def dismiss_notification(notification_id: int, *, staff: Account, why: str, now: datetime, cause: str) -> Notification:
+def dismiss_notification(
+    notification_id: int, *, staff: Account, why: str, now: datetime, cause: str
+) -> Notification:
     """Staff close a quarantined notification without applying it, once what it is about is right.
 
-    That of a payment of ours is: nothing about it is waiting to be asked or given up, and no refund is unexplained. What names none of ours
-    is for people alone to judge.
+    That of a payment of ours is: nothing about it is waiting to be asked or given up, and no refund is
+    unexplained. What names none of ours is for people alone to judge.
 
     Raises:
         NotificationNotQuarantined: it waits, or has been dealt with.
@@ -180,16 +216,30 @@ def dismiss_notification(notification_id: int, *, staff: Account, why: str, now:
         if notification.status != NotificationStatus.QUARANTINED:
             raise NotificationNotQuarantined(status=notification.status)
         payment = lock_attempts([notification.out_trade_no]).get(notification.out_trade_no)
-        if payment is not None and (payment.status == PaymentStatus.OPEN or payment.dead_at is not None or is_unexplained(payment)):
+        if payment is not None and (
+            payment.status == PaymentStatus.OPEN or payment.dead_at is not None or is_unexplained(payment)
+        ):
             raise NotificationOrderNotRight(out_trade_no=notification.out_trade_no)
-        notification.status, notification.dismissed_by, notification.note = NotificationStatus.IGNORED, staff, why
+        notification.status, notification.dismissed_by, notification.note = (
+            NotificationStatus.IGNORED,
+            staff,
+            why,
+        )
         notification.handled_at, notification.dead_at = now, None
         notification.save(update_fields=["status", "dismissed_by", "note", "handled_at", "dead_at"])
         _tell(notification, Kind.NOTIFICATION_DISMISSED, staff, why, now=now, cause=cause)
     return notification
 
 
-def _tell(notification: Notification, kind: OrderEvent.Kind, staff: Account | None, why: str, *, now: datetime, cause: str) -> None:
+def _tell(
+    notification: Notification,
+    kind: OrderEvent.Kind,
+    staff: Account | None,
+    why: str,
+    *,
+    now: datetime,
+    cause: str,
+) -> None:
     payment = Payment.objects.filter(out_trade_no=notification.out_trade_no).select_related("order").first()
     if payment is not None and staff is not None:
         told = {"out_trade_no": notification.out_trade_no, **by_staff(staff, why)}
@@ -197,7 +247,9 @@ def _tell(notification: Notification, kind: OrderEvent.Kind, staff: Account | No
 
 
 def note_return(*, out_trade_no: str, now: datetime) -> str | None:
-    """Notes that the payment's buyer came back, who may have paid; returns its order's number, or None if it isn't ours."""
+    """Notes that the payment's buyer came back, who may have paid; returns its order's number, or None if it
+    isn't ours.
+    """
     payment = Payment.objects.filter(out_trade_no=out_trade_no).select_related("order").first()
     if payment is None:
         return None
@@ -222,7 +274,9 @@ def _close(ids: Sequence[int], results: Sequence[Applied], *, now: datetime) -> 
     verdicts: list[tuple[int, NotificationStatus, str, int | None]] = []
     for pk, result in zip(ids, results, strict=True):
         reason = "" if result.outcome in APPLIED else result.outcome.value
-        verdicts.append((pk, _status_of(result.outcome), reason, result.payment.pk if result.payment else None))
+        verdicts.append(
+            (pk, _status_of(result.outcome), reason, result.payment.pk if result.payment else None)
+        )
     _close_as(verdicts, now=now)
 
 
@@ -230,7 +284,8 @@ _CLOSE = sql.statement(
     """
     UPDATE payments_notification AS notification
     SET status = new.status, reason = new.reason, payment_id = new.payment_id, available_at = NULL,
-        first_reason = CASE WHEN new.status = {NotificationStatus.QUARANTINED} AND notification.first_reason = '' THEN new.reason
+        first_reason = CASE WHEN new.status = {NotificationStatus.QUARANTINED}
+        AND notification.first_reason = '' THEN new.reason
             ELSE notification.first_reason END,
         handled_at = CASE WHEN new.status = {NotificationStatus.ASKED} THEN NULL ELSE %s::timestamptz END
     FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::bigint[]) AS new(id, status, reason, payment_id)

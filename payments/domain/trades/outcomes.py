@@ -42,20 +42,22 @@ class Outcome(StrEnum):
 
 APPLIED = frozenset(
     {
-        Outcome.SETTLED, Outcome.REOPENED, Outcome.LATE, Outcome.DOUBLE, Outcome.CLOSED, Outcome.GIVEN_BACK, Outcome.REFUND_REPORTED,
+        Outcome.SETTLED, Outcome.REOPENED, Outcome.LATE, Outcome.DOUBLE, Outcome.CLOSED, Outcome.GIVEN_BACK,
+        Outcome.REFUND_REPORTED,
     }
 )  # fmt: skip
 IGNORED = frozenset({Outcome.WAITING, Outcome.ALREADY_APPLIED})
 QUARANTINED = frozenset(Outcome) - APPLIED - IGNORED - {Outcome.ASKED}
-# A notification that is sent so long after the payment is a retry: by Alipay's schedule the first comes after four minutes. Other words
-# may have overtaken it.
+# A notification that is sent so long after the payment is a retry: by Alipay's schedule the first comes after
+# four minutes. Other words may have overtaken it.
 STALE_AFTER = timedelta(minutes=2)
 
 
 def decide(report: TradeReport, payment: Payment | None) -> Outcome:
     """What a report means for the payment that it names (None: none of ours), before anything is changed.
 
-    SETTLED stands for "money has come"; what it is for is found out when it is booked. REFUND_REPORTED likewise: it may turn out known.
+    SETTLED stands for "money has come"; what it is for is found out when it is booked. REFUND_REPORTED
+    likewise: it may turn out known.
     """
     if payment is None:
         return Outcome.UNKNOWN_TRADE
@@ -65,7 +67,11 @@ def decide(report: TradeReport, payment: Payment | None) -> Outcome:
         return Outcome.CONTRADICTED if report.is_current and payment.paid_at is not None else Outcome.WAITING
     if not report.is_current and _would_surprise(report, payment):
         return Outcome.ASKED
-    return _decide_closed(report, payment) if report.status is TradeStatus.CLOSED else _decide_paid(report, payment)
+    return (
+        _decide_closed(report, payment)
+        if report.status is TradeStatus.CLOSED
+        else _decide_paid(report, payment)
+    )
 
 
 def _find_mismatch(report: TradeReport, payment: Payment) -> Outcome | None:
@@ -82,15 +88,20 @@ def _find_mismatch(report: TradeReport, payment: Payment) -> Outcome | None:
 
 
 def _would_surprise(report: TradeReport, payment: Payment) -> bool:
-    """Whether applying a notification would contradict what we know, or rest on a word that another may have overtaken.
+    """Whether applying a notification would contradict what we know, or rest on a word that another may have
+    overtaken.
 
-    The one place that decides this. What stays is the ordinary: money for an open attempt of a waiting order, an unpaid trade's end, and
-    repeats and refunds of what is paid.
+    The one place that decides this. What stays is the ordinary: money for an open attempt of a waiting order,
+    an unpaid trade's end, and repeats and refunds of what is paid.
     """
     is_paid_word = report.status is not TradeStatus.CLOSED
     match PaymentStatus(payment.status):
         case PaymentStatus.OPEN if is_paid_word:
-            return payment.order.status != OrderStatus.AWAITING_PAYMENT or bool(report.refunded) or _is_stale(report)
+            return (
+                payment.order.status != OrderStatus.AWAITING_PAYMENT
+                or bool(report.refunded)
+                or _is_stale(report)
+            )
         case PaymentStatus.OPEN:
             return bool(report.refunded) or report.paid_at is not None
         case PaymentStatus.CLOSED if payment.closed_reason == ClosedReason.GIVEN_BACK:
@@ -102,7 +113,11 @@ def _would_surprise(report: TradeReport, payment: Payment) -> bool:
 
 
 def _is_stale(report: TradeReport) -> bool:
-    return report.told_at is not None and report.paid_at is not None and report.told_at - report.paid_at > STALE_AFTER
+    return (
+        report.told_at is not None
+        and report.paid_at is not None
+        and report.told_at - report.paid_at > STALE_AFTER
+    )
 
 
 def _decide_closed(report: TradeReport, payment: Payment) -> Outcome:
@@ -112,7 +127,9 @@ def _decide_closed(report: TradeReport, payment: Payment) -> Outcome:
             return Outcome.REFUND_REPORTED
         case PaymentStatus.PAID:
             return Outcome.GIVEN_BACK if was_paid else Outcome.CONTRADICTED
-        case PaymentStatus.CLOSED if payment.closed_reason == ClosedReason.GIVEN_BACK and not (report.is_current and was_paid):
+        case PaymentStatus.CLOSED if payment.closed_reason == ClosedReason.GIVEN_BACK and not (
+            report.is_current and was_paid
+        ):
             return Outcome.REFUND_REPORTED if report.refunded else Outcome.ALREADY_APPLIED
         case _ if was_paid:
             return Outcome.GIVEN_BACK

@@ -1,4 +1,6 @@
-"""Asking the gateway about trades: those that no notification came for, and those of which a notification said something surprising."""
+"""Asking the gateway about trades: those that no notification came for, and those of which a notification
+said something surprising.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +27,8 @@ from shop.domain.work import due_rows
 from shop.models import Account, Order, OrderEvent
 from shop.states import OrderStatus
 
-# For so many intervals after the buyer was seen, a payment is queried at each; later, as long again as the buyer has been away.
+# For so many intervals after the buyer was seen, a payment is queried at each; later, as long again as the
+# buyer has been away.
 STEADY_INTERVALS = 3
 
 
@@ -53,7 +56,9 @@ class _Inquiry:
         return self.payment.order.trace_id
 
 
-def query_due_payments(*, gateways: Gateways, now: datetime, cause: str, callers: Callers | None = None) -> int:
+def query_due_payments(
+    *, gateways: Gateways, now: datetime, cause: str, callers: Callers | None = None
+) -> int:
     """Claims and queries due payments; returns how many it claimed."""
     errand = Errand(
         Payment,
@@ -65,19 +70,24 @@ def query_due_payments(*, gateways: Gateways, now: datetime, cause: str, callers
 
 
 def query_payment(payment_id: int, *, gateways: Gateways, now: datetime, cause: str) -> None:
-    """Asks about one payment, outside any transaction, and applies the answer in one. An open one whose order is over is closed there.
+    """Asks about one payment, outside any transaction, and applies the answer in one.
+
+    An open one whose order is over is closed there.
 
     Raises:
         GatewayUnreachable, GatewayRejected, GatewayNotConfigured: nothing has changed.
     """
-    answers = [(inquiry, _ask(inquiry, gateways=gateways, now=now)) for inquiry in _read_inquiries([payment_id])]
+    answers = [
+        (inquiry, _ask(inquiry, gateways=gateways, now=now)) for inquiry in _read_inquiries([payment_id])
+    ]
     _apply(answers, now=now, cause=cause)
 
 
 def next_query_at(payment: Payment, *, now: datetime) -> datetime:
     """When to ask again about an open payment that isn't paid.
 
-    Most buyers pay within minutes of going to the cashier, or come back. The longer nobody was seen, the less there is to hear.
+    Most buyers pay within minutes of going to the cashier, or come back. The longer nobody was seen, the less
+    there is to hear.
     """
     interval = timedelta(seconds=settings.PAYMENT_QUERY_INTERVAL_S)
     away = now - payment.buyer_seen_at
@@ -92,8 +102,10 @@ _HASTEN = sql.statement(
         ELSE least(payment.available_at, greatest(%(now)s, payment.asked_at + %(interval)s))
     END
     FROM shop_order AS orders
-    WHERE orders.id = payment.order_id AND orders.order_number = ANY(%(numbers)s) AND orders.status = {OrderStatus.AWAITING_PAYMENT}
-        AND payment.status = {PaymentStatus.OPEN} AND payment.available_at IS NOT NULL AND payment.asked_at IS NOT NULL
+    WHERE orders.id = payment.order_id AND orders.order_number = ANY(%(numbers)s)
+        AND orders.status = {OrderStatus.AWAITING_PAYMENT}
+        AND payment.status = {PaymentStatus.OPEN} AND payment.available_at IS NOT NULL
+        AND payment.asked_at IS NOT NULL
 """,
     OrderStatus,
     PaymentStatus,
@@ -101,7 +113,8 @@ _HASTEN = sql.statement(
 
 
 def hasten_watched_payments(*, now: datetime) -> int:
-    """Buyers who look at their order are there: what they may just have paid is queried an interval after it was last. Returns how many.
+    """Buyers who look at their order are there: what they may just have paid is queried an interval after it
+    was last. Returns how many.
 
     Not before its first query, which comes soon enough.
     """
@@ -112,8 +125,13 @@ def hasten_watched_payments(*, now: datetime) -> int:
     return sql.write(_HASTEN, {"now": now, "interval": interval, "numbers": numbers})
 
 
-def ask_about_payment(payment_id: int, *, now: datetime, staff: Account | None = None, why: str = "", cause: str = "") -> None:
-    """Makes the payment due for a query at once, whatever state we believe it in. Picks up one that was given up, too."""
+def ask_about_payment(
+    payment_id: int, *, now: datetime, staff: Account | None = None, why: str = "", cause: str = ""
+) -> None:
+    """Makes the payment due for a query at once, whatever state we believe it in.
+
+    Picks up one that was given up, too.
+    """
     with transaction.atomic(durable=True):
         payment = lock_payment(payment_id)
         settlement.ask_again(payment, at=now)
@@ -121,7 +139,8 @@ def ask_about_payment(payment_id: int, *, now: datetime, staff: Account | None =
 
 
 def ask_about_order(order_id: int, *, staff: Account, why: str, now: datetime, cause: str) -> int:
-    """Makes every payment of the order due for a query at once, and every refund of it that the gateway may know of; returns how many.
+    """Makes every payment of the order due for a query at once, and every refund of it that the gateway may
+    know of; returns how many.
 
     Raises:
         OrderNotPayable: the order has neither.
@@ -145,7 +164,10 @@ def _tell_asked(order: Order, staff: Account | None, why: str, *, now: datetime,
 
 
 def give_up_payments(*, now: datetime) -> int:
-    """Leaves the payments that the gateway wouldn't tell about to people; a notification still settles them. Returns how many."""
+    """Leaves the payments that the gateway wouldn't tell about to people; a notification still settles them.
+
+    Returns how many.
+    """
     buried = due_rows.bury_exhausted(Payment, now=now)
     for payment_id in buried:
         inbox.quarantine_asked(payment_id, Outcome.CONTRADICTED, now=now)
@@ -192,9 +214,11 @@ def _apply(answers: Sequence[tuple[_Inquiry, Ended]], *, now: datetime, cause: s
             _apply_reports(told, now=now, cause=cause)
 
 
-# Before the answers are applied, which may want another look sooner or later. An answer is no failure: the count starts at zero.
+# Before the answers are applied, which may want another look sooner or later. An answer is no failure: the
+# count starts at zero.
 _ASK_NEXT = """
-    UPDATE payments_payment AS payment SET available_at = told.next_at, asked_at = %s, attempts = 0, dead_at = NULL
+    UPDATE payments_payment AS payment
+        SET available_at = told.next_at, asked_at = %s, attempts = 0, dead_at = NULL
     FROM unnest(%s::bigint[], %s::text[], %s::timestamptz[]) AS told(id, status, next_at)
     WHERE payment.id = told.id AND payment.status = told.status
 """
@@ -203,7 +227,10 @@ _ASK_NEXT = """
 def _apply_reports(told: Sequence[tuple[_Inquiry, TradeReport | None]], *, now: datetime, cause: str) -> None:
     payments = [inquiry.payment for inquiry, _ in told]
     times = [_next_look_at(inquiry, now=now) for inquiry, _ in told]
-    sql.write(_ASK_NEXT, [now, [payment.pk for payment in payments], [payment.status for payment in payments], times])
+    sql.write(
+        _ASK_NEXT,
+        [now, [payment.pk for payment in payments], [payment.status for payment in payments], times],
+    )
     known = [(inquiry.row_id, report) for inquiry, report in told if report is not None]
     applied = settlement.apply_trades([report for _, report in known], now=now, cause=cause) if known else []
     by_payment = dict(zip([pk for pk, _ in known], applied, strict=True))
@@ -212,7 +239,9 @@ def _apply_reports(told: Sequence[tuple[_Inquiry, TradeReport | None]], *, now: 
 
 
 def _next_look_at(inquiry: _Inquiry, *, now: datetime) -> datetime | None:
-    """While the gateway says that nothing was paid, an open attempt is asked about again and again; its order's own end closes it."""
+    """While the gateway says that nothing was paid, an open attempt is asked about again and again; its
+    order's own end closes it.
+    """
     payment = inquiry.payment
     if inquiry.deed is _Deed.QUERY:
         return next_query_at(payment, now=now)

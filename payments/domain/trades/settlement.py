@@ -1,4 +1,6 @@
-"""What the gateway says of trades, applied: the one routine for it, whether a notification, a query or a bill said it."""
+"""What the gateway says of trades, applied: the one routine for it, whether a notification, a query or a bill
+said it.
+"""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -27,7 +29,8 @@ log = structlog.get_logger(__name__)
 
 
 _DEEDS = APPLIED | {Outcome.ASKED}
-# What happens to nearly every trade: counted in the log, not told one by one. Each payment's row and its order's timeline say the rest.
+# What happens to nearly every trade: counted in the log, not told one by one. Each payment's row and its
+# order's timeline say the rest.
 _ORDINARY = frozenset({Outcome.SETTLED, *IGNORED})
 # After a trade was found closed while refunds of it are being settled: they take a call or two.
 LOOK_AGAIN_AFTER = timedelta(seconds=30)
@@ -44,10 +47,11 @@ class Applied:
 def apply_trades(reports: Sequence[TradeReport], *, now: datetime, cause: str) -> list[Applied]:
     """Applies reports, in their order, in the caller's transaction; answers one outcome for each.
 
-    A paid trade pays its payment and finalises its order, once; the money must come from the app, go to the seller and be the amount
-    that were frozen when the attempt was made. Money that the order can't take is booked and a refund of it ordered, in the same
-    transaction. Refunds that we didn't order become rows. A report that would surprise is only applied if it is a query's answer; a
-    notification that does makes its trade due for a query. States never move backwards, whatever comes late or twice.
+    A paid trade pays its payment and finalises its order, once; the money must come from the app, go to the
+    seller and be the amount that were frozen when the attempt was made. Money that the order can't take is
+    booked and a refund of it ordered, in the same transaction. Refunds that we didn't order become rows. A
+    report that would surprise is only applied if it is a query's answer; a notification that does makes its
+    trade due for a query. States never move backwards, whatever comes late or twice.
     """
     payments = lock_attempts([report.out_trade_no for report in reports])
     owners = dict(sql.read(_OWNERS, [[report.trade_no for report in reports]]))
@@ -57,7 +61,11 @@ def apply_trades(reports: Sequence[TradeReport], *, now: datetime, cause: str) -
     for report in reports:
         payment = payments.get(report.out_trade_no)
         outcome = decide(report, payment)
-        if payment is not None and outcome is Outcome.SETTLED and owners.setdefault(report.trade_no, payment.pk) != payment.pk:
+        if (
+            payment is not None
+            and outcome is Outcome.SETTLED
+            and owners.setdefault(report.trade_no, payment.pk) != payment.pk
+        ):
             outcome = Outcome.WRONG_TRADE_NO  # one trade can't pay twice
         if payment is not None and outcome in _DEEDS:
             if outcome is not Outcome.SETTLED or payment.order.status != OrderStatus.AWAITING_PAYMENT:
@@ -84,20 +92,26 @@ def is_unpaid(report: TradeReport) -> bool:
 _CLOSE = sql.statement(
     """
     UPDATE payments_payment AS payment
-    SET status = {PaymentStatus.CLOSED}, closed_reason = {ClosedReason.NEVER_PAID}, closed_at = %s, available_at = told.look_at, attempts = 0, dead_at = NULL
-    FROM unnest(%s::bigint[], %s::timestamptz[]) AS told(id, look_at) WHERE payment.id = told.id AND payment.status = {PaymentStatus.OPEN}
+    SET status = {PaymentStatus.CLOSED}, closed_reason = {ClosedReason.NEVER_PAID}, closed_at = %s,
+    available_at = told.look_at, attempts = 0, dead_at = NULL
+    FROM unnest(%s::bigint[], %s::timestamptz[]) AS told(id, look_at) WHERE payment.id = told.id
+        AND payment.status = {PaymentStatus.OPEN}
 """,
     ClosedReason,
     PaymentStatus,
 )
 # A closed trade is an answer too: nothing is left to be confirmed.
-_NOTHING_TO_CONFIRM = "UPDATE shop_order SET confirming_since = NULL WHERE id = ANY(%s) AND confirming_since IS NOT NULL"
+_NOTHING_TO_CONFIRM = (
+    "UPDATE shop_order SET confirming_since = NULL WHERE id = ANY(%s) AND confirming_since IS NOT NULL"
+)
 
 
 def close_payments(looks: Mapping[Payment, datetime | None], *, now: datetime, cause: str) -> None:
-    """Marks open attempts closed as never paid, in the caller's transaction, which holds their orders' locks and their own.
+    """Marks open attempts closed as never paid, in the caller's transaction, which holds their orders' locks
+    and their own.
 
-    Each comes with the time to ask the gateway once more, for an attempt that its buyer can still pay there; None for no more.
+    Each comes with the time to ask the gateway once more, for an attempt that its buyer can still pay there;
+    None for no more.
 
     Raises:
         StaleState: one isn't open.
@@ -109,13 +123,24 @@ def close_payments(looks: Mapping[Payment, datetime | None], *, now: datetime, c
     for payment in looks:
         payment.status, payment.closed_reason = PaymentStatus.CLOSED, ClosedReason.NEVER_PAID
     record(
-        [event(payment.order, OrderEvent.Kind.PAYMENT_CLOSED, now=now, cause=cause, out_trade_no=payment.out_trade_no) for payment in looks]
+        [
+            event(
+                payment.order,
+                OrderEvent.Kind.PAYMENT_CLOSED,
+                now=now,
+                cause=cause,
+                out_trade_no=payment.out_trade_no,
+            )
+            for payment in looks
+        ]
     )
     sql.write(_NOTHING_TO_CONFIRM, [[payment.order_id for payment in looks]])
 
 
 def last_look_at(payment: Payment) -> datetime:
-    """When to ask about a closed attempt that could still be paid: after its own end at the gateway, so never in the past."""
+    """When to ask about a closed attempt that could still be paid: after its own end at the gateway, so never
+    in the past.
+    """
     return max(payment.expires_at, payment.order.closes_at)
 
 
@@ -159,7 +184,9 @@ def _note_refunds(payment: Payment, report: TradeReport, *, now: datetime) -> Ou
 
 
 def _give_back(payment: Payment, report: TradeReport, *, now: datetime, cause: str) -> Outcome:
-    """A trade that was paid and is closed: all of its money has gone back. The order that it was meant for is left as it is.
+    """A trade that was paid and is closed: all of its money has gone back.
+
+    The order that it was meant for is left as it is.
 
     It is told again until every refund of it is settled: what is left then has no number of its own.
     """
@@ -186,18 +213,36 @@ def _give_back(payment: Payment, report: TradeReport, *, now: datetime, cause: s
 
 
 def _take_money(payment: Payment, report: TradeReport, *, now: datetime, cause: str) -> Outcome:
-    """Finds out what money that has come in is for, and books it at once where it isn't simply its order's: those are written together."""
+    """Finds out what money that has come in is for, and books it at once where it isn't simply its order's:
+    those are written together.
+    """
     order = payment.order
     outcome = _outcome_of_money(order, now=now, cause=cause)
-    payment.status, payment.trade_no, payment.paid_at = PaymentStatus.PAID, report.trade_no, report.paid_at or now
+    payment.status, payment.trade_no, payment.paid_at = (
+        PaymentStatus.PAID,
+        report.trade_no,
+        report.paid_at or now,
+    )
     payment.is_surplus = outcome in {Outcome.LATE, Outcome.DOUBLE}
     if outcome is Outcome.SETTLED:
-        order.status = OrderStatus.PAID  # the row is written with its batch; this object is what the next report looks at
+        # the row is written with its batch; this object is what the next report looks at
+        order.status = OrderStatus.PAID
         return outcome
     _book([payment], now=now, is_current=report.is_current)
     if payment.is_surplus:
         kind = OrderEvent.Kind.LATE_PAYMENT if outcome is Outcome.LATE else OrderEvent.Kind.DOUBLE_PAYMENT
-        record([event(order, kind, now=now, cause=cause, out_trade_no=payment.out_trade_no, amount=str(payment.amount))])
+        record(
+            [
+                event(
+                    order,
+                    kind,
+                    now=now,
+                    cause=cause,
+                    out_trade_no=payment.out_trade_no,
+                    amount=str(payment.amount),
+                )
+            ]
+        )
         order_surplus_refund(payment, now=now, cause=cause)
     else:
         _drop_other_attempts([payment], now=now)
@@ -216,11 +261,14 @@ def _settle(payments: Sequence[Payment], *, now: datetime, cause: str, is_curren
 _PAY = sql.statement(
     """
     UPDATE payments_payment AS payment
-    SET status = {PaymentStatus.PAID}, closed_reason = '', trade_no = told.trade_no, paid_at = told.paid_at, dead_at = NULL, is_surplus = told.is_surplus,
+    SET status = {PaymentStatus.PAID}, closed_reason = '', trade_no = told.trade_no, paid_at = told.paid_at,
+    dead_at = NULL, is_surplus = told.is_surplus,
         available_at = CASE WHEN EXISTS (
-            SELECT FROM payments_notification WHERE payment_id = payment.id AND status = {NotificationStatus.ASKED}
+            SELECT FROM payments_notification WHERE payment_id = payment.id
+                AND status = {NotificationStatus.ASKED}
         ) THEN %s::timestamptz END
-    FROM unnest(%s::bigint[], %s::text[], %s::timestamptz[], %s::boolean[]) AS told(id, trade_no, paid_at, is_surplus)
+    FROM unnest(%s::bigint[], %s::text[], %s::timestamptz[], %s::boolean[]) AS told(id, trade_no, paid_at,
+        is_surplus)
     WHERE payment.id = told.id AND payment.status <> {PaymentStatus.PAID}
 """,
     NotificationStatus,
@@ -229,16 +277,24 @@ _PAY = sql.statement(
 
 
 def _book(payments: Sequence[Payment], *, now: datetime, is_current: bool) -> None:
-    """Writes that their money has come. Unless a query's answer says so (`is_current`), a query that other notifications wait for stays due."""
+    """Writes that their money has come.
+
+    Unless a query's answer says so (`is_current`), a query that other notifications wait for stays due.
+    """
     query_at = None if is_current else now
     told = [(payment.pk, payment.trade_no, payment.paid_at, payment.is_surplus) for payment in payments]
     if sql.write(_PAY, [query_at, *[list(column) for column in zip(*told, strict=True)]]) != len(payments):
-        raise StaleState(f"one of the payments {[payment.out_trade_no for payment in payments]} is paid already")
-    ledger.cash_in([(payment.out_trade_no, payment.amount, payment.order_id) for payment in payments], now=now)
+        raise StaleState(
+            f"one of the payments {[payment.out_trade_no for payment in payments]} is paid already"
+        )
+    ledger.cash_in(
+        [(payment.out_trade_no, payment.amount, payment.order_id) for payment in payments], now=now
+    )
 
 
 _DROP_OTHERS = sql.statement(
-    "UPDATE payments_payment SET available_at = %s, attempts = 0, dead_at = NULL WHERE order_id = ANY(%s) AND status = {PaymentStatus.OPEN}",
+    "UPDATE payments_payment SET available_at = %s, attempts = 0, dead_at = NULL WHERE order_id = ANY(%s) "
+    "AND status = {PaymentStatus.OPEN}",
     PaymentStatus,
 )
 
@@ -267,7 +323,10 @@ def _log(reports: Sequence[TradeReport], results: Sequence[Applied]) -> None:
     traces = [result.payment.order.trace_id for result in results if result.payment is not None]
     batch_did("trades_applied", traces, Counter(result.outcome.value for result in results))
     for report, result in zip(reports, results, strict=True):
-        about = {"out_trade_no": report.out_trade_no, "trace_id": result.payment.order.trace_id if result.payment else ""}
+        about = {
+            "out_trade_no": report.out_trade_no,
+            "trace_id": result.payment.order.trace_id if result.payment else "",
+        }
         if result.outcome in QUARANTINED:
             log.error("trade_quarantined", **about, outcome=result.outcome.value, alert=True)
         elif result.outcome not in _ORDINARY:

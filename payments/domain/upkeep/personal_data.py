@@ -1,4 +1,7 @@
-"""A buyer's personal data, all of it: handed out, or erased. Orders, money and the ledger stay, under a name that says nothing."""
+"""A buyer's personal data, all of it: handed out, or erased.
+
+Orders, money and the ledger stay, under a name that says nothing.
+"""
 
 from datetime import datetime
 from typing import Any
@@ -16,24 +19,57 @@ from payments.states import NotificationStatus, RefundStatus
 from shop.domain.accounts import tokens
 from shop.domain.checkout import cart, store
 from shop.domain.locks import lock_account
-from shop.models import Account, CouponRecord, Enrolment, LedgerTransfer, Order, OrderEvent, OrderLine, OrderRequest
+from shop.models import (
+    Account,
+    CouponRecord,
+    Enrolment,
+    LedgerTransfer,
+    Order,
+    OrderEvent,
+    OrderLine,
+    OrderRequest,
+)
 from shop.states import OrderRequestStatus, OrderStatus
 
-_UNSETTLED_REFUNDS = (RefundStatus.REPORTED, RefundStatus.REQUESTED, RefundStatus.SENT, RefundStatus.UNKNOWN, RefundStatus.FAILED)
-_UNSETTLED_NOTIFICATIONS = (NotificationStatus.RECEIVED, NotificationStatus.ASKED, NotificationStatus.QUARANTINED)
+_UNSETTLED_REFUNDS = (
+    RefundStatus.REPORTED,
+    RefundStatus.REQUESTED,
+    RefundStatus.SENT,
+    RefundStatus.UNKNOWN,
+    RefundStatus.FAILED,
+)
+_UNSETTLED_NOTIFICATIONS = (
+    NotificationStatus.RECEIVED,
+    NotificationStatus.ASKED,
+    NotificationStatus.QUARANTINED,
+)
 # Secrets, and what only means something to the program.
 _HELD_BACK = frozenset({"password", "digest", "token_key", "raw_body", "fingerprint", "business_key"})
 
 
 def export_account(account: Account) -> dict[str, Any]:
-    """Every row about the buyer by its table, with values as `DjangoJSONEncoder` writes them, and the cart. No password and no token."""
-    found = {name: [_shown(row) for row in rows.order_by("pk").values()] for name, rows in _rows_of(account).items()}
+    """Every row about the buyer by its table, with values as `DjangoJSONEncoder` writes them, and the cart.
+
+    No password and no token.
+    """
+    found = {
+        name: [_shown(row) for row in rows.order_by("pk").values()]
+        for name, rows in _rows_of(account).items()
+    }
     choices = cart.read_choices(account_id=account.pk).values()
-    return {**found, "cart": [{"course_id": one.course_id, "policy_id": one.policy_id, "price_seen": one.price_seen} for one in choices]}
+    return {
+        **found,
+        "cart": [
+            {"course_id": one.course_id, "policy_id": one.policy_id, "price_seen": one.price_seen}
+            for one in choices
+        ],
+    }
 
 
 def anonymise_account(account_id: int, *, now: datetime) -> Account:
-    """Erases who the buyer is, ends all logins and disables the account, for good. The second time changes nothing.
+    """Erases who the buyer is, ends all logins and disables the account, for good.
+
+    The second time changes nothing.
 
     Raises:
         AccountIsStaff: what staff did stays signed with their name.
@@ -51,12 +87,25 @@ def anonymise_account(account_id: int, *, now: datetime) -> Account:
         account.last_login = None
         account.set_unusable_password()
         account.is_active = False
-        account.save(update_fields=["username", "first_name", "last_name", "email", "phone", "last_login", "password", "is_active"])
+        account.save(
+            update_fields=[
+                "username",
+                "first_name",
+                "last_name",
+                "email",
+                "phone",
+                "last_login",
+                "password",
+                "is_active",
+            ]
+        )
         account.groups.clear()
         account.user_permissions.clear()
         Refund.objects.filter(order__account=account).exclude(reason="").update(reason="")
         retention.redact_notifications_of(account.pk, now=now)
-        admin_log = LogEntry.objects.filter(content_type=ContentType.objects.get_for_model(Account), object_id=str(account.pk))
+        admin_log = LogEntry.objects.filter(
+            content_type=ContentType.objects.get_for_model(Account), object_id=str(account.pk)
+        )
         admin_log.update(object_repr=account.username)
         transaction.on_commit(lambda: _forget(account), robust=True)
     return account
@@ -92,7 +141,9 @@ def _under_way(account: Account) -> list[str]:
         "order_requests": OrderRequest.objects.filter(account=account, status=OrderRequestStatus.PENDING),
         "orders": Order.objects.filter(account=account, status=OrderStatus.AWAITING_PAYMENT),
         "refunds": Refund.objects.filter(order__account=account, status__in=_UNSETTLED_REFUNDS),
-        "notifications": Notification.objects.filter(payment__order__account=account, status__in=_UNSETTLED_NOTIFICATIONS),
+        "notifications": Notification.objects.filter(
+            payment__order__account=account, status__in=_UNSETTLED_NOTIFICATIONS
+        ),
     }
     return [name for name, rows in waiting.items() if rows.exists()]
 

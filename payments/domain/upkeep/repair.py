@@ -32,7 +32,9 @@ def pick_up_payment(payment_id: int, *, staff: Account, why: str, now: datetime,
 
 
 def pick_up_refund(refund_id: int, *, staff: Account, why: str, now: datetime, cause: str) -> Refund:
-    """Lets a worker prove a refund again that somebody else made and that couldn't be proven. One of ours is approved again instead.
+    """Lets a worker prove a refund again that somebody else made and that couldn't be proven.
+
+    One of ours is approved again instead.
 
     Raises:
         WorkNotDead: it wasn't given up, or it is one of ours.

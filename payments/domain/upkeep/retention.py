@@ -1,4 +1,7 @@
-"""How long personal data of notifications is kept. The books keep what they are proved by: numbers, amounts, states and times."""
+"""How long personal data of notifications is kept.
+
+The books keep what they are proved by: numbers, amounts, states and times.
+"""
 
 from datetime import datetime, timedelta
 
@@ -8,22 +11,28 @@ from django.db import transaction
 from payments.domain.locks import lock_handled_notifications
 from shop.domain import sql
 
-# What stays of a notification's form: whose money it was, Alipay's account names and channels among them, goes.
+# What stays of a notification's form: whose money it was, Alipay's account names and channels among them,
+# goes.
 KEPT_FIELDS = (
-    "notify_time", "notify_type", "notify_id", "app_id", "auth_app_id", "charset", "version", "sign_type", "trade_no", "out_trade_no",
-    "out_biz_no", "seller_id", "trade_status", "total_amount", "receipt_amount", "invoice_amount", "buyer_pay_amount", "point_amount",
+    "notify_time", "notify_type", "notify_id", "app_id", "auth_app_id", "charset", "version", "sign_type",
+    "trade_no", "out_trade_no",
+    "out_biz_no", "seller_id", "trade_status", "total_amount", "receipt_amount", "invoice_amount",
+    "buyer_pay_amount", "point_amount",
     "refund_fee", "send_back_fee", "gmt_create", "gmt_payment", "gmt_refund", "gmt_close",
 )  # fmt: skip
 # The `notification_personal_data` index loses these rows.
 _REDACT = """
     UPDATE payments_notification
-    SET raw_body = '', form = (SELECT coalesce(jsonb_object_agg(key, value), '{}') FROM jsonb_each(form) WHERE key = ANY(%s))
+    SET raw_body = '', form = (SELECT coalesce(jsonb_object_agg(key, value), '{}') FROM jsonb_each(form)
+        WHERE key = ANY(%s))
     WHERE id = ANY(%s)
 """
 
 
 def purge_personal_data(*, now: datetime, limit: int) -> int:
-    """Takes personal data out of up to `limit` notifications that were handled over `PERSONAL_DATA_DAYS` days ago; returns how many. 0 days: never."""
+    """Takes personal data out of up to `limit` notifications that were handled over `PERSONAL_DATA_DAYS` days
+    ago; returns how many. 0 days: never.
+    """
     if not settings.PERSONAL_DATA_DAYS:
         return 0
     return _redact(before=now - timedelta(days=settings.PERSONAL_DATA_DAYS), account_id=None, limit=limit)

@@ -1,4 +1,6 @@
-"""Since when the gateway has been silent, for whoever doesn't call it: each process knows only its own circuit breaker."""
+"""Since when the gateway has been silent, for whoever doesn't call it: each process knows only its own
+circuit breaker.
+"""
 
 from datetime import datetime
 

@@ -1,4 +1,6 @@
-"""Work that the gateway turns away at the door time and again: our key, our app or our contract isn't what it knows. People have to mend that."""
+"""Work that the gateway turns away at the door time and again: our key, our app or our contract isn't what it
+knows. People have to mend that.
+"""
 
 from payments.models import Payment, Refund
 from shop.domain import sql
@@ -11,7 +13,8 @@ TRIES = 4
 MOST = 1000
 _TURNED_AWAY = """
     SELECT count(*) FROM (
-        SELECT FROM {table} WHERE available_at IS NOT NULL AND LEAST(attempts, 1) = 1 AND attempts >= %(tries)s
+        SELECT FROM {table} WHERE available_at IS NOT NULL AND LEAST(attempts, 1) = 1
+            AND attempts >= %(tries)s
             AND last_error ~ '^(GatewayUnsigned|GatewayRejected: (?!(ACQ|AQC)\\.|TRADE_))' LIMIT %(most)s
     ) AS turned_away
 """
@@ -20,6 +23,7 @@ _TURNED_AWAY = """
 def count_turned_away() -> int:
     """How many rows there are, as far as counting makes sense."""
     found = (
-        sql.read(_TURNED_AWAY.format(table=due_rows.table_of(model)), {"tries": TRIES, "most": MOST}) for model in (Payment, Order, Refund)
+        sql.read(_TURNED_AWAY.format(table=due_rows.table_of(model)), {"tries": TRIES, "most": MOST})
+        for model in (Payment, Order, Refund)
     )
     return sum(count for ((count,),) in found)

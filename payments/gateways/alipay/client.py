@@ -1,7 +1,9 @@
-"""The calls to Alipay through python-alipay-sdk: the only module that imports it, and the place where its traps are closed.
+"""The calls to Alipay through python-alipay-sdk: the only module that imports it, and the place where its
+traps are closed.
 
-The SDK builds and orders the parameters; RSA runs through OpenSSL (the same bytes, 4 to 14 times faster), calls share kept-alive
-connections and have a total deadline, and an answer counts only when its signature covers it.
+The SDK builds and orders the parameters; RSA runs through OpenSSL (the same bytes, 4 to 14 times faster),
+calls share kept-alive connections and have a total deadline, and an answer counts only when its signature
+covers it.
 """
 
 import base64
@@ -31,7 +33,9 @@ from shop.tracing import caller_headers, gateway_call
 
 @contextmanager
 def _logging_left_alone() -> Iterator[None]:
-    """The SDK configures the process's logging when it is imported, which closes every handler; that call is swallowed here."""
+    """The SDK configures the process's logging when it is imported, which closes every handler; that call is
+    swallowed here.
+    """
     configure = logging.config.dictConfig
     logging.config.dictConfig = lambda config: None  # noqa: ARG005 - called by that name
     try:
@@ -49,14 +53,20 @@ _CODE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class AlipayClient(AliPay):  # type: ignore[misc] # the SDK has no types
-    """The SDK with its defects mended: any gateway address, OpenSSL, several public keys, a total deadline, braces in texts."""
+    """The SDK with its defects mended: any gateway address, OpenSSL, several public keys, a total deadline,
+    braces in texts.
+    """
 
     def __init__(self, config: AlipayConfig, line: Line | None = None) -> None:
         self._line = line or Line()
         self._openssl_private_key = config.app_private_key
         self._openssl_public_keys = {keys.fingerprint(key): key for key in config.alipay_public_keys}
-        private_pem = config.app_private_key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
-        public_pem = config.alipay_public_keys[0].public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        private_pem = config.app_private_key.private_bytes(
+            Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()
+        )
+        public_pem = config.alipay_public_keys[0].public_bytes(
+            Encoding.PEM, PublicFormat.SubjectPublicKeyInfo
+        )
         super().__init__(
             appid=config.app_id,
             app_notify_url=config.notify_url,
@@ -93,12 +103,14 @@ class AlipayClient(AliPay):  # type: ignore[misc] # the SDK has no types
         except AliPayException as error:
             codes = _codes_of(error)
             said = f"unsigned error {' '.join(filter(None, codes))}".strip()
-            if refusals.is_limit_of_calls(*codes):  # whoever forges this wins a pause, which silence would give as well
+            # whoever forges this wins a pause, which silence would give as well
+            if refusals.is_limit_of_calls(*codes):
                 self._line.limited()
                 raise GatewayUnreachable(said) from None
             raise GatewayUnsigned(said) from None
         except (httpx.HTTPError, OSError, ValueError, TypeError, AttributeError) as error:
-            # Transport errors, JSON that isn't any, base64 that isn't any (binascii.Error is a ValueError), a JSON null.
+            # Transport errors, JSON that isn't any, base64 that isn't any (binascii.Error is a ValueError), a
+            # JSON null.
             raise GatewayUnreachable(f"{type(error).__name__}") from error
         if answer.get("code") == "10000":
             return answer
@@ -126,13 +138,22 @@ class AlipayClient(AliPay):  # type: ignore[misc] # the SDK has no types
             raise GatewayUnreachable(type(error).__name__) from error
 
     def find_signing_key(self, text: str, signature: str) -> str | None:
-        """The fingerprint of the Alipay key that signed this text; None if none of the configured ones did."""
+        """The fingerprint of the Alipay key that signed this text; None if none of the configured ones
+        did.
+        """
         try:
             decoded = base64.b64decode(signature, validate=True)
         except (binascii.Error, ValueError):
             return None
         content = text.encode()
-        return next((name for name, key in self._openssl_public_keys.items() if keys.is_signed_by(key, decoded, content)), None)
+        return next(
+            (
+                name
+                for name, key in self._openssl_public_keys.items()
+                if keys.is_signed_by(key, decoded, content)
+            ),
+            None,
+        )
 
     def _sign(self, unsigned_string: str) -> str:
         return base64.b64encode(keys.sign(self._openssl_private_key, unsigned_string.encode())).decode()
@@ -147,17 +168,24 @@ class AlipayClient(AliPay):  # type: ignore[misc] # the SDK has no types
         return body
 
     def verified_sync_response(self, data: Any, response_type: str) -> Any:
-        return self._verify_and_return_sync_response(self._fetch(f"{self._gateway}?{self.sign_data(data)}"), response_type)
+        return self._verify_and_return_sync_response(
+            self._fetch(f"{self._gateway}?{self.sign_data(data)}"), response_type
+        )
 
     def _fetch(self, url: str) -> str:
         return self._fetch_bytes(url).decode()
 
     def _fetch_bytes(self, url: str) -> bytes:
-        """What is at `url`, all of it within the time-out, without following redirects: a signed request is for this gateway only."""
+        """What is at `url`, all of it within the time-out, without following redirects: a signed request is
+        for this gateway only.
+        """
         with self._line.call(silences=_SILENCES):
             deadline = time.monotonic() + self._config.timeout
             received = bytearray()
-            with self._connections.lend() as http, http.stream("GET", url, headers=caller_headers()) as answer:
+            with (
+                self._connections.lend() as http,
+                http.stream("GET", url, headers=caller_headers()) as answer,
+            ):
                 if answer.status_code == httpx.codes.TOO_MANY_REQUESTS:
                     self._line.limited()
                 if answer.status_code != httpx.codes.OK:
@@ -188,11 +216,18 @@ def _about(content: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _codes_of(error: AliPayException) -> tuple[str, str]:
-    """Code and sub-code of an unsigned error. The rest of the raw answer, which the exception holds, doesn't belong in a log."""
+    """Code and sub-code of an unsigned error.
+
+    The rest of the raw answer, which the exception holds, doesn't belong in a log.
+    """
     try:
         parts = json.loads(getattr(error, "_AliPayException__message", ""))
     except (TypeError, ValueError):
         return "", ""
-    answer = next((part for part in parts.values() if isinstance(part, dict)), {}) if isinstance(parts, dict) else {}
+    answer = (
+        next((part for part in parts.values() if isinstance(part, dict)), {})
+        if isinstance(parts, dict)
+        else {}
+    )
     code, sub_code = (str(answer.get(name, "")) for name in ("code", "sub_code"))
     return code if _CODE.fullmatch(code) else "", sub_code if _CODE.fullmatch(sub_code) else ""

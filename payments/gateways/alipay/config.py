@@ -19,7 +19,8 @@ APP_SETTINGS = ("APP_ID", "SELLER_ID", "APP_PRIVATE_KEY_PATH", "PUBLIC_KEY_PATHS
 class AlipayConfig:
     """One merchant's app at one gateway.
 
-    `buyer_gateway_url` is where browsers find it. `alipay_public_keys` are several while Alipay's key is being rotated.
+    `buyer_gateway_url` is where browsers find it. `alipay_public_keys` are several while Alipay's key is
+    being rotated.
     """
 
     gateway_url: str

@@ -1,7 +1,7 @@
 """Kept-alive connections to a gateway, one for each call that is under way.
 
-Not httpx's own pool: it goes through all its connections under one lock at the beginning and at the end of each call, which with 64 calls under way
-took two fifths of the gateway worker's time.
+Not httpx's own pool: it goes through all its connections under one lock at the beginning and at the end of
+each call, which with 64 calls under way took two fifths of the gateway worker's time.
 """
 
 import ssl
@@ -14,12 +14,16 @@ import httpx
 
 # A server is there within this, or it isn't there.
 CONNECT_S = 2
-# Shorter than servers and the middleboxes before them keep an idle connection, so that a request rarely meets one that is just being closed.
+# Shorter than servers and the middleboxes before them keep an idle connection, so that a request rarely meets
+# one that is just being closed.
 KEEP_IDLE_S = 15
 
 
 class Connections:
-    """Lends each call a client with a connection of its own: the one that was used last, or a new one. Threads may share it."""
+    """Lends each call a client with a connection of its own: the one that was used last, or a new one.
+
+    Threads may share it.
+    """
 
     def __init__(self, timeout_s: float, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._timeout = httpx.Timeout(timeout_s, connect=min(CONNECT_S, timeout_s))

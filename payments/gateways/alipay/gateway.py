@@ -112,21 +112,32 @@ class AlipayGateway:
     def find_refund(self, out_trade_no: str, out_request_no: str) -> RefundMovement | None:
         answer = self._client.call(
             "alipay.trade.fastpay.refund.query",
-            {"out_trade_no": out_trade_no, "out_request_no": out_request_no, "query_options": ["gmt_refund_pay"]},
+            {
+                "out_trade_no": out_trade_no,
+                "out_request_no": out_request_no,
+                "query_options": ["gmt_refund_pay"],
+            },
         )
         if "out_request_no" not in answer:
             return None  # 10000 with nothing in it: Alipay has no such refund (yet)
         _must_be_about(answer, out_trade_no=out_trade_no, out_request_no=out_request_no)
         amount = str(answer.get("refund_amount", ""))
-        if answer.get("refund_status") not in {None, "", "REFUND_SUCCESS"} or not wire.AMOUNT.fullmatch(amount):
+        if answer.get("refund_status") not in {None, "", "REFUND_SUCCESS"} or not wire.AMOUNT.fullmatch(
+            amount
+        ):
             return None
         return RefundMovement(out_request_no, wire.yuan(amount), wire.find_time(answer.get("gmt_refund_pay")))
 
     def download_bill(self, day: date) -> bytes:
-        answer = self._client.call("alipay.data.dataservice.bill.downloadurl.query", {"bill_type": "trade", "bill_date": day.isoformat()})
+        answer = self._client.call(
+            "alipay.data.dataservice.bill.downloadurl.query",
+            {"bill_type": "trade", "bill_date": day.isoformat()},
+        )
         url = str(answer.get("bill_download_url", ""))
         parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not _is_alipays(parts.hostname or "", self._client.gateway_url):
+        if parts.scheme not in {"http", "https"} or not _is_alipays(
+            parts.hostname or "", self._client.gateway_url
+        ):
             raise GatewayUnreachable("the bill's address isn't Alipay's")
         return self._client.download(url)
 
@@ -139,13 +150,21 @@ class AlipayGateway:
             raise
         _must_be_about(answer, out_trade_no=out_trade_no)
         try:
-            return _report(answer, app_id=self.app_id, seller_id=None, paid_at=answer.get("send_pay_date"), is_current=True)
+            return _report(
+                answer,
+                app_id=self.app_id,
+                seller_id=None,
+                paid_at=answer.get("send_pay_date"),
+                is_current=True,
+            )
         except InvalidSignature as error:
             raise GatewayUnreachable(str(error)) from error
 
     def verify_notification(self, headers: Mapping[str, str], body: bytes) -> Notice:
         form = _form_of(body)
-        proven = signed.read_signed(form, needs=signed.NOTIFICATION_NEEDS, find_signing_key=self._client.find_signing_key)
+        proven = signed.read_signed(
+            form, needs=signed.NOTIFICATION_NEEDS, find_signing_key=self._client.find_signing_key
+        )
         fields = proven.fields
         if fields["notify_type"] != "trade_status_sync":
             raise InvalidSignature("not a notification about a trade")
@@ -168,7 +187,9 @@ class AlipayGateway:
         )
 
     def verify_return(self, form: Mapping[str, str]) -> str:
-        return signed.read_signed(form, needs=signed.RETURN_NEEDS, find_signing_key=self._client.find_signing_key).fields["out_trade_no"]
+        return signed.read_signed(
+            form, needs=signed.RETURN_NEEDS, find_signing_key=self._client.find_signing_key
+        ).fields["out_trade_no"]
 
 
 def _form_of(body: bytes) -> dict[str, str]:

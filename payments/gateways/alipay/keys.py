@@ -28,7 +28,11 @@ def read_private_key(path: Path) -> RSAPrivateKey:
         OSError, ValueError: it can't be read, or isn't an RSA private key.
     """
     text = path.read_bytes().strip()
-    key = load_pem_private_key(text, None) if text.startswith(b"-----") else load_der_private_key(base64.b64decode(text), None)
+    key = (
+        load_pem_private_key(text, None)
+        if text.startswith(b"-----")
+        else load_der_private_key(base64.b64decode(text), None)
+    )
     if not isinstance(key, RSAPrivateKey):
         raise ValueError(f"{path.name} is not an RSA private key")  # noqa: TRY004 - the file's content is wrong, not a type
     return key
@@ -41,7 +45,11 @@ def read_public_key(path: Path) -> RSAPublicKey:
         OSError, ValueError: it can't be read, or isn't an RSA public key.
     """
     text = path.read_bytes().strip()
-    key = load_pem_public_key(text) if text.startswith(b"-----") else load_der_public_key(base64.b64decode(text))
+    key = (
+        load_pem_public_key(text)
+        if text.startswith(b"-----")
+        else load_der_public_key(base64.b64decode(text))
+    )
     if not isinstance(key, RSAPublicKey):
         raise ValueError(f"{path.name} is not an RSA public key")  # noqa: TRY004 - the file's content is wrong, not a type
     return key

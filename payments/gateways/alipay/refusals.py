@@ -1,17 +1,19 @@
 """What Alipay's business codes mean to the shop.
 
-The codes are those of the error enums of alipay.trade.precreate, query, close, refund and fastpay.refund.query in Alipay's OpenAPI description,
-without the codes of sub-merchants and royalties, which this shop has none of.
+The codes are those of the error enums of alipay.trade.precreate, query, close, refund and
+fastpay.refund.query in Alipay's OpenAPI description, without the codes of sub-merchants and royalties, which
+this shop has none of.
 """
 
 from payments.gateways.protocol import GatewayRejected, Refusal
 
-# The call may have been carried out: these say as little as no answer does. The second spelling is Alipay's own.
+# The call may have been carried out: these say as little as no answer does. The second spelling is Alipay's
+# own.
 UNKNOWN_OUTCOME = frozenset({"ACQ.SYSTEM_ERROR", "AQC.SYSTEM_ERROR"})
 UNKNOWN_TRADE = frozenset({"ACQ.TRADE_NOT_EXIST", "TRADE_NOT_EXIST"})
 
-# Each code with its meaning, and whether the answer to the same request is final. What people can mend (a balance, a contract, a frozen account)
-# or time does (a day's limit) isn't.
+# Each code with its meaning, and whether the answer to the same request is final. What people can mend (a
+# balance, a contract, a frozen account) or time does (a day's limit) isn't.
 _REFUSALS: dict[str, tuple[Refusal, bool]] = {
     # The trade.
     **dict.fromkeys(UNKNOWN_TRADE, (Refusal.UNKNOWN_TRADE, True)),
@@ -81,7 +83,8 @@ _REFUSALS: dict[str, tuple[Refusal, bool]] = {
 }
 
 
-# Turned away before any business was done: people have to mend a setting or the contract, and then the same request can succeed.
+# Turned away before any business was done: people have to mend a setting or the contract, and then the same
+# request can succeed.
 _AT_THE_DOOR = {
     "20001": Refusal.NOT_PERMITTED,
     "40001": Refusal.INVALID_REQUEST,
@@ -92,7 +95,10 @@ _AT_THE_DOOR = {
 
 
 def is_limit_of_calls(code: str, sub_code: str) -> bool:
-    """Whether the call was turned away because the app, or this method, was called too often: `isv.app-call-limited`, `isv.method-call-limited`."""
+    """Whether the call was turned away because the app, or this method, was called too often:
+
+    `isv.app-call-limited`, `isv.method-call-limited`.
+    """
     return code == "40005" or sub_code.endswith("call-limited")
 
 
@@ -106,6 +112,10 @@ def find_rejection(code: str, sub_code: str, text: str) -> GatewayRejected | Non
 
 
 def rejection(sub_code: str, text: str) -> GatewayRejected:
-    """A business refusal. A code that isn't in the table is a no for this time only: asking again is bounded, and people see it in the end."""
+    """A business refusal.
+
+    A code that isn't in the table is a no for this time only: asking again is bounded, and people see it in
+    the end.
+    """
     refusal, is_final = _REFUSALS.get(sub_code, (Refusal.OTHER, False))
     return GatewayRejected(refusal, sub_code, text, is_final=is_final)

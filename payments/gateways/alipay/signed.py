@@ -1,8 +1,9 @@
 """Forms that Alipay signed: notifications, and the buyer's way back.
 
-Alipay signs names and values unescaped, joined by = and &. Whoever holds a genuine message can therefore move the borders between its fields
-without breaking the signature: a refund's sum can become part of its neighbour's value, or of its name. What we act on is read from the signed
-text in the one way that doesn't depend on where the sender put the borders, and a form that puts them elsewhere around a field that we use is
+Alipay signs names and values unescaped, joined by = and &. Whoever holds a genuine message can therefore move
+the borders between its fields without breaking the signature: a refund's sum can become part of its
+neighbour's value, or of its name. What we act on is read from the signed text in the one way that doesn't
+depend on where the sender put the borders, and a form that puts them elsewhere around a field that we use is
 refused. All the other fields are free to look as they like.
 """
 
@@ -48,13 +49,18 @@ _NOT_SIGNED = frozenset({"sign", "sign_type"})
 
 @dataclass(frozen=True, slots=True)
 class SignedForm:
-    """A form that is proven to be Alipay's. `fields` are those of the signed text, the same wherever the sender put the borders."""
+    """A form that is proven to be Alipay's.
+
+    `fields` are those of the signed text, the same wherever the sender put the borders.
+    """
 
     fields: Mapping[str, str]
     verified_by: str
 
 
-def read_signed(form: Mapping[str, str], *, needs: Sequence[str], find_signing_key: Callable[[str, str], str | None]) -> SignedForm:
+def read_signed(
+    form: Mapping[str, str], *, needs: Sequence[str], find_signing_key: Callable[[str, str], str | None]
+) -> SignedForm:
     """Proves a form and reads what Alipay signed of it.
 
     Raises:
@@ -77,7 +83,9 @@ def read_signed(form: Mapping[str, str], *, needs: Sequence[str], find_signing_k
 
 
 def signed_text(form: Mapping[str, str]) -> str:
-    """What Alipay signed of a notification or a return: all of it but the signature and its kind, as the SDK's `verify` joins it."""
+    """What Alipay signed of a notification or a return: all of it but the signature and its kind, as the
+    SDK's `verify` joins it.
+    """
     return "&".join([f"{name}={value}" for name, value in sorted(form.items()) if name not in _NOT_SIGNED])
 
 

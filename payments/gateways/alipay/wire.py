@@ -29,7 +29,8 @@ STATUSES: Final = {
 
 
 def read_form(body: bytes) -> dict[str, str]:
-    """The fields of an ASCII form, each once, in UTF-8: what `parse_qsl` finds when it is strict, in half its time.
+    """The fields of an ASCII form, each once, in UTF-8: what `parse_qsl` finds when it is strict, in half its
+    time.
 
     Raises:
         ValueError: it is another kind of body.
@@ -58,9 +59,9 @@ def _unquoted(text: str) -> str:
 def plain_subject(text: str, *, fallback: str = "在线课程") -> str:
     """A subject that Alipay takes and shows, and that can't blur the borders of signed fields. Never blank.
 
-    Alipay documents 256 without saying of what, and counts bytes in some places: a text within 128 characters and 256 bytes, in UTF-8 as in
-    GB18030 (of which its GBK is a part), is within any reading. It forbids `/ = &`. Control characters, emoji and other symbols that its bills
-    can't write become spaces.
+    Alipay documents 256 without saying of what, and counts bytes in some places: a text within 128 characters
+    and 256 bytes, in UTF-8 as in GB18030 (of which its GBK is a part), is within any reading. It forbids `/ =
+    &`. Control characters, emoji and other symbols that its bills can't write become spaces.
     """
     kept = "".join(char if _is_plain(char) else " " for char in unicodedata.normalize("NFC", text))
     subject = _cut(" ".join(kept.split())).strip()

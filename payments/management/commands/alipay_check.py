@@ -1,4 +1,6 @@
-"""Proves the Alipay configuration: a query of an order that can't exist must come back, signed, as "there is no such trade"."""
+"""Proves the Alipay configuration: a query of an order that can't exist must come back, signed, as "there is
+no such trade".
+"""
 
 from typing import Any
 
@@ -13,14 +15,16 @@ from shop import clock
 from shop.numbers import mint_number
 
 _HINT = (
-    "isv.invalid-app-id: the app id isn't this gateway's. isv.invalid-signature: the private key isn't the app's.\n"
+    "isv.invalid-app-id: the app id isn't this gateway's. isv.invalid-signature: the private key isn't the "
+    "app's.\n"
     "A wrong signature: the public key isn't Alipay's for this app (支付宝公钥)."
 )
 
 
 class Command(BaseCommand):
     help = (
-        "Asks Alipay about a trade that doesn't exist, once with each configured app. Proves address, app ids and all keys, and names the apps"
+        "Asks Alipay about a trade that doesn't exist, once with each configured app. Proves address, app "
+        "ids and all keys, and names the apps"
         " that payments still need and that aren't configured. Moves no money."
     )
 
@@ -39,21 +43,33 @@ class Command(BaseCommand):
             failure = _find_failure(gateway)
             if failure is None:
                 self.stdout.write(
-                    self.style.SUCCESS(f"Alipay answers app {gateway.app_id} (ACQ.TRADE_NOT_EXIST), signatures prove both ways.")
+                    self.style.SUCCESS(
+                        f"Alipay answers app {gateway.app_id} (ACQ.TRADE_NOT_EXIST), signatures prove "
+                        f"both ways."
+                    )
                 )
             else:
-                failures.append(f"app {gateway.app_id}: Alipay's answer doesn't prove the configuration: {failure}")
+                failures.append(
+                    f"app {gateway.app_id}: Alipay's answer doesn't prove the configuration: {failure}"
+                )
         return [*failures, _HINT] if failures else []
 
     def _look_for_missing_apps(self, gateways: ConfiguredGateways) -> list[str]:
         failures = []
-        for app in credentials.list_missing_apps(configured={(gateway.name, gateway.app_id) for gateway in gateways.all}):
+        for app in credentials.list_missing_apps(
+            configured={(gateway.name, gateway.app_id) for gateway in gateways.all}
+        ):
             if app.open_count:
                 failures.append(
-                    f"{_count(app.open_count, 'payment', app)} can't be asked about or closed. ALIPAY_FORMER_APPS must name it."
+                    f"{_count(app.open_count, 'payment', app)} can't be asked about or closed. "
+                    f"ALIPAY_FORMER_APPS must name it."
                 )
             if app.refundable_count:
-                self.stdout.write(self.style.WARNING(f"{_count(app.refundable_count, 'paid payment', app)} can't be refunded from here."))
+                self.stdout.write(
+                    self.style.WARNING(
+                        f"{_count(app.refundable_count, 'paid payment', app)} can't be refunded from here."
+                    )
+                )
         return failures
 
 

@@ -12,7 +12,10 @@ from shop.models import Account
 
 
 class Command(BaseCommand):
-    help = "Erases a buyer's personal data, ends all logins and disables the account. Orders and the ledger stay. It can't be undone."
+    help = (
+        "Erases a buyer's personal data, ends all logins and disables the account. Orders and the "
+        "ledger stay. It can't be undone."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("username")
@@ -27,5 +30,7 @@ class Command(BaseCommand):
         try:
             erased = anonymise_account(account.pk, now=clock.now())
         except DomainError as refusal:
-            raise CommandError(f"{refusal.slug}: {refusal.text} {dict(refusal.details) or ''}".strip()) from refusal
+            raise CommandError(
+                f"{refusal.slug}: {refusal.text} {dict(refusal.details) or ''}".strip()
+            ) from refusal
         self.stdout.write(f"{options['username']} is {erased.username} now")

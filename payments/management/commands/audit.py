@@ -11,7 +11,10 @@ from shop import clock
 
 
 class Command(BaseCommand):
-    help = "Checks that ledger, balances, orders, coupons, enrolments, payments and refunds agree. Mends nothing; exits 1 if they don't."
+    help = (
+        "Checks that ledger, balances, orders, coupons, enrolments, payments and refunds agree. "
+        "Mends nothing; exits 1 if they don't."
+    )
 
     def handle(self, *args: Any, **options: Any) -> None:
         broken, verdicts, now = 0, [], clock.now()
@@ -21,9 +24,14 @@ class Command(BaseCommand):
             self.stdout.write(f"[{position:2}/{len(RULES)}] {verdict.rule.name:28} {mark}")
             if verdict.broken_count:
                 broken += 1
-                self.stdout.write(f"        {verdict.rule.says}\n        {verdict.broken_count} rows, the first {SHOWN_ROWS} at most:")
+                self.stdout.write(
+                    f"        {verdict.rule.says}\n        {verdict.broken_count} rows, the first "
+                    f"{SHOWN_ROWS} at most:"
+                )
                 for row in verdict.rows:
-                    self.stdout.write("        " + "  ".join(f"{name}={value}" for name, value in row.items()))
+                    self.stdout.write(
+                        "        " + "  ".join(f"{name}={value}" for name, value in row.items())
+                    )
         note_verdicts(verdicts, now=now)
         if broken:
             self.stdout.write(self.style.ERROR(f"{broken} of {len(RULES)} rules are broken."))

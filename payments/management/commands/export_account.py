@@ -15,7 +15,10 @@ from shop.models import Account
 
 
 class Command(BaseCommand):
-    help = "Writes every row about a buyer as JSON, without secrets. To standard output, or to a file that only its owner may read."
+    help = (
+        "Writes every row about a buyer as JSON, without secrets. To standard output, or to a "
+        "file that only its owner may read."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("username")

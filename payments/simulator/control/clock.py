@@ -19,7 +19,9 @@ def get_clock() -> Response:
 
 @blueprint.post("/clock/advance")
 def advance_clock() -> Response:
-    """`seconds` to go forward; `walk` (default true) stops at every due moment on the way and waits for its deliveries."""
+    """`seconds` to go forward; `walk` (default true) stops at every due moment on the way and waits for its
+    deliveries.
+    """
     body = read_json()
     seconds = _number(body.get("seconds"), "seconds", MAX_ADVANCE_S)
     target = simulation().now() + seconds
@@ -33,7 +35,10 @@ def advance_clock() -> Response:
 
 @blueprint.put("/clock")
 def set_clock() -> Response:
-    """`scale`: virtual seconds per real second, 0 stands still. `now`: a later moment, in seconds since the epoch."""
+    """`scale`: virtual seconds per real second, 0 stands still.
+
+    `now`: a later moment, in seconds since the epoch.
+    """
     body = read_json()
     if "scale" in body:
         simulation().clock.set_scale(_number(body["scale"], "scale", MAX_SCALE))

@@ -13,7 +13,10 @@ from payments.simulator.views import view_row, view_rows
 
 @blueprint.get("/notifications")
 def list_notifications() -> Response:
-    sql = "SELECT * FROM notification WHERE ? IN ('', out_trade_no) AND ? IN ('', state) ORDER BY rowid DESC LIMIT ?"
+    sql = (
+        "SELECT * FROM notification WHERE ? IN ('', out_trade_no) AND ? IN ('', state) ORDER BY "
+        "rowid DESC LIMIT ?"
+    )
     with simulation().store.transaction() as db:
         rows = db.list(sql, request.args.get("out_trade_no", ""), request.args.get("state", ""), read_limit())
     return jsonify(notifications=view_rows(rows))
@@ -34,7 +37,10 @@ def list_deliveries() -> Response:
 
 @blueprint.post("/notifications/<notify_id>/replay")
 def replay_notification(notify_id: str) -> Response:
-    """Sends it once more now: byte for byte as last time, or with `fresh` signed anew. Its schedule is not touched."""
+    """Sends it once more now: byte for byte as last time, or with `fresh` signed anew.
+
+    Its schedule is not touched.
+    """
     row = _get(notify_id)
     with simulation().store.transaction() as db:
         old = db.find("SELECT * FROM delivery WHERE notify_id = ? ORDER BY delivery_id DESC", notify_id)
@@ -61,5 +67,7 @@ def _get(notify_id: str) -> Row:
 
 def _view(row: Row) -> dict[str, Any]:
     with simulation().store.transaction() as db:
-        deliveries = db.list("SELECT * FROM delivery WHERE notify_id = ? ORDER BY delivery_id", row["notify_id"])
+        deliveries = db.list(
+            "SELECT * FROM delivery WHERE notify_id = ? ORDER BY delivery_id", row["notify_id"]
+        )
     return {**view_row(row), "deliveries": view_rows(deliveries)}

@@ -38,7 +38,12 @@ FAULT = _object(
     params={"type": "object", "description": "see /control/faults/kinds"},
     probability={"type": "number", "minimum": 0, "maximum": 1, "default": 1},
     skip={"type": "integer", "minimum": 0, "default": 0, "description": "matching events to let pass first"},
-    times={"type": ["integer", "null"], "minimum": 1, "default": 1, "description": "hits until the rule is spent; null for always"},
+    times={
+        "type": ["integer", "null"],
+        "minimum": 1,
+        "default": 1,
+        "description": "hits until the rule is spent; null for always",
+    },
     seed={**TEXT, "description": "with the rule's probability decides which events it hits"},
     **dict.fromkeys(FILTERS, TEXT),
 )
@@ -51,30 +56,45 @@ CRAFT = _object(
     url={**TEXT, "description": "instead of the trade's notify_url"},
     fields={"type": "object", "description": "values to override or add before signing"},
     remove={"type": "array", "items": TEXT},
-    mutations={"type": "array", "items": _object(kind={"type": "string", "enum": list(MUTATIONS)}, params=ANY)},
+    mutations={
+        "type": "array",
+        "items": _object(kind={"type": "string", "enum": list(MUTATIONS)}, params=ANY),
+    },
 )
 CRAFT["required"] = ["out_trade_no"]
 
-SETTINGS: Schema = {"type": "object", "properties": {name: {"default": value} for name, value in Settings().__dict__.items()}}
+SETTINGS: Schema = {
+    "type": "object",
+    "properties": {name: {"default": value} for name, value in Settings().__dict__.items()},
+}
 BUYER = _object(buyer={**TEXT, "description": "a login name; anyone has an account"})
 CONSOLE_REFUND = _object(
     amount={**TEXT, "description": "yuan; all that is left if not given"},
     out_request_no={**TEXT, "description": "a number as the console makes them if not given"},
     reason=TEXT,
 )
-ADVANCE = _object(seconds=NUMBER, walk={**FLAG, "default": True, "description": "stop at every due moment and wait for its deliveries"})
+ADVANCE = _object(
+    seconds=NUMBER,
+    walk={**FLAG, "default": True, "description": "stop at every due moment and wait for its deliveries"},
+)
 ADVANCE["required"] = ["seconds"]
 CLOCK = _object(
     scale={**NUMBER, "description": "virtual seconds per real second; 0 stands still"},
     now={**NUMBER, "description": "a later moment, seconds since the epoch"},
 )
-REPLAY = _object(fresh={**FLAG, "default": False, "description": "sign anew instead of sending the last delivery's bytes"})
+REPLAY = _object(
+    fresh={**FLAG, "default": False, "description": "sign anew instead of sending the last delivery's bytes"}
+)
 
 
-def _call(summary: str, *, query: tuple[str, ...] = (), body: Schema | None = None, status: int = 200) -> Schema:
+def _call(
+    summary: str, *, query: tuple[str, ...] = (), body: Schema | None = None, status: int = 200
+) -> Schema:
     described: Schema = {
         "summary": summary,
-        "parameters": [{"name": name, "in": "query", "schema": TEXT, "description": PARAMETERS[name]} for name in query],
+        "parameters": [
+            {"name": name, "in": "query", "schema": TEXT, "description": PARAMETERS[name]} for name in query
+        ],
         "responses": {
             str(status): {"description": "done", "content": {"application/json": {"schema": ANY}}},
             "default": {
@@ -94,22 +114,39 @@ PATHS: dict[str, Schema] = {
     "/control/openapi.json": {"get": _call("This description")},
     "/control/trades": {"get": _call("Trades, the newest first", query=("status", "limit"))},
     "/control/trades/{out_trade_no}": {
-        "get": _call("One order: trade, sessions, refunds, requests, notifications with their deliveries", query=("app_id",))
+        "get": _call(
+            "One order: trade, sessions, refunds, requests, notifications with their deliveries",
+            query=("app_id",),
+        )
     },
     "/control/trades/{out_trade_no}/scan": {
         "post": _call("The buyer scans or logs in: the trade is created", query=("app_id",), body=BUYER)
     },
-    "/control/trades/{out_trade_no}/pay": {"post": _call("The buyer pays, scanning first if need be", query=("app_id",), body=BUYER)},
-    "/control/trades/{out_trade_no}/close": {"post": _call("The unpaid trade closes", query=("app_id",), body=ANY)},
+    "/control/trades/{out_trade_no}/pay": {
+        "post": _call("The buyer pays, scanning first if need be", query=("app_id",), body=BUYER)
+    },
+    "/control/trades/{out_trade_no}/close": {
+        "post": _call("The unpaid trade closes", query=("app_id",), body=ANY)
+    },
     "/control/trades/{out_trade_no}/refund": {
         "post": _call("Somebody refunds in the merchant's console", query=("app_id",), body=CONSOLE_REFUND)
     },
-    "/control/requests": {"get": _call("Gateway requests, the newest first", query=("out_trade_no", "method", "limit"))},
-    "/control/notifications": {"get": _call("Notifications, the newest first", query=("out_trade_no", "state", "limit"))},
-    "/control/notifications/craft": {"post": _call("Signs and sends a notification of one's own making", body=CRAFT, status=201)},
+    "/control/requests": {
+        "get": _call("Gateway requests, the newest first", query=("out_trade_no", "method", "limit"))
+    },
+    "/control/notifications": {
+        "get": _call("Notifications, the newest first", query=("out_trade_no", "state", "limit"))
+    },
+    "/control/notifications/craft": {
+        "post": _call("Signs and sends a notification of one's own making", body=CRAFT, status=201)
+    },
     "/control/notifications/{notify_id}": {"get": _call("One notification with its deliveries")},
-    "/control/notifications/{notify_id}/replay": {"post": _call("Sends a notification once more, outside its schedule", body=REPLAY)},
-    "/control/deliveries": {"get": _call("Delivery attempts, the newest first", query=("out_trade_no", "limit"))},
+    "/control/notifications/{notify_id}/replay": {
+        "post": _call("Sends a notification once more, outside its schedule", body=REPLAY)
+    },
+    "/control/deliveries": {
+        "get": _call("Delivery attempts, the newest first", query=("out_trade_no", "limit"))
+    },
     "/control/clock": {
         "get": _call("The virtual clock"),
         "put": _call("Sets the clock's speed, or moves it to a later moment", body=CLOCK),
@@ -126,7 +163,12 @@ PATHS: dict[str, Schema] = {
         "patch": _call("Changes some settings", body=SETTINGS),
         "delete": _call("Puts every setting back to its default"),
     },
-    "/control/wipe": {"post": _call("Forgets trades, logs and faults; merchants, keys and settings stay, the clock returns to real time")},
+    "/control/wipe": {
+        "post": _call(
+            "Forgets trades, logs and faults; merchants, keys and settings stay, the clock returns to "
+            "real time"
+        )
+    },
 }
 
 
@@ -136,13 +178,19 @@ def get_openapi() -> Response:
 
 
 def describe_api() -> Schema:
-    paths = {path: {verb: _with_path_parameters(path, call) for verb, call in calls.items()} for path, calls in PATHS.items()}
+    paths = {
+        path: {verb: _with_path_parameters(path, call) for verb, call in calls.items()}
+        for path, calls in PATHS.items()
+    }
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "Alipay simulator: control API",
             "version": "1",
-            "description": "Amounts are yuan as strings, times seconds since the epoch on the virtual clock with Beijing time as text beside.",
+            "description": (
+                "Amounts are yuan as strings, times seconds since the epoch on the "
+                "virtual clock with Beijing time as text beside."
+            ),
         },
         "paths": paths,
     }
@@ -150,5 +198,8 @@ def describe_api() -> Schema:
 
 def _with_path_parameters(path: str, call: Schema) -> Schema:
     named = [name for name in PARAMETERS if f"{{{name}}}" in path]
-    inside = [{"name": name, "in": "path", "required": True, "schema": TEXT, "description": PARAMETERS[name]} for name in named]
+    inside = [
+        {"name": name, "in": "path", "required": True, "schema": TEXT, "description": PARAMETERS[name]}
+        for name in named
+    ]
     return {**call, "parameters": inside + call["parameters"]}

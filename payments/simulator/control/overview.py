@@ -13,15 +13,21 @@ from payments.simulator.views import view_row, view_rows
 # What fits on a page without scrolling for ever.
 SHOWN = 50
 
-LATEST_SESSIONS = "SELECT *, rowid AS n FROM session WHERE rowid IN (SELECT max(rowid) FROM session GROUP BY app_id, out_trade_no) ORDER BY n DESC LIMIT ?"
+LATEST_SESSIONS = (
+    "SELECT *, rowid AS n FROM session WHERE rowid IN (SELECT max(rowid) FROM session "
+    "GROUP BY app_id, out_trade_no) ORDER BY n DESC LIMIT ?"
+)
 LATEST_DELIVERIES = (
-    "SELECT delivery.delivery_id, delivery.notify_id, delivery.out_trade_no, delivery.attempt, delivery.copy, delivery.sent_at,"
-    " delivery.status, delivery.answer, delivery.error, delivery.is_accepted, notification.trade_status, notification.state,"
+    "SELECT delivery.delivery_id, delivery.notify_id, delivery.out_trade_no, delivery.attempt, "
+    "delivery.copy, delivery.sent_at,"
+    " delivery.status, delivery.answer, delivery.error, delivery.is_accepted, notification.trade_status, "
+    "notification.state,"
     " notification.next_at, delivery.attempt = notification.attempts AS is_latest"
     " FROM delivery JOIN notification USING (notify_id) ORDER BY delivery_id DESC LIMIT ?"
 )
 LATEST_REQUESTS = (
-    "SELECT request_id, at, method, out_trade_no, http_status, code, sub_code, fault, duration_ms FROM gateway_request"
+    "SELECT request_id, at, method, out_trade_no, http_status, code, sub_code, fault, duration_ms FROM "
+    "gateway_request"
     " ORDER BY request_id DESC LIMIT ?"
 )
 
@@ -43,6 +49,10 @@ def _list_orders(db: Database) -> list[dict[str, Any]]:
     """The latest orders, whether or not anybody has scanned them yet."""
     orders = []
     for session in db.list(LATEST_SESSIONS, SHOWN):
-        trade = db.find("SELECT * FROM trade WHERE app_id = ? AND out_trade_no = ?", session["app_id"], session["out_trade_no"])
+        trade = db.find(
+            "SELECT * FROM trade WHERE app_id = ? AND out_trade_no = ?",
+            session["app_id"],
+            session["out_trade_no"],
+        )
         orders.append({"status": "NOT_EXIST", **view_row(trade if trade is not None else session)})
     return orders

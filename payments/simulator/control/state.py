@@ -11,9 +11,14 @@ from payments.simulator.views import view_rows
 
 @blueprint.get("/requests")
 def list_requests() -> Response:
-    sql = "SELECT * FROM gateway_request WHERE ? IN ('', out_trade_no) AND ? IN ('', method) ORDER BY request_id DESC LIMIT ?"
+    sql = (
+        "SELECT * FROM gateway_request WHERE ? IN ('', out_trade_no) AND ? IN ('', method) ORDER "
+        "BY request_id DESC LIMIT ?"
+    )
     with simulation().store.transaction() as db:
-        rows = db.list(sql, request.args.get("out_trade_no", ""), request.args.get("method", ""), read_limit())
+        rows = db.list(
+            sql, request.args.get("out_trade_no", ""), request.args.get("method", ""), read_limit()
+        )
     return jsonify(requests=view_rows(rows))
 
 
@@ -44,13 +49,22 @@ def wipe() -> Response:
 def describe_state() -> dict[str, Any]:
     sim = simulation()
     with sim.store.transaction() as db:
-        trades = {row["status"]: row["n"] for row in db.list("SELECT status, count(*) AS n FROM trade GROUP BY status")}
-        notifications = {row["state"]: row["n"] for row in db.list("SELECT state, count(*) AS n FROM notification GROUP BY state")}
+        trades = {
+            row["status"]: row["n"]
+            for row in db.list("SELECT status, count(*) AS n FROM trade GROUP BY status")
+        }
+        notifications = {
+            row["state"]: row["n"]
+            for row in db.list("SELECT state, count(*) AS n FROM notification GROUP BY state")
+        }
         unscanned = db.find(
             "SELECT count(DISTINCT out_trade_no || app_id) AS n FROM session WHERE NOT EXISTS"
-            " (SELECT 1 FROM trade WHERE trade.app_id = session.app_id AND trade.out_trade_no = session.out_trade_no)"
+            " (SELECT 1 FROM trade WHERE trade.app_id = session.app_id AND trade.out_trade_no = "
+            "session.out_trade_no)"
         )
-        merchants = view_rows(db.list("SELECT app_id, seller_id, seller_email, balance_fen FROM merchant ORDER BY app_id"))
+        merchants = view_rows(
+            db.list("SELECT app_id, seller_id, seller_email, balance_fen FROM merchant ORDER BY app_id")
+        )
         faults = view_rows(sim.faults.list_rules())
     return {
         "clock": describe_clock(),

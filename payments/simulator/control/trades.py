@@ -21,7 +21,9 @@ def list_orders() -> Response:
     sim = simulation()
     with sim.store.transaction() as db:
         apply_all_due(sim, db)
-        return jsonify(trades=view_rows(list_trades(db, status=request.args.get("status", ""), limit=read_limit())))
+        return jsonify(
+            trades=view_rows(list_trades(db, status=request.args.get("status", ""), limit=read_limit()))
+        )
 
 
 @blueprint.get("/trades/<out_trade_no>")
@@ -39,7 +41,11 @@ def scan_order(out_trade_no: str) -> Response:
     with sim.store.transaction() as db:
         session = _get_session(db, out_trade_no)
         scan(sim, db, session, find_buyer(account))
-        db.run("UPDATE session SET buyer = ? WHERE session_id = ?", account or DEFAULT_ACCOUNT, session["session_id"])
+        db.run(
+            "UPDATE session SET buyer = ? WHERE session_id = ?",
+            account or DEFAULT_ACCOUNT,
+            session["session_id"],
+        )
         return jsonify(_view(db, out_trade_no))
 
 
@@ -64,7 +70,9 @@ def close_order(out_trade_no: str) -> Response:
 
 @blueprint.post("/trades/<out_trade_no>/refund")
 def refund_order(out_trade_no: str) -> Response:
-    """Somebody refunds in the merchant's console: all that is left, or `amount`; the shop learns of it by the notification at most."""
+    """Somebody refunds in the merchant's console: all that is left, or `amount`; the shop learns of it by the
+    notification at most.
+    """
     sim, wish = simulation(), _read_refund()
     with sim.store.transaction() as db:
         apply_all_due(sim, db)
@@ -77,7 +85,10 @@ def _read_refund() -> dict[str, Any]:
     if unknown := set(wish) - {"amount", "out_request_no", "reason"}:
         raise ValueError(f"unknown: {', '.join(sorted(unknown))}; there are amount, out_request_no, reason")
     texts = {name: wish.get(name, "") for name in ("out_request_no", "reason")}
-    for name, limit in (("out_request_no", TEXT_LIMITS["out_request_no"]), ("reason", TEXT_LIMITS["refund_reason"])):
+    for name, limit in (
+        ("out_request_no", TEXT_LIMITS["out_request_no"]),
+        ("reason", TEXT_LIMITS["refund_reason"]),
+    ):
         if not isinstance(texts[name], str) or len(texts[name]) > limit:
             raise ValueError(f"{name} is a text of at most {limit} characters")
     amount_fen = parse_yuan(wish["amount"]) if "amount" in wish else None
@@ -102,7 +113,11 @@ def _get_app_id(db: Database, out_trade_no: str) -> str:
 
 def _get_session(db: Database, out_trade_no: str) -> Row:
     app_id = _get_app_id(db, out_trade_no)
-    session = db.find("SELECT * FROM session WHERE app_id = ? AND out_trade_no = ? ORDER BY rowid DESC", app_id, out_trade_no)
+    session = db.find(
+        "SELECT * FROM session WHERE app_id = ? AND out_trade_no = ? ORDER BY rowid DESC",
+        app_id,
+        out_trade_no,
+    )
     if session is None:
         raise NotFound(f"no pay request for {out_trade_no} has arrived")
     return session

@@ -8,15 +8,20 @@ from django.db import connections
 
 
 class Command(migrate.Command):
-    """The ten seconds that any statement of the shop may take are for requests and tasks: to build an index takes longer in a shop with a past.
+    """The ten seconds that any statement of the shop may take are for requests and tasks: to build an index
+    takes longer in a shop with a past.
 
-    The time to wait for a lock stays short: who waits for one to change a table holds up everybody who comes after.
+    The time to wait for a lock stays short: who waits for one to change a table holds up everybody who comes
+    after.
     """
 
     def handle(self, *args: Any, **options: Any) -> None:
         connection = connections[options["database"]]
         if connection.settings_dict.get("POOLER") == "transaction":
-            raise CommandError("migrate needs a connection of its own: give it a DATABASE_URL of PostgreSQL itself and no DATABASE_POOLER.")
+            raise CommandError(
+                "migrate needs a connection of its own: give it a DATABASE_URL of PostgreSQL itself and no "
+                "DATABASE_POOLER."
+            )
         with connection.cursor() as cursor:
             cursor.execute("SHOW statement_timeout")
             usual = cursor.fetchone()[0]

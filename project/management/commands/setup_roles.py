@@ -8,7 +8,10 @@ from project.roles import ROLES, ensure_roles
 
 
 class Command(BaseCommand):
-    help = "Makes the roles 客服, 财务 and 店长 with their permissions. May run again: it adds what is missing and takes nothing away."
+    help = (
+        "Makes the roles 客服, 财务 and 店长 with their permissions. May run again: it adds what "
+        "is missing and takes nothing away."
+    )
 
     def handle(self, *args: Any, **options: Any) -> None:
         made = ensure_roles()

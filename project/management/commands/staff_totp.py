@@ -12,7 +12,10 @@ from shop.models import Account
 
 
 class Command(BaseCommand):
-    help = "Gives a member of staff a new secret for an authenticator app and prints it as an otpauth:// address. An older secret and all logins end."
+    help = (
+        "Gives a member of staff a new secret for an authenticator app and prints it as an "
+        "otpauth:// address. An older secret and all logins end."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("username")

@@ -1,6 +1,7 @@
 """Known devices: a signed note that somebody logged in here with this name before (OWASP's device cookie).
 
-Strangers' wrong passwords lock a name for devices that never logged in with it, and for no other. A note logs nobody in.
+Strangers' wrong passwords lock a name for devices that never logged in with it, and for no other. A note logs
+nobody in.
 """
 
 import hashlib

@@ -21,14 +21,18 @@ log = structlog.get_logger(__name__)
 _PLACE_RETRY_S = 1
 
 
-def log_in(*, username: str, password: str, address: str, device_note: str | None = None, is_for_staff: bool = False) -> Account:
+def log_in(
+    *, username: str, password: str, address: str, device_note: str | None = None, is_for_staff: bool = False
+) -> Account:
     """The account that the credentials are for. `address` is what the client is counted by.
 
-    An attempt counts before its password is hashed, so attempts in parallel can't pass together; a right one gives its place back.
-    Without Valkey buyers log in unlimited, and staff don't log in: neither as staff nor as buyers, which would tell their passwords.
+    An attempt counts before its password is hashed, so attempts in parallel can't pass together; a right one
+    gives its place back. Without Valkey buyers log in unlimited, and staff don't log in: neither as staff nor
+    as buyers, which would tell their passwords.
 
     Raises:
-        LoginFailed: the credentials are for no active account, not for staff's, or for staff's while nobody can count; which it is isn't told.
+        LoginFailed: the credentials are for no active account, not for staff's, or for staff's while nobody
+            can count; which it is isn't told.
         TooManyRequests: too many attempts or wrong passwords, or every place for hashing is taken.
         ServiceUnavailable: staff, and nobody can count.
     """
@@ -39,10 +43,18 @@ def log_in(*, username: str, password: str, address: str, device_note: str | Non
             account = authenticate(username=username, password=password)
     except TooManyRequests as refusal:
         log.warning(
-            "login_locked", account=_find_id(username), address=address, is_for_staff=is_for_staff, limit=refusal.details.get("limit")
+            "login_locked",
+            account=_find_id(username),
+            address=address,
+            is_for_staff=is_for_staff,
+            limit=refusal.details.get("limit"),
         )
         raise
-    if not isinstance(account, Account) or (is_for_staff and not account.is_staff) or (account.is_staff and not is_counted):
+    if (
+        not isinstance(account, Account)
+        or (is_for_staff and not account.is_staff)
+        or (account.is_staff and not is_counted)
+    ):
         log.warning("login_failed", account=_find_id(username), address=address, is_for_staff=is_for_staff)
         raise LoginFailed
     limits.give_back(failures)
@@ -51,12 +63,16 @@ def log_in(*, username: str, password: str, address: str, device_note: str | Non
 
 
 def _find_id(username: str) -> int | None:
-    """Whose name it is, for the log: the name itself may be a mailbox, a phone, or a password that was typed into the wrong field."""
+    """Whose name it is, for the log: the name itself may be a mailbox, a phone, or a password that was typed
+    into the wrong field.
+    """
     return Account.objects.filter(username=username).values_list("pk", flat=True).first()
 
 
 def _shares(username: str, address: str, device: str | None) -> tuple[Share, tuple[Share, ...]]:
-    """What counts every attempt, and what counts wrong passwords only. A known device has shares of its own."""
+    """What counts every attempt, and what counts wrong passwords only. A known device has shares of its
+    own.
+    """
     if device is not None:
         return Share(Rate.LOGINS_OF_KNOWN_NAME, username), (Share(Rate.LOGIN_FAILURES_OF_DEVICE, device),)
     return Share(Rate.LOGINS_OF_ADDRESS, address), (
@@ -68,7 +84,9 @@ def _shares(username: str, address: str, device: str | None) -> tuple[Share, tup
 
 @contextmanager
 def hashing_place() -> Iterator[None]:
-    """One of the process's few places. Nobody waits for one: whoever waits holds a thread that others need."""
+    """One of the process's few places. Nobody waits for one: whoever waits holds a thread that others
+    need.
+    """
     places = _places(settings.LOGIN_PLACES)
     if not places.acquire(blocking=False):
         limits.refuse("login_places", retry_after_s=_PLACE_RETRY_S)

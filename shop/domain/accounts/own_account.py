@@ -32,7 +32,9 @@ def register(*, username: str, password: str, email: str, phone: str, address: s
     if not settings.REGISTRATION_OPEN:
         raise RegistrationClosed
     limits.spend(Share(Rate.REGISTRATIONS_OF_ADDRESS, address))
-    account = Account(username=Account.normalize_username(username), email=email, phone=phone, date_joined=now)
+    account = Account(
+        username=Account.normalize_username(username), email=email, phone=phone, date_joined=now
+    )
     _judge_password(password, account)
     if Account.objects.filter(username__iexact=account.username).exists():
         raise UsernameTaken
@@ -47,7 +49,9 @@ def register(*, username: str, password: str, email: str, phone: str, address: s
     return account
 
 
-def change_password(*, account_id: int, old_password: str, password: str, now: datetime) -> tuple[AuthToken, str]:
+def change_password(
+    *, account_id: int, old_password: str, password: str, now: datetime
+) -> tuple[AuthToken, str]:
     """Changes the password, ends all logins, and returns a new one for whoever has changed it.
 
     Raises:

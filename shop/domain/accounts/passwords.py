@@ -1,4 +1,7 @@
-"""What follows from a changed password. Django tells validators of every change, however it was made; a better hash of the same one is none."""
+"""What follows from a changed password.
+
+Django tells validators of every change, however it was made; a better hash of the same one is none.
+"""
 
 from django.utils.translation import gettext
 
@@ -7,7 +10,10 @@ from shop.models import Account
 
 
 class EndTokens:
-    """Ends every token of the account. Sessions end by themselves: Django signs them with the password's hash."""
+    """Ends every token of the account.
+
+    Sessions end by themselves: Django signs them with the password's hash.
+    """
 
     def validate(self, password: str, user: Account | None = None) -> None:
         """Every password will do."""

@@ -1,4 +1,7 @@
-"""A login's token, from its issue to its end. Every way of ending one goes through `_end`, which tells the pollers' cache too."""
+"""A login's token, from its issue to its end.
+
+Every way of ending one goes through `_end`, which tells the pollers' cache too.
+"""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -32,7 +35,11 @@ def issue_token(*, account: Account, now: datetime) -> tuple[AuthToken, str]:
         expiry = now + knox_settings.TOKEN_TTL - timezone.now()
         row, token = AuthToken.objects.create(user=account, expiry=expiry)
         newest_first = AuthToken.objects.filter(user=account).order_by("-created", "-digest")
-        _end(AuthToken.objects.filter(pk__in=list(newest_first.values_list("pk", flat=True)[settings.MAX_TOKENS :])))
+        _end(
+            AuthToken.objects.filter(
+                pk__in=list(newest_first.values_list("pk", flat=True)[settings.MAX_TOKENS :])
+            )
+        )
     return row, token
 
 
@@ -56,7 +63,10 @@ def end_logins(account_ids: Collection[int]) -> int:
 
 
 def disable_accounts(account_ids: Collection[int]) -> int:
-    """Disables active accounts and ends their logins for good; returns how many there were. Enabling revives none of them."""
+    """Disables active accounts and ends their logins for good; returns how many there were.
+
+    Enabling revives none of them.
+    """
     with transaction.atomic():
         # First: the trigger that ends sessions and what tokens are left doesn't tell which.
         end_tokens(account_ids)

@@ -1,7 +1,9 @@
-"""The cart: a hash per buyer in Valkey, a field per course. It keeps the choice and the price that the buyer saw, nothing else.
+"""The cart: a hash per buyer in Valkey, a field per course.
 
-Each edit is one atomic command or script on one course, so two tabs never lose each other's line. Everything that is shown is read from
-the database anew.
+It keeps the choice and the price that the buyer saw, nothing else.
+
+Each edit is one atomic command or script on one course, so two tabs never lose each other's line. Everything
+that is shown is read from the database anew.
 """
 
 import json
@@ -19,7 +21,8 @@ from shop.errors import CartFull, CartLineNotFound, CourseNotFound, CourseNotOnS
 from shop.models import Account, Course, PricePolicy
 from shop.states import EnrolmentStatus
 
-# KEYS[1] cart; ARGV: field, value, largest size, TTL in s, "add" or "replace". Answers 1 done, 0 no such line, -1 full.
+# KEYS[1] cart; ARGV: field, value, largest size, TTL in s, "add" or "replace". Answers 1 done, 0 no such
+# line, -1 full.
 _PUT = """
 local exists = redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1
 if not exists and ARGV[5] == 'replace' then return 0 end
@@ -41,7 +44,10 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class CartLine:
-    """A choice beside the course as it is now. `flags` are `offline`, `policy_gone`, `price_changed`, `owned`, `in_unpaid_order`."""
+    """A choice beside the course as it is now.
+
+    `flags` are `offline`, `policy_gone`, `price_changed`, `owned`, `in_unpaid_order`.
+    """
 
     choice: Choice
     course: Course
@@ -51,7 +57,8 @@ class CartLine:
 
 
 def add_to_cart(*, account: Account, course_id: int, policy_id: int, now: datetime) -> list[CartLine]:
-    """Puts a course in the cart, or chooses another policy if it is in already; returns the cart as `list_cart` does.
+    """Puts a course in the cart, or chooses another policy if it is in already; returns the cart as
+    `list_cart` does.
 
     Raises:
         CourseNotFound, CourseNotOnSale, PolicyNotFound, CartFull: nothing has changed.
@@ -105,15 +112,23 @@ def read_many_choices(account_ids: Sequence[int]) -> list[dict[int, Choice]]:
 def _parsed(stored: Mapping[str, str]) -> dict[int, Choice]:
     entries = [(json.loads(value), int(field)) for field, value in stored.items()]
     entries.sort(key=lambda entry: (entry[0]["added_at"], entry[1]))
-    return {course_id: Choice(course_id, entry["policy_id"], Decimal(entry["price"])) for entry, course_id in entries}
+    return {
+        course_id: Choice(course_id, entry["policy_id"], Decimal(entry["price"]))
+        for entry, course_id in entries
+    }
 
 
 def list_cart(*, account: Account, now: datetime) -> list[CartLine]:
-    """The cart as it is now; a course that no longer exists is left out. Sliding: looking at it keeps it alive."""
+    """The cart as it is now; a course that no longer exists is left out.
+
+    Sliding: looking at it keeps it alive.
+    """
     choices = read_choices(account_id=account.pk)
     valkey.client().expire(valkey.cart_key(account.pk), settings.CART_TTL_S)
     shelf = _read_shelf(account, choices, now=now) if choices else {}
-    return [_line(choice, shelf[choice.course_id]) for choice in choices.values() if choice.course_id in shelf]
+    return [
+        _line(choice, shelf[choice.course_id]) for choice in choices.values() if choice.course_id in shelf
+    ]
 
 
 def _choose(account: Account, course_id: int, policy_id: int, *, now: datetime, mode: str) -> list[CartLine]:
@@ -127,8 +142,9 @@ def _choose(account: Account, course_id: int, policy_id: int, *, now: datetime, 
 
 @dataclass(frozen=True, slots=True)
 class _Offer:
-    """A course as the database has it now, with its policies, shortest first, and whether the buyer has it already,
-    and the buyer's newest unpaid order with it."""
+    """A course as the database has it now, with its policies, shortest first, and whether the buyer has it
+    already, and the buyer's newest unpaid order with it.
+    """
 
     course: Course
     policies: list[PricePolicy]
@@ -136,13 +152,16 @@ class _Offer:
     unpaid_order_number: str | None
 
 
-# A course's policies and its buyer's enrolment in one statement: the cart is looked at more often than anything is bought.
+# A course's policies and its buyer's enrolment in one statement: the cart is looked at more often than
+# anything is bought.
 _SHELF = sql.statement(
     f"""
-    SELECT course.id, course.name, course.course_img, course.course_type, course.status, policy.id, policy.valid_period, policy.price,
+    SELECT course.id, course.name, course.course_img, course.course_type, course.status, policy.id,
+        policy.valid_period, policy.price,
         EXISTS (
             SELECT FROM shop_enrolment AS enrolment
-            WHERE enrolment.account_id = %s AND enrolment.course_id = course.id AND enrolment.status = {{EnrolmentStatus.ACTIVE}} AND enrolment.valid_until > %s
+            WHERE enrolment.account_id = %s AND enrolment.course_id = course.id
+                AND enrolment.status = {{EnrolmentStatus.ACTIVE}} AND enrolment.valid_until > %s
         ), unpaid.order_number
     FROM shop_course AS course LEFT JOIN shop_pricepolicy AS policy ON policy.course_id = course.id
     CROSS JOIN LATERAL ({UNPAID.format(account="%s", course="course.id")}) AS unpaid
@@ -159,7 +178,9 @@ def _read_shelf(account: Account, course_ids: Iterable[int], *, now: datetime) -
     ):
         if course_id not in shelf:
             name, course_img, course_type, status = shown
-            course = Course(id=course_id, name=name, course_img=course_img, course_type=course_type, status=status)
+            course = Course(
+                id=course_id, name=name, course_img=course_img, course_type=course_type, status=status
+            )
             shelf[course_id] = _Offer(course, [], is_owned, unpaid)
         if policy_id is not None:
             policy = PricePolicy(id=policy_id, course_id=course_id, valid_period=valid_period, price=price)
@@ -200,9 +221,18 @@ def _find_policy(offer: _Offer, policy_id: int) -> PricePolicy | None:
 
 
 def _put(account: Account, choice: Choice, *, now: datetime, mode: str) -> None:
-    value = json.dumps({"policy_id": choice.policy_id, "price": str(choice.price_seen), "added_at": now.isoformat()})
+    value = json.dumps(
+        {"policy_id": choice.policy_id, "price": str(choice.price_seen), "added_at": now.isoformat()}
+    )
     outcome = valkey.client().eval(
-        _PUT, 1, valkey.cart_key(account.pk), str(choice.course_id), value, str(settings.CART_MAX_LINES), str(settings.CART_TTL_S), mode
+        _PUT,
+        1,
+        valkey.cart_key(account.pk),
+        str(choice.course_id),
+        value,
+        str(settings.CART_MAX_LINES),
+        str(settings.CART_TTL_S),
+        mode,
     )
     if outcome == 0:
         raise CartLineNotFound(course_id=choice.course_id)

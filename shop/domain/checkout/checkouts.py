@@ -1,7 +1,9 @@
-"""Checkout: the chosen cart courses with every coupon that could go on them, priced. An immutable snapshot with a time to live.
+"""Checkout: the chosen cart courses with every coupon that could go on them, priced.
 
-It lives in Valkey only. Losing it loses no money and no order: the buyer checks out again, and an order stands on the amounts that the
-buyer agreed to, not on the snapshot.
+An immutable snapshot with a time to live.
+
+It lives in Valkey only. Losing it loses no money and no order: the buyer checks out again, and an order
+stands on the amounts that the buyer agreed to, not on the snapshot.
 """
 
 import json
@@ -16,7 +18,15 @@ from shop import results, valkey
 from shop.clock import shanghai_date
 from shop.domain import limits, sql
 from shop.domain.checkout import cart, store
-from shop.domain.checkout.snapshot import NOT_YET_VALID, ChosenQuote, CouponOption, CourseOption, Refusal, Result, Snapshot
+from shop.domain.checkout.snapshot import (
+    NOT_YET_VALID,
+    ChosenQuote,
+    CouponOption,
+    CourseOption,
+    Refusal,
+    Result,
+    Snapshot,
+)
 from shop.domain.checkout.store import CheckoutRequest
 from shop.domain.coupons import coupons
 from shop.domain.limits import Rate, Share
@@ -66,7 +76,9 @@ def start_checkout(*, account: Account, course_ids: Sequence[int], now: datetime
     """
     limits.spend(Share(Rate.CHECKOUTS, str(account.pk)))
     checkout_id = mint_number(now)
-    request = CheckoutRequest(account.pk, tuple(course_ids), now, now + timedelta(seconds=settings.CHECKOUT_TTL_S))
+    request = CheckoutRequest(
+        account.pk, tuple(course_ids), now, now + timedelta(seconds=settings.CHECKOUT_TTL_S)
+    )
     store.add_checkout(checkout_id, request)
     return Checkout(checkout_id, request)
 
@@ -96,19 +108,26 @@ def get_latest_checkout(*, account_id: int) -> Checkout:
 
 
 def queue_if_stalled(checkout: Checkout) -> bool:
-    """Makes a pending checkout due again that waits longer than a worker ever needs, by Valkey's clock: whoever took it has probably died."""
+    """Makes a pending checkout due again that waits longer than a worker ever needs, by Valkey's clock:
+    whoever took it has probably died.
+    """
     return checkout.result is None and store.queue_again(checkout.checkout_id)
 
 
 def prepare_due_checkouts(*, now: datetime) -> None:
-    """Prepares what is due, batch after batch. What a killed worker had taken is due again as soon as its buyer asks for it."""
+    """Prepares what is due, batch after batch.
+
+    What a killed worker had taken is due again as soon as its buyer asks for it.
+    """
     while checkout_ids := valkey.client().lpop(valkey.DUE_CHECKOUTS, BATCH_SIZE):
         prepare_checkouts(checkout_ids, now=now)
         results.count(prepared=len(checkout_ids))
 
 
 def prepare_checkouts(checkout_ids: Sequence[str], *, now: datetime) -> None:
-    """Validates and prices pending checkouts and writes their results, each once; a second run changes nothing."""
+    """Validates and prices pending checkouts and writes their results, each once; a second run changes
+    nothing.
+    """
     pending = [checkout for checkout in _find_checkouts(checkout_ids) if checkout.result is None]
     if not pending:
         return
@@ -118,7 +137,9 @@ def prepare_checkouts(checkout_ids: Sequence[str], *, now: datetime) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _World:
-    """What a batch of checkouts is priced by: carts, 贝里 and coupons by account, policies by id, unpaid orders by account and course."""
+    """What a batch of checkouts is priced by: carts, 贝里 and coupons by account, policies by id, unpaid
+    orders by account and course.
+    """
 
     choices: Mapping[int, Mapping[int, cart.Choice]]
     balances: Mapping[int, int]
@@ -145,7 +166,8 @@ def _find_checkouts(checkout_ids: Sequence[str]) -> list[Checkout]:
 
 # 贝里, and unpaid orders by course.
 _BUYERS = f"""
-    SELECT account.id, account.balance, ({ALL_UNPAID.format(account="account.id")}) FROM shop_account AS account WHERE account.id = ANY(%s)
+    SELECT account.id, account.balance, ({ALL_UNPAID.format(account="account.id")})
+    FROM shop_account AS account WHERE account.id = ANY(%s)
 """  # noqa: S608 - ours
 
 
@@ -159,7 +181,10 @@ def _read_world(checkouts: Sequence[Checkout], *, now: datetime) -> _World:
         balances={pk: balance for pk, balance, _ in buyers},
         records=coupons.list_usable(account_ids, now=now),
         policies={
-            policy.pk: policy for policy in PricePolicy.objects.filter(pk__in=policy_ids).select_related("course").defer("course__syllabus")
+            policy.pk: policy
+            for policy in PricePolicy.objects.filter(pk__in=policy_ids)
+            .select_related("course")
+            .defer("course__syllabus")
         },
         unpaid={pk: json.loads(orders or "{}") for pk, _, orders in buyers},
     )
@@ -171,7 +196,10 @@ def _priced(checkout: Checkout, world: _World, *, now: datetime) -> Snapshot:
     suggestion = _suggestion(chosen, [record for record in records if coupons.is_in_date(record, now=now)])
     by_id = {record.pk: record for record in records}
     quote = price_order(
-        [LineInput(course.pk, policy.price, _terms(by_id, suggestion.by_course[course.pk])) for course, policy in chosen],
+        [
+            LineInput(course.pk, policy.price, _terms(by_id, suggestion.by_course[course.pk]))
+            for course, policy in chosen
+        ],
         _terms(by_id, suggestion.global_record_id),
         beili=0,
         beili_per_yuan=settings.BEILI_PER_YUAN,
@@ -181,8 +209,15 @@ def _priced(checkout: Checkout, world: _World, *, now: datetime) -> Snapshot:
     return Snapshot(
         balance=world.balances[checkout.account_id],
         beili_per_yuan=settings.BEILI_PER_YUAN,
-        courses=tuple(_course_option(course, policy, records, unpaid.get(str(course.pk)), now=now) for course, policy in chosen),
-        global_coupons=tuple(_coupon_option(record, subtotal, now=now) for record in records if record.coupon.scope == CouponScope.ORDER),
+        courses=tuple(
+            _course_option(course, policy, records, unpaid.get(str(course.pk)), now=now)
+            for course, policy in chosen
+        ),
+        global_coupons=tuple(
+            _coupon_option(record, subtotal, now=now)
+            for record in records
+            if record.coupon.scope == CouponScope.ORDER
+        ),
         suggested=ChosenQuote(quote, suggestion.by_course, suggestion.global_record_id),
     )
 
@@ -206,7 +241,12 @@ def _chosen_policies(checkout: Checkout, world: _World) -> list[tuple[Course, Pr
 def _suggestion(chosen: Sequence[tuple[Course, PricePolicy]], records: Sequence[CouponRecord]) -> Suggestion:
     return suggest(
         {course.pk: policy.price for course, policy in chosen},
-        {course.pk: [_candidate(record) for record in records if coupons.fits_course(record.coupon, course.pk)] for course, _ in chosen},
+        {
+            course.pk: [
+                _candidate(record) for record in records if coupons.fits_course(record.coupon, course.pk)
+            ]
+            for course, _ in chosen
+        },
         [_candidate(record) for record in records if record.coupon.scope == CouponScope.ORDER],
     )
 
@@ -220,7 +260,12 @@ def _terms(records: Mapping[int, CouponRecord], record_id: int | None) -> Coupon
 
 
 def _course_option(
-    course: Course, policy: PricePolicy, records: Sequence[CouponRecord], unpaid_order_number: str | None, *, now: datetime
+    course: Course,
+    policy: PricePolicy,
+    records: Sequence[CouponRecord],
+    unpaid_order_number: str | None,
+    *,
+    now: datetime,
 ) -> CourseOption:
     fitting = [record for record in records if coupons.fits_course(record.coupon, course.pk)]
     return CourseOption(

@@ -1,4 +1,7 @@
-"""What a checkout found: the courses, the buyer's coupons beside them, and the suggested quote. One form in memory, one in Valkey."""
+"""What a checkout found: the courses, the buyer's coupons beside them, and the suggested quote.
+
+One form in memory, one in Valkey.
+"""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -18,7 +21,10 @@ NOT_YET_VALID = "not_yet_valid"
 
 @dataclass(frozen=True, slots=True)
 class CouponOption:
-    """One of the buyer's coupons beside an amount. `saving` is yuan; `reason` says why it doesn't apply, None if it does."""
+    """One of the buyer's coupons beside an amount.
+
+    `saving` is yuan; `reason` says why it doesn't apply, None if it does.
+    """
 
     record_id: int
     name: str
@@ -40,7 +46,9 @@ class CouponOption:
 
 @dataclass(frozen=True, slots=True)
 class CourseOption:
-    """One course of a checkout, with the chosen policy's price in yuan and period in days, and the coupons that fit it."""
+    """One course of a checkout, with the chosen policy's price in yuan and period in days, and the coupons
+    that fit it.
+    """
 
     course_id: int
     course_name: str
@@ -54,7 +62,10 @@ class CourseOption:
 
 @dataclass(frozen=True, slots=True)
 class ChosenQuote:
-    """A quote with the coupons that it stands on: record ids by course, and the global one. `periods` are each course's days, if it matters."""
+    """A quote with the coupons that it stands on: record ids by course, and the global one.
+
+    `periods` are each course's days, if it matters.
+    """
 
     quote: Quote
     by_course: Mapping[int, int | None]
@@ -75,7 +86,10 @@ class ChosenQuote:
             "alipay": str(quote.cash_due),
             "lines": [
                 {
-                    **{name: str(value) if isinstance(value, Decimal) else value for name, value in asdict(line).items()},
+                    **{
+                        name: str(value) if isinstance(value, Decimal) else value
+                        for name, value in asdict(line).items()
+                    },
                     "coupon_record_id": self.by_course.get(line.course_id) or 0,
                     **({"valid_period": self.periods[line.course_id]} if self.periods else {}),
                 }
@@ -86,7 +100,10 @@ class ChosenQuote:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A priced checkout. `balance` is the buyer's 贝里; `suggested` is the best combination of coupons, without 贝里."""
+    """A priced checkout.
+
+    `balance` is the buyer's 贝里; `suggested` is the best combination of coupons, without 贝里.
+    """
 
     balance: int
     beili_per_yuan: int

@@ -1,6 +1,9 @@
-"""Where checkouts lie in Valkey: a few for each buyer, one per tab, and small. A new one takes the place of the buyer's oldest.
+"""Where checkouts lie in Valkey: a few for each buyer, one per tab, and small.
 
-A priced checkout repeats the same words for every coupon and course, so it is stored compressed: a tenth of its size.
+A new one takes the place of the buyer's oldest.
+
+A priced checkout repeats the same words for every coupon and course, so it is stored compressed: a tenth of
+its size.
 """
 
 import base64
@@ -21,8 +24,9 @@ _LEVEL = 1
 # Longer than a worker ever needs for a checkout.
 _AGAIN_MS = 2000
 
-# KEYS: the buyer's ids, newest first; the new checkout; the due list; what keeps it from being queued again. ARGV: id, what is stored, TTL in s,
-# how many a buyer may have, what stands before the id in a key and after it in those of result and queue, and how long it isn't queued again.
+# KEYS: the buyer's ids, newest first; the new checkout; the due list; what keeps it from being queued again.
+# ARGV: id, what is stored, TTL in s, how many a buyer may have, what stands before the id in a key and after
+# it in those of result and queue, and how long it isn't queued again.
 _ADD = """
 redis.call('LPUSH', KEYS[1], ARGV[1])
 for _, old in ipairs(redis.call('LRANGE', KEYS[1], ARGV[4], -1)) do
@@ -34,7 +38,8 @@ redis.call('SET', KEYS[2], ARGV[2], 'EX', ARGV[3])
 redis.call('SET', KEYS[4], '1', 'PX', ARGV[8])
 redis.call('RPUSH', KEYS[3], ARGV[1])
 """
-# KEYS: checkout, its result. ARGV: the result. Written once, lives as long as its checkout, and not at all without it.
+# KEYS: checkout, its result. ARGV: the result. Written once, lives as long as its checkout, and not at all
+# without it.
 _FINISH = """
 local left = redis.call('PTTL', KEYS[1])
 if left > 0 then redis.call('SET', KEYS[2], ARGV[1], 'PX', left, 'NX') end
@@ -65,15 +70,20 @@ _REQUEST = msgspec.json.Decoder(CheckoutRequest)
 def add_checkout(checkout_id: str, request: CheckoutRequest) -> None:
     """Stores a new checkout and makes it due; of more than `MAX_CHECKOUTS` the buyer's oldest go."""
     keys = [
-        valkey.checkouts_of_key(request.account_id), valkey.checkout_key(checkout_id), valkey.DUE_CHECKOUTS, valkey.queued_key(checkout_id),
+        valkey.checkouts_of_key(request.account_id), valkey.checkout_key(checkout_id), valkey.DUE_CHECKOUTS,
+        valkey.queued_key(checkout_id),
     ]  # fmt: skip
     numbers = [str(settings.CHECKOUT_TTL_S), str(settings.MAX_CHECKOUTS)]
     place = [valkey.CHECKOUT_PREFIX, valkey.RESULT_SUFFIX, valkey.QUEUED_SUFFIX]
-    valkey.client().eval(_ADD, len(keys), *keys, checkout_id, request.to_json(), *numbers, *place, str(_AGAIN_MS))
+    valkey.client().eval(
+        _ADD, len(keys), *keys, checkout_id, request.to_json(), *numbers, *place, str(_AGAIN_MS)
+    )
 
 
 def queue_again(checkout_id: str) -> bool:
-    """Makes a checkout due again, if it was queued longer than `_AGAIN_MS` ago: the due list doesn't grow while workers are away."""
+    """Makes a checkout due again, if it was queued longer than `_AGAIN_MS` ago: the due list doesn't grow
+    while workers are away.
+    """
     if not valkey.client().set(valkey.queued_key(checkout_id), "1", nx=True, px=_AGAIN_MS):
         return False
     valkey.client().rpush(valkey.DUE_CHECKOUTS, checkout_id)
@@ -98,14 +108,22 @@ def store_results(results: Iterable[tuple[str, Result]]) -> None:
     """Stores what checkouts came to, each by its id. One that was replaced meanwhile gets none."""
     pipeline = valkey.client().pipeline(transaction=False)
     for checkout_id, result in results:
-        pipeline.eval(_FINISH, 2, valkey.checkout_key(checkout_id), valkey.checkout_result_key(checkout_id), _packed(result))
+        pipeline.eval(
+            _FINISH,
+            2,
+            valkey.checkout_key(checkout_id),
+            valkey.checkout_result_key(checkout_id),
+            _packed(result),
+        )
     pipeline.execute()
 
 
 def read_checkouts(checkout_ids: Iterable[str]) -> list[tuple[str, CheckoutRequest, Result | None]]:
     """Of those that exist: the id, what was asked for, and the result, None while it is pending."""
     ids = list(checkout_ids)
-    values = valkey.client().mget([key for pk in ids for key in (valkey.checkout_key(pk), valkey.checkout_result_key(pk))])
+    values = valkey.client().mget(
+        [key for pk in ids for key in (valkey.checkout_key(pk), valkey.checkout_result_key(pk))]
+    )
     return [
         (checkout_id, CheckoutRequest.from_json(request), _unpacked(result) if result else None)
         for checkout_id, request, result in zip(ids, values[::2], values[1::2], strict=True)

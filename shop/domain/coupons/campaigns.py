@@ -25,7 +25,8 @@ class Ended:
 def end_campaign(coupon_id: int, *, takes_back: bool, now: datetime) -> Ended:
     """Nobody can claim one any more. With `takes_back`, unused coupons and codes end, too.
 
-    Coupons that an unpaid order holds stay: what it was promised holds. They end with it, or with their last day.
+    Coupons that an unpaid order holds stay: what it was promised holds. They end with it, or with their last
+    day.
 
     Raises:
         CouponNotFound
@@ -37,6 +38,10 @@ def end_campaign(coupon_id: int, *, takes_back: bool, now: datetime) -> Ended:
         held = lock_unused_of_campaign(coupon_id) if takes_back else []
         if lock_coupon(coupon_id) is None:
             raise CouponNotFound
-        Coupon.objects.filter(pk=coupon_id).update(open_date=Least("open_date", yesterday), close_date=Least("close_date", yesterday))
-        taken = CouponRecord.objects.filter(pk__in=held).update(status=CouponRecordStatus.EXPIRED) if held else 0
+        Coupon.objects.filter(pk=coupon_id).update(
+            open_date=Least("open_date", yesterday), close_date=Least("close_date", yesterday)
+        )
+        taken = (
+            CouponRecord.objects.filter(pk__in=held).update(status=CouponRecordStatus.EXPIRED) if held else 0
+        )
         return Ended(coupons=taken, codes=codes)

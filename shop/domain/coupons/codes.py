@@ -23,7 +23,8 @@ def make_codes(*, coupon_id: int, count: int, staff: Account, now: datetime) -> 
 
     Raises:
         CouponNotFound
-        CodesOverQuantity: with the codes that are out already, the campaign would promise more coupons than it has.
+        CodesOverQuantity: with the codes that are out already, the campaign would promise more coupons than
+            it has.
     """
     batch = mint_number(now)
     with transaction.atomic(durable=True):
@@ -34,7 +35,10 @@ def make_codes(*, coupon_id: int, count: int, staff: Account, now: datetime) -> 
         left = coupon.quantity - coupon.claimed_count - out
         if not 0 < count <= min(left, MOST_AT_ONCE):
             raise CodesOverQuantity(left=left, most=MOST_AT_ONCE)
-        made = [CouponCode(coupon=coupon, code=_mint_code(), batch=batch, created_by=staff, created_at=now) for _ in range(count)]
+        made = [
+            CouponCode(coupon=coupon, code=_mint_code(), batch=batch, created_by=staff, created_at=now)
+            for _ in range(count)
+        ]
         CouponCode.objects.bulk_create(made, batch_size=1000)
     return batch
 
@@ -66,12 +70,18 @@ def normalise_code(typed: str) -> str:
 
 def list_codes(*, batch: str) -> list[str]:
     """The codes of a batch that nobody has used and nobody has withdrawn."""
-    return list(CouponCode.objects.filter(batch=batch, redeemed_at=None, withdrawn_at=None).order_by("pk").values_list("code", flat=True))
+    return list(
+        CouponCode.objects.filter(batch=batch, redeemed_at=None, withdrawn_at=None)
+        .order_by("pk")
+        .values_list("code", flat=True)
+    )
 
 
 def withdraw_codes(coupon_id: int, *, now: datetime) -> int:
     """Ends the codes of a campaign that nobody has used, in the caller's transaction; returns how many."""
-    return CouponCode.objects.filter(coupon=coupon_id, redeemed_at=None, withdrawn_at=None).update(withdrawn_at=now)
+    return CouponCode.objects.filter(coupon=coupon_id, redeemed_at=None, withdrawn_at=None).update(
+        withdrawn_at=now
+    )
 
 
 def _mint_code() -> str:

@@ -18,7 +18,8 @@ from shop.states import CouponRecordStatus, CouponScope, CouponType
 
 
 def claim_coupon(*, account: Account, coupon_id: int, now: datetime) -> CouponRecord:
-    """Gives `account` one coupon of the campaign; at most one per buyer and `quantity` in all, under any race.
+    """Gives `account` one coupon of the campaign; at most one per buyer and `quantity` in all, under any
+    race.
 
     Raises:
         CouponNotFound, CouponNotOpen, CouponAlreadyClaimed, CouponSoldOut: nothing has changed.
@@ -32,7 +33,9 @@ def claim_coupon(*, account: Account, coupon_id: int, now: datetime) -> CouponRe
 
 
 def issue_coupon(coupon: Coupon, account: Account, *, now: datetime, is_given: bool = False) -> CouponRecord:
-    """Gives `account` one coupon of the campaign. Staff may give one outside of the claiming time (`is_given`).
+    """Gives `account` one coupon of the campaign.
+
+    Staff may give one outside of the claiming time (`is_given`).
 
     Raises:
         CouponNotOpen, CouponAlreadyClaimed, CouponSoldOut: nothing has changed.
@@ -45,7 +48,8 @@ def issue_coupon(coupon: Coupon, account: Account, *, now: datetime, is_given: b
         raise CouponNotOpen(valid_until=valid_until.isoformat())
     try:
         with transaction.atomic():
-            # A trigger counts the claim on the campaign's row. That one is hot: its lock is taken last and held for the commit only.
+            # A trigger counts the claim on the campaign's row. That one is hot: its lock is taken last and
+            # held for the commit only.
             record = CouponRecord.objects.create(
                 coupon=coupon,
                 account=account,
@@ -64,7 +68,8 @@ def issue_coupon(coupon: Coupon, account: Account, *, now: datetime, is_given: b
 
 
 def validity(coupon: Coupon, *, claimed_on: date) -> tuple[date, date]:
-    """First and last day (inclusive, Shanghai) of a coupon claimed on `claimed_on`; of two ends the earlier one counts.
+    """First and last day (inclusive, Shanghai) of a coupon claimed on `claimed_on`; of two ends the earlier
+    one counts.
 
     `coupon_valid_days=1` is good on the day of the claim only.
     """
@@ -94,7 +99,9 @@ def list_records(*, account: Account, status: str | None = None) -> QuerySet[Cou
 
 
 def list_usable(account_ids: Collection[int], *, now: datetime) -> dict[int, list[CouponRecord]]:
-    """What each of these buyers could put on an order today: unused, and not past its last day (coupons that start later included)."""
+    """What each of these buyers could put on an order today: unused, and not past its last day (coupons that
+    start later included).
+    """
     usable: dict[int, list[CouponRecord]] = {account_id: [] for account_id in account_ids}
     records = CouponRecord.objects.filter(
         account__in=usable, status=CouponRecordStatus.UNUSED, valid_until_date__gte=shanghai_date(now)
@@ -111,7 +118,9 @@ def is_in_date(record: CouponRecord, *, now: datetime) -> bool:
 
 def fits_course(coupon: Coupon, course_id: int) -> bool:
     """Whether a coupon of this campaign may go on the course's line."""
-    return coupon.scope == CouponScope.ANY_COURSE or (coupon.scope == CouponScope.COURSE and coupon.course_id == course_id)
+    return coupon.scope == CouponScope.ANY_COURSE or (
+        coupon.scope == CouponScope.COURSE and coupon.course_id == course_id
+    )
 
 
 def terms_of(coupon: Coupon) -> CouponTerms:
@@ -127,6 +136,7 @@ def terms_of(coupon: Coupon) -> CouponTerms:
 def expire_records(*, now: datetime, limit: int) -> int:
     """Marks up to `limit` unused coupons whose last day is over; returns how many."""
     with transaction.atomic(durable=True):
-        # One that an order is just taking is left for the next run, instead of waiting for its lock while holding others.
+        # One that an order is just taking is left for the next run, instead of waiting for its lock while
+        # holding others.
         over = lock_expired_coupons(before=shanghai_date(now), limit=limit)
         return CouponRecord.objects.filter(pk__in=over).update(status=CouponRecordStatus.EXPIRED)

@@ -12,7 +12,8 @@ _NOTE = """
     ON CONFLICT (name) DO UPDATE SET value = excluded.value, taken_at = excluded.taken_at
 """
 _NOTE_FIRST = """
-    INSERT INTO shop_measurement (name, value, taken_at) VALUES (%(name)s, %(value)s::jsonb, %(now)s) ON CONFLICT (name) DO NOTHING
+    INSERT INTO shop_measurement (name, value, taken_at) VALUES (%(name)s, %(value)s::jsonb, %(now)s)
+        ON CONFLICT (name) DO NOTHING
 """
 
 
@@ -22,7 +23,10 @@ def note(name: str, value: Any, *, now: datetime) -> None:
 
 
 def note_first(name: str, value: Any, *, now: datetime) -> bool:
-    """Keeps this unless there is something already; returns whether it was kept. `taken_at` then says since when it has been so."""
+    """Keeps this unless there is something already; returns whether it was kept.
+
+    `taken_at` then says since when it has been so.
+    """
     return sql.write(_NOTE_FIRST, {"name": name, "value": json.dumps(value), "now": now}) == 1
 
 

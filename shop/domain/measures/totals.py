@@ -1,8 +1,10 @@
-"""Running totals of the append-only tables, for counters that are the books' own truth: they never step back, whatever process is asked.
+"""Running totals of the append-only tables, for counters that are the books' own truth: they never step back,
+whatever process is asked.
 
-Adding up millions of rows for each scrape would be too dear, so what can't change any more is folded into a measurement once a minute, and a
-scrape adds the rows since. Ids are handed out before their transactions commit: a row may appear below others that are there already. So a fold
-goes up to the highest id of the fold before it, once every transaction of that time has ended.
+Adding up millions of rows for each scrape would be too dear, so what can't change any more is folded into a
+measurement once a minute, and a scrape adds the rows since. Ids are handed out before their transactions
+commit: a row may appear below others that are there already. So a fold goes up to the highest id of the fold
+before it, once every transaction of that time has ended.
 """
 
 from collections.abc import Mapping
@@ -14,7 +16,8 @@ from shop.domain import sql
 from shop.domain.measures import measurements
 from shop.models import Measurement
 
-# What one fold, and what a scrape at most, adds up. At an order's ten rows this keeps up with hundreds of orders a second.
+# What one fold, and what a scrape at most, adds up. At an order's ten rows this keeps up with hundreds of
+# orders a second.
 FOLD_IDS = 1_000_000
 LIVE_IDS = 50_000
 
@@ -39,7 +42,10 @@ TOTALS = (ORDER_EVENTS, LEDGER)
 
 @dataclass(frozen=True, slots=True)
 class _Folded:
-    """Everything up to `up_to` is in `sums`. The next fold goes up to `next_to`, when all transactions below `next_xid` have ended."""
+    """Everything up to `up_to` is in `sums`.
+
+    The next fold goes up to `next_to`, when all transactions below `next_xid` have ended.
+    """
 
     up_to: int
     next_to: int
@@ -55,21 +61,28 @@ def read_totals(total: Total) -> Sums:
 
 
 _HORIZON = """
-    SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint, pg_snapshot_xmax(pg_current_snapshot())::text::bigint,
+    SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint,
+        pg_snapshot_xmax(pg_current_snapshot())::text::bigint,
         (SELECT coalesce(max(id), 0) FROM {table})
 """
 
 
 def fold(total: Total, *, now: datetime) -> int:
-    """Adds what can't change any more to the measurement; returns how many ids it went on. Two folds at once are one."""
+    """Adds what can't change any more to the measurement; returns how many ids it went on.
+
+    Two folds at once are one.
+    """
     before = measurements.find(total.name)
     folded = _folded(before)
     [(xmin, xmax, highest)] = sql.read(_HORIZON.format(table=total.table), [])
-    # A number that is still to come is another server's: this one was restored from its dump, and nothing of that time is under way.
+    # A number that is still to come is another server's: this one was restored from its dump, and nothing of
+    # that time is under way.
     is_settled = xmin >= folded.next_xid or folded.next_xid > xmax
     up_to = folded.next_to if is_settled else folded.up_to
     sums = _merged(folded.sums, _add_up(total, folded.up_to, up_to)) if is_settled else dict(folded.sums)
-    next_to, next_xid = (min(highest, up_to + FOLD_IDS), xmax) if is_settled else (folded.next_to, folded.next_xid)
+    next_to, next_xid = (
+        (min(highest, up_to + FOLD_IDS), xmax) if is_settled else (folded.next_to, folded.next_xid)
+    )
     value = {"up_to": up_to, "next_to": next_to, "next_xid": next_xid, "sums": sums}
     if before is None:
         is_kept = measurements.note_first(total.name, value, now=now)
@@ -84,7 +97,8 @@ def _folded(found: Measurement | None) -> _Folded:
 
 
 def _add_up(total: Total, after: int, up_to: int) -> Sums:
-    statement = f"SELECT {total.kind}, sum({total.amount})::bigint FROM {total.table} WHERE id > %s AND id <= %s GROUP BY 1"  # noqa: S608 - words of ours
+    sums = f"SELECT {total.kind}, sum({total.amount})::bigint FROM {total.table}"  # noqa: S608 - words of ours
+    statement = f"{sums} WHERE id > %s AND id <= %s GROUP BY 1"
     found: list[tuple[str, Any]] = sql.read(statement, [after, up_to])
     return {kind: int(amount) for kind, amount in found}
 

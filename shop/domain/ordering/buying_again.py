@@ -22,7 +22,8 @@ class BoughtAgain:
 
 
 def buy_again(*, account: Account, order_number: str, now: datetime) -> BoughtAgain:
-    """Puts an order's courses in the cart, each with today's policy for the period that it had, and checks them out.
+    """Puts an order's courses in the cart, each with today's policy for the period that it had, and checks
+    them out.
 
     Raises:
         OrderNotFound, OrderPending, OrderRejected: as `orders.get_order`.
@@ -30,7 +31,9 @@ def buy_again(*, account: Account, order_number: str, now: datetime) -> BoughtAg
         CartFull: they don't fit; nothing has changed.
         TooManyRequests: the buyer checks out too often; the courses are in the cart.
     """
-    lines = list(OrderLine.objects.filter(order__order_number=order_number, order__account=account).order_by("id"))
+    lines = list(
+        OrderLine.objects.filter(order__order_number=order_number, order__account=account).order_by("id")
+    )
     if not lines:
         raise missing_order(account_id=account.pk, order_number=order_number)
     wanted = _offered(lines)
@@ -47,8 +50,12 @@ def buy_again(*, account: Account, order_number: str, now: datetime) -> BoughtAg
 def _offered(lines: Sequence[OrderLine]) -> dict[int, PricePolicy]:
     """Today's policy for each line whose course is on sale and still has one for the line's period."""
     policies = (
-        PricePolicy.objects.filter(course_id__in=[line.course_id for line in lines]).select_related("course").defer("course__syllabus")
+        PricePolicy.objects.filter(course_id__in=[line.course_id for line in lines])
+        .select_related("course")
+        .defer("course__syllabus")
     )
-    by_period = {(policy.course_id, policy.valid_period): policy for policy in policies if policy.course.is_sellable}
+    by_period = {
+        (policy.course_id, policy.valid_period): policy for policy in policies if policy.course.is_sellable
+    }
     found = {line.course_id: by_period.get((line.course_id, line.valid_period)) for line in lines}
     return {course_id: policy for course_id, policy in found.items() if policy is not None}

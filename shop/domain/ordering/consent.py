@@ -1,5 +1,6 @@
-"""What a buyer has agreed to, beside the amounts: the price and period of each course, and what each coupon takes off, as a checkout
-showed them. Without a checkout there are the amounts, and the periods that the request names.
+"""What a buyer has agreed to, beside the amounts: the price and period of each course, and what each coupon
+takes off, as a checkout showed them. Without a checkout there are the amounts, and the periods that the
+request names.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,12 +26,20 @@ def covers_periods(purchase: Purchase, periods: Mapping[int, int]) -> bool:
     )
 
 
-def covers_discounts(purchase: Purchase, lines: Sequence[LineInput], global_coupon: CouponTerms | None, quote: Quote) -> bool:
-    """Whether each coupon takes off what it would have taken by the terms that were shown. The prices are as they were."""
+def covers_discounts(
+    purchase: Purchase, lines: Sequence[LineInput], global_coupon: CouponTerms | None, quote: Quote
+) -> bool:
+    """Whether each coupon takes off what it would have taken by the terms that were shown.
+
+    The prices are as they were.
+    """
     if purchase.shown is None or not purchase.shown.coupons:
         return True
     seen = purchase.shown.coupons
-    shown = [_shown_terms(seen, choice.coupon_record_id, line.coupon) for choice, line in zip(purchase.lines, lines, strict=True)]
+    shown = [
+        _shown_terms(seen, choice.coupon_record_id, line.coupon)
+        for choice, line in zip(purchase.lines, lines, strict=True)
+    ]
     shown_global = _shown_terms(seen, purchase.coupon_record_id, global_coupon)
     if shown == [line.coupon for line in lines] and shown_global == global_coupon:
         return True
@@ -44,12 +53,15 @@ def covers_discounts(purchase: Purchase, lines: Sequence[LineInput], global_coup
     except CouponNotApplicable:
         return False
     return promised.global_discount == quote.global_discount and all(
-        then.course_discount == now.course_discount for then, now in zip(promised.lines, quote.lines, strict=True)
+        then.course_discount == now.course_discount
+        for then, now in zip(promised.lines, quote.lines, strict=True)
     )
 
 
 def was_promised(purchase: Purchase) -> bool:
-    """Whether the checkout showed every coupon of the purchase where it is used now, and all of them as applicable together."""
+    """Whether the checkout showed every coupon of the purchase where it is used now, and all of them as
+    applicable together.
+    """
     if (shown := purchase.shown) is None or any(pk not in shown.coupons for pk in purchase.coupon_record_ids):
         return False
     try:
@@ -62,7 +74,11 @@ def was_promised(purchase: Purchase) -> bool:
 def _price_as_shown(purchase: Purchase, shown: Shown) -> Quote:
     return price_order(
         [
-            LineInput(choice.course_id, shown.prices[choice.course_id], _shown_terms(shown.coupons, choice.coupon_record_id, None))
+            LineInput(
+                choice.course_id,
+                shown.prices[choice.course_id],
+                _shown_terms(shown.coupons, choice.coupon_record_id, None),
+            )
             for choice in purchase.lines
         ],
         _shown_terms(shown.coupons, purchase.coupon_record_id, None),
@@ -71,6 +87,8 @@ def _price_as_shown(purchase: Purchase, shown: Shown) -> Quote:
     )
 
 
-def _shown_terms(shown: Mapping[int, CouponTerms], record_id: int | None, now: CouponTerms | None) -> CouponTerms | None:
+def _shown_terms(
+    shown: Mapping[int, CouponTerms], record_id: int | None, now: CouponTerms | None
+) -> CouponTerms | None:
     """A coupon that came after the checkout has only the terms of now."""
     return now if record_id is None else shown.get(record_id, now)

@@ -1,6 +1,8 @@
-"""Turns stored order requests into orders, a batch at a time: lock, decide in memory, write with a few multi-row statements, commit once.
+"""Turns stored order requests into orders, a batch at a time: lock, decide in memory, write with a few
+multi-row statements, commit once.
 
-A request that breaks a rule is rejected alone. The results are those of taking the requests one by one in the order of their ids.
+A request that breaks a rule is rejected alone. The results are those of taking the requests one by one in the
+order of their ids.
 """
 
 from collections.abc import Sequence
@@ -26,18 +28,24 @@ from shop.tracing import batch_did
 
 log = structlog.get_logger(__name__)
 
-# Past this a batch gains nothing that can be measured (`bin/bench --choices batch`), and its rows are locked longer.
+# Past this a batch gains nothing that can be measured (`bin/bench --choices batch`), and its rows are locked
+# longer.
 BATCH_SIZE = 64
 _PERIOD_LABELS = dict(PricePolicy.Period.choices)
 
 
 def create_due_orders(*, now: datetime, cause: str) -> int:
     """Claims and decides due requests, batch after batch; returns how many it claimed."""
-    return due_rows.drain(OrderRequest, lambda ids: create_orders(ids, now=now, cause=cause), now=now, batch_size=BATCH_SIZE)
+    return due_rows.drain(
+        OrderRequest, lambda ids: create_orders(ids, now=now, cause=cause), now=now, batch_size=BATCH_SIZE
+    )
 
 
 def create_orders(request_ids: Sequence[int], *, now: datetime, cause: str) -> None:
-    """Decides the pending ones of these requests in one transaction; the others are left alone. Then takes the courses out of the carts."""
+    """Decides the pending ones of these requests in one transaction; the others are left alone.
+
+    Then takes the courses out of the carts.
+    """
     with transaction.atomic(durable=True):
         requests = lock_pending(request_ids)
         if not requests:
@@ -47,7 +55,11 @@ def create_orders(request_ids: Sequence[int], *, now: datetime, cause: str) -> N
         _write(plans, now=now, cause=cause)
         _close_requests(plans, rejections, now=now)
     _empty_carts(plans)
-    batch_did("orders_created", [request.request_id for request in requests], {"created": len(plans), "refused": len(rejections)})
+    batch_did(
+        "orders_created",
+        [request.request_id for request in requests],
+        {"created": len(plans), "refused": len(rejections)},
+    )
 
 
 def _write(plans: Sequence[Plan], *, now: datetime, cause: str) -> None:
@@ -57,7 +69,9 @@ def _write(plans: Sequence[Plan], *, now: datetime, cause: str) -> None:
     sql.insert(orders)
     made = list(zip(orders, plans, strict=True))
     sql.insert([line for order, plan in made for line in _lines(order, plan)])
-    _reserve_coupons([(record_id, order.pk) for order, plan in made for record_id in plan.purchase.coupon_record_ids])
+    _reserve_coupons(
+        [(record_id, order.pk) for order, plan in made for record_id in plan.purchase.coupon_record_ids]
+    )
     sql.insert(ledger.hold_transfers(orders, now=now))
     open_timelines([entry for order, plan in made for entry in _events(order, plan, now=now, cause=cause)])
     fulfilment.finalise_orders([order for order in orders if order.cash_due == 0], now=now, cause=cause)
@@ -73,7 +87,11 @@ def _order(plan: Plan, *, now: datetime) -> Order:
         order_number=plan.request.order_number,
         trace_id=plan.request.request_id,
         status=OrderStatus.AWAITING_PAYMENT,
-        payment_type=PaymentType.ALIPAY if quote.cash_due else PaymentType.BEILI if quote.beili else PaymentType.COUPON,
+        payment_type=PaymentType.ALIPAY
+        if quote.cash_due
+        else PaymentType.BEILI
+        if quote.beili
+        else PaymentType.COUPON,
         list_total=quote.list_total,
         course_discount=quote.course_discount,
         global_discount=quote.global_discount,
@@ -114,7 +132,8 @@ def _lines(order: Order, plan: Plan) -> list[OrderLine]:
 _RESERVE = sql.statement(
     """
     UPDATE shop_couponrecord AS record SET status = {CouponRecordStatus.RESERVED}, order_id = pair.order_id
-    FROM unnest(%s::bigint[], %s::bigint[]) AS pair(id, order_id) WHERE record.id = pair.id AND record.status = {CouponRecordStatus.UNUSED}
+    FROM unnest(%s::bigint[], %s::bigint[]) AS pair(id, order_id) WHERE record.id = pair.id
+        AND record.status = {CouponRecordStatus.UNUSED}
 """,
     CouponRecordStatus,
 )
@@ -123,28 +142,51 @@ _RESERVE = sql.statement(
 def _reserve_coupons(pairs: Sequence[tuple[int, int]]) -> None:
     if not pairs:
         return
-    if sql.write(_RESERVE, [[record_id for record_id, _ in pairs], [order_id for _, order_id in pairs]]) != len(pairs):
+    if sql.write(
+        _RESERVE, [[record_id for record_id, _ in pairs], [order_id for _, order_id in pairs]]
+    ) != len(pairs):
         raise StaleState("a coupon was taken although its row is locked")
 
 
 def _events(order: Order, plan: Plan, *, now: datetime, cause: str) -> list[OrderEvent]:
     kinds = OrderEvent.Kind
-    events = [event(order, kinds.PLACED, now=now, cause=cause, list_total=str(order.list_total), alipay=str(order.cash_due))]
+    events = [
+        event(
+            order,
+            kinds.PLACED,
+            now=now,
+            cause=cause,
+            list_total=str(order.list_total),
+            alipay=str(order.cash_due),
+        )
+    ]
     if coupon_record_ids := plan.purchase.coupon_record_ids:
         saved = order.course_discount + order.global_discount
-        events.append(event(order, kinds.COUPONS_RESERVED, now=now, cause=cause, coupons=len(coupon_record_ids), saved=str(saved)))
+        events.append(
+            event(
+                order,
+                kinds.COUPONS_RESERVED,
+                now=now,
+                cause=cause,
+                coupons=len(coupon_record_ids),
+                saved=str(saved),
+            )
+        )
     if order.beili:
         events.append(event(order, kinds.BEILI_HELD, now=now, cause=cause, beili=order.beili))
     return events
 
 
 _CLOSE = sql.statement(
-    "UPDATE shop_orderrequest SET status = {OrderRequestStatus.CREATED}, decided_at = %s, available_at = NULL, last_error = '' WHERE id = ANY(%s)",
+    "UPDATE shop_orderrequest SET status = {OrderRequestStatus.CREATED}, decided_at = %s, available_at = "
+    "NULL, last_error = '' WHERE id = ANY(%s)",
     OrderRequestStatus,
 )
 
 
-def _close_requests(plans: Sequence[Plan], rejections: Sequence[tuple[PendingRequest, DomainError]], *, now: datetime) -> None:
+def _close_requests(
+    plans: Sequence[Plan], rejections: Sequence[tuple[PendingRequest, DomainError]], *, now: datetime
+) -> None:
     if plans:
         sql.write(_CLOSE, [now, [plan.request.row.pk for plan in plans]])
     if not rejections:
@@ -168,17 +210,34 @@ def _reject(request: OrderRequest, refusal: DomainError, *, now: datetime) -> No
 
 
 def give_up_requests(*, now: datetime) -> int:
-    """Rejects the requests that used all their attempts: nothing was taken from their buyers, who can order again. Returns how many."""
+    """Rejects the requests that used all their attempts: nothing was taken from their buyers, who can order
+    again. Returns how many.
+    """
     refusal = OrderFailed()
     with transaction.atomic(durable=True):
-        buried = OrderRequest.objects.filter(pk__in=due_rows.bury_exhausted(OrderRequest, now=now), status=OrderRequestStatus.PENDING)
+        buried = OrderRequest.objects.filter(
+            pk__in=due_rows.bury_exhausted(OrderRequest, now=now), status=OrderRequestStatus.PENDING
+        )
         mark_changed(list(buried.values_list("order_number", flat=True)))
-        return buried.update(status=OrderRequestStatus.REJECTED, decided_at=now, error_slug=refusal.slug, error_message=refusal.text)
+        return buried.update(
+            status=OrderRequestStatus.REJECTED,
+            decided_at=now,
+            error_slug=refusal.slug,
+            error_message=refusal.text,
+        )
 
 
 def _empty_carts(plans: Sequence[Plan]) -> None:
-    """Takes the bought courses out of the carts. A cart that keeps them is a nuisance, not a loss: the checkout can't be used again."""
+    """Takes the bought courses out of the carts.
+
+    A cart that keeps them is a nuisance, not a loss: the checkout can't be used again.
+    """
     try:
-        cart.remove_from_carts([(plan.request.account_id, [choice.course_id for choice in plan.purchase.lines]) for plan in plans])
+        cart.remove_from_carts(
+            [
+                (plan.request.account_id, [choice.course_id for choice in plan.purchase.lines])
+                for plan in plans
+            ]
+        )
     except valkey.Unreachable as error:
         log.warning("cart_not_emptied", error=str(error))

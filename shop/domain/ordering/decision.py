@@ -1,4 +1,6 @@
-"""Decides a batch of order requests in memory, by what was read under locks: priced, held to what the buyer agreed to, or refused."""
+"""Decides a batch of order requests in memory, by what was read under locks: priced, held to what the buyer
+agreed to, or refused.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -44,8 +46,12 @@ class Plan:
         return self.request.purchase
 
 
-def decide(requests: Sequence[PendingRequest], world: World) -> tuple[list[Plan], list[tuple[PendingRequest, DomainError]]]:
-    """The orders that may be written, and the requests that are refused, each with why; in their order, so that each sees those before it."""
+def decide(
+    requests: Sequence[PendingRequest], world: World
+) -> tuple[list[Plan], list[tuple[PendingRequest, DomainError]]]:
+    """The orders that may be written, and the requests that are refused, each with why; in their order, so
+    that each sees those before it.
+    """
     plans: list[Plan] = []
     rejections: list[tuple[PendingRequest, DomainError]] = []
     for request in requests:
@@ -86,8 +92,12 @@ def _price(purchase: Purchase, lines: Sequence[LineInput], global_coupon: Coupon
     return price_order(lines, global_coupon, beili=purchase.beili, beili_per_yuan=settings.BEILI_PER_YUAN)
 
 
-def _without_lost_coupons(request: PendingRequest, world: World) -> tuple[Quote, Sequence[LineChoice], int | None]:
-    """The quote without the coupons that don't apply any more since their campaign's terms were edited, with the choices that are left."""
+def _without_lost_coupons(
+    request: PendingRequest, world: World
+) -> tuple[Quote, Sequence[LineChoice], int | None]:
+    """The quote without the coupons that don't apply any more since their campaign's terms were edited, with
+    the choices that are left.
+    """
     left, lines = [], []
     for choice in request.purchase.lines:
         try:
@@ -116,7 +126,9 @@ def _priced_line(request: PendingRequest, choice: LineChoice, world: World) -> L
     if choice.coupon_record_id is not None:
         coupon = _usable_coupon(request, choice.coupon_record_id, world)
         if not coupons.fits_course(coupon, choice.course_id):
-            raise CouponNotApplicable(coupon_record_id=choice.coupon_record_id, course_id=choice.course_id, reason="other_course")
+            raise CouponNotApplicable(
+                coupon_record_id=choice.coupon_record_id, course_id=choice.course_id, reason="other_course"
+            )
         terms = coupons.terms_of(coupon)
     return LineInput(choice.course_id, policy.price, terms)
 
@@ -167,9 +179,15 @@ def _usable_coupon(request: PendingRequest, record_id: int, world: World) -> Cou
 
 
 def _check_consent(
-    request: PendingRequest, lines: Sequence[LineInput], global_coupon: CouponTerms | None, quote: Quote, world: World
+    request: PendingRequest,
+    lines: Sequence[LineInput],
+    global_coupon: CouponTerms | None,
+    quote: Quote,
+    world: World,
 ) -> None:
-    """The buyer pays exactly what they agreed to, for what they agreed to, or nothing happens and they see the new quote."""
+    """The buyer pays exactly what they agreed to, for what they agreed to, or nothing happens and they see
+    the new quote.
+    """
     purchase, balance = request.purchase, world.balances[request.account_id]
     if purchase.beili > balance:
         raise BalanceInsufficient(balance=balance, wanted=purchase.beili)
@@ -183,9 +201,13 @@ def _check_consent(
         raise _changed(quote, purchase.lines, purchase.coupon_record_id, world)
 
 
-def _changed(quote: Quote, choices: Sequence[LineChoice], global_record_id: int | None, world: World) -> QuoteChanged:
+def _changed(
+    quote: Quote, choices: Sequence[LineChoice], global_record_id: int | None, world: World
+) -> QuoteChanged:
     by_course = {choice.course_id: choice.coupon_record_id for choice in choices}
-    return QuoteChanged(quote=ChosenQuote(quote, by_course, global_record_id, _periods(choices, world)).to_json())
+    return QuoteChanged(
+        quote=ChosenQuote(quote, by_course, global_record_id, _periods(choices, world)).to_json()
+    )
 
 
 def _periods(choices: Sequence[LineChoice], world: World) -> dict[int, int]:

@@ -30,12 +30,18 @@ from shop.states import OrderRequestStatus, OrderStatus
 
 
 def place_order(
-    *, account: Account | TokenDigest, purchase: Purchase, idempotency_key: str, request_id: str, now: datetime
+    *,
+    account: Account | TokenDigest,
+    purchase: Purchase,
+    idempotency_key: str,
+    request_id: str,
+    now: datetime,
 ) -> tuple[OrderRequest, bool]:
-    """Stores a buyer's request durably and returns it with whether this call stored it; a replay returns the first one.
+    """Stores a buyer's request durably and returns it with whether this call stored it; a replay returns the
+    first one.
 
-    Prices, coupons and balance are the worker's business. The row is committed when this returns. A buyer who is known by a token only is
-    authenticated by the statement that stores the request.
+    Prices, coupons and balance are the worker's business. The row is committed when this returns. A buyer who
+    is known by a token only is authenticated by the statement that stores the request.
 
     Raises:
         NotAuthenticated: the token logs nobody in.
@@ -78,32 +84,39 @@ def place_order(
         raise CheckoutExpired
     if is_full:
         order_share.refuse_open_order(request.account_id, now=now)
-    same_checkout = OrderRequest.objects.filter(account_id=request.account_id, checkout_id=purchase.checkout_id or "")
+    same_checkout = OrderRequest.objects.filter(
+        account_id=request.account_id, checkout_id=purchase.checkout_id or ""
+    )
     first = same_checkout.exclude(status=OrderRequestStatus.REJECTED).first()
     if first is None:
         raise StaleState(f"order number {request.order_number} is taken, or what stood in the way is gone")
     raise CheckoutUsed(order_number=first.order_number)
 
 
-# Who it is, how many of their orders are open (never counting past the limit), and the row if nothing stands in its way, in one statement:
-# half the price of two. Statements in parallel don't see each other's rows, so a buyer may end up a few orders above the limit.
+# Who it is, how many of their orders are open (never counting past the limit), and the row if nothing stands
+# in its way, in one statement: half the price of two. Statements in parallel don't see each other's rows, so
+# a buyer may end up a few orders above the limit.
 _STORE = sql.statement(
     """
     WITH caller AS ({caller}), held AS (
         SELECT (
             SELECT count(*) FROM (
-                SELECT FROM shop_order WHERE account_id = caller.id AND status = {OrderStatus.AWAITING_PAYMENT} LIMIT %(max_open)s
+                SELECT FROM shop_order WHERE account_id = caller.id
+                    AND status = {OrderStatus.AWAITING_PAYMENT} LIMIT %(max_open)s
             ) AS unpaid
         ) + (
             SELECT count(*) FROM (
-                SELECT FROM shop_orderrequest WHERE account_id = caller.id AND status = {OrderRequestStatus.PENDING} LIMIT %(max_open)s
+                SELECT FROM shop_orderrequest WHERE account_id = caller.id
+                    AND status = {OrderRequestStatus.PENDING} LIMIT %(max_open)s
             ) AS undecided
         ) >= %(max_open)s AS is_full FROM caller
     ), stored AS (
         INSERT INTO shop_orderrequest (
-            account_id, order_number, idempotency_key, fingerprint, checkout_id, body, status, request_id, created_at, available_at
+            account_id, order_number, idempotency_key, fingerprint, checkout_id, body, status, request_id,
+            created_at, available_at
         )
-        SELECT id, %(order_number)s, %(idempotency_key)s, %(fingerprint)s, %(checkout_id)s, %(body)s, {OrderRequestStatus.PENDING}, %(request_id)s,
+        SELECT id, %(order_number)s, %(idempotency_key)s, %(fingerprint)s, %(checkout_id)s, %(body)s,
+            {OrderRequestStatus.PENDING}, %(request_id)s,
             %(now)s, {at_once}
         FROM caller, held WHERE NOT is_full AND (%(owner_id)s::bigint IS NULL OR id = %(owner_id)s)
         ON CONFLICT DO NOTHING RETURNING id
@@ -118,10 +131,13 @@ _STORE_FOR_ACCOUNT = _STORE.format(caller="SELECT %(account_id)s::bigint AS id",
 
 
 def _store(request: OrderRequest, account: Account | TokenDigest, *, owner_id: int | None) -> bool:
-    """Sets the request's `account_id`, and its `pk` unless a row stands in its way, the checkout's owner is somebody else, or the buyer has
-    too many open orders: the last is what it answers."""
+    """Sets the request's `account_id`, and its `pk` unless a row stands in its way, the checkout's owner is
+    somebody else, or the buyer has too many open orders: the last is what it answers.
+    """
     statement, caller = (
-        (_STORE_FOR_ACCOUNT, {"account_id": account.pk}) if isinstance(account, Account) else (_STORE_FOR_TOKEN, {"digest": account})
+        (_STORE_FOR_ACCOUNT, {"account_id": account.pk})
+        if isinstance(account, Account)
+        else (_STORE_FOR_TOKEN, {"digest": account})
     )
     parameters: dict[str, Any] = {
         "order_number": request.order_number,
@@ -177,7 +193,11 @@ def _shown_of(checkout: Checkout, purchase: Purchase) -> Shown:
         if line.course_id not in courses or courses[line.course_id].policy_id != line.policy_id:
             raise CheckoutMismatch(course_id=line.course_id)
     chosen = [find_coupon(courses[line.course_id].coupons, line.coupon_record_id) for line in purchase.lines]
-    options = [option for option in (*chosen, find_coupon(snapshot.global_coupons, purchase.coupon_record_id)) if option]
+    options = [
+        option
+        for option in (*chosen, find_coupon(snapshot.global_coupons, purchase.coupon_record_id))
+        if option
+    ]
     return Shown(
         prices={line.course_id: courses[line.course_id].price for line in purchase.lines},
         periods={line.course_id: courses[line.course_id].valid_period for line in purchase.lines},

@@ -1,7 +1,8 @@
 """What the decisions about a batch of order requests stand on, read under locks.
 
-Bare SQL: at light load every order is a batch of its own, and Django would spend more on making these statements than on all the rest. The
-objects know the columns that creation needs; any other is read when somebody asks for it.
+Bare SQL: at light load every order is a batch of its own, and Django would spend more on making these
+statements than on all the rest. The objects know the columns that creation needs; any other is read when
+somebody asks for it.
 """
 
 import json
@@ -18,7 +19,9 @@ from shop.states import EnrolmentStatus
 
 @dataclass(slots=True)
 class Holding:
-    """A course of a buyer: the end of what they have, and the newest unpaid order with it, with the days that unpaid orders would add."""
+    """A course of a buyer: the end of what they have, and the newest unpaid order with it, with the days that
+    unpaid orders would add.
+    """
 
     ends_at: datetime | None = None
     unpaid_order_number: str | None = None
@@ -41,7 +44,10 @@ class Holding:
 
 @dataclass(slots=True)
 class World:
-    """Balances by account, coupon records and price policies by id, and what buyers have of the courses. Decisions change it, so the next request sees them."""
+    """Balances by account, coupon records and price policies by id, and what buyers have of the courses.
+
+    Decisions change it, so the next request sees them.
+    """
 
     balances: dict[int, int]
     records: Mapping[int, CouponRecord]
@@ -80,7 +86,9 @@ def lock_pending(request_ids: Sequence[int]) -> list[PendingRequest]:
     """The requests among these that wait for a decision, locked, by id."""
     return [
         PendingRequest(
-            sql.made(OrderRequest, id=pk, account_id=account_id, order_number=order_number, request_id=request_id),
+            sql.made(
+                OrderRequest, id=pk, account_id=account_id, order_number=order_number, request_id=request_id
+            ),
             Purchase.from_json(json.loads(body)),
         )
         for pk, account_id, order_number, request_id, body in locks.lock_pending_requests(request_ids)
@@ -93,7 +101,12 @@ def lock_world(requests: Sequence[PendingRequest], *, now: datetime) -> World:
     record_ids = {pk for request in requests for pk in request.purchase.coupon_record_ids}
     records = _lock_records(record_ids) if record_ids else {}
     policies, holdings = _read_lines(
-        {(request.account_id, line.course_id, line.policy_id) for request in requests for line in request.purchase.lines}, now=now
+        {
+            (request.account_id, line.course_id, line.policy_id)
+            for request in requests
+            for line in request.purchase.lines
+        },
+        now=now,
     )
     return World(balances, records, policies, holdings, now=now)
 
@@ -101,7 +114,14 @@ def lock_world(requests: Sequence[PendingRequest], *, now: datetime) -> World:
 def _lock_records(record_ids: Collection[int]) -> dict[int, CouponRecord]:
     records, campaigns = {}, {}  # in a rush most coupons are of few campaigns
     for pk, account_id, status, first_day, last_day, *terms in locks.lock_coupon_records(record_ids):
-        record = sql.made(CouponRecord, id=pk, account_id=account_id, status=status, valid_from_date=first_day, valid_until_date=last_day)
+        record = sql.made(
+            CouponRecord,
+            id=pk,
+            account_id=account_id,
+            status=status,
+            valid_from_date=first_day,
+            valid_until_date=last_day,
+        )
         if terms[0] not in campaigns:
             campaigns[terms[0]] = sql.made(Coupon, **dict(zip(_TERMS, terms, strict=True)))
         record.coupon = campaigns[terms[0]]
@@ -109,17 +129,27 @@ def _lock_records(record_ids: Collection[int]) -> dict[int, CouponRecord]:
     return records
 
 
-_TERMS = ("id", "coupon_type", "scope", "course_id", "money_equivalent_value", "off_percent", "minimum_consume")
+_TERMS = (
+    "id",
+    "coupon_type",
+    "scope",
+    "course_id",
+    "money_equivalent_value",
+    "off_percent",
+    "minimum_consume",
+)
 
 
-# For each line that is asked for: its policy and course as they are now, and what the buyer has of the course. Read under the accounts'
-# locks, so nobody else's order of these buyers is on its way.
+# For each line that is asked for: its policy and course as they are now, and what the buyer has of the
+# course. Read under the accounts' locks, so nobody else's order of these buyers is on its way.
 _READ_LINES = sql.statement(
     f"""
     SELECT wanted.account_id, wanted.course_id, held.ends_at, unpaid.order_number, unpaid.days,
-        policy.id, policy.valid_period, policy.price, course.id, course.name, course.course_img, course.course_type, course.status, course.starts_on
+        policy.id, policy.valid_period, policy.price, course.id, course.name, course.course_img,
+        course.course_type, course.status, course.starts_on
     FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[]) AS wanted(account_id, course_id, policy_id)
-    LEFT JOIN shop_pricepolicy AS policy ON policy.id = wanted.policy_id LEFT JOIN shop_course AS course ON course.id = policy.course_id
+    LEFT JOIN shop_pricepolicy AS policy ON policy.id = wanted.policy_id
+    LEFT JOIN shop_course AS course ON course.id = policy.course_id
     CROSS JOIN LATERAL (
         SELECT max(enrolment.valid_until) AS ends_at FROM shop_enrolment AS enrolment
         WHERE enrolment.account_id = wanted.account_id AND enrolment.course_id = wanted.course_id
@@ -136,7 +166,9 @@ def _read_lines(
 ) -> tuple[dict[int, PricePolicy], dict[tuple[int, int], Holding]]:
     policies: dict[int, PricePolicy] = {}
     holdings: dict[tuple[int, int], Holding] = {}
-    for account_id, course_id, ends_at, number, days, pk, *offer in sql.read(_READ_LINES, [*map(list, zip(*wanted, strict=True)), now]):
+    for account_id, course_id, ends_at, number, days, pk, *offer in sql.read(
+        _READ_LINES, [*map(list, zip(*wanted, strict=True)), now]
+    ):
         holdings[account_id, course_id] = Holding(ends_at, number, days or 0)
         if pk is not None and pk not in policies:
             valid_period, price, *shown = offer

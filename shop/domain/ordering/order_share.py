@@ -1,4 +1,7 @@
-"""One buyer's share of order requests. The open orders are counted by the statement that stores a request (`orders.py`)."""
+"""One buyer's share of order requests.
+
+The open orders are counted by the statement that stores a request (`orders.py`).
+"""
 
 import threading
 import time
@@ -16,7 +19,8 @@ from shop.domain.limits import Rate
 from shop.models import Account, Order
 from shop.states import OrderStatus
 
-# What a process remembers before it forgets all of it: windows are short, and a lost one only lets a buyer begin again.
+# What a process remembers before it forgets all of it: windows are short, and a lost one only lets a buyer
+# begin again.
 _REMEMBERED = 10_000
 # For requests that no worker has looked at yet.
 _PENDING_S = 1
@@ -78,4 +82,8 @@ def refuse_open_order(account_id: int, *, now: datetime) -> NoReturn:
     waiting = Order.objects.filter(account_id=account_id, status=OrderStatus.AWAITING_PAYMENT)
     closes_at: datetime | None = waiting.aggregate(Min("closes_at"))["closes_at__min"]
     wait_s = _PENDING_S if closes_at is None else int((closes_at - now).total_seconds()) + 1
-    limits.refuse("open_orders", retry_after_s=wait_s, message=gettext_noop("您有太多未支付的订单，请先支付或取消一部分。"))
+    limits.refuse(
+        "open_orders",
+        retry_after_s=wait_s,
+        message=gettext_noop("您有太多未支付的订单，请先支付或取消一部分。"),
+    )

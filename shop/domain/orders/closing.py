@@ -1,4 +1,7 @@
-"""An order that won't be paid: its coupons and 贝里 go back to the buyer. And the way back, when its money comes all the same."""
+"""An order that won't be paid: its coupons and 贝里 go back to the buyer.
+
+And the way back, when its money comes all the same.
+"""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -17,7 +20,15 @@ from shop.states import CouponRecordStatus, OrderStatus
 from shop.tracing import batch_did
 
 
-def request_cancel(*, account_id: int, order_number: str, now: datetime, cause: str, staff: Account | None = None, why: str = "") -> Order:
+def request_cancel(
+    *,
+    account_id: int,
+    order_number: str,
+    now: datetime,
+    cause: str,
+    staff: Account | None = None,
+    why: str = "",
+) -> Order:
     """Notes that the buyer wants out, or staff for them, and makes the order due at once.
 
     From here on it can't be paid anew; asking twice is once.
@@ -51,15 +62,18 @@ _CLOSE = sql.statement(
     OrderStatus,
 )
 _RELEASE_COUPONS = sql.statement(
-    "UPDATE shop_couponrecord SET status = {CouponRecordStatus.UNUSED}, order_id = NULL WHERE order_id = ANY(%s) AND status = {CouponRecordStatus.RESERVED}",
+    "UPDATE shop_couponrecord SET status = {CouponRecordStatus.UNUSED}, order_id = NULL WHERE order_id = "
+    "ANY(%s) AND status = {CouponRecordStatus.RESERVED}",
     CouponRecordStatus,
 )
 
 
 def close_orders(orders: Sequence[Order], *, now: datetime, cause: str) -> None:
-    """Closes unpaid orders in the caller's transaction: cancelled if their buyer asked for that, else expired.
+    """Closes unpaid orders in the caller's transaction: cancelled if their buyer asked for that, else
+    expired.
 
-    The caller holds the locks of the orders' accounts and of the orders, and knows that no money can be on its way in.
+    The caller holds the locks of the orders' accounts and of the orders, and knows that no money can be on
+    its way in.
 
     Raises:
         StaleState: one of them isn't awaiting payment.
@@ -67,26 +81,39 @@ def close_orders(orders: Sequence[Order], *, now: datetime, cause: str) -> None:
     if not orders:
         return
     ids = [order.pk for order in orders]
-    statuses = [OrderStatus.CANCELLED if order.cancel_requested_at else OrderStatus.EXPIRED for order in orders]
+    statuses = [
+        OrderStatus.CANCELLED if order.cancel_requested_at else OrderStatus.EXPIRED for order in orders
+    ]
     if sql.write(_CLOSE, [now, ids, [status.value for status in statuses]]) != len(ids):
-        raise StaleState(f"one of the orders {[order.order_number for order in orders]} is not awaiting payment")
+        raise StaleState(
+            f"one of the orders {[order.order_number for order in orders]} is not awaiting payment"
+        )
     sql.write(_RELEASE_COUPONS, [ids])
     sql.insert(ledger.release_transfers(orders, now=now))
     for order, status in zip(orders, statuses, strict=True):
         order.status, order.closed_at = status, now
-    record([event(order, _CLOSED_AS[OrderStatus(order.status)], now=now, cause=cause, beili=order.beili) for order in orders])
-    batch_did("orders_closed", [order.trace_id for order in orders], Counter(status.value for status in statuses))
+    record(
+        [
+            event(order, _CLOSED_AS[OrderStatus(order.status)], now=now, cause=cause, beili=order.beili)
+            for order in orders
+        ]
+    )
+    batch_did(
+        "orders_closed", [order.trace_id for order in orders], Counter(status.value for status in statuses)
+    )
 
 
 _CLOSED_AS = {OrderStatus.CANCELLED: OrderEvent.Kind.CANCELLED, OrderStatus.EXPIRED: OrderEvent.Kind.EXPIRED}
 
 
 def reopen_order(order: Order, *, now: datetime, cause: str) -> bool:
-    """Takes an expired order's coupons and 贝里 again and finalises it, since its money came; False (and nothing changed) if they are gone.
+    """Takes an expired order's coupons and 贝里 again and finalises it, since its money came; False (and
+    nothing changed) if they are gone.
 
     A coupon whose last day is over is gone, whether or not the clean-up has marked it yet.
 
-    In the caller's transaction, which holds the locks of the account and of the order. The price is the one that was paid.
+    In the caller's transaction, which holds the locks of the account and of the order. The price is the one
+    that was paid.
 
     Raises:
         StaleState: the order isn't expired.
@@ -96,7 +123,11 @@ def reopen_order(order: Order, *, now: datetime, cause: str) -> bool:
     record_ids = coupon_record_ids(order)
     account = Account.objects.get(pk=order.account_id)
     records = locks.lock_unused_coupons(record_ids)
-    if account.balance < order.beili or len(records) != len(record_ids) or not all(is_in_date(record, now=now) for record in records):
+    if (
+        account.balance < order.beili
+        or len(records) != len(record_ids)
+        or not all(is_in_date(record, now=now) for record in records)
+    ):
         return False
     CouponRecord.objects.filter(pk__in=record_ids).update(status=CouponRecordStatus.RESERVED, order=order)
     sql.insert(ledger.hold_transfers([order], now=now, cause="rehold"))
@@ -108,5 +139,12 @@ def reopen_order(order: Order, *, now: datetime, cause: str) -> bool:
 
 def coupon_record_ids(order: Order) -> Sequence[int]:
     """The coupons that the order was made with, whatever became of them since."""
-    ids = list(OrderLine.objects.filter(order=order, coupon_record__isnull=False).values_list("coupon_record_id", flat=True))
-    return sorted([pk for pk in ids if pk is not None] + ([order.global_coupon_record_id] if order.global_coupon_record_id else []))
+    ids = list(
+        OrderLine.objects.filter(order=order, coupon_record__isnull=False).values_list(
+            "coupon_record_id", flat=True
+        )
+    )
+    return sorted(
+        [pk for pk in ids if pk is not None]
+        + ([order.global_coupon_record_id] if order.global_coupon_record_id else [])
+    )

@@ -1,6 +1,9 @@
-"""An order is paid: coupons used, 贝里 captured, courses opened. The one routine for it, whoever brings the news and however it was paid.
+"""An order is paid: coupons used, 贝里 captured, courses opened.
 
-Bare SQL, a statement for each table: PostgreSQL has the rows that all of it follows from, so none of them has to become an object here.
+The one routine for it, whoever brings the news and however it was paid.
+
+Bare SQL, a statement for each table: PostgreSQL has the rows that all of it follows from, so none of them has
+to become an object here.
 """
 
 from collections.abc import Sequence
@@ -14,28 +17,34 @@ from shop.states import CouponRecordStatus, EnrolmentStatus, OrderStatus
 
 _PAY = sql.statement(
     """
-    UPDATE shop_order SET status = {OrderStatus.PAID}, paid_at = %s, available_at = NULL, dead_at = NULL, version = version + 1
+    UPDATE shop_order
+        SET status = {OrderStatus.PAID}, paid_at = %s, available_at = NULL, dead_at = NULL, version = version
+        + 1
     WHERE id = ANY(%s) AND status = %s
 """,
     OrderStatus,
 )
 _USE_COUPONS = sql.statement(
     """
-    WITH used AS (UPDATE shop_couponrecord SET status = {CouponRecordStatus.USED}, used_at = %s WHERE order_id = ANY(%s) AND status = {CouponRecordStatus.RESERVED} RETURNING id)
+    WITH used AS (UPDATE shop_couponrecord SET status = {CouponRecordStatus.USED}, used_at = %s
+        WHERE order_id = ANY(%s) AND status = {CouponRecordStatus.RESERVED} RETURNING id)
     SELECT (SELECT count(*) FROM used), (SELECT count(*) FROM shop_couponrecord WHERE order_id = ANY(%s))
 """,
     CouponRecordStatus,
 )
-# One enrolment a line, and the timeline's word on each. A course that the buyer has already, or gets by another line of the batch, is
-# extended from its end; a day is 24 hours, whatever the session's time zone. Orders are taken in their order, lines by id. A degree that
-# hasn't started begins on its first day in Shanghai; `first_start` is that of the earliest line, from which the others follow on.
+# One enrolment a line, and the timeline's word on each. A course that the buyer has already, or gets by
+# another line of the batch, is extended from its end; a day is 24 hours, whatever the session's time zone.
+# Orders are taken in their order, lines by id. A degree that hasn't started begins on its first day in
+# Shanghai; `first_start` is that of the earliest line, from which the others follow on.
 _GRANT = sql.statement(
     """
     WITH listed AS (
         SELECT orders.id, orders.account_id, orders.cash_due, orders.beili, given.place
-        FROM unnest(%(ids)s::bigint[]) WITH ORDINALITY AS given(id, place) JOIN shop_order AS orders ON orders.id = given.id
+        FROM unnest(%(ids)s::bigint[]) WITH ORDINALITY AS given(id, place)
+        JOIN shop_order AS orders ON orders.id = given.id
     ), bought AS (
-        SELECT listed.place, listed.account_id, line.id, line.course_id, line.valid_period * interval '24 hours' AS period,
+        SELECT listed.place, listed.account_id, line.id, line.course_id,
+            line.valid_period * interval '24 hours' AS period,
             sum(line.valid_period * interval '24 hours') OVER (
                 PARTITION BY listed.account_id, line.course_id ORDER BY listed.place, line.id
             ) AS period_so_far,
@@ -44,7 +53,8 @@ _GRANT = sql.statement(
             ) AS first_start
         FROM listed JOIN shop_orderline AS line ON line.order_id = listed.id
     ), granted AS (
-        INSERT INTO shop_enrolment (account_id, course_id, order_line_id, status, valid_from, valid_until, created_at)
+        INSERT INTO shop_enrolment (account_id, course_id, order_line_id, status, valid_from, valid_until,
+            created_at)
         SELECT bought.account_id, bought.course_id, bought.id, {EnrolmentStatus.ACTIVE},
             coalesce(held.ends, greatest(first_start, %(now)s)) + period_so_far - period,
             coalesce(held.ends, greatest(first_start, %(now)s)) + period_so_far, %(now)s
@@ -66,7 +76,8 @@ _GRANT = sql.statement(
             'course_id', granted.course_id, 'course_name', line.course_name,
             'valid_until', to_char(granted.valid_until AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"+00:00"')
         )
-        FROM granted JOIN shop_orderline AS line ON line.id = granted.order_line_id JOIN listed ON listed.id = line.order_id
+        FROM granted JOIN shop_orderline AS line ON line.id = granted.order_line_id
+        JOIN listed ON listed.id = line.order_id
     ) AS happened
     ORDER BY happened.place, happened.line_id
 """,
@@ -75,14 +86,22 @@ _GRANT = sql.statement(
 )
 
 
-def finalise_orders(orders: Sequence[Order], *, now: datetime, cause: str, came_from: OrderStatus = OrderStatus.AWAITING_PAYMENT) -> None:
-    """Finalises orders in status `came_from`, all in the caller's transaction, with their coupons reserved and 贝里 held.
+def finalise_orders(
+    orders: Sequence[Order],
+    *,
+    now: datetime,
+    cause: str,
+    came_from: OrderStatus = OrderStatus.AWAITING_PAYMENT,
+) -> None:
+    """Finalises orders in status `came_from`, all in the caller's transaction, with their coupons reserved
+    and 贝里 held.
 
-    The result is that of finalising them one by one, in their order. The caller holds the locks of the orders' accounts (in id order)
-    and of the orders.
+    The result is that of finalising them one by one, in their order. The caller holds the locks of the
+    orders' accounts (in id order) and of the orders.
 
     Raises:
-        StaleState: an order is in another status, or a coupon is not reserved for it; the caller's transaction must roll back.
+        StaleState: an order is in another status, or a coupon is not reserved for it; the caller's
+            transaction must roll back.
     """
     if not orders:
         return

@@ -19,8 +19,20 @@ from shop.numbers import mint_number
 from shop.states import EnrolmentStatus, OrderRequestStatus, PaymentType
 
 
-def grant_access(*, account_id: int, course_id: int, days: int, token: str, staff: Account, why: str, now: datetime, cause: str) -> Order:  # noqa: PLR0913 - each is a fact of its own
-    """Gives a buyer a course for `days` days, from now or from where their access ends. The same `token` twice is one grant.
+def grant_access(  # noqa: PLR0913 - each is a fact of its own
+    *,
+    account_id: int,
+    course_id: int,
+    days: int,
+    token: str,
+    staff: Account,
+    why: str,
+    now: datetime,
+    cause: str,
+) -> Order:
+    """Gives a buyer a course for `days` days, from now or from where their access ends.
+
+    The same `token` twice is one grant.
 
     Raises:
         CourseNotFound
@@ -32,7 +44,9 @@ def grant_access(*, account_id: int, course_id: int, days: int, token: str, staf
     key = f"staff:{staff.pk}:{token}"
     with transaction.atomic(durable=True):
         lock_accounts([account_id])
-        if known := Order.objects.filter(request__account_id=account_id, request__idempotency_key=key).first():
+        if known := Order.objects.filter(
+            request__account_id=account_id, request__idempotency_key=key
+        ).first():
             return known
         _must_end_in_sight(account_id, course_id, days=days, now=now)
         order = _order_of(_write_request(account_id, course_id, days, key=key, now=now, cause=cause), now=now)
@@ -45,14 +59,24 @@ def grant_access(*, account_id: int, course_id: int, days: int, token: str, staf
 
 
 def _must_end_in_sight(account_id: int, course_id: int, *, days: int, now: datetime) -> None:
-    running = Enrolment.objects.filter(account_id=account_id, course_id=course_id, status=EnrolmentStatus.ACTIVE, valid_until__gt=now)
+    running = Enrolment.objects.filter(
+        account_id=account_id, course_id=course_id, status=EnrolmentStatus.ACTIVE, valid_until__gt=now
+    )
     ends_at = running.aggregate(ends_at=Max("valid_until"))["ends_at"] or now
     if ends_at + timedelta(days=days) > now + timedelta(days=MAX_ACCESS_DAYS):
         raise AccessTooLong(course_id=course_id, limit_days=MAX_ACCESS_DAYS)
 
 
-def _write_request(account_id: int, course_id: int, days: int, *, key: str, now: datetime, cause: str) -> OrderRequest:
-    granted = Purchase([LineChoice(course_id, NO_POLICY, None, days)], coupon_record_id=None, beili=0, alipay=ZERO, checkout_id=None)
+def _write_request(
+    account_id: int, course_id: int, days: int, *, key: str, now: datetime, cause: str
+) -> OrderRequest:
+    granted = Purchase(
+        [LineChoice(course_id, NO_POLICY, None, days)],
+        coupon_record_id=None,
+        beili=0,
+        alipay=ZERO,
+        checkout_id=None,
+    )
     return OrderRequest.objects.create(
         account_id=account_id,
         order_number=mint_number(now),

@@ -16,7 +16,9 @@ from shop.states import CouponRecordStatus, EnrolmentStatus, OrderStatus
 
 
 def refundable_parts(lines: Sequence[OrderLine], *, now: datetime) -> list[LinePart]:
-    """What may go back for lines of a paid order: everything, or with REFUND_PRO_RATA what was paid for the days that are left."""
+    """What may go back for lines of a paid order: everything, or with REFUND_PRO_RATA what was paid for the
+    days that are left.
+    """
     if not settings.REFUND_PRO_RATA:
         return [whole_part(line) for line in lines]
     return [unused_part(line, days_left=_days_left(line, now=now)) for line in lines]
@@ -24,7 +26,9 @@ def refundable_parts(lines: Sequence[OrderLine], *, now: datetime) -> list[LineP
 
 def is_access_left(lines: Collection[OrderLine], *, now: datetime) -> bool:
     """Whether every line's access is still running or to come."""
-    running = Enrolment.objects.filter(order_line__in=lines, status=EnrolmentStatus.ACTIVE, valid_until__gt=now)
+    running = Enrolment.objects.filter(
+        order_line__in=lines, status=EnrolmentStatus.ACTIVE, valid_until__gt=now
+    )
     return running.count() == len(lines)
 
 
@@ -48,11 +52,13 @@ def apply_refund(  # noqa: PLR0913 - each is a fact of its own
     cash_book: LedgerTransfer.Book = LedgerTransfer.Book.REFUNDS,
     tells_refund: bool = True,
 ) -> None:
-    """Books a refund that has happened, in the caller's transaction, which holds the locks of the account and of the order.
+    """Books a refund that has happened, in the caller's transaction, which holds the locks of the account and
+    of the order.
 
-    The lines' enrolments are revoked, and later periods of their courses move up. When nothing is left of the order it is refunded, and its
-    coupons come back if the shop says so. `cash_book` says which way the cash went (see `ledger.refund_transfers`). Without `tells_refund`
-    the timeline says nothing of a refund: courses were taken back and no money was given.
+    The lines' enrolments are revoked, and later periods of their courses move up. When nothing is left of the
+    order it is refunded, and its coupons come back if the shop says so. `cash_book` says which way the cash
+    went (see `ledger.refund_transfers`). Without `tells_refund` the timeline says nothing of a refund:
+    courses were taken back and no money was given.
 
     Raises:
         StaleState: the order isn't paid, or more would go back than came.
@@ -62,21 +68,38 @@ def apply_refund(  # noqa: PLR0913 - each is a fact of its own
         status=OrderStatus.PAID,
         refunded_amount__lte=F("cash_due") - share.cash,
         refunded_beili__lte=F("beili") - share.beili,
-    ).update(refunded_amount=F("refunded_amount") + share.cash, refunded_beili=F("refunded_beili") + share.beili)
+    ).update(
+        refunded_amount=F("refunded_amount") + share.cash, refunded_beili=F("refunded_beili") + share.beili
+    )
     if moved != 1:
         raise StaleState(f"order {order.order_number} can't be refunded by {share}")
     sql.insert(ledger.refund_transfers(order, parts, share.beili, cash_book=cash_book, key=key, now=now))
     events = _revoke(order, [part.line for part in parts], now=now, cause=cause)
     if tells_refund:
-        events = [event(order, OrderEvent.Kind.REFUND_SUCCEEDED, now=now, cause=cause, alipay=str(share.cash), beili=share.beili), *events]
+        events = [
+            event(
+                order,
+                OrderEvent.Kind.REFUND_SUCCEEDED,
+                now=now,
+                cause=cause,
+                alipay=str(share.cash),
+                beili=share.beili,
+            ),
+            *events,
+        ]
     record(events)
     _finish(order, now=now)
 
 
 def _revoke(order: Order, lines: Sequence[OrderLine], *, now: datetime, cause: str) -> list[OrderEvent]:
-    """Answers the events: those of this order, and those of the buyer's other orders whose periods move up."""
+    """Answers the events: those of this order, and those of the buyer's other orders whose periods move
+    up.
+    """
     revoked = revoke_enrolments(lines, now=now)
-    lost = [event(order, OrderEvent.Kind.ENROLMENT_REVOKED, now=now, cause=cause, course_id=pk) for pk in revoked.course_ids]
+    lost = [
+        event(order, OrderEvent.Kind.ENROLMENT_REVOKED, now=now, cause=cause, course_id=pk)
+        for pk in revoked.course_ids
+    ]
     return lost + [
         event(
             enrolment.order_line.order,
@@ -96,7 +119,9 @@ def _finish(order: Order, *, now: datetime) -> None:
     """A paid order without an active enrolment left has gone back whole."""
     if Enrolment.objects.filter(order_line__order=order, status=EnrolmentStatus.ACTIVE).exists():
         return
-    Order.objects.filter(pk=order.pk, status=OrderStatus.PAID).update(status=OrderStatus.REFUNDED, refunded_at=now)
+    Order.objects.filter(pk=order.pk, status=OrderStatus.PAID).update(
+        status=OrderStatus.REFUNDED, refunded_at=now
+    )
     if settings.REFUND_RETURNS_COUPONS:
         CouponRecord.objects.filter(order=order, status=CouponRecordStatus.USED).update(
             status=CouponRecordStatus.UNUSED, order=None, used_at=None

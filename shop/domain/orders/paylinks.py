@@ -1,4 +1,7 @@
-"""Whether an order can be paid now, and its `pay_url`: a stable, signed link of our own. `payments` serves it; here is only its form."""
+"""Whether an order can be paid now, and its `pay_url`: a stable, signed link of our own.
+
+`payments` serves it; here is only its form.
+"""
 
 from datetime import datetime
 from enum import StrEnum

@@ -1,4 +1,6 @@
-"""What staff do when the shop has given up, or a buyer needs time: work is picked up again, a deadline is moved."""
+"""What staff do when the shop has given up, or a buyer needs time: work is picked up again, a deadline is
+moved.
+"""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -25,11 +27,15 @@ def pick_up_request(request_id: int, *, now: datetime) -> OrderRequest:
         WorkNotDead: it wasn't given up.
         CheckoutUsed: its buyer has ordered from the same checkout since.
     """
-    dead = OrderRequest.objects.filter(pk=request_id, status=OrderRequestStatus.REJECTED, dead_at__isnull=False)
+    dead = OrderRequest.objects.filter(
+        pk=request_id, status=OrderRequestStatus.REJECTED, dead_at__isnull=False
+    )
     fresh: dict[str, Any] = {"decided_at": None, "error_slug": "", "error_message": "", "error_details": {}}
     try:
         with transaction.atomic(durable=True):
-            if not dead.update(status=OrderRequestStatus.PENDING, available_at=now, attempts=0, dead_at=None, **fresh):
+            if not dead.update(
+                status=OrderRequestStatus.PENDING, available_at=now, attempts=0, dead_at=None, **fresh
+            ):
                 raise WorkNotDead
             request = OrderRequest.objects.get(pk=request_id)
             mark_changed([request.order_number])
@@ -52,15 +58,31 @@ def pick_up_order(order_id: int, *, staff: Account, why: str, now: datetime, cau
             raise WorkNotDead
         order.available_at, order.attempts, order.dead_at = now, 0, None
         order.save(update_fields=["available_at", "attempts", "dead_at"])
-        record([event(order, OrderEvent.Kind.PICKED_UP, now=now, cause=cause, what="order", **by_staff(staff, why))])
+        record(
+            [
+                event(
+                    order,
+                    OrderEvent.Kind.PICKED_UP,
+                    now=now,
+                    cause=cause,
+                    what="order",
+                    **by_staff(staff, why),
+                )
+            ]
+        )
     return order
 
 
-def move_deadline(order_id: int, *, expires_at: datetime, staff: Account, why: str, now: datetime, cause: str) -> Order:
-    """Gives the buyer of an unpaid order another deadline. An attempt that is open at the gateway keeps its own; the next one has this.
+def move_deadline(
+    order_id: int, *, expires_at: datetime, staff: Account, why: str, now: datetime, cause: str
+) -> Order:
+    """Gives the buyer of an unpaid order another deadline.
+
+    An attempt that is open at the gateway keeps its own; the next one has this.
 
     Raises:
-        DeadlineNotMovable: it is paid, closed or being cancelled, or the deadline isn't within the next fifteen days.
+        DeadlineNotMovable: it is paid, closed or being cancelled, or the deadline isn't within the next
+            fifteen days.
     """
     with transaction.atomic(durable=True):
         order = locks.lock_order(order_id)
@@ -68,9 +90,23 @@ def move_deadline(order_id: int, *, expires_at: datetime, staff: Account, why: s
             raise DeadlineNotMovable(status=order.status)
         if not now + SHORTEST_DEADLINE <= expires_at <= now + LONGEST_DEADLINE:
             raise DeadlineNotMovable(expires_at=expires_at.isoformat(timespec="seconds"))
-        told = {"before": order.expires_at.isoformat(timespec="seconds"), "expires_at": expires_at.isoformat(timespec="seconds")}
+        told = {
+            "before": order.expires_at.isoformat(timespec="seconds"),
+            "expires_at": expires_at.isoformat(timespec="seconds"),
+        }
         order.expires_at, order.closes_at = expires_at, expires_at + timedelta(seconds=settings.ORDER_GRACE_S)
         order.available_at, order.attempts, order.dead_at = order.closes_at, 0, None
         order.save(update_fields=["expires_at", "closes_at", "available_at", "attempts", "dead_at"])
-        record([event(order, OrderEvent.Kind.DEADLINE_MOVED, now=now, cause=cause, **told, **by_staff(staff, why))])
+        record(
+            [
+                event(
+                    order,
+                    OrderEvent.Kind.DEADLINE_MOVED,
+                    now=now,
+                    cause=cause,
+                    **told,
+                    **by_staff(staff, why),
+                )
+            ]
+        )
     return order

@@ -1,4 +1,7 @@
-"""The order's timeline: one event for each change, with what caused it. Whoever writes an event raises the order's version with it."""
+"""The order's timeline: one event for each change, with what caused it.
+
+Whoever writes an event raises the order's version with it.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -12,7 +15,10 @@ _RAISE_VERSIONS = "UPDATE shop_order SET version = version + 1 WHERE id = ANY(%s
 
 
 def event(order: Order, kind: OrderEvent.Kind, *, now: datetime, cause: str, **details: Any) -> OrderEvent:
-    """An event to be recorded in the transaction of the change itself. `cause` is an HTTP request's or a task's id."""
+    """An event to be recorded in the transaction of the change itself.
+
+    `cause` is an HTTP request's or a task's id.
+    """
     return OrderEvent(order=order, kind=kind, at=now, cause=cause, details=details)
 
 
@@ -29,11 +35,16 @@ MOMENTS = frozenset({"before", "expires_at", "valid_from", "valid_until"})
 
 def public_details(details: dict[str, Any]) -> dict[str, Any]:
     """What the order's buyer may know of an event's details."""
-    return {name: value for name, value in details.items() if not name.startswith("staff")} if "staff" in details else details
+    return (
+        {name: value for name, value in details.items() if not name.startswith("staff")}
+        if "staff" in details
+        else details
+    )
 
 
 def record(events: Sequence[OrderEvent]) -> None:
-    """Saves events in the caller's transaction, raises their orders' versions, and wakes the pollers after the commit.
+    """Saves events in the caller's transaction, raises their orders' versions, and wakes the pollers after
+    the commit.
 
     The caller holds the locks of the orders.
     """
@@ -43,6 +54,8 @@ def record(events: Sequence[OrderEvent]) -> None:
 
 
 def open_timelines(events: Sequence[OrderEvent]) -> None:
-    """Saves the first events of orders that this transaction has made: nobody has seen them, so their version stays the first."""
+    """Saves the first events of orders that this transaction has made: nobody has seen them, so their version
+    stays the first.
+    """
     sql.insert(events)
     mark_changed({entry.order.order_number for entry in events})

@@ -2,19 +2,22 @@
 
 Why nobody is told what is over, however slowly anybody works:
 
-- Who is going to read PostgreSQL lays a ticket under the order's key before, and the answer afterwards only in that ticket's place.
-- Who changes an order removes what lies under its key, ticket or answer, once that is committed. So nothing that was read before a change is
-  remembered after it.
-- Who read PostgreSQL and doesn't find their own ticket afterwards removes what they find, unless it is what they read. So nobody is told of a
-  state after anybody was told of a later one, not even while the removal by the change itself is still on its way.
+- Who is going to read PostgreSQL lays a ticket under the order's key before, and the answer afterwards only
+  in that ticket's place.
+- Who changes an order removes what lies under its key, ticket or answer, once that is committed. So nothing
+  that was read before a change is remembered after it.
+- Who read PostgreSQL and doesn't find their own ticket afterwards removes what they find, unless it is what
+  they read. So nobody is told of a state after anybody was told of a later one, not even while the removal by
+  the change itself is still on its way.
 
-- A removal is lost when Valkey is away, and so is the one that Valkey had not written down when it was killed. Whoever meets Valkey again
-  after that doesn't believe what it holds, and remembers nothing there, until all that was remembered before has run out.
-- A process that starts doesn't know whether Valkey was away just before. If nothing is remembered there, it doesn't matter: whatever is found
-  later was read from PostgreSQL after the process has looked.
+- A removal is lost when Valkey is away, and so is the one that Valkey had not written down when it was
+  killed. Whoever meets Valkey again after that doesn't believe what it holds, and remembers nothing there,
+  until all that was remembered before has run out.
+- A process that starts doesn't know whether Valkey was away just before. If nothing is remembered there, it
+  doesn't matter: whatever is found later was read from PostgreSQL after the process has looked.
 
-An answer is read in one statement: its version and its body are of one moment. A removal that is lost because its process was killed costs
-`REMEMBERED_S` at most, and `TICKET_MS` more if somebody was just reading.
+An answer is read in one statement: its version and its body are of one moment. A removal that is lost because
+its process was killed costs `REMEMBERED_S` at most, and `TICKET_MS` more if somebody was just reading.
 """
 
 import hashlib
@@ -32,11 +35,13 @@ from shop.domain.callers import TokenDigest, find_caller, find_login
 log = structlog.get_logger(__name__)
 
 REMEMBERED_S = 10
-# Longer than reading takes. Who takes longer doesn't remember, and who dies keeps others from remembering for so long.
+# Longer than reading takes. Who takes longer doesn't remember, and who dies keeps others from remembering for
+# so long.
 TICKET_MS = 1000
 # Longer than a request takes from finding out whose token it is to noting it.
 ENDED_S = 60
-# Fifty courses with long names, bought and paid back, take 80 kB; a timeline grows with whatever its buyer does.
+# Fifty courses with long names, bought and paid back, take 80 kB; a timeline grows with whatever its buyer
+# does.
 LARGEST_BODY = 128 * 1024
 _ENDED = "ended"
 # A start looks through so many keys at most: a tenth of a second. Where there are more, a shop is going on.
@@ -55,10 +60,12 @@ end
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the buyer of an order is answered: status and version, and a body in JSON. After `good_until` (seconds since 1970) it has to be read anew.
+    """What the buyer of an order is answered: status and version, and a body in JSON.
 
-    A request that isn't an order has version 0. Versions count up, and a request's status moves once (but for one that
-    was given up and is picked up again), so no pair of the two comes back.
+    After `good_until` (seconds since 1970) it has to be read anew.
+
+    A request that isn't an order has version 0. Versions count up, and a request's status moves once (but for
+    one that was given up and is picked up again), so no pair of the two comes back.
     """
 
     account_id: int
@@ -73,12 +80,15 @@ class Answer:
         return f'"{hashlib.blake2b(self.body.encode(), digest_size=12).hexdigest()}"'
 
 
-# Reads an account's order by its number, as it is now, in one statement; None if the account has no such order.
+# Reads an account's order by its number, as it is now, in one statement; None if the account has no such
+# order.
 Read = Callable[[int, str, datetime], Answer | None]
 
 
 def answer_poll(digest: TokenDigest, order_number: str, *, read: Read, now: datetime) -> Answer | None:
-    """The answer to the token's buyer, or None if they have no such order. Costs no SQL if both the token and the order were just asked for.
+    """The answer to the token's buyer, or None if they have no such order.
+
+    Costs no SQL if both the token and the order were just asked for.
 
     Raises:
         NotAuthenticated: the token logs nobody in.
@@ -128,7 +138,9 @@ def forget_pollers(digests: Collection[str]) -> None:
 
 
 def believe_an_empty_store() -> None:
-    """To be called when a process starts, which otherwise remembers nothing until it has known Valkey for a while."""
+    """To be called when a process starts, which otherwise remembers nothing until it has known Valkey for a
+    while.
+    """
     valkey.believe_if(_remembers_nothing)
 
 
@@ -144,19 +156,26 @@ def _remembers_nothing() -> bool:
         if valkey.client().dbsize() > FEW_KEYS:
             return False
         return not any(
-            True for key in (valkey.answer_key("*"), valkey.poller_key("*")) for _ in valkey.client().scan_iter(match=key, count=1000)
+            True
+            for key in (valkey.answer_key("*"), valkey.poller_key("*"))
+            for _ in valkey.client().scan_iter(match=key, count=1000)
         )
     except valkey.Unreachable:
         return False
 
 
 def _is_believed() -> bool:
-    """Whether Valkey has been there for longer than anything is remembered. To be asked after the look, which may have met it again."""
+    """Whether Valkey has been there for longer than anything is remembered.
+
+    To be asked after the look, which may have met it again.
+    """
     return valkey.has_been_there(REMEMBERED_S + TICKET_MS / 1000)
 
 
 def _answer_in(held: str | None, *, now: datetime) -> Answer | None:
-    """What is remembered, unless it is a ticket, isn't to be believed, or has become wrong by the time alone."""
+    """What is remembered, unless it is a ticket, isn't to be believed, or has become wrong by the time
+    alone.
+    """
     head, is_answer, body = (held or "").partition("\n")
     if not is_answer or not _is_believed():
         return None
@@ -168,12 +187,16 @@ def _answer_in(held: str | None, *, now: datetime) -> Answer | None:
 
 
 def _remember(key: str, ticket: str, answer: Answer | None) -> None:
-    """In the ticket's place. What can't be remembered takes the ticket away, and whatever else lies there: that is never wrong."""
+    """In the ticket's place.
+
+    What can't be remembered takes the ticket away, and whatever else lies there: that is never wrong.
+    """
     try:
         if answer is None or len(answer.body) > LARGEST_BODY or not _is_believed():
             valkey.client().delete(key)
         else:
-            text = f"{answer.account_id}:{answer.status}:{answer.version}:{answer.good_until or 0}\n{answer.body}"
+            head = f"{answer.account_id}:{answer.status}:{answer.version}:{answer.good_until or 0}"
+            text = f"{head}\n{answer.body}"
             valkey.client().eval(_REMEMBER, 1, key, ticket, text, str(REMEMBERED_S))
             if not _is_believed():  # since this very command, which met Valkey again
                 valkey.client().delete(key)

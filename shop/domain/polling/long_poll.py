@@ -1,7 +1,7 @@
 """Holding a poller's request until its order changes.
 
-A place is a thread of the web process. WSGI doesn't tell when a client has gone, so a client that comes back tells: a buyer holds one
-place at most, and their newest request takes it over.
+A place is a thread of the web process. WSGI doesn't tell when a client has gone, so a client that comes back
+tells: a buyer holds one place at most, and their newest request takes it over.
 """
 
 import threading
@@ -28,7 +28,10 @@ class Places:
 
     @contextmanager
     def hold(self, account_id: int) -> Iterator[threading.Event | None]:
-        """The buyer's place, as an event that is set when another request of theirs takes it over. None when all places are taken."""
+        """The buyer's place, as an event that is set when another request of theirs takes it over.
+
+        None when all places are taken.
+        """
         mine = threading.Event()
         with self._lock:
             former = self._held.get(account_id)
@@ -51,8 +54,8 @@ _places = Places(settings.ORDER_STATUS_WAITERS)
 def wait_for_change(look: Callable[[], Answer | None], *, since: Answer, seconds: float) -> Answer:
     """What `look` finds as soon as its body is no longer that of `since`, or after `seconds`.
 
-    Returns earlier, and as of then, when too many wait already or when the same buyer's next request takes the place over.
-    Each look is a statement of its own, if that: nothing is held in the database meanwhile.
+    Returns earlier, and as of then, when too many wait already or when the same buyer's next request takes
+    the place over. Each look is a statement of its own, if that: nothing is held in the database meanwhile.
     """
     with _places.hold(since.account_id) as taken_over:
         if taken_over is None:

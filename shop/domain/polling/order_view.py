@@ -1,4 +1,6 @@
-"""Orders with everything that their buyer is shown, by one bare statement: a tenth of the price of the ORM's three, and all of one moment."""
+"""Orders with everything that their buyer is shown, by one bare statement: a tenth of the price of the ORM's
+three, and all of one moment.
+"""
 
 import json
 from collections.abc import Sequence
@@ -16,8 +18,10 @@ from shop.models import Order, OrderEvent, OrderLine, OrderRequest
 
 @dataclass(frozen=True, slots=True)
 class RequestedLine:
-    """A course that was asked for, as it is now, at the price (yuan) that its checkout showed, or today's. Without a policy of that course
-    there is no period, and without either there is no price."""
+    """A course that was asked for, as it is now, at the price (yuan) that its checkout showed, or today's.
+
+    Without a policy of that course there is no period, and without either there is no price.
+    """
 
     course_id: int
     course_name: str
@@ -30,9 +34,12 @@ class RequestedLine:
 
 @dataclass(frozen=True, slots=True)
 class WholeOrder:
-    """A buyer's request and what became of it. Without an order (yet) there are no lines and events; they stand as they were made.
+    """A buyer's request and what became of it.
 
-    `purchase` is what was asked for, with its lines in `requested`, as long as no order has been made of it. A list leaves out the events.
+    Without an order (yet) there are no lines and events; they stand as they were made.
+
+    `purchase` is what was asked for, with its lines in `requested`, as long as no order has been made of it.
+    A list leaves out the events.
     """
 
     request: OrderRequest
@@ -50,7 +57,8 @@ def find_whole_order(*, account_id: int, order_number: str) -> WholeOrder | None
 
 
 class OrderHistory:
-    """A buyer's orders with their lines, and the requests that aren't orders (yet), newest first, in `status` or all.
+    """A buyer's orders with their lines, and the requests that aren't orders (yet), newest first, in `status`
+    or all.
 
     Counting them is a statement, and so is each cut such as `[20:40]`.
     """
@@ -88,7 +96,10 @@ def _requested(aggregated: str | None, purchase: Purchase) -> list[RequestedLine
 
 
 def _lines(aggregated: str | None) -> list[OrderLine]:
-    return [OrderLine.from_db(connection.alias, _LINE, line) for line in json.loads(aggregated or "[]", parse_float=Decimal)]
+    return [
+        OrderLine.from_db(connection.alias, _LINE, line)
+        for line in json.loads(aggregated or "[]", parse_float=Decimal)
+    ]
 
 
 def _request(order_number: str, status: str, created_at: datetime, *stored: str) -> OrderRequest:
@@ -129,12 +140,14 @@ _REQUESTED = """
     CASE WHEN made.id IS NULL THEN (
         SELECT json_agg(
             json_build_array(
-                course.id, course.name, course.course_img, policy.id, policy.valid_period, policy.price, (wanted.line->>2)::bigint
+                course.id, course.name, course.course_img, policy.id, policy.valid_period, policy.price,
+                (wanted.line->>2)::bigint
             ) ORDER BY wanted.place
         )::text
         FROM jsonb_array_elements(request.body->'lines') WITH ORDINALITY AS wanted(line, place)
         JOIN shop_course AS course ON course.id = (wanted.line->>0)::bigint
-        LEFT JOIN shop_pricepolicy AS policy ON policy.id = (wanted.line->>1)::bigint AND policy.course_id = course.id
+        LEFT JOIN shop_pricepolicy AS policy ON policy.id = (wanted.line->>1)::bigint
+            AND policy.course_id = course.id
     ) END
 """
 _SHOWN = f"{_columns('request', _REQUEST)}, {_columns('made', _ORDER)}, {_REQUESTED}, {_LINES}"

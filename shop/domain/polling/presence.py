@@ -1,7 +1,8 @@
-"""Which unpaid orders their buyers are looking at just now: whoever follows an order has not gone away, and may just have paid it.
+"""Which unpaid orders their buyers are looking at just now: whoever follows an order has not gone away, and
+may just have paid it.
 
-A hint for whoever asks the gateway. It may be lost, and costs a poll next to nothing: a process notes an order once in `AGAIN_S` at most, and
-a thread of its own tells Valkey of all that were noted meanwhile.
+A hint for whoever asks the gateway. It may be lost, and costs a poll next to nothing: a process notes an
+order once in `AGAIN_S` at most, and a thread of its own tells Valkey of all that were noted meanwhile.
 """
 
 import threading

@@ -1,8 +1,8 @@
 """The best combination of coupons for a checkout: which coupon on which course, and which one on the whole.
 
-Exact for what buyers hold in practice. The search keeps, course by course, only the states that no other state beats, and takes no more
-than `MAX_STEPS` steps in all; a buyer with dozens of interchangeable coupons for dozens of courses gets a good combination instead of the
-best one.
+Exact for what buyers hold in practice. The search keeps, course by course, only the states that no other
+state beats, and takes no more than `MAX_STEPS` steps in all; a buyer with dozens of interchangeable coupons
+for dozens of courses gets a good combination instead of the best one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,9 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """`by_course` maps each course to a coupon record or None; `global_record_id` is None without a global coupon. `total` is yuan."""
+    """`by_course` maps each course to a coupon record or None; `global_record_id` is None without a global
+    coupon. `total` is yuan.
+    """
 
     by_course: Mapping[int, int | None]
     global_record_id: int | None
@@ -43,9 +45,13 @@ class _State:
 
 
 def suggest(
-    prices: Mapping[int, Decimal], course_coupons: Mapping[int, Sequence[Candidate]], global_coupons: Sequence[Candidate]
+    prices: Mapping[int, Decimal],
+    course_coupons: Mapping[int, Sequence[Candidate]],
+    global_coupons: Sequence[Candidate],
 ) -> Suggestion:
-    """The combination with the lowest total, before 贝里. A record that fits several courses is used at most once.
+    """The combination with the lowest total, before 贝里.
+
+    A record that fits several courses is used at most once.
 
     Args:
         prices: list price in yuan by course id.
@@ -68,7 +74,8 @@ def _course_states(
     shared = _shared_records(course_coupons)
     states = [_State(frozenset(), (), ZERO)]
     for course_id in courses:
-        # Keyed by what matters for the courses to come (which shared records are gone) and for a global threshold (the subtotal).
+        # Keyed by what matters for the courses to come (which shared records are gone) and for a global
+        # threshold (the subtotal).
         found: dict[tuple[frozenset[int], Decimal], _State] = {}
         options = _line_options(prices[course_id], course_coupons.get(course_id, ()))
         for state in _most_promising(states, limit=max(2, MAX_STEPS // (len(courses) * len(options)))):

@@ -31,7 +31,9 @@ def whole_part(line: OrderLine) -> LinePart:
 
 
 def unused_part(line: OrderLine, *, days_left: int) -> LinePart:
-    """What was paid for the days that are left of the line's period: price × days left / days bought, half up to the fen."""
+    """What was paid for the days that are left of the line's period: price × days left / days bought, half up
+    to the fen.
+    """
     return LinePart(
         line,
         to_fen(line.cash_amount * days_left / line.valid_period),
@@ -40,7 +42,10 @@ def unused_part(line: OrderLine, *, days_left: int) -> LinePart:
 
 
 def within(parts: Sequence[LinePart], cash: Decimal) -> list[LinePart]:
-    """The same parts with at most `cash` yuan in all. The later ones get less, so that no more goes back than is there."""
+    """The same parts with at most `cash` yuan in all.
+
+    The later ones get less, so that no more goes back than is there.
+    """
     left, fitting = cash, []
     for part in parts:
         fitting.append(replace(part, cash=min(part.cash, left)))
@@ -48,12 +53,15 @@ def within(parts: Sequence[LinePart], cash: Decimal) -> list[LinePart]:
     return fitting
 
 
-def share_of(order: Order, parts: Collection[LinePart], *, earlier_beili_amount: Decimal, beili_gone: int) -> Share:
-    """What goes back for `parts`, when 贝里 worth `earlier_beili_amount` yuan belong to lines that have gone back or are about to.
+def share_of(
+    order: Order, parts: Collection[LinePart], *, earlier_beili_amount: Decimal, beili_gone: int
+) -> Share:
+    """What goes back for `parts`, when 贝里 worth `earlier_beili_amount` yuan belong to lines that have gone
+    back or are about to.
 
-    Cash is each part's own. Whole 贝里 go back as soon as the parts' values add up to them, so that whatever the order of refunds, all of
-    them together are what was paid. What has gone (`beili_gone`) is counted, not computed: a refund that was rejected since may have left
-    a whole 贝里 with another line.
+    Cash is each part's own. Whole 贝里 go back as soon as the parts' values add up to them, so that whatever
+    the order of refunds, all of them together are what was paid. What has gone (`beili_gone`) is counted, not
+    computed: a refund that was rejected since may have left a whole 贝里 with another line.
     """
     cash = sum((part.cash for part in parts), ZERO)
     beili_amount = sum((part.beili_amount for part in parts), earlier_beili_amount)

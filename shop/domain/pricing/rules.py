@@ -1,7 +1,8 @@
-"""What an order costs: pure functions over frozen values, without database and clock. docs/pricing.md explains the rules.
+"""What an order costs: pure functions over frozen values, without database and clock. docs/pricing.md
+explains the rules.
 
-The order of the steps is fixed: per line at most one course coupon; then at most one global coupon on what is left of the whole, spread
-over the lines; then 贝里; then money.
+The order of the steps is fixed: per line at most one course coupon; then at most one global coupon on what is
+left of the whole, spread over the lines; then 贝里; then money.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +16,10 @@ from shop.states import CouponType
 
 @dataclass(frozen=True, slots=True)
 class CouponTerms:
-    """What a coupon takes off. `value` and `minimum` are yuan; `off_percent=79` means that 79 % of the price is paid."""
+    """What a coupon takes off.
+
+    `value` and `minimum` are yuan; `off_percent=79` means that 79 % of the price is paid.
+    """
 
     kind: CouponType
     value: Decimal = ZERO
@@ -34,7 +38,9 @@ class LineInput:
 
 @dataclass(frozen=True, slots=True)
 class LineQuote:
-    """list_price = course_discount + global_discount + beili_amount + cash_amount, to the fen; none is negative."""
+    """list_price = course_discount + global_discount + beili_amount + cash_amount, to the fen; none is
+    negative.
+    """
 
     course_id: int
     list_price: Decimal
@@ -71,7 +77,9 @@ def discount_of(terms: CouponTerms, amount: Decimal) -> Decimal:
             return min(terms.value, amount)
         case CouponType.THRESHOLD:
             if amount < terms.minimum:
-                raise CouponNotApplicable(reason="below_minimum", minimum=str(terms.minimum), amount=str(amount))
+                raise CouponNotApplicable(
+                    reason="below_minimum", minimum=str(terms.minimum), amount=str(amount)
+                )
             return min(terms.value, amount)
         case CouponType.PERCENT:
             if terms.off_percent is None:
@@ -82,8 +90,12 @@ def discount_of(terms: CouponTerms, amount: Decimal) -> Decimal:
             return discount
 
 
-def price_order(lines: Sequence[LineInput], global_coupon: CouponTerms | None, *, beili: int, beili_per_yuan: int) -> Quote:
-    """Prices an order. `beili` is how many 贝里 the buyer wants to put in; more than fit are cut to what fits (`beili_max`).
+def price_order(
+    lines: Sequence[LineInput], global_coupon: CouponTerms | None, *, beili: int, beili_per_yuan: int
+) -> Quote:
+    """Prices an order.
+
+    `beili` is how many 贝里 the buyer wants to put in; more than fit are cut to what fits (`beili_max`).
 
     The result doesn't depend on the order of `lines`, except that it lists them in the same order.
 
@@ -91,15 +103,24 @@ def price_order(lines: Sequence[LineInput], global_coupon: CouponTerms | None, *
         CouponNotApplicable: a coupon would take nothing off; it is refused rather than swallowed.
         ValueError: no lines, a course twice, or a negative amount. Callers have checked that.
     """
-    if not lines or len({line.course_id for line in lines}) != len(lines) or beili < 0 or any(line.price < 0 for line in lines):
+    if (
+        not lines
+        or len({line.course_id for line in lines}) != len(lines)
+        or beili < 0
+        or any(line.price < 0 for line in lines)
+    ):
         raise ValueError("an order needs lines, each course once, and no negative amounts")
-    course_discounts = {line.course_id: discount_of(line.coupon, line.price) if line.coupon else ZERO for line in lines}
+    course_discounts = {
+        line.course_id: discount_of(line.coupon, line.price) if line.coupon else ZERO for line in lines
+    }
     after_course = {line.course_id: line.price - course_discounts[line.course_id] for line in lines}
     subtotal = sum(after_course.values(), ZERO)
     global_discount = discount_of(global_coupon, subtotal) if global_coupon else ZERO
     global_shares = allocate_fen(global_discount, after_course)
     after_global = {course_id: rest - global_shares[course_id] for course_id, rest in after_course.items()}
-    return _with_beili(lines, course_discounts, global_shares, after_global, beili=beili, beili_per_yuan=beili_per_yuan)
+    return _with_beili(
+        lines, course_discounts, global_shares, after_global, beili=beili, beili_per_yuan=beili_per_yuan
+    )
 
 
 def _with_beili(
@@ -115,7 +136,8 @@ def _with_beili(
     beili_max = beili_within(rest, beili_per_yuan)
     used = min(beili, beili_max)
     beili_amount = yuan_of_beili(used, beili_per_yuan)
-    # Shares are fen, not whole 贝里: two lines of ¥0.50 can be paid with one 贝里 together, though neither could take it alone.
+    # Shares are fen, not whole 贝里: two lines of ¥0.50 can be paid with one 贝里 together, though neither
+    # could take it alone.
     beili_shares = allocate_fen(beili_amount, rests)
     quoted = tuple(
         LineQuote(

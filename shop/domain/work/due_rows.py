@@ -1,10 +1,13 @@
-"""One mechanism for every row that is also a piece of work: claim with a lease, count attempts, back off, give up loudly.
+"""One mechanism for every row that is also a piece of work: claim with a lease, count attempts, back off,
+give up loudly.
 
-A claim is its own short transaction, so an attempt counts even when the process is killed in the middle of it. The effect is a second
-transaction which locks the row again, looks at its status, and clears `available_at` together with everything else that it writes.
-Whoever comes late (a duplicate message, a lease that ran out too early) finds nothing to do.
+A claim is its own short transaction, so an attempt counts even when the process is killed in the middle of
+it. The effect is a second transaction which locks the row again, looks at its status, and clears
+`available_at` together with everything else that it writes. Whoever comes late (a duplicate message, a lease
+that ran out too early) finds nothing to do.
 
-Times here are PostgreSQL's: `now` comes from `clock.database_now()`, so it doesn't matter whose machine makes a row due and whose does it.
+Times here are PostgreSQL's: `now` comes from `clock.database_now()`, so it doesn't matter whose machine makes
+a row due and whose does it.
 """
 
 import time
@@ -31,10 +34,11 @@ DRAIN_S = 10
 
 
 def take(model: type[Work], *, now: datetime, limit: int) -> dict[int, int]:
-    """Claims up to `limit` due rows of `model` for `WORK_LEASE_S` seconds; returns their ids, oldest first, each with the number of its
-    attempt, by which `leases.kept` renews the lease.
+    """Claims up to `limit` due rows of `model` for `WORK_LEASE_S` seconds; returns their ids, oldest first,
+    each with the number of its attempt, by which `leases.kept` renews the lease.
 
-    Rows that failed before (or whose worker died) come one at a time, so that a row which kills its worker can't take others along:
+    Rows that failed before (or whose worker died) come one at a time, so that a row which kills its worker
+    can't take others along:
     its neighbours are done before it comes round again.
     """
     return _claim_fresh(model, now=now, limit=limit) or _claim_failed(model, now=now)
@@ -45,7 +49,9 @@ def _claim_fresh(model: type[Work], *, now: datetime, limit: int) -> dict[int, i
 
 
 def _claim_failed(model: type[Work], *, now: datetime) -> dict[int, int]:
-    return _claim(model, now=now, limit=1, kind=CLAIMED, condition=f"attempts BETWEEN 1 AND {model.MAX_ATTEMPTS - 1}")
+    return _claim(
+        model, now=now, limit=1, kind=CLAIMED, condition=f"attempts BETWEEN 1 AND {model.MAX_ATTEMPTS - 1}"
+    )
 
 
 def _claim(model: type[Work], *, now: datetime, limit: int, kind: int, condition: str) -> dict[int, int]:
@@ -69,7 +75,9 @@ def _claim(model: type[Work], *, now: datetime, limit: int, kind: int, condition
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """Whether rows are due that nobody has claimed before, and that somebody has: they failed, their worker died, or both too often."""
+    """Whether rows are due that nobody has claimed before, and that somebody has: they failed, their worker
+    died, or both too often.
+    """
 
     is_fresh_due: bool
     is_claimed_due: bool
@@ -89,21 +97,29 @@ def _first_due(model: type[Work], kind: int, *, now: datetime) -> datetime | Non
     table = table_of(model)
     is_over = False
     while not is_over:
-        [(*seen, _)] = sql.read(f"WITH {floors.look(table, kind, 'NULL')}", floors.parameters(table, kind, now=now))
+        [(*seen, _)] = sql.read(
+            f"WITH {floors.look(table, kind, 'NULL')}", floors.parameters(table, kind, now=now)
+        )
         is_over = floors.note(table, kind, seen, now=now, claimed=floors.RISES_AFTER_ROWS)
     first_at: datetime | None = seen[1]
     return first_at
 
 
 def count_due(model: type[Work], *, now: datetime) -> tuple[int, datetime | None]:
-    """How many rows are due, and since when the first of them has been. From the very beginning: what is overlooked is due, too."""
-    [(count, first_at)] = sql.read(_COUNT_DUE.format(table=table_of(model)), {"fresh": FRESH, "claimed": CLAIMED, "now": now})
+    """How many rows are due, and since when the first of them has been.
+
+    From the very beginning: what is overlooked is due, too.
+    """
+    [(count, first_at)] = sql.read(
+        _COUNT_DUE.format(table=table_of(model)), {"fresh": FRESH, "claimed": CLAIMED, "now": now}
+    )
     return count, first_at
 
 
 _COUNT_DUE = """
     SELECT count(*), min(available_at) FROM {table}
-    WHERE LEAST(attempts, 1) IN (%(fresh)s, %(claimed)s) AND available_at IS NOT NULL AND available_at <= %(now)s
+    WHERE LEAST(attempts, 1) IN (%(fresh)s, %(claimed)s) AND available_at IS NOT NULL
+        AND available_at <= %(now)s
 """
 
 
@@ -115,14 +131,19 @@ def exhausted(model: type[Work], *, now: datetime) -> "QuerySet[Work]":
 def _due(model: type[Work], kind: int, *, now: datetime) -> "QuerySet[Work]":
     at = floors.parameters(table_of(model), kind, now=now)["floor_at"]
     # As the index has it: a parameter in place of the 1 would be another expression.
-    rows_of_kind = model.objects.alias(work_kind=RawSQL("LEAST(attempts, 1)", (), output_field=IntegerField())).filter(work_kind=kind)
+    rows_of_kind = model.objects.alias(
+        work_kind=RawSQL("LEAST(attempts, 1)", (), output_field=IntegerField())
+    ).filter(work_kind=kind)
     return rows_of_kind.filter(available_at__lte=now, available_at__gte=at)
 
 
-def put_back(model: type[Work], pk: int, *, now: datetime, error: BaseException, attempt: int | None = None) -> None:
+def put_back(
+    model: type[Work], pk: int, *, now: datetime, error: BaseException, attempt: int | None = None
+) -> None:
     """Notes a failed attempt and makes the row due again after a backoff that doubles with each attempt.
 
-    `attempt` is the number that the claim gave it: a row that somebody else has claimed since is theirs. None: the row's latest.
+    `attempt` is the number that the claim gave it: a row that somebody else has claimed since is theirs.
+    None: the row's latest.
     """
     if attempt is None:
         attempt = model.objects.values_list("attempts", flat=True).get(pk=pk)
@@ -130,7 +151,14 @@ def put_back(model: type[Work], pk: int, *, now: datetime, error: BaseException,
     model.objects.filter(pk=pk, attempts=attempt, available_at__isnull=False).update(
         available_at=now + delay, last_error=f"{type(error).__name__}: {error}"[:500]
     )
-    log.warning("work_failed", table=table_of(model), row=pk, attempt=attempt, retry_in_s=int(delay.total_seconds()), exc_info=error)
+    log.warning(
+        "work_failed",
+        table=table_of(model),
+        row=pk,
+        attempt=attempt,
+        retry_in_s=int(delay.total_seconds()),
+        exc_info=error,
+    )
 
 
 def backoff(attempts: int) -> timedelta:
@@ -139,7 +167,10 @@ def backoff(attempts: int) -> timedelta:
 
 
 def bury_exhausted(model: type[Work], *, now: datetime) -> list[int]:
-    """Gives up the due rows that used all their attempts, alerts, and returns their ids. They stay for people to look at."""
+    """Gives up the due rows that used all their attempts, alerts, and returns their ids.
+
+    They stay for people to look at.
+    """
     found = exhausted(model, now=now)
     ids = sorted(found.order_by("available_at").values_list("pk", flat=True)[:1000])
     buried = [pk for pk in ids if found.filter(pk=pk).update(available_at=None, dead_at=now)]
@@ -148,11 +179,14 @@ def bury_exhausted(model: type[Work], *, now: datetime) -> list[int]:
     return buried
 
 
-def drain(model: type[Work], effect: Callable[[Sequence[int]], None], *, now: datetime, batch_size: int) -> int:
-    """Claims due rows of `model` batch after batch, gives each to `effect`, and puts back alone what raised; returns how many it claimed.
+def drain(
+    model: type[Work], effect: Callable[[Sequence[int]], None], *, now: datetime, batch_size: int
+) -> int:
+    """Claims due rows of `model` batch after batch, gives each to `effect`, and puts back alone what raised;
+    returns how many it claimed.
 
-    The leases are renewed while `effect` has the rows. Stops when nothing is due, or after `DRAIN_S` seconds, far from any time limit: the
-    caller sends another wake-up then.
+    The leases are renewed while `effect` has the rows. Stops when nothing is due, or after `DRAIN_S` seconds,
+    far from any time limit: the caller sends another wake-up then.
     """
     claimed = 0
     started = time.monotonic()
@@ -160,7 +194,8 @@ def drain(model: type[Work], effect: Callable[[Sequence[int]], None], *, now: da
     are_fresh_left = True
     while True:
         batch = _claim_fresh(model, now=moment, limit=batch_size) if are_fresh_left else {}
-        # What is committed after a batch that wasn't full has a wake-up of its own: another look would find nothing, nearly always.
+        # What is committed after a batch that wasn't full has a wake-up of its own: another look would find
+        # nothing, nearly always.
         are_fresh_left = len(batch) == batch_size
         batch = batch or _claim_failed(model, now=moment)
         if not batch:
@@ -174,9 +209,14 @@ def drain(model: type[Work], effect: Callable[[Sequence[int]], None], *, now: da
     return claimed
 
 
-def _do(model: type[Work], effect: Callable[[Sequence[int]], None], batch: Mapping[int, int], *, now: datetime) -> None:
+def _do(
+    model: type[Work], effect: Callable[[Sequence[int]], None], batch: Mapping[int, int], *, now: datetime
+) -> None:
     """`batch` is what was claimed at `now`, each row with the number of its attempt."""
-    with tracing.step(f"batch of {table_of(model)}", rows=len(batch)), leases.kept(model, batch, since=now) as drop:
+    with (
+        tracing.step(f"batch of {table_of(model)}", rows=len(batch)),
+        leases.kept(model, batch, since=now) as drop,
+    ):
 
         def give_back(pk: int, error: Exception) -> None:
             drop(pk)
@@ -185,8 +225,11 @@ def _do(model: type[Work], effect: Callable[[Sequence[int]], None], batch: Mappi
         run_split(list(batch), effect, give_back)
 
 
-def run_split(ids: Sequence[int], effect: Callable[[Sequence[int]], None], on_error: Callable[[int, Exception], None]) -> None:
-    """Runs `effect` on all `ids` at once; where that raises, on each half, until the row that raises stands alone and goes to `on_error`.
+def run_split(
+    ids: Sequence[int], effect: Callable[[Sequence[int]], None], on_error: Callable[[int, Exception], None]
+) -> None:
+    """Runs `effect` on all `ids` at once; where that raises, on each half, until the row that raises stands
+    alone and goes to `on_error`.
 
     `effect` is one transaction, so what raised has changed nothing.
     """

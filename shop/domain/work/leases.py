@@ -1,7 +1,9 @@
-"""Leases that live as long as whoever has them: short, and renewed by a thread while a process works on its claimed rows.
+"""Leases that live as long as whoever has them: short, and renewed by a thread while a process works on its
+claimed rows.
 
-A killed process renews nothing, so its rows are free after `WORK_LEASE_S`. A process that only hangs loses them as well, and when it goes on
-it finds them done or claimed by somebody else: its effect and its putting back are refused.
+A killed process renews nothing, so its rows are free after `WORK_LEASE_S`. A process that only hangs loses
+them as well, and when it goes on it finds them done or claimed by somebody else: its effect and its putting
+back are refused.
 """
 
 import os
@@ -38,8 +40,12 @@ class _Batch:
 
 
 @contextmanager
-def kept(model: type[Work], attempts: Mapping[int, int], *, since: datetime) -> Iterator[Callable[[int], object]]:
-    """Renews the leases of these rows, claimed at `since`, until the block is left; what it yields takes one of them out before that."""
+def kept(
+    model: type[Work], attempts: Mapping[int, int], *, since: datetime
+) -> Iterator[Callable[[int], object]]:
+    """Renews the leases of these rows, claimed at `since`, until the block is left; what it yields takes one
+    of them out before that.
+    """
     batch = _Batch(model, dict(attempts), since)
     _keeper.add(batch)
     try:
@@ -67,7 +73,10 @@ def renew(batch: _Batch) -> int:
 
 
 class _Keeper:
-    """The thread that renews; it starts when rows are claimed first. It has a connection only while there is something to renew."""
+    """The thread that renews; it starts when rows are claimed first.
+
+    It has a connection only while there is something to renew.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -90,7 +99,8 @@ class _Keeper:
             pause = settings.WORK_LEASE_S / RENEWALS
             time.sleep(pause)
             with self._lock:
-                # What was claimed a moment ago has its lease before it, and is nearly always done before the next look.
+                # What was claimed a moment ago has its lease before it, and is nearly always done before the
+                # next look.
                 old = [batch for batch in self._batches if time.monotonic() - batch.claimed_at >= pause / 2]
             if old:
                 self._renew(old)

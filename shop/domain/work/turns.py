@@ -8,7 +8,8 @@ from shop.models import Turn
 # A turn in the future was taken by a clock that has gone back since.
 _TAKE = """
     INSERT INTO shop_turn (name, taken_at) VALUES (%(name)s, %(now)s)
-    ON CONFLICT (name) DO UPDATE SET taken_at = excluded.taken_at WHERE shop_turn.taken_at < %(since)s OR shop_turn.taken_at > excluded.taken_at
+    ON CONFLICT (name) DO UPDATE SET taken_at = excluded.taken_at WHERE shop_turn.taken_at < %(since)s
+    OR shop_turn.taken_at > excluded.taken_at
 """
 
 

@@ -56,7 +56,9 @@ def test_it_works(client: Client, payment: Payment, broker_valkey: redis.Redis) 
     assert payment.status == "paid"
 
 
-@pytest.mark.parametrize("content_type", ["application/x-www-form-urlencoded", "APPLICATION/X-WWW-FORM-URLENCODED;charset=utf-8"])
+@pytest.mark.parametrize(
+    "content_type", ["application/x-www-form-urlencoded", "APPLICATION/X-WWW-FORM-URLENCODED;charset=utf-8"]
+)
 def test_well_formed_content_types_are_taken_too(client: Client, payment: Payment, content_type: str) -> None:
     assert post(client, encoded(notification(payment)), content_type) == (200, b"success")
 
@@ -128,7 +130,9 @@ def test_get_is_refused(client: Client) -> None:
         assert client.get(URL).status_code == 405
 
 
-def test_without_a_configuration_alipay_is_asked_to_come_again(client: Client, payment: Payment, alipay_settings: Settings) -> None:
+def test_without_a_configuration_alipay_is_asked_to_come_again(
+    client: Client, payment: Payment, alipay_settings: Settings
+) -> None:
     body = encoded(notification(payment))
     alipay_settings.ALIPAY = {**alipay_settings.ALIPAY, "APP_ID": ""}
     get_gateways.cache_clear()
@@ -140,7 +144,9 @@ def test_without_a_configuration_alipay_is_asked_to_come_again(client: Client, p
 def change_app(settings: Settings, folder: Path, *, keeps_former: bool) -> None:
     """The shop gets another app of the same merchant, with keys of its own."""
     former = {name: settings.ALIPAY[name] for name in APP_SETTINGS}
-    (folder / "new_app.pem").write_bytes(key("new app").private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    (folder / "new_app.pem").write_bytes(
+        key("new app").private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    )
     public = key("new alipay").public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     (folder / "new_alipay.pem").write_bytes(public)
     settings.ALIPAY = {
@@ -157,7 +163,9 @@ def test_payment_of_a_former_app_is_paid_and_the_buyer_comes_back(
     client: Client, payment: Payment, alipay_settings: Settings, tmp_path: Path
 ) -> None:
     change_app(alipay_settings, tmp_path, keeps_former=True)
-    assert client.get(RETURN_URL, coming_back(payment))["Location"] == f"/orders/{payment.order.order_number}/"
+    assert (
+        client.get(RETURN_URL, coming_back(payment))["Location"] == f"/orders/{payment.order.order_number}/"
+    )
     assert post(client, encoded(notification(payment))) == (200, b"success")
     apply_notifications()
     payment.refresh_from_db()
@@ -172,13 +180,15 @@ def test_without_the_former_apps_keys_its_word_is_not_believed(
         assert post(client, encoded(notification(payment))) == (400, b"fail")
 
 
-def test_wake_up_that_cannot_be_sent_does_not_matter(client: Client, payment: Payment, valkey: redis.Redis) -> None:
+def test_wake_up_that_cannot_be_sent_does_not_matter(
+    client: Client, payment: Payment, valkey: redis.Redis
+) -> None:
     valkey.set("wake:payments.apply_notifications", "1")
     assert post(client, encoded(notification(payment))) == (200, b"success")
     assert Notification.objects.get().available_at is not None
 
 
-# --- The way back ----------------------------------------------------------------------------------------------------
+# --- The way back -------------------------------------------------------------------------------------------
 
 
 def coming_back(payment: Payment, **changes: str) -> dict[str, str]:
@@ -197,7 +207,9 @@ def coming_back(payment: Payment, **changes: str) -> dict[str, str]:
     return {**signed_form(fields), **changes}
 
 
-def test_return_triggers_a_query_and_shows_the_order(client: Client, payment: Payment, broker_valkey: redis.Redis) -> None:
+def test_return_triggers_a_query_and_shows_the_order(
+    client: Client, payment: Payment, broker_valkey: redis.Redis
+) -> None:
     answer = client.get(RETURN_URL, coming_back(payment))
     assert settle()
     assert (answer.status_code, answer["Location"]) == (302, f"/orders/{payment.order.order_number}/")

@@ -1,4 +1,6 @@
-"""`POST orders/{n}/payments/`, `cancel/` and `refunds/`: what they answer, and that a refusal changes nothing."""
+"""`POST orders/{n}/payments/`, `cancel/` and `refunds/`: what they answer, and that a refusal changes
+nothing.
+"""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -63,30 +65,41 @@ def url(order: Order, what: str) -> str:
     return f"/api/v1/orders/{order.order_number}/{what}/"
 
 
-# --- Payments -----------------------------------------------------------------------------------------------------------------------
+# --- Payments -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("product", "field"), [("page", "pay_url"), ("wap", "pay_url"), ("app", "order_string"), ("qr", "qr_code"), (None, "pay_url")]
+    ("product", "field"),
+    [("page", "pay_url"), ("wap", "pay_url"), ("app", "order_string"), ("qr", "qr_code"), (None, "pay_url")],
 )
-def test_payment_is_started(api: Api, order: Order, gateway: MemoryGateway, product: str | None, field: str) -> None:
+def test_payment_is_started(
+    api: Api, order: Order, gateway: MemoryGateway, product: str | None, field: str
+) -> None:
     data = answered(api.post(url(order, "payments"), {"product": product} if product else {}))
     payment = Payment.objects.get()
-    assert (data["out_trade_no"], data["product"], data["amount"]) == (payment.out_trade_no, product or "page", "90.00")
+    assert (data["out_trade_no"], data["product"], data["amount"]) == (
+        payment.out_trade_no,
+        product or "page",
+        "90.00",
+    )
     offers = {name: data[name] for name in ("pay_url", "order_string", "qr_code")}
     assert offers == {**dict.fromkeys(offers), field: f"memory://{product or 'page'}/{payment.out_trade_no}"}
     again = answered(api.post(url(order, "payments"), {"product": product} if product else {}))
     assert again == data
 
 
-def test_another_product_takes_over_the_attempt_that_nobody_has_used(api: Api, order: Order, gateway: MemoryGateway) -> None:
+def test_another_product_takes_over_the_attempt_that_nobody_has_used(
+    api: Api, order: Order, gateway: MemoryGateway
+) -> None:
     first = answered(api.post(url(order, "payments"), {"product": "page"}))
     second = answered(api.post(url(order, "payments"), {"product": "qr"}))
     assert first["out_trade_no"] == second["out_trade_no"]
     assert list(Payment.objects.values_list("status", "product")) == [(PaymentStatus.OPEN, Product.QR)]
 
 
-def test_another_product_replaces_the_attempt_that_a_buyer_has_shown_up_for(api: Api, order: Order, gateway: MemoryGateway) -> None:
+def test_another_product_replaces_the_attempt_that_a_buyer_has_shown_up_for(
+    api: Api, order: Order, gateway: MemoryGateway
+) -> None:
     first = answered(api.post(url(order, "payments"), {"product": "page"}))
     gateway.scan(first["out_trade_no"])
     second = answered(api.post(url(order, "payments"), {"product": "qr"}))
@@ -102,7 +115,10 @@ def test_paid_order_is_not_payable(api: Api, paid: Order) -> None:
         assert refused(api.post(url(paid, "payments"))) == (409, 1150, "order_not_payable")
 
 
-@pytest.mark.parametrize("body", [{"product": "cash"}, {"product": ""}, {"product": None}, {"product": ["page"]}, {"colour": 1}, [], "x"])
+@pytest.mark.parametrize(
+    "body",
+    [{"product": "cash"}, {"product": ""}, {"product": None}, {"product": ["page"]}, {"colour": 1}, [], "x"],
+)
 def test_senseless_payment_is_refused(api: Api, order: Order, gateway: MemoryGateway, body: Any) -> None:
     with nothing_changes():
         assert refused(api.post(url(order, "payments"), body)) == (400, 1003, "invalid_input")
@@ -122,7 +138,7 @@ def test_shop_without_a_gateway_says_so(api: Api, order: Order) -> None:
         assert refused(api.post(url(order, "payments"))) == (503, 1152, "gateway_not_configured")
 
 
-# --- Cancelling ---------------------------------------------------------------------------------------------------------------------
+# --- Cancelling ---------------------------------------------------------------------------------------------
 
 
 def test_cancel_is_noted_and_answered_202(api: Api, order: Order) -> None:
@@ -146,7 +162,7 @@ def test_paid_order_is_not_cancellable(api: Api, paid: Order) -> None:
         assert refused(api.post(url(paid, "cancel"))) == (409, 1151, "order_not_cancellable")
 
 
-# --- Refunds ------------------------------------------------------------------------------------------------------------------------
+# --- Refunds ------------------------------------------------------------------------------------------------
 
 
 def test_refund_of_one_course_is_asked_for(api: Api, paid: Order) -> None:
@@ -179,7 +195,11 @@ def test_unpaid_order_is_not_refundable(api: Api, order: Order, gateway: MemoryG
 
 def test_course_of_another_order_is_not_refundable(api: Api, paid: Order) -> None:
     with nothing_changes():
-        assert refused(api.post(url(paid, "refunds"), {"lines": [make_course_id()]})) == (409, 1154, "order_not_refundable")
+        assert refused(api.post(url(paid, "refunds"), {"lines": [make_course_id()]})) == (
+            409,
+            1154,
+            "order_not_refundable",
+        )
 
 
 def make_course_id() -> int:
@@ -188,7 +208,16 @@ def make_course_id() -> int:
 
 @pytest.mark.parametrize(
     "body",
-    [{"lines": []}, {"lines": [1, 1]}, {"lines": ["x"]}, {"lines": 1}, {"lines": [None]}, {"reason": "x" * 201}, {"lines": [-1]}, []],
+    [
+        {"lines": []},
+        {"lines": [1, 1]},
+        {"lines": ["x"]},
+        {"lines": 1},
+        {"lines": [None]},
+        {"reason": "x" * 201},
+        {"lines": [-1]},
+        [],
+    ],
 )
 def test_senseless_refund_is_refused(api: Api, paid: Order, body: Any) -> None:
     with nothing_changes():
@@ -206,7 +235,11 @@ def test_refund_is_quoted_as_it_is_then_asked_for(api: Api, paid: Order) -> None
 
 def test_whole_refund_is_quoted(api: Api, paid: Order) -> None:
     courses = list(paid.lines.order_by("id").values_list("course_id", flat=True))
-    assert answered(api.post(url(paid, "refunds/quote"), {})) == {"amount": "90.00", "beili": 10, "lines": courses}
+    assert answered(api.post(url(paid, "refunds/quote"), {})) == {
+        "amount": "90.00",
+        "beili": 10,
+        "lines": courses,
+    }
 
 
 def test_refund_of_nothing_is_not_quoted(api: Api, paid: Order) -> None:
@@ -223,10 +256,12 @@ def test_refund_under_way_says_when_to_ask_again(api: Api, paid: Order) -> None:
     reject(Refund.objects.get())
     settled = api.get(url(paid, "refunds"))
     assert "Retry-After" not in settled
-    assert [(refund["status"], refund["outcome"]) for refund in answered(settled)] == [("rejected", "超过期限")]
+    assert [(refund["status"], refund["outcome"]) for refund in answered(settled)] == [
+        ("rejected", "超过期限")
+    ]
 
 
-# --- A number that isn't an order (yet) ---------------------------------------------------------------------------------------------
+# --- A number that isn't an order (yet) ---------------------------------------------------------------------
 
 CALLS: dict[str, Callable[[Api, Any], Any]] = {
     "pay": lambda api, order: api.post(url(order, "payments"), {"product": "page"}),
@@ -238,7 +273,9 @@ CALLS: dict[str, Callable[[Api, Any], Any]] = {
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_number_that_was_handed_out_just_now_says_so(api: Api, buyer: Account, gateway: MemoryGateway, call: str) -> None:
+def test_number_that_was_handed_out_just_now_says_so(
+    api: Api, buyer: Account, gateway: MemoryGateway, call: str
+) -> None:
     request, stranger = make_request(buyer, make_course("60.00"), now=clock.now()), Api(make_buyer())
     with nothing_changes():
         response = CALLS[call](api, request)
@@ -248,26 +285,35 @@ def test_number_that_was_handed_out_just_now_says_so(api: Api, buyer: Account, g
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_number_that_was_refused_says_why(api: Api, buyer: Account, gateway: MemoryGateway, call: str) -> None:
+def test_number_that_was_refused_says_why(
+    api: Api, buyer: Account, gateway: MemoryGateway, call: str
+) -> None:
     request = make_request(buyer, make_course("60.00"), alipay="1.00", now=clock.now())
     decide(request, now=clock.now())
     with nothing_changes():
         response = CALLS[call](api, request)
         assert refused(response) == (409, 1181, "order_rejected")
-        assert response.json()["details"] == {"reason": "quote_changed", "why": "价格、有效期或优惠有变化，请确认新的报价后重新提交。"}
+        assert response.json()["details"] == {
+            "reason": "quote_changed",
+            "why": "价格、有效期或优惠有变化，请确认新的报价后重新提交。",
+        }
 
 
-# --- Paid already, and only Alipay knows ---------------------------------------------------------------------------------------------
+# --- Paid already, and only Alipay knows --------------------------------------------------------------------
 
 
-def test_earlier_attempt_is_asked_about_before_another(api: Api, order: Order, gateway: MemoryGateway) -> None:
+def test_earlier_attempt_is_asked_about_before_another(
+    api: Api, order: Order, gateway: MemoryGateway
+) -> None:
     answered(api.post(url(order, "payments"), {}))
     gateway.pay(Payment.objects.get().out_trade_no)
     assert refused(api.post(url(order, "payments"), {})) == (409, 1150, "order_not_payable")
     assert columns(order, "status") == (OrderStatus.PAID,)
 
 
-def test_nobody_is_sent_to_pay_while_the_gateway_is_silent(api: Api, order: Order, gateway: MemoryGateway) -> None:
+def test_nobody_is_sent_to_pay_while_the_gateway_is_silent(
+    api: Api, order: Order, gateway: MemoryGateway
+) -> None:
     answered(api.post(url(order, "payments"), {}))
     gateway.pay(Payment.objects.get().out_trade_no)
     gateway.faults = [Fault.LOST_BEFORE]
@@ -277,7 +323,7 @@ def test_nobody_is_sent_to_pay_while_the_gateway_is_silent(api: Api, order: Orde
         assert response["Retry-After"] == "5"
 
 
-# --- Owners -------------------------------------------------------------------------------------------------------------------------
+# --- Owners -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

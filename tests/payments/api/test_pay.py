@@ -71,7 +71,9 @@ def test_paid_order_is_never_sent_to_alipay(client: Client, order: Order, memory
     assert order.status == OrderStatus.PAID
 
 
-def test_nobody_is_sent_to_alipay_while_it_does_not_say(client: Client, order: Order, memory: MemoryGateway) -> None:
+def test_nobody_is_sent_to_alipay_while_it_does_not_say(
+    client: Client, order: Order, memory: MemoryGateway
+) -> None:
     client.get(path_of(order))
     memory.pay(Payment.objects.get().out_trade_no)
     memory.faults = [Fault.LOST_BEFORE]
@@ -80,7 +82,9 @@ def test_nobody_is_sent_to_alipay_while_it_does_not_say(client: Client, order: O
 
 
 @pytest.mark.django_db(transaction=True)
-def test_order_is_being_confirmed_from_the_return_to_the_answer(client: Client, order: Order, memory: MemoryGateway) -> None:
+def test_order_is_being_confirmed_from_the_return_to_the_answer(
+    client: Client, order: Order, memory: MemoryGateway
+) -> None:
     api = Api(order.account)
     api_url = f"/api/v1/orders/{order.order_number}/"
     client.get(path_of(order))
@@ -119,16 +123,32 @@ def test_closed_trade_ends_the_confirming(client: Client, order: Order, memory: 
     assert (order.status, order.confirming_since) == (OrderStatus.AWAITING_PAYMENT, None)
 
 
-def test_return_of_an_attempt_that_nobody_can_pay_confirms_nothing(client: Client, order: Order, memory: MemoryGateway) -> None:
+def test_return_of_an_attempt_that_nobody_can_pay_confirms_nothing(
+    client: Client, order: Order, memory: MemoryGateway
+) -> None:
     client.get(path_of(order))
-    Payment.objects.update(status=PaymentStatus.CLOSED, closed_reason=ClosedReason.NEVER_PAID, closed_at=clock.now(), available_at=None)
+    Payment.objects.update(
+        status=PaymentStatus.CLOSED,
+        closed_reason=ClosedReason.NEVER_PAID,
+        closed_at=clock.now(),
+        available_at=None,
+    )
     with nothing_changes():
         inbox.note_return(out_trade_no=Payment.objects.get().out_trade_no, now=clock.now())
 
 
-IPHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.0 Mobile/15E148 Safari/604.1"
-ANDROID = "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Mobile Safari/537.36"
-WINDOWS = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36"
+IPHONE = (
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like "
+    "Gecko) Version/18.0 Mobile/15E148 Safari/604.1"
+)
+ANDROID = (
+    "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 (KHTML, like Gecko) "
+    "Chrome/156.0.0.0 Mobile Safari/537.36"
+)
+WINDOWS = (
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) "
+    "Chrome/156.0.0.0 Safari/537.36"
+)
 
 
 @pytest.mark.parametrize(
@@ -150,12 +170,17 @@ def test_phone_gets_the_phones_cashier(
     client: Client, order: Order, memory: MemoryGateway, headers: dict[str, str], query: str, product: str
 ) -> None:
     location = client.get(path_of(order) + query, headers=headers)["Location"]
-    assert (location, Payment.objects.get().product) == (f"memory://{product}/{order.order_number}P1", product)
+    assert (location, Payment.objects.get().product) == (
+        f"memory://{product}/{order.order_number}P1",
+        product,
+    )
 
 
 def test_preview_of_the_link_ends_no_attempt(client: Client, order: Order, memory: MemoryGateway) -> None:
     """A chat's robot opens it while the buyer looks at a code."""
-    started = attempts.start_payment(order=order, product=Product.QR, gateways=ConfiguredGateways(memory), now=clock.now(), cause="test")
+    started = attempts.start_payment(
+        order=order, product=Product.QR, gateways=ConfiguredGateways(memory), now=clock.now(), cause="test"
+    )
     with nothing_changes():
         page = client.get(path_of(order))
         assert (page.status_code, page.templates[0].name) == (200, "storefront/pay.html")
@@ -168,14 +193,21 @@ def test_preview_of_the_link_ends_no_attempt(client: Client, order: Order, memor
     assert list(Payment.objects.values_list("status", "product")) == [("open", "page")]
 
 
-def test_link_that_a_robot_opened_first_still_leads_a_phone_to_its_cashier(client: Client, order: Order, memory: MemoryGateway) -> None:
+def test_link_that_a_robot_opened_first_still_leads_a_phone_to_its_cashier(
+    client: Client, order: Order, memory: MemoryGateway
+) -> None:
     """Nobody has come to the first cashier, so its attempt is led to the other one."""
     client.get(path_of(order), headers={"User-Agent": "Twitterbot/1.0"})
-    assert client.get(path_of(order), headers={"User-Agent": IPHONE})["Location"] == f"memory://wap/{order.order_number}P1"
+    assert (
+        client.get(path_of(order), headers={"User-Agent": IPHONE})["Location"]
+        == f"memory://wap/{order.order_number}P1"
+    )
     assert Payment.objects.get().product == Product.WAP
 
 
-def test_phone_ends_no_attempt_that_is_in_use_on_a_computer(client: Client, order: Order, memory: MemoryGateway) -> None:
+def test_phone_ends_no_attempt_that_is_in_use_on_a_computer(
+    client: Client, order: Order, memory: MemoryGateway
+) -> None:
     client.get(path_of(order))
     memory.scan(Payment.objects.get().out_trade_no)
     with nothing_changes():
@@ -202,7 +234,12 @@ def test_order_whose_time_is_over_shows_its_page(client: Client, order: Order, s
 
 
 @pytest.mark.parametrize(
-    "change", [lambda path: f"{path[:-2]}{'B' if path[-2] == 'A' else 'A'}/", lambda path: path.replace(":", "", 1), lambda path: "/pay/x/"]
+    "change",
+    [
+        lambda path: f"{path[:-2]}{'B' if path[-2] == 'A' else 'A'}/",
+        lambda path: path.replace(":", "", 1),
+        lambda path: "/pay/x/",
+    ],
 )
 def test_forged_link_is_not_found(client: Client, order: Order, change: object) -> None:
     with nothing_changes():
@@ -214,7 +251,9 @@ def test_link_of_an_order_that_does_not_exist_is_not_found(client: Client) -> No
         assert client.get(urlsplit(pay_url("20260302NONE")).path).status_code == 404
 
 
-def test_without_a_configuration_nothing_is_opened(client: Client, order: Order, alipay_settings: Settings) -> None:
+def test_without_a_configuration_nothing_is_opened(
+    client: Client, order: Order, alipay_settings: Settings
+) -> None:
     alipay_settings.ALIPAY = {**alipay_settings.ALIPAY, "APP_ID": ""}
     get_gateways.cache_clear()
     with nothing_changes():

@@ -48,7 +48,9 @@ def alipay(monkeypatch: pytest.MonkeyPatch) -> Alipay:
 def precreate_says(sub_code: str, code: str = "40004") -> Answer:
     def answer(asked: dict[str, str]) -> bytes:
         if asked["method"] == "alipay.trade.precreate":
-            return signed_answer(asked["method"], {"code": code, "sub_code": sub_code, "sub_msg": "buyer 159****1825"})
+            return signed_answer(
+                asked["method"], {"code": code, "sub_code": sub_code, "sub_msg": "buyer 159****1825"}
+            )
         return signed_answer(asked["method"], {"code": "40004", "sub_code": "ACQ.TRADE_NOT_EXIST"})
 
     return answer
@@ -66,12 +68,18 @@ def precreate_says(sub_code: str, code: str = "40004") -> Answer:
         ("ACQ.NEVER_HEARD_OF", "payment_refused"),
     ],
 )
-def test_proven_no_is_told_as_what_it_is(alipay: Alipay, buyer: Account, order: Order, sub_code: str, slug: str) -> None:
+def test_proven_no_is_told_as_what_it_is(
+    alipay: Alipay, buyer: Account, order: Order, sub_code: str, slug: str
+) -> None:
     url = f"/api/v1/orders/{order.order_number}/payments/"
     with alipay(precreate_says(sub_code)):
         for _ in range(2):
             response = Api(buyer).post(url, {"product": "qr"})
-            assert (response.status_code, response.json()["error"], "Retry-After" in response) == (409, slug, False)
+            assert (response.status_code, response.json()["error"], "Retry-After" in response) == (
+                409,
+                slug,
+                False,
+            )
             assert response.json()["details"]["gateway_code"] == sub_code
             assert "159" not in response.content.decode()
         with nothing_changes():
@@ -81,7 +89,11 @@ def test_proven_no_is_told_as_what_it_is(alipay: Alipay, buyer: Account, order: 
 def test_product_that_the_merchant_has_no_contract_for(alipay: Alipay, buyer: Account, order: Order) -> None:
     with alipay(precreate_says("isv.insufficient-isv-permissions", code="40006")):
         response = Api(buyer).post(f"/api/v1/orders/{order.order_number}/payments/", {"product": "qr"})
-    assert (response.status_code, response.json()["error"], "Retry-After" in response) == (409, "payment_not_permitted", False)
+    assert (response.status_code, response.json()["error"], "Retry-After" in response) == (
+        409,
+        "payment_not_permitted",
+        False,
+    )
 
 
 def test_refused_product_leaves_the_others_open(alipay: Alipay, buyer: Account, order: Order) -> None:
@@ -95,4 +107,8 @@ def test_outage_is_still_one(alipay: Alipay, buyer: Account, order: Order) -> No
     for answer in (precreate_says("ACQ.SYSTEM_ERROR"), precreate_says("isp.unknow-error", code="20000")):
         with alipay(answer):
             response = Api(buyer).post(f"/api/v1/orders/{order.order_number}/payments/", {"product": "qr"})
-            assert (response.status_code, response.json()["error"], response["Retry-After"]) == (503, "gateway_unavailable", "2")
+            assert (response.status_code, response.json()["error"], response["Retry-After"]) == (
+                503,
+                "gateway_unavailable",
+                "2",
+            )

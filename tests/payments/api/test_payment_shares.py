@@ -15,7 +15,11 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def few(alipay_settings: Settings) -> None:
-    alipay_settings.LIMITS = {**alipay_settings.LIMITS, "payment_starts_of_order": (3, 600), "payment_starts_of_buyer": (5, 600)}
+    alipay_settings.LIMITS = {
+        **alipay_settings.LIMITS,
+        "payment_starts_of_order": (3, 600),
+        "payment_starts_of_buyer": (5, 600),
+    }
 
 
 def path_of(url: str) -> str:
@@ -40,11 +44,19 @@ def test_api_and_link_share_one_limit_of_an_order() -> None:
 def test_buyer_has_a_limit_over_all_orders() -> None:
     buyer, course = make_buyer(), make_course()
     orders = [make_order(buyer, course, now=clock.now()) for _ in range(6)]
-    answers = [Api(buyer).post(f"{V1}/orders/{order.order_number}/payments/", {"product": "page"}) for order in orders]
+    answers = [
+        Api(buyer).post(f"{V1}/orders/{order.order_number}/payments/", {"product": "page"})
+        for order in orders
+    ]
     assert [answer.status_code for answer in answers] == [200] * 5 + [429]
     assert answers[5].json()["details"]["limit"] == "payment_starts_of_buyer"
     stranger = make_order(make_buyer(), course, now=clock.now())
-    assert Api(stranger.account).post(f"{V1}/orders/{stranger.order_number}/payments/", {"product": "page"}).status_code == 200
+    assert (
+        Api(stranger.account)
+        .post(f"{V1}/orders/{stranger.order_number}/payments/", {"product": "page"})
+        .status_code
+        == 200
+    )
 
 
 def test_somebody_elses_order_costs_its_buyer_nothing() -> None:

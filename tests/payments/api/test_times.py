@@ -90,7 +90,13 @@ def visit_accounts(visits: Visits, buyer: Account) -> None:
 
 def visit_shop(visits: Visits, buyer: Account, campaign: Coupon, code: str) -> None:
     owned, other = make_course("60.00"), make_course("40.00")
-    make_order(buyer, owned, alipay="0.00", global_coupon=make_record(buyer, make_coupon(value="500")), now=clock.now())
+    make_order(
+        buyer,
+        owned,
+        alipay="0.00",
+        global_coupon=make_record(buyer, make_coupon(value="500")),
+        now=clock.now(),
+    )
     visits.get("categories", "categories/")
     visits.get("courses", "courses/")
     visits.get("course", f"courses/{owned.pk}/")
@@ -104,7 +110,9 @@ def visit_shop(visits: Visits, buyer: Account, campaign: Coupon, code: str) -> N
     checkout_id = check_out(visits.api, other)["checkout_id"]
     visits.get("checkouts", "checkout/")
     visits.get("checkout", f"checkout/{checkout_id}/")
-    visits.post("checkout-quote", f"checkout/{checkout_id}/quote/", {"course_price_list": [{"course_id": other.pk}]})
+    visits.post(
+        "checkout-quote", f"checkout/{checkout_id}/quote/", {"course_price_list": [{"course_id": other.pk}]}
+    )
     visits.get("enrolments", "enrolments/")
     visits.get("balance", "balance/")
     visits.note("orders", post_order(visits.api, body_of(make_course("9.00"), alipay="9.00")))
@@ -116,7 +124,9 @@ def visit_orders(visits: Visits, buyer: Account, gateway: MemoryGateway) -> None
     for life in LIVES.values():
         visits.get("order", f"orders/{life(buyer)}/")
     moved = make_order(buyer, make_course("9.00"), now=now)
-    repair.move_deadline(moved.pk, expires_at=now + timedelta(hours=2), staff=make_buyer(), why="asked", now=now, cause="test")
+    repair.move_deadline(
+        moved.pk, expires_at=now + timedelta(hours=2), staff=make_buyer(), why="asked", now=now, cause="test"
+    )
     # As it stands in timelines that were written before.
     before = {"before": "2026-03-02T04:30:00+00:00", "expires_at": "2026-03-02T06:00:00+00:00"}
     OrderEvent.objects.create(order=moved, kind=OrderEvent.Kind.DEADLINE_MOVED, at=now, details=before)
@@ -145,7 +155,10 @@ def test_every_time_in_every_answer_has_one_form(gateway: MemoryGateway, setting
     visit_shop(visits, buyer, campaign, code)
     visit_orders(visits, buyer, gateway)
     visit_accounts(visits, buyer)
-    wrong = {name: sorted({time for time in times if not FORM.fullmatch(time)}) for name, times in visits.times.items()}
+    wrong = {
+        name: sorted({time for time in times if not FORM.fullmatch(time)})
+        for name, times in visits.times.items()
+    }
     assert {name: times for name, times in wrong.items() if times} == {}
     assert set(visits.times) == set(names_of_api()) - WITHOUT_TIMES
     with_times = {
@@ -164,7 +177,15 @@ def test_every_time_in_every_answer_has_one_form(gateway: MemoryGateway, setting
     assert with_times <= {name for name, times in visits.times.items() if times}
 
 
-@pytest.mark.parametrize("odd", ["2026-03-02T12:00:00.5+08:00", "2026-03-02T04:00:00+00:00", "2026-03-02T04:00:00Z", "2026-03-02 12:00:00"])
+@pytest.mark.parametrize(
+    "odd",
+    [
+        "2026-03-02T12:00:00.5+08:00",
+        "2026-03-02T04:00:00+00:00",
+        "2026-03-02T04:00:00Z",
+        "2026-03-02 12:00:00",
+    ],
+)
 def test_the_check_finds_other_forms(odd: str) -> None:
     (found,) = times_in({"results": [{"at": odd, "name": "甲"}]})
     assert not FORM.fullmatch(found)

@@ -1,4 +1,7 @@
-"""Every deed with money locks in one order: accounts, orders, payments, refunds. Two deeds that keep it can't wait for each other."""
+"""Every deed with money locks in one order: accounts, orders, payments, refunds.
+
+Two deeds that keep it can't wait for each other.
+"""
 
 import re
 from collections.abc import Callable, Iterator
@@ -67,7 +70,9 @@ def settle(order: Order, gateway: MemoryGateway, clock: Clock) -> None:
 
 def settle_late(order: Order, gateway: MemoryGateway, clock: Clock) -> None:
     payment = start(order, gateway)
-    closing.request_cancel(account_id=order.account_id, order_number=order.order_number, now=clock.now, cause="test")
+    closing.request_cancel(
+        account_id=order.account_id, order_number=order.order_number, now=clock.now, cause="test"
+    )
     expiry.close_due_orders(gateways=ConfiguredGateways(gateway), now=clock.now, cause="test")
     gateway.pay(payment.out_trade_no)
     notify(gateway, payment)
@@ -99,7 +104,9 @@ def poll_unseen(order: Order, gateway: MemoryGateway, clock: Clock) -> None:
     notify(gateway, first)
     clock.now = order.closes_at
     for _ in range(2):
-        polling.query_due_payments(gateways=ConfiguredGateways(gateway), now=clock.advance(minutes=1), cause="test")
+        polling.query_due_payments(
+            gateways=ConfiguredGateways(gateway), now=clock.advance(minutes=1), cause="test"
+        )
 
 
 def decide_refunds(order: Order, gateway: MemoryGateway, clock: Clock) -> None:
@@ -138,7 +145,9 @@ def explain_refunds_elsewhere(order: Order, gateway: MemoryGateway, clock: Clock
         notify(gateway, payment)
         send(gateway)
         refund = Refund.objects.get(out_request_no=number)
-        explaining.explain_external_refund(refund.pk, course_ids=None, staff=make_buyer(), why="", now=clock.now, cause="test")
+        explaining.explain_external_refund(
+            refund.pk, course_ids=None, staff=make_buyer(), why="", now=clock.now, cause="test"
+        )
     gateway.console_refund(payment.out_trade_no, "CONSOLE3", Decimal("7.00"))
     notify(gateway, payment)
     send(gateway)
@@ -147,11 +156,14 @@ def explain_refunds_elsewhere(order: Order, gateway: MemoryGateway, clock: Clock
 def pay_by_other_means(order: Order, gateway: MemoryGateway, clock: Clock) -> None:
     refuse_refund(order, gateway, clock)
     gateways, refund = ConfiguredGateways(gateway), Refund.objects.get()
-    deciding.mark_refund_paid_elsewhere(refund.pk, gateways=gateways, reference="BANK1", staff=make_buyer(), now=clock.now, cause="test")
+    deciding.mark_refund_paid_elsewhere(
+        refund.pk, gateways=gateways, reference="BANK1", staff=make_buyer(), now=clock.now, cause="test"
+    )
 
 
 DEEDS = [
-    settle, settle_late, reopen, change_product, poll_unseen, decide_refunds, refuse_refund, give_back_before_the_word,
+    settle, settle_late, reopen, change_product, poll_unseen, decide_refunds, refuse_refund,
+    give_back_before_the_word,
     explain_refunds_elsewhere, pay_by_other_means,
 ]  # fmt: skip
 

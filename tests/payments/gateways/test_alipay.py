@@ -79,7 +79,7 @@ def read(gateway: AlipayGateway, form: Mapping[str, str]) -> Notice:
     return gateway.verify_notification({}, encoded(form).encode())
 
 
-# --- Notifications ---------------------------------------------------------------------------------------------------
+# --- Notifications ------------------------------------------------------------------------------------------
 
 
 def test_genuine_notification_is_read(gateway: AlipayGateway) -> None:
@@ -99,15 +99,25 @@ def test_genuine_notification_is_read(gateway: AlipayGateway) -> None:
 def test_notice_says_what_people_and_the_inbox_need(gateway: AlipayGateway) -> None:
     form = notification(PAYMENT)
     notice = read(gateway, form)
-    assert (notice.provider, notice.notice_id, notice.status_text, notice.fields) == ("alipay", form["notify_id"], "TRADE_SUCCESS", form)
+    assert (notice.provider, notice.notice_id, notice.status_text, notice.fields) == (
+        "alipay",
+        form["notify_id"],
+        "TRADE_SUCCESS",
+        form,
+    )
     der = key("alipay").public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     assert notice.verified_by == hashlib.sha256(der).hexdigest()[:16]
 
 
 def test_facts_have_one_key_however_often_they_are_delivered(gateway: AlipayGateway) -> None:
     first = read(gateway, notification(PAYMENT))
-    # What the inbox has stored since its beginning: rows from before a release and after it are recognised as the same facts.
-    facts = {name: value for name, value in paid_fields(PAYMENT).items() if name not in {"notify_id", "notify_time"}}
+    # What the inbox has stored since its beginning: rows from before a release and after it are recognised as
+    # the same facts.
+    facts = {
+        name: value
+        for name, value in paid_fields(PAYMENT).items()
+        if name not in {"notify_id", "notify_time"}
+    }
     assert first.facts_key == hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
     again = read(gateway, notification(PAYMENT, notify_id="other", notify_time="2026-03-02 12:05:05"))
     assert (again.facts_key, again.notice_id) == (first.facts_key, "other")
@@ -115,14 +125,20 @@ def test_facts_have_one_key_however_often_they_are_delivered(gateway: AlipayGate
 
 
 def test_refund_in_a_notification_is_read(gateway: AlipayGateway) -> None:
-    report = read(gateway, notification(PAYMENT, trade_status="TRADE_CLOSED", **refund_changes("100.11"))).report
+    report = read(
+        gateway, notification(PAYMENT, trade_status="TRADE_CLOSED", **refund_changes("100.11"))
+    ).report
     assert (report.status, report.refunded) == (TradeStatus.CLOSED, D("100.11"))
-    assert report.movements == (RefundMovement("R1", None, datetime(2026, 3, 2, 5, 0, 0, 123_000, tzinfo=UTC)),)
+    assert report.movements == (
+        RefundMovement("R1", None, datetime(2026, 3, 2, 5, 0, 0, 123_000, tzinfo=UTC)),
+    )
     assert not report.is_current
 
 
 @pytest.mark.parametrize("extra", [{"voucher_detail_list": "[]"}, {"body": ""}, {"gmt_close": ""}])
-def test_fields_that_we_do_not_know_or_that_are_empty_are_signed_too(gateway: AlipayGateway, extra: dict[str, str]) -> None:
+def test_fields_that_we_do_not_know_or_that_are_empty_are_signed_too(
+    gateway: AlipayGateway, extra: dict[str, str]
+) -> None:
     assert read(gateway, notification(PAYMENT, **extra)).report.out_trade_no == "20260302ABCP1"
 
 
@@ -156,7 +172,8 @@ FORGERIES: dict[str, dict[str, str]] = {
     "SHA1 signed as RSA": signed_form(paid_fields(PAYMENT), digest=sha1(), sign_type="RSA"),
     "another key": signed_form(paid_fields(PAYMENT), signer="stranger"),
     "our own key": signed_form(paid_fields(PAYMENT), signer="app"),
-    **{f"no {name}": _without(name) for name in ("app_id", "seller_id", "trade_no", "out_trade_no", "trade_status", "total_amount", "notify_id", "notify_time")},
+    **{f"no {name}": _without(name) for name in ("app_id", "seller_id", "trade_no", "out_trade_no",
+            "trade_status", "total_amount", "notify_id", "notify_time")},
     "another type": notification(PAYMENT, notify_type="dut_user_sign"),
     "no type": _without("notify_type"),
     "unknown status": notification(PAYMENT, trade_status="TRADE_PENDING"),
@@ -164,7 +181,8 @@ FORGERIES: dict[str, dict[str, str]] = {
     "amount in words": notification(PAYMENT, total_amount="1e2"),
     "amount with fractions of a fen": notification(PAYMENT, total_amount="100.111"),
     "impossible time": notification(PAYMENT, gmt_payment="2026-02-30 12:00:00"),
-    "swallowed neighbour": notification(PAYMENT, gmt_payment="2026-03-02 12:01:04&gmt_refund=2026-03-02 12:02:00"),
+    "swallowed neighbour": notification(PAYMENT,
+        gmt_payment="2026-03-02 12:01:04&gmt_refund=2026-03-02 12:02:00"),
     "number with a path": notification(PAYMENT, out_trade_no="../1"),
 }  # fmt: skip
 
@@ -179,9 +197,15 @@ def test_anything_else_is_refused(gateway: AlipayGateway, form: dict[str, str]) 
 def _both_clients() -> tuple[Any, Any]:
     from alipay import AliPay
 
-    private_pem = key("app").private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()).decode()
-    public_pem = key("alipay").public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
-    return make_gateway()._client, AliPay(appid=APP_ID, app_private_key_string=private_pem, alipay_public_key_string=public_pem)
+    private_pem = (
+        key("app").private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()).decode()
+    )
+    public_pem = (
+        key("alipay").public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    )
+    return make_gateway()._client, AliPay(
+        appid=APP_ID, app_private_key_string=private_pem, alipay_public_key_string=public_pem
+    )
 
 
 @settings(max_examples=25)
@@ -190,7 +214,11 @@ def test_openssl_and_the_sdk_sign_and_verify_alike(text: str) -> None:
     ours, sdk = _both_clients()
     assert ours._sign(text) == sdk._sign(text)
     good, bad = rsa(text), rsa(text + "x")
-    assert [ours._verify(text, good), ours._verify(text, bad)] == [sdk._verify(text, good), sdk._verify(text, bad)] == [True, False]
+    assert (
+        [ours._verify(text, good), ours._verify(text, bad)]
+        == [sdk._verify(text, good), sdk._verify(text, bad)]
+        == [True, False]
+    )
 
 
 # Names and values that could be taken for others' borders, beside any text.
@@ -206,7 +234,7 @@ def test_signed_text_is_the_one_that_the_sdk_joins(fields: dict[str, str]) -> No
     assert sdk.verify({name: value for name, value in form.items() if name != "sign"}, signature)
 
 
-# --- The way back from the cashier -----------------------------------------------------------------------------------
+# --- The way back from the cashier --------------------------------------------------------------------------
 
 RETURN = {
     "charset": "utf-8",
@@ -226,29 +254,40 @@ def test_return_names_its_trade(gateway: AlipayGateway) -> None:
     assert gateway.verify_return(signed_form(RETURN)) == "20260302ABCP1"
 
 
-@pytest.mark.parametrize("change", [{"out_trade_no": "X"}, {"sign": "AAA"}, {"sign_type": "RSA"}, {"page": "1"}])
+@pytest.mark.parametrize(
+    "change", [{"out_trade_no": "X"}, {"sign": "AAA"}, {"sign_type": "RSA"}, {"page": "1"}]
+)
 def test_forged_return_is_refused(gateway: AlipayGateway, change: dict[str, str]) -> None:
     with pytest.raises(InvalidSignature):
         gateway.verify_return({**signed_form(RETURN), **change})
 
 
-# --- Requests --------------------------------------------------------------------------------------------------------
+# --- Requests -----------------------------------------------------------------------------------------------
 
 
 def _read(query: str) -> tuple[dict[str, str], dict[str, Any]]:
-    """The parameters of a signed request and its biz_content, once its signature is checked as the gateway does."""
+    """The parameters of a signed request and its biz_content, once its signature is checked as the gateway
+    does.
+    """
     parameters = dict(parse_qsl(query, keep_blank_values=True, strict_parsing=True))
     text = "&".join(f"{name}={value}" for name, value in sorted(parameters.items()) if name != "sign")
     key("app").public_key().verify(base64.b64decode(parameters["sign"]), text.encode(), PKCS1v15(), SHA256())
     return parameters, json.loads(parameters["biz_content"])
 
 
-@pytest.mark.parametrize(("way", "product"), [("page_url", "FAST_INSTANT_TRADE_PAY"), ("wap_url", "QUICK_WAP_WAY")])
+@pytest.mark.parametrize(
+    ("way", "product"), [("page_url", "FAST_INSTANT_TRADE_PAY"), ("wap_url", "QUICK_WAP_WAY")]
+)
 def test_cashier_address(gateway: AlipayGateway, way: str, product: str) -> None:
     url = getattr(gateway, way)(INTENT)
     assert url.startswith("http://127.0.0.1:9/gateway.do?")
     parameters, content = _read(urlsplit(url).query)
-    assert (parameters["app_id"], parameters["sign_type"], parameters["charset"], parameters["version"]) == (APP_ID, "RSA2", "utf-8", "1.0")
+    assert (parameters["app_id"], parameters["sign_type"], parameters["charset"], parameters["version"]) == (
+        APP_ID,
+        "RSA2",
+        "utf-8",
+        "1.0",
+    )
     assert parameters["notify_url"] == "https://shop.test/api/v1/payments/alipay/notify/"
     assert parameters["return_url"] == "https://shop.test/api/v1/payments/alipay/return/"
     assert content == {
@@ -278,21 +317,25 @@ def test_requests_are_stamped_in_beijing_time(gateway: AlipayGateway) -> None:
 
 @pytest.mark.parametrize(
     ("moment", "text"),
-    [(datetime(2026, 3, 2, 16, 0, 1, tzinfo=UTC), "2026-03-03 00:00:01"), (datetime(2026, 1, 1, tzinfo=UTC), "2026-01-01 08:00:00")],
+    [
+        (datetime(2026, 3, 2, 16, 0, 1, tzinfo=UTC), "2026-03-03 00:00:01"),
+        (datetime(2026, 1, 1, tzinfo=UTC), "2026-01-01 08:00:00"),
+    ],
 )
 def test_beijing_time_both_ways(moment: datetime, text: str) -> None:
     assert beijing_time(moment) == text
     assert from_beijing_time(text) == moment
 
 
-# --- Synchronous answers ---------------------------------------------------------------------------------------------
+# --- Synchronous answers ------------------------------------------------------------------------------------
 
 
 def test_query() -> None:
     with gateway_server(lambda asked: signed_answer(QUERY, ANSWER)) as told:
         report = make_gateway(told.url).query("20260302ABCP1")
     assert report == TradeReport(
-        "20260302ABCP1", "2026030222001400000000000007", TradeStatus.PAID, D("100.11"), APP_ID, None, datetime(2026, 3, 2, 4, 1, 4, tzinfo=UTC),
+        "20260302ABCP1", "2026030222001400000000000007", TradeStatus.PAID, D("100.11"), APP_ID, None,
+        datetime(2026, 3, 2, 4, 1, 4, tzinfo=UTC),
         refunded=None, is_current=True,
     )  # fmt: skip
     assert [json.loads(asked["biz_content"]) for asked in told.asked] == [{"out_trade_no": "20260302ABCP1"}]
@@ -300,7 +343,9 @@ def test_query() -> None:
 
 @pytest.mark.parametrize("text", ["}", "{", "{}", '{"a":"}"}', '反斜杠 \\ 与引号 "'])
 def test_braces_in_a_text_do_no_harm(text: str) -> None:
-    with gateway_server(lambda asked: signed_answer(QUERY, {**ANSWER, "subject": text, "store_name": text})) as told:
+    with gateway_server(
+        lambda asked: signed_answer(QUERY, {**ANSWER, "subject": text, "store_name": text})
+    ) as told:
         report = make_gateway(told.url).query("20260302ABCP1")
     assert report is not None
 
@@ -313,16 +358,30 @@ def test_sign_before_the_body_and_spaces_do_no_harm() -> None:
 
 
 def test_trade_that_alipay_does_not_know_is_none() -> None:
-    answer = signed_answer(QUERY, {"code": "40004", "msg": "Business Failed", "sub_code": "ACQ.TRADE_NOT_EXIST", "sub_msg": "交易不存在"})
+    answer = signed_answer(
+        QUERY,
+        {
+            "code": "40004",
+            "msg": "Business Failed",
+            "sub_code": "ACQ.TRADE_NOT_EXIST",
+            "sub_msg": "交易不存在",
+        },
+    )
     with gateway_server(lambda asked: answer) as told:
         assert make_gateway(told.url).query("20260302ABCP1") is None
 
 
 def test_other_business_refusal_is_definite() -> None:
-    answer = signed_answer(QUERY, {"code": "40004", "sub_code": "ACQ.INVALID_PARAMETER", "sub_msg": "参数无效"})
+    answer = signed_answer(
+        QUERY, {"code": "40004", "sub_code": "ACQ.INVALID_PARAMETER", "sub_msg": "参数无效"}
+    )
     with gateway_server(lambda asked: answer) as told, pytest.raises(GatewayRejected) as refusal:
         make_gateway(told.url).query("20260302ABCP1")
-    assert (refusal.value.refusal, refusal.value.code, refusal.value.is_final) == (Refusal.INVALID_REQUEST, "ACQ.INVALID_PARAMETER", True)
+    assert (refusal.value.refusal, refusal.value.code, refusal.value.is_final) == (
+        Refusal.INVALID_REQUEST,
+        "ACQ.INVALID_PARAMETER",
+        True,
+    )
 
 
 @pytest.mark.parametrize(
@@ -335,8 +394,13 @@ def test_other_business_refusal_is_definite() -> None:
         ({"code": "40006"}, Refusal.NOT_PERMITTED),
     ],
 )
-def test_request_that_alipay_turned_away_at_the_door_is_rejected(answer: dict[str, str], refusal: Refusal) -> None:
-    with gateway_server(lambda asked: signed_answer(QUERY, answer)) as told, pytest.raises(GatewayRejected) as rejected:
+def test_request_that_alipay_turned_away_at_the_door_is_rejected(
+    answer: dict[str, str], refusal: Refusal
+) -> None:
+    with (
+        gateway_server(lambda asked: signed_answer(QUERY, answer)) as told,
+        pytest.raises(GatewayRejected) as rejected,
+    ):
         make_gateway(told.url).query("20260302ABCP1")
     assert (rejected.value.refusal, rejected.value.is_final) == (refusal, False)
     assert rejected.value.code == answer.get("sub_code", answer["code"])
@@ -364,9 +428,12 @@ UNKNOWN: dict[str, Any] = {
     "amount that is none": signed_answer(QUERY, {**ANSWER, "total_amount": "abc"}),
     "20000": signed_answer(QUERY, {"code": "20000", "sub_code": "aop.ACQ.SYSTEM_ERROR"}),
     "system error": signed_answer(QUERY, {"code": "40004", "sub_code": "ACQ.SYSTEM_ERROR"}),
-    "system error in the other spelling": signed_answer(QUERY, {"code": "40004", "sub_code": "AQC.SYSTEM_ERROR"}),
+    "system error in the other spelling": signed_answer(
+        QUERY, {"code": "40004", "sub_code": "AQC.SYSTEM_ERROR"}
+    ),
     "40005": signed_answer(QUERY, {"code": "40005", "sub_code": "isv.app-call-limited"}),
-    "unsigned 40006": b'{"alipay_trade_query_response":{"code":"40006","sub_code":"isv.insufficient-isv-permissions"}}',
+    "unsigned 40006": b'{"alipay_trade_query_response":{"code":"40006",'
+    b'"sub_code":"isv.insufficient-isv-permissions"}}',
     "40004 without a reason": signed_answer(QUERY, {"code": "40004"}),
     "null": b"null",
     "empty": b"",
@@ -431,11 +498,14 @@ def test_refused_connection_leaves_the_outcome_unknown(gateway: AlipayGateway) -
 
 def test_too_large_an_answer_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("payments.gateways.alipay.client.MAX_ANSWER_BYTES", 100)
-    with gateway_server(lambda asked: signed_answer(QUERY, ANSWER)) as told, pytest.raises(GatewayUnreachable):
+    with (
+        gateway_server(lambda asked: signed_answer(QUERY, ANSWER)) as told,
+        pytest.raises(GatewayUnreachable),
+    ):
         make_gateway(told.url).query("20260302ABCP1")
 
 
-# --- QR, close, refund, bill -----------------------------------------------------------------------------------------
+# --- QR, close, refund, bill --------------------------------------------------------------------------------
 
 
 def test_qr() -> None:
@@ -448,13 +518,19 @@ def test_qr() -> None:
 
 
 def test_close() -> None:
-    with gateway_server(lambda asked: signed_answer("alipay.trade.close", {"code": "10000", "out_trade_no": "20260302ABCP1"})) as told:
+    with gateway_server(
+        lambda asked: signed_answer("alipay.trade.close", {"code": "10000", "out_trade_no": "20260302ABCP1"})
+    ) as told:
         make_gateway(told.url).close("20260302ABCP1")
     assert told.asked[0]["method"] == "alipay.trade.close"
 
 
 def test_close_of_a_trade_that_alipay_does_not_know_is_done() -> None:
-    with gateway_server(lambda asked: signed_answer("alipay.trade.close", {"code": "40004", "sub_code": "ACQ.TRADE_NOT_EXIST"})) as told:
+    with gateway_server(
+        lambda asked: signed_answer(
+            "alipay.trade.close", {"code": "40004", "sub_code": "ACQ.TRADE_NOT_EXIST"}
+        )
+    ) as told:
         make_gateway(told.url).close("20260302ABCP1")
     assert len(told.asked) == 1
 
@@ -492,7 +568,11 @@ def find_refund(answer: dict[str, str]) -> RefundMovement | None:
     with gateway_server(lambda asked: signed_answer(REFUND_QUERY, answer)) as told:
         found = make_gateway(told.url).find_refund("20260302ABCP1", "20260302ABCR1")
     assert [json.loads(asked["biz_content"]) for asked in told.asked] == [
-        {"out_trade_no": "20260302ABCP1", "out_request_no": "20260302ABCR1", "query_options": ["gmt_refund_pay"]}
+        {
+            "out_trade_no": "20260302ABCP1",
+            "out_request_no": "20260302ABCR1",
+            "query_options": ["gmt_refund_pay"],
+        }
     ]
     return found
 
@@ -512,7 +592,9 @@ def find_refund(answer: dict[str, str]) -> RefundMovement | None:
         ({"refund_amount": ""}, None),
     ],
 )
-def test_refund_is_found_with_its_own_amount_and_time(change: dict[str, str], found: RefundMovement | None) -> None:
+def test_refund_is_found_with_its_own_amount_and_time(
+    change: dict[str, str], found: RefundMovement | None
+) -> None:
     assert find_refund({**REFUND_ANSWER, **change}) == found
 
 
@@ -531,17 +613,31 @@ def test_bill_is_fetched_from_beside_the_gateway() -> None:
         if "method" not in asked:
             return b"PK\x03\x04 bill"
         url = told.url.replace("gateway.do", "bill?token=1")
-        return signed_answer("alipay.data.dataservice.bill.downloadurl.query", {"code": "10000", "bill_download_url": url})
+        return signed_answer(
+            "alipay.data.dataservice.bill.downloadurl.query", {"code": "10000", "bill_download_url": url}
+        )
 
     with gateway_server(answer) as told:
-        assert make_gateway(told.url).download_bill(datetime(2026, 3, 1, tzinfo=UTC).date()) == b"PK\x03\x04 bill"
+        assert (
+            make_gateway(told.url).download_bill(datetime(2026, 3, 1, tzinfo=UTC).date())
+            == b"PK\x03\x04 bill"
+        )
 
 
 @pytest.mark.parametrize(
-    "url", ["file:///etc/passwd", "http://localhost.evil.test/", "https://alipay.com.evil.test/x", "", "http://[::1]/"]
+    "url",
+    [
+        "file:///etc/passwd",
+        "http://localhost.evil.test/",
+        "https://alipay.com.evil.test/x",
+        "",
+        "http://[::1]/",
+    ],
 )
 def test_bill_elsewhere_is_not_fetched(url: str) -> None:
-    answer = signed_answer("alipay.data.dataservice.bill.downloadurl.query", {"code": "10000", "bill_download_url": url})
+    answer = signed_answer(
+        "alipay.data.dataservice.bill.downloadurl.query", {"code": "10000", "bill_download_url": url}
+    )
     with gateway_server(lambda asked: answer) as told, pytest.raises(GatewayUnreachable):
         make_gateway(told.url).download_bill(datetime(2026, 3, 1, tzinfo=UTC).date())
     assert len(told.asked) == 1
@@ -551,19 +647,25 @@ def test_bill_that_cannot_be_fetched() -> None:
     def answer(asked: dict[str, str]) -> bytes | int:
         url = told.url.replace("gateway.do", "bill")
         return (
-            signed_answer("alipay.data.dataservice.bill.downloadurl.query", {"code": "10000", "bill_download_url": url}) if asked else 500
+            signed_answer(
+                "alipay.data.dataservice.bill.downloadurl.query", {"code": "10000", "bill_download_url": url}
+            )
+            if asked
+            else 500
         )
 
     with gateway_server(answer) as told, pytest.raises(GatewayError):
         make_gateway(told.url).download_bill(datetime(2026, 3, 1, tzinfo=UTC).date())
 
 
-# --- Keys and settings -----------------------------------------------------------------------------------------------
+# --- Keys and settings --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("form", [PrivateFormat.PKCS8, PrivateFormat.TraditionalOpenSSL])
 @pytest.mark.parametrize("encoding", [Encoding.PEM, Encoding.DER])
-def test_private_key_in_every_form_of_alipays_tool(tmp_path: Path, form: PrivateFormat, encoding: Encoding) -> None:
+def test_private_key_in_every_form_of_alipays_tool(
+    tmp_path: Path, form: PrivateFormat, encoding: Encoding
+) -> None:
     written = key("app").private_bytes(encoding, form, NoEncryption())
     path = tmp_path / "key"
     path.write_bytes(written if encoding == Encoding.PEM else base64.b64encode(written) + b"\n")
@@ -601,7 +703,8 @@ def test_importing_the_gateway_leaves_logging_alone() -> None:
         "import payments.gateways.alipay\n"
         "assert logging.getLogger().handlers == [handler], logging.getLogger().handlers\n"
         "assert logging.config.dictConfig is configure\n"
-        "assert not logging.getLogger('python-alipay-sdk').handlers and not logging.getLogger('alipay').handlers\n"
+        "assert not logging.getLogger('python-alipay-sdk').handlers and not "
+        "logging.getLogger('alipay').handlers\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")

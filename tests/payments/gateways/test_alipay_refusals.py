@@ -60,7 +60,8 @@ def test_code_means(code: str, refusal: Refusal) -> None:
 def test_final_is_what_no_repeat_can_change() -> None:
     assert all(rejection(f"ACQ.{code}", "").is_final for code in FINAL.split())
     assert not any(
-        rejection(f"ACQ.{code}", "").is_final for code in ("SELLER_BALANCE_NOT_ENOUGH", "REASON_TRADE_BEEN_FREEZEN", "ACCESS_FORBIDDEN")
+        rejection(f"ACQ.{code}", "").is_final
+        for code in ("SELLER_BALANCE_NOT_ENOUGH", "REASON_TRADE_BEEN_FREEZEN", "ACCESS_FORBIDDEN")
     )
 
 

@@ -1,4 +1,6 @@
-"""A signature covers names and values joined by = and &: whoever holds a genuine message can move the borders between its fields."""
+"""A signature covers names and values joined by = and &: whoever holds a genuine message can move the borders
+between its fields.
+"""
 
 import itertools
 from collections.abc import Iterator, Mapping
@@ -16,12 +18,20 @@ from payments.gateways.alipay import AlipayGateway
 from payments.gateways.alipay.signed import signed_text
 from payments.gateways.protocol import InvalidSignature, Notice, RefundMovement, TradeReport
 from payments.models import Payment
-from tests.payments.alipay_side import make_gateway, notification, paid_fields, refund_changes, rsa, signed_form
+from tests.payments.alipay_side import (
+    make_gateway,
+    notification,
+    paid_fields,
+    refund_changes,
+    rsa,
+    signed_form,
+)
 
 PAYMENT = Payment(pk=7, out_trade_no="20260302ABCP1", amount=Decimal("100.11"))
 # What the report, the inbox and the choice of keys are made from.
 USED = [
-    "app_id", "seller_id", "trade_no", "out_trade_no", "trade_status", "total_amount", "notify_id", "notify_time", "notify_type", "gmt_payment",
+    "app_id", "seller_id", "trade_no", "out_trade_no", "trade_status", "total_amount", "notify_id",
+    "notify_time", "notify_type", "gmt_payment",
     "refund_fee", "gmt_refund", "out_biz_no",
 ]  # fmt: skip
 
@@ -53,7 +63,7 @@ def under_the_same_signature(fields: Mapping[str, str], borders_moved: Mapping[s
     return {**borders_moved, "sign_type": "RSA2", "sign": rsa(signed_text(fields))}
 
 
-# --- Borders that were moved ----------------------------------------------------------------------------------------
+# --- Borders that were moved --------------------------------------------------------------------------------
 
 
 def test_refund_hidden_in_a_name_is_refused(gateway: AlipayGateway) -> None:
@@ -69,7 +79,9 @@ def neighbours(fields: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 
 
 def merges(fields: Mapping[str, str]) -> Iterator[tuple[str, str, dict[str, str]]]:
-    """Each pair of neighbours as one field: the second one inside the first one's value, and the first one inside the second one's name."""
+    """Each pair of neighbours as one field: the second one inside the first one's value, and the first one
+    inside the second one's name.
+    """
     for first, second in neighbours(fields):
         rest = {name: value for name, value in fields.items() if name not in {first, second}}
         yield first, second, {**rest, first: f"{fields[first]}&{second}={fields[second]}"}
@@ -78,7 +90,12 @@ def merges(fields: Mapping[str, str]) -> Iterator[tuple[str, str, dict[str, str]
 
 def test_no_field_that_is_used_can_be_hidden_in_a_neighbour(gateway: AlipayGateway) -> None:
     fields = genuine(
-        body="x", passback_params="y", buyer_logon_id="z", voucher_detail_list="[]", seller_email="a@b.test", send_back_fee="69.00"
+        body="x",
+        passback_params="y",
+        buyer_logon_id="z",
+        voucher_detail_list="[]",
+        seller_email="a@b.test",
+        send_back_fee="69.00",
     )
     report = read(gateway, signed_form(fields)).report
     count = 0
@@ -148,14 +165,40 @@ def test_way_back_is_held_to_the_same_form(gateway: AlipayGateway) -> None:
 # Texts of buyers', merchants' and Alipay's own, and whatever looks like the beginning of a field.
 _TEXT = st.lists(
     st.sampled_from(
-        ["x", "1.00", "&", "=", "&a=", "&zz=1", "&refund_fee=", "&refund_x=", "&out_biz_no=R9", "&gmt_refund=", "&total_amount=0.01", "课"]
+        [
+            "x",
+            "1.00",
+            "&",
+            "=",
+            "&a=",
+            "&zz=1",
+            "&refund_fee=",
+            "&refund_x=",
+            "&out_biz_no=R9",
+            "&gmt_refund=",
+            "&total_amount=0.01",
+            "课",
+        ]
     ),
     max_size=6,
 ).map("".join)
 _UNUSED = st.sampled_from(
-    ["a", "body", "buyer_id", "fund_bill_list", "gmt_close", "passback_params", "receipt_amount", "refund_x", "subject", "zz"]
+    [
+        "a",
+        "body",
+        "buyer_id",
+        "fund_bill_list",
+        "gmt_close",
+        "passback_params",
+        "receipt_amount",
+        "refund_x",
+        "subject",
+        "zz",
+    ]
 )
-_REFUND = st.fixed_dictionaries({}, optional={"refund_fee": st.just("69.00"), "out_biz_no": _TEXT | st.just("R1"), "gmt_refund": _TEXT})
+_REFUND = st.fixed_dictionaries(
+    {}, optional={"refund_fee": st.just("69.00"), "out_biz_no": _TEXT | st.just("R1"), "gmt_refund": _TEXT}
+)
 
 
 @st.composite
@@ -178,7 +221,9 @@ def splittings(draw: st.DrawFn, text: str) -> dict[str, str]:
 
 @settings(max_examples=150)
 @given(data=st.data(), refund=_REFUND, unused=st.dictionaries(_UNUSED, _TEXT, max_size=4))
-def test_one_signed_text_says_one_thing(data: st.DataObject, refund: dict[str, str], unused: dict[str, str]) -> None:
+def test_one_signed_text_says_one_thing(
+    data: st.DataObject, refund: dict[str, str], unused: dict[str, str]
+) -> None:
     fields = {**paid_fields(PAYMENT), **refund, **unused}
     text, gateway = signed_text(fields), shared_gateway()
     signature = rsa(text)
@@ -195,12 +240,17 @@ def test_one_signed_text_says_one_thing(data: st.DataObject, refund: dict[str, s
     assert len(said) == 1
 
 
-# --- What isn't used isn't judged ------------------------------------------------------------------------------------
+# --- What isn't used isn't judged ---------------------------------------------------------------------------
 
 UNEXPECTED: dict[str, dict[str, str]] = {
     "open id in the place of a number": {"buyer_id": "074a1CcTG1LelxKe4xQC0zgNdId0nxi95b5lsNpazWYoCo5"},
     "open id with a sign": {"buyer_open_id": "0-_/+=A"},
-    "amount in words": {"receipt_amount": "many", "invoice_amount": "-1", "point_amount": "1e2", "buyer_pay_amount": "0.123"},
+    "amount in words": {
+        "receipt_amount": "many",
+        "invoice_amount": "-1",
+        "point_amount": "1e2",
+        "buyer_pay_amount": "0.123",
+    },
     "time in words": {"gmt_close": "soon", "gmt_create": "2026-02-30 12:00:00"},
     "voucher with signs": {"voucher_detail_list": '[{"name":"Tom & Jerry = 2","x":"&"}]'},
     "address with a query": {"body": "https://shop.test/?a=1&b=2", "passback_params": "a=1&b=2&b=3"},
@@ -211,7 +261,9 @@ UNEXPECTED: dict[str, dict[str, str]] = {
 
 
 @pytest.mark.parametrize("changes", UNEXPECTED.values(), ids=UNEXPECTED)
-def test_unexpected_form_of_what_is_not_used_is_no_reason_to_refuse(gateway: AlipayGateway, changes: dict[str, str]) -> None:
+def test_unexpected_form_of_what_is_not_used_is_no_reason_to_refuse(
+    gateway: AlipayGateway, changes: dict[str, str]
+) -> None:
     expected = read(gateway, notification(PAYMENT)).report
     form = notification(PAYMENT, **changes)
     assert read(gateway, form).report == expected
@@ -224,7 +276,9 @@ def test_time_of_sending_that_is_none_is_left_out(gateway: AlipayGateway) -> Non
 
 def test_buyer_named_by_open_id_alone(gateway: AlipayGateway) -> None:
     fields = {name: value for name, value in paid_fields(PAYMENT).items() if name != "buyer_id"}
-    report = read(gateway, signed_form({**fields, "buyer_open_id": "074a1CcTG1LelxKe4xQC0zgNdId0nxi95b5lsNpazWYoCo5"})).report
+    report = read(
+        gateway, signed_form({**fields, "buyer_open_id": "074a1CcTG1LelxKe4xQC0zgNdId0nxi95b5lsNpazWYoCo5"})
+    ).report
     assert report == read(gateway, notification(PAYMENT)).report
 
 
@@ -237,14 +291,24 @@ def test_refund_whose_number_is_unusable_is_told_as_a_sum_alone(gateway: AlipayG
 @pytest.mark.parametrize("number", ["R1", "CONSOLE77", "a-b_c", "R/1:2#3", "R=1&2", "x" * 64])
 def test_refund_is_told_with_its_number(gateway: AlipayGateway, number: str) -> None:
     report = read(gateway, signed_form(genuine(out_biz_no=number))).report
-    assert report.movements == (RefundMovement(number, None, datetime(2026, 3, 2, 5, 0, 0, 123_000, tzinfo=UTC)),)
+    assert report.movements == (
+        RefundMovement(number, None, datetime(2026, 3, 2, 5, 0, 0, 123_000, tzinfo=UTC)),
+    )
 
 
 @pytest.mark.parametrize(
-    "changes", [{"gmt_refund": "soon"}, {"gmt_refund": "20260302T120000+0000"}, {"gmt_refund": "2026-02-30 12:00:00"}, {"gmt_refund": ""}]
+    "changes",
+    [
+        {"gmt_refund": "soon"},
+        {"gmt_refund": "20260302T120000+0000"},
+        {"gmt_refund": "2026-02-30 12:00:00"},
+        {"gmt_refund": ""},
+    ],
 )
 def test_refund_without_a_usable_time_is_told(gateway: AlipayGateway, changes: dict[str, str]) -> None:
-    assert read(gateway, signed_form(genuine(**changes))).report.movements == (RefundMovement("R1", None, None),)
+    assert read(gateway, signed_form(genuine(**changes))).report.movements == (
+        RefundMovement("R1", None, None),
+    )
 
 
 def test_number_without_a_sum_is_no_refund(gateway: AlipayGateway) -> None:
@@ -252,14 +316,16 @@ def test_number_without_a_sum_is_no_refund(gateway: AlipayGateway) -> None:
     assert (report.refunded, report.movements) == (Decimal("0.00"), ())
 
 
-# --- What is used is ------------------------------------------------------------------------------------------------
+# --- What is used is ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     "changes",
     [
-        {"refund_fee": "-1.00"}, {"refund_fee": "1e1"}, {"refund_fee": "0.001"}, {"refund_fee": "NaN"}, {"total_amount": "１.00"},
-        {"gmt_payment": "today"}, {"notify_id": "a b"}, {"trade_no": "x" * 65}, {"app_id": "x"}, {"seller_id": "a@b.test"},
+        {"refund_fee": "-1.00"}, {"refund_fee": "1e1"}, {"refund_fee": "0.001"}, {"refund_fee": "NaN"},
+        {"total_amount": "１.00"},
+        {"gmt_payment": "today"}, {"notify_id": "a b"}, {"trade_no": "x" * 65}, {"app_id": "x"},
+        {"seller_id": "a@b.test"},
     ],
 )  # fmt: skip
 def test_unexpected_form_of_what_is_used_is_refused(gateway: AlipayGateway, changes: dict[str, Any]) -> None:

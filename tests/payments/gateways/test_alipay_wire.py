@@ -8,11 +8,13 @@ from hypothesis import strategies as st
 
 from payments.gateways.alipay.wire import MAX_FIELDS, plain_subject, read_form
 
-# --- Forms ----------------------------------------------------------------------------------------------------------
+# --- Forms --------------------------------------------------------------------------------------------------
 
 # Bodies that are forms, that nearly are, and that are anything but.
 _TEXT = st.text(max_size=6)
-_PIECE = st.sampled_from(["a", "b", "=", "&", "+", "%", "%2", "%26", "%3d", "%25", "%00", "%ff", "%E8%AF%BE", "%E8%AF", ";", "\n"])
+_PIECE = st.sampled_from(
+    ["a", "b", "=", "&", "+", "%", "%2", "%26", "%3d", "%25", "%00", "%ff", "%E8%AF%BE", "%E8%AF", ";", "\n"]
+)
 _FORM = st.lists(st.tuples(_TEXT, _TEXT, st.sampled_from([quote, quote_plus])), max_size=5).map(
     lambda fields: "&".join(f"{encode(name)}={encode(value)}" for name, value, encode in fields)
 )
@@ -21,10 +23,16 @@ _FORM = st.lists(st.tuples(_TEXT, _TEXT, st.sampled_from([quote, quote_plus])), 
 @given(body=_FORM | st.lists(_PIECE, max_size=12).map("".join))
 def test_form_is_what_the_standard_library_finds(body: str) -> None:
     try:
-        expected = parse_qsl(body, keep_blank_values=True, strict_parsing=True, errors="strict", max_num_fields=MAX_FIELDS)
+        expected = parse_qsl(
+            body, keep_blank_values=True, strict_parsing=True, errors="strict", max_num_fields=MAX_FIELDS
+        )
     except ValueError:
         expected = []
-    is_form = bool(expected) and len(dict(expected)) == len(expected) and not any("\x00" in value for _, value in expected)
+    is_form = (
+        bool(expected)
+        and len(dict(expected)) == len(expected)
+        and not any("\x00" in value for _, value in expected)
+    )
     if is_form:
         assert list(read_form(body.encode()).items()) == expected
     else:
@@ -32,7 +40,7 @@ def test_form_is_what_the_standard_library_finds(body: str) -> None:
             read_form(body.encode())
 
 
-# --- Subjects -------------------------------------------------------------------------------------------------------
+# --- Subjects -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -76,7 +84,10 @@ def test_subject_is_cut_between_characters(text: str, subject: str) -> None:
     assert plain_subject(text) == subject
 
 
-@given(text=st.text(max_size=300) | st.text(st.characters(categories=["Lo", "So", "Cc", "Cf", "Mn", "Zs"]), min_size=80, max_size=300))
+@given(
+    text=st.text(max_size=300)
+    | st.text(st.characters(categories=["Lo", "So", "Cc", "Cf", "Mn", "Zs"]), min_size=80, max_size=300)
+)
 def test_every_subject_is_one_that_alipay_takes(text: str) -> None:
     subject = plain_subject(text)
     assert subject == subject.strip() != ""

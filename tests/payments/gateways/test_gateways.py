@@ -55,38 +55,48 @@ def name_of(signer: str) -> str:
     return fingerprint(key(signer).public_key())
 
 
-# --- Attempts -------------------------------------------------------------------------------------------------------
+# --- Attempts -----------------------------------------------------------------------------------------------
 
 
-def test_attempt_keeps_the_app_that_it_was_made_with(gateways: ConfiguredGateways, gateway: AlipayGateway, former: AlipayGateway) -> None:
+def test_attempt_keeps_the_app_that_it_was_made_with(
+    gateways: ConfiguredGateways, gateway: AlipayGateway, former: AlipayGateway
+) -> None:
     assert gateways.current is gateway
     assert gateways.gateway_for(Attempt("alipay", APP_ID)) is gateway
     assert gateways.gateway_for(Attempt("alipay", FORMER_APP)) is former
 
 
 @pytest.mark.parametrize(("provider", "app_id"), [("alipay", FOREIGN_APP), ("other", APP_ID), ("alipay", "")])
-def test_attempt_of_an_app_that_is_not_configured_has_no_gateway(gateways: ConfiguredGateways, provider: str, app_id: str) -> None:
+def test_attempt_of_an_app_that_is_not_configured_has_no_gateway(
+    gateways: ConfiguredGateways, provider: str, app_id: str
+) -> None:
     with pytest.raises(GatewayNotConfigured) as refusal:
         gateways.gateway_for(Attempt(provider, app_id))
     assert refusal.value.details == {"provider": provider, "app_id": app_id}
 
 
-# --- Notifications --------------------------------------------------------------------------------------------------
+# --- Notifications ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("app_id", "signer"), [(APP_ID, "alipay"), (FORMER_APP, "former alipay")])
-def test_notification_is_verified_with_the_app_that_it_names(gateways: ConfiguredGateways, app_id: str, signer: str) -> None:
+def test_notification_is_verified_with_the_app_that_it_names(
+    gateways: ConfiguredGateways, app_id: str, signer: str
+) -> None:
     notice = notice_of(gateways, told(app_id, signer=signer))
     assert (notice.report.app_id, notice.verified_by) == (app_id, name_of(signer))
 
 
-@pytest.mark.parametrize(("app_id", "signer"), [(APP_ID, "former alipay"), (FORMER_APP, "alipay"), (FORMER_APP, "stranger")])
+@pytest.mark.parametrize(
+    ("app_id", "signer"), [(APP_ID, "former alipay"), (FORMER_APP, "alipay"), (FORMER_APP, "stranger")]
+)
 def test_key_of_another_app_proves_nothing(gateways: ConfiguredGateways, app_id: str, signer: str) -> None:
     with pytest.raises(InvalidSignature):
         notice_of(gateways, told(app_id, signer=signer))
 
 
-def test_genuine_word_for_an_app_that_is_not_ours_comes_through_for_people_to_see(gateways: ConfiguredGateways) -> None:
+def test_genuine_word_for_an_app_that_is_not_ours_comes_through_for_people_to_see(
+    gateways: ConfiguredGateways,
+) -> None:
     assert notice_of(gateways, told(FOREIGN_APP, signer="alipay")).report.app_id == FOREIGN_APP
     for signer in ("stranger", "former alipay"):
         with pytest.raises(InvalidSignature):
@@ -104,11 +114,16 @@ def test_word_of_a_provider_that_is_not_configured_is_refused(gateways: Configur
         notice_of(gateways, told(APP_ID, signer="alipay"), "other")
 
 
-# --- The way back ---------------------------------------------------------------------------------------------------
+# --- The way back -------------------------------------------------------------------------------------------
 
 
 def coming_back(app_id: str, *, signer: str) -> dict[str, str]:
-    fields = {"app_id": app_id, "seller_id": SELLER_ID, "out_trade_no": "20260302ABCP1", "total_amount": "100.11"}
+    fields = {
+        "app_id": app_id,
+        "seller_id": SELLER_ID,
+        "out_trade_no": "20260302ABCP1",
+        "total_amount": "100.11",
+    }
     return signed_form(fields, signer=signer)
 
 
@@ -120,7 +135,7 @@ def test_way_back_is_verified_with_the_app_that_it_names(gateways: ConfiguredGat
             gateways.verify_return(coming_back(app_id, signer=signer))
 
 
-# --- Key rotation ---------------------------------------------------------------------------------------------------
+# --- Key rotation -------------------------------------------------------------------------------------------
 
 
 def with_keys(*keys: RSAPublicKey) -> ConfiguredGateways:
@@ -128,13 +143,18 @@ def with_keys(*keys: RSAPublicKey) -> ConfiguredGateways:
 
 
 def test_rotation_of_alipays_key() -> None:
-    """Both keys while Alipay changes over, then the new one alone. What the old one proved says so by its name, and is unproven afterwards."""
+    """Both keys while Alipay changes over, then the new one alone.
+
+    What the old one proved says so by its name, and is unproven afterwards.
+    """
     old, new = key("alipay").public_key(), key("new alipay").public_key()
     before, during, after = with_keys(old), with_keys(old, new), with_keys(new)
     by_old, by_new = told(APP_ID, signer="alipay"), told(APP_ID, signer="new alipay")
     assert notice_of(before, by_old).verified_by == name_of("alipay")
     assert notice_of(during, by_old).verified_by == name_of("alipay")
-    assert notice_of(during, by_new).verified_by == notice_of(after, by_new).verified_by == name_of("new alipay")
+    assert (
+        notice_of(during, by_new).verified_by == notice_of(after, by_new).verified_by == name_of("new alipay")
+    )
     for gateways, form in ((before, by_new), (after, by_old)):
         with pytest.raises(InvalidSignature):
             notice_of(gateways, form)
@@ -143,15 +163,19 @@ def test_rotation_of_alipays_key() -> None:
 def test_key_in_two_forms_is_one_key() -> None:
     """A file with the same key twice, as after a copy, changes nothing."""
     public = key("alipay").public_key()
-    assert notice_of(with_keys(public, public), told(APP_ID, signer="alipay")).verified_by == name_of("alipay")
+    assert notice_of(with_keys(public, public), told(APP_ID, signer="alipay")).verified_by == name_of(
+        "alipay"
+    )
 
 
-# --- Settings -------------------------------------------------------------------------------------------------------
+# --- Settings -----------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def two_apps(alipay_settings: Settings, tmp_path: Path) -> Settings:
-    (tmp_path / "former_app.pem").write_bytes(key("former app").private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    (tmp_path / "former_app.pem").write_bytes(
+        key("former app").private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    )
     (tmp_path / "former_alipay.pem").write_bytes(
         key("former alipay").public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     )
@@ -188,7 +212,9 @@ def test_former_apps_key_file_that_is_not_there(two_apps: Settings, tmp_path: Pa
     assert refusal.value.details == {"missing": ["ALIPAY_FORMER_APPS"]}
 
 
-@pytest.mark.parametrize("name", ["GATEWAY_URL", "APP_ID", "SELLER_ID", "APP_PRIVATE_KEY_PATH", "PUBLIC_KEY_PATHS"])
+@pytest.mark.parametrize(
+    "name", ["GATEWAY_URL", "APP_ID", "SELLER_ID", "APP_PRIVATE_KEY_PATH", "PUBLIC_KEY_PATHS"]
+)
 def test_half_a_configuration_is_none(alipay_settings: Settings, name: str) -> None:
     alipay_settings.ALIPAY = {**alipay_settings.ALIPAY, name: ""}
     with pytest.raises(GatewayNotConfigured) as refusal:

@@ -4,7 +4,13 @@ import pytest
 from prometheus_client import REGISTRY
 
 from payments.gateways.measuring import CallOutcome, measured
-from payments.gateways.protocol import GatewayRejected, GatewayShut, GatewayUnreachable, GatewayUnsigned, Refusal
+from payments.gateways.protocol import (
+    GatewayRejected,
+    GatewayShut,
+    GatewayUnreachable,
+    GatewayUnsigned,
+    Refusal,
+)
 
 
 def rejected(code: str) -> GatewayRejected:
@@ -18,14 +24,28 @@ def caused_by(cause: Exception) -> GatewayUnreachable:
 
 
 def count(method: str, outcome: CallOutcome) -> float:
-    return REGISTRY.get_sample_value("gateway_call_seconds_count", {"method": method, "outcome": outcome}) or 0
+    return (
+        REGISTRY.get_sample_value("gateway_call_seconds_count", {"method": method, "outcome": outcome}) or 0
+    )
 
 
 CASES = {
     CallOutcome.ANSWERED: [None],
-    CallOutcome.REFUSED: [rejected("ACQ.TRADE_NOT_EXIST"), rejected("TRADE_NOT_EXIST"), rejected("AQC.SYSTEM_ERROR")],
-    CallOutcome.TURNED_AWAY: [rejected("isv.insufficient-isv-permissions"), rejected("40002"), GatewayUnsigned("unsigned error 40002")],
-    CallOutcome.BROKEN: [caused_by(ValueError("no JSON")), GatewayUnreachable("code 20000"), RuntimeError("a fault of ours")],
+    CallOutcome.REFUSED: [
+        rejected("ACQ.TRADE_NOT_EXIST"),
+        rejected("TRADE_NOT_EXIST"),
+        rejected("AQC.SYSTEM_ERROR"),
+    ],
+    CallOutcome.TURNED_AWAY: [
+        rejected("isv.insufficient-isv-permissions"),
+        rejected("40002"),
+        GatewayUnsigned("unsigned error 40002"),
+    ],
+    CallOutcome.BROKEN: [
+        caused_by(ValueError("no JSON")),
+        GatewayUnreachable("code 20000"),
+        RuntimeError("a fault of ours"),
+    ],
     CallOutcome.SILENT: [caused_by(TimeoutError())],
     CallOutcome.SHUT: [GatewayShut("the circuit breaker is open")],
 }

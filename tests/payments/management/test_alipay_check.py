@@ -1,4 +1,6 @@
-"""`manage.py alipay_check` against a real gateway process: says what is wrong, and sends nothing but a query."""
+"""`manage.py alipay_check` against a real gateway process: says what is wrong, and sends nothing but a
+query.
+"""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -60,12 +62,19 @@ def check(running: Simulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[Check
 def strange_key(running: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The private key of another app."""
     from cryptography.hazmat.primitives.asymmetric import rsa
-    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+    from cryptography.hazmat.primitives.serialization import (
+        Encoding,
+        NoEncryption,
+        PrivateFormat,
+        PublicFormat,
+    )
 
     folder = tmp_path_factory.mktemp("strange")
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     (folder / "private.pem").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    (folder / "public.pem").write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    (folder / "public.pem").write_bytes(
+        key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    )
     return folder
 
 
@@ -87,7 +96,11 @@ def test_wrong_alipay_key(check: Check, strange_key: Path) -> None:
 
 def test_wrong_app_id(check: Check) -> None:
     with pytest.raises(
-        CommandError, match=r"(?s)unsigned error 40002 isv\.invalid-app-id.*isv\.invalid-app-id: the app id isn't this gateway's"
+        CommandError,
+        match=(
+            r"(?s)unsigned error 40002 isv\.invalid-app-id.*isv\.invalid-app-id: the app id isn't "
+            r"this gateway's"
+        ),
     ):
         check(APP_ID="2021000000009999")
 
@@ -108,7 +121,7 @@ def test_key_file_that_cannot_be_read(check: Check, tmp_path: Path) -> None:
         check(APP_PRIVATE_KEY_PATH=str(tmp_path / "key.pem"))
 
 
-# --- Several apps ---------------------------------------------------------------------------------------------------
+# --- Several apps -------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -137,20 +150,24 @@ def test_wrong_key_of_a_former_app_is_found_and_the_others_are_still_proven(
     assert f"Alipay answers app {APP_ID}" in out.getvalue()
 
 
-# --- Payments of apps that aren't configured ------------------------------------------------------------------------
+# --- Payments of apps that aren't configured ----------------------------------------------------------------
 
 
 def make_payment(*, app_id: str = SECOND_APP, **changes: object) -> Payment:
     """An attempt that was made with this app of Alipay's."""
     gateways = ConfiguredGateways(make_gateway(app_id=app_id))
     order = make_order(make_buyer(), make_course("80.00"))
-    payment = attempts.open_payment(order=order, product=Product.PAGE, gateways=gateways, now=NOW, cause="test")
+    payment = attempts.open_payment(
+        order=order, product=Product.PAGE, gateways=gateways, now=NOW, cause="test"
+    )
     if changes:
         Payment.objects.filter(pk=payment.pk).update(**changes)
     return payment
 
 
-def test_open_payment_of_an_app_that_is_not_configured_is_named(check: Check, second_app: dict[str, object]) -> None:
+def test_open_payment_of_an_app_that_is_not_configured_is_named(
+    check: Check, second_app: dict[str, object]
+) -> None:
     make_payment()
     with pytest.raises(CommandError, match=rf"1 payment of alipay app {SECOND_APP} .*ALIPAY_FORMER_APPS"):
         check()

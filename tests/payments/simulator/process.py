@@ -31,7 +31,17 @@ class Simulator:
     process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "payments.simulator", "serve", "--state", str(self.state), "--port", "0", *self.arguments]
+        command = [
+            sys.executable,
+            "-m",
+            "payments.simulator",
+            "serve",
+            "--state",
+            str(self.state),
+            "--port",
+            "0",
+            *self.arguments,
+        ]
         self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
@@ -74,7 +84,11 @@ class Simulator:
         return GatewayAliPay(keys, f"{self.url}/gateway.do", app_id)
 
     def control(self, verb: str, path: str, body: Any = None, *, status: int = 200) -> Any:
-        response = self.http.request(verb, f"/control{path}", json=body) if body is not None else self.http.request(verb, f"/control{path}")
+        response = (
+            self.http.request(verb, f"/control{path}", json=body)
+            if body is not None
+            else self.http.request(verb, f"/control{path}")
+        )
         assert response.status_code in {status, 201 if status == 200 else status}, response.text
         return response.json()
 
@@ -98,7 +112,13 @@ class Simulator:
 
     def open_order(self, out_trade_no: str, **changes: Any) -> str:
         """Asks for a page payment and returns the cashier's address."""
-        pay = {"subject": "微服务", "total_amount": "19.90", "return_url": "http://shop.test/return", "notify_url": None, **changes}
+        pay = {
+            "subject": "微服务",
+            "total_amount": "19.90",
+            "return_url": "http://shop.test/return",
+            "notify_url": None,
+            **changes,
+        }
         return self.show_page(self.sdk().api_alipay_trade_page_pay(out_trade_no=out_trade_no, **pay))
 
     def pay_order(self, out_trade_no: str, **changes: Any) -> httpx.Response:

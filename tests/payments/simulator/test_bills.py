@@ -30,7 +30,12 @@ def test_archive_holds_two_gbk_tables_with_gbk_names(simulator: Simulator, sdk: 
     url = ask(sdk, day)["bill_download_url"]
     account, label = f"{SELLER_ID}0156", day.replace("-", "")
     query = query_of(url)
-    assert (query["bizType"], query["userId"], query["fileType"], query["bizDates"]) == ("trade", account, "csv.zip", label)
+    assert (query["bizType"], query["userId"], query["fileType"], query["bizDates"]) == (
+        "trade",
+        account,
+        "csv.zip",
+        label,
+    )
     archive = zipfile.ZipFile(io.BytesIO(simulator.http.get(url).content), metadata_encoding="gbk")
     assert archive.testzip() is None
     assert archive.namelist() == [f"{account}_{label}_业务明细.csv", f"{account}_{label}_业务明细(汇总).csv"]
@@ -52,7 +57,13 @@ def test_archive_holds_two_gbk_tables_with_gbk_names(simulator: Simulator, sdk: 
         "\t",
         "-0.60",
     )
-    assert (refunded[1], refunded[2], refunded[11], refunded[21], refunded[22]) == ("C1\t", "退款\t", "-30.00", "R1\t", "0.00")
+    assert (refunded[1], refunded[2], refunded[11], refunded[21], refunded[22]) == (
+        "C1\t",
+        "退款\t",
+        "-30.00",
+        "R1\t",
+        "0.00",
+    )
     total = next(csv.reader(line for line in summary if line.startswith("合计")))
     assert total[2:6] == ["1", "1", "70.00", "70.00"]
 
@@ -89,7 +100,9 @@ def test_refusals(sdk: GatewayAliPay, day: str, kind: str, sub_code: str) -> Non
 
 def test_empty_bill_is_a_setting(simulator: Simulator, sdk: GatewayAliPay) -> None:
     simulator.control("PATCH", "/settings", {"empty_bill": "file"})
-    archive = zipfile.ZipFile(io.BytesIO(simulator.http.get(ask(sdk, "2020-01-01")["bill_download_url"]).content))
+    archive = zipfile.ZipFile(
+        io.BytesIO(simulator.http.get(ask(sdk, "2020-01-01")["bill_download_url"]).content)
+    )
     assert "#交易合计：0笔" in archive.read(archive.namelist()[0]).decode("gbk")
 
 

@@ -34,12 +34,17 @@ def test_double_pay(simulator: Simulator, shop: Shop) -> None:
 
 
 @pytest.mark.parametrize(("kind", "later"), [("refund_pending", "REFUND_SUCCESS"), ("refund_failed", None)])
-def test_refund_that_does_not_move_at_once(simulator: Simulator, sdk: GatewayAliPay, kind: str, later: str | None) -> None:
+def test_refund_that_does_not_move_at_once(
+    simulator: Simulator, sdk: GatewayAliPay, kind: str, later: str | None
+) -> None:
     simulator.pay_order("C1")
     simulator.fault(kind)
     answer = sdk.api_alipay_trade_refund(refund_amount="5.00", out_trade_no="C1", out_request_no="R1")
     assert (answer["code"], answer["fund_change"], answer["refund_fee"]) == ("10000", "N", "0.00")
-    assert sdk.api_alipay_trade_fastpay_refund_query("R1", out_trade_no="C1") == {"code": "10000", "msg": "Success"}
+    assert sdk.api_alipay_trade_fastpay_refund_query("R1", out_trade_no="C1") == {
+        "code": "10000",
+        "msg": "Success",
+    }
     over = sdk.api_alipay_trade_refund(refund_amount="19.90", out_trade_no="C1", out_request_no="R2")
     assert over.get("sub_code") == ("ACQ.REASON_TRADE_REFUND_FEE_ERR" if later else None)
     simulator.advance(61)
@@ -49,7 +54,10 @@ def test_refund_that_does_not_move_at_once(simulator: Simulator, sdk: GatewayAli
 def test_balance_empty(simulator: Simulator, sdk: GatewayAliPay) -> None:
     simulator.pay_order("C1")
     simulator.fault("balance_empty")
-    first, second = (sdk.api_alipay_trade_refund(refund_amount="5.00", out_trade_no="C1", out_request_no="R1") for _ in range(2))
+    first, second = (
+        sdk.api_alipay_trade_refund(refund_amount="5.00", out_trade_no="C1", out_request_no="R1")
+        for _ in range(2)
+    )
     assert (first["sub_code"], second["fund_change"]) == ("ACQ.SELLER_BALANCE_NOT_ENOUGH", "Y")
 
 
@@ -61,15 +69,25 @@ def test_not_refundable(simulator: Simulator, sdk: GatewayAliPay) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "expected"),
-    [("bill_missing", []), ("bill_amount", [("C1", "19.91")]), ("bill_extra", [("C1", "19.90"), ("STRANGE", "1.00")])],
+    [
+        ("bill_missing", []),
+        ("bill_amount", [("C1", "19.91")]),
+        ("bill_extra", [("C1", "19.90"), ("STRANGE", "1.00")]),
+    ],
 )
-def test_bill_faults(simulator: Simulator, sdk: GatewayAliPay, kind: str, expected: list[tuple[str, str]]) -> None:
+def test_bill_faults(
+    simulator: Simulator, sdk: GatewayAliPay, kind: str, expected: list[tuple[str, str]]
+) -> None:
     simulator.control("PATCH", "/settings", {"bill_ready": "always"})
     simulator.pay_order("C1")
     simulator.fault(kind)
     day = simulator.control("GET", "/clock")["now_text"][:10]
-    answer = sdk.server_api("alipay.data.dataservice.bill.downloadurl.query", {"bill_type": "trade", "bill_date": day})
-    archive = zipfile.ZipFile(io.BytesIO(simulator.http.get(answer["bill_download_url"]).content), metadata_encoding="gbk")
+    answer = sdk.server_api(
+        "alipay.data.dataservice.bill.downloadurl.query", {"bill_type": "trade", "bill_date": day}
+    )
+    archive = zipfile.ZipFile(
+        io.BytesIO(simulator.http.get(answer["bill_download_url"]).content), metadata_encoding="gbk"
+    )
     text = archive.read(next(name for name in archive.namelist() if name.endswith("明细.csv"))).decode("gbk")
     rows = csv.DictReader(line for line in text.splitlines() if not line.startswith("#"))
     assert [(row["商户订单号"].strip()[:7], row["订单金额（元）"]) for row in rows] == expected

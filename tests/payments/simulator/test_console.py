@@ -17,19 +17,31 @@ def query_refund(sdk: GatewayAliPay, number: str) -> Any:
     return sdk.server_api("alipay.trade.fastpay.refund.query", asked)
 
 
-def test_partial_refund_is_notified_and_can_be_queried_by_its_number(simulator: Simulator, sdk: GatewayAliPay, shop: Shop) -> None:
+def test_partial_refund_is_notified_and_can_be_queried_by_its_number(
+    simulator: Simulator, sdk: GatewayAliPay, shop: Shop
+) -> None:
     simulator.pay_order("C1", notify_url=shop.url)
     shop.wait_for(1)
     order = refund(simulator, amount="5.00", out_request_no="CONSOLE77")
     assert (order["status"], order["trade"]["refunded_amount"]) == ("TRADE_SUCCESS", "5.00")
     fields = shop.wait_for(2)[1].fields()
     assert sdk.is_genuine(fields)
-    assert (fields["trade_status"], fields["refund_fee"], fields["out_biz_no"]) == ("TRADE_SUCCESS", "5.00", "CONSOLE77")
+    assert (fields["trade_status"], fields["refund_fee"], fields["out_biz_no"]) == (
+        "TRADE_SUCCESS",
+        "5.00",
+        "CONSOLE77",
+    )
     answer = query_refund(sdk, "CONSOLE77")
-    assert (answer["refund_status"], answer["refund_amount"], len(answer["gmt_refund_pay"])) == ("REFUND_SUCCESS", "5.00", 19)
+    assert (answer["refund_status"], answer["refund_amount"], len(answer["gmt_refund_pay"])) == (
+        "REFUND_SUCCESS",
+        "5.00",
+        19,
+    )
 
 
-def test_refund_without_an_amount_is_of_all_that_is_left(simulator: Simulator, sdk: GatewayAliPay, shop: Shop) -> None:
+def test_refund_without_an_amount_is_of_all_that_is_left(
+    simulator: Simulator, sdk: GatewayAliPay, shop: Shop
+) -> None:
     simulator.control("PATCH", "/settings", {"notify_triggers": {"page": ["TRADE_CLOSED"]}})
     simulator.pay_order("C1", notify_url=shop.url)
     sdk.api_alipay_trade_refund(refund_amount="5.00", out_trade_no="C1", out_request_no="R1")
@@ -54,7 +66,10 @@ def test_same_number_moves_nothing_twice(simulator: Simulator) -> None:
     simulator.pay_order("C1")
     refund(simulator, amount="5.00", out_request_no="X")
     assert refund(simulator, amount="5.00", out_request_no="X")["trade"]["refunded_amount"] == "5.00"
-    assert refund(simulator, amount="6.00", out_request_no="X", status=409)["error"] == "ACQ.DISCORDANT_REPEAT_REQUEST"
+    assert (
+        refund(simulator, amount="6.00", out_request_no="X", status=409)["error"]
+        == "ACQ.DISCORDANT_REPEAT_REQUEST"
+    )
 
 
 def test_console_and_shop_share_what_was_paid(simulator: Simulator, sdk: GatewayAliPay) -> None:
@@ -77,7 +92,8 @@ def test_trade_that_is_not_paid_has_nothing_to_give_back(simulator: Simulator) -
 
 @pytest.mark.parametrize(
     "wish",
-    [{"amount": "0.00"}, {"amount": "-1.00"}, {"amount": "1.001"}, {"amount": "x"}, {"amount": None}, {"out_request_no": "x" * 65},
+    [{"amount": "0.00"}, {"amount": "-1.00"}, {"amount": "1.001"}, {"amount": "x"}, {"amount": None},
+        {"out_request_no": "x" * 65},
      {"out_request_no": 7}, {"reason": []}, {"colour": "red"}],
 )  # fmt: skip
 def test_senseless_refunds_are_refused(simulator: Simulator, wish: dict[str, Any]) -> None:
@@ -93,7 +109,7 @@ def test_refund_says_where_it_was_made(simulator: Simulator) -> None:
     assert (row["out_request_no"], row["status"], row["reason"]) == ("CONSOLE77", "succeeded", "商家后台退款")
 
 
-# --- Paying what is paid --------------------------------------------------------------------------------------------
+# --- Paying what is paid ------------------------------------------------------------------------------------
 
 
 def test_new_code_for_a_paid_trade_is_refused(simulator: Simulator, sdk: GatewayAliPay) -> None:
@@ -103,7 +119,9 @@ def test_new_code_for_a_paid_trade_is_refused(simulator: Simulator, sdk: Gateway
 
 
 @pytest.mark.parametrize("way", ["page", "wap"])
-def test_cashier_of_a_paid_trade_says_so_in_a_page_for_people(simulator: Simulator, sdk: GatewayAliPay, way: str) -> None:
+def test_cashier_of_a_paid_trade_says_so_in_a_page_for_people(
+    simulator: Simulator, sdk: GatewayAliPay, way: str
+) -> None:
     simulator.pay_order("C1")
     query = getattr(sdk, f"api_alipay_trade_{way}_pay")(
         subject="微服务", out_trade_no="C1", total_amount="19.90", return_url="http://shop.test/"

@@ -66,24 +66,46 @@ def test_senseless_faults_are_refused(simulator: Simulator, rule: dict[str, Any]
 
 @pytest.mark.parametrize(
     "change",
-    [{"colour": 1}, {"escape_slashes": "yes"}, {"return_order": "never"}, {"retry_intervals_s": ["x"]}, {"notify_triggers": {"boat": []}}],
+    [
+        {"colour": 1},
+        {"escape_slashes": "yes"},
+        {"return_order": "never"},
+        {"retry_intervals_s": ["x"]},
+        {"notify_triggers": {"boat": []}},
+    ],
 )
 def test_senseless_settings_are_refused(simulator: Simulator, change: dict[str, Any]) -> None:
     before = simulator.control("GET", "/state")["settings"]
-    assert "error" in simulator.control("PATCH", "/settings", {"service_fee_per_mille": 1, **change}, status=400)
+    assert "error" in simulator.control(
+        "PATCH", "/settings", {"service_fee_per_mille": 1, **change}, status=400
+    )
     assert simulator.control("GET", "/state")["settings"] == before
 
 
-def test_order_shows_requests_notifications_and_deliveries(simulator: Simulator, sdk: GatewayAliPay, shop: Shop) -> None:
+def test_order_shows_requests_notifications_and_deliveries(
+    simulator: Simulator, sdk: GatewayAliPay, shop: Shop
+) -> None:
     simulator.pay_order("C1", notify_url=shop.url)
     shop.wait_for(1)
     simulator.advance(1)
     sdk.api_alipay_trade_query(out_trade_no="C1")
     order = simulator.order("C1")
-    assert (order["status"], order["trade"]["total_amount"], len(order["sessions"])) == ("TRADE_SUCCESS", "19.90", 1)
-    assert [request["method"] for request in order["requests"]] == ["alipay.trade.query", "alipay.trade.page.pay"]
+    assert (order["status"], order["trade"]["total_amount"], len(order["sessions"])) == (
+        "TRADE_SUCCESS",
+        "19.90",
+        1,
+    )
+    assert [request["method"] for request in order["requests"]] == [
+        "alipay.trade.query",
+        "alipay.trade.page.pay",
+    ]
     delivery = order["notifications"][0]["deliveries"][0]
-    assert (delivery["status"], delivery["answer"], delivery["is_accepted"], delivery["attempt"]) == (200, "success", True, 1)
+    assert (delivery["status"], delivery["answer"], delivery["is_accepted"], delivery["attempt"]) == (
+        200,
+        "success",
+        True,
+        1,
+    )
     assert delivery["body"].encode() == shop.received[0].body
 
 
@@ -96,7 +118,9 @@ def test_buyers_acts_are_refused_as_at_the_cashier(simulator: Simulator) -> None
     assert refused == {"error": "ACQ.TRADE_HAS_SUCCESS", "msg": "交易已被支付"}
 
 
-def test_replay_sends_the_same_bytes_and_fresh_signs_anew(simulator: Simulator, sdk: GatewayAliPay, shop: Shop) -> None:
+def test_replay_sends_the_same_bytes_and_fresh_signs_anew(
+    simulator: Simulator, sdk: GatewayAliPay, shop: Shop
+) -> None:
     simulator.freeze()
     simulator.pay_order("C1", notify_url=shop.url)
     shop.wait_for(1)
@@ -114,7 +138,12 @@ def test_replay_sends_the_same_bytes_and_fresh_signs_anew(simulator: Simulator, 
 def test_craft_signs_what_it_is_told(simulator: Simulator, sdk: GatewayAliPay, shop: Shop) -> None:
     shop.answer = (200, b"fail")
     simulator.pay_order("C1")
-    wish = {"out_trade_no": "C1", "url": shop.url, "fields": {"total_amount": "0.01", "gift": "1"}, "remove": ["seller_id"]}
+    wish = {
+        "out_trade_no": "C1",
+        "url": shop.url,
+        "fields": {"total_amount": "0.01", "gift": "1"},
+        "remove": ["seller_id"],
+    }
     crafted = simulator.control("POST", "/notifications/craft", wish)
     fields = shop.wait_for(1)[0].fields()
     assert sdk.is_genuine(fields)
@@ -134,10 +163,13 @@ def test_craft_signs_what_it_is_told(simulator: Simulator, sdk: GatewayAliPay, s
 
 @pytest.mark.parametrize(
     "wish",
-    [{"out_trade_no": "C9"}, {"out_trade_no": "C1"}, {"out_trade_no": "C1", "url": "x"}, {"out_trade_no": "C1", "colour": 1},
+    [{"out_trade_no": "C9"}, {"out_trade_no": "C1"}, {"out_trade_no": "C1", "url": "x"},
+        {"out_trade_no": "C1", "colour": 1},
      {"out_trade_no": "C1", "url": "http://127.0.0.1:9/", "mutations": [{"kind": "hang"}]},
-     {"out_trade_no": "C1", "url": "http://127.0.0.1:9/", "fields": []}, {"out_trade_no": "C1", "url": "http://127.0.0.1:9/", "mutations": [1]},
-     {"out_trade_no": "C1", "url": "http://127.0.0.1:9/", "mutations": [{"kind": "change", "params": {"fields": 1}}]}],
+     {"out_trade_no": "C1", "url": "http://127.0.0.1:9/", "fields": []},
+     {"out_trade_no": "C1", "url": "http://127.0.0.1:9/", "mutations": [1]},
+     {"out_trade_no": "C1", "url": "http://127.0.0.1:9/",
+         "mutations": [{"kind": "change", "params": {"fields": 1}}]}],
 )  # fmt: skip
 def test_senseless_crafts_are_refused(simulator: Simulator, wish: dict[str, Any]) -> None:
     simulator.pay_order("C1")

@@ -11,7 +11,9 @@ PAY = {"out_trade_no": "C1", "subject": "课程", "total_amount": "1.00", "produ
 
 
 def precreate(sdk: GatewayAliPay, biz: dict[str, Any], **params: str) -> str:
-    answer = sdk.server_api("alipay.trade.precreate", {key: value for key, value in biz.items() if value is not None}, **params)
+    answer = sdk.server_api(
+        "alipay.trade.precreate", {key: value for key, value in biz.items() if value is not None}, **params
+    )
     return str(answer.get("sub_code", answer["code"]))
 
 
@@ -68,7 +70,9 @@ def test_just_inside_the_limits(sdk: GatewayAliPay, change: dict[str, Any]) -> N
         ({"time_expire": "2020-01-01 00:00:00"}, "ACQ.NOW_TIME_AFTER_EXPIRE_TIME_ERROR"),
     ],
 )
-def test_just_outside_the_limits(simulator: Simulator, sdk: GatewayAliPay, change: dict[str, Any], sub_code: str) -> None:
+def test_just_outside_the_limits(
+    simulator: Simulator, sdk: GatewayAliPay, change: dict[str, Any], sub_code: str
+) -> None:
     assert precreate(sdk, {**PAY, **change}) == sub_code
     assert simulator.control("GET", "/state")["open_requests"] == 0
 
@@ -94,13 +98,19 @@ def test_body_limit_is_a_setting(simulator: Simulator, sdk: GatewayAliPay) -> No
 
 @pytest.mark.parametrize("product_code", ["QUICK_WAP_WAY", "QUICK_WAP_PAY"])
 def test_wap_takes_both_product_codes(simulator: Simulator, sdk: GatewayAliPay, product_code: str) -> None:
-    query = sdk.api_alipay_trade_wap_pay(subject="x", out_trade_no="C1", total_amount="1.00", product_code=product_code)
+    query = sdk.api_alipay_trade_wap_pay(
+        subject="x", out_trade_no="C1", total_amount="1.00", product_code=product_code
+    )
     assert simulator.show_page(query).startswith("/cashier/")
 
 
 @pytest.mark.parametrize(
     ("amount", "sub_code"),
-    [("0", "ACQ.INVALID_PARAMETER"), ("1.005", "ACQ.INVALID_PARAMETER"), ("19.91", "ACQ.REASON_TRADE_REFUND_FEE_ERR")],
+    [
+        ("0", "ACQ.INVALID_PARAMETER"),
+        ("1.005", "ACQ.INVALID_PARAMETER"),
+        ("19.91", "ACQ.REASON_TRADE_REFUND_FEE_ERR"),
+    ],
 )
 def test_refund_amounts(simulator: Simulator, sdk: GatewayAliPay, amount: str, sub_code: str) -> None:
     simulator.pay_order("C1")

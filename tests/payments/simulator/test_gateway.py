@@ -25,7 +25,8 @@ def sign(simulator: Simulator, params: dict[str, str], charset: str = "utf-8") -
 
 def envelope(**changes: str) -> dict[str, str]:
     params = {
-        "app_id": APP_ID, "method": QUERY, "charset": "utf-8", "sign_type": "RSA2", "timestamp": "2026-01-01 12:00:00",
+        "app_id": APP_ID, "method": QUERY, "charset": "utf-8", "sign_type": "RSA2",
+        "timestamp": "2026-01-01 12:00:00",
         "version": "1.0", "biz_content": '{"out_trade_no":"C1"}',
     }  # fmt: skip
     return {**params, **changes}
@@ -74,7 +75,9 @@ ALL_WRONG = {
         ),
     ],
 )
-def test_first_failing_check_answers(simulator: Simulator, wrong: dict[str, str], sub_code: str, is_signed: bool) -> None:
+def test_first_failing_check_answers(
+    simulator: Simulator, wrong: dict[str, str], sub_code: str, is_signed: bool
+) -> None:
     inner, signed, _ = ask(simulator, envelope(**{**ALL_WRONG, **wrong}))
     assert (inner["sub_code"], signed) == (sub_code, is_signed)
     assert inner["code"] == ("40001" if ".missing-" in sub_code else "40002")
@@ -84,7 +87,11 @@ def test_signature_is_checked_before_method_and_method_before_json(simulator: Si
     wrong = envelope(method="alipay.nothing.at.all", biz_content="{")
     assert ask(simulator, {**wrong, "sign": "eA=="})[0]["sub_code"] == "isv.invalid-signature"
     inner, is_signed, key = ask(simulator, sign(simulator, wrong))
-    assert (inner["sub_code"], is_signed, key) == ("isv.invalid-method", True, "alipay_nothing_at_all_response")
+    assert (inner["sub_code"], is_signed, key) == (
+        "isv.invalid-method",
+        True,
+        "alipay_nothing_at_all_response",
+    )
     assert ask(simulator, sign(simulator, envelope(biz_content="{")))[0]["sub_code"] == "isv.illegal-json"
     assert ask(simulator, sign(simulator, envelope(biz_content="[]")))[0]["sub_code"] == "isv.illegal-json"
     assert ask(simulator, sign(simulator, envelope()))[0]["sub_code"] == "ACQ.TRADE_NOT_EXIST"
@@ -103,7 +110,11 @@ def test_query_and_form_are_merged(simulator: Simulator) -> None:
 
 def test_gbk_requests_are_understood_and_answered_in_gbk(simulator: Simulator) -> None:
     params = sign(
-        simulator, envelope(charset="GBK", biz_content=json.dumps({"out_trade_no": "C1", "x": "课程"}, ensure_ascii=False)), "gbk"
+        simulator,
+        envelope(
+            charset="GBK", biz_content=json.dumps({"out_trade_no": "C1", "x": "课程"}, ensure_ascii=False)
+        ),
+        "gbk",
     )
     response = simulator.http.get(f"/gateway.do?{httpx_query(params, 'gbk')}")
     assert "交易不存在" in response.content.decode("gbk")
@@ -134,7 +145,8 @@ def test_slashes_are_escaped_unless_switched_off(simulator: Simulator, sdk: Gate
 def test_chinese_is_raw_utf8_and_json_compact(simulator: Simulator) -> None:
     raw = simulator.http.get("/gateway.do", params=sign(simulator, envelope())).content.decode()
     assert raw.startswith(
-        '{"alipay_trade_query_response":{"code":"40004","msg":"Business Failed","sub_code":"ACQ.TRADE_NOT_EXIST","sub_msg":"交易不存在",'
+        '{"alipay_trade_query_response":{"code":"40004","msg":"Business '
+        'Failed","sub_code":"ACQ.TRADE_NOT_EXIST","sub_msg":"交易不存在",'
     )
 
 
@@ -157,7 +169,11 @@ def test_app_order_string_is_taken_by_post(simulator: Simulator, sdk: GatewayAli
 def test_undocumented_fields_are_shown_in_the_log(simulator: Simulator, sdk: GatewayAliPay) -> None:
     sdk.server_api("alipay.trade.close", {"out_trade_no": "C1", "surprise": "1"})
     logged = simulator.control("GET", "/requests")["requests"][0]
-    assert (logged["unknown_fields"], logged["sub_code"], logged["out_trade_no"]) == (["surprise"], "ACQ.TRADE_NOT_EXIST", "C1")
+    assert (logged["unknown_fields"], logged["sub_code"], logged["out_trade_no"]) == (
+        ["surprise"],
+        "ACQ.TRADE_NOT_EXIST",
+        "C1",
+    )
 
 
 def test_another_merchants_trade_does_not_exist(own_simulator: Simulator) -> None:

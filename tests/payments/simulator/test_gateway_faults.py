@@ -25,7 +25,9 @@ def query(sdk: GatewayAliPay) -> dict[str, str]:
 
 
 def refund(sdk: GatewayAliPay) -> dict[str, str]:
-    answer: dict[str, str] = sdk.api_alipay_trade_refund(refund_amount="5.00", out_trade_no="C1", out_request_no="R1")
+    answer: dict[str, str] = sdk.api_alipay_trade_refund(
+        refund_amount="5.00", out_trade_no="C1", out_request_no="R1"
+    )
     return answer
 
 
@@ -105,7 +107,9 @@ def test_bad_sign(paid: Simulator, sdk: GatewayAliPay) -> None:
 
 
 @pytest.mark.parametrize(("kind", "code"), [("unsigned", "10000"), ("error_response", "40002")])
-def test_answers_without_a_usable_signature(paid: Simulator, sdk: GatewayAliPay, kind: str, code: str) -> None:
+def test_answers_without_a_usable_signature(
+    paid: Simulator, sdk: GatewayAliPay, kind: str, code: str
+) -> None:
     paid.fault(kind)
     with pytest.raises(AliPayException) as raised:
         query(sdk)
@@ -128,7 +132,9 @@ def test_lone_brace(paid: Simulator, sdk: GatewayAliPay) -> None:
 
 def test_page_pay_has_faults_too(simulator: Simulator, sdk: GatewayAliPay) -> None:
     simulator.fault("http_error", method="alipay.trade.page.pay")
-    response = simulator.http.get(f"/gateway.do?{sdk.api_alipay_trade_page_pay(subject='x', out_trade_no='C1', total_amount='1.00')}")
+    response = simulator.http.get(
+        f"/gateway.do?{sdk.api_alipay_trade_page_pay(subject='x', out_trade_no='C1', total_amount='1.00')}"
+    )
     assert response.status_code == 502
     simulator.control("GET", "/trades/C1", status=404)
 
@@ -163,9 +169,10 @@ def test_a_removed_fault_is_gone(paid: Simulator, sdk: GatewayAliPay) -> None:
 
 def test_a_hanging_request_does_not_hold_up_others(paid: Simulator, sdk: GatewayAliPay) -> None:
     paid.fault("hang", out_trade_no="C9", params={"seconds": 5})
+    signed = sdk.sign_data(sdk.build_body("alipay.trade.query", {"out_trade_no": "C9"}))
     held = httpx.Client(trust_env=False, timeout=0.2)
     with pytest.raises(httpx.ReadTimeout):
-        held.get(f"{paid.url}/gateway.do?{sdk.sign_data(sdk.build_body('alipay.trade.query', {'out_trade_no': 'C9'}))}")
+        held.get(f"{paid.url}/gateway.do?{signed}")
     held.close()
     started = time.monotonic()
     query(sdk)

@@ -89,8 +89,12 @@ def test_sign_type_rsa(simulator: Simulator, shop: Shop) -> None:
     assert notify(simulator, shop, "sign_type_rsa")[0].fields()["sign_type"] == "RSA"
 
 
-@pytest.mark.parametrize("change", [{"total_amount": "0.01"}, {"app_id": "2021000000000099"}, {"seller_id": "2088000000000099"}])
-def test_change_is_validly_signed(simulator: Simulator, sdk: GatewayAliPay, shop: Shop, change: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    "change", [{"total_amount": "0.01"}, {"app_id": "2021000000000099"}, {"seller_id": "2088000000000099"}]
+)
+def test_change_is_validly_signed(
+    simulator: Simulator, sdk: GatewayAliPay, shop: Shop, change: dict[str, str]
+) -> None:
     fields = notify(simulator, shop, "change", params={"fields": change})[0].fields()
     assert sdk.is_genuine(fields)
     assert {name: fields[name] for name in change} == change

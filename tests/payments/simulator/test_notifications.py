@@ -21,19 +21,33 @@ def test_first_delivery_follows_payment_at_once(simulator: Simulator, shop: Shop
 
 
 def test_headers_and_fields_are_the_real_ones(simulator: Simulator, sdk: GatewayAliPay, shop: Shop) -> None:
-    simulator.pay_order("C1", notify_url=shop.url, body="正文", passback_params="a%3Db", subject="微服务 100%")
+    simulator.pay_order(
+        "C1", notify_url=shop.url, body="正文", passback_params="a%3Db", subject="微服务 100%"
+    )
     received = shop.wait_for(1)[0]
     assert received.headers["Content-Type"] == "application/x-www-form-urlencoded; text/html; charset=UTF-8"
     assert received.headers["User-Agent"] == "Mozilla/4.0"
     fields = received.fields()
     assert sdk.is_genuine(fields)
     assert set(fields) == {
-        "notify_time", "notify_type", "notify_id", "app_id", "auth_app_id", "charset", "version", "sign_type", "sign", "trade_no",
-        "out_trade_no", "trade_status", "total_amount", "receipt_amount", "invoice_amount", "buyer_pay_amount", "point_amount", "subject",
-        "body", "passback_params", "buyer_id", "buyer_logon_id", "seller_id", "seller_email", "gmt_create", "gmt_payment", "fund_bill_list",
+        "notify_time", "notify_type", "notify_id", "app_id", "auth_app_id", "charset", "version", "sign_type",
+        "sign", "trade_no",
+        "out_trade_no", "trade_status", "total_amount", "receipt_amount", "invoice_amount",
+        "buyer_pay_amount", "point_amount", "subject",
+        "body", "passback_params", "buyer_id", "buyer_logon_id", "seller_id", "seller_email", "gmt_create",
+        "gmt_payment", "fund_bill_list",
     }  # fmt: skip
     assert {
-        name: fields[name] for name in ("app_id", "seller_id", "subject", "body", "passback_params", "total_amount", "fund_bill_list")
+        name: fields[name]
+        for name in (
+            "app_id",
+            "seller_id",
+            "subject",
+            "body",
+            "passback_params",
+            "total_amount",
+            "fund_bill_list",
+        )
     } == {
         "app_id": APP_ID,
         "seller_id": SELLER_ID,
@@ -51,7 +65,9 @@ def test_without_notify_url_there_is_none(simulator: Simulator) -> None:
     assert simulator.order("C1")["notifications"] == []
 
 
-def test_refused_notification_comes_eight_times_at_the_documented_intervals(simulator: Simulator, sdk: GatewayAliPay, shop: Shop) -> None:
+def test_refused_notification_comes_eight_times_at_the_documented_intervals(
+    simulator: Simulator, sdk: GatewayAliPay, shop: Shop
+) -> None:
     shop.answer = (200, b"fail")
     simulator.freeze()
     simulator.pay_order("C1", notify_url=shop.url)
@@ -74,11 +90,14 @@ def test_refused_notification_comes_eight_times_at_the_documented_intervals(simu
 @pytest.mark.parametrize(
     "answer",
     [
-        (200, b'"success"'), (200, b"success\n"), (200, b"SUCCESS"), (200, b"\xef\xbb\xbfsuccess"), (200, b"<p>success</p>"), (200, b""),
+        (200, b'"success"'), (200, b"success\n"), (200, b"SUCCESS"), (200, b"\xef\xbb\xbfsuccess"),
+        (200, b"<p>success</p>"), (200, b""),
         (201, b"success"), (500, b"success"), (404, b"success"),
     ],
 )  # fmt: skip
-def test_anything_but_the_seven_bytes_is_refused(simulator: Simulator, shop: Shop, answer: tuple[int, bytes]) -> None:
+def test_anything_but_the_seven_bytes_is_refused(
+    simulator: Simulator, shop: Shop, answer: tuple[int, bytes]
+) -> None:
     shop.answers = [answer]
     simulator.pay_order("C1", notify_url=shop.url)
     shop.wait_for(1)
@@ -109,7 +128,9 @@ def test_unreachable_shop_is_tried_again(simulator: Simulator, shop: Shop) -> No
     simulator.pay_order("C1", notify_url="http://127.0.0.1:9/notify")
     simulator.advance(250)
     deliveries = simulator.order("C1")["notifications"][0]["deliveries"]
-    assert [(delivery["attempt"], delivery["status"], delivery["error"].split(":")[0]) for delivery in deliveries] == [
+    assert [
+        (delivery["attempt"], delivery["status"], delivery["error"].split(":")[0]) for delivery in deliveries
+    ] == [
         (1, None, "ConnectError"),
         (2, None, "ConnectError"),
     ]
@@ -139,8 +160,12 @@ def test_a_shop_that_is_too_slow_counts_as_refusing(simulator: Simulator, shop: 
     assert (delivery["is_accepted"], delivery["error"].split(":")[0]) == (False, "ReadTimeout")
 
 
-@pytest.mark.parametrize(("product", "states"), [("page", ["TRADE_SUCCESS"]), ("wap", ["TRADE_SUCCESS", "TRADE_CLOSED"])])
-def test_products_differ_in_what_they_notify(simulator: Simulator, sdk: GatewayAliPay, shop: Shop, product: str, states: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("product", "states"), [("page", ["TRADE_SUCCESS"]), ("wap", ["TRADE_SUCCESS", "TRADE_CLOSED"])]
+)
+def test_products_differ_in_what_they_notify(
+    simulator: Simulator, sdk: GatewayAliPay, shop: Shop, product: str, states: list[str]
+) -> None:
     ask = getattr(sdk, f"api_alipay_trade_{product}_pay")
     simulator.show_page(ask(subject="x", out_trade_no="C1", total_amount="1.00", notify_url=shop.url))
     simulator.control("POST", "/trades/C1/pay", {})
@@ -148,7 +173,9 @@ def test_products_differ_in_what_they_notify(simulator: Simulator, sdk: GatewayA
     assert [item["trade_status"] for item in simulator.order("C1")["notifications"]] == states
 
 
-def test_unpaid_timeout_of_a_page_trade_is_notified_only_when_asked_for(simulator: Simulator, shop: Shop) -> None:
+def test_unpaid_timeout_of_a_page_trade_is_notified_only_when_asked_for(
+    simulator: Simulator, shop: Shop
+) -> None:
     simulator.control("PATCH", "/settings", {"notify_triggers": {"page": ["WAIT_BUYER_PAY", "TRADE_CLOSED"]}})
     cashier = simulator.open_order("C1", notify_url=shop.url, timeout_express="5m")
     simulator.http.post(f"{cashier}/login")

@@ -31,7 +31,10 @@ def test_restart_keeps_state_and_goes_on_delivering(own_simulator: Simulator, sh
     assert after == before
     assert 0 <= own_simulator.control("GET", "/clock")["now"] - clock < 60
     state = own_simulator.control("GET", "/state")
-    assert ([rule["kind"] for rule in state["faults"]], state["settings"]["service_fee_per_mille"]) == (["call_limited"], 7)
+    assert ([rule["kind"] for rule in state["faults"]], state["settings"]["service_fee_per_mille"]) == (
+        ["call_limited"],
+        7,
+    )
     own_simulator.advance(150)
     assert len(shop.wait_for(2)) == 2
     assert own_simulator.sdk().api_alipay_trade_query(out_trade_no="C1")["code"] == "40005"
@@ -43,7 +46,9 @@ def test_stops_within_two_seconds_whatever_hangs(own_simulator: Simulator, numbe
     stop = slow.start()
     own_simulator.pay_order("C1", notify_url=slow.url)
     own_simulator.fault("hang", out_trade_no="C9")
-    query = own_simulator.sdk().sign_data(own_simulator.sdk().build_body("alipay.trade.query", {"out_trade_no": "C9"}))
+    query = own_simulator.sdk().sign_data(
+        own_simulator.sdk().build_body("alipay.trade.query", {"out_trade_no": "C9"})
+    )
     with httpx.Client(trust_env=False, timeout=0.2) as client, pytest.raises(httpx.ReadTimeout):
         client.get(f"{own_simulator.url}/gateway.do?{query}")
     assert own_simulator.stop(number) < 2
@@ -76,10 +81,14 @@ def test_init_is_idempotent_and_keys_are_private(tmp_path: Path) -> None:
 def test_a_known_merchant_keeps_its_seller(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["init", "--state", str(tmp_path), "--seller-id", "2088000000000077"])
     main(["init", "--state", str(tmp_path)])
-    assert [line.split(",")[1] for line in capsys.readouterr().out.splitlines()] == [" seller 2088000000000077"] * 2
+    assert [line.split(",")[1] for line in capsys.readouterr().out.splitlines()] == [
+        " seller 2088000000000077"
+    ] * 2
 
 
-def test_a_taken_port_is_said_plainly(running_simulator: Simulator, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_taken_port_is_said_plainly(
+    running_simulator: Simulator, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     port = running_simulator.url.rpartition(":")[2]
     assert main(["serve", "--state", str(tmp_path), "--port", port]) == 2
     assert "Address already in use" in capsys.readouterr().err
@@ -91,7 +100,9 @@ def test_init_refuses_senseless_ids(tmp_path: Path, arguments: tuple[str, str]) 
     assert not (tmp_path / "evil").exists()
 
 
-def test_keys_come_in_the_forms_that_shops_paste(running_simulator: Simulator, capsys: pytest.CaptureFixture[str]) -> None:
+def test_keys_come_in_the_forms_that_shops_paste(
+    running_simulator: Simulator, capsys: pytest.CaptureFixture[str]
+) -> None:
     def show(*only: str) -> str:
         assert main(["keys", "--state", str(running_simulator.state), *only]) == 0
         return capsys.readouterr().out
@@ -108,9 +119,18 @@ def test_keys_come_in_the_forms_that_shops_paste(running_simulator: Simulator, c
 
 def test_it_imports_nothing_of_the_shop_and_no_sdk() -> None:
     code = "import sys, payments.simulator.cli; print(sorted({name.split('.')[0] for name in sys.modules}))"
-    loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
     for name in ("django", "alipay", "celery", "project", "worker", "shop"):
         assert f"'{name}'" not in loaded
-    code = "import sys, payments.simulator.cli; print([name for name in sys.modules if name.startswith('payments.')])"
-    loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert all(name.startswith("payments.simulator") for name in loaded.strip("[]\n").replace("'", "").split(", "))
+    code = (
+        "import sys, payments.simulator.cli; print([name for name in sys.modules if "
+        "name.startswith('payments.')])"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    assert all(
+        name.startswith("payments.simulator") for name in loaded.strip("[]\n").replace("'", "").split(", ")
+    )

@@ -39,7 +39,10 @@ def test_only_a_full_refund_needs_no_number(simulator: Simulator, sdk: GatewayAl
     simulator.pay_order("C1")
     assert refund(sdk, "5.00", None)["sub_code"] == "ACQ.INVALID_PARAMETER"
     assert refund(sdk, "19.90", None)["fund_change"] == "Y"
-    assert sdk.api_alipay_trade_fastpay_refund_query("C1", out_trade_no="C1")["refund_status"] == "REFUND_SUCCESS"
+    assert (
+        sdk.api_alipay_trade_fastpay_refund_query("C1", out_trade_no="C1")["refund_status"]
+        == "REFUND_SUCCESS"
+    )
 
 
 def test_refund_of_an_unpaid_trade_is_refused(simulator: Simulator, sdk: GatewayAliPay) -> None:
@@ -51,8 +54,14 @@ def test_refund_of_an_unpaid_trade_is_refused(simulator: Simulator, sdk: Gateway
 
 def test_unknown_refund_is_an_empty_success(simulator: Simulator, sdk: GatewayAliPay) -> None:
     simulator.pay_order("C1")
-    assert sdk.api_alipay_trade_fastpay_refund_query("R9", out_trade_no="C1") == {"code": "10000", "msg": "Success"}
-    assert sdk.api_alipay_trade_fastpay_refund_query("R9", out_trade_no="C9")["sub_code"] == "ACQ.TRADE_NOT_EXIST"
+    assert sdk.api_alipay_trade_fastpay_refund_query("R9", out_trade_no="C1") == {
+        "code": "10000",
+        "msg": "Success",
+    }
+    assert (
+        sdk.api_alipay_trade_fastpay_refund_query("R9", out_trade_no="C9")["sub_code"]
+        == "ACQ.TRADE_NOT_EXIST"
+    )
 
 
 def test_refund_time_comes_when_asked_for(simulator: Simulator, sdk: GatewayAliPay) -> None:
@@ -78,13 +87,19 @@ def test_partial_refund_notifies_success_again(simulator: Simulator, sdk: Gatewa
     refund(sdk, "5.00", "R1")
     refunded = shop.wait_for(2)[1].fields()
     assert sdk.is_genuine(refunded)
-    assert (refunded["trade_status"], refunded["refund_fee"], refunded["out_biz_no"]) == ("TRADE_SUCCESS", "5.00", "R1")
+    assert (refunded["trade_status"], refunded["refund_fee"], refunded["out_biz_no"]) == (
+        "TRADE_SUCCESS",
+        "5.00",
+        "R1",
+    )
     assert len(refunded["gmt_refund"]) == len("2026-01-01 12:00:00.000")
     assert refunded["notify_id"] != paid["notify_id"]
     assert "refund_fee" not in paid
 
 
-def test_full_refund_of_a_page_payment_is_silent_unless_asked_for(simulator: Simulator, sdk: GatewayAliPay, shop: Shop) -> None:
+def test_full_refund_of_a_page_payment_is_silent_unless_asked_for(
+    simulator: Simulator, sdk: GatewayAliPay, shop: Shop
+) -> None:
     simulator.pay_order("C1", notify_url=shop.url)
     refund(sdk, "19.90", "R1")
     assert [item["trade_status"] for item in simulator.order("C1")["notifications"]] == ["TRADE_SUCCESS"]

@@ -31,7 +31,9 @@ def test_trade_exists_from_the_login_on(simulator: Simulator, sdk: GatewayAliPay
 
 
 def test_wap_trade_exists_only_once_paid(simulator: Simulator, sdk: GatewayAliPay) -> None:
-    cashier = simulator.show_page(sdk.api_alipay_trade_wap_pay(subject="x", out_trade_no="C1", total_amount="1.00"))
+    cashier = simulator.show_page(
+        sdk.api_alipay_trade_wap_pay(subject="x", out_trade_no="C1", total_amount="1.00")
+    )
     simulator.http.post(f"{cashier}/login")
     assert status(sdk) == "ACQ.TRADE_NOT_EXIST"
     simulator.http.post(f"{cashier}/pay")
@@ -46,7 +48,9 @@ def test_order_code_leads_to_the_cashier(simulator: Simulator, sdk: GatewayAliPa
     assert status(sdk) == "WAIT_BUYER_PAY"
 
 
-def test_close_does_not_stop_an_order_that_nobody_has_scanned(simulator: Simulator, sdk: GatewayAliPay) -> None:
+def test_close_does_not_stop_an_order_that_nobody_has_scanned(
+    simulator: Simulator, sdk: GatewayAliPay
+) -> None:
     simulator.open_order("C1")
     assert sdk.api_alipay_trade_close(out_trade_no="C1")["sub_code"] == "ACQ.TRADE_NOT_EXIST"
     simulator.control("POST", "/trades/C1/pay", {})

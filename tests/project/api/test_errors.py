@@ -38,7 +38,11 @@ from shop import errors, valkey
 def test_anticipated_error_has_its_answer(raised: Exception, answered: type[errors.DomainError]) -> None:
     response = handle_exception(raised, {})
     assert response is not None
-    assert (response.status_code, response.data["code"], response.data["error"]) == (answered.status, answered.code, answered.slug)
+    assert (response.status_code, response.data["code"], response.data["error"]) == (
+        answered.status,
+        answered.code,
+        answered.slug,
+    )
     assert ("Retry-After" in response) is (answered.status in {429, 503})
     assert ("WWW-Authenticate" in response) is (answered.status == 401)
 
@@ -55,11 +59,17 @@ REFUSALS = {
 
 @pytest.mark.parametrize("is_final", [True, False])
 @pytest.mark.parametrize("refusal", Refusal)
-def test_proven_refusal_is_told_as_what_it_is_and_never_as_an_outage(refusal: Refusal, is_final: bool) -> None:
+def test_proven_refusal_is_told_as_what_it_is_and_never_as_an_outage(
+    refusal: Refusal, is_final: bool
+) -> None:
     answered = REFUSALS.get(refusal, payment_errors.PaymentRefused)
     response = handle_exception(GatewayRejected(refusal, "ACQ.X", "personal data", is_final=is_final), {})
     assert response is not None
-    assert (response.status_code, response.data["error"], "Retry-After" in response) == (409, answered.slug, False)
+    assert (response.status_code, response.data["error"], "Retry-After" in response) == (
+        409,
+        answered.slug,
+        False,
+    )
     assert response.data["details"] == {"refusal": refusal.value, "gateway_code": "ACQ.X"}
 
 

@@ -1,4 +1,7 @@
-"""Text that is none: lone surrogates, NULs, junk where a number is told. Refused everywhere, with nothing changed and never with a 500."""
+"""Text that is none: lone surrogates, NULs, junk where a number is told.
+
+Refused everywhere, with nothing changed and never with a 500.
+"""
 
 import json
 from typing import Any
@@ -49,7 +52,10 @@ def buyer() -> Account:
     return make_buyer()
 
 
-@pytest.mark.parametrize("body", [{"\ud800": 1}, {"username": "\ud800", "password": "x"}, {"a": [{"\udfff": None}]}, ["\ud800"], "\ud800"])
+@pytest.mark.parametrize(
+    "body",
+    [{"\ud800": 1}, {"username": "\ud800", "password": "x"}, {"a": [{"\udfff": None}]}, ["\ud800"], "\ud800"],
+)
 def test_lone_surrogate_is_refused_by_every_writer(buyer: Account, body: Any) -> None:
     course = make_course()
     order, api = make_order(buyer, course), Api(buyer)
@@ -59,7 +65,11 @@ def test_lone_surrogate_is_refused_by_every_writer(buyer: Account, body: Any) ->
             continue  # reads no body
         with nothing_changes():
             answer = api.generic(
-                method.upper(), path, json.dumps(body), content_type="application/json", headers={"Idempotency-Key": "a-key"}
+                method.upper(),
+                path,
+                json.dumps(body),
+                content_type="application/json",
+                headers={"Idempotency-Key": "a-key"},
             )
         assert 400 <= answer.status_code < 500 or path == "/admin/login/", (path, answer.status_code)
         assert answer.status_code != 500
@@ -71,12 +81,24 @@ def test_no_json_is_a_fault(buyer: Account, body: Any) -> None:
     api = Api(buyer)
     api.raise_request_exception = False
     for method, path in writers("20260302120000000X", 1):
-        answer = api.generic(method.upper(), path, json.dumps(body), content_type="application/json", headers={"Idempotency-Key": "a-key"})
+        answer = api.generic(
+            method.upper(),
+            path,
+            json.dumps(body),
+            content_type="application/json",
+            headers={"Idempotency-Key": "a-key"},
+        )
         assert answer.status_code < 500 or answer.json()["error"] == "gateway_not_configured", (path, body)
 
 
-@pytest.mark.parametrize("cookie", ["aaaaaaaa\x00", '"aaaaaaaa\\000"', "\ud800aaaaaaaa", "é" * 10, "a" * 5000, "../../x", "", '"\\000"'])
-@pytest.mark.parametrize("path", ["/", "/admin/", "/admin/login/", "/pay/x/", "/healthz", "/api/docs/", f"{V1}/courses/", "/nothing/"])
+@pytest.mark.parametrize(
+    "cookie",
+    ["aaaaaaaa\x00", '"aaaaaaaa\\000"', "\ud800aaaaaaaa", "é" * 10, "a" * 5000, "../../x", "", '"\\000"'],
+)
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/admin/", "/admin/login/", "/pay/x/", "/healthz", "/api/docs/", f"{V1}/courses/", "/nothing/"],
+)
 @pytest.mark.parametrize("name", ["sessionid", "csrftoken", "messages", "device"])
 def test_no_cookie_is_a_fault(path: str, cookie: str, name: str) -> None:
     browser = Client(raise_request_exception=False)
@@ -87,7 +109,16 @@ def test_no_cookie_is_a_fault(path: str, cookie: str, name: str) -> None:
 
 @pytest.mark.parametrize("text", ["\x00", "a\x00b", "%00", "%ED%A0%80", "%FF", "\r\nX: y", "é"])
 @pytest.mark.parametrize(
-    "header", ["Authorization", "Idempotency-Key", "X-Request-ID", "If-None-Match", "Accept", "X-Forwarded-For", "Referer"]
+    "header",
+    [
+        "Authorization",
+        "Idempotency-Key",
+        "X-Request-ID",
+        "If-None-Match",
+        "Accept",
+        "X-Forwarded-For",
+        "Referer",
+    ],
 )
 def test_no_header_is_a_fault(buyer: Account, header: str, text: str) -> None:
     order = make_order(buyer, make_course())
@@ -112,7 +143,13 @@ def patterns(resolver: URLResolver, prefix: str = "/") -> list[str]:
     found = []
     for one in resolver.url_patterns:
         route = prefix + str(one.pattern).replace("^", "").replace("$", "")
-        found += patterns(one, route) if isinstance(one, URLResolver) else [route] if isinstance(one, URLPattern) else []
+        found += (
+            patterns(one, route)
+            if isinstance(one, URLResolver)
+            else [route]
+            if isinstance(one, URLPattern)
+            else []
+        )
     return found
 
 

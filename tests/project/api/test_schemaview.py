@@ -49,11 +49,18 @@ def test_parallel_readers_get_one_schema(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_format_is_negotiated(accept: str, kind: str, start: bytes) -> None:
     answer = Client().get(PATH, headers={"Accept": accept})
     assert answer["Content-Type"] == f"{kind}; charset=utf-8"
-    assert answer.content.replace(b": ", b":").replace(b"\n", b"").replace(b" ", b"").startswith(start.replace(b" ", b""))
+    assert (
+        answer.content.replace(b": ", b":")
+        .replace(b"\n", b"")
+        .replace(b" ", b"")
+        .startswith(start.replace(b" ", b""))
+    )
     assert answer["Cache-Control"] == "public, max-age=300"
 
 
-@pytest.mark.parametrize("query", ["version=%0d%0aX: y", "lang=%00", "lang=klingon", "version=1", "format=json", "format=x"])
+@pytest.mark.parametrize(
+    "query", ["version=%0d%0aX: y", "lang=%00", "lang=klingon", "version=1", "format=json", "format=x"]
+)
 def test_no_query_is_a_fault(query: str) -> None:
     assert Client(raise_request_exception=False).get(f"{PATH}?{query}").status_code < 500
 

@@ -25,9 +25,17 @@ def is_alive(pid: int) -> bool:
 
 @pytest.fixture
 def child(tmp_path: Path):
-    made = Child(name="sleeper", argv=SLEEP, log_path=tmp_path / "log", cwd=tmp_path, record_path=tmp_path / "record.json")
+    made = Child(
+        name="sleeper",
+        argv=SLEEP,
+        log_path=tmp_path / "log",
+        cwd=tmp_path,
+        record_path=tmp_path / "record.json",
+    )
     made.start()
-    assert wait_until(lambda: "started" in made.log_text() and bool(psutil.Process(made.pid).children()), timeout_s=20)
+    assert wait_until(
+        lambda: "started" in made.log_text() and bool(psutil.Process(made.pid).children()), timeout_s=20
+    )
     yield made
     made.kill()
 
@@ -41,7 +49,10 @@ def test_stop_ends_the_program_and_what_it_started(child: Child) -> None:
 
 def test_stop_kills_a_program_that_does_not_listen(tmp_path: Path) -> None:
     stubborn = Child(
-        name="stubborn", argv=["/bin/sh", "-c", "trap '' TERM; echo ready; sleep 1000"], log_path=tmp_path / "log", cwd=tmp_path
+        name="stubborn",
+        argv=["/bin/sh", "-c", "trap '' TERM; echo ready; sleep 1000"],
+        log_path=tmp_path / "log",
+        cwd=tmp_path,
     )
     stubborn.start()
     assert wait_until(lambda: "ready" in stubborn.log_text(), timeout_s=20)
@@ -75,7 +86,9 @@ def test_leftover_is_stopped_by_its_record(child: Child, tmp_path: Path) -> None
 
 def test_another_program_with_the_recorded_id_is_left_alone(child: Child, tmp_path: Path) -> None:
     record = tmp_path / "record.json"
-    record.write_text(json.dumps({"pid": child.pid, "created_at": psutil.Process(child.pid).create_time() - 3600}))
+    record.write_text(
+        json.dumps({"pid": child.pid, "created_at": psutil.Process(child.pid).create_time() - 3600})
+    )
     assert not stop_leftover(record)
     assert child.is_running()
     assert not record.exists()
@@ -93,10 +106,13 @@ def test_a_record_of_nothing_is_removed(tmp_path: Path, content: str) -> None:
 def test_children_die_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     program = (
         "from pathlib import Path; from project.local.child import Child\n"
-        f"child = Child(name='sleeper', argv=['/bin/sleep', '1000'], log_path=Path({str(tmp_path / 'log')!r}), cwd=Path('/'))\n"
+        f"child = Child(name='sleeper', argv=['/bin/sleep', '1000'], "
+        f"log_path=Path({str(tmp_path / 'log')!r}), cwd=Path('/'))\n"
         "child.start(); print(child.pid, flush=True); input()"
     )
-    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as parent:
         assert parent.stdout is not None
         pid = int(parent.stdout.readline())
         assert is_alive(pid)

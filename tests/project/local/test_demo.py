@@ -55,9 +55,14 @@ def test_once_delivers_a_course_and_leaves_no_process(state_folder: Path) -> Non
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "Delivered 2 course(s)" in ended.stdout
     assert not (state_folder / "demo.json").exists()
-    assert not [p for p in psutil.process_iter(["cmdline"]) if str(state_folder) in " ".join(p.info["cmdline"] or [])]
+    assert not [
+        p for p in psutil.process_iter(["cmdline"]) if str(state_folder) in " ".join(p.info["cmdline"] or [])
+    ]
     assert stat.S_IMODE((state_folder / "secrets.json").stat().st_mode) == 0o600
-    assert set(json.loads((state_folder / "secrets.json").read_text())) >= {"demo_password", "django_secret_key"}
+    assert set(json.loads((state_folder / "secrets.json").read_text())) >= {
+        "demo_password",
+        "django_secret_key",
+    }
 
 
 def test_a_taken_port_is_refused_before_anything_is_started(fresh_folder: Path) -> None:
@@ -67,7 +72,10 @@ def test_a_taken_port_is_refused_before_anything_is_started(fresh_folder: Path) 
         port = other.getsockname()[1]
         ended = start_demo("--once", "--state", str(fresh_folder), "--port", str(port))
     assert ended.returncode == 1
-    assert f"Port {port} on 127.0.0.1 is taken by another program. Choose another one with --port N." in ended.stderr
+    assert (
+        f"Port {port} on 127.0.0.1 is taken by another program. Choose another one with --port N."
+        in ended.stderr
+    )
     assert not (fresh_folder / "postgres").exists()
 
 
@@ -77,7 +85,10 @@ def test_served_demo_shows_its_table_last_and_stops_within_ten_seconds(state_fol
     with output_path.open("w") as output:
         demo = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
     try:
-        assert wait_until(lambda: "Ctrl-C stops everything." in output_path.read_text() or demo.poll() is not None, timeout_s=200)
+        assert wait_until(
+            lambda: "Ctrl-C stops everything." in output_path.read_text() or demo.poll() is not None,
+            timeout_s=200,
+        )
         assert demo.poll() is None, output_path.read_text()
         described = json.loads((state_folder / "demo.json").read_text())
         httpx.get(f"{described['urls']['storefront']}healthz", trust_env=False)  # the web process logs it

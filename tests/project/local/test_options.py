@@ -54,7 +54,9 @@ def test_taken_port_is_named_with_its_option() -> None:
             assign_ports(PORTS, wanted={"valkey": port}, option_of=option_of)
 
 
-@pytest.mark.parametrize(("argument", "status"), [("--help", 0), ("-h", 0), ("--port=70000", 2), ("--prot", 2)])
+@pytest.mark.parametrize(
+    ("argument", "status"), [("--help", 0), ("-h", 0), ("--port=70000", 2), ("--prot", 2)]
+)
 def test_help_and_mistakes_need_no_installation(tmp_path: Path, argument: str, status: int) -> None:
     """In a fresh copy: no virtual environment is made for them."""
     shutil.copytree(ROOT / "bin", tmp_path / "bin")
@@ -62,7 +64,9 @@ def test_help_and_mistakes_need_no_installation(tmp_path: Path, argument: str, s
     for name in ("project/__init__.py", "project/local/__init__.py", "project/local/options.py"):
         shutil.copy(ROOT / name, tmp_path / name)
     env = {"PATH": os.environ["PATH"], "PYTHON": sys.executable}
-    ended = subprocess.run([tmp_path / "bin" / "demo", argument], capture_output=True, text=True, check=False, env=env)
+    ended = subprocess.run(
+        [tmp_path / "bin" / "demo", argument], capture_output=True, text=True, check=False, env=env
+    )
     assert ended.returncode == status
     assert "--simulator-port N" in ended.stdout + ended.stderr
     assert not (tmp_path / ".venv").exists()

@@ -10,7 +10,11 @@ from project.local.valkey import ValkeyServer
 
 
 def open_to_others(folder: Path) -> list[str]:
-    return [path.name for path in folder.rglob("*") if path.is_file() and stat.S_IMODE(path.stat().st_mode) & 0o077]
+    return [
+        path.name
+        for path in folder.rglob("*")
+        if path.is_file() and stat.S_IMODE(path.stat().st_mode) & 0o077
+    ]
 
 
 def test_queues_and_carts_are_private(tmp_path: Path) -> None:

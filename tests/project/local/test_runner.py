@@ -21,13 +21,17 @@ def test_a_program_that_dies_stops_the_others_and_is_named(tmp_path: Path) -> No
     fragile = Program("fragile", ["/bin/sh", "-c", "echo out of luck; exit 7"])
     with make_runner(tmp_path, steady, fragile) as runner:
         runner.start()
-        with pytest.raises(LocalError, match=r"(?s)fragile has ended by itself \(exit status 7\).*out of luck"):
+        with pytest.raises(
+            LocalError, match=r"(?s)fragile has ended by itself \(exit status 7\).*out of luck"
+        ):
             runner.serve()
     assert not runner.children["steady"].is_running()
 
 
 def test_each_program_has_its_own_environment_on_top(tmp_path: Path) -> None:
-    with make_runner(tmp_path, Program("speaker", ["/bin/sh", "-c", "echo $GREETING"], env={"GREETING": "hello"})) as runner:
+    with make_runner(
+        tmp_path, Program("speaker", ["/bin/sh", "-c", "echo $GREETING"], env={"GREETING": "hello"})
+    ) as runner:
         runner.start()
         assert runner.children["speaker"].wait(20)
         assert runner.children["speaker"].log_text() == "hello\n"
@@ -35,7 +39,12 @@ def test_each_program_has_its_own_environment_on_top(tmp_path: Path) -> None:
 
 def test_a_program_gets_its_time_to_finish(tmp_path: Path) -> None:
     finishing = Program(
-        "finishing", ["/bin/sh", "-c", "trap 'sleep 0.5; echo finished; exit 0' TERM; echo ready; while :; do sleep 0.1; done"]
+        "finishing",
+        [
+            "/bin/sh",
+            "-c",
+            "trap 'sleep 0.5; echo finished; exit 0' TERM; echo ready; while :; do sleep 0.1; done",
+        ],
     )
     with make_runner(tmp_path, finishing) as runner:
         runner.start()

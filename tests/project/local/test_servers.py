@@ -1,4 +1,6 @@
-"""PostgreSQL and Valkey from wheels: they start anywhere, recover from everything, and leave nothing behind."""
+"""PostgreSQL and Valkey from wheels: they start anywhere, recover from everything, and leave nothing
+behind.
+"""
 
 import os
 import shutil
@@ -53,10 +55,16 @@ def valkey_server(folder: Path) -> Iterator[ValkeyServer]:
     server.stop()
 
 
-def test_postgres_gives_the_shop_a_role_that_may_make_databases_and_nothing_else(postgres: PostgresServer) -> None:
+def test_postgres_gives_the_shop_a_role_that_may_make_databases_and_nothing_else(
+    postgres: PostgresServer,
+) -> None:
     with postgres.connect() as connection:
-        row = connection.execute("SELECT rolcreatedb, rolsuper, rolcreaterole FROM pg_roles WHERE rolname = current_user").fetchone()
-        collation = connection.execute("SELECT datcollate, datlocprovider, datlocale FROM pg_database WHERE datname = 'shop'").fetchone()
+        row = connection.execute(
+            "SELECT rolcreatedb, rolsuper, rolcreaterole FROM pg_roles WHERE rolname = current_user"
+        ).fetchone()
+        collation = connection.execute(
+            "SELECT datcollate, datlocprovider, datlocale FROM pg_database WHERE datname = 'shop'"
+        ).fetchone()
     assert row == (True, False, False)
     assert collation == ("C", "b", "C.UTF-8")
 
@@ -89,7 +97,9 @@ def test_postgres_recovers_from_a_kill(postgres: PostgresServer) -> None:
 
 
 def test_postgres_that_still_runs_is_taken_over(postgres: PostgresServer, folder: Path) -> None:
-    """The runner was killed where the kernel doesn't tell children: the next start finds the server at work."""
+    """The runner was killed where the kernel doesn't tell children: the next start finds the server at
+    work.
+    """
     orphan = psutil.Process(postgres.child.pid)
     heir = PostgresServer(folder / "postgres", PASSWORD, durable=False)
     heir.start()
@@ -141,7 +151,11 @@ def test_postgres_says_why_it_does_not_start(folder: Path) -> None:
 
 def test_two_at_once_take_different_ports(folder: Path) -> None:
     pairs = [
-        (PostgresServer(folder / f"postgres{n}", PASSWORD, durable=False), ValkeyServer(folder / f"valkey{n}", PASSWORD)) for n in range(2)
+        (
+            PostgresServer(folder / f"postgres{n}", PASSWORD, durable=False),
+            ValkeyServer(folder / f"valkey{n}", PASSWORD),
+        )
+        for n in range(2)
     ]
     try:
         for postgres, valkey in pairs:
@@ -171,7 +185,10 @@ def test_postgres_runs_as_nobody_and_changes_no_folder_of_others(tmp_path: Path)
 
 
 def test_valkey_wants_the_password_and_evicts_nothing(valkey_server: ValkeyServer) -> None:
-    with pytest.raises(redis.AuthenticationError), redis.Redis(port=valkey_server.port, retry=None) as stranger:
+    with (
+        pytest.raises(redis.AuthenticationError),
+        redis.Redis(port=valkey_server.port, retry=None) as stranger,
+    ):
         stranger.ping()
     with redis.Redis.from_url(valkey_server.url(), decode_responses=True) as client:
         assert client.config_get("maxmemory-policy", "appendonly", "appendfsync", "bind") == {
@@ -222,7 +239,12 @@ def test_two_shops_that_start_at_once_choose_different_ports() -> None:
     """Neither listens yet. Two servers that share a port would be sent each other's buyers."""
     port = find_free_port()
     choose = f"from project.local.ports import choose_port; print(choose_port({port}), flush=True); input()"
-    others = [subprocess.Popen([sys.executable, "-c", choose], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    others = [
+        subprocess.Popen(
+            [sys.executable, "-c", choose], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(2)
+    ]
     try:
         chosen = [int(other.stdout.readline()) for other in others if other.stdout]
     finally:

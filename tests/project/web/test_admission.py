@@ -51,7 +51,9 @@ def admit(application: Any, *, places: int, shares: Shares = SHARES) -> admissio
 def call(application: admission.Admission, **environ: Any) -> tuple[str, bytes]:
     """The status and the body of one request."""
     statuses: list[str] = []
-    body = b"".join(application({"wsgi.input": BytesIO(), **environ}, lambda status, headers: statuses.append(status)))
+    body = b"".join(
+        application({"wsgi.input": BytesIO(), **environ}, lambda status, headers: statuses.append(status))
+    )
     return statuses[0], body
 
 
@@ -72,7 +74,10 @@ def test_waiting_for_bodies_takes_no_place() -> None:
     application = admit(echo, places=1)
     slow = [Blocking(b"abc") for _ in range(5)]
     answers: list[tuple[str, bytes]] = []
-    threads = [threading.Thread(target=lambda body=body: answers.append(call(application, **posting(body, 3)))) for body in slow]
+    threads = [
+        threading.Thread(target=lambda body=body: answers.append(call(application, **posting(body, 3))))
+        for body in slow
+    ]
     for thread in threads:
         thread.start()
     assert call(application) == ("200 OK", b"read ")
@@ -99,7 +104,9 @@ def test_chunks_are_refused_unread() -> None:
 
 def test_a_declared_length_over_the_limit_is_left_unread() -> None:
     unread = Blocking(b"")
-    application = admit(lambda environ, start: Response([str(environ["wsgi.input"] is unread).encode()]), places=1)
+    application = admit(
+        lambda environ, start: Response([str(environ["wsgi.input"] is unread).encode()]), places=1
+    )
     assert b"".join(application(posting(unread, 70_000), lambda status, headers: None)) == b"True"
 
 
@@ -155,9 +162,11 @@ STINGY = Shares(seconds=1e-6, burst_s=0.003, waiting=0, waiting_in_all=1000, pat
 @pytest.mark.parametrize(
     ("trusted", "forwarded", "statuses"),
     [
-        ([], ("203.0.113.1", "203.0.113.2"), ["429 Too Many Requests", "429 Too Many Requests"]),  # its own word is worth nothing
+        # its own word is worth nothing
+        ([], ("203.0.113.1", "203.0.113.2"), ["429 Too Many Requests", "429 Too Many Requests"]),
         (["192.0.2.1"], ("203.0.113.1", "203.0.113.2"), ["429 Too Many Requests", "200 OK"]),
-        (["192.0.2.1"], ("2001:db8::1", "2001:db8::2"), ["429 Too Many Requests", "429 Too Many Requests"]),  # one household
+        # one household
+        (["192.0.2.1"], ("2001:db8::1", "2001:db8::2"), ["429 Too Many Requests", "429 Too Many Requests"]),
     ],
 )
 def test_shares_are_by_the_address_behind_trusted_proxies(
@@ -170,14 +179,23 @@ def test_shares_are_by_the_address_behind_trusted_proxies(
     def nested(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         if environ["PATH_INFO"] == "/outer":
             beside(application, REMOTE_ADDR="198.51.100.7", PATH_INFO="/")  # somebody else is there
-            inside.extend(beside(application, REMOTE_ADDR="192.0.2.1", HTTP_X_FORWARDED_FOR=each, PATH_INFO="/") for each in forwarded)
+            inside.extend(
+                beside(application, REMOTE_ADDR="192.0.2.1", HTTP_X_FORWARDED_FOR=each, PATH_INFO="/")
+                for each in forwarded
+            )
         start_response("200 OK", [])
         return Response()
 
     application = admit(nested, places=3, shares=STINGY)
     for _ in range(20):
-        assert call(application, REMOTE_ADDR="192.0.2.1", HTTP_X_FORWARDED_FOR=first, PATH_INFO="/")[0] == "200 OK"
-    assert call(application, REMOTE_ADDR="192.0.2.1", HTTP_X_FORWARDED_FOR=first, PATH_INFO="/outer")[0] == "200 OK"
+        assert (
+            call(application, REMOTE_ADDR="192.0.2.1", HTTP_X_FORWARDED_FOR=first, PATH_INFO="/")[0]
+            == "200 OK"
+        )
+    assert (
+        call(application, REMOTE_ADDR="192.0.2.1", HTTP_X_FORWARDED_FOR=first, PATH_INFO="/outer")[0]
+        == "200 OK"
+    )
     assert [status for status, _ in inside] == statuses
     assert json.loads(inside[0][1])["error"] == "too_many_requests"
 
@@ -187,14 +205,18 @@ def test_refusals_count_as_requests() -> None:
     answers: list[str] = []
 
     def nested(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
-        answers.append(beside(application, REMOTE_ADDR="192.0.2.1", PATH_INFO="/", HTTP_TRANSFER_ENCODING="chunked")[0])
+        answers.append(
+            beside(application, REMOTE_ADDR="192.0.2.1", PATH_INFO="/", HTTP_TRANSFER_ENCODING="chunked")[0]
+        )
         return Response()
 
     application = admit(nested, places=3, shares=STINGY)
     for _ in range(20):
         call(application, REMOTE_ADDR="192.0.2.1", PATH_INFO="/", HTTP_TRANSFER_ENCODING="chunked")
     for address in ("198.51.100.7", "192.0.2.1"):
-        application({"REMOTE_ADDR": address, "PATH_INFO": "/", "wsgi.input": BytesIO()}, lambda status, headers: None)
+        application(
+            {"REMOTE_ADDR": address, "PATH_INFO": "/", "wsgi.input": BytesIO()}, lambda status, headers: None
+        )
     assert answers == ["411 Length Required", "429 Too Many Requests"]
 
 

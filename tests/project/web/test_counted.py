@@ -9,7 +9,18 @@ import pytest
 from pytest_django import Settings
 
 from project.web.admission import Admission
-from project.web.counted import BEGAN_AT, LONG_POLL, POLL, REFUSED, REQUESTS, ROUTE, STATIC, UNKNOWN, Counted, CountedHandler
+from project.web.counted import (
+    BEGAN_AT,
+    LONG_POLL,
+    POLL,
+    REFUSED,
+    REQUESTS,
+    ROUTE,
+    STATIC,
+    UNKNOWN,
+    Counted,
+    CountedHandler,
+)
 from project.web.places import Shares
 from shop import errors
 
@@ -19,7 +30,8 @@ SHARES = Shares(seconds=1, burst_s=10, waiting=100, waiting_in_all=1000, patienc
 
 def environ(path: str = "/healthz", method: str = "GET", **more: Any) -> Environ:
     return {
-        "REQUEST_METHOD": method, "PATH_INFO": path, "QUERY_STRING": "", "wsgi.input": BytesIO(), "SERVER_NAME": "localhost", "SERVER_PORT": "80",
+        "REQUEST_METHOD": method, "PATH_INFO": path, "QUERY_STRING": "", "wsgi.input": BytesIO(),
+        "SERVER_NAME": "localhost", "SERVER_PORT": "80",
         "wsgi.url_scheme": "http", **more,
     }  # fmt: skip
 
@@ -55,7 +67,9 @@ def counted(application: Counted, asked: Environ) -> tuple[str, str, str]:
     """The one series that grew by one."""
     before = series()
     ask(application, asked)
-    grown = {key: value - before.get(key, 0) for key, value in series().items() if value != before.get(key, 0)}
+    grown = {
+        key: value - before.get(key, 0) for key, value in series().items() if value != before.get(key, 0)
+    }
     assert list(grown.values()) == [1]
     return next(iter(grown))
 

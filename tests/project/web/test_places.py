@@ -1,4 +1,6 @@
-"""Clients share the places by their addresses: in turn, and within what one may use while others are there."""
+"""Clients share the places by their addresses: in turn, and within what one may use while others are
+there.
+"""
 
 import threading
 import time
@@ -18,7 +20,9 @@ CROWD, VISITOR = "192.0.2.1", "198.51.100.7"
 
 
 class Requests:
-    """Requests of one client, each in a thread of its own, that hold their places until they are told to end."""
+    """Requests of one client, each in a thread of its own, that hold their places until they are told to
+    end.
+    """
 
     def __init__(self, places: Places, address: str, served: list[str]) -> None:
         self._places, self._address, self._served = places, address, served
@@ -66,7 +70,9 @@ def ask(places: Places, address: str, *, is_visit: bool = True) -> None:
 
 def settled(count: Callable[[], int], wanted: int) -> bool:
     """Whether it is this many, and stays."""
-    return wait_until(lambda: count() == wanted, timeout_s=5) and not wait_until(lambda: count() != wanted, timeout_s=0.03)
+    return wait_until(lambda: count() == wanted, timeout_s=5) and not wait_until(
+        lambda: count() != wanted, timeout_s=0.03
+    )
 
 
 def over_share(places: Places, address: str = CROWD) -> None:
@@ -75,7 +81,10 @@ def over_share(places: Places, address: str = CROWD) -> None:
 
 
 def test_whoever_waits_is_served_in_turn_by_address() -> None:
-    places, served = Places(1, Shares(seconds=1, burst_s=10, waiting=100, waiting_in_all=1000, patience_s=5)), list[str]()
+    places, served = (
+        Places(1, Shares(seconds=1, burst_s=10, waiting=100, waiting_in_all=1000, patience_s=5)),
+        list[str](),
+    )
     first = places.take("somebody")
     with requests(places, CROWD, served) as crowd, requests(places, VISITOR, served) as visitor:
         crowd.send(5)
@@ -162,7 +171,8 @@ def test_many_clients_over_their_share_leave_threads_to_the_others() -> None:
         assert settled(lambda: sum(crowd.at_work for crowd in sent), 2)
         for crowd in sent:
             crowd.send(2)
-        # Each may have two that wait, all together three; the third one's first request is its only one, which is never refused.
+        # Each may have two that wait, all together three; the third one's first request is its only one,
+        # which is never refused.
         assert settled(lambda: sum(len(crowd.refused) for crowd in sent), 2)
         assert places._waiting == 4
     assert places._waiting == 0

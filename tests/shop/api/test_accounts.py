@@ -35,14 +35,19 @@ def log_in(password: str, username: str = "wang") -> Any:
     return Api().post(f"{V1}/auth/login/", {"username": username, "password": password})
 
 
-# --- Registration -----------------------------------------------------------------------------------------------------
+# --- Registration -------------------------------------------------------------------------------------------
 
 
 def test_account_is_made_and_can_log_in() -> None:
     made = answered(register(email="wang@shop.test", phone="+8613800000000"), 201)
     assert made == {"username": "wang", "email": "wang@shop.test", "phone": "+8613800000000"}
     account = Account.objects.get(username="wang")
-    assert (account.balance, account.is_staff, account.is_superuser, account.is_active) == (0, False, False, True)
+    assert (account.balance, account.is_staff, account.is_superuser, account.is_active) == (
+        0,
+        False,
+        False,
+        True,
+    )
     assert answered(log_in(GOOD))["username"] == "wang"
 
 
@@ -98,7 +103,7 @@ def test_robot_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Account.objects.count() == 2
 
 
-# --- Password and contact ---------------------------------------------------------------------------------------------
+# --- Password and contact -----------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -146,15 +151,22 @@ def test_easy_password_is_refused(buyer: Account) -> None:
 
 def test_contact_is_changed_by_its_owner_only(buyer: Account) -> None:
     api, stranger = Api(buyer), make_buyer()
-    assert answered(api.put(f"{V1}/auth/profile/", {"email": "new@shop.test", "phone": "13800000000"}))["email"] == "new@shop.test"
-    assert answered(api.get(f"{V1}/auth/profile/")) == {"username": buyer.username, "email": "new@shop.test", "phone": "13800000000"}
+    assert (
+        answered(api.put(f"{V1}/auth/profile/", {"email": "new@shop.test", "phone": "13800000000"}))["email"]
+        == "new@shop.test"
+    )
+    assert answered(api.get(f"{V1}/auth/profile/")) == {
+        "username": buyer.username,
+        "email": "new@shop.test",
+        "phone": "13800000000",
+    }
     assert answered(Api(stranger).get(f"{V1}/auth/profile/"))["email"] == stranger.email
     with nothing_changes():
         assert refused(api.put(f"{V1}/auth/profile/", {"email": "nobody"}))[0] == 400
         assert refused(Api().put(f"{V1}/auth/profile/", {"email": "x@shop.test"}))[0] == 401
 
 
-# --- A forgotten password ---------------------------------------------------------------------------------------------
+# --- A forgotten password -----------------------------------------------------------------------------------
 
 
 def ask(client: Client, email: str, **headers: str) -> Any:

@@ -48,7 +48,9 @@ def test_too_many_wrong_passwords(buyer: Account) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [{}, {"username": "lufei"}, {"username": "", "password": "x"}, {"username": "a\x00", "password": "x"}, {"username": {}, "password": []}, [], "x", {"username": "a", "password": "b", "extra": 1}]
+    "body",
+    [{}, {"username": "lufei"}, {"username": "", "password": "x"}, {"username": "a\x00", "password": "x"},
+        {"username": {}, "password": []}, [], "x", {"username": "a", "password": "b", "extra": 1}]
 )  # fmt: skip
 def test_malformed_login(body: Any) -> None:
     with nothing_changes():
@@ -64,7 +66,11 @@ def test_known_device_is_not_locked_out_by_a_stranger(buyer: Account) -> None:
         answer = Api().post(LOGIN, {"username": "lufei", "password": "wrong"})
     assert refused(answer) == (429, 1107, "too_many_requests")
     assert 895 <= int(answer["Retry-After"]) <= 900
-    assert refused(Api().post(LOGIN, {"username": "lufei", "password": RIGHT})) == (429, 1107, "too_many_requests")
+    assert refused(Api().post(LOGIN, {"username": "lufei", "password": RIGHT})) == (
+        429,
+        1107,
+        "too_many_requests",
+    )
     answer = known.post(LOGIN, {"username": "lufei", "password": RIGHT})
     answered(answer)
     assert "device" not in answer.cookies, "the good note stays"
@@ -72,7 +78,11 @@ def test_known_device_is_not_locked_out_by_a_stranger(buyer: Account) -> None:
 
 def test_forged_address_gives_no_more_guesses(buyer: Account) -> None:
     answers = [
-        Api().post(LOGIN, {"username": "lufei", "password": "wrong"}, headers={"X-Forwarded-For": f"203.0.113.{number}"})
+        Api().post(
+            LOGIN,
+            {"username": "lufei", "password": "wrong"},
+            headers={"X-Forwarded-For": f"203.0.113.{number}"},
+        )
         for number in range(11)
     ]
     assert [answer.status_code for answer in answers] == [401] * 10 + [429]
@@ -81,9 +91,20 @@ def test_forged_address_gives_no_more_guesses(buyer: Account) -> None:
 def test_clients_behind_a_trusted_proxy_are_told_apart(buyer: Account, settings: Settings) -> None:
     settings.TRUSTED_PROXIES = ["127.0.0.1"]
     for _ in range(10):
-        Api().post(LOGIN, {"username": "lufei", "password": "wrong"}, headers={"X-Forwarded-For": "203.0.113.9"})
-    assert Api().post(LOGIN, {"username": "lufei", "password": RIGHT}, headers={"X-Forwarded-For": "203.0.113.9"}).status_code == 429
-    answered(Api().post(LOGIN, {"username": "lufei", "password": RIGHT}, headers={"X-Forwarded-For": "198.51.100.7"}))
+        Api().post(
+            LOGIN, {"username": "lufei", "password": "wrong"}, headers={"X-Forwarded-For": "203.0.113.9"}
+        )
+    assert (
+        Api()
+        .post(LOGIN, {"username": "lufei", "password": RIGHT}, headers={"X-Forwarded-For": "203.0.113.9"})
+        .status_code
+        == 429
+    )
+    answered(
+        Api().post(
+            LOGIN, {"username": "lufei", "password": RIGHT}, headers={"X-Forwarded-For": "198.51.100.7"}
+        )
+    )
 
 
 def test_logout_ends_this_token_only(buyer: Account) -> None:
@@ -93,7 +114,9 @@ def test_logout_ends_this_token_only(buyer: Account) -> None:
     assert there.get(f"{V1}/cart/").status_code == 200
 
 
-@pytest.mark.parametrize("header", ["", "Token", "Token ", "Token x", "Token x y", "Bearer x", "Token é", "Token " + "0" * 5000])
+@pytest.mark.parametrize(
+    "header", ["", "Token", "Token ", "Token x", "Token x y", "Bearer x", "Token é", "Token " + "0" * 5000]
+)
 def test_foreign_token(buyer: Account, header: str) -> None:
     client = Api()
     client.credentials(HTTP_AUTHORIZATION=header)

@@ -42,7 +42,12 @@ def test_login_is_demanded(api: Api) -> None:
     course = make_course()
     put_in_cart(api, course)
     with nothing_changes():
-        for answer in (Api().get(CART), Api().delete(CART), Api().put(f"{CART}{course.pk}/", {}), Api().delete(f"{CART}{course.pk}/")):
+        for answer in (
+            Api().get(CART),
+            Api().delete(CART),
+            Api().put(f"{CART}{course.pk}/", {}),
+            Api().delete(f"{CART}{course.pk}/"),
+        ):
             assert refused(answer) == (401, 1101, "not_authenticated")
 
 

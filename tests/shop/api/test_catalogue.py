@@ -28,22 +28,36 @@ def test_it_works() -> None:
         "type": "付费",
         "category": None,
         "starts_on": None,
-        "price_policy_list": [{"id": policy_of(course).pk, "period": "1个月", "valid_period": 30, "price": "99.00"}],
+        "price_policy_list": [
+            {"id": policy_of(course).pk, "period": "1个月", "valid_period": 30, "price": "99.00"}
+        ],
         "is_on_sale": True,
     }
-    assert answered(Api().get(f"{V1}/courses/")) == {"count": 1, "page": 1, "page_size": 20, "results": [shown]}
+    assert answered(Api().get(f"{V1}/courses/")) == {
+        "count": 1,
+        "page": 1,
+        "page_size": 20,
+        "results": [shown],
+    }
     more = {"syllabus": "", "access_by": None, "access_until": None, "unpaid_order_number": None}
     detail = answered(Api().get(f"{V1}/courses/{course.pk}/"))
     (period,) = detail.pop("period_list")
     assert detail == shown | more
     assert period["policy_id"] == policy_of(course).pk
-    assert datetime.fromisoformat(period["valid_until"]) - datetime.fromisoformat(period["valid_from"]) == timedelta(days=30)
+    assert datetime.fromisoformat(period["valid_until"]) - datetime.fromisoformat(
+        period["valid_from"]
+    ) == timedelta(days=30)
 
 
 def test_pages() -> None:
     courses = [make_course() for _ in range(3)]
     data = answered(Api().get(f"{V1}/courses/?page=2&page_size=2"))
-    assert (data["count"], data["page"], data["page_size"], [row["id"] for row in data["results"]]) == (3, 2, 2, [courses[2].pk])
+    assert (data["count"], data["page"], data["page_size"], [row["id"] for row in data["results"]]) == (
+        3,
+        2,
+        2,
+        [courses[2].pk],
+    )
 
 
 def test_page_that_is_not_there() -> None:
@@ -53,7 +67,17 @@ def test_page_that_is_not_there() -> None:
 
 @pytest.mark.parametrize(
     "query",
-    ["page=0", "page=x", "page_size=101", "colour=red", "search=" + "长" * 65, "category=x", "type=9", "type=paid", "search=a&search=b"],
+    [
+        "page=0",
+        "page=x",
+        "page_size=101",
+        "colour=red",
+        "search=" + "长" * 65,
+        "category=x",
+        "type=9",
+        "type=paid",
+        "search=a&search=b",
+    ],
 )
 def test_page_that_makes_no_sense(query: str) -> None:
     assert refused(Api().get(f"{V1}/courses/?{query}")) == (400, 1003, "invalid_input")
@@ -97,7 +121,12 @@ def test_course_that_was_given_back_is_not_reachable() -> None:
 def test_course_for_members_is_visible_and_not_for_sale() -> None:
     course = make_course(course_type=CourseType.VIP_ONLY)
     shown = answered(Api().get(f"{V1}/courses/{course.pk}/"))
-    assert (shown["course_type"], shown["type"], shown["is_on_sale"], shown["period_list"]) == (1, "VIP专享", False, [])
+    assert (shown["course_type"], shown["type"], shown["is_on_sale"], shown["period_list"]) == (
+        1,
+        "VIP专享",
+        False,
+        [],
+    )
     assert answered(Api().get(f"{V1}/courses/?type=1"))["count"] == 1
     assert answered(Api().get(f"{V1}/courses/?type=2"))["count"] == 0
 
@@ -106,7 +135,12 @@ def test_search_and_categories() -> None:
     category = Category.objects.create(name="数据库", brief="行与列")
     course = make_course(name="PostgreSQL 事务与锁", category=category)
     make_course(name="前端三件套")
-    for query in ("search=事务", "search=postgres 锁", f"category={category.pk}", f"category={category.pk}&search=事务&type=0"):
+    for query in (
+        "search=事务",
+        "search=postgres 锁",
+        f"category={category.pk}",
+        f"category={category.pk}&search=事务&type=0",
+    ):
         (shown,) = answered(Api().get(f"{V1}/courses/?{query}"))["results"]
         assert (shown["id"], shown["category"]) == (course.pk, {"id": category.pk, "name": "数据库"})
     assert answered(Api().get(f"{V1}/courses/?search=没有"))["results"] == []

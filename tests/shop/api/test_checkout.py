@@ -28,7 +28,11 @@ def test_it_works(api: Api, broker_valkey: redis.Redis) -> None:
     course = make_course("99.00")
     put_in_cart(api, course)
     started = answered(api.post(CHECKOUT, {"course_list": [str(course.pk)]}), 202)
-    assert started == {"checkout_id": started["checkout_id"], "status": "pending", "url": f"{CHECKOUT}{started['checkout_id']}/"}
+    assert started == {
+        "checkout_id": started["checkout_id"],
+        "status": "pending",
+        "url": f"{CHECKOUT}{started['checkout_id']}/",
+    }
     assert messages(broker_valkey, "checkout") == [("shop.prepare_checkouts", "{}")]
     priced = check_out(api, course)
     assert (priced["status"], priced["balance"], priced["quote"]["alipay"]) == ("ready", 5, "99.00")
@@ -68,7 +72,10 @@ def test_order_is_bought_again_in_one_request(life: str) -> None:
     }
     prepare_checkouts()
     priced = answered(api.get(again["url"]))
-    chosen = {entry["course_id"]: entry["policy_id"] for entry in priced["payment_list"]["policy_course_dict"].values()}
+    chosen = {
+        entry["course_id"]: entry["policy_id"]
+        for entry in priced["payment_list"]["policy_course_dict"].values()
+    }
     assert (priced["status"], chosen) == ("ready", {line.course_id: line.policy_id for line in lines})
 
 
@@ -84,7 +91,11 @@ def test_what_is_bought_again_is_what_can_be_bought_now() -> None:
     assert again["left_out"] == [gone.course_id]
     prepare_checkouts()
     (entry,) = answered(api.get(again["url"]))["payment_list"]["policy_course_dict"].values()
-    assert (entry["course_id"], entry["policy_id"], entry["policy_price"]) == (kept.course_id, policy.pk, "77.00")
+    assert (entry["course_id"], entry["policy_id"], entry["policy_price"]) == (
+        kept.course_id,
+        policy.pk,
+        "77.00",
+    )
 
 
 def test_nothing_that_could_be_bought_again() -> None:

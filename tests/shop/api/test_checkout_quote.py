@@ -21,7 +21,10 @@ pytestmark = pytest.mark.django_db
 
 @dataclass
 class Setting:
-    """The worked example of the price rules: A ¥99.00 with 7.9折, B ¥59.90, 满100减20 on the whole, and 200 贝里."""
+    """The worked example of the price rules:
+
+    A ¥99.00 with 7.9折, B ¥59.90, 满100减20 on the whole, and 200 贝里.
+    """
 
     buyer: Account
     client: APIClient
@@ -39,18 +42,28 @@ class Setting:
         return f"/api/v1/checkout/{self.checkout_id}/quote/"
 
     def post(self, coupon_a: int | None = None, coupon_b: int | None = None, **body: Any) -> Any:
-        lines = [{"course_id": self.course_a, "coupon_record_id": coupon_a}, {"course_id": self.course_b, "coupon_record_id": coupon_b}]
+        lines = [
+            {"course_id": self.course_a, "coupon_record_id": coupon_a},
+            {"course_id": self.course_b, "coupon_record_id": coupon_b},
+        ]
         return self.client.post(self.url, {"course_price_list": lines, **body}, format="json")
 
 
 def make_course(name: str, price: str) -> PricePolicy:
-    course = Course.objects.create(name=name, course_img="/static/shop/covers/01.svg", status=CourseStatus.ONLINE)
+    course = Course.objects.create(
+        name=name, course_img="/static/shop/covers/01.svg", status=CourseStatus.ONLINE
+    )
     return PricePolicy.objects.create(course=course, valid_period=30, price=Decimal(price))
 
 
 def give_coupon(buyer: Account, name: str, *, starts: date | None = None, **terms: Any) -> int:
     today = clock.shanghai_date(clock.now())
-    dates = {"open_date": today, "close_date": today, "valid_begin_date": starts or today, "valid_end_date": today + timedelta(days=90)}
+    dates = {
+        "open_date": today,
+        "close_date": today,
+        "valid_begin_date": starts or today,
+        "valid_end_date": today + timedelta(days=90),
+    }
     coupon = Coupon.objects.create(name=name, quantity=10, **dates, **terms)
     return CouponRecord.objects.create(
         coupon=coupon,
@@ -70,18 +83,39 @@ def setting() -> Setting:
     threshold = {"coupon_type": CouponType.THRESHOLD}
     records = {
         "percent": give_coupon(
-            buyer, "七九折", coupon_type=CouponType.PERCENT, off_percent=79, scope=CouponScope.COURSE, course=policy_a.course
+            buyer,
+            "七九折",
+            coupon_type=CouponType.PERCENT,
+            off_percent=79,
+            scope=CouponScope.COURSE,
+            course=policy_a.course,
         ),
-        "threshold": give_coupon(buyer, "满百减廿", **threshold, minimum_consume=100, money_equivalent_value=20),
-        "any_course": give_coupon(buyer, "任选", coupon_type=CouponType.FIXED, money_equivalent_value=5, scope=CouponScope.ANY_COURSE),
+        "threshold": give_coupon(
+            buyer, "满百减廿", **threshold, minimum_consume=100, money_equivalent_value=20
+        ),
+        "any_course": give_coupon(
+            buyer,
+            "任选",
+            coupon_type=CouponType.FIXED,
+            money_equivalent_value=5,
+            scope=CouponScope.ANY_COURSE,
+        ),
         "later": give_coupon(
-            buyer, "以后", starts=clock.shanghai_date(now) + timedelta(days=3), coupon_type=CouponType.FIXED, money_equivalent_value=30
+            buyer,
+            "以后",
+            starts=clock.shanghai_date(now) + timedelta(days=3),
+            coupon_type=CouponType.FIXED,
+            money_equivalent_value=30,
         ),
-        "unreachable": give_coupon(buyer, "满千减百", **threshold, minimum_consume=1000, money_equivalent_value=100),
+        "unreachable": give_coupon(
+            buyer, "满千减百", **threshold, minimum_consume=1000, money_equivalent_value=100
+        ),
     }
     for policy in (policy_a, policy_b):
         cart.add_to_cart(account=buyer, course_id=policy.course_id, policy_id=policy.pk, now=now)
-    started = checkouts.start_checkout(account=buyer, course_ids=[policy_a.course_id, policy_b.course_id], now=now)
+    started = checkouts.start_checkout(
+        account=buyer, course_ids=[policy_a.course_id, policy_b.course_id], now=now
+    )
     checkouts.prepare_checkouts([started.checkout_id], now=now)
     client = APIClient()
     client.force_authenticate(buyer)
@@ -134,13 +168,17 @@ def test_zero_stands_for_no_coupon(setting: Setting) -> None:
 
 def test_part_of_the_checkout_is_priced_alone(setting: Setting) -> None:
     body = {"course_price_list": [{"course_id": str(setting.course_b)}]}
-    assert setting.client.post(setting.url, body, format="json").json()["data"]["quote"]["list_total"] == "59.90"
+    assert (
+        setting.client.post(setting.url, body, format="json").json()["data"]["quote"]["list_total"] == "59.90"
+    )
 
 
 @pytest.mark.parametrize(("spent", "used"), [(0, 158), (100, 100)])
 def test_more_beili_than_possible_are_cut(setting: Setting, spent: int, used: int) -> None:
     if spent:
-        make_order(setting.buyer, factories.make_course("100.00"), beili=spent, alipay="0.00", now=clock.now())
+        make_order(
+            setting.buyer, factories.make_course("100.00"), beili=spent, alipay="0.00", now=clock.now()
+        )
         setting.buyer.refresh_from_db()
     setting.client.force_authenticate(setting.buyer)
     quote = setting.post(balance=10_000).json()["data"]["quote"]
@@ -149,8 +187,13 @@ def test_more_beili_than_possible_are_cut(setting: Setting, spent: int, used: in
 
 def test_global_coupons_follow_the_subtotal(setting: Setting) -> None:
     body = {"course_price_list": [{"course_id": setting.course_b}]}
-    coupons = setting.client.post(setting.url, body, format="json").json()["data"]["global_coupon_record_dict"]
-    shown = {key: (entry.get("applicable"), entry.get("reason"), entry.get("saving")) for key, entry in coupons.items()}
+    coupons = setting.client.post(setting.url, body, format="json").json()["data"][
+        "global_coupon_record_dict"
+    ]
+    shown = {
+        key: (entry.get("applicable"), entry.get("reason"), entry.get("saving"))
+        for key, entry in coupons.items()
+    }
     assert shown == {
         "0": (None, None, None),
         str(setting.threshold): (False, "below_minimum", "0.00"),
@@ -173,7 +216,12 @@ def test_global_coupons_follow_the_subtotal(setting: Setting) -> None:
     ],
 )
 def test_coupon_that_cannot_be_used_is_refused(
-    setting: Setting, coupon_a: str | None, coupon_b: str | None, coupon_global: str | None, slug: str, reason: str | None
+    setting: Setting,
+    coupon_a: str | None,
+    coupon_b: str | None,
+    coupon_global: str | None,
+    slug: str,
+    reason: str | None,
 ) -> None:
     ids = [getattr(setting, name) if name else None for name in (coupon_a, coupon_b, coupon_global)]
     response = setting.post(ids[0], ids[1], coupon_record_id=ids[2])
@@ -191,11 +239,17 @@ def test_course_coupon_that_takes_nothing_off_is_refused(setting: Setting) -> No
         scope=CouponScope.ANY_COURSE,
     )
     now = clock.now()
-    started = checkouts.start_checkout(account=setting.buyer, course_ids=[setting.course_a, setting.course_b], now=now)
+    started = checkouts.start_checkout(
+        account=setting.buyer, course_ids=[setting.course_a, setting.course_b], now=now
+    )
     checkouts.prepare_checkouts([started.checkout_id], now=now)
     setting.checkout_id = started.checkout_id
     response = setting.post(dear)
-    assert response.json()["details"] == {"coupon_record_id": dear, "course_id": setting.course_a, "reason": "below_minimum"}
+    assert response.json()["details"] == {
+        "coupon_record_id": dear,
+        "course_id": setting.course_a,
+        "reason": "below_minimum",
+    }
 
 
 def test_coupon_of_somebody_else_is_unknown(setting: Setting) -> None:
@@ -207,7 +261,9 @@ def test_coupon_of_somebody_else_is_unknown(setting: Setting) -> None:
 
 def test_course_outside_the_checkout_is_refused(setting: Setting) -> None:
     stranger = make_course("C", "10.00")
-    response = setting.client.post(setting.url, {"course_price_list": [{"course_id": stranger.course_id}]}, format="json")
+    response = setting.client.post(
+        setting.url, {"course_price_list": [{"course_id": stranger.course_id}]}, format="json"
+    )
     assert (response.status_code, response.json()["error"]) == (409, "checkout_mismatch")
 
 

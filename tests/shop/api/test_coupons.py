@@ -30,10 +30,17 @@ def test_it_works(api: Api) -> None:
     course = make_course(name="甲")
     coupon = make_coupon(CouponType.PERCENT, off_percent=79, course=course, quantity=5)
     (campaign,) = answered(api.get(f"{V1}/coupons/"))["results"]
-    assert (campaign["id"], campaign["summary"], campaign["course_name"], campaign["remaining"]) == (coupon.pk, "7.9折", "甲", 5)
+    assert (campaign["id"], campaign["summary"], campaign["course_name"], campaign["remaining"]) == (
+        coupon.pk,
+        "7.9折",
+        "甲",
+        5,
+    )
     record = answered(api.post(f"{V1}/coupons/{coupon.pk}/claim/"), 201)
     assert (record["status"], record["coupon"]["id"], record["order_number"]) == ("unused", coupon.pk, None)
-    assert answered(api.get(f"{V1}/coupons/mine/"))["results"] == [{**record, "coupon": {**record["coupon"], "remaining": 4}}]
+    assert answered(api.get(f"{V1}/coupons/mine/"))["results"] == [
+        {**record, "coupon": {**record["coupon"], "remaining": 4}}
+    ]
 
 
 def test_campaigns_of_other_days_are_not_listed(api: Api) -> None:
@@ -46,7 +53,9 @@ def test_campaigns_of_other_days_are_not_listed(api: Api) -> None:
 def test_mine_by_status_and_never_anothers(api: Api, buyer: Account) -> None:
     record = make_record(buyer)
     make_record(make_buyer())
-    assert [row["id"] for row in answered(api.get(f"{V1}/coupons/mine/?status=unused"))["results"]] == [record.pk]
+    assert [row["id"] for row in answered(api.get(f"{V1}/coupons/mine/?status=unused"))["results"]] == [
+        record.pk
+    ]
     assert answered(api.get(f"{V1}/coupons/mine/?status=used"))["results"] == []
 
 
@@ -89,10 +98,24 @@ def test_login_is_demanded(path: str) -> None:
 
 def test_code_is_redeemed(api: Api, buyer: Account) -> None:
     coupon = make_coupon(value="10", is_code_only=True)
-    [code] = codes.list_codes(batch=codes.make_codes(coupon_id=coupon.pk, count=1, staff=make_buyer(), now=clock.now()))
+    [code] = codes.list_codes(
+        batch=codes.make_codes(coupon_id=coupon.pk, count=1, staff=make_buyer(), now=clock.now())
+    )
     record = answered(api.post(f"{V1}/coupons/redeem/", {"code": code}), 201)
     assert (record["coupon"]["id"], record["status"]) == (coupon.pk, "unused")
     with nothing_changes():
-        assert refused(api.post(f"{V1}/coupons/redeem/", {"code": code})) == (404, 1194, "coupon_code_not_found")
-        for body in ({}, {"code": ""}, {"code": 7.5}, {"code": None}, {"code": ["x"]}, {"code": "x\x00"}, {"code": "x" * 41}):
+        assert refused(api.post(f"{V1}/coupons/redeem/", {"code": code})) == (
+            404,
+            1194,
+            "coupon_code_not_found",
+        )
+        for body in (
+            {},
+            {"code": ""},
+            {"code": 7.5},
+            {"code": None},
+            {"code": ["x"]},
+            {"code": "x\x00"},
+            {"code": "x" * 41},
+        ):
             assert refused(api.post(f"{V1}/coupons/redeem/", body))[0] in {400, 404}

@@ -23,7 +23,9 @@ def course() -> Course:
     return make_course("99.00")
 
 
-def test_carts_and_checkouts_refuse_and_orders_go_on(buyer: Account, course: Course, own_valkey: redis.Redis) -> None:
+def test_carts_and_checkouts_refuse_and_orders_go_on(
+    buyer: Account, course: Course, own_valkey: redis.Redis
+) -> None:
     api = Api(buyer)
     put_in_cart(api, course)
     checkout = check_out(api, course)
@@ -52,7 +54,9 @@ def test_carts_and_checkouts_refuse_and_orders_go_on(buyer: Account, course: Cou
 def test_buyers_log_in_and_claim(own_valkey: redis.Redis) -> None:
     make_buyer(username="lufei", password="correct horse battery")
     own_valkey.config_set("maxmemory", 1)
-    token = answered(Api().post(f"{V1}/auth/login/", {"username": "lufei", "password": "correct horse battery"}))
+    token = answered(
+        Api().post(f"{V1}/auth/login/", {"username": "lufei", "password": "correct horse battery"})
+    )
     assert token["token"]
 
 
@@ -61,4 +65,6 @@ def test_order_is_polled_and_cancelled(buyer: Account, course: Course, own_valke
     own_valkey.config_set("maxmemory", 1)
     api = Api(buyer)
     assert answered(api.get(f"{V1}/orders/{order.order_number}/"))["status"] == "awaiting_payment"
-    assert answered(api.post(f"{V1}/orders/{order.order_number}/cancel/"), 202)["status"] == "awaiting_payment"
+    assert (
+        answered(api.post(f"{V1}/orders/{order.order_number}/cancel/"), 202)["status"] == "awaiting_payment"
+    )

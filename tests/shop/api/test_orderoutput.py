@@ -30,14 +30,26 @@ LIVES_OF_ORDERS = sorted(set(LIVES) - {"pending", "rejected"})
 
 
 def in_its_own_form(output: Output) -> bool:
-    """Whether a client that holds us to the definition takes the answer: every field there, of its type and pattern."""
+    """Whether a client that holds us to the definition takes the answer: every field there, of its type and
+    pattern.
+    """
     return bool(msgspec.json.decode(written(output), type=type(output)) == output)
 
 
 def values_of(line: OrderLine) -> dict[str, Any]:
-    names = ("course_id", "course_name", "course_img", "policy_id", "valid_period", "valid_period_display", "coupon_record_id")
+    names = (
+        "course_id",
+        "course_name",
+        "course_img",
+        "policy_id",
+        "valid_period",
+        "valid_period_display",
+        "coupon_record_id",
+    )
     amounts = ("list_price", "course_discount", "global_discount", "beili_amount", "cash_amount")
-    return {name: getattr(line, name) for name in names} | {name: f"{getattr(line, name):.2f}" for name in amounts}
+    return {name: getattr(line, name) for name in names} | {
+        name: f"{getattr(line, name):.2f}" for name in amounts
+    }
 
 
 @pytest.mark.parametrize("life", LIVES_OF_ORDERS)
@@ -62,7 +74,9 @@ def test_order_is_answered_by_its_rows(life: str) -> None:
             "text": event.get_kind_display(),
             "at": timezone.localtime(event.at).isoformat(timespec="seconds"),
             "details": {
-                name: timezone.localtime(datetime.fromisoformat(value)).isoformat() if name == "valid_until" else value
+                name: timezone.localtime(datetime.fromisoformat(value)).isoformat()
+                if name == "valid_until"
+                else value
                 for name, value in event.details.items()
             },
         }
@@ -80,7 +94,11 @@ def test_order_read_in_one_statement_is_answered_as_one_read_by_the_orm(life: st
     now = clock.now()
     answer = read_order(order.account_id, order.order_number, now)
     assert answer is not None
-    assert (answer.account_id, answer.status, answer.version) == (order.account_id, order.status, order.version)
+    assert (answer.account_id, answer.status, answer.version) == (
+        order.account_id,
+        order.status,
+        order.version,
+    )
     assert answer.body == written(order_body(order, now=now)).decode()
 
 
@@ -93,8 +111,13 @@ def test_request_is_answered_by_what_was_asked_for() -> None:
         body = request_body(request, found.purchase, found.requested)
         assert in_its_own_form(body)
         assert body.requested is not None
-        assert (body.requested.alipay, body.requested.beili) == (f"{Decimal(request.body['alipay']):.2f}", request.body["beili"])
-        assert [line.course_id for line in body.requested.lines] == [line[0] for line in request.body["lines"]]
+        assert (body.requested.alipay, body.requested.beili) == (
+            f"{Decimal(request.body['alipay']):.2f}",
+            request.body["beili"],
+        )
+        assert [line.course_id for line in body.requested.lines] == [
+            line[0] for line in request.body["lines"]
+        ]
         assert (body.error is None) == (request.status == "pending")
         answer = read_order(request.account_id, request.order_number, clock.now())
         assert answer is not None
@@ -107,7 +130,9 @@ def test_answer_that_is_not_in_its_form_is_found_out() -> None:
     order = Order.objects.get(order_number=LIVES[LIVES_OF_ORDERS[0]](make_buyer()))
     body = order_body(order, now=clock.now())
     with pytest.raises(msgspec.ValidationError, match="list_total"):
-        in_its_own_form(msgspec.structs.replace(body, amounts=msgspec.structs.replace(body.amounts, list_total="1.5")))
+        in_its_own_form(
+            msgspec.structs.replace(body, amounts=msgspec.structs.replace(body.amounts, list_total="1.5"))
+        )
     with pytest.raises(msgspec.ValidationError, match="created_at"):
         in_its_own_form(msgspec.structs.replace(body, created_at=None))
 

@@ -39,7 +39,10 @@ def test_it_works(api: Api, buyer: Account, broker_valkey: redis.Redis) -> None:
     assert messages(broker_valkey, "orders") == [("shop.create_orders", "{}")]
     creation.create_due_orders(now=clock.now(), cause="task:1")
     seen = answered(api.get(placed["url"]))
-    assert {name: seen[name] for name in ("order_number", "status", "payment_type", "amounts", "lines", "paid_at", "error", "url")} == {
+    assert {
+        name: seen[name]
+        for name in ("order_number", "status", "payment_type", "amounts", "lines", "paid_at", "error", "url")
+    } == {
         "order_number": number,
         "status": "awaiting_payment",
         "payment_type": 1,
@@ -88,7 +91,8 @@ def test_key_is_demanded(api: Api, key: str | None) -> None:
 
 @pytest.mark.parametrize(
     "more",
-    [{"checkout_id": "x y"}, {"checkout_id": 1.5}, {"coupon_record_id": "x"}, {"coupon_record_id": -1}, {"balance": 10**13}, {"alipay": "99999999999.00"}, {"alipay": []}],
+    [{"checkout_id": "x y"}, {"checkout_id": 1.5}, {"coupon_record_id": "x"}, {"coupon_record_id": -1},
+        {"balance": 10**13}, {"alipay": "99999999999.00"}, {"alipay": []}],
     ids=str,
 )  # fmt: skip
 def test_malformed_body(api: Api, more: dict[str, Any]) -> None:
@@ -100,27 +104,46 @@ def test_malformed_body(api: Api, more: dict[str, Any]) -> None:
 def test_too_many_lines(api: Api) -> None:
     line = {"course_id": 1, "policy_id": 1}
     with nothing_changes():
-        assert refused(post_order(api, {"course_price_list": [{**line, "course_id": n} for n in range(1, 52)], "alipay": "1.00"}))[0] == 400
+        assert (
+            refused(
+                post_order(
+                    api,
+                    {"course_price_list": [{**line, "course_id": n} for n in range(1, 52)], "alipay": "1.00"},
+                )
+            )[0]
+            == 400
+        )
 
 
 def test_not_json(api: Api) -> None:
     with nothing_changes():
-        answer = api.post(ORDERS, b"a=1", content_type="application/x-www-form-urlencoded", headers={"Idempotency-Key": "K"})
+        answer = api.post(
+            ORDERS, b"a=1", content_type="application/x-www-form-urlencoded", headers={"Idempotency-Key": "K"}
+        )
         assert refused(answer) == (415, 1106, "unsupported_media_type")
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"nan", b"[]", b'"x"', b"\xff", b'{"alipay": NaN}', b"[" * 20_000])
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"nan", b"[]", b'"x"', b"\xff", b'{"alipay": NaN}', b"[" * 20_000]
+)
 def test_broken_json(api: Api, body: bytes) -> None:
     with nothing_changes():
         answer = api.generic(
-            "POST", ORDERS, body, content_type="application/json", HTTP_IDEMPOTENCY_KEY="K", CONTENT_TYPE="application/json"
+            "POST",
+            ORDERS,
+            body,
+            content_type="application/json",
+            HTTP_IDEMPOTENCY_KEY="K",
+            CONTENT_TYPE="application/json",
         )
         assert refused(answer) == (400, 1003, "invalid_input")
 
 
 def test_too_large_a_body(api: Api) -> None:
     with nothing_changes():
-        answer = api.generic("POST", ORDERS, b" " * 70_000, content_type="application/json", HTTP_IDEMPOTENCY_KEY="K")
+        answer = api.generic(
+            "POST", ORDERS, b" " * 70_000, content_type="application/json", HTTP_IDEMPOTENCY_KEY="K"
+        )
         assert refused(answer) == (413, 1105, "body_too_large")
 
 
@@ -132,7 +155,11 @@ def test_fraction_as_a_number_is_refused(api: Api) -> None:
 
 def test_rejected_request_says_why(api: Api) -> None:
     seen = order_of(api, body_of(make_course("99.00"), alipay="99.00", balance=9))
-    assert (seen["status"], seen["error"]["code"], seen["error"]["error"]) == ("rejected", 1142, "quote_changed")
+    assert (seen["status"], seen["error"]["code"], seen["error"]["error"]) == (
+        "rejected",
+        1142,
+        "quote_changed",
+    )
     assert seen["error"]["details"]["quote"]["alipay"] == "90.00"
     assert (seen["amounts"], seen["lines"], seen["pay_url"]) == (None, [], None)
 
@@ -150,15 +177,25 @@ def test_paid_order_has_no_pay_url(api: Api, buyer: Account) -> None:
 
 def test_order_by_coupon_alone(api: Api, buyer: Account) -> None:
     record = make_record(buyer, make_coupon(value="99"))
-    assert order_of(api, body_of(make_course("99.00"), alipay="0.00", coupon_record_id=record.pk))["payment_type"] == 2
+    assert (
+        order_of(api, body_of(make_course("99.00"), alipay="0.00", coupon_record_id=record.pk))[
+            "payment_type"
+        ]
+        == 2
+    )
 
 
 def test_list_by_status(api: Api, buyer: Account) -> None:
     waiting = make_order(buyer, make_course("99.00"))
     paid = make_order(buyer, make_course("0.00"))
     make_order(make_buyer(), make_course("99.00"))
-    assert [row["order_number"] for row in answered(api.get(ORDERS))["results"]] == [paid.order_number, waiting.order_number]
-    assert [row["order_number"] for row in answered(api.get(f"{ORDERS}?status=paid"))["results"]] == [paid.order_number]
+    assert [row["order_number"] for row in answered(api.get(ORDERS))["results"]] == [
+        paid.order_number,
+        waiting.order_number,
+    ]
+    assert [row["order_number"] for row in answered(api.get(f"{ORDERS}?status=paid"))["results"]] == [
+        paid.order_number
+    ]
 
 
 @pytest.mark.parametrize("query", ["status=waiting", "status=x", "page=0", "size=3"])
@@ -166,7 +203,9 @@ def test_list_filter_that_makes_no_sense(api: Api, query: str) -> None:
     assert refused(api.get(f"{ORDERS}?{query}")) == (400, 1003, "invalid_input")
 
 
-def test_list_takes_the_same_statements_for_one_and_for_many(api: Api, buyer: Account, django_assert_num_queries: Any) -> None:
+def test_list_takes_the_same_statements_for_one_and_for_many(
+    api: Api, buyer: Account, django_assert_num_queries: Any
+) -> None:
     for _ in range(3):
         make_order(buyer, make_course("1.00"), make_course("1.00"))
     with django_assert_num_queries(3):
@@ -177,7 +216,12 @@ def test_accepted_order_is_listed_at_once_with_courses_and_amount(api: Api, buye
     course = make_course("99.00", name="Redis 从用到懂")
     number = answered(post_order(api, body_of(course, alipay="90.00", balance=9)), 202)["order_number"]
     [row] = answered(api.get(ORDERS))["results"]
-    assert (row["order_number"], row["status"], row["amounts"], row["error"]) == (number, "pending", None, None)
+    assert (row["order_number"], row["status"], row["amounts"], row["error"]) == (
+        number,
+        "pending",
+        None,
+        None,
+    )
     assert row["requested"] == {
         "alipay": "90.00",
         "beili": 9,
@@ -197,7 +241,9 @@ def test_accepted_order_is_listed_at_once_with_courses_and_amount(api: Api, buye
         ],
     }
     assert answered(api.get(f"{ORDERS}{number}/"))["requested"] == row["requested"]
-    assert [listed["order_number"] for listed in answered(api.get(f"{ORDERS}?status=pending"))["results"]] == [number]
+    assert [
+        listed["order_number"] for listed in answered(api.get(f"{ORDERS}?status=pending"))["results"]
+    ] == [number]
     create_orders()
     [row] = answered(api.get(ORDERS))["results"]
     assert (row["order_number"], row["requested"], row["amounts"]["alipay"]) == (number, None, "90.00")
@@ -207,7 +253,11 @@ def test_accepted_order_is_listed_at_once_with_courses_and_amount(api: Api, buye
 def test_refused_order_is_listed_with_its_reason(api: Api) -> None:
     seen = order_of(api, body_of(make_course("99.00"), alipay="1.00"))
     [row] = answered(api.get(f"{ORDERS}?status=rejected"))["results"]
-    assert (row["order_number"], row["status"], row["error"]) == (seen["order_number"], "rejected", seen["error"])
+    assert (row["order_number"], row["status"], row["error"]) == (
+        seen["order_number"],
+        "rejected",
+        seen["error"],
+    )
     assert (row["requested"]["alipay"], len(row["requested"]["lines"])) == ("1.00", 1)
     assert answered(Api(make_buyer()).get(ORDERS))["results"] == []
 
@@ -227,7 +277,10 @@ def test_wait_answers_at_once_what_is_news(api: Api, buyer: Account) -> None:
     order = make_order(buyer, make_course())
     started = time.monotonic()
     assert answered(api.get(f"{ORDERS}{order}/?wait=20"))["status"] == "awaiting_payment"
-    assert answered(api.get(f"{ORDERS}{order}/?wait=20", headers={"If-None-Match": '"other-1"'}))["status"] == "awaiting_payment"
+    assert (
+        answered(api.get(f"{ORDERS}{order}/?wait=20", headers={"If-None-Match": '"other-1"'}))["status"]
+        == "awaiting_payment"
+    )
     assert time.monotonic() - started < 10
 
 
@@ -255,8 +308,14 @@ def test_course_in_an_unpaid_order_is_refused_unless_it_is_meant(api: Api) -> No
     entry = check_out(api, course)["payment_list"]["policy_course_dict"][str(course.pk)]
     assert entry["unpaid_order_number"] == first["order_number"]
     refused_order = order_of(api, body_of(course, alipay="9.00"))
-    assert (refused_order["status"], refused_order["error"]["error"]) == ("rejected", "course_in_unpaid_order")
-    assert refused_order["error"]["details"] == {"course_id": course.pk, "order_number": first["order_number"]}
+    assert (refused_order["status"], refused_order["error"]["error"]) == (
+        "rejected",
+        "course_in_unpaid_order",
+    )
+    assert refused_order["error"]["details"] == {
+        "course_id": course.pk,
+        "order_number": first["order_number"],
+    }
     assert order_of(api, body_of(course, alipay="9.00", buy_again=True))["status"] == "awaiting_payment"
 
 

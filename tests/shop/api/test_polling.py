@@ -49,11 +49,17 @@ def counted(api: Api, url: str, **headers: str) -> tuple[Any, int]:
 def told(response: Any) -> tuple[int, bytes, dict[str, str]]:
     """An answer with all its headers but the request's id."""
     assert response["X-Request-ID"]
-    return response.status_code, response.content, {name: value for name, value in response.headers.items() if name != "X-Request-ID"}
+    return (
+        response.status_code,
+        response.content,
+        {name: value for name, value in response.headers.items() if name != "X-Request-ID"},
+    )
 
 
 def decide(order_number: str) -> None:
-    creation.create_orders([OrderRequest.objects.get(order_number=order_number).pk], now=clock.now(), cause="test")
+    creation.create_orders(
+        [OrderRequest.objects.get(order_number=order_number).pk], now=clock.now(), cause="test"
+    )
 
 
 @pytest.mark.parametrize("life", LIVES)
@@ -71,7 +77,9 @@ def test_every_way_to_the_answer_says_the_same(api: Api, buyer: Account, life: s
     assert told(unchanged) == told(api.get(f"{url}?wait=0", headers={"If-None-Match": read["ETag"]}))
     assert (unchanged.status_code, unchanged.content) == (304, b"")
     for headers in (read, remembered, unchanged):
-        assert headers.get("Retry-After") == {"pending": "1", "awaiting payment": "2", "cancelling": "2"}.get(life)
+        assert headers.get("Retry-After") == {"pending": "1", "awaiting payment": "2", "cancelling": "2"}.get(
+            life
+        )
         assert headers["Cache-Control"] == "private, no-cache"
         assert headers["Content-Security-Policy"]
 
@@ -84,7 +92,9 @@ def test_whoever_knows_another_tag_is_told_everything(api: Api, buyer: Account, 
     assert (told(again), costs) == (told(first), 0)
 
 
-@pytest.mark.parametrize("form", ["{tag}", "W/{tag}", '"x", {tag}', '"x",W/{tag} , "y"', "*", " * ", '"x", "a,b", {tag}'])
+@pytest.mark.parametrize(
+    "form", ["{tag}", "W/{tag}", '"x", {tag}', '"x",W/{tag} , "y"', "*", " * ", '"x", "a,b", {tag}']
+)
 @pytest.mark.parametrize("query", ["", "?wait=0"])
 def test_known_tag_is_recognised_in_every_form(api: Api, buyer: Account, form: str, query: str) -> None:
     """RFC 9110: weakly compared, in a list, or any. A proxy that compresses weakens tags."""
@@ -108,7 +118,12 @@ def test_tag_is_the_body_s(api: Api, buyer: Account, life: str, settings: Settin
     """At every moment of an order's life, also where the time alone changes what is told."""
     url = url_of(LIVES[life](buyer))
     told_by_tag: dict[str, bytes] = {}
-    for offset_s in (0, settings.ORDER_TTL_S - 5, settings.ORDER_TTL_S, settings.ORDER_TTL_S + settings.ORDER_GRACE_S + 1):
+    for offset_s in (
+        0,
+        settings.ORDER_TTL_S - 5,
+        settings.ORDER_TTL_S,
+        settings.ORDER_TTL_S + settings.ORDER_GRACE_S + 1,
+    ):
         settings.CLOCK_OFFSET_S = offset_s
         shop_valkey.client().flushdb()
         response = api.get(url)
@@ -125,7 +140,8 @@ def test_deadline_is_news_to_a_held_poll(api: Api, buyer: Account, settings: Set
 
 
 def test_first_poll_costs_two_statements_and_no_other_any(api: Api, buyer: Account) -> None:
-    assert [counted(api, url_of(make_pending(buyer)))[1] for _ in range(2)] == [2, 1]  # the token is known the second time
+    # the token is known the second time
+    assert [counted(api, url_of(make_pending(buyer)))[1] for _ in range(2)] == [2, 1]
     url = url_of(make_waiting(buyer))
     assert [counted(api, url)[1] for _ in range(4)] == [1, 0, 0, 0]
 
@@ -145,7 +161,9 @@ def test_usual_wish_for_a_form_costs_nothing(api: Api, buyer: Account, accept: s
     assert (told(remembered), costs) == (told(through_drf), 0)
 
 
-@pytest.mark.parametrize("accept", ["application/json; indent=4", "application/*", "text/html, application/json"])
+@pytest.mark.parametrize(
+    "accept", ["application/json; indent=4", "application/*", "text/html, application/json"]
+)
 def test_unusual_wish_for_a_form_is_heard(api: Api, buyer: Account, accept: str) -> None:
     url = url_of(make_paid(buyer))
     plain = api.get(url)
@@ -189,7 +207,9 @@ def test_news_is_told_at_once(api: Api, buyer: Account, event: str, has_tag: boo
     assert (told(again), costs) == (told(news), 0)
 
 
-@pytest.mark.parametrize("etag", ['"pending-0"', "*", "", "nonsense", '"pending-00000000000"', 'W/"pending-0"', '"%s-0"', None])
+@pytest.mark.parametrize(
+    "etag", ['"pending-0"', "*", "", "nonsense", '"pending-00000000000"', 'W/"pending-0"', '"%s-0"', None]
+)
 def test_stranger_learns_nothing(api: Api, buyer: Account, etag: str | None) -> None:
     """Neither by guessing the tag, nor by knowing the number while the answer is remembered."""
     url = url_of(make_pending(buyer))
@@ -237,7 +257,11 @@ def test_link_to_pay_is_gone_when_its_time_is_over(api: Api, buyer: Account, set
     assert "/pay/" in answered(first)["pay_url"]
     settings.CLOCK_OFFSET_S = settings.ORDER_TTL_S
     late, costs = counted(api, url)
-    assert (answered(late), late["ETag"], costs) == (answered(first) | {"pay_url": None, "payment_state": "overdue"}, late["ETag"], 1)
+    assert (answered(late), late["ETag"], costs) == (
+        answered(first) | {"pay_url": None, "payment_state": "overdue"},
+        late["ETag"],
+        1,
+    )
     assert late["ETag"] != first["ETag"]
     assert told(late) == told(api.get(f"{url}?wait=0"))
 
@@ -248,11 +272,17 @@ def test_link_to_pay_is_gone_as_soon_as_the_buyer_wants_out(api: Api, buyer: Acc
     assert "/pay/" in answered(api.get(url_of(order_number)))["pay_url"]
     orderlives.cancel(order_number)
     seen = answered(api.get(url_of(order_number)))
-    assert (seen["status"], seen["pay_url"], seen["timeline"][-1]["kind"]) == ("awaiting_payment", None, "cancel_requested")
+    assert (seen["status"], seen["pay_url"], seen["timeline"][-1]["kind"]) == (
+        "awaiting_payment",
+        None,
+        "cancel_requested",
+    )
 
 
 class FaultyValkey:
-    """A client with one fault, at the `at`th command: it is `lost`, its answer is `lost` only, or everything is `flushed` before it."""
+    """A client with one fault, at the `at`th command: it is `lost`, its answer is `lost` only, or everything
+    is `flushed` before it.
+    """
 
     def __init__(self, client: Any, fault: str, at: int) -> None:
         self._client, self._fault, self._left = client, fault, at
@@ -278,7 +308,10 @@ class FaultyValkey:
 
 @pytest.mark.parametrize("fault", ["command lost", "answer lost", "flushed"])
 def test_answers_are_right_wherever_valkey_fails(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At each command of an order's life in turn. Only where the removal itself is lost may the buyer be told what was before, for a while."""
+    """At each command of an order's life in turn.
+
+    Only where the removal itself is lost may the buyer be told what was before, for a while.
+    """
     client = shop_valkey.client()
     for at in range(1, 100):
         client.flushdb()

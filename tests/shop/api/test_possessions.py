@@ -16,7 +16,9 @@ def test_it_works() -> None:
     order = make_order(buyer, course, beili=99, alipay="0.00", now=clock.now())
     api = Api(buyer)
     (enrolment,) = answered(api.get(f"{V1}/enrolments/"))["results"]
-    shown = {name: enrolment[name] for name in ("course_id", "course_name", "order_number", "status", "is_active")}
+    shown = {
+        name: enrolment[name] for name in ("course_id", "course_name", "order_number", "status", "is_active")
+    }
     assert shown == {
         "course_id": course.pk,
         "course_name": course.name,

@@ -1,4 +1,6 @@
-"""The ordinary order request, read by the decoder: never another purchase than the serializer reads, and never one that it refuses."""
+"""The ordinary order request, read by the decoder: never another purchase than the serializer reads, and
+never one that it refuses.
+"""
 
 import copy
 import json
@@ -23,7 +25,10 @@ from tests.unchanged import nothing_changes
 
 ORDINARY = {
     "checkout_id": None,
-    "course_price_list": [{"course_id": 1, "policy_id": 2, "coupon_record_id": 0}, {"course_id": 3, "policy_id": 4, "valid_period": 30}],
+    "course_price_list": [
+        {"course_id": 1, "policy_id": 2, "coupon_record_id": 0},
+        {"course_id": 3, "policy_id": 4, "valid_period": 30},
+    ],
     "coupon_record_id": 5,
     "balance": 30,
     "alipay": "310.20",
@@ -31,12 +36,24 @@ ORDINARY = {
 }
 # What a value may turn into: neighbours of the bounds, other types of the same look, and nonsense.
 ODD = st.sampled_from([
-    None, True, False, 0, 1, -1, 10**18 - 1, 10**18, 10**12, 10**12 - 1, 1.0, 0.5, "", "0", "1", "01", "1.5", "310.2", "310.20", "9999999999.99",
-    "99999999999.99", "0.00", "-0.00", "+1.00", "1.00\n", " 1.00", "１.00", "1e2", "NaN", "A" * 64, "A" * 65, "a", "A\n", [], {}, [1], {"a": 1}, "None", 9999, 10000, "true",
+    None, True, False, 0, 1, -1, 10**18 - 1, 10**18, 10**12, 10**12 - 1, 1.0, 0.5, "", "0", "1", "01", "1.5",
+    "310.2", "310.20", "9999999999.99",
+    "99999999999.99", "0.00", "-0.00", "+1.00", "1.00\n", " 1.00", "１.00", "1e2", "NaN", "A" * 64, "A" * 65,
+    "a", "A\n", [], {}, [1], {"a": 1}, "None", 9999, 10000, "true",
 ])  # fmt: skip
-FIELDS = [("buy_again",), ("checkout_id",), ("coupon_record_id",), ("balance",), ("alipay",), ("course_price_list",), ("unknown",)]
+FIELDS = [
+    ("buy_again",),
+    ("checkout_id",),
+    ("coupon_record_id",),
+    ("balance",),
+    ("alipay",),
+    ("course_price_list",),
+    ("unknown",),
+]
 LINE_FIELDS = [
-    ("course_price_list", n, name) for n in (0, 1) for name in ("course_id", "policy_id", "coupon_record_id", "valid_period", "unknown")
+    ("course_price_list", n, name)
+    for n in (0, 1)
+    for name in ("course_id", "policy_id", "coupon_record_id", "valid_period", "unknown")
 ]
 PLACES = st.sampled_from([*FIELDS, *LINE_FIELDS, ("course_price_list", 0)])
 DROP = object()
@@ -88,7 +105,11 @@ def test_what_is_read_is_what_the_serializers_read(changes: list[tuple[Any, Any]
 
 @given(
     st.recursive(
-        ODD, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from([*ORDINARY, "course_id"]), inner, max_size=4)
+        ODD,
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(st.sampled_from([*ORDINARY, "course_id"]), inner, max_size=4)
+        ),
     )
 )
 def test_anything_else_is_left_alone(body: Any) -> None:
@@ -118,8 +139,12 @@ def test_odd_requests_are_left_alone(content_type: str, raw: str | bytes) -> Non
 
 
 def test_every_field_of_the_body_is_read_as_the_serializer_describes_it() -> None:
-    """The decoder has no list of fields of its own: another field of a kind that it doesn't know is a mistake that stops the program."""
-    assert {field.name for field in msgspec.structs.fields(reader._struct(views.PurchaseInput()))} == set(views.PurchaseInput().fields)
+    """The decoder has no list of fields of its own: another field of a kind that it doesn't know is a mistake
+    that stops the program.
+    """
+    assert {field.name for field in msgspec.structs.fields(reader._struct(views.PurchaseInput()))} == set(
+        views.PurchaseInput().fields
+    )
 
     class WithText(Input):
         text = TextField()
@@ -139,7 +164,9 @@ def test_both_ways_store_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     one, two = OrderRequest.objects.order_by("id")
     for row in (one, two):
         assert row.request_id
-        row.pk = row.order_number = row.idempotency_key = row.request_id = row.created_at = row.available_at = None
+        row.pk = row.order_number = row.idempotency_key = row.request_id = row.created_at = (
+            row.available_at
+        ) = None
     assert {name: value for name, value in vars(one).items() if name != "_state"} == {
         name: value for name, value in vars(two).items() if name != "_state"
     }

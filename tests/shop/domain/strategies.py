@@ -19,7 +19,9 @@ def terms() -> st.SearchStrategy[CouponTerms]:
     """Coupons as the database lets them be."""
     return st.one_of(
         st.builds(CouponTerms, kind=st.just(CouponType.FIXED), value=yuan(1, 20_000)),
-        st.builds(CouponTerms, kind=st.just(CouponType.THRESHOLD), value=yuan(1, 20_000), minimum=yuan(1, 50_000)),
+        st.builds(
+            CouponTerms, kind=st.just(CouponType.THRESHOLD), value=yuan(1, 20_000), minimum=yuan(1, 50_000)
+        ),
         st.builds(CouponTerms, kind=st.just(CouponType.PERCENT), off_percent=st.integers(1, 99)),
     )
 

@@ -42,19 +42,31 @@ def test_list_reads_no_syllabus(django_assert_num_queries) -> None:
 
 
 def test_categories_that_have_something_to_show() -> None:
-    second, first, empty = (Category.objects.create(name=name, position=place) for name, place in (("乙", 2), ("甲", 1), ("空", 0)))
+    second, first, empty = (
+        Category.objects.create(name=name, position=place)
+        for name, place in (("乙", 2), ("甲", 1), ("空", 0))
+    )
     shown = make_course(category=first)
     make_course(category=second)
     make_course(category=first, status=CourseStatus.OFFLINE)
     make_course(category=empty, status=CourseStatus.PRESALE)
-    assert [(category.name, category.course_count) for category in list_categories()] == [("甲", 1), ("乙", 1)]
+    assert [(category.name, category.course_count) for category in list_categories()] == [
+        ("甲", 1),
+        ("乙", 1),
+    ]
     assert list(list_courses(category_id=first.pk)) == [shown]
     assert get_category(category_id=empty.pk) == empty
     with pytest.raises(CategoryNotFound):
         get_category(category_id=first.pk + 1000)
 
 
-NAMES = ["支付系统设计", "Django REST framework 实战", "PostgreSQL 事务与锁", "ＡＢＣ全角 100% 折_扣", "Café Ünïcode"]
+NAMES = [
+    "支付系统设计",
+    "Django REST framework 实战",
+    "PostgreSQL 事务与锁",
+    "ＡＢＣ全角 100% 折_扣",
+    "Café Ünïcode",
+]
 
 
 @pytest.mark.parametrize(
@@ -107,7 +119,9 @@ def test_search_looks_into_brief_and_syllabus_and_shows_names_first() -> None:
 
 
 def test_search_among_thousands_uses_its_index() -> None:
-    Course.objects.bulk_create(Course(name=f"第{number}门 数据分析", course_img="/x", status=0) for number in range(3000))
+    Course.objects.bulk_create(
+        Course(name=f"第{number}门 数据分析", course_img="/x", status=0) for number in range(3000)
+    )
     target = make_course(name="支付系统设计", syllabus="退款" * 5000)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE shop_course")
@@ -120,7 +134,12 @@ def test_search_among_thousands_uses_its_index() -> None:
 def test_get_offer() -> None:
     course = make_course()
     offer = get_offer(course_id=course.pk, now=NOW)
-    assert (offer.course, offer.access_by, offer.access_until, offer.unpaid_order_number) == (course, None, None, None)
+    assert (offer.course, offer.access_by, offer.access_until, offer.unpaid_order_number) == (
+        course,
+        None,
+        None,
+        None,
+    )
 
 
 @pytest.mark.parametrize("status", [CourseStatus.OFFLINE, CourseStatus.PRESALE])
@@ -148,7 +167,9 @@ FIRST_MOMENT = datetime(2026, 3, 31, 16, tzinfo=UTC)
 def test_page_promises_what_a_purchase_grants(kind: CourseType, days: int) -> None:
     """New, renewed while it runs, and bought again after it is over; a degree from its first day."""
     buyer = make_buyer()
-    course = make_course("99.00", period=30, course_type=kind, starts_on=START if kind == CourseType.DEGREE else None)
+    course = make_course(
+        "99.00", period=30, course_type=kind, starts_on=START if kind == CourseType.DEGREE else None
+    )
     make_policy(course, "199.00", period=90)
     for at in (NOW, NOW + days * DAY):
         first, longer = promised(buyer, course, at)
@@ -190,7 +211,10 @@ def test_membership_opens_vip_courses_while_it_lasts() -> None:
     assert access(vip, NOW) == (None, None)
 
 
-@pytest.mark.parametrize(("kind", "day"), [(CourseType.PAID, START), (CourseType.MEMBERSHIP, START), (CourseType.DEGREE, date(2100, 1, 1))])
+@pytest.mark.parametrize(
+    ("kind", "day"),
+    [(CourseType.PAID, START), (CourseType.MEMBERSHIP, START), (CourseType.DEGREE, date(2100, 1, 1))],
+)
 def test_database_refuses_a_start_that_means_nothing(kind: CourseType, day: date) -> None:
     with pytest.raises(IntegrityError, match="course_start_is_a_degrees"):
         make_course(course_type=kind, starts_on=day)

@@ -55,10 +55,21 @@ def buy(buyer: Account, *courses: Course, at: datetime = NOW) -> Order:
 def give_back(order: Order, *courses: Course, at: datetime) -> None:
     """The lines of these courses, or all, are refunded."""
     order.refresh_from_db()
-    lines = list(OrderLine.objects.filter(order=order, course__in=courses) if courses else OrderLine.objects.filter(order=order))
+    lines = list(
+        OrderLine.objects.filter(order=order, course__in=courses)
+        if courses
+        else OrderLine.objects.filter(order=order)
+    )
     share = Share(sum((line.cash_amount for line in lines), Decimal("0.00")), 0)
     with transaction.atomic():
-        apply_refund(order, [whole_part(line) for line in lines], share, key=f"{order}{lines[0].pk}", now=at, cause="test")
+        apply_refund(
+            order,
+            [whole_part(line) for line in lines],
+            share,
+            key=f"{order}{lines[0].pk}",
+            now=at,
+            cause="test",
+        )
 
 
 def periods(buyer: Account, course: Course) -> list[tuple[float, float]]:
@@ -82,7 +93,9 @@ def periods(buyer: Account, course: Course) -> list[tuple[float, float]]:
         (2, 40, [(0, 30), (30, 60)]),
     ],
 )
-def test_later_periods_move_up_by_what_the_refunded_one_had_left(refunded: int, day: int, left: list[tuple[float, float]]) -> None:
+def test_later_periods_move_up_by_what_the_refunded_one_had_left(
+    refunded: int, day: int, left: list[tuple[float, float]]
+) -> None:
     buyer, course = make_buyer(), make_course("10.00", period=30)
     purchases = [buy(buyer, course) for _ in range(3)]
     give_back(purchases[refunded], at=NOW + day * DAY)
@@ -100,9 +113,14 @@ def test_later_periods_move_up_by_what_the_refunded_one_had_left(refunded: int, 
         (1, 20, [(9.5, 39.5), (39.5, 69.5)]),
     ],
 )
-def test_no_period_of_a_degree_moves_up_before_its_first_day(refunded: int, day: int, left: list[tuple[float, float]]) -> None:
+def test_no_period_of_a_degree_moves_up_before_its_first_day(
+    refunded: int, day: int, left: list[tuple[float, float]]
+) -> None:
     """It starts at midnight in Shanghai, nine and a half days after NOW."""
-    buyer, course = make_buyer(), make_course("10.00", period=30, course_type=CourseType.DEGREE, starts_on=date(2026, 3, 12))
+    buyer, course = (
+        make_buyer(),
+        make_course("10.00", period=30, course_type=CourseType.DEGREE, starts_on=date(2026, 3, 12)),
+    )
     purchases = [buy(buyer, course) for _ in range(3)]
     assert periods(buyer, course) == [(9.5, 39.5), (39.5, 69.5), (69.5, 99.5)]
     give_back(purchases[refunded], at=NOW + day * DAY)
@@ -110,7 +128,10 @@ def test_no_period_of_a_degree_moves_up_before_its_first_day(refunded: int, day:
 
 
 def test_first_day_that_staff_move_holds_for_later_purchases_only() -> None:
-    buyer, course = make_buyer(), make_course("10.00", period=30, course_type=CourseType.DEGREE, starts_on=date(2026, 4, 1))
+    buyer, course = (
+        make_buyer(),
+        make_course("10.00", period=30, course_type=CourseType.DEGREE, starts_on=date(2026, 4, 1)),
+    )
     order = make_order(buyer, course)
     Course.objects.filter(pk=course.pk).update(starts_on=date(2026, 5, 1))
     with transaction.atomic():
@@ -148,7 +169,10 @@ def test_order_whose_period_moved_says_so_in_its_timeline() -> None:
         (NOW + 31 * DAY).isoformat(),
     )
     assert Order.objects.get(pk=second.pk).version == version + 1
-    assert [entry.kind for entry in first.events.order_by("-pk")[:2]] == ["enrolment_revoked", "refund_succeeded"]
+    assert [entry.kind for entry in first.events.order_by("-pk")[:2]] == [
+        "enrolment_revoked",
+        "refund_succeeded",
+    ]
 
 
 def test_gap_that_was_left_before_closes_with_the_next_revocation() -> None:
@@ -192,7 +216,9 @@ DEEDS = st.lists(
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
 @given(deeds=DEEDS)
-def test_active_periods_have_no_gap_and_add_up_to_what_is_paid_and_unused(db: None, deeds: list[tuple[str, int]]) -> None:
+def test_active_periods_have_no_gap_and_add_up_to_what_is_paid_and_unused(
+    db: None, deeds: list[tuple[str, int]]
+) -> None:
     buyer, now, bought = make_buyer(), NOW, list[Bought]()
     course = make_course("10.00", period=1)
     for period in (3, 30):
@@ -213,7 +239,9 @@ def test_active_periods_have_no_gap_and_add_up_to_what_is_paid_and_unused(db: No
         cursor = now
         for order_id, starts, ends in spans:
             assert starts == cursor or (starts < now and cursor == now)
-            assert (ends - cursor) / timedelta(hours=1) == next(one.left for one in bought if one.order.pk == order_id)
+            assert (ends - cursor) / timedelta(hours=1) == next(
+                one.left for one in bought if one.order.pk == order_id
+            )
             cursor = ends
         assert cursor - now == timedelta(hours=sum(one.left for one in bought))
 
@@ -228,7 +256,9 @@ def buy_period(buyer: Account, course: Course, days: int, *, at: datetime) -> Or
     """A paid order of the course's policy of so many days."""
     policy = course.price_policies.get(valid_period=days)
     purchase = Purchase([LineChoice(course.pk, policy.pk, None)], None, 0, policy.price, None, buy_again=True)
-    request, _ = place_order(account=buyer, purchase=purchase, idempotency_key=mint_number(at), request_id="test", now=at)
+    request, _ = place_order(
+        account=buyer, purchase=purchase, idempotency_key=mint_number(at), request_id="test", now=at
+    )
     decide(request, now=at)
     order = Order.objects.get(request=request)
     with transaction.atomic():

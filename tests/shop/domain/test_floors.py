@@ -24,10 +24,12 @@ pytestmark = pytest.mark.django_db(transaction=True)
 TABLE = "shop_orderrequest"
 _TAKE_IN = """
     INSERT INTO shop_orderrequest (
-        account_id, order_number, idempotency_key, fingerprint, body, status, request_id, created_at, available_at, attempts, last_error,
+        account_id, order_number, idempotency_key, fingerprint, body, status, request_id, created_at,
+        available_at, attempts, last_error,
         error_slug, error_message, error_details
     )
-    VALUES (%s, %s, %s, '', '{}', 'pending', '', now(), clock_timestamp() - %s, 0, '', '', '', '{}') RETURNING id
+    VALUES (%s, %s, %s, '', '{}', 'pending', '', now(), clock_timestamp() - %s, 0, '', '', '', '{}')
+    RETURNING id
 """
 
 
@@ -36,7 +38,11 @@ def session() -> Iterator[psycopg.Connection]:
     """A transaction of somebody else."""
     database = connection.settings_dict
     with psycopg.connect(
-        dbname=database["NAME"], user=database["USER"], password=database["PASSWORD"], host=database["HOST"], port=database["PORT"]
+        dbname=database["NAME"],
+        user=database["USER"],
+        password=database["PASSWORD"],
+        host=database["HOST"],
+        port=database["PORT"],
     ) as opened:
         yield opened
 
@@ -47,7 +53,9 @@ def take_in(writer: psycopg.Connection, account_id: int, number: int, *, ago: ti
 
 
 def finish(ids: list[int]) -> None:
-    OrderRequest.objects.filter(pk__in=ids).update(status="created", decided_at=clock.now(), available_at=None)
+    OrderRequest.objects.filter(pk__in=ids).update(
+        status="created", decided_at=clock.now(), available_at=None
+    )
 
 
 @dataclass
@@ -78,7 +86,8 @@ def rises_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(floors, "OVERDUE", timedelta())
 
 
-# What happens: somebody begins to write, the n-th open transaction commits, the n-th process claims, the sweep looks.
+# What happens: somebody begins to write, the n-th open transaction commits, the n-th process claims, the
+# sweep looks.
 STEPS = st.lists(
     st.one_of(
         st.just(("begin", 0)),
@@ -93,8 +102,12 @@ STEPS = st.lists(
 
 @given(steps=STEPS)
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_nothing_is_overlooked_whatever_the_order_of_commits(steps: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without any slack each row that commits late is overlooked at first; the sweep's look brings every process back to it."""
+def test_nothing_is_overlooked_whatever_the_order_of_commits(
+    steps: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without any slack each row that commits late is overlooked at first; the sweep's look brings every
+    process back to it.
+    """
     floors.forget()
     OrderRequest.objects.all().delete()
     account_id = make_buyer().pk
@@ -180,7 +193,9 @@ def test_floor_stays_at_the_first_row_that_is_left(monkeypatch: pytest.MonkeyPat
     assert process.claim(monkeypatch) == ids[10:]
 
 
-def test_looks_from_the_beginning_take_a_hundredth_of_the_time_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_looks_from_the_beginning_take_a_hundredth_of_the_time_at_most(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(floors, "CHECK_SHARE", 0.01)
     read = floors.sql.read
 

@@ -20,7 +20,12 @@ def test_grant_adds_to_the_balance_and_writes_a_transfer() -> None:
     buyer.refresh_from_db()
     (transfer,) = LedgerTransfer.objects.all()
     assert (buyer.balance, buyer.held_balance) == (50, 0)
-    assert (transfer.debit, transfer.credit, transfer.amount, transfer.account) == ("beili_issued", "beili_available", Decimal(50), buyer)
+    assert (transfer.debit, transfer.credit, transfer.amount, transfer.account) == (
+        "beili_issued",
+        "beili_available",
+        Decimal(50),
+        buyer,
+    )
 
 
 def test_grant_with_the_same_key_is_one_grant() -> None:
@@ -34,14 +39,22 @@ def test_balance_cannot_go_below_zero() -> None:
     buyer = make_buyer(beili=5)
     with pytest.raises(IntegrityError, match="balance"):
         LedgerTransfer.objects.create(
-            key="k", debit="beili_available", credit="beili_held", currency="BEILI", amount=6, account=buyer, created_at=NOW
+            key="k",
+            debit="beili_available",
+            credit="beili_held",
+            currency="BEILI",
+            amount=6,
+            account=buyer,
+            created_at=NOW,
         )
 
 
 def test_paid_order_books_its_list_price_as_sales() -> None:
     buyer, course = make_buyer(beili=99), make_course("99.00")
     order = make_order(buyer, course, beili=99, alipay="0.00")
-    transfers = [(row.key, row.debit, row.credit, row.amount) for row in LedgerTransfer.objects.filter(order=order)]
+    transfers = [
+        (row.key, row.debit, row.credit, row.amount) for row in LedgerTransfer.objects.filter(order=order)
+    ]
     assert transfers == [
         (f"hold:{order}", "beili_available", "beili_held", Decimal("99.00")),
         (f"capture:{order}", "beili_held", "beili_spent", Decimal("99.00")),
@@ -63,7 +76,9 @@ def test_balances_are_the_fold_of_the_transfers() -> None:
 
 
 def adjust(buyer: Account, amount: int, staff: Account, *, token: str = "t1") -> bool:
-    return ledger.adjust_beili(account_id=buyer.pk, amount=amount, token=token, staff=staff, why="致歉", now=NOW)
+    return ledger.adjust_beili(
+        account_id=buyer.pk, amount=amount, token=token, staff=staff, why="致歉", now=NOW
+    )
 
 
 def test_staff_give_and_take_beili_through_the_ledger() -> None:
@@ -73,7 +88,12 @@ def test_staff_give_and_take_beili_through_the_ledger() -> None:
         assert not adjust(buyer, 20, staff)
     assert adjust(buyer, -25, staff, token="t2")
     given = LedgerTransfer.objects.get(key=f"staff:{staff.pk}:t1")
-    assert (given.debit, given.credit, given.amount, given.memo) == ("beili_issued", "beili_available", 20, "致歉")
+    assert (given.debit, given.credit, given.amount, given.memo) == (
+        "beili_issued",
+        "beili_available",
+        20,
+        "致歉",
+    )
     buyer.refresh_from_db()
     assert buyer.balance == 5
     with nothing_changes(), pytest.raises(BalanceInsufficient):

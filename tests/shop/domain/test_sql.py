@@ -17,15 +17,19 @@ pytestmark = pytest.mark.django_db
 
 
 def transfers(order: Order) -> list[LedgerTransfer]:
-    """With whole and broken amounts, with and without an order, texts with quotes, braces, commas and a backslash."""
+    """With whole and broken amounts, with and without an order, texts with quotes, braces, commas and a
+    backslash.
+    """
     book = LedgerTransfer.Book
+    amounts = (1, Decimal("2.50"), 3, Decimal("4.00"))
     texts = ("", "贝里", 'a "quoted", {braced} one', "back\\slash, NULL")
     return [
         LedgerTransfer(
-            key=f"test:{number}", debit=book.UNAPPLIED, credit=book.SALES, currency="CNY", amount=amount, account=order.account,
+            key=f"test:{number}", debit=book.UNAPPLIED, credit=book.SALES, currency="CNY", amount=amount,
+            account=order.account,
             order=order if number % 2 else None, memo=memo, created_at=NOW + timedelta(microseconds=number),
         )
-        for number, (amount, memo) in enumerate(zip((1, Decimal("2.50"), 3, Decimal("4.00")), texts, strict=True))
+        for number, (amount, memo) in enumerate(zip(amounts, texts, strict=True))
     ]  # fmt: skip
 
 
@@ -45,7 +49,10 @@ def test_rows_are_those_of_bulk_create(make: Callable[[Order], list[models.Model
 
     def stored(objects: Sequence[models.Model]) -> list[dict[str, Any]]:
         found = model._default_manager.in_bulk([made.pk for made in objects])
-        return [{name: value for name, value in model_to_dict(found[made.pk]).items() if name != "id"} for made in objects]
+        return [
+            {name: value for name, value in model_to_dict(found[made.pk]).items() if name != "id"}
+            for made in objects
+        ]
 
     ours, theirs = make(order), make(order)
     sql.insert(ours)
@@ -64,7 +71,11 @@ def test_rows_are_those_of_bulk_create(make: Callable[[Order], list[models.Model
 def test_refused_row_refuses_all(django_assert_num_queries: Any) -> None:
     line = OrderLine.objects.get(order=make_order(make_buyer(), make_course()))
     other = make_order(make_buyer(), make_course())
-    fields = {field.attname: getattr(line, field.attname) for field in OrderLine._meta.concrete_fields if not field.primary_key}
+    fields = {
+        field.attname: getattr(line, field.attname)
+        for field in OrderLine._meta.concrete_fields
+        if not field.primary_key
+    }
     good, bad = OrderLine(**fields | {"order_id": other.pk}), OrderLine(**fields)
     with pytest.raises(IntegrityError, match="order_line_one_per_course"):
         sql.insert([good, bad])

@@ -21,7 +21,16 @@ from shop.models import (
     PricePolicy,
 )
 from shop.states import CouponType
-from tests.factories import NOW, make_buyer, make_coupon, make_course, make_order, make_policy, make_record, make_request
+from tests.factories import (
+    NOW,
+    make_buyer,
+    make_coupon,
+    make_course,
+    make_order,
+    make_policy,
+    make_record,
+    make_request,
+)
 from tests.guards import unguarded
 
 pytestmark = pytest.mark.django_db
@@ -61,9 +70,21 @@ IMPOSSIBLE: list[tuple[type[models.Model], dict[str, Any], str]] = [
     (PricePolicy, {"valid_period": 0}, "price_policy_period_known"),
     (Coupon, {"money_equivalent_value": "0"}, "coupon_type_has_its_fields"),
     (Coupon, {"off_percent": 79}, "coupon_type_has_its_fields"),
-    (Coupon, {"coupon_type": CouponType.PERCENT, "money_equivalent_value": "0"}, "coupon_type_has_its_fields"),
-    (Coupon, {"coupon_type": CouponType.PERCENT, "money_equivalent_value": "0", "off_percent": 100}, "coupon_type_has_its_fields"),
-    (Coupon, {"coupon_type": CouponType.PERCENT, "money_equivalent_value": "0", "off_percent": 0}, "coupon_type_has_its_fields"),
+    (
+        Coupon,
+        {"coupon_type": CouponType.PERCENT, "money_equivalent_value": "0"},
+        "coupon_type_has_its_fields",
+    ),
+    (
+        Coupon,
+        {"coupon_type": CouponType.PERCENT, "money_equivalent_value": "0", "off_percent": 100},
+        "coupon_type_has_its_fields",
+    ),
+    (
+        Coupon,
+        {"coupon_type": CouponType.PERCENT, "money_equivalent_value": "0", "off_percent": 0},
+        "coupon_type_has_its_fields",
+    ),
     (Coupon, {"coupon_type": CouponType.THRESHOLD}, "coupon_type_has_its_fields"),
     (Coupon, {"coupon_type": 3}, "coupon_type_has_its_fields"),
     (Coupon, {"money_equivalent_value": "-1"}, "coupon_type_has_its_fields|coupon_amounts_not_negative"),
@@ -80,9 +101,17 @@ IMPOSSIBLE: list[tuple[type[models.Model], dict[str, Any], str]] = [
     (CouponRecord, {"status": "reserved"}, "coupon_record_status_matches_order"),
     (CouponRecord, {"status": "lost"}, "coupon_record_status_matches_order"),
     (CouponRecord, {"used_at": NOW}, "coupon_record_status_matches_order"),
-    (CouponRecord, {"valid_from_date": TODAY, "valid_until_date": TODAY - DAY}, "coupon_record_dates_in_order"),
+    (
+        CouponRecord,
+        {"valid_from_date": TODAY, "valid_until_date": TODAY - DAY},
+        "coupon_record_dates_in_order",
+    ),
     (OrderRequest, {"status": "created"}, "order_request_status_matches_decision"),
-    (OrderRequest, {"status": "rejected", "decided_at": NOW, "available_at": None}, "order_request_status_matches_decision"),
+    (
+        OrderRequest,
+        {"status": "rejected", "decided_at": NOW, "available_at": None},
+        "order_request_status_matches_decision",
+    ),
     (OrderRequest, {"error_slug": "quote_changed"}, "order_request_status_matches_decision"),
     (OrderRequest, {"decided_at": NOW}, "order_request_status_matches_decision"),
     (OrderRequest, {"dead_at": NOW}, "order_request_dead_is_not_due"),
@@ -109,18 +138,27 @@ IMPOSSIBLE: list[tuple[type[models.Model], dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("model", "change", "names"), IMPOSSIBLE, ids=lambda value: getattr(value, "__name__", None))
-def test_impossible_row_is_refused(rows: dict[Any, Any], model: type[models.Model], change: dict[str, Any], names: str) -> None:
+@pytest.mark.parametrize(
+    ("model", "change", "names"), IMPOSSIBLE, ids=lambda value: getattr(value, "__name__", None)
+)
+def test_impossible_row_is_refused(
+    rows: dict[Any, Any], model: type[models.Model], change: dict[str, Any], names: str
+) -> None:
     with unguarded(model._meta.db_table), pytest.raises(IntegrityError) as refusal, transaction.atomic():
         model.objects.filter(pk=rows[model].pk).update(**change)  # type: ignore[attr-defined] # every model has objects
     assert any(
-        f'"{name}"' in str(refusal.value) or (name == "balance_check" and "balance_check" in str(refusal.value))
+        f'"{name}"' in str(refusal.value)
+        or (name == "balance_check" and "balance_check" in str(refusal.value))
         for name in names.split("|")
     )
 
 
 def _copy(row: models.Model, **changes: Any) -> models.Model:
-    fields = {field.attname: getattr(row, field.attname) for field in row._meta.concrete_fields if not field.primary_key}
+    fields = {
+        field.attname: getattr(row, field.attname)
+        for field in row._meta.concrete_fields
+        if not field.primary_key
+    }
     return type(row)(**{**fields, **changes})
 
 
@@ -137,7 +175,9 @@ TWINS: list[tuple[type[models.Model], dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("model", "changes", "name"), TWINS)
-def test_twin_is_refused(rows: dict[Any, Any], model: type[models.Model], changes: dict[str, Any], name: str) -> None:
+def test_twin_is_refused(
+    rows: dict[Any, Any], model: type[models.Model], changes: dict[str, Any], name: str
+) -> None:
     with pytest.raises(IntegrityError, match=name), transaction.atomic():
         _copy(rows[model], **changes).save()
 
@@ -191,7 +231,9 @@ def test_impossible_transfer_is_refused(change: dict[str, Any], name: str) -> No
         LedgerTransfer.objects.create(**good)
 
 
-@pytest.mark.parametrize("edit", [lambda rows: rows.update(memo="x"), lambda rows: rows.delete()], ids=["update", "delete"])
+@pytest.mark.parametrize(
+    "edit", [lambda rows: rows.update(memo="x"), lambda rows: rows.delete()], ids=["update", "delete"]
+)
 def test_ledger_is_append_only(edit: Callable[[Any], Any]) -> None:
     make_buyer(beili=5)
     before = list(LedgerTransfer.objects.values())
@@ -200,7 +242,9 @@ def test_ledger_is_append_only(edit: Callable[[Any], Any]) -> None:
     assert list(LedgerTransfer.objects.values()) == before
 
 
-@pytest.mark.parametrize("edit", [lambda rows: rows.update(cause="x"), lambda rows: rows.delete()], ids=["update", "delete"])
+@pytest.mark.parametrize(
+    "edit", [lambda rows: rows.update(cause="x"), lambda rows: rows.delete()], ids=["update", "delete"]
+)
 def test_timeline_is_append_only(edit: Callable[[Any], Any]) -> None:
     make_order(make_buyer(), make_course())
     before = list(OrderEvent.objects.values())
@@ -211,13 +255,24 @@ def test_timeline_is_append_only(edit: Callable[[Any], Any]) -> None:
 
 def test_every_rule_is_in_the_database() -> None:
     """A rule of the models that no migration made would be no rule at all."""
-    every = {constraint.name for model in (Account, Coupon, CouponRecord, Course, Enrolment, LedgerTransfer, Order, OrderLine, OrderRequest, PricePolicy) for constraint in model._meta.constraints}  # fmt: skip
+    every = {constraint.name for model in (Account, Coupon, CouponRecord, Course, Enrolment, LedgerTransfer,
+            Order, OrderLine, OrderRequest,
+            PricePolicy) for constraint in model._meta.constraints}  # fmt: skip
     with connection.cursor() as cursor:
-        cursor.execute("SELECT conname FROM pg_constraint UNION SELECT indexname FROM pg_indexes WHERE schemaname = 'public'")
+        cursor.execute(
+            "SELECT conname FROM pg_constraint UNION SELECT indexname FROM pg_indexes WHERE schemaname = "
+            "'public'"
+        )
         assert every <= {name for (name,) in cursor.fetchall()}
 
 
 def test_rows_say_what_they_are(rows: dict[Any, Any]) -> None:
     order = rows[Order]
     texts = [str(rows[model]) for model in (Course, PricePolicy, Coupon, Order, OrderLine)]
-    assert texts == [rows[Course].name, "1个月 ¥99.00", rows[Coupon].name, order.order_number, f"{rows[Course].name} 1个月"]
+    assert texts == [
+        rows[Course].name,
+        "1个月 ¥99.00",
+        rows[Coupon].name,
+        order.order_number,
+        f"{rows[Course].name} 1个月",
+    ]

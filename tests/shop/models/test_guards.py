@@ -1,11 +1,22 @@
-"""What no statement may change: balances and counts of their own, what was agreed, what has risen, what is written for good."""
+"""What no statement may change: balances and counts of their own, what was agreed, what has risen, what is
+written for good.
+"""
 
 from typing import Any
 
 import pytest
 from django.db import IntegrityError, connection, models, transaction
 
-from shop.models import Account, Coupon, CouponRecord, Enrolment, LedgerTransfer, Order, OrderLine, OrderRequest
+from shop.models import (
+    Account,
+    Coupon,
+    CouponRecord,
+    Enrolment,
+    LedgerTransfer,
+    Order,
+    OrderLine,
+    OrderRequest,
+)
 from tests.factories import NOW, make_buyer, make_coupon, make_course, make_order, make_record
 from tests.guards import unguarded
 from tests.unchanged import nothing_changes
@@ -32,7 +43,9 @@ REFUSED: list[tuple[type[models.Model], dict[str, Any], str]] = [
 
 @pytest.fixture
 def shop() -> None:
-    """A buyer with 10 贝里 and a coupon, who ordered one course with 3 of them and another one for nothing."""
+    """A buyer with 10 贝里 and a coupon, who ordered one course with 3 of them and another one for
+    nothing.
+    """
     buyer = make_buyer(beili=10)
     make_record(buyer, make_coupon(value="5"))
     make_order(buyer, make_course("0.00"))
@@ -51,7 +64,9 @@ def test_change_is_refused_by_name(model: type[models.Model], change: dict[str, 
 
 @pytest.mark.usefixtures("shop")
 @pytest.mark.parametrize(("model", "change", "guard"), REFUSED[:3])
-def test_control_without_its_guard_the_change_is_made(model: type[models.Model], change: dict[str, Any], guard: str) -> None:
+def test_control_without_its_guard_the_change_is_made(
+    model: type[models.Model], change: dict[str, Any], guard: str
+) -> None:
     with unguarded(model._meta.db_table, guard):
         assert model._default_manager.update(**change) >= 1
     assert model._default_manager.filter(**change).exists()
@@ -62,7 +77,11 @@ def test_bulk_update_moves_no_balance() -> None:
     stale = list(Account.objects.all())
     for account in stale:
         account.balance += 1
-    with nothing_changes(), pytest.raises(IntegrityError, match="moves balance, held_balance only with"), transaction.atomic():
+    with (
+        nothing_changes(),
+        pytest.raises(IntegrityError, match="moves balance, held_balance only with"),
+        transaction.atomic(),
+    ):
         Account.objects.bulk_update(stale, ["balance"])
 
 
@@ -79,7 +98,15 @@ def test_campaign_begins_with_no_claims() -> None:
 def test_transfers_of_one_statement_move_every_balance_once() -> None:
     first, second = make_buyer(beili=10), make_buyer(beili=10)
     LedgerTransfer.objects.bulk_create(
-        LedgerTransfer(key=key, debit=debit, credit=credit, currency="BEILI", amount=amount, account=account, created_at=NOW)
+        LedgerTransfer(
+            key=key,
+            debit=debit,
+            credit=credit,
+            currency="BEILI",
+            amount=amount,
+            account=account,
+            created_at=NOW,
+        )
         for key, debit, credit, amount, account in (
             ("a", "beili_available", "beili_held", 4, first),
             ("b", "beili_held", "beili_spent", 3, first),
@@ -95,7 +122,13 @@ def test_transfer_below_zero_is_refused_with_all_of_its_statement() -> None:
     buyer = make_buyer(beili=2)
     with nothing_changes(), pytest.raises(IntegrityError, match="balance"), transaction.atomic():
         LedgerTransfer.objects.create(
-            key="k", debit="beili_available", credit="beili_held", currency="BEILI", amount=3, account=buyer, created_at=NOW
+            key="k",
+            debit="beili_available",
+            credit="beili_held",
+            currency="BEILI",
+            amount=3,
+            account=buyer,
+            created_at=NOW,
         )
 
 

@@ -21,7 +21,11 @@ TABLES: list[tuple[type[models.Model], Mapping[Any, frozenset[Any]]]] = [
     (CouponRecord, COUPON_RECORD_MOVES),
     (Enrolment, ENROLMENT_MOVES),
 ]
-PAIRS = [(model, source, target, target in moves[source]) for model, moves in TABLES for source, target in product(moves, moves)]
+PAIRS = [
+    (model, source, target, target in moves[source])
+    for model, moves in TABLES
+    for source, target in product(moves, moves)
+]
 
 
 def row_in(model: type[models.Model], state: Enum) -> int:
@@ -39,15 +43,24 @@ def row_in(model: type[models.Model], state: Enum) -> int:
     return pk
 
 
-@pytest.mark.parametrize(("model", "source", "target", "is_allowed"), PAIRS, ids=lambda value: getattr(value, "__name__", str(value)))
-def test_database_allows_exactly_the_moves_of_the_table(model: type[models.Model], source: Enum, target: Enum, is_allowed: bool) -> None:
+@pytest.mark.parametrize(
+    ("model", "source", "target", "is_allowed"),
+    PAIRS,
+    ids=lambda value: getattr(value, "__name__", str(value)),
+)
+def test_database_allows_exactly_the_moves_of_the_table(
+    model: type[models.Model], source: Enum, target: Enum, is_allowed: bool
+) -> None:
     pk = row_in(model, source)
     move = model._default_manager.filter(pk=pk)
     if is_allowed or source is target:
         assert move.update(status=target) == 1
         assert move.values_list("status", flat=True).get() == target.value
         return
-    with pytest.raises(IntegrityError, match="doesn't allow this move of status") as refusal, transaction.atomic():
+    with (
+        pytest.raises(IntegrityError, match="doesn't allow this move of status") as refusal,
+        transaction.atomic(),
+    ):
         move.update(status=target)
     cause: Any = refusal.value.__cause__
     assert (cause.diag.table_name, cause.diag.constraint_name) == (model._meta.db_table, "status_moves")

@@ -1,4 +1,6 @@
-"""The operators' admin: every list and every form opens with rows in it, and no row that moves money can be written by hand."""
+"""The operators' admin: every list and every form opens with rows in it, and no row that moves money can be
+written by hand.
+"""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -42,7 +44,9 @@ READ_ONLY = [CouponRecord, OrderRequest, Order, Enrolment, LedgerTransfer, Payme
 
 @dataclass
 class Shop:
-    """A buyer who has bought one course with 贝里 and a coupon, and one that waits to be paid; and a member of staff who looks at it."""
+    """A buyer who has bought one course with 贝里 and a coupon, and one that waits to be paid; and a member
+    of staff who looks at it.
+    """
 
     client: Client
     buyer: Account
@@ -50,11 +54,15 @@ class Shop:
     coupon: Coupon
 
 
-def buy(buyer: Account, policy: PricePolicy, *, coupon_record_id: int | None, beili: int, alipay: str) -> None:
+def buy(
+    buyer: Account, policy: PricePolicy, *, coupon_record_id: int | None, beili: int, alipay: str
+) -> None:
     now = clock.now()
     line = LineChoice(policy.course_id, policy.pk, None)
     purchase = Purchase([line], coupon_record_id, beili, Decimal(alipay), None)
-    intake.place_order(account=buyer, purchase=purchase, idempotency_key=mint_number(now), request_id="test", now=now)
+    intake.place_order(
+        account=buyer, purchase=purchase, idempotency_key=mint_number(now), request_id="test", now=now
+    )
     creation.create_due_orders(now=now, cause="test")
 
 
@@ -65,7 +73,9 @@ def shop() -> Shop:
     buyer = Account.objects.create(username="buyer")
     ledger.grant_beili(account=buyer, amount=500, key="grant:buyer", memo="", now=now)
     category = Category.objects.create(name="编程")
-    course = Course.objects.create(name="Python", course_img="/static/shop/covers/01.svg", status=CourseStatus.ONLINE, category=category)
+    course = Course.objects.create(
+        name="Python", course_img="/static/shop/covers/01.svg", status=CourseStatus.ONLINE, category=category
+    )
     policy = PricePolicy.objects.create(course=course, valid_period=30, price=Decimal("99.00"))
     coupon = Coupon.objects.create(
         name="立减十元",
@@ -120,7 +130,12 @@ def shop() -> Shop:
     # A refund asked for at the moment of the payment would be approved by rule.
     later = clock.now() + timedelta(minutes=1)
     requesting.request_refund(
-        account_id=buyer.pk, order_number=paid.order_number, course_ids=None, reason="买错了", now=later, cause="test"
+        account_id=buyer.pk,
+        order_number=paid.order_number,
+        course_ids=None,
+        reason="买错了",
+        now=later,
+        cause="test",
     )
     staff = Account.objects.create(username="operator", is_staff=True, is_superuser=True)
     client = Client()
@@ -163,7 +178,10 @@ def test_money_rows_cannot_be_added_changed_or_deleted(shop: Shop, model: type[m
     pk = before[0]["id"]
     assert shop.client.get(address(model, "add")).status_code == 403
     assert shop.client.post(address(model, "add"), {}).status_code == 403
-    assert shop.client.post(address(model, "change", pk), {"status": "paid", "amount": "0.01"}).status_code == 403
+    assert (
+        shop.client.post(address(model, "change", pk), {"status": "paid", "amount": "0.01"}).status_code
+        == 403
+    )
     assert shop.client.post(address(model, "delete", pk), {"post": "yes"}).status_code == 403
     action = {"action": "delete_selected", "index": "0", "_selected_action": [pk], "post": "yes"}
     shop.client.post(address(model, "changelist"), action)
@@ -192,7 +210,9 @@ def test_account_cannot_be_deleted(shop: Shop) -> None:
 def test_quarantined_notifications_come_first(shop: Shop) -> None:
     listed = shop.client.get(address(Notification, "changelist")).context["cl"].result_list
     assert [row.business_key for row in listed] == ["three", "one", "two"]
-    waiting = shop.client.get(address(Notification, "changelist"), {"status__exact": "quarantined"}).context["cl"]
+    waiting = shop.client.get(address(Notification, "changelist"), {"status__exact": "quarantined"}).context[
+        "cl"
+    ]
     assert waiting.result_count == 2
 
 
@@ -232,16 +252,30 @@ def test_staff_who_may_only_look_decide_nothing(shop: Shop) -> None:
 
 
 def policy_rows(course: Course, *prices: tuple[str, str, str]) -> dict[str, str]:
-    fields = {"price_policies-TOTAL_FORMS": str(len(prices)), "price_policies-INITIAL_FORMS": str(course.price_policies.count())}
+    fields = {
+        "price_policies-TOTAL_FORMS": str(len(prices)),
+        "price_policies-INITIAL_FORMS": str(course.price_policies.count()),
+    }
     for position, (pk, period, price) in enumerate(prices):
         prefix = f"price_policies-{position}-"
-        fields |= {f"{prefix}id": pk, f"{prefix}course": str(course.pk), f"{prefix}valid_period": period, f"{prefix}price": price}
+        fields |= {
+            f"{prefix}id": pk,
+            f"{prefix}course": str(course.pk),
+            f"{prefix}valid_period": period,
+            f"{prefix}price": price,
+        }
     return fields
 
 
 def test_course_is_edited_with_its_prices(shop: Shop) -> None:
     policy = shop.course.price_policies.get()
-    fields = {"name": "Python 3", "course_img": "/static/shop/covers/02.svg", "course_type": "0", "status": "0", "position": "3"}
+    fields = {
+        "name": "Python 3",
+        "course_img": "/static/shop/covers/02.svg",
+        "course_type": "0",
+        "status": "0",
+        "position": "3",
+    }
     rows = policy_rows(shop.course, (str(policy.pk), "30", "89.00"), ("", "90", "189.00"))
     response = shop.client.post(address(Course, "change", shop.course.pk), fields | rows)
     assert response.status_code == 302
@@ -256,7 +290,8 @@ def test_negative_price_is_refused_with_a_message(shop: Shop) -> None:
     policy = shop.course.price_policies.get()
     fields = {"name": "Python", "course_img": "/x.svg", "course_type": "0", "status": "0", "position": "0"}
     response = shop.client.post(
-        address(Course, "change", shop.course.pk), fields | policy_rows(shop.course, (str(policy.pk), "30", "-1.00"))
+        address(Course, "change", shop.course.pk),
+        fields | policy_rows(shop.course, (str(policy.pk), "30", "-1.00")),
     )
     assert response.status_code == 200
     assert PricePolicy.objects.get().price == Decimal("99.00")
@@ -273,11 +308,17 @@ def test_price_that_cannot_be_paid_is_refused_with_a_message(shop: Shop) -> None
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("coupon_valid_days", "36501"), ("coupon_valid_days", "0"), ("quantity", "2147483648"), ("money_equivalent_value", "10000000000.00")],
+    [
+        ("coupon_valid_days", "36501"),
+        ("coupon_valid_days", "0"),
+        ("quantity", "2147483648"),
+        ("money_equivalent_value", "10000000000.00"),
+    ],
 )
 def test_number_beyond_all_bounds_is_refused_with_a_message(shop: Shop, field: str, value: str) -> None:
     fields = {
-        "name": "新活动", "coupon_type": "0", "money_equivalent_value": "1", "minimum_consume": "0", "scope": "order", "quantity": "10",
+        "name": "新活动", "coupon_type": "0", "money_equivalent_value": "1", "minimum_consume": "0",
+        "scope": "order", "quantity": "10",
         "open_date": "2026-01-01", "close_date": "2026-12-31", "coupon_valid_days": "7",
     }  # fmt: skip
     response = shop.client.post(address(Coupon, "add"), fields | {field: value})
@@ -287,15 +328,27 @@ def test_number_beyond_all_bounds_is_refused_with_a_message(shop: Shop, field: s
 
 def test_terms_of_a_claimed_campaign_stay(shop: Shop) -> None:
     form = shop.client.get(address(Coupon, "change", shop.coupon.pk)).context["adminform"].form
-    assert not {"coupon_type", "money_equivalent_value", "off_percent", "minimum_consume", "scope", "course", "claimed_count"} & set(
-        form.fields
-    )
+    assert not {
+        "coupon_type",
+        "money_equivalent_value",
+        "off_percent",
+        "minimum_consume",
+        "scope",
+        "course",
+        "claimed_count",
+    } & set(form.fields)
     assert {"name", "quantity", "close_date"} <= set(form.fields)
     assert shop.client.post(address(Coupon, "delete", shop.coupon.pk), {"post": "yes"}).status_code == 403
 
 
 def test_quantity_below_what_is_claimed_is_refused(shop: Shop) -> None:
-    fields = {"name": "立减十元", "quantity": "0", "open_date": "2026-01-01", "close_date": "2026-12-31", "coupon_valid_days": "7"}
+    fields = {
+        "name": "立减十元",
+        "quantity": "0",
+        "open_date": "2026-01-01",
+        "close_date": "2026-12-31",
+        "coupon_valid_days": "7",
+    }
     response = shop.client.post(address(Coupon, "change", shop.coupon.pk), fields)
     assert response.context["adminform"].form.errors == {"quantity": ["已领取 1 张，数量不能更少。"]}
     assert Coupon.objects.get().quantity == 5
@@ -327,7 +380,12 @@ def test_impossible_campaign_is_refused_with_a_message(shop: Shop) -> None:
         "minimum_consume": "0",
         "scope": "order",
     }
-    dates = {"quantity": "10", "open_date": "2026-01-01", "close_date": "2026-12-31", "coupon_valid_days": "7"}
+    dates = {
+        "quantity": "10",
+        "open_date": "2026-01-01",
+        "close_date": "2026-12-31",
+        "coupon_valid_days": "7",
+    }
     response = shop.client.post(address(Coupon, "add"), fields | dates)
     assert response.status_code == 200
     assert Coupon.objects.count() == 1
@@ -342,12 +400,17 @@ def test_buyers_are_sent_to_the_staff_login(shop: Shop, path: str) -> None:
 
 
 def posted(form: Any, **edits: Any) -> dict[str, Any]:
-    """What a browser sends for a form that was shown, after some edits: every field with the value that it was shown with."""
+    """What a browser sends for a form that was shown, after some edits: every field with the value that it
+    was shown with.
+    """
     data: dict[str, Any] = {}
     for bound in form:
         value = bound.value()
         shown = [str(item) for item in value] if isinstance(value, list) else value
-        for name, there in ((bound.html_name, edits.get(bound.name, shown)), (bound.html_initial_name, shown)):
+        for name, there in (
+            (bound.html_name, edits.get(bound.name, shown)),
+            (bound.html_initial_name, shown),
+        ):
             if isinstance(there, bool):
                 data |= {name: str(there)} if there or name == bound.html_initial_name else {}
             elif not bound.field.disabled:
@@ -385,7 +448,11 @@ def test_account_that_was_blocked_meanwhile_stays_blocked(shop: Shop) -> None:
     fields = posted(shop.client.get(url).context["adminform"].form, email="new@example.com")
     Account.objects.filter(pk=shop.buyer.pk).update(is_active=False, username="renamed")
     assert shop.client.post(url, fields).status_code == 302
-    assert Account.objects.values_list("email", "is_active", "username").get(pk=shop.buyer.pk) == ("new@example.com", False, "renamed")
+    assert Account.objects.values_list("email", "is_active", "username").get(pk=shop.buyer.pk) == (
+        "new@example.com",
+        False,
+        "renamed",
+    )
 
 
 def test_campaign_edited_in_two_tabs_keeps_both_edits(shop: Shop) -> None:
@@ -396,7 +463,9 @@ def test_campaign_edited_in_two_tabs_keeps_both_edits(shop: Shop) -> None:
     assert Coupon.objects.values_list("brief", "quantity").get() == ("新的介绍", 60)
 
 
-def course_form(shop: Shop, course: Course, *, prices: list[dict[str, Any]] | None = None, **edits: Any) -> Any:
+def course_form(
+    shop: Shop, course: Course, *, prices: list[dict[str, Any]] | None = None, **edits: Any
+) -> Any:
     """Saves a course's page after some edits; `prices` are edits of its rows of prices, in their order."""
     url = address(Course, "change", course.pk)
     page = shop.client.get(url)
@@ -410,7 +479,9 @@ def course_form(shop: Shop, course: Course, *, prices: list[dict[str, Any]] | No
 
 def test_course_for_members_has_no_price(shop: Shop) -> None:
     before = snapshot(Course)
-    assert "VIP专享课程向会员开放，不单独定价" in course_form(shop, shop.course, course_type=1).content.decode()
+    assert (
+        "VIP专享课程向会员开放，不单独定价" in course_form(shop, shop.course, course_type=1).content.decode()
+    )
     assert snapshot(Course) == before
     assert course_form(shop, shop.course, course_type=1, prices=[{"DELETE": True}]).status_code == 302
     assert (Course.objects.get().course_type, PricePolicy.objects.count()) == (CourseType.VIP_ONLY, 0)
@@ -419,10 +490,16 @@ def test_course_for_members_has_no_price(shop: Shop) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "days", "complaint"),
-    [(0, 30, "只有学位课程有开课日期"), (3, 30, "只有学位课程有开课日期"), (2, 731, "开课日期最多在两年以内"), (2, 730, None)],
+    [
+        (0, 30, "只有学位课程有开课日期"),
+        (3, 30, "只有学位课程有开课日期"),
+        (2, 731, "开课日期最多在两年以内"),
+        (2, 730, None),
+    ],
 )
 def test_first_day_is_a_degrees_and_in_sight(shop: Shop, kind: int, days: int, complaint: str | None) -> None:
-    Enrolment.objects.all().delete()  # a course that was sold doesn't become a membership, which is another matter
+    # a course that was sold doesn't become a membership, which is another matter
+    Enrolment.objects.all().delete()
     day = clock.shanghai_date(clock.now()) + timedelta(days=days)
     response = course_form(shop, shop.course, course_type=kind, starts_on=day.isoformat())
     assert response.status_code == (200 if complaint else 302)
@@ -432,7 +509,10 @@ def test_first_day_is_a_degrees_and_in_sight(shop: Shop, kind: int, days: int, c
 
 def test_nobody_becomes_a_member_by_an_edit(shop: Shop) -> None:
     before = snapshot(Course)
-    assert "已经售出，不能在VIP会员和其他类型之间更改" in course_form(shop, shop.course, course_type=3).content.decode()
+    assert (
+        "已经售出，不能在VIP会员和其他类型之间更改"
+        in course_form(shop, shop.course, course_type=3).content.decode()
+    )
     assert snapshot(Course) == before
     unsold = Course.objects.create(name="会员", course_img="/x")
     assert course_form(shop, unsold, course_type=3).status_code == 302
@@ -441,8 +521,10 @@ def test_nobody_becomes_a_member_by_an_edit(shop: Shop) -> None:
 
 def test_coupon_for_a_course_without_a_price_is_refused(shop: Shop) -> None:
     vip = Course.objects.create(name="专享", course_img="/x", course_type=CourseType.VIP_ONLY)
-    new = {"name": "券", "coupon_type": 0, "money_equivalent_value": "5", "minimum_consume": "0", "scope": "course", "course": vip.pk,
-           "quantity": 1, "open_date": "2026-01-01", "close_date": "2026-02-01", "coupon_valid_days": 7}  # fmt: skip
+    new = {"name": "券", "coupon_type": 0, "money_equivalent_value": "5", "minimum_consume": "0",
+        "scope": "course", "course": vip.pk,
+           "quantity": 1, "open_date": "2026-01-01", "close_date": "2026-02-01",
+           "coupon_valid_days": 7}  # fmt: skip
     response = shop.client.post(address(Coupon, "add"), new)
     assert "VIP专享课程不单独出售" in response.content.decode()
     assert Coupon.objects.count() == 1

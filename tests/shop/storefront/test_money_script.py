@@ -1,4 +1,6 @@
-"""The little arithmetic that pages do by themselves, run by Node.js where there is one: it must be exact to the fen."""
+"""The little arithmetic that pages do by themselves, run by Node.js where there is one: it must be exact to
+the fen.
+"""
 
 import base64
 import json
@@ -14,7 +16,19 @@ from shop.money import MAX_YUAN
 
 NODE = shutil.which("node")
 pytestmark = pytest.mark.skipif(NODE is None, reason="needs Node.js")
-AMOUNTS = ["0.00", "0.01", "0.10", "0.20", "0.30", "1.15", "19.90", "99.99", "1234.50", "1000000.05", str(MAX_YUAN)]
+AMOUNTS = [
+    "0.00",
+    "0.01",
+    "0.10",
+    "0.20",
+    "0.30",
+    "1.15",
+    "19.90",
+    "99.99",
+    "1234.50",
+    "1000000.05",
+    str(MAX_YUAN),
+]
 
 
 def run(expression: str, value: object) -> object:
@@ -25,7 +39,9 @@ def run(expression: str, value: object) -> object:
         const value = {json.dumps(value)};
         console.log(JSON.stringify({expression}));
     """
-    ended = subprocess.run([str(NODE), "--input-type=module", "--eval", code], capture_output=True, text=True, check=True)
+    ended = subprocess.run(
+        [str(NODE), "--input-type=module", "--eval", code], capture_output=True, text=True, check=True
+    )
     return json.loads(ended.stdout)
 
 
@@ -39,7 +55,12 @@ def test_sum_equals_the_sum_of_decimals() -> None:
 
 
 def test_shown_with_thousands() -> None:
-    assert run("value.map(money.shown)", ["0.01", "999.00", "1234.50", "1000000.05"]) == ["¥0.01", "¥999.00", "¥1,234.50", "¥1,000,000.05"]
+    assert run("value.map(money.shown)", ["0.01", "999.00", "1234.50", "1000000.05"]) == [
+        "¥0.01",
+        "¥999.00",
+        "¥1,234.50",
+        "¥1,000,000.05",
+    ]
 
 
 def test_anything_but_two_places_is_refused() -> None:

@@ -75,11 +75,14 @@ def addresses(page: Page) -> list[str]:
 def shelves(db: None) -> None:
     """A category and a course in it, both with the number 1."""
     category = Category.objects.create(pk=1, name="数据库", brief="行与列")
-    course = Course.objects.create(pk=1, name="PostgreSQL", course_img="/static/shop/covers/01.svg", status=0, category=category)
+    course = Course.objects.create(
+        pk=1, name="PostgreSQL", course_img="/static/shop/covers/01.svg", status=0, category=category
+    )
     PricePolicy.objects.create(course=course, valid_period=30, price="99.00")
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT setval(pg_get_serial_sequence('shop_course', 'id'), 1000), setval(pg_get_serial_sequence('shop_category', 'id'), 1000)"
+            "SELECT setval(pg_get_serial_sequence('shop_course', 'id'), 1000), "
+            "setval(pg_get_serial_sequence('shop_category', 'id'), 1000)"
         )
 
 
@@ -109,18 +112,26 @@ def test_page_keeps_to_the_strict_policy(client: Client, path: str) -> None:
     assert "unsafe" not in response["Content-Security-Policy"]
     assert page.inline == ""
     assert page.all("style") == []
-    assert [(tag, name) for tag, attrs in page.tags for name in attrs if name == "style" or name.startswith("on")] == []
+    assert [
+        (tag, name) for tag, attrs in page.tags for name in attrs if name == "style" or name.startswith("on")
+    ] == []
 
 
 @pytest.mark.parametrize("path", [*PAGES, "/nowhere/"])
 def test_page_loads_only_files_of_this_site_that_exist(client: Client, path: str) -> None:
     wanted = addresses(Page(client.get(path).content.decode()))
     assert "/static/shop/shop.css" in wanted
-    assert [name for name in wanted if not name.startswith("/static/") or finders.find(name.removeprefix("/static/")) is None] == []
+    assert [
+        name
+        for name in wanted
+        if not name.startswith("/static/") or finders.find(name.removeprefix("/static/")) is None
+    ] == []
 
 
 def test_every_page_is_tested() -> None:
-    storefront = next(found for found in get_resolver().url_patterns if getattr(found, "app_name", None) == "storefront")
+    storefront = next(
+        found for found in get_resolver().url_patterns if getattr(found, "app_name", None) == "storefront"
+    )
     tested = {get_resolver().resolve(path).view_name for path in PAGES}
     assert {f"storefront:{pattern.name}" for pattern in storefront.url_patterns} == tested
 
@@ -132,14 +143,20 @@ def test_page_carries_the_shop_s_clock_and_is_never_stale(client: Client) -> Non
     assert response["Cache-Control"] == "no-cache"
 
 
-@pytest.mark.parametrize(("path", "subject"), [("/courses/1/", "1"), ("/orders/ABC123/", "ABC123"), ("/checkout/XYZ9/", "XYZ9")])
+@pytest.mark.parametrize(
+    ("path", "subject"), [("/courses/1/", "1"), ("/orders/ABC123/", "ABC123"), ("/checkout/XYZ9/", "XYZ9")]
+)
 def test_page_tells_its_script_what_it_is_about(client: Client, path: str, subject: str) -> None:
     assert Page(client.get(path).content.decode()).all("main")[0]["data-subject"] == subject
 
 
 def test_fields_of_the_login_have_labels(client: Client) -> None:
     page = Page(client.get("/login/").content.decode())
-    assert [attrs["for"] for attrs in page.all("label")] == [attrs["id"] for attrs in page.all("input")] == ["username", "password"]
+    assert (
+        [attrs["for"] for attrs in page.all("label")]
+        == [attrs["id"] for attrs in page.all("input")]
+        == ["username", "password"]
+    )
 
 
 @pytest.mark.parametrize("path", ["/login/", "/cart/", "/register/", "/me/account/"])
@@ -150,13 +167,21 @@ def test_page_takes_nothing_in(client: Client, path: str) -> None:
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
 def test_script_imports_only_scripts_that_exist(script: Path) -> None:
     imported = re.findall(r'^import .*?"([^"]+)";', script.read_text(), re.MULTILINE)
-    assert [name for name in imported if not name.startswith(".") or not (script.parent / name).is_file()] == []
+    assert [
+        name for name in imported if not name.startswith(".") or not (script.parent / name).is_file()
+    ] == []
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
 def test_script_writes_no_markup_and_computes_no_price(script: Path) -> None:
     text = script.read_text()
-    assert re.findall(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|parseFloat|toFixed|https?://", text) == []
+    assert (
+        re.findall(
+            r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|parseFloat|toFixed|https?://",
+            text,
+        )
+        == []
+    )
 
 
 def test_every_demo_course_has_its_cover(client: Client) -> None:
@@ -183,14 +208,25 @@ def test_unknown_page_is_a_page_with_a_way_home(client: Client) -> None:
 def test_unknown_api_address_keeps_its_envelope(client: Client) -> None:
     response = client.get("/api/v1/nowhere/")
     assert (response.status_code, response["Content-Type"]) == (404, "application/json")
-    assert response.json() == {"code": 1001, "error": "not_found", "msg": "没有找到您要的内容。", "details": {}}
+    assert response.json() == {
+        "code": 1001,
+        "error": "not_found",
+        "msg": "没有找到您要的内容。",
+        "details": {},
+    }
 
 
 @pytest.mark.parametrize(
     ("handler", "status", "slug"),
-    [(bad_request, 400, "invalid_input"), (permission_denied, 403, "permission_refused"), (server_error, 500, "internal_error")],
+    [
+        (bad_request, 400, "invalid_input"),
+        (permission_denied, 403, "permission_refused"),
+        (server_error, 500, "internal_error"),
+    ],
 )
-def test_other_errors_are_pages_for_people_and_envelopes_for_programs(rf, handler, status: int, slug: str) -> None:
+def test_other_errors_are_pages_for_people_and_envelopes_for_programs(
+    rf, handler, status: int, slug: str
+) -> None:
     args = [] if handler is server_error else [Exception()]
     page, envelope = handler(rf.get("/cart/"), *args), handler(rf.get("/api/v1/cart/"), *args)
     assert (page.status_code, envelope.status_code) == (status, status)
@@ -205,7 +241,9 @@ def test_stylesheet_loads_nothing_from_elsewhere() -> None:
     assert re.findall(r"url\(|@import", text) == []
 
 
-@pytest.mark.parametrize("path", ["//evil.example/orders", "//evil.example/login", "/\\evil.example/orders", "//evil.example//"])
+@pytest.mark.parametrize(
+    "path", ["//evil.example/orders", "//evil.example/login", "/\\evil.example/orders", "//evil.example//"]
+)
 def test_address_of_another_site_is_no_redirect(client: Client, path: str) -> None:
     """Slashes are appended by a redirect, which must not make a path into a site."""
     response = client.get("/", PATH_INFO=path)
@@ -225,14 +263,27 @@ def test_course_that_is_off_sale_says_nothing_of_itself(client: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["page=0", "page=x", "page=99", "type=x", "type=9", "search=" + "长" * 500, "search=%ff", "search=%25_'\"", "x=1"]
+    "query",
+    [
+        "page=0",
+        "page=x",
+        "page=99",
+        "type=x",
+        "type=9",
+        "search=" + "长" * 500,
+        "search=%ff",
+        "search=%25_'\"",
+        "x=1",
+    ],
 )
 def test_shelf_answers_whatever_is_asked(client: Client, query: str) -> None:
     assert client.get(f"/?{query}").status_code == 200
 
 
 def test_shelf_keeps_the_search_on_its_further_pages(client: Client) -> None:
-    Course.objects.bulk_create(Course(name=f"数据 & 分析 {number}", course_img="/x", status=0) for number in range(30))
+    Course.objects.bulk_create(
+        Course(name=f"数据 & 分析 {number}", course_img="/x", status=0) for number in range(30)
+    )
     page = Page(client.get("/", {"search": "数据 &"}).content.decode())
     (following,) = [attrs["href"] for attrs in page.all("a") if attrs.get("rel") == "next"]
     assert following == "?search=%E6%95%B0%E6%8D%AE+%26&page=2"
@@ -251,4 +302,10 @@ def test_syllabus_is_told_by_chapters(client: Client) -> None:
     Course.objects.update(syllabus="导言\n\n# 第一章\n 一 \n二\n##第二章\n")
     html = client.get("/courses/1/").content.decode()
     part = html[html.index("syllabus-title") :]
-    assert re.findall(r"<(h3|li)>(.*?)</", part) == [("li", "导言"), ("h3", "第一章"), ("li", "一"), ("li", "二"), ("h3", "第二章")]
+    assert re.findall(r"<(h3|li)>(.*?)</", part) == [
+        ("li", "导言"),
+        ("h3", "第一章"),
+        ("li", "一"),
+        ("li", "二"),
+        ("h3", "第二章"),
+    ]

@@ -1,4 +1,7 @@
-"""Refunds that are made without us: in the gateway's merchant console, by a bank. Known by their numbers, proven, booked, explained."""
+"""Refunds that are made without us: in the gateway's merchant console, by a bank.
+
+Known by their numbers, proven, booked, explained.
+"""
 
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -8,11 +11,25 @@ from pytest_django import Settings
 
 from payments.domain.refunds import concluding, deciding, explaining, external, sending, surplus
 from payments.domain.trades import attempts, expiry, inbox, polling
-from payments.errors import ExternalRefundUnexplained, OrderNotRefundable, RefundLineTaken, RefundNotOpen, RefundOverPayment
+from payments.errors import (
+    ExternalRefundUnexplained,
+    OrderNotRefundable,
+    RefundLineTaken,
+    RefundNotOpen,
+    RefundOverPayment,
+)
 from payments.gateways import ConfiguredGateways
 from payments.gateways.protocol import GatewayUnreachable, TradeStatus
 from payments.models import Notification, Payment, Refund
-from payments.states import ClosedReason, Explanation, NotificationStatus, PaymentStatus, Product, RefundKind, RefundStatus
+from payments.states import (
+    ClosedReason,
+    Explanation,
+    NotificationStatus,
+    PaymentStatus,
+    Product,
+    RefundKind,
+    RefundStatus,
+)
 from shop.domain.orders import closing
 from shop.models import Account, Course, Enrolment, Order
 from shop.states import CouponRecordStatus, EnrolmentStatus, OrderStatus
@@ -65,7 +82,9 @@ def order(gateway: MemoryGateway, courses: list[Course]) -> Order:
     return order
 
 
-def refund_in_console(gateway: MemoryGateway, payment: Payment, amount: str, number: str = "CONSOLE77", *, tells: bool = True) -> None:
+def refund_in_console(
+    gateway: MemoryGateway, payment: Payment, amount: str, number: str = "CONSOLE77", *, tells: bool = True
+) -> None:
     """Support refunds at the gateway; the shop is told, or not."""
     assert gateway.console_refund(payment.out_trade_no, number, Decimal(amount))
     if tells:
@@ -88,31 +107,52 @@ def explain(refund: Refund, *course_ids: int, why: str = "电话申请") -> Refu
 
 def pay_elsewhere(refund: Refund, gateway: MemoryGateway, reference: str = "BANK-1") -> Refund:
     return deciding.mark_refund_paid_elsewhere(
-        refund.pk, gateways=ConfiguredGateways(gateway), reference=reference, staff=operator(), now=NOW, cause="test"
+        refund.pk,
+        gateways=ConfiguredGateways(gateway),
+        reference=reference,
+        staff=operator(),
+        now=NOW,
+        cause="test",
     )
 
 
 def give_up(refund: Refund, gateway: MemoryGateway, why: str = "无法退回") -> Refund:
-    return deciding.reject_refund(refund.pk, gateways=ConfiguredGateways(gateway), staff=operator(), why=why, now=NOW, cause="test")
+    return deciding.reject_refund(
+        refund.pk, gateways=ConfiguredGateways(gateway), staff=operator(), why=why, now=NOW, cause="test"
+    )
 
 
-# --- A refund is known by its number ------------------------------------------------------------------------------------------------
+# --- A refund is known by its number ------------------------------------------------------------------------
 
 
 def test_refund_in_the_console_is_not_taken_for_the_one_that_was_asked_for(
     order: Order, courses: list[Course], gateway: MemoryGateway
 ) -> None:
-    """The buyer asks for ¥69; support refunds ¥69 in the console; then staff approve the request. Nothing may go twice."""
+    """The buyer asks for ¥69; support refunds ¥69 in the console; then staff approve the request.
+
+    Nothing may go twice.
+    """
     payment = order.payments.get()
     asked = ask_refund(order, courses[0].pk)
     refund_in_console(gateway, payment, "69.00")
     reported = external_of(payment)
-    assert (Notification.objects.latest("pk").status, reported.status) == (NotificationStatus.APPLIED, RefundStatus.REPORTED)
+    assert (Notification.objects.latest("pk").status, reported.status) == (
+        NotificationStatus.APPLIED,
+        RefundStatus.REPORTED,
+    )
     with nothing_changes(), pytest.raises(ExternalRefundUnexplained):
         approve(asked)
     send(gateway)  # proves and books it
-    assert columns(reported, "status", "amount", "explanation") == (RefundStatus.SUCCEEDED, Decimal("69.00"), "")
-    assert columns(payment, "refunded_amount", "external_refunded", "refund_committed") == (Decimal(69), Decimal(69), Decimal(69))
+    assert columns(reported, "status", "amount", "explanation") == (
+        RefundStatus.SUCCEEDED,
+        Decimal("69.00"),
+        "",
+    )
+    assert columns(payment, "refunded_amount", "external_refunded", "refund_committed") == (
+        Decimal(69),
+        Decimal(69),
+        Decimal(69),
+    )
     assert "external_refund" in timeline(order)
     assert transfers(order)["external"] == "external_refunds>refunds 69.00"
     with nothing_changes(), pytest.raises(ExternalRefundUnexplained):
@@ -121,7 +161,9 @@ def test_refund_in_the_console_is_not_taken_for_the_one_that_was_asked_for(
     assert_books_are_right()
 
 
-def test_console_refund_that_was_meant_for_the_request_pays_it(order: Order, courses: list[Course], gateway: MemoryGateway) -> None:
+def test_console_refund_that_was_meant_for_the_request_pays_it(
+    order: Order, courses: list[Course], gateway: MemoryGateway
+) -> None:
     payment, asked = order.payments.get(), ask_refund(order, courses[0].pk)
     refund_in_console(gateway, payment, "69.00")
     send(gateway)
@@ -182,17 +224,24 @@ def test_nothing_of_ours_leaves_while_somebody_elses_refund_is_unexplained(
     assert_books_are_right()
     explain(external_of(payment))  # a gift after all
     if refund.status == RefundStatus.REQUESTED and refund.approved_at:
-        send(gateway, now=clock.now)  # it was held back, and now there isn't enough left: refused by the gateway
+        # it was held back, and now there isn't enough left: refused by the gateway
+        send(gateway, now=clock.now)
         assert columns(refund, "status") == (RefundStatus.FAILED,)
     assert gateway.net == Decimal("31.00")
     assert_books_are_right()
 
 
-def test_refund_held_back_goes_once_the_other_is_explained(order: Order, courses: list[Course], gateway: MemoryGateway) -> None:
+def test_refund_held_back_goes_once_the_other_is_explained(
+    order: Order, courses: list[Course], gateway: MemoryGateway
+) -> None:
     refund = approve(ask_refund(order, courses[1].pk))
     refund_in_console(gateway, order.payments.get(), "11.00")
     send(gateway)
-    assert columns(refund, "status", "available_at", "attempts") == (RefundStatus.REQUESTED, NOW + sending.HELD_BACK_FOR, 0)
+    assert columns(refund, "status", "available_at", "attempts") == (
+        RefundStatus.REQUESTED,
+        NOW + sending.HELD_BACK_FOR,
+        0,
+    )
     explain(external_of(order.payments.get()), courses[2].pk)
     assert columns(refund, "available_at") == (NOW,)
     send(gateway)
@@ -213,11 +262,16 @@ def test_control_without_the_guard_the_money_goes_twice(
     assert gateway.net == Decimal("60.00")
 
 
-def test_own_refund_is_known_by_its_number(order: Order, courses: list[Course], gateway: MemoryGateway) -> None:
+def test_own_refund_is_known_by_its_number(
+    order: Order, courses: list[Course], gateway: MemoryGateway
+) -> None:
     approve(ask_refund(order, courses[0].pk))
     send(gateway)
     with nothing_changes():
-        assert external.note_refunds(Payment.objects.get(), inbox_report(gateway, order), now=NOW) is external.Noted.KNOWN
+        assert (
+            external.note_refunds(Payment.objects.get(), inbox_report(gateway, order), now=NOW)
+            is external.Noted.KNOWN
+        )
     assert notify(gateway, order.payments.get()).reason == "already_applied"
     assert not Refund.objects.filter(kind=RefundKind.EXTERNAL).exists()
 
@@ -243,7 +297,7 @@ def test_notice_settles_a_refund_of_ours_that_had_been_given_up(
     assert_books_are_right()
 
 
-# --- Whole refunds end the order by themselves --------------------------------------------------------------------------------------
+# --- Whole refunds end the order by themselves --------------------------------------------------------------
 
 
 @pytest.mark.parametrize("product", list(Product))
@@ -259,16 +313,24 @@ def test_whole_refund_in_the_console_ends_the_order(
     notify(gateway, payment)
     refund_in_console(gateway, payment, "81.00")
     send(gateway)
-    assert columns(order, "status", "refunded_amount", "refunded_beili") == (OrderStatus.REFUNDED, Decimal("81.00"), 9)
+    assert columns(order, "status", "refunded_amount", "refunded_beili") == (
+        OrderStatus.REFUNDED,
+        Decimal("81.00"),
+        9,
+    )
     assert columns(external_of(payment), "explanation", "amount") == (Explanation.WHOLE, Decimal("81.00"))
     assert set(Enrolment.objects.values_list("status", flat=True)) == {EnrolmentStatus.REVOKED}
     assert columns(buyer, "balance") == (9,)
-    assert buyer.coupon_records.get().status == (CouponRecordStatus.UNUSED if returns else CouponRecordStatus.USED)
+    assert buyer.coupon_records.get().status == (
+        CouponRecordStatus.UNUSED if returns else CouponRecordStatus.USED
+    )
     assert gateway.net == 0
     assert_books_are_right()
 
 
-def test_parts_that_add_up_to_the_whole_end_the_order(order: Order, courses: list[Course], gateway: MemoryGateway) -> None:
+def test_parts_that_add_up_to_the_whole_end_the_order(
+    order: Order, courses: list[Course], gateway: MemoryGateway
+) -> None:
     payment = order.payments.get()
     approve(ask_refund(order, courses[1].pk))
     send(gateway)
@@ -278,7 +340,9 @@ def test_parts_that_add_up_to_the_whole_end_the_order(order: Order, courses: lis
         send(gateway)
     assert columns(order, "status", "refunded_amount") == (OrderStatus.REFUNDED, Decimal("100.00"))
     assert columns(waiting, "status", "outcome") == (RefundStatus.REJECTED, "支付渠道侧已整单退款")
-    assert {refund.explanation for refund in Refund.objects.filter(kind=RefundKind.EXTERNAL)} == {Explanation.WHOLE}
+    assert {refund.explanation for refund in Refund.objects.filter(kind=RefundKind.EXTERNAL)} == {
+        Explanation.WHOLE
+    }
     assert_books_are_right()
 
 
@@ -294,24 +358,36 @@ def test_gift_before_the_whole_counts_as_a_gift(order: Order, gateway: MemoryGat
 
 
 def test_whole_refund_that_no_notice_told_is_found_by_a_query(order: Order, gateway: MemoryGateway) -> None:
-    """Page payments tell no end. Staff have the gateway asked: a closed trade that was paid has been refunded whole."""
+    """Page payments tell no end.
+
+    Staff have the gateway asked: a closed trade that was paid has been refunded whole.
+    """
     payment = order.payments.get()
     refund_in_console(gateway, payment, "100.00", tells=False)
     Payment.objects.update(available_at=NOW)
     ask(gateway)
     stand_in = external_of(payment, external.stand_in_number(payment))
-    assert (stand_in.status, stand_in.amount, stand_in.explanation) == (RefundStatus.SUCCEEDED, Decimal("100.00"), Explanation.WHOLE)
+    assert (stand_in.status, stand_in.amount, stand_in.explanation) == (
+        RefundStatus.SUCCEEDED,
+        Decimal("100.00"),
+        Explanation.WHOLE,
+    )
     assert columns(order, "status") == (OrderStatus.REFUNDED,)
     assert_books_are_right()
     notify(gateway, payment)  # the notice comes at last, with its number
     send(gateway)
-    assert columns(external_of(payment), "status", "outcome") == (RefundStatus.REJECTED, f"已包含在 {stand_in.out_request_no}")
+    assert columns(external_of(payment), "status", "outcome") == (
+        RefundStatus.REJECTED,
+        f"已包含在 {stand_in.out_request_no}",
+    )
     assert columns(payment, "refunded_amount") == (Decimal("100.00"),)
     assert gateway.net == 0
     assert_books_are_right()
 
 
-def test_first_of_two_refunds_whose_notice_got_lost_is_found_with_the_whole(order: Order, gateway: MemoryGateway) -> None:
+def test_first_of_two_refunds_whose_notice_got_lost_is_found_with_the_whole(
+    order: Order, gateway: MemoryGateway
+) -> None:
     payment = order.payments.get()
     refund_in_console(gateway, payment, "30.00", "LOST", tells=False)
     refund_in_console(gateway, payment, "70.00")
@@ -323,7 +399,7 @@ def test_first_of_two_refunds_whose_notice_got_lost_is_found_with_the_whole(orde
     assert_books_are_right()
 
 
-# --- A word that would surprise is answered by a query ------------------------------------------------------------------------------
+# --- A word that would surprise is answered by a query ------------------------------------------------------
 
 
 @pytest.mark.parametrize("product", list(Product))
@@ -331,7 +407,9 @@ def test_first_of_two_refunds_whose_notice_got_lost_is_found_with_the_whole(orde
 def test_late_word_of_money_that_went_back_opens_nothing(
     courses: list[Course], gateway: MemoryGateway, clock: Clock, product: Product, order_state: str
 ) -> None:
-    """Paid; the word is late; all is refunded in the console, which is told (or found by the poller) first; then the word comes."""
+    """Paid; the word is late; all is refunded in the console, which is told (or found by the poller) first;
+    then the word comes.
+    """
     order = make_order(make_buyer(), *courses)
     payment = start(order, gateway, product=product)
     gateway.pay(payment.out_trade_no)
@@ -340,19 +418,30 @@ def test_late_word_of_money_that_went_back_opens_nothing(
     if len(gateway.outbox) > 1:
         notify(gateway, payment)
     else:
-        Payment.objects.update(available_at=NOW)  # no notice tells the end of a page payment; the poller finds it
+        # no notice tells the end of a page payment; the poller finds it
+        Payment.objects.update(available_at=NOW)
     for _ in range(3):
         ask(gateway, now=clock.advance(minutes=1))
         send(gateway, now=clock.now)
     if order_state == "expired":
         clock.now = order.closes_at
     if order_state == "cancelled":
-        closing.request_cancel(account_id=order.account_id, order_number=order.order_number, now=clock.now, cause="test")
+        closing.request_cancel(
+            account_id=order.account_id, order_number=order.order_number, now=clock.now, cause="test"
+        )
     if order_state != "awaiting":
         expiry.close_due_orders(gateways=ConfiguredGateways(gateway), now=clock.now, cause="test")
-    status = {"awaiting": OrderStatus.AWAITING_PAYMENT, "expired": OrderStatus.EXPIRED, "cancelled": OrderStatus.CANCELLED}[order_state]
+    status = {
+        "awaiting": OrderStatus.AWAITING_PAYMENT,
+        "expired": OrderStatus.EXPIRED,
+        "cancelled": OrderStatus.CANCELLED,
+    }[order_state]
     inbox.store_notification(
-        gateways=ConfiguredGateways(gateway), provider="memory", headers={}, body=gateway.body(paid_word), now=clock.now
+        gateways=ConfiguredGateways(gateway),
+        provider="memory",
+        headers={},
+        body=gateway.body(paid_word),
+        now=clock.now,
     )
     inbox.apply_due_notifications(gateways=ConfiguredGateways(gateway), now=clock.now, cause="late")
     late = Notification.objects.latest("pk")
@@ -365,14 +454,18 @@ def test_late_word_of_money_that_went_back_opens_nothing(
     )  # fmt: skip
     assert not Enrolment.objects.exists()
     assert (
-        external_of(payment, "CONSOLE77" if len(gateway.outbox) > 1 else external.stand_in_number(payment)).explanation
+        external_of(
+            payment, "CONSOLE77" if len(gateway.outbox) > 1 else external.stand_in_number(payment)
+        ).explanation
         == Explanation.SURPLUS
     )
     assert gateway.net == 0
     assert_books_are_right()
 
 
-def test_buyer_whose_payment_was_given_back_can_pay_again(courses: list[Course], gateway: MemoryGateway) -> None:
+def test_buyer_whose_payment_was_given_back_can_pay_again(
+    courses: list[Course], gateway: MemoryGateway
+) -> None:
     order = make_order(make_buyer(), *courses)
     payment = start(order, gateway, product=Product.WAP)
     gateway.pay(payment.out_trade_no)
@@ -388,8 +481,12 @@ def test_buyer_whose_payment_was_given_back_can_pay_again(courses: list[Course],
     assert_books_are_right()
 
 
-def test_rest_of_a_payment_that_was_given_back_in_parts_is_booked(courses: list[Course], gateway: MemoryGateway, clock: Clock) -> None:
-    """Of two refunds only the first is told, before the payment; the trade is found closed while that one is still to be proven."""
+def test_rest_of_a_payment_that_was_given_back_in_parts_is_booked(
+    courses: list[Course], gateway: MemoryGateway, clock: Clock
+) -> None:
+    """Of two refunds only the first is told, before the payment; the trade is found closed while that one is
+    still to be proven.
+    """
     order = make_order(make_buyer(), *courses)
     payment = start(order, gateway)
     gateway.pay(payment.out_trade_no)
@@ -421,20 +518,30 @@ def test_partial_refund_told_before_the_payment(courses: list[Course], gateway: 
     ask(gateway)
     send(gateway, now=NOW + timedelta(minutes=1))
     assert columns(order, "status") == (OrderStatus.PAID,)
-    assert columns(external_of(payment), "status", "amount", "explanation") == (RefundStatus.SUCCEEDED, Decimal("11.00"), "")
+    assert columns(external_of(payment), "status", "amount", "explanation") == (
+        RefundStatus.SUCCEEDED,
+        Decimal("11.00"),
+        "",
+    )
     assert Notification.objects.latest("pk").status == NotificationStatus.APPLIED
     assert_books_are_right()
 
 
-# --- Partial refunds wait for staff -------------------------------------------------------------------------------------------------
+# --- Partial refunds wait for staff -------------------------------------------------------------------------
 
 
-def test_staff_say_which_course_it_was_for(order: Order, courses: list[Course], gateway: MemoryGateway) -> None:
+def test_staff_say_which_course_it_was_for(
+    order: Order, courses: list[Course], gateway: MemoryGateway
+) -> None:
     payment = order.payments.get()
     refund_in_console(gateway, payment, "20.00")
     send(gateway)
     explained = explain(external_of(payment), courses[1].pk, why="电话退课")
-    assert (explained.explanation, explained.outcome, explained.explained_at) == (Explanation.LINES, "电话退课", NOW)
+    assert (explained.explanation, explained.outcome, explained.explained_at) == (
+        Explanation.LINES,
+        "电话退课",
+        NOW,
+    )
     assert explained.decided_by is not None
     assert columns(order, "status", "refunded_amount") == (OrderStatus.PAID, Decimal("20.00"))
     assert Enrolment.objects.get(course=courses[1]).status == EnrolmentStatus.REVOKED
@@ -443,7 +550,9 @@ def test_staff_say_which_course_it_was_for(order: Order, courses: list[Course], 
         explain(explained)
 
 
-def test_more_than_the_courses_cost_is_a_gift_and_less_keeps_a_part(order: Order, courses: list[Course], gateway: MemoryGateway) -> None:
+def test_more_than_the_courses_cost_is_a_gift_and_less_keeps_a_part(
+    order: Order, courses: list[Course], gateway: MemoryGateway
+) -> None:
     payment = order.payments.get()
     refund_in_console(gateway, payment, "25.00", "MORE")
     send(gateway)
@@ -471,7 +580,9 @@ def test_gift_leaves_the_courses(order: Order, gateway: MemoryGateway) -> None:
     assert_books_are_right()
 
 
-def test_explanations_that_cannot_be_are_refused(order: Order, courses: list[Course], gateway: MemoryGateway) -> None:
+def test_explanations_that_cannot_be_are_refused(
+    order: Order, courses: list[Course], gateway: MemoryGateway
+) -> None:
     payment = order.payments.get()
     ask_refund(order, courses[0].pk)
     refund_in_console(gateway, payment, "69.00")
@@ -502,14 +613,20 @@ def test_difference_without_a_number_is_quarantined_and_blocks_until_it_is_booke
     explain(external_of(payment, "C1"), courses[1].pk)
     inbox.reapply_notification(notice.pk, now=NOW)
     inbox.apply_due_notifications(gateways=ConfiguredGateways(gateway), now=NOW, cause="test")
-    assert columns(notice, "status", "reason", "first_reason") == (NotificationStatus.IGNORED, "already_applied", "refunded_elsewhere")
+    assert columns(notice, "status", "reason", "first_reason") == (
+        NotificationStatus.IGNORED,
+        "already_applied",
+        "refunded_elsewhere",
+    )
     approve(asked)
     send(gateway)
     assert gateway.net == Decimal("69.00")
     assert_books_are_right()
 
 
-def test_earlier_refund_whose_notice_is_missing_stops_the_payment_where_people_see_it(order: Order, gateway: MemoryGateway) -> None:
+def test_earlier_refund_whose_notice_is_missing_stops_the_payment_where_people_see_it(
+    order: Order, gateway: MemoryGateway
+) -> None:
     payment = order.payments.get()
     refund_in_console(gateway, payment, "10.00", "MISSED", tells=False)
     refund_in_console(gateway, payment, "20.00", "TOLD")
@@ -526,7 +643,9 @@ def test_earlier_refund_whose_notice_is_missing_stops_the_payment_where_people_s
     assert_books_are_right()
 
 
-def test_number_that_is_known_is_not_booked_again(order: Order, courses: list[Course], gateway: MemoryGateway) -> None:
+def test_number_that_is_known_is_not_booked_again(
+    order: Order, courses: list[Course], gateway: MemoryGateway
+) -> None:
     payment = order.payments.get()
     refund = approve(ask_refund(order, courses[0].pk))
     send(gateway)
@@ -537,7 +656,9 @@ def test_number_that_is_known_is_not_booked_again(order: Order, courses: list[Co
                 explaining.report_external_refund(payment.pk, number=number, staff=operator(), now=NOW)
 
 
-def test_report_that_the_gateway_denies_is_dismissed_by_staff(order: Order, gateway: MemoryGateway, clock: Clock) -> None:
+def test_report_that_the_gateway_denies_is_dismissed_by_staff(
+    order: Order, gateway: MemoryGateway, clock: Clock
+) -> None:
     payment, gateways = order.payments.get(), ConfiguredGateways(gateway)
     explaining.report_external_refund(payment.pk, number="TYPO", staff=operator(), now=NOW)
     reported = external_of(payment, "TYPO")
@@ -558,13 +679,20 @@ def test_report_that_the_gateway_denies_is_dismissed_by_staff(order: Order, gate
     assert_books_are_right()
 
 
-def test_dismissed_report_leaves_the_total_that_the_gateway_told_to_people(order: Order, gateway: MemoryGateway) -> None:
+def test_dismissed_report_leaves_the_total_that_the_gateway_told_to_people(
+    order: Order, gateway: MemoryGateway
+) -> None:
     """A notice whose number was wrong: the gateway denies the number, but not that more has gone back."""
     payment = order.payments.get()
     gateway.console_refund(payment.out_trade_no, "C1", Decimal("5.00"))
     notify(gateway, payment, out_biz_no="OTHER")
     explaining.dismiss_external_refund(
-        external_of(payment, "OTHER").pk, gateways=ConfiguredGateways(gateway), staff=operator(), why="x", now=NOW, cause="test"
+        external_of(payment, "OTHER").pk,
+        gateways=ConfiguredGateways(gateway),
+        staff=operator(),
+        why="x",
+        now=NOW,
+        cause="test",
     )
     assert columns(payment, "dead_at", "last_error") == (NOW, "refunds differ: 5.00 told, 0.00 known")
     assert_books_are_right()
@@ -572,16 +700,20 @@ def test_dismissed_report_leaves_the_total_that_the_gateway_told_to_people(order
         approve(ask_refund(order))
 
 
-def test_report_that_turns_out_true_is_booked_instead_of_dismissed(order: Order, gateway: MemoryGateway) -> None:
+def test_report_that_turns_out_true_is_booked_instead_of_dismissed(
+    order: Order, gateway: MemoryGateway
+) -> None:
     payment, gateways = order.payments.get(), ConfiguredGateways(gateway)
     refund_in_console(gateway, payment, "5.00")
     with pytest.raises(RefundNotOpen):
-        explaining.dismiss_external_refund(external_of(payment).pk, gateways=gateways, staff=operator(), why="x", now=NOW, cause="test")
+        explaining.dismiss_external_refund(
+            external_of(payment).pk, gateways=gateways, staff=operator(), why="x", now=NOW, cause="test"
+        )
     assert columns(external_of(payment), "status", "amount") == (RefundStatus.SUCCEEDED, Decimal("5.00"))
     assert_books_are_right()
 
 
-# --- Refunds of ours that are refused for good --------------------------------------------------------------------------------------
+# --- Refunds of ours that are refused for good --------------------------------------------------------------
 
 
 def refuse_for_good(order: Order, gateway: MemoryGateway, *course_ids: int) -> Refund:
@@ -592,15 +724,24 @@ def refuse_for_good(order: Order, gateway: MemoryGateway, *course_ids: int) -> R
     return refund
 
 
-def test_refused_refund_is_paid_by_other_means(order: Order, courses: list[Course], gateway: MemoryGateway) -> None:
+def test_refused_refund_is_paid_by_other_means(
+    order: Order, courses: list[Course], gateway: MemoryGateway
+) -> None:
     refund = refuse_for_good(order, gateway, courses[0].pk)
     paid = pay_elsewhere(refund, gateway, "工行转账 20260302-7")
-    assert (paid.status, paid.reference, paid.finished_at) == (RefundStatus.PAID_ELSEWHERE, "工行转账 20260302-7", NOW)
+    assert (paid.status, paid.reference, paid.finished_at) == (
+        RefundStatus.PAID_ELSEWHERE,
+        "工行转账 20260302-7",
+        NOW,
+    )
     assert paid.decided_by is not None
     assert columns(order, "status", "refunded_amount") == (OrderStatus.PAID, Decimal("69.00"))
     assert Enrolment.objects.get(course=courses[0]).status == EnrolmentStatus.REVOKED
     assert order.transfers.get(credit="other_means").amount == Decimal("69.00")
-    assert columns(order.payments.get(), "refund_committed", "refunded_amount") == (Decimal("0.00"), Decimal("0.00"))
+    assert columns(order.payments.get(), "refund_committed", "refunded_amount") == (
+        Decimal("0.00"),
+        Decimal("0.00"),
+    )
     assert "refund_paid_elsewhere" in timeline(order)
     assert gateway.net == Decimal("100.00")
     assert_books_are_right()
@@ -608,7 +749,9 @@ def test_refused_refund_is_paid_by_other_means(order: Order, courses: list[Cours
         pay_elsewhere(refund, gateway)
 
 
-def test_refused_refund_is_given_up_and_asked_for_again(order: Order, courses: list[Course], gateway: MemoryGateway) -> None:
+def test_refused_refund_is_given_up_and_asked_for_again(
+    order: Order, courses: list[Course], gateway: MemoryGateway
+) -> None:
     refund = refuse_for_good(order, gateway, courses[0].pk)
     give_up(refund, gateway)
     assert columns(refund, "status", "outcome") == (RefundStatus.REJECTED, "无法退回")
@@ -625,7 +768,9 @@ def late_money(gateway: MemoryGateway, clock: Clock) -> Payment:
     """Money for an order that had been cancelled."""
     order = make_order(make_buyer(), make_course("50.00"))
     payment = start(order, gateway)
-    closing.request_cancel(account_id=order.account_id, order_number=order.order_number, now=clock.now, cause="test")
+    closing.request_cancel(
+        account_id=order.account_id, order_number=order.order_number, now=clock.now, cause="test"
+    )
     expiry.close_due_orders(gateways=ConfiguredGateways(gateway), now=clock.now, cause="test")
     gateway.pay(payment.out_trade_no)
     notify(gateway, payment)
@@ -679,7 +824,9 @@ def test_surplus_that_went_back_in_the_console_is_not_refunded_again(
     assert_books_are_right()
 
 
-def test_failed_refund_that_was_done_after_all_is_booked_instead_of_given_up(order: Order, gateway: MemoryGateway) -> None:
+def test_failed_refund_that_was_done_after_all_is_booked_instead_of_given_up(
+    order: Order, gateway: MemoryGateway
+) -> None:
     refund = approve(ask_refund(order))
     gateway.faults = [Fault.LOST_AFTER]
     send(gateway)
@@ -696,7 +843,9 @@ def test_failed_refund_that_was_done_after_all_is_booked_instead_of_given_up(ord
     assert_books_are_right()
 
 
-def test_refund_above_what_is_left_is_not_approved(order: Order, courses: list[Course], gateway: MemoryGateway) -> None:
+def test_refund_above_what_is_left_is_not_approved(
+    order: Order, courses: list[Course], gateway: MemoryGateway
+) -> None:
     asked = ask_refund(order)
     refund_in_console(gateway, order.payments.get(), "20.00")
     send(gateway)
@@ -708,10 +857,12 @@ def test_refund_above_what_is_left_is_not_approved(order: Order, courses: list[C
     assert ask_refund(order).amount == Decimal("80.00")
 
 
-# --- Automatic refunds and unused time ----------------------------------------------------------------------------------------------
+# --- Automatic refunds and unused time ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("period", "day", "is_automatic"), [(1, 5, False), (1, 0, True), (7, 5, True), (3, 3, False)])
+@pytest.mark.parametrize(
+    ("period", "day", "is_automatic"), [(1, 5, False), (1, 0, True), (7, 5, True), (3, 3, False)]
+)
 def test_automatic_refunds_end_with_the_access_that_was_bought(
     gateway: MemoryGateway, settings: Settings, period: int, day: int, *, is_automatic: bool
 ) -> None:
@@ -722,13 +873,17 @@ def test_automatic_refunds_end_with_the_access_that_was_bought(
     assert (refund.approved_at is not None) is is_automatic
 
 
-def test_refund_is_not_automatic_while_something_is_unexplained(order: Order, gateway: MemoryGateway, settings: Settings) -> None:
+def test_refund_is_not_automatic_while_something_is_unexplained(
+    order: Order, gateway: MemoryGateway, settings: Settings
+) -> None:
     settings.REFUND_AUTO_DAYS = 7
     refund_in_console(gateway, order.payments.get(), "1.00")
     assert ask_refund(order).approved_at is None
 
 
-def test_pro_rata_gives_back_the_days_that_are_left(gateway: MemoryGateway, settings: Settings, clock: Clock) -> None:
+def test_pro_rata_gives_back_the_days_that_are_left(
+    gateway: MemoryGateway, settings: Settings, clock: Clock
+) -> None:
     settings.REFUND_PRO_RATA = True
     buyer = make_buyer(beili=9)
     month, year = make_course("60.00", period=30), make_course("40.00", period=360)
@@ -738,7 +893,11 @@ def test_pro_rata_gives_back_the_days_that_are_left(gateway: MemoryGateway, sett
     # 19 whole days of 30 are left: of ¥48.60, and of 贝里 worth ¥5.40, which is three whole ones.
     assert (refund.amount, refund.beili) == (Decimal("30.78"), 3)
     send(gateway, now=clock.now)
-    assert columns(order, "status", "refunded_amount", "refunded_beili") == (OrderStatus.PAID, Decimal("30.78"), 3)
+    assert columns(order, "status", "refunded_amount", "refunded_beili") == (
+        OrderStatus.PAID,
+        Decimal("30.78"),
+        3,
+    )
     assert_books_are_right()
     rest = approve(ask_refund(order, now=clock.now), now=clock.now)
     send(gateway, now=clock.now)
@@ -748,10 +907,12 @@ def test_pro_rata_gives_back_the_days_that_are_left(gateway: MemoryGateway, sett
     assert_books_are_right()
 
 
-# --- Credentials belong to the attempt ----------------------------------------------------------------------------------------------
+# --- Credentials belong to the attempt ----------------------------------------------------------------------
 
 
-def test_app_change_leaves_open_attempts_with_their_own(order: Order, courses: list[Course], gateway: MemoryGateway, clock: Clock) -> None:
+def test_app_change_leaves_open_attempts_with_their_own(
+    order: Order, courses: list[Course], gateway: MemoryGateway, clock: Clock
+) -> None:
     waiting = make_order(make_buyer(), *courses)
     payment = start(waiting, gateway)
     new = gateway.sibling("2021000000000002")
@@ -764,18 +925,24 @@ def test_app_change_leaves_open_attempts_with_their_own(order: Order, courses: l
     sending.send_due_refunds(gateways=gateways, now=NOW, cause="test")
     assert columns(order, "status") == (OrderStatus.REFUNDED,)
     later = make_order(make_buyer(), *courses)
-    opened = attempts.start_payment(order=later, product=Product.PAGE, gateways=gateways, now=NOW, cause="test").payment
+    opened = attempts.start_payment(
+        order=later, product=Product.PAGE, gateways=gateways, now=NOW, cause="test"
+    ).payment
     assert (opened.app_id, payment.app_id) == ("2021000000000002", gateway.app_id)
     gateway.pay(opened.out_trade_no)
     for app in (new, gateway):
         form = app.form(app.trades[opened.out_trade_no])
-        inbox.store_notification(gateways=gateways, provider="memory", headers={}, body=app.body(form), now=NOW)
+        inbox.store_notification(
+            gateways=gateways, provider="memory", headers={}, body=app.body(form), now=NOW
+        )
     inbox.apply_due_notifications(gateways=gateways, now=NOW, cause="test")
     assert columns(later, "status") == (OrderStatus.PAID,)
     assert_books_are_right()
 
 
-def test_attempt_whose_app_is_not_configured_waits_and_says_so(order: Order, courses: list[Course], gateway: MemoryGateway) -> None:
+def test_attempt_whose_app_is_not_configured_waits_and_says_so(
+    order: Order, courses: list[Course], gateway: MemoryGateway
+) -> None:
     waiting = make_order(make_buyer(), *courses)
     payment = start(waiting, gateway)
     alone = ConfiguredGateways(gateway.sibling("2021000000000002"))

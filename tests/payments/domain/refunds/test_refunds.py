@@ -68,17 +68,30 @@ def test_one_course_goes_back(order: Order, courses: list[Course], gateway: Memo
     send(gateway)
     assert columns(refund, "status", "finished_at", "available_at") == (RefundStatus.SUCCEEDED, NOW, None)
     assert columns(payment, "refund_committed", "refunded_amount") == (Decimal("48.60"), Decimal("48.60"))
-    assert columns(order, "status", "refunded_amount", "refunded_beili") == (OrderStatus.PAID, Decimal("48.60"), 5)
+    assert columns(order, "status", "refunded_amount", "refunded_beili") == (
+        OrderStatus.PAID,
+        Decimal("48.60"),
+        5,
+    )
     assert Account.objects.get(pk=order.account_id).balance == 5
     statuses = dict(Enrolment.objects.values_list("course_id", "status"))
     assert statuses == {courses[0].pk: EnrolmentStatus.REVOKED, courses[1].pk: EnrolmentStatus.ACTIVE}
     assert transfers(order) == {
-        "hold": "beili_available>beili_held 9.00", "cash": "alipay_cash>unapplied 81.00", "capture": "beili_held>beili_spent 9.00",
-        "subsidy": "coupon_subsidy>sales 10.00", "redeem": "beili_redeemed>sales 9.00", "sale": "unapplied>sales 81.00",
-        "refund": "sales>refunds 48.60", "unsubsidy": "sales>coupon_subsidy 6.00", "unredeem": "sales>beili_redeemed 5.40",
+        "hold": "beili_available>beili_held 9.00", "cash": "alipay_cash>unapplied 81.00",
+        "capture": "beili_held>beili_spent 9.00",
+        "subsidy": "coupon_subsidy>sales 10.00", "redeem": "beili_redeemed>sales 9.00",
+        "sale": "unapplied>sales 81.00",
+        "refund": "sales>refunds 48.60", "unsubsidy": "sales>coupon_subsidy 6.00",
+        "unredeem": "sales>beili_redeemed 5.40",
         "return": "beili_spent>beili_available 5.00",
     }  # fmt: skip
-    assert timeline(order)[-5:] == ["refund_requested", "refund_approved", "refund_sent", "refund_succeeded", "enrolment_revoked"]
+    assert timeline(order)[-5:] == [
+        "refund_requested",
+        "refund_approved",
+        "refund_sent",
+        "refund_succeeded",
+        "enrolment_revoked",
+    ]
     assert gateway.net == Decimal("32.40")
     assert_books_are_right()
 
@@ -90,7 +103,12 @@ def test_all_courses_go_back_with_the_coupon_if_the_shop_says_so(
     settings.REFUND_RETURNS_COUPONS = returns
     approve(ask_refund(order))
     send(gateway)
-    assert columns(order, "status", "refunded_amount", "refunded_beili", "refunded_at") == (OrderStatus.REFUNDED, Decimal("81.00"), 9, NOW)
+    assert columns(order, "status", "refunded_amount", "refunded_beili", "refunded_at") == (
+        OrderStatus.REFUNDED,
+        Decimal("81.00"),
+        9,
+        NOW,
+    )
     coupon = Account.objects.get(pk=order.account_id).coupon_records.get()
     assert coupon.status == (CouponRecordStatus.UNUSED if returns else CouponRecordStatus.USED)
     assert gateway.net == 0
@@ -126,7 +144,9 @@ def test_refund_that_nobody_approved_is_not_sent(order: Order, gateway: MemoryGa
     assert columns(refund, "status") == (RefundStatus.REQUESTED,)
 
 
-def test_rejected_refund_moves_nothing_and_may_be_asked_for_again(order: Order, gateway: MemoryGateway) -> None:
+def test_rejected_refund_moves_nothing_and_may_be_asked_for_again(
+    order: Order, gateway: MemoryGateway
+) -> None:
     refund = reject(ask_refund(order))
     assert columns(refund, "status", "outcome", "finished_at") == (RefundStatus.REJECTED, "超过期限", NOW)
     assert columns(order.payments.get(), "refund_committed") == (Decimal("0.00"),)
@@ -148,7 +168,9 @@ def test_decided_refunds_are_not_decided_again(order: Order, gateway: MemoryGate
     assert columns(refund, "status") == (RefundStatus.SUCCEEDED,)
 
 
-def test_refusals_of_requests_change_nothing(order: Order, courses: list[Course], gateway: MemoryGateway) -> None:
+def test_refusals_of_requests_change_nothing(
+    order: Order, courses: list[Course], gateway: MemoryGateway
+) -> None:
     unpaid = make_order(make_buyer(), make_course("5.00"))
     stranger = make_course("1.00")
     ask_refund(order, courses[0].pk)
@@ -163,7 +185,12 @@ def test_refusals_of_requests_change_nothing(order: Order, courses: list[Course]
             ask_refund(order, courses[0].pk, courses[1].pk)
         with pytest.raises(OrderNotFound):
             requesting.request_refund(
-                account_id=unpaid.account_id, order_number=order.order_number, course_ids=None, reason="", now=NOW, cause="test"
+                account_id=unpaid.account_id,
+                order_number=order.order_number,
+                course_ids=None,
+                reason="",
+                now=NOW,
+                cause="test",
             )
 
 
@@ -176,7 +203,7 @@ def test_rest_of_an_order_is_what_nobody_asked_for_yet(order: Order, courses: li
         ask_refund(order)
 
 
-# --- Unknown outcomes ---------------------------------------------------------------------------------------------------------------
+# --- Unknown outcomes ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("fault", [Fault.LOST_BEFORE, Fault.LOST_AFTER, Fault.DIE_BEFORE, Fault.DIE_AFTER])
@@ -196,7 +223,9 @@ def test_lost_answer_is_settled_by_a_query_and_an_identical_repeat(
     send(gateway, now=clock.advance(minutes=1))
     arrived = fault in {Fault.LOST_AFTER, Fault.DIE_AFTER}
     assert gateway.calls == (["refund", "find_refund"] if arrived else ["refund", "find_refund", "refund"])
-    assert gateway.trades[order.payments.get().out_trade_no].refunds == {refund.out_request_no: Decimal("81.00")}
+    assert gateway.trades[order.payments.get().out_trade_no].refunds == {
+        refund.out_request_no: Decimal("81.00")
+    }
     assert columns(refund, "status") == (RefundStatus.SUCCEEDED,)
     assert_books_are_right()
 
@@ -214,7 +243,9 @@ def test_taken_is_not_refunded(order: Order, gateway: MemoryGateway, clock: Cloc
     assert_books_are_right()
 
 
-def test_refund_that_stays_pending_is_asked_about_for_a_day(order: Order, gateway: MemoryGateway, clock: Clock) -> None:
+def test_refund_that_stays_pending_is_asked_about_for_a_day(
+    order: Order, gateway: MemoryGateway, clock: Clock
+) -> None:
     refund = approve(ask_refund(order))
     gateway.faults = [Fault.REFUND_PENDING]
     send(gateway)
@@ -230,16 +261,26 @@ def test_empty_merchant_balance_is_asked_again(order: Order, gateway: MemoryGate
     refund = approve(ask_refund(order))
     gateway.faults = [Fault.NO_FUNDS]
     send(gateway)
-    assert columns(refund, "status", "last_error") == (RefundStatus.SENT, "GatewayRejected: ACQ.SELLER_BALANCE_NOT_ENOUGH")
+    assert columns(refund, "status", "last_error") == (
+        RefundStatus.SENT,
+        "GatewayRejected: ACQ.SELLER_BALANCE_NOT_ENOUGH",
+    )
     send(gateway, now=clock.advance(minutes=1))
     assert columns(refund, "status") == (RefundStatus.SUCCEEDED,)
 
 
-def test_definite_refusal_fails_and_staff_send_the_same_request_again(order: Order, gateway: MemoryGateway) -> None:
+def test_definite_refusal_fails_and_staff_send_the_same_request_again(
+    order: Order, gateway: MemoryGateway
+) -> None:
     refund = approve(ask_refund(order))
     gateway.end_refund_window(order.payments.get().out_trade_no)
     send(gateway)
-    assert columns(refund, "status", "outcome", "finished_at", "available_at") == (RefundStatus.FAILED, "ACQ.TRADE_HAS_FINISHED", NOW, None)
+    assert columns(refund, "status", "outcome", "finished_at", "available_at") == (
+        RefundStatus.FAILED,
+        "ACQ.TRADE_HAS_FINISHED",
+        NOW,
+        None,
+    )
     assert timeline(order)[-1] == "refund_failed"
     assert columns(order, "status", "refunded_amount") == (OrderStatus.PAID, Decimal("0.00"))
     assert_books_are_right()
@@ -255,7 +296,10 @@ def test_definite_refusal_fails_and_staff_send_the_same_request_again(order: Ord
 def test_exhausted_refund_whose_money_has_moved_is_found_before_it_is_sent_again(
     order: Order, gateway: MemoryGateway, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The answer got lost, then the gateway was away until we gave up. A gateway may refuse a repeat for a trade that is over."""
+    """The answer got lost, then the gateway was away until we gave up.
+
+    A gateway may refuse a repeat for a trade that is over.
+    """
     refund = approve(ask_refund(order))
     gateway.faults = [Fault.LOST_AFTER]
     send(gateway)
@@ -277,7 +321,9 @@ def test_exhausted_refund_whose_money_has_moved_is_found_before_it_is_sent_again
 def test_refusal_of_a_repeat_is_not_believed_before_a_query(
     order: Order, gateway: MemoryGateway, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first answer got lost and the query came too early, so the request is repeated; "over" then means that it was done."""
+    """The first answer got lost and the query came too early, so the request is repeated; "over" then means
+    that it was done.
+    """
     refund = approve(ask_refund(order))
     gateway.faults = [Fault.LOST_AFTER]
     send(gateway)
@@ -319,7 +365,10 @@ def test_no_more_can_be_ordered_back_than_was_paid(order: Order) -> None:
 
 
 def test_rejected_line_does_not_bring_back_a_beili_that_is_gone(gateway: MemoryGateway) -> None:
-    """Two lines of half a 贝里 each. The second takes the whole one along, the first is rejected and asked for again."""
+    """Two lines of half a 贝里 each.
+
+    The second takes the whole one along, the first is rejected and asked for again.
+    """
     buyer = make_buyer(beili=1)
     courses = [make_course("1.00"), make_course("1.00")]
     order = make_order(buyer, *courses, beili=1, alipay="1.00")
@@ -333,7 +382,11 @@ def test_rejected_line_does_not_bring_back_a_beili_that_is_gone(gateway: MemoryG
     again = approve(ask_refund(order, courses[0].pk))
     assert again.beili == 0
     send(gateway)
-    assert columns(order, "status", "refunded_beili", "refunded_amount") == (OrderStatus.REFUNDED, 1, Decimal("1.00"))
+    assert columns(order, "status", "refunded_beili", "refunded_amount") == (
+        OrderStatus.REFUNDED,
+        1,
+        Decimal("1.00"),
+    )
     assert columns(buyer, "balance") == (1,)
     assert not RefundLine.objects.filter(is_live=True, refund=first).exists()
     assert_books_are_right()

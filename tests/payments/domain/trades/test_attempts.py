@@ -11,7 +11,14 @@ from payments.domain.trades import attempts
 from payments.errors import OrderNotPayable
 from payments.gateways import ConfiguredGateways
 from payments.gateways.alipay import AlipayGateway
-from payments.gateways.protocol import Gateway, GatewayRejected, GatewayUnreachable, PaymentIntent, Refusal, TradeStatus
+from payments.gateways.protocol import (
+    Gateway,
+    GatewayRejected,
+    GatewayUnreachable,
+    PaymentIntent,
+    Refusal,
+    TradeStatus,
+)
 from payments.models import Payment
 from payments.states import Product
 from shop.models import Order
@@ -36,9 +43,16 @@ def order() -> Order:
     return make_order(make_buyer(), make_course("80.00", name="甲"), make_course("20.00", name="乙"))
 
 
-def test_attempt_freezes_amount_app_and_seller(order: Order, gateway: AlipayGateway, settings: Settings) -> None:
+def test_attempt_freezes_amount_app_and_seller(
+    order: Order, gateway: AlipayGateway, settings: Settings
+) -> None:
     payment = make_payment(order, gateway)
-    assert (payment.out_trade_no, payment.amount, payment.app_id, payment.seller_id) == (f"{order}P1", Decimal("100.00"), APP_ID, SELLER_ID)
+    assert (payment.out_trade_no, payment.amount, payment.app_id, payment.seller_id) == (
+        f"{order}P1",
+        Decimal("100.00"),
+        APP_ID,
+        SELLER_ID,
+    )
     assert (payment.status, payment.expires_at) == ("open", order.expires_at)
     assert payment.available_at == NOW + timedelta(seconds=settings.PAYMENT_FIRST_QUERY_S)
     order.refresh_from_db()
@@ -66,16 +80,24 @@ def test_order_that_cannot_be_paid_gets_no_attempt(order: Order, gateway: Alipay
 
 def test_intent_names_the_courses(order: Order, gateway: AlipayGateway) -> None:
     intent = attempts.intent_of(make_payment(order, gateway))
-    assert (intent.subject, intent.amount, intent.expires_at) == ("甲 等2门课程", Decimal("100.00"), order.expires_at)
+    assert (intent.subject, intent.amount, intent.expires_at) == (
+        "甲 等2门课程",
+        Decimal("100.00"),
+        order.expires_at,
+    )
     single = make_order(make_buyer(), make_course("1.00", name="丙"))
     assert attempts.intent_of(make_payment(single, gateway)).subject == "丙"
 
 
 def start(order: Order, gateway: Gateway, product: Product) -> attempts.Started:
-    return attempts.start_payment(order=order, product=product, gateways=ConfiguredGateways(gateway), now=NOW, cause="test")
+    return attempts.start_payment(
+        order=order, product=product, gateways=ConfiguredGateways(gateway), now=NOW, cause="test"
+    )
 
 
-@pytest.mark.parametrize(("product", "way"), [(Product.PAGE, "pay_url"), (Product.WAP, "pay_url"), (Product.APP, "order_string")])
+@pytest.mark.parametrize(
+    ("product", "way"), [(Product.PAGE, "pay_url"), (Product.WAP, "pay_url"), (Product.APP, "order_string")]
+)
 def test_each_product_has_its_way(order: Order, gateway: AlipayGateway, product: Product, way: str) -> None:
     started = start(order, gateway, product)
     assert [name for name in ("pay_url", "order_string", "qr_code") if getattr(started, name)] == [way]
@@ -96,7 +118,9 @@ def test_code_for_scanning(order: Order) -> None:
 
 
 def test_another_product_takes_over_an_attempt_that_no_buyer_has_shown_up_for(order: Order) -> None:
-    """Forty switches are one row: nothing exists at the gateway, and whoever shows up first makes the one trade of the number."""
+    """Forty switches are one row: nothing exists at the gateway, and whoever shows up first makes the one
+    trade of the number.
+    """
     with gateway_server(_answers) as told:
         gateway = make_gateway(told.url)
         for product in [Product.PAGE, Product.QR] * 20:
@@ -135,7 +159,10 @@ def test_attempt_that_turns_out_closed_gets_a_successor(order: Order) -> None:
     gateway.scan(payment.out_trade_no)
     gateway.close(payment.out_trade_no)
     started = start(order, gateway, Product.QR)
-    assert (started.payment.out_trade_no, columns(payment, "status", "closed_reason")) == (f"{order}P2", ("closed", "never_paid"))
+    assert (started.payment.out_trade_no, columns(payment, "status", "closed_reason")) == (
+        f"{order}P2",
+        ("closed", "never_paid"),
+    )
 
 
 def test_attempt_that_turns_out_paid_stays_open_while_it_cannot_be_asked_about(order: Order) -> None:

@@ -35,11 +35,14 @@ NEWS: dict[str, dict[str, str]] = {
     "paid without a time": {"gmt_payment": ""},
 }
 ATTEMPTS = (
-    "plain", "another's", "with everything", "renewal", "renewal of two", "first of two", "second of two", "expired", "expired, beili gone", "cancelled",
+    "plain", "another's", "with everything", "renewal", "renewal of two", "first of two", "second of two",
+    "expired", "expired, beili gone", "cancelled",
     "paid",
 )  # fmt: skip
 # Most of the time what the busy path is for: a payment, or its repeat.
-TOLD = st.lists(st.tuples(st.sampled_from(ATTEMPTS), st.sampled_from(["paid"] * 12 + list(NEWS))), min_size=2, max_size=12)
+TOLD = st.lists(
+    st.tuples(st.sampled_from(ATTEMPTS), st.sampled_from(["paid"] * 12 + list(NEWS))), min_size=2, max_size=12
+)
 ALL_PAID = [(attempt, "paid") for attempt in ATTEMPTS]
 
 
@@ -70,7 +73,9 @@ def test_a_batch_leaves_what_one_by_one_leaves(
         start_of_run = transaction.savepoint()
         ids = [_store(gateway, attempts[attempt], news, place) for place, (attempt, news) in enumerate(told)]
         for part in [ids] if in_one_batch else [[pk] for pk in ids]:
-            inbox.apply_notifications(part, gateways=ConfiguredGateways(gateway), now=gateway.now(), cause="task:1")
+            inbox.apply_notifications(
+                part, gateways=ConfiguredGateways(gateway), now=gateway.now(), cause="task:1"
+            )
         left.append(_rows(attempts))
         assert_books_are_right()
         transaction.savepoint_rollback(start_of_run)
@@ -79,7 +84,9 @@ def test_a_batch_leaves_what_one_by_one_leaves(
 
 
 def _attempts(gateway: MemoryGateway) -> dict[str, Payment]:
-    """Attempts to pay orders of three courses by two buyers, in all the states that money can find them in."""
+    """Attempts to pay orders of three courses by two buyers, in all the states that money can find them
+    in.
+    """
     clock = gateway.now
     assert isinstance(clock, Clock)
     buyer, other = make_buyer(beili=60), make_buyer(beili=9)
@@ -98,7 +105,13 @@ def _attempts(gateway: MemoryGateway) -> dict[str, Payment]:
 
     on_course = claimed(buyer, make_coupon(value="5", course=third))
     everything = placed(
-        buyer, third, first, coupons={third.pk: on_course}, global_coupon=claimed(buyer), beili=7, alipay="38.00"
+        buyer,
+        third,
+        first,
+        coupons={third.pk: on_course},
+        global_coupon=claimed(buyer),
+        beili=7,
+        alipay="38.00",
     )  # ¥60, less 5, 10 and 7
     both = placed(buyer, second, beili=3, alipay="27.00")
     cancelled, paid = placed(other, second), placed(buyer, second)
@@ -123,15 +136,21 @@ def _attempts(gateway: MemoryGateway) -> dict[str, Payment]:
 
 def _store(gateway: MemoryGateway, payment: Payment, news: str, place: int) -> int:
     """Puts a telling of its own into the inbox."""
+    trade = gateway.trades.get(payment.out_trade_no)
     form = {
-        "sign": "genuine", "notify_id": str(place), "seen": str(place), "app_id": gateway.app_id, "seller_id": gateway.seller_id,
-        "trade_no": gateway.trades[payment.out_trade_no].trade_no if payment.out_trade_no in gateway.trades else f"T{payment.out_trade_no}",
+        "sign": "genuine", "notify_id": str(place), "seen": str(place), "app_id": gateway.app_id,
+        "seller_id": gateway.seller_id,
+        "trade_no": trade.trade_no if trade else f"T{payment.out_trade_no}",
         "out_trade_no": payment.out_trade_no, "trade_status": "paid", "total_amount": str(payment.amount),
         "gmt_payment": NOW.isoformat(),
     }  # fmt: skip
     form |= NEWS[news]
     assert inbox.store_notification(
-        gateways=ConfiguredGateways(gateway), provider=gateway.name, headers={}, body=urlencode(form).encode(), now=gateway.now()
+        gateways=ConfiguredGateways(gateway),
+        provider=gateway.name,
+        headers={},
+        body=urlencode(form).encode(),
+        now=gateway.now(),
     )
     return Notification.objects.latest("pk").pk
 
@@ -141,41 +160,50 @@ def _rows(attempts: dict[str, Payment]) -> dict[str, Any]:
     names = {payment.pk: name for name, payment in attempts.items()}
     orders = {payment.order_id: f"order of {name}" for name, payment in attempts.items()}
     courses = {
-        pk: place for place, pk in enumerate(sorted({line.course_id for order in Order.objects.all() for line in order.lines.all()}))
+        pk: place
+        for place, pk in enumerate(
+            sorted({line.course_id for order in Order.objects.all() for line in order.lines.all()})
+        )
     }
+    told = Notification.objects.order_by("pk").values_list(
+        "status", "reason", "payment", "handled_at", "available_at"
+    )
     return {
         "notifications": [
             (status, reason, names.get(payment), handled_at, available_at)
-            for status, reason, payment, handled_at, available_at in Notification.objects.order_by("pk").values_list(
-                "status", "reason", "payment", "handled_at", "available_at"
-            )
+            for status, reason, payment, handled_at, available_at in told
         ],
         "payments": {
             names[row.pk]: (
-                row.status, row.trade_no and row.trade_no.removeprefix(f"T{row.out_trade_no}"), row.paid_at, row.closed_at, row.available_at,
+                row.status, row.trade_no and row.trade_no.removeprefix(f"T{row.out_trade_no}"), row.paid_at,
+                row.closed_at, row.available_at,
                 row.attempts, row.dead_at, row.is_surplus, row.refund_committed,
             )
             for row in Payment.objects.all()
         },
         "orders": {
-            orders[row.pk]: (row.status, row.paid_at, row.closed_at, row.available_at, row.dead_at, row.version)
+            orders[row.pk]: (row.status, row.paid_at, row.closed_at, row.available_at, row.dead_at,
+                row.version)
             for row in Order.objects.filter(pk__in=orders)
         },
         "accounts": list(Account.objects.order_by("pk").values_list("balance", "held_balance")),
         "records": list(CouponRecord.objects.order_by("pk").values_list("status", "used_at")),
         "enrolments": [
-            (orders[row.order_line.order_id], courses[row.course_id], row.status, row.valid_from, row.valid_until, row.created_at)
+            (orders[row.order_line.order_id], courses[row.course_id], row.status, row.valid_from,
+                row.valid_until, row.created_at)
             for row in Enrolment.objects.select_related("order_line").order_by("pk")
         ],
         "transfers": _grouped(
-            (orders.get(row.order_id or 0, ""), (row.key.split(":")[0], row.debit, row.credit, row.amount, row.memo, row.created_at))
+            (orders.get(row.order_id or 0, ""),
+                (row.key.split(":")[0], row.debit, row.credit, row.amount, row.memo, row.created_at))
             for row in LedgerTransfer.objects.order_by("pk")
         ),
         "events": _grouped(
             (orders[row.order_id], (row.kind, row.at, row.cause, _plain(row.details, courses)))
             for row in OrderEvent.objects.filter(order__in=orders).order_by("pk")
         ),
-        "refunds": [(names[row.payment_id or 0], row.amount, row.status, row.available_at) for row in Refund.objects.order_by("pk")],
+        "refunds": [(names[row.payment_id or 0], row.amount, row.status,
+                row.available_at) for row in Refund.objects.order_by("pk")],
     }  # fmt: skip
 
 

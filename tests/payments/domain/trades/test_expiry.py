@@ -42,7 +42,9 @@ def close(gateway: MemoryGateway | None, clock: Clock) -> None:
 
 
 def cancel(order: Order, clock: Clock) -> Order:
-    return closing.request_cancel(account_id=order.account_id, order_number=order.order_number, now=clock.now, cause="test")
+    return closing.request_cancel(
+        account_id=order.account_id, order_number=order.order_number, now=clock.now, cause="test"
+    )
 
 
 def holdings(order: Order) -> tuple[str, int, int, list[str]]:
@@ -70,7 +72,9 @@ def test_order_without_an_attempt_expires_after_the_grace_period(order: Order, c
     assert_books_are_right()
 
 
-def test_attempt_is_kept_alive_without_a_configured_gateway(order: Order, gateway: MemoryGateway, clock: Clock) -> None:
+def test_attempt_is_kept_alive_without_a_configured_gateway(
+    order: Order, gateway: MemoryGateway, clock: Clock
+) -> None:
     start(order, gateway)
     clock.now = order.closes_at
     close(None, clock)
@@ -78,7 +82,9 @@ def test_attempt_is_kept_alive_without_a_configured_gateway(order: Order, gatewa
     assert columns(order, "attempts", "last_error") == (1, "GatewayUnreachable: the gateway isn't configured")
 
 
-def test_waiting_trade_is_closed_at_the_gateway_before_anything_is_given_back(order: Order, gateway: MemoryGateway, clock: Clock) -> None:
+def test_waiting_trade_is_closed_at_the_gateway_before_anything_is_given_back(
+    order: Order, gateway: MemoryGateway, clock: Clock
+) -> None:
     payment = start(order, gateway)
     gateway.scan(payment.out_trade_no)
     cancel(order, clock)
@@ -91,7 +97,9 @@ def test_waiting_trade_is_closed_at_the_gateway_before_anything_is_given_back(or
     assert_books_are_right()
 
 
-def test_trade_that_the_gateway_ended_by_itself_ends_the_attempt(order: Order, gateway: MemoryGateway, clock: Clock) -> None:
+def test_trade_that_the_gateway_ended_by_itself_ends_the_attempt(
+    order: Order, gateway: MemoryGateway, clock: Clock
+) -> None:
     payment = start(order, gateway)
     gateway.scan(payment.out_trade_no)
     clock.now = order.closes_at
@@ -124,7 +132,9 @@ def test_buyer_who_pays_between_query_and_close_has_the_course(
 
 @pytest.mark.parametrize("fault", [Fault.LOST_BEFORE, Fault.LOST_AFTER])
 @pytest.mark.parametrize("call", [0, 1])
-def test_everything_is_kept_while_the_gateway_is_away(order: Order, gateway: MemoryGateway, clock: Clock, fault: Fault, call: int) -> None:
+def test_everything_is_kept_while_the_gateway_is_away(
+    order: Order, gateway: MemoryGateway, clock: Clock, fault: Fault, call: int
+) -> None:
     """`call`: whether the query gets lost, or the close."""
     payment = start(order, gateway)
     gateway.scan(payment.out_trade_no)
@@ -139,7 +149,9 @@ def test_everything_is_kept_while_the_gateway_is_away(order: Order, gateway: Mem
     assert_books_are_right()
 
 
-def test_gateway_that_is_away_for_hours_loses_nothing(order: Order, gateway: MemoryGateway, clock: Clock) -> None:
+def test_gateway_that_is_away_for_hours_loses_nothing(
+    order: Order, gateway: MemoryGateway, clock: Clock
+) -> None:
     payment = start(order, gateway)
     gateway.pay(payment.out_trade_no)
     clock.now = order.closes_at
@@ -163,7 +175,9 @@ def give_up(order: Order, clock: Clock) -> None:
     assert expiry.give_up_orders(now=clock.now) == 1
 
 
-def test_order_that_was_given_up_keeps_everything_and_can_still_be_cancelled(order: Order, gateway: MemoryGateway, clock: Clock) -> None:
+def test_order_that_was_given_up_keeps_everything_and_can_still_be_cancelled(
+    order: Order, gateway: MemoryGateway, clock: Clock
+) -> None:
     give_up(order, clock)
     assert holdings(order) == KEPT
     cancel(order, clock)
@@ -172,7 +186,9 @@ def test_order_that_was_given_up_keeps_everything_and_can_still_be_cancelled(ord
     assert columns(order, "dead_at", "available_at") == (None, None)
 
 
-def test_order_that_was_given_up_is_paid_by_a_notification(order: Order, gateway: MemoryGateway, clock: Clock) -> None:
+def test_order_that_was_given_up_is_paid_by_a_notification(
+    order: Order, gateway: MemoryGateway, clock: Clock
+) -> None:
     payment = start(order, gateway)
     Payment.objects.update(available_at=clock.now, attempts=GATEWAY_ATTEMPTS)
     assert polling.give_up_payments(now=clock.now) == 1
@@ -184,7 +200,9 @@ def test_order_that_was_given_up_is_paid_by_a_notification(order: Order, gateway
     assert_books_are_right()
 
 
-def test_attempt_that_was_given_up_does_not_stop_the_money_of_another(order: Order, gateway: MemoryGateway, clock: Clock) -> None:
+def test_attempt_that_was_given_up_does_not_stop_the_money_of_another(
+    order: Order, gateway: MemoryGateway, clock: Clock
+) -> None:
     """The buyer pays an attempt that was closed here; the live one can't be asked about any more."""
     first = start(order, gateway)
     gateway.scan(first.out_trade_no)
@@ -205,7 +223,9 @@ def test_attempt_that_was_given_up_does_not_stop_the_money_of_another(order: Ord
 def test_money_for_an_attempt_that_was_closed_unseen_is_found(
     order: Order, gateway: MemoryGateway, clock: Clock, product: Product, *, notifies: bool
 ) -> None:
-    """Nobody had scanned, so nothing could be closed there, and what the buyer holds can be paid until its end; the notification gets lost."""
+    """Nobody had scanned, so nothing could be closed there, and what the buyer holds can be paid until its
+    end; the notification gets lost.
+    """
     payment = start(order, gateway, product=product)
     clock.advance(minutes=1)
     cancel(order, clock)
@@ -218,12 +238,18 @@ def test_money_for_an_attempt_that_was_closed_unseen_is_found(
     else:
         clock.now = order.closes_at
     polling.query_due_payments(gateways=ConfiguredGateways(gateway), now=clock.now, cause="test")
-    assert columns(payment, "status", "is_surplus", "refund_committed") == (PaymentStatus.PAID, True, Decimal("80.00"))
+    assert columns(payment, "status", "is_surplus", "refund_committed") == (
+        PaymentStatus.PAID,
+        True,
+        Decimal("80.00"),
+    )
     assert "late_payment" in timeline(order)
     assert_books_are_right()
 
 
-def test_attempt_closed_unseen_is_looked_at_once_more_after_its_end(order: Order, gateway: MemoryGateway, clock: Clock) -> None:
+def test_attempt_closed_unseen_is_looked_at_once_more_after_its_end(
+    order: Order, gateway: MemoryGateway, clock: Clock
+) -> None:
     payment = start(order, gateway)
     cancel(order, clock)
     close(gateway, clock)
@@ -236,7 +262,9 @@ def test_attempt_closed_unseen_is_looked_at_once_more_after_its_end(order: Order
     assert columns(payment, "status", "available_at", "dead_at") == (PaymentStatus.CLOSED, None, None)
 
 
-def test_attempt_closed_unseen_is_not_forgotten_by_a_worker_that_comes_late(order: Order, gateway: MemoryGateway, clock: Clock) -> None:
+def test_attempt_closed_unseen_is_not_forgotten_by_a_worker_that_comes_late(
+    order: Order, gateway: MemoryGateway, clock: Clock
+) -> None:
     """It was claimed while it was open; when the worker gets to it, it is closed, and can still be paid."""
     payment = start(order, gateway)
     cancel(order, clock)
@@ -257,7 +285,9 @@ def test_another_product_closes_the_first_attempt(order: Order, gateway: MemoryG
     assert start(order, gateway, product=Product.QR).pk == second.pk
 
 
-def test_another_product_is_refused_when_the_first_attempt_was_paid(order: Order, gateway: MemoryGateway) -> None:
+def test_another_product_is_refused_when_the_first_attempt_was_paid(
+    order: Order, gateway: MemoryGateway
+) -> None:
     first = start(order, gateway)
     gateway.pay(first.out_trade_no)
     with pytest.raises(OrderNotPayable):
@@ -265,8 +295,12 @@ def test_another_product_is_refused_when_the_first_attempt_was_paid(order: Order
     assert holdings(order) == PAID
 
 
-def test_another_product_is_refused_while_people_have_to_look_at_the_first_attempt(order: Order, gateway: MemoryGateway) -> None:
-    """The trade there has another amount: neither settled nor closed, and no second attempt may be sold as the first."""
+def test_another_product_is_refused_while_people_have_to_look_at_the_first_attempt(
+    order: Order, gateway: MemoryGateway
+) -> None:
+    """The trade there has another amount: neither settled nor closed, and no second attempt may be sold as
+    the first.
+    """
     first = start(order, gateway)
     gateway.pay(first.out_trade_no)
     gateway.trades[first.out_trade_no].amount = Decimal("1.00")
@@ -276,7 +310,9 @@ def test_another_product_is_refused_while_people_have_to_look_at_the_first_attem
     assert [offer.product for offer in gateway.offers.values()] == [Product.PAGE]
 
 
-def test_another_product_that_cannot_close_the_first_attempt_changes_nothing(order: Order, gateway: MemoryGateway) -> None:
+def test_another_product_that_cannot_close_the_first_attempt_changes_nothing(
+    order: Order, gateway: MemoryGateway
+) -> None:
     first = start(order, gateway)
     gateway.scan(first.out_trade_no)
     gateway.faults = [Fault.LOST_BEFORE]
@@ -285,7 +321,9 @@ def test_another_product_that_cannot_close_the_first_attempt_changes_nothing(ord
 
 
 @pytest.mark.parametrize("why", ["expired", "cancelled", "cancel_requested", "paid"])
-def test_an_order_that_is_over_gets_no_attempt(order: Order, gateway: MemoryGateway, clock: Clock, why: str) -> None:
+def test_an_order_that_is_over_gets_no_attempt(
+    order: Order, gateway: MemoryGateway, clock: Clock, why: str
+) -> None:
     match why:
         case "expired":
             clock.now = order.expires_at
@@ -298,7 +336,13 @@ def test_an_order_that_is_over_gets_no_attempt(order: Order, gateway: MemoryGate
             if why == "cancelled":
                 close(gateway, clock)
     with nothing_changes(), pytest.raises(OrderNotPayable):
-        attempts.start_payment(order=order, product=Product.PAGE, gateways=ConfiguredGateways(gateway), now=clock.now, cause="test")
+        attempts.start_payment(
+            order=order,
+            product=Product.PAGE,
+            gateways=ConfiguredGateways(gateway),
+            now=clock.now,
+            cause="test",
+        )
 
 
 def test_closing_again_finds_nothing_to_do(order: Order, gateway: MemoryGateway, clock: Clock) -> None:

@@ -1,7 +1,6 @@
 """The inbox of notifications."""
 
 from datetime import timedelta
-from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -35,7 +34,11 @@ def payment(gateway: AlipayGateway) -> Payment:
 
 def store(gateway: AlipayGateway, form: dict[str, str]) -> bool:
     return inbox.store_notification(
-        gateways=ConfiguredGateways(gateway), provider=gateway.name, headers={}, body=urlencode(form).encode(), now=NOW
+        gateways=ConfiguredGateways(gateway),
+        provider=gateway.name,
+        headers={},
+        body=urlencode(form).encode(),
+        now=NOW,
     )
 
 
@@ -58,8 +61,13 @@ def test_repeat_of_the_same_facts_is_one_row(payment: Payment, gateway: AlipayGa
         assert store(gateway, notification(payment, notify_id="another")) is False
 
 
-@pytest.mark.parametrize("change", [{"trade_status": "TRADE_FINISHED"}, {"refund_fee": "1.00"}, {"gmt_close": "2026-03-02 13:00:00"}])
-def test_other_facts_are_another_row(payment: Payment, gateway: AlipayGateway, change: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [{"trade_status": "TRADE_FINISHED"}, {"refund_fee": "1.00"}, {"gmt_close": "2026-03-02 13:00:00"}],
+)
+def test_other_facts_are_another_row(
+    payment: Payment, gateway: AlipayGateway, change: dict[str, str]
+) -> None:
     store(gateway, notification(payment))
     assert store(gateway, notification(payment, **change)) is True
 
@@ -71,7 +79,10 @@ def test_forgery_is_not_stored(payment: Payment, gateway: AlipayGateway) -> None
 
 def test_due_notifications_are_applied_once(payment: Payment, gateway: AlipayGateway) -> None:
     store(gateway, notification(payment))
-    apply: Any = lambda: inbox.apply_due_notifications(gateways=ConfiguredGateways(gateway), now=NOW, cause="test")  # noqa: E731 - said twice
+
+    def apply() -> int:
+        return inbox.apply_due_notifications(gateways=ConfiguredGateways(gateway), now=NOW, cause="test")
+
     assert (apply(), apply()) == (1, 0)
     payment.refresh_from_db()
     assert payment.status == "paid"
@@ -80,10 +91,14 @@ def test_due_notifications_are_applied_once(payment: Payment, gateway: AlipayGat
 def test_applied_notification_is_left_alone(payment: Payment, gateway: AlipayGateway) -> None:
     row = pay(payment, gateway)
     with nothing_changes():
-        inbox.apply_notifications([row.pk], gateways=ConfiguredGateways(gateway), now=NOW + timedelta(days=1), cause="test")
+        inbox.apply_notifications(
+            [row.pk], gateways=ConfiguredGateways(gateway), now=NOW + timedelta(days=1), cause="test"
+        )
 
 
-def test_notification_that_was_dealt_with_is_not_closed_again(payment: Payment, gateway: AlipayGateway) -> None:
+def test_notification_that_was_dealt_with_is_not_closed_again(
+    payment: Payment, gateway: AlipayGateway
+) -> None:
     row = pay(payment, gateway)
     with nothing_changes(), pytest.raises(StaleState), transaction.atomic():
         inbox._close([row.pk], [Applied(Outcome.WAITING, None)], now=NOW)
@@ -93,11 +108,19 @@ def test_row_that_was_tampered_with_is_not_believed(payment: Payment, gateway: A
     """What was stored doesn't bear the signature: the trade is asked about, and the answer decides."""
     store(gateway, notification(payment))
     row = Notification.objects.get()
-    Notification.objects.update(raw_body=row.raw_body.replace("gmt_payment=2026-03-02", "gmt_payment=2026-03-01"))
+    Notification.objects.update(
+        raw_body=row.raw_body.replace("gmt_payment=2026-03-02", "gmt_payment=2026-03-01")
+    )
     inbox.apply_due_notifications(gateways=ConfiguredGateways(gateway), now=NOW, cause="test")
     row.refresh_from_db()
     payment.refresh_from_db()
-    assert (row.status, row.reason, row.payment, row.available_at, row.handled_at) == ("asked", "unproven", payment, None, None)
+    assert (row.status, row.reason, row.payment, row.available_at, row.handled_at) == (
+        "asked",
+        "unproven",
+        payment,
+        None,
+        None,
+    )
     assert (payment.status, payment.available_at) == ("open", NOW)
 
 
@@ -110,14 +133,27 @@ def test_notification_whose_key_was_removed_is_answered_by_a_query(payment: Paym
     inbox.reapply_notification(row.pk, now=NOW)
     inbox.apply_due_notifications(gateways=ConfiguredGateways(new), now=NOW, cause="test")
     row.refresh_from_db()
-    assert (row.status, row.reason, row.first_reason, row.attempts) == ("asked", "unproven", "wrong_amount", 1)
+    assert (row.status, row.reason, row.first_reason, row.attempts) == (
+        "asked",
+        "unproven",
+        "wrong_amount",
+        1,
+    )
     ask(payment)
     row.refresh_from_db()
     payment.refresh_from_db()
-    assert (row.status, row.reason, row.first_reason, row.handled_at, payment.status) == ("applied", "", "wrong_amount", NOW, "paid")
+    assert (row.status, row.reason, row.first_reason, row.handled_at, payment.status) == (
+        "applied",
+        "",
+        "wrong_amount",
+        NOW,
+        "paid",
+    )
 
 
-def test_unproven_notification_of_an_unknown_trade_is_quarantined(payment: Payment, gateway: AlipayGateway) -> None:
+def test_unproven_notification_of_an_unknown_trade_is_quarantined(
+    payment: Payment, gateway: AlipayGateway
+) -> None:
     store(gateway, notification(payment, out_trade_no="20260302UNKNOWN"))
     without = ConfiguredGateways(make_gateway(alipay_public_keys=[key("new").public_key()]))
     inbox.apply_due_notifications(gateways=without, now=NOW, cause="test")
@@ -135,7 +171,9 @@ def test_one_unproven_notification_does_not_hold_up_its_batch(payment: Payment) 
     assert list(Notification.objects.order_by("pk").values_list("status", flat=True)) == ["asked", "applied"]
 
 
-@pytest.mark.parametrize(("answer", "left"), [("TRADE_SUCCESS", ("ignored", "already_applied")), ("TRADE_CLOSED", ("applied", ""))])
+@pytest.mark.parametrize(
+    ("answer", "left"), [("TRADE_SUCCESS", ("ignored", "already_applied")), ("TRADE_CLOSED", ("applied", ""))]
+)
 def test_word_that_was_asked_about_gets_the_answers_verdict(
     payment: Payment, gateway: AlipayGateway, answer: str, left: tuple[str, str]
 ) -> None:
@@ -147,7 +185,9 @@ def test_word_that_was_asked_about_gets_the_answers_verdict(
     assert (row.status, row.reason) == left
 
 
-def test_word_of_money_that_the_gateway_knows_nothing_of_is_quarantined(payment: Payment, gateway: AlipayGateway) -> None:
+def test_word_of_money_that_the_gateway_knows_nothing_of_is_quarantined(
+    payment: Payment, gateway: AlipayGateway
+) -> None:
     """Signed by Alipay, and denied by it for as long as the attempt is open: people look."""
     row = pay(payment, gateway, notify_time="2026-03-02 13:00:00")
     assert row.status == "asked"
@@ -165,7 +205,12 @@ def test_notification_that_used_all_attempts_is_quarantined(payment: Payment, ga
     Notification.objects.update(attempts=Notification.MAX_ATTEMPTS)
     assert inbox.give_up_notifications(now=NOW) == 1
     row = Notification.objects.get()
-    assert (row.status, row.reason, row.dead_at, row.handled_at) == ("quarantined", "attempts_exhausted", NOW, NOW)
+    assert (row.status, row.reason, row.dead_at, row.handled_at) == (
+        "quarantined",
+        "attempts_exhausted",
+        NOW,
+        NOW,
+    )
     assert row.first_reason == "attempts_exhausted"
 
 

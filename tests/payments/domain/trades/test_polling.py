@@ -33,12 +33,18 @@ def gateway() -> AlipayGateway:
 @pytest.fixture
 def payment(gateway: AlipayGateway) -> Payment:
     buyer = make_buyer(beili=9)
-    return make_payment(make_order(buyer, make_course("99.00"), beili=9, global_coupon=make_record(buyer), alipay="80.00"), gateway)
+    return make_payment(
+        make_order(buyer, make_course("99.00"), beili=9, global_coupon=make_record(buyer), alipay="80.00"),
+        gateway,
+    )
 
 
 def trade(payment: Payment, status: str, **changes: str) -> dict[str, str]:
     number = f"20260302220014{payment.pk:014}"
-    return {"code": "10000", "out_trade_no": payment.out_trade_no, "trade_no": number, "trade_status": status, "total_amount": str(payment.amount), **changes}  # fmt: skip
+    return {
+        "code": "10000", "out_trade_no": payment.out_trade_no, "trade_no": number, "trade_status": status,
+        "total_amount": str(payment.amount), **changes,
+    }  # fmt: skip
 
 
 @contextmanager
@@ -61,7 +67,10 @@ def due(payment: Payment) -> Any:
 
 def test_paid_trade_is_settled(payment: Payment) -> None:
     with alipay_says(trade(payment, "TRADE_SUCCESS")) as (gateway, _):
-        assert polling.query_due_payments(gateways=ConfiguredGateways(gateway), now=due(payment), cause="task:1") == 1
+        assert (
+            polling.query_due_payments(gateways=ConfiguredGateways(gateway), now=due(payment), cause="task:1")
+            == 1
+        )
     payment.refresh_from_db()
     assert (payment.status, Order.objects.get().status) == ("paid", "paid")
 
@@ -102,7 +111,9 @@ def test_payment_that_is_settled_is_not_asked_about(payment: Payment, gateway: A
     assert told.asked == []
 
 
-def test_staff_have_the_gateway_asked_about_a_payment_whatever_its_state(payment: Payment, gateway: AlipayGateway) -> None:
+def test_staff_have_the_gateway_asked_about_a_payment_whatever_its_state(
+    payment: Payment, gateway: AlipayGateway
+) -> None:
     pay(payment, gateway)
     Payment.objects.update(attempts=3)
     polling.ask_about_payment(payment.pk, now=NOW)
@@ -114,7 +125,9 @@ def test_staff_have_the_gateway_asked_about_a_payment_whatever_its_state(payment
 
 
 def test_second_attempt_of_a_paid_order_is_closed_at_alipay(payment: Payment, gateway: AlipayGateway) -> None:
-    Payment.objects.filter(pk=payment.pk).update(status=PaymentStatus.CLOSED, closed_reason="never_paid", closed_at=NOW)
+    Payment.objects.filter(pk=payment.pk).update(
+        status=PaymentStatus.CLOSED, closed_reason="never_paid", closed_at=NOW
+    )
     second = make_payment(payment.order, gateway)
     pay(payment, gateway)
     ask(payment)
@@ -133,7 +146,7 @@ def test_payment_that_used_all_attempts_is_left_to_people(payment: Payment) -> N
     assert (payment.status, payment.dead_at) == ("open", NOW)
 
 
-# --- Orders whose time is over ---------------------------------------------------------------------------------------
+# --- Orders whose time is over ------------------------------------------------------------------------------
 
 
 def close(gateway: AlipayGateway | None, order: Order) -> None:
@@ -153,7 +166,10 @@ def test_order_without_an_attempt_is_closed_without_asking() -> None:
 def test_order_is_not_closed_before_its_time() -> None:
     order = make_order(make_buyer(), make_course("99.00"))
     with nothing_changes():
-        assert expiry.close_due_orders(gateways=None, now=order.closes_at - timedelta(seconds=1), cause="task:1") == 0
+        assert (
+            expiry.close_due_orders(gateways=None, now=order.closes_at - timedelta(seconds=1), cause="task:1")
+            == 0
+        )
 
 
 def test_order_that_was_paid_at_the_last_moment_is_settled(payment: Payment) -> None:
@@ -164,7 +180,10 @@ def test_order_that_was_paid_at_the_last_moment_is_settled(payment: Payment) -> 
 
 def test_order_that_is_paid_while_it_is_being_closed_is_settled(payment: Payment) -> None:
     refusal = {"code": "40004", "sub_code": "ACQ.TRADE_STATUS_ERROR"}
-    with alipay_says(trade(payment, "WAIT_BUYER_PAY"), refusal, trade(payment, "TRADE_SUCCESS")) as (gateway, told):
+    with alipay_says(trade(payment, "WAIT_BUYER_PAY"), refusal, trade(payment, "TRADE_SUCCESS")) as (
+        gateway,
+        told,
+    ):
         close(gateway, payment.order)
     assert (Order.objects.get().status, len(told.asked)) == ("paid", 3)
 
@@ -182,7 +201,11 @@ def test_order_keeps_everything_without_a_gateway_to_ask(payment: Payment) -> No
 def test_trade_that_is_neither_paid_nor_to_be_closed_stays_open(payment: Payment) -> None:
     refusal = {"code": "40004", "sub_code": "ACQ.TRADE_STATUS_ERROR"}
     waiting = trade(payment, "WAIT_BUYER_PAY")
-    with nothing_changes(), alipay_says(waiting, refusal, waiting) as (gateway, _), pytest.raises(GatewayUnreachable):
+    with (
+        nothing_changes(),
+        alipay_says(waiting, refusal, waiting) as (gateway, _),
+        pytest.raises(GatewayUnreachable),
+    ):
         close(gateway, payment.order)
 
 
@@ -195,7 +218,9 @@ def test_trade_that_alipay_does_not_know_is_closed_here(payment: Payment) -> Non
 
 
 def test_attempt_that_outlives_its_order_is_not_asked_about_without_end(payment: Payment) -> None:
-    """Its last look lies after its own end at the gateway: a time in the past would be due again at once, and for ever."""
+    """Its last look lies after its own end at the gateway: a time in the past would be due again at once, and
+    for ever.
+    """
     order = Order.objects.get()
     Order.objects.update(expires_at=NOW - timedelta(seconds=1), closes_at=NOW)
     with alipay_says(NOT_EXIST, NOT_EXIST) as (gateway, _):
@@ -210,7 +235,10 @@ def test_attempt_that_outlives_its_order_is_not_asked_about_without_end(payment:
 
 def test_wrong_amount_keeps_the_order_open(payment: Payment) -> None:
     before = everything()
-    with alipay_says(trade(payment, "TRADE_SUCCESS", total_amount="0.01")) as (gateway, _), pytest.raises(GatewayUnreachable):
+    with (
+        alipay_says(trade(payment, "TRADE_SUCCESS", total_amount="0.01")) as (gateway, _),
+        pytest.raises(GatewayUnreachable),
+    ):
         close(gateway, payment.order)
     assert everything() == before
 

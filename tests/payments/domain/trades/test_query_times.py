@@ -1,4 +1,6 @@
-"""How often an open payment is asked about: seldomer the longer its buyer is away, and at once again when they are back."""
+"""How often an open payment is asked about: seldomer the longer its buyer is away, and at once again when
+they are back.
+"""
 
 from datetime import datetime, timedelta
 
@@ -100,17 +102,25 @@ def test_money_of_a_buyer_who_pays_at_once_is_found_as_early_as_by_asking_every_
 
 @pytest.mark.parametrize("away_s", [300, 900, 1500])
 def test_money_of_a_buyer_who_looks_at_the_order_is_found_within_an_interval(
-    payment: Payment, gateway: MemoryGateway, clock: Clock, valkey: redis.Redis, away_s: int, settings: Settings
+    payment: Payment,
+    gateway: MemoryGateway,
+    clock: Clock,
+    valkey: redis.Redis,
+    away_s: int,
+    settings: Settings,
 ) -> None:
     live(gateway, clock, until=NOW + timedelta(seconds=away_s))
     gateway.pay(payment.out_trade_no)
     valkey.sadd(shop_valkey.WATCHED_ORDERS, payment.order.order_number)
     live(gateway, clock, until=clock.now + timedelta(seconds=5))
-    # It was last asked about more than an interval ago, so the first sweep that hears of the buyer has it asked about.
+    # It was last asked about more than an interval ago, so the first sweep that hears of the buyer has it
+    # asked about.
     assert Order.objects.get(pk=payment.order_id).status == "paid"
 
 
-def test_without_a_look_it_would_be_found_later(payment: Payment, gateway: MemoryGateway, clock: Clock) -> None:
+def test_without_a_look_it_would_be_found_later(
+    payment: Payment, gateway: MemoryGateway, clock: Clock
+) -> None:
     """The control of the test above: it is the buyer's look that brings the query forward."""
     live(gateway, clock, until=NOW + timedelta(seconds=900))
     gateway.pay(payment.out_trade_no)
@@ -131,7 +141,9 @@ def test_money_of_a_buyer_who_keeps_looking_is_found_as_early_as_by_asking_every
     assert clock.now - paid_at <= timedelta(seconds=65)
 
 
-def test_buyer_who_comes_back_from_the_cashier_has_it_asked_about_at_once(payment: Payment, gateway: MemoryGateway, clock: Clock) -> None:
+def test_buyer_who_comes_back_from_the_cashier_has_it_asked_about_at_once(
+    payment: Payment, gateway: MemoryGateway, clock: Clock
+) -> None:
     live(gateway, clock, until=NOW + timedelta(seconds=900))
     gateway.pay(payment.out_trade_no)
     confirming.note_return(payment, now=clock.now)
@@ -139,7 +151,9 @@ def test_buyer_who_comes_back_from_the_cashier_has_it_asked_about_at_once(paymen
     assert is_over(payment)
 
 
-def test_look_at_an_order_hurries_no_payment_that_is_being_asked_about(payment: Payment, valkey: redis.Redis, clock: Clock) -> None:
+def test_look_at_an_order_hurries_no_payment_that_is_being_asked_about(
+    payment: Payment, valkey: redis.Redis, clock: Clock
+) -> None:
     lease = NOW + timedelta(seconds=45)
     Payment.objects.update(attempts=1, available_at=lease, asked_at=NOW - timedelta(minutes=5))
     valkey.sadd(shop_valkey.WATCHED_ORDERS, payment.order.order_number)
@@ -155,8 +169,13 @@ def test_look_at_an_order_hurries_no_first_query(payment: Payment, valkey: redis
 
 
 @pytest.mark.parametrize("product", [Product.PAGE, Product.QR])
-def test_query_times_count_from_when_the_buyer_was_seen(payment: Payment, product: Product, settings: Settings) -> None:
+def test_query_times_count_from_when_the_buyer_was_seen(
+    payment: Payment, product: Product, settings: Settings
+) -> None:
     Payment.objects.update(product=product)
     ages = (0, 30, 90, 180, 181, 420, 1500)
-    waits = [polling.next_query_at(payment, now=NOW + timedelta(seconds=age)) - NOW - timedelta(seconds=age) for age in ages]
+    waits = [
+        polling.next_query_at(payment, now=NOW + timedelta(seconds=age)) - NOW - timedelta(seconds=age)
+        for age in ages
+    ]
     assert [wait.total_seconds() for wait in waits] == [60, 60, 60, 60, 181, 420, 1500]

@@ -64,8 +64,18 @@ def test_paid_trade_pays_payment_and_order(payment: Payment, gateway: AlipayGate
     payment.refresh_from_db()
     order = payment.order
     order.refresh_from_db()
-    assert (row.status, row.reason, row.payment, row.handled_at, row.available_at) == ("applied", "", payment, LATER, None)
-    assert (payment.status, payment.paid_at, payment.available_at) == (PaymentStatus.PAID, datetime(2026, 3, 2, 4, 1, 4, tzinfo=UTC), None)
+    assert (row.status, row.reason, row.payment, row.handled_at, row.available_at) == (
+        "applied",
+        "",
+        payment,
+        LATER,
+        None,
+    )
+    assert (payment.status, payment.paid_at, payment.available_at) == (
+        PaymentStatus.PAID,
+        datetime(2026, 3, 2, 4, 1, 4, tzinfo=UTC),
+        None,
+    )
     assert (order.status, order.paid_at) == (OrderStatus.PAID, LATER)
     assert Enrolment.objects.get().order_line.order == order
     assert order.coupon_records.get().status == CouponRecordStatus.USED
@@ -113,7 +123,9 @@ def test_waiting_trade_changes_nothing(payment: Payment, gateway: AlipayGateway)
     assert (row.status, row.reason, statuses(payment)) == ("ignored", "waiting", ("awaiting_payment", "open"))
 
 
-def test_closed_trade_closes_the_attempt_and_leaves_the_order_payable(payment: Payment, gateway: AlipayGateway) -> None:
+def test_closed_trade_closes_the_attempt_and_leaves_the_order_payable(
+    payment: Payment, gateway: AlipayGateway
+) -> None:
     row = pay(payment, gateway, trade_status="TRADE_CLOSED", gmt_payment="")
     assert (row.status, statuses(payment)) == ("applied", ("awaiting_payment", "closed"))
     second = make_payment(payment.order, gateway)
@@ -144,7 +156,11 @@ def test_end_of_a_paid_trade_is_asked_about(payment: Payment, gateway: AlipayGat
     assert (row.status, statuses(payment)) == (NotificationStatus.ASKED, ("paid", "paid"))
     ask(payment)
     row.refresh_from_db()
-    assert (row.status, row.reason, statuses(payment)) == (NotificationStatus.IGNORED, "already_applied", ("paid", "paid"))
+    assert (row.status, row.reason, statuses(payment)) == (
+        NotificationStatus.IGNORED,
+        "already_applied",
+        ("paid", "paid"),
+    )
 
 
 def test_another_trade_under_the_same_number_is_quarantined(payment: Payment, gateway: AlipayGateway) -> None:
@@ -154,7 +170,9 @@ def test_another_trade_under_the_same_number_is_quarantined(payment: Payment, ga
 
 def test_money_for_a_cancelled_order_is_refunded(payment: Payment, gateway: AlipayGateway) -> None:
     order = payment.order
-    closing.request_cancel(account_id=order.account_id, order_number=order.order_number, now=NOW, cause="test")
+    closing.request_cancel(
+        account_id=order.account_id, order_number=order.order_number, now=NOW, cause="test"
+    )
     order.refresh_from_db()
     closing.close_orders([order], now=NOW, cause="test")
     Payment.objects.update(status="closed", closed_reason="never_paid", closed_at=NOW, available_at=None)
@@ -179,7 +197,9 @@ def test_money_for_a_cancelled_order_is_refunded(payment: Payment, gateway: Alip
 def expire(payment: Payment) -> None:
     payment.order.refresh_from_db()
     closing.close_orders([payment.order], now=NOW, cause="test")
-    Payment.objects.filter(pk=payment.pk).update(status="closed", closed_reason="never_paid", closed_at=NOW, available_at=None)
+    Payment.objects.filter(pk=payment.pk).update(
+        status="closed", closed_reason="never_paid", closed_at=NOW, available_at=None
+    )
 
 
 def test_money_for_an_expired_order_reopens_it(payment: Payment, gateway: AlipayGateway) -> None:
@@ -190,12 +210,16 @@ def test_money_for_an_expired_order_reopens_it(payment: Payment, gateway: Alipay
     ask(payment, now=LATER)
     assert statuses(payment) == ("paid", "paid")
     assert payment.order.coupon_records.get().status == CouponRecordStatus.USED
-    assert Account.objects.filter(pk=payment.order.account_id).values_list("balance", "held_balance").get() == (1, 0)
+    assert Account.objects.filter(pk=payment.order.account_id).values_list(
+        "balance", "held_balance"
+    ).get() == (1, 0)
     assert Enrolment.objects.count() == 1
     assert not Refund.objects.exists()
 
 
-def test_money_for_an_expired_order_whose_beili_are_gone_is_refunded(payment: Payment, gateway: AlipayGateway) -> None:
+def test_money_for_an_expired_order_whose_beili_are_gone_is_refunded(
+    payment: Payment, gateway: AlipayGateway
+) -> None:
     expire(payment)
     buyer = Account.objects.get(pk=payment.order.account_id)
     make_order(buyer, make_course("10.00"), beili=10, alipay="0.00")
@@ -205,7 +229,9 @@ def test_money_for_an_expired_order_whose_beili_are_gone_is_refunded(payment: Pa
     assert Refund.objects.get().amount == Decimal("80.00")
 
 
-def test_money_for_an_expired_order_whose_coupon_is_gone_is_refunded(payment: Payment, gateway: AlipayGateway) -> None:
+def test_money_for_an_expired_order_whose_coupon_is_gone_is_refunded(
+    payment: Payment, gateway: AlipayGateway
+) -> None:
     record = payment.order.coupon_records.get()
     expire(payment)
     buyer = Account.objects.get(pk=payment.order.account_id)
@@ -229,7 +255,9 @@ def test_second_payment_of_an_order_is_refunded(payment: Payment, gateway: Alipa
     assert kinds[-4:] == ["paid", "enrolled", "double_payment", "refund_approved"]
 
 
-def test_word_of_a_second_payment_in_one_batch_with_the_first_is_asked_about(payment: Payment, gateway: AlipayGateway) -> None:
+def test_word_of_a_second_payment_in_one_batch_with_the_first_is_asked_about(
+    payment: Payment, gateway: AlipayGateway
+) -> None:
     pay(payment, gateway, trade_status="TRADE_CLOSED", gmt_payment="")
     second = make_payment(payment.order, gateway, product=Product.WAP)
     rows = tell(gateway, notification(second), notification(payment))
@@ -243,7 +271,10 @@ def test_orders_of_a_batch_extend_each_other_as_they_were_paid(gateway: AlipayGa
     tell(gateway, notification(second), notification(first))
     month = timedelta(days=30)
     spans = Enrolment.objects.order_by("pk").values_list("order_line__order", "valid_from", "valid_until")
-    assert list(spans) == [(second.order_id, NOW, NOW + month), (first.order_id, NOW + month, NOW + 2 * month)]
+    assert list(spans) == [
+        (second.order_id, NOW, NOW + month),
+        (first.order_id, NOW + month, NOW + 2 * month),
+    ]
 
 
 def test_payment_that_is_paid_is_not_booked_again(payment: Payment, gateway: AlipayGateway) -> None:
@@ -271,4 +302,9 @@ def test_payment_without_a_time_is_paid_now(payment: Payment, gateway: AlipayGat
 def test_encoded_form_is_kept_as_it_came(payment: Payment, gateway: AlipayGateway) -> None:
     form = notification(payment)
     (row,) = tell(gateway, form)
-    assert (row.form, row.raw_body, row.notify_id, row.trade_status) == (form, encoded(form), form["notify_id"], "TRADE_SUCCESS")
+    assert (row.form, row.raw_body, row.notify_id, row.trade_status) == (
+        form,
+        encoded(form),
+        form["notify_id"],
+        "TRADE_SUCCESS",
+    )

@@ -1,7 +1,9 @@
-"""What becomes of every report in every situation, written down by hand from the design's life-cycles and compared with what happens.
+"""What becomes of every report in every situation, written down by hand from the design's life-cycles and
+compared with what happens.
 
-An order of ¥80 (¥99 less a coupon of ¥10 and 9 贝里) and an attempt to pay it, in every state that the two can be in together; and everything
-that the gateway can report of the attempt's trade: told by a notification, which may be late, and answered to a query, which is how it is.
+An order of ¥80 (¥99 less a coupon of ¥10 and 9 贝里) and an attempt to pay it, in every state that the two
+can be in together; and everything that the gateway can report of the attempt's trade: told by a notification,
+which may be late, and answered to a query, which is how it is.
 """
 
 import itertools
@@ -31,7 +33,8 @@ from tests.unchanged import everything
 
 pytestmark = pytest.mark.django_db
 
-# What the gateway may tell of a trade of ¥80 in a notification: its state, what has gone back, and under which number.
+# What the gateway may tell of a trade of ¥80 in a notification: its state, what has gone back, and under
+# which number.
 WORDS = {
     "waiting": (TradeStatus.WAITING, "0", ""),
     "paid": (TradeStatus.PAID, "0", ""),
@@ -96,52 +99,87 @@ refunded/open              waiting       double        double        closed     
 refunded/closed            waiting       double        double        =             given_back
 refunded/paid              contradicted  =             =             contradicted  =
 """
-# Where a report changes something of these, all that it leaves behind: order, attempt, refund of what nobody owed, coupon, enrolments
-# (active, revoked), 贝里 (available, held), and the attempt's money: still to be applied to something, or given back.
+# Where a report changes something of these, all that it leaves behind: order, attempt, refund of what nobody
+# owed, coupon, enrolments (active, revoked), 贝里 (available, held), and the attempt's money: still to be
+# applied to something, or given back.
 AFTER = {
-    ("awaiting/open", Outcome.SETTLED):               "paid      paid       -          used      1,0  11,0  0",
-    ("awaiting/closed", Outcome.SETTLED):             "paid      paid       -          used      1,0  11,0  0",
-    ("awaiting/open", Outcome.CLOSED):                "awaiting  closed     -          reserved  0,0  11,9  0",
-    ("awaiting/open", Outcome.GIVEN_BACK):            "awaiting  given_back -          reserved  0,0  11,9  0",
-    ("awaiting/closed", Outcome.GIVEN_BACK):          "awaiting  given_back -          reserved  0,0  11,9  0",
-    ("paid/open", Outcome.DOUBLE):                    "paid      surplus    requested  used      1,0  11,0  80",
-    ("paid/open", Outcome.CLOSED):                    "paid      closed     -          used      1,0  11,0  0",
-    ("paid/open", Outcome.GIVEN_BACK):                "paid      given_back -          used      1,0  11,0  0",
-    ("paid/closed", Outcome.DOUBLE):                  "paid      surplus    requested  used      1,0  11,0  80",
-    ("paid/closed", Outcome.GIVEN_BACK):              "paid      given_back -          used      1,0  11,0  0",
-    ("paid/paid", Outcome.GIVEN_BACK):                "refunded  paid       -          unused    0,1  20,0  0",
-    ("paid/paid:surplus", Outcome.GIVEN_BACK):        "paid      surplus    rejected   used      1,0  11,0  0",
-    ("cancelled/closed", Outcome.LATE):               "cancelled surplus    requested  unused    0,0  20,0  80",
-    ("cancelled/closed", Outcome.GIVEN_BACK):         "cancelled given_back -          unused    0,0  20,0  0",
-    ("cancelled/paid", Outcome.GIVEN_BACK):           "cancelled surplus    rejected   unused    0,0  20,0  0",
-    ("expired/closed", Outcome.REOPENED):             "paid      paid       -          used      1,0  11,0  0",
-    ("expired/closed", Outcome.GIVEN_BACK):           "expired   given_back -          unused    0,0  20,0  0",
-    ("expired/closed:no_coupon", Outcome.LATE):       "expired   surplus    requested  reserved  0,0  20,0  80",
-    ("expired/closed:no_coupon", Outcome.GIVEN_BACK): "expired   given_back -          reserved  0,0  20,0  0",
-    ("expired/closed:old_coupon", Outcome.LATE):      "expired   surplus    requested  unused    0,0  20,0  80",
-    ("expired/closed:old_coupon", Outcome.GIVEN_BACK): "expired  given_back -          unused    0,0  20,0  0",
-    ("expired/closed:no_beili", Outcome.LATE):        "expired   surplus    requested  unused    0,0  5,15  80",
-    ("expired/closed:no_beili", Outcome.GIVEN_BACK):  "expired   given_back -          unused    0,0  5,15  0",
-    ("expired/paid", Outcome.GIVEN_BACK):             "expired   surplus    rejected   unused    0,0  20,0  0",
-    ("refunded/open", Outcome.DOUBLE):                "refunded  surplus    requested  unused    0,1  20,0  80",
-    ("refunded/open", Outcome.CLOSED):                "refunded  closed     -          unused    0,1  20,0  0",
-    ("refunded/open", Outcome.GIVEN_BACK):            "refunded  given_back -          unused    0,1  20,0  0",
-    ("refunded/closed", Outcome.DOUBLE):              "refunded  surplus    requested  unused    0,1  20,0  80",
-    ("refunded/closed", Outcome.GIVEN_BACK):          "refunded  given_back -          unused    0,1  20,0  0",
+    ("awaiting/open", Outcome.SETTLED):               ("paid      paid       -          used      1,0 "
+                                                      " 11,0  0"),
+    ("awaiting/closed", Outcome.SETTLED):             ("paid      paid       -          used      1,0 "
+                                                      " 11,0  0"),
+    ("awaiting/open", Outcome.CLOSED):                ("awaiting  closed     -          reserved  0,0 "
+                                                      " 11,9  0"),
+    ("awaiting/open", Outcome.GIVEN_BACK):            ("awaiting  given_back -          reserved  0,0 "
+                                                      " 11,9  0"),
+    ("awaiting/closed", Outcome.GIVEN_BACK):          ("awaiting  given_back -          reserved  0,0 "
+                                                      " 11,9  0"),
+    ("paid/open", Outcome.DOUBLE):                    ("paid      surplus    requested  used      1,0 "
+                                                      " 11,0  80"),
+    ("paid/open", Outcome.CLOSED):                    ("paid      closed     -          used      1,0 "
+                                                      " 11,0  0"),
+    ("paid/open", Outcome.GIVEN_BACK):                ("paid      given_back -          used      1,0 "
+                                                      " 11,0  0"),
+    ("paid/closed", Outcome.DOUBLE):                  ("paid      surplus    requested  used      1,0 "
+                                                      " 11,0  80"),
+    ("paid/closed", Outcome.GIVEN_BACK):              ("paid      given_back -          used      1,0 "
+                                                      " 11,0  0"),
+    ("paid/paid", Outcome.GIVEN_BACK):                ("refunded  paid       -          unused    0,1 "
+                                                      " 20,0  0"),
+    ("paid/paid:surplus", Outcome.GIVEN_BACK):        ("paid      surplus    rejected   used      1,0 "
+                                                      " 11,0  0"),
+    ("cancelled/closed", Outcome.LATE):               ("cancelled surplus    requested  unused    0,0 "
+                                                      " 20,0  80"),
+    ("cancelled/closed", Outcome.GIVEN_BACK):         ("cancelled given_back -          unused    0,0 "
+                                                      " 20,0  0"),
+    ("cancelled/paid", Outcome.GIVEN_BACK):           ("cancelled surplus    rejected   unused    0,0 "
+                                                      " 20,0  0"),
+    ("expired/closed", Outcome.REOPENED):             ("paid      paid       -          used      1,0 "
+                                                      " 11,0  0"),
+    ("expired/closed", Outcome.GIVEN_BACK):           ("expired   given_back -          unused    0,0 "
+                                                      " 20,0  0"),
+    ("expired/closed:no_coupon", Outcome.LATE):       ("expired   surplus    requested  reserved  0,0 "
+                                                      " 20,0  80"),
+    ("expired/closed:no_coupon", Outcome.GIVEN_BACK): ("expired   given_back -          reserved  0,0 "
+                                                      " 20,0  0"),
+    ("expired/closed:old_coupon", Outcome.LATE):      ("expired   surplus    requested  unused    0,0 "
+                                                      " 20,0  80"),
+    ("expired/closed:old_coupon", Outcome.GIVEN_BACK): ("expired  given_back -          unused    0,0 "
+                                                       " 20,0  0"),
+    ("expired/closed:no_beili", Outcome.LATE):        ("expired   surplus    requested  unused    0,0 "
+                                                      " 5,15  80"),
+    ("expired/closed:no_beili", Outcome.GIVEN_BACK):  ("expired   given_back -          unused    0,0 "
+                                                      " 5,15  0"),
+    ("expired/paid", Outcome.GIVEN_BACK):             ("expired   surplus    rejected   unused    0,0 "
+                                                      " 20,0  0"),
+    ("refunded/open", Outcome.DOUBLE):                ("refunded  surplus    requested  unused    0,1 "
+                                                      " 20,0  80"),
+    ("refunded/open", Outcome.CLOSED):                ("refunded  closed     -          unused    0,1 "
+                                                      " 20,0  0"),
+    ("refunded/open", Outcome.GIVEN_BACK):            ("refunded  given_back -          unused    0,1 "
+                                                      " 20,0  0"),
+    ("refunded/closed", Outcome.DOUBLE):              ("refunded  surplus    requested  unused    0,1 "
+                                                      " 20,0  80"),
+    ("refunded/closed", Outcome.GIVEN_BACK):          ("refunded  given_back -          unused    0,1 "
+                                                      " 20,0  0"),
 }
 # fmt: on
 IMPOSSIBLE = {
     ("awaiting", "paid"): "money that comes for an order that awaits it pays it in the same transaction",
-    ("cancelled", "open"): "an order is closed only when it has no open attempt (payment_one_live_per_order, close_due_order)",
+    (
+        "cancelled",
+        "open",
+    ): "an order is closed only when it has no open attempt (payment_one_live_per_order, close_due_order)",
     ("expired", "open"): "as for cancelled",
 }
-# Not what was agreed on: people look, whatever the situation and the report. In the order in which they are looked at.
+# Not what was agreed on: people look, whatever the situation and the report. In the order in which they are
+# looked at.
 WRONG = {
     "app_id": ("9999", Outcome.WRONG_APP),
     "seller_id": ("9999", Outcome.WRONG_SELLER),
     "total_amount": (Decimal("79.99"), Outcome.WRONG_AMOUNT),
 }
-# A notice of ¥30 refunded under the number of a refund of ours that is in that state. Only one that was sent can be what it tells of.
+# A notice of ¥30 refunded under the number of a refund of ours that is in that state. Only one that was sent
+# can be what it tells of.
 OURS = {
     RefundStatus.REQUESTED: Outcome.REFUND_REPORTED,
     RefundStatus.SENT: Outcome.ALREADY_APPLIED,
@@ -173,8 +211,14 @@ STATUS_OF = {
         Outcome.CONTRADICTED,
     },
 }
-ORDER_WORDS = {status: "awaiting" if status is OrderStatus.AWAITING_PAYMENT else status.value for status in OrderStatus}
-SHORT = {"=": Outcome.ALREADY_APPLIED, "reported": Outcome.REFUND_REPORTED, "elsewhere": Outcome.REFUNDED_ELSEWHERE}
+ORDER_WORDS = {
+    status: "awaiting" if status is OrderStatus.AWAITING_PAYMENT else status.value for status in OrderStatus
+}
+SHORT = {
+    "=": Outcome.ALREADY_APPLIED,
+    "reported": Outcome.REFUND_REPORTED,
+    "elsewhere": Outcome.REFUNDED_ELSEWHERE,
+}
 
 
 def read(table: str) -> dict[tuple[str, str], Outcome]:
@@ -195,7 +239,7 @@ OTHER_TRADE_NO = "2026030222001000000000000002"
 LATER = NOW + timedelta(hours=1)
 
 
-# --- Situations ---------------------------------------------------------------------------------------------------------------------
+# --- Situations ---------------------------------------------------------------------------------------------
 
 
 class Scene:
@@ -226,7 +270,8 @@ class Scene:
         if order_state == "refunded":
             approve(ask_refund(self.order))
             send(self.gateway)
-        {"": lambda: None, "surplus": self._report_paid, "no_coupon": self._take_coupon, "old_coupon": self._let_coupon_end,
+        {"": lambda: None, "surplus": self._report_paid, "no_coupon": self._take_coupon,
+            "old_coupon": self._let_coupon_end,
          "no_beili": self._take_beili, "given_back": self._give_back}[variant]()  # fmt: skip
 
     def _pay(self) -> None:
@@ -245,12 +290,16 @@ class Scene:
         apply(answer_of(self.payment, "given_back"), now=self.clock.now)
 
     def _pay_with_another(self, *, leaves_open: bool) -> None:
-        """Another attempt pays the order. The one that we look at was opened before it (and closed), or after it."""
+        """Another attempt pays the order.
+
+        The one that we look at was opened before it (and closed), or after it.
+        """
         if not leaves_open:
             self.order.refresh_from_db()
             other = self._open_another()
         else:
-            # Its place is taken by a second attempt, and the first one, whose close the gateway had lost, is paid.
+            # Its place is taken by a second attempt, and the first one, whose close the gateway had lost, is
+            # paid.
             other, self.payment = self.payment, self._open_another()
             self.gateway.trades[other.out_trade_no].status = TradeStatus.WAITING
         self.gateway.pay(other.out_trade_no)
@@ -258,19 +307,28 @@ class Scene:
         apply(replace(answer_of(other, "paid"), trade_no=OTHER_TRADE_NO), now=self.clock.now)
 
     def _open_another(self) -> Payment:
-        """The buyer had shown up for the first attempt, so another product takes another attempt and closes that one."""
+        """The buyer had shown up for the first attempt, so another product takes another attempt and closes
+        that one.
+        """
         self.gateway.scan(self.payment.out_trade_no)
         return start(self.order, self.gateway, product=Product.QR)
 
     def _close(self, *, by_buyer: bool) -> None:
         if by_buyer:
-            closing.request_cancel(account_id=self.buyer.pk, order_number=self.order.order_number, now=self.clock.now, cause="before")
+            closing.request_cancel(
+                account_id=self.buyer.pk,
+                order_number=self.order.order_number,
+                now=self.clock.now,
+                cause="before",
+            )
         else:
             self.clock.now = self.order.closes_at
         expiry.close_due_orders(gateways=ConfiguredGateways(self.gateway), now=self.clock.now, cause="before")
 
     def _take_coupon(self) -> None:
-        make_order(self.buyer, make_course("11.00"), global_coupon=self.coupon, alipay="1.00", now=self.clock.now)
+        make_order(
+            self.buyer, make_course("11.00"), global_coupon=self.coupon, alipay="1.00", now=self.clock.now
+        )
 
     def _let_coupon_end(self) -> None:
         CouponRecord.objects.filter(pk=self.coupon.pk).update(valid_until_date=NOW.date() - timedelta(days=1))
@@ -284,7 +342,10 @@ class Scene:
         payment = Payment.objects.get(pk=self.payment.pk)
         surplus = Refund.objects.filter(payment=payment, kind=RefundKind.SURPLUS).order_by("-pk").first()
         account = Account.objects.get(pk=self.buyer.pk)
-        enrolments = [Enrolment.objects.filter(order_line__order=order, status=status).count() for status in EnrolmentStatus]
+        enrolments = [
+            Enrolment.objects.filter(order_line__order=order, status=status).count()
+            for status in EnrolmentStatus
+        ]
         unapplied = sum(
             (1 if credit == "unapplied" else -1) * amount
             for credit, debit, amount in order.transfers.values_list("credit", "debit", "amount")
@@ -292,7 +353,11 @@ class Scene:
         )
         words = [
             ORDER_WORDS[OrderStatus(order.status)],
-            "surplus" if payment.is_surplus else "given_back" if payment.closed_reason == ClosedReason.GIVEN_BACK else payment.status,
+            "surplus"
+            if payment.is_surplus
+            else "given_back"
+            if payment.closed_reason == ClosedReason.GIVEN_BACK
+            else payment.status,
             surplus.status if surplus else "-",
             CouponRecord.objects.get(pk=self.coupon.pk).status,
             ",".join(map(str, enrolments)),
@@ -305,10 +370,17 @@ class Scene:
 def refund_fields(payment: Payment, status: RefundStatus) -> dict[str, object]:
     """A refund of ¥30 in that state."""
     is_open = status in {RefundStatus.REQUESTED, RefundStatus.REJECTED}
-    is_over = status in {RefundStatus.SUCCEEDED, RefundStatus.FAILED, RefundStatus.REJECTED, RefundStatus.PAID_ELSEWHERE}
+    is_over = status in {
+        RefundStatus.SUCCEEDED,
+        RefundStatus.FAILED,
+        RefundStatus.REJECTED,
+        RefundStatus.PAID_ELSEWHERE,
+    }
     return {
-        "kind": RefundKind.ORDER, "order": payment.order, "payment": payment, "out_request_no": f"{payment.out_trade_no}R1",
-        "amount": Decimal("30.00"), "status": status, "requested_at": NOW, "approved_at": None if is_open else NOW,
+        "kind": RefundKind.ORDER, "order": payment.order, "payment": payment,
+        "out_request_no": f"{payment.out_trade_no}R1",
+        "amount": Decimal("30.00"), "status": status, "requested_at": NOW,
+        "approved_at": None if is_open else NOW,
         "sent_at": None if is_open else NOW, "finished_at": NOW if is_over else None,
         "reference": "bank 1" if status == RefundStatus.PAID_ELSEWHERE else "",
     }  # fmt: skip
@@ -336,7 +408,14 @@ def answer_of(payment: Payment, name: str) -> TradeReport:
     """A query's report: it says neither who is paid nor what has gone back."""
     status, was_paid = ANSWERS[name]
     paid_at = NOW if was_paid else None
-    told = replace(word_of(payment, "waiting"), status=status, paid_at=paid_at, seller_id=None, refunded=None, told_at=None)
+    told = replace(
+        word_of(payment, "waiting"),
+        status=status,
+        paid_at=paid_at,
+        seller_id=None,
+        refunded=None,
+        told_at=None,
+    )
     return replace(told, is_current=True)
 
 
@@ -352,7 +431,10 @@ def make_scene(gateway: MemoryGateway, clock: Clock) -> Callable[[str], Scene]:
         scene.enter(situation)
         scene.payment.refresh_from_db()
         order_state, payment_state = situation.partition(":")[0].split("/")
-        assert (ORDER_WORDS[OrderStatus(Order.objects.get(pk=scene.order.pk).status)], scene.payment.status) == (order_state, payment_state)
+        assert (
+            ORDER_WORDS[OrderStatus(Order.objects.get(pk=scene.order.pk).status)],
+            scene.payment.status,
+        ) == (order_state, payment_state)
         return scene
 
     return make
@@ -360,7 +442,9 @@ def make_scene(gateway: MemoryGateway, clock: Clock) -> Callable[[str], Scene]:
 
 @contextmanager
 def undone() -> Iterator[None]:
-    """What happens inside is rolled back; deeds that want to be outermost accept it, as they accept a test's own transaction."""
+    """What happens inside is rolled back; deeds that want to be outermost accept it, as they accept a test's
+    own transaction.
+    """
     block = transaction.atomic()
     block._from_testcase = True  # type: ignore[attr-defined]
     with block:
@@ -378,19 +462,23 @@ def tell(scene: Scene, report: TradeReport) -> tuple[str, str]:
     """As a notification: the inbox's verdict."""
     form = {
         "sign": "genuine", "notify_id": "1", "out_trade_no": report.out_trade_no, "trade_no": report.trade_no,
-        "trade_status": report.status.value, "total_amount": str(report.total_amount), "app_id": str(report.app_id),
-        "seller_id": str(report.seller_id), "refund_fee": str(report.refunded), "notify_time": NOW.isoformat(),
+        "trade_status": report.status.value, "total_amount": str(report.total_amount),
+        "app_id": str(report.app_id),
+        "seller_id": str(report.seller_id), "refund_fee": str(report.refunded),
+        "notify_time": NOW.isoformat(),
         "gmt_payment": report.paid_at.isoformat() if report.paid_at else "",
         "out_biz_no": "".join(movement.number for movement in report.movements),
     }  # fmt: skip
     gateways = ConfiguredGateways(scene.gateway)
-    inbox.store_notification(gateways=gateways, provider="memory", headers={}, body=scene.gateway.body(form), now=LATER)
+    inbox.store_notification(
+        gateways=gateways, provider="memory", headers={}, body=scene.gateway.body(form), now=LATER
+    )
     inbox.apply_due_notifications(gateways=gateways, now=LATER, cause="report")
     row = Notification.objects.get()
     return row.status, row.reason
 
 
-# --- The tables ---------------------------------------------------------------------------------------------------------------------
+# --- The tables ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("situation", SITUATIONS)
@@ -458,15 +546,22 @@ def check_what_is_wrong(scene: Scene, reports: Sequence[TradeReport]) -> None:
 
 
 def check_trade_that_is_not_there(scene: Scene, situation: str) -> None:
-    """A query about a trade that nobody has begun: asked about again while its order waits, and closed here once that is over."""
+    """A query about a trade that nobody has begun: asked about again while its order waits, and closed here
+    once that is over.
+    """
     scene.gateway.trades.pop(scene.payment.out_trade_no, None)
     Payment.objects.filter(pk=scene.payment.pk).update(available_at=LATER)
     seen = scene.seen()
-    polling.query_payment(scene.payment.pk, gateways=ConfiguredGateways(scene.gateway), now=LATER, cause="report")
+    polling.query_payment(
+        scene.payment.pk, gateways=ConfiguredGateways(scene.gateway), now=LATER, cause="report"
+    )
     scene.payment.refresh_from_db()
     if situation == "awaiting/open":
         # The buyer was seen an hour ago, so the next query comes an hour later.
-        assert (scene.payment.status, scene.payment.available_at) == (PaymentStatus.OPEN, LATER + timedelta(hours=1))
+        assert (scene.payment.status, scene.payment.available_at) == (
+            PaymentStatus.OPEN,
+            LATER + timedelta(hours=1),
+        )
     elif situation in {"paid/open", "refunded/open"}:
         assert (scene.payment.status, scene.payment.available_at) == (PaymentStatus.CLOSED, None)
     else:
@@ -485,12 +580,17 @@ def test_one_trade_pays_one_attempt(make_scene: Callable[[str], Scene]) -> None:
 
 
 @pytest.mark.parametrize("status", [status for status in RefundStatus if status is not RefundStatus.REPORTED])
-def test_a_refund_is_ours_by_its_number_if_we_sent_it(make_scene: Callable[[str], Scene], status: RefundStatus) -> None:
+def test_a_refund_is_ours_by_its_number_if_we_sent_it(
+    make_scene: Callable[[str], Scene], status: RefundStatus
+) -> None:
     scene = make_scene("paid/paid")
     ours = Refund.objects.create(**refund_fields(scene.payment, status))
     number = (RefundMovement(ours.out_request_no, None, None),)
     report = replace(word_of(scene.payment, "paid_part_back"), movements=number)
-    amounts = {"refund_committed": Decimal("30.00"), "refunded_amount": Decimal("30.00" if status == RefundStatus.SUCCEEDED else "0.00")}
+    amounts = {
+        "refund_committed": Decimal("30.00"),
+        "refunded_amount": Decimal("30.00" if status == RefundStatus.SUCCEEDED else "0.00"),
+    }
     Payment.objects.filter(pk=scene.payment.pk).update(**amounts)
     assert apply(report) == OURS[status]
     is_news = OURS[status] is Outcome.REFUND_REPORTED
@@ -503,19 +603,22 @@ def test_a_refund_is_ours_by_its_number_if_we_sent_it(make_scene: Callable[[str]
 
 
 @pytest.mark.parametrize("status", [status for status in RefundStatus if status is not RefundStatus.REPORTED])
-def test_the_same_sum_under_another_number_is_somebody_elses(make_scene: Callable[[str], Scene], status: RefundStatus) -> None:
+def test_the_same_sum_under_another_number_is_somebody_elses(
+    make_scene: Callable[[str], Scene], status: RefundStatus
+) -> None:
     scene = make_scene("paid/paid")
     Refund.objects.create(**refund_fields(scene.payment, status))
     assert apply(word_of(scene.payment, "paid_part_back")) == Outcome.REFUND_REPORTED
 
 
-# --- Completeness -------------------------------------------------------------------------------------------------------------------
+# --- Completeness -------------------------------------------------------------------------------------------
 
 
 def test_every_pair_of_states_is_in_the_table_or_impossible() -> None:
     pairs = {tuple(situation.partition(":")[0].split("/")) for situation in SITUATIONS}
     assert pairs | set(IMPOSSIBLE) == {
-        (ORDER_WORDS[order], payment.value) for order, payment in itertools.product(OrderStatus, PaymentStatus)
+        (ORDER_WORDS[order], payment.value)
+        for order, payment in itertools.product(OrderStatus, PaymentStatus)
     }
     assert pairs & set(IMPOSSIBLE) == set()
 
@@ -523,12 +626,21 @@ def test_every_pair_of_states_is_in_the_table_or_impossible() -> None:
 def test_every_cell_is_filled() -> None:
     assert set(WORD) == set(itertools.product(SITUATIONS, WORDS))
     assert set(ANSWER) == set(itertools.product(SITUATIONS, ANSWERS))
-    changing = {(situation, outcome) for table in (WORD, ANSWER) for (situation, _), outcome in table.items() if outcome in MONEY}
+    changing = {
+        (situation, outcome)
+        for table in (WORD, ANSWER)
+        for (situation, _), outcome in table.items()
+        if outcome in MONEY
+    }
     assert set(AFTER) == changing
 
 
 def test_every_word_is_classified() -> None:
-    assert {status for status, *_ in WORDS.values()} == {status for status, _ in ANSWERS.values()} == set(TradeStatus)
+    assert (
+        {status for status, *_ in WORDS.values()}
+        == {status for status, _ in ANSWERS.values()}
+        == set(TradeStatus)
+    )
     assert set(OURS) | {RefundStatus.REPORTED} == set(RefundStatus)
     assert set(STATUS_OF) | {NotificationStatus.RECEIVED} == set(NotificationStatus)
     assert sorted(itertools.chain(*STATUS_OF.values())) == sorted(Outcome)
@@ -536,17 +648,29 @@ def test_every_word_is_classified() -> None:
     named = {*WORD.values(), *ANSWER.values(), *wrong, Outcome.UNKNOWN_TRADE, Outcome.WRONG_TRADE_NO}
     assert named == set(Outcome)
     coupons = {text.split()[3] for text in AFTER.values()}
-    assert coupons | {"expired"} == set(CouponRecordStatus)  # an expired coupon is on no order; old_coupon stands for it
+    # an expired coupon is on no order; old_coupon stands for it
+    assert coupons | {"expired"} == set(CouponRecordStatus)
 
 
 def test_only_ordinary_words_are_applied_without_a_query() -> None:
-    """Money moves on a notification's word in two cases: an open attempt is paid for the order that waits for it, or ends unpaid."""
+    """Money moves on a notification's word in two cases: an open attempt is paid for the order that waits for
+    it, or ends unpaid.
+    """
     moving = {(situation, name) for (situation, name), outcome in WORD.items() if outcome in MONEY}
-    assert {pair for pair in moving if WORD[pair] is not Outcome.CLOSED} == {("awaiting/open", "paid"), ("awaiting/open", "finished")}
-    assert {situation for situation, name in moving if name == "closed"} == {"awaiting/open", "paid/open", "refunded/open"}
+    assert {pair for pair in moving if WORD[pair] is not Outcome.CLOSED} == {
+        ("awaiting/open", "paid"),
+        ("awaiting/open", "finished"),
+    }
+    assert {situation for situation, name in moving if name == "closed"} == {
+        "awaiting/open",
+        "paid/open",
+        "refunded/open",
+    }
 
 
-def test_a_notification_sent_long_after_the_payment_is_asked_about(make_scene: Callable[[str], Scene]) -> None:
+def test_a_notification_sent_long_after_the_payment_is_asked_about(
+    make_scene: Callable[[str], Scene],
+) -> None:
     """The gateway's retry: another word may have overtaken it."""
     scene = make_scene("awaiting/open")
     fresh = word_of(scene.payment, "paid")

@@ -32,7 +32,12 @@ from tests.shopping import V1, check_out, put_in_cart
 from tests.unchanged import nothing_changes
 
 pytestmark = pytest.mark.django_db
-BUYERS = {"buyer_id": "2088000000000009", "buyer_logon_id": "luf***@example.com", "fund_bill_list": "[{}]", "passback_params": "luffy"}
+BUYERS = {
+    "buyer_id": "2088000000000009",
+    "buyer_logon_id": "luf***@example.com",
+    "fund_bill_list": "[{}]",
+    "passback_params": "luffy",
+}
 MARKS = ("lufei", "路飞", "luf***", "2088000000000009", "不想学了", "luffy", "13900007777")
 
 
@@ -81,7 +86,9 @@ def test_notification_loses_what_is_personal_and_keeps_what_proves(order: Order,
         assert purge_personal_data(now=NOW + timedelta(days=30), limit=10) == 0
     before = notification().form
     assert set(BUYERS) <= set(before)
-    assert purge_personal_data(now=NOW + timedelta(days=30, seconds=1), limit=10) == Notification.objects.count()
+    assert (
+        purge_personal_data(now=NOW + timedelta(days=30, seconds=1), limit=10) == Notification.objects.count()
+    )
     after = notification()
     assert after.raw_body == ""
     assert after.form == {name: value for name, value in before.items() if name in KEPT_FIELDS}
@@ -91,13 +98,19 @@ def test_notification_loses_what_is_personal_and_keeps_what_proves(order: Order,
     assert_books_are_right()
 
 
-def test_repeated_delivery_is_still_known_after_the_purge(order: Order, gateway: MemoryGateway, settings: Settings) -> None:
+def test_repeated_delivery_is_still_known_after_the_purge(
+    order: Order, gateway: MemoryGateway, settings: Settings
+) -> None:
     settings.PERSONAL_DATA_DAYS = 1
     form = notification().form
     assert purge_personal_data(now=NOW + timedelta(days=2), limit=10)
     with nothing_changes():
         assert not inbox.store_notification(
-            gateways=ConfiguredGateways(gateway), provider=gateway.name, headers={}, body=urlencode(form).encode(), now=NOW
+            gateways=ConfiguredGateways(gateway),
+            provider=gateway.name,
+            headers={},
+            body=urlencode(form).encode(),
+            now=NOW,
         )
 
 
@@ -109,7 +122,9 @@ def test_repeated_delivery_is_still_known_after_the_purge(order: Order, gateway:
         ("quarantined", {"reason": "wrong_amount"}),
     ],
 )
-def test_what_waits_keeps_its_signed_words(order: Order, settings: Settings, status: str, changes: dict[str, Any]) -> None:
+def test_what_waits_keeps_its_signed_words(
+    order: Order, settings: Settings, status: str, changes: dict[str, Any]
+) -> None:
     with unguarded("payments_notification"):
         Notification.objects.update(status=status, **changes)
     with nothing_changes():
@@ -161,7 +176,11 @@ def test_anonymised_buyer_is_nobody_and_the_books_stay(buyer: Account, order: Or
     erased = anonymise_account(buyer.pk, now=NOW + timedelta(days=1))
     words = dump()
     assert [mark for mark in MARKS if mark in words] == []
-    assert (erased.username, erased.is_active, erased.has_usable_password()) == (f"anonymised-{buyer.pk}", False, False)
+    assert (erased.username, erased.is_active, erased.has_usable_password()) == (
+        f"anonymised-{buyer.pk}",
+        False,
+        False,
+    )
     assert not AuthToken.objects.filter(user=buyer).exists()
     assert api.get(f"{V1}/cart/").status_code == 401
     assert (list(Order.objects.values()), list(LedgerTransfer.objects.values())) == (orders, transfers)
@@ -169,13 +188,19 @@ def test_anonymised_buyer_is_nobody_and_the_books_stay(buyer: Account, order: Or
     assert_books_are_right()
     from shop import valkey
 
-    assert not [key for key in valkey.client().scan_iter() if key.startswith(("cart:", "checkouts:")) or key.endswith(":priced")]
+    assert not [
+        key
+        for key in valkey.client().scan_iter()
+        if key.startswith(("cart:", "checkouts:")) or key.endswith(":priced")
+    ]
     again = anonymise_account(buyer.pk, now=NOW + timedelta(days=2))
     assert again.username == erased.username
 
 
 @pytest.mark.parametrize("what", ["orders", "order_requests", "refunds", "notifications"])
-def test_nobody_is_erased_while_something_is_under_way(buyer: Account, order: Order, gateway: MemoryGateway, what: str) -> None:
+def test_nobody_is_erased_while_something_is_under_way(
+    buyer: Account, order: Order, gateway: MemoryGateway, what: str
+) -> None:
     if what == "orders":
         make_order(buyer, make_course())
     elif what == "order_requests":
@@ -184,7 +209,9 @@ def test_nobody_is_erased_while_something_is_under_way(buyer: Account, order: Or
         ask_refund(order)
     else:
         with unguarded("payments_notification"):
-            Notification.objects.filter(pk=notification().pk).update(status="quarantined", reason="wrong_amount")
+            Notification.objects.filter(pk=notification().pk).update(
+                status="quarantined", reason="wrong_amount"
+            )
     with nothing_changes(), pytest.raises(AccountInUse) as refusal:
         anonymise_account(buyer.pk, now=NOW)
     assert refusal.value.details == {"under_way": [what]}

@@ -22,7 +22,17 @@ from shop.states import EnrolmentStatus, OrderStatus
 from tests.factories import NOW, make_buyer, make_course, make_order
 from tests.payments.domain.conftest import Clock
 from tests.payments.memorygateway import Fault, MemoryGateway
-from tests.payments.order_scenario import ask, ask_refund, assert_books_are_right, columns, notify, pay, send, start, timeline
+from tests.payments.order_scenario import (
+    ask,
+    ask_refund,
+    assert_books_are_right,
+    columns,
+    notify,
+    pay,
+    send,
+    start,
+    timeline,
+)
 from tests.unchanged import nothing_changes
 
 pytestmark = pytest.mark.django_db
@@ -37,7 +47,9 @@ def gateway() -> MemoryGateway:
 
 @pytest.fixture
 def order() -> Order:
-    return make_order(make_buyer(beili=10), make_course("30.00"), make_course("20.00"), beili=10, alipay="40.00")
+    return make_order(
+        make_buyer(beili=10), make_course("30.00"), make_course("20.00"), beili=10, alipay="40.00"
+    )
 
 
 @pytest.fixture
@@ -45,7 +57,9 @@ def staff() -> Account:
     return make_buyer(username="nami")
 
 
-def test_payment_that_an_outage_buried_is_settled(order: Order, gateway: MemoryGateway, staff: Account) -> None:
+def test_payment_that_an_outage_buried_is_settled(
+    order: Order, gateway: MemoryGateway, staff: Account
+) -> None:
     payment = start(order, gateway)
     gateway.pay(payment.out_trade_no)
     Payment.objects.filter(pk=payment.pk).update(attempts=Payment.MAX_ATTEMPTS, available_at=NOW)
@@ -65,7 +79,9 @@ def test_living_work_is_left_alone(order: Order, gateway: MemoryGateway, staff: 
             deed(row.pk, staff=staff, why="x", now=NOW, cause="test")
 
 
-def test_report_that_could_not_be_proven_is_proven(order: Order, gateway: MemoryGateway, staff: Account) -> None:
+def test_report_that_could_not_be_proven_is_proven(
+    order: Order, gateway: MemoryGateway, staff: Account
+) -> None:
     payment = pay(order, gateway)
     gateway.console_refund(payment.out_trade_no, "CONSOLE1", payment.amount)
     refund = explaining.report_external_refund(payment.pk, number="CONSOLE1", staff=staff, now=NOW)
@@ -76,7 +92,9 @@ def test_report_that_could_not_be_proven_is_proven(order: Order, gateway: Memory
     assert_books_are_right()
 
 
-def test_asking_about_an_order_asks_about_all_of_it(order: Order, gateway: MemoryGateway, staff: Account) -> None:
+def test_asking_about_an_order_asks_about_all_of_it(
+    order: Order, gateway: MemoryGateway, staff: Account
+) -> None:
     with nothing_changes(), pytest.raises(OrderNotPayable):
         polling.ask_about_order(order.pk, staff=staff, why="", now=NOW, cause="test")
     payment = pay(order, gateway)
@@ -98,7 +116,9 @@ def quarantined(order: Order, gateway: MemoryGateway) -> Notification:
     return notify(gateway, payment, total_amount="0.01")
 
 
-def test_notification_is_dismissed_once_its_order_is_right(order: Order, gateway: MemoryGateway, staff: Account) -> None:
+def test_notification_is_dismissed_once_its_order_is_right(
+    order: Order, gateway: MemoryGateway, staff: Account
+) -> None:
     notification = quarantined(order, gateway)
     with nothing_changes(), pytest.raises(NotificationOrderNotRight):
         inbox.dismiss_notification(notification.pk, staff=staff, why="x", now=NOW, cause="test")
@@ -114,7 +134,9 @@ def test_notification_is_dismissed_once_its_order_is_right(order: Order, gateway
     assert_books_are_right()
 
 
-def test_notification_of_a_payment_with_an_unexplained_refund_waits(order: Order, gateway: MemoryGateway, staff: Account) -> None:
+def test_notification_of_a_payment_with_an_unexplained_refund_waits(
+    order: Order, gateway: MemoryGateway, staff: Account
+) -> None:
     payment = pay(order, gateway)
     notification = notify(gateway, payment, total_amount="0.01")
     gateway.console_refund(payment.out_trade_no, "CONSOLE1", payment.amount / 4)
@@ -122,7 +144,9 @@ def test_notification_of_a_payment_with_an_unexplained_refund_waits(order: Order
     with nothing_changes(), pytest.raises(NotificationOrderNotRight):
         inbox.dismiss_notification(notification.pk, staff=staff, why="x", now=NOW, cause="test")
     send(gateway)
-    explaining.explain_external_refund(refund.pk, course_ids=None, staff=staff, why="补偿", now=NOW, cause="test")
+    explaining.explain_external_refund(
+        refund.pk, course_ids=None, staff=staff, why="补偿", now=NOW, cause="test"
+    )
     inbox.dismiss_notification(notification.pk, staff=staff, why="x", now=NOW, cause="test")
 
 
@@ -145,17 +169,25 @@ def ask_for(order: Order, staff: Account, *course_ids: int) -> Refund:
 
 
 @pytest.mark.parametrize("four_eyes", [True, False])
-def test_who_asked_may_not_approve(order: Order, gateway: MemoryGateway, staff: Account, settings: Settings, four_eyes: bool) -> None:
+def test_who_asked_may_not_approve(
+    order: Order, gateway: MemoryGateway, staff: Account, settings: Settings, four_eyes: bool
+) -> None:
     settings.REFUND_FOUR_EYES, settings.REFUND_AUTO_DAYS = four_eyes, 7
     pay(order, gateway)
     refund = ask_for(order, staff)
-    assert columns(refund, "status", "approved_at", "requested_by__username") == (RefundStatus.REQUESTED, None, "nami")
+    assert columns(refund, "status", "approved_at", "requested_by__username") == (
+        RefundStatus.REQUESTED,
+        None,
+        "nami",
+    )
     if not four_eyes:
         deciding.approve_refund(refund.pk, staff=staff, now=NOW, cause="test")
         return
     for deed in (
         lambda: deciding.approve_refund(refund.pk, staff=staff, now=NOW, cause="test"),
-        lambda: deciding.mark_refund_paid_elsewhere(refund.pk, gateways=None, reference="x", staff=staff, now=NOW, cause="test"),
+        lambda: deciding.mark_refund_paid_elsewhere(
+            refund.pk, gateways=None, reference="x", staff=staff, now=NOW, cause="test"
+        ),
     ):
         with nothing_changes(), pytest.raises(RefundNeedsSecondPerson):
             deed()
@@ -169,10 +201,14 @@ def test_nobody_approves_their_own_order(order: Order, gateway: MemoryGateway) -
     pay(order, gateway)
     refund = ask_refund(order)
     with nothing_changes(), pytest.raises(RefundNeedsSecondPerson):
-        deciding.approve_refund(refund.pk, staff=Account.objects.get(pk=order.account_id), now=NOW, cause="test")
+        deciding.approve_refund(
+            refund.pk, staff=Account.objects.get(pk=order.account_id), now=NOW, cause="test"
+        )
 
 
-def test_access_is_taken_back_and_the_money_stays(order: Order, gateway: MemoryGateway, staff: Account) -> None:
+def test_access_is_taken_back_and_the_money_stays(
+    order: Order, gateway: MemoryGateway, staff: Account
+) -> None:
     pay(order, gateway)
     first, second = Enrolment.objects.filter(account=order.account_id).order_by("id")
     revoking.revoke_access(first.pk, staff=staff, why="转卖", now=NOW, cause="request:1")

@@ -39,7 +39,14 @@ def buyer(settings: Settings) -> Account:
     return make_buyer(username="lufei", password=RIGHT)
 
 
-def attempt(password: str = RIGHT, *, username: str = "lufei", address: str = HOME, note: str | None = None, **more: bool) -> Account:
+def attempt(
+    password: str = RIGHT,
+    *,
+    username: str = "lufei",
+    address: str = HOME,
+    note: str | None = None,
+    **more: bool,
+) -> Account:
     return log_in(username=username, password=password, address=address, device_note=note, **more)
 
 
@@ -124,7 +131,9 @@ def test_one_address_tries_few_names(buyer: Account) -> None:
     assert attempt(address=ELSEWHERE) == buyer
 
 
-def test_one_name_from_many_addresses_is_locked_except_on_a_known_device(buyer: Account, settings: Settings) -> None:
+def test_one_name_from_many_addresses_is_locked_except_on_a_known_device(
+    buyer: Account, settings: Settings
+) -> None:
     settings.LIMITS = {**settings.LIMITS, "login_failures_of_name": (20, 900)}
     for number in range(20):
         guess(1, address=f"203.0.113.{number}")
@@ -190,7 +199,9 @@ def test_parallel_guesses_are_counted_before_they_are_hashed(buyer: Account, set
 
 
 @pytest.mark.django_db(transaction=True)
-def test_without_counting_first_every_parallel_guess_is_hashed(buyer: Account, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_counting_first_every_parallel_guess_is_hashed(
+    buyer: Account, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The control."""
     settings.LOGIN_PLACES = 30
     monkeypatch.setattr(login.limits, "spend", lambda *shares, **how: None)
@@ -209,7 +220,9 @@ def test_without_counting_first_every_parallel_guess_is_hashed(buyer: Account, s
     assert hashes(crowd) == 30
 
 
-def test_taken_places_refuse_at_once_and_count_nothing(buyer: Account, valkey: redis.Redis, settings: Settings) -> None:
+def test_taken_places_refuse_at_once_and_count_nothing(
+    buyer: Account, valkey: redis.Redis, settings: Settings
+) -> None:
     settings.LOGIN_PLACES = 1
     with login.hashing_place():
         with pytest.raises(TooManyRequests) as refusal:
@@ -231,7 +244,9 @@ def test_without_valkey_buyers_log_in_and_staff_do_not(buyer: Account) -> None:
 
 @pytest.mark.usefixtures("valkey_away")
 def test_without_valkey_a_buyers_login_does_not_tell_staffs_password(buyer: Account) -> None:
-    """Guesses that nobody counts are answered alike, the right one too, so none of them leads into the admin."""
+    """Guesses that nobody counts are answered alike, the right one too, so none of them leads into the
+    admin.
+    """
     Account.objects.update(is_staff=True)
     for password in (WRONG, RIGHT):
         with pytest.raises(LoginFailed):

@@ -49,7 +49,10 @@ def is_alive(token: str) -> bool:
 
 def can_poll(token: str, order: OrderRequest) -> bool:
     try:
-        return answer_poll(digest_of(token.encode()), order.order_number, read=read_order, now=clock.now()) is not None
+        return (
+            answer_poll(digest_of(token.encode()), order.order_number, read=read_order, now=clock.now())
+            is not None
+        )
     except NotAuthenticated:
         return False
 
@@ -83,7 +86,9 @@ ENDS: dict[str, Callable[[Account], object]] = {
 
 
 @pytest.mark.parametrize("way", ENDS)
-def test_every_way_ends_every_token_at_once_even_for_a_poller(buyer: Account, order: OrderRequest, way: str) -> None:
+def test_every_way_ends_every_token_at_once_even_for_a_poller(
+    buyer: Account, order: OrderRequest, way: str
+) -> None:
     other = make_buyer()
     held, foreign = [issue(buyer), issue(buyer)], issue(other)
     assert all(can_poll(token, order) for token in held)
@@ -126,7 +131,10 @@ def test_without_the_trigger_a_token_comes_back(buyer: Account) -> None:
 
 
 def test_better_hash_of_the_same_password_ends_nothing(buyer: Account, settings: Settings) -> None:
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.PBKDF2PasswordHasher", *settings.PASSWORD_HASHERS]
+    settings.PASSWORD_HASHERS = [
+        "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+        *settings.PASSWORD_HASHERS,
+    ]
     token = issue(buyer)
     assert authenticate(username="lufei", password=OLD) == buyer
     assert Account.objects.get().password.startswith("pbkdf2")
@@ -179,7 +187,9 @@ def test_cap_holds_when_many_log_in_at_once(buyer: Account, settings: Settings) 
 
 
 @pytest.mark.parametrize("change", [change_by_form, disable_by_statement])
-def test_password_that_was_just_right_gives_no_token_any_more(buyer: Account, change: Callable[[Account], None]) -> None:
+def test_password_that_was_just_right_gives_no_token_any_more(
+    buyer: Account, change: Callable[[Account], None]
+) -> None:
     shown = Account.objects.get()
     change(buyer)
     with pytest.raises(LoginFailed):

@@ -9,7 +9,14 @@ from pytest_django import Settings
 
 from shop.domain.checkout import cart
 from shop.domain.checkout.cart import Choice
-from shop.errors import CartFull, CartLineNotFound, CourseNotFound, CourseNotOnSale, DomainError, PolicyNotFound
+from shop.errors import (
+    CartFull,
+    CartLineNotFound,
+    CourseNotFound,
+    CourseNotOnSale,
+    DomainError,
+    PolicyNotFound,
+)
 from shop.models import Course, PricePolicy
 from shop.states import CourseStatus, CourseType
 from tests.factories import NOW, make_buyer, make_course, make_order, make_policy, policy_of
@@ -20,14 +27,19 @@ pytestmark = pytest.mark.django_db
 
 def add(account: object, course: Course, policy: PricePolicy | None = None, *, minutes: int = 0) -> None:
     cart.add_to_cart(  # type: ignore[arg-type]
-        account=account, course_id=course.pk, policy_id=(policy or policy_of(course)).pk, now=NOW + timedelta(minutes=minutes)
+        account=account,
+        course_id=course.pk,
+        policy_id=(policy or policy_of(course)).pk,
+        now=NOW + timedelta(minutes=minutes),
     )
 
 
 def test_add_stores_the_choice_and_the_price_seen(valkey: redis.Redis, settings: Settings) -> None:
     buyer, course = make_buyer(), make_course("99.00")
     add(buyer, course)
-    assert cart.read_choices(account_id=buyer.pk) == {course.pk: Choice(course.pk, policy_of(course).pk, Decimal("99.00"))}
+    assert cart.read_choices(account_id=buyer.pk) == {
+        course.pk: Choice(course.pk, policy_of(course).pk, Decimal("99.00"))
+    }
     assert settings.CART_TTL_S - 5 <= valkey.ttl(f"cart:{buyer.pk}") <= settings.CART_TTL_S
 
 
@@ -36,7 +48,9 @@ def test_add_again_chooses_another_policy() -> None:
     dearer = make_policy(course, "199.00", period=90)
     add(buyer, course)
     add(buyer, course, dearer)
-    assert cart.read_choices(account_id=buyer.pk) == {course.pk: Choice(course.pk, dearer.pk, Decimal("199.00"))}
+    assert cart.read_choices(account_id=buyer.pk) == {
+        course.pk: Choice(course.pk, dearer.pk, Decimal("199.00"))
+    }
 
 
 def test_choices_come_in_the_order_of_adding() -> None:
@@ -54,7 +68,9 @@ def test_choices_come_in_the_order_of_adding() -> None:
         (CourseStatus.ONLINE, CourseType.VIP_ONLY, CourseNotOnSale),
     ],
 )
-def test_add_refuses_what_is_not_on_sale(status: CourseStatus, course_type: CourseType, refusal: type[DomainError]) -> None:
+def test_add_refuses_what_is_not_on_sale(
+    status: CourseStatus, course_type: CourseType, refusal: type[DomainError]
+) -> None:
     buyer, course = make_buyer(), make_course(status=status, course_type=course_type)
     with nothing_changes(), pytest.raises(refusal):
         add(buyer, course)
@@ -95,7 +111,9 @@ def test_change_policy() -> None:
     dearer = make_policy(course, "199.00", period=90)
     add(buyer, course)
     cart.change_policy(account=buyer, course_id=course.pk, policy_id=dearer.pk, now=NOW)
-    assert cart.read_choices(account_id=buyer.pk) == {course.pk: Choice(course.pk, dearer.pk, Decimal("199.00"))}
+    assert cart.read_choices(account_id=buyer.pk) == {
+        course.pk: Choice(course.pk, dearer.pk, Decimal("199.00"))
+    }
 
 
 def test_change_policy_of_a_course_that_is_not_in_the_cart_keeps_it_out() -> None:
@@ -133,7 +151,11 @@ def test_list_shows_the_course_as_it_is_now() -> None:
     add(buyer, course)
     Course.objects.filter(pk=course.pk).update(name="新名")
     (line,) = cart.list_cart(account=buyer, now=NOW)
-    assert (line.course.name, [policy.pk for policy in line.policies], list(line.flags)) == ("新名", [policy_of(course).pk], [])
+    assert (line.course.name, [policy.pk for policy in line.policies], list(line.flags)) == (
+        "新名",
+        [policy_of(course).pk],
+        [],
+    )
 
 
 def test_list_flags_what_changed_since_the_buyer_looked() -> None:
@@ -146,7 +168,12 @@ def test_list_flags_what_changed_since_the_buyer_looked() -> None:
     policy_of(gone).delete()
     PricePolicy.objects.filter(course=dearer).update(price="100.00")
     lines = cart.list_cart(account=buyer, now=NOW)
-    assert [list(line.flags) for line in lines] == [["offline"], ["policy_gone"], ["price_changed"], ["owned"]]
+    assert [list(line.flags) for line in lines] == [
+        ["offline"],
+        ["policy_gone"],
+        ["price_changed"],
+        ["owned"],
+    ]
     assert lines[2].choice.price_seen == Decimal("99.00")
 
 

@@ -16,7 +16,17 @@ from shop.errors import CheckoutNotFound, TooManyRequests
 from shop.models import Account, Course, PricePolicy
 from shop.states import CouponRecordStatus, CouponScope, CouponType, CourseStatus
 from shop.valkey import DUE_CHECKOUTS, queued_key
-from tests.factories import FAR_AHEAD, LONG_AGO, NOW, make_buyer, make_coupon, make_course, make_order, make_record, policy_of
+from tests.factories import (
+    FAR_AHEAD,
+    LONG_AGO,
+    NOW,
+    make_buyer,
+    make_coupon,
+    make_course,
+    make_order,
+    make_record,
+    policy_of,
+)
 from tests.shop.domain.checkout.test_cart import add
 from tests.unchanged import nothing_changes
 
@@ -44,11 +54,19 @@ def test_started_checkout_is_pending_and_the_latest(settings: Settings, valkey: 
     started = start_checkout(account=buyer, course_ids=[1, 2], now=NOW)
     assert checkouts.get_latest_checkout(account_id=buyer.pk) == started
     assert (started.result, started.expires_at) == (None, NOW + timedelta(seconds=settings.CHECKOUT_TTL_S))
-    assert settings.CHECKOUT_TTL_S - 5 <= valkey.ttl(f"checkout:{started.checkout_id}") <= settings.CHECKOUT_TTL_S
+    assert (
+        settings.CHECKOUT_TTL_S - 5
+        <= valkey.ttl(f"checkout:{started.checkout_id}")
+        <= settings.CHECKOUT_TTL_S
+    )
 
 
 def test_worked_example() -> None:
-    buyer, a, b = make_buyer(beili=18), make_course("99.00", name="A"), make_course("59.90", name="B", period=360)
+    buyer, a, b = (
+        make_buyer(beili=18),
+        make_course("99.00", name="A"),
+        make_course("59.90", name="B", period=360),
+    )
     percent = make_record(buyer, make_coupon(CouponType.PERCENT, off_percent=79, course=a, name="A 专享"))
     minus_20 = make_record(buyer, make_coupon(CouponType.THRESHOLD, "20", minimum="100", name="满减"))
     assert result_of(buyer, a, b) == {
@@ -211,7 +229,11 @@ def failure_of(buyer: Account, course: Course) -> Any:
 def test_course_that_is_not_in_the_cart_fails() -> None:
     buyer, course = make_buyer(), make_course()
     error = failure_of(buyer, course)
-    assert (error["error"], error["code"], error["details"]) == ("course_not_in_cart", 1001, {"course_ids": [course.pk]})
+    assert (error["error"], error["code"], error["details"]) == (
+        "course_not_in_cart",
+        1001,
+        {"course_ids": [course.pk]},
+    )
 
 
 def test_course_that_went_offline_fails() -> None:
@@ -268,13 +290,18 @@ def test_buyer_keeps_a_few_checkouts_and_the_oldest_go(settings: Settings, valke
     started.append(start_checkout(account=buyer, course_ids=[course.pk], now=NOW))
     found = [checkouts.find_checkout(one.checkout_id) for one in started]
     assert [one is not None for one in found] == [False, False, True, True]
-    kept = {f"checkout:{one.checkout_id}" for one in started[2:]} | {f"checkout:{started[2].checkout_id}:priced", "checkout:due"}
+    kept = {f"checkout:{one.checkout_id}" for one in started[2:]} | {
+        f"checkout:{started[2].checkout_id}:priced",
+        "checkout:due",
+    }
     kept |= {f"checkout:{one.checkout_id}:queued" for one in started[2:]}  # for two seconds
     assert {key.decode() for key in valkey.keys("checkout:*")} == kept
     assert checkouts.get_latest_checkout(account_id=buyer.pk).checkout_id == started[3].checkout_id
 
 
-def test_replaced_while_it_is_priced_leaves_nothing(settings: Settings, valkey: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_replaced_while_it_is_priced_leaves_nothing(
+    settings: Settings, valkey: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings.MAX_CHECKOUTS = 1
     buyer, course = make_buyer(), make_course()
     add(buyer, course)
@@ -344,7 +371,10 @@ def test_there_may_be_no_latest_checkout() -> None:
 def test_pending_checkout_stalls_after_two_seconds_of_valkeys(valkey: redis.Redis) -> None:
     """Whatever the clocks of those who took it in and who look at it show."""
     buyer, course = make_buyer(), make_course()
-    by_hour = [start_checkout(account=buyer, course_ids=[course.pk], now=NOW + timedelta(hours=hours)) for hours in (-1, 0, 1)]
+    by_hour = [
+        start_checkout(account=buyer, course_ids=[course.pk], now=NOW + timedelta(hours=hours))
+        for hours in (-1, 0, 1)
+    ]
     assert [checkouts.queue_if_stalled(started) for started in by_hour] == [False] * 3
     assert valkey.llen(DUE_CHECKOUTS) == 3
     for started in by_hour:
@@ -377,7 +407,9 @@ def test_statements_do_not_grow_with_the_coupons(django_assert_max_num_queries: 
 
 
 def test_batch_has_the_results_of_one_by_one(django_assert_num_queries: Any) -> None:
-    """Buyers with other carts, coupons and 贝里, one of them with a course that has gone off sale, one with an empty cart."""
+    """Buyers with other carts, coupons and 贝里, one of them with a course that has gone off sale, one with
+    an empty cart.
+    """
     courses = [make_course("100.00"), make_course("50.00"), make_course("10.00")]
     coupon = make_coupon(CouponType.PERCENT, off_percent=80)
     buyers = [make_buyer(beili=number) for number in range(5)]
@@ -387,18 +419,33 @@ def test_batch_has_the_results_of_one_by_one(django_assert_num_queries: Any) -> 
         make_record(buyer, coupon)
     Course.objects.filter(pk=courses[2].pk).update(status=CourseStatus.OFFLINE)
     chosen = [[course.pk for course in courses[: number + 1]] for number in range(5)]
-    alone = [start_checkout(account=buyer, course_ids=ids, now=NOW) for buyer, ids in zip(buyers, chosen, strict=True)]
-    together = [start_checkout(account=buyer, course_ids=ids, now=NOW) for buyer, ids in zip(buyers, chosen, strict=True)]
+    alone = [
+        start_checkout(account=buyer, course_ids=ids, now=NOW)
+        for buyer, ids in zip(buyers, chosen, strict=True)
+    ]
+    together = [
+        start_checkout(account=buyer, course_ids=ids, now=NOW)
+        for buyer, ids in zip(buyers, chosen, strict=True)
+    ]
     for started in alone:
         prepare_checkouts([started.checkout_id], now=NOW)
     with django_assert_num_queries(3):
         prepare_checkouts([started.checkout_id for started in together], now=NOW)
 
     def results(started: list[checkouts.Checkout]) -> list[Any]:
-        return [shown(checkouts.get_checkout(account_id=one.account_id, checkout_id=one.checkout_id)) for one in started]
+        return [
+            shown(checkouts.get_checkout(account_id=one.account_id, checkout_id=one.checkout_id))
+            for one in started
+        ]
 
     assert results(together) == results(alone)
-    assert [result["status"] for result in results(together)] == ["ready", "ready", "failed", "failed", "failed"]
+    assert [result["status"] for result in results(together)] == [
+        "ready",
+        "ready",
+        "failed",
+        "failed",
+        "failed",
+    ]
 
 
 def test_due_checkouts_are_prepared_until_none_is_left(valkey: redis.Redis) -> None:

@@ -26,13 +26,19 @@ SNAPSHOT = Snapshot(
     balance=18,
     beili_per_yuan=1,
     courses=(CourseOption(1, "甲", "/a.png", 2, Decimal("99.00"), 30, (OPTION,), None),),
-    global_coupons=(CouponOption(8, "以后", TERMS, date(2026, 4, 1), date(2026, 4, 30), Decimal("0.00"), "not_yet_valid"),),
+    global_coupons=(
+        CouponOption(8, "以后", TERMS, date(2026, 4, 1), date(2026, 4, 30), Decimal("0.00"), "not_yet_valid"),
+    ),
     suggested=ChosenQuote(QUOTE, {1: 7}, None),
 )
 
 
 @pytest.mark.parametrize(
-    "result", [Result(snapshot=SNAPSHOT), Result(refusal=Refusal("course_not_in_cart", "所选课程不在购物车中。", {"course_ids": [1]}))]
+    "result",
+    [
+        Result(snapshot=SNAPSHOT),
+        Result(refusal=Refusal("course_not_in_cart", "所选课程不在购物车中。", {"course_ids": [1]})),
+    ],
 )
 def test_what_is_stored_is_read_again(result: Result) -> None:
     assert Result.from_json(result.to_json()) == result
@@ -47,15 +53,28 @@ def test_coupon_of_later_days_stays_as_it_is_beside_any_amount() -> None:
 
 @pytest.mark.django_db
 def test_checkout_that_an_older_version_priced_is_pending_and_priced_again(valkey: redis.Redis) -> None:
-    """While web processes and workers of two versions run side by side, and until the older one's checkouts have run out."""
+    """While web processes and workers of two versions run side by side, and until the older one's checkouts
+    have run out.
+    """
     buyer, course = make_buyer(), make_course("99.00")
     add(buyer, course)
     started = checkouts.start_checkout(account=buyer, course_ids=[course.pk], now=NOW)
-    older = {"status": "ready", "balance": 0, "beili_per_yuan": 1, "payment_list": {"policy_course_dict": {}}, "quote": {"alipay": "1.00"}}
+    older = {
+        "status": "ready",
+        "balance": 0,
+        "beili_per_yuan": 1,
+        "payment_list": {"policy_course_dict": {}},
+        "quote": {"alipay": "1.00"},
+    }
     stored = base64.b64encode(zlib.compress(json.dumps(older).encode()))
     valkey.set(f"checkout:{started.checkout_id}:result", stored)
     # As the older version wrote what was asked for.
-    asked = {"account_id": buyer.pk, "course_ids": [course.pk], "created_at": NOW.isoformat(), "expires_at": started.expires_at.isoformat()}
+    asked = {
+        "account_id": buyer.pk,
+        "course_ids": [course.pk],
+        "created_at": NOW.isoformat(),
+        "expires_at": started.expires_at.isoformat(),
+    }
     valkey.set(f"checkout:{started.checkout_id}", json.dumps(asked), ex=60)
 
     found = checkouts.get_checkout(account_id=buyer.pk, checkout_id=started.checkout_id)

@@ -3,10 +3,25 @@
 import pytest
 
 from shop.domain.coupons import campaigns, codes, coupons
-from shop.errors import CodesOverQuantity, CouponAlreadyClaimed, CouponCodeNotFound, CouponNotFound, CouponNotOpen
+from shop.errors import (
+    CodesOverQuantity,
+    CouponAlreadyClaimed,
+    CouponCodeNotFound,
+    CouponNotFound,
+    CouponNotOpen,
+)
 from shop.models import Coupon, CouponCode, CouponRecord
 from shop.states import CouponRecordStatus
-from tests.factories import FAR_AHEAD, LONG_AGO, NOW, make_buyer, make_coupon, make_course, make_order, make_record
+from tests.factories import (
+    FAR_AHEAD,
+    LONG_AGO,
+    NOW,
+    make_buyer,
+    make_coupon,
+    make_course,
+    make_order,
+    make_record,
+)
 from tests.payments.order_scenario import assert_books_are_right
 from tests.unchanged import nothing_changes
 
@@ -14,7 +29,9 @@ pytestmark = pytest.mark.django_db
 
 
 def make_codes(coupon: Coupon, count: int = 3) -> list[str]:
-    return codes.list_codes(batch=codes.make_codes(coupon_id=coupon.pk, count=count, staff=make_buyer(), now=NOW))
+    return codes.list_codes(
+        batch=codes.make_codes(coupon_id=coupon.pk, count=count, staff=make_buyer(), now=NOW)
+    )
 
 
 def test_code_is_exchanged_once() -> None:
@@ -22,7 +39,11 @@ def test_code_is_exchanged_once() -> None:
     first, *_ = made = make_codes(coupon)
     assert len(set(made)) == 3
     record = codes.redeem_code(account=buyer, code=f" {first[:4].lower()}-{first[4:]} ", now=NOW)
-    assert (record.account_id, record.coupon_id, record.status) == (buyer.pk, coupon.pk, CouponRecordStatus.UNUSED)
+    assert (record.account_id, record.coupon_id, record.status) == (
+        buyer.pk,
+        coupon.pk,
+        CouponRecordStatus.UNUSED,
+    )
     assert CouponCode.objects.get(code=first).record_id == record.pk
     with nothing_changes(), pytest.raises(CouponCodeNotFound):
         codes.redeem_code(account=make_buyer_before(), code=first, now=NOW)

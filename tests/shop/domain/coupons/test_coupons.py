@@ -21,7 +21,10 @@ SHANGHAI = ZoneInfo("Asia/Shanghai")
 
 
 def test_claim_gives_the_buyer_a_coupon_with_fixed_dates() -> None:
-    buyer, coupon = make_buyer(), make_coupon(value="10", valid_begin_date=None, valid_end_date=None, coupon_valid_days=7)
+    buyer, coupon = (
+        make_buyer(),
+        make_coupon(value="10", valid_begin_date=None, valid_end_date=None, coupon_valid_days=7),
+    )
     record = coupons.claim_coupon(account=buyer, coupon_id=coupon.pk, now=NOW)
     record.refresh_from_db()
     coupon.refresh_from_db()
@@ -94,7 +97,9 @@ def test_claim_refuses_when_all_are_gone() -> None:
         (TODAY, TODAY + DAY, 30, (TODAY, TODAY + DAY)),
     ],
 )
-def test_validity_ends_at_the_earlier_end(begin: date | None, end: date | None, days: int | None, expected: tuple[date, date]) -> None:
+def test_validity_ends_at_the_earlier_end(
+    begin: date | None, end: date | None, days: int | None, expected: tuple[date, date]
+) -> None:
     coupon = Coupon(valid_begin_date=begin, valid_end_date=end, coupon_valid_days=days)
     assert coupons.validity(coupon, claimed_on=TODAY) == expected
 
@@ -140,8 +145,13 @@ def test_fits_course() -> None:
 
 def test_terms_and_words() -> None:
     fixed, threshold = make_coupon(value="30"), make_coupon(CouponType.THRESHOLD, "20.50", minimum="100")
-    percent, round_percent = make_coupon(CouponType.PERCENT, off_percent=79), make_coupon(CouponType.PERCENT, off_percent=80)
-    assert [describe_coupon(coupons.terms_of(coupon)) for coupon in (fixed, threshold, percent, round_percent)] == [
+    percent, round_percent = (
+        make_coupon(CouponType.PERCENT, off_percent=79),
+        make_coupon(CouponType.PERCENT, off_percent=80),
+    )
+    assert [
+        describe_coupon(coupons.terms_of(coupon)) for coupon in (fixed, threshold, percent, round_percent)
+    ] == [
         "立减30元",
         "满100减20.5",
         "7.9折",

@@ -37,7 +37,9 @@ def fold(times: int = 2, *, has_none_open: bool = True) -> int:
 
 
 def wait_for_others() -> None:
-    """Until what other tests have under way in their databases has ended: transactions are numbered by the server."""
+    """Until what other tests have under way in their databases has ended: transactions are numbered by the
+    server.
+    """
     [(now_at,)] = sql.read("SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint", [])
     running = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
     assert wait_until(lambda: sql.read(running, [])[0][0] >= now_at, timeout_s=60)
@@ -67,7 +69,10 @@ def test_the_total_is_all_rows_before_and_after_each_fold() -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_a_row_that_commits_late_is_not_left_out() -> None:
-    """Its id was handed out before others that are there already. Without the wait for its transaction it would be skipped for good."""
+    """Its id was handed out before others that are there already.
+
+    Without the wait for its transaction it would be skipped for good.
+    """
     buyer = make_buyer()
     database = settings.DATABASES["default"]
     late = psycopg.connect(
@@ -79,7 +84,8 @@ def test_a_row_that_commits_late_is_not_left_out() -> None:
     )
     with late:
         late.execute(
-            "INSERT INTO shop_ledgertransfer (key, debit, credit, currency, amount, account_id, memo, created_at)"
+            "INSERT INTO shop_ledgertransfer (key, debit, credit, currency, amount, account_id, memo, "
+            "created_at)"
             " VALUES ('late', 'beili_issued', 'beili_available', 'BEILI', 1000, %s, '', now())",
             [buyer.pk],
         )
@@ -103,7 +109,8 @@ def test_two_folds_at_once_are_one(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def overtaken(total: totals.Total, after: int, up_to: int) -> totals.Sums:
         monkeypatch.setattr(totals, "_add_up", kept)
-        assert totals.fold(totals.LEDGER, now=clock.database_now()) > 0  # somebody else, in the middle of ours
+        # somebody else, in the middle of ours
+        assert totals.fold(totals.LEDGER, now=clock.database_now()) > 0
         return kept(total, after, up_to)
 
     monkeypatch.setattr(totals, "_add_up", overtaken)

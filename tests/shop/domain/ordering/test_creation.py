@@ -27,7 +27,15 @@ from shop.models import (
     OrderRequest,
     PricePolicy,
 )
-from shop.states import CouponRecordStatus, CouponScope, CouponType, CourseStatus, OrderRequestStatus, OrderStatus, PaymentType
+from shop.states import (
+    CouponRecordStatus,
+    CouponScope,
+    CouponType,
+    CourseStatus,
+    OrderRequestStatus,
+    OrderStatus,
+    PaymentType,
+)
 from tests.factories import (
     FAR_AHEAD,
     NOW,
@@ -62,14 +70,33 @@ def refusal_of(request: OrderRequest) -> tuple[str, dict[str, Any]]:
 
 
 def test_worked_example() -> None:
-    buyer, a, b = make_buyer(beili=18), make_course("99.00", name="A", period=30), make_course("59.90", name="B", period=360)
+    buyer, a, b = (
+        make_buyer(beili=18),
+        make_course("99.00", name="A", period=30),
+        make_course("59.90", name="B", period=360),
+    )
     percent = make_record(buyer, make_coupon(CouponType.PERCENT, off_percent=79, course=a))
     minus_20 = make_record(buyer, make_coupon(CouponType.THRESHOLD, "20", minimum="100"))
-    order = make_order(buyer, a, b, coupons={a.pk: percent}, global_coupon=minus_20, beili=18, alipay="100.11")
-    amounts = (order.list_total, order.course_discount, order.global_discount, order.beili, order.beili_amount, order.cash_due)
+    order = make_order(
+        buyer, a, b, coupons={a.pk: percent}, global_coupon=minus_20, beili=18, alipay="100.11"
+    )
+    amounts = (
+        order.list_total,
+        order.course_discount,
+        order.global_discount,
+        order.beili,
+        order.beili_amount,
+        order.cash_due,
+    )
     assert amounts == (D("158.90"), D("20.79"), D("20.00"), 18, D("18.00"), D("100.11"))
-    assert (order.status, order.payment_type, order.beili_per_yuan) == (OrderStatus.AWAITING_PAYMENT, PaymentType.ALIPAY, 1)
-    lines = list(order.lines.order_by("pk").values_list("course_name", "valid_period", "valid_period_display", "list_price", "course_discount", "global_discount", "beili_amount", "cash_amount", "coupon_record"))  # fmt: skip
+    assert (order.status, order.payment_type, order.beili_per_yuan) == (
+        OrderStatus.AWAITING_PAYMENT,
+        PaymentType.ALIPAY,
+        1,
+    )
+    lines = list(order.lines.order_by("pk").values_list("course_name", "valid_period", "valid_period_display",
+            "list_price", "course_discount", "global_discount", "beili_amount", "cash_amount",
+            "coupon_record"))  # fmt: skip
     assert lines == [
         ("A", 30, "1个月", D("99.00"), D("20.79"), D("11.33"), D("10.19"), D("56.69"), percent.pk),
         ("B", 360, "12个月", D("59.90"), D("0.00"), D("8.67"), D("7.81"), D("43.42"), None),
@@ -93,15 +120,27 @@ def test_worked_example_at_ten_beili_a_yuan(settings: Settings) -> None:
     buyer, a, b = make_buyer(beili=100), make_course("99.00"), make_course("59.90")
     percent = make_record(buyer, make_coupon(CouponType.PERCENT, off_percent=79, course=a))
     minus_20 = make_record(buyer, make_coupon(CouponType.THRESHOLD, "20", minimum="100"))
-    order = make_order(buyer, a, b, coupons={a.pk: percent}, global_coupon=minus_20, beili=100, alipay="108.11")
-    assert (order.beili, order.beili_per_yuan, order.beili_amount, order.cash_due) == (100, 10, D("10.00"), D("108.11"))
+    order = make_order(
+        buyer, a, b, coupons={a.pk: percent}, global_coupon=minus_20, beili=100, alipay="108.11"
+    )
+    assert (order.beili, order.beili_per_yuan, order.beili_amount, order.cash_due) == (
+        100,
+        10,
+        D("10.00"),
+        D("108.11"),
+    )
 
 
 def test_deadlines(settings: Settings) -> None:
     order = make_order(make_buyer(), make_course())
     expires_at = NOW + timedelta(seconds=settings.ORDER_TTL_S)
     closes_at = expires_at + timedelta(seconds=settings.ORDER_GRACE_S)
-    assert (order.created_at, order.expires_at, order.closes_at, order.available_at) == (NOW, expires_at, closes_at, closes_at)
+    assert (order.created_at, order.expires_at, order.closes_at, order.available_at) == (
+        NOW,
+        expires_at,
+        closes_at,
+        closes_at,
+    )
 
 
 @pytest.mark.parametrize(("beili", "payment_type"), [(99, PaymentType.BEILI), (0, PaymentType.COUPON)])
@@ -109,10 +148,19 @@ def test_order_without_cash_is_paid_at_once(beili: int, payment_type: PaymentTyp
     buyer, course = make_buyer(beili=beili), make_course("99.00")
     record = None if beili else make_record(buyer, make_coupon(value="99"))
     order = make_order(buyer, course, beili=beili, global_coupon=record, alipay="0.00")
-    assert (order.status, order.paid_at, order.available_at, order.payment_type) == (OrderStatus.PAID, NOW, None, payment_type)
+    assert (order.status, order.paid_at, order.available_at, order.payment_type) == (
+        OrderStatus.PAID,
+        NOW,
+        None,
+        payment_type,
+    )
     assert [event.kind for event in order.events.all()][-2:] == ["paid", "enrolled"]
     enrolment = Enrolment.objects.get(order_line__order=order)
-    assert (enrolment.account, enrolment.course, enrolment.valid_until) == (buyer, course, NOW + timedelta(days=30))
+    assert (enrolment.account, enrolment.course, enrolment.valid_until) == (
+        buyer,
+        course,
+        NOW + timedelta(days=30),
+    )
     if record:
         record.refresh_from_db()
         assert (record.status, record.used_at) == (CouponRecordStatus.USED, NOW)
@@ -165,7 +213,8 @@ def test_period_that_the_request_names_is_held_to_without_a_checkout() -> None:
     line = LineChoice(course.pk, policy.pk, None, valid_period=360)
     purchase = Purchase([line], None, 0, policy.price, None)
     good, bad = (
-        place_order(account=buyer, purchase=purchase, idempotency_key=key, request_id="test", now=NOW)[0] for key in ("good", "bad")
+        place_order(account=buyer, purchase=purchase, idempotency_key=key, request_id="test", now=NOW)[0]
+        for key in ("good", "bad")
     )
     decide(good)
     assert good.status == "created"
@@ -186,7 +235,12 @@ def test_renamed_course_is_the_same_course() -> None:
 COUPONS: dict[str, tuple[dict[str, Any], dict[str, Any], str, str]] = {
     "value": ({"value": "10"}, {"money_equivalent_value": "20"}, "90.00", "80.00"),
     "percent": ({"kind": CouponType.PERCENT, "off_percent": 90}, {"off_percent": 80}, "90.00", "80.00"),
-    "minimum": ({"kind": CouponType.THRESHOLD, "value": "10", "minimum": "50"}, {"minimum_consume": "101"}, "90.00", "100.00"),
+    "minimum": (
+        {"kind": CouponType.THRESHOLD, "value": "10", "minimum": "50"},
+        {"minimum_consume": "101"},
+        "90.00",
+        "100.00",
+    ),
     "type": (
         {"value": "10"},
         {"coupon_type": CouponType.PERCENT, "money_equivalent_value": "0", "off_percent": 50},
@@ -218,12 +272,20 @@ def test_coupon_that_is_for_other_courses_now_is_refused_with_the_new_quote(is_g
     Coupon.objects.update(scope=CouponScope.COURSE, course=other)
     slug, details = refusal_of(request)
     quote = details["quote"]
-    assert (slug, quote["alipay"], quote["coupon_record_id"], quote["lines"][0]["coupon_record_id"]) == ("quote_changed", "100.00", 0, 0)
+    assert (slug, quote["alipay"], quote["coupon_record_id"], quote["lines"][0]["coupon_record_id"]) == (
+        "quote_changed",
+        "100.00",
+        0,
+        0,
+    )
 
 
 def test_coupons_that_moved_against_each_other_are_refused_although_the_total_is_the_same() -> None:
     buyer, course = make_buyer(), make_course("100.00")
-    on_course, on_order = make_record(buyer, make_coupon(value="10", course=course)), make_record(buyer, make_coupon(value="20"))
+    on_course, on_order = (
+        make_record(buyer, make_coupon(value="10", course=course)),
+        make_record(buyer, make_coupon(value="20")),
+    )
     choice: dict[str, Any] = {"coupons": {course.pk: on_course}, "global_coupon": on_order}
     request = make_request(buyer, course, checkout_id=checked_out(buyer, course), alipay="70.00", **choice)
     Coupon.objects.filter(pk=on_course.coupon_id).update(money_equivalent_value="20")
@@ -234,7 +296,9 @@ def test_coupons_that_moved_against_each_other_are_refused_although_the_total_is
 def test_terms_that_moved_without_taking_off_anything_else_are_no_matter() -> None:
     buyer, course = make_buyer(), make_course("100.00")
     record = make_record(buyer, make_coupon(CouponType.THRESHOLD, "10", minimum="50"))
-    request = make_request(buyer, course, checkout_id=checked_out(buyer, course), alipay="90.00", global_coupon=record)
+    request = make_request(
+        buyer, course, checkout_id=checked_out(buyer, course), alipay="90.00", global_coupon=record
+    )
     Coupon.objects.update(minimum_consume="60", name="新名")
     decide(request)
     assert request.status == "created"
@@ -243,7 +307,9 @@ def test_terms_that_moved_without_taking_off_anything_else_are_no_matter() -> No
 def test_coupon_that_the_checkout_did_not_know_is_taken_as_it_is() -> None:
     buyer, course = make_buyer(), make_course("100.00")
     checkout_id = checked_out(buyer, course)
-    request = make_request(buyer, course, checkout_id=checkout_id, alipay="90.00", global_coupon=make_record(buyer))
+    request = make_request(
+        buyer, course, checkout_id=checkout_id, alipay="90.00", global_coupon=make_record(buyer)
+    )
     decide(request)
     assert request.status == "created"
 
@@ -251,7 +317,10 @@ def test_coupon_that_the_checkout_did_not_know_is_taken_as_it_is() -> None:
 def test_more_than_alipay_takes_is_refused() -> None:
     buyer, course, other = make_buyer(beili=1), make_course("100000000.00"), make_course("0.01")
     details = {"alipay": "100000000.01", "limit": "100000000.00"}
-    assert refusal_of(make_request(buyer, course, other, alipay="100000000.01")) == ("amount_too_large", details)
+    assert refusal_of(make_request(buyer, course, other, alipay="100000000.01")) == (
+        "amount_too_large",
+        details,
+    )
     decide(request := make_request(buyer, course, make_course("1.00"), beili=1, alipay="100000000.00"))
     assert request.status == "created"
 
@@ -319,7 +388,9 @@ def test_somebody_elses_coupon_is_refused() -> None:
 
 
 def test_coupon_that_does_not_exist_is_refused() -> None:
-    request = make_request(make_buyer(), make_course("99.00"), global_coupon=CouponRecord(pk=2**62), alipay="89.00")
+    request = make_request(
+        make_buyer(), make_course("99.00"), global_coupon=CouponRecord(pk=2**62), alipay="89.00"
+    )
     assert refusal_of(request)[0] == "coupon_unavailable"
 
 
@@ -334,7 +405,9 @@ def test_coupon_reserved_for_another_order_is_refused() -> None:
 def test_coupon_twice_in_one_order_is_refused() -> None:
     buyer, course, other = make_buyer(), make_course("99.00"), make_course("99.00")
     record = make_record(buyer, make_coupon(value="10", scope=CouponScope.ANY_COURSE))
-    request = make_request(buyer, course, other, coupons={course.pk: record, other.pk: record}, alipay="178.00")
+    request = make_request(
+        buyer, course, other, coupons={course.pk: record, other.pk: record}, alipay="178.00"
+    )
     assert refusal_of(request) == ("coupon_unavailable", {"reason": "twice_in_one_order"})
 
 
@@ -362,7 +435,9 @@ def test_course_coupon_on_the_whole_order_is_refused() -> None:
 @pytest.mark.parametrize("is_global", [True, False])
 def test_coupon_below_its_threshold_is_refused(is_global: bool) -> None:
     buyer, course = make_buyer(), make_course("99.00")
-    record = make_record(buyer, make_coupon(CouponType.THRESHOLD, "10", minimum="99.01", course=None if is_global else course))
+    record = make_record(
+        buyer, make_coupon(CouponType.THRESHOLD, "10", minimum="99.01", course=None if is_global else course)
+    )
     choice: dict[str, Any] = {"global_coupon": record} if is_global else {"coupons": {course.pk: record}}
     request = make_request(buyer, course, alipay="99.00", **choice)
     assert refusal_of(request)[1]["reason"] == "below_minimum"
@@ -388,7 +463,9 @@ def test_create_due_orders_takes_batch_after_batch(monkeypatch: pytest.MonkeyPat
     assert creation.create_due_orders(now=NOW, cause="test") == 0
 
 
-def test_create_due_orders_stops_after_the_batch_in_which_its_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_create_due_orders_stops_after_the_batch_in_which_its_time_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(due_rows, "DRAIN_S", 0)
     monkeypatch.setattr(creation, "BATCH_SIZE", 2)
     buyer, course = make_buyer(), make_course()
@@ -441,7 +518,9 @@ WISHES = st.lists(
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
 @given(wishes=WISHES)
-def test_a_batch_gives_what_one_by_one_gives(db: None, wishes: list[tuple[int, list[int], int | None, int | None, int, int]]) -> None:
+def test_a_batch_gives_what_one_by_one_gives(
+    db: None, wishes: list[tuple[int, list[int], int | None, int | None, int, int]]
+) -> None:
     results = []
     for in_one_batch in (True, False):
         start = transaction.savepoint()
@@ -455,7 +534,9 @@ def test_a_batch_gives_what_one_by_one_gives(db: None, wishes: list[tuple[int, l
 
 
 def _wished(wishes: list[tuple[int, list[int], int | None, int | None, int, int]]) -> list[OrderRequest]:
-    """The same buyers, courses and coupons in each run; both buyers ask for coupons that only the first of them has."""
+    """The same buyers, courses and coupons in each run; both buyers ask for coupons that only the first of
+    them has.
+    """
     from shop.domain.coupons.coupons import terms_of
     from shop.domain.pricing.rules import LineInput, price_order
     from shop.errors import CouponNotApplicable
@@ -474,11 +555,20 @@ def _wished(wishes: list[tuple[int, list[int], int | None, int | None, int, int]
     for who, which, on_first, on_all, beili, off_by in wishes:
         chosen = [courses[index] for index in which]
         lines = [
-            LineInput(course.pk, policy_of(course).price, terms_of(campaigns[on_first]) if on_first is not None and index == 0 else None)
+            LineInput(
+                course.pk,
+                policy_of(course).price,
+                terms_of(campaigns[on_first]) if on_first is not None and index == 0 else None,
+            )
             for index, course in enumerate(chosen)
         ]
         try:
-            quote = price_order(lines, terms_of(campaigns[on_all]) if on_all is not None else None, beili=beili, beili_per_yuan=1)
+            quote = price_order(
+                lines,
+                terms_of(campaigns[on_all]) if on_all is not None else None,
+                beili=beili,
+                beili_per_yuan=1,
+            )
             cash = quote.cash_due
         except CouponNotApplicable:
             cash = D("0.00")
@@ -497,18 +587,24 @@ def _wished(wishes: list[tuple[int, list[int], int | None, int | None, int, int]
 
 def _outcome(requests: list[OrderRequest]) -> dict[str, Any]:
     """What the requests led to, with ids replaced by their rank, so that two runs can be compared."""
-    account_rank = {pk: rank for rank, pk in enumerate(Account.objects.order_by("pk").values_list("pk", flat=True))}
+    account_rank = {
+        pk: rank for rank, pk in enumerate(Account.objects.order_by("pk").values_list("pk", flat=True))
+    }
     request_rank = {request.pk: rank for rank, request in enumerate(requests)}
     order_of = dict(Order.objects.values_list("pk", "request"))
     rank_of_order = {pk: request_rank[request] for pk, request in order_of.items()} | {None: None}
     rows = OrderRequest.objects.order_by("pk").values_list("status", "error_slug")
-    orders = Order.objects.order_by("pk").values_list("pk", "status", "cash_due", "beili", "course_discount", "global_discount", "version")
+    orders = Order.objects.order_by("pk").values_list(
+        "pk", "status", "cash_due", "beili", "course_discount", "global_discount", "version"
+    )
     lines = OrderLine.objects.order_by("pk").values_list(
         "order", "list_price", "course_discount", "global_discount", "beili_amount", "cash_amount"
     )
     coupons = CouponRecord.objects.order_by("pk").values_list("status", "order")
     enrolments = Enrolment.objects.values_list("account", "order_line__order", "valid_from", "valid_until")
-    transfers = LedgerTransfer.objects.exclude(order=None).values_list("order", "debit", "credit", "amount", "account")
+    transfers = LedgerTransfer.objects.exclude(order=None).values_list(
+        "order", "debit", "credit", "amount", "account"
+    )
     events = OrderEvent.objects.values_list("order", "kind")
     return {
         "requests": list(rows),
@@ -516,8 +612,12 @@ def _outcome(requests: list[OrderRequest]) -> dict[str, Any]:
         "lines": [(rank_of_order[pk], *rest) for pk, *rest in lines],
         "coupons": [(status, rank_of_order[pk]) for status, pk in coupons],
         "balances": list(Account.objects.order_by("pk").values_list("balance", "held_balance")),
-        "enrolments": sorted((rank_of_order[order], account_rank[account], *rest) for account, order, *rest in enrolments),
-        "transfers": sorted((rank_of_order[order], *rest, account_rank[account]) for order, *rest, account in transfers),
+        "enrolments": sorted(
+            (rank_of_order[order], account_rank[account], *rest) for account, order, *rest in enrolments
+        ),
+        "transfers": sorted(
+            (rank_of_order[order], *rest, account_rank[account]) for order, *rest, account in transfers
+        ),
         "events": sorted((rank_of_order[order], kind) for order, kind in events),
         "campaigns": Coupon.objects.count(),
     }
@@ -528,7 +628,10 @@ def test_second_wish_for_the_same_coupon_in_a_batch_is_refused() -> None:
     record = make_record(buyer)
     requests = [make_request(buyer, course, global_coupon=record, alipay="89.00") for _ in range(2)]
     decide(*requests)
-    assert [request.status for request in requests] == [OrderRequestStatus.CREATED, OrderRequestStatus.REJECTED]
+    assert [request.status for request in requests] == [
+        OrderRequestStatus.CREATED,
+        OrderRequestStatus.REJECTED,
+    ]
     assert requests[1].error_slug == "coupon_unavailable"
 
 

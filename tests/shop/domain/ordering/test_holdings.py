@@ -41,7 +41,11 @@ def test_two_requests_of_one_batch_make_one_order() -> None:
     buyer, course = make_buyer(), make_course("9.00")
     first, second = ask(buyer, course), ask(buyer, course)
     decide(first, second)
-    assert (first.status, second.status, second.error_slug) == ("created", "rejected", "course_in_unpaid_order")
+    assert (first.status, second.status, second.error_slug) == (
+        "created",
+        "rejected",
+        "course_in_unpaid_order",
+    )
     assert second.error_details == {"course_id": course.pk, "order_number": first.order_number}
     assert Order.objects.count() == 1
 
@@ -88,7 +92,10 @@ def test_cart_and_checkout_name_the_unpaid_order() -> None:
     waiting = make_order(buyer, course)
     add(buyer, course)
     add(buyer, other)
-    flags = {line.course: (list(line.flags), line.unpaid_order_number) for line in list_cart(account=buyer, now=NOW)}
+    flags = {
+        line.course: (list(line.flags), line.unpaid_order_number)
+        for line in list_cart(account=buyer, now=NOW)
+    }
     assert flags == {course: (["in_unpaid_order"], waiting.order_number), other: ([], None)}
     started = checkouts.start_checkout(account=buyer, course_ids=[course.pk, other.pk], now=NOW)
     checkouts.prepare_checkouts([started.checkout_id], now=NOW)

@@ -10,10 +10,27 @@ from shop.domain.ordering import intake
 from shop.domain.ordering.intake import place_order
 from shop.domain.orders import finding
 from shop.domain.purchase import LineChoice, Purchase
-from shop.errors import CheckoutExpired, CheckoutMismatch, CheckoutUsed, IdempotencyKeyReused, OrderNotFound, StaleState
+from shop.errors import (
+    CheckoutExpired,
+    CheckoutMismatch,
+    CheckoutUsed,
+    IdempotencyKeyReused,
+    OrderNotFound,
+    StaleState,
+)
 from shop.models import Account, Course
 from shop.states import OrderRequestStatus
-from tests.factories import NOW, decide, make_buyer, make_course, make_order, make_policy, make_purchase, make_request, policy_of
+from tests.factories import (
+    NOW,
+    decide,
+    make_buyer,
+    make_course,
+    make_order,
+    make_policy,
+    make_purchase,
+    make_request,
+    policy_of,
+)
 from tests.shop.domain.checkout.test_cart import add
 from tests.unchanged import nothing_changes
 
@@ -32,11 +49,18 @@ def checked_out(buyer: Account, *courses: Course) -> str:
 def test_place_order_stores_the_request_and_takes_nothing() -> None:
     buyer, course = make_buyer(beili=10), make_course("99.00")
     purchase = make_purchase(course, beili=5, alipay="94.00", buy_again=False)
-    request, is_new = place_order(account=buyer, purchase=purchase, idempotency_key="k", request_id="r1", now=NOW)
+    request, is_new = place_order(
+        account=buyer, purchase=purchase, idempotency_key="k", request_id="r1", now=NOW
+    )
     request.refresh_from_db()
     buyer.refresh_from_db()
     assert is_new is True
-    assert (request.status, request.available_at, request.attempts, request.request_id) == ("pending", NOW, 0, "r1")
+    assert (request.status, request.available_at, request.attempts, request.request_id) == (
+        "pending",
+        NOW,
+        0,
+        "r1",
+    )
     assert request.body == {
         "lines": [[course.pk, policy_of(course).pk, None]],
         "coupon_record_id": None,
@@ -53,7 +77,9 @@ def test_replay_answers_the_first_request() -> None:
     buyer, course = make_buyer(), make_course()
     first = make_request(buyer, course, key="k")
     with nothing_changes():
-        again, is_new = place_order(account=buyer, purchase=make_purchase(course), idempotency_key="k", request_id="r2", now=NOW)
+        again, is_new = place_order(
+            account=buyer, purchase=make_purchase(course), idempotency_key="k", request_id="r2", now=NOW
+        )
     assert (again.pk, is_new) == (first.pk, False)
 
 
@@ -128,7 +154,9 @@ def test_checkout_of_another_policy_is_refused() -> None:
     checkout_id = checked_out(buyer, course)
     other = make_policy(course, "1.00", period=90)
     purchase = replace(
-        make_purchase(course, checkout_id=checkout_id), lines=[LineChoice(course.pk, other.pk, None)], alipay=Decimal("1.00")
+        make_purchase(course, checkout_id=checkout_id),
+        lines=[LineChoice(course.pk, other.pk, None)],
+        alipay=Decimal("1.00"),
     )
     with nothing_changes(), pytest.raises(CheckoutMismatch):
         place_order(account=buyer, purchase=purchase, idempotency_key="k", request_id="", now=NOW)

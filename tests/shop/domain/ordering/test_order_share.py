@@ -94,7 +94,12 @@ def test_replay_finds_its_order_at_the_limit(buyer: Account, course: Course) -> 
 def test_token_is_limited_as_its_buyer_is(buyer: Account, course: Course) -> None:
     _, token = issue_token(account=buyer, now=NOW)
     for number in range(4):
-        place = {"purchase": make_purchase(course), "idempotency_key": f"k{number}", "request_id": "test", "now": NOW}
+        place = {
+            "purchase": make_purchase(course),
+            "idempotency_key": f"k{number}",
+            "request_id": "test",
+            "now": NOW,
+        }
         if number < 3:
             place_order(account=digest_of(token.encode()), **place)  # type: ignore[arg-type]
     with nothing_changes(), pytest.raises(TooManyRequests):

@@ -23,7 +23,9 @@ def order() -> Order:
 
 
 def cancel(order: Order) -> Order:
-    return closing.request_cancel(account_id=order.account_id, order_number=order.order_number, now=NOW, cause="test")
+    return closing.request_cancel(
+        account_id=order.account_id, order_number=order.order_number, now=NOW, cause="test"
+    )
 
 
 def close(order: Order) -> None:
@@ -38,12 +40,21 @@ def reopen(order: Order) -> bool:
 def holdings(order: Order) -> tuple[str, int, int, str]:
     order = Order.objects.get(pk=order.pk)
     account = Account.objects.get(pk=order.account_id)
-    return order.status, account.balance, account.held_balance, CouponRecord.objects.get(account=account).status
+    return (
+        order.status,
+        account.balance,
+        account.held_balance,
+        CouponRecord.objects.get(account=account).status,
+    )
 
 
 def test_cancel_makes_the_order_due_and_releases_nothing_yet(order: Order) -> None:
     cancelled = cancel(order)
-    assert (cancelled.cancel_requested_at, cancelled.available_at, cancelled.status) == (NOW, NOW, OrderStatus.AWAITING_PAYMENT)
+    assert (cancelled.cancel_requested_at, cancelled.available_at, cancelled.status) == (
+        NOW,
+        NOW,
+        OrderStatus.AWAITING_PAYMENT,
+    )
     assert holdings(order) == (OrderStatus.AWAITING_PAYMENT, 11, 9, CouponRecordStatus.RESERVED)
 
 
@@ -66,7 +77,9 @@ def test_cancelling_what_is_paid_or_expired_or_somebody_elses_is_refused(order: 
             with pytest.raises(OrderNotCancellable):
                 cancel(over)
         with pytest.raises(OrderNotFound):
-            closing.request_cancel(account_id=free.account_id, order_number=order.order_number, now=NOW, cause="test")
+            closing.request_cancel(
+                account_id=free.account_id, order_number=order.order_number, now=NOW, cause="test"
+            )
 
 
 @pytest.mark.parametrize("by_buyer", [True, False])
@@ -105,7 +118,9 @@ def test_only_an_expired_order_is_reopened(order: Order) -> None:
 
 def take_coupon(order: Order) -> None:
     buyer = Account.objects.get(pk=order.account_id)
-    make_order(buyer, make_course("11.00"), global_coupon=CouponRecord.objects.get(account=buyer), alipay="1.00")
+    make_order(
+        buyer, make_course("11.00"), global_coupon=CouponRecord.objects.get(account=buyer), alipay="1.00"
+    )
 
 
 def let_coupon_end(order: Order) -> None:
@@ -113,7 +128,9 @@ def let_coupon_end(order: Order) -> None:
 
 
 def mark_coupon_expired(order: Order) -> None:
-    CouponRecord.objects.update(valid_until_date=NOW.date() - timedelta(days=1), status=CouponRecordStatus.EXPIRED)
+    CouponRecord.objects.update(
+        valid_until_date=NOW.date() - timedelta(days=1), status=CouponRecordStatus.EXPIRED
+    )
 
 
 def take_beili(order: Order) -> None:
@@ -121,7 +138,9 @@ def take_beili(order: Order) -> None:
 
 
 @pytest.mark.parametrize("lose", [take_coupon, let_coupon_end, mark_coupon_expired, take_beili])
-def test_order_whose_coupon_or_beili_are_gone_stays_expired(order: Order, lose: Callable[[Order], None]) -> None:
+def test_order_whose_coupon_or_beili_are_gone_stays_expired(
+    order: Order, lose: Callable[[Order], None]
+) -> None:
     """Whether the clean-up of coupons has run meanwhile makes no difference."""
     close(order)
     lose(order)

@@ -30,11 +30,21 @@ def test_paid_order_uses_coupons_captures_beili_and_opens_courses() -> None:
     finalise(order)
     order.refresh_from_db()
     record.refresh_from_db()
-    assert (order.status, order.paid_at, order.available_at, order.version) == (OrderStatus.PAID, LATER, None, 2)
+    assert (order.status, order.paid_at, order.available_at, order.version) == (
+        OrderStatus.PAID,
+        LATER,
+        None,
+        2,
+    )
     assert (record.status, record.used_at) == (CouponRecordStatus.USED, LATER)
     assert Account.objects.filter(pk=buyer.pk).values_list("balance", "held_balance").get() == (1, 0)
     enrolment = Enrolment.objects.get()
-    assert (enrolment.account, enrolment.course, enrolment.valid_from, enrolment.valid_until) == (buyer, course, LATER, LATER + 30 * DAY)
+    assert (enrolment.account, enrolment.course, enrolment.valid_from, enrolment.valid_until) == (
+        buyer,
+        course,
+        LATER,
+        LATER + 30 * DAY,
+    )
     legs = LedgerTransfer.objects.filter(order=order).values_list("debit", "credit", "amount")
     assert list(legs) == [
         ("beili_available", "beili_held", Decimal("9.00")),
@@ -49,7 +59,11 @@ def test_paid_order_uses_coupons_captures_beili_and_opens_courses() -> None:
         (
             "enrolled",
             "task:1",
-            {"course_id": course.pk, "course_name": course.name, "valid_until": enrolment.valid_until.isoformat(timespec="seconds")},
+            {
+                "course_id": course.pk,
+                "course_name": course.name,
+                "valid_until": enrolment.valid_until.isoformat(timespec="seconds"),
+            },
         ),
     ]
 
@@ -90,7 +104,9 @@ def test_renewal_starts_where_the_last_one_ends() -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"valid_until": LATER}, {"status": EnrolmentStatus.REVOKED, "revoked_at": LATER}], ids=["over", "revoked"]
+    "change",
+    [{"valid_until": LATER}, {"status": EnrolmentStatus.REVOKED, "revoked_at": LATER}],
+    ids=["over", "revoked"],
 )
 def test_enrolment_that_is_over_or_revoked_is_not_extended(change: dict[str, object]) -> None:
     buyer, course = make_buyer(), make_course("10.00", period=30)

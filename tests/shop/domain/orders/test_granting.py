@@ -18,7 +18,14 @@ pytestmark = pytest.mark.django_db
 
 def grant(buyer: Account, course: Course, staff: Account, *, days: int = 30, token: str = "t1") -> Order:
     return granting.grant_access(
-        account_id=buyer.pk, course_id=course.pk, days=days, token=token, staff=staff, why="补偿", now=NOW, cause="request:r1"
+        account_id=buyer.pk,
+        course_id=course.pk,
+        days=days,
+        token=token,
+        staff=staff,
+        why="补偿",
+        now=NOW,
+        cause="request:r1",
     )
 
 
@@ -27,9 +34,17 @@ def test_course_is_open_and_the_books_are_right() -> None:
     order = Order.objects.get(pk=grant(buyer, course, staff).pk)
     enrolment = Enrolment.objects.get(account=buyer)
     assert (order.status, order.cash_due, order.list_total) == (OrderStatus.PAID, 0, 0)
-    assert (enrolment.course_id, enrolment.valid_from, enrolment.valid_until) == (course.pk, NOW, NOW + timedelta(days=30))
+    assert (enrolment.course_id, enrolment.valid_from, enrolment.valid_until) == (
+        course.pk,
+        NOW,
+        NOW + timedelta(days=30),
+    )
     placed = order.events.get(kind=OrderEvent.Kind.PLACED)
-    assert (placed.cause, placed.details["staff"], placed.details["staff_note"]) == ("request:r1", staff.username, "补偿")
+    assert (placed.cause, placed.details["staff"], placed.details["staff_note"]) == (
+        "request:r1",
+        staff.username,
+        "补偿",
+    )
     assert_books_are_right()
 
 
@@ -47,7 +62,10 @@ def test_access_that_is_there_is_extended_from_its_end() -> None:
     make_order(buyer, course)
     grant(buyer, course, staff, days=10)
     first, second = Enrolment.objects.filter(account=buyer).order_by("id")
-    assert (second.valid_from, second.valid_until) == (first.valid_until, first.valid_until + timedelta(days=10))
+    assert (second.valid_from, second.valid_until) == (
+        first.valid_until,
+        first.valid_until + timedelta(days=10),
+    )
     assert_books_are_right()
 
 
@@ -66,4 +84,6 @@ def test_too_long_and_nothing() -> None:
     with nothing_changes(), pytest.raises(AccessTooLong):
         grant(buyer, course, staff, days=1, token="t2")
     with nothing_changes(), pytest.raises(CourseNotFound):
-        granting.grant_access(account_id=buyer.pk, course_id=0, days=1, token="t3", staff=staff, why="x", now=NOW, cause="test")
+        granting.grant_access(
+            account_id=buyer.pk, course_id=0, days=1, token="t3", staff=staff, why="x", now=NOW, cause="test"
+        )

@@ -58,7 +58,10 @@ def test_request_whose_checkout_became_another_order_stays() -> None:
 
 
 def test_order_that_was_given_up_is_closed() -> None:
-    order, staff = make_order(make_buyer(beili=10), make_course("30.00"), beili=10, alipay="20.00"), make_buyer()
+    order, staff = (
+        make_order(make_buyer(beili=10), make_course("30.00"), beili=10, alipay="20.00"),
+        make_buyer(),
+    )
     Order.objects.filter(pk=order.pk).update(attempts=Order.MAX_ATTEMPTS, available_at=NOW)
     assert due_rows.bury_exhausted(Order, now=NOW) == [order.pk]
     repair.pick_up_order(order.pk, staff=staff, why="支付宝恢复了", now=NOW, cause="request:1")
@@ -73,14 +76,18 @@ def test_order_that_was_given_up_is_closed() -> None:
 def test_living_order_is_left_alone() -> None:
     order = make_order(make_buyer(), make_course("30.00"))
     with nothing_changes(), pytest.raises(WorkNotDead):
-        repair.pick_up_order(order.pk, staff=Account.objects.get(pk=order.account_id), why="x", now=NOW, cause="test")
+        repair.pick_up_order(
+            order.pk, staff=Account.objects.get(pk=order.account_id), why="x", now=NOW, cause="test"
+        )
 
 
 def test_deadline_moves_and_says_so() -> None:
     order, staff = make_order(make_buyer(), make_course("30.00")), make_buyer()
     later = NOW + timedelta(days=1)
     repair.move_deadline(order.pk, expires_at=later, staff=staff, why="银行限额", now=NOW, cause="request:1")
-    expires_at, closes_at, available_at, version = columns(order, "expires_at", "closes_at", "available_at", "version")
+    expires_at, closes_at, available_at, version = columns(
+        order, "expires_at", "closes_at", "available_at", "version"
+    )
     assert (expires_at, available_at, version) == (later, closes_at, order.version + 1)
     assert closes_at > later
     assert timeline(order)[-1] == Kind.DEADLINE_MOVED
@@ -90,14 +97,25 @@ def test_deadline_moves_and_says_so() -> None:
 def test_deadline_that_makes_no_sense(moved: timedelta) -> None:
     order = make_order(make_buyer(), make_course("30.00"))
     with nothing_changes(), pytest.raises(DeadlineNotMovable):
-        repair.move_deadline(order.pk, expires_at=NOW + moved, staff=make_buyer_of(order), why="x", now=NOW, cause="test")
+        repair.move_deadline(
+            order.pk, expires_at=NOW + moved, staff=make_buyer_of(order), why="x", now=NOW, cause="test"
+        )
 
 
 def test_deadline_of_an_order_that_is_being_cancelled_stays() -> None:
     order = make_order(make_buyer(), make_course("30.00"))
-    closing.request_cancel(account_id=order.account_id, order_number=order.order_number, now=NOW, cause="test")
+    closing.request_cancel(
+        account_id=order.account_id, order_number=order.order_number, now=NOW, cause="test"
+    )
     with nothing_changes(), pytest.raises(DeadlineNotMovable):
-        repair.move_deadline(order.pk, expires_at=NOW + timedelta(days=1), staff=make_buyer_of(order), why="x", now=NOW, cause="test")
+        repair.move_deadline(
+            order.pk,
+            expires_at=NOW + timedelta(days=1),
+            staff=make_buyer_of(order),
+            why="x",
+            now=NOW,
+            cause="test",
+        )
 
 
 def make_buyer_of(order: Order) -> Account:

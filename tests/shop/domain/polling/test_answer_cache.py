@@ -73,7 +73,10 @@ def poll(request: OrderRequest) -> tuple[str, int] | None:
 def statements(account: Account, order_number: str) -> int:
     """How many SQL statements one look costs."""
     with CaptureQueriesContext(connection) as captured:
-        assert read_answer(account_id=account.pk, order_number=order_number, read=read_order, now=NOW) is not None
+        assert (
+            read_answer(account_id=account.pk, order_number=order_number, read=read_order, now=NOW)
+            is not None
+        )
     return len(captured)
 
 
@@ -110,7 +113,9 @@ def test_version_follows_a_request_that_was_given_up(request_: OrderRequest) -> 
     assert seen(request_) == ("rejected", 0)
 
 
-def test_unchanged_order_costs_no_statement(buyer: Account, request_: OrderRequest, valkey: redis.Redis) -> None:
+def test_unchanged_order_costs_no_statement(
+    buyer: Account, request_: OrderRequest, valkey: redis.Redis
+) -> None:
     assert [statements(buyer, request_.order_number) for _ in range(3)] == [1, 0, 0]
     assert 0 < valkey.ttl(answer_key(request_.order_number)) <= answer_cache.REMEMBERED_S
 
@@ -120,14 +125,20 @@ def test_order_that_has_just_changed_is_read_once(buyer: Account) -> None:
     assert [statements(buyer, order_number) for _ in range(2)] == [1, 0]
 
 
-def test_who_read_before_the_change_remembers_nothing_after_it(request_: OrderRequest, valkey: redis.Redis) -> None:
-    """Their look at the database comes before the commit, their writing to Valkey after it, however long after."""
+def test_who_read_before_the_change_remembers_nothing_after_it(
+    request_: OrderRequest, valkey: redis.Redis
+) -> None:
+    """Their look at the database comes before the commit, their writing to Valkey after it, however long
+    after.
+    """
     assert seen(request_, read=overtaken_by(lambda: decide(request_))) == ("pending", 0)
     assert valkey.get(answer_key(request_.order_number)) is None
     assert seen(request_) == ("awaiting_payment", 1)
 
 
-def test_who_read_before_the_change_does_not_replace_what_others_read_after_it(request_: OrderRequest) -> None:
+def test_who_read_before_the_change_does_not_replace_what_others_read_after_it(
+    request_: OrderRequest,
+) -> None:
     def change_and_be_seen() -> None:
         decide(request_)
         assert seen(request_) == ("awaiting_payment", 1)
@@ -136,8 +147,12 @@ def test_who_read_before_the_change_does_not_replace_what_others_read_after_it(r
     assert seen(request_) == ("awaiting_payment", 1)
 
 
-def test_who_read_before_the_change_does_not_use_anothers_ticket(request_: OrderRequest, valkey: redis.Redis) -> None:
-    """Another reader has begun after the change when the slow one comes back; neither makes the other remember what it didn't read."""
+def test_who_read_before_the_change_does_not_use_anothers_ticket(
+    request_: OrderRequest, valkey: redis.Redis
+) -> None:
+    """Another reader has begun after the change when the slow one comes back; neither makes the other
+    remember what it didn't read.
+    """
 
     def change_and_begin_again() -> None:
         decide(request_)
@@ -158,7 +173,10 @@ def test_without_the_removal_the_reader_would_be_stale(request_: OrderRequest, v
 
 @pytest.mark.usefixtures("no_removal")
 def test_nobody_is_told_of_a_state_that_was_over_when_another_was_told(request_: OrderRequest) -> None:
-    """The change is committed and not yet known to Valkey. One reader read before it, and remembers after another read behind it."""
+    """The change is committed and not yet known to Valkey.
+
+    One reader read before it, and remembers after another read behind it.
+    """
 
     def change_and_be_seen() -> None:
         decide(request_)
@@ -169,13 +187,20 @@ def test_nobody_is_told_of_a_state_that_was_over_when_another_was_told(request_:
 
 
 @pytest.mark.usefixtures("no_removal")
-def test_who_read_news_removes_what_was_remembered_meanwhile(request_: OrderRequest, valkey: redis.Redis) -> None:
-    """As above, the other way round: the one who read before remembers while the one who read behind hasn't answered yet."""
+def test_who_read_news_removes_what_was_remembered_meanwhile(
+    request_: OrderRequest, valkey: redis.Redis
+) -> None:
+    """As above, the other way round: the one who read before remembers while the one who read behind hasn't
+    answered yet.
+    """
     seen(request_)
     old = valkey.getdel(answer_key(request_.order_number))
     assert isinstance(old, bytes)
     decide(request_)
-    assert seen(request_, read=overtaken_by(lambda: valkey.set(answer_key(request_.order_number), old))) == ("awaiting_payment", 1)
+    assert seen(request_, read=overtaken_by(lambda: valkey.set(answer_key(request_.order_number), old))) == (
+        "awaiting_payment",
+        1,
+    )
     assert seen(request_) == ("awaiting_payment", 1)
 
 
@@ -188,10 +213,13 @@ def test_reader_who_died_keeps_others_from_remembering_for_a_moment_only(
     with pytest.raises(RuntimeError):
         seen(request_, read=overtaken_by(die))
     assert 0 < valkey.pttl(answer_key(request_.order_number)) <= answer_cache.TICKET_MS
-    assert [statements(buyer, request_.order_number) for _ in range(3)] == [1, 1, 0]  # the first removes the ticket
+    # the first removes the ticket
+    assert [statements(buyer, request_.order_number) for _ in range(3)] == [1, 1, 0]
 
 
-def test_rolled_back_change_removes_nothing(buyer: Account, request_: OrderRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rolled_back_change_removes_nothing(
+    buyer: Account, request_: OrderRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(*args: object, **kwargs: object) -> None:
         raise RuntimeError("late")
 
@@ -219,7 +247,10 @@ def test_without_valkey_the_database_answers(buyer: Account, request_: OrderRequ
 def test_others_see_nothing_whether_remembered_or_not(buyer: Account, request_: OrderRequest) -> None:
     stranger = make_buyer()
     for _ in range(2):
-        assert read_answer(account_id=stranger.pk, order_number=request_.order_number, read=read_order, now=NOW) is None
+        assert (
+            read_answer(account_id=stranger.pk, order_number=request_.order_number, read=read_order, now=NOW)
+            is None
+        )
         assert seen(request_) == ("pending", 0)
     assert read_answer(account_id=buyer.pk, order_number="NONE", read=read_order, now=NOW) is None
 
@@ -233,11 +264,17 @@ def test_answer_is_not_remembered_beyond_the_end_of_its_truth(buyer: Account) ->
         return "/pay/" in answer.body
 
     just_before = order.expires_at - timedelta(microseconds=1)
-    assert [has_link(just_before), has_link(order.expires_at), has_link(order.expires_at)] == [True, False, False]
+    assert [has_link(just_before), has_link(order.expires_at), has_link(order.expires_at)] == [
+        True,
+        False,
+        False,
+    ]
     assert statements(buyer, order.order_number) == 0  # what it is since then is remembered in its place
 
 
-def test_huge_answer_is_not_remembered(buyer: Account, request_: OrderRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_huge_answer_is_not_remembered(
+    buyer: Account, request_: OrderRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(answer_cache, "LARGEST_BODY", 10)
     assert [statements(buyer, request_.order_number) for _ in range(2)] == [1, 1]
 
@@ -252,7 +289,9 @@ def test_poller_who_was_just_answered_costs_no_statement(
 
 
 @pytest.mark.usefixtures("valid")
-def test_token_is_remembered_for_a_moment(buyer: Account, request_: OrderRequest, valkey: redis.Redis) -> None:
+def test_token_is_remembered_for_a_moment(
+    buyer: Account, request_: OrderRequest, valkey: redis.Redis
+) -> None:
     poll(request_)
     assert valkey.get(poller_key(DIGEST)) == str(buyer.pk).encode()
     assert 0 < valkey.ttl(poller_key(DIGEST)) <= answer_cache.REMEMBERED_S

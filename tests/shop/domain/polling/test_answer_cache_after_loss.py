@@ -1,4 +1,6 @@
-"""Valkey goes away and comes back with what it held before: nobody who was told of a later state is told of an earlier one."""
+"""Valkey goes away and comes back with what it held before: nobody who was told of a later state is told of
+an earlier one.
+"""
 
 import secrets
 import time
@@ -67,20 +69,28 @@ def come_back(server: ValkeyServer) -> None:
     server.start()
 
 
-def test_state_that_was_told_while_valkey_was_away_is_not_taken_back(server: ValkeyServer, token: str, request_: OrderRequest) -> None:
+def test_state_that_was_told_while_valkey_was_away_is_not_taken_back(
+    server: ValkeyServer, token: str, request_: OrderRequest
+) -> None:
     assert told(token, request_) == "pending"
     go_away(server)
     decide(request_, now=NOW)
     assert told(token, request_) == "awaiting_payment"
     come_back(server)
-    assert valkey.client().get(valkey.answer_key(request_.order_number)).startswith(f"{request_.account_id}:pending:")
+    assert (
+        valkey.client()
+        .get(valkey.answer_key(request_.order_number))
+        .startswith(f"{request_.account_id}:pending:")
+    )
     assert [told(token, request_) for _ in range(3)] == ["awaiting_payment"] * 3
 
 
 def test_process_that_asked_nothing_meanwhile_notices_too(
     server: ValkeyServer, token: str, request_: OrderRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Others have made the order and told of it; to this process nothing has happened but that its connection is dead."""
+    """Others have made the order and told of it; to this process nothing has happened but that its connection
+    is dead.
+    """
     monkeypatch.setattr(answer_cache, "_forget", lambda order_numbers: None)
     monkeypatch.setattr(creation, "_empty_carts", lambda plans: None)
     assert told(token, request_) == "pending"
@@ -90,7 +100,9 @@ def test_process_that_asked_nothing_meanwhile_notices_too(
     assert told(token, request_) == "awaiting_payment"
 
 
-def test_process_that_has_just_started_believes_nothing(server: ValkeyServer, token: str, request_: OrderRequest) -> None:
+def test_process_that_has_just_started_believes_nothing(
+    server: ValkeyServer, token: str, request_: OrderRequest
+) -> None:
     assert told(token, request_) == "pending"
     go_away(server)
     decide(request_, now=NOW)
@@ -100,17 +112,23 @@ def test_process_that_has_just_started_believes_nothing(server: ValkeyServer, to
     assert told(token, request_) == "awaiting_payment"
 
 
-def test_who_read_before_and_comes_back_after_remembers_nothing(server: ValkeyServer, token: str, request_: OrderRequest) -> None:
+def test_who_read_before_and_comes_back_after_remembers_nothing(
+    server: ValkeyServer, token: str, request_: OrderRequest
+) -> None:
     """Its ticket has survived with the server; what it read is over."""
 
-    def read_and_be_overtaken(account_id: int, order_number: str, now: datetime) -> answer_cache.Answer | None:
+    def read_and_be_overtaken(
+        account_id: int, order_number: str, now: datetime
+    ) -> answer_cache.Answer | None:
         answer = read_order(account_id, order_number, now)
         go_away(server)
         decide(request_, now=NOW)
         come_back(server)
         return answer
 
-    answer = answer_poll(digest_of(token.encode()), request_.order_number, read=read_and_be_overtaken, now=NOW)
+    answer = answer_poll(
+        digest_of(token.encode()), request_.order_number, read=read_and_be_overtaken, now=NOW
+    )
     assert answer is not None
     assert answer.status == "pending"
     assert valkey.client().get(valkey.answer_key(request_.order_number)) is None
@@ -138,7 +156,9 @@ def test_control_old_data_would_be_believed(
     assert told(token, request_) == "pending"
 
 
-def test_after_a_while_answers_are_remembered_again(server: ValkeyServer, token: str, request_: OrderRequest) -> None:
+def test_after_a_while_answers_are_remembered_again(
+    server: ValkeyServer, token: str, request_: OrderRequest
+) -> None:
     told(token, request_)
     go_away(server)
     assert told(token, request_) == "pending"
@@ -146,7 +166,9 @@ def test_after_a_while_answers_are_remembered_again(server: ValkeyServer, token:
     assert told(token, request_) == "pending"
     key = valkey.answer_key(request_.order_number)
     assert valkey.client().get(key) is None
-    valkey._doubted_at -= answer_cache.REMEMBERED_S + timedelta(milliseconds=answer_cache.TICKET_MS).total_seconds()
+    valkey._doubted_at -= (
+        answer_cache.REMEMBERED_S + timedelta(milliseconds=answer_cache.TICKET_MS).total_seconds()
+    )
     assert told(token, request_) == "pending"
     assert valkey.client().get(key) is not None
 
@@ -181,7 +203,9 @@ def test_process_that_starts_after_a_loss_believes_nothing_that_is_remembered(
 
 
 @pytest.mark.parametrize("key", [valkey.answer_key("1"), valkey.poller_key("1")])
-def test_a_ticket_or_a_token_is_enough_for_doubt(server: ValkeyServer, monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+def test_a_ticket_or_a_token_is_enough_for_doubt(
+    server: ValkeyServer, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
     """Somebody may have read before this process started, and remember it afterwards."""
     valkey.client().set(key, "anything")
     start_a_process(monkeypatch)
@@ -191,14 +215,18 @@ def test_a_ticket_or_a_token_is_enough_for_doubt(server: ValkeyServer, monkeypat
     assert valkey.has_been_there(0.5)
 
 
-def test_too_many_keys_to_look_through_are_doubted(server: ValkeyServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_keys_to_look_through_are_doubted(
+    server: ValkeyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(answer_cache, "FEW_KEYS", 1)
     valkey.client().mset({"cart:1": "1", "cart:2": "2"})
     start_a_process(monkeypatch)
     assert not valkey.has_been_there(0.5)
 
 
-def test_store_that_goes_away_while_it_is_looked_through_is_doubted(server: ValkeyServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_store_that_goes_away_while_it_is_looked_through_is_doubted(
+    server: ValkeyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     look = answer_cache._remembers_nothing
 
     def look_and_lose() -> bool:

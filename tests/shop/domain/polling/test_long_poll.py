@@ -23,7 +23,9 @@ def looking_at(request: OrderRequest) -> tuple[Callable[[], Answer | None], Answ
     """A poller's look, and what it sees first."""
 
     def look() -> Answer | None:
-        return read_answer(account_id=request.account_id, order_number=request.order_number, read=read_order, now=NOW)
+        return read_answer(
+            account_id=request.account_id, order_number=request.order_number, read=read_order, now=NOW
+        )
 
     seen = look()
     assert seen is not None
@@ -57,7 +59,9 @@ def test_returns_at_once_when_too_many_wait(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_buyer_who_comes_back_takes_their_place_over() -> None:
-    """A reload leaves a request behind that nobody reads: it ends at once, and the others' places stay theirs."""
+    """A reload leaves a request behind that nobody reads: it ends at once, and the others' places stay
+    theirs.
+    """
     places = long_poll.Places(2)
     with places.hold(1) as abandoned, places.hold(2) as other, places.hold(1) as newest:
         assert abandoned is not None

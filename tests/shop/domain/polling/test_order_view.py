@@ -50,7 +50,10 @@ def test_history_is_newest_first_by_status() -> None:
     buyer = make_buyer()
     waiting, paid = (Order.objects.get(order_number=make(buyer)) for make in (make_waiting, make_paid))
     make_order(make_buyer(), make_course())
-    everything, only_paid = OrderHistory(account_id=buyer.pk), OrderHistory(account_id=buyer.pk, status="paid")
+    everything, only_paid = (
+        OrderHistory(account_id=buyer.pk),
+        OrderHistory(account_id=buyer.pk, status="paid"),
+    )
     assert (everything.count(), only_paid.count()) == (2, 1)
     assert [listed.order for listed in everything[0:20]] == [paid, waiting]
     assert [listed.order for listed in only_paid[0:20]] == [paid]

@@ -45,12 +45,18 @@ def test_shared_coupon_goes_where_it_saves_most_and_only_there() -> None:
 
 
 def test_course_coupon_is_left_out_when_a_global_threshold_saves_more() -> None:
-    found = suggest({1: D("100.00")}, {1: [Candidate(11, fixed("1.00"))]}, [Candidate(21, threshold("100.00", "50.00"))])
+    found = suggest(
+        {1: D("100.00")}, {1: [Candidate(11, fixed("1.00"))]}, [Candidate(21, threshold("100.00", "50.00"))]
+    )
     assert found == Suggestion({1: None}, 21, D("50.00"))
 
 
 def test_coupon_that_applies_to_nothing_is_left_out() -> None:
-    found = suggest({1: D("10.00")}, {1: [Candidate(11, threshold("11.00", "5.00"))]}, [Candidate(21, threshold("11.00", "5.00"))])
+    found = suggest(
+        {1: D("10.00")},
+        {1: [Candidate(11, threshold("11.00", "5.00"))]},
+        [Candidate(21, threshold("11.00", "5.00"))],
+    )
     assert found == Suggestion({1: None}, None, D("10.00"))
 
 
@@ -74,7 +80,9 @@ def test_pruning_keeps_the_way_without_coupons() -> None:
 
 
 def _every_total(
-    prices: Mapping[int, Decimal], course_coupons: Mapping[int, Sequence[Candidate]], global_coupons: Sequence[Candidate]
+    prices: Mapping[int, Decimal],
+    course_coupons: Mapping[int, Sequence[Candidate]],
+    global_coupons: Sequence[Candidate],
 ) -> list[Decimal]:
     """Brute force through the pricing itself: the cash of every combination that it accepts."""
     totals = []
@@ -83,10 +91,15 @@ def _every_total(
         used = [candidate.record_id for candidate in choice if candidate]
         if len(set(used)) != len(used):
             continue
-        lines = [LineInput(course, prices[course], one.terms if one else None) for course, one in zip(prices, choice, strict=True)]
+        lines = [
+            LineInput(course, prices[course], one.terms if one else None)
+            for course, one in zip(prices, choice, strict=True)
+        ]
         for coupon in [None, *global_coupons]:
             try:
-                totals.append(price_order(lines, coupon.terms if coupon else None, beili=0, beili_per_yuan=1).cash_due)
+                totals.append(
+                    price_order(lines, coupon.terms if coupon else None, beili=0, beili_per_yuan=1).cash_due
+                )
             except CouponNotApplicable:
                 continue
     return totals
@@ -98,9 +111,15 @@ def checkouts(draw: st.DrawFn) -> tuple[dict[int, Decimal], dict[int, list[Candi
     prices = {course: draw(yuan(1, 30_000)) for course in range(1, draw(st.integers(1, 3)) + 1)}
     records = [Candidate(number, draw(terms())) for number in range(11, 11 + draw(st.integers(0, 3)))]
     fitting = {course: [record for record in records if draw(st.booleans())] for course in prices}
-    return prices, fitting, [Candidate(number, draw(terms())) for number in range(21, 21 + draw(st.integers(0, 2)))]
+    return (
+        prices,
+        fitting,
+        [Candidate(number, draw(terms())) for number in range(21, 21 + draw(st.integers(0, 2)))],
+    )
 
 
 @given(given_checkout=checkouts())
-def test_no_valid_combination_is_cheaper(given_checkout: tuple[dict[int, Decimal], dict[int, list[Candidate]], list[Candidate]]) -> None:
+def test_no_valid_combination_is_cheaper(
+    given_checkout: tuple[dict[int, Decimal], dict[int, list[Candidate]], list[Candidate]],
+) -> None:
     assert suggest(*given_checkout).total == min(_every_total(*given_checkout))

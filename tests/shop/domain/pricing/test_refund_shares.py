@@ -1,4 +1,6 @@
-"""What goes back for which lines: whatever the order and the grouping of refunds, in the end exactly what was paid, and never more."""
+"""What goes back for which lines: whatever the order and the grouping of refunds, in the end exactly what was
+paid, and never more.
+"""
 
 import random
 from collections.abc import Sequence
@@ -33,15 +35,23 @@ def priced(prices: list[str], beili: int, rate: int, *, period: int = 30) -> tup
 
 
 def share(order: Order, parts: Sequence[LinePart], earlier: Sequence[LinePart], gone: int) -> Share:
-    return share_of(order, parts, earlier_beili_amount=sum((part.beili_amount for part in earlier), ZERO), beili_gone=gone)
+    return share_of(
+        order, parts, earlier_beili_amount=sum((part.beili_amount for part in earlier), ZERO), beili_gone=gone
+    )
 
 
 yuan = st.decimals("0.01", "99.99", places=2).map(str)
-orders = {"prices": st.lists(yuan, min_size=1, max_size=6), "beili": st.integers(0, 400), "rate": st.sampled_from([1, 10])}
+orders = {
+    "prices": st.lists(yuan, min_size=1, max_size=6),
+    "beili": st.integers(0, 400),
+    "rate": st.sampled_from([1, 10]),
+}
 
 
 @given(**orders, seed=st.randoms(use_true_random=False))
-def test_refunds_in_any_order_and_grouping_add_up_to_what_was_paid(prices: list[str], beili: int, rate: int, seed: random.Random) -> None:
+def test_refunds_in_any_order_and_grouping_add_up_to_what_was_paid(
+    prices: list[str], beili: int, rate: int, seed: random.Random
+) -> None:
     """Some refunds are rejected on the way, and their lines asked for again later."""
     order, lines = priced(prices, beili, rate)
     live: list[tuple[list[LinePart], Share]] = []
@@ -63,7 +73,9 @@ def test_refunds_in_any_order_and_grouping_add_up_to_what_was_paid(prices: list[
 
 
 def test_control_counting_from_the_lines_alone_promises_a_beili_twice() -> None:
-    """Two halves of a 贝里: the second line took the whole one along, then the first was rejected and is asked for again."""
+    """Two halves of a 贝里: the second line took the whole one along, then the first was rejected and is
+    asked for again.
+    """
     order, lines = priced(["1.00", "1.00"], beili=1, rate=1)
     first, second = map(whole_part, lines)
     assert share(order, [second], [first], gone=0).beili == 1
@@ -72,7 +84,9 @@ def test_control_counting_from_the_lines_alone_promises_a_beili_twice() -> None:
 
 
 @given(**orders)
-def test_without_rejections_no_line_brings_more_than_its_share(prices: list[str], beili: int, rate: int) -> None:
+def test_without_rejections_no_line_brings_more_than_its_share(
+    prices: list[str], beili: int, rate: int
+) -> None:
     """Cash to the fen; 贝里 rounded down, until the last line brings what rounding had kept back."""
     order, lines = priced(prices, beili, rate)
     parts, gone = [whole_part(line) for line in lines], 0
@@ -94,7 +108,9 @@ def test_without_rejections_no_line_brings_more_than_its_share(prices: list[str]
         ("100.00", 1, "3.33"),
     ],
 )
-def test_unused_part_is_price_times_days_left_half_up_to_the_fen(price: str, days_left: int, back: str) -> None:
+def test_unused_part_is_price_times_days_left_half_up_to_the_fen(
+    price: str, days_left: int, back: str
+) -> None:
     _, [line] = priced([price], 0, 1)
     assert unused_part(line, days_left=days_left) == LinePart(line, Decimal(back), ZERO)
 
@@ -109,7 +125,9 @@ def test_the_example_in_the_docs() -> None:
 
 
 @given(**orders, days=st.data())
-def test_unused_parts_never_bring_more_than_was_paid(prices: list[str], beili: int, rate: int, days: st.DataObject) -> None:
+def test_unused_parts_never_bring_more_than_was_paid(
+    prices: list[str], beili: int, rate: int, days: st.DataObject
+) -> None:
     order, lines = priced(prices, beili, rate)
     parts = [unused_part(line, days_left=days.draw(st.integers(0, 30))) for line in lines]
     gone = 0
@@ -124,6 +142,18 @@ def test_unused_parts_never_bring_more_than_was_paid(prices: list[str], beili: i
 def test_parts_within_an_amount_lose_from_the_end() -> None:
     _, lines = priced(["10.00", "20.00", "5.00"], 0, 1)
     parts = [whole_part(line) for line in lines]
-    assert [part.cash for part in within(parts, Decimal("35.00"))] == [Decimal("10.00"), Decimal("20.00"), Decimal("5.00")]
-    assert [part.cash for part in within(parts, Decimal("12.34"))] == [Decimal("10.00"), Decimal("2.34"), Decimal("0.00")]
-    assert [part.cash for part in within(parts, Decimal("99.00"))] == [Decimal("10.00"), Decimal("20.00"), Decimal("5.00")]
+    assert [part.cash for part in within(parts, Decimal("35.00"))] == [
+        Decimal("10.00"),
+        Decimal("20.00"),
+        Decimal("5.00"),
+    ]
+    assert [part.cash for part in within(parts, Decimal("12.34"))] == [
+        Decimal("10.00"),
+        Decimal("2.34"),
+        Decimal("0.00"),
+    ]
+    assert [part.cash for part in within(parts, Decimal("99.00"))] == [
+        Decimal("10.00"),
+        Decimal("20.00"),
+        Decimal("5.00"),
+    ]

@@ -25,7 +25,9 @@ MINUS_20_FROM_100 = CouponTerms(CouponType.THRESHOLD, value=D("20.00"), minimum=
         (100, 10, "10.00", ("5.66", "4.34"), ("61.22", "46.89"), "108.11"),
     ],
 )
-def test_worked_example(beili: int, rate: int, in_yuan: str, shares: tuple[str, str], cash: tuple[str, str], cash_due: str) -> None:
+def test_worked_example(
+    beili: int, rate: int, in_yuan: str, shares: tuple[str, str], cash: tuple[str, str], cash_due: str
+) -> None:
     quote = price_order([A, B], MINUS_20_FROM_100, beili=beili, beili_per_yuan=rate)
     assert quote == Quote(
         lines=(
@@ -67,7 +69,12 @@ def test_discount_of_refuses_an_amount_below_the_threshold() -> None:
 
 
 @pytest.mark.parametrize(
-    "coupon", [MINUS_20_FROM_100, CouponTerms(CouponType.FIXED, value=D(1)), CouponTerms(CouponType.PERCENT, off_percent=79)]
+    "coupon",
+    [
+        MINUS_20_FROM_100,
+        CouponTerms(CouponType.FIXED, value=D(1)),
+        CouponTerms(CouponType.PERCENT, off_percent=79),
+    ],
 )
 def test_discount_of_refuses_to_take_off_nothing(coupon: CouponTerms) -> None:
     with pytest.raises(CouponNotApplicable) as refusal:
@@ -94,7 +101,12 @@ def test_global_coupon_judges_what_the_course_coupons_left() -> None:
 
 def test_beili_are_cut_to_what_fits() -> None:
     quote = price_order([B], None, beili=1000, beili_per_yuan=1)
-    assert (quote.beili, quote.beili_max, quote.beili_amount, quote.cash_due) == (59, 59, D("59.00"), D("0.90"))
+    assert (quote.beili, quote.beili_max, quote.beili_amount, quote.cash_due) == (
+        59,
+        59,
+        D("59.00"),
+        D("0.90"),
+    )
 
 
 def test_two_lines_share_one_beili_that_neither_could_take_alone() -> None:
@@ -104,7 +116,9 @@ def test_two_lines_share_one_beili_that_neither_could_take_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given_lines", "beili"), [([], 0), ([B, B], 0), ([B], -1), ([LineInput(1, D("-0.01"))], 0)], ids=["none", "twice", "beili", "price"]
+    ("given_lines", "beili"),
+    [([], 0), ([B, B], 0), ([B], -1), ([LineInput(1, D("-0.01"))], 0)],
+    ids=["none", "twice", "beili", "price"],
 )
 def test_impossible_orders_are_bugs(given_lines: list[LineInput], beili: int) -> None:
     with pytest.raises(ValueError, match="an order needs lines"):
@@ -147,13 +161,22 @@ def test_every_component_adds_up_to_the_fen_and_nothing_is_negative(
     assert quote.beili == min(beili, quote.beili_max) == quote.beili_amount * rate
 
 
-@given(ordered=lines(), coupon=st.none() | terms(), beili=st.integers(0, 2000), rate=RATES, seed=st.randoms(use_true_random=False))
+@given(
+    ordered=lines(),
+    coupon=st.none() | terms(),
+    beili=st.integers(0, 2000),
+    rate=RATES,
+    seed=st.randoms(use_true_random=False),
+)
 def test_order_of_lines_does_not_matter(
     ordered: list[LineInput], coupon: CouponTerms | None, beili: int, rate: int, seed: st.DataObject
 ) -> None:
     shuffled = list(ordered)
     seed.shuffle(shuffled)  # type: ignore[attr-defined] # it is a random.Random
-    one, other = _quoted(ordered, coupon, beili=beili, rate=rate), _quoted(shuffled, coupon, beili=beili, rate=rate)
+    one, other = (
+        _quoted(ordered, coupon, beili=beili, rate=rate),
+        _quoted(shuffled, coupon, beili=beili, rate=rate),
+    )
     assume(one is not None)
     assert one is not None
     assert other is not None

@@ -23,10 +23,15 @@ def requests() -> list[OrderRequest]:
 LATER = NOW + timedelta(seconds=10)
 
 
-def test_claim_takes_the_oldest_due_rows_for_a_lease(requests: list[OrderRequest], settings: Settings) -> None:
+def test_claim_takes_the_oldest_due_rows_for_a_lease(
+    requests: list[OrderRequest], settings: Settings
+) -> None:
     assert list(due_rows.take(OrderRequest, now=LATER, limit=2)) == [requests[0].pk, requests[1].pk]
     requests[0].refresh_from_db()
-    assert (requests[0].attempts, requests[0].available_at) == (1, LATER + timedelta(seconds=settings.WORK_LEASE_S))
+    assert (requests[0].attempts, requests[0].available_at) == (
+        1,
+        LATER + timedelta(seconds=settings.WORK_LEASE_S),
+    )
     assert list(due_rows.take(OrderRequest, now=LATER, limit=9)) == [requests[2].pk]
     assert list(due_rows.take(OrderRequest, now=LATER, limit=9)) == []
 
@@ -37,10 +42,14 @@ def test_claim_leaves_what_is_not_due_yet(requests: list[OrderRequest]) -> None:
     assert due_rows.has_due(OrderRequest, now=NOW)
 
 
-def test_rows_whose_worker_died_come_again_one_at_a_time(requests: list[OrderRequest], settings: Settings) -> None:
+def test_rows_whose_worker_died_come_again_one_at_a_time(
+    requests: list[OrderRequest], settings: Settings
+) -> None:
     list(due_rows.take(OrderRequest, now=LATER, limit=9))
     after_lease = LATER + timedelta(seconds=settings.WORK_LEASE_S)
-    assert [list(due_rows.take(OrderRequest, now=after_lease, limit=9)) for _ in range(4)] == [[row.pk] for row in requests] + [[]]
+    assert [list(due_rows.take(OrderRequest, now=after_lease, limit=9)) for _ in range(4)] == [
+        [row.pk] for row in requests
+    ] + [[]]
 
 
 def test_put_back_doubles_its_patience(requests: list[OrderRequest]) -> None:
@@ -65,7 +74,9 @@ def test_put_back_leaves_a_finished_row_alone(requests: list[OrderRequest]) -> N
 
 def test_bury_gives_up_what_used_all_its_attempts(requests: list[OrderRequest]) -> None:
     OrderRequest.objects.filter(pk=requests[0].pk).update(attempts=OrderRequest.MAX_ATTEMPTS)
-    OrderRequest.objects.filter(pk=requests[1].pk).update(attempts=OrderRequest.MAX_ATTEMPTS, available_at=LATER + timedelta(seconds=1))
+    OrderRequest.objects.filter(pk=requests[1].pk).update(
+        attempts=OrderRequest.MAX_ATTEMPTS, available_at=LATER + timedelta(seconds=1)
+    )
     OrderRequest.objects.filter(pk=requests[2].pk).update(attempts=OrderRequest.MAX_ATTEMPTS - 1)
     assert due_rows.bury_exhausted(OrderRequest, now=LATER) == [requests[0].pk]
     requests[0].refresh_from_db()
@@ -99,7 +110,9 @@ def test_run_split_of_nothing_does_nothing() -> None:
 
 def test_count_finds_what_a_look_would_overlook(requests: list[OrderRequest]) -> None:
     """A row that was made due in the past, below where this process has begun to look."""
-    floors._floors["shop_orderrequest", 0] = floors._Floor(place=(NOW + timedelta(seconds=1, milliseconds=500), 0))
+    floors._floors["shop_orderrequest", 0] = floors._Floor(
+        place=(NOW + timedelta(seconds=1, milliseconds=500), 0)
+    )
     assert due_rows.count_due(OrderRequest, now=LATER) == (3, NOW)
     OrderRequest.objects.filter(pk=requests[0].pk).update(attempts=1, available_at=NOW - timedelta(seconds=1))
     assert due_rows.count_due(OrderRequest, now=LATER) == (3, NOW - timedelta(seconds=1))

@@ -49,7 +49,9 @@ def test_lease_is_renewed_while_the_rows_are_worked_on(request_: OrderRequest, s
     assert (request_.attempts, request_.available_at) == (1, None)
 
 
-def test_control_without_renewal_another_claims_the_row(request_: OrderRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_control_without_renewal_another_claims_the_row(
+    request_: OrderRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(leases, "renew", lambda batch: 0)
     taken: list[int] = []
 
@@ -67,7 +69,9 @@ def test_rows_of_a_killed_worker_are_free_after_a_lease(request_: OrderRequest) 
     assert 0.8 < time.monotonic() - started < 2
 
 
-def test_late_worker_neither_does_nor_gives_back_what_another_has(request_: OrderRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_late_worker_neither_does_nor_gives_back_what_another_has(
+    request_: OrderRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It hung for longer than its lease; another has claimed the row meanwhile, and a third must not."""
     monkeypatch.setattr(leases, "renew", lambda batch: 0)
 
@@ -79,7 +83,8 @@ def test_late_worker_neither_does_nor_gives_back_what_another_has(request_: Orde
     request_.refresh_from_db()
     assert (request_.attempts, request_.last_error) == (2, "")
     assert request_.available_at is not None
-    assert request_.available_at - clock.database_now() <= timedelta(seconds=1)  # the other's lease, not a backoff
+    # the other's lease, not a backoff
+    assert request_.available_at - clock.database_now() <= timedelta(seconds=1)
 
 
 def test_late_workers_effect_is_refused(request_: OrderRequest, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,7 +111,9 @@ def test_only_ones_own_claims_are_renewed(request_: OrderRequest) -> None:
     assert leases.renew(own) == 0
 
 
-def test_database_that_is_away_ends_no_renewal_for_good(request_: OrderRequest, caplog: pytest.LogCaptureFixture) -> None:
+def test_database_that_is_away_ends_no_renewal_for_good(
+    request_: OrderRequest, caplog: pytest.LogCaptureFixture
+) -> None:
     since = clock.database_now()
     due(request_)
     OrderRequest.objects.update(available_at=since)
