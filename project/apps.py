@@ -1,13 +1,32 @@
+from typing import Any
+
 from django.apps import AppConfig
-from django.contrib.admin.apps import AdminConfig
+from django.contrib import admin
+from django.contrib.admin.apps import SimpleAdminConfig
+from django.contrib.admin.checks import check_admin_app, check_dependencies
+from django.core import checks
 from django.utils.translation import gettext_lazy as _
 
 
-class StaffSiteConfig(AdminConfig):
-    """Django's admin with our own door."""
+class StaffSiteConfig(SimpleAdminConfig):
+    """Django's admin with our own door.
+
+    Whoever serves pages imports it (`project/urls.py`). Workers, beat and most commands never do: it is a
+    third of what a process has to import.
+    """
 
     default_site = "project.staffsite.StaffSite"
     default = False
+
+    def ready(self) -> None:
+        checks.register(check_dependencies, checks.Tags.admin)
+        checks.register(_check_desk, checks.Tags.admin)
+
+
+def _check_desk(app_configs: Any, **options: Any) -> list[checks.CheckMessage]:
+    """Django's checks of everything in the admin, which is imported for them."""
+    admin.autodiscover()
+    return check_admin_app(app_configs, **options)
 
 
 class ProjectConfig(AppConfig):

@@ -8,6 +8,8 @@ from project import health, scrape, security_txt
 from project.api.schemaview import DocsView, SchemaView
 from project.language import choose_language
 
+admin.autodiscover()
+
 urlpatterns = [
     # Before the longest list: a notification comes for every order, and the others lose one comparison.
     path("api/v1/payments/alipay/", include(payment_urls.alipay_urlpatterns)),

@@ -33,6 +33,9 @@ from worker.sweeping import SweepWhileConsuming
 from worker.task_context import follow_tasks
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
+# Celery would run all of Django's checks, pages and admin included, and ignore what they say. Those that
+# matter to a worker are asked below.
+os.environ.setdefault("CELERY_SKIP_CHECKS", "true")
 
 app = Celery("worker")
 app.set_default()  # for all threads, not only for the one that is here now
