@@ -1,10 +1,9 @@
-"""Plays random lives of a shop and its gateway on a PostgreSQL of its own and proves the books after every
-step.
+"""Plays random lives of a shop and its gateway, and proves the books after every step.
 
 bin/money-machine --steps 100000 --seed 1
 
-The same seed gives the same steps. A failure prints the seed, the episode and the last steps; `--episode`
-starts with that one. About 10 to 30 ms a step.
+It has a PostgreSQL of its own. The same seed gives the same steps. A failure prints the seed, the episode and
+the last steps; `--episode` starts with that one. About 10 to 30 ms a step.
 """
 
 import argparse

@@ -3,8 +3,10 @@
 LIMIT_ORDER_REQUESTS=100000/60 MAX_OPEN_ORDERS=100000 bin/demo
                               in one terminal; with the usual limits the honest buyer's many orders are
                               refused
-bin/attack in another: a table for the server itself and for each proxy that is installed bin/attack --minutes
-10 all kinds at once for ten minutes, with the memory of every process and of Valkey
+bin/attack                    in another: a table for the server itself and for each proxy that is
+                              installed
+bin/attack --minutes 10       all kinds at once for ten minutes, with the memory of every process and of
+                              Valkey
 """
 
 import argparse
