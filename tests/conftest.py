@@ -14,6 +14,7 @@ from hypothesis import settings as hypothesis_settings
 from pytest_django import DjangoDbBlocker, Settings
 
 from project.local.valkey import ValkeyServer
+from tests.databases import make_tables
 from tests.emptying import Emptying
 
 # The same examples in every run, so that a failure is found by whoever caused it; no deadline, since the
@@ -33,6 +34,12 @@ def pytest_configure() -> None:
     # The SDK proves that a key's factors are prime whenever it reads one, 30 ms each time; tests read the
     # same few keys again and again.
     RSA.importKey = functools.cache(RSA.importKey)
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
+    """The database of each test process is a copy: migrations take ten seconds, and run once."""
+    settings.DATABASES["default"].setdefault("TEST", {}).update(TEMPLATE=make_tables(), MIGRATE=False)
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import os
 
+import pytest
 import redis
 
 
@@ -31,3 +32,14 @@ def test_code_under_test_uses_the_database_of_this_process(valkey: redis.Redis, 
     number = 1 if worker_id == "master" else 3 + 2 * int(worker_id.removeprefix("gw"))
     assert os.environ["REDIS_URL"].endswith(f"/{number}")
     assert valkey.connection_pool.connection_kwargs["db"] == number
+
+
+@pytest.mark.xdist_group("stack")
+def test_groups_are_known_by_their_names(request: pytest.FixtureRequest, worker_id: str) -> None:
+    """Tests that share servers are a group, so that one process starts them.
+
+    pytest-xdist tells groups apart by the ends of the tests' names; where pytest takes none, it spreads them
+    in silence.
+    """
+    is_grouped = worker_id != "master" and request.config.getoption("loadgroup", default=False)
+    assert request.node.nodeid.endswith("@stack") == is_grouped

@@ -15,9 +15,10 @@ from playwright.sync_api import Browser, sync_playwright
 
 from project.local.state import ROOT
 from tests.browser.shopper import DESKTOP, Device, Shopper
+from tests.databases import drop_database
 from tests.journeys.conftest import repair
 from tests.journeys.shopping import Buyer, new_buyer
-from tests.nodes.shop_stack import ShopStack, build_shop_stack, drop_database
+from tests.nodes.shop_stack import ShopStack, build_shop_stack
 
 CHROMIUM = (
     os.environ.get("CHROMIUM")

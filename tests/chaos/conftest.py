@@ -7,7 +7,8 @@ import pytest
 
 from tests.chaos.books import check_books
 from tests.chaos.order_scenario import ChaosShop
-from tests.nodes.shop_stack import ShopStack, build_shop_stack, drop_database
+from tests.databases import drop_database
+from tests.nodes.shop_stack import ShopStack, build_shop_stack
 
 IMPATIENT = {
     "WORK_LEASE_S": "3",

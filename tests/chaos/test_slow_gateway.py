@@ -16,7 +16,8 @@ from project.local.waiting import wait_until
 from tests.chaos.books import check_books
 from tests.chaos.conftest import IMPATIENT
 from tests.chaos.order_scenario import ChaosShop, OrderScenario
-from tests.nodes.shop_stack import build_shop_stack, drop_database
+from tests.databases import drop_database
+from tests.nodes.shop_stack import build_shop_stack
 
 pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("chaos-slow-gateway"), pytest.mark.timeout(240)]
 

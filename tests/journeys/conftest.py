@@ -5,9 +5,10 @@ from collections.abc import Iterator
 import pytest
 
 from project.local.waiting import wait_until
+from tests.databases import drop_database
 from tests.invariants import InvariantBrokenError, check_invariants
 from tests.journeys.shopping import Buyer, control, new_buyer
-from tests.nodes.shop_stack import ShopStack, build_shop_stack, drop_database
+from tests.nodes.shop_stack import ShopStack, build_shop_stack
 
 SETTLE_S = 40
 

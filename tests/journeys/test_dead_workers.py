@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from project.local.waiting import wait_until
+from tests.databases import drop_database
 from tests.journeys.shopping import PATIENCE_S, Buyer, count_orders, simple_body
 from tests.journeys.test_outages import (
     account_locked,
@@ -13,7 +14,7 @@ from tests.journeys.test_outages import (
     is_waiting_for_lock,
     wait_for_order,
 )
-from tests.nodes.shop_stack import ShopStack, build_shop_stack, drop_database
+from tests.nodes.shop_stack import ShopStack, build_shop_stack
 
 pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("journeys"), pytest.mark.timeout(240)]
 

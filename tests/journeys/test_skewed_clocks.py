@@ -16,9 +16,10 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from project.local.waiting import wait_until
+from tests.databases import drop_database
 from tests.journeys.shopping import PATIENCE_S, Buyer, count_orders, new_buyer, simple_body
 from tests.journeys.test_outages import ANSI
-from tests.nodes.shop_stack import ShopStack, build_shop_stack, drop_database
+from tests.nodes.shop_stack import ShopStack, build_shop_stack
 from tests.nodes.skewed_clock import COMPILER, SkewedClock, build_library, make_clock
 
 pytestmark = [

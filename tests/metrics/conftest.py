@@ -12,9 +12,10 @@ from project.local.child import Child
 from project.local.ports import find_free_port, is_listening
 from project.local.state import ROOT
 from project.local.waiting import wait_until
+from tests.databases import drop_database
 from tests.metrics.prometheus import Prometheus, write_configuration
 from tests.nodes.shop_nodes import ProcessNode, WorkerNode
-from tests.nodes.shop_stack import ShopStack, build_shop_stack, drop_database
+from tests.nodes.shop_stack import ShopStack, build_shop_stack
 
 NO_PROMETHEUS = "Debian's prometheus (with promtool) isn't installed; docs/metrics.md says how"
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.nodes.shop_stack import ShopStack, build_shop_stack, drop_database
+from tests.databases import drop_database
+from tests.nodes.shop_stack import ShopStack, build_shop_stack
 
 
 @pytest.fixture

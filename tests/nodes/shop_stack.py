@@ -3,19 +3,15 @@ real processes.
 """
 
 import contextlib
-import fcntl
 import os
 import secrets
-import subprocess
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
 import psycopg
-from psycopg import sql
 from psycopg.rows import dict_row
 from pytest_celery import CeleryBrokerCluster, CeleryTestSetup, CeleryWorkerCluster
 
@@ -31,11 +27,10 @@ from project.local.programs import (
 )
 from project.local.purchase import ApiClient
 from project.local.simulator import prepare_simulator
-from project.local.state import ROOT
 from project.local.waiting import wait_until
+from tests.databases import copy_demo_database
 from tests.nodes.shop_nodes import ProcessNode, ValkeyNode, WorkerNode, make_broker, make_process, make_worker
 
-TEMPLATE = "shop_template"
 READY_TIMEOUT_S = 90
 # All of a test's clients come from one address, and one buyer does the work of many.
 _RATES = (
@@ -178,7 +173,7 @@ def build_shop_stack(
     broker.container.server.port = find_free_port()
     web_port, simulator_port = find_free_port(), find_free_port()
     merchant = prepare_simulator(folder / "simulator")
-    database_url = copy_template()
+    database_url = copy_demo_database()
     env = build_environment(
         database_url=database_url,
         valkey_url=broker.container.server.url().rsplit("/", 1)[0],
@@ -211,56 +206,3 @@ def build_shop_stack(
         ),
         extra_workers=[make_worker(program, env=env, folder=folder) for program in gateways],
     )
-
-
-def copy_template() -> str:
-    """The URL of a fresh database with the demo's courses, coupons and buyers."""
-    server_url = os.environ["DATABASE_URL"].rsplit("/", 1)[0]
-    with _template_lock(), psycopg.connect(f"{server_url}/postgres", autocommit=True) as connection:
-        if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [TEMPLATE]).fetchone():
-            _make_template(connection, f"{server_url}/{TEMPLATE}")
-        name = f"shop_{secrets.token_hex(6)}"
-        connection.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(TEMPLATE))
-        )
-    return f"{server_url}/{name}"
-
-
-def drop_database(url: str) -> None:
-    server_url, name = url.rsplit("/", 1)
-    with psycopg.connect(f"{server_url}/postgres", autocommit=True) as connection:
-        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
-
-
-def _make_template(connection: psycopg.Connection, url: str) -> None:
-    """Once per run. Under another name until it is complete, so that a failure is not taken for a
-    template.
-    """
-    unfinished = f"{TEMPLATE}_unfinished"
-    connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(unfinished)))
-    connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(unfinished)))
-    env = {**os.environ, "DATABASE_URL": url.replace(TEMPLATE, unfinished)}
-    for command in (["migrate", "--verbosity", "0"], ["seed_demo"]):
-        ended = subprocess.run(
-            [sys.executable, "manage.py", *command],
-            cwd=ROOT,
-            env=env,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if ended.returncode != 0:
-            raise RuntimeError(f"manage.py {' '.join(command)} failed:\n{ended.stdout}{ended.stderr}")
-    connection.execute(
-        sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(unfinished), sql.Identifier(TEMPLATE))
-    )
-
-
-@contextlib.contextmanager
-def _template_lock() -> Iterator[None]:
-    """Parallel test processes make one template between them, and nobody copies it while somebody else
-    does.
-    """
-    with (Path(os.environ["TEST_FOLDER"]) / "template.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

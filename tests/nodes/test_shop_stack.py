@@ -6,7 +6,8 @@ import pytest
 
 from project.local.purchase import buy_courses
 from project.local.waiting import wait_until
-from tests.nodes.shop_stack import ShopStack, build_shop_stack, drop_database
+from tests.databases import drop_database
+from tests.nodes.shop_stack import ShopStack, build_shop_stack
 
 pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("contract")]
 

@@ -25,8 +25,9 @@ from project.local.postgres import PostgresServer
 from project.local.programs import web_program
 from project.local.state import ROOT
 from project.local.waiting import wait_until
+from tests.databases import copy_demo_database, drop_database
 from tests.forwarder import Forwarder
-from tests.nodes.shop_stack import LIMITLESS, copy_template, drop_database
+from tests.nodes.shop_stack import LIMITLESS
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("failover")]
 
@@ -42,7 +43,7 @@ BODY = {
 
 @pytest.fixture(scope="module")
 def database_url() -> Iterator[str]:
-    url = copy_template()
+    url = copy_demo_database()
     yield url
     drop_database(url)
 

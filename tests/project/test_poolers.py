@@ -15,7 +15,7 @@ import pytest
 from project.local.pgbouncer import FOLLOWS_PREPARED, PgBouncer, find_pgbouncers
 from project.local.postgres import SUPERUSER, PostgresServer
 from project.local.state import ROOT
-from tests.nodes.shop_stack import copy_template, drop_database
+from tests.databases import copy_demo_database, drop_database
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("poolers")]
 
@@ -67,7 +67,7 @@ GOOD = "all passed\n2s 10s 15s\nprepared"
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[tuple[PostgresServer, str]]:
-    url = copy_template()
+    url = copy_demo_database()
     port, password = re.findall(r":([^:@]+)@.*:(\d+)/", url)[0][::-1]
     yield PostgresServer(tmp_path / "unused", password, port=int(port)), url.rsplit("/", 1)[1]
     drop_database(url)

@@ -18,9 +18,10 @@ import pytest
 from project.local.rabbitmq import RabbitServer, find_rabbitmq
 from project.local.tls import make_certificate
 from project.local.waiting import wait_until
+from tests.databases import drop_database
 from tests.forwarder import Forwarder
 from tests.journeys.shopping import Buyer, new_buyer, simple_body
-from tests.nodes.shop_stack import ShopStack, build_shop_stack, drop_database
+from tests.nodes.shop_stack import ShopStack, build_shop_stack
 from worker.policy import QUEUES
 
 pytestmark = [
