@@ -38,7 +38,7 @@ import django, threading
 django.setup()
 from django.db import connection, transaction
 from shop.models import Course
-failures, prepared = [], []
+failures, prepared, timeouts = [], [], []
 def work(number):
     try:
         for turn in range(20):
@@ -57,9 +57,10 @@ threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
 [thread.join() for thread in threads]
 print(failures[:1] or "all passed")
 with connection.cursor() as cursor:
-    cursor.execute("SELECT current_setting('lock_timeout'), current_setting('statement_timeout'),
-        current_setting('idle_in_transaction_session_timeout')")
-    print(*cursor.fetchone())
+    for name in ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout"):
+        cursor.execute("SELECT current_setting(%s)", [name])
+        timeouts.append(cursor.fetchone()[0])
+print(*timeouts)
 print("prepared" if all(prepared) else "not prepared")
 """
 GOOD = "all passed\n2s 10s 15s\nprepared"

@@ -139,19 +139,21 @@ def test_sentinels_find_the_primary(start: Starter, tmp_path: Path) -> None:
 
 
 UNFIT = [
-    ("cluster-enabled yes", "it is a node of a Redis Cluster"),
-    ('rename-command HELLO ""', "it doesn't know HELLO"),
+    # The port of its bus: by itself it would take one that is 10,000 higher, which there may not be.
+    (("cluster-enabled yes", "cluster-port {port}"), "it is a node of a Redis Cluster"),
+    (('rename-command HELLO ""',), "it doesn't know HELLO"),
 ]
 
 
 @pytest.fixture(params=UNFIT, ids=["cluster", "no HELLO"])
 def unfit(request: pytest.FixtureRequest, start: Starter, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
     """A server's address without a database, and what is wrong with it."""
-    setting, reason = request.param
+    settings, reason = request.param
     monkeypatch.setattr(
         ValkeyServer, "is_ready", lambda self: "Ready to accept connections" in self.child.log_text()
     )
-    return start(setting).url().rsplit("/", 1)[0], reason
+    lines = [line.format(port=find_free_port()) for line in settings]
+    return start(*lines).url().rsplit("/", 1)[0], reason
 
 
 @pytest.mark.parametrize("name", ["REDIS_URL", "CELERY_BROKER_URL"])
