@@ -1,14 +1,14 @@
 """The command line of `bin/bench`."""
 
 import argparse
-import dataclasses
-import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from bench.run import DEFAULT, GROWTH, SCENARIOS, Options, run
-from bench.size import FULL, QUICK
+from bench.run import DEFAULT, SCENARIOS, Options, run
+from bench.scenarios import FULL, QUICK
+from project.local import interrupts
 from project.local.errors import LocalError
 from project.local.state import ROOT
 
@@ -20,10 +20,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     doesn't hold.
     """
     options = parse(argv)
-    signal.signal(signal.SIGTERM, _terminate)
+    interrupts.install()
     try:
         return run(options)
-    except (LocalError, ConnectionError, TimeoutError, RuntimeError) as error:
+    except (LocalError, EOFError, ConnectionError, TimeoutError, RuntimeError) as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -34,52 +34,25 @@ def main(argv: Sequence[str] | None = None) -> int:
 def parse(argv: Sequence[str] | None) -> Options:
     what = "Measures what an order costs and how fast it is, on servers of its own."
     parser = argparse.ArgumentParser(prog="bin/bench", description=what)
-    names = [*SCENARIOS, GROWTH]
+    names = [*SCENARIOS]
+    parts = f"of {', '.join(names)}; all but gateway by default"
+    parser.add_argument("--only", nargs="+", choices=names, default=DEFAULT, metavar="NAME", help=parts)
     parser.add_argument("--quick", action="store_true", help="fewer and shorter repetitions")
-    parser.add_argument(
-        "--only",
-        nargs="+",
-        choices=names,
-        default=DEFAULT,
-        metavar="NAME",
-        help=f"of {', '.join(names)}; all but gateway by default",
-    )
     parser.add_argument("--repeat", type=int, metavar="N", help="repetitions of everything")
+    checkouts = "another checkout's code; twice: both, in turns"
+    parser.add_argument("--project", type=Path, action="append", metavar="DIR", help=checkouts)
+    out = ROOT / ".local" / "bench"
     parser.add_argument(
-        "--project",
-        type=Path,
-        action="append",
-        metavar="DIR",
-        help="another checkout's code; twice: both, in turns",
+        "--out", type=Path, default=out, metavar="DIR", help="data and results (.local/bench)"
     )
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=ROOT / ".local" / "bench",
-        metavar="DIR",
-        help="data and results (.local/bench)",
-    )
-    parser.add_argument(
-        "--gate",
-        action="store_true",
-        help="exit status 1 when a gate doesn't hold or anything was lost or rejected",
-    )
+    gate = "exit status 1 when a gate doesn't hold or anything was lost or rejected"
+    parser.add_argument("--gate", action="store_true", help=gate)
     found = parser.parse_args(argv)
     size = QUICK if found.quick else FULL
     if found.repeat:
-        size = dataclasses.replace(size, repeats=found.repeat)
-    return Options(
-        size,
-        found.only,
-        [path.resolve() for path in found.project or [ROOT]],
-        found.out.resolve(),
-        gate=found.gate,
-    )
-
-
-def _terminate(signum: int, frame: object) -> None:
-    """A polite request to end goes the same way as Ctrl-C: every context is left, every process stopped."""
-    raise KeyboardInterrupt
+        size = replace(size, repeats=found.repeat)
+    projects = [path.resolve() for path in found.project or [ROOT]]
+    return Options(size, found.only, projects, found.out.resolve(), gate=found.gate)
 
 
 if __name__ == "__main__":

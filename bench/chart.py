@@ -2,50 +2,41 @@
 dearer.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from bench.gates import GROWTH_MAX, growth_ratios
-from bench.results import KINDS, Results, describe_quality, shown
+from bench.gates import BURST, GROWTH_MAX, LIGHT, SATURATED, SYNCHRONOUS
+from bench.results import Results, describe_quality, shown
 
 COLOURS = {
-    "web": "#3b6fb6",
-    "worker": "#e08a3c",
-    "beat": "#b8b8b8",
-    "postgres": "#5a9e6f",
-    "valkey": "#c25b56",
-}
-BARS = {"synchronous": "in the request", "orders saturated": "pipeline"}
-CURVES = {
-    "synchronous": ("in the request, saturated", "#8a8a8a"),
-    "orders light": ("pipeline, 50 orders a second", "#e08a3c"),
-}
+    "web": "#3b6fb6", "worker": "#e08a3c", "beat": "#b8b8b8", "postgres": "#5a9e6f", "valkey": "#c25b56",
+}  # fmt: skip
 GREY = "#666666"
 
 
 def draw(results: Results, stage: str, histories: Sequence[str], path: Path) -> bool:
     """Draws what there is to see of the stage and of the growth; False when that is nothing."""
-    bars, curves = ([row for row in rows if results.has(stage, row)] for rows in (BARS, CURVES))
-    panels = [panel for panel, rows in ((_draw_cost, bars), (_draw_latency, curves)) if rows]
-    panels += [_draw_burst] if results.has(stage, "orders burst") else []
-    count = len(panels) + bool(histories)
-    if not count:
+    panels: list[Callable[[Axes], None]] = []
+    if results.has(stage, SYNCHRONOUS, SATURATED, LIGHT):
+        panels += [
+            lambda axes: _draw_cost(axes, results, stage),
+            lambda axes: _draw_latency(axes, results, stage),
+        ]
+    if results.has(stage, BURST):
+        panels.append(lambda axes: _draw_burst(axes, results, stage))
+    if results.ratios(histories[1], histories[0]):
+        panels.append(lambda axes: _draw_growth(axes, results, histories))
+    if not panels:
         return False
-    figure = Figure(
-        figsize=(7.2 * min(count, 2), 4.8 * -(-count // 2)), dpi=110, layout="constrained", facecolor="white"
-    )
-    FigureCanvasAgg(figure)
-    axes = [figure.add_subplot(-(-count // 2), min(count, 2), number + 1) for number in range(count)]
-    for panel, where in zip(panels, axes, strict=False):
-        panel(where, results, stage)
-    if histories:
-        _draw_growth(axes[-1], results, histories)
-    for where in axes:
-        where.spines[["top", "right"]].set_visible(False)
+    columns, rows = min(len(panels), 2), -(-len(panels) // 2)
+    figure = Figure(figsize=(7.2 * columns, 4.8 * rows), dpi=110, layout="constrained", facecolor="white")
+    for place, panel in enumerate(panels):
+        axes = figure.add_subplot(rows, columns, place + 1)
+        panel(axes)
+        axes.spines[["top", "right"]].set_visible(False)
     footnote = "Medians; thin lines: least to greatest. " + describe_quality(results.all()).partition(":")[0]
     figure.supxlabel(footnote, x=0.01, ha="left", fontsize=9, color=GREY)
     figure.savefig(path)
@@ -60,40 +51,26 @@ def _title(axes: Axes, title: str, note: str) -> None:
 
 
 def _draw_cost(axes: Axes, results: Results, stage: str) -> None:
-    rows = [row for row in BARS if results.has(stage, row)]
-    for place, row in enumerate(rows):
+    for place, row in enumerate((SYNCHRONOUS, SATURATED)):
         total, bottom = results.cpu_ms(stage, row), 0.0
-        for kind in (kind for kind in KINDS if kind in COLOURS):
+        for kind, colour in COLOURS.items():
             part = results.cpu_ms(stage, row, kind).median
-            axes.bar(
-                place, part, bottom=bottom, width=0.58, color=COLOURS[kind], label=None if place else kind
-            )
+            axes.bar(place, part, bottom=bottom, width=0.58, color=colour, label=None if place else kind)
             bottom += part
-        axes.text(
-            place,
-            max(bottom, total.greatest),
-            f"{shown(total.median)} ms",
-            ha="center",
-            va="bottom",
-            fontweight="bold",
-        )
+        top = max(bottom, total.greatest)
+        axes.text(place, top, f"{shown(total.median)} ms", ha="center", va="bottom", fontweight="bold")
         axes.plot([place + 0.33] * 2, [total.least, total.greatest], color="black", linewidth=1.2)
-    axes.set_xticks(range(len(rows)), [BARS[row] for row in rows])
+    axes.set_xticks([0, 1], ["in the request", "pipeline"])
     axes.set_ylabel("CPU ms per order, at speed 1")
     _title(axes, "What an order costs", "CPU of all server processes; the same rules and tables")
 
 
 def _draw_latency(axes: Axes, results: Results, stage: str) -> None:
-    for row in (row for row in CURVES if results.has(stage, row)):
-        name, colour = CURVES[row]
-        values = sorted(results.series(stage, row, "created_ms"))
-        axes.plot(
-            values,
-            [(place + 1) / len(values) for place in range(len(values))],
-            color=colour,
-            linewidth=2,
-            label=name,
-        )
+    for row, series, label, colour in (
+        (SYNCHRONOUS, "http_ms", "in the request, saturated", "#8a8a8a"),
+        (LIGHT, "created_ms", "pipeline, 50 orders a second", COLOURS["worker"]),
+    ):
+        axes.ecdf(results.series(stage, row, series), color=colour, linewidth=2, label=label)
     axes.set_xscale("log")
     axes.grid(axis="x")
     axes.set_xlabel("ms from the request until the order exists")
@@ -101,36 +78,28 @@ def _draw_latency(axes: Axes, results: Results, stage: str) -> None:
 
 
 def _draw_burst(axes: Axes, results: Results, stage: str) -> None:
-    for name, label, colour in (
+    for series, label, colour in (
         ("accepted_at_s", "accepted (202)", COLOURS["web"]),
         ("created_at_s", "created", COLOURS["worker"]),
     ):
-        values = results.series(stage, "orders burst", name)
-        axes.plot(
-            values,
-            range(1, len(values) + 1),
-            color=colour,
-            linewidth=2,
-            label=f"{label}, the last after {values[-1]:.1f} s",
-        )
+        values = results.series(stage, BURST, series)
+        last = f"{label}, the last after {values[-1]:.1f} s"
+        axes.plot(values, range(1, len(values) + 1), color=colour, linewidth=2, label=last)
     axes.grid()
     axes.set_xlabel("seconds")
     _title(axes, f"{len(values):,} buyers at once", "orders taken in, and orders made of them, over time")
 
 
 def _draw_growth(axes: Axes, results: Results, histories: Sequence[str]) -> None:
-    ratios = growth_ratios(results, *histories)
+    young, old = histories
+    ratios = results.ratios(old, young)
     for place, ratio in enumerate(ratios.values()):
-        axes.barh(
-            place,
-            ratio.median,
-            height=0.55,
-            color=COLOURS["postgres" if ratio.median <= GROWTH_MAX else "valkey"],
-        )
+        colour = COLOURS["postgres" if ratio.median <= GROWTH_MAX else "valkey"]
+        axes.barh(place, ratio.median, height=0.55, color=colour)
         axes.plot([ratio.least, ratio.greatest], [place, place], color="black", linewidth=1.2)
         axes.text(0.02, place, f"{ratio.median:.2f} ×", va="center", color="white", fontweight="bold")
     axes.axvline(GROWTH_MAX, color=COLOURS["valkey"], linewidth=1, linestyle="--")
-    axes.set_yticks(range(len(ratios)), [name.removeprefix("growth ") for name in ratios])
+    axes.set_yticks(range(len(ratios)), [row.removeprefix("growth ") for row in ratios])
     axes.invert_yaxis()
-    axes.set_xlabel(f"CPU with {histories[1]} of history ÷ with {histories[0]}")
+    axes.set_xlabel(f"CPU with {old} of history ÷ with {young}")
     _title(axes, "Whether age makes it dearer", f"1 = no; dashed: the most that is allowed, {GROWTH_MAX}")

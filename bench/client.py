@@ -1,21 +1,18 @@
 """The load: ready-made requests, sent by a process of its own over a few kept-open connections, as cheaply as
 Python can.
 
-Times are seconds of the wall clock (`time.time()`), so that they compare with the database's. `python -m
-bench.client FOLDER` reads FOLDER/plan.pickle, connects, says `ready`, waits for a line, sends, writes
-FOLDER/result.pickle and says `done`.
+Times are seconds of the wall clock (`time.time()`), so that they compare with the database's.
 """
 
-import pickle
+import itertools
+import multiprocessing
 import socket
-import subprocess
-import sys
-import threading
 import time
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
 
 HOST, PATIENCE_S = "127.0.0.1", 30.0
 
@@ -36,17 +33,16 @@ class Plan:
     keep: bool = False
 
 
-@dataclass
+@dataclass(frozen=True)
 class Result:
-    """By request: when it was sent (with a rate: when it was due), when its answer was complete, the status
-    (0: no answer), the answer.
+    """By request: when it was sent (with a rate: when it was due), when its answer was complete, the status,
+    the answer.
     """
 
-    sent_at: list[float] = field(default_factory=list)
-    answered_at: list[float] = field(default_factory=list)
-    statuses: list[int] = field(default_factory=list)
-    answers: list[bytes] = field(default_factory=list)
-    cpu_s: float = 0.0
+    sent_at: Sequence[float]
+    answered_at: Sequence[float]
+    statuses: Sequence[int]
+    answers: Sequence[bytes]
 
     @property
     def latencies_s(self) -> list[float]:
@@ -56,16 +52,11 @@ class Result:
     def wall_s(self) -> float:
         return max(self.answered_at) - min(self.sent_at)
 
-    def count(self, status: int) -> int:
-        return self.statuses.count(status)
-
     def not_expected(self, status: int) -> list[str]:
         """A sentence for each other status that came."""
-        others = sorted({*self.statuses} - {status})
-        return [
-            f"{self.count(other)} of {len(self.statuses)} answers were {other}, not {status}"
-            for other in others
-        ]
+        counted = sorted(Counter(self.statuses).items())
+        total = len(self.statuses)
+        return [f"{n} of {total} answers were {it}, not {status}" for it, n in counted if it != status]
 
 
 def build_request(
@@ -79,70 +70,63 @@ def build_request(
 
 
 class Client:
-    """The process, connected and waiting. Use as a context."""
+    """The process, connected and waiting. Use as a context.
 
-    def __init__(self, plan: Plan, folder: Path) -> None:
-        self._folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "plan.pickle").write_bytes(pickle.dumps(plan))
+    Entering and running raise EOFError when the process has failed; its traceback is on standard error.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        spawning = multiprocessing.get_context("spawn")
+        self._pipe, self._far_end = spawning.Pipe()
+        self._process = spawning.Process(target=_serve, args=(plan, self._far_end), daemon=True)
 
     def __enter__(self) -> "Client":
-        command = [sys.executable, "-m", "bench.client", str(self._folder)]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self._expect("ready")
+        self._process.start()
+        self._far_end.close()
+        self._pipe.recv()
         return self
 
     def __exit__(self, *exc_info: object) -> None:
         self._process.kill()
-        self._process.communicate()
+        self._process.join()
+        self._pipe.close()
 
     def run(self) -> Result:
         """Sends everything and returns when the last answer is there."""
-        assert self._process.stdin is not None
-        self._process.stdin.write("go\n")
-        self._process.stdin.flush()
-        self._expect("done")
-        result: Result = pickle.loads((self._folder / "result.pickle").read_bytes())
+        self._pipe.send("go")
+        result: Result = self._pipe.recv()
         return result
 
-    def _expect(self, word: str) -> None:
-        assert self._process.stdout is not None
-        said = self._process.stdout.readline().strip()
-        if said != word:
-            raise RuntimeError(f"the client said {said!r} instead of {word!r}")
+
+def _serve(plan: Plan, pipe: "Connection[object, object]") -> None:
+    address = (HOST, plan.port)
+    connections = [socket.create_connection(address, PATIENCE_S) for _ in range(plan.connections)]
+    for connection in connections:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    pipe.send("ready")
+    pipe.recv()
+    pipe.send(_play(plan, connections))
 
 
-def _play(plan: Plan, connections: Sequence[socket.socket], result: Result) -> None:
-    lock, started = threading.Lock(), time.time()
-
-    def take() -> tuple[int, float] | None:
-        """The next request's number, and when it is due; None when there is none."""
-        with lock:
-            index = len(result.sent_at)
-            if (
-                time.time() >= started + plan.seconds
-                if plan.seconds is not None
-                else index == len(plan.requests)
-            ):
-                return None
-            result.sent_at.append(0.0)
-            result.answered_at.append(0.0)
-            result.statuses.append(0)
-            result.answers.append(b"")
-            return index, started + index / plan.rate if plan.rate else 0.0
+def _play(plan: Plan, connections: Sequence[socket.socket]) -> Result:
+    done: list[tuple[int, float, float, int, bytes]] = []
+    numbers, started = itertools.count(), time.time()  # each number goes to one thread
+    ends_at = started + (plan.seconds or float("inf"))
 
     def work(connection: socket.socket) -> None:
-        while taken := take():
-            index, due_at = taken
+        for number in numbers:
+            if plan.seconds is None and number >= len(plan.requests) or time.time() >= ends_at:
+                return
+            due_at = started + number / plan.rate if plan.rate else 0.0
             time.sleep(max(due_at - time.time(), 0.0))
-            result.sent_at[index] = due_at or time.time()
-            answer = _exchange(connection, plan.requests[index % len(plan.requests)])
-            result.answered_at[index] = time.time()
-            result.statuses[index] = int(answer[9:12])
-            result.answers[index] = answer if plan.keep else b""
+            sent_at = due_at or time.time()
+            answer = _exchange(connection, plan.requests[number % len(plan.requests)])
+            done.append((number, sent_at, time.time(), int(answer[9:12]), answer if plan.keep else b""))
 
     with ThreadPoolExecutor(len(connections)) as pool:
         list(pool.map(work, connections))
+    _, sent_at, answered_at, statuses, answers = zip(*sorted(done), strict=True)
+    return Result(sent_at, answered_at, statuses, answers)
 
 
 def _exchange(connection: socket.socket, request: bytes) -> bytes:
@@ -158,28 +142,3 @@ def _exchange(connection: socket.socket, request: bytes) -> bytes:
         length = head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0]
         needed = len(head + mark) + int(length or 0) if mark else 0
     return answer
-
-
-def main() -> None:
-    # As the package's module: what is pickled here is read by a process that imported it under that name.
-    from bench.client import Result  # noqa: PLC0415
-
-    folder, result = Path(sys.argv[1]), Result()
-    plan: Plan = pickle.loads((folder / "plan.pickle").read_bytes())
-    connections = [
-        socket.create_connection((HOST, plan.port), timeout=PATIENCE_S) for _ in range(plan.connections)
-    ]
-    for connection in connections:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    print("ready", flush=True)
-    sys.stdin.readline()
-    started = time.process_time()
-    _play(plan, connections, result)
-    result.cpu_s = time.process_time() - started
-    (folder / "result.pickle").write_bytes(pickle.dumps(result))
-    print("done", flush=True)
-    sys.stdin.readline()
-
-
-if __name__ == "__main__":
-    main()

@@ -1,11 +1,33 @@
 """What the figures must be. A gate whose scenario didn't run isn't judged."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bench.results import Results, Spread, reservation, shown
 
 GROWTH_MAX = 1.15
+SATURATED, LIGHT, BURST, SYNCHRONOUS = "orders saturated", "orders light", "orders burst", "synchronous"
+# Name, row, what of it, ≤ or ≥, limit and unit. What is neither CPU nor SQL statements is one of the row's
+# figures; × is the ratio to the synchronous baseline, rates at speed 1.
+_GATES = (
+    ("orders/s against synchronous, at speed 1", SATURATED, "orders_per_s ×", "≥", 5, " ×"),
+    ("CPU per order against synchronous", SATURATED, "cpu ×", "≤", 0.25, " ×"),
+    ("CPU per order", SATURATED, "cpu", "≤", 3, " ms"),
+    ("SQL statements per order", SATURATED, "statements", "≤", 2, ""),
+    ("broker messages per order", SATURATED, "messages_per_order", "≤", 0.2, ""),
+    ("light load: accepted → created p50", LIGHT, "created_p50_ms", "≤", 20, " ms"),
+    ("light load: accepted → created p99", LIGHT, "created_p99_ms", "≤", 100, " ms"),
+    ("burst: requests lost", BURST, "lost", "≤", 0, ""),
+    ("burst: 5xx", BURST, "server_errors", "≤", 0, ""),
+    ("burst: intake", BURST, "accepted_per_s", "≥", 600, "/s"),
+    ("burst: drained after the last accept", BURST, "drained_s", "≤", 10, " s"),
+    ("CPU per notification, HTTP → row", "notify intake", "cpu", "≤", 1, " ms"),
+    ("notifications finalised", "notify whole", "per_s", "≥", 500, "/s"),
+    ("CPU per poll, nothing new", "poll 304", "cpu", "≤", 0.6, " ms"),
+    ("SQL statements per poll, nothing new", "poll 304", "statements", "≤", 1, ""),
+    ("CPU per poll, whole order", "poll 200", "cpu", "≤", 0.6, " ms"),
+    ("SQL statements per poll, whole order", "poll 200", "statements", "≤", 1, ""),
+)
 
 
 @dataclass(frozen=True)
@@ -21,77 +43,34 @@ class Verdict:
     reservation: str = ""
 
 
-def _cpu(results: Results, stage: str, row: str) -> Spread:
-    return results.cpu_ms(stage, row)
-
-
-def _statements(results: Results, stage: str, row: str) -> Spread:
-    return Spread.of([results.statements[stage][row]])
-
-
-def _rate_ratio(results: Results, stage: str, row: str) -> Spread:
-    return results.ratio(
-        row, stage, stage, lambda sample: sample.rate("orders_per_s"), row_below="synchronous"
-    )
-
-
-def _cpu_ratio(results: Results, stage: str, row: str) -> Spread:
-    return results.ratio(row, stage, stage, lambda sample: sample.cpu_ms, row_below="synchronous")
-
-
-def _figure(name: str) -> Callable[[Results, str, str], Spread]:
-    return lambda results, stage, row: results.figure(stage, row, name)
-
-
-_SATURATED, _LIGHT, _BURST = "orders saturated", "orders light", "orders burst"
-# Name, row, what is measured, ≤ or ≥, limit and unit.
-_GATES = (
-    ("orders/s against synchronous, at speed 1", _SATURATED, _rate_ratio, "≥", 5, " ×"),
-    ("CPU per order against synchronous", _SATURATED, _cpu_ratio, "≤", 0.25, " ×"),
-    ("CPU per order", _SATURATED, _cpu, "≤", 3, " ms"),
-    ("SQL statements per order", _SATURATED, _statements, "≤", 2, ""),
-    ("broker messages per order", _SATURATED, _figure("messages_per_order"), "≤", 0.2, ""),
-    ("light load: accepted → created p50", _LIGHT, _figure("created_p50_ms"), "≤", 20, " ms"),
-    ("light load: accepted → created p99", _LIGHT, _figure("created_p99_ms"), "≤", 100, " ms"),
-    ("burst: requests lost", _BURST, _figure("lost"), "≤", 0, ""),
-    ("burst: 5xx or no answer", _BURST, _figure("server_errors"), "≤", 0, ""),
-    ("burst: intake", _BURST, _figure("accepted_per_s"), "≥", 600, "/s"),
-    ("burst: drained after the last accept", _BURST, _figure("drained_s"), "≤", 10, " s"),
-    ("CPU per notification, HTTP → row", "notify intake", _cpu, "≤", 1, " ms"),
-    ("notifications finalised", "notify whole", _figure("per_s"), "≥", 500, "/s"),
-    ("CPU per poll, nothing new", "poll 304", _cpu, "≤", 0.6, " ms"),
-    ("SQL statements per poll, nothing new", "poll 304", _statements, "≤", 1, ""),
-    ("CPU per poll, whole order", "poll 200", _cpu, "≤", 0.6, " ms"),
-    ("SQL statements per poll, whole order", "poll 200", _statements, "≤", 1, ""),
-)
-
-
 def judge(results: Results, stage: str) -> Iterator[Verdict]:
     """The gates of one stage, in their order."""
-    for name, row, measure, sign, limit, unit in _GATES:
-        rows = [row, "synchronous"] if measure in (_rate_ratio, _cpu_ratio) else [row]
-        is_counted = measure is not _statements or row in results.statements.get(stage, {})
-        if is_counted and all(results.has(stage, needed) for needed in rows):
-            measured = measure(results, stage, row)
+    for name, row, what, sign, limit, unit in _GATES:
+        rows = [row, SYNCHRONOUS] if what.endswith("×") else [row]
+        is_counted = what != "statements" or row in results.statements.get(stage, {})
+        if is_counted and results.has(stage, *rows):
+            measured = _measured(results, stage, row, what)
             holds = measured.median >= limit if sign == "≥" else measured.median <= limit
             samples = [sample for needed in rows for sample in results.samples[stage][needed]]
             yield Verdict(name, f"{sign} {limit}{unit}", str(measured), holds, reservation(samples))
 
 
+def _measured(results: Results, stage: str, row: str, what: str) -> Spread:
+    if what == "statements":
+        return Spread.of([results.statements[stage][row]])
+    if what == "cpu":
+        return results.cpu_ms(stage, row)
+    if not what.endswith(" ×"):
+        return results.figure(stage, row, what)
+    above, below = (stage, row), (stage, SYNCHRONOUS)
+    if what == "cpu ×":
+        return results.ratio(above, below)
+    return results.ratio(above, below, lambda sample: sample.rate(what.removesuffix(" ×")))
+
+
 def judge_growth(results: Results, young: str, old: str) -> Iterator[Verdict]:
     """What became dearer with a long history."""
-    for row, ratio in growth_ratios(results, young, old).items():
+    for row, ratio in results.ratios(old, young).items():
         samples = [*results.samples[young][row], *results.samples[old][row]]
-        yield Verdict(
-            f"{row}: old ÷ young",
-            f"≤ {shown(GROWTH_MAX)} ×",
-            str(ratio),
-            ratio.median <= GROWTH_MAX,
-            reservation(samples),
-        )
-
-
-def growth_ratios(results: Results, young: str, old: str) -> dict[str, Spread]:
-    """CPU per unit with the long history, over that with the short one."""
-    rows = [row for row in results.samples.get(old, {}) if results.has(young, row)]
-    return {row: results.ratio(row, old, young, lambda sample: sample.cpu_ms) for row in rows}
+        name, demand, holds = f"{row}: old ÷ young", f"≤ {shown(GROWTH_MAX)} ×", ratio.median <= GROWTH_MAX
+        yield Verdict(name, demand, str(ratio), holds, reservation(samples))

@@ -1,24 +1,33 @@
-"""CPU time by kind of process, from /proc: children included, also those that have ended.
+"""CPU time by kind of process, and the speed of the cores meanwhile.
 
-A process that has ended and was waited for is in its parent's figure; between its end and that moment it is
-lost to a sampler, so a window ends a little after the work does.
+A core gives between half and all of its speed, depending on what its hardware sibling and the host's other
+guests do, so CPU time alone can't be compared between two moments. CPU time × speed can.
 """
 
+import contextlib
+import json
+import multiprocessing
 import os
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from statistics import mean
 
 import psutil
 
-from bench.calibration import Calibration
+from project.local.errors import LocalError
 
-# Seconds between the end of the work and the reading of the clocks.
+# Between the end of the work and the reading of the clocks: a process that has ended and wasn't waited for is
+# in nobody's figure.
 SETTLE_S = 0.15
 # Past these a window's figures are flagged: other programs' CPU time in cores, the cores' mean speed, and how
-# long it lasted. A clock that ticks a hundred times a second and a speed from a handful of samples say little
-# about less than a second.
+# long it lasted. A clock that ticks a hundred times a second says little about less than a second.
 OTHERS_MAX_CORES, SPEED_MIN, WALL_MIN_S = 0.3, 0.6, 1.0
+# The calibration's piece of work takes 1 to 4 ms, so that eight a second take 1 to 3 % of a core. On an
+# overloaded machine its turn may come late.
+TIMES_PER_S, ROUNDS, PATIENCE_S = 8, 30_000, 2.0
 
 
 @dataclass(frozen=True)
@@ -26,7 +35,7 @@ class Window:
     """What was used between two moments.
 
     CPU in seconds, raw. `speed` is the cores' mean speed, where 1 is that at which the calibration's piece of
-    work takes `unit_s`; `others` is in cores.
+    work takes `unit_s`; `others` is in cores; `statements` are the programs' SQL statements, if counted.
     """
 
     wall_s: float
@@ -34,6 +43,7 @@ class Window:
     speed: float
     others: float
     unit_s: float = 1.0
+    statements: int = 0
 
     def ms_per(self, units: int, kind: str | None = None) -> float:
         """CPU ms per unit at speed 1, of one kind or of all; the client is none of them."""
@@ -51,80 +61,114 @@ class Window:
     def is_disturbed(self) -> bool:
         return self.others > OTHERS_MAX_CORES
 
-    @property
-    def is_slow(self) -> bool:
-        return self.speed < SPEED_MIN
 
-    @property
-    def is_short(self) -> bool:
-        return self.wall_s < WALL_MIN_S
+class Calibration:
+    """A small fixed piece of work, done again and again by a process on every core. Use as a context.
 
-
-@dataclass(frozen=True)
-class _Reading:
-    at: float
-    by_kind: Mapping[str, float]
-    ours: float
-    machine: float
-
-
-@dataclass
-class Meter:
-    """Reads the clocks of the programs in `roots`: kind → process ids whose trees are counted.
-
-    The kinds don't overlap.
+    Speed 1 is the fastest that this machine was ever seen: the piece of work takes `fastest_s` of CPU then,
+    which `speed.json` in the folder keeps.
     """
 
-    calibration: Calibration
-    roots: Mapping[str, Iterable[int]]
-    _start: _Reading = field(init=False)
+    def __init__(self, folder: Path) -> None:
+        self._record = folder / "speed.json"
+        kept = json.loads(self._record.read_text()) if self._record.exists() else {}
+        self.fastest_s: float = kept.get("fastest_s", float("inf"))
+        self._pipes: list[Connection[object, float]] = []
+        self._stack = contextlib.ExitStack()
 
-    def start(self) -> None:
-        """The window begins."""
-        self.calibration.skip()
-        self._start = self._read()
+    def __enter__(self) -> "Calibration":
+        spawning = multiprocessing.get_context("spawn")
+        for core in sorted(os.sched_getaffinity(0)):
+            ours, theirs = spawning.Pipe(duplex=False)
+            process = spawning.Process(target=_work_on, args=(core, theirs), daemon=True)
+            process.start()
+            theirs.close()
+            self._stack.callback(process.kill)
+            self._pipes.append(ours)
+        return self
 
-    def stop(self) -> Window:
-        """The window ends."""
+    def __exit__(self, *exc_info: object) -> None:
+        self._stack.close()
+
+    def skip(self) -> None:
+        """A window begins: what was measured until now only tells how fast the cores can be."""
+        self._note(self._read())
+
+    def take(self) -> float:
+        """The mean speed of all cores since the last call: 1 is the fastest state seen, 0.5 means twice the
+        CPU time for the same work.
+
+        Raises: LocalError when nothing was measured, not even after a while.
+        """
+        wait(self._pipes, PATIENCE_S)
+        samples = self._read()
+        if not samples:
+            raise LocalError("the calibration gives no sign of life")
+        self._note(samples)
+        return mean(self.fastest_s / sample for sample in samples)
+
+    def _read(self) -> list[float]:
+        return [pipe.recv() for pipe in self._pipes for _ in iter(pipe.poll, False)]
+
+    def _note(self, samples: Sequence[float]) -> None:
+        # A single sample may be short by an error of the clock; two, and one in fifty, are a state that the
+        # core was in.
+        usual = sorted(samples)[min(max(len(samples) // 50, 1), len(samples) - 1) :]
+        if usual and usual[0] < self.fastest_s:
+            self.fastest_s = usual[0]
+            self._record.write_text(json.dumps({"fastest_s": self.fastest_s}))
+
+
+def _work_on(core: int, pipe: "Connection[float, object]") -> None:
+    """Sends the CPU seconds of each piece of work, for as long as somebody holds the other end."""
+    os.sched_setaffinity(0, {core})
+    with contextlib.suppress(BrokenPipeError, KeyboardInterrupt):
+        while True:
+            started, total = time.thread_time(), 0
+            table = {number: number for number in range(64)}
+            for number in range(ROUNDS):
+                total += table[number & 63] ^ number
+            pipe.send(time.thread_time() - started)
+            time.sleep(1 / TIMES_PER_S)
+
+
+class Meter:
+    """Reads the clocks of the programs in `roots`: kind → process ids whose trees are counted, with children
+    that have ended. The kinds don't overlap. Use as a context; `window` is there afterwards.
+    """
+
+    window: Window
+
+    def __init__(self, calibration: Calibration, roots: Mapping[str, Iterable[int]]) -> None:
+        self._calibration, self._roots = calibration, roots
+
+    def __enter__(self) -> "Meter":
+        self._calibration.skip()
+        self._started_at, self._start = time.monotonic(), self._read()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
         time.sleep(SETTLE_S)
-        end, start = self._read(), self._start
-        wall_s = end.at - start.at
+        wall_s, end = time.monotonic() - self._started_at, self._read()
         # A tree's figure shrinks when a child of it ends unseen; never by more than a tick or two.
-        used = {kind: max(end.by_kind[kind] - start.by_kind[kind], 0.0) for kind in end.by_kind}
-        others = (end.machine - start.machine) - (end.ours - start.ours)
-        speed = self.calibration.take()
-        return Window(
-            wall_s, used, speed, others=max(others / wall_s, 0.0), unit_s=self.calibration.fastest_s
-        )
+        used = {kind: max(seconds - self._start[kind], 0.0) for kind, seconds in end.items()}
+        others = max(used.pop("machine") - used.pop("ours"), 0.0) / wall_s
+        speed = self._calibration.take()
+        self.window = Window(wall_s, used, speed, others, unit_s=self._calibration.fastest_s)
 
-    def _read(self) -> _Reading:
-        own, children = _read_processes()
-        return _Reading(
-            at=time.monotonic(),
-            by_kind={
-                kind: sum(_tree_s(pid, own, children) for pid in pids) for kind, pids in self.roots.items()
-            },
-            ours=_tree_s(os.getpid(), own, children),
-            machine=_machine_s(),
-        )
+    def _read(self) -> dict[str, float]:
+        """CPU seconds of each kind, of all that this process has started, and of the machine."""
+        own: dict[int, float] = {}
+        children: dict[int, list[int]] = {}
+        for process in psutil.process_iter(["ppid", "cpu_times"]):
+            if process.info["cpu_times"] is not None:
+                own[process.pid] = sum(process.info["cpu_times"][:4])  # its own, and its ended children's
+                children.setdefault(process.info["ppid"], []).append(process.pid)
 
+        def tree_s(root: int) -> float:
+            return own.get(root, 0.0) + sum(map(tree_s, children.get(root, ())))
 
-def _read_processes() -> tuple[dict[int, float], dict[int, list[int]]]:
-    """Of every process its CPU seconds, with those of its ended children, and its children."""
-    own: dict[int, float] = {}
-    children: dict[int, list[int]] = {}
-    for process in psutil.process_iter(["ppid", "cpu_times"]):
-        if process.info["cpu_times"] is not None:
-            own[process.pid] = sum(process.info["cpu_times"][:4])
-            children.setdefault(process.info["ppid"], []).append(process.pid)
-    return own, children
-
-
-def _tree_s(root: int, own: Mapping[int, float], children: Mapping[int, list[int]]) -> float:
-    return own.get(root, 0.0) + sum(_tree_s(child, own, children) for child in children.get(root, ()))
-
-
-def _machine_s() -> float:
-    """CPU seconds of everything on this machine. Guests' time is in `user` already."""
-    times = psutil.cpu_times()
-    return float(times.user + times.nice + times.system + times.irq + times.softirq + times.steal)
+        roots = {**self._roots, "ours": [os.getpid()]}
+        times = psutil.cpu_times()  # guests' time is in `user` already
+        machine = times.user + times.nice + times.system + times.irq + times.softirq + times.steal
+        return {kind: sum(map(tree_s, pids)) for kind, pids in roots.items()} | {"machine": machine}

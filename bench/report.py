@@ -1,22 +1,22 @@
-"""What is printed while something is measured, and the tables at the end of a run."""
+"""What is printed while something is measured, and the tables and files at the end of a run."""
 
-import platform
+import json
 import subprocess
 import time
-import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
-
-import psutil
 
 from bench.gates import Verdict
 from bench.meter import OTHERS_MAX_CORES
-from bench.results import KINDS, Results, Sample, shown
+from bench.results import KINDS, Results, Sample, describe_quality, shown
 
-# Figures that the table has a column for, in the order of preference.
-_RATES = ("orders_per_s", "per_s")
-_LATENCIES = (("created_p50_ms", "created_p99_ms"), ("http_p50_ms", "http_p99_ms"))
-_ELSEWHERE = {*_RATES, *(name for pair in _LATENCIES for name in pair), "rejected", "lost", "server_errors"}
+_LEGEND = f"""\
+CPU ms: user + system of all server processes per order, request or tick; the client is left out. At speed 1:
+raw × speed of the cores meanwhile. others: cores used by other programs; ! where more than {OTHERS_MAX_CORES}.
+statements: SQL per unit. per_s: requests answered, or notifications applied. created: accepted → created.
+Medians [least..greatest]. Speed 1 here: {{:.2f}} ms for the calibration's piece of work. Figures of machines
+compare as these times do."""
 
 
 def print_sample(stage: str, sample: Sample, *, turn: str) -> None:
@@ -24,77 +24,80 @@ def print_sample(stage: str, sample: Sample, *, turn: str) -> None:
     now.
     """
     window = sample.window
-    rate = next((f", {shown(sample.figures[name])}/s" for name in _RATES if name in sample.figures), "")
-    print(
-        f"{stage}  {turn}  {sample.row:24} {shown(sample.cpu_ms):>6} ms{rate}"
-        f"  ({window.wall_s:.1f} s, speed {window.speed:.2f}, others "
-        f"{window.others:.2f}{' !' if window.is_disturbed else ''})"
-        + "".join(f"\n    {fault}" for fault in sample.faults),
-        flush=True,
-    )
+    rate = f", {shown(sample.figures['per_s'])}/s" if "per_s" in sample.figures else ""
+    mark = " !" if window.is_disturbed else ""
+    quality = f"{window.wall_s:.1f} s, speed {window.speed:.2f}, others {window.others:.2f}{mark}"
+    print(f"{stage}  {turn}  {sample.row:24} {shown(sample.cpu_ms):>6} ms{rate}  ({quality})", flush=True)
+    for fault in sample.faults:
+        print(f"    {fault}", flush=True)
 
 
-def stage_report(results: Results, stage: str) -> list[str]:
-    """CPU per unit of each row, every other figure, and SQL statements per unit."""
-    head = ["", "CPU ms at speed 1", *KINDS, "raw ms", "speed", "others", "per s", "p50 ms", "p99 ms"]
-    cpu, more = [head], []
+def write(
+    results: Results, verdicts: Sequence[Verdict], *, projects: Mapping[str, Path], folder: Path
+) -> None:
+    """Prints the tables and writes them and all figures into the folder."""
+    parts = [part for stage in results.samples for part in _stage_tables(results, stage)]
+    if len(projects) == 2 and all(label in results.samples for label in projects):
+        parts.append(_comparison_table(results, *projects))
+    parts += [_LEGEND.format(1000 * results.unit_s), gates_table(verdicts) if verdicts else ""]
+    parts += [describe_quality(results.all()), *results.faults]
+    text = "\n\n".join(filter(None, parts))
+    print(f"\n{text}\n")
+    (folder / "report.txt").write_text(text + "\n")
+    found = {
+        "at": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "speed_1_ms": 1000 * results.unit_s,
+        "projects": {label: _read_revision(path) for label, path in projects.items()},
+        "samples": {
+            stage: {row: [_without_series(sample) for sample in samples] for row, samples in rows.items()}
+            for stage, rows in results.samples.items()
+        },
+        "statements": results.statements,
+        "faults": results.faults,
+        "gates": [asdict(verdict) for verdict in verdicts],
+    }
+    (folder / "results.json").write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+
+
+def _without_series(sample: Sample) -> dict[str, object]:
+    return asdict(replace(sample, series={})) | {"cpu_ms": sample.cpu_ms}
+
+
+def _stage_tables(results: Results, stage: str) -> list[str]:
+    """CPU and SQL statements per unit of each row, then every other figure that isn't 0."""
+    cpu = [["", "CPU ms at speed 1", *KINDS, "raw ms", "speed", "others", "statements"]]
+    figures = [["", ""]]
     for row, samples in results.samples[stage].items():
-        cpu.append(_cpu_row(results, stage, row, samples))
-        names = [
-            name for name in samples[0].figures if name not in _ELSEWHERE and not row.startswith("growth")
-        ]
-        if names:
-            more.append([row, "  ".join(f"{name} {results.figure(stage, row, name)}" for name in names)])
-    counted = [[row, shown(count)] for row, count in results.statements.get(stage, {}).items()]
-    return [
-        f"== {stage}",
-        table(cpu),
-        table(more) if more else "",
-        table([["SQL statements per unit", ""], *counted]) if counted else "",
-    ]
+        cpu.append(_cpu_row(results, stage, row))
+        spreads = [(name, results.figure(stage, row, name)) for name in samples[0].figures]
+        figures.append([row, "  ".join(f"{name} {spread}" for name, spread in spreads if spread.greatest)])
+    return [f"== {stage}", table(cpu), table(figures)]
 
 
-def _cpu_row(results: Results, stage: str, row: str, samples: Sequence[Sample]) -> list[str]:
-    kinds = samples[0].window.cpu_s
-    parts = [shown(results.cpu_ms(stage, row, kind).median) if kind in kinds else "" for kind in KINDS]
+def _cpu_row(results: Results, stage: str, row: str) -> list[str]:
+    kinds = [results.cpu_ms(stage, row, kind).median for kind in KINDS]
     raw = results.spread(stage, row, lambda sample: sample.window.raw_ms_per(sample.units))
     speed = results.spread(stage, row, lambda sample: sample.window.speed)
     others = results.spread(stage, row, lambda sample: sample.window.others)
-    disturbed = sum(sample.window.is_disturbed for sample in samples)
-    flag = f" ! {disturbed} of {len(samples)}" if disturbed else ""
-    figures = samples[0].figures
-    rate = next((str(results.figure(stage, row, name)) for name in _RATES if name in figures), "")
-    pair = next((pair for pair in _LATENCIES if pair[0] in figures), None)
-    latencies = [str(results.figure(stage, row, name)) for name in pair] if pair else ["", ""]
+    flag = " !" if others.greatest > OTHERS_MAX_CORES else ""
+    counted = results.statements.get(stage, {}).get(row)
     return [
-        row, str(results.cpu_ms(stage, row)), *parts, shown(raw.median), shown(speed.median),
-        shown(others.median) + flag, rate, *latencies,
+        row, str(results.cpu_ms(stage, row)), *(shown(kind) if kind else "" for kind in kinds), shown(raw.median),
+        shown(speed.median), str(others) + flag, "" if counted is None else shown(counted),
     ]  # fmt: skip
 
 
-def legend(unit_s: float) -> str:
-    """What the columns mean, and what speed 1 is on this machine, without which its figures can't be held
-    against another's.
-    """
-    return (
-        "CPU ms: user + system of all server processes per order, request or tick; the client is left out. "
-        "At speed 1: raw × speed of the\n"
-        f"cores meanwhile. others: cores used by other programs; ! where more than {OTHERS_MAX_CORES}. p50, "
-        f"p99: accepted → created where there\n"
-        "are orders, else the HTTP request. Per s: orders created, or requests answered. Medians "
-        "[least..greatest].\n"
-        f"Speed 1 here: {1000 * unit_s:.2f} ms for the calibration's piece of work. Figures of machines "
-        f"compare as these times do."
-    )
+def _comparison_table(results: Results, before: str, after: str) -> str:
+    """CPU per unit of two checkouts, and their ratio."""
+    rows = [["CPU ms at speed 1", before, after, f"{after} ÷ {before}"]]
+    for row, ratio in results.ratios(after, before).items():
+        rows.append([row, str(results.cpu_ms(before, row)), str(results.cpu_ms(after, row)), str(ratio)])
+    return table(rows)
 
 
 def gates_table(verdicts: Sequence[Verdict]) -> str:
-    return table(
-        [
-            ["gate", "demanded", "measured", ""],
-            *([item.name, item.demand, item.measured, _judgement(item)] for item in verdicts),
-        ]
-    )
+    rows = [[item.name, item.demand, item.measured, _judgement(item)] for item in verdicts]
+    return table([["gate", "demanded", "measured", ""], *rows])
 
 
 def _judgement(verdict: Verdict) -> str:
@@ -104,52 +107,21 @@ def _judgement(verdict: Verdict) -> str:
     return f"FAILS, in doubt: {verdict.reservation}" if verdict.reservation else "FAILS"
 
 
-def comparison_table(results: Results, before: str, after: str) -> str:
-    """CPU per unit of two checkouts, and their ratio."""
-    rows = [["CPU ms at speed 1", before, after, f"{after} ÷ {before}"]]
-    for row in results.samples[before]:
-        if results.has(after, row):
-            ratio = results.ratio(row, after, before, lambda sample: sample.cpu_ms)
-            rows.append([row, str(results.cpu_ms(before, row)), str(results.cpu_ms(after, row)), str(ratio)])
-    return table(rows)
-
-
 def table(rows: Sequence[Sequence[str]]) -> str:
-    """Columns side by side; the first is left-aligned, the others are right-aligned when they are numbers."""
-    widths = [max(_width(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(_padded(row, column, width) for column, width in enumerate(widths)).rstrip() for row in rows
-    )
+    """Columns side by side; numbers are right-aligned, but for the first column."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        cells = [
+            cell.rjust(width) if place and cell[:1].isdigit() else cell.ljust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
 
 
-def _padded(row: Sequence[str], column: int, width: int) -> str:
-    cell = row[column]
-    space = " " * (width - _width(cell))
-    return space + cell if column and cell[:1].isdigit() else cell + space
-
-
-def _width(text: str) -> int:
-    return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
-
-
-def describe_machine(unit_s: float) -> dict[str, object]:
-    """`unit_s`: the calibration's piece of work at speed 1.
-
-    Figures "at speed 1" of two machines differ as these do.
-    """
-    return {
-        "speed_1_ms": 1000 * unit_s,
-        "cores": psutil.cpu_count(),
-        "memory_gb": round(psutil.virtual_memory().total / 1e9),
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "at": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-    }
-
-
-def read_revision(project: Path) -> str:
+def _read_revision(project: Path) -> str:
     """As Git describes it, or "unknown"."""
-    ended = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=project, capture_output=True, text=True, check=False
-    )
+    command = ["git", "describe", "--always", "--dirty"]
+    ended = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
     return ended.stdout.strip() or "unknown"

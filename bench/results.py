@@ -3,13 +3,23 @@ to mean.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from statistics import median
 
 from bench.client import Result
 from bench.meter import OTHERS_MAX_CORES, SPEED_MIN, WALL_MIN_S, Window
 
 KINDS = ("web", "worker", "beat", "gateway", "postgres", "valkey")
+# What makes windows doubtful: a name, what it is called in short, and what it means.
+_DISTURBED = (
+    "DISTURBED", "others {}", f"other programs used more than {OTHERS_MAX_CORES} of a core (up to {{}}).\nRates and "
+    "latencies then mean nothing, CPU times little. Measure again on a quiet machine.",
+)  # fmt: skip
+_SLOW = (
+    "SLOW", "speed {}", f"the cores ran at less than {SPEED_MIN} of their speed (down to {{}}).\nCPU at speed 1 and "
+    "ratios allow for that; rates and latencies can't.",
+)  # fmt: skip
+_SHORT = "SHORT", "{} s", f"it took less than {WALL_MIN_S:.0f} s (down to {{}}): figures are coarse."
 
 
 @dataclass(frozen=True)
@@ -26,9 +36,8 @@ class Spread:
         return cls(median(values), min(values), max(values), len(values))
 
     def __str__(self) -> str:
-        if self.count == 1:
-            return shown(self.median)
-        return f"{shown(self.median)} [{shown(self.least)}..{shown(self.greatest)}]"
+        spread = f" [{shown(self.least)}..{shown(self.greatest)}]" if self.count > 1 else ""
+        return shown(self.median) + spread
 
 
 @dataclass(frozen=True)
@@ -53,9 +62,7 @@ class Sample:
         return self.window.ms_per(self.units)
 
     def rate(self, name: str) -> float:
-        """A rate of `figures` as it would be at speed 1: two windows differ in speed, which says nothing
-        about what they measured.
-        """
+        """A rate of `figures` as it would be at speed 1."""
         return self.figures[name] / self.window.speed
 
 
@@ -82,8 +89,8 @@ class Results:
     def all(self) -> list[Sample]:
         return [sample for rows in self.samples.values() for samples in rows.values() for sample in samples]
 
-    def has(self, stage: str, row: str) -> bool:
-        return row in self.samples.get(stage, {})
+    def has(self, stage: str, *rows: str) -> bool:
+        return all(row in self.samples.get(stage, {}) for row in rows)
 
     def spread(self, stage: str, row: str, value: Callable[[Sample], float]) -> Spread:
         """Of one value over the row's repetitions."""
@@ -98,81 +105,51 @@ class Results:
 
     def ratio(
         self,
-        row: str,
-        above: str,
-        below: str,
-        value: Callable[[Sample], float],
-        *,
-        row_below: str | None = None,
+        above: tuple[str, str],
+        below: tuple[str, str],
+        value: Callable[[Sample], float] = lambda sample: sample.cpu_ms,
     ) -> Spread:
-        """Of one value on two stages (or of two rows), taken pair by pair: each pair was measured a moment
-        apart.
+        """Of one value on two stages or of two rows, each (stage, row), taken pair by pair: each pair was
+        measured a moment apart.
         """
-        pairs = zip(self.samples[above][row], self.samples[below][row_below or row], strict=False)
-        return Spread.of([value(one) / value(other) for one, other in pairs])
+        first, second = (self.samples[stage][row] for stage, row in (above, below))
+        return Spread.of([value(one) / value(other) for one, other in zip(first, second, strict=False)])
+
+    def ratios(self, above: str, below: str) -> dict[str, Spread]:
+        """CPU per unit on one stage over that on another, of every row that both have."""
+        rows = [row for row in self.samples.get(above, {}) if self.has(below, row)]
+        return {row: self.ratio((above, row), (below, row)) for row in rows}
 
     def series(self, stage: str, row: str, name: str) -> Sequence[float]:
         """Of the repetition whose CPU time is the middle one."""
         ordered = sorted(self.samples[stage][row], key=lambda sample: sample.cpu_ms)
         return ordered[len(ordered) // 2].series[name]
 
-    def as_json(self) -> dict[str, dict[str, list[dict[str, object]]]]:
-        """Everything but the long series."""
-        return {
-            stage: {row: [_without_series(sample) for sample in samples] for row, samples in rows.items()}
-            for stage, rows in self.samples.items()
-        }
 
-
-def _without_series(sample: Sample) -> dict[str, object]:
-    return asdict(replace(sample, series={})) | {"cpu_ms": sample.cpu_ms}
+def _doubts(samples: Sequence[Sample]) -> list[tuple[tuple[str, str, str], Sequence[float]]]:
+    """The bad values of each kind, beginning with the worst."""
+    windows = [sample.window for sample in samples]
+    others = sorted((window.others for window in windows if window.is_disturbed), reverse=True)
+    speeds = sorted(window.speed for window in windows if window.speed < SPEED_MIN)
+    walls_s = sorted(window.wall_s for window in windows if window.wall_s < WALL_MIN_S)
+    return [(_DISTURBED, others), (_SLOW, speeds), (_SHORT, walls_s)]
 
 
 def reservation(samples: Sequence[Sample]) -> str:
     """In a few words why these samples mean little; empty when at least half of them are sound in each
     respect.
     """
-    windows = [sample.window for sample in samples]
-    checks = (
-        (
-            sum(window.is_disturbed for window in windows),
-            f"others {shown(median(window.others for window in windows))}",
-        ),
-        (
-            sum(window.is_slow for window in windows),
-            f"speed {shown(median(window.speed for window in windows))}",
-        ),
-        (
-            sum(window.is_short for window in windows),
-            f"{shown(median(window.wall_s for window in windows))} s",
-        ),
-    )
-    return ", ".join(reason for count, reason in checks if 2 * count > len(windows))
+    doubts = [(kind[1], bad) for kind, bad in _doubts(samples) if 2 * len(bad) > len(samples)]
+    return ", ".join(text.format(shown(median(bad))) for text, bad in doubts)
 
 
 def describe_quality(samples: Sequence[Sample]) -> str:
     """What to think of a whole run, in sentences; empty when every measurement is sound."""
-    windows = [sample.window for sample in samples]
-    said = []
-    if disturbed := [window.others for window in windows if window.is_disturbed]:
-        said.append(
-            f"DISTURBED: in {len(disturbed)} of {len(windows)} measurements other programs used more than "
-            f"{OTHERS_MAX_CORES} of a core "
-            f"(up to {shown(max(disturbed))}).\nRates and latencies then mean nothing, CPU times little. "
-            f"Measure again on a quiet machine."
-        )
-    if slow := [window.speed for window in windows if window.is_slow]:
-        said.append(
-            f"SLOW: in {len(slow)} of {len(windows)} measurements the cores ran at less than {SPEED_MIN} of "
-            f"their speed (down to "
-            f"{shown(min(slow))}).\nCPU at speed 1 and ratios allow for that; rates and latencies can't."
-        )
-    if short := sum(window.is_short for window in windows):
-        said.append(
-            f"SHORT: {short} of {len(windows)} measurements took less than {WALL_MIN_S:.0f} s; their figures "
-            f"are coarse."
-        )
-    return "\n".join(said)
+    doubts = [(kind, bad) for kind, bad in _doubts(samples) if bad]
+    return "\n".join(
+        f"{name}: in {len(bad)} of {len(samples)} measurements {meaning.format(shown(bad[0]))}"
+        for (name, _, meaning), bad in doubts
+    )
 
 
 def http_figures(result: Result) -> dict[str, float]:
@@ -184,8 +161,7 @@ def http_figures(result: Result) -> dict[str, float]:
 
 def percentile(values: Sequence[float], share: float) -> float:
     """The value that `share` (0..1) of the values don't exceed."""
-    ordered = sorted(values)
-    return ordered[min(int(len(ordered) * share), len(ordered) - 1)]
+    return sorted(values)[min(int(len(values) * share), len(values) - 1)]
 
 
 def shown(value: float) -> str:

@@ -1,37 +1,38 @@
 """Runs the scenarios and reports what was measured."""
 
 import contextlib
-import dataclasses
-import json
-from collections.abc import Callable, Iterator, Sequence
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench import gates, report
-from bench.calibration import Calibration
-from bench.opening import load_history, open_history, open_stage, remove_stage
-from bench.results import Results, Sample, describe_quality
-from bench.scenarios import cart, gateway, growth, notify, orders, poll, synchronous
-from bench.size import WARM_UP, Size
-from bench.stage import Stage
+from bench.history import multiply
+from bench.meter import Calibration
+from bench.results import Results, Sample
+from bench.scenarios import COUNTED, SMALL, Size, notify, orders, reads
+from bench.seed import seed_catalogue, seed_open_orders
+from bench.stage import Stage, open_stage, remove_stage
+from project.local.errors import LocalError
 from project.local.progress import step
 from project.local.state import State
 
 Measure = Callable[[Stage, Size], Iterator[Sample]]
-GROWTH = "growth"
-# What `--only` names: what it measures again and again, and how it counts SQL statements per unit, once.
-SCENARIOS: dict[str, tuple[Sequence[Measure], Callable[[Stage, Size], dict[str, float]] | None]] = {
-    "sync": ([synchronous.measure], synchronous.count_statements),
-    "orders": (
-        [orders.measure_intake, orders.measure_light, orders.measure_saturated, orders.measure_burst],
-        orders.count_statements,
-    ),
-    "notify": ([notify.measure], notify.count_statements),
-    "poll": ([poll.measure], poll.count_statements),
-    "cart": ([cart.measure], None),
-    "gateway": ([gateway.measure], None),
+GROWTH, GATEWAY = "growth", "gateway"
+# What `--only` names.
+SCENARIOS: Mapping[str, Measure] = {
+    "sync": orders.measure_synchronous,
+    "orders": orders.measure,
+    "notify": notify.measure,
+    "poll": reads.measure,
+    "cart": orders.measure_cart,
+    GATEWAY: notify.measure_gateway,
+    GROWTH: reads.measure_growth,
 }
-DEFAULT = [*(name for name in SCENARIOS if name != "gateway"), GROWTH]
+DEFAULT = [name for name in SCENARIOS if name != GATEWAY]
+PROGRAMS = ("web", "worker", "beat")
+# So many orders of a history are bought and paid over HTTP; the others are copies of them.
+BOUGHT = 500
 
 
 @dataclass(frozen=True)
@@ -51,87 +52,123 @@ def run(options: Options) -> int:
 
     Raises: LocalError when a server or a program doesn't do its job.
     """
-    results = Results()
-    with State(options.folder).lock(), Calibration.running(options.folder) as calibration:
-        labels = _labels(options.projects)
-        if names := [name for name in options.only if name in SCENARIOS]:
-            _run_scenarios(names, labels, options, calibration, results)
-        histories = _run_growth(options, calibration, results) if GROWTH in options.only else []
+    from bench.chart import draw  # noqa: PLC0415 - matplotlib is here for `bin/bench` only, and this module also for its tests
+
+    results, histories = Results(), [f"{count:,} orders" for count in options.size.histories]
+    names = [project.name for project in options.projects]
+    projects = {path.name if names.count(path.name) == 1 else str(path): path for path in options.projects}
+    with State(options.folder).lock(), Calibration(options.folder) as calibration:
+        if scenarios := [name for name in options.only if name != GROWTH]:
+            _run_scenarios(scenarios, projects, options, calibration, results)
+        if GROWTH in options.only:
+            _run_growth(histories, options, calibration, results)
         results.settle(calibration.fastest_s)
-    verdicts = [verdict for label in labels for verdict in gates.judge(results, label)]
-    verdicts += gates.judge_growth(results, *histories) if histories else []
-    _report(options, results, labels, histories, verdicts)
+    verdicts = [verdict for label in projects for verdict in gates.judge(results, label)]
+    verdicts += gates.judge_growth(results, *histories)
+    report.write(results, verdicts, projects=projects, folder=options.folder)
+    is_drawn = draw(results, next(iter(projects)), histories, options.folder / "chart.png")
+    print(f"{options.folder}: results.json, report.txt{', chart.png' if is_drawn else ''}")
     is_sound = not results.faults and all(verdict.holds for verdict in verdicts)
     return 1 if options.gate and not is_sound else 0
 
 
-def _labels(projects: Sequence[Path]) -> dict[str, Path]:
-    names = [path.name for path in projects]
-    return {
-        name if names.count(name) == 1 else str(path): path
-        for name, path in zip(names, projects, strict=True)
-    }
-
-
 def _run_scenarios(
     names: Sequence[str],
-    labels: dict[str, Path],
+    projects: Mapping[str, Path],
     options: Options,
     calibration: Calibration,
     results: Results,
 ) -> None:
-    programs = ("web", "worker", "beat", *(["baseline"] if "sync" in names else []))
-    measures = [measure for name in names for measure in SCENARIOS[name][0]]
+    programs = [*PROGRAMS, *(["baseline"] if "sync" in names else [])]
     with contextlib.ExitStack() as stack:
         stages = []
-        for label, project in labels.items():
-            folder = options.folder / "stages" / label.strip("/").replace("/", "-")
-            remove_stage(folder)
-            with step(f"{label}: servers, tables, {options.size.histories[0]:,} orders of history"):
-                opening = open_stage(
-                    label, project=project, folder=folder, calibration=calibration, programs=programs
-                )
-                stages.append(stack.enter_context(opening))
-                load_history(stages[-1], options.size.histories[0])
-        _take_turns(stages, measures, options.size, results)
+        for label, project in projects.items():
+            folder, count = (
+                options.folder / "stages" / label.strip("/").replace("/", "-"),
+                options.size.histories[0],
+            )
+            opening = open_stage(label, project, folder, calibration, programs)
+            stages.append(_open(stack, opening, folder, count))
+        _take_turns(stages, names, options.size, results)
         for stage in stages:
-            for count in filter(None, (SCENARIOS[name][1] for name in names)):
-                results.statements.setdefault(stage.label, {}).update(count(stage, options.size))
-            with step(f"{stage.label}: audit of the books"):
-                results.faults += stage.audit()
+            with step(f"{stage.label}: SQL statements, audit of the books"):
+                _count_statements(stage, names, results)
+                try:
+                    stage.manage("audit")
+                except LocalError as error:
+                    results.faults.append(f"{stage.label}: {error}")
 
 
-def _run_growth(options: Options, calibration: Calibration, results: Results) -> list[str]:
-    """Two stages side by side, measured in turns; their data is kept for the next run."""
+def _run_growth(labels: Sequence[str], options: Options, calibration: Calibration, results: Results) -> None:
+    """Two stages side by side, measured in turns; the long history is kept for the next run, as long as no
+    migration changes.
+    """
+    project = options.projects[-1]
+    code = b"".join(path.read_bytes() for path in sorted(project.glob("*/migrations/*.py")))
+    migrations = hashlib.sha256(code).hexdigest()[:12]
     with contextlib.ExitStack() as stack:
         stages = []
-        for count in options.size.histories:
-            label = f"{count:,} orders"
-            with step(f"growth: servers with {label} of history"):
-                folder = options.folder / "history"
-                opening = open_history(
-                    label, count, project=options.projects[-1], folder=folder, calibration=calibration
-                )
-                stages.append(stack.enter_context(opening))
-        _take_turns(stages, [growth.measure], options.size, results)
-        return [stage.label for stage in stages]
+        for label, count in zip(labels, options.size.histories, strict=True):
+            folder, is_long = (
+                options.folder / "history" / f"{count}-{migrations}",
+                count > options.size.histories[0],
+            )
+            opening = open_stage(label, project, folder, calibration, PROGRAMS)
+            stages.append(_open(stack, opening, folder, count, keeps=is_long))
+        _take_turns(stages, [GROWTH], options.size, results)
 
 
-def _take_turns(stages: Sequence[Stage], measures: Sequence[Measure], size: Size, results: Results) -> None:
+def _open(
+    stack: contextlib.ExitStack,
+    opening: contextlib.AbstractContextManager[Stage],
+    folder: Path,
+    count: int,
+    *,
+    keeps: bool = False,
+) -> Stage:
+    """The stage with so many paid orders, each of a buyer of its own."""
+    marker = folder / "complete"
+    if not keeps or not marker.exists():
+        remove_stage(folder)
+    with step(f"Servers in {folder}, {count:,} orders of history"):
+        stage = stack.enter_context(opening)
+        if not marker.exists():
+            seed_catalogue(stage)
+            orders = seed_open_orders(stage, min(BOUGHT, count))
+            notify.pay_orders(stage, orders)
+            with stage.at_rest():
+                multiply(stage.connection, count // len(orders) - 1)
+                stage.vacuum()
+            marker.touch()
+    return stage
+
+
+def _take_turns(stages: Sequence[Stage], names: Sequence[str], size: Size, results: Results) -> None:
     """Measures row by row, on one stage a moment after the other, since the machine's speed changes within
-    seconds. Each round begins with another stage. Before that each does everything once: loads code, fills
-    caches, opens connections.
+    seconds. Each round begins with another stage. Before that each does everything once.
     """
     for stage in stages:
-        for measure in (measure for measure in measures if measure is not gateway.measure):
-            for _ in measure(stage, WARM_UP):
-                pass
+        for _ in _samples(stage, names, SMALL):
+            pass
     for number in range(1, size.repeats + 1):
-        order = rotated(stages, number)
-        for measure in measures:
-            for stage, sample in in_turns([(stage, measure(stage, size)) for stage in order]):
+        for name in names:
+            running = [(stage, SCENARIOS[name](stage, size)) for stage in rotated(stages, number)]
+            for stage, sample in in_turns(running):
                 results.add(stage.label, sample)
                 report.print_sample(stage.label, sample, turn=f"{number}/{size.repeats}")
+
+
+def _count_statements(stage: Stage, names: Sequence[str], results: Results) -> None:
+    stage.counts_statements = True
+    for sample in _samples(stage, names, COUNTED):
+        results.statements.setdefault(stage.label, {})[sample.row] = sample.window.statements / sample.units
+
+
+def _samples(stage: Stage, names: Sequence[str], size: Size) -> Iterator[Sample]:
+    """But for the gateway's, which take minutes at any size."""
+    for name in names:
+        if name != GATEWAY:
+            yield from SCENARIOS[name](stage, size)
 
 
 def in_turns(running: Sequence[tuple[Stage, Iterator[Sample]]]) -> Iterator[tuple[Stage, Sample]]:
@@ -157,39 +194,3 @@ def rotated(items: Sequence[Stage], number: int) -> list[Stage]:
     """
     start = (number - 1) % len(items)
     return [*items[start:], *items[:start]]
-
-
-def _report(
-    options: Options,
-    results: Results,
-    labels: dict[str, Path],
-    histories: Sequence[str],
-    verdicts: Sequence[gates.Verdict],
-) -> None:
-    parts = [part for stage in results.samples for part in report.stage_report(results, stage)]
-    if len(labels) == 2 and all(label in results.samples for label in labels):
-        parts.append(report.comparison_table(results, *labels))
-    faults = "".join(f"\n  {fault}" for fault in results.faults)
-    parts += [
-        report.legend(results.unit_s),
-        report.gates_table(verdicts),
-        describe_quality(results.all()),
-        f"Not as it must be:{faults}" if faults else "",
-    ]
-    text = "\n\n".join(part for part in parts if part)
-    print(f"\n{text}\n")
-    (options.folder / "report.txt").write_text(text + "\n")
-    found = {
-        "machine": report.describe_machine(results.unit_s),
-        "projects": {label: report.read_revision(path) for label, path in labels.items()},
-        "size": dataclasses.asdict(options.size),
-        "samples": results.as_json(),
-        "statements": results.statements,
-        "faults": results.faults,
-        "gates": [dataclasses.asdict(verdict) for verdict in verdicts],
-    }
-    (options.folder / "results.json").write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
-    from bench.chart import draw  # noqa: PLC0415 - matplotlib is here for `bin/bench` only, and this module also for its tests
-
-    is_drawn = draw(results, next(iter(labels)), histories, options.folder / "chart.png")
-    print(f"{options.folder}: results.json, report.txt{', chart.png' if is_drawn else ''}")

@@ -1,5 +1,5 @@
-"""The shop's catalogue and buyers with tokens, by SQL: thousands within a second, in the schema of any
-checkout.
+"""The shop's catalogue, buyers with tokens by SQL (thousands within a second, in the schema of any checkout),
+and orders that wait for their money, bought over HTTP.
 
 The unit of work is the same everywhere: two courses (¥100.00 and ¥298.00), a course coupon of ¥20.00 on the
 first, a global coupon of 10 %, 30 贝里, the rest by Alipay: ¥310.20.
@@ -11,16 +11,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bench.client import build_request
-from bench.history import Connection, move_sequence
+from bench.stage import Stage
 
+ORDERS, REQUESTS = "/api/v1/orders/", "shop_orderrequest"
 BEILI, GRANTED_BEILI, CASH = 30, 100, "310.20"
-APP_ID, SELLER_ID = "2021000000000001", "2088000000000001"
 # What a column gets that must not be NULL, has no default and isn't of interest.
 _EMPTY = {
     "boolean": "false", "bigint": "0", "integer": "0", "smallint": "0", "numeric": "0",
-    "character varying": "''", "text": "''",
-    "jsonb": "'{}'", "date": "current_date", "timestamp with time zone": "now()",
+    "character varying": "''", "text": "''", "jsonb": "'{}'", "date": "now()", "timestamp with time zone": "now()",
 }  # fmt: skip
+_COLUMNS = """
+    SELECT column_name, data_type, is_nullable = 'NO' AND column_default IS NULL AND is_identity = 'NO'
+    FROM information_schema.columns WHERE table_name = %s
+"""
 
 
 @dataclass(frozen=True)
@@ -35,13 +38,14 @@ class Buyer:
     def authorization(self) -> tuple[str, str]:
         return "Authorization", f"Token {hashlib.md5(f'bench-{self.account_id}'.encode()).hexdigest() * 2}"
 
-    def post(self, path: str, body: Mapping[str, object], **headers: str) -> bytes:
-        """A POST of this buyer's."""
-        named = [(name.replace("_", "-"), value) for name, value in headers.items()]
-        sent = [self.authorization, ("Content-Type", "application/json"), *named]
+    def get(self, path: str, *headers: tuple[str, str]) -> bytes:
+        return build_request("GET", path, headers=[self.authorization, *headers])
+
+    def post(self, path: str, body: Mapping[str, object], *headers: tuple[str, str]) -> bytes:
+        sent = [self.authorization, ("Content-Type", "application/json"), *headers]
         return build_request("POST", path, headers=sent, body=json.dumps(body).encode())
 
-    def order_request(self, path: str, *, checkout_id: str | None = None) -> bytes:
+    def order(self, path: str = ORDERS, *, checkout_id: str | None = None) -> bytes:
         """The POST that orders the unit of work, agreeing to its exact amounts."""
         body = {
             "course_price_list": [
@@ -52,27 +56,23 @@ class Buyer:
             "balance": BEILI,
             "alipay": CASH,
         } | ({"checkout_id": checkout_id} if checkout_id else {})
-        return self.post(path, body, Idempotency_Key=f"bench-{self.account_id}")
+        return self.post(path, body, ("Idempotency-Key", f"bench-{self.account_id}"))
 
 
-def add_catalogue(connection: Connection) -> None:
-    """Both courses with their prices, and both campaigns, once."""
-    if connection.execute("SELECT 1 FROM shop_course").fetchone():
-        return
-    both = "generate_series(1, 2) AS n"
-    course = {
-        "id": "n",
-        "name": "'课程 ' || n",
-        "course_img": "'/static/shop/covers/01.svg'",
-        "position": "n",
-    }
-    _insert(connection, "shop_course", course, both)
-    _insert(
-        connection,
-        "shop_pricepolicy",
-        {"id": "n", "course_id": "n", "valid_period": "30", "price": "198 * n - 98"},
-        both,
-    )
+@dataclass(frozen=True)
+class OpenOrder:
+    """An order with its buyer and the number of its open payment."""
+
+    order_number: str
+    buyer: Buyer
+    out_trade_no: str
+
+
+def seed_catalogue(stage: Stage) -> None:
+    """Both courses with their prices, and both campaigns."""
+    both, image = "generate_series(1, 2) AS n", "'/static/shop/covers/01.svg'"
+    _insert(stage, "shop_course", both, id="n", name="'课程 ' || n", course_img=image, position="n")
+    _insert(stage, "shop_pricepolicy", both, id="n", course_id="n", valid_period="30", price="198 * n - 98")
     campaign = {
         "id": "n",
         "name": "'活动 ' || n",
@@ -85,28 +85,18 @@ def add_catalogue(connection: Connection) -> None:
         "close_date": "current_date + 3650",
         "coupon_valid_days": "3650",
     }
-    _insert(connection, "shop_coupon", campaign, both)
-    for table in ("shop_course", "shop_pricepolicy", "shop_coupon"):
-        move_sequence(connection, table)
+    _insert(stage, "shop_coupon", both, **campaign)
 
 
-def add_buyers(connection: Connection, count: int) -> list[Buyer]:
-    """Buyers who can each order one unit of work."""
-    # balances and counts are written as they will be
-    connection.execute("SET session_replication_role = replica")
-    first = _insert(
-        connection,
-        "shop_account",
-        {
-            "username": "'bench-' || gen_random_uuid()",
-            "password": "'!'",
-            "is_active": "true",
-            "balance": str(GRANTED_BEILI),
-        },
-        f"generate_series(1, {count}) AS n",
-    )
+def seed_buyers(stage: Stage, count: int) -> list[Buyer]:
+    """Fresh buyers who can each order one unit of work, and statistics that know of them."""
+    # Balances and counts are written as they will be.
+    stage.connection.execute("SET session_replication_role = replica")
+    buyer = {"username": "'bench-' || gen_random_uuid()", "password": "'!'", "is_active": "true"}
+    numbers, balance = f"generate_series(1, {count}) AS n", str(GRANTED_BEILI)
+    first = _insert(stage, "shop_account", numbers, **buyer, balance=balance)
     accounts = f"generate_series({first}, {first + count - 1}) AS n"
-    add_tokens(connection, accounts)
+    seed_tokens(stage, accounts)
     grant = {
         "key": "'bench-grant:' || n",
         "debit": "'beili_issued'",
@@ -115,58 +105,71 @@ def add_buyers(connection: Connection, count: int) -> list[Buyer]:
         "amount": str(GRANTED_BEILI),
         "account_id": "n",
     }
-    _insert(connection, "shop_ledgertransfer", grant, accounts)
+    _insert(stage, "shop_ledgertransfer", accounts, **grant)
     record = {
         "account_id": "n",
         "coupon_id": "campaign",
         "number": "'B' || n || '-' || campaign",
         "status": "'unused'",
+        "valid_until_date": "current_date + 365",
     }
-    until = {"valid_until_date": "current_date + 365"}
-    record_id = _insert(
-        connection,
-        "shop_couponrecord",
-        record | until,
-        f"{accounts}, generate_series(1, 2) AS campaign ORDER BY n, campaign",
-    )
-    connection.execute("UPDATE shop_coupon SET claimed_count = claimed_count + %s", [count])
-    connection.execute("SET session_replication_role = origin")
-    return [Buyer(first + place, record_id + 2 * place, record_id + 2 * place + 1) for place in range(count)]
+    pairs = f"{accounts}, generate_series(1, 2) AS campaign ORDER BY n, campaign"
+    coupon = _insert(stage, "shop_couponrecord", pairs, **record)
+    stage.connection.execute("UPDATE shop_coupon SET claimed_count = claimed_count + %s", [count])
+    stage.connection.execute("SET session_replication_role = origin")
+    stage.vacuum()
+    return [Buyer(first + place, coupon + 2 * place, coupon + 2 * place + 1) for place in range(count)]
 
 
-def add_tokens(connection: Connection, accounts: str) -> None:
+def seed_tokens(stage: Stage, accounts: str) -> None:
     """A token for each account that the source yields as `n`."""
     token = "repeat(md5('bench-' || n), 2)"
     digest, key = f"encode(sha512(convert_to({token}, 'UTF8')), 'hex')", f"substr({token}, 1, 15)"
-    _insert(
-        connection,
-        "knox_authtoken",
-        {"digest": digest, "token_key": key, "user_id": "n", "expiry": "now() + interval '9 years'"},
-        accounts,
-    )
+    rest = {"user_id": "n", "expiry": "now() + interval '9 years'"}
+    _insert(stage, "knox_authtoken", accounts, digest=digest, token_key=key, **rest)
 
 
-def _insert(connection: Connection, table: str, values: Mapping[str, str], source: str) -> int:
-    """INSERT … SELECT:
+def _insert(stage: Stage, table: str, source: str, **values: str) -> int:
+    """INSERT … SELECT: `values` are SQL expressions by column over the rows of `source`.
 
-    `values` are SQL expressions by column over the rows of `source`. Columns that the table doesn't have are
-    left out; those that it demands and that aren't given get the empty value of their type. Returns the least
-    id, if the table has one.
+    Columns that the table doesn't have are left out; those that it demands and that aren't given get the
+    empty value of their type. Returns the least id, if the table has one.
     """
-    columns = connection.execute(
-        """
-        SELECT column_name, data_type, is_nullable = 'NO' AND column_default IS NULL AND is_identity = 'NO'
-        FROM information_schema.columns WHERE table_name = %s
-        """,
-        [table],
-    ).fetchall()
+    columns = stage.rows(_COLUMNS, table)
     names = {name for name, _, _ in columns}
     chosen = {name: expression for name, expression in values.items() if name in names}
     chosen |= {name: _EMPTY[kind] for name, kind, is_needed in columns if is_needed and name not in chosen}
-    query = f"""
-        WITH added AS (INSERT INTO {table} ({", ".join(chosen)}) SELECT {", ".join(chosen.values())}
-            FROM {source} RETURNING *)
-        SELECT {"min(id)" if "id" in names else "NULL"} FROM added
+    insert = f"INSERT INTO {table} ({', '.join(chosen)}) SELECT {', '.join(chosen.values())} FROM {source}"
+    least = "min(id)" if "id" in names else "0"
+    return int(stage.rows(f"WITH added AS ({insert} RETURNING *) SELECT {least} FROM added LIMIT 1")[0][0])
+
+
+def seed_open_orders(stage: Stage, count: int) -> list[OpenOrder]:
+    """Orders with an open payment each, that nothing becomes due of while something is measured.
+
+    Raises: RuntimeError when the shop refuses one.
     """
-    row = connection.execute(query).fetchone()
-    return int(row[0] or 0) if row else 0
+    buyers = seed_buyers(stage, count)
+    placed = stage.send([buyer.order() for buyer in buyers])
+    stage.wait_drained(REQUESTS)
+    numbers = [answered(answer)["order_number"] for answer in placed.answers]
+    paths = [f"{ORDERS}{number}/payments/" for number in numbers]
+    page = {"product": "page"}
+    started = stage.send([buyer.post(path, page) for buyer, path in zip(buyers, paths, strict=True)])
+    query = """
+        SELECT o.order_number, p.out_trade_no FROM payments_payment p JOIN shop_order o ON o.id = p.order_id
+        WHERE o.order_number = ANY(%s)
+    """
+    trades = dict(stage.rows(query, numbers))
+    if missing := count - len(trades):
+        raise RuntimeError(f"{missing} of {count} payments were not started: {started.not_expected(200)}")
+    stage.put_off("shop_order", "order_number = ANY(%s)", numbers)
+    stage.put_off("payments_payment", "out_trade_no = ANY(%s)", [*trades.values()])
+    stage.vacuum()
+    return [OpenOrder(number, buyer, trades[number]) for number, buyer in zip(numbers, buyers, strict=True)]
+
+
+def answered(answer: bytes) -> dict[str, str]:
+    """The data of an answer of the API."""
+    data: dict[str, str] = json.loads(answer.partition(b"\r\n\r\n")[2])["data"]
+    return data

@@ -1,6 +1,4 @@
-"""A shop to be measured:
-
-PostgreSQL, Valkey, web, worker and beat of one checkout of the project, on ports and data of their own.
+"""A shop to be measured: PostgreSQL, Valkey and the programs of one checkout, on ports and data of their own.
 
 Settings as in production: every commit is flushed, Valkey's log is written each second, DEBUG is off.
 Programs and their arguments are those of the checkout's own `project/local/programs.py`; the Python packages
@@ -8,93 +6,89 @@ are those that run this.
 """
 
 import contextlib
+import json
 import os
 import re
-import signal
+import shutil
+import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from subprocess import DEVNULL, PIPE
 from typing import Any
 
 import psycopg
 import redis
 
-from bench.calibration import Calibration
 from bench.client import Client, Plan, Result
-from bench.meter import Meter, Window
-from bench.programs import Described, run
-from bench.resume_stopped import ResumeStopped
+from bench.meter import Calibration, Meter
+from bench.results import Sample, http_figures
 from project.local.child import Child
 from project.local.errors import LocalError
-from project.local.ports import is_listening
+from project.local.ports import find_free_port, is_listening
 from project.local.postgres import SUPERUSER, PostgresServer
+from project.local.programs import Program
+from project.local.runner import Runner
+from project.local.state import ROOT, State
 from project.local.valkey import ValkeyServer
 from project.local.waiting import wait_until
 
-READY_TIMEOUT_S, DRAIN_TIMEOUT_S = 60, 120
+INSIDE, BASELINE = ROOT / "bench" / "inside", "django.core.wsgi:get_wsgi_application"
 QUEUES = ("checkout", "orders", "payments", "upkeep")
-_STATEMENT = re.compile(r"duration: [\d.]+ ms  (?:statement|execute [^:]*): ")
+WAIT_S = 120
+# The time of each commit is kept, to tell when a row could be seen. A checkpoint in the middle of a short run
+# would weigh more than it does in an hour of a shop's life, and so would the whole pages logged after it.
+POSTGRES_SETTINGS = {"track_commit_timestamp": "on", "max_wal_size": "8GB", "checkpoint_timeout": "30min"}
+_STATEMENT = re.compile(rb"duration: [\d.]+ ms  (?:statement|execute [^:]*): ")
 
 
 @dataclass
 class Stage:
-    """One checkout's shop. `bench.opening.open_stage` makes one."""
+    """One checkout's shop. `open_stage` makes one.
+
+    `programs` are by name and share `env`; `ports` are of those that others connect to. `connection` is a
+    superuser's; what it does is never among the statements that are counted.
+    """
 
     label: str
     project: Path
-    folder: Path
+    state: State
     calibration: Calibration
     postgres: PostgresServer
     valkey: ValkeyServer
-    described: Described
-    children: Mapping[str, Child]
-    resumer: ResumeStopped
+    broker: "redis.Redis"
+    connection: psycopg.Connection[Any]
+    programs: Mapping[str, Program]
+    env: Mapping[str, str]
+    ports: Mapping[str, int]
+    children: dict[str, Child] = field(default_factory=dict)
+    counts_statements: bool = False
 
-    @property
-    def web_port(self) -> int:
-        return self.described.ports["web"]
-
-    @property
-    def env(self) -> Mapping[str, str]:
-        """What all programs of the stage share, and what other Python of the project needs to work with its
-        data.
-        """
-        return self.described.env
-
-    def start(self, *names: str) -> None:
-        """Starts programs one after the other and returns when they do their job.
+    @contextlib.contextmanager
+    def running(self, *names: str) -> Iterator[None]:
+        """Programs that do their job, for the block; those that the checkout doesn't have are left out.
 
         Raises: LocalError when one doesn't come up, with the end of its log.
         """
-        for name in names:
-            child = self.children[name]
-            child.start()
-            wait_until(partial(self._is_over_or_up, name), timeout_s=READY_TIMEOUT_S)
-            if not child.is_running() or not self._is_up(name):
-                raise LocalError(
-                    f"{name} of {self.label} did not start. The end of {child.log_path}:\n{child.log_tail()}"
-                )
-
-    def stop(self, *names: str) -> None:
-        """Ends programs that run; all are asked first, and each has its own time to finish."""
-        for name in self._running(*names):
-            self.children[name].send(self.children[name].stop_signal)
-        for name in self._running(*names):
-            self.children[name].stop(self.described.programs[name].stop_s)
-
-    @contextlib.contextmanager
-    def frozen(self, *names: str) -> Iterator[None]:
-        """Stops programs and their children for the block; resumes them afterwards."""
-        groups = [self.children[name].pid for name in self._running(*names)]
-        self.resumer.stopping(groups)
-        try:
-            _signal(groups, signal.SIGSTOP)
+        chosen = [self.programs[name] for name in names if name in self.programs]
+        logs, records = self.state.log_folder, self.state.folder
+        with Runner(chosen, env=self.env, cwd=self.project, log_folder=logs, record_folder=records) as runner:
+            runner.start()
+            self.children |= runner.children
+            self._wait(lambda: self._is_up(runner), f"{names} ready")
             yield
-        finally:
-            _signal(groups, signal.SIGCONT)
-            self.resumer.resumed(groups)
+
+    def _is_up(self, runner: Runner) -> bool:
+        runner.require_alive()
+        ports = [port for name, port in self.ports.items() if name in runner.children]
+        # A worker that consumes is blocked in a read of its queues.
+        consuming = [one for one in self.broker.client_list() if (one["cmd"], one["db"]) == ("brpop", "0")]
+        return all(map(is_listening, ports)) and len(consuming) >= len(self._pids("worker", "gateway"))
+
+    def _pids(self, *names: str) -> list[int]:
+        children = [self.children[name] for name in names if name in self.children]
+        return [child.pid for child in children if child.is_running()]
 
     @contextlib.contextmanager
     def at_rest(self) -> Iterator[None]:
@@ -102,162 +96,187 @@ class Stage:
 
         None is stopped with a message in hand: first beat, then the others when the queues are empty.
         """
-        with self.frozen("beat"):
+        with held(self._pids("beat")):
             self.wait_for_queues()
-            with self.frozen(*self.children):
+            with held(self._pids(*{*self.children} - {"beat"})):
                 yield
 
-    @contextlib.contextmanager
-    def measured(self, *, worker_pids: Sequence[int] = ()) -> Iterator["Measured"]:
-        """A window over all that runs, and over further processes that do the worker's work; read its
-        `window` after the block.
+    def play(
+        self, row: str, plan: Plan, *, status: int, is_web_alone: bool = False, drains: str = ""
+    ) -> tuple[Sample, Result]:
+        """Measures a client's requests, each of which is to be answered with this status.
+
+        The window ends when the queues are empty, or when the table `drains` is. With `is_web_alone` worker
+        and beat are stopped meanwhile.
         """
-        roots = {
-            "postgres": [self.postgres.child.pid],
-            "valkey": [self.valkey.child.pid],
-            "worker": [*worker_pids],
-        }
-        for name in self._running(*self.children):
-            roots.setdefault("web" if name == "baseline" else name, []).append(self.children[name].pid)
-        meter = Meter(self.calibration, roots)
-        measured = Measured()
-        meter.start()
-        yield measured
-        measured.window = meter.stop()
+        resting = self._pids("worker", "beat") if is_web_alone else []
+        with Client(plan) as client, held(resting), self.measured() as meter:
+            result = client.run()
+            if drains:
+                self.wait_drained(drains)
+            elif not is_web_alone:
+                self.wait_for_queues()
+        figures, faults = http_figures(result), result.not_expected(status)
+        return Sample(row, len(result.statuses), meter.window, figures, faults=faults), result
 
-    def connect(self) -> psycopg.Connection[Any]:
-        """A superuser's connection of ours; what it does is never in the log of statements."""
-        connection = self.postgres.connect(role=SUPERUSER)
-        connection.execute("SET log_min_duration_statement = -1")
-        return connection
+    @contextlib.contextmanager
+    def measured(self, *, worker_pids: Sequence[int] = ()) -> Iterator[Meter]:
+        """A window over all that runs, and over further processes that do the worker's work; read the meter's
+        `window` after the block. SQL statements are counted with BEGIN and COMMIT.
+        """
+        roots = {name: pids for name in self.children if (pids := self._pids(name))}
+        roots["web"] += roots.pop("baseline", [])
+        roots["worker"] += worker_pids
+        roots |= {"postgres": [self.postgres.child.pid], "valkey": [self.valkey.child.pid]}
+        log = self.postgres.child.log_path
+        self._log_statements(0)
+        start = log.stat().st_size
+        with Meter(self.calibration, roots) as meter:
+            yield meter
+        self._log_statements(-1)
+        count = len(_STATEMENT.findall(log.read_bytes()[start:])) if self.counts_statements else 0
+        meter.window = replace(meter.window, statements=count)
 
-    def client(self, plan: Plan, name: str = "client") -> Client:
-        """A connected client for this stage. Those that run side by side have names of their own."""
-        return Client(plan, self.folder / name)
+    def _log_statements(self, minimum_ms: int) -> None:
+        if self.counts_statements:
+            self.connection.execute(f"ALTER SYSTEM SET log_min_duration_statement = {minimum_ms}")
+            self.connection.execute("SELECT pg_reload_conf(), pg_sleep(0.3)")
 
     def send(self, requests: Sequence[bytes], *, connections: int = 8) -> Result:
         """Sends requests without measuring anything; keeps the answers."""
-        with self.client(Plan(self.web_port, requests, connections, keep=True), "sender") as client:
+        with Client(Plan(self.ports["web"], requests, connections, keep=True)) as client:
             return client.run()
 
-    def wait_drained(self, connection: psycopg.Connection[Any], table: str) -> None:
-        """Returns when no row of the table has anything to be done with now.
+    def rows(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
+        """What the database says."""
+        return self.connection.execute(query.encode(), parameters or None).fetchall()
 
-        Raises: LocalError when that takes too long.
-        """
-
-        def is_drained() -> bool:
-            row = connection.execute(
-                f"SELECT EXISTS (SELECT 1 FROM {table} WHERE available_at <= now() + interval '5 minutes')"
-            ).fetchone()
-            return row is not None and not row[0]
-
-        if not wait_until(is_drained, timeout_s=DRAIN_TIMEOUT_S, poll_s=0.1):
-            raise LocalError(f"{table} of {self.label} was not drained within {DRAIN_TIMEOUT_S} s")
+    def wait_drained(self, table: str) -> None:
+        """Returns when no row of the table has anything to be done with now; else raises LocalError."""
+        query = f"SELECT EXISTS (SELECT 1 FROM {table} WHERE available_at <= now() + interval '5 minutes')"
+        self._wait(lambda: not self.rows(query)[0][0], f"{table} drained")
 
     def wait_for_queues(self) -> None:
-        """Returns when no message waits and none is being worked on.
+        """Returns when no message waits and none is being worked on; else raises LocalError."""
+        broker = self.broker
+        self._wait(lambda: not any(map(broker.llen, QUEUES)) and not broker.hlen("unacked"), "queues empty")
 
-        Raises: LocalError when that takes too long.
-        """
-        with self._broker() as broker:
-
-            def is_idle() -> bool:
-                return not any(broker.llen(queue) for queue in QUEUES) and not broker.hlen("unacked")
-
-            if not wait_until(is_idle, timeout_s=DRAIN_TIMEOUT_S):
-                raise LocalError(f"the queues of {self.label} were not empty within {DRAIN_TIMEOUT_S} s")
+    def _wait(self, condition: Callable[[], bool], what: str) -> None:
+        if not wait_until(condition, timeout_s=WAIT_S, poll_s=0.1):
+            raise LocalError(f"{self.label}: not {what} within {WAIT_S} s")
 
     def count_published(self) -> int:
         """How many messages were ever put into the queues."""
-        with self._broker() as broker:
-            stats: Mapping[str, Any] = broker.info("commandstats")
+        stats: Mapping[str, Any] = self.broker.info("commandstats")
         return int(stats.get("cmdstat_lpush", {}).get("calls", 0))
 
-    def vacuum(self, connection: psycopg.Connection[Any]) -> None:
-        """What autovacuum would have done some time after seeding.
+    def put_off(self, table: str, where: str, *parameters: object) -> None:
+        """Lets nothing become due of these rows while something is measured."""
+        update = f"UPDATE {table} SET available_at = now() + interval '10 years' WHERE {where}"
+        self.connection.execute(update.encode(), parameters or None)
 
-        Without it PostgreSQL plans for tables that were empty. New statistics only where autovacuum would
-        take them.
+    def vacuum(self) -> None:
+        """What autovacuum would have done some time after seeding, statistics only where it would take them.
+
+        Without it PostgreSQL plans for tables that were empty.
         """
-        connection.execute("SELECT pg_stat_force_next_flush()")
-        connection.execute("VACUUM")
-        changed = connection.execute(
-            """
-            SELECT string_agg(relid::regclass::text, ', ') FROM pg_stat_user_tables
-            JOIN pg_class ON pg_class.oid = relid
+        self.connection.execute("SELECT pg_stat_force_next_flush()")
+        self.connection.execute("VACUUM")
+        changed = """
+            SELECT relid::regclass::text FROM pg_stat_user_tables JOIN pg_class ON pg_class.oid = relid
             WHERE n_mod_since_analyze > 50 + 0.1 * greatest(reltuples, 0)
-            """
-        ).fetchone()
-        if changed is not None and changed[0] is not None:
-            connection.execute(f"ANALYZE {changed[0]}")
-
-    @contextlib.contextmanager
-    def statements_counted(self) -> Iterator[list[int]]:
-        """Counts the programs' SQL statements, BEGIN and COMMIT among them; the list has the number when the
-        block has ended.
         """
-        counted: list[int] = []
-        self._log_statements(0)
-        log = self.postgres.child.log_path
-        start = log.stat().st_size
+        for (table,) in self.rows(changed):
+            self.connection.execute(f"ANALYZE {table}")
+
+    def manage(self, *args: str) -> None:
+        """Runs manage.py. Raises: LocalError when it fails, with what it said."""
+        _run("manage.py", *args, cwd=self.project, env=self.env)
+
+
+@contextlib.contextmanager
+def open_stage(
+    label: str, project: Path, folder: Path, calibration: Calibration, programs: Sequence[str]
+) -> Iterator[Stage]:
+    """Servers with the project's tables, and programs that run.
+
+    Leaves no process behind; data that is in `folder` is used again.
+    """
+    state = State(folder)
+    secrets = state.load_secrets()
+    with contextlib.ExitStack() as stack:
+        postgres = PostgresServer(folder / "postgres", secrets.database_password, settings=POSTGRES_SETTINGS)
+        valkey = ValkeyServer(folder / "valkey", secrets.broker_password)
+        for server in (postgres, valkey):
+            stack.callback(server.stop)
+            server.start()
+        broker = stack.enter_context(redis.Redis.from_url(valkey.url(), decode_responses=True))
+        broker.flushall()
+        connection = stack.enter_context(postgres.connect(role=SUPERUSER))
+        connection.execute("SET log_min_duration_statement = -1")
+        described = describe(project, state, database_url=postgres.url(), valkey_url=valkey.url())
+        stage = Stage(label, project, state, calibration, postgres, valkey, broker, connection, *described)
+        stage.manage("migrate", "--verbosity", "0")
+        stack.enter_context(stage.running(*programs))
+        yield stage
+
+
+def remove_stage(folder: Path) -> None:
+    """Removes a stage's folder; PostgreSQL's data may lie elsewhere, behind a link."""
+    State(folder).reset()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def describe(
+    project: Path, state: State, *, database_url: str, valkey_url: str
+) -> tuple[dict[str, Program], dict[str, str], dict[str, int]]:
+    """A checkout's programs by name, their environment and their ports, as it describes them itself.
+
+    Raises: LocalError when it can't.
+    """
+    ports = {name: find_free_port() for name in ("web", "baseline", "simulator")}
+    given = {
+        "folder": str(state.folder),
+        "database_url": database_url,
+        "valkey_url": valkey_url.rsplit("/", 1)[0],
+        "web_port": ports["web"],
+        "simulator_port": ports["simulator"],
+        "secret_key": state.load_secrets().django_secret_key,
+    }
+    paths = {"PYTHONPATH": f"{project}{os.pathsep}{INSIDE}"}
+    asked = str(INSIDE / "describe.py"), json.dumps(given)
+    said = json.loads(_run(*asked, cwd=project, env={**os.environ, **paths}))
+    programs = {item["name"]: Program(**item) for item in said["programs"]}
+    # The web program with another application on another port, and otherwise the same.
+    web, settings = programs["web"], {"DJANGO_SETTINGS_MODULE": "baseline_settings"}
+    swapped = {"project.wsgi:application": BASELINE, str(ports["web"]): str(ports["baseline"])}
+    argv = [*(swapped.get(word, word) for word in web.argv), "--factory"]
+    programs["baseline"] = replace(web, name="baseline", argv=argv, env={**web.env, **settings})
+    return programs, {**said["env"], **paths, "LOG_LEVEL": "WARNING"}, ports
+
+
+@contextlib.contextmanager
+def held(groups: Sequence[int]) -> Iterator[None]:
+    """Stops process groups for the block.
+
+    They go on when it is left, and also when this process is killed: a shell in a session of its own sees to
+    that. The system asks them to end then, but a stopped program doesn't hear it.
+    """
+    script = 'kill -s STOP -- "$@"; echo; read -r _; kill -s CONT -- "$@"'
+    command = ["sh", "-c", script, "sh", *(f"-{group}" for group in groups)]
+    with subprocess.Popen(command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, start_new_session=True) as shell:
+        assert shell.stdout is not None
         try:
-            yield counted
+            shell.stdout.readline()
+            yield
         finally:
-            self._log_statements(-1)
-        with log.open(encoding="utf-8", errors="replace") as file:
-            file.seek(start)
-            counted.append(sum(_STATEMENT.search(line) is not None for line in file))
-
-    def _log_statements(self, minimum_ms: int) -> None:
-        with self.connect() as connection:
-            connection.execute(f"ALTER SYSTEM SET log_min_duration_statement = {minimum_ms}")
-            connection.execute("SELECT pg_reload_conf(), pg_sleep(0.3)")
-
-    def manage(self, *args: str) -> str:
-        """Runs manage.py and returns what it said.
-
-        Raises: LocalError when it fails.
-        """
-        return run([sys.executable, "manage.py", *args], cwd=self.project, env=self.env)
-
-    def audit(self) -> list[str]:
-        """What the shop's own audit finds wrong with the books; empty when nothing is."""
-        try:
-            self.manage("audit")
-        except LocalError as error:
-            return [f"{self.label}: manage.py audit: {error}"]
-        return []
-
-    def _broker(self) -> "redis.Redis":
-        return redis.Redis.from_url(self.valkey.url(0), decode_responses=True)
-
-    def _running(self, *names: str) -> list[str]:
-        return [name for name in names if self.children[name].is_running()]
-
-    def _is_over_or_up(self, name: str) -> bool:
-        return not self.children[name].is_running() or self._is_up(name)
-
-    def _is_up(self, name: str) -> bool:
-        if name in self.described.ports:
-            return is_listening(self.described.ports[name])
-        if name == "beat":
-            return True
-        workers = self._running("worker", *({"gateway"} & {*self.children}))
-        with self._broker() as broker:  # a worker that consumes is blocked in a read of its queues
-            return len(
-                [entry for entry in broker.client_list() if (entry["cmd"], entry["db"]) == ("brpop", "0")]
-            ) >= len(workers)
+            shell.communicate()
 
 
-@dataclass
-class Measured:
-    """What a measured block leaves behind."""
-
-    window: Window = field(init=False)
-
-
-def _signal(groups: Sequence[int], signum: signal.Signals) -> None:
-    for group in groups:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(group, signum)
+def _run(*arguments: str, cwd: Path, env: Mapping[str, str]) -> str:
+    """What Python says with these arguments. Raises: LocalError when it fails."""
+    command = [sys.executable, *arguments]
+    ended = subprocess.run(command, cwd=cwd, env=dict(env), capture_output=True, text=True, check=False)
+    if ended.returncode != 0:
+        raise LocalError(f"{' '.join(arguments[:2])} failed:\n{ended.stdout}{ended.stderr}")
+    return ended.stdout

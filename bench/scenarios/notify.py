@@ -1,101 +1,74 @@
-"""Alipay's notifications: taken in by the web process, applied by the worker."""
+"""Alipay's notifications, taken in by the web process and applied by the worker; and what a slow Alipay costs:
+how many expiring orders are asked about and closed, and how long others wait meanwhile.
+"""
 
-import base64
 import json
+import time
 from collections.abc import Iterator, Sequence
-from typing import Any
-from urllib.parse import urlencode
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
-import psycopg
-from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+import httpx
 
-from bench.client import Plan, build_request
-from bench.results import Sample, http_figures
-from bench.scenarios.open_orders import OpenOrder, numbers_of, seed_open_orders
-from bench.seed import APP_ID, CASH, SELLER_ID
-from bench.size import Size
+from bench.client import Client, Plan, build_request
+from bench.results import Sample, percentile
+from bench.scenarios import Size
+from bench.scenarios.orders import read_outcome
+from bench.seed import CASH, REQUESTS, OpenOrder, seed_buyers, seed_open_orders
 from bench.stage import Stage
+from payments.simulator.keys import KeyFolder
+from payments.simulator.messages import compose
+from project.local.simulator import Merchant
 
 PATH, INBOX, CONNECTIONS = "/api/v1/payments/alipay/notify/", "payments_notification", 16
+# An answer of Alipay's takes so long; 60 s is longer than the shop waits.
+LATENCIES_S = (0.0, 0.05, 0.2, 1.0, 60.0)
+BACKLOG, RATE = 2_000, 5.0
 
 
 def measure(stage: Stage, size: Size) -> Iterator[Sample]:
     """Taking in with the worker stopped, then applying what has come in, then both at once until every order
     is paid.
     """
-    yield from _measure_halves(stage, size.notifications // 2)
-    yield measure_whole(stage, "notify whole", size.notifications)
-
-
-def _measure_halves(stage: Stage, count: int) -> Iterator[Sample]:
-    """HTTP → committed inbox row, and inbox row → paid order, each alone."""
+    count = size.notifications // 2
     orders = seed_open_orders(stage, count)
-    with stage.connect() as connection, stage.client(plan_notifications(stage, orders)) as client:
-        with stage.frozen("worker", "beat"), stage.measured() as intake:
-            result = client.run()
-        with stage.measured() as applied:  # at once: the worker has begun
-            stage.wait_drained(connection, INBOX)
-        faults = _unpaid(connection, orders)
-    yield Sample("notify intake", count, intake.window, http_figures(result), faults=result.not_expected(200))
-    yield Sample(
-        "notify apply", count, applied.window, {"per_s": count / applied.window.wall_s}, faults=faults
-    )
+    intake, _ = stage.play("notify intake", plan_notifications(stage, orders), status=200, is_web_alone=True)
+    with stage.measured() as meter:  # at once: the worker has begun
+        stage.wait_drained(INBOX)
+    yield intake
+    figures = {"per_s": count / meter.window.wall_s}
+    yield Sample("notify apply", count, meter.window, figures, faults=_unpaid(stage, orders))
+    yield measure_whole(stage, "notify whole", size.notifications)
 
 
 def measure_whole(stage: Stage, row: str, count: int) -> Sample:
     """From the first notification sent to the last order paid."""
     orders = seed_open_orders(stage, count)
-    with stage.connect() as connection, stage.client(plan_notifications(stage, orders)) as client:
-        with stage.measured() as measured:
-            result = client.run()
-            stage.wait_drained(connection, INBOX)
-        last_paid_at = max(paid_at(connection, orders).values())
-        faults = [*result.not_expected(200), *_unpaid(connection, orders)]
-    per_s = count / (last_paid_at - min(result.sent_at))
-    return Sample(row, count, measured.window, http_figures(result) | {"per_s": per_s}, faults=faults)
-
-
-def count_statements(stage: Stage, size: Size) -> dict[str, float]:
-    """SQL statements of one notification from HTTP to a paid order."""
-    orders = seed_open_orders(stage, size.counted)
-    with stage.statements_counted() as counted:
-        pay_orders(stage, orders)
-    return {"notify whole": counted[0] / size.counted}
+    sample, result = stage.play(row, plan_notifications(stage, orders), status=200, drains=INBOX)
+    took_s = max(paid_at(stage, orders).values()) - min(result.sent_at)
+    faults = [*sample.faults, *_unpaid(stage, orders)]
+    return replace(sample, figures={**sample.figures, "per_s": count / took_s}, faults=faults)
 
 
 def pay_orders(stage: Stage, orders: Sequence[OpenOrder]) -> None:
     """Tells the shop that all are paid, and returns when it has done what follows."""
-    with stage.connect() as connection:
-        stage.send(plan_notifications(stage, orders).requests, connections=CONNECTIONS)
-        stage.wait_drained(connection, INBOX)
+    stage.send(plan_notifications(stage, orders).requests, connections=CONNECTIONS)
+    stage.wait_drained(INBOX)
 
 
 def plan_notifications(stage: Stage, orders: Sequence[OpenOrder], *, rate: float | None = None) -> Plan:
-    """A notification for each order, as fast as they are answered or at a rate."""
-    key = load_pem_private_key(
-        (stage.folder / "simulator" / "keys" / APP_ID / "alipay_private_key.pem").read_bytes(), None
-    )
-    assert isinstance(key, RSAPrivateKey)
-    return Plan(stage.web_port, [_notification(order, key) for order in orders], CONNECTIONS, rate)
-
-
-def _notification(order: OpenOrder, key: RSAPrivateKey) -> bytes:
-    """A TRADE_SUCCESS as Alipay sends it, signed."""
+    """A TRADE_SUCCESS for each order as Alipay sends it, as fast as they are answered or at a rate."""
+    merchant = Merchant(stage.state.simulator_folder)
+    keys = KeyFolder(merchant.folder / "keys" / merchant.app_id)
     fields = {
         "notify_time": "2026-03-02 12:01:05",
         "notify_type": "trade_status_sync",
-        "notify_id": f"2026030200222{order.buyer.account_id:021}",
         "charset": "utf-8",
         "version": "1.0",
-        "app_id": APP_ID,
-        "auth_app_id": APP_ID,
-        "seller_id": SELLER_ID,
+        "app_id": merchant.app_id,
+        "auth_app_id": merchant.app_id,
+        "seller_id": merchant.seller_id,
         "buyer_id": "2088622958603995",
-        "trade_no": f"20260302220014{order.buyer.account_id:014}",
-        "out_trade_no": order.out_trade_no,
         "trade_status": "TRADE_SUCCESS",
         "total_amount": CASH,
         "receipt_amount": CASH,
@@ -106,22 +79,92 @@ def _notification(order: OpenOrder, key: RSAPrivateKey) -> bytes:
             [{"amount": CASH, "fundChannel": "ALIPAYACCOUNT"}], separators=(",", ":")
         ),
     }
-    text = "&".join(f"{name}={value}" for name, value in sorted(fields.items()))
-    signature = base64.b64encode(key.sign(text.encode(), PKCS1v15(), SHA256())).decode()
-    body = urlencode({**fields, "sign_type": "RSA2", "sign": signature}).encode()
-    headers = [("Content-Type", "application/x-www-form-urlencoded; text/html; charset=UTF-8")]
-    return build_request("POST", PATH, headers=headers, body=body)
+
+    def request(order: OpenOrder) -> bytes:
+        own = {
+            "notify_id": f"2026030200222{order.buyer.account_id:021}",
+            "trade_no": f"20260302220014{order.buyer.account_id:014}",
+            "out_trade_no": order.out_trade_no,
+        }
+        message = compose(keys, fields | own, faults=[])
+        return build_request(
+            "POST", PATH, headers=[("Content-Type", message.content_type)], body=message.body
+        )
+
+    return Plan(stage.ports["web"], [request(order) for order in orders], CONNECTIONS, rate)
 
 
-def paid_at(connection: psycopg.Connection[Any], orders: Sequence[OpenOrder]) -> dict[str, float]:
+def paid_at(stage: Stage, orders: Sequence[OpenOrder]) -> dict[str, float]:
     """When each paid order was committed, by its number."""
     query = """
         SELECT order_number, extract(epoch FROM pg_xact_commit_timestamp(xmin))::float8 FROM shop_order
         WHERE order_number = ANY(%s) AND status = 'paid'
     """
-    return dict(connection.execute(query, [numbers_of(orders)]).fetchall())
+    return dict(stage.rows(query, [order.order_number for order in orders]))
 
 
-def _unpaid(connection: psycopg.Connection[Any], orders: Sequence[OpenOrder]) -> list[str]:
-    missing = len(orders) - len(paid_at(connection, orders))
+def _unpaid(stage: Stage, orders: Sequence[OpenOrder]) -> list[str]:
+    missing = len(orders) - len(paid_at(stage, orders))
     return [f"{missing} of {len(orders)} orders are not paid"] if missing else []
+
+
+def measure_gateway(stage: Stage, size: Size) -> Iterator[Sample]:
+    """A backlog of expiring orders, while others order and pay at a steady rate: the simulator answers later
+    and later.
+    """
+    for latency_s in LATENCIES_S:
+        expiring = seed_open_orders(stage, BACKLOG)
+        paying = seed_open_orders(stage, int(size.gateway_s * RATE))
+        with stage.running("simulator", "gateway"):
+            _answer_after(stage, latency_s)
+            sample = _measure_one(stage, f"gateway {latency_s:g} s", expiring, paying)
+        yield sample
+        for table in ("shop_order", "payments_payment"):
+            stage.put_off(table, "available_at IS NOT NULL")
+
+
+def _answer_after(stage: Stage, latency_s: float) -> None:
+    address = stage.env["ALIPAY_GATEWAY_URL"].removesuffix("/gateway.do")
+    fault = {"kind": "slow", "params": {"seconds": latency_s}, "times": None}
+    with httpx.Client(base_url=f"{address}/control", trust_env=False, timeout=30) as control:
+        control.delete("faults").raise_for_status()
+        if latency_s:
+            control.post("faults", json=fault).raise_for_status()
+
+
+def _measure_one(
+    stage: Stage, row: str, expiring: Sequence[OpenOrder], paying: Sequence[OpenOrder]
+) -> Sample:
+    buyers, numbers = seed_buyers(stage, len(paying)), [order.order_number for order in expiring]
+    ordering = Plan(stage.ports["web"], [buyer.order() for buyer in buyers], CONNECTIONS, RATE)
+    with (
+        Client(ordering) as orderer,
+        Client(plan_notifications(stage, paying, rate=RATE)) as payer,
+        ThreadPoolExecutor() as pool,
+        stage.measured() as meter,
+    ):
+        stage.connection.execute(
+            """
+            UPDATE shop_order
+                SET expires_at = now() - interval '2 minutes', closes_at = now(), available_at = now()
+            WHERE order_number = ANY(%s)
+            """,
+            [numbers],
+        )
+        started = time.time()
+        paid, ordered = pool.map(Client.run, (payer, orderer))
+        took_s = time.time() - started
+        query = "SELECT count(*) FROM shop_order WHERE order_number = ANY(%s) AND status = 'expired'"
+        ((closed,),) = stage.rows(query, numbers)
+        # What the backlog held up is waited for; it counts.
+        stage.wait_drained(REQUESTS)
+        stage.wait_drained(INBOX)
+    times, outcome = paid_at(stage, paying), read_outcome(stage, buyers)
+    paid_ms = [1000 * (times[one.order_number] - at) for one, at in zip(paying, paid.sent_at, strict=True)]
+    figures = {
+        "closed_per_s": closed / took_s,
+        "created_p50_ms": percentile(outcome.latencies_ms, 0.5),
+        "created_p99_ms": percentile(outcome.latencies_ms, 0.99),
+        "paid_p95_ms": percentile(paid_ms, 0.95),
+    }
+    return Sample(row, len(buyers), meter.window, figures, faults=outcome.faults(ordered, status=202))

@@ -6,7 +6,8 @@ import os
 import shutil
 import signal
 import subprocess
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
@@ -72,6 +73,8 @@ class PostgresServer:
     port: int = 0
     # The server that this one copies and follows; until `promote` it takes no writes.
     primary: "PostgresServer | None" = None
+    # Further settings.
+    settings: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._user = choose_user()
@@ -155,7 +158,8 @@ class PostgresServer:
         return True
 
     def _command(self) -> list[str]:
-        settings = {**SETTINGS, **({} if self.durable else VOLATILE), "port": str(self.port)}
+        volatile = {} if self.durable else VOLATILE
+        settings = {**SETTINGS, **volatile, **self.settings, "port": str(self.port)}
         return [
             str(self._installation / "bin" / "postgres"),
             "-D",

@@ -35,6 +35,7 @@ class Runner:
         env: Mapping[str, str],
         log_folder: Path,
         record_folder: Path,
+        cwd: Path = ROOT,
         longest_stop_s: float = float("inf"),
     ) -> None:
         self._longest_stop_s = longest_stop_s
@@ -46,7 +47,7 @@ class Runner:
                 name=item.name,
                 argv=item.argv,
                 env={**env, **item.env},
-                cwd=ROOT,
+                cwd=cwd,
                 log_path=log_folder / f"{item.name}.log",
                 record_path=record_folder / f"{item.name}.json",
             )

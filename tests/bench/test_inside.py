@@ -6,19 +6,23 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bench.programs import INSIDE, describe
-from project.local.state import ROOT
+from bench.stage import BASELINE, INSIDE, describe
+from project.local.state import ROOT, State
 
 
 def test_a_checkout_describes_its_programs(tmp_path: Path) -> None:
-    described = describe(
-        ROOT, tmp_path, database_url="postgres://shop:x@127.0.0.1:9/shop", valkey_url="redis://:x@127.0.0.1:9"
+    database_url = "postgres://shop:x@127.0.0.1:9/shop"
+    programs, env, ports = describe(
+        ROOT, State(tmp_path), database_url=database_url, valkey_url="redis://:x@127.0.0.1:9/0"
     )
-    assert {"web", "worker", "gateway", "beat", "simulator", "baseline"} <= {*described.programs}
-    baseline = described.programs["baseline"]
-    assert "baseline.wsgi:application" in baseline.argv
-    assert str(described.ports["baseline"]) in baseline.argv
-    assert baseline.env["DATABASE_URL"] == described.env["DATABASE_URL"]
+    assert {"web", "worker", "gateway", "beat", "simulator", "baseline"} <= {*programs}
+    assert (env["DATABASE_URL"], env["REDIS_URL"]) == (database_url, "redis://:x@127.0.0.1:9/1")
+    web, baseline = programs["web"], programs["baseline"]
+    assert BASELINE in baseline.argv
+    assert "project.wsgi:application" not in baseline.argv
+    assert str(ports["baseline"]) in baseline.argv
+    assert str(ports["web"]) not in baseline.argv
+    assert baseline.env == {**web.env, "DJANGO_SETTINGS_MODULE": "baseline_settings"}
 
 
 def test_the_baseline_has_the_shops_settings_and_one_more_address() -> None:
@@ -28,7 +32,7 @@ def test_the_baseline_has_the_shops_settings_and_one_more_address() -> None:
     )
     env = {
         **os.environ,
-        "DJANGO_SETTINGS_MODULE": "baseline.settings",
+        "DJANGO_SETTINGS_MODULE": "baseline_settings",
         "PYTHONPATH": f"{ROOT}{os.pathsep}{INSIDE}",
     }
     ended = subprocess.run(

@@ -6,13 +6,13 @@ import pytest
 
 from bench.__main__ import parse
 from bench.run import DEFAULT, SCENARIOS
-from bench.size import FULL, QUICK
+from bench.scenarios import FULL, QUICK
 
 
 def test_everything_but_the_gateway_is_measured(tmp_path: Path) -> None:
     options = parse(["--out", str(tmp_path)])
     assert options.only == DEFAULT
-    assert {*DEFAULT} == {*SCENARIOS, "growth"} - {"gateway"}
+    assert {*DEFAULT} == {*SCENARIOS} - {"gateway"}
     assert (options.size, options.folder) == (FULL, tmp_path)
 
 

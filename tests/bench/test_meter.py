@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.calibration import Calibration
-from bench.meter import Meter, Window
+from bench.meter import Calibration, Meter, Window
 from project.local.errors import LocalError
 
 BURN = "import time\nwhile time.process_time() < 0.3: pass"
@@ -16,7 +15,7 @@ BURN = "import time\nwhile time.process_time() < 0.3: pass"
 
 @pytest.fixture
 def calibration(tmp_path: Path) -> Iterator[Calibration]:
-    with Calibration.running(tmp_path) as running:
+    with Calibration(tmp_path) as running:
         yield running
 
 
@@ -33,14 +32,13 @@ def test_a_child_that_has_ended_is_counted_with_its_parent(calibration: Calibrat
     ):
         assert process.stdin is not None
         assert process.stdout is not None
-        meter = Meter(calibration, {"burner": [process.pid], "idler": [idler.pid]})
-        meter.start()
-        process.stdin.write("go\n")
-        process.stdin.flush()
-        process.stdout.readline()
-        window = meter.stop()
+        with Meter(calibration, {"burner": [process.pid], "idler": [idler.pid]}) as meter:
+            process.stdin.write("go\n")
+            process.stdin.flush()
+            process.stdout.readline()
         process.stdin.close()
         idler.kill()
+    window = meter.window
     assert 0.25 < window.cpu_s["burner"] < 1.0
     assert window.cpu_s["idler"] < 0.05
     assert 0 < window.speed <= 1.5
@@ -65,4 +63,4 @@ def test_the_calibration_tells_the_speed_and_keeps_the_fastest(
 
 def test_without_a_sample_there_is_no_speed(tmp_path: Path) -> None:
     with pytest.raises(LocalError, match="no sign of life"):
-        Calibration(tmp_path / "none.json").take()
+        Calibration(tmp_path).take()

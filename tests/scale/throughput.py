@@ -44,7 +44,7 @@ def measure(site: Site, folder: Path) -> list[Rate]:
             with site.running(env, workers=workers, webs=webs):
                 requests = _requests(site)
                 names = [name for name in site.children if name.startswith("worker")]
-                taken_per_s = _take_in(site, requests, folder, names)
+                taken_per_s = _take_in(site, requests, names)
                 if webs > len([rate for rate in rates if "web" in rate.what]):
                     rates.append(
                         Rate(f"taken in by {webs} web instance{'s' if webs > 1 else ''}", taken_per_s)
@@ -58,10 +58,10 @@ def measure(site: Site, folder: Path) -> list[Rate]:
     return rates
 
 
-def _take_in(site: Site, requests: Sequence[bytes], folder: Path, workers: Sequence[str]) -> float:
+def _take_in(site: Site, requests: Sequence[bytes], workers: Sequence[str]) -> float:
     for name in workers:
         _suspend(site, name, is_suspended=True)
-    with Client(Plan(site.front_port, requests, CONNECTIONS), folder / "client") as client:
+    with Client(Plan(site.front_port, requests, CONNECTIONS)) as client:
         result = client.run()
     if wrong := result.not_expected(202):
         raise LocalError("; ".join(wrong))

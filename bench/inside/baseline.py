@@ -1,5 +1,6 @@
-"""An order as a shop without workers takes it: validated, stored, created and answered in one request."""
+"""The synchronous baseline: an order as a shop without workers takes it, by the shop's own domain code."""
 
+from django.urls import include, path
 from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -14,7 +15,9 @@ from shop.domain.orders import finding
 
 
 class SynchronousOrderView(APIView):
-    """The same authentication, validation and domain code as `POST orders/` and its worker."""
+    """Validated, stored, created and answered in one request: the same authentication, validation and domain
+    code as `POST orders/` and its worker.
+    """
 
     def post(self, request: Request) -> Response:
         now, account = clock.now(), account_of(request)
@@ -28,3 +31,6 @@ class SynchronousOrderView(APIView):
         creation.create_orders([stored.pk], now=now, cause="synchronous")
         order = finding.get_order(account_id=account.pk, order_number=stored.order_number)
         return Response(order_body(order, now=now), status=status.HTTP_201_CREATED)
+
+
+urlpatterns = [path("synchronous/orders/", SynchronousOrderView.as_view()), path("", include("project.urls"))]

@@ -1,4 +1,4 @@
-"""Stopped programs end with the process that stopped them, even if that is killed."""
+"""Programs can be stopped for a while, and end with the process that stopped them, even if that is killed."""
 
 import os
 import signal
@@ -9,17 +9,14 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from bench.resume_stopped import ResumeStopped
+from bench.stage import held
 from project.local.state import ROOT
 from project.local.waiting import wait_until
 
 HOLDER = """
-import os, signal, sys
-from bench.resume_stopped import ResumeStopped
-group = int(sys.argv[1])
-with ResumeStopped() as resumer:
-    resumer.stopping([group])
-    os.killpg(group, signal.SIGSTOP)
+import sys
+from bench.stage import held
+with held([int(sys.argv[1])]):
     print("held", flush=True)
     sys.stdin.readline()
 """
@@ -36,6 +33,12 @@ def sleeper() -> Iterator["subprocess.Popen[bytes]"]:
         process.kill()
 
 
+def test_program_is_stopped_for_the_block(sleeper: "subprocess.Popen[bytes]") -> None:
+    with held([sleeper.pid]):
+        assert wait_until(lambda: is_stopped(sleeper.pid), timeout_s=5)
+    assert wait_until(lambda: not is_stopped(sleeper.pid), timeout_s=5)
+
+
 def test_stopped_program_is_resumed_when_its_holder_is_killed(sleeper: "subprocess.Popen[bytes]") -> None:
     command = [sys.executable, "-c", HOLDER, str(sleeper.pid)]
     with subprocess.Popen(
@@ -50,9 +53,16 @@ def test_stopped_program_is_resumed_when_its_holder_is_killed(sleeper: "subproce
 
 
 def test_resumed_program_is_left_alone(sleeper: "subprocess.Popen[bytes]") -> None:
-    with ResumeStopped() as resumer:
-        resumer.stopping([sleeper.pid])
-        resumer.resumed([sleeper.pid])
-        os.killpg(sleeper.pid, signal.SIGSTOP)
-        assert wait_until(lambda: is_stopped(sleeper.pid), timeout_s=5)
+    with held([sleeper.pid]):
+        pass
+    os.killpg(sleeper.pid, signal.SIGSTOP)
+    assert wait_until(lambda: is_stopped(sleeper.pid), timeout_s=5)
     assert is_stopped(sleeper.pid)
+
+
+def test_a_program_that_has_ended_meanwhile_does_no_harm(sleeper: "subprocess.Popen[bytes]") -> None:
+    gone = subprocess.Popen(["true"], start_new_session=True)
+    gone.wait()
+    with held([gone.pid, sleeper.pid]):
+        assert wait_until(lambda: is_stopped(sleeper.pid), timeout_s=5)
+    assert wait_until(lambda: not is_stopped(sleeper.pid), timeout_s=5)

@@ -1,5 +1,5 @@
-"""The shop's settings with one address."""
+"""The shop's settings with one more address."""
 
 from project.settings import *  # noqa: F403 - all of them, by Django's own convention
 
-ROOT_URLCONF = "baseline.urls"
+ROOT_URLCONF = "baseline"

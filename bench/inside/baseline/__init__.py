@@ -1,1 +1,0 @@
-"""The synchronous baseline: the shop's own domain code, with the order created inside the request."""
