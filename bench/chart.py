@@ -1,6 +1,4 @@
-"""One picture: what an order costs, how long it takes, how a burst is taken, and whether age makes anything
-dearer.
-"""
+"""One picture: what an order costs, how long it takes, how a burst is taken, and what age makes dearer."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,23 +17,20 @@ GREY = "#666666"
 
 def draw(results: Results, stage: str, histories: Sequence[str], path: Path) -> bool:
     """Draws what there is to see of the stage and of the growth; False when that is nothing."""
-    panels: list[Callable[[Axes], None]] = []
-    if results.has(stage, SYNCHRONOUS, SATURATED, LIGHT):
-        panels += [
-            lambda axes: _draw_cost(axes, results, stage),
-            lambda axes: _draw_latency(axes, results, stage),
-        ]
-    if results.has(stage, BURST):
-        panels.append(lambda axes: _draw_burst(axes, results, stage))
-    if results.ratios(histories[1], histories[0]):
-        panels.append(lambda axes: _draw_growth(axes, results, histories))
+    wanted: list[tuple[Callable[..., None], Sequence[str], bool]] = [
+        (_draw_cost, [stage], results.has(stage, SYNCHRONOUS, SATURATED)),
+        (_draw_latency, [stage], results.has(stage, SYNCHRONOUS, LIGHT)),
+        (_draw_burst, [stage], results.has(stage, BURST)),
+        (_draw_growth, histories, bool(results.ratios(*histories))),
+    ]
+    panels = [(panel, stages) for panel, stages, is_there in wanted if is_there]
     if not panels:
         return False
     columns, rows = min(len(panels), 2), -(-len(panels) // 2)
     figure = Figure(figsize=(7.2 * columns, 4.8 * rows), dpi=110, layout="constrained", facecolor="white")
-    for place, panel in enumerate(panels):
+    for place, (panel, stages) in enumerate(panels):
         axes = figure.add_subplot(rows, columns, place + 1)
-        panel(axes)
+        panel(axes, results, *stages)
         axes.spines[["top", "right"]].set_visible(False)
     footnote = "Medians; thin lines: least to greatest. " + describe_quality(results.all()).partition(":")[0]
     figure.supxlabel(footnote, x=0.01, ha="left", fontsize=9, color=GREY)
@@ -57,8 +52,8 @@ def _draw_cost(axes: Axes, results: Results, stage: str) -> None:
             part = results.cpu_ms(stage, row, kind).median
             axes.bar(place, part, bottom=bottom, width=0.58, color=colour, label=None if place else kind)
             bottom += part
-        top = max(bottom, total.greatest)
-        axes.text(place, top, f"{shown(total.median)} ms", ha="center", va="bottom", fontweight="bold")
+        top, text = max(bottom, total.greatest), f"{shown(total.median)} ms"
+        axes.text(place, top, text, ha="center", va="bottom", fontweight="bold")
         axes.plot([place + 0.33] * 2, [total.least, total.greatest], color="black", linewidth=1.2)
     axes.set_xticks([0, 1], ["in the request", "pipeline"])
     axes.set_ylabel("CPU ms per order, at speed 1")
@@ -90,8 +85,7 @@ def _draw_burst(axes: Axes, results: Results, stage: str) -> None:
     _title(axes, f"{len(values):,} buyers at once", "orders taken in, and orders made of them, over time")
 
 
-def _draw_growth(axes: Axes, results: Results, histories: Sequence[str]) -> None:
-    young, old = histories
+def _draw_growth(axes: Axes, results: Results, young: str, old: str) -> None:
     ratios = results.ratios(old, young)
     for place, ratio in enumerate(ratios.values()):
         colour = COLOURS["postgres" if ratio.median <= GROWTH_MAX else "valkey"]

@@ -1,5 +1,4 @@
-"""The load: ready-made requests, sent by a process of its own over a few kept-open connections, as cheaply as
-Python can.
+"""The load: ready-made requests, sent by a process of its own as cheaply as Python can.
 
 Times are seconds of the wall clock (`time.time()`), so that they compare with the database's.
 """
@@ -9,20 +8,22 @@ import multiprocessing
 import socket
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from math import inf
 from multiprocessing.connection import Connection
+from typing import cast
 
 HOST, PATIENCE_S = "127.0.0.1", 30.0
+Header = tuple[str, str]
 
 
 @dataclass(frozen=True)
 class Plan:
     """Requests as bytes, sent in order, once each; with `seconds`, over and over for that time.
 
-    With `rate` (per second) each has its time, whatever becomes of the others; else as fast as the
-    connections allow. `keep` keeps the answers' heads and bodies.
+    With `rate` (per second) each has its time; else as fast as the connections allow. `keep` keeps answers.
     """
 
     port: int
@@ -35,9 +36,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Result:
-    """By request: when it was sent (with a rate: when it was due), when its answer was complete, the status,
-    the answer.
-    """
+    """By request: when it was sent (with a rate: due), when it was answered, the status, the answer."""
 
     sent_at: Sequence[float]
     answered_at: Sequence[float]
@@ -54,14 +53,11 @@ class Result:
 
     def not_expected(self, status: int) -> list[str]:
         """A sentence for each other status that came."""
-        counted = sorted(Counter(self.statuses).items())
-        total = len(self.statuses)
+        counted, total = sorted(Counter(self.statuses).items()), len(self.statuses)
         return [f"{n} of {total} answers were {it}, not {status}" for it, n in counted if it != status]
 
 
-def build_request(
-    method: str, path: str, *, headers: Sequence[tuple[str, str]] = (), body: bytes = b""
-) -> bytes:
+def build_request(method: str, path: str, headers: Iterable[Header] = (), body: bytes = b"") -> bytes:
     """An HTTP/1.1 request as bytes."""
     lines = [f"{method} {path} HTTP/1.1", f"Host: {HOST}", *(f"{name}: {value}" for name, value in headers)]
     if body:
@@ -70,10 +66,7 @@ def build_request(
 
 
 class Client:
-    """The process, connected and waiting. Use as a context.
-
-    Entering and running raise EOFError when the process has failed; its traceback is on standard error.
-    """
+    """The process, connected and waiting. Use as a context. Raises: EOFError when it has failed."""
 
     def __init__(self, plan: Plan) -> None:
         spawning = multiprocessing.get_context("spawn")
@@ -94,13 +87,11 @@ class Client:
     def run(self) -> Result:
         """Sends everything and returns when the last answer is there."""
         self._pipe.send("go")
-        result: Result = self._pipe.recv()
-        return result
+        return cast("Result", self._pipe.recv())
 
 
 def _serve(plan: Plan, pipe: "Connection[object, object]") -> None:
-    address = (HOST, plan.port)
-    connections = [socket.create_connection(address, PATIENCE_S) for _ in range(plan.connections)]
+    connections = [socket.create_connection((HOST, plan.port), PATIENCE_S) for _ in range(plan.connections)]
     for connection in connections:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     pipe.send("ready")
@@ -111,11 +102,11 @@ def _serve(plan: Plan, pipe: "Connection[object, object]") -> None:
 def _play(plan: Plan, connections: Sequence[socket.socket]) -> Result:
     done: list[tuple[int, float, float, int, bytes]] = []
     numbers, started = itertools.count(), time.time()  # each number goes to one thread
-    ends_at = started + (plan.seconds or float("inf"))
+    count, ends_at = (len(plan.requests), inf) if plan.seconds is None else (inf, started + plan.seconds)
 
     def work(connection: socket.socket) -> None:
         for number in numbers:
-            if plan.seconds is None and number >= len(plan.requests) or time.time() >= ends_at:
+            if number >= count or time.time() >= ends_at:
                 return
             due_at = started + number / plan.rate if plan.rate else 0.0
             time.sleep(max(due_at - time.time(), 0.0))

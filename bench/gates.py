@@ -32,9 +32,7 @@ _GATES = (
 
 @dataclass(frozen=True)
 class Verdict:
-    """One gate: what is demanded, what was measured, whether it holds, and why that may mean little (empty:
-    it means what it says).
-    """
+    """One gate. `reservation`: why the verdict may mean little (empty: it means what it says)."""
 
     name: str
     demand: str

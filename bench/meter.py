@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import inf
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from statistics import mean
@@ -19,23 +20,19 @@ import psutil
 
 from project.local.errors import LocalError
 
-# Between the end of the work and the reading of the clocks: a process that has ended and wasn't waited for is
-# in nobody's figure.
+# A process that has ended and wasn't waited for is in nobody's figure: the clocks are read a bit later.
 SETTLE_S = 0.15
 # Past these a window's figures are flagged: other programs' CPU time in cores, the cores' mean speed, and how
-# long it lasted. A clock that ticks a hundred times a second says little about less than a second.
+# long it lasted.
 OTHERS_MAX_CORES, SPEED_MIN, WALL_MIN_S = 0.3, 0.6, 1.0
-# The calibration's piece of work takes 1 to 4 ms, so that eight a second take 1 to 3 % of a core. On an
-# overloaded machine its turn may come late.
+# The calibration's piece of work takes 1 to 4 ms: eight a second are 1 to 3 % of a core.
 TIMES_PER_S, ROUNDS, PATIENCE_S = 8, 30_000, 2.0
 
 
 @dataclass(frozen=True)
 class Window:
-    """What was used between two moments.
-
-    CPU in seconds, raw. `speed` is the cores' mean speed, where 1 is that at which the calibration's piece of
-    work takes `unit_s`; `others` is in cores; `statements` are the programs' SQL statements, if counted.
+    """What was used between two moments: CPU in seconds, raw. At `speed` 1, the cores' mean, the fixed piece
+    of work takes `unit_s`; `others` is in cores; `statements` are SQL statements, if counted.
     """
 
     wall_s: float
@@ -63,16 +60,15 @@ class Window:
 
 
 class Calibration:
-    """A small fixed piece of work, done again and again by a process on every core. Use as a context.
+    """A fixed piece of work, done again and again by a process on every core. Use as a context.
 
-    Speed 1 is the fastest that this machine was ever seen: the piece of work takes `fastest_s` of CPU then,
-    which `speed.json` in the folder keeps.
+    It takes `fastest_s` of CPU at speed 1, the fastest ever seen here, which `speed.json` in the folder has.
     """
 
     def __init__(self, folder: Path) -> None:
         self._record = folder / "speed.json"
         kept = json.loads(self._record.read_text()) if self._record.exists() else {}
-        self.fastest_s: float = kept.get("fastest_s", float("inf"))
+        self.fastest_s: float = kept.get("fastest_s", inf)
         self._pipes: list[Connection[object, float]] = []
         self._stack = contextlib.ExitStack()
 
@@ -95,11 +91,7 @@ class Calibration:
         self._note(self._read())
 
     def take(self) -> float:
-        """The mean speed of all cores since the last call: 1 is the fastest state seen, 0.5 means twice the
-        CPU time for the same work.
-
-        Raises: LocalError when nothing was measured, not even after a while.
-        """
+        """The mean speed of all cores since the last call. Raises: LocalError when nothing was measured."""
         wait(self._pipes, PATIENCE_S)
         samples = self._read()
         if not samples:
@@ -108,11 +100,10 @@ class Calibration:
         return mean(self.fastest_s / sample for sample in samples)
 
     def _read(self) -> list[float]:
-        return [pipe.recv() for pipe in self._pipes for _ in iter(pipe.poll, False)]
+        return [pipe.recv() for pipe in self._pipes for _ in iter(pipe.poll, 0)]
 
     def _note(self, samples: Sequence[float]) -> None:
-        # A single sample may be short by an error of the clock; two, and one in fifty, are a state that the
-        # core was in.
+        # A single sample may be short by an error of the clock; two, and one in fifty, tell a core's state.
         usual = sorted(samples)[min(max(len(samples) // 50, 1), len(samples) - 1) :]
         if usual and usual[0] < self.fastest_s:
             self.fastest_s = usual[0]
@@ -133,8 +124,8 @@ def _work_on(core: int, pipe: "Connection[float, object]") -> None:
 
 
 class Meter:
-    """Reads the clocks of the programs in `roots`: kind → process ids whose trees are counted, with children
-    that have ended. The kinds don't overlap. Use as a context; `window` is there afterwards.
+    """Reads the clocks of `roots`: kind → process ids whose trees are counted, with children that have ended,
+    and don't overlap. Use as a context; `window` is there afterwards.
     """
 
     window: Window

@@ -1,10 +1,9 @@
 """What is printed while something is measured, and the tables and files at the end of a run."""
 
 import json
-import subprocess
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 from bench.gates import Verdict
@@ -12,29 +11,25 @@ from bench.meter import OTHERS_MAX_CORES
 from bench.results import KINDS, Results, Sample, describe_quality, shown
 
 _LEGEND = f"""\
-CPU ms: user + system of all server processes per order, request or tick; the client is left out. At speed 1:
-raw × speed of the cores meanwhile. others: cores used by other programs; ! where more than {OTHERS_MAX_CORES}.
-statements: SQL per unit. per_s: requests answered, or notifications applied. created: accepted → created.
-Medians [least..greatest]. Speed 1 here: {{:.2f}} ms for the calibration's piece of work. Figures of machines
-compare as these times do."""
+CPU ms: user + system of all server processes per unit, not the client's; at speed 1: raw × the cores' speed.
+others: cores used by other programs, ! above {OTHERS_MAX_CORES}. per_s: requests answered or notifications
+applied. created: accepted → created. Medians [least..greatest]. Speed 1 here: {{:.2f}} ms for the
+calibration's piece of work; figures of machines compare as these times do."""
 
 
 def print_sample(stage: str, sample: Sample, *, turn: str) -> None:
-    """A line for a measurement, and one for each fault. Its figures go by the fastest speed seen until
-    now.
-    """
+    """A line for a measurement, by the fastest speed seen until now, and one for each fault."""
     window = sample.window
     rate = f", {shown(sample.figures['per_s'])}/s" if "per_s" in sample.figures else ""
+    quality = f"{window.wall_s:.1f} s, speed {window.speed:.2f}, others {window.others:.2f}"
     mark = " !" if window.is_disturbed else ""
-    quality = f"{window.wall_s:.1f} s, speed {window.speed:.2f}, others {window.others:.2f}{mark}"
-    print(f"{stage}  {turn}  {sample.row:24} {shown(sample.cpu_ms):>6} ms{rate}  ({quality})", flush=True)
-    for fault in sample.faults:
-        print(f"    {fault}", flush=True)
+    print(
+        f"{stage}  {turn}  {sample.row:24} {shown(sample.cpu_ms):>6} ms{rate}  ({quality}{mark})", flush=True
+    )
+    print("".join(f"    {fault}\n" for fault in sample.faults), end="", flush=True)
 
 
-def write(
-    results: Results, verdicts: Sequence[Verdict], *, projects: Mapping[str, Path], folder: Path
-) -> None:
+def write(results: Results, verdicts: Sequence[Verdict], projects: Mapping[str, Path], folder: Path) -> None:
     """Prints the tables and writes them and all figures into the folder."""
     parts = [part for stage in results.samples for part in _stage_tables(results, stage)]
     if len(projects) == 2 and all(label in results.samples for label in projects):
@@ -46,21 +41,11 @@ def write(
     (folder / "report.txt").write_text(text + "\n")
     found = {
         "at": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "speed_1_ms": 1000 * results.unit_s,
-        "projects": {label: _read_revision(path) for label, path in projects.items()},
-        "samples": {
-            stage: {row: [_without_series(sample) for sample in samples] for row, samples in rows.items()}
-            for stage, rows in results.samples.items()
-        },
-        "statements": results.statements,
-        "faults": results.faults,
+        "projects": {label: str(path) for label, path in projects.items()},
+        **asdict(results),
         "gates": [asdict(verdict) for verdict in verdicts],
     }
     (folder / "results.json").write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
-
-
-def _without_series(sample: Sample) -> dict[str, object]:
-    return asdict(replace(sample, series={})) | {"cpu_ms": sample.cpu_ms}
 
 
 def _stage_tables(results: Results, stage: str) -> list[str]:
@@ -82,8 +67,8 @@ def _cpu_row(results: Results, stage: str, row: str) -> list[str]:
     flag = " !" if others.greatest > OTHERS_MAX_CORES else ""
     counted = results.statements.get(stage, {}).get(row)
     return [
-        row, str(results.cpu_ms(stage, row)), *(shown(kind) if kind else "" for kind in kinds), shown(raw.median),
-        shown(speed.median), str(others) + flag, "" if counted is None else shown(counted),
+        row, str(results.cpu_ms(stage, row)), *(shown(kind) if kind else "" for kind in kinds),
+        shown(raw.median), shown(speed.median), str(others) + flag, "" if counted is None else shown(counted),
     ]  # fmt: skip
 
 
@@ -96,15 +81,14 @@ def _comparison_table(results: Results, before: str, after: str) -> str:
 
 
 def gates_table(verdicts: Sequence[Verdict]) -> str:
-    rows = [[item.name, item.demand, item.measured, _judgement(item)] for item in verdicts]
-    return table([["gate", "demanded", "measured", ""], *rows])
-
-
-def _judgement(verdict: Verdict) -> str:
-    # Disturbance makes dearer, so a gate that holds in spite of it holds.
-    if verdict.holds:
-        return "ok"
-    return f"FAILS, in doubt: {verdict.reservation}" if verdict.reservation else "FAILS"
+    rows = [["gate", "demanded", "measured", ""]]
+    for verdict in verdicts:
+        # Disturbance makes dearer, so a gate that holds in spite of it holds.
+        doubt = f", in doubt: {verdict.reservation}" if verdict.reservation else ""
+        rows.append(
+            [verdict.name, verdict.demand, verdict.measured, "ok" if verdict.holds else f"FAILS{doubt}"]
+        )
+    return table(rows)
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
@@ -118,10 +102,3 @@ def table(rows: Sequence[Sequence[str]]) -> str:
         ]
         lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)
-
-
-def _read_revision(project: Path) -> str:
-    """As Git describes it, or "unknown"."""
-    command = ["git", "describe", "--always", "--dirty"]
-    ended = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
-    return ended.stdout.strip() or "unknown"

@@ -1,8 +1,6 @@
-"""What was measured: samples by stage and row, with medians and spreads, and whether they mean what they seem
-to mean.
-"""
+"""What was measured, with medians and spreads, and whether it means what it seems to mean."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import median
 
@@ -11,15 +9,13 @@ from bench.meter import OTHERS_MAX_CORES, SPEED_MIN, WALL_MIN_S, Window
 
 KINDS = ("web", "worker", "beat", "gateway", "postgres", "valkey")
 # What makes windows doubtful: a name, what it is called in short, and what it means.
-_DISTURBED = (
-    "DISTURBED", "others {}", f"other programs used more than {OTHERS_MAX_CORES} of a core (up to {{}}).\nRates and "
-    "latencies then mean nothing, CPU times little. Measure again on a quiet machine.",
+_DOUBTS = (
+    ("DISTURBED", "others {}", f"""other programs used more than {OTHERS_MAX_CORES} of a core (up to {{}}).
+Rates and latencies then mean nothing, CPU times little. Measure again on a quiet machine."""),
+    ("SLOW", "speed {}", f"""the cores ran at less than {SPEED_MIN} of their speed (down to {{}}).
+CPU at speed 1 and ratios allow for that; rates and latencies can't."""),
+    ("SHORT", "{} s", f"it took less than {WALL_MIN_S:.0f} s (down to {{}}); the figures are coarse."),
 )  # fmt: skip
-_SLOW = (
-    "SLOW", "speed {}", f"the cores ran at less than {SPEED_MIN} of their speed (down to {{}}).\nCPU at speed 1 and "
-    "ratios allow for that; rates and latencies can't.",
-)  # fmt: skip
-_SHORT = "SHORT", "{} s", f"it took less than {WALL_MIN_S:.0f} s (down to {{}}): figures are coarse."
 
 
 @dataclass(frozen=True)
@@ -44,9 +40,8 @@ class Spread:
 class Sample:
     """One repetition of one measurement (`row`, such as "orders saturated").
 
-    `units` is how many orders, polls or notifications the window covers. `figures` are further numbers by
-    name, the unit at the end of the name; `series` are long ones for the charts; `faults` says in a sentence
-    each what was not as it must be.
+    `units` is how many orders, polls or notifications the window covers; `figures` are further numbers by
+    name and unit, `series` long ones for the chart; `faults` are sentences about what must not be.
     """
 
     row: str
@@ -64,6 +59,10 @@ class Sample:
     def rate(self, name: str) -> float:
         """A rate of `figures` as it would be at speed 1."""
         return self.figures[name] / self.window.speed
+
+
+Place = tuple[str, str]  # stage and row
+Value = Callable[[Sample], float]
 
 
 @dataclass
@@ -92,7 +91,7 @@ class Results:
     def has(self, stage: str, *rows: str) -> bool:
         return all(row in self.samples.get(stage, {}) for row in rows)
 
-    def spread(self, stage: str, row: str, value: Callable[[Sample], float]) -> Spread:
+    def spread(self, stage: str, row: str, value: Value) -> Spread:
         """Of one value over the row's repetitions."""
         return Spread.of([value(sample) for sample in self.samples[stage][row]])
 
@@ -103,15 +102,8 @@ class Results:
     def figure(self, stage: str, row: str, name: str) -> Spread:
         return self.spread(stage, row, lambda sample: sample.figures[name])
 
-    def ratio(
-        self,
-        above: tuple[str, str],
-        below: tuple[str, str],
-        value: Callable[[Sample], float] = lambda sample: sample.cpu_ms,
-    ) -> Spread:
-        """Of one value on two stages or of two rows, each (stage, row), taken pair by pair: each pair was
-        measured a moment apart.
-        """
+    def ratio(self, above: Place, below: Place, value: Value = lambda sample: sample.cpu_ms) -> Spread:
+        """Of one value in two (stage, row), taken pair by pair: each pair was measured a moment apart."""
         first, second = (self.samples[stage][row] for stage, row in (above, below))
         return Spread.of([value(one) / value(other) for one, other in zip(first, second, strict=False)])
 
@@ -126,29 +118,28 @@ class Results:
         return ordered[len(ordered) // 2].series[name]
 
 
-def _doubts(samples: Sequence[Sample]) -> list[tuple[tuple[str, str, str], Sequence[float]]]:
-    """The bad values of each kind, beginning with the worst."""
+def _doubts(samples: Sequence[Sample]) -> Iterator[tuple[str, str, str, Sequence[float]]]:
+    """Each kind with its bad values, of which the worst is the first."""
     windows = [sample.window for sample in samples]
     others = sorted((window.others for window in windows if window.is_disturbed), reverse=True)
     speeds = sorted(window.speed for window in windows if window.speed < SPEED_MIN)
     walls_s = sorted(window.wall_s for window in windows if window.wall_s < WALL_MIN_S)
-    return [(_DISTURBED, others), (_SLOW, speeds), (_SHORT, walls_s)]
+    return ((*kind, bad) for kind, bad in zip(_DOUBTS, (others, speeds, walls_s), strict=True))
 
 
 def reservation(samples: Sequence[Sample]) -> str:
-    """In a few words why these samples mean little; empty when at least half of them are sound in each
-    respect.
-    """
-    doubts = [(kind[1], bad) for kind, bad in _doubts(samples) if 2 * len(bad) > len(samples)]
+    """In a few words why more than half of these samples mean little; empty when they are sound."""
+    doubts = [(text, bad) for _, text, _, bad in _doubts(samples) if 2 * len(bad) > len(samples)]
     return ", ".join(text.format(shown(median(bad))) for text, bad in doubts)
 
 
 def describe_quality(samples: Sequence[Sample]) -> str:
     """What to think of a whole run, in sentences; empty when every measurement is sound."""
-    doubts = [(kind, bad) for kind, bad in _doubts(samples) if bad]
+    doubts = [
+        (name, len(bad), meaning.format(shown(bad[0]))) for name, _, meaning, bad in _doubts(samples) if bad
+    ]
     return "\n".join(
-        f"{name}: in {len(bad)} of {len(samples)} measurements {meaning.format(shown(bad[0]))}"
-        for (name, _, meaning), bad in doubts
+        f"{name}: in {count} of {len(samples)} measurements {text}" for name, count, text in doubts
     )
 
 

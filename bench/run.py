@@ -1,23 +1,27 @@
 """Runs the scenarios and reports what was measured."""
 
+import argparse
 import contextlib
 import hashlib
+import re
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench import gates, report
-from bench.history import multiply
 from bench.meter import Calibration
 from bench.results import Results, Sample
-from bench.scenarios import COUNTED, SMALL, Size, notify, orders, reads
+from bench.scenarios import COUNTED, FULL, QUICK, SMALL, Size, notify, orders, reads
 from bench.seed import seed_catalogue, seed_open_orders
-from bench.stage import Stage, open_stage, remove_stage
+from bench.stage import Stage, open_stage
 from project.local.errors import LocalError
+from project.local.history import multiply
 from project.local.progress import step
-from project.local.state import State
+from project.local.state import ROOT, State
 
 Measure = Callable[[Stage, Size], Iterator[Sample]]
+Shops = Sequence[tuple[str, Path, int]]  # label, checkout, orders of history
 GROWTH, GATEWAY = "growth", "gateway"
 # What `--only` names.
 SCENARIOS: Mapping[str, Measure] = {
@@ -30,8 +34,8 @@ SCENARIOS: Mapping[str, Measure] = {
     GROWTH: reads.measure_growth,
 }
 DEFAULT = [name for name in SCENARIOS if name != GATEWAY]
-PROGRAMS = ("web", "worker", "beat")
-# So many orders of a history are bought and paid over HTTP; the others are copies of them.
+# So many orders of a history are bought and paid over HTTP; the others are copies of them. A long history is
+# kept for the next run, as long as no migration changes.
 BOUGHT = 500
 
 
@@ -46,106 +50,100 @@ class Options:
     gate: bool
 
 
+def parse(argv: Sequence[str] | None) -> Options:
+    what = "Measures what an order costs and how fast it is, on servers of its own."
+    parser = argparse.ArgumentParser(prog="bin/bench", description=what)
+    option, names, out = parser.add_argument, [*SCENARIOS], ROOT / ".local" / "bench"
+    parts = f"of {', '.join(names)}; all but gateway by default"
+    checkouts = "another checkout's code; twice: both, in turns"
+    gate = "exit status 1 when a gate doesn't hold or anything was lost or rejected"
+    option("--only", nargs="+", choices=names, default=DEFAULT, metavar="NAME", help=parts)
+    option("--quick", action="store_true", help="fewer and shorter repetitions")
+    option("--repeat", type=int, metavar="N", help="repetitions of everything")
+    option("--project", type=Path, action="append", metavar="DIR", help=checkouts)
+    option("--out", type=Path, default=out, metavar="DIR", help="data and results (.local/bench)")
+    option("--gate", action="store_true", help=gate)
+    found = parser.parse_args(argv)
+    size = QUICK if found.quick else FULL
+    size = replace(size, repeats=found.repeat or size.repeats)
+    projects = [path.resolve() for path in found.project or [ROOT]]
+    return Options(size, found.only, projects, found.out.resolve(), gate=found.gate)
+
+
 def run(options: Options) -> int:
     """Measures, prints and writes what the options ask for; returns the exit status: 1 if `gate` is set and
-    something isn't as it must be.
-
-    Raises: LocalError when a server or a program doesn't do its job.
+    something isn't as it must be. Raises: LocalError when a server or a program doesn't do its job.
     """
-    from bench.chart import draw  # noqa: PLC0415 - matplotlib is here for `bin/bench` only, and this module also for its tests
+    from bench.chart import draw  # noqa: PLC0415 - only `bin/bench` has matplotlib, this module's tests don't
 
-    results, histories = Results(), [f"{count:,} orders" for count in options.size.histories]
+    results, counts, folder = Results(), options.size.histories, options.folder
     names = [project.name for project in options.projects]
     projects = {path.name if names.count(path.name) == 1 else str(path): path for path in options.projects}
-    with State(options.folder).lock(), Calibration(options.folder) as calibration:
+    histories = [f"{count:,} orders" for count in counts]
+    with State(folder).lock(), Calibration(folder) as calibration:
         if scenarios := [name for name in options.only if name != GROWTH]:
-            _run_scenarios(scenarios, projects, options, calibration, results)
+            shops = [(label, project, counts[0]) for label, project in projects.items()]
+            _measure(shops, scenarios, options, calibration, results)
         if GROWTH in options.only:
-            _run_growth(histories, options, calibration, results)
+            shops = [(label, options.projects[-1], n) for label, n in zip(histories, counts, strict=True)]
+            _measure(shops, [GROWTH], options, calibration, results)
         results.settle(calibration.fastest_s)
     verdicts = [verdict for label in projects for verdict in gates.judge(results, label)]
     verdicts += gates.judge_growth(results, *histories)
-    report.write(results, verdicts, projects=projects, folder=options.folder)
-    is_drawn = draw(results, next(iter(projects)), histories, options.folder / "chart.png")
-    print(f"{options.folder}: results.json, report.txt{', chart.png' if is_drawn else ''}")
+    report.write(results, verdicts, projects, folder)
+    is_drawn = draw(results, next(iter(projects)), histories, folder / "chart.png")
+    print(f"{folder}: results.json, report.txt{', chart.png' if is_drawn else ''}")
     is_sound = not results.faults and all(verdict.holds for verdict in verdicts)
     return 1 if options.gate and not is_sound else 0
 
 
-def _run_scenarios(
-    names: Sequence[str],
-    projects: Mapping[str, Path],
-    options: Options,
-    calibration: Calibration,
-    results: Results,
+def _measure(
+    shops: Shops, names: Sequence[str], options: Options, calibration: Calibration, results: Results
 ) -> None:
-    programs = [*PROGRAMS, *(["baseline"] if "sync" in names else [])]
+    """Shops side by side, measured in turns; then their statements are counted and their books audited."""
+    programs = ["web", "worker", "beat", *(["baseline"] if "sync" in names else [])]
     with contextlib.ExitStack() as stack:
         stages = []
-        for label, project in projects.items():
-            folder, count = (
-                options.folder / "stages" / label.strip("/").replace("/", "-"),
-                options.size.histories[0],
-            )
-            opening = open_stage(label, project, folder, calibration, programs)
-            stages.append(_open(stack, opening, folder, count))
+        for label, project, count in shops:
+            folder = options.folder / "stages" / re.sub(r"\W+", "-", label).strip("-")
+            migrations = b"".join(path.read_bytes() for path in sorted(project.glob("*/migrations/*.py")))
+            kept = hashlib.sha256(migrations).hexdigest() if count > options.size.histories[0] else ""
+            marker = folder / "complete"
+            if not kept or not marker.exists() or marker.read_text() != kept:
+                State(folder).reset()  # PostgreSQL's data may lie elsewhere, behind a link
+                shutil.rmtree(folder, ignore_errors=True)
+            with step(f"{label}: servers, {count:,} orders of history"):
+                opening = open_stage(label, project, folder, calibration, programs)
+                stages.append(stack.enter_context(opening))
+                if not marker.exists():
+                    _load_history(stages[-1], count)
+                marker.write_text(kept)
         _take_turns(stages, names, options.size, results)
-        for stage in stages:
+        for stage in stages if GROWTH not in names else []:
             with step(f"{stage.label}: SQL statements, audit of the books"):
-                _count_statements(stage, names, results)
+                stage.counts_statements = True
+                for sample in _samples(stage, names, COUNTED):
+                    of_stage = results.statements.setdefault(stage.label, {})
+                    of_stage[sample.row] = sample.window.statements / sample.units
                 try:
                     stage.manage("audit")
                 except LocalError as error:
                     results.faults.append(f"{stage.label}: {error}")
 
 
-def _run_growth(labels: Sequence[str], options: Options, calibration: Calibration, results: Results) -> None:
-    """Two stages side by side, measured in turns; the long history is kept for the next run, as long as no
-    migration changes.
-    """
-    project = options.projects[-1]
-    code = b"".join(path.read_bytes() for path in sorted(project.glob("*/migrations/*.py")))
-    migrations = hashlib.sha256(code).hexdigest()[:12]
-    with contextlib.ExitStack() as stack:
-        stages = []
-        for label, count in zip(labels, options.size.histories, strict=True):
-            folder, is_long = (
-                options.folder / "history" / f"{count}-{migrations}",
-                count > options.size.histories[0],
-            )
-            opening = open_stage(label, project, folder, calibration, PROGRAMS)
-            stages.append(_open(stack, opening, folder, count, keeps=is_long))
-        _take_turns(stages, [GROWTH], options.size, results)
-
-
-def _open(
-    stack: contextlib.ExitStack,
-    opening: contextlib.AbstractContextManager[Stage],
-    folder: Path,
-    count: int,
-    *,
-    keeps: bool = False,
-) -> Stage:
-    """The stage with so many paid orders, each of a buyer of its own."""
-    marker = folder / "complete"
-    if not keeps or not marker.exists():
-        remove_stage(folder)
-    with step(f"Servers in {folder}, {count:,} orders of history"):
-        stage = stack.enter_context(opening)
-        if not marker.exists():
-            seed_catalogue(stage)
-            orders = seed_open_orders(stage, min(BOUGHT, count))
-            notify.pay_orders(stage, orders)
-            with stage.at_rest():
-                multiply(stage.connection, count // len(orders) - 1)
-                stage.vacuum()
-            marker.touch()
-    return stage
+def _load_history(stage: Stage, count: int) -> None:
+    """So many paid orders, each of a buyer of its own."""
+    seed_catalogue(stage)
+    orders = seed_open_orders(stage, min(BOUGHT, count))
+    notify.pay_orders(stage, orders)
+    with stage.at_rest():
+        multiply(stage.connection, count // len(orders) - 1)
+        stage.vacuum()
 
 
 def _take_turns(stages: Sequence[Stage], names: Sequence[str], size: Size, results: Results) -> None:
     """Measures row by row, on one stage a moment after the other, since the machine's speed changes within
-    seconds. Each round begins with another stage. Before that each does everything once.
+    seconds. Before that each does everything once.
     """
     for stage in stages:
         for _ in _samples(stage, names, SMALL):
@@ -158,12 +156,6 @@ def _take_turns(stages: Sequence[Stage], names: Sequence[str], size: Size, resul
                 report.print_sample(stage.label, sample, turn=f"{number}/{size.repeats}")
 
 
-def _count_statements(stage: Stage, names: Sequence[str], results: Results) -> None:
-    stage.counts_statements = True
-    for sample in _samples(stage, names, COUNTED):
-        results.statements.setdefault(stage.label, {})[sample.row] = sample.window.statements / sample.units
-
-
 def _samples(stage: Stage, names: Sequence[str], size: Size) -> Iterator[Sample]:
     """But for the gateway's, which take minutes at any size."""
     for name in names:
@@ -173,24 +165,21 @@ def _samples(stage: Stage, names: Sequence[str], size: Size) -> Iterator[Sample]
 
 def in_turns(running: Sequence[tuple[Stage, Iterator[Sample]]]) -> Iterator[tuple[Stage, Sample]]:
     """The first row on each stage, then the second on each. While one is measured, the others rest."""
-    while running:
-        further = []
-        for stage, samples in running:
+    left = [*running]
+    while left:
+        for turn in [*left]:
             with contextlib.ExitStack() as stack:
-                for other, _ in running:
-                    if other is not stage:
+                for other, _ in left:
+                    if other is not turn[0]:
                         stack.enter_context(other.at_rest())
-                sample = next(samples, None)
-            if sample is not None:
-                further.append((stage, samples))
-                yield stage, sample
-        running = further
+                sample = next(turn[1], None)
+            if sample is None:
+                left.remove(turn)
+            else:
+                yield turn[0], sample
 
 
 def rotated(items: Sequence[Stage], number: int) -> list[Stage]:
-    """The order of one round (1, 2, …):
-
-    A B C, then B C A, then C A B. Nobody is always first, and nobody comes twice in a row.
-    """
+    """The order of rounds 1, 2, …: A B C, B C A, C A B. Nobody is always first or comes twice in a row."""
     start = (number - 1) % len(items)
     return [*items[start:], *items[:start]]

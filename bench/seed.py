@@ -1,5 +1,4 @@
-"""The shop's catalogue, buyers with tokens by SQL (thousands within a second, in the schema of any checkout),
-and orders that wait for their money, bought over HTTP.
+"""Catalogue and buyers by SQL, in the schema of any checkout; orders that wait for their money over HTTP.
 
 The unit of work is the same everywhere: two courses (¥100.00 and ¥298.00), a course coupon of ¥20.00 on the
 first, a global coupon of 10 %, 30 贝里, the rest by Alipay: ¥310.20.
@@ -17,8 +16,8 @@ ORDERS, REQUESTS = "/api/v1/orders/", "shop_orderrequest"
 BEILI, GRANTED_BEILI, CASH = 30, 100, "310.20"
 # What a column gets that must not be NULL, has no default and isn't of interest.
 _EMPTY = {
-    "boolean": "false", "bigint": "0", "integer": "0", "smallint": "0", "numeric": "0",
-    "character varying": "''", "text": "''", "jsonb": "'{}'", "date": "now()", "timestamp with time zone": "now()",
+    **dict.fromkeys(("bigint", "integer", "smallint", "numeric"), "0"), "boolean": "false", "jsonb": "'{}'",
+    **dict.fromkeys(("timestamp with time zone", "date"), "now()"), "character varying": "''", "text": "''",
 }  # fmt: skip
 _COLUMNS = """
     SELECT column_name, data_type, is_nullable = 'NO' AND column_default IS NULL AND is_identity = 'NO'
@@ -47,15 +46,14 @@ class Buyer:
 
     def order(self, path: str = ORDERS, *, checkout_id: str | None = None) -> bytes:
         """The POST that orders the unit of work, agreeing to its exact amounts."""
-        body = {
+        body: dict[str, object] = {
             "course_price_list": [
                 {"course_id": 1, "policy_id": 1, "coupon_record_id": self.course_coupon_id},
                 {"course_id": 2, "policy_id": 2, "coupon_record_id": None},
             ],
-            "coupon_record_id": self.global_coupon_id,
-            "balance": BEILI,
-            "alipay": CASH,
-        } | ({"checkout_id": checkout_id} if checkout_id else {})
+        }
+        body |= {"coupon_record_id": self.global_coupon_id, "balance": BEILI, "alipay": CASH}
+        body |= {"checkout_id": checkout_id} if checkout_id else {}
         return self.post(path, body, ("Idempotency-Key", f"bench-{self.account_id}"))
 
 
@@ -74,17 +72,11 @@ def seed_catalogue(stage: Stage) -> None:
     _insert(stage, "shop_course", both, id="n", name="'课程 ' || n", course_img=image, position="n")
     _insert(stage, "shop_pricepolicy", both, id="n", course_id="n", valid_period="30", price="198 * n - 98")
     campaign = {
-        "id": "n",
-        "name": "'活动 ' || n",
-        "coupon_type": "2 * (n - 1)",
-        "money_equivalent_value": "20 * (2 - n)",
-        "off_percent": "CASE n WHEN 2 THEN 90 END",
-        "scope": "CASE n WHEN 1 THEN 'course' ELSE 'order' END",
-        "course_id": "CASE n WHEN 1 THEN 1 END",
-        "quantity": "1000000000",
-        "close_date": "current_date + 3650",
-        "coupon_valid_days": "3650",
-    }
+        "id": "n", "name": "'活动 ' || n", "scope": "CASE n WHEN 1 THEN 'course' ELSE 'order' END",
+        "course_id": "CASE n WHEN 1 THEN 1 END", "coupon_type": "2 * (n - 1)",
+        "money_equivalent_value": "20 * (2 - n)", "off_percent": "CASE n WHEN 2 THEN 90 END",
+        "quantity": "1000000000", "close_date": "current_date + 3650", "coupon_valid_days": "3650",
+    }  # fmt: skip
     _insert(stage, "shop_coupon", both, **campaign)
 
 
@@ -98,21 +90,14 @@ def seed_buyers(stage: Stage, count: int) -> list[Buyer]:
     accounts = f"generate_series({first}, {first + count - 1}) AS n"
     seed_tokens(stage, accounts)
     grant = {
-        "key": "'bench-grant:' || n",
-        "debit": "'beili_issued'",
-        "credit": "'beili_available'",
-        "currency": "'BEILI'",
-        "amount": str(GRANTED_BEILI),
-        "account_id": "n",
-    }
+        "key": "'bench-grant:' || n", "account_id": "n", "amount": str(GRANTED_BEILI), "currency": "'BEILI'",
+        "debit": "'beili_issued'", "credit": "'beili_available'",
+    }  # fmt: skip
     _insert(stage, "shop_ledgertransfer", accounts, **grant)
     record = {
-        "account_id": "n",
-        "coupon_id": "campaign",
-        "number": "'B' || n || '-' || campaign",
-        "status": "'unused'",
-        "valid_until_date": "current_date + 365",
-    }
+        "account_id": "n", "coupon_id": "campaign", "number": "'B' || n || '-' || campaign",
+        "status": "'unused'", "valid_until_date": "current_date + 365",
+    }  # fmt: skip
     pairs = f"{accounts}, generate_series(1, 2) AS campaign ORDER BY n, campaign"
     coupon = _insert(stage, "shop_couponrecord", pairs, **record)
     stage.connection.execute("UPDATE shop_coupon SET claimed_count = claimed_count + %s", [count])
@@ -125,15 +110,13 @@ def seed_tokens(stage: Stage, accounts: str) -> None:
     """A token for each account that the source yields as `n`."""
     token = "repeat(md5('bench-' || n), 2)"
     digest, key = f"encode(sha512(convert_to({token}, 'UTF8')), 'hex')", f"substr({token}, 1, 15)"
-    rest = {"user_id": "n", "expiry": "now() + interval '9 years'"}
-    _insert(stage, "knox_authtoken", accounts, digest=digest, token_key=key, **rest)
+    until = "now() + interval '9 years'"
+    _insert(stage, "knox_authtoken", accounts, digest=digest, token_key=key, user_id="n", expiry=until)
 
 
 def _insert(stage: Stage, table: str, source: str, **values: str) -> int:
-    """INSERT … SELECT: `values` are SQL expressions by column over the rows of `source`.
-
-    Columns that the table doesn't have are left out; those that it demands and that aren't given get the
-    empty value of their type. Returns the least id, if the table has one.
+    """INSERT … SELECT of SQL expressions by column over the rows of `source`, without columns that the table
+    doesn't have, and with empty values for others that it demands. Returns the least id, if there is one.
     """
     columns = stage.rows(_COLUMNS, table)
     names = {name for name, _, _ in columns}
@@ -145,17 +128,13 @@ def _insert(stage: Stage, table: str, source: str, **values: str) -> int:
 
 
 def seed_open_orders(stage: Stage, count: int) -> list[OpenOrder]:
-    """Orders with an open payment each, that nothing becomes due of while something is measured.
-
-    Raises: RuntimeError when the shop refuses one.
-    """
+    """Orders with an open payment each, not due for years; RuntimeError when the shop refuses one."""
     buyers = seed_buyers(stage, count)
     placed = stage.send([buyer.order() for buyer in buyers])
     stage.wait_drained(REQUESTS)
     numbers = [answered(answer)["order_number"] for answer in placed.answers]
-    paths = [f"{ORDERS}{number}/payments/" for number in numbers]
-    page = {"product": "page"}
-    started = stage.send([buyer.post(path, page) for buyer, path in zip(buyers, paths, strict=True)])
+    of_buyers, page = [*zip(buyers, numbers, strict=True)], {"product": "page"}
+    started = stage.send([buyer.post(f"{ORDERS}{number}/payments/", page) for buyer, number in of_buyers])
     query = """
         SELECT o.order_number, p.out_trade_no FROM payments_payment p JOIN shop_order o ON o.id = p.order_id
         WHERE o.order_number = ANY(%s)
@@ -166,10 +145,9 @@ def seed_open_orders(stage: Stage, count: int) -> list[OpenOrder]:
     stage.put_off("shop_order", "order_number = ANY(%s)", numbers)
     stage.put_off("payments_payment", "out_trade_no = ANY(%s)", [*trades.values()])
     stage.vacuum()
-    return [OpenOrder(number, buyer, trades[number]) for number, buyer in zip(numbers, buyers, strict=True)]
+    return [OpenOrder(number, buyer, trades[number]) for buyer, number in of_buyers]
 
 
 def answered(answer: bytes) -> dict[str, str]:
     """The data of an answer of the API."""
-    data: dict[str, str] = json.loads(answer.partition(b"\r\n\r\n")[2])["data"]
-    return data
+    return dict(json.loads(answer.partition(b"\r\n\r\n")[2])["data"])

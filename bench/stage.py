@@ -1,21 +1,18 @@
 """A shop to be measured: PostgreSQL, Valkey and the programs of one checkout, on ports and data of their own.
 
-Settings as in production: every commit is flushed, Valkey's log is written each second, DEBUG is off.
-Programs and their arguments are those of the checkout's own `project/local/programs.py`; the Python packages
-are those that run this.
+Settings as in production: every commit is flushed, Valkey's log is written each second, DEBUG is off. The
+programs are those of the checkout's own `project/local/programs.py`; the Python packages those that run this.
 """
 
 import contextlib
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from subprocess import DEVNULL, PIPE
 from typing import Any
 
 import psycopg
@@ -24,7 +21,7 @@ import redis
 from bench.client import Client, Plan, Result
 from bench.meter import Calibration, Meter
 from bench.results import Sample, http_figures
-from project.local.child import Child
+from project.local.child import Child, held
 from project.local.errors import LocalError
 from project.local.ports import find_free_port, is_listening
 from project.local.postgres import SUPERUSER, PostgresServer
@@ -35,42 +32,37 @@ from project.local.valkey import ValkeyServer
 from project.local.waiting import wait_until
 
 INSIDE, BASELINE = ROOT / "bench" / "inside", "django.core.wsgi:get_wsgi_application"
-QUEUES = ("checkout", "orders", "payments", "upkeep")
-WAIT_S = 120
+QUEUES, WAIT_S = ("checkout", "orders", "payments", "upkeep"), 120
 # The time of each commit is kept, to tell when a row could be seen. A checkpoint in the middle of a short run
 # would weigh more than it does in an hour of a shop's life, and so would the whole pages logged after it.
 POSTGRES_SETTINGS = {"track_commit_timestamp": "on", "max_wal_size": "8GB", "checkpoint_timeout": "30min"}
 _STATEMENT = re.compile(rb"duration: [\d.]+ ms  (?:statement|execute [^:]*): ")
 
 
+Described = tuple[dict[str, Program], dict[str, str], dict[str, int]]
+
+
 @dataclass
 class Stage:
-    """One checkout's shop. `open_stage` makes one.
-
-    `programs` are by name and share `env`; `ports` are of those that others connect to. `connection` is a
-    superuser's; what it does is never among the statements that are counted.
+    """One checkout's shop, made by `open_stage`: `programs` by name, the `env` that they share, `ports` that
+    others connect to. `connection` is a superuser's, whose statements are never counted.
     """
 
     label: str
     project: Path
     state: State
     calibration: Calibration
-    postgres: PostgresServer
-    valkey: ValkeyServer
     broker: "redis.Redis"
     connection: psycopg.Connection[Any]
     programs: Mapping[str, Program]
     env: Mapping[str, str]
     ports: Mapping[str, int]
-    children: dict[str, Child] = field(default_factory=dict)
+    children: dict[str, Child]
     counts_statements: bool = False
 
     @contextlib.contextmanager
     def running(self, *names: str) -> Iterator[None]:
-        """Programs that do their job, for the block; those that the checkout doesn't have are left out.
-
-        Raises: LocalError when one doesn't come up, with the end of its log.
-        """
+        """Programs that do their job, for the block, if the checkout has them. Raises: LocalError."""
         chosen = [self.programs[name] for name in names if name in self.programs]
         logs, records = self.state.log_folder, self.state.folder
         with Runner(chosen, env=self.env, cwd=self.project, log_folder=logs, record_folder=records) as runner:
@@ -92,22 +84,17 @@ class Stage:
 
     @contextlib.contextmanager
     def at_rest(self) -> Iterator[None]:
-        """Stops all programs while another stage is measured.
-
-        None is stopped with a message in hand: first beat, then the others when the queues are empty.
-        """
+        """Stops all programs, none with a message in hand: beat, then the others as the queues are empty."""
         with held(self._pids("beat")):
             self.wait_for_queues()
-            with held(self._pids(*{*self.children} - {"beat"})):
+            with held(self._pids("web", "baseline", "worker", "gateway", "simulator")):
                 yield
 
     def play(
         self, row: str, plan: Plan, *, status: int, is_web_alone: bool = False, drains: str = ""
     ) -> tuple[Sample, Result]:
-        """Measures a client's requests, each of which is to be answered with this status.
-
-        The window ends when the queues are empty, or when the table `drains` is. With `is_web_alone` worker
-        and beat are stopped meanwhile.
+        """Measures a client's requests, each to be answered with this status, until the queues are empty or
+        the table `drains` is. With `is_web_alone` worker and beat are stopped meanwhile.
         """
         resting = self._pids("worker", "beat") if is_web_alone else []
         with Client(plan) as client, held(resting), self.measured() as meter:
@@ -127,8 +114,7 @@ class Stage:
         roots = {name: pids for name in self.children if (pids := self._pids(name))}
         roots["web"] += roots.pop("baseline", [])
         roots["worker"] += worker_pids
-        roots |= {"postgres": [self.postgres.child.pid], "valkey": [self.valkey.child.pid]}
-        log = self.postgres.child.log_path
+        log = self.children["postgres"].log_path
         self._log_statements(0)
         start = log.stat().st_size
         with Meter(self.calibration, roots) as meter:
@@ -167,8 +153,7 @@ class Stage:
 
     def count_published(self) -> int:
         """How many messages were ever put into the queues."""
-        stats: Mapping[str, Any] = self.broker.info("commandstats")
-        return int(stats.get("cmdstat_lpush", {}).get("calls", 0))
+        return int(self.broker.info("commandstats").get("cmdstat_lpush", {}).get("calls", 0))
 
     def put_off(self, table: str, where: str, *parameters: object) -> None:
         """Lets nothing become due of these rows while something is measured."""
@@ -176,10 +161,7 @@ class Stage:
         self.connection.execute(update.encode(), parameters or None)
 
     def vacuum(self) -> None:
-        """What autovacuum would have done some time after seeding, statistics only where it would take them.
-
-        Without it PostgreSQL plans for tables that were empty.
-        """
+        """What autovacuum would do some time later; else PostgreSQL plans for tables that were empty."""
         self.connection.execute("SELECT pg_stat_force_next_flush()")
         self.connection.execute("VACUUM")
         changed = """
@@ -198,10 +180,7 @@ class Stage:
 def open_stage(
     label: str, project: Path, folder: Path, calibration: Calibration, programs: Sequence[str]
 ) -> Iterator[Stage]:
-    """Servers with the project's tables, and programs that run.
-
-    Leaves no process behind; data that is in `folder` is used again.
-    """
+    """Servers with the project's tables, and programs that run. Data that is in `folder` is used again."""
     state = State(folder)
     secrets = state.load_secrets()
     with contextlib.ExitStack() as stack:
@@ -214,35 +193,22 @@ def open_stage(
         broker.flushall()
         connection = stack.enter_context(postgres.connect(role=SUPERUSER))
         connection.execute("SET log_min_duration_statement = -1")
-        described = describe(project, state, database_url=postgres.url(), valkey_url=valkey.url())
-        stage = Stage(label, project, state, calibration, postgres, valkey, broker, connection, *described)
+        described = describe(project, state, postgres.url(), valkey.url())
+        children = {"postgres": postgres.child, "valkey": valkey.child}
+        stage = Stage(label, project, state, calibration, broker, connection, *described, children)
         stage.manage("migrate", "--verbosity", "0")
         stack.enter_context(stage.running(*programs))
         yield stage
 
 
-def remove_stage(folder: Path) -> None:
-    """Removes a stage's folder; PostgreSQL's data may lie elsewhere, behind a link."""
-    State(folder).reset()
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-def describe(
-    project: Path, state: State, *, database_url: str, valkey_url: str
-) -> tuple[dict[str, Program], dict[str, str], dict[str, int]]:
-    """A checkout's programs by name, their environment and their ports, as it describes them itself.
-
-    Raises: LocalError when it can't.
-    """
+def describe(project: Path, state: State, database_url: str, valkey_url: str) -> Described:
+    """A checkout's programs by name, their environment and ports, by its own account."""
     ports = {name: find_free_port() for name in ("web", "baseline", "simulator")}
     given = {
-        "folder": str(state.folder),
-        "database_url": database_url,
-        "valkey_url": valkey_url.rsplit("/", 1)[0],
-        "web_port": ports["web"],
-        "simulator_port": ports["simulator"],
-        "secret_key": state.load_secrets().django_secret_key,
-    }
+        "folder": str(state.folder), "secret_key": state.load_secrets().django_secret_key,
+        "database_url": database_url, "valkey_url": valkey_url.rsplit("/", 1)[0],
+        "web_port": ports["web"], "simulator_port": ports["simulator"],
+    }  # fmt: skip
     paths = {"PYTHONPATH": f"{project}{os.pathsep}{INSIDE}"}
     asked = str(INSIDE / "describe.py"), json.dumps(given)
     said = json.loads(_run(*asked, cwd=project, env={**os.environ, **paths}))
@@ -253,24 +219,6 @@ def describe(
     argv = [*(swapped.get(word, word) for word in web.argv), "--factory"]
     programs["baseline"] = replace(web, name="baseline", argv=argv, env={**web.env, **settings})
     return programs, {**said["env"], **paths, "LOG_LEVEL": "WARNING"}, ports
-
-
-@contextlib.contextmanager
-def held(groups: Sequence[int]) -> Iterator[None]:
-    """Stops process groups for the block.
-
-    They go on when it is left, and also when this process is killed: a shell in a session of its own sees to
-    that. The system asks them to end then, but a stopped program doesn't hear it.
-    """
-    script = 'kill -s STOP -- "$@"; echo; read -r _; kill -s CONT -- "$@"'
-    command = ["sh", "-c", script, "sh", *(f"-{group}" for group in groups)]
-    with subprocess.Popen(command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, start_new_session=True) as shell:
-        assert shell.stdout is not None
-        try:
-            shell.stdout.readline()
-            yield
-        finally:
-            shell.communicate()
 
 
 def _run(*arguments: str, cwd: Path, env: Mapping[str, str]) -> str:

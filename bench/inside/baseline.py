@@ -15,18 +15,13 @@ from shop.domain.orders import finding
 
 
 class SynchronousOrderView(APIView):
-    """Validated, stored, created and answered in one request: the same authentication, validation and domain
-    code as `POST orders/` and its worker.
-    """
+    """Authentication, validation and domain code of `POST orders/` and its worker, in one request."""
 
     def post(self, request: Request) -> Response:
-        now, account = clock.now(), account_of(request)
+        now, account, request_id = clock.now(), account_of(request), request_id_of(request)
+        purchase, key = by_serializer(request.data), request.headers["Idempotency-Key"]
         stored, _ = intake.place_order(
-            account=account,
-            purchase=by_serializer(request.data),
-            idempotency_key=request.headers["Idempotency-Key"],
-            request_id=request_id_of(request),
-            now=now,
+            account=account, purchase=purchase, idempotency_key=key, request_id=request_id, now=now
         )
         creation.create_orders([stored.pk], now=now, cause="synchronous")
         order = finding.get_order(account_id=account.pk, order_number=stored.order_number)

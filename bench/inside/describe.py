@@ -1,8 +1,5 @@
-"""Runs inside the measured project: prints its programs and their environment as JSON, by its own idea of
-what they are.
-
-`python describe.py '{"web_port": …}'` with the project's folder as the working one. Checkouts of earlier days
-have no worker of Alipay's own, let each process count for itself, and keep beat's schedule in a file.
+"""Runs inside the measured project: prints its programs and their environment as JSON. Earlier checkouts have
+no worker for Alipay, let each process count for itself, and keep beat's schedule in a file.
 """
 
 import importlib.util

@@ -26,7 +26,7 @@ class Size:
 
 FULL = Size()
 QUICK = Size(1, 250, 1_200, 4.0, 3_000, 1_200, 2.0, 300, (10_000, 100_000), 500, 100, 10.0)
-# To warm up: code is loaded, caches are filled, connections are open.
+# To load code, fill caches and open connections.
 SMALL = replace(QUICK, synchronous_orders=60, saturated_orders=200, notifications=100, poll_s=0.5, carts=30)
 # To count SQL statements, which are the same at any speed.
 COUNTED = replace(QUICK, light_s=0.5, burst_buyers=600, poll_s=0.2, carts=100)

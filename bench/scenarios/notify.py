@@ -1,8 +1,7 @@
-"""Alipay's notifications, taken in by the web process and applied by the worker; and what a slow Alipay costs:
-how many expiring orders are asked about and closed, and how long others wait meanwhile.
+"""Alipay's notifications, taken in by the web process and applied by the worker; and what a slow Alipay
+costs: how many expiring orders are asked about and closed, and how long others wait meanwhile.
 """
 
-import json
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,9 +26,7 @@ BACKLOG, RATE = 2_000, 5.0
 
 
 def measure(stage: Stage, size: Size) -> Iterator[Sample]:
-    """Taking in with the worker stopped, then applying what has come in, then both at once until every order
-    is paid.
-    """
+    """Taking in with the worker stopped, applying what has come in, and both at once until all is paid."""
     count = size.notifications // 2
     orders = seed_open_orders(stage, count)
     intake, _ = stage.play("notify intake", plan_notifications(stage, orders), status=200, is_web_alone=True)
@@ -61,35 +58,20 @@ def plan_notifications(stage: Stage, orders: Sequence[OpenOrder], *, rate: float
     merchant = Merchant(stage.state.simulator_folder)
     keys = KeyFolder(merchant.folder / "keys" / merchant.app_id)
     fields = {
-        "notify_time": "2026-03-02 12:01:05",
-        "notify_type": "trade_status_sync",
-        "charset": "utf-8",
-        "version": "1.0",
-        "app_id": merchant.app_id,
-        "auth_app_id": merchant.app_id,
-        "seller_id": merchant.seller_id,
-        "buyer_id": "2088622958603995",
-        "trade_status": "TRADE_SUCCESS",
-        "total_amount": CASH,
-        "receipt_amount": CASH,
-        "subject": "课程 1 等2门课程",
-        "gmt_create": "2026-03-02 12:00:30",
-        "gmt_payment": "2026-03-02 12:01:04",
-        "fund_bill_list": json.dumps(
-            [{"amount": CASH, "fundChannel": "ALIPAYACCOUNT"}], separators=(",", ":")
-        ),
-    }
+        "notify_time": "2026-03-02 12:01:05", "notify_type": "trade_status_sync", "charset": "utf-8",
+        "version": "1.0", "app_id": merchant.app_id, "auth_app_id": merchant.app_id,
+        "seller_id": merchant.seller_id, "buyer_id": "2088622958603995", "trade_status": "TRADE_SUCCESS",
+        "total_amount": CASH, "receipt_amount": CASH, "subject": "课程 1 等2门课程",
+        "gmt_create": "2026-03-02 12:00:30", "gmt_payment": "2026-03-02 12:01:04",
+        "fund_bill_list": f'[{{"amount":"{CASH}","fundChannel":"ALIPAYACCOUNT"}}]',
+    }  # fmt: skip
 
     def request(order: OpenOrder) -> bytes:
-        own = {
-            "notify_id": f"2026030200222{order.buyer.account_id:021}",
-            "trade_no": f"20260302220014{order.buyer.account_id:014}",
-            "out_trade_no": order.out_trade_no,
-        }
-        message = compose(keys, fields | own, faults=[])
-        return build_request(
-            "POST", PATH, headers=[("Content-Type", message.content_type)], body=message.body
-        )
+        number = order.buyer.account_id
+        own = {"notify_id": f"2026030200222{number:021}", "trade_no": f"20260302220014{number:014}"}
+        message = compose(keys, {**fields, **own, "out_trade_no": order.out_trade_no}, faults=[])
+        headers = [("Content-Type", message.content_type)]
+        return build_request("POST", PATH, headers=headers, body=message.body)
 
     return Plan(stage.ports["web"], [request(order) for order in orders], CONNECTIONS, rate)
 
@@ -109,9 +91,7 @@ def _unpaid(stage: Stage, orders: Sequence[OpenOrder]) -> list[str]:
 
 
 def measure_gateway(stage: Stage, size: Size) -> Iterator[Sample]:
-    """A backlog of expiring orders, while others order and pay at a steady rate: the simulator answers later
-    and later.
-    """
+    """Orders expire, while others order and pay at a steady rate: the simulator answers later and later."""
     for latency_s in LATENCIES_S:
         expiring = seed_open_orders(stage, BACKLOG)
         paying = seed_open_orders(stage, int(size.gateway_s * RATE))
@@ -124,9 +104,9 @@ def measure_gateway(stage: Stage, size: Size) -> Iterator[Sample]:
 
 
 def _answer_after(stage: Stage, latency_s: float) -> None:
-    address = stage.env["ALIPAY_GATEWAY_URL"].removesuffix("/gateway.do")
+    url = stage.env["ALIPAY_GATEWAY_URL"].replace("/gateway.do", "/control")
     fault = {"kind": "slow", "params": {"seconds": latency_s}, "times": None}
-    with httpx.Client(base_url=f"{address}/control", trust_env=False, timeout=30) as control:
+    with httpx.Client(base_url=url, trust_env=False, timeout=30) as control:
         control.delete("faults").raise_for_status()
         if latency_s:
             control.post("faults", json=fault).raise_for_status()
@@ -143,14 +123,11 @@ def _measure_one(
         ThreadPoolExecutor() as pool,
         stage.measured() as meter,
     ):
-        stage.connection.execute(
-            """
-            UPDATE shop_order
-                SET expires_at = now() - interval '2 minutes', closes_at = now(), available_at = now()
-            WHERE order_number = ANY(%s)
-            """,
-            [numbers],
-        )
+        expire = """
+            UPDATE shop_order SET expires_at = now() - interval '2 minutes', closes_at = now(),
+                available_at = now() WHERE order_number = ANY(%s)
+        """
+        stage.connection.execute(expire, [numbers])
         started = time.time()
         paid, ordered = pool.map(Client.run, (payer, orderer))
         took_s = time.time() - started

@@ -1,9 +1,7 @@
-"""Orders through the pipeline: accepted by the web process, created by the worker; at light load, as fast as
-it goes, and in a burst; orders created inside the request, to compare with; and the way to an order from the
-cart.
-"""
+"""Orders through the pipeline, orders created inside the request, and the way from the cart."""
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bench.client import Plan, Result
@@ -30,19 +28,14 @@ def measure(stage: Stage, size: Size) -> Iterator[Sample]:
     """Taking in with the worker stopped; 50 orders a second, whatever becomes of the earlier ones and with
     the CPU of processes that wait; 16 connections as fast as they are answered; many buyers at once.
     """
-    yield _measure_intake(stage, size.saturated_orders // 2)
-    yield measure_orders(stage, "orders light", int(LIGHT_PER_S * size.light_s), rate=LIGHT_PER_S)
-    yield measure_orders(stage, "orders saturated", size.saturated_orders)
-    yield measure_orders(stage, "orders burst", size.burst_buyers, connections=BURST_CONNECTIONS)
-
-
-def _measure_intake(stage: Stage, count: int) -> Sample:
-    """HTTP → committed request."""
-    buyers = seed_buyers(stage, count)
+    buyers = seed_buyers(stage, size.saturated_orders // 2)
     plan = Plan(stage.ports["web"], [buyer.order() for buyer in buyers], CONNECTIONS)
     sample, result = stage.play("order intake", plan, status=202, is_web_alone=True)
     stage.wait_drained(REQUESTS)
-    return replace(sample, faults=read_outcome(stage, buyers).faults(result, status=202))
+    yield replace(sample, faults=read_outcome(stage, buyers).faults(result, status=202))
+    yield measure_orders(stage, "orders light", int(LIGHT_PER_S * size.light_s), rate=LIGHT_PER_S)
+    yield measure_orders(stage, "orders saturated", size.saturated_orders)
+    yield measure_orders(stage, "orders burst", size.burst_buyers, connections=BURST_CONNECTIONS)
 
 
 def measure_orders(
@@ -59,72 +52,51 @@ def measure_orders(
 
 def measure_cart(stage: Stage, size: Size) -> Iterator[Sample]:
     """Two cart POSTs, a checkout and an order for each buyer; each kind for all buyers before the next."""
-    buyers = seed_buyers(stage, size.carts)
+    buyers, port = seed_buyers(stage, size.carts), stage.ports["web"]
     courses = [{"course_id": course, "policy_id": course} for course in (1, 2)]
     carts = [buyer.post(CART, course) for course in courses for buyer in buyers]
-    yield _measure_requests(stage, "cart POST", carts, status=200)[0]
-
+    yield stage.play("cart POST", Plan(port, carts, FEW_CONNECTIONS), status=200)[0]
     checkouts = [buyer.post(CHECKOUT, {"course_list": [1, 2]}) for buyer in buyers]
-    sample, started = _measure_requests(stage, "checkout POST + worker", checkouts, status=202)
+    plan = Plan(port, checkouts, FEW_CONNECTIONS, keep=True)
+    sample, started = stage.play("checkout POST + worker", plan, status=202)
     yield sample
-
     of_buyers = [*zip(buyers, (answered(answer)["checkout_id"] for answer in started.answers), strict=True)]
     reads = [buyer.get(f"{CHECKOUT}{checkout_id}/") for buyer, checkout_id in of_buyers]
-    sample, seen = _measure_requests(stage, "checkout GET", reads, status=200)
+    sample, seen = stage.play("checkout GET", Plan(port, reads, FEW_CONNECTIONS, keep=True), status=200)
     unready = sum(answered(answer)["status"] != "ready" for answer in seen.answers)
     late = [f"{unready} of {len(reads)} checkouts were not ready"] if unready else []
     yield replace(sample, faults=[*sample.faults, *late])
 
     orders = [buyer.order(checkout_id=checkout_id) for buyer, checkout_id in of_buyers]
-    plan = Plan(stage.ports["web"], orders, FEW_CONNECTIONS)
+    plan = Plan(port, orders, FEW_CONNECTIONS)
     sample, result = stage.play("orders from a checkout", plan, status=202, drains=REQUESTS)
     yield read_outcome(stage, buyers).complete(sample, result, status=202)
 
 
-def _measure_requests(
-    stage: Stage, row: str, requests: Sequence[bytes], *, status: int
-) -> tuple[Sample, Result]:
-    plan = Plan(stage.ports["web"], requests, FEW_CONNECTIONS, keep=True)
-    return stage.play(row, plan, status=status)
-
-
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a run's requests.
-
-    `taken_at` and `created_at` are wall-clock seconds of the orders that were created, in pairs.
+    """What became of a run's requests. `latencies_ms` are accepted → created: from the time in the request's
+    row (taken before it is stored) to the commit that made its order visible, by PostgreSQL's own record.
     """
 
-    requests: int
-    rejected: int
-    pending: int
-    taken_at: Sequence[float]
+    statuses: Mapping[str, int]
     created_at: Sequence[float]
-
-    @property
-    def latencies_ms(self) -> list[float]:
-        """Accepted → created: from the time that the request's row carries (taken before it is stored) to the
-        commit that made its order visible, by PostgreSQL's own record of commit times. So the rest of the
-        intake is in it, and the task's own clock is not.
-        """
-        pairs = zip(self.taken_at, self.created_at, strict=True)
-        return [1000 * (created - taken) for taken, created in pairs]
+    latencies_ms: Sequence[float]
 
     def complete(self, sample: Sample, result: Result, *, status: int, **more: float) -> Sample:
-        """The sample with rates and latencies of the run and its faults. What was refused or failed is no part
-        of a rate.
-        """
+        """The sample with the run's rates, latencies and faults. What was refused or failed is in no rate."""
         answered, started = max(result.answered_at), min(result.sent_at)
         finished = max(self.created_at, default=answered)
+        latencies_ms, rejected = self.latencies_ms or [0.0], self.statuses.get("rejected", 0)
         figures = {
             "accepted_per_s": result.statuses.count(status) / (answered - started),
             "orders_per_s": len(self.created_at) / (finished - started),
-            "created_p50_ms": percentile(self.latencies_ms or [0.0], 0.5),
-            "created_p99_ms": percentile(self.latencies_ms or [0.0], 0.99),
+            "created_p50_ms": percentile(latencies_ms, 0.5),
+            "created_p99_ms": percentile(latencies_ms, 0.99),
             "drained_s": max(finished - answered, 0.0),
-            "rejected": self.rejected,
+            "rejected": rejected,
             "server_errors": sum(status >= 500 for status in result.statuses),
-            "lost": len(result.statuses) - len(self.created_at) - self.rejected,
+            "lost": len(result.statuses) - len(self.created_at) - rejected,
         }
         series = {
             "http_ms": [1000 * latency for latency in result.latencies_s],
@@ -132,24 +104,15 @@ class Outcome:
             "accepted_at_s": sorted(at - started for at in result.answered_at),
             "created_at_s": sorted(at - started for at in self.created_at),
         }
-        faults = self.faults(result, status=status)
-        return replace(sample, figures={**sample.figures, **figures, **more}, series=series, faults=faults)
+        figures, faults = {**sample.figures, **figures, **more}, self.faults(result, status=status)
+        return replace(sample, figures=figures, series=series, faults=faults)
 
     def faults(self, result: Result, *, status: int) -> list[str]:
-        """A sentence for everything that isn't as it must be: each accepted request became exactly one order,
-        or a refusal that we report.
-        """
+        """A sentence for everything that isn't as it must be: each accepted request became one order."""
         accepted, created = result.statuses.count(status), len(self.created_at)
-        found = result.not_expected(status)
-        if self.rejected:
-            found.append(f"{self.rejected} of {accepted} accepted requests were rejected")
-        if self.pending:
-            found.append(f"{self.pending} of {accepted} accepted requests are still pending")
-        if self.requests != accepted or created + self.rejected + self.pending != accepted:
-            found.append(
-                f"{accepted} were accepted, but there are {self.requests} requests and {created} orders"
-            )
-        return found
+        kept = sum(self.statuses.values())
+        told = f"{accepted} were accepted, but there are {kept} requests {self.statuses} and {created} orders"
+        return [*result.not_expected(status), *([] if accepted == kept == created else [told])]
 
 
 def read_outcome(stage: Stage, buyers: Sequence[Buyer]) -> Outcome:
@@ -161,12 +124,6 @@ def read_outcome(stage: Stage, buyers: Sequence[Buyer]) -> Outcome:
         WHERE request.account_id = ANY(%s)
     """
     rows = stage.rows(query, [buyer.account_id for buyer in buyers])
-    statuses = [status for status, _, _ in rows]
-    made = [(taken, created) for _, taken, created in rows if created is not None]
-    return Outcome(
-        requests=len(rows),
-        rejected=statuses.count("rejected"),
-        pending=statuses.count("pending"),
-        taken_at=[taken for taken, _ in made],
-        created_at=[created for _, created in made],
-    )
+    created_at = [created for _, _, created in rows if created is not None]
+    latencies_ms = [1000 * (created - taken) for _, taken, created in rows if created is not None]
+    return Outcome(dict(Counter(status for status, _, _ in rows)), created_at, latencies_ms)

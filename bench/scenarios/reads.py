@@ -1,6 +1,4 @@
-"""A buyer's page asks what became of the order, with the version that it knows and without; and whether anything
-gets dearer as the shop grows older: the same work with a short and a long history.
-"""
+"""What buyers ask again and again, and whether anything gets dearer as the shop grows older."""
 
 import re
 import subprocess
@@ -39,19 +37,13 @@ def measure_polls(stage: Stage, row: str, seconds: float) -> Iterator[Sample]:
 def measure_reads(
     stage: Stage, row: str, requests: Sequence[bytes], seconds: float, *, status: int = 200
 ) -> Sample:
-    """The requests, over and over.
-
-    The worker is stopped: what it uses while it waits has nothing to do with reading.
-    """
+    """The requests, over and over, with the worker stopped: what it uses is no part of reading."""
     plan = Plan(stage.ports["web"], requests, CONNECTIONS, seconds=seconds)
     return stage.play(row, plan, status=status, is_web_alone=True)[0]
 
 
 def measure_growth(stage: Stage, size: Size) -> Iterator[Sample]:
-    """One order, notification, poll, page of the order list and tick of the sweep.
-
-    Rows are named alike for every history.
-    """
+    """One order, notification, poll, page of the order list and tick of the sweep, whatever the history."""
     yield orders.measure_orders(stage, "growth order", size.growth_orders)
     yield notify.measure_whole(stage, "growth notification", size.growth_orders)
     yield from measure_polls(stage, "growth poll", size.poll_s)

@@ -13,9 +13,10 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from subprocess import DEVNULL, PIPE
 from typing import Any
 
 import psutil
@@ -168,6 +169,24 @@ def stop_leftover(
         _kill_group(process.pid)
     record_path.unlink(missing_ok=True)
     return found
+
+
+@contextlib.contextmanager
+def held(groups: Sequence[int]) -> Iterator[None]:
+    """Stops process groups for the block.
+
+    They go on when it is left, and also when this process is killed: a shell in a session of its own sees to
+    that. The system asks them to end then, but a stopped program doesn't hear it.
+    """
+    script = 'kill -s STOP -- "$@"; echo; read -r _; kill -s CONT -- "$@"'
+    command = ["sh", "-c", script, "sh", *(f"-{group}" for group in groups)]
+    with subprocess.Popen(command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, start_new_session=True) as shell:
+        assert shell.stdout is not None
+        try:
+            shell.stdout.readline()
+            yield
+        finally:
+            shell.communicate()
 
 
 def _write_record(path: Path, pid: int) -> None:

@@ -12,9 +12,7 @@ from project.local.state import ROOT, State
 
 def test_a_checkout_describes_its_programs(tmp_path: Path) -> None:
     database_url = "postgres://shop:x@127.0.0.1:9/shop"
-    programs, env, ports = describe(
-        ROOT, State(tmp_path), database_url=database_url, valkey_url="redis://:x@127.0.0.1:9/0"
-    )
+    programs, env, ports = describe(ROOT, State(tmp_path), database_url, "redis://:x@127.0.0.1:9/0")
     assert {"web", "worker", "gateway", "beat", "simulator", "baseline"} <= {*programs}
     assert (env["DATABASE_URL"], env["REDIS_URL"]) == (database_url, "redis://:x@127.0.0.1:9/1")
     web, baseline = programs["web"], programs["baseline"]

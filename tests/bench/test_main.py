@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.__main__ import parse
-from bench.run import DEFAULT, SCENARIOS
+from bench.run import DEFAULT, SCENARIOS, parse
 from bench.scenarios import FULL, QUICK
 
 

@@ -17,15 +17,14 @@ def results_of(**stages: list[float]) -> Results:
 def test_a_ratio_is_taken_pair_by_pair() -> None:
     # Both became twice as dear in the second round: each pair says the same.
     results = results_of(old=[2.0, 4.0, 2.0], new=[1.0, 2.0, 1.5])
-    assert results.ratio("order", "new", "old", lambda taken: taken.cpu_ms) == Spread(0.5, 0.5, 0.75, 3)
+    assert results.ratio(("new", "order"), ("old", "order")) == Spread(0.5, 0.5, 0.75, 3)
 
 
 def test_a_ratio_of_two_rows_of_one_stage() -> None:
     results = results_of(shop=[3.0])
     results.add("shop", sample("in the request", 12.0))
-    assert results.ratio(
-        "order", "shop", "shop", lambda taken: taken.cpu_ms, row_below="in the request"
-    ).median == pytest.approx(0.25)
+    ratio = results.ratio(("shop", "order"), ("shop", "in the request"))
+    assert ratio.median == pytest.approx(0.25)
 
 
 def test_rates_are_compared_at_the_same_speed() -> None:

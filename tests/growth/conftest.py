@@ -7,9 +7,9 @@ import pytest
 from django.conf import settings
 from django.db import connection
 
-from bench.history import multiply
 from payments.gateways.alipay import AlipayGateway
 from payments.models import Payment
+from project.local.history import multiply
 from project.local.postgres import SUPERUSER
 from shop import clock
 from shop.models import Order

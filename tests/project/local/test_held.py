@@ -9,13 +9,13 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from bench.stage import held
+from project.local.child import held
 from project.local.state import ROOT
 from project.local.waiting import wait_until
 
 HOLDER = """
 import sys
-from bench.stage import held
+from project.local.child import held
 with held([int(sys.argv[1])]):
     print("held", flush=True)
     sys.stdin.readline()

@@ -19,8 +19,9 @@ Connection = psycopg.Connection[Any]
 
 
 class Column(NamedTuple):
-    """`length`: of a text, 0 if unlimited. `is_unique`: no two rows may have the same text. `target`: the table
-    that it points to.
+    """`length`: of a text, 0 if unlimited. `is_unique`: no two rows may have the same text.
+
+    `target`: the table that it points to.
     """
 
     table: str
