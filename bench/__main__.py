@@ -7,8 +7,6 @@ from bench.run import parse, run
 from project.local import interrupts
 from project.local.errors import LocalError
 
-INTERRUPTED = 130  # 128 + SIGINT, as shells tell it
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit status: 0, or 1 when something failed, or with `--gate` when a gate doesn't hold."""
@@ -21,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         print("\nStopped.", file=sys.stderr)
-        return INTERRUPTED
+        return 130  # 128 + SIGINT, as shells tell it
 
 
 if __name__ == "__main__":

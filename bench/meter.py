@@ -22,8 +22,7 @@ from project.local.errors import LocalError
 
 # A process that has ended and wasn't waited for is in nobody's figure: the clocks are read a bit later.
 SETTLE_S = 0.15
-# Past these a window's figures are flagged: other programs' CPU time in cores, the cores' mean speed, and how
-# long it lasted.
+# Past these a window's figures are flagged: others' CPU time in cores, the cores' mean speed, the seconds.
 OTHERS_MAX_CORES, SPEED_MIN, WALL_MIN_S = 0.3, 0.6, 1.0
 # The calibration's piece of work takes 1 to 4 ms: eight a second are 1 to 3 % of a core.
 TIMES_PER_S, ROUNDS, PATIENCE_S = 8, 30_000, 2.0

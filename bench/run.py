@@ -23,7 +23,6 @@ from project.local.state import ROOT, State
 Measure = Callable[[Stage, Size], Iterator[Sample]]
 Shops = Sequence[tuple[str, Path, int]]  # label, checkout, orders of history
 GROWTH, GATEWAY = "growth", "gateway"
-# What `--only` names.
 SCENARIOS: Mapping[str, Measure] = {
     "sync": orders.measure_synchronous,
     "orders": orders.measure,

@@ -25,9 +25,7 @@ def measure_synchronous(stage: Stage, size: Size) -> Iterator[Sample]:
 
 
 def measure(stage: Stage, size: Size) -> Iterator[Sample]:
-    """Taking in with the worker stopped; 50 orders a second, whatever becomes of the earlier ones and with
-    the CPU of processes that wait; 16 connections as fast as they are answered; many buyers at once.
-    """
+    """Taking in with the worker stopped; 50 a second; as fast as they are answered; many buyers at once."""
     buyers = seed_buyers(stage, size.saturated_orders // 2)
     plan = Plan(stage.ports["web"], [buyer.order() for buyer in buyers], CONNECTIONS)
     sample, result = stage.play("order intake", plan, status=202, is_web_alone=True)
