@@ -166,16 +166,15 @@ def in_turns(running: Sequence[tuple[Stage, Iterator[Sample]]]) -> Iterator[tupl
     """The first row on each stage, then the second on each. While one is measured, the others rest."""
     left = [*running]
     while left:
-        for turn in [*left]:
+        for stage, samples in [*left]:
             with contextlib.ExitStack() as stack:
-                for other, _ in left:
-                    if other is not turn[0]:
-                        stack.enter_context(other.at_rest())
-                sample = next(turn[1], None)
+                for other in (other for other, _ in left if other is not stage):
+                    stack.enter_context(other.at_rest())
+                sample = next(samples, None)
             if sample is None:
-                left.remove(turn)
+                left.remove((stage, samples))
             else:
-                yield turn[0], sample
+                yield stage, sample
 
 
 def rotated(items: Sequence[Stage], number: int) -> list[Stage]:
