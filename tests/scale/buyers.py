@@ -1,11 +1,12 @@
 """Buyers who go on buying while parts of the shop fail, and what they notice."""
 
+import hashlib
 import secrets
 import statistics
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -135,6 +136,21 @@ def add_buyers(database_url: str, count: int) -> list[str]:
                 [name],
             )
     return names
+
+
+def add_tokens(database_url: str, names: Sequence[str]) -> list[str]:
+    """A token of each account, made without the cost of its password."""
+    tokens = {name: secrets.token_hex(32) for name in names}
+    with psycopg.connect(database_url) as connection:
+        for name, token in tokens.items():
+            connection.execute(
+                """
+                INSERT INTO knox_authtoken (digest, token_key, user_id, created, expiry)
+                SELECT %s, %s, id, now(), now() + interval '1 day' FROM shop_account WHERE username = %s
+                """,
+                [hashlib.sha512(token.encode()).hexdigest(), token[:15], name],
+            )
+    return list(tokens.values())
 
 
 def simple_body(database_url: str) -> dict[str, Any]:
