@@ -9,6 +9,7 @@ import pytest
 import redis
 from Cryptodome.PublicKey import RSA
 from django.conf import settings
+from django.core.management import call_command
 from django.test import testcases
 from hypothesis import settings as hypothesis_settings
 from pytest_django import DjangoDbBlocker, Settings
@@ -49,7 +50,7 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
     """
     with pytest.MonkeyPatch.context() as patch:
         with django_db_blocker.unblock():
-            patch.setattr(testcases, "call_command", Emptying(testcases.call_command))
+            patch.setattr(testcases, "call_command", Emptying(call_command))
         yield
 
 

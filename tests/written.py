@@ -36,7 +36,7 @@ def written_lines(level: int = logging.INFO) -> Iterator[Written]:
     """From now on, of `level` and above, whatever LOG_LEVEL says."""
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
-    configurator: Any = logging.config.DictConfigurator(settings.LOGGING)  # type: ignore[attr-defined] # typeshed leaves it out
+    configurator: Any = logging.config.DictConfigurator(settings.LOGGING)
     handler.setFormatter(configurator.configure_formatter(dict(settings.LOGGING["formatters"]["json"])))
     for name in settings.LOGGING["handlers"]["stderr"]["filters"]:
         handler.addFilter(configurator.configure_filter(dict(settings.LOGGING["filters"][name])))

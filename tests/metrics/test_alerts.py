@@ -251,7 +251,7 @@ def the_database_is_away(observed: Observed, undo: Undo) -> None:
     elsewhere = undo.enter_context(psycopg.connect(f"{server}/postgres", autocommit=True))
 
     def allow(word: str) -> None:
-        elsewhere.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS {word}")  # type: ignore[arg-type]
+        elsewhere.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS {word}")
 
     allow("false")
     undo.callback(allow, "true")
@@ -293,7 +293,7 @@ def test_alerts_fire(observed: Observed, prometheus: Prometheus, stage: str) -> 
 
     started = time.monotonic()
     with Undo() as undo, ThreadPoolExecutor(1) as watcher:
-        is_over = []
+        is_over: list[bool] = []
         watching = watcher.submit(
             lambda: wait_until(lambda: have_all_fired() or bool(is_over), timeout_s=300, poll_s=0.5)
         )

@@ -33,7 +33,7 @@ from shop.domain.polling import answer_cache
 from shop.domain.pricing.rules import LineInput, price_order
 from shop.domain.purchase import LineChoice, Purchase
 from shop.errors import DomainError
-from shop.models import Account, Coupon, CouponRecord, Order, OrderRequest, Work
+from shop.models import Account, Coupon, CouponRecord, Course, Order, OrderRequest, Work
 from shop.states import CouponRecordStatus, CouponScope, CouponType, OrderStatus
 from tests.emptying import APPEND_ONLY
 from tests.factories import NOW, make_buyer, make_coupon, make_course, policy_of
@@ -332,7 +332,8 @@ class RandomShop:
         """Staff save what they had opened before anything of this happened: a buyer's password, a campaign's
         text, a course's.
         """
-        stale = dice.pick([*self.buyers, *self.campaigns, *self.courses])
+        opened: list[Account | Coupon | Course] = [*self.buyers, *self.campaigns, *self.courses]
+        stale = dice.pick(opened)
         if isinstance(stale, Account):
             stale.set_unusable_password()
         else:

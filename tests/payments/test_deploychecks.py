@@ -114,7 +114,7 @@ def check(settings: Settings) -> Callable[..., list[CheckMessage]]:
 Check = Callable[..., list[CheckMessage]]
 
 
-def ids(messages: list[CheckMessage]) -> list[str | None]:
+def ids(messages: list[CheckMessage]) -> list[str]:
     return sorted(message.id for message in messages if message.id)
 
 
@@ -207,7 +207,7 @@ def test_simulators_keys_are_known_wherever_they_lie(keys: Path, simulated: Path
 def test_former_apps_are_looked_at_too(
     keys: Path, simulated: Path, check: Check, settings: Settings, tmp_path: Path
 ) -> None:
-    def formerly(folder: Path, app_id: str, seller_id: str) -> list[str | None]:
+    def formerly(folder: Path, app_id: str, seller_id: str) -> list[str]:
         files = {
             "APP_PRIVATE_KEY_PATH": str(folder / "app.pem"),
             "PUBLIC_KEY_PATHS": [str(folder / "alipay.pem")],

@@ -16,7 +16,6 @@ from payments.gateways import ConfiguredGateways
 from payments.gateways.protocol import Gateway, RefundIntent, TradeReport
 from payments.models import Payment, Refund
 from shop.domain import ledger
-from shop.domain.orders import closing
 from shop.models import LedgerTransfer, Order
 from tests.payments.test_machine import run_episodes
 
@@ -73,7 +72,7 @@ def release_twice(patch: Patch) -> None:
             transfer.key += ":again"
         return [*release(orders, now=now), *again]
 
-    patch.setattr(closing.ledger, "release_transfers", twice)
+    patch.setattr(ledger, "release_transfers", twice)
 
 
 def commit_nothing(patch: Patch) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
 from django.contrib import admin
 from django.contrib.admin.options import ModelAdmin
 from django.test import Client
-from django.urls import get_resolver, reverse
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from shop import clock
 from shop.models import Account
@@ -111,14 +111,18 @@ def test_actions(staff: Client, model_admin: ModelAdmin[Any]) -> None:
     assert bad == []
 
 
-def pages(patterns: Any = None, prefix: str = "/admin/") -> Iterator[tuple[str, list[str]]]:
+def pages(
+    patterns: Sequence[URLPattern | URLResolver] | None = None, prefix: str = "/admin/"
+) -> Iterator[tuple[str, list[str]]]:
     """Every address below the desk as a format, with the names of what is filled in."""
     if patterns is None:
         patterns = next(
-            one for one in get_resolver().url_patterns if str(one.pattern) == "admin/"
-        ).url_patterns
+            one.url_patterns
+            for one in get_resolver().url_patterns
+            if isinstance(one, URLResolver) and str(one.pattern) == "admin/"
+        )
     for one in patterns:
-        if hasattr(one, "url_patterns"):
+        if isinstance(one, URLResolver):
             yield from pages(one.url_patterns, prefix + str(one.pattern))
         else:
             yield prefix + str(one.pattern), list(one.pattern.converters)

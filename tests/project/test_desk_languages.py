@@ -328,20 +328,18 @@ def test_labels_of_enumerations_are_never_translated() -> None:
 
 def test_desk_says_of_a_coupon_what_buyers_are_told() -> None:
     kinds = (
-        ({"coupon_type": CouponType.FIXED, "money_equivalent_value": "30.00"}, "¥30 off"),
+        (Coupon(coupon_type=CouponType.FIXED, money_equivalent_value="30.00"), "¥30 off"),
         (
-            {
-                "coupon_type": CouponType.THRESHOLD,
-                "money_equivalent_value": "20.50",
-                "minimum_consume": "100.00",
-            },
+            Coupon(
+                coupon_type=CouponType.THRESHOLD, money_equivalent_value="20.50", minimum_consume="100.00"
+            ),
             "¥20.5 off ¥100",
         ),
-        ({"coupon_type": CouponType.PERCENT, "off_percent": 79}, "21% off"),
-        ({"coupon_type": CouponType.PERCENT, "off_percent": 90}, "10% off"),
+        (Coupon(coupon_type=CouponType.PERCENT, off_percent=79), "21% off"),
+        (Coupon(coupon_type=CouponType.PERCENT, off_percent=90), "10% off"),
     )
-    for number, (terms, english) in enumerate(kinds):
-        coupon = Coupon(name=f"c{number}", **terms)
+    for coupon, english in kinds:
+        coupon.name = english
         coupon.clean_fields(exclude={"open_date", "close_date"})
         assert terms_in_words(coupon) == describe_coupon(coupons.terms_of(coupon))
         with translation.override("en"):

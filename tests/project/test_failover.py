@@ -303,12 +303,11 @@ def test_connections_never_outnumber_places_however_threads_come_and_go(
         counts, threads = [], []
         for _ in range(4):
             assert {status for status, _ in pool.map(lambda _: timed(web, "/readyz"), range(32))} == {200}
-            counts.append(
-                own.execute(
-                    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> "
-                    "pg_backend_pid()"
-                ).fetchone()[0]
+            ((count,),) = own.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> "
+                "pg_backend_pid()"
             )
+            counts.append(count)
             own.rollback()
             threads.append(count_threads(web.child.pid))
             time.sleep(7)

@@ -40,6 +40,8 @@ READ_ELSEWHERE = {
 
 def floats(path: Path) -> Iterator[int]:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if not isinstance(node, ast.expr):
+            continue
         is_literal = isinstance(node, ast.Constant) and isinstance(node.value, float)
         is_call = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "float"
         is_column = isinstance(node, ast.Attribute) and node.attr == "FloatField"

@@ -100,6 +100,7 @@ def test_order_is_being_confirmed_from_the_return_to_the_answer(
         None,
     )
     payment.refresh_from_db()
+    assert payment.available_at is not None
     assert payment.available_at <= clock.now()
 
     memory.faults = [Fault.LOST_BEFORE]

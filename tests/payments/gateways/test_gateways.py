@@ -22,7 +22,7 @@ FORMER_SELLER = "2088000000000002"
 PAYMENT = Payment(pk=7, out_trade_no="20260302ABCP1", amount="100.11")
 
 
-@dataclass(frozen=True)
+@dataclass
 class Attempt:
     provider: str
     app_id: str

@@ -29,7 +29,7 @@ def count(method: str, outcome: CallOutcome) -> float:
     )
 
 
-CASES = {
+CASES: dict[CallOutcome, list[Exception | None]] = {
     CallOutcome.ANSWERED: [None],
     CallOutcome.REFUSED: [
         rejected("ACQ.TRADE_NOT_EXIST"),

@@ -175,8 +175,7 @@ def test_open_payment_of_an_app_that_is_not_configured_is_named(
 
 
 def test_closed_payment_that_is_still_asked_about_counts_as_open(check: Check) -> None:
-    closed = {"status": PaymentStatus.CLOSED, "closed_at": NOW, "closed_reason": ClosedReason.NEVER_PAID}
-    payment = make_payment(**closed)
+    payment = make_payment(status=PaymentStatus.CLOSED, closed_at=NOW, closed_reason=ClosedReason.NEVER_PAID)
     with pytest.raises(CommandError, match=SECOND_APP):
         check()
     Payment.objects.filter(pk=payment.pk).update(available_at=None)

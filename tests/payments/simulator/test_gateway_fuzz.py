@@ -12,7 +12,7 @@ from payments.simulator.fields import DOCUMENTED_FIELDS
 from tests.payments.simulator.process import Simulator
 
 METHODS = sorted(DOCUMENTED_FIELDS)
-LIKELY = st.sampled_from(
+LIKELY: st.SearchStrategy[object] = st.sampled_from(
     ["", "C1", "1.00", "0", -1, 10**30, 1e308, True, None, "9999-12-31", "9999-12", "0001-01-01 00:00:00",
         "9999-12-31 23:59:59", "1c", "trade", "课程",
      "FAST_INSTANT_TRADE_PAY", "QUICK_WAP_WAY", "30m", "\ud800", "\x00", "}{", [], {}, ["gmt_refund_pay"], 5]

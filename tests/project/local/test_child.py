@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -24,7 +25,7 @@ def is_alive(pid: int) -> bool:
 
 
 @pytest.fixture
-def child(tmp_path: Path):
+def child(tmp_path: Path) -> Iterator[Child]:
     made = Child(
         name="sleeper",
         argv=SLEEP,

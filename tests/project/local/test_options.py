@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from project.local.errors import LocalError
 from project.local.options import PORTS, option_of, parse
-from project.local.ports import LocalError, assign_ports, find_free_port
+from project.local.ports import assign_ports, find_free_port
 from project.local.state import ROOT
 
 

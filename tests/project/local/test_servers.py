@@ -187,7 +187,7 @@ def test_postgres_runs_as_nobody_and_changes_no_folder_of_others(tmp_path: Path)
 def test_valkey_wants_the_password_and_evicts_nothing(valkey_server: ValkeyServer) -> None:
     with (
         pytest.raises(redis.AuthenticationError),
-        redis.Redis(port=valkey_server.port, retry=None) as stranger,
+        redis.Redis(port=valkey_server.port) as stranger,
     ):
         stranger.ping()
     with redis.Redis.from_url(valkey_server.url(), decode_responses=True) as client:

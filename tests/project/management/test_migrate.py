@@ -1,5 +1,7 @@
 """Changing the tables of a shop with a past."""
 
+from collections.abc import Callable
+
 import pytest
 from django.core.management import call_command
 from django.db import connection
@@ -24,7 +26,7 @@ def lock_timeout() -> str:
 
 def test_migrations_have_all_the_time_they_need_but_wait_for_no_lock(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
-    migrate = MigrationExecutor.migrate
+    migrate: Callable[..., object] = MigrationExecutor.migrate
 
     def watch(self: MigrationExecutor, *args: object, **kwargs: object) -> object:
         seen.append((statement_timeout(), lock_timeout()))

@@ -80,7 +80,6 @@ def setting() -> Setting:
     now = clock.now()
     buyer = make_buyer(beili=200)
     policy_a, policy_b = make_course("A", "99.00"), make_course("B", "59.90")
-    threshold = {"coupon_type": CouponType.THRESHOLD}
     records = {
         "percent": give_coupon(
             buyer,
@@ -91,7 +90,11 @@ def setting() -> Setting:
             course=policy_a.course,
         ),
         "threshold": give_coupon(
-            buyer, "满百减廿", **threshold, minimum_consume=100, money_equivalent_value=20
+            buyer,
+            "满百减廿",
+            coupon_type=CouponType.THRESHOLD,
+            minimum_consume=100,
+            money_equivalent_value=20,
         ),
         "any_course": give_coupon(
             buyer,
@@ -108,7 +111,11 @@ def setting() -> Setting:
             money_equivalent_value=30,
         ),
         "unreachable": give_coupon(
-            buyer, "满千减百", **threshold, minimum_consume=1000, money_equivalent_value=100
+            buyer,
+            "满千减百",
+            coupon_type=CouponType.THRESHOLD,
+            minimum_consume=1000,
+            money_equivalent_value=100,
         ),
     }
     for policy in (policy_a, policy_b):

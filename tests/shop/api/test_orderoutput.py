@@ -129,6 +129,7 @@ def test_answer_that_is_not_in_its_form_is_found_out() -> None:
     """The control of the tests above."""
     order = Order.objects.get(order_number=LIVES[LIVES_OF_ORDERS[0]](make_buyer()))
     body = order_body(order, now=clock.now())
+    assert body.amounts is not None
     with pytest.raises(msgspec.ValidationError, match="list_total"):
         in_its_own_form(
             msgspec.structs.replace(body, amounts=msgspec.structs.replace(body.amounts, list_total="1.5"))

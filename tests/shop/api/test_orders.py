@@ -128,21 +128,14 @@ def test_not_json(api: Api) -> None:
 )
 def test_broken_json(api: Api, body: bytes) -> None:
     with nothing_changes():
-        answer = api.generic(
-            "POST",
-            ORDERS,
-            body,
-            content_type="application/json",
-            HTTP_IDEMPOTENCY_KEY="K",
-            CONTENT_TYPE="application/json",
-        )
+        answer = api.post(ORDERS, body, content_type="application/json", headers={"Idempotency-Key": "K"})
         assert refused(answer) == (400, 1003, "invalid_input")
 
 
 def test_too_large_a_body(api: Api) -> None:
     with nothing_changes():
-        answer = api.generic(
-            "POST", ORDERS, b" " * 70_000, content_type="application/json", HTTP_IDEMPOTENCY_KEY="K"
+        answer = api.post(
+            ORDERS, b" " * 70_000, content_type="application/json", headers={"Idempotency-Key": "K"}
         )
         assert refused(answer) == (413, 1105, "body_too_large")
 

@@ -1,9 +1,11 @@
 """What the shop shows: shelves, search, and what buying a course would mean."""
 
 from datetime import UTC, date, datetime, timedelta
+from operator import attrgetter
 
 import pytest
 from django.db import IntegrityError, connection, transaction
+from pytest_django import DjangoAssertNumQueries
 
 from shop.domain.catalogue import AccessBy, get_category, get_offer, list_categories, list_courses
 from shop.domain.orders.fulfilment import finalise_orders
@@ -33,7 +35,7 @@ def test_list_has_what_everybody_may_see_in_the_shops_order() -> None:
     assert list(list_courses(course_type=CourseType.VIP_ONLY)) == [vip]
 
 
-def test_list_reads_no_syllabus(django_assert_num_queries) -> None:
+def test_list_reads_no_syllabus(django_assert_num_queries: DjangoAssertNumQueries) -> None:
     make_course(syllabus="long")
     with django_assert_num_queries(2):
         (course,) = list_courses()
@@ -50,10 +52,7 @@ def test_categories_that_have_something_to_show() -> None:
     make_course(category=second)
     make_course(category=first, status=CourseStatus.OFFLINE)
     make_course(category=empty, status=CourseStatus.PRESALE)
-    assert [(category.name, category.course_count) for category in list_categories()] == [
-        ("甲", 1),
-        ("乙", 1),
-    ]
+    assert list(map(attrgetter("name", "course_count"), list_categories())) == [("甲", 1), ("乙", 1)]
     assert list(list_courses(category_id=first.pk)) == [shown]
     assert get_category(category_id=empty.pk) == empty
     with pytest.raises(CategoryNotFound):
@@ -149,7 +148,7 @@ def test_course_that_is_not_online(status: CourseStatus) -> None:
 
 
 def promised(buyer: Account | None, course: Course, at: datetime) -> list[tuple[datetime, datetime]]:
-    offer = get_offer(course_id=course.pk, account_id=buyer and buyer.pk, now=at)
+    offer = get_offer(course_id=course.pk, account_id=None if buyer is None else buyer.pk, now=at)
     return [(period.valid_from, period.valid_until) for period in offer.periods]
 
 

@@ -1,7 +1,7 @@
 """No row is overlooked for good, however late its transaction commits and whatever time it names."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shop import clock
-from shop.domain import floors
+from shop.domain import floors, sql
 from shop.domain.work import due_rows
 from shop.models import OrderRequest
 from shop.models.work import FRESH
@@ -197,15 +197,15 @@ def test_looks_from_the_beginning_take_a_hundredth_of_the_time_at_most(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(floors, "CHECK_SHARE", 0.01)
-    read = floors.sql.read
+    read: Callable[..., object] = sql.read
 
     def slow(*args: object) -> object:
         time.sleep(0.01)
-        return read(*args)  # type: ignore[arg-type]
+        return read(*args)
 
-    monkeypatch.setattr(floors.sql, "read", slow)
+    monkeypatch.setattr(sql, "read", slow)
     before = time.monotonic()
     floors.check_floor(OrderRequest, now=clock.now())
     assert floors._next_checks[TABLE] - before > 100 * 0.02
-    monkeypatch.setattr(floors.sql, "read", lambda *args: pytest.fail("looked again"))
+    monkeypatch.setattr(sql, "read", lambda *args: pytest.fail("looked again"))
     floors.check_floor(OrderRequest, now=clock.now())

@@ -3,6 +3,7 @@
 import pytest
 from django.db import DatabaseError, transaction
 from django.db.models import F
+from pytest_django import DjangoAssertNumQueries
 
 from shop.models import Account, Coupon, Course, OrderRequest
 from tests.factories import make_buyer, make_coupon, make_course, make_request
@@ -58,16 +59,16 @@ def test_column_read_later_is_known() -> None:
     assert columns(course) == ("先", 77)
 
 
-def test_nothing_changed_is_no_statement(django_assert_num_queries: object) -> None:
+def test_nothing_changed_is_no_statement(django_assert_num_queries: DjangoAssertNumQueries) -> None:
     course = Course.objects.get(pk=make_course().pk)
-    with django_assert_num_queries(0):  # type: ignore[operator]
+    with django_assert_num_queries(0):
         course.save()
 
 
 def test_expression_is_computed_by_each_save() -> None:
     course = make_course()
     Course.objects.update(position=1)
-    course.position = F("position") + 1  # type: ignore[assignment]
+    course.position = F("position") + 1
     course.save()
     assert columns(course)[1] == 2
 

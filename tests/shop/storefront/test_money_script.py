@@ -7,12 +7,11 @@ import json
 import shutil
 import subprocess
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
-from django.contrib.staticfiles import finders
 
 from shop.money import MAX_YUAN
+from tests.shop.storefront.static_files import find_static
 
 NODE = shutil.which("node")
 pytestmark = pytest.mark.skipif(NODE is None, reason="needs Node.js")
@@ -33,7 +32,7 @@ AMOUNTS = [
 
 def run(expression: str, value: object) -> object:
     """What an expression over `money` (the module) and `value` gives."""
-    module = base64.b64encode(Path(finders.find("shop/js/money.js")).read_bytes()).decode()
+    module = base64.b64encode(find_static("shop/js/money.js").read_bytes()).decode()
     code = f"""
         import * as money from "data:text/javascript;base64,{module}";
         const value = {json.dumps(value)};

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from datetime import date
 from html.parser import HTMLParser
 from pathlib import Path
@@ -9,12 +10,14 @@ from pathlib import Path
 import pytest
 from django.contrib.staticfiles import finders
 from django.db import connection
-from django.test import Client
-from django.urls import get_resolver
+from django.http import HttpResponse
+from django.test import Client, RequestFactory
+from django.urls import URLPattern, URLResolver, get_resolver
 
 from project.api.errors import bad_request, permission_denied, server_error
 from shop.management.commands.seed_demo import seed_courses
 from shop.models import Category, Course, PricePolicy
+from tests.shop.storefront.static_files import find_static
 
 PAGES = [
     "/",
@@ -36,7 +39,7 @@ PAGES = [
     "/password/reset/MQ/none-of-ours/",
 ]
 SHELVES = {"/", "/categories/1/"}
-STATIC = Path(finders.find("shop/shop.css")).parent
+STATIC = find_static("shop/shop.css").parent
 SCRIPTS = sorted(STATIC.rglob("*.js"))
 
 
@@ -130,10 +133,14 @@ def test_page_loads_only_files_of_this_site_that_exist(client: Client, path: str
 
 def test_every_page_is_tested() -> None:
     storefront = next(
-        found for found in get_resolver().url_patterns if getattr(found, "app_name", None) == "storefront"
+        found
+        for found in get_resolver().url_patterns
+        if isinstance(found, URLResolver) and found.app_name == "storefront"
     )
     tested = {get_resolver().resolve(path).view_name for path in PAGES}
-    assert {f"storefront:{pattern.name}" for pattern in storefront.url_patterns} == tested
+    pages = [pattern for pattern in storefront.url_patterns if isinstance(pattern, URLPattern)]
+    assert {f"storefront:{page.name}" for page in pages} == tested
+    assert pages == storefront.url_patterns
 
 
 def test_page_carries_the_shop_s_clock_and_is_never_stale(client: Client) -> None:
@@ -225,7 +232,7 @@ def test_unknown_api_address_keeps_its_envelope(client: Client) -> None:
     ],
 )
 def test_other_errors_are_pages_for_people_and_envelopes_for_programs(
-    rf, handler, status: int, slug: str
+    rf: RequestFactory, handler: Callable[..., HttpResponse], status: int, slug: str
 ) -> None:
     args = [] if handler is server_error else [Exception()]
     page, envelope = handler(rf.get("/cart/"), *args), handler(rf.get("/api/v1/cart/"), *args)

@@ -5,6 +5,7 @@ Known by their numbers, proven, booked, explained.
 
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 
 import pytest
 from pytest_django import Settings
@@ -19,7 +20,7 @@ from payments.errors import (
     RefundOverPayment,
 )
 from payments.gateways import ConfiguredGateways
-from payments.gateways.protocol import GatewayUnreachable, TradeStatus
+from payments.gateways.protocol import GatewayUnreachable, TradeReport, TradeStatus
 from payments.models import Notification, Payment, Refund
 from payments.states import (
     ClosedReason,
@@ -276,7 +277,7 @@ def test_own_refund_is_known_by_its_number(
     assert not Refund.objects.filter(kind=RefundKind.EXTERNAL).exists()
 
 
-def inbox_report(gateway: MemoryGateway, order: Order) -> object:
+def inbox_report(gateway: MemoryGateway, order: Order) -> TradeReport:
     trade = gateway.trades[order.payments.get().out_trade_no]
     return gateway.verify_notification({}, gateway.body(gateway.form(trade))).report
 
@@ -668,10 +669,18 @@ def test_report_that_the_gateway_denies_is_dismissed_by_staff(
     sending.give_up_refunds(now=NOW)
     assert columns(reported, "status", "dead_at") == (RefundStatus.REPORTED, NOW)
     gateway.faults = [Fault.LOST_BEFORE]
-    dismiss = {"gateways": gateways, "staff": make_buyer(), "why": "录入错误", "now": NOW, "cause": "test"}
+    dismiss = partial(
+        explaining.dismiss_external_refund,
+        reported.pk,
+        gateways=gateways,
+        staff=make_buyer(),
+        why="录入错误",
+        now=NOW,
+        cause="test",
+    )
     with nothing_changes(), pytest.raises(GatewayUnreachable):
-        explaining.dismiss_external_refund(reported.pk, **dismiss)
-    explaining.dismiss_external_refund(reported.pk, **dismiss)
+        dismiss()
+    dismiss()
     assert columns(reported, "status", "outcome", "dead_at") == (RefundStatus.REJECTED, "录入错误", None)
     approve(ask_refund(order))
     send(gateway)

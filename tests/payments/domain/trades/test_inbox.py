@@ -7,7 +7,8 @@ import pytest
 from django.db import transaction
 
 from payments.domain.trades import inbox, polling
-from payments.domain.trades.settlement import Applied, Outcome
+from payments.domain.trades.outcomes import Outcome
+from payments.domain.trades.settlement import Applied
 from payments.gateways import ConfiguredGateways
 from payments.gateways.alipay import AlipayGateway
 from payments.gateways.protocol import InvalidSignature

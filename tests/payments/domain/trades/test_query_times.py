@@ -9,6 +9,7 @@ import redis
 from pytest_django import Settings
 
 from payments.domain.trades import confirming, polling
+from payments.domain.trades.attempts import intent_of
 from payments.gateways import ConfiguredGateways
 from payments.models import Payment
 from payments.states import Product
@@ -41,14 +42,8 @@ def gateway(clock: Clock) -> MemoryGateway:
 @pytest.fixture
 def payment(gateway: MemoryGateway) -> Payment:
     made = make_payment(make_order(make_buyer(), make_course("99.00")), gateway)
-    gateway.page_url(polling_intent(made))
+    gateway.page_url(intent_of(made))
     return made
-
-
-def polling_intent(payment: Payment) -> object:
-    from payments.domain.trades.attempts import intent_of
-
-    return intent_of(payment)
 
 
 def queries(gateway: MemoryGateway) -> int:

@@ -11,6 +11,7 @@ from django.contrib.auth.hashers import MD5PasswordHasher
 from django.db import connection
 from pytest_django import Settings
 
+from shop.domain import limits
 from shop.domain.accounts import login
 from shop.domain.accounts.devices import find_device, note_device
 from shop.domain.accounts.login import log_in
@@ -204,7 +205,7 @@ def test_without_counting_first_every_parallel_guess_is_hashed(
 ) -> None:
     """The control."""
     settings.LOGIN_PLACES = 30
-    monkeypatch.setattr(login.limits, "spend", lambda *shares, **how: None)
+    monkeypatch.setattr(limits, "spend", lambda *shares, **how: None)
 
     def one(_: int) -> None:
         try:

@@ -17,7 +17,7 @@ from shop.errors import (
     DomainError,
     PolicyNotFound,
 )
-from shop.models import Course, PricePolicy
+from shop.models import Account, Course, PricePolicy
 from shop.states import CourseStatus, CourseType
 from tests.factories import NOW, make_buyer, make_course, make_order, make_policy, policy_of
 from tests.unchanged import nothing_changes
@@ -25,8 +25,8 @@ from tests.unchanged import nothing_changes
 pytestmark = pytest.mark.django_db
 
 
-def add(account: object, course: Course, policy: PricePolicy | None = None, *, minutes: int = 0) -> None:
-    cart.add_to_cart(  # type: ignore[arg-type]
+def add(account: Account, course: Course, policy: PricePolicy | None = None, *, minutes: int = 0) -> None:
+    cart.add_to_cart(
         account=account,
         course_id=course.pk,
         policy_id=(policy or policy_of(course)).pk,

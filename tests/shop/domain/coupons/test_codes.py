@@ -10,7 +10,7 @@ from shop.errors import (
     CouponNotFound,
     CouponNotOpen,
 )
-from shop.models import Coupon, CouponCode, CouponRecord
+from shop.models import Account, Coupon, CouponCode, CouponRecord
 from shop.states import CouponRecordStatus
 from tests.factories import (
     FAR_AHEAD,
@@ -50,9 +50,7 @@ def test_code_is_exchanged_once() -> None:
     assert_books_are_right()
 
 
-def make_buyer_before() -> object:
-    from shop.models import Account
-
+def make_buyer_before() -> Account:
     return Account.objects.earliest("pk")
 
 

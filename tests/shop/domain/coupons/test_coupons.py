@@ -1,6 +1,7 @@
 """Claiming coupons, and what they are good for."""
 
 from datetime import date, datetime, timedelta
+from typing import TypedDict
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -58,6 +59,12 @@ def test_claim_window_includes_both_days_in_shanghai_time() -> None:
             coupons.claim_coupon(account=make_buyer(), coupon_id=coupon.pk, now=moment)
 
 
+class ValidDates(TypedDict, total=False):
+    valid_begin_date: date
+    valid_end_date: date
+    coupon_valid_days: int
+
+
 @pytest.mark.parametrize(
     "dates",
     [
@@ -66,7 +73,7 @@ def test_claim_window_includes_both_days_in_shanghai_time() -> None:
     ],
     ids=["over", "ends before it begins"],
 )
-def test_claim_refuses_a_coupon_that_could_never_be_used(dates: dict[str, object]) -> None:
+def test_claim_refuses_a_coupon_that_could_never_be_used(dates: ValidDates) -> None:
     buyer, coupon = make_buyer(), make_coupon(value="10", **dates)
     with nothing_changes(), pytest.raises(CouponNotOpen):
         coupons.claim_coupon(account=buyer, coupon_id=coupon.pk, now=NOW)

@@ -591,8 +591,9 @@ def _outcome(requests: list[OrderRequest]) -> dict[str, Any]:
         pk: rank for rank, pk in enumerate(Account.objects.order_by("pk").values_list("pk", flat=True))
     }
     request_rank = {request.pk: rank for rank, request in enumerate(requests)}
-    order_of = dict(Order.objects.values_list("pk", "request"))
-    rank_of_order = {pk: request_rank[request] for pk, request in order_of.items()} | {None: None}
+    order_of = dict(Order.objects.values_list("pk", "request_id"))
+    rank_of_order: dict[int | None, int | None] = {None: None}
+    rank_of_order |= {pk: request_rank[request] for pk, request in order_of.items()}
     rows = OrderRequest.objects.order_by("pk").values_list("status", "error_slug")
     orders = Order.objects.order_by("pk").values_list(
         "pk", "status", "cash_due", "beili", "course_discount", "global_discount", "version"

@@ -1,5 +1,6 @@
 """One buyer's share of orders: what is open, and how fast they come."""
 
+import time
 from datetime import timedelta
 from decimal import Decimal
 from functools import partial
@@ -133,7 +134,7 @@ def test_rate_is_shared_by_all_tokens_of_a_buyer(buyer: Account, course: Course,
 def test_window_ends(buyer: Account, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.LIMITS = {**settings.LIMITS, Rate.ORDER_REQUESTS.value: (1, 30)}
     now_s = 1000
-    monkeypatch.setattr(order_share.time, "monotonic", lambda: now_s)
+    monkeypatch.setattr(time, "monotonic", lambda: now_s)
     order_share.count_request(buyer)
     with pytest.raises(TooManyRequests) as refusal:
         order_share.count_request(buyer)

@@ -67,7 +67,7 @@ def seen(request: OrderRequest, *, read: Read = read_order, now: datetime = NOW)
 def poll(request: OrderRequest) -> tuple[str, int] | None:
     """What the token's buyer is answered."""
     answer = answer_poll(DIGEST, request.order_number, read=read_order, now=NOW)
-    return answer and (answer.status, answer.version)
+    return None if answer is None else (answer.status, answer.version)
 
 
 def statements(account: Account, order_number: str) -> int:

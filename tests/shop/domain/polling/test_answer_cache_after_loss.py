@@ -58,7 +58,7 @@ def request_(buyer: Account) -> OrderRequest:
 
 def told(token: str, request: OrderRequest) -> str | None:
     answer = answer_poll(digest_of(token.encode()), request.order_number, read=read_order, now=NOW)
-    return answer and answer.status
+    return None if answer is None else answer.status
 
 
 def go_away(server: ValkeyServer) -> None:
