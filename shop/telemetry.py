@@ -138,6 +138,9 @@ class OpenTelemetrySpans:
             span.end()
             batch.add_link(span.get_span_context())
 
+    def annotate(self, attributes: dict[str, Any]) -> None:
+        trace.get_current_span().set_attributes(attributes)
+
     @contextmanager
     def _first(self, beginning: str, name: str, kind: SpanKind) -> Iterator[Span]:
         token = _beginning.set(beginning)

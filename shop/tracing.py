@@ -7,7 +7,6 @@ nothing here opens a span.
 import contextvars
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from time import monotonic
 from typing import Any, Protocol, TypeVar
 
 import structlog
@@ -40,6 +39,9 @@ class Spans(Protocol):
 
     def task(self, name: str, task_id: str) -> AbstractContextManager[Any]:
         """A task, in a trace of its own: it works for many."""
+
+    def annotate(self, attributes: dict[str, Any]) -> None:
+        """Adds to the current span."""
 
     def flush(self) -> object:
         """Sends what has been recorded."""
@@ -96,6 +98,12 @@ def call(name: str, about: dict[str, Any]) -> AbstractContextManager[Any]:
     return _NO_SPAN if _spans is None else _spans.step(name, about, is_call=True)
 
 
+def annotate(**facts: Any) -> None:
+    """Adds to the current span."""
+    if _spans is not None:
+        _spans.annotate(facts)
+
+
 @contextmanager
 def purchase(name: str, trace_id: str) -> Iterator[None]:
     """Work on one purchase alone: its id is on every log line of the block, and goes with every call of the
@@ -144,24 +152,3 @@ def caller_headers() -> dict[str, str]:
         (str(bound[name]) for name in ("trace_id", "request_id", "task_id") if bound.get(name)), None
     )
     return {} if known is None else {"X-Request-ID": known}
-
-
-@contextmanager
-def gateway_call(method: str, **about: Any) -> Iterator[None]:
-    """Around one call of the gateway: a span, and a line with how long it took and what came of it."""
-    began_at = monotonic()
-    outcome = "answered"
-    try:
-        with call(method, about):
-            yield
-    except Exception as error:
-        outcome = type(error).__name__
-        raise
-    finally:
-        log.info(
-            "gateway_called",
-            method=method,
-            **about,
-            outcome=outcome,
-            ms=round((monotonic() - began_at) * 1000),
-        )

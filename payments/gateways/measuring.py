@@ -1,12 +1,20 @@
 """What came of each call of the gateway, and how long it took."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
+from types import MappingProxyType
 
-from payments.gateways.protocol import GatewayRejected, GatewayShut, GatewayUnsigned
+import structlog
+
+from payments.gateways.protocol import GatewayError, GatewayRejected, GatewayShut, GatewayUnsigned
 from payments.metrics import GATEWAY_CALLS
+from shop import tracing
+
+log = structlog.get_logger(__name__)
+
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 
 # How the gateway's codes for refusals by its business begin. Others are about the shop's key, app or
 # contract.
@@ -28,18 +36,36 @@ class CallOutcome(StrEnum):
 
 
 @contextmanager
-def measured(method: str, *, silences: tuple[type[BaseException], ...]) -> Iterator[None]:
-    """Around one call. `silences` are the exceptions that mean that nobody answered."""
-    started = time.monotonic()
-    outcome = CallOutcome.BROKEN
+def gateway_call(
+    method: str, about: Mapping[str, str] = _NOTHING, *, silences: tuple[type[BaseException], ...]
+) -> Iterator[None]:
+    """Around one call: its span, its line in the log and its place in the metric, with one outcome.
+
+    `about` says what the call is for. `silences` are the exceptions that mean that nobody answered.
+    """
+    began_at = time.monotonic()
+    outcome: CallOutcome = CallOutcome.BROKEN
+    error: Exception | None = None
     try:
-        yield
-        outcome = CallOutcome.ANSWERED
-    except Exception as error:
-        outcome = outcome_of(error, silences)
-        raise
+        with tracing.call(method, dict(about)):
+            try:
+                yield
+                outcome = CallOutcome.ANSWERED
+            except Exception as raised:
+                outcome, error = outcome_of(raised, silences), raised
+                if outcome is not CallOutcome.REFUSED:
+                    raise
+            finally:
+                tracing.annotate(outcome=outcome.value)
+        if error is not None:  # a refusal is an answer, so its span has not failed
+            raise error
     finally:
-        GATEWAY_CALLS.labels(method, outcome).observe(time.monotonic() - started)
+        took_s = time.monotonic() - began_at
+        GATEWAY_CALLS.labels(method, outcome).observe(took_s)
+        cause: dict[str, str] = {} if error is None else {"error": _cause_of(error)}
+        log.info(
+            "gateway_called", method=method, **about, outcome=outcome.value, **cause, ms=round(took_s * 1000)
+        )
 
 
 def outcome_of(error: Exception, silences: tuple[type[BaseException], ...]) -> CallOutcome:
@@ -52,3 +78,14 @@ def outcome_of(error: Exception, silences: tuple[type[BaseException], ...]) -> C
             return CallOutcome.TURNED_AWAY
         case _:
             return CallOutcome.SILENT if isinstance(error.__cause__, silences) else CallOutcome.BROKEN
+
+
+def _cause_of(error: Exception) -> str:
+    """What the log says of it: a code, or our own words. Texts of others may quote what they are about."""
+    match error:
+        case GatewayRejected():
+            return error.code
+        case GatewayError():
+            return str(error)
+        case _:
+            return type(error).__name__

@@ -153,9 +153,9 @@ def test_each_call_of_the_gateway_carries_the_purchases_id(
     task_id, _ = run_task(query_payments)
     assert headers_at_the_gateway == [trace_id, trace_id]
     calls = written.of("gateway_called")
-    assert [(line["method"], line["trace_id"], line["outcome"]) for line in calls] == [
-        ("alipay.trade.precreate", trace_id, "JSONDecodeError"),
-        ("alipay.trade.query", trace_id, "JSONDecodeError"),
+    assert [(line["method"], line["trace_id"], line["outcome"], line["error"]) for line in calls] == [
+        ("alipay.trade.precreate", trace_id, "broken", "JSONDecodeError"),
+        ("alipay.trade.query", trace_id, "broken", "JSONDecodeError"),
     ]
     assert calls[1]["task_id"] == task_id
     assert calls[1]["out_trade_no"] == Payment.objects.get().out_trade_no

@@ -26,9 +26,9 @@ from payments.gateways.alipay.config import AlipayConfig
 from payments.gateways.alipay.connections import Connections
 from payments.gateways.alipay.wire import BEIJING
 from payments.gateways.line import Line
-from payments.gateways.measuring import measured
+from payments.gateways.measuring import gateway_call
 from payments.gateways.protocol import GatewayLimited, GatewayUnreachable, GatewayUnsigned
-from shop.tracing import caller_headers, gateway_call
+from shop.tracing import caller_headers
 
 
 @contextmanager
@@ -91,13 +91,12 @@ class AlipayClient(AliPay):  # type: ignore[misc] # the SDK has no types
             GatewayLimited: there are too many calls; from now on there are fewer.
             GatewayUnreachable: anything else; whether Alipay did it is unknown.
         """
-        with measured(method, silences=_SILENCES):
+        with gateway_call(method, _about(content), silences=_SILENCES):
             return self._call(method, content, **parameters)
 
     def _call(self, method: str, content: Mapping[str, Any], **parameters: str) -> dict[str, Any]:
         try:
-            with gateway_call(method, **_about(content)):
-                answer: dict[str, Any] = self.server_api(method, dict(content), **parameters)
+            answer: dict[str, Any] = self.server_api(method, dict(content), **parameters)
         except AliPayValidationError as error:
             raise GatewayUnreachable("the answer's signature is wrong") from error
         except AliPayException as error:
@@ -128,7 +127,7 @@ class AlipayClient(AliPay):  # type: ignore[misc] # the SDK has no types
         Raises:
             GatewayUnreachable
         """
-        with measured("bill.download", silences=_SILENCES):
+        with gateway_call("bill.download", silences=_SILENCES):
             return self._download(url)
 
     def _download(self, url: str) -> bytes:
