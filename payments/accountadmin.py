@@ -18,7 +18,7 @@ from payments.domain.upkeep.personal_data import anonymise_account
 from shop.accountadmin import AccountAdmin
 from shop.clock import now as read_clock
 from shop.desk.deeds import Act, Deed, DeedForm, DeedsAdmin, WhyForm, WithDeeds, why_field
-from shop.desk.display import beili, link_to, moment, terms_in_words
+from shop.desk.display import beili, link_to, moment
 from shop.desk.filters import SinceFilter
 from shop.domain import ledger
 from shop.domain.accounts import tokens
@@ -28,6 +28,7 @@ from shop.domain.orders import granting
 from shop.errors import CouponNotFound, PermissionRefused
 from shop.models import Account, Coupon, Course, Enrolment
 from shop.states import EnrolmentStatus
+from shop.texts import describe_coupon
 
 MOST_BEILI = 10_000_000
 
@@ -57,7 +58,11 @@ class BeiliForm(OnceForm):
 
 class CouponChoice(forms.ModelChoiceField):  # type: ignore[type-arg] # takes no parameter at run time
     def label_from_instance(self, obj: Any) -> str:
-        told = {"name": obj.name, "terms": terms_in_words(obj), "count": obj.quantity - obj.claimed_count}
+        told = {
+            "name": obj.name,
+            "terms": describe_coupon(coupons.terms_of(obj), translate=gettext),
+            "count": obj.quantity - obj.claimed_count,
+        }
         return gettext("%(name)s：%(terms)s（还剩 %(count)s 张）") % told
 
 

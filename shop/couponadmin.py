@@ -22,7 +22,7 @@ from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldBooleanWidget
 
 from shop.adminforms import EditedFields
 from shop.desk.deeds import Act, Deed, DeedForm, WithDeeds, why_field
-from shop.desk.display import link_to, terms_in_words, yuan
+from shop.desk.display import link_to, yuan
 from shop.desk.exports import BOM, defuse
 from shop.desk.filters import choose
 from shop.desk.history import ToldChanges
@@ -32,6 +32,7 @@ from shop.domain.pricing.rules import discount_of
 from shop.errors import CouponNotApplicable
 from shop.models import Coupon, CouponCode, CouponRecord, Course
 from shop.states import SELLABLE_COURSE_TYPES, CouponRecordStatus, CouponType
+from shop.texts import describe_coupon
 
 if TYPE_CHECKING:
     CouponAdminBase = admin.ModelAdmin[Coupon]
@@ -173,11 +174,15 @@ class CodesForm(DeedForm):
     why = why_field()
 
 
+def _deal(coupon: Coupon) -> str:
+    return describe_coupon(coupons.terms_of(coupon), translate=gettext)
+
+
 def _facts(coupon: Coupon) -> Sequence[tuple[str, Any]]:
     unused = CouponRecord.objects.filter(coupon=coupon, status=CouponRecordStatus.UNUSED).count()
     waiting = CouponCode.objects.filter(coupon=coupon, redeemed_at=None, withdrawn_at=None).count()
     return [
-        (gettext("优惠"), terms_in_words(coupon)),
+        (gettext("优惠"), _deal(coupon)),
         (gettext("数量"), coupon.quantity),
         (gettext("已领取"), coupon.claimed_count),
         (gettext("其中未使用"), unused),
@@ -269,13 +274,13 @@ class CouponAdmin(ToldChanges, WithDeeds, CouponAdminBase):
         super().save_model(request, obj, form, change)
         self.message_user(
             request,
-            gettext("%(terms)s。%(preview)s") % {"terms": terms_in_words(obj), "preview": preview(obj)},
+            gettext("%(terms)s。%(preview)s") % {"terms": _deal(obj), "preview": preview(obj)},
             messages.INFO,
         )
 
     @display(description=_("优惠"))
     def does(self, coupon: Coupon) -> str:
-        return terms_in_words(coupon)
+        return _deal(coupon)
 
     @display(description=_("已领 / 数量"), ordering="claimed_count")
     def left(self, coupon: Coupon) -> str:

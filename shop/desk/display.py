@@ -11,9 +11,6 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, gettext_noop
 
-from shop.models import Coupon
-from shop.states import CouponType
-
 
 def yuan(amount: Decimal | None) -> str:
     """`¥1,234.50`; a dash for what isn't known."""
@@ -23,24 +20,6 @@ def yuan(amount: Decimal | None) -> str:
 def beili(count: int) -> str:
     """`120 贝里`."""
     return gettext("%(count)s 贝里") % {"count": f"{count:,}"}
-
-
-def terms_in_words(coupon: Coupon) -> str:
-    """What the coupon does: what `shop.texts.describe_coupon` tells buyers, in the reader's language."""
-    value, minimum = (
-        f"{amount.normalize():f}" for amount in (coupon.money_equivalent_value, coupon.minimum_consume)
-    )
-    match CouponType(coupon.coupon_type):
-        case CouponType.FIXED:
-            return gettext("立减%(value)s元") % {"value": value}
-        case CouponType.THRESHOLD:
-            return gettext("满%(minimum)s减%(value)s") % {"minimum": minimum, "value": value}
-        case CouponType.PERCENT:
-            percent = coupon.off_percent or 0
-            return gettext("%(tenths)s折") % {
-                "tenths": f"{(Decimal(percent) / 10).normalize():f}",
-                "off": 100 - percent,
-            }
 
 
 # What the shop says of its own transfers. Staff's reasons are nobody else's words.
