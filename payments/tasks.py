@@ -82,9 +82,10 @@ def _go_on(task: Task, model: type[Work], gateways: Gateways | None) -> None:
 
     While the gateway is silent, the sweep's next wake-up is soon enough to try it again.
     """
+    now = clock.database_now()
     if gateways is not None:
-        silence.note_silence(gateways=gateways, now=clock.database_now())
-    if (gateways is None or gateways.free(2) == 2) and due_rows.has_due(model, now=clock.database_now()):
+        silence.note_silence(gateways=gateways, now=now)
+    if (gateways is None or gateways.free(2) == 2) and due_rows.has_due(model, now=now):
         wake(task)
 
 

@@ -4,6 +4,9 @@ from urllib.parse import urlencode
 
 import pytest
 import redis
+from celery import Task
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
 from payments.domain.trades import inbox
@@ -76,6 +79,15 @@ def test_tasks_without_work_change_nothing() -> None:
     with nothing_changes():
         for task in (create_orders, apply_notifications, query_payments, close_orders, send_refunds, audit):
             task()
+
+
+@pytest.mark.parametrize("task", [query_payments, close_orders, send_refunds], ids=lambda task: task.name)
+def test_run_without_work_asks_for_the_time_before_and_after_and_only_reads_the_silence(task: Task) -> None:
+    with CaptureQueriesContext(connection) as captured:
+        task()
+    statements = [statement["sql"] for statement in captured]
+    assert sum("SELECT clock_timestamp()" in statement for statement in statements) == 2
+    assert [words.split()[0] for words in statements if "shop_measurement" in words] == ["SELECT"]
 
 
 def test_task_that_leaves_work_wakes_itself(

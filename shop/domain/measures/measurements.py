@@ -34,6 +34,9 @@ def find(name: str) -> Measurement | None:
     return Measurement.objects.filter(name=name).first()
 
 
-def drop(name: str) -> None:
-    """It is no longer so."""
-    Measurement.objects.filter(name=name).delete()
+def drop(seen: Measurement) -> None:
+    """What was found is no longer so.
+
+    If somebody has replaced it meanwhile, that is newer and stays.
+    """
+    Measurement.objects.filter(name=seen.name, taken_at=seen.taken_at).delete()
