@@ -7,11 +7,10 @@ from django.db import transaction
 
 from shop import clock
 from shop.domain.orders import closing, order_refunds
-from shop.domain.orders.fulfilment import finalise_orders
 from shop.domain.pricing.refund_shares import Share, whole_part
 from shop.models import Account, Order, OrderLine
 from shop.states import CouponType
-from tests.factories import decide, make_coupon, make_course, make_order, make_record, make_request
+from tests.factories import decide, finalise, make_coupon, make_course, make_order, make_record, make_request
 
 _serial = itertools.count(1)
 
@@ -56,7 +55,7 @@ def make_free(buyer: Account) -> str:
 
 
 def make_paid(buyer: Account) -> str:
-    return _after(buyer, pay)
+    return _after(buyer, finish)
 
 
 def make_cancelling(buyer: Account) -> str:
@@ -72,7 +71,7 @@ def make_expired(buyer: Account) -> str:
 
 
 def make_refunded(buyer: Account) -> str:
-    return _after(buyer, pay, refund)
+    return _after(buyer, finish, refund)
 
 
 LIVES: Mapping[str, Callable[[Account], str]] = {
@@ -88,9 +87,8 @@ LIVES: Mapping[str, Callable[[Account], str]] = {
 }
 
 
-def pay(order_number: str) -> None:
-    with transaction.atomic():
-        finalise_orders([_order(order_number)], now=clock.now(), cause="test")
+def finish(order_number: str) -> None:
+    finalise(_order(order_number), now=clock.now())
 
 
 def cancel(order_number: str) -> None:

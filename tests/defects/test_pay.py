@@ -54,7 +54,7 @@ from tests.factories import (
     policy_of,
 )
 from tests.payments.alipay_side import encoded, gateway_server, make_gateway, notification, signed_answer
-from tests.payments.settle import make_payment, pay
+from tests.payments.settle import make_payment, notify
 from tests.shopping import (
     V1,
     balances,
@@ -436,7 +436,7 @@ def test_p33_beili_are_held_and_only_spent_when_the_order_is_paid(
     paid = make_order(buyer, make_course("99.00"), beili=9, alipay="90.00")
     given_up = make_order(buyer, make_course("99.00"), beili=20, alipay="79.00")
     assert balances(buyer) == (71, 29)
-    pay(make_payment(paid, gateway), gateway)
+    notify(gateway, make_payment(paid, gateway))
     assert balances(buyer) == (71, 20)
     expiry.close_due_order(
         given_up.pk, gateways=ConfiguredGateways(gateway), now=given_up.closes_at, cause="test"
@@ -452,7 +452,7 @@ def test_p34_coupon_is_reserved_and_used_when_the_order_is_paid(
     order = make_order(buyer, course, global_coupon=record, alipay="89.00")
     record.refresh_from_db()
     assert (record.status, record.order, record.used_at) == ("reserved", order, None)
-    pay(make_payment(order, gateway), gateway, now=NOW)
+    notify(gateway, make_payment(order, gateway), now=NOW)
     record.refresh_from_db()
     assert (record.status, record.order, record.used_at) == ("used", order, NOW)
 

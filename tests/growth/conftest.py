@@ -16,7 +16,7 @@ from shop.models import Order
 from tests.factories import make_buyer
 from tests.orderlives import make_waiting
 from tests.payments.conftest import alipay_settings, gateway
-from tests.payments.settle import make_payment, pay
+from tests.payments.settle import make_payment, notify
 
 __all__ = ["alipay_settings", "gateway"]
 # Enough that PostgreSQL prefers any index to reading a whole table.
@@ -33,7 +33,7 @@ def history(transactional_db: None, gateway: AlipayGateway) -> None:
             Order.objects.get(order_number=make_waiting(make_buyer())), gateway, now=clock.now()
         )
         if number % 2:
-            pay(payment, gateway, now=clock.now(), notify_id=f"{number:034}")
+            notify(gateway, payment, now=clock.now(), notify_id=f"{number:034}")
     # Nothing becomes due while something is measured.
     Order.objects.filter(available_at__isnull=False).update(available_at=clock.now() + timedelta(days=3650))
     Payment.objects.filter(available_at__isnull=False).update(available_at=clock.now() + timedelta(days=3650))

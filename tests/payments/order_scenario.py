@@ -10,14 +10,9 @@ from payments.domain.upkeep import audit
 from payments.gateways import ConfiguredGateways
 from payments.models import Notification, Payment, Refund
 from payments.states import Product
-from shop.models import Account, Coupon, CouponRecord, Order
-from tests.factories import NOW, make_buyer, make_record
+from shop.models import Order
+from tests.factories import NOW, make_buyer
 from tests.payments.memorygateway import MemoryGateway
-
-
-def claimed(account: Account, coupon: Coupon | None = None) -> CouponRecord:
-    """A coupon of the buyer."""
-    return make_record(account, coupon)
 
 
 def start(

@@ -1,4 +1,4 @@
-"""Paying, as a worker does it after a notification."""
+"""What Alipay says of a payment, signed as it signs, and what a worker makes of it."""
 
 from typing import Any
 
@@ -59,6 +59,6 @@ def ask(payment: Payment, *, now: Any = NOW, trade_status: str = "TRADE_SUCCESS"
         )
 
 
-def pay(payment: Payment, gateway: Gateway, *, now: Any = NOW, **changes: str) -> Notification:
-    """Alipay tells that the payment is paid."""
+def notify(gateway: Gateway, payment: Payment, *, now: Any = NOW, **changes: str) -> Notification:
+    """Alipay tells that the payment is paid, or what `changes` make of it; a worker applies it."""
     return tell(gateway, notification(payment, **changes), now=now)[-1]

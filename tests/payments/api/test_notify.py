@@ -18,7 +18,7 @@ from payments.tasks import apply_notifications
 from shop.wakeup import settle
 from tests.factories import make_buyer, make_course, make_order
 from tests.payments.alipay_side import APP_ID, SELLER_ID, encoded, key, notification, signed_form
-from tests.payments.settle import make_payment, pay
+from tests.payments.settle import make_payment, notify
 from tests.shop.test_wakeup import messages
 from tests.unchanged import nothing_changes
 
@@ -238,5 +238,5 @@ def test_return_never_pays(client: Client, payment: Payment) -> None:
 
 
 def test_return_after_the_payment_is_quiet(client: Client, payment: Payment) -> None:
-    pay(payment, get_gateways().current)
+    notify(get_gateways().current, payment)
     assert client.get(RETURN_URL, coming_back(payment)).status_code == 302

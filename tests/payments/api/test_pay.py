@@ -20,9 +20,9 @@ from shop.models import Order
 from shop.states import OrderStatus
 from tests.clients import Api, answered
 from tests.factories import make_buyer, make_course, make_order
+from tests.payments import settle
 from tests.payments.memorygateway import Fault, MemoryGateway
 from tests.payments.order_scenario import notify
-from tests.payments.settle import make_payment, pay
 from tests.unchanged import nothing_changes
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("alipay_settings")]
@@ -222,7 +222,7 @@ def test_button_needs_its_own_page(order: Order, memory: MemoryGateway) -> None:
 
 def test_paid_order_shows_its_page(client: Client, order: Order) -> None:
     gateway = get_gateways().current
-    pay(make_payment(order, gateway, now=clock.now()), gateway)
+    settle.notify(gateway, settle.make_payment(order, gateway, now=clock.now()))
     with nothing_changes():
         answer = client.get(path_of(order))
     assert (answer.status_code, answer["Location"]) == (302, f"/orders/{order.order_number}/")

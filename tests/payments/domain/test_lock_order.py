@@ -21,10 +21,10 @@ from payments.states import Product
 from shop.domain.orders import closing
 from shop.models import Order
 from shop.models.work import GATEWAY_ATTEMPTS
-from tests.factories import make_buyer, make_course, make_order
+from tests.factories import make_buyer, make_course, make_order, make_record
 from tests.payments.domain.conftest import Clock
 from tests.payments.memorygateway import Fault, MemoryGateway
-from tests.payments.order_scenario import approve, ask, ask_refund, claimed, notify, pay, reject, send, start
+from tests.payments.order_scenario import approve, ask, ask_refund, notify, pay, reject, send, start
 
 # Real transactions: what is watched are their locks.
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -61,7 +61,7 @@ def gateway(clock: Clock) -> MemoryGateway:
 @pytest.fixture
 def order() -> Order:
     buyer = make_buyer(beili=5)
-    return make_order(buyer, make_course("20.00"), beili=1, global_coupon=claimed(buyer), alipay="9.00")
+    return make_order(buyer, make_course("20.00"), beili=1, global_coupon=make_record(buyer), alipay="9.00")
 
 
 def settle(order: Order, gateway: MemoryGateway, clock: Clock) -> None:

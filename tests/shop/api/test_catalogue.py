@@ -99,7 +99,7 @@ OFF_SALE = [{"status": CourseStatus.OFFLINE}, {"status": CourseStatus.PRESALE}]
 @pytest.mark.parametrize("change", OFF_SALE, ids=str)
 def test_course_that_was_bought_stays_reachable(change: dict[str, Any]) -> None:
     buyer, course = make_buyer(), make_course("99.00")
-    orderlives.pay(make_order(buyer, course, now=clock.now()).order_number)
+    orderlives.finish(make_order(buyer, course, now=clock.now()).order_number)
     Course.objects.filter(pk=course.pk).update(**change)
     url = f"{V1}/courses/{course.pk}/"
     shown = answered(Api(buyer).get(url))
@@ -112,7 +112,7 @@ def test_course_that_was_bought_stays_reachable(change: dict[str, Any]) -> None:
 def test_course_that_was_given_back_is_not_reachable() -> None:
     buyer, course = make_buyer(), make_course("99.00")
     number = make_order(buyer, course, now=clock.now()).order_number
-    orderlives.pay(number)
+    orderlives.finish(number)
     orderlives.refund(number)
     Course.objects.filter(pk=course.pk).update(status=CourseStatus.OFFLINE)
     assert refused(Api(buyer).get(f"{V1}/courses/{course.pk}/")) == (404, 1001, "course_not_found")

@@ -182,7 +182,7 @@ def reject(order_number: str) -> None:
 NEWS: dict[str, tuple[Callable[[Account], str], Callable[[str], None], str]] = {
     "created": (make_pending, decide, "awaiting_payment"),
     "rejected": (make_pending, reject, "rejected"),
-    "paid": (make_waiting, orderlives.pay, "paid"),
+    "paid": (make_waiting, orderlives.finish, "paid"),
     "asked to be cancelled": (make_waiting, orderlives.cancel, "awaiting_payment"),
     "cancelled": (orderlives.make_cancelling, orderlives.close, "cancelled"),
     "expired": (make_waiting, orderlives.close, "expired"),
@@ -327,7 +327,7 @@ def live_and_be_followed(faulty: FaultyValkey, *, may_lag: bool) -> None:
     buyer = make_buyer()
     api, order_number = Api(buyer), make_pending(buyer)
     told_before = []
-    for happen in (None, decide, orderlives.pay, orderlives.refund):
+    for happen in (None, decide, orderlives.finish, orderlives.refund):
         if happen is not None:
             happen(order_number)
         for _ in range(3):

@@ -4,25 +4,17 @@ from datetime import UTC, date, datetime, timedelta
 from operator import attrgetter
 
 import pytest
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, connection
 from pytest_django import DjangoAssertNumQueries
 
 from shop.domain.catalogue import AccessBy, get_category, get_offer, list_categories, list_courses
-from shop.domain.orders.fulfilment import finalise_orders
 from shop.errors import CategoryNotFound, CourseNotFound
 from shop.models import Account, Category, Course, Enrolment, Order
 from shop.states import CourseStatus, CourseType
-from tests.factories import NOW, make_buyer, make_course, make_order, make_policy, policy_of
+from tests.factories import NOW, make_buyer, make_course, make_order, make_paid_order, make_policy, policy_of
 
 pytestmark = pytest.mark.django_db
 DAY = timedelta(days=1)
-
-
-def buy(buyer: Account, course: Course, at: datetime = NOW) -> Order:
-    order = make_order(buyer, course, now=at)
-    with transaction.atomic():
-        finalise_orders([order], now=at, cause="test")
-    return order
 
 
 def test_list_has_what_everybody_may_see_in_the_shops_order() -> None:
@@ -173,13 +165,13 @@ def test_page_promises_what_a_purchase_grants(kind: CourseType, days: int) -> No
     for at in (NOW, NOW + days * DAY):
         first, longer = promised(buyer, course, at)
         assert longer == (first[0], first[0] + 90 * DAY)
-        assert granted(buy(buyer, course, at)) == first
+        assert granted(make_paid_order(buyer, course, now=at)) == first
     assert promised(None, course, NOW)[0][0] == (FIRST_MOMENT if kind == CourseType.DEGREE else NOW)
 
 
 def test_offer_says_what_its_viewer_has() -> None:
     buyer, course = make_buyer(), make_course()
-    buy(buyer, course)
+    make_paid_order(buyer, course)
     waiting = make_order(buyer, course)
     offer = get_offer(course_id=course.pk, account_id=buyer.pk, now=NOW)
     assert (offer.access_by, offer.access_until) == (AccessBy.PURCHASE, NOW + 30 * DAY)
@@ -200,11 +192,11 @@ def test_membership_opens_vip_courses_while_it_lasts() -> None:
 
     assert access(vip, NOW) == (None, None)
     assert promised(buyer, vip, NOW) == []
-    buy(buyer, membership)
+    make_paid_order(buyer, membership)
     assert access(vip, NOW) == (AccessBy.MEMBERSHIP, NOW + 30 * DAY)
     assert access(other, NOW) == (None, None)
     assert access(vip, NOW + 30 * DAY) == (None, None)
-    buy(buyer, membership, NOW + DAY)
+    make_paid_order(buyer, membership, now=NOW + DAY)
     assert access(vip, NOW + 2 * DAY) == (AccessBy.MEMBERSHIP, NOW + 60 * DAY)
     Enrolment.objects.filter(account=buyer).update(status="revoked", revoked_at=NOW)
     assert access(vip, NOW) == (None, None)

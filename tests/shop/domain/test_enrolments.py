@@ -12,14 +12,22 @@ from hypothesis import strategies as st
 from shop.domain.enrolments import list_enrolments, revoke_enrolments
 from shop.domain.ledger import list_beili_transfers
 from shop.domain.ordering.intake import place_order
-from shop.domain.orders.fulfilment import finalise_orders
 from shop.domain.orders.order_refunds import apply_refund
 from shop.domain.pricing.refund_shares import Share, whole_part
 from shop.domain.purchase import LineChoice, Purchase
 from shop.models import Account, Course, Enrolment, Order, OrderLine
 from shop.numbers import mint_number
 from shop.states import CourseType
-from tests.factories import NOW, decide, make_buyer, make_course, make_order, make_policy
+from tests.factories import (
+    NOW,
+    decide,
+    finalise,
+    make_buyer,
+    make_course,
+    make_order,
+    make_paid_order,
+    make_policy,
+)
 from tests.unchanged import nothing_changes
 
 pytestmark = pytest.mark.django_db
@@ -45,11 +53,8 @@ def test_transfers_are_of_beili_only() -> None:
 
 
 def buy(buyer: Account, *courses: Course, at: datetime = NOW) -> Order:
-    """A paid order."""
-    order = make_order(buyer, *courses, now=at, buy_again=True)
-    with transaction.atomic():
-        finalise_orders([order], now=at, cause="test")
-    return order
+    """A paid order, meant, however often the courses are bought."""
+    return make_paid_order(buyer, *courses, now=at, buy_again=True)
 
 
 def give_back(order: Order, *courses: Course, at: datetime) -> None:
@@ -134,8 +139,7 @@ def test_first_day_that_staff_move_holds_for_later_purchases_only() -> None:
     )
     order = make_order(buyer, course)
     Course.objects.filter(pk=course.pk).update(starts_on=date(2026, 5, 1))
-    with transaction.atomic():
-        finalise_orders([order], now=NOW, cause="test")
+    finalise(order)
     assert Enrolment.objects.get().valid_from == datetime(2026, 3, 31, 16, tzinfo=UTC)
 
 
@@ -261,6 +265,5 @@ def buy_period(buyer: Account, course: Course, days: int, *, at: datetime) -> Or
     )
     decide(request, now=at)
     order = Order.objects.get(request=request)
-    with transaction.atomic():
-        finalise_orders([order], now=at, cause="test")
+    finalise(order, now=at)
     return order

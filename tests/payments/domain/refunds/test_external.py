@@ -34,14 +34,13 @@ from payments.states import (
 from shop.domain.orders import closing
 from shop.models import Account, Course, Enrolment, Order
 from shop.states import CouponRecordStatus, EnrolmentStatus, OrderStatus
-from tests.factories import NOW, make_buyer, make_course, make_order
+from tests.factories import NOW, make_buyer, make_course, make_order, make_record
 from tests.payments.domain.conftest import Clock
 from tests.payments.memorygateway import Fault, MemoryGateway
 from tests.payments.order_scenario import (
     ask,
     ask_refund,
     assert_books_are_right,
-    claimed,
     columns,
     notify,
     pay,
@@ -308,7 +307,7 @@ def test_whole_refund_in_the_console_ends_the_order(
 ) -> None:
     settings.REFUND_RETURNS_COUPONS = returns
     buyer = make_buyer(beili=9)
-    order = make_order(buyer, *courses, global_coupon=claimed(buyer), beili=9, alipay="81.00")
+    order = make_order(buyer, *courses, global_coupon=make_record(buyer), beili=9, alipay="81.00")
     payment = start(order, gateway, product=product)
     gateway.pay(payment.out_trade_no)
     notify(gateway, payment)
@@ -896,7 +895,7 @@ def test_pro_rata_gives_back_the_days_that_are_left(
     settings.REFUND_PRO_RATA = True
     buyer = make_buyer(beili=9)
     month, year = make_course("60.00", period=30), make_course("40.00", period=360)
-    order = make_order(buyer, month, year, global_coupon=claimed(buyer), beili=9, alipay="81.00")
+    order = make_order(buyer, month, year, global_coupon=make_record(buyer), beili=9, alipay="81.00")
     pay(order, gateway)
     refund = approve(ask_refund(order, month.pk, now=clock.advance(days=10, hours=1)), now=clock.now)
     # 19 whole days of 30 are left: of ¥48.60, and of 贝里 worth ¥5.40, which is three whole ones.

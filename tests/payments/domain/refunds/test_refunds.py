@@ -16,14 +16,13 @@ from shop.errors import OrderNotFound
 from shop.models import Account, Course, Enrolment, Order
 from shop.models.work import GATEWAY_ATTEMPTS
 from shop.states import CouponRecordStatus, EnrolmentStatus, OrderStatus
-from tests.factories import NOW, make_buyer, make_course, make_order
+from tests.factories import NOW, make_buyer, make_course, make_order, make_record
 from tests.payments.domain.conftest import Clock
 from tests.payments.memorygateway import Died, Fault, MemoryGateway
 from tests.payments.order_scenario import (
     approve,
     ask_refund,
     assert_books_are_right,
-    claimed,
     columns,
     pay,
     reject,
@@ -50,7 +49,7 @@ def courses() -> list[Course]:
 def order(gateway: MemoryGateway, courses: list[Course]) -> Order:
     """Two courses for ¥100, paid with a coupon of ¥10, 9 贝里 and ¥81."""
     buyer = make_buyer(beili=9)
-    order = make_order(buyer, *courses, global_coupon=claimed(buyer), beili=9, alipay="81.00")
+    order = make_order(buyer, *courses, global_coupon=make_record(buyer), beili=9, alipay="81.00")
     pay(order, gateway)
     return order
 

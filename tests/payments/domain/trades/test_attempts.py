@@ -26,7 +26,7 @@ from tests.factories import NOW, make_buyer, make_course, make_order
 from tests.payments.alipay_side import APP_ID, SELLER_ID, gateway_server, make_gateway, signed_answer
 from tests.payments.memorygateway import Fault, MemoryGateway
 from tests.payments.order_scenario import assert_books_are_right, columns
-from tests.payments.settle import make_payment, pay
+from tests.payments.settle import make_payment, notify
 from tests.unchanged import nothing_changes
 
 pytestmark = pytest.mark.django_db
@@ -69,7 +69,7 @@ def test_open_attempt_is_used_again(order: Order, gateway: AlipayGateway) -> Non
 def test_order_that_cannot_be_paid_gets_no_attempt(order: Order, gateway: AlipayGateway, how: str) -> None:
     now = NOW
     if how == "paid":
-        pay(make_payment(order, gateway), gateway)
+        notify(gateway, make_payment(order, gateway))
     elif how == "over":
         now = order.expires_at
     else:

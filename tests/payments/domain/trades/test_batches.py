@@ -15,10 +15,10 @@ from payments.models import Notification, Payment, Refund
 from payments.states import Product
 from shop.domain.orders import closing
 from shop.models import Account, CouponRecord, Enrolment, LedgerTransfer, Order, OrderEvent
-from tests.factories import NOW, make_buyer, make_coupon, make_course, make_order
+from tests.factories import NOW, make_buyer, make_coupon, make_course, make_order, make_record
 from tests.payments.domain.conftest import Clock
 from tests.payments.memorygateway import MemoryGateway
-from tests.payments.order_scenario import assert_books_are_right, claimed, notify, start
+from tests.payments.order_scenario import assert_books_are_right, notify, start
 
 # What is told of an attempt. The trade has the attempt's own number unless told otherwise.
 NEWS: dict[str, dict[str, str]] = {
@@ -92,7 +92,7 @@ def _attempts(gateway: MemoryGateway) -> dict[str, Payment]:
     buyer, other = make_buyer(beili=60), make_buyer(beili=9)
     first, second = make_course("20.00", period=30, name="一"), make_course("30.00", period=90, name="二")
     third = make_course("40.00", period=7, name='三 "quoted" {and} \\')
-    over = make_order(buyer, second, first, beili=11, global_coupon=claimed(buyer), alipay="29.00")
+    over = make_order(buyer, second, first, beili=11, global_coupon=make_record(buyer), alipay="29.00")
     short = make_order(other, first, beili=9, alipay="11.00")
     attempts = {"expired": start(over, gateway), "expired, beili gone": start(short, gateway)}
     clock.now = max(over.closes_at, short.closes_at)
@@ -103,13 +103,13 @@ def _attempts(gateway: MemoryGateway) -> dict[str, Payment]:
     def placed(account: Account, *courses: Any, **choices: Any) -> Order:
         return make_order(account, *courses, now=now, **choices)
 
-    on_course = claimed(buyer, make_coupon(value="5", course=third))
+    on_course = make_record(buyer, make_coupon(value="5", course=third))
     everything = placed(
         buyer,
         third,
         first,
         coupons={third.pk: on_course},
-        global_coupon=claimed(buyer),
+        global_coupon=make_record(buyer),
         beili=7,
         alipay="38.00",
     )  # ¥60, less 5, 10 and 7

@@ -15,10 +15,10 @@ from shop.domain.orders import closing
 from shop.models import Account, Order
 from shop.models.work import GATEWAY_ATTEMPTS
 from shop.states import CouponRecordStatus, OrderStatus
-from tests.factories import make_buyer, make_course, make_order
+from tests.factories import make_buyer, make_course, make_order, make_record
 from tests.payments.domain.conftest import Clock
 from tests.payments.memorygateway import Fault, MemoryGateway
-from tests.payments.order_scenario import assert_books_are_right, claimed, columns, notify, start, timeline
+from tests.payments.order_scenario import assert_books_are_right, columns, notify, start, timeline
 from tests.unchanged import nothing_changes
 
 pytestmark = pytest.mark.django_db
@@ -33,7 +33,7 @@ def gateway(clock: Clock) -> MemoryGateway:
 def order() -> Order:
     """¥80 to pay: ¥99 less a coupon of ¥10 and 9 贝里."""
     buyer = make_buyer(beili=20)
-    return make_order(buyer, make_course("99.00"), global_coupon=claimed(buyer), beili=9, alipay="80.00")
+    return make_order(buyer, make_course("99.00"), global_coupon=make_record(buyer), beili=9, alipay="80.00")
 
 
 def close(gateway: MemoryGateway | None, clock: Clock) -> None:

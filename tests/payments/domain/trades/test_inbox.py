@@ -16,7 +16,7 @@ from payments.models import Notification, Payment
 from shop.errors import StaleState
 from tests.factories import NOW, make_buyer, make_course, make_order
 from tests.payments.alipay_side import key, make_gateway, notification, paid_fields, signed_form
-from tests.payments.settle import ask, make_payment, pay
+from tests.payments.settle import ask, make_payment, notify
 from tests.unchanged import nothing_changes
 
 pytestmark = pytest.mark.django_db
@@ -90,7 +90,7 @@ def test_due_notifications_are_applied_once(payment: Payment, gateway: AlipayGat
 
 
 def test_applied_notification_is_left_alone(payment: Payment, gateway: AlipayGateway) -> None:
-    row = pay(payment, gateway)
+    row = notify(gateway, payment)
     with nothing_changes():
         inbox.apply_notifications(
             [row.pk], gateways=ConfiguredGateways(gateway), now=NOW + timedelta(days=1), cause="test"
@@ -100,7 +100,7 @@ def test_applied_notification_is_left_alone(payment: Payment, gateway: AlipayGat
 def test_notification_that_was_dealt_with_is_not_closed_again(
     payment: Payment, gateway: AlipayGateway
 ) -> None:
-    row = pay(payment, gateway)
+    row = notify(gateway, payment)
     with nothing_changes(), pytest.raises(StaleState), transaction.atomic():
         inbox._close([row.pk], [Applied(Outcome.WAITING, None)], now=NOW)
 
@@ -128,7 +128,7 @@ def test_row_that_was_tampered_with_is_not_believed(payment: Payment, gateway: A
 def test_notification_whose_key_was_removed_is_answered_by_a_query(payment: Payment) -> None:
     """Received under the old key and quarantined; then Alipay's key is rotated, and staff apply it again."""
     old, new = make_gateway(), make_gateway(alipay_public_keys=[key("new").public_key()])
-    row = pay(payment, old, total_amount="79.00")
+    row = notify(old, payment, total_amount="79.00")
     assert (row.status, row.reason, row.first_reason) == ("quarantined", "wrong_amount", "wrong_amount")
     assert row.verified_by
     inbox.reapply_notification(row.pk, now=NOW)
@@ -178,8 +178,8 @@ def test_one_unproven_notification_does_not_hold_up_its_batch(payment: Payment) 
 def test_word_that_was_asked_about_gets_the_answers_verdict(
     payment: Payment, gateway: AlipayGateway, answer: str, left: tuple[str, str]
 ) -> None:
-    pay(payment, gateway)
-    row = pay(payment, gateway, trade_status="TRADE_CLOSED", gmt_payment="")
+    notify(gateway, payment)
+    row = notify(gateway, payment, trade_status="TRADE_CLOSED", gmt_payment="")
     assert row.status == "asked"
     ask(payment, trade_status=answer)
     row.refresh_from_db()
@@ -190,7 +190,7 @@ def test_word_of_money_that_the_gateway_knows_nothing_of_is_quarantined(
     payment: Payment, gateway: AlipayGateway
 ) -> None:
     """Signed by Alipay, and denied by it for as long as the attempt is open: people look."""
-    row = pay(payment, gateway, notify_time="2026-03-02 13:00:00")
+    row = notify(gateway, payment, notify_time="2026-03-02 13:00:00")
     assert row.status == "asked"
     ask(payment, trade_status="WAIT_BUYER_PAY", send_pay_date="")
     row.refresh_from_db()
@@ -224,7 +224,7 @@ def test_buyer_who_came_back_makes_the_payment_due(payment: Payment) -> None:
 
 
 def test_return_of_a_paid_payment_changes_nothing(payment: Payment, gateway: AlipayGateway) -> None:
-    pay(payment, gateway)
+    notify(gateway, payment)
     with nothing_changes():
         assert inbox.note_return(out_trade_no=payment.out_trade_no, now=NOW) == payment.order.order_number
 

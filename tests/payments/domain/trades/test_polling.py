@@ -17,7 +17,7 @@ from payments.states import PaymentStatus
 from shop.models import Account, Order
 from tests.factories import NOW, make_buyer, make_course, make_order, make_record
 from tests.payments.alipay_side import Told, gateway_server, make_gateway, signed_answer
-from tests.payments.settle import ask, make_payment, pay
+from tests.payments.settle import ask, make_payment, notify
 from tests.unchanged import everything, nothing_changes
 
 pytestmark = pytest.mark.django_db
@@ -105,7 +105,7 @@ def test_no_answer_is_no_answer(payment: Payment) -> None:
 
 
 def test_payment_that_is_settled_is_not_asked_about(payment: Payment, gateway: AlipayGateway) -> None:
-    pay(payment, gateway)
+    notify(gateway, payment)
     with nothing_changes(), alipay_says(500) as (asked_gateway, told):
         polling.query_payment(payment.pk, gateways=ConfiguredGateways(asked_gateway), now=NOW, cause="task:1")
     assert told.asked == []
@@ -114,7 +114,7 @@ def test_payment_that_is_settled_is_not_asked_about(payment: Payment, gateway: A
 def test_staff_have_the_gateway_asked_about_a_payment_whatever_its_state(
     payment: Payment, gateway: AlipayGateway
 ) -> None:
-    pay(payment, gateway)
+    notify(gateway, payment)
     Payment.objects.update(attempts=3)
     polling.ask_about_payment(payment.pk, now=NOW)
     assert (due(payment), payment.attempts) == (NOW, 0)
@@ -129,7 +129,7 @@ def test_second_attempt_of_a_paid_order_is_closed_at_alipay(payment: Payment, ga
         status=PaymentStatus.CLOSED, closed_reason="never_paid", closed_at=NOW
     )
     second = make_payment(payment.order, gateway)
-    pay(payment, gateway)
+    notify(gateway, payment)
     ask(payment)
     assert due(second) == NOW
     with alipay_says(trade(second, "WAIT_BUYER_PAY"), trade(second, "TRADE_CLOSED")) as (asked_gateway, told):
@@ -244,7 +244,7 @@ def test_wrong_amount_keeps_the_order_open(payment: Payment) -> None:
 
 
 def test_closed_order_is_left_alone(payment: Payment, gateway: AlipayGateway) -> None:
-    pay(payment, gateway)
+    notify(gateway, payment)
     Order.objects.update(available_at=NOW)
     close(gateway, payment.order)
     order = Order.objects.get()

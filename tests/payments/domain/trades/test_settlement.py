@@ -18,7 +18,7 @@ from shop.models import Account, Enrolment, LedgerTransfer, Order
 from shop.states import CouponRecordStatus, OrderStatus
 from tests.factories import NOW, make_buyer, make_course, make_order, make_record
 from tests.payments.alipay_side import encoded, make_gateway, notification
-from tests.payments.settle import ask, make_payment, pay, tell
+from tests.payments.settle import ask, make_payment, notify, tell
 from tests.unchanged import everything, nothing_changes
 
 pytestmark = pytest.mark.django_db
@@ -60,7 +60,7 @@ def quarantined(row: Notification) -> str:
 
 
 def test_paid_trade_pays_payment_and_order(payment: Payment, gateway: AlipayGateway) -> None:
-    row = pay(payment, gateway, now=LATER)
+    row = notify(gateway, payment, now=LATER)
     payment.refresh_from_db()
     order = payment.order
     order.refresh_from_db()
@@ -87,7 +87,7 @@ def test_paid_trade_pays_payment_and_order(payment: Payment, gateway: AlipayGate
 
 
 def test_finished_trade_is_paid_too(payment: Payment, gateway: AlipayGateway) -> None:
-    pay(payment, gateway, trade_status="TRADE_FINISHED")
+    notify(gateway, payment, trade_status="TRADE_FINISHED")
     assert statuses(payment) == ("paid", "paid")
 
 
@@ -107,52 +107,52 @@ def test_money_that_cannot_be_right_is_quarantined_and_nothing_else_changes(
     payment: Payment, gateway: AlipayGateway, changes: dict[str, str], reason: str
 ) -> None:
     before = everything()
-    assert quarantined(pay(payment, gateway, **changes)) == reason
+    assert quarantined(notify(gateway, payment, **changes)) == reason
     after = everything()
     del before["Notification"], after["Notification"]
     assert after == before
 
 
 def test_amount_is_compared_as_a_number(payment: Payment, gateway: AlipayGateway) -> None:
-    pay(payment, gateway, total_amount="80.0")
+    notify(gateway, payment, total_amount="80.0")
     assert statuses(payment) == ("paid", "paid")
 
 
 def test_waiting_trade_changes_nothing(payment: Payment, gateway: AlipayGateway) -> None:
-    row = pay(payment, gateway, trade_status="WAIT_BUYER_PAY")
+    row = notify(gateway, payment, trade_status="WAIT_BUYER_PAY")
     assert (row.status, row.reason, statuses(payment)) == ("ignored", "waiting", ("awaiting_payment", "open"))
 
 
 def test_closed_trade_closes_the_attempt_and_leaves_the_order_payable(
     payment: Payment, gateway: AlipayGateway
 ) -> None:
-    row = pay(payment, gateway, trade_status="TRADE_CLOSED", gmt_payment="")
+    row = notify(gateway, payment, trade_status="TRADE_CLOSED", gmt_payment="")
     assert (row.status, statuses(payment)) == ("applied", ("awaiting_payment", "closed"))
     second = make_payment(payment.order, gateway)
     assert second.out_trade_no == f"{payment.order.order_number}P2"
-    pay(second, gateway)
+    notify(gateway, second)
     assert statuses(second) == ("paid", "paid")
 
 
 def test_second_telling_changes_nothing(payment: Payment, gateway: AlipayGateway) -> None:
-    pay(payment, gateway)
+    notify(gateway, payment)
     before = everything()
-    row = pay(payment, gateway, trade_status="TRADE_FINISHED")
+    row = notify(gateway, payment, trade_status="TRADE_FINISHED")
     after = everything()
     del before["Notification"], after["Notification"]
     assert (row.status, row.reason, after) == ("ignored", "already_applied", before)
 
 
 def test_late_word_never_takes_a_payment_back(payment: Payment, gateway: AlipayGateway) -> None:
-    pay(payment, gateway)
-    assert pay(payment, gateway, trade_status="WAIT_BUYER_PAY").status == NotificationStatus.IGNORED
+    notify(gateway, payment)
+    assert notify(gateway, payment, trade_status="WAIT_BUYER_PAY").status == NotificationStatus.IGNORED
     assert statuses(payment) == ("paid", "paid")
 
 
 def test_end_of_a_paid_trade_is_asked_about(payment: Payment, gateway: AlipayGateway) -> None:
     """Alipay says "closed" of an unpaid trade that is over, and of a paid one that was refunded whole."""
-    pay(payment, gateway)
-    row = pay(payment, gateway, trade_status="TRADE_CLOSED", gmt_payment="")
+    notify(gateway, payment)
+    row = notify(gateway, payment, trade_status="TRADE_CLOSED", gmt_payment="")
     assert (row.status, statuses(payment)) == (NotificationStatus.ASKED, ("paid", "paid"))
     ask(payment)
     row.refresh_from_db()
@@ -164,8 +164,8 @@ def test_end_of_a_paid_trade_is_asked_about(payment: Payment, gateway: AlipayGat
 
 
 def test_another_trade_under_the_same_number_is_quarantined(payment: Payment, gateway: AlipayGateway) -> None:
-    pay(payment, gateway)
-    assert quarantined(pay(payment, gateway, trade_no="2026030222001499999999999999")) == "wrong_trade_no"
+    notify(gateway, payment)
+    assert quarantined(notify(gateway, payment, trade_no="2026030222001499999999999999")) == "wrong_trade_no"
 
 
 def test_money_for_a_cancelled_order_is_refunded(payment: Payment, gateway: AlipayGateway) -> None:
@@ -176,7 +176,7 @@ def test_money_for_a_cancelled_order_is_refunded(payment: Payment, gateway: Alip
     order.refresh_from_db()
     closing.close_orders([order], now=NOW, cause="test")
     Payment.objects.update(status="closed", closed_reason="never_paid", closed_at=NOW, available_at=None)
-    row = pay(payment, gateway, now=LATER)
+    row = notify(gateway, payment, now=LATER)
     assert (row.status, statuses(payment)) == ("asked", ("cancelled", "closed"))
     ask(payment, now=LATER)
     row.refresh_from_db()
@@ -206,7 +206,7 @@ def test_money_for_an_expired_order_reopens_it(payment: Payment, gateway: Alipay
     expire(payment)
     assert statuses(payment) == ("expired", "closed")
     assert payment.order.coupon_records.count() == 0
-    pay(payment, gateway, now=LATER)
+    notify(gateway, payment, now=LATER)
     ask(payment, now=LATER)
     assert statuses(payment) == ("paid", "paid")
     assert payment.order.coupon_records.get().status == CouponRecordStatus.USED
@@ -223,7 +223,7 @@ def test_money_for_an_expired_order_whose_beili_are_gone_is_refunded(
     expire(payment)
     buyer = Account.objects.get(pk=payment.order.account_id)
     make_order(buyer, make_course("10.00"), beili=10, alipay="0.00")
-    pay(payment, gateway)
+    notify(gateway, payment)
     ask(payment)
     assert statuses(payment) == ("expired", "paid")
     assert Refund.objects.get().amount == Decimal("80.00")
@@ -236,17 +236,17 @@ def test_money_for_an_expired_order_whose_coupon_is_gone_is_refunded(
     expire(payment)
     buyer = Account.objects.get(pk=payment.order.account_id)
     make_order(buyer, make_course("99.00"), global_coupon=record, alipay="89.00")
-    pay(payment, gateway)
+    notify(gateway, payment)
     ask(payment)
     assert statuses(payment) == ("expired", "paid")
     assert Refund.objects.get().amount == Decimal("80.00")
 
 
 def test_second_payment_of_an_order_is_refunded(payment: Payment, gateway: AlipayGateway) -> None:
-    pay(payment, gateway, trade_status="TRADE_CLOSED", gmt_payment="")
+    notify(gateway, payment, trade_status="TRADE_CLOSED", gmt_payment="")
     second = make_payment(payment.order, gateway)
-    pay(second, gateway)
-    pay(payment, gateway)
+    notify(gateway, second)
+    notify(gateway, payment)
     ask(payment)
     assert (statuses(payment), statuses(second)) == (("paid", "paid"), ("paid", "paid"))
     assert Refund.objects.get().payment == payment
@@ -258,7 +258,7 @@ def test_second_payment_of_an_order_is_refunded(payment: Payment, gateway: Alipa
 def test_word_of_a_second_payment_in_one_batch_with_the_first_is_asked_about(
     payment: Payment, gateway: AlipayGateway
 ) -> None:
-    pay(payment, gateway, trade_status="TRADE_CLOSED", gmt_payment="")
+    notify(gateway, payment, trade_status="TRADE_CLOSED", gmt_payment="")
     second = make_payment(payment.order, gateway, product=Product.WAP)
     rows = tell(gateway, notification(second), notification(payment))
     assert [row.status for row in rows] == ["applied", "asked"]
@@ -278,7 +278,7 @@ def test_orders_of_a_batch_extend_each_other_as_they_were_paid(gateway: AlipayGa
 
 
 def test_payment_that_is_paid_is_not_booked_again(payment: Payment, gateway: AlipayGateway) -> None:
-    pay(payment, gateway)
+    notify(gateway, payment)
     payment.refresh_from_db()
     with nothing_changes(), pytest.raises(StaleState), transaction.atomic():
         settlement._book([payment], now=LATER, is_current=True)
@@ -294,7 +294,7 @@ def test_batch_of_many_orders_with_repeats(gateway: AlipayGateway) -> None:
 
 
 def test_payment_without_a_time_is_paid_now(payment: Payment, gateway: AlipayGateway) -> None:
-    pay(payment, gateway, now=LATER, gmt_payment="")
+    notify(gateway, payment, now=LATER, gmt_payment="")
     payment.refresh_from_db()
     assert payment.paid_at == LATER
 

@@ -25,10 +25,10 @@ from payments.states import ClosedReason, NotificationStatus, PaymentStatus, Pro
 from shop.domain.orders import closing
 from shop.models import Account, CouponRecord, Enrolment, Order
 from shop.states import CouponRecordStatus, EnrolmentStatus, OrderStatus
-from tests.factories import NOW, make_buyer, make_course, make_order
+from tests.factories import NOW, make_buyer, make_course, make_order, make_record
 from tests.payments.domain.conftest import Clock
 from tests.payments.memorygateway import APP_ID, MemoryGateway
-from tests.payments.order_scenario import approve, ask_refund, assert_books_are_right, claimed, send, start
+from tests.payments.order_scenario import approve, ask_refund, assert_books_are_right, send, start
 from tests.unchanged import everything
 
 pytestmark = pytest.mark.django_db
@@ -249,7 +249,7 @@ class Scene:
         self.gateway, self.clock = gateway, clock
         self.buyer = make_buyer(beili=20)
         self.course = make_course("99.00")
-        self.coupon = claimed(self.buyer)
+        self.coupon = make_record(self.buyer)
         self.order = make_order(self.buyer, self.course, global_coupon=self.coupon, beili=9, alipay="80.00")
         self.payment = start(self.order, gateway)
 

@@ -18,10 +18,10 @@ from payments.states import Product
 from shop import clock as shop_clock
 from shop.models import Order
 from shop.states import CourseType
-from tests.factories import NOW, make_buyer, make_course, make_order, make_request
+from tests.factories import NOW, make_buyer, make_course, make_order, make_record, make_request
 from tests.payments.domain.conftest import Clock
 from tests.payments.memorygateway import MemoryGateway
-from tests.payments.order_scenario import approve, ask, ask_refund, claimed, notify, pay, send, start
+from tests.payments.order_scenario import approve, ask, ask_refund, notify, pay, send, start
 from tests.unchanged import MODELS
 
 pytestmark = pytest.mark.django_db
@@ -246,15 +246,15 @@ def shop(gateway: MemoryGateway) -> None:
     paid_buyer, waiting_buyer = make_buyer(beili=5), make_buyer(beili=5)
     pay(
         make_order(
-            paid_buyer, make_course("20.00"), beili=1, global_coupon=claimed(paid_buyer), alipay="9.00"
+            paid_buyer, make_course("20.00"), beili=1, global_coupon=make_record(paid_buyer), alipay="9.00"
         ),
         gateway,
     )
     waiting = make_order(
-        waiting_buyer, make_course("20.00"), beili=1, global_coupon=claimed(waiting_buyer), alipay="9.00"
+        waiting_buyer, make_course("20.00"), beili=1, global_coupon=make_record(waiting_buyer), alipay="9.00"
     )
     start(waiting, gateway)
-    claimed(make_buyer())
+    make_record(make_buyer())
     degree = make_course(
         "8.00", course_type=CourseType.DEGREE, starts_on=shop_clock.shanghai_date(NOW) + timedelta(days=9)
     )

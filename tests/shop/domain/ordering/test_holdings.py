@@ -9,9 +9,17 @@ from django.db import transaction
 from shop.domain.checkout import checkouts
 from shop.domain.checkout.cart import list_cart
 from shop.domain.orders import closing
-from shop.domain.orders.fulfilment import finalise_orders
 from shop.models import Account, Course, Enrolment, Order, OrderRequest
-from tests.factories import NOW, decide, make_buyer, make_course, make_order, make_request
+from tests.factories import (
+    NOW,
+    decide,
+    finalise,
+    make_buyer,
+    make_course,
+    make_order,
+    make_paid_order,
+    make_request,
+)
 from tests.shop.domain.checkout.test_cart import add
 from tests.shop.domain.ordering.test_creation import refusal_of
 
@@ -21,11 +29,6 @@ DAY = timedelta(days=1)
 
 def ask(buyer: Account, *courses: Course, buy_again: bool = False, **choices: Any) -> OrderRequest:
     return make_request(buyer, *courses, buy_again=buy_again, **choices)
-
-
-def pay(order: Order, at: Any = NOW) -> None:
-    with transaction.atomic():
-        finalise_orders([order], now=at, cause="test")
 
 
 def test_course_in_an_unpaid_order_is_refused_with_its_number() -> None:
@@ -69,7 +72,7 @@ def test_order_that_awaits_no_payment_stands_in_nobodys_way(end: str) -> None:
     buyer, course = make_buyer(), make_course("9.00")
     order = make_order(buyer, course)
     if end == "paid":
-        pay(order)
+        finalise(order)
     else:
         closing.request_cancel(account_id=buyer.pk, order_number=order.order_number, now=NOW, cause="test")
     if end == "closed":
@@ -132,12 +135,12 @@ def test_free_course_of_unpaid_orders_is_not_piled_up() -> None:
 def test_access_of_more_than_ten_years_is_refused_before_it_is_paid() -> None:
     buyer, course = make_buyer(), make_course("9.00", period=720)
     for _ in range(4):
-        pay(make_order(buyer, course))
+        make_paid_order(buyer, course)
     decide(last := ask(buyer, course, buy_again=True))
     assert last.status == "created"
     details = {"course_id": course.pk, "days_left": 3600, "limit_days": 3650}
     assert refusal_of(ask(buyer, course, buy_again=True)) == ("access_too_long", details)
-    pay(Order.objects.get(request=last))
+    finalise(Order.objects.get(request=last))
     assert refusal_of(ask(buyer, course)) == ("access_too_long", details)
     ends = Enrolment.objects.filter(account=buyer).latest("valid_until").valid_until
     assert ends == NOW + 3600 * DAY
