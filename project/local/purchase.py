@@ -11,7 +11,7 @@ import re
 import sys
 import time
 import uuid
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -151,7 +151,8 @@ def buy_courses(
         courses = _choose_courses(api, count)
         _fill_cart(api, courses, timeline)
         _claim_coupons(api, timeline)
-        checkout = _check_out(api, list(courses), timeline)
+        checkout = check_out(api, list(courses))
+        timeline.tell("checkout ready: prices and coupons checked by a worker")
         order = _place_order(api, checkout, timeline, balance=api.get("balance/")["balance"])
         if order["status"] == "awaiting_payment":
             pay_at_cashier(order["pay_url"], tell=timeline.tell)
@@ -219,25 +220,26 @@ def _claim_coupons(api: ApiClient, timeline: Timeline) -> None:
         timeline.tell(f"claimed a coupon: {coupon['name']}")
 
 
-def _check_out(api: ApiClient, course_ids: list[int], timeline: Timeline) -> dict[str, Any]:
-    checkout = api.post("checkout/", {"course_list": course_ids})
+def check_out(api: ApiClient, course_ids: Sequence[int]) -> dict[str, Any]:
+    """A checkout of courses that are in the cart, once a worker has priced it.
+
+    Raises: PurchaseError when it can't be bought, or is still pending after the patience.
+    """
+    checkout = api.post("checkout/", {"course_list": list(course_ids)})
     deadline = time.monotonic() + PATIENCE_S
     while checkout["status"] == "pending":
         _pause(deadline, "the checkout is still pending")
         checkout = api.get(f"checkout/{checkout['checkout_id']}/")
     if checkout["status"] != "ready":
         raise PurchaseError(f"the checkout is {checkout['status']}")
-    timeline.tell("checkout ready: prices and coupons checked by a worker")
     return dict(checkout)
 
 
-def _place_order(
-    api: ApiClient, checkout: dict[str, Any], timeline: Timeline, *, balance: int
-) -> dict[str, Any]:
+def suggested_order(checkout: Mapping[str, Any], *, beili: int = 0) -> dict[str, Any]:
+    """The body of the order that a checkout suggests, paid in part with 贝里."""
     quote, offered = checkout["quote"], checkout["payment_list"]["policy_course_dict"]
-    beili = min(SPEND_BEILI, quote["beili_max"], balance)
     cash = Decimal(quote["alipay"]) - Decimal(beili) / checkout["beili_per_yuan"]
-    body = {
+    return {
         "checkout_id": checkout["checkout_id"],
         "course_price_list": [
             {
@@ -251,11 +253,19 @@ def _place_order(
         "balance": beili,
         "alipay": f"{cash:.2f}",
     }
+
+
+def _place_order(
+    api: ApiClient, checkout: dict[str, Any], timeline: Timeline, *, balance: int
+) -> dict[str, Any]:
+    quote = checkout["quote"]
+    beili = min(SPEND_BEILI, quote["beili_max"], balance)
+    body = suggested_order(checkout, beili=beili)
     accepted = api.post("orders/", body, **{"Idempotency-Key": str(uuid.uuid4())})
     timeline.tell(
         f"order {accepted['order_number']} taken in: ¥{quote['list_total']} list price − "
         f"¥{quote['course_discount']} course coupons"
-        f" − ¥{quote['global_discount']} coupon − {beili} 贝里 = ¥{cash:.2f} through Alipay"
+        f" − ¥{quote['global_discount']} coupon − {beili} 贝里 = ¥{body['alipay']} through Alipay"
     )
     order = api.follow_order(accepted["order_number"], while_status={"pending"})
     if order["status"] == "rejected":

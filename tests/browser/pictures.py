@@ -13,7 +13,6 @@ from playwright.sync_api import Browser, expect
 
 from tests.browser.shopper import DESKTOP, ENGLISH_PHONE, PHONE, Device, Shopper
 from tests.browser.test_money_in_doubt import (
-    buy_paid,
     end_in,
     make_older,
     one_refund,
@@ -89,7 +88,7 @@ def test_pictures(browser: Browser, shop: ShopStack, buyer: Buyer) -> None:
 
 
 def take_refund(camera: Camera, shop: ShopStack, buyer: Buyer) -> None:
-    paid = buy_paid(buyer, shop)
+    paid, _ = buyer.buy_paid()
     buyer.api.post(f"orders/{paid}/refunds/", {"reason": "学不动了"})
     shop_manage(shop, "reject", one_refund(shop, paid), why="超过了七天")
 

@@ -7,7 +7,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from tests.browser.shopper import DESKTOP, PHONE, Shopper
-from tests.journeys.shopping import Buyer, control, simple_body
+from tests.journeys.shopping import Buyer, pay, simple_body
 from tests.nodes.shop_stack import ShopStack
 
 AXE = Axe()
@@ -58,7 +58,7 @@ def test_axe_finds_nothing_serious(shopper: Shopper, buyer: Buyer, shop: ShopSta
         shopper.button("扫码支付").click()
         expect(page.get_by_role("img", name="支付宝付款码")).to_be_visible()
         found.extend(findings(shopper))
-    control(shop, "POST", f"trades/{buyer.open_cashier(buyer.api.get(f'orders/{order_number}/'))}/pay", {})
+    pay(shop, buyer.open_cashier(order_number))
     shopper.sees("支付成功")
     page.get_by_text("申请退款", exact=True).click()
     expect(page.locator("#refund-sum")).to_contain_text("将退回")

@@ -16,7 +16,7 @@ from playwright.sync_api import Browser
 from project.local.ports import find_free_port, is_listening
 from project.local.waiting import wait_until
 from tests.browser.shopper import DESKTOP, Shopper
-from tests.browser.test_money_in_doubt import buy_paid, without_orders_being_made
+from tests.browser.test_money_in_doubt import without_orders_being_made
 from tests.journeys.shopping import Buyer, simple_body
 from tests.nodes.shop_stack import ShopStack
 
@@ -76,13 +76,9 @@ def nginx(shop: ShopStack, tmp_path: Path) -> Iterator[Nginx]:
         process.wait(10)
 
 
-def idle(buyer: Buyer, shop: ShopStack) -> str:
-    return buyer.buy()
-
-
-PAGES: dict[str, tuple[Callable[[Buyer, ShopStack], str], float]] = {
-    "awaiting payment": (idle, 6),
-    "paid": (buy_paid, 0),
+PAGES: dict[str, tuple[Callable[[Buyer], str], float]] = {
+    "awaiting payment": (lambda buyer: buyer.buy(), 6),
+    "paid": (lambda buyer: buyer.buy_paid()[0], 0),
 }
 
 
@@ -94,7 +90,7 @@ def test_page_asks_seldom(browser: Browser, nginx: Nginx, buyer: Buyer, shop: Sh
             with without_orders_being_made(shop, buyer):
                 per_minute = watch(shopper, nginx, buyer.place(simple_body(shop)))
         else:
-            per_minute = watch(shopper, nginx, PAGES[life][0](buyer, shop))
+            per_minute = watch(shopper, nginx, PAGES[life][0](buyer))
         assert shopper.errors == []
     print(f"{life}: {per_minute:.0f} requests a minute")
     # A held request lasts 20 s. One that comes within the watch counts as many times as the watch fits into a

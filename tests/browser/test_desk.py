@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, expect
 from project.local.waiting import wait_until
 from tests.browser.operator import Operator
 from tests.browser.shopper import DESKTOP
-from tests.journeys.shopping import Buyer, control, simple_body
+from tests.journeys.shopping import Buyer, control, pay, simple_body
 from tests.nodes.shop_stack import ShopStack
 
 COURSE = "Redis 从用到懂"
@@ -22,20 +22,6 @@ def operator(browser: Browser, shop: ShopStack) -> Iterator[Operator]:
         assert someone.errors == []
 
 
-def pay(shop: ShopStack, buyer: Buyer, order_number: str) -> str:
-    """The buyer pays at the gateway; answers the attempt's number."""
-    out_trade_no = buyer.open_cashier(buyer.api.get(f"orders/{order_number}/"))
-    control(shop, "POST", f"trades/{out_trade_no}/pay", {})
-    return out_trade_no
-
-
-def buy_and_pay(shop: ShopStack, buyer: Buyer) -> tuple[str, str]:
-    order_number = buyer.buy(COURSE)
-    out_trade_no = pay(shop, buyer, order_number)
-    buyer.follow(order_number, while_status="awaiting_payment")
-    return order_number, out_trade_no
-
-
 def status_of(shop: ShopStack, order_number: str) -> Any:
     return shop.value("SELECT status FROM shop_order WHERE order_number = %s", order_number)
 
@@ -44,7 +30,8 @@ def test_payment_that_an_outage_left_behind(operator: Operator, buyer: Buyer, sh
     order_number = buyer.buy(COURSE)
     control(shop, "POST", "faults", {"kind": "drop", "times": 100})
     control(shop, "POST", "faults", {"kind": "http_error", "times": 10000, "method": "alipay.trade.query"})
-    out_trade_no = pay(shop, buyer, order_number)
+    out_trade_no = buyer.open_cashier(order_number)
+    pay(shop, out_trade_no)
     # A day of outage: the attempts are used up.
     shop.rows(
         "UPDATE payments_payment SET attempts = 300, available_at = now() WHERE out_trade_no = %s",
@@ -64,7 +51,7 @@ def test_payment_that_an_outage_left_behind(operator: Operator, buyer: Buyer, sh
 
 
 def test_quarantined_notification(operator: Operator, buyer: Buyer, shop: ShopStack) -> None:
-    order_number, out_trade_no = buy_and_pay(shop, buyer)
+    order_number, out_trade_no = buyer.buy_paid()
     control(
         shop,
         "POST",
@@ -86,7 +73,7 @@ def test_quarantined_notification(operator: Operator, buyer: Buyer, shop: ShopSt
 
 
 def test_external_partial_refund(operator: Operator, buyer: Buyer, shop: ShopStack) -> None:
-    order_number, out_trade_no = buy_and_pay(shop, buyer)
+    order_number, out_trade_no = buyer.buy_paid()
     control(shop, "POST", f"trades/{out_trade_no}/refund", {"amount": "5.00"})
     operator.wait_for_figure("待说明的渠道侧退款")
     operator.open_figure("待说明的渠道侧退款")
@@ -101,7 +88,7 @@ def test_external_partial_refund(operator: Operator, buyer: Buyer, shop: ShopSta
 
 def test_refund_that_is_refused_for_good(operator: Operator, buyer: Buyer, shop: ShopStack) -> None:
     control(shop, "POST", "faults", {"kind": "not_refundable", "times": 1})
-    order_number, _ = buy_and_pay(shop, buyer)
+    order_number, _ = buyer.buy_paid()
     buyer.api.post(f"orders/{order_number}/refunds/", {"reason": "买错了"})
     operator.open_figure("待批准的退款")
     operator.page.get_by_role("link", name=order_number, exact=True).first.click()
@@ -141,7 +128,7 @@ def test_order_request_that_was_given_up(operator: Operator, buyer: Buyer, shop:
 def test_access_that_a_buyer_lost(operator: Operator, buyer: Buyer, shop: ShopStack) -> None:
     phone = f"139{buyer.account_id:08d}"
     shop.rows("UPDATE shop_account SET phone = %s WHERE id = %s", phone, buyer.account_id)
-    order_number, _ = buy_and_pay(shop, buyer)
+    order_number, _ = buyer.buy_paid()
     operator.search_for(order_number)
     operator.do("收回", why="误以为是转卖")
     operator.wait_for("课程已由客服收回")

@@ -10,7 +10,6 @@ from playwright.sync_api import Browser, expect
 from tests.browser.operator import Operator
 from tests.browser.shopper import DESKTOP, ENGLISH_DESKTOP, ENGLISH_PHONE, PHONE, Device
 from tests.browser.test_access import SCHEMES, SERIOUS
-from tests.browser.test_desk import buy_and_pay
 from tests.journeys.shopping import Buyer, control
 from tests.nodes.shop_stack import ShopStack
 
@@ -61,7 +60,7 @@ def look(operator: Operator, path: str, name: str) -> list[str]:
 
 @pytest.mark.timeout(300)
 def test_pages_are_accessible_and_fit(operator: Operator, buyer: Buyer, shop: ShopStack) -> None:
-    order_number, out_trade_no = buy_and_pay(shop, buyer)
+    order_number, out_trade_no = buyer.buy_paid()
     buyer.api.post(f"orders/{order_number}/refunds/", {"reason": "买错了"})
     control(
         shop,
@@ -106,7 +105,7 @@ def test_pages_are_accessible_and_fit_in_english(
 ) -> None:
     """English words are longer. The main pages, and a list with its filters."""
     operator = english_operator
-    order_number, _ = buy_and_pay(shop, buyer)
+    order_number, _ = buyer.buy_paid()
     buyer.api.post(f"orders/{order_number}/refunds/", {"reason": "wrong course"})
     order = shop.value("SELECT id FROM shop_order WHERE order_number = %s", order_number)
     pages = {

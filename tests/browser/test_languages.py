@@ -8,7 +8,6 @@ from playwright.sync_api import Browser, expect
 
 from tests.browser.shopper import DESKTOP, ENGLISH_DESKTOP, ENGLISH_PHONE, Shopper
 from tests.browser.test_access import findings
-from tests.browser.test_money_in_doubt import buy_paid
 from tests.journeys.shopping import Buyer, simple_body
 from tests.nodes.shop_stack import ShopStack
 
@@ -50,7 +49,7 @@ def pages(shopper: Shopper, buyer: Buyer, shop: ShopStack) -> Iterator[str]:
     """Leads the reader from page to page, and through the states of an order; says where they are."""
     page = shopper.page
     course_id, *_ = buyer.fill_cart(COURSE)
-    paid = buy_paid(buyer, shop)
+    paid, _ = buyer.buy_paid()
     waiting = buyer.buy("Python 开发入门")
     refused = buyer.place(simple_body(shop, "前端三件套") | {"alipay": "0.01"})
     buyer.follow(refused)

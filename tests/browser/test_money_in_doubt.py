@@ -14,7 +14,7 @@ from playwright.sync_api import Route, expect
 from project.local.postgres import SUPERUSER
 from project.local.state import ROOT
 from tests.browser.shopper import DESKTOP, PHONE, Shopper
-from tests.journeys.shopping import Buyer, control, simple_body
+from tests.journeys.shopping import Buyer, control, pay, simple_body
 from tests.nodes.shop_stack import ShopStack
 
 COURSE = "Redis 从用到懂"
@@ -94,8 +94,7 @@ def test_paid_order_is_found_out_before_the_cashier(shopper: Shopper, buyer: Buy
     show_order(shopper, order_number)
     expect(shopper.link("去支付")).to_be_visible()
     control(shop, "POST", "faults", {"kind": "drop", "times": 10})
-    out_trade_no = buyer.open_cashier(buyer.api.get(f"orders/{order_number}/"))
-    control(shop, "POST", f"trades/{out_trade_no}/pay", {})
+    pay(shop, buyer.open_cashier(order_number))
     shopper.link("去支付").click()
     shopper.page.wait_for_url(f"{shop.web_url}/orders/{order_number}/")
     shopper.sees("支付成功，课程已经开通。")
@@ -199,13 +198,6 @@ def test_new_quote_can_be_confirmed_on_another_device(
         shop.rows("UPDATE shop_pricepolicy SET price = %s WHERE id = %s", price, policy_id)
 
 
-def buy_paid(buyer: Buyer, shop: ShopStack) -> str:
-    order_number = buyer.buy()
-    control(shop, "POST", f"trades/{buyer.open_cashier(buyer.api.get(f'orders/{order_number}/'))}/pay", {})
-    assert buyer.follow(order_number, while_status="awaiting_payment")["status"] == "paid"
-    return order_number
-
-
 def test_refund_says_its_amount_before_and_its_progress_after(
     shopper: Shopper, buyer: Buyer, shop: ShopStack
 ) -> None:
@@ -214,7 +206,7 @@ def test_refund_says_its_amount_before_and_its_progress_after(
         "AND p.valid_period = 30",
         COURSE,
     )
-    order_number = buy_paid(buyer, shop)
+    order_number, _ = buyer.buy_paid()
     show_order(shopper, order_number)
     shopper.page.get_by_text("申请退款", exact=True).click()
     expect(shopper.page.locator("#refund-sum")).to_contain_text(f"将退回¥{from_price}")
@@ -275,7 +267,7 @@ settle()
 def test_owned_course_stays_reachable_when_it_is_off_sale(
     shopper: Shopper, visitor: Shopper, buyer: Buyer, shop: ShopStack
 ) -> None:
-    buy_paid(buyer, shop)
+    buyer.buy_paid()
     course_id = shop.value("SELECT id FROM shop_course WHERE name = %s", COURSE)
     shop.rows("UPDATE shop_course SET status = 1 WHERE id = %s", course_id)
     try:
@@ -324,7 +316,7 @@ def test_code_for_the_phone_is_a_picture_and_a_previewed_link_leaves_it_alone(
         order_number,
     )
     assert [(row["status"], row["product"]) for row in payment] == [("open", "qr")]
-    control(shop, "POST", f"trades/{payment[0]['out_trade_no']}/pay", {})
+    pay(shop, payment[0]["out_trade_no"])
     shopper.sees("支付成功，课程已经开通。")
 
 

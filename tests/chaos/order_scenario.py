@@ -7,24 +7,20 @@ are for its trades only.
 
 import contextlib
 import itertools
-import secrets
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import httpx
 import psycopg
-from knox.crypto import hash_token
-from knox.settings import CONSTANTS
 from psycopg.rows import dict_row
 
-from project.local.purchase import ApiClient
 from project.local.waiting import wait_until
-from tests.journeys.shopping import Buyer
+from tests.journeys.shopping import Buyer, control, new_buyer, order_body, pay
 from tests.nodes.shop_stack import ShopStack
 
 # Generous: the machine may be busy, and what fails backs off 2, 4, 8 seconds.
@@ -49,6 +45,15 @@ class State:
     enrolments: tuple[str, ...] = ()
     notifications: tuple[str, ...] = ()
 
+    def told(self, *notifications: str) -> "State":
+        """The same, with what has become of these notifications."""
+        return replace(self, notifications=tuple(sorted(notifications)))
+
+
+PAID = State("paid", ("paid",), (), ("active",))
+APPLIED = PAID.told("applied")
+CANCELLED = State("cancelled", ("closed",))
+
 
 @dataclass
 class ChaosShop:
@@ -72,36 +77,6 @@ class ChaosShop:
         """A scenario without an order yet."""
         return OrderScenario(self, buyer or self._my_buyer(), *self._add_course(name))
 
-    def new_buyer(self, *, beili: int) -> Buyer:
-        """Somebody who is logged in already: twenty password checks at once would hold up everything else."""
-        username, token = f"actor-{next(_numbers)}-{secrets.token_hex(4)}", secrets.token_hex(32)
-        account_id = self.value(
-            """
-            WITH account AS (
-                INSERT INTO shop_account (username, password, balance, held_balance, is_superuser, is_staff,
-                    is_active, first_name, last_name,
-                    email, date_joined)
-                VALUES (%s, '!', 0, 0, false, false, true, '', '', '', now()) RETURNING id
-            ), grant_ AS (
-                INSERT INTO shop_ledgertransfer (key, debit, credit, currency, amount, account_id, memo,
-                    created_at)
-                SELECT 'grant:' || id, 'beili_issued', 'beili_available', 'BEILI', %s, id, '', now()
-                FROM account
-            ), token AS (
-                INSERT INTO knox_authtoken (digest, token_key, user_id, created, expiry)
-                SELECT %s, %s, id, now(), now() + interval '1 day' FROM account
-            )
-            SELECT id FROM account
-            """,
-            username,
-            beili,
-            hash_token(token),
-            token[: CONSTANTS.TOKEN_KEY_LENGTH],
-        )
-        api = self._open.enter_context(ApiClient(self.shop.web_url))
-        api.http.headers["Authorization"] = f"Token {token}"
-        return Buyer(self.shop, api, account_id)
-
     def rows(self, query: str, *parameters: Any) -> list[dict[str, Any]]:
         """As `ShopStack.rows`, on this thread's own connection: whoever waits asks often."""
         if not hasattr(self._local, "connection"):
@@ -119,9 +94,7 @@ class ChaosShop:
 
     def control(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """The simulator's control API: what Alipay and the buyer do there."""
-        response = self.http.request(method, f"{self.shop.simulator_url}/control/{path}", json=body)
-        assert response.is_success, response.text
-        return response.json()
+        return control(self.shop, method, path, body, http=self.http)
 
     def close(self) -> None:
         self.pool.shutdown()
@@ -131,7 +104,7 @@ class ChaosShop:
     def _my_buyer(self) -> Buyer:
         """This thread's buyer, with plenty of 贝里."""
         if not hasattr(self._local, "buyer"):
-            self._local.buyer = self.new_buyer(beili=10_000)
+            self._local.buyer = new_buyer(self.shop, beili=10_000)
         buyer: Buyer = self._local.buyer
         return buyer
 
@@ -177,15 +150,14 @@ class OrderScenario:
         buys_again: bool = False,
     ) -> "OrderScenario":
         """Places the order and waits until it awaits payment."""
-        body = {
-            "course_price_list": [
-                {"course_id": self.course_id, "policy_id": self.policy_id, "coupon_record_id": 0}
-            ],
-            "coupon_record_id": coupon_record_id,
-            "balance": beili,
-            "alipay": str(PRICE - beili if cash is None else cash),
-            "buy_again": buys_again,
-        }
+        body = order_body(
+            self.course_id,
+            self.policy_id,
+            beili=beili,
+            alipay=PRICE - beili if cash is None else cash,
+            coupon_record_id=coupon_record_id,
+            buy_again=buys_again,
+        )
         self.number = self.buyer.place(body)
         self.wait(lambda: self.state().order == "awaiting_payment")
         return self
@@ -220,7 +192,14 @@ class OrderScenario:
 
     def pay(self, out_trade_no: str) -> None:
         """Pays and closes the browser."""
-        self.chaos.control("POST", f"trades/{out_trade_no}/pay", {})
+        pay(self.shop, out_trade_no, http=self.chaos.http)
+
+    def buy(self, product: str = "page") -> str:
+        """Pays the order, and its notification is applied; answers the attempt's `out_trade_no`."""
+        out_trade_no = self.open(product)
+        self.pay(out_trade_no)
+        self.wait_for_end(APPLIED)
+        return out_trade_no
 
     def try_to_pay(self, out_trade_no: str) -> bool:
         """As `pay`, for a buyer whom Alipay may send away."""

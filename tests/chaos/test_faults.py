@@ -20,13 +20,11 @@ from typing import Any
 import pytest
 
 from payments.gateways.alipay import AlipayConfig, AlipayGateway, read_private_key, read_public_key
-from tests.chaos.order_scenario import PRICE, ChaosShop, OrderScenario, State
+from tests.chaos.order_scenario import APPLIED, CANCELLED, PAID, PRICE, ChaosShop, OrderScenario, State
 from tests.nodes.shop_stack import ShopStack
 
 pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("chaos")]
 
-PAID = State("paid", ("paid",), (), ("active",))
-CANCELLED = State("cancelled", ("closed",))
 REFUNDED = State("refunded", ("paid",), ("order succeeded",), ("revoked",))
 AFTER_CHANGE = State("paid", ("closed", "paid"), (), ("active",), ("applied",))
 
@@ -45,10 +43,6 @@ class Case:
 
 def case(play: Callable[[OrderScenario], None], *ends: State, is_alone: bool = False) -> Case:
     return Case(play, ends, is_alone)
-
-
-def notified(end: State, *notifications: str) -> State:
-    return State(end.order, end.payments, end.refunds, end.enrolments, tuple(sorted(notifications)))
 
 
 # --- Faults of the gateway's answers ------------------------------------------------------------------------
@@ -194,9 +188,9 @@ def comes_after_an_old_one(scenario: OrderScenario, chaos: ChaosShop) -> None:
     """An earlier order's notification comes once more, together with this one's."""
     earlier = chaos.scenario("replay_old, the earlier one")
     earlier.pay(earlier.open())
-    earlier.wait_for_end(notified(PAID, "applied"))
+    earlier.wait_for_end(APPLIED)
     comes_all_the_same(scenario, kind="replay_old")
-    earlier.wait_for_end(notified(PAID, "applied"))
+    earlier.wait_for_end(APPLIED)
 
 
 def is_refused(scenario: OrderScenario, *, kind: str, **params: Any) -> None:
@@ -269,8 +263,7 @@ def is_overtaken(scenario: OrderScenario) -> None:
     assert states == ["TRADE_SUCCESS", "TRADE_CLOSED"]  # the latest first
 
 
-APPLIED = notified(PAID, "applied")
-LATE = notified(PAID, "ignored already_applied")
+LATE = PAID.told("ignored already_applied")
 
 
 def refused(kind: str, **params: Any) -> list[Case]:
@@ -280,7 +273,7 @@ def refused(kind: str, **params: Any) -> list[Case]:
 def quarantined(kind: str, reason: str, **params: Any) -> Case:
     return case(
         partial(is_quarantined, kind=kind, **params),
-        notified(PAID, f"quarantined {reason}", "ignored already_applied"),
+        PAID.told(f"quarantined {reason}", "ignored already_applied"),
     )
 
 
@@ -291,7 +284,7 @@ def notification_cases(chaos: ChaosShop) -> dict[str, list[Case]]:
         "reorder": [
             case(
                 is_overtaken,
-                notified(REFUNDED, "ignored already_applied", "ignored already_applied"),
+                REFUNDED.told("ignored already_applied", "ignored already_applied"),
                 is_alone=True,
             )
         ],
@@ -373,19 +366,12 @@ def pays_two_orders(scenario: OrderScenario) -> None:
     assert not scenario.trade(first)["refunds"]
 
 
-def pays(scenario: OrderScenario, product: str = "page") -> str:
-    out_trade_no = scenario.open(product)
-    scenario.pay(out_trade_no)
-    scenario.wait_for_end(APPLIED)
-    return out_trade_no
-
-
 def is_refunded_later(scenario: OrderScenario) -> None:
     """Alipay takes the refund, and moves the money only after a while.
 
     Until that is proven the buyer keeps the course.
     """
-    out_trade_no = pays(scenario)
+    out_trade_no = scenario.buy()
     fault = scenario.inject("refund_pending", params={"seconds": 4.0})
     assert scenario.refund().status_code == 202
     scenario.wait_for(refunds=("order unknown",))
@@ -399,7 +385,7 @@ def is_never_refunded(scenario: OrderScenario) -> None:
     """Alipay takes the refund, and the money never moves: after all attempts it is left to people, and still
     owed.
     """
-    pays(scenario)
+    scenario.buy()
     scenario.inject("refund_failed")
     assert scenario.refund().status_code == 202
     scenario.wait_for(refunds=("order unknown",))
@@ -423,7 +409,7 @@ def is_never_refunded(scenario: OrderScenario) -> None:
 
 def has_no_balance_at_first(scenario: OrderScenario) -> None:
     """The merchant's account at Alipay can't cover the refund until the next day's sales."""
-    pays(scenario)
+    scenario.buy()
     fault = scenario.inject("balance_empty", times=2)
     assert scenario.refund().status_code == 202
     scenario.wait_for(order="refunded")
@@ -456,25 +442,23 @@ BUSINESS: dict[str, list[Case]] = {
         case(partial(pays_while_it_is_closed, end=OrderScenario.expire), APPLIED, LATE),
     ],
     "pay_after_close": [
-        case(pays_after_it_was_closed, notified(SENT_BACK, "applied")),
+        case(pays_after_it_was_closed, SENT_BACK.told("applied")),
         case(pays_after_it_was_closed_and_nobody_tells, SENT_BACK),
     ],
-    "double_pay": [case(pays_two_orders, notified(PAID, "applied"))],
-    "refund_pending": [case(is_refunded_later, notified(REFUNDED, "applied"))],
+    "double_pay": [case(pays_two_orders, APPLIED)],
+    "refund_pending": [case(is_refunded_later, REFUNDED.told("applied"))],
     "refund_failed": [
         case(
             is_never_refunded,
-            notified(State("paid", ("paid",), ("order failed attempts_exhausted",), ("active",)), "applied"),
+            replace(APPLIED, refunds=("order failed attempts_exhausted",)),
         )
     ],
-    "balance_empty": [case(has_no_balance_at_first, notified(REFUNDED, "applied"))],
+    "balance_empty": [case(has_no_balance_at_first, REFUNDED.told("applied"))],
     "not_refundable": [
-        case(cannot_be_refunded, notified(KEPT, "applied")),
+        case(cannot_be_refunded, KEPT.told("applied")),
         case(
             surplus_cannot_be_refunded,
-            notified(
-                State("cancelled", ("paid surplus",), ("surplus failed ACQ.TRADE_HAS_FINISHED",)), "applied"
-            ),
+            State("cancelled", ("paid surplus",), ("surplus failed ACQ.TRADE_HAS_FINISHED",)).told("applied"),
         ),
     ],
 }
@@ -541,7 +525,7 @@ def test_bill_faults(chaos: ChaosShop) -> None:
     """The shop reads no bills yet: what a reader would get is a bill that can be parsed, wrong as the fault
     says and in nothing else.
     """
-    paid = [pays(scenario := chaos.scenario("bill")) for _ in range(2)]
+    paid = [(scenario := chaos.scenario("bill")).buy() for _ in range(2)]
     gateway = gateway_of(chaos.shop)
     chaos.control("PATCH", "settings", {"bill_ready": "always"})
     day = date.fromisoformat(chaos.control("GET", "clock")["now_text"][:10])

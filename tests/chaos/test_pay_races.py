@@ -16,26 +16,18 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.chaos.order_scenario import BEILI, PRICE, ChaosShop, OrderScenario, State
-from tests.journeys.shopping import Buyer
+from tests.chaos.order_scenario import APPLIED, BEILI, CANCELLED, PAID, PRICE, ChaosShop, OrderScenario, State
+from tests.journeys.shopping import Buyer, new_buyer
 
 pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("chaos")]
 
 RACES = 6
 COUPON = Decimal("5.00")
 
-PAID = State("paid", ("paid",), (), ("active",))
-CANCELLED = State("cancelled", ("closed",))
 SENT_BACK = State("cancelled", ("paid surplus",), ("surplus succeeded",), (), ("applied",))
 TWICE = State("paid", ("paid", "paid surplus"), ("surplus succeeded",), ("active",))
-
-
-def notified(end: State, *notifications: str) -> State:
-    return replace(end, notifications=tuple(sorted(notifications)))
-
-
 # The notification or a query: whichever came first has paid the order.
-PAID_BY_EITHER = (notified(PAID, "applied"), notified(PAID, "ignored already_applied"))
+PAID_BY_EITHER = (APPLIED, PAID.told("ignored already_applied"))
 
 
 def at_once(*acts: Callable[[], Any]) -> list[Any]:
@@ -127,7 +119,7 @@ def test_paid_between_the_end_of_the_attempt_and_the_end_of_the_order(chaos: Cha
 
     There the money comes in.
     """
-    scenario = chaos.empty_scenario("paid in between", buyer=chaos.new_buyer(beili=BEILI)).order()
+    scenario = chaos.empty_scenario("paid in between", buyer=new_buyer(chaos.shop, beili=BEILI)).order()
     out_trade_no = scenario.open()
     scenario.abandon(out_trade_no)
     with account_locked(scenario):
@@ -137,7 +129,7 @@ def test_paid_between_the_end_of_the_attempt_and_the_end_of_the_order(chaos: Cha
         )
         scenario.pay(out_trade_no)
         scenario.wait(lambda: scenario.state().notifications == ("received",))
-    scenario.wait_for_end(SENT_BACK, notified(PAID, "applied"))
+    scenario.wait_for_end(SENT_BACK, APPLIED)
     assert balances(scenario) == ((BEILI, 0) if scenario.state().order == "cancelled" else (0, 0))
 
 
@@ -217,7 +209,7 @@ def coupon_status(scenario: OrderScenario, record_id: int) -> str:
 
 
 def test_paid_after_expiry_reopens_the_order(chaos: ChaosShop) -> None:
-    buyer = chaos.new_buyer(beili=BEILI)
+    buyer = new_buyer(chaos.shop, beili=BEILI)
     coupon = give_coupon(chaos, buyer)
     scenario = with_coupon(chaos, buyer, "reopened", coupon)
     assert (balances(scenario), coupon_status(scenario, coupon)) == ((0, BEILI), "reserved")
@@ -225,14 +217,14 @@ def test_paid_after_expiry_reopens_the_order(chaos: ChaosShop) -> None:
     assert (balances(scenario), coupon_status(scenario, coupon)) == ((BEILI, 0), "unused")
 
     scenario.pay(out_trade_no)
-    scenario.wait_for_end(notified(PAID, "applied"))
+    scenario.wait_for_end(APPLIED)
     assert (balances(scenario), coupon_status(scenario, coupon)) == ((0, 0), "used")
     assert count_events(scenario, "reopened") == 1
 
 
 @pytest.mark.parametrize("taken", ["coupon", "beili"])
 def test_paid_after_expiry_is_refunded_when_something_is_gone(chaos: ChaosShop, taken: str) -> None:
-    buyer = chaos.new_buyer(beili=BEILI)
+    buyer = new_buyer(chaos.shop, beili=BEILI)
     coupon = give_coupon(chaos, buyer)
     scenario = with_coupon(chaos, buyer, "gone", coupon)
     out_trade_no = expired_unpaid(scenario)
@@ -254,7 +246,7 @@ def test_two_expired_orders_paid_at_once_with_one_coupon_between_them(chaos: Cha
     """Both were made with the same coupon and the same 贝里, one after the other: one is re-opened, the
     other's money goes back.
     """
-    buyer = chaos.new_buyer(beili=BEILI)
+    buyer = new_buyer(chaos.shop, beili=BEILI)
     coupon = give_coupon(chaos, buyer)
     scenarios, attempts = [], []
     for name in ("the one", "the other"):
@@ -268,7 +260,7 @@ def test_two_expired_orders_paid_at_once_with_one_coupon_between_them(chaos: Cha
         )
     )
     for scenario in scenarios:
-        scenario.wait_for_end(notified(PAID, "applied"), replace(SENT_BACK, order="expired"))
+        scenario.wait_for_end(APPLIED, replace(SENT_BACK, order="expired"))
     assert sorted(scenario.state().order for scenario in scenarios) == ["expired", "paid"]
     assert (balances(scenarios[0]), coupon_status(scenarios[0], coupon)) == ((0, 0), "used")
 
@@ -303,11 +295,9 @@ def test_first_attempt_is_paid_after_the_second(chaos: ChaosShop) -> None:
     first, second = open_two(scenario)
     assert (first, second) == (f"{scenario.number}P1", f"{scenario.number}P2")
     scenario.pay(second)
-    scenario.wait_for_end(
-        notified(PAID, "applied"), State("paid", ("closed", "paid"), (), ("active",), ("applied",))
-    )
+    scenario.wait_for_end(APPLIED, State("paid", ("closed", "paid"), (), ("active",), ("applied",)))
     scenario.pay(first)
-    scenario.wait_for_end(notified(TWICE, "applied", "applied"))
+    scenario.wait_for_end(TWICE.told("applied", "applied"))
     assert [row["status"] for row in scenario.trade(first)["refunds"]] == ["succeeded"]
     assert scenario.trade(second)["refunds"] == []
 
@@ -321,9 +311,7 @@ def test_first_attempt_is_paid_while_the_second_is_open(chaos: ChaosShop) -> Non
     # The second one's close is notified too, since it is a phone's; that may come before the answer to the
     # close.
     end = State("paid", ("closed", "paid"), (), ("active",))
-    scenario.wait_for_end(
-        notified(end, "applied", "ignored already_applied"), notified(end, "applied", "applied")
-    )
+    scenario.wait_for_end(end.told("applied", "ignored already_applied"), end.told("applied", "applied"))
     assert scenario.trade(second)["status"] == "TRADE_CLOSED"
     assert not scenario.try_to_pay(second)
 
@@ -340,7 +328,7 @@ def test_both_attempts_are_paid_at_once(chaos: ChaosShop) -> None:
                 tuple("ignored already_applied" if n == 1 else word for n, word in enumerate(words))
                 for words in told
             )
-            scenario.wait_for_end(*(notified(TWICE, *words) for words in (*told, *by_query)))
+            scenario.wait_for_end(*(TWICE.told(*words) for words in (*told, *by_query)))
         else:
             scenario.wait_for(order="paid", payments=("closed", "paid"))
         assert count_events(scenario, "paid") == 1
@@ -364,17 +352,10 @@ def test_trade_that_alipay_closed_leaves_the_order_payable(chaos: ChaosShop) -> 
 # --- Refund twice, tell twice -------------------------------------------------------------------------------
 
 
-def paid(scenario: OrderScenario) -> str:
-    out_trade_no = scenario.open()
-    scenario.pay(out_trade_no)
-    scenario.wait_for_end(notified(PAID, "applied"))
-    return out_trade_no
-
-
 def test_refund_asked_for_twice_at_once(chaos: ChaosShop) -> None:
     def play(_number: int) -> None:
         scenario = chaos.scenario("refunded twice")
-        out_trade_no = paid(scenario)
+        out_trade_no = scenario.buy()
         answers = at_once(scenario.refund, scenario.refund, scenario.refund)
         assert sorted(answer.status_code for answer in answers) == [202, 409, 409]
         scenario.wait_for_end(State("refunded", ("paid",), ("order succeeded",), ("revoked",), ("applied",)))
@@ -389,7 +370,7 @@ def test_refund_sent_twice_at_once(chaos: ChaosShop) -> None:
     The money goes back once.
     """
     scenario = chaos.scenario("sent twice")
-    out_trade_no = paid(scenario)
+    out_trade_no = scenario.buy()
     scenario.inject("drip", method="alipay.trade.refund", params={"seconds": 0.7}, times=None)
     assert scenario.refund().status_code == 202
     for _ in range(4):
@@ -434,7 +415,7 @@ def test_all_of_it_after_a_crash_of_the_worker(chaos: ChaosShop) -> None:
     cancelling.scan(attempts[0])
     refunding.pay(refunding_attempt)
     late.cancel()
-    refunding.wait_for_end(notified(PAID, "applied"))
+    refunding.wait_for_end(APPLIED)
     late.wait_for_end(CANCELLED)
     for scenario, method in ((cancelling, "alipay.trade.close"), (refunding, "alipay.trade.refund")):
         scenario.inject("drip", method=method, params={"seconds": 0.9})
@@ -448,6 +429,6 @@ def test_all_of_it_after_a_crash_of_the_worker(chaos: ChaosShop) -> None:
     shop.worker.restart()
     shop.worker.ready()
     cancelling.wait_for_end(CANCELLED)
-    paying.wait_for_end(notified(PAID, "applied"))
+    paying.wait_for_end(APPLIED)
     refunding.wait_for_end(State("refunded", ("paid",), ("order succeeded",), ("revoked",), ("applied",)))
     late.wait_for_end(SENT_BACK)

@@ -17,8 +17,9 @@ import httpx
 import pytest
 import redis
 
+from project.local.purchase import suggested_order
 from shop import errors
-from tests.journeys.shopping import Buyer, checkout_body, find_policy, new_buyer, simple_body
+from tests.journeys.shopping import Buyer, find_policy, new_buyer, simple_body
 from tests.nodes.shop_stack import ShopStack
 
 pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("contract"), pytest.mark.timeout(240)]
@@ -113,7 +114,7 @@ def endpoints(shared_shop_stack: ShopStack, buyer: Buyer, prepared: dict[str, An
         "orders": Endpoint(
             "POST",
             "orders/",
-            checkout_body(prepared["checkout"]),
+            suggested_order(prepared["checkout"]),
             {
                 "checkout_id": frozenset({"null", "exponent"}),
                 "course_price_list": never,
@@ -446,7 +447,7 @@ def test_stale_and_repeated_orders(shared_shop_stack: ShopStack, endpoints: dict
     """A checkout serves one order; its replay is the same order; a checkout that is over serves none."""
     buyer = new_buyer(shared_shop_stack)
     checkout = buyer.check_out(buyer.fill_cart("Python 开发入门"))
-    body = checkout_body(checkout)
+    body = suggested_order(checkout)
     number = buyer.place(body, key="first")
     buyer.follow(number)
     before = snapshot(shared_shop_stack)

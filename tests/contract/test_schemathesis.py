@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from project.local.programs import program
+from project.local.purchase import suggested_order
 from project.local.state import ROOT
 from project.local.waiting import wait_until
 from tests.invariants import InvariantBrokenError, check_invariants
-from tests.journeys.shopping import checkout_body, new_buyer, pay, simple_body
+from tests.journeys.shopping import new_buyer, pay, simple_body
 from tests.nodes.shop_stack import ShopStack
 
 pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("contract"), pytest.mark.timeout(240)]
@@ -31,8 +32,9 @@ def test_running_shop_keeps_to_its_schema(shared_shop_stack: ShopStack, tmp_path
     rejected = buyer.place({**simple_body(shop), "alipay": "0.01"})
     awaiting = buyer.buy()
     checkout = buyer.check_out(buyer.fill_cart("Python 开发入门", "前端三件套"))
-    paid = buyer.place(checkout_body(checkout, beili=5))
-    pay(shop, buyer.open_cashier(buyer.follow(paid)))
+    paid = buyer.place(suggested_order(checkout, beili=5))
+    buyer.follow(paid)
+    pay(shop, buyer.open_cashier(paid))
     assert buyer.follow(paid, while_status="awaiting_payment")["status"] == "paid"
     buyer.check_out(buyer.fill_cart("支付系统设计"))
 

@@ -10,9 +10,10 @@ from typing import Any
 
 import httpx
 import psycopg
+from knox.crypto import hash_token
+from knox.settings import CONSTANTS
 
-from project.local.purchase import ApiClient
-from project.local.waiting import wait_until
+from project.local.purchase import ApiClient, check_out
 from tests.nodes.shop_stack import ShopStack
 
 PATIENCE_S = 40
@@ -43,16 +44,7 @@ class Buyer:
 
     def check_out(self, course_ids: Sequence[int]) -> dict[str, Any]:
         """A checkout that a worker has priced."""
-        started = self.api.post("checkout/", {"course_list": list(course_ids)})
-        shown: dict[str, Any] = {}
-
-        def is_priced() -> bool:
-            shown.update(self.api.get(f"checkout/{started['checkout_id']}/"))
-            return bool(shown["status"] != "pending")
-
-        assert wait_until(is_priced, timeout_s=PATIENCE_S), shown
-        assert shown["status"] == "ready", shown
-        return shown
+        return check_out(self.api, course_ids)
 
     def post_order(self, body: Mapping[str, Any], *, key: str | None = None) -> httpx.Response:
         return self.api.http.post("orders/", json=body, headers={"Idempotency-Key": key or str(uuid.uuid4())})
@@ -67,16 +59,16 @@ class Buyer:
         """The order, as soon as it is no longer so."""
         return self.api.follow_order(order_number, while_status={while_status}, timeout_s=PATIENCE_S)
 
-    def open_cashier(self, order: Mapping[str, Any]) -> str:
+    def open_cashier(self, order_number: str) -> str:
         """Follows the order's `pay_url` to the cashier; answers the attempt's `out_trade_no`."""
         with httpx.Client(trust_env=False, follow_redirects=True, timeout=20) as browser:
-            page = browser.get(order["pay_url"])
+            page = browser.get(self.api.get(f"orders/{order_number}/")["pay_url"])
         assert page.status_code == 200, page.text
         return str(
             self.stack.value(
                 "SELECT p.out_trade_no FROM payments_payment p JOIN shop_order o ON o.id = p.order_id WHERE "
                 "o.order_number = %s AND p.status = 'open'",
-                order["order_number"],
+                order_number,
             )
         )
 
@@ -86,31 +78,50 @@ class Buyer:
         assert self.follow(order_number)["status"] == "awaiting_payment"
         return order_number
 
+    def buy_paid(self, course: str = "Redis 从用到懂") -> tuple[str, str]:
+        """An order for one course that is paid; answers its number and its attempt's `out_trade_no`."""
+        order_number = self.buy(course)
+        out_trade_no = self.open_cashier(order_number)
+        pay(self.stack, out_trade_no)
+        assert self.follow(order_number, while_status="awaiting_payment")["status"] == "paid"
+        return order_number, out_trade_no
+
+
+_NEW_BUYER = """
+    WITH account AS (
+        INSERT INTO shop_account (username, password, balance, held_balance, is_superuser, is_staff,
+            is_active, first_name, last_name, email, date_joined)
+        SELECT %(username)s, password, 0, 0, false, false, true, '', '', '', now()
+        FROM shop_account WHERE username = 'buyer1' RETURNING id
+    ), grant_ AS (
+        INSERT INTO shop_ledgertransfer (key, debit, credit, currency, amount, account_id, memo, created_at)
+        SELECT 'grant:' || id, 'beili_issued', 'beili_available', 'BEILI', %(beili)s, id, '', now()
+        FROM account WHERE %(beili)s > 0
+    ), token AS (
+        INSERT INTO knox_authtoken (digest, token_key, user_id, created, expiry)
+        SELECT %(digest)s, %(token_key)s, id, now(), now() + interval '1 day' FROM account
+    )
+    SELECT id FROM account
+"""
+
 
 def new_buyer(stack: ShopStack, *, beili: int = 0) -> Buyer:
-    """An account with 贝里, made by SQL as the seed command makes it, with the demo's password."""
-    username = f"buyer-{next(_counter)}-{secrets.token_hex(4)}"
+    """Somebody who is logged in already, with 贝里 and the demo's password.
+
+    Made by SQL: twenty password checks at once would hold up everything else.
+    """
+    token = secrets.token_hex(32)
+    values = {
+        "username": f"buyer-{next(_counter)}-{secrets.token_hex(4)}",
+        "beili": beili,
+        "digest": hash_token(token),
+        "token_key": token[: CONSTANTS.TOKEN_KEY_LENGTH],
+    }
     with psycopg.connect(stack.database_url) as connection:
-        row = connection.execute(
-            """
-            INSERT INTO shop_account (username, password, balance, held_balance, is_superuser, is_staff,
-                is_active, first_name, last_name, email, date_joined)
-            SELECT %s, password, 0, 0, false, false, true, '', '', '', now() FROM shop_account
-            WHERE username = 'buyer1' RETURNING id
-            """,
-            [username],
-        ).fetchone()
-        assert row is not None
-        if beili:
-            connection.execute(
-                """
-                INSERT INTO shop_ledgertransfer (key, debit, credit, currency, amount, account_id, memo,
-                    created_at)
-                VALUES (%s, 'beili_issued', 'beili_available', 'BEILI', %s, %s, '', now())
-                """,
-                [f"grant:{username}", beili, row[0]],
-            )
-    return Buyer(stack, stack.api(username), row[0])
+        ((account_id,),) = connection.execute(_NEW_BUYER, values)
+    api = stack.client()
+    api.http.headers["Authorization"] = f"Token {token}"
+    return Buyer(stack, api, account_id)
 
 
 def find_policy(stack: ShopStack, course: str) -> tuple[int, int]:
@@ -129,46 +140,52 @@ def simple_body(stack: ShopStack, course: str = "Redis 从用到懂", *, beili: 
     """
     course_id, policy_id = find_policy(stack, course)
     price = stack.value("SELECT price FROM shop_pricepolicy WHERE id = %s", policy_id)
+    return order_body(course_id, policy_id, beili=beili, alipay=price - Decimal(beili), buy_again=True)
+
+
+def order_body(
+    course_id: int,
+    policy_id: int,
+    *,
+    beili: int,
+    alipay: Decimal,
+    coupon_record_id: int = 0,
+    buy_again: bool = False,
+) -> dict[str, Any]:
+    """An order for one course without a checkout."""
     return {
         "course_price_list": [{"course_id": course_id, "policy_id": policy_id, "coupon_record_id": 0}],
-        "coupon_record_id": 0,
+        "coupon_record_id": coupon_record_id,
         "balance": beili,
-        "alipay": str(price - Decimal(beili)),
-        "buy_again": True,
+        "alipay": str(alipay),
+        "buy_again": buy_again,
     }
 
 
-def checkout_body(checkout: Mapping[str, Any], *, beili: int = 0) -> dict[str, Any]:
-    """An order as the checkout suggests it, with some 贝里."""
-    quote, offered = checkout["quote"], checkout["payment_list"]["policy_course_dict"]
-    return {
-        "checkout_id": checkout["checkout_id"],
-        "course_price_list": [
-            {
-                "course_id": line["course_id"],
-                "policy_id": offered[str(line["course_id"])]["policy_id"],
-                "coupon_record_id": line["coupon_record_id"],
-            }
-            for line in quote["lines"]
-        ],
-        "coupon_record_id": quote["coupon_record_id"],
-        "balance": beili,
-        "alipay": f"{Decimal(quote['alipay']) - beili:.2f}",
-    }
+def control(
+    stack: ShopStack,
+    method: str,
+    path: str,
+    body: Mapping[str, Any] | None = None,
+    *,
+    http: httpx.Client | None = None,
+) -> Any:
+    """The simulator's control API: what Alipay and the buyer do there.
 
-
-def control(stack: ShopStack, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
-    """The simulator's control API: what Alipay and the buyer do there."""
-    response = httpx.request(
-        method, f"{stack.simulator_url}/control/{path}", json=body, timeout=30, trust_env=False
-    )
+    Who calls often passes a client of their own, which keeps its connections.
+    """
+    url = f"{stack.simulator_url}/control/{path}"
+    if http is None:
+        response = httpx.request(method, url, json=body, timeout=30, trust_env=False)
+    else:
+        response = http.request(method, url, json=body)
     assert response.is_success, response.text
     return response.json()
 
 
-def pay(stack: ShopStack, out_trade_no: str) -> None:
+def pay(stack: ShopStack, out_trade_no: str, *, http: httpx.Client | None = None) -> None:
     """The buyer pays at Alipay and closes the browser: only a notification (or a query) tells the shop."""
-    control(stack, "POST", f"trades/{out_trade_no}/pay", {})
+    control(stack, "POST", f"trades/{out_trade_no}/pay", {}, http=http)
 
 
 def count_orders(stack: ShopStack, account_id: int) -> int:

@@ -114,7 +114,7 @@ def buy_and_refund(stack: ShopStack, visit: Visit) -> None:
     placed = buyer.post_order(simple_body(stack, COURSE), key=str(uuid.uuid4()))
     visit.trace_id, visit.order_number = placed.headers["X-Request-ID"], placed.json()["data"]["order_number"]
     order = buyer.follow(visit.order_number)
-    pay(stack, buyer.open_cashier(order))
+    pay(stack, buyer.open_cashier(visit.order_number))
     assert buyer.follow(visit.order_number, while_status="awaiting_payment")["status"] == "paid"
     refund = visit.api.http.post(
         f"orders/{visit.order_number}/refunds/", json={"reason": f"请退到 {PHONE} {MAILBOX}"}

@@ -58,7 +58,7 @@ def wait_until_handled(shop: ShopStack, out_trade_no: str, *, count: int = 1) ->
 def test_notification_in_copies_one_after_the_other(
     shop: ShopStack, buyer: Buyer, order: dict[str, Any]
 ) -> None:
-    out_trade_no = buyer.open_cashier(order)
+    out_trade_no = buyer.open_cashier(order["order_number"])
     control(
         shop, "POST", "faults", {"kind": "duplicate", "params": {"count": 4}, "out_trade_no": out_trade_no}
     )
@@ -70,7 +70,7 @@ def test_notification_in_copies_one_after_the_other(
 
 
 def test_notification_in_copies_at_once(shop: ShopStack, buyer: Buyer, order: dict[str, Any]) -> None:
-    out_trade_no = buyer.open_cashier(order)
+    out_trade_no = buyer.open_cashier(order["order_number"])
     control(
         shop, "POST", "faults", {"kind": "concurrent", "params": {"count": 7}, "out_trade_no": out_trade_no}
     )
@@ -84,7 +84,7 @@ def test_notification_in_copies_at_once(shop: ShopStack, buyer: Buyer, order: di
 def test_notification_repeated_after_the_order_was_paid(
     shop: ShopStack, buyer: Buyer, order: dict[str, Any]
 ) -> None:
-    out_trade_no = buyer.open_cashier(order)
+    out_trade_no = buyer.open_cashier(order["order_number"])
     pay(shop, out_trade_no)
     assert_paid_once(shop, buyer, order)
     [notification] = control(shop, "GET", f"notifications?out_trade_no={out_trade_no}")["notifications"]
@@ -100,7 +100,7 @@ def test_notification_repeated_after_the_order_was_paid(
 
 
 def test_notification_while_the_worker_is_down(shop: ShopStack, buyer: Buyer, order: dict[str, Any]) -> None:
-    out_trade_no = buyer.open_cashier(order)
+    out_trade_no = buyer.open_cashier(order["order_number"])
     shop.worker.kill("SIGKILL")
     pay(shop, out_trade_no)
     assert wait_until(lambda: count_deliveries(shop, out_trade_no) == 1, timeout_s=PATIENCE_S)
@@ -115,7 +115,7 @@ def test_notification_while_the_worker_is_down(shop: ShopStack, buyer: Buyer, or
 
 
 def test_notification_while_the_broker_is_down(shop: ShopStack, buyer: Buyer, order: dict[str, Any]) -> None:
-    out_trade_no = buyer.open_cashier(order)
+    out_trade_no = buyer.open_cashier(order["order_number"])
     shop.broker.kill("SIGKILL")
     pay(shop, out_trade_no)
     assert wait_until(lambda: count_deliveries(shop, out_trade_no) == 1, timeout_s=PATIENCE_S)
@@ -129,7 +129,7 @@ def test_notification_while_the_broker_is_down(shop: ShopStack, buyer: Buyer, or
 def test_notification_delivered_again_when_the_shop_was_down(
     shop: ShopStack, buyer: Buyer, order: dict[str, Any]
 ) -> None:
-    out_trade_no = buyer.open_cashier(order)
+    out_trade_no = buyer.open_cashier(order["order_number"])
     shop.web.kill("SIGKILL")
     pay(shop, out_trade_no)
     assert wait_until(
@@ -148,7 +148,7 @@ def test_notification_delivered_again_when_the_shop_was_down(
 def test_lost_notification_is_made_up_for_by_a_query(
     shop: ShopStack, buyer: Buyer, order: dict[str, Any]
 ) -> None:
-    out_trade_no = buyer.open_cashier(order)
+    out_trade_no = buyer.open_cashier(order["order_number"])
     control(shop, "POST", "faults", {"kind": "drop", "times": None, "out_trade_no": out_trade_no})
     # As if the half minute until the first query were over.
     shop.rows("UPDATE payments_payment SET available_at = now() WHERE out_trade_no = %s", out_trade_no)
@@ -161,7 +161,7 @@ def test_lost_notification_is_made_up_for_by_a_query(
 
 def test_buyer_coming_back_triggers_the_query(shop: ShopStack, buyer: Buyer, order: dict[str, Any]) -> None:
     """The return page comes before the notification, which never comes."""
-    out_trade_no = buyer.open_cashier(order)
+    out_trade_no = buyer.open_cashier(order["order_number"])
     control(shop, "POST", "faults", {"kind": "drop", "times": None, "out_trade_no": out_trade_no})
     with httpx.Client(trust_env=False, timeout=20, base_url=shop.simulator_url) as browser:
         page = browser.get(order["pay_url"], follow_redirects=True)
@@ -179,7 +179,7 @@ def test_buyer_coming_back_triggers_the_query(shop: ShopStack, buyer: Buyer, ord
 def test_late_notification_after_the_query_changes_nothing(
     shop: ShopStack, buyer: Buyer, order: dict[str, Any]
 ) -> None:
-    out_trade_no = buyer.open_cashier(order)
+    out_trade_no = buyer.open_cashier(order["order_number"])
     control(shop, "POST", "faults", {"kind": "drop", "out_trade_no": out_trade_no})
     shop.rows("UPDATE payments_payment SET available_at = now() WHERE out_trade_no = %s", out_trade_no)
     pay(shop, out_trade_no)
@@ -196,7 +196,7 @@ def test_late_notification_after_the_query_changes_nothing(
 def test_forged_notification_is_refused_and_leaves_nothing(
     shop: ShopStack, buyer: Buyer, order: dict[str, Any], kind: str
 ) -> None:
-    out_trade_no = buyer.open_cashier(order)
+    out_trade_no = buyer.open_cashier(order["order_number"])
     control(shop, "POST", "faults", {"kind": kind, "out_trade_no": out_trade_no})
     pay(shop, out_trade_no)
     assert wait_until(

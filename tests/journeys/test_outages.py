@@ -248,8 +248,8 @@ def test_web_process_restarted_between_order_and_payment(shop: ShopStack, buyer:
     shop.web.restart()
     shop.web.ready()
     assert wait_until(shop.is_ready, timeout_s=PATIENCE_S)
-    order = buyer.follow(order_number)
-    pay(shop, buyer.open_cashier(order))
+    buyer.follow(order_number)
+    pay(shop, buyer.open_cashier(order_number))
     assert buyer.follow(order_number, while_status="awaiting_payment")["status"] == "paid"
 
 

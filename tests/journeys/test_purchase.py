@@ -5,7 +5,8 @@ from decimal import Decimal
 import httpx
 import pytest
 
-from tests.journeys.shopping import Buyer, checkout_body, pay
+from project.local.purchase import suggested_order
+from tests.journeys.shopping import Buyer, pay
 from tests.nodes.shop_stack import ShopStack
 
 pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("journeys"), pytest.mark.timeout(240)]
@@ -29,7 +30,7 @@ def test_purchase_with_coupons_beili_and_alipay(shop: ShopStack, buyer: Buyer) -
         "coupon_record_id": on_order,
     }
 
-    order_number = buyer.place(checkout_body(checkout, beili=18))
+    order_number = buyer.place(suggested_order(checkout, beili=18))
     order = buyer.follow(order_number)
 
     assert (order["status"], order["payment_type"], order["error"]) == ("awaiting_payment", 1, None)
@@ -53,7 +54,7 @@ def test_purchase_with_coupons_beili_and_alipay(shop: ShopStack, buyer: Buyer) -
     assert buyer.api.get("cart/") == {}
     assert buyer.api.get("enrolments/")["results"] == []
 
-    pay(shop, buyer.open_cashier(order))
+    pay(shop, buyer.open_cashier(order_number))
     paid = buyer.follow(order_number, while_status="awaiting_payment")
 
     assert (paid["status"], paid["pay_url"]) == ("paid", None)
@@ -88,7 +89,7 @@ def test_zero_cash_order_is_paid_at_once_without_a_gateway(shop: ShopStack, buye
     shop.rows("UPDATE shop_pricepolicy SET price = 60.00 WHERE course_id = %s AND valid_period = 30", web[0])
     try:
         checkout = buyer.check_out(web)
-        order_number = buyer.place(checkout_body(checkout, beili=50))
+        order_number = buyer.place(suggested_order(checkout, beili=50))
         order = buyer.follow(order_number)
     finally:
         shop.rows(
@@ -128,7 +129,7 @@ def test_zero_cash_order_is_paid_at_once_without_a_gateway(shop: ShopStack, buye
 
 def test_same_request_again_answers_the_same_order(shop: ShopStack, buyer: Buyer) -> None:
     checkout = buyer.check_out(buyer.fill_cart(PYTHON))
-    body = checkout_body(checkout)
+    body = suggested_order(checkout)
     first, second = buyer.post_order(body, key="once-only"), buyer.post_order(body, key="once-only")
     other = buyer.post_order({**body, "balance": 1, "alipay": "98.00"}, key="once-only")
 
@@ -142,7 +143,7 @@ def test_same_request_again_answers_the_same_order(shop: ShopStack, buyer: Buyer
 
 def test_order_that_costs_more_than_agreed_changes_nothing(shop: ShopStack, buyer: Buyer) -> None:
     checkout = buyer.check_out(buyer.fill_cart(PYTHON))
-    order_number = buyer.place({**checkout_body(checkout, beili=9), "alipay": "0.01"})
+    order_number = buyer.place({**suggested_order(checkout, beili=9), "alipay": "0.01"})
     order = buyer.follow(order_number)
 
     assert (order["status"], order["error"]["error"]) == ("rejected", "quote_changed")

@@ -59,26 +59,22 @@ def cause(stage: str, *alerts: str) -> Callable[[Make], Make]:
 # --- Rows ---------------------------------------------------------------------------------------------------
 
 
-def open_order(observed: Observed) -> tuple[Buyer, dict[str, str], str]:
-    """A buyer at the cashier."""
+def open_order(observed: Observed) -> str:
+    """A buyer is at the cashier; answers the attempt's `out_trade_no`."""
     buyer = new_buyer(observed.stack)
-    order = buyer.follow(buyer.buy())
-    return buyer, order, buyer.open_cashier(order)
+    return buyer.open_cashier(buyer.buy())
 
 
-def paid_order(observed: Observed, **fault: object) -> tuple[Buyer, str, str]:
-    buyer, order, out_trade_no = open_order(observed)
-    if fault:
-        control(observed.stack, "POST", "faults", {**fault, "out_trade_no": out_trade_no})
-    pay(observed.stack, out_trade_no)
-    assert buyer.follow(order["order_number"], while_status="awaiting_payment")["status"] == "paid"
-    return buyer, order["order_number"], out_trade_no
+def paid_order(observed: Observed) -> tuple[Buyer, str, str]:
+    """A buyer, and the numbers of their paid order and its attempt."""
+    buyer = new_buyer(observed.stack)
+    return buyer, *buyer.buy_paid()
 
 
 @cause("rows", "DeadRows")
 def a_payment_is_given_up(observed: Observed, undo: Undo) -> None:
     """Its last attempt is used up, so that the next sweep buries it."""
-    _, _, out_trade_no = open_order(observed)
+    out_trade_no = open_order(observed)
     given_up = (
         "UPDATE payments_payment SET attempts = 300, available_at = now() - interval '1 "
         "second' WHERE out_trade_no = %s"
@@ -93,7 +89,7 @@ def a_payment_is_given_up(observed: Observed, undo: Undo) -> None:
 
 @cause("rows", "NotificationsQuarantined")
 def a_notification_says_another_amount(observed: Observed, undo: Undo) -> None:
-    _, _, out_trade_no = open_order(observed)
+    out_trade_no = open_order(observed)
     control(
         observed.stack,
         "POST",
@@ -120,7 +116,8 @@ def a_buyer_asks_for_a_refund(observed: Observed, undo: Undo) -> None:
 
 @cause("rows", "RefundsFailed")
 def alipay_refuses_a_refund_for_good(observed: Observed, undo: Undo) -> None:
-    buyer, number, out_trade_no = paid_order(observed, kind="not_refundable")
+    buyer, number, out_trade_no = paid_order(observed)
+    control(observed.stack, "POST", "faults", {"kind": "not_refundable", "out_trade_no": out_trade_no})
     buyer.api.post(f"orders/{number}/refunds/", {"reason": "不想学了"})
     approve = """
         UPDATE payments_refund SET approved_at = now(), available_at = now()
@@ -138,7 +135,7 @@ def somebody_refunds_in_alipays_console(observed: Observed, undo: Undo) -> None:
 @cause("rows", "AuditBroken")
 def the_books_are_wrong(observed: Observed, undo: Undo) -> None:
     """An open payment that nobody will ask about any more, and beat's next audit."""
-    _, _, out_trade_no = open_order(observed)
+    out_trade_no = open_order(observed)
     observed.stack.rows(
         "UPDATE payments_payment SET available_at = NULL WHERE out_trade_no = %s", out_trade_no
     )

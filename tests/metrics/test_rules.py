@@ -13,7 +13,7 @@ import yaml
 from prometheus_client import REGISTRY
 
 from project.local.state import ROOT
-from tests.journeys.shopping import new_buyer, pay
+from tests.journeys.shopping import new_buyer
 from tests.metrics.conftest import NO_PROMETHEUS, Observed
 from tests.metrics.prometheus import RULES, impatient, read_rules
 from tests.metrics.scraping import Scrape, scrape
@@ -68,9 +68,7 @@ def expressions() -> list[str]:
 def busy(observed: Observed) -> Scrape:
     """What a shop says in which something was bought."""
     buyer = new_buyer(observed.stack)
-    order = buyer.follow(buyer.buy())
-    pay(observed.stack, buyer.open_cashier(order))
-    buyer.follow(order["order_number"], while_status="awaiting_payment")
+    buyer.buy_paid()
     # A code to scan is asked of the gateway by the web process itself.
     buyer.api.post(f"orders/{buyer.buy()}/payments/", {"product": "qr"})
     return scrape(observed.stack.web_url)

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from project.local.waiting import wait_until
-from tests.journeys.shopping import Buyer, new_buyer, pay
+from tests.journeys.shopping import Buyer, new_buyer
 from tests.metrics.conftest import Observed
 from tests.metrics.scraping import Scrape, scrape, steps_back
 from tests.nodes.shop_stack import ShopStack
@@ -25,12 +25,6 @@ COURSES = "api/v1/courses/"
 @pytest.fixture
 def buyer(observed: Observed) -> Buyer:
     return new_buyer(observed.stack)
-
-
-def buy(stack: ShopStack, buyer: Buyer) -> None:
-    order = buyer.follow(buyer.buy())
-    pay(stack, buyer.open_cashier(order))
-    assert buyer.follow(order["order_number"], while_status="awaiting_payment")["status"] == "paid"
 
 
 def web_processes(stack: ShopStack) -> list[psutil.Process]:
@@ -55,7 +49,7 @@ def series_of(stack: ShopStack, count: int = 6) -> list[Scrape]:
 def test_counters_are_sums_and_never_step_back(observed: Observed, buyer: Buyer) -> None:
     first = scrape(observed.stack.web_url)
     get(observed.stack, COURSES, times=40)
-    buy(observed.stack, buyer)
+    buyer.buy_paid()
     scrapes = [first, *series_of(observed.stack)]
     for before, after in itertools.pairwise(scrapes):
         assert steps_back(before, after) == {}
@@ -76,7 +70,7 @@ def test_counters_are_sums_and_never_step_back(observed: Observed, buyer: Buyer)
 
 
 def test_the_databases_totals_are_the_books(observed: Observed, buyer: Buyer) -> None:
-    buy(observed.stack, buyer)
+    buyer.buy_paid()
 
     def booked(read: Scrape) -> dict[tuple[str, str], float]:
         return {
@@ -101,7 +95,7 @@ def test_the_databases_totals_are_the_books(observed: Observed, buyer: Buyer) ->
 
 def test_a_killed_web_process_takes_nothing_with_it(observed: Observed, buyer: Buyer) -> None:
     get(observed.stack, COURSES, times=20)
-    buy(observed.stack, buyer)
+    buyer.buy_paid()
     before = scrape(observed.stack.web_url)
     victim, *others = web_processes(observed.stack)
     assert others

@@ -72,9 +72,13 @@ class ShopStack:
 
     def api(self, username: str = "buyer1") -> ApiClient:
         """A logged-in client of the JSON API; closed with the stack."""
-        client = self._clients.enter_context(ApiClient(self.web_url))
+        client = self.client()
         client.log_in(username, self.env["DEMO_PASSWORD"])
         return client
+
+    def client(self) -> ApiClient:
+        """A client of the JSON API that isn't logged in; closed with the stack."""
+        return self._clients.enter_context(ApiClient(self.web_url))
 
     def rows(self, query: str, *parameters: Any) -> list[dict[str, Any]]:
         """What the database says, by SQL:
