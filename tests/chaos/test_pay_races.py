@@ -4,20 +4,18 @@ the same moment.
 After each test the audit must be clean, and Alipay must have taken and given back what the books say.
 """
 
-import contextlib
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
-import psycopg
 import pytest
 
 from tests.chaos.order_scenario import APPLIED, BEILI, CANCELLED, PAID, PRICE, ChaosShop, OrderScenario, State
-from tests.journeys.shopping import Buyer, new_buyer
+from tests.journeys.shopping import Buyer, account_locked, new_buyer
 
 pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("chaos")]
 
@@ -122,7 +120,7 @@ def test_paid_between_the_end_of_the_attempt_and_the_end_of_the_order(chaos: Cha
     scenario = chaos.empty_scenario("paid in between", buyer=new_buyer(chaos.shop, beili=BEILI)).order()
     out_trade_no = scenario.open()
     scenario.abandon(out_trade_no)
-    with account_locked(scenario):
+    with account_locked(scenario.buyer):
         scenario.chaos.rows(
             "UPDATE shop_order SET cancel_requested_at = now(), available_at = now() WHERE order_number = %s",
             scenario.number,
@@ -131,17 +129,6 @@ def test_paid_between_the_end_of_the_attempt_and_the_end_of_the_order(chaos: Cha
         scenario.wait(lambda: scenario.state().notifications == ("received",))
     scenario.wait_for_end(SENT_BACK, APPLIED)
     assert balances(scenario) == ((BEILI, 0) if scenario.state().order == "cancelled" else (0, 0))
-
-
-@contextlib.contextmanager
-def account_locked(scenario: OrderScenario) -> Iterator[None]:
-    """Holds the lock that everything takes first that changes an order."""
-    with psycopg.connect(scenario.shop.database_url) as connection:
-        connection.execute(
-            "SELECT 1 FROM shop_account WHERE id = %s FOR NO KEY UPDATE", [scenario.buyer.account_id]
-        )
-        yield
-        connection.rollback()
 
 
 def test_taken_to_the_cashier_and_cancelled_at_once(chaos: ChaosShop) -> None:

@@ -1,9 +1,10 @@
 """A buyer in a running shop, step by step: the tests break things between the steps."""
 
+import contextlib
 import itertools
 import secrets
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -186,6 +187,18 @@ def control(
 def pay(stack: ShopStack, out_trade_no: str, *, http: httpx.Client | None = None) -> None:
     """The buyer pays at Alipay and closes the browser: only a notification (or a query) tells the shop."""
     control(stack, "POST", f"trades/{out_trade_no}/pay", {}, http=http)
+
+
+@contextlib.contextmanager
+def account_locked(buyer: Buyer) -> Iterator[psycopg.Connection]:
+    """Holds the lock that everything takes first that makes or changes an order of the buyer's; storing a
+    request doesn't need it.
+    """
+    with psycopg.connect(buyer.stack.database_url) as connection:
+        connection.execute("SELECT 1 FROM shop_account WHERE id = %s FOR NO KEY UPDATE", [buyer.account_id])
+        yield connection
+        if not connection.closed:
+            connection.rollback()
 
 
 def count_orders(stack: ShopStack, account_id: int) -> int:

@@ -9,9 +9,8 @@ from collections.abc import Callable
 import pytest
 
 from project.local.waiting import wait_until
-from tests.journeys.shopping import PATIENCE_S, Buyer, simple_body
+from tests.journeys.shopping import PATIENCE_S, Buyer, account_locked, simple_body
 from tests.journeys.test_outages import (
-    account_locked,
     assert_created_once,
     is_waiting_for_lock,
     wait_for_order,
@@ -38,7 +37,7 @@ def test_busy_worker_outlives_its_broker(
     shop: ShopStack, buyer: Buyer, go_away: Callable[[ShopStack], None], ends_while_away: bool
 ) -> None:
     pid = shop.worker.container.child.pid
-    with account_locked(shop, buyer) as lock:
+    with account_locked(buyer) as lock:
         first = buyer.place(simple_body(shop))
         assert wait_until(lambda: is_waiting_for_lock(shop), timeout_s=PATIENCE_S)
         go_away(shop)

@@ -7,9 +7,8 @@ import pytest
 
 from project.local.waiting import wait_until
 from tests.databases import drop_database
-from tests.journeys.shopping import PATIENCE_S, Buyer, count_orders, simple_body
+from tests.journeys.shopping import PATIENCE_S, Buyer, account_locked, count_orders, simple_body
 from tests.journeys.test_outages import (
-    account_locked,
     assert_created_once,
     is_waiting_for_lock,
     wait_for_order,
@@ -42,7 +41,7 @@ def _breakable_shop(_patient_shop: ShopStack) -> ShopStack:
 
 def test_all_workers_killed_with_an_order_in_hand(shop: ShopStack, buyer: Buyer) -> None:
     second = shop.add_worker()
-    with account_locked(shop, buyer):
+    with account_locked(buyer):
         number = buyer.place(simple_body(shop, beili=10))
         assert wait_until(lambda: is_waiting_for_lock(shop), timeout_s=PATIENCE_S)
         for worker in (shop.worker, second):
@@ -57,7 +56,7 @@ def test_all_workers_killed_with_an_order_in_hand(shop: ShopStack, buyer: Buyer)
 
 
 def test_worker_that_hangs_for_longer_than_its_lease_does_nothing_late(shop: ShopStack, buyer: Buyer) -> None:
-    with account_locked(shop, buyer):
+    with account_locked(buyer):
         number = buyer.place(simple_body(shop, beili=10))
         assert wait_until(lambda: is_waiting_for_lock(shop), timeout_s=PATIENCE_S)
         pids = [shop.worker.container.child.pid, *shop.worker.get_pool_pids()]

@@ -10,8 +10,8 @@ import pytest
 
 from project.local.waiting import wait_until
 from shop.domain.polling.answer_cache import REMEMBERED_S
-from tests.journeys.shopping import PATIENCE_S, Buyer, simple_body
-from tests.journeys.test_outages import account_locked, is_waiting_for_lock, wait_for_order
+from tests.journeys.shopping import PATIENCE_S, Buyer, account_locked, simple_body
+from tests.journeys.test_outages import is_waiting_for_lock, wait_for_order
 from tests.nodes.shop_stack import ShopStack
 
 pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("journeys"), pytest.mark.timeout(240)]
@@ -30,7 +30,7 @@ def test_status_is_never_taken_back(
     shop: ShopStack, buyer: Buyer, go_away: Callable[[ShopStack], None]
 ) -> None:
     time.sleep(REMEMBERED_S + 1)  # until the web process remembers what it answers
-    with account_locked(shop, buyer):
+    with account_locked(buyer):
         number = buyer.place(simple_body(shop))
         assert wait_until(lambda: is_waiting_for_lock(shop), timeout_s=PATIENCE_S)
         assert buyer.api.get(f"orders/{number}/")["status"] == "pending"

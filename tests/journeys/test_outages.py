@@ -5,19 +5,24 @@ after the fault is over.
 transaction.
 """
 
-import contextlib
 import re
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
-import psycopg
 import pytest
 
 from project.local.waiting import wait_until
-from tests.journeys.shopping import PATIENCE_S, Buyer, count_orders, new_buyer, pay, simple_body
+from tests.journeys.shopping import (
+    PATIENCE_S,
+    Buyer,
+    account_locked,
+    count_orders,
+    new_buyer,
+    pay,
+    simple_body,
+)
 from tests.nodes.shop_stack import ShopStack
 
 pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("journeys"), pytest.mark.timeout(240)]
@@ -25,16 +30,6 @@ pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("journeys"), pytest.m
 # Another thread tells the broker: the answer waits for PostgreSQL only.
 BOUNDED_S = 1.0
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
-
-
-@contextlib.contextmanager
-def account_locked(shop: ShopStack, buyer: Buyer) -> Iterator[psycopg.Connection]:
-    """Holds the lock that order creation takes first; storing a request doesn't need it."""
-    with psycopg.connect(shop.database_url) as connection:
-        connection.execute("SELECT 1 FROM shop_account WHERE id = %s FOR NO KEY UPDATE", [buyer.account_id])
-        yield connection
-        if not connection.closed:
-            connection.rollback()
 
 
 def is_waiting_for_lock(shop: ShopStack) -> bool:
@@ -67,7 +62,7 @@ def assert_created_once(shop: ShopStack, buyer: Buyer, order_number: str) -> Non
 
 
 def test_worker_killed_in_the_middle_of_an_order(shop: ShopStack, buyer: Buyer) -> None:
-    with account_locked(shop, buyer):
+    with account_locked(buyer):
         order_number = buyer.place(simple_body(shop, beili=10))
         assert wait_until(lambda: is_waiting_for_lock(shop), timeout_s=PATIENCE_S)
         shop.worker.kill("SIGKILL")
@@ -95,7 +90,7 @@ def first_line(node: Any, what: str) -> str:
 
 def test_another_worker_takes_over_from_a_killed_one(shop: ShopStack, buyer: Buyer) -> None:
     second = shop.add_worker()
-    with account_locked(shop, buyer):
+    with account_locked(buyer):
         order_number = buyer.place(simple_body(shop, beili=10))
         assert wait_until(lambda: is_waiting_for_lock(shop), timeout_s=PATIENCE_S)
         # The sweep may have woken the other one as well, which found the request taken.
@@ -112,7 +107,7 @@ def test_worker_killed_between_commit_and_acknowledgement(shop: ShopStack, buyer
 
     The message comes again and does nothing.
     """
-    with account_locked(shop, buyer):
+    with account_locked(buyer):
         order_number = buyer.place(simple_body(shop, beili=10))
         assert wait_until(lambda: is_waiting_for_lock(shop), timeout_s=PATIENCE_S)
         shop.worker.kill("SIGSTOP")
@@ -197,7 +192,7 @@ def test_orders_are_taken_in_side_by_side_while_the_broker_is_frozen(shop: ShopS
 
 
 def test_database_connections_cut_in_the_middle_of_an_order(shop: ShopStack, buyer: Buyer) -> None:
-    with account_locked(shop, buyer) as connection:
+    with account_locked(buyer) as connection:
         order_number = buyer.place(simple_body(shop, beili=10))
         assert wait_until(lambda: is_waiting_for_lock(shop), timeout_s=PATIENCE_S)
         shop.cut_database_connections()
