@@ -1,4 +1,4 @@
-"""What makes somebody staff is in superusers' hands alone: nobody else raises themselves or others."""
+"""Only superusers decide who is staff: nobody else can raise their own rights or those of others."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""System checks: a configuration that would run, and shouldn't, is refused."""
+"""System checks: they refuse configurations that would start but shouldn't."""
 
 from ipaddress import ip_network
 from typing import Any
@@ -22,7 +22,7 @@ _WIDEST_PUBLIC = {4: 12, 6: 28}
 
 @register(Tags.security, deploy=True)
 def public_url(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """Buyers must reach a deployed shop by https."""
+    """Buyers must reach a deployed shop by HTTPS."""
     if not settings.PUBLIC_URL.startswith("https://"):
         return [Error("PUBLIC_URL must start with https://.", id="project.E001")]
     return []
@@ -30,7 +30,7 @@ def public_url(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
 @register(Tags.security, deploy=True)
 def real_time(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """Coupons, deadlines and logins of a deployed shop are judged by the real time."""
+    """Coupons, deadlines and logins of a deployed shop need the real time."""
     if settings.CLOCK_OFFSET_S:
         return [Error(f"CLOCK_OFFSET_S is {settings.CLOCK_OFFSET_S}; it must be 0.", id="project.E003")]
     return []
@@ -53,7 +53,7 @@ def allowed_hosts(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
 @register(Tags.security, deploy=True)
 def proxies(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """Limits count clients, neither their proxy nor what they say of themselves."""
+    """Limits must count clients, not their proxy and not what clients claim to be."""
     if settings.BEHIND_HTTPS_PROXY and not settings.TRUSTED_PROXIES:
         return [
             Error(
@@ -98,9 +98,7 @@ def fit_servers(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
 @register(Tags.database)
 def pooler(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """What a pooler between the shop and PostgreSQL leaves out is said, not found out in the first night with
-    a hanging statement.
-    """
+    """Reports what a pooler in front of PostgreSQL lacks, before a hanging statement does at night."""
     try:
         return [
             Error(problem.text, hint=problem.hint, id="project.E009") for problem in find_problems(connection)

@@ -1,4 +1,4 @@
-"""Reads the environment, loudly: a value that makes no sense stops the start with the variable's name.
+"""Reads the environment strictly: an invalid value stops the start and names the variable.
 
 Every variable can also be given as a file: `X_FILE=/run/secrets/x` goes before `X`.
 """

@@ -1,5 +1,4 @@
-"""What the database and Valkey say of the whole shop, each number by an index or from what was measured
-before.
+"""Gauges of the whole shop, from the database and Valkey, each by an index or an earlier measurement.
 
 A part that can't be asked is left out and named in `shop_asked`: no number is better than an old one.
 """

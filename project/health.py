@@ -1,4 +1,4 @@
-"""Is the process alive, and are its dependencies there."""
+"""Liveness and readiness: the process answers, and its dependencies are there."""
 
 import structlog
 from django.db import DatabaseError, connection

@@ -20,10 +20,10 @@ _OTHERS = ("/api/schema/", "/api/docs/")
 
 
 class LanguageMiddleware:
-    """Answers pages in the language of the cookie, else of `Accept-Language`; the API by that header alone,
-    as it knows no cookies.
+    """Answers pages in the language of the cookie, else of `Accept-Language`. The API uses that header alone,
+    as it reads no cookies.
 
-    A request that asks for Chinese or for nothing, as nearly every one of the API does, costs a look at one
+    A request that asks for Chinese or for nothing, as nearly every API request does, costs one look at one
     header.
     """
 

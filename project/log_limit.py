@@ -1,4 +1,4 @@
-"""Keeps strangers from rolling the log away: what repeats is counted instead of written.
+"""Keeps strangers from flooding the log: repeated lines are counted instead of written.
 
 A refused notification, a path that doesn't exist or a wrong Host header costs whoever sends it nothing and us
 a line. Warnings and errors are therefore written at most `lines` times per `per_s` for each kind; the rest is

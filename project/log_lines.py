@@ -1,4 +1,4 @@
-"""What other people's log lines lack, and what they say too much of."""
+"""What other people's log lines lack, and what they reveal."""
 
 import io
 import logging
@@ -73,7 +73,7 @@ def _without_values(text: str) -> str:
 
 
 class LeaveOutTicks(logging.Filter):
-    """Leaves Celery's lines about the sweep's coming and going to those who debug."""
+    """Drops the lines that Celery writes at INFO about each run of the sweep."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if record.levelno != logging.INFO or not record.name.startswith("celery."):

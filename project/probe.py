@@ -51,7 +51,7 @@ def answers(address: str) -> bool:
 
 
 def end_what_is_silent(address: str, count: Path, main_process: int) -> None:
-    """Counts from the first answer on, so that a slow start is no silence."""
+    """Counts from the first answer on, so that a slow start doesn't count as silence."""
     if answers(address):
         count.write_text("0")
         return

@@ -1,4 +1,4 @@
-"""Where people report holes: /.well-known/security.txt, RFC 9116."""
+"""Where people report vulnerabilities: /.well-known/security.txt, RFC 9116."""
 
 from datetime import timedelta
 
@@ -15,7 +15,7 @@ _VALID_FOR = timedelta(days=90)
 
 @require_safe
 def show(request: HttpRequest) -> HttpResponse:
-    """404 as long as nobody has said whom to write to."""
+    """404 unless the settings name a contact."""
     if not settings.SECURITY_CONTACT:
         raise Http404
     expires = (clock.now() + _VALID_FOR).strftime("%Y-%m-%dT%H:%M:%SZ")

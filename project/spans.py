@@ -1,4 +1,4 @@
-"""A span for each request. In `MIDDLEWARE` only while spans are recorded, so that nobody else pays for it."""
+"""A span for each request. In `MIDDLEWARE` only while spans are recorded, so it costs nothing otherwise."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""The admin's door: staff log in under the same limits as buyers, with a second factor if the shop demands
+"""The admin's login: staff log in under the same limits as buyers, with a second factor if the shop demands
 one.
 """
 

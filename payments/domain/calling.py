@@ -1,9 +1,9 @@
-"""Work that waits for the gateway: many calls at once in threads that know no database, while one thread
+"""Calls of the gateway on behalf of due rows: many at once, in threads that use no database, while one thread
 claims rows and settles answers.
 
-Claiming is a transaction, the calls are made in none, and settling is another one for all the answers that
-have come meanwhile: the longer it takes, the more there are in the next. A row that raises is put back alone,
-as `shop/domain/work/due_rows.py` does it.
+Claiming is a transaction, the calls run outside any, and settling is another transaction for all the answers
+that have arrived meanwhile: the longer it takes, the more answers the next one settles. A row that raises is
+put back alone, as in `shop/domain/work/due_rows.py`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -26,12 +26,12 @@ from shop.tracing import carry, step
 # How long an answer waits for others, so that they are settled together: a transaction for each would cost
 # more than the calls.
 GATHER_MS = 20
-# How long a row rests that was claimed when no call could be made.
+# How long a row rests if it was claimed when no call could be made.
 PUT_OFF = timedelta(seconds=5)
 
 
 class Question(Protocol):
-    """What is asked about one row: everything that the call needs, read before."""
+    """What is asked about one row, with everything that the call needs, read beforehand."""
 
     @property
     def row_id(self) -> int: ...
@@ -47,11 +47,11 @@ Told = TypeVar("Told")
 
 @dataclass(frozen=True, slots=True)
 class Errand(Generic[Asked, Told]):
-    """One kind of work: what is read before the call, the call, and what its answers come to.
+    """One kind of work: what is read before the call, the call itself, and what follows from the answers.
 
-    `prepare` gets the ids of claimed rows and answers a question for each that needs a call; the others it
-    deals with itself. `ask` makes the calls of one question, without the database. `settle` is one
-    transaction. The first and the last are given at most `batch` rows.
+    `prepare` gets the ids of claimed rows and returns a question for each that needs a call; it deals with
+    the others itself. `ask` makes the calls for one question and uses no database. `settle` is one
+    transaction. `prepare` and `settle` get at most `batch` rows.
     """
 
     model: type[Work]
@@ -62,7 +62,7 @@ class Errand(Generic[Asked, Told]):
 
 
 class InTurn(Executor):
-    """Calls one after the other, in the caller's own thread."""
+    """Makes calls one after the other, in the caller's own thread."""
 
     size = 1
 
@@ -76,7 +76,7 @@ class InTurn(Executor):
 
 
 class SideBySide(ThreadPoolExecutor):
-    """So many calls at once, of whatever kind of work: first come, first served."""
+    """Makes up to `size` calls at once, of any kind of work: first come, first served."""
 
     def __init__(self, size: int) -> None:
         super().__init__(size, thread_name_prefix="gateway")
@@ -106,7 +106,7 @@ def run(
 
 @dataclass(slots=True)
 class _Lease:
-    """What keeps the rows of one claim while they are worked on. `left` are those that still are."""
+    """The lease of one claim's rows. `left` are the rows that are still worked on."""
 
     attempts: Mapping[int, int]
     left: set[int]
@@ -146,14 +146,14 @@ class _Run(Generic[Asked, Told]):
             self._settle(ended)
 
     def _wait(self) -> list[tuple[Asked, Future[Told]]]:
-        """The calls that have ended, one at least."""
+        """The calls that have ended, at least one."""
         ended, others = wait(self._calls, return_when=FIRST_COMPLETED)
         if others:
             ended |= wait(others, timeout=GATHER_MS / 1000).done
         return [(self._calls.pop(call), call) for call in ended]
 
     def _moment(self) -> datetime:
-        """The present, by the clock that `now` is of."""
+        """The present, by the same clock as `now`."""
         return self._now + timedelta(seconds=monotonic() - self._began_at)
 
     def _room(self) -> int:
@@ -183,7 +183,7 @@ class _Run(Generic[Asked, Told]):
         self._leases.update(dict.fromkeys(taken, _Lease(taken, set(taken), drop, stack)))
 
     def _let_go(self, pk: int) -> int | None:
-        """Keeps the row's lease no longer; the number of its attempt."""
+        """Stops renewing the row's lease; returns the number of its attempt."""
         lease = self._leases.pop(pk, None)
         if lease is None:
             return None

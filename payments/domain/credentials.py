@@ -1,6 +1,4 @@
-"""Payments whose app isn't configured any more: nobody can ask about them, close them or give their money
-back.
-"""
+"""Payments whose app is no longer configured: nobody can query, close or refund them."""
 
 from collections.abc import Collection
 from dataclasses import dataclass

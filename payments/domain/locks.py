@@ -2,7 +2,7 @@
 
 They come after the shop's: accounts, (coupon records,) orders, payments, refunds, each by id.
 
-Notifications come before all of them: whoever holds one goes on to what it is about.
+Notifications come before all of them, since the holder of one goes on to lock what it is about.
 """
 
 from collections.abc import Collection, Mapping

@@ -1,6 +1,4 @@
-"""`/api/schema/`: generated once in a process, however many ask at once, and answered from memory from then
-on.
-"""
+"""`/api/schema/`: generated once per process, even if many ask at once, then served from memory."""
 
 import threading
 from collections.abc import Hashable
@@ -50,7 +48,7 @@ class DocsView(SpectacularSwaggerSplitView):
 
 @cache
 def _rendered(renderer: Hashable) -> bytes:
-    """Also the text is kept: to write YAML takes longer than to find out what to write."""
+    """The text is kept as well: writing YAML takes longer than collecting what to write."""
     make: Any = renderer
     rendered = make().render(_schema(), make.media_type, {})
     return rendered if isinstance(rendered, bytes) else str(rendered).encode()

@@ -94,9 +94,7 @@ class Child:
 
     @property
     def exit_status(self) -> int | None:
-        """As a shell would put it for a script (negative: the signal); None while it runs or before it was
-        started.
-        """
+        """The exit status (negative: the signal); None while it runs and before it was started."""
         if self._process is None:
             return None
         with interrupts.deferred():
@@ -116,9 +114,7 @@ class Child:
         return wait_until(lambda: not self.is_running(), timeout_s=timeout_s, poll_s=WAIT_POLL_S)
 
     def stop(self, timeout_s: float = DEFAULT_STOP_S) -> None:
-        """Asks the program to end, and kills it when it hasn't after the time. Nothing of it is left
-        behind.
-        """
+        """Asks the program to end, and kills it if it hasn't in time. Nothing of it is left behind."""
         if self._process is None:
             return
         self.send(self.stop_signal)
@@ -202,7 +198,7 @@ def _kill_group(group: int) -> None:
 
 
 def _die_with_parent(signum: int) -> Callable[[], None] | None:
-    """What a child does before it becomes the program: asks the kernel for a signal when its parent dies.
+    """Runs in the child before it becomes the program: asks the kernel for a signal when the parent dies.
 
     The kernel goes by the parent's thread. A child started from another thread than the main one would die
     with that thread, so it is spared.

@@ -43,9 +43,7 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells tell it
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Returns the exit status: 0 when the course was delivered (and the shop then stopped by Ctrl-C), 1 when
-    something failed.
-    """
+    """Returns the exit status: 0 when the course was delivered and Ctrl-C then stopped the shop, else 1."""
     demo = Demo(parse(argv))
     interrupts.install()
     try:

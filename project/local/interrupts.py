@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as KeyboardInterrupt, but never in the middle of what it would tear.
+"""SIGINT and SIGTERM as KeyboardInterrupt, but never in the middle of work that must not be torn apart.
 
 `subprocess.Popen` holds a lock for the moment in which it looks after its process. An exception out of a
 signal handler there leaves the lock taken, and the next `wait()` never returns.

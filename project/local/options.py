@@ -1,4 +1,4 @@
-"""What the command line of `bin/demo` says.
+"""The command line of `bin/demo`.
 
 Needs nothing but Python itself, so that `--help` and mistakes are answered before anything is installed.
 """

@@ -1,6 +1,4 @@
-"""Where an installed package lies, without importing it: the servers' packages do things on import that are
-no business of ours.
-"""
+"""Finds an installed package without importing it: on import, the servers' packages do more than we want."""
 
 import importlib.util
 from pathlib import Path

@@ -64,7 +64,7 @@ def worker_program(
 
 
 def gateway_program(*, name: str = "gateway", events: bool = False) -> Program:
-    """Waits for Alipay, so that nobody else has to.
+    """Waits for Alipay, so that no other worker has to.
 
     One process: its threads share connections, circuit breaker and rate.
     """

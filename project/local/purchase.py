@@ -1,8 +1,7 @@
-"""Buys courses as a buyer would: over HTTP only, from the cart to the enrolment, through Alipay's cashier
-page.
+"""Buys courses as a buyer would: over HTTP only, from the cart through Alipay's cashier to the enrolment.
 
-Works against any running shop whose Alipay is the simulator. Prints what happens with the time that it took.
-By hand: `DEMO_PASSWORD=… python -m project.local.purchase http://127.0.0.1:8000 buyer1`.
+Works against any running shop whose Alipay is the simulator. Prints each step with its time. By hand:
+`DEMO_PASSWORD=… python -m project.local.purchase http://127.0.0.1:8000 buyer1`.
 """
 
 import argparse
@@ -138,8 +137,8 @@ class Timeline:
 def buy_courses(
     base_url: str, *, username: str, password: str, count: int = 2, write: Callable[[str], None] = print
 ) -> Receipt:
-    """Buys up to `count` courses that the buyer doesn't own yet, with the best coupons, paying the rest
-    through Alipay.
+    """Buys up to `count` courses that the buyer doesn't own yet, with the best coupons and the rest through
+    Alipay.
 
     Raises: PurchaseError when a step fails, when an amount doesn't add up, or when a course isn't delivered;
     httpx.HTTPError.
@@ -187,8 +186,8 @@ def pay_at_cashier(
 
 
 def _choose_courses(api: ApiClient, count: int) -> dict[int, dict[str, Any]]:
-    """Course id → course, for courses with a price that the buyer doesn't own: not the cheapest ones, so that
-    a coupon has a chance.
+    """Course id → course, for priced courses that the buyer doesn't own: not the cheapest ones, so that a
+    coupon has a chance.
     """
     owned = {item["course_id"] for item in _items(api.get("enrolments/"))}
     sellable = [

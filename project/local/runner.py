@@ -1,5 +1,4 @@
-"""Runs the programs side by side: starts them, shows their logs with a coloured prefix, and stops everything
-when one of them dies.
+"""Runs the programs side by side, shows their logs with coloured prefixes, and stops all when one dies.
 
 A part that dies is not restarted here: on somebody's own machine the reason should be seen, not papered over.
 In production a supervisor (docker-compose's restart policy) does restart.

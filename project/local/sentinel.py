@@ -1,6 +1,4 @@
-"""A Sentinel of our own beside Valkey servers of our own: it watches a primary and makes a replica the
-primary when that one is gone.
-"""
+"""A Sentinel beside our own Valkey servers: watches a primary and promotes a replica when it is gone."""
 
 from dataclasses import dataclass
 from pathlib import Path

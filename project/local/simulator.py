@@ -1,6 +1,4 @@
-"""The simulator's merchant: made by the simulator itself, told to the shop through its environment, as
-Alipay's real one would be.
-"""
+"""The simulator's merchant: the simulator makes it, and the environment tells the shop of it."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Who PostgreSQL runs as. It refuses to run as root, and root is who one is in many containers.
+"""Which user PostgreSQL runs as. It refuses to run as root, which is the user in many containers.
 
 As root the server gets the user `nobody`, which every system has: no user is created and no folder outside of
 ours changes its permissions. Where `nobody` can't get at our folder (a clone below /root), the data and a
@@ -45,7 +45,7 @@ def choose_user() -> User | None:
 
 
 def can_enter(user: User, folder: Path) -> bool:
-    """Whether this user gets into the folder, all the way down."""
+    """Whether this user may enter the folder and all of its parents."""
     return _can(user, 'cd "$1"', str(folder))
 
 

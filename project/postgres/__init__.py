@@ -1,1 +1,1 @@
-"""Django's PostgreSQL engine with a cheaper look at whether a kept connection still lives."""
+"""Django's PostgreSQL engine with a cheaper check that a kept connection is still alive."""

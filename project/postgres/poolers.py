@@ -1,4 +1,4 @@
-"""What the shop needs of a pooler in front of PostgreSQL, found out by trying."""
+"""What the shop needs of a pooler in front of PostgreSQL, found out by trying it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

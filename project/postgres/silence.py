@@ -1,4 +1,4 @@
-"""Whether PostgreSQL's machine is known to be silent: connections to it hang, and nothing says so.
+"""Whether PostgreSQL's machine is known to be silent: connections to it hang without an error.
 
 The kernel notices a machine that is gone within `tcp_user_timeout`. It doesn't notice a server that is frozen
 while its kernel goes on. So whoever watches (`project/web/database_watch.py`) asks, and until there is an

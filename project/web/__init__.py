@@ -1,3 +1,1 @@
-"""Between the server and Django: complete requests only, a bounded number at a time, and no connection that
-keeps others waiting.
-"""
+"""Between the server and Django: complete requests only, bounded in number; no connection blocks others."""

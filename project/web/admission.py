@@ -1,4 +1,4 @@
-"""Lets complete requests into Django, a few at a time.
+"""Admits complete requests to Django, a few at a time.
 
 A thread of the server that waits for a client's bytes is not one of the few places in which requests are
 worked on: the body is read first, and only then does the request take a place (`places.py`). Each place owns
@@ -97,7 +97,7 @@ class Admission:
         return len(self._reading)
 
     def longest_s(self, now: float) -> float:
-        """How long the oldest request has been worked on."""
+        """How long the oldest request has been running."""
         return self.places.longest_s(now)
 
     def _read_body(self, environ: Environ) -> errors.DomainError | None:

@@ -1,4 +1,4 @@
-"""Ends connections that keep the server waiting.
+"""Closes connections that keep the server waiting.
 
 Granian has a deadline for a request's head and none for its body or for the answer's reader.
 
@@ -44,7 +44,7 @@ class Limits:
 
 
 class ConnectionKeeper(threading.Thread):
-    """Looks after one web process: ends what stalls, and the process itself when it can't answer any more."""
+    """Watches one web process: closes what stalls, and ends the process when it can't answer any more."""
 
     def __init__(self, admission: Admission, limits: Limits) -> None:
         super().__init__(name="connection-keeper", daemon=True)

@@ -1,4 +1,4 @@
-"""How many requests there were of each route, and how long they took.
+"""Counts requests by route, and how long they took.
 
 A route is the pattern that matched: no visitor makes a new series.
 """

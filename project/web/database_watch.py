@@ -1,4 +1,4 @@
-"""Frees requests that wait for a PostgreSQL that doesn't answer, and tells the others not to begin waiting.
+"""Frees requests that wait for a PostgreSQL that doesn't answer, and keeps others from starting to wait.
 
 A statement may take ten seconds; a server that doesn't even let a new client in within three is silent. Then
 the connections that wait are shut, which ends their requests with a 503, and every request that needs the

@@ -1,4 +1,4 @@
-"""The places in which requests are worked on, and what each client's address may use of them.
+"""The places in which requests run, and how many of them each client's address may use.
 
 While one client alone is there, it may use everything. As soon as another one comes, the server's time is
 shared: free places go to the clients in turn, however many requests each of them has sent, and a client that
@@ -148,7 +148,7 @@ class Places:
         ]
 
     def longest_s(self, now: float) -> float:
-        """How long the oldest request has been worked on."""
+        """How long the oldest request has been running."""
         taken = [taken_at for place in self.all if (taken_at := place.taken_at) is not None]
         return max((now - taken_at for taken_at in taken), default=0.0)
 

@@ -49,7 +49,7 @@ def find_caller(digest: TokenDigest, *, now: datetime) -> int:
 def find_login(digest: TokenDigest, *, now: datetime) -> tuple[int, datetime]:
     """The id of the account that the token logs in, and when the token expires.
 
-    Every request pays for this, so it is bare SQL, three times cheaper than the ORM.
+    Every request runs this, so it is bare SQL, which is three times cheaper than the ORM.
 
     Raises:
         NotAuthenticated: the token is unknown, ended or expired, or the account is disabled.

@@ -1,16 +1,16 @@
-"""Where to begin looking for due rows, so that no look reads again what is long done.
+"""Where to begin looking for due rows, so that no look scans rows that were done long ago.
 
-Every claim and every completion leaves a dead entry in the partial index of due rows. PostgreSQL clears them
-away, but not while anybody holds an older snapshot open (a backup, a report, a forgotten session): until then
-every look from the beginning reads all of them. So each process remembers a floor for each table, a place in
-the index below which it has seen no row that is still to be done, and begins there.
+Every claim and every completion leaves a dead entry in the partial index of due rows. PostgreSQL removes dead
+entries, but not while an older snapshot is open (a backup, a report, a forgotten session). Until then every
+look from the beginning reads all of them. So each process keeps a floor for each table, a place in the index
+below which it has seen no unfinished row, and begins there.
 
-A floor may be wrong: a row's transaction may have committed late, or made the row due in the past. `SLACK`
-below the present is never skipped, which is longer than a statement takes. What is later than that is found
-by `check_floor`, which the sweep calls: it looks from the very beginning, and when it finds a row that should
-have been done by now, it counts up a sequence that all looks read. Who sees a new count forgets their floor
-and looks from the beginning. A sequence changes in place and at once, for all and whatever becomes of the
-transaction.
+A floor may be wrong: a row's transaction may have committed late, or made the row due in the past. The last
+`SLACK` before the present, which is longer than a statement takes, is never skipped. Rows that appear later
+than that are found by `check_floor`, which the sweep calls: it looks from the very beginning, and if it finds
+an overdue row, it increments a sequence that every look reads. A process that sees a new value drops its
+floor and looks from the beginning. A sequence suits this because it changes at once, for everybody, even if
+the transaction rolls back.
 """
 
 import time
@@ -130,6 +130,6 @@ def check_floor(model: type[Work], *, now: datetime) -> None:
 
 
 def forget() -> None:
-    """Begins anew, as another process does."""
+    """Starts over, as a new process does."""
     _floors.clear()
     _next_checks.clear()

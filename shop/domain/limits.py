@@ -1,12 +1,12 @@
-"""Every buyer's and every address's share.
+"""Rate limits for every buyer and every address.
 
-`LIMITS` in the settings holds the numbers; an honest client meets none of them.
+`LIMITS` in the settings holds the numbers. An honest client never reaches one.
 
 A rate is a fixed window that starts with its first request. One command counts any number of rates and
-answers how long the caller has to wait, so a refusal's Retry-After is exact. Counting comes before the work:
-requests in parallel can't pass together.
+returns how long the caller has to wait, so a refusal's Retry-After is exact. Counting comes before the work,
+so parallel requests can't pass together.
 
-Without Valkey (away or full) a rate lets everybody pass. Staff's login asks for the opposite.
+Without Valkey (away or full) a rate lets everybody pass, except for staff's login, which then refuses.
 """
 
 import hashlib
@@ -34,7 +34,7 @@ class Rate(StrEnum):
     ORDER_REQUESTS = "order_requests"
     PAYMENT_STARTS_OF_ORDER = "payment_starts_of_order"
     PAYMENT_STARTS_OF_BUYER = "payment_starts_of_buyer"
-    # Attempts, right ones included: what an address may make us hash.
+    # All attempts, successful ones included: this bounds how much hashing an address can cause.
     LOGINS_OF_ADDRESS = "logins_of_address"
     # The same for devices that logged in with the name before.
     LOGINS_OF_KNOWN_NAME = "logins_of_known_name"

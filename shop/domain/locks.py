@@ -40,7 +40,7 @@ def lock_accounts(account_ids: Collection[int]) -> dict[int, int]:
 
 
 def lock_account(account_id: int) -> Account:
-    """The account, locked, for whoever changes what it may do rather than its 贝里.
+    """The account, locked, for callers that change its permissions rather than its 贝里.
 
     Raises:
         Account.DoesNotExist
@@ -68,7 +68,7 @@ def lock_orders(order_ids: Collection[int]) -> list[Order]:
 
 
 def lock_own_order(*, account_id: int, order_number: str) -> Order | None:
-    """The buyer's order, locked without its account: enough for whoever moves neither 贝里 nor coupons.
+    """The buyer's order, locked without its account: enough for a change that moves neither 贝里 nor coupons.
 
     None if they have no such order.
     """
@@ -141,7 +141,7 @@ def lock_expired_coupons(*, before: date, limit: int) -> list[int]:
 
 
 def try_sweep_lock() -> bool:
-    """Until the end of the transaction nobody else sweeps; False if somebody does."""
+    """Keeps other sweeps out until the end of the transaction; False if one is running."""
     return bool(sql.read("SELECT pg_try_advisory_xact_lock(%s)", [_SWEEP])[0][0])
 
 

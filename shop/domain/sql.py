@@ -25,8 +25,8 @@ _WORD = re.compile(r"\{(\w+)\.(\w+)\}")
 def statement(text: str, *enums: type[Enum]) -> str:
     """The text with the enums' words in place of `{OrderStatus.PAID}` and the like.
 
-    They stand in it rather than come as parameters: statements are prepared, and PostgreSQL uses a partial
-    index for a prepared statement only if the index's condition follows from the text.
+    They are part of the text rather than parameters because statements are prepared: PostgreSQL uses a
+    partial index for a prepared statement only if the index's condition follows from the text.
     """
     known = {enum.__name__: enum for enum in enums}
     return _WORD.sub(lambda found: _literal(known[found[1]][found[2]]), text)
@@ -69,9 +69,7 @@ def write(statement: str, parameters: Parameters) -> int:
 
 
 def made(model: type[_Model], **columns: Any) -> _Model:
-    """An object of a row that is there, which knows these columns; any other is read when somebody asks for
-    it.
-    """
+    """An object for a row that exists, with these columns loaded; any other column is read on access."""
     # in the order that Django demands
     names = [field.attname for field in model._meta.concrete_fields if field.attname in columns]
     return model.from_db(connection.alias, names, [columns[name] for name in names])

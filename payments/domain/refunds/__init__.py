@@ -1,3 +1,3 @@
-"""Refunds: ours, asked for, decided, sent under our own number and booked once the gateway proves them; and
-those made without us.
+"""Refunds: ours (requested, decided, sent under our own number, booked once the gateway proves them), and
+those that were made without us.
 """

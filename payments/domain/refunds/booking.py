@@ -1,4 +1,4 @@
-"""What becomes of a refund of ours at the gateway: done, or refused."""
+"""Books what became of a refund of ours at the gateway: done, or refused."""
 
 from datetime import datetime
 
@@ -42,7 +42,7 @@ def succeed(refund_id: int, *, now: datetime, cause: str) -> None:
 
 
 def fail(refund_id: int, why: str, *, now: datetime, cause: str) -> None:
-    """Leaves a refund that the gateway refuses, or that used all its attempts, to people; the money is still
+    """Hands a refund to people once the gateway refuses it or its attempts are used up. The money is still
     owed.
     """
     with transaction.atomic(durable=True):

@@ -53,12 +53,12 @@ def find_pending(payment: Payment) -> QuerySet[Refund]:
 
 
 def conclude(payment: Payment, *, now: datetime, cause: str) -> None:
-    """Draws what follows by itself once a refund is booked or refused, in the caller's transaction, which
-    holds the payment's lock.
+    """Draws the consequences once a refund is booked or refused, in the caller's transaction, which holds the
+    payment's lock.
 
-    Money that nobody owed needs no explanation. A payment of which nothing is left ends its order. If our
-    rows don't reach what the gateway has told, the trade is asked about again if all of it may be gone, else
-    it is left to people.
+    Money that nobody owed needs no explanation. When nothing is left of a payment, its order ends. If our
+    rows account for less than the gateway has reported, the trade is queried again if all of it may be gone,
+    otherwise it is left to people.
     """
     payment.refresh_from_db(
         fields=["amount", "refund_told", "refunded_amount", "external_refunded", "is_surplus", "status"]
@@ -100,8 +100,8 @@ def _explain_surplus(payment: Payment, unexplained: Sequence[Refund], *, now: da
 
 
 def _end_order(payment: Payment, unexplained: Sequence[Refund], *, now: datetime, cause: str) -> None:
-    """Nothing of the payment is left: what remains of its order has been refunded by it, and refunds that
-    wait for approval are moot.
+    """Nothing is left of the payment: the rest of its order counts as refunded, and refunds that wait for
+    approval are moot.
     """
     order = payment.order
     if Order.objects.values_list("status", flat=True).get(pk=order.pk) != OrderStatus.PAID:
@@ -184,7 +184,7 @@ def reject(refund: Refund, why: str, *, now: datetime) -> None:
 
 
 def wake_held_back(payment: Payment, *, now: datetime) -> None:
-    """Makes the approved refunds due that were held back while something was unexplained."""
+    """Makes approved refunds due that were held back while something was unexplained."""
     held = Refund.objects.filter(
         payment=payment, status=RefundStatus.REQUESTED, approved_at__isnull=False, available_at__gt=now
     )

@@ -1,4 +1,4 @@
-"""What staff decide about refunds of ours: approve, reject, try again, give up, pay by other means."""
+"""What staff decide about refunds of ours: approve, reject, retry, give up, pay by other means."""
 
 from datetime import datetime
 

@@ -1,8 +1,8 @@
-"""Refunds that were made without us: told by the gateway under their own numbers, proven by a query, booked,
-and explained.
+"""Refunds that were made without us: reported by the gateway under their own numbers, proven by a query,
+booked, and explained.
 
-A refund is known by its number, never by a sum. While one is unproven or unexplained, or the gateway's total
-is above what our rows say, no other refund of that payment leaves.
+A refund is identified by its number, never by an amount. While one is unproven or unexplained, or the
+gateway's total exceeds what our rows say, no other refund of that payment is sent.
 """
 
 from datetime import datetime
@@ -75,7 +75,7 @@ def prove_external(refund_id: int, *, gateways: Gateways, now: datetime, cause: 
 
 
 def find_movement(refund: Refund, *, gateways: Gateways) -> RefundMovement:
-    """What the gateway says of a refund that it told of; no database.
+    """What the gateway says of a refund that it reported. Uses no database.
 
     Raises:
         GatewayUnreachable: it can't be asked, or doesn't know the number (yet).

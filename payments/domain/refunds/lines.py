@@ -1,6 +1,4 @@
-"""What a refund of ours takes: lines of its order, and money of its payment that no other refund can have
-then.
-"""
+"""What a refund of ours takes: lines of its order, and money of its payment that no other refund can use."""
 
 from collections.abc import Collection, Sequence
 from decimal import Decimal
@@ -78,9 +76,9 @@ def release_lines(refund: Refund) -> None:
 
 
 def find_cash_left(payment: Payment) -> Decimal:
-    """What of the payment is neither gone, by whatever way, nor promised to another refund.
+    """What is left of the payment: neither gone, by whatever way, nor promised to another refund.
 
-    Gifts count: no more goes back than came.
+    Gifts count: no more goes back than came in.
     """
     amount, external, committed = Payment.objects.values_list(
         "amount", "external_refunded", "refund_committed"
@@ -104,7 +102,7 @@ def commit_money(payment: Payment, amount: Decimal) -> None:
 
 
 def release_money(refund: Refund) -> None:
-    """Lets other refunds have what this one had set aside."""
+    """Makes what this refund had set aside available to other refunds."""
     if refund.payment_id is not None:
         Payment.objects.filter(pk=refund.payment_id).update(
             refund_committed=F("refund_committed") - refund.amount

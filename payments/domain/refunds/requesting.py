@@ -35,11 +35,11 @@ def request_refund(
     cause: str,
     staff: Account | None = None,
 ) -> Refund:
-    """Asks for the whole order, or for some of its courses, back: the buyer, or `staff` for them, whose wish
-    always waits for approval.
+    """Requests a refund of the whole order or of some of its courses, for the buyer or by `staff` on their
+    behalf, which always needs approval.
 
-    Within REFUND_AUTO_DAYS of the payment it is approved at once, while all of the access that it takes back
-    is still running and nothing is unexplained about the payment.
+    Within REFUND_AUTO_DAYS of the payment it is approved at once, if all of the access that it takes back is
+    still running and nothing about the payment is unexplained.
 
     Raises:
         OrderNotFound, OrderPending, OrderRejected: as `orders.get_order`.

@@ -1,4 +1,4 @@
-"""The inbox of notifications: stored before they are answered, applied by a worker, kept for good."""
+"""The inbox of notifications: stored before they are acknowledged, applied by a worker, never deleted."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""What a report of the gateway means for a payment: pure decisions, the one place where they are made."""
+"""What a report of the gateway means for a payment: pure functions, the only place that decides it."""
 
 from datetime import timedelta
 from enum import StrEnum
@@ -23,7 +23,7 @@ class Outcome(StrEnum):
     GIVEN_BACK = "given_back"
     # A refund that we didn't order: it is a row now, to be proven.
     REFUND_REPORTED = "refund_reported"
-    # The report would surprise and may be old: the trade is due for a query, and the answer decides.
+    # The report contradicts our rows and may be old: the trade is due for a query, and the answer decides.
     ASKED = "asked"
     # Nothing to do.
     WAITING = "waiting"

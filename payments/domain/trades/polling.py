@@ -1,6 +1,4 @@
-"""Asking the gateway about trades: those that no notification came for, and those of which a notification
-said something surprising.
-"""
+"""Queries about trades that no notification came for, or whose notification contradicted our rows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,8 +25,8 @@ from shop.domain.work import due_rows
 from shop.models import Account, Order, OrderEvent
 from shop.states import OrderStatus
 
-# For so many intervals after the buyer was seen, a payment is queried at each; later, as long again as the
-# buyer has been away.
+# A payment is queried at each of this many intervals after its buyer was last seen; after that, each wait is
+# as long as the buyer has been away.
 STEADY_INTERVALS = 3
 
 
@@ -84,10 +82,10 @@ def query_payment(payment_id: int, *, gateways: Gateways, now: datetime, cause: 
 
 
 def next_query_at(payment: Payment, *, now: datetime) -> datetime:
-    """When to ask again about an open payment that isn't paid.
+    """When to query an open, unpaid payment again.
 
     Most buyers pay within minutes of going to the cashier, or come back. The longer nobody was seen, the less
-    there is to hear.
+    there is to learn.
     """
     interval = timedelta(seconds=settings.PAYMENT_QUERY_INTERVAL_S)
     away = now - payment.buyer_seen_at
@@ -128,10 +126,7 @@ def hasten_watched_payments(*, now: datetime) -> int:
 def ask_about_payment(
     payment_id: int, *, now: datetime, staff: Account | None = None, why: str = "", cause: str = ""
 ) -> None:
-    """Makes the payment due for a query at once, whatever state we believe it in.
-
-    Picks up one that was given up, too.
-    """
+    """Makes the payment due for a query at once, whatever our rows say of it, even one that was given up."""
     with transaction.atomic(durable=True):
         payment = lock_payment(payment_id)
         settlement.ask_again(payment, at=now)

@@ -1,5 +1,5 @@
-"""What the gateway says of trades, applied: the one routine for it, whether a notification, a query or a bill
-said it.
+"""Applies what the gateway says of trades: one routine for every source, be it a notification, a query or a
+bill.
 """
 
 from collections import Counter
@@ -213,8 +213,8 @@ def _give_back(payment: Payment, report: TradeReport, *, now: datetime, cause: s
 
 
 def _take_money(payment: Payment, report: TradeReport, *, now: datetime, cause: str) -> Outcome:
-    """Finds out what money that has come in is for, and books it at once where it isn't simply its order's:
-    those are written together.
+    """Decides what incoming money is for. Money that simply pays its order is left for `_settle`, which
+    writes all of it together; anything else is booked at once.
     """
     order = payment.order
     outcome = _outcome_of_money(order, now=now, cause=cause)

@@ -1,5 +1,5 @@
 """The books, proved in SQL: rules that hold at any moment between two transactions, each a query for the rows
-that break it.
+that violate it.
 """
 
 from collections.abc import Iterator

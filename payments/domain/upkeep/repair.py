@@ -1,4 +1,4 @@
-"""What the shop has given up, picked up again: each kind of work that the sweep buries."""
+"""Retries of work that the shop has given up: one for each kind of work that the sweep buries."""
 
 from datetime import datetime
 

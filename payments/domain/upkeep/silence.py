@@ -1,5 +1,5 @@
-"""Since when the gateway has been silent, for whoever doesn't call it: each process knows only its own
-circuit breaker.
+"""Since when the gateway has been silent, for processes that don't call it: a circuit breaker is known to its
+own process only.
 """
 
 from datetime import datetime

@@ -1,5 +1,5 @@
-"""Work that the gateway turns away at the door time and again: our key, our app or our contract isn't what it
-knows. People have to mend that.
+"""Work that the gateway rejects at the door again and again, because our key, our app or our contract isn't
+what it knows. People have to fix that.
 """
 
 from payments.models import Payment, Refund

@@ -1,6 +1,7 @@
-"""Known devices: a signed note that somebody logged in here with this name before (OWASP's device cookie).
+"""Known devices: a signed cookie says that somebody has logged in here with this name before (OWASP's device
+cookie).
 
-Strangers' wrong passwords lock a name for devices that never logged in with it, and for no other. A note logs
+Wrong passwords from elsewhere lock a name only for devices that never logged in with it. The cookie logs
 nobody in.
 """
 
@@ -14,7 +15,7 @@ _SIGNER = "shop.devices"
 
 
 def note_device(username: str) -> str:
-    """A note for a device that has just logged in with this name."""
+    """A cookie for a device that has just logged in with this name."""
     return _signer().sign(f"{_digest(username)}:{secrets.token_hex(12)}")
 
 

@@ -24,11 +24,11 @@ _PLACE_RETRY_S = 1
 def log_in(
     *, username: str, password: str, address: str, device_note: str | None = None, is_for_staff: bool = False
 ) -> Account:
-    """The account that the credentials are for. `address` is what the client is counted by.
+    """The account that the credentials belong to. `address` identifies the client for counting.
 
-    An attempt counts before its password is hashed, so attempts in parallel can't pass together; a right one
-    gives its place back. Without Valkey buyers log in unlimited, and staff don't log in: neither as staff nor
-    as buyers, which would tell their passwords.
+    An attempt counts before its password is hashed, so parallel attempts can't pass together; a correct
+    password gives its count back. Without Valkey buyers log in unlimited and staff can't log in at all, not
+    even as buyers, which would confirm their passwords.
 
     Raises:
         LoginFailed: the credentials are for no active account, not for staff's, or for staff's while nobody
@@ -70,9 +70,7 @@ def _find_id(username: str) -> int | None:
 
 
 def _shares(username: str, address: str, device: str | None) -> tuple[Share, tuple[Share, ...]]:
-    """What counts every attempt, and what counts wrong passwords only. A known device has shares of its
-    own.
-    """
+    """What counts every attempt, and what counts wrong passwords only. A known device has its own shares."""
     if device is not None:
         return Share(Rate.LOGINS_OF_KNOWN_NAME, username), (Share(Rate.LOGIN_FAILURES_OF_DEVICE, device),)
     return Share(Rate.LOGINS_OF_ADDRESS, address), (
@@ -84,8 +82,8 @@ def _shares(username: str, address: str, device: str | None) -> tuple[Share, tup
 
 @contextmanager
 def hashing_place() -> Iterator[None]:
-    """One of the process's few places. Nobody waits for one: whoever waits holds a thread that others
-    need.
+    """One of the process's few places for hashing. Nobody queues for one, because a waiting request would
+    hold a thread.
     """
     places = _places(settings.LOGIN_PLACES)
     if not places.acquire(blocking=False):

@@ -1,4 +1,4 @@
-"""A buyer's own account: made, its password changed or reset, its ways of contact."""
+"""A buyer's own account: registration, password change and reset, contact details."""
 
 from datetime import datetime
 
@@ -79,7 +79,7 @@ def change_password(
 
 
 def change_contact(*, account_id: int, email: str, phone: str) -> Account:
-    """Writes the ways to reach the buyer."""
+    """Stores the buyer's contact details."""
     account = Account.objects.get(pk=account_id)
     account.email, account.phone = email, phone
     account.save(update_fields=["email", "phone"])
@@ -87,7 +87,7 @@ def change_contact(*, account_id: int, email: str, phone: str) -> Account:
 
 
 def count_reset(*, email: str, address: str) -> None:
-    """Counts a wish for a reset mail.
+    """Counts a request for a reset mail.
 
     Raises:
         TooManyRequests: too many for this mailbox or from this address.

@@ -1,6 +1,6 @@
 """What follows from a changed password.
 
-Django tells validators of every change, however it was made; a better hash of the same one is none.
+Django tells its validators of every change, however it was made. Rehashing the same password isn't one.
 """
 
 from django.utils.translation import gettext

@@ -74,12 +74,12 @@ def disable_accounts(account_ids: Collection[int]) -> int:
 
 
 def purge_tokens(*, now: datetime) -> int:
-    """Deletes tokens that have expired; returns how many. They were worthless already."""
+    """Deletes expired tokens; returns how many."""
     return int(AuthToken.objects.filter(expiry__lte=now).delete()[0])
 
 
 def purge_sessions() -> None:
-    """Deletes staff's sessions that have ended, by the system's clock: Django's sessions know no other."""
+    """Deletes ended staff sessions. Django's sessions expire by the system's clock."""
     SessionStore.clear_expired()
 
 

@@ -1,9 +1,9 @@
 """The cart: a hash per buyer in Valkey, a field per course.
 
-It keeps the choice and the price that the buyer saw, nothing else.
+It stores the choice and the price that the buyer saw, nothing else.
 
 Each edit is one atomic command or script on one course, so two tabs never lose each other's line. Everything
-that is shown is read from the database anew.
+that is shown is read from the database each time.
 """
 
 import json
@@ -119,9 +119,9 @@ def _parsed(stored: Mapping[str, str]) -> dict[int, Choice]:
 
 
 def list_cart(*, account: Account, now: datetime) -> list[CartLine]:
-    """The cart as it is now; a course that no longer exists is left out.
+    """The cart as it is now, without courses that no longer exist.
 
-    Sliding: looking at it keeps it alive.
+    Looking at it extends its lifetime.
     """
     choices = read_choices(account_id=account.pk)
     valkey.client().expire(valkey.cart_key(account.pk), settings.CART_TTL_S)

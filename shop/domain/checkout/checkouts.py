@@ -87,7 +87,7 @@ def get_checkout(*, account_id: int, checkout_id: str) -> Checkout:
     """The buyer's checkout.
 
     Raises:
-        CheckoutNotFound: there is none, it is over, or it is somebody else's.
+        CheckoutNotFound: missing, expired, or another account's.
     """
     checkout = find_checkout(checkout_id)
     if checkout is None or checkout.account_id != account_id:
@@ -99,7 +99,7 @@ def get_latest_checkout(*, account_id: int) -> Checkout:
     """The buyer's newest checkout.
 
     Raises:
-        CheckoutNotFound: there is none, or it is over.
+        CheckoutNotFound: missing or expired.
     """
     checkout_id = store.find_latest(account_id=account_id)
     if checkout_id is None:
@@ -108,8 +108,8 @@ def get_latest_checkout(*, account_id: int) -> Checkout:
 
 
 def queue_if_stalled(checkout: Checkout) -> bool:
-    """Makes a pending checkout due again that waits longer than a worker ever needs, by Valkey's clock:
-    whoever took it has probably died.
+    """Makes a pending checkout due again that has waited longer, by Valkey's clock, than a worker ever needs:
+    its worker has probably died.
     """
     return checkout.result is None and store.queue_again(checkout.checkout_id)
 
@@ -117,7 +117,7 @@ def queue_if_stalled(checkout: Checkout) -> bool:
 def prepare_due_checkouts(*, now: datetime) -> None:
     """Prepares what is due, batch after batch.
 
-    What a killed worker had taken is due again as soon as its buyer asks for it.
+    Checkouts that a killed worker had taken become due again as soon as their buyer polls.
     """
     while checkout_ids := valkey.client().lpop(valkey.DUE_CHECKOUTS, BATCH_SIZE):
         prepare_checkouts(checkout_ids, now=now)

@@ -1,9 +1,8 @@
-"""Where checkouts lie in Valkey: a few for each buyer, one per tab, and small.
+"""Where checkouts are stored in Valkey: a few small ones for each buyer, one per tab. A new one replaces the
+buyer's oldest.
 
-A new one takes the place of the buyer's oldest.
-
-A priced checkout repeats the same words for every coupon and course, so it is stored compressed: a tenth of
-its size.
+A priced checkout repeats the same words for every coupon and course. Compressed it takes a tenth of the
+space.
 """
 
 import base64

@@ -23,10 +23,10 @@ class Ended:
 
 
 def end_campaign(coupon_id: int, *, takes_back: bool, now: datetime) -> Ended:
-    """Nobody can claim one any more. With `takes_back`, unused coupons and codes end, too.
+    """Stops further claims. With `takes_back`, unused coupons and codes end as well.
 
-    Coupons that an unpaid order holds stay: what it was promised holds. They end with it, or with their last
-    day.
+    Coupons that an unpaid order holds stay valid, because the order's price was promised. They end with the
+    order or on their last day.
 
     Raises:
         CouponNotFound

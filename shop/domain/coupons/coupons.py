@@ -48,8 +48,8 @@ def issue_coupon(coupon: Coupon, account: Account, *, now: datetime, is_given: b
         raise CouponNotOpen(valid_until=valid_until.isoformat())
     try:
         with transaction.atomic():
-            # A trigger counts the claim on the campaign's row. That one is hot: its lock is taken last and
-            # held for the commit only.
+            # A trigger counts the claim on the campaign's row. That row is contended, so its lock is taken
+            # last and held only for the commit.
             record = CouponRecord.objects.create(
                 coupon=coupon,
                 account=account,

@@ -68,9 +68,9 @@ _HORIZON = """
 
 
 def fold(total: Total, *, now: datetime) -> int:
-    """Adds what can't change any more to the measurement; returns how many ids it went on.
+    """Adds what can't change any more to the measurement; returns how many ids it advanced.
 
-    Two folds at once are one.
+    Two folds at once have the effect of one.
     """
     before = measurements.find(total.name)
     folded = _folded(before)

@@ -1,8 +1,8 @@
-"""What the decisions about a batch of order requests stand on, read under locks.
+"""What the decisions about a batch of order requests are based on, read under locks.
 
-Bare SQL: at light load every order is a batch of its own, and Django would spend more on making these
-statements than on all the rest. The objects know the columns that creation needs; any other is read when
-somebody asks for it.
+Bare SQL: at light load every order is a batch of its own, and Django would spend more time building these
+statements than everything else takes. The objects know the columns that creation needs; any other column is
+read on access.
 """
 
 import json

@@ -19,8 +19,8 @@ from shop.domain.limits import Rate
 from shop.models import Account, Order
 from shop.states import OrderStatus
 
-# What a process remembers before it forgets all of it: windows are short, and a lost one only lets a buyer
-# begin again.
+# Entries that a process keeps before it drops all of them: windows are short, and losing one only lets a
+# buyer start over.
 _REMEMBERED = 10_000
 # For requests that no worker has looked at yet.
 _PENDING_S = 1

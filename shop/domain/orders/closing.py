@@ -1,6 +1,6 @@
-"""An order that won't be paid: its coupons and 贝里 go back to the buyer.
+"""Closes an order that won't be paid and gives its coupons and 贝里 back to the buyer.
 
-And the way back, when its money comes all the same.
+Also reopens an expired order when its payment arrives late.
 """
 
 from collections import Counter
@@ -29,9 +29,9 @@ def request_cancel(
     staff: Account | None = None,
     why: str = "",
 ) -> Order:
-    """Notes that the buyer wants out, or staff for them, and makes the order due at once.
+    """Notes that the buyer, or staff on their behalf, cancels the order, and makes it due at once.
 
-    From here on it can't be paid anew; asking twice is once.
+    From here on no new payment can be started. Asking twice has no further effect.
 
     Raises:
         OrderNotFound, OrderPending, OrderRejected: as `orders.get_order`.

@@ -9,7 +9,7 @@ def get_order(*, account_id: int, order_number: str) -> Order:
     """The buyer's order.
 
     Raises:
-        OrderNotFound: there is none, or it is somebody else's.
+        OrderNotFound: missing, or another account's.
         OrderPending, OrderRejected: the request of this number isn't an order yet, or never became one.
     """
     order = Order.objects.filter(account_id=account_id, order_number=order_number).first()

@@ -1,9 +1,9 @@
-"""An order is paid: coupons used, 贝里 captured, courses opened.
+"""An order is paid: coupons are used, 贝里 captured, courses opened.
 
-The one routine for it, whoever brings the news and however it was paid.
+The only routine that does this, whatever reports the payment and however it was made.
 
-Bare SQL, a statement for each table: PostgreSQL has the rows that all of it follows from, so none of them has
-to become an object here.
+Bare SQL, one statement for each table: everything follows from rows that PostgreSQL already has, so none of
+them has to become an object here.
 """
 
 from collections.abc import Sequence

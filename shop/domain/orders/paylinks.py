@@ -1,6 +1,6 @@
 """Whether an order can be paid now, and its `pay_url`: a stable, signed link of our own.
 
-`payments` serves it; here is only its form.
+`payments` serves the link. Only its form is defined here.
 """
 
 from datetime import datetime

@@ -1,8 +1,8 @@
-"""Courses that stand in an order of their buyer which waits for its payment: bought again by mistake, they
-would be paid twice.
+"""Courses that are already in an unpaid order of the buyer: bought again by mistake, they would be paid
+twice.
 
-An order whose buyer asked to cancel it doesn't count: it can't be paid any more. Parts of other modules'
-statements.
+An order whose buyer asked to cancel it doesn't count, since it can't be paid any more. These are parts of
+other modules' statements.
 """
 
 from shop.domain import sql

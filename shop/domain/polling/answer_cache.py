@@ -1,23 +1,22 @@
-"""What an order's buyer is answered, remembered in Valkey while nothing changes. PostgreSQL is the truth.
+"""A read-through cache in Valkey of what an order's buyer is answered. PostgreSQL is the truth.
 
-Why nobody is told what is over, however slowly anybody works:
+Reads are monotonic: no poller sees an older state after a newer one was served, however slow a process is.
 
-- Who is going to read PostgreSQL lays a ticket under the order's key before, and the answer afterwards only
-  in that ticket's place.
-- Who changes an order removes what lies under its key, ticket or answer, once that is committed. So nothing
-  that was read before a change is remembered after it.
-- Who read PostgreSQL and doesn't find their own ticket afterwards removes what they find, unless it is what
-  they read. So nobody is told of a state after anybody was told of a later one, not even while the removal by
-  the change itself is still on its way.
+- Before querying PostgreSQL, a reader stores a ticket (a lease token) under the order's key. It replaces the
+  ticket with the answer only if the ticket is still there.
+- A writer deletes whatever is under the order's key, ticket or answer, once its change is committed. An
+  answer that was read before a change is therefore never cached after it.
+- A reader that doesn't find its own ticket afterwards deletes what it finds, unless that is what it read
+  itself. This keeps reads monotonic even while the writer's own deletion is still on its way.
 
-- A removal is lost when Valkey is away, and so is the one that Valkey had not written down when it was
-  killed. Whoever meets Valkey again after that doesn't believe what it holds, and remembers nothing there,
-  until all that was remembered before has run out.
-- A process that starts doesn't know whether Valkey was away just before. If nothing is remembered there, it
-  doesn't matter: whatever is found later was read from PostgreSQL after the process has looked.
+- Deletions get lost while Valkey is away, and when it is killed before it has persisted them. After such a
+  gap a process neither believes nor fills the cache until everything cached before has expired.
+- A process that starts doesn't know whether Valkey was away just before. An empty cache is safe: whatever is
+  found there later was read from PostgreSQL after the process looked.
 
-An answer is read in one statement: its version and its body are of one moment. A removal that is lost because
-its process was killed costs `REMEMBERED_S` at most, and `TICKET_MS` more if somebody was just reading.
+One statement reads an answer, so its version and its body belong to the same moment. A deletion that is lost
+because its process was killed costs `REMEMBERED_S` at most, and `TICKET_MS` more if somebody was reading just
+then.
 """
 
 import hashlib
@@ -35,16 +34,17 @@ from shop.domain.callers import TokenDigest, find_caller, find_login
 log = structlog.get_logger(__name__)
 
 REMEMBERED_S = 10
-# Longer than reading takes. Who takes longer doesn't remember, and who dies keeps others from remembering for
-# so long.
+# Longer than a read takes. A slower reader caches nothing, and a reader that dies keeps others from caching
+# for this long.
 TICKET_MS = 1000
-# Longer than a request takes from finding out whose token it is to noting it.
+# Longer than a request takes between looking up its token's owner and caching that owner.
 ENDED_S = 60
 # Fifty courses with long names, bought and paid back, take 80 kB; a timeline grows with whatever its buyer
 # does.
 LARGEST_BODY = 128 * 1024
 _ENDED = "ended"
-# A start looks through so many keys at most: a tenth of a second. Where there are more, a shop is going on.
+# A starting process scans at most this many keys, which takes a tenth of a second. With more keys than that,
+# the shop is in use.
 FEW_KEYS = 10_000
 
 # KEYS[1] order; ARGV: the reader's ticket, the answer, TTL in s.
@@ -60,12 +60,12 @@ end
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the buyer of an order is answered: status and version, and a body in JSON.
+    """What the buyer of an order is answered: status, version, and a body in JSON.
 
-    After `good_until` (seconds since 1970) it has to be read anew.
+    After `good_until` (seconds since 1970) it has to be read again.
 
-    A request that isn't an order has version 0. Versions count up, and a request's status moves once (but for
-    one that was given up and is picked up again), so no pair of the two comes back.
+    A request that isn't an order has version 0. Versions only grow, and a request's status changes once
+    (unless it was given up and is retried), so no pair of status and version repeats.
     """
 
     account_id: int
@@ -76,7 +76,7 @@ class Answer:
 
     @property
     def etag(self) -> str:
-        """Of the whole body: some of it changes by the time alone, which no version counts."""
+        """A digest of the whole body: parts of it change with time alone, which no version counts."""
         return f'"{hashlib.blake2b(self.body.encode(), digest_size=12).hexdigest()}"'
 
 
@@ -127,7 +127,7 @@ def read_answer(*, account_id: int, order_number: str, read: Read, now: datetime
 
 
 def forget_pollers(digests: Collection[str]) -> None:
-    """The tokens have ended. A request that found one valid just before can't remember it any more."""
+    """The tokens have ended. A request that saw one valid just before can no longer cache it."""
     pipeline = valkey.client().pipeline(transaction=False)
     for digest in digests:
         pipeline.set(valkey.poller_key(digest), _ENDED, ex=ENDED_S)
@@ -138,20 +138,22 @@ def forget_pollers(digests: Collection[str]) -> None:
 
 
 def believe_an_empty_store() -> None:
-    """To be called when a process starts, which otherwise remembers nothing until it has known Valkey for a
+    """Call it when a process starts. Otherwise the process caches nothing until it has known Valkey for a
     while.
     """
     valkey.believe_if(_remembers_nothing)
 
 
 def mark_changed(order_numbers: Collection[str]) -> None:
-    """Lets pollers of these orders look at PostgreSQL from the commit of the caller's transaction on."""
+    """Makes pollers of these orders read PostgreSQL again once the caller's transaction has committed."""
     if order_numbers:
         transaction.on_commit(lambda: _forget(order_numbers))
 
 
 def _remembers_nothing() -> bool:
-    """No answer, no reader's ticket, no token: none that was there when this began, as SCAN guarantees."""
+    """Whether the cache holds no answer, no ticket and no poller: SCAN returns every key that was there
+    from beginning to end.
+    """
     try:
         if valkey.client().dbsize() > FEW_KEYS:
             return False
@@ -165,15 +167,15 @@ def _remembers_nothing() -> bool:
 
 
 def _is_believed() -> bool:
-    """Whether Valkey has been there for longer than anything is remembered.
+    """Whether Valkey has been reachable for longer than any entry lives.
 
-    To be asked after the look, which may have met it again.
+    Call it after the read, which may itself have ended a gap.
     """
     return valkey.has_been_there(REMEMBERED_S + TICKET_MS / 1000)
 
 
 def _answer_in(held: str | None, *, now: datetime) -> Answer | None:
-    """What is remembered, unless it is a ticket, isn't to be believed, or has become wrong by the time
+    """The cached answer, unless the entry is a ticket, may be stale after a gap, or has expired by time
     alone.
     """
     head, is_answer, body = (held or "").partition("\n")
@@ -187,9 +189,9 @@ def _answer_in(held: str | None, *, now: datetime) -> Answer | None:
 
 
 def _remember(key: str, ticket: str, answer: Answer | None) -> None:
-    """In the ticket's place.
+    """Replaces the ticket with the answer.
 
-    What can't be remembered takes the ticket away, and whatever else lies there: that is never wrong.
+    If the answer can't be cached, the key is deleted with whatever it holds, which is always safe.
     """
     try:
         if answer is None or len(answer.body) > LARGEST_BODY or not _is_believed():
@@ -206,7 +208,7 @@ def _remember(key: str, ticket: str, answer: Answer | None) -> None:
 
 
 def _remember_poller(digest: TokenDigest, account_id: int, *, left: timedelta) -> None:
-    """Never longer than the token lives."""
+    """Never for longer than the token is valid."""
     remembered_ms = min(REMEMBERED_S * 1000, int(left.total_seconds() * 1000))
     if remembered_ms <= 0:
         return

@@ -1,7 +1,7 @@
-"""Holding a poller's request until its order changes.
+"""Long polling: a poller's request is held until its order changes.
 
-A place is a thread of the web process. WSGI doesn't tell when a client has gone, so a client that comes back
-tells: a buyer holds one place at most, and their newest request takes it over.
+Each held request occupies a thread of the web process. WSGI doesn't report that a client has gone, so a buyer
+holds one place at most, and their newest request takes it over.
 """
 
 import threading
@@ -13,13 +13,13 @@ from django.conf import settings
 
 from shop.domain.polling.answer_cache import Answer
 
-# Looks quickly at first (an order is usually created within 10 ms), then calmly.
+# Short intervals at first (an order is usually created within 10 ms), longer ones later.
 _FIRST_LOOK_S = 0.01
 _LAST_LOOK_S = 0.25
 
 
 class Places:
-    """So many requests may be held at a time, one for each buyer."""
+    """At most this many requests are held at a time, one for each buyer."""
 
     def __init__(self, size: int) -> None:
         self._size = size

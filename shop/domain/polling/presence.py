@@ -1,8 +1,8 @@
-"""Which unpaid orders their buyers are looking at just now: whoever follows an order has not gone away, and
-may just have paid it.
+"""Which unpaid orders are being watched by their buyers: somebody who polls an order is still there, and may
+just have paid it.
 
-A hint for whoever asks the gateway. It may be lost, and costs a poll next to nothing: a process notes an
-order once in `AGAIN_S` at most, and a thread of its own tells Valkey of all that were noted meanwhile.
+This is only a hint for the payment queries. It may get lost, and it costs a poll next to nothing: a process
+notes an order at most once in `AGAIN_S`, and a thread of its own sends the notes to Valkey in batches.
 """
 
 import threading
@@ -37,7 +37,7 @@ def take_watched(limit: int = 5000) -> list[str]:
 
 
 class _Notes:
-    """What is to be told, and the thread that tells it; it starts when it is first needed."""
+    """The notes that wait to be sent, and the thread that sends them, which starts with the first note."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -1,8 +1,8 @@
-"""The best combination of coupons for a checkout: which coupon on which course, and which one on the whole.
+"""The best combination of coupons for a checkout: which one on which course, and which one on the whole.
 
-Exact for what buyers hold in practice. The search keeps, course by course, only the states that no other
-state beats, and takes no more than `MAX_STEPS` steps in all; a buyer with dozens of interchangeable coupons
-for dozens of courses gets a good combination instead of the best one.
+The result is optimal for what buyers hold in practice. Course by course, the search keeps only the states
+that no other state dominates, and takes at most `MAX_STEPS` steps in all; a buyer with dozens of
+interchangeable coupons for dozens of courses gets a good combination instead of the best one.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,13 +1,13 @@
 """One mechanism for every row that is also a piece of work: claim with a lease, count attempts, back off,
-give up loudly.
+give up with an alert.
 
-A claim is its own short transaction, so an attempt counts even when the process is killed in the middle of
-it. The effect is a second transaction which locks the row again, looks at its status, and clears
-`available_at` together with everything else that it writes. Whoever comes late (a duplicate message, a lease
-that ran out too early) finds nothing to do.
+A claim is its own short transaction, so an attempt counts even if the process is killed in the middle of it.
+The effect is a second transaction that locks the row again, checks its status, and clears `available_at`
+together with everything else that it writes. A latecomer (a duplicate message, a lease that expired too
+early) finds nothing to do.
 
-Times here are PostgreSQL's: `now` comes from `clock.database_now()`, so it doesn't matter whose machine makes
-a row due and whose does it.
+Times here are PostgreSQL's: `now` comes from `clock.database_now()`, so it doesn't matter which machine makes
+a row due and which one claims it.
 """
 
 import time
@@ -140,10 +140,10 @@ def _due(model: type[Work], kind: int, *, now: datetime) -> "QuerySet[Work]":
 def put_back(
     model: type[Work], pk: int, *, now: datetime, error: BaseException, attempt: int | None = None
 ) -> None:
-    """Notes a failed attempt and makes the row due again after a backoff that doubles with each attempt.
+    """Records a failed attempt and makes the row due again after a backoff that doubles with each attempt.
 
-    `attempt` is the number that the claim gave it: a row that somebody else has claimed since is theirs.
-    None: the row's latest.
+    `attempt` is the number that the claim gave the row: one that was claimed again since is left alone. None
+    means the row's latest attempt.
     """
     if attempt is None:
         attempt = model.objects.values_list("attempts", flat=True).get(pk=pk)
@@ -228,10 +228,10 @@ def _do(
 def run_split(
     ids: Sequence[int], effect: Callable[[Sequence[int]], None], on_error: Callable[[int, Exception], None]
 ) -> None:
-    """Runs `effect` on all `ids` at once; where that raises, on each half, until the row that raises stands
-    alone and goes to `on_error`.
+    """Runs `effect` on all `ids` at once. If that raises, it runs on each half, and so on, until the failing
+    row is alone and goes to `on_error`.
 
-    `effect` is one transaction, so what raised has changed nothing.
+    `effect` is one transaction, so a failure has changed nothing.
     """
     if not ids:
         return

@@ -1,8 +1,7 @@
-"""Leases that live as long as whoever has them: short, and renewed by a thread while a process works on its
-claimed rows.
+"""Short leases, renewed by a thread while a process works on its claimed rows.
 
-A killed process renews nothing, so its rows are free after `WORK_LEASE_S`. A process that only hangs loses
-them as well, and when it goes on it finds them done or claimed by somebody else: its effect and its putting
+A killed process renews nothing, so its rows are free after `WORK_LEASE_S`. A hanging process loses them as
+well: when it resumes, the rows are done or claimed by another process, and both its effect and its putting
 back are refused.
 """
 
@@ -24,7 +23,7 @@ from shop.models.work import Work
 
 log = structlog.get_logger(__name__)
 
-# So many renewals in the life of a lease: one may fail.
+# Renewals per lease. One of them may fail.
 RENEWALS = 3
 
 
@@ -73,9 +72,8 @@ def renew(batch: _Batch) -> int:
 
 
 class _Keeper:
-    """The thread that renews; it starts when rows are claimed first.
-
-    It has a connection only while there is something to renew.
+    """The thread that renews leases. It starts with the first claim, and has a connection only while there is
+    something to renew.
     """
 
     def __init__(self) -> None:
@@ -121,7 +119,7 @@ _keeper = _Keeper()
 
 
 def _begin_anew() -> None:
-    """A forked process has none of its parent's threads."""
+    """A forked process inherits no threads."""
     global _keeper  # noqa: PLW0603 - one for each process
     _keeper = _Keeper()
 

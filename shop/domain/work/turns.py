@@ -1,4 +1,4 @@
-"""Whose turn it is to do what is done once in a while, however many processes would."""
+"""Turns: a periodic job runs once per interval, however many processes ask for it."""
 
 from datetime import datetime
 
@@ -19,5 +19,5 @@ def take_turn(name: str, *, since: datetime, now: datetime) -> bool:
 
 
 def give_back_turn(name: str) -> None:
-    """Nothing came of it: whoever asks next takes it."""
+    """Releases a turn that came to nothing, so that the next process to ask takes it."""
     Turn.objects.filter(name=name).delete()
