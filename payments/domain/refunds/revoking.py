@@ -1,6 +1,6 @@
-"""Access that staff take back without giving money back.
+"""Staff revoke access without giving money back.
 
-On the books it is a refund of nothing: the line has gone back, and stays paid.
+On the books it is a refund of nothing: the line is returned, and stays paid.
 """
 
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Taking due refunds as far as they go: ours are sent and proven, reported ones are proven."""
+"""Takes due refunds as far as they go: ours are sent and proven, reported ones are proven."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,11 +27,10 @@ from shop.models import OrderEvent
 
 log = structlog.get_logger(__name__)
 
-# Alipay wants ten seconds before a refund is queried. What was taken is asked about until it is proven, or
-# the attempts are used up.
+# Alipay wants ten seconds before a refund is queried. A refund that Alipay accepted is queried until it is
+# proven or the attempts are used up.
 ASK_AGAIN_AFTER = timedelta(seconds=12)
-# How often a refund is looked at again that is held back by one that nobody has explained. An explanation
-# makes it due at once.
+# How often to look again at a refund that an unexplained one holds back. An explanation makes it due at once.
 HELD_BACK_FOR = timedelta(minutes=5)
 
 
@@ -82,9 +81,9 @@ def send_refund(refund_id: int, *, gateways: Gateways, now: datetime, cause: str
     """Takes one refund as far as it goes: notes that it is sent, sends it, books it once the gateway proves
     it.
 
-    Running it again sends the identical request, which Alipay takes for the same refund. While something
-    about the payment's refunds is unexplained, nothing is sent: one that hasn't left yet waits, one that has
-    is only asked about.
+    A retry sends the identical request, which Alipay treats as the same refund. While something about the
+    payment's refunds is unexplained, nothing is sent: a refund that hasn't been sent waits, and one that has
+    is only queried.
 
     Raises:
         GatewayUnreachable: the outcome is unknown and noted so; the same request goes out again later.
@@ -97,7 +96,7 @@ def send_refund(refund_id: int, *, gateways: Gateways, now: datetime, cause: str
 
 
 def give_up_refunds(*, now: datetime) -> int:
-    """Leaves the refunds that used all their attempts to people; the money is still owed. Returns how many.
+    """Hands refunds that used all their attempts to people; the money is still owed. Returns how many.
 
     A reported refund that couldn't be proven stays reported, and keeps blocking others of its payment, until
     staff dismiss it.
@@ -157,7 +156,7 @@ def _settle(sending: _Sending, told: _Told, *, now: datetime, cause: str) -> Non
         case _Told(is_done=True):
             booking.succeed(refund_id, now=now, cause=cause)
         case _Told(failure=GatewayRejected(is_final=True) as refusal):
-            # For people to look at. Another no (an empty merchant balance) is asked again later.
+            # Left to people. Any other refusal (an empty merchant balance) is retried later.
             booking.fail(refund_id, refusal.code, now=now, cause=cause)
         case _Told(failure=GatewayUnreachable() as silence):
             under_way.update(status=RefundStatus.UNKNOWN)
@@ -171,12 +170,12 @@ def _settle(sending: _Sending, told: _Told, *, now: datetime, cause: str) -> Non
 
 
 def _send(refund: Refund, gateway: Gateway, *, may_send: bool) -> bool:
-    """Whether the gateway proves the refund.
+    """Sends the refund; returns whether the gateway proves it.
 
-    A first call sends it; a later one looks first and repeats it only if it isn't there.
+    The first call sends it. Later calls query it first, and repeat it only if the gateway doesn't know it.
 
-    A repeat may be refused because the first was done (the trade is over then), so a refusal counts only if a
-    query agrees.
+    A repeat may be refused because the first call was done (the trade is over then), so a refusal counts only
+    if a query agrees.
     """
     assert refund.payment is not None
     intent = RefundIntent(

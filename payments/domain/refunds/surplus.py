@@ -1,4 +1,4 @@
-"""Money that nobody owed goes back by itself: it came too late, or a second time."""
+"""Money that nobody owed, because it came too late or a second time, is refunded automatically."""
 
 from datetime import datetime
 
@@ -15,11 +15,11 @@ from shop.money import ZERO
 
 
 def order_surplus_refund(payment: Payment, *, now: datetime, cause: str) -> Refund | None:
-    """Orders what is left of the payment back, in the caller's transaction, which holds its lock.
+    """Orders a refund of what is left of the payment, in the caller's transaction, which holds its lock.
 
-    Needs nobody's approval.
+    It needs no approval.
 
-    None when nothing is left: it has gone back without us, or a refund has it.
+    None when nothing is left: it has gone back without us, or another refund has it.
     """
     left = find_cash_left(payment)
     if left <= ZERO:
@@ -42,7 +42,7 @@ def order_surplus_refund(payment: Payment, *, now: datetime, cause: str) -> Refu
 
 
 def request_surplus_refund(payment_id: int, *, now: datetime, cause: str) -> Refund:
-    """Staff ask once more for money that nobody owed, after an earlier refund of it was given up.
+    """Staff request such a refund again, after an earlier one was given up.
 
     Raises:
         OrderNotRefundable: the payment is no surplus, or nothing of it is left to give back.
@@ -56,8 +56,8 @@ def request_surplus_refund(payment_id: int, *, now: datetime, cause: str) -> Ref
 
 
 def fit_surplus_refund(payment: Payment, *, now: datetime, cause: str) -> None:
-    """Replaces a refund that hasn't left yet by one of what is left, after some of the payment has gone back
-    without us.
+    """Replaces a refund that hasn't been sent yet by one of what is left, after part of the payment was
+    refunded without us.
     """
     waiting = Refund.objects.filter(
         payment=payment, kind=RefundKind.SURPLUS, status=RefundStatus.REQUESTED

@@ -28,7 +28,7 @@ from shop.tracing import purchase
 
 log = structlog.get_logger(__name__)
 
-# What the gateway says when the trade has moved on without our knowing: a query tells where it stands.
+# Refusals that mean that the trade has moved on without our knowing. A query tells its state.
 _MOVED_ON = frozenset(
     {Refusal.ALREADY_PAID, Refusal.TRADE_CLOSED, Refusal.TRADE_FINISHED, Refusal.WRONG_STATE}
 )
@@ -47,11 +47,11 @@ class Started:
 def start_payment(
     *, order: Order, product: Product, gateways: Gateways, now: datetime, cause: str
 ) -> Started:
-    """Opens the order's attempt, or re-uses the open one.
+    """Opens the order's attempt, or reuses the open one.
 
-    One of another product that no buyer has shown up for is turned into this product; one whose buyer has is
-    closed at the gateway first. If the gateway says that the attempt has been paid or closed, it is asked at
-    once and the answer is applied.
+    An open attempt of another product is switched to this product if no buyer has shown up for it, else it is
+    closed at the gateway first. If the gateway says that it was paid or closed, it is queried at once and the
+    answer is applied.
 
     Raises:
         OrderNotPayable: the order isn't awaiting payment (it may just have turned out paid), its shown
@@ -146,10 +146,10 @@ def _start(payment: Payment, gateway: Gateway) -> Started:
 def _change_product(
     payment: Payment, product: Product, *, gateways: Gateways, now: datetime, cause: str
 ) -> Payment:
-    """The order's attempt with another product.
+    """The order's attempt, switched to another product.
 
-    While no buyer has shown up there is no trade, and the number is free for any product: whoever shows up
-    first, with whatever they hold, makes the one trade of it.
+    Until a buyer shows up there is no trade, and the number is free for any product: the first buyer to show
+    up makes the one trade of it, whichever link or code they use.
     """
     if gateways.gateway_for(payment).query(payment.out_trade_no) is None:
         with transaction.atomic(durable=True):

@@ -1,4 +1,4 @@
-"""Whether a buyer has paid already, when only the gateway can tell: after their return from its cashier, and
+"""Whether a buyer has already paid, when only the gateway knows: after their return from its cashier, and
 before they are sent there again.
 """
 
@@ -21,14 +21,14 @@ from shop.states import OrderStatus
 # Attempts that the gateway may still take money for: open ones, and closed ones that are to be asked about
 # once more.
 _MAY_BE_PAID = Q(status=PaymentStatus.OPEN) | Q(status=PaymentStatus.CLOSED, available_at__isnull=False)
-# Two ways to the same cashier. Until the buyer shows up there the gateway knows no trade, and either way is
-# as good.
+# Two ways to the same cashier. Until the buyer shows up there the gateway knows no trade, and both are
+# equivalent.
 _CASHIERS = frozenset({Product.PAGE, Product.WAP})
 
 
 def note_return(payment: Payment, *, now: datetime) -> None:
-    """The buyer came back from the cashier: the payment is queried at once, and until that is answered nobody
-    is asked to pay the order.
+    """Notes that the buyer came back from the cashier: the payment is queried at once, and until the answer
+    nobody is asked to pay the order.
     """
     due = Payment.objects.filter(_MAY_BE_PAID, pk=payment.pk)
     due.update(buyer_seen_at=now)
@@ -53,9 +53,9 @@ _ANSWERED = sql.statement(
 
 
 def note_answers(order_ids: Collection[int], *, asked_at: datetime) -> None:
-    """The gateway has answered queries of `asked_at`.
+    """Notes that the gateway has answered queries of `asked_at`.
 
-    What still awaits its payment then wasn't paid and can be.
+    Orders that still await payment weren't paid, and can be.
     """
     mark_changed([number for (number,) in sql.read(_ANSWERED, [sorted(order_ids), asked_at])])
 

@@ -1,5 +1,5 @@
-"""Orders whose time is over, or whose buyer wants out: nothing is released before Alipay can't take money for
-them any more.
+"""Closes orders that have expired or that their buyer cancels. Nothing is released while Alipay can still
+take money for them.
 """
 
 from collections.abc import Collection, Sequence
@@ -61,7 +61,7 @@ def close_due_orders(
 
     def prepare(order_ids: Sequence[int]) -> list[_Closing]:
         closings = _read_closings(order_ids)
-        # What nobody has begun to pay waits for no gateway.
+        # An order that nobody has begun to pay doesn't wait for the gateway.
         _close([closing for closing in closings if not closing.attempts], [], now=now, cause=cause)
         return [closing for closing in closings if closing.attempts]
 
@@ -80,7 +80,7 @@ def close_due_orders(
 
 
 def close_due_order(order_id: int, *, gateways: Gateways | None, now: datetime, cause: str) -> None:
-    """Settles the order if its money has come after all, else closes it and gives coupons and 贝里 back.
+    """Settles the order if its money has come after all, else closes it and releases its coupons and 贝里.
 
     Raises:
         GatewayUnreachable: whether money came is unknown; the order waits, with everything it holds.
@@ -91,13 +91,13 @@ def close_due_order(order_id: int, *, gateways: Gateways | None, now: datetime, 
 
 
 def settle_or_close(payment: Payment, *, gateways: Gateways, now: datetime, cause: str) -> None:
-    """Ends an open attempt for good: query, close, and query once more when the buyer was faster.
+    """Ends an open attempt for good: query, close, and query once more if the buyer was faster.
 
     Network first, one transaction last.
 
-    A trade that Alipay doesn't know yet can't be closed there; its `time_expire` ends it, and money that
-    comes until then is late money, which the poller looks for once more after that end, in case its
-    notification gets lost.
+    A trade that Alipay doesn't know yet can't be closed there. Its `time_expire` ends it, and money that
+    comes until then is late money: the poller queries it once more after that end, in case its notification
+    is lost.
 
     Raises:
         GatewayUnreachable, GatewayRejected, GatewayNotConfigured: its end is not known; it stays open.
@@ -108,7 +108,7 @@ def settle_or_close(payment: Payment, *, gateways: Gateways, now: datetime, caus
 
 
 def end_at_gateway(payment: Payment, *, gateways: Gateways, now: datetime) -> Ended:
-    """The calls of `settle_or_close`; no database.
+    """The calls of `settle_or_close`. Uses no database.
 
     Raises:
         GatewayUnreachable, GatewayRejected, GatewayNotConfigured: its end is not known.
@@ -146,9 +146,7 @@ def apply_ends(ends: _Ends, *, now: datetime, cause: str) -> None:
 
 
 def give_up_orders(*, now: datetime) -> int:
-    """Leaves the orders that couldn't be closed to people, with everything that they hold. Returns how
-    many.
-    """
+    """Hands orders that couldn't be closed to people, with everything that they hold. Returns how many."""
     return len(due_rows.bury_exhausted(Order, now=now))
 
 

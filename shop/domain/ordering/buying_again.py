@@ -1,4 +1,4 @@
-"""Buying again what an order held: its courses go back into the cart, and straight on to a checkout."""
+"""Reorders what an order held: its courses go back into the cart, and straight on to a checkout."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -11,7 +11,7 @@ from shop.errors import CouponNotApplicable
 
 
 def covers_prices(purchase: Purchase, quote: Quote) -> bool:
-    """Whether each course costs what it did."""
+    """Whether each course still costs what was shown."""
     shown = purchase.shown
     return shown is None or all(shown.prices[line.course_id] == line.list_price for line in quote.lines)
 

@@ -1,8 +1,8 @@
 """Turns stored order requests into orders, a batch at a time: lock, decide in memory, write with a few
 multi-row statements, commit once.
 
-A request that breaks a rule is rejected alone. The results are those of taking the requests one by one in the
-order of their ids.
+A request that breaks a rule is rejected alone. The result is the same as deciding the requests one by one, by
+id.
 """
 
 from collections.abc import Sequence
@@ -28,8 +28,7 @@ from shop.tracing import batch_did
 
 log = structlog.get_logger(__name__)
 
-# Past this a batch gains nothing that can be measured (`bin/bench --choices batch`), and its rows are locked
-# longer.
+# Larger batches gain nothing measurable, and their rows are locked longer.
 BATCH_SIZE = 64
 _PERIOD_LABELS = dict(PricePolicy.Period.choices)
 
@@ -42,9 +41,8 @@ def create_due_orders(*, now: datetime, cause: str) -> int:
 
 
 def create_orders(request_ids: Sequence[int], *, now: datetime, cause: str) -> None:
-    """Decides the pending ones of these requests in one transaction; the others are left alone.
-
-    Then takes the courses out of the carts.
+    """Decides those of these requests that are pending, in one transaction. Then takes the courses out of the
+    carts.
     """
     with transaction.atomic(durable=True):
         requests = lock_pending(request_ids)
@@ -210,8 +208,8 @@ def _reject(request: OrderRequest, refusal: DomainError, *, now: datetime) -> No
 
 
 def give_up_requests(*, now: datetime) -> int:
-    """Rejects the requests that used all their attempts: nothing was taken from their buyers, who can order
-    again. Returns how many.
+    """Rejects requests that used all their attempts; returns how many. Nothing was taken from their buyers,
+    who can order again.
     """
     refusal = OrderFailed()
     with transaction.atomic(durable=True):

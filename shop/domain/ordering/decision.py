@@ -1,5 +1,5 @@
-"""Decides a batch of order requests in memory, by what was read under locks: priced, held to what the buyer
-agreed to, or refused.
+"""Decides a batch of order requests in memory, from what was read under locks: each is priced, checked
+against what the buyer agreed to, or refused.
 """
 
 from collections.abc import Sequence
@@ -49,8 +49,8 @@ class Plan:
 def decide(
     requests: Sequence[PendingRequest], world: World
 ) -> tuple[list[Plan], list[tuple[PendingRequest, DomainError]]]:
-    """The orders that may be written, and the requests that are refused, each with why; in their order, so
-    that each sees those before it.
+    """The orders that may be written, and the refused requests with their reasons. Requests are decided in
+    order, so each sees those before it.
     """
     plans: list[Plan] = []
     rejections: list[tuple[PendingRequest, DomainError]] = []
@@ -134,7 +134,7 @@ def _priced_line(request: PendingRequest, choice: LineChoice, world: World) -> L
 
 
 def _check_holding(request: PendingRequest, choice: LineChoice, world: World) -> None:
-    """Nothing is bought twice by mistake, and nobody piles up access without end."""
+    """Nothing is bought twice by mistake, and nobody accumulates access without limit."""
     policy, holding = world.policies[choice.policy_id], world.holding(request.account_id, choice.course_id)
     if holding.unpaid_order_number and not request.purchase.buy_again:
         raise CourseInUnpaidOrder(course_id=choice.course_id, order_number=holding.unpaid_order_number)

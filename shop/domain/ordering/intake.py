@@ -1,4 +1,4 @@
-"""Taking an order in. `creation.py` turns a stored request into an order."""
+"""Takes orders in. `creation.py` turns a stored request into an order."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -58,7 +58,7 @@ def place_order(
         if checkout:
             purchase = replace(purchase, shown=_shown_of(checkout, purchase))
     except DomainError:
-        # A replay may come after its checkout is over.
+        # A replay may come after its checkout has expired.
         account_id = account.pk if isinstance(account, Account) else find_caller(account, now=now)
         if known := _find_replay(account_id, idempotency_key, fingerprint):
             return known, False
