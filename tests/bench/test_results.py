@@ -39,7 +39,8 @@ def test_speeds_go_by_the_fastest_that_was_seen_until_the_end() -> None:
     results = results_of(shop=[2.0])
     results.settle(0.5)  # the piece of work takes half as long as was thought at the time
     (taken,) = results.samples["shop"]["order"]
-    assert (taken.window.speed, taken.cpu_ms) == (0.5, pytest.approx(1.0))
+    assert taken.window.speed == 0.5
+    assert taken.cpu_ms == pytest.approx(1.0)
     results.settle(0.5)
     assert results.samples["shop"]["order"][0].window.speed == 0.5
 

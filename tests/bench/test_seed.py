@@ -13,7 +13,7 @@ def test_unit_of_work() -> None:
     quote = price_order(lines, CouponTerms(CouponType.PERCENT, off_percent=90), beili=BEILI, beili_per_yuan=1)
     assert (quote.list_total, quote.course_discount, quote.beili, quote.cash_due) == (
         Decimal("398.00"),
-        20,
+        Decimal(20),
         30,
         Decimal(CASH),
     )

@@ -29,7 +29,7 @@ def measure(stage: Any, *rows: str) -> Iterator[Sample]:
 
 def test_each_round_begins_with_the_next_and_nobody_comes_twice_in_a_row() -> None:
     stages: list[Any] = ["A", "B", "C"]
-    rounds = [rotated(stages, number) for number in (1, 2, 3, 4)]
+    rounds: list[Any] = [rotated(stages, number) for number in (1, 2, 3, 4)]
     assert rounds == [["A", "B", "C"], ["B", "C", "A"], ["C", "A", "B"], ["A", "B", "C"]]
     assert all(one != other for one, other in itertools.pairwise(name for names in rounds for name in names))
 

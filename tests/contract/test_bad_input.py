@@ -83,7 +83,8 @@ def buyer(shared_shop_stack: ShopStack, prepared: dict[str, Any]) -> Buyer:
             coupon=buyer.claim("新人立减"),
             checkout=buyer.check_out(course_ids),
         )
-    return prepared["buyer"]
+    found: Buyer = prepared["buyer"]
+    return found
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ COVERED = """
 def covered(tables: list[str]) -> list[tuple[str, str]]:
     with connection.cursor() as cursor:
         cursor.execute(COVERED, [tables])
-        return cursor.fetchall()
+        return [(one, other) for one, other in cursor.fetchall()]
 
 
 @pytest.mark.django_db

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -87,6 +88,10 @@ def seconds_until_created(shop: ShopStack, buyer: Buyer) -> float:
     return time.monotonic() - started
 
 
+def has_orders(shop: ShopStack, buyer: Buyer, count: int) -> bool:
+    return count_orders(shop, buyer.account_id) == count
+
+
 def place_behind_the_workers_back(skewed: Skewed, buyer: Buyer) -> None:
     """The order is taken in, and its wake-up is lost."""
     skewed.shop.worker.kill("SIGSTOP")
@@ -153,9 +158,7 @@ def test_what_was_left_behind_is_found_after_any_step_of_the_workers_clock(
     for count in (2, 3):  # the sweep that was due when the clock was set, and those after it
         place_behind_the_workers_back(swept, buyer)
         started = time.monotonic()
-        assert wait_until(
-            lambda count=count: count_orders(swept.shop, buyer.account_id) == count, timeout_s=10
-        )
+        assert wait_until(partial(has_orders, swept.shop, buyer, count), timeout_s=10)
         print(f"worker {worker_s} s ahead: found after {time.monotonic() - started:.1f} s")
     assert "revoked" not in swept.shop.worker.logs()
     # the worker did have that clock

@@ -138,7 +138,7 @@ class WorkerContainer(ProcessContainer):
     def version(cls) -> str:
         import celery
 
-        return celery.__version__
+        return str(celery.__version__)
 
     @classmethod
     def log_level(cls) -> str:

@@ -4,6 +4,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 
 import pytest
 
@@ -28,10 +29,7 @@ def test_balance_is_spent_as_often_as_it_lasts(
     [buyer] = make_buyers(1, beili=10 * AFFORDABLE + 3)
     requests = [place(buyer, f"key-{number}", beili=10) for number in range(CROWD)]
     results = run_at_once(
-        [
-            lambda request=request: creation.create_orders([request.pk], now=now, cause="race")
-            for request in requests
-        ]
+        [partial(creation.create_orders, [request.pk], now=now, cause="race") for request in requests]
     )
 
     assert count_kinds(results) == {"ok": CROWD}
@@ -78,10 +76,7 @@ def test_control_read_modify_write_spends_more_than_there_is(
     monkeypatch.setattr(ledger, "hold_transfers", write_back)
     with unguarded("shop_ledgertransfer", "moves_balances"), unguarded("shop_account", "derived"):
         results = run_at_once(
-            [
-                lambda request=request: creation.create_orders([request.pk], now=now, cause="race")
-                for request in requests
-            ]
+            [partial(creation.create_orders, [request.pk], now=now, cause="race") for request in requests]
         )
 
     assert count_kinds(results) == {"ok": CROWD}

@@ -4,6 +4,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -29,10 +30,7 @@ def test_last_coupon_goes_to_exactly_one_of_fifty_buyers(
 ) -> None:
     buyers = make_buyers(CROWD)
     results = run_at_once(
-        [
-            lambda buyer=buyer: coupons.claim_coupon(account=buyer, coupon_id=campaign.pk, now=now)
-            for buyer in buyers
-        ]
+        [partial(coupons.claim_coupon, account=buyer, coupon_id=campaign.pk, now=now) for buyer in buyers]
     )
 
     assert count_kinds(results) == {"ok": 1, "CouponSoldOut": CROWD - 1}
@@ -65,7 +63,7 @@ def test_control_reading_the_count_first_gives_the_last_coupon_to_many(
         return record
 
     with unguarded("shop_couponrecord", "counts_claims"), unguarded("shop_coupon", "derived"):
-        results = run_at_once([lambda buyer=buyer: claim_naively(buyer) for buyer in buyers])
+        results = run_at_once([partial(claim_naively, buyer) for buyer in buyers])
 
     assert count_kinds(results) == {"ok": CROWD}
     campaign.refresh_from_db()
@@ -96,10 +94,7 @@ def test_one_coupon_in_ten_requests_is_on_one_order(
     record = coupons.claim_coupon(account=buyer, coupon_id=campaign.pk, now=now)
     requests = [place(buyer, f"key-{number}", coupon_record_id=record.pk, off=10) for number in range(10)]
     results = run_at_once(
-        [
-            lambda request=request: creation.create_orders([request.pk], now=now, cause="race")
-            for request in requests
-        ]
+        [partial(creation.create_orders, [request.pk], now=now, cause="race") for request in requests]
     )
 
     assert count_kinds(results) == {"ok": 10}
@@ -164,10 +159,7 @@ def test_control_without_locks_one_coupon_is_taken_by_ten(
     monkeypatch.setattr(creation, "lock_world", read_world)
     monkeypatch.setattr(creation, "_reserve_coupons", reserve_naively)
     results = run_at_once(
-        [
-            lambda request=request: creation.create_orders([request.pk], now=now, cause="race")
-            for request in requests
-        ]
+        [partial(creation.create_orders, [request.pk], now=now, cause="race") for request in requests]
     )
 
     assert count_kinds(results) == {"ok": 10}

@@ -52,8 +52,8 @@ def test_control_claiming_without_a_lock_does_the_pile_twice(
     def claim_naively(model: type[Work], *, now: datetime, limit: int) -> dict[int, int]:
         ids = list(
             model.objects.filter(available_at__lte=now, attempts=0)
-            .order_by("id")
-            .values_list("id", flat=True)[:limit]
+            .order_by("pk")
+            .values_list("pk", flat=True)[:limit]
         )
         both_have_read.wait()
         model.objects.filter(pk__in=ids).update(

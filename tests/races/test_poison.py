@@ -58,8 +58,8 @@ def test_poisoned_request_ends_dead_and_its_neighbours_are_created_at_once(
     now = poison.available_at
     assert creation.create_due_orders(now=now, cause="test") == 0
     assert creation.give_up_requests(now=now) == 1
-    poison.refresh_from_db()
-    assert (poison.status, poison.error_slug, poison.available_at, poison.dead_at) == (
+    buried = OrderRequest.objects.get(pk=poison.pk)
+    assert (buried.status, buried.error_slug, buried.available_at, buried.dead_at) == (
         OrderRequestStatus.REJECTED,
         "order_failed",
         None,

@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from project.local.pgbouncer import FOLLOWS_PREPARED, PgBouncer, find_pgbouncers
@@ -75,6 +76,10 @@ def valkey_killed(site: Site, folder: Path) -> Iterator[Setup]:
         yield Setup(two_servers(store, broker), fail, site.postgres)
 
 
+def has_other_primary(watcher: SentinelServer, port: int) -> bool:
+    return watcher.primary_port() != port
+
+
 @contextlib.contextmanager
 def sentinels(site: Site, folder: Path) -> Iterator[Setup]:
     """The primaries of queues and carts are killed, one after the other; three Sentinels each make the
@@ -103,9 +108,7 @@ def sentinels(site: Site, folder: Path) -> Iterator[Setup]:
         def fail() -> None:
             for primary, watcher in primaries:
                 primary.kill()
-                wait_until(
-                    lambda server=primary, asked=watcher: asked.primary_port() != server.port, timeout_s=30
-                )  # type: ignore[misc]
+                wait_until(partial(has_other_primary, watcher, primary.port), timeout_s=30)
                 time.sleep(PAUSE_S)
 
         yield Setup(urls, fail, site.postgres)

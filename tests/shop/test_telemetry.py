@@ -4,7 +4,7 @@ worked for.
 
 import http.server
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import urlencode
 
@@ -57,7 +57,7 @@ def of_trace(spans: Any, request_id: str) -> Spans:
     return sorted(found, key=lambda span: span.start_time)
 
 
-def named(spans: Any, name: str) -> ReadableSpan:
+def named(spans: Iterable[ReadableSpan], name: str) -> ReadableSpan:
     [span] = [span for span in spans if span.name == name]
     return span
 

@@ -88,7 +88,8 @@ class Progress:
 
     def per_s(self) -> float:
         """Connections opened again, a second."""
-        return (self.opened.value - self.opened_before) / (time.monotonic() - self.since)
+        opened = int(self.opened.value) - self.opened_before
+        return opened / (time.monotonic() - self.since)
 
 
 @contextlib.contextmanager

@@ -43,7 +43,7 @@ def wants_mail(settings: Settings) -> Settings:
 
 
 def subjects() -> list[str]:
-    return [message.subject for message in mail.outbox]
+    return [str(message.subject) for message in mail.outbox]
 
 
 def told(name: str) -> list[Any]:

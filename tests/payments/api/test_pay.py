@@ -22,7 +22,7 @@ from tests.clients import Api, answered
 from tests.factories import make_buyer, make_course, make_order
 from tests.payments import settle
 from tests.payments.memorygateway import Fault, MemoryGateway
-from tests.payments.order_scenario import notify
+from tests.payments.order_scenario import columns, notify
 from tests.unchanged import nothing_changes
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("alipay_settings")]
@@ -120,8 +120,7 @@ def test_closed_trade_ends_the_confirming(client: Client, order: Order, memory: 
     order.refresh_from_db()
     assert order.confirming_since is not None
     notify(memory, payment, now=clock.now(), trade_status="closed")
-    order.refresh_from_db()
-    assert (order.status, order.confirming_since) == (OrderStatus.AWAITING_PAYMENT, None)
+    assert columns(order, "status", "confirming_since") == (OrderStatus.AWAITING_PAYMENT, None)
 
 
 def test_return_of_an_attempt_that_nobody_can_pay_confirms_nothing(

@@ -19,7 +19,7 @@ SLEEP = ["/bin/sh", "-c", "echo started; sleep 1000 & wait"]
 
 def is_alive(pid: int) -> bool:
     try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
 

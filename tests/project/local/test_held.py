@@ -23,7 +23,7 @@ with held([int(sys.argv[1])]):
 
 
 def is_stopped(pid: int) -> bool:
-    return psutil.Process(pid).status() == psutil.STATUS_STOPPED
+    return bool(psutil.Process(pid).status() == psutil.STATUS_STOPPED)
 
 
 @pytest.fixture

@@ -60,9 +60,9 @@ DROP = object()
 
 
 def changed(body: dict[str, Any], place: tuple[Any, ...], value: Any) -> dict[str, Any]:
-    made: Any = copy.deepcopy(body)
+    made = copy.deepcopy(body)
     try:
-        inner = made
+        inner: Any = made
         for step in place[:-1]:
             inner = inner[step]
         if value is DROP:

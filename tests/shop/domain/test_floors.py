@@ -48,8 +48,8 @@ def session() -> Iterator[psycopg.Connection]:
 
 
 def take_in(writer: psycopg.Connection, account_id: int, number: int, *, ago: timedelta = timedelta()) -> int:
-    [pk] = writer.execute(_TAKE_IN, [account_id, f"N{number}", f"N{number}", ago]).fetchone()
-    return pk
+    ((pk,),) = writer.execute(_TAKE_IN, [account_id, f"N{number}", f"N{number}", ago])
+    return int(pk)
 
 
 def finish(ids: list[int]) -> None:

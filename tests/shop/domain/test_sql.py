@@ -21,7 +21,7 @@ def transfers(order: Order) -> list[LedgerTransfer]:
     backslash.
     """
     book = LedgerTransfer.Book
-    amounts = (1, Decimal("2.50"), 3, Decimal("4.00"))
+    amounts: tuple[int | Decimal, ...] = (1, Decimal("2.50"), 3, Decimal("4.00"))
     texts = ("", "贝里", 'a "quoted", {braced} one', "back\\slash, NULL")
     return [
         LedgerTransfer(

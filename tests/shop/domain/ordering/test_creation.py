@@ -480,7 +480,7 @@ def test_row_that_raises_is_put_back_alone() -> None:
     good, bad, also_good = (make_request(buyer, course) for _ in range(3))
     OrderRequest.objects.filter(pk=bad.pk).update(body={"lines": "nonsense"})
     creation.create_due_orders(now=NOW, cause="test")
-    assert set(Order.objects.values_list("request", flat=True)) == {good.pk, also_good.pk}
+    assert set(Order.objects.values_list("request_id", flat=True)) == {good.pk, also_good.pk}
     bad.refresh_from_db()
     assert (bad.status, bad.attempts, bad.available_at) == ("pending", 1, NOW + timedelta(seconds=2))
     assert bad.last_error
