@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from billiard.exceptions import TimeLimitExceeded, WorkerLostError
-from celery.signals import task_failure, task_postrun, task_prerun
+from celery.signals import task_failure, task_postrun, task_prerun, task_retry
 from prometheus_client import Counter, Histogram
 
 import shop.metric_files  # noqa: F401 - before any metric is made
@@ -43,8 +43,18 @@ def count(task_id: str, task: Any, state: str | None = None, **kwargs: Any) -> N
         TASKS.labels(task.name, (state or "unknown").lower()).observe(time.monotonic() - started)
 
 
+# Both are sent by the pool's parent for a task whose process is gone: that one counts nothing any more.
+
+
 @task_failure.connect
 def count_lost(sender: Any, exception: BaseException, **kwargs: Any) -> None:
-    """Sent by the pool's parent for a task whose process is gone: that one counts nothing any more."""
+    """It won't be run again."""
     if isinstance(exception, TimeLimitExceeded | WorkerLostError):
+        LOST.labels(sender.name).inc()
+
+
+@task_retry.connect
+def count_lost_and_retried(sender: Any, reason: Any, **kwargs: Any) -> None:
+    """Another process will run it (`task_retry_on_worker_lost`)."""
+    if isinstance(getattr(reason, "exc", None), WorkerLostError):
         LOST.labels(sender.name).inc()

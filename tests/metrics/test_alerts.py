@@ -4,8 +4,6 @@ Only the waiting times are shortened.
 """
 
 import contextlib
-import os
-import signal
 import threading
 import time
 from collections.abc import Callable
@@ -19,6 +17,7 @@ import pytest
 from project.local.waiting import wait_until
 from tests.journeys.shopping import Buyer, control, new_buyer, pay, simple_body
 from tests.metrics.conftest import Observed
+from tests.metrics.losses import kill_pool_in_the_middle_of_an_order
 from tests.metrics.prometheus import Prometheus
 
 # The waits are those of a Prometheus that has to see a change, and of a cache of five seconds.
@@ -150,18 +149,7 @@ def the_books_are_wrong(observed: Observed, undo: Undo) -> None:
 
 @cause("rows", "TasksLost")
 def a_pool_process_dies_in_the_middle_of_a_task(observed: Observed, undo: Undo) -> None:
-    stack, buyer = observed.stack, new_buyer(observed.stack)
-    waiting = (
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND "
-        "wait_event_type = 'Lock' AND query LIKE '%%shop_account%%'"
-    )
-    with psycopg.connect(stack.database_url) as connection:
-        connection.execute("SELECT 1 FROM shop_account WHERE id = %s FOR NO KEY UPDATE", [buyer.account_id])
-        buyer.place(simple_body(stack))
-        assert wait_until(lambda: bool(stack.value(waiting)), timeout_s=40)
-        for child in stack.worker.get_pool_pids():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(child, signal.SIGKILL)
+    kill_pool_in_the_middle_of_an_order(new_buyer(observed.stack))
 
 
 @cause("rows", "RequestsSlow")

@@ -14,6 +14,7 @@ import pytest
 from project.local.waiting import wait_until
 from tests.journeys.shopping import Buyer, new_buyer
 from tests.metrics.conftest import Observed
+from tests.metrics.losses import kill_pool_in_the_middle_of_an_order
 from tests.metrics.scraping import Scrape, scrape, steps_back
 from tests.nodes.shop_stack import ShopStack
 
@@ -110,6 +111,15 @@ def test_a_killed_web_process_takes_nothing_with_it(observed: Observed, buyer: B
         assert steps_back(before, after) == {}
         before = after
     assert before.total("http_request_seconds_count", route=COURSES) >= 40
+
+
+def test_a_task_whose_process_was_killed_is_counted(observed: Observed, buyer: Buyer) -> None:
+    def lost() -> float:
+        return scrape(observed.stack.web_url).total("tasks_lost_total", task="shop.create_orders")
+
+    before = lost()
+    kill_pool_in_the_middle_of_an_order(buyer)
+    assert wait_until(lambda: lost() == before + 1, timeout_s=20, poll_s=0.5)
 
 
 def test_random_addresses_add_no_series(observed: Observed) -> None:
