@@ -123,3 +123,12 @@ class RefundNeedsSecondPerson(DomainError):
 
 class AccessNotRevocable(DomainError):
     slug, code, status, message = "access_not_revocable", 1196, 409, "这段课程已经收回或已经结束。"
+
+
+class DifferenceNotOpen(DomainError):
+    slug, code, status, message = (
+        "difference_not_open",
+        1197,
+        409,
+        "这项对账差异已经说明过，或已自行平账。",
+    )

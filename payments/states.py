@@ -61,6 +61,41 @@ class Explanation(TextChoices):
     SURPLUS = "surplus", "多付退回"
 
 
+class BillStatus(TextChoices):
+    WAITING = "waiting", "待核对"
+    COMPARED = "compared", "已核对"
+
+
+class BillRowKind(TextChoices):
+    """What a row of a bill is about."""
+
+    TRADE = "trade", "交易"
+    REFUND = "refund", "退款"
+    # Of a kind that the shop doesn't deal in.
+    OTHER = "other", "其他"
+
+
+class DifferenceKind(TextChoices):
+    """How a bill and the shop's books differ about a trade or a refund."""
+
+    # The bill has it, and we know no such number.
+    MISSING_HERE = "missing_here", "本店没有"
+    # We have it as paid or refunded, and no bill knows it.
+    MISSING_THERE = "missing_there", "账单没有"
+    OTHER_AMOUNT = "other_amount", "金额不一致"
+    # Our number, under another number of the gateway's than the one that paid it.
+    OTHER_TRADE = "other_trade", "交易号不一致"
+    # We know the number, and not that its money has moved.
+    NOT_DONE_HERE = "not_done_here", "本店未完成"
+
+
+class DifferenceStatus(TextChoices):
+    OPEN = "open", "待说明"
+    # The books agree with the bill since, by what the gateway answered or another bill told.
+    SETTLED = "settled", "已自行平账"
+    EXPLAINED = "explained", "已说明"
+
+
 class Product(TextChoices):
     PAGE = "page", "电脑网站"
     WAP = "wap", "手机网站"
@@ -115,6 +150,15 @@ REFUND_MOVES: dict[RefundStatus, frozenset[RefundStatus]] = {
     ),
     RefundStatus.REJECTED: frozenset(),
     RefundStatus.PAID_ELSEWHERE: frozenset(),
+}
+BILL_MOVES: dict[BillStatus, frozenset[BillStatus]] = {
+    BillStatus.WAITING: frozenset({BillStatus.COMPARED}),
+    BillStatus.COMPARED: frozenset(),
+}
+DIFFERENCE_MOVES: dict[DifferenceStatus, frozenset[DifferenceStatus]] = {
+    DifferenceStatus.OPEN: frozenset({DifferenceStatus.SETTLED, DifferenceStatus.EXPLAINED}),
+    DifferenceStatus.SETTLED: frozenset(),
+    DifferenceStatus.EXPLAINED: frozenset(),
 }
 # Ours, and perhaps under way at the gateway.
 REFUNDS_UNDER_WAY = (RefundStatus.SENT, RefundStatus.UNKNOWN)

@@ -6,6 +6,7 @@
 import structlog
 from celery import Task, shared_task
 
+from payments.domain.bills import comparing, planning
 from payments.domain.calling import get_callers
 from payments.domain.refunds import sending
 from payments.domain.trades import expiry, inbox, polling
@@ -14,7 +15,7 @@ from payments.domain.upkeep import retention, silence
 from payments.domain.upkeep.verdicts import note_verdicts
 from payments.gateways import find_gateways, get_gateways
 from payments.gateways.protocol import Gateways
-from payments.models import Notification, Payment, Refund
+from payments.models import Bill, Notification, Payment, Refund
 from shop import clock
 from shop.domain.work import due_rows
 from shop.models import Order, Work
@@ -75,6 +76,27 @@ def send_refunds(self: Task) -> None:
         )
     )
     _go_on(self, Refund, gateways)
+
+
+@shared_task(name="payments.plan_bills")
+@telling
+def plan_bills() -> None:
+    gateways = find_gateways()
+    if gateways is not None:
+        count(planned=planning.plan_bills(gateways=gateways, now=clock.database_now()))
+
+
+@shared_task(name="payments.compare_bills", bind=True)
+@telling
+def compare_bills(self: Task) -> None:
+    woken(self)
+    gateways = get_gateways()
+    count(
+        looked_at=comparing.compare_due_bills(
+            gateways=gateways, now=clock.database_now(), callers=get_callers()
+        )
+    )
+    _go_on(self, Bill, gateways)
 
 
 def _go_on(task: Task, model: type[Work], gateways: Gateways | None) -> None:

@@ -103,6 +103,7 @@ RANGES = (
     Range("SWEEP_INTERVAL_S", 0.1, 300, "Whatever was left behind waits for it."),
     Range("PAYMENT_FIRST_QUERY_S", 0.1, 3600),
     Range("PAYMENT_QUERY_INTERVAL_S", 0.1, 3600),
+    Range("BILL_HOUR", 0, 23),
     Range("GATEWAY_CONCURRENCY", 1, 512, "Each is a thread."),
     Range("GATEWAY_PLACES", 1, 255),
     Range("GATEWAY_RATE", 0, 10_000),

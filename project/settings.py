@@ -350,6 +350,9 @@ SWEEP_INTERVAL_S = env.float("SWEEP_INTERVAL_S", 2.0)
 # A payment that no notification came for is queried after so long, and then again and again while it is open.
 PAYMENT_FIRST_QUERY_S = env.float("PAYMENT_FIRST_QUERY_S", 30.0)
 PAYMENT_QUERY_INTERVAL_S = env.float("PAYMENT_QUERY_INTERVAL_S", 60.0)
+# From which hour of the next day on (Beijing time) a day's bill is asked for. Alipay has it ready at about
+# nine.
+BILL_HOUR = env.int("BILL_HOUR", 10)
 # How many calls of Alipay one process of a gateway worker has under way, and how many of one web process its
 # buyers may wait for.
 GATEWAY_CONCURRENCY = env.int("GATEWAY_CONCURRENCY", 64)

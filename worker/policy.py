@@ -32,6 +32,9 @@ POLICIES: dict[str, TaskPolicy] = {
     "payments.query_payments": TaskPolicy(queue="gateway", time_limit_s=40),
     "payments.close_orders": TaskPolicy(queue="gateway", time_limit_s=40),
     "payments.send_refunds": TaskPolicy(queue="gateway", time_limit_s=40),
+    "payments.plan_bills": TaskPolicy(queue="upkeep", time_limit_s=30),
+    # A day's bill may have a hundred thousand rows; nobody waits for it.
+    "payments.compare_bills": TaskPolicy(queue="gateway", time_limit_s=600),
     "payments.purge_personal_data": TaskPolicy(queue="upkeep", time_limit_s=30),
     "payments.audit": TaskPolicy(queue="upkeep", time_limit_s=600),
     "worker.sweep": TaskPolicy(queue="upkeep", time_limit_s=30),

@@ -45,6 +45,8 @@ class Job:
 JOBS = (
     # At a quiet hour.
     Job("payments.audit", daily_at=time(4, 30)),
+    # The day before is over; its bill is asked for from BILL_HOUR on.
+    Job("payments.plan_bills", daily_at=time(0, 10)),
     Job("payments.purge_personal_data", every=timedelta(hours=1)),
     Job("shop.purge_tokens", every=timedelta(hours=1)),
     Job("shop.expire_coupons", every=timedelta(minutes=10)),

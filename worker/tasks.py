@@ -11,9 +11,10 @@ from celery import Task, shared_task
 from django.db import transaction
 
 from payments import tasks as payment_tasks
+from payments.domain.bills import comparing
 from payments.domain.refunds import sending
 from payments.domain.trades import expiry, inbox, polling
-from payments.models import Notification, Payment, Refund
+from payments.models import Bill, Notification, Payment, Refund
 from shop import clock
 from shop import tasks as shop_tasks
 from shop.domain import floors
@@ -41,6 +42,7 @@ SWEPT = (
     Swept(Payment, payment_tasks.query_payments, polling.give_up_payments),
     Swept(Order, payment_tasks.close_orders, expiry.give_up_orders),
     Swept(Refund, payment_tasks.send_refunds, sending.give_up_refunds),
+    Swept(Bill, payment_tasks.compare_bills, comparing.give_up_bills),
 )
 
 

@@ -1,6 +1,7 @@
 """The one door to row locks of payments.
 
-They come after the shop's: accounts, (coupon records,) orders, payments, refunds, each by id.
+They come after the shop's: accounts, (coupon records,) orders, payments, refunds, each by id. Bills and their
+differences come last.
 
 Notifications come before all of them, since the holder of one goes on to lock what it is about.
 """
@@ -9,7 +10,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
-from payments.models import Notification, Payment, Refund
+from payments.models import Bill, BillDifference, Notification, Payment, Refund
 from payments.states import NotificationStatus
 from shop.domain import sql
 from shop.domain.locks import lock_accounts, lock_order
@@ -119,6 +120,28 @@ def lock_refund(refund_id: int) -> Refund:
     refund = Refund.objects.select_for_update(no_key=True, of=("self",)).get(pk=refund_id)
     refund.order, refund.payment = order, payment
     return refund
+
+
+def lock_bill(bill_id: int) -> Bill:
+    """The bill, locked.
+
+    Raises:
+        Bill.DoesNotExist
+    """
+    return Bill.objects.select_for_update(no_key=True, of=("self",)).get(pk=bill_id)
+
+
+def lock_difference(difference_id: int) -> BillDifference:
+    """The difference, with its account and order, if it is about one, and itself locked.
+
+    Raises:
+        BillDifference.DoesNotExist
+    """
+    order_id = BillDifference.objects.values_list("order_id", flat=True).get(pk=difference_id)
+    order = None if order_id is None else lock_order(order_id)
+    difference = BillDifference.objects.select_for_update(no_key=True, of=("self",)).get(pk=difference_id)
+    difference.order = order
+    return difference
 
 
 def lock_received(notification_ids: Collection[int]) -> list[Any]:

@@ -18,7 +18,7 @@ _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 # How the gateway's codes for refusals by its business begin. Others are about the shop's key, app or
 # contract.
-BUSINESS_CODES = ("ACQ.", "AQC.", "TRADE_")
+BUSINESS_CODES = ("ACQ.", "AQC.", "TRADE_", "NO_BILL_", "BILL_")
 
 
 class CallOutcome(StrEnum):

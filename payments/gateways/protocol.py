@@ -6,12 +6,14 @@ No word of a provider's stands here or above: a gateway translates states, refus
 own border.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol
+
+from payments.states import BillRowKind
 
 
 class TradeStatus(StrEnum):
@@ -43,6 +45,8 @@ class Refusal(StrEnum):
     REFUND_DISCORDANT = "refund_discordant"
     INSUFFICIENT_FUNDS = "insufficient_funds"
     INVALID_REQUEST = "invalid_request"
+    # There is no bill of that day: final where the day had nothing, else not yet.
+    NO_BILL = "no_bill"
     OTHER = "other"
 
 
@@ -106,6 +110,22 @@ class TradeReport:
 
 
 @dataclass(frozen=True, slots=True)
+class BillRow:
+    """A payment that came in on the bill's day, or a refund that went out. Yuan; `amount` is never negative.
+
+    `fee` is what the gateway took for it, negative, or gave back. `out_request_no` is a refund's; empty where
+    the row has none that can be one.
+    """
+
+    kind: BillRowKind
+    trade_no: str
+    out_trade_no: str
+    out_request_no: str
+    amount: Decimal
+    fee: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class Notice:
     """A notification that is proven to be the gateway's.
 
@@ -131,6 +151,10 @@ class GatewayUnreachable(GatewayError):
 
     Ask again later, with the same ids.
     """
+
+
+class BillUnreadable(GatewayUnreachable):
+    """What was downloaded isn't a whole bill. Nothing of it counts; another download may be better."""
 
 
 class GatewayShut(GatewayUnreachable):
@@ -232,11 +256,19 @@ class Gateway(Protocol):
         ...
 
     def download_bill(self, day: date) -> bytes:
-        """The zip with the trades and refunds of a past day (Beijing).
+        """The bill with the trades and refunds of a past day (Beijing), as the gateway packs it.
 
         Raises:
-            GatewayUnreachable: it isn't ready, or can't be had now.
-            GatewayRejected: there is none for that day.
+            GatewayUnreachable: it can't be had now.
+            GatewayRejected: NO_BILL when there is none for that day, or not yet.
+        """
+        ...
+
+    def read_bill(self, archive: bytes) -> Iterator[BillRow]:
+        """The rows of a downloaded bill, one by one. No network.
+
+        Raises:
+            BillUnreadable: it isn't a whole bill; what has been read of it doesn't count.
         """
         ...
 
@@ -282,6 +314,11 @@ class Gateways(Protocol):
 
     @property
     def current(self) -> Gateway: ...
+
+    @property
+    def all(self) -> Sequence[Gateway]:
+        """Those of every configured app, the current one first."""
+        ...
 
     def free(self, wanted: int) -> int:
         """How many of `wanted` calls may be begun now: fewer under a rate, one or none while the gateway is

@@ -306,6 +306,7 @@ class OrderEvent(models.Model):
         ACCESS_TAKEN_BACK = "access_taken_back", "课程已由客服收回"
         NOTIFICATION_REAPPLIED = "notification_reapplied", "支付通知将重新处理"
         NOTIFICATION_DISMISSED = "notification_dismissed", "支付通知已核对，无需处理"
+        BILL_DIFFERENCE_EXPLAINED = "bill_difference_explained", "对账差异已说明"
 
     order = models.ForeignKey(
         Order,

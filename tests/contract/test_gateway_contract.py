@@ -32,7 +32,7 @@ from payments.gateways.protocol import (
     TradeReport,
     TradeStatus,
 )
-from payments.states import Product
+from payments.states import BillRowKind, Product
 from tests.payments.simulator.process import APP_ID, SELLER_ID, Simulator
 from tests.payments.simulator.shop import Shop
 
@@ -468,9 +468,29 @@ def test_bill_of_a_past_day_is_a_zip_and_there_is_none_for_a_day_without_trades(
     assert paid.paid_at is not None
     day = paid.paid_at.astimezone(BEIJING).date()
     stage.pass_time(2 * 24 * 3600)
-    assert stage.gateway.download_bill(day)[:4] == b"PK\x03\x04"
-    with pytest.raises(GatewayRejected):
+    archive = stage.gateway.download_bill(day)
+    assert archive[:4] == b"PK\x03\x04"
+    [row] = stage.gateway.read_bill(archive)
+    assert (row.kind, row.trade_no, row.out_trade_no, row.out_request_no, row.amount) == (
+        BillRowKind.TRADE, paid.trade_no, paid.out_trade_no, "", paid.total_amount,
+    )  # fmt: skip
+    with pytest.raises(GatewayRejected) as refusal:
         stage.gateway.download_bill(day - timedelta(days=3))
+    assert refusal.value.refusal is Refusal.NO_BILL
+
+
+def test_bill_tells_of_refunds_and_is_not_there_on_its_own_day(stage: Stage, paid: TradeReport) -> None:
+    assert paid.paid_at is not None
+    day = paid.paid_at.astimezone(BEIJING).date()
+    stage.gateway.refund(refund_of("5.00"))
+    with pytest.raises(GatewayRejected) as refusal:
+        stage.gateway.download_bill(day)
+    assert (refusal.value.refusal, refusal.value.is_final) == (Refusal.NO_BILL, False)
+    stage.pass_time(2 * 24 * 3600)
+    rows = list(stage.gateway.read_bill(stage.gateway.download_bill(day)))
+    assert [(row.kind, row.out_request_no, row.amount) for row in rows] == [
+        (BillRowKind.TRADE, "", paid.total_amount), (BillRowKind.REFUND, "CONTRACT1R1", Decimal("5.00")),
+    ]  # fmt: skip
 
 
 # --- Several apps -------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum, auto
@@ -20,6 +20,8 @@ from urllib.parse import parse_qsl, urlencode
 from django.db import connection
 
 from payments.gateways.protocol import (
+    BillRow,
+    BillUnreadable,
     GatewayRejected,
     GatewayUnreachable,
     InvalidSignature,
@@ -31,7 +33,8 @@ from payments.gateways.protocol import (
     TradeReport,
     TradeStatus,
 )
-from payments.states import Product
+from payments.states import BillRowKind, Product
+from shop.clock import shanghai_date
 
 ZERO = Decimal("0.00")
 GENUINE = "genuine"
@@ -78,6 +81,7 @@ class Trade:
     paid_at: datetime | None = None
     is_refundable: bool = True
     refunds: dict[str, Decimal] = field(default_factory=dict)
+    refunded_at: dict[str, datetime] = field(default_factory=dict)
     # Taken, but the money moves only at that time.
     pending: dict[str, tuple[Decimal, datetime]] = field(default_factory=dict)
 
@@ -120,6 +124,9 @@ class MemoryGateway:
         self.faults: list[Fault] = []
         self.outbox: list[dict[str, str]] = []
         self.calls: list[str] = []
+        # Bills: whether they are ready, and what befalls their rows.
+        self.has_bills = True
+        self.spoil_bill: Callable[[list[BillRow]], list[BillRow]] = lambda rows: rows
         self._serial = itertools.count(1)
 
     def sibling(self, app_id: str) -> "MemoryGateway":
@@ -196,7 +203,39 @@ class MemoryGateway:
             return None if amount is None else RefundMovement(out_request_no, amount, None)
 
     def download_bill(self, day: date) -> bytes:
-        raise GatewayRejected(Refusal.OTHER, "NO_BILL_DATA", is_final=True)
+        with self._call("download_bill"):
+            if not self.has_bills:
+                raise GatewayRejected(Refusal.NO_BILL, "BILL_NOT_EXIST", is_final=False)
+            rows = self.spoil_bill(self._bill_of(day))
+            if not rows:
+                raise GatewayRejected(Refusal.NO_BILL, "NO_BILL_DATA", is_final=True)
+            return json.dumps([[*astuple(row)[:4], str(row.amount), str(row.fee)] for row in rows]).encode()
+
+    def read_bill(self, archive: bytes) -> Iterator[BillRow]:
+        try:
+            cells = json.loads(archive)
+        except ValueError as error:
+            raise BillUnreadable("not a bill") from error
+        for kind, *numbers, amount, fee in cells:
+            yield BillRow(BillRowKind(kind), *numbers, Decimal(amount), Decimal(fee))
+
+    def _bill_of(self, day: date) -> list[BillRow]:
+        """What was paid and what went back on that day."""
+        rows = []
+        for trade in self.trades.values():
+            if trade.app_id == self.app_id and trade.paid_at and shanghai_date(trade.paid_at) == day:
+                rows.append(self.bill_row(trade))
+            rows += [
+                self.bill_row(trade, number, amount)
+                for number, amount in trade.refunds.items()
+                if trade.app_id == self.app_id and shanghai_date(trade.refunded_at[number]) == day
+            ]
+        return rows
+
+    def bill_row(self, trade: Trade, number: str = "", amount: Decimal | None = None) -> BillRow:
+        kind = BillRowKind.REFUND if number else BillRowKind.TRADE
+        fee = ZERO if number else Decimal("-0.01")
+        return BillRow(kind, trade.trade_no, trade.out_trade_no, number, amount or trade.amount, fee)
 
     def verify_notification(self, headers: Mapping[str, str], body: bytes) -> Notice:
         form = dict(parse_qsl(body.decode(), keep_blank_values=True))
@@ -381,6 +420,7 @@ class MemoryGateway:
 
     def _move_refund(self, trade: Trade, request_no: str, amount: Decimal) -> None:
         trade.refunds[request_no] = amount
+        trade.refunded_at[request_no] = self.now()
         if trade.refunded == trade.amount:
             trade.status = TradeStatus.CLOSED
         if trade.status is TradeStatus.PAID or trade.product in TELLS_CLOSE:

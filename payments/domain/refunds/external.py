@@ -54,10 +54,30 @@ def note_refunds(payment: Payment, report: TradeReport, *, now: datetime) -> Not
         pk=payment.pk, refund_told__lt=report.refunded, refunded_amount__lt=report.refunded
     ).update(refund_told=report.refunded):
         payment.refund_told = report.refunded
-    news = [movement for movement in report.movements if _note(payment, movement, now=now)]
+    news = [movement for movement in report.movements if note_movement(payment, movement.number, now=now)]
     if news:
         return Noted.NEW
     return Noted.DIFFERENCE if has_difference(payment) else Noted.KNOWN
+
+
+def note_movement(payment: Payment, number: str, *, now: datetime) -> bool:
+    """The gateway tells of a refund by its number, in the caller's transaction, which holds the payment's
+    lock.
+
+    One that we didn't order becomes a row, due to be proven; one of ours that is under way, or that we had
+    given up as failed, becomes due to be asked about. Returns whether it was news.
+    """
+    ours = Refund.objects.filter(payment=payment, out_request_no=number).exclude(kind=RefundKind.EXTERNAL)
+    given_up = ours.filter(status=RefundStatus.FAILED, sent_at__isnull=False)
+    if given_up.update(
+        status=RefundStatus.UNKNOWN, finished_at=None, outcome="", dead_at=None, attempts=0, available_at=now
+    ):
+        return False
+    ours.filter(status__in=REFUNDS_UNDER_WAY, available_at__gt=now).update(available_at=now)
+    refund = report_external(payment, number, now=now)
+    if refund is not None:
+        log.warning("external_refund_reported", out_trade_no=payment.out_trade_no, number=number)
+    return refund is not None
 
 
 def prove_external(refund_id: int, *, gateways: Gateways, now: datetime, cause: str) -> None:
@@ -147,23 +167,6 @@ def report_external(payment: Payment, number: str, *, now: datetime) -> Refund |
     if is_ours or known.filter(kind=RefundKind.EXTERNAL).exists():
         return None
     return _report(payment, number, now=now)
-
-
-def _note(payment: Payment, movement: RefundMovement, *, now: datetime) -> bool:
-    """Whether the movement is news."""
-    ours = Refund.objects.filter(payment=payment, out_request_no=movement.number).exclude(
-        kind=RefundKind.EXTERNAL
-    )
-    given_up = ours.filter(status=RefundStatus.FAILED, sent_at__isnull=False)
-    if given_up.update(
-        status=RefundStatus.UNKNOWN, finished_at=None, outcome="", dead_at=None, attempts=0, available_at=now
-    ):
-        return False
-    ours.filter(status__in=REFUNDS_UNDER_WAY, available_at__gt=now).update(available_at=now)
-    refund = report_external(payment, movement.number, now=now)
-    if refund is not None:
-        log.warning("external_refund_reported", out_trade_no=payment.out_trade_no, number=movement.number)
-    return refund is not None
 
 
 def _report(payment: Payment, number: str, *, now: datetime) -> Refund:

@@ -8,7 +8,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from payments.gateways.protocol import TradeStatus
-from payments.states import NotificationStatus, PaymentStatus, RefundKind, RefundStatus
+from payments.states import (
+    BillRowKind,
+    BillStatus,
+    NotificationStatus,
+    PaymentStatus,
+    RefundKind,
+    RefundStatus,
+)
 from shop.domain import sql
 from shop.models import LedgerTransfer
 from shop.states import CouponRecordStatus, EnrolmentStatus, OrderRequestStatus, OrderStatus
@@ -313,6 +320,31 @@ RULES: tuple[Rule, ...] = (
         """,
     ),
     Rule(
+        "bills_are_accounted_for",
+        "What the gateway's bills say was paid or given back is so here too, to the fen, or a difference "
+        "tells of it.",
+        """
+        SELECT entry.kind, entry.out_trade_no, entry.out_request_no, entry.amount
+        FROM payments_billentry AS entry
+        LEFT JOIN payments_payment AS payment ON payment.out_trade_no = entry.out_trade_no
+        WHERE NOT CASE entry.kind
+            WHEN {BillRowKind.TRADE} THEN payment.paid_at IS NOT NULL AND payment.amount = entry.amount
+            WHEN {BillRowKind.REFUND} THEN EXISTS (
+                SELECT FROM payments_refund AS refund
+                WHERE refund.payment_id = payment.id AND refund.status = {RefundStatus.SUCCEEDED} AND (
+                    (refund.out_request_no = entry.out_request_no AND refund.amount = entry.amount)
+                    OR refund.out_request_no = payment.out_trade_no || 'E'
+                )
+            )
+            ELSE false END
+        AND NOT EXISTS (
+            SELECT FROM payments_billdifference AS difference WHERE difference.subject = entry.kind
+                AND difference.out_trade_no = entry.out_trade_no
+                AND difference.out_request_no = entry.out_request_no
+        )
+        """,
+    ),
+    Rule(
         "refunds_fit_orders",
         "An order's refunded money and 贝里 are those of its refunds; refunded lines have lost their "
         "enrolment, and only they.",
@@ -405,6 +437,8 @@ RULES: tuple[Rule, ...] = (
                 OR (status IN ({RefundStatus.REQUESTED}, {RefundStatus.SENT}, {RefundStatus.UNKNOWN})
                     AND approved_at IS NOT NULL))
                 AND available_at IS NULL AND dead_at IS NULL
+        UNION ALL SELECT 'bill', day::text FROM payments_bill
+            WHERE status = {BillStatus.WAITING} AND available_at IS NULL AND dead_at IS NULL
         """,
     ),
     Rule(
@@ -420,6 +454,7 @@ RULES: tuple[Rule, ...] = (
         WHERE available_at < %(overdue)s
         UNION ALL SELECT 'refund', out_request_no, available_at FROM payments_refund
         WHERE available_at < %(overdue)s
+        UNION ALL SELECT 'bill', day::text, available_at FROM payments_bill WHERE available_at < %(overdue)s
         """,
         is_about_time=True,
     ),
@@ -496,10 +531,9 @@ def run_audit(*, now: datetime) -> Iterator[Verdict]:
 
 
 _WORDS = (
-    CouponRecordStatus, EnrolmentStatus, OrderRequestStatus, OrderStatus, NotificationStatus, PaymentStatus,
-    RefundKind, RefundStatus,
-    TradeStatus, LedgerTransfer.Book, LedgerTransfer.Currency,
-)  # fmt: skip
+    BillRowKind, BillStatus, CouponRecordStatus, EnrolmentStatus, OrderRequestStatus, OrderStatus,
+    NotificationStatus, PaymentStatus, RefundKind, RefundStatus, TradeStatus, LedgerTransfer.Book,
+    LedgerTransfer.Currency, )  # fmt: skip
 
 
 def _broken(rule: Rule) -> str:

@@ -2,7 +2,7 @@
 what it knows. People have to fix that.
 """
 
-from payments.models import Payment, Refund
+from payments.models import Bill, Payment, Refund
 from shop.domain import sql
 from shop.domain.work import due_rows
 from shop.models import Order
@@ -15,7 +15,8 @@ _TURNED_AWAY = """
     SELECT count(*) FROM (
         SELECT FROM {table} WHERE available_at IS NOT NULL AND LEAST(attempts, 1) = 1
             AND attempts >= %(tries)s
-            AND last_error ~ '^(GatewayUnsigned|GatewayRejected: (?!(ACQ|AQC)\\.|TRADE_))' LIMIT %(most)s
+            AND last_error ~ '^(GatewayUnsigned|GatewayRejected: (?!(ACQ|AQC)\\.|TRADE_|NO_BILL_|BILL_))'
+        LIMIT %(most)s
     ) AS turned_away
 """
 
@@ -24,6 +25,6 @@ def count_turned_away() -> int:
     """How many rows there are, as far as counting makes sense."""
     found = (
         sql.read(_TURNED_AWAY.format(table=due_rows.table_of(model)), {"tries": TRIES, "most": MOST})
-        for model in (Payment, Order, Refund)
+        for model in (Payment, Order, Refund, Bill)
     )
     return sum(count for ((count,),) in found)

@@ -49,6 +49,8 @@ with _logging_left_alone():
     from alipay.exceptions import AliPayException, AliPayValidationError
 
 MAX_ANSWER_BYTES = 50_000_000  # a day's bill; other answers are a few kilobytes
+# A bill may be large and nobody waits for it: it has longer than ALIPAY_TIMEOUT_S. Its link holds for 30 s.
+DOWNLOAD_S = 25
 _CODE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -132,7 +134,7 @@ class AlipayClient(AliPay):  # type: ignore[misc] # the SDK has no types
 
     def _download(self, url: str) -> bytes:
         try:
-            return self._fetch_bytes(url)
+            return self._fetch_bytes(url, within_s=DOWNLOAD_S)
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
             raise GatewayUnreachable(type(error).__name__) from error
 
@@ -172,14 +174,14 @@ class AlipayClient(AliPay):  # type: ignore[misc] # the SDK has no types
         )
 
     def _fetch(self, url: str) -> str:
-        return self._fetch_bytes(url).decode()
+        return self._fetch_bytes(url, within_s=self._config.timeout).decode()
 
-    def _fetch_bytes(self, url: str) -> bytes:
-        """What is at `url`, all of it within the time-out, without following redirects: a signed request is
-        for this gateway only.
+    def _fetch_bytes(self, url: str, *, within_s: float) -> bytes:
+        """What is at `url`, all of it within that time, without following redirects: a signed request is for
+        this gateway only.
         """
         with self._line.call(silences=_SILENCES):
-            deadline = time.monotonic() + self._config.timeout
+            deadline = time.monotonic() + within_s
             received = bytearray()
             with (
                 self._connections.lend() as http,

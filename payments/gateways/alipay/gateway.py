@@ -2,17 +2,18 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date
 from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
 
-from payments.gateways.alipay import signed, wire
+from payments.gateways.alipay import bills, signed, wire
 from payments.gateways.alipay.client import AlipayClient
 from payments.gateways.alipay.config import AlipayConfig
 from payments.gateways.line import Line
 from payments.gateways.protocol import (
+    BillRow,
     GatewayRejected,
     GatewayUnreachable,
     InvalidSignature,
@@ -140,6 +141,9 @@ class AlipayGateway:
         ):
             raise GatewayUnreachable("the bill's address isn't Alipay's")
         return self._client.download(url)
+
+    def read_bill(self, archive: bytes) -> Iterator[BillRow]:
+        return bills.read_rows(archive)
 
     def query(self, out_trade_no: str) -> TradeReport | None:
         try:

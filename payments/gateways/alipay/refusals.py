@@ -80,6 +80,10 @@ _REFUSALS: dict[str, tuple[Refusal, bool]] = {
     "ACQ.CURRENCY_NOT_SUPPORT": (Refusal.INVALID_REQUEST, True),
     "ACQ.USER_NOT_MATCH_ERR": (Refusal.INVALID_REQUEST, True),
     "ACQ.NOW_TIME_AFTER_EXPIRE_TIME_ERROR": (Refusal.INVALID_REQUEST, True),
+    # Bills, whose codes have no prefix. The third is said before a bill is ready, too.
+    "NO_BILL_DATA": (Refusal.NO_BILL, True),
+    "BILL_DATE_BEFORE_REGISTRATION": (Refusal.NO_BILL, True),
+    "BILL_NOT_EXIST": (Refusal.NO_BILL, False),
 }
 
 

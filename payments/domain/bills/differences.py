@@ -1,0 +1,144 @@
+"""What bills and the shop's books differ in, by number and fen, in one statement whatever their size."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from payments.domain.bills.planning import midnight_after
+from payments.models import Bill
+from payments.states import BillRowKind, DifferenceKind, DifferenceStatus, RefundKind, RefundStatus
+from shop.domain import sql
+
+# What was paid so shortly before midnight by our books may stand in the next day's bill: it is looked for
+# when that one is compared, in both.
+SKEW = timedelta(minutes=5)
+
+# `told` is what the bills say of each number, all bills together: bills of one day say the same, where two
+# apps have one account. `expected` is what we have as done. `found` is what holds now.
+_FOUND = """
+    WITH told AS (
+        SELECT kind, out_trade_no, out_request_no, min(trade_no) AS trade_no, sum(amount) AS amount,
+            sum(sum(amount)) OVER (PARTITION BY kind, out_trade_no) AS of_trade
+        FROM (
+            SELECT kind, out_trade_no, out_request_no, day, min(trade_no) AS trade_no, max(amount) AS amount
+            FROM (
+                SELECT entry.kind, entry.out_trade_no, entry.out_request_no, bill.day,
+                    min(entry.trade_no) AS trade_no, sum(entry.amount) AS amount
+                FROM payments_billentry AS entry JOIN payments_bill AS bill ON bill.id = entry.bill_id
+                WHERE entry.out_trade_no IN ({numbers})
+                GROUP BY entry.kind, entry.out_trade_no, entry.out_request_no, bill.id
+            ) AS of_bill GROUP BY kind, out_trade_no, out_request_no, day
+        ) AS of_day GROUP BY kind, out_trade_no, out_request_no
+    ), compared AS (
+        SELECT told.*, payment.id AS payment_id, payment.order_id, payment.amount AS our_amount,
+            payment.paid_at, payment.trade_no AS our_trade_no, refund.status AS refund_status,
+            refund.amount AS refund_amount,
+            -- All of it is booked as gone under a number that stands for the gateway's.
+            coalesce(stand_in.is_there AND told.of_trade <= payment.amount, false) AS is_in_stand_in
+        FROM told LEFT JOIN payments_payment AS payment ON payment.out_trade_no = told.out_trade_no
+        LEFT JOIN LATERAL (
+            SELECT status, amount FROM payments_refund
+            WHERE payment_id = payment.id AND out_request_no = told.out_request_no
+                AND told.kind = {{BillRowKind.REFUND}}
+            ORDER BY status <> {{RefundStatus.SUCCEEDED}}, id LIMIT 1
+        ) AS refund ON true
+        LEFT JOIN LATERAL (
+            SELECT true AS is_there FROM payments_refund
+            WHERE payment_id = payment.id AND out_request_no = payment.out_trade_no || 'E'
+                AND kind = {{RefundKind.EXTERNAL}} AND status = {{RefundStatus.SUCCEEDED}} LIMIT 1
+        ) AS stand_in ON told.kind = {{BillRowKind.REFUND}}
+    ), found AS (
+        SELECT kind AS subject, {{DifferenceKind.MISSING_HERE}} AS kind, out_trade_no, out_request_no,
+            trade_no, amount AS told_amount, NULL::numeric AS our_amount, order_id, payment_id
+        FROM compared WHERE payment_id IS NULL OR kind = {{BillRowKind.OTHER}}
+            OR (kind = {{BillRowKind.REFUND}} AND refund_status IS NULL AND NOT is_in_stand_in)
+        UNION ALL
+        SELECT kind, {{DifferenceKind.NOT_DONE_HERE}}, out_trade_no, out_request_no, trade_no, amount,
+            coalesce(refund_amount, our_amount), order_id, payment_id
+        FROM compared WHERE (kind = {{BillRowKind.TRADE}} AND payment_id IS NOT NULL AND paid_at IS NULL)
+            OR (kind = {{BillRowKind.REFUND}} AND refund_status <> {{RefundStatus.SUCCEEDED}}
+                AND NOT is_in_stand_in)
+        UNION ALL
+        SELECT kind, {{DifferenceKind.OTHER_AMOUNT}}, out_trade_no, out_request_no, trade_no, amount,
+            coalesce(refund_amount, our_amount), order_id, payment_id
+        FROM compared WHERE (kind = {{BillRowKind.TRADE}} AND amount <> our_amount)
+            OR (kind = {{BillRowKind.REFUND}} AND refund_status = {{RefundStatus.SUCCEEDED}}
+                AND amount <> refund_amount)
+        UNION ALL
+        SELECT kind, {{DifferenceKind.OTHER_TRADE}}, out_trade_no, out_request_no, trade_no, amount,
+            our_amount, order_id, payment_id
+        FROM compared WHERE kind = {{BillRowKind.TRADE}} AND trade_no <> our_trade_no
+        UNION ALL
+        SELECT {{BillRowKind.TRADE}}, {{DifferenceKind.MISSING_THERE}}, payment.out_trade_no, '',
+            payment.trade_no, NULL, payment.amount, payment.order_id, payment.id
+        FROM payments_payment AS payment
+        WHERE payment.paid_at IS NOT NULL AND {expected_payments} AND NOT EXISTS (
+            SELECT FROM payments_billentry AS entry
+            WHERE entry.out_trade_no = payment.out_trade_no AND entry.kind = {{BillRowKind.TRADE}}
+        )
+        UNION ALL
+        SELECT {{BillRowKind.REFUND}}, {{DifferenceKind.MISSING_THERE}}, payment.out_trade_no,
+            refund.out_request_no, coalesce(payment.trade_no, ''), NULL, refund.amount, payment.order_id,
+            payment.id
+        FROM payments_refund AS refund JOIN payments_payment AS payment ON payment.id = refund.payment_id
+        WHERE refund.status = {{RefundStatus.SUCCEEDED}} AND refund.finished_at IS NOT NULL
+            AND refund.amount > 0 AND refund.out_request_no <> payment.out_trade_no || 'E'
+            AND {expected_refunds} AND NOT EXISTS (
+                SELECT FROM payments_billentry AS entry
+                WHERE entry.out_trade_no = payment.out_trade_no AND entry.kind = {{BillRowKind.REFUND}}
+                    AND entry.out_request_no = refund.out_request_no
+            )
+    )
+"""
+_WORDS = (BillRowKind, DifferenceKind, DifferenceStatus, RefundKind, RefundStatus)
+_OF_APP = "payment.provider = %(provider)s AND payment.app_id = %(app_id)s"
+_NOTE = sql.statement(
+    _FOUND.format(  # noqa: S608 - statements of ours
+        numbers="SELECT out_trade_no FROM payments_billentry WHERE bill_id = %(bill_id)s",
+        expected_payments=f"{_OF_APP} AND payment.paid_at >= %(since)s AND payment.paid_at < %(until)s",
+        expected_refunds=f"{_OF_APP} AND refund.finished_at >= %(since)s AND refund.finished_at < %(until)s",
+    )
+    + """
+    INSERT INTO payments_billdifference (bill_id, subject, kind, out_trade_no, out_request_no, trade_no,
+        told_amount, our_amount, order_id, payment_id, found_at, status, why, reference)
+    SELECT %(bill_id)s, subject, kind, out_trade_no, out_request_no, trade_no, told_amount, our_amount,
+        order_id, payment_id, %(now)s, {DifferenceStatus.OPEN}, '', ''
+    FROM found ON CONFLICT DO NOTHING
+""",
+    *_WORDS,
+)
+_OPEN_NUMBERS = "SELECT out_trade_no FROM payments_billdifference WHERE status = {DifferenceStatus.OPEN}"
+_SETTLE = sql.statement(
+    _FOUND.format(  # noqa: S608 - statements of ours
+        numbers=_OPEN_NUMBERS,
+        expected_payments=f"payment.out_trade_no IN ({_OPEN_NUMBERS})",
+        expected_refunds=f"payment.out_trade_no IN ({_OPEN_NUMBERS})",
+    )
+    + """
+    UPDATE payments_billdifference AS difference SET status = {DifferenceStatus.SETTLED}, ended_at = %(now)s
+    WHERE difference.status = {DifferenceStatus.OPEN} AND NOT EXISTS (
+        SELECT FROM found WHERE (found.subject, found.kind, found.out_trade_no, found.out_request_no) =
+            (difference.subject, difference.kind, difference.out_trade_no, difference.out_request_no)
+    )
+""",
+    *_WORDS,
+)
+
+
+def note_differences(bill: Bill, *, now: datetime) -> int:
+    """Compares the bill's stored rows with the books, in the caller's transaction, and notes what differs and
+    wasn't noted before; returns how much.
+    """
+    parameters: dict[str, Any] = {
+        "bill_id": bill.pk,
+        "provider": bill.provider,
+        "app_id": bill.app_id,
+        "since": midnight_after(bill.day, days=0) - SKEW,
+        "until": midnight_after(bill.day) - SKEW,
+        "now": now,
+    }
+    return sql.write(_NOTE, parameters)
+
+
+def settle_differences(*, now: datetime) -> int:
+    """Ends the open differences that are none any more; returns how many."""
+    return sql.write(_SETTLE, {"now": now})
