@@ -89,6 +89,8 @@ UNFOLD: dict[str, Any] = {
                     _list(pgettext_lazy("many", "支付"), "payments", "payments.payment"),
                     _list(pgettext_lazy("many", "退款"), "undo", "payments.refund"),
                     _list(pgettext_lazy("many", "支付通知"), "notifications", "payments.notification"),
+                    _list(pgettext_lazy("many", "对账差异"), "difference", "payments.billdifference"),
+                    _list(pgettext_lazy("many", "对账单"), "request_quote", "payments.bill"),
                     _list(pgettext_lazy("many", "下单请求"), "pending_actions", "shop.orderrequest"),
                     _list(pgettext_lazy("many", "账目"), "menu_book", "shop.ledgertransfer"),
                 ],

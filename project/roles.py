@@ -12,6 +12,7 @@ _LOOK = (
     "shop.view_enrolment", "shop.view_ledgertransfer",
     "shop.view_couponcode",
     "payments.view_payment", "payments.view_notification", "payments.view_refund", "payments.view_refundline",
+    "payments.view_bill", "payments.view_billdifference",
 )  # fmt: skip
 ROLES: dict[str, tuple[str, ...]] = {
     # Answers buyers: looks at everything, asks for refunds, lets the shop look and try again, ends the logins
@@ -24,7 +25,7 @@ ROLES: dict[str, tuple[str, ...]] = {
     # Decides about money, and what is worth money.
     "财务": (
         *_LOOK, "payments.change_refund", "payments.change_notification", "payments.change_payment",
-        "payments.ask_gateway",
+        "payments.ask_gateway", "payments.change_billdifference",
         "payments.export_books", "shop.pick_up_work", "shop.adjust_beili", "shop.give_coupon",
         "shop.grant_access", "shop.revoke_access",
         "admin.view_logentry",

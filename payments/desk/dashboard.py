@@ -58,10 +58,18 @@ def _waiting(*, now: datetime) -> list[Figure]:
             "status__exact=quarantined",
             "bad",
         ),
+        _figure(
+            _("待说明的对账差异"),
+            waiting.differences_open,
+            "payments_billdifference",
+            "status__exact=open",
+            "warn",
+        ),
         _figure(_("放弃的下单请求"), waiting.requests_dead, "shop_orderrequest", "dead=yes", "bad"),
         _figure(_("放弃的订单"), waiting.orders_dead, "shop_order", "dead=yes", "bad"),
         _figure(_("放弃的支付查询"), waiting.payments_dead, "payments_payment", "dead=yes", "bad"),
         _figure(_("放弃的退款"), waiting.refunds_dead, "payments_refund", "dead=yes", "bad"),
+        _figure(_("放弃的对账单"), waiting.bills_dead, "payments_bill", "dead=yes", "bad"),
         Figure(
             _("最久的到期事项"),
             _span(lateness) if lateness else _("没有"),

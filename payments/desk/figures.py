@@ -17,7 +17,13 @@ from typing import Any
 
 from django.utils import timezone
 
-from payments.states import NotificationStatus, PaymentStatus, RefundKind, RefundStatus
+from payments.states import (
+    DifferenceStatus,
+    NotificationStatus,
+    PaymentStatus,
+    RefundKind,
+    RefundStatus,
+)
 from shop import valkey
 from shop.clock import shanghai_date
 from shop.domain import sql
@@ -41,6 +47,8 @@ class Waiting:
     requests_dead: int
     payments_dead: int
     refunds_dead: int
+    differences_open: int
+    bills_dead: int
     oldest_due_at: datetime | None
 
 
@@ -57,14 +65,18 @@ _WAITING = sql.statement(
         (SELECT count(*) FROM shop_orderrequest WHERE dead_at IS NOT NULL),
         (SELECT count(*) FROM payments_payment WHERE dead_at IS NOT NULL),
         (SELECT count(*) FROM payments_refund WHERE dead_at IS NOT NULL),
+        (SELECT count(*) FROM payments_billdifference WHERE status = {DifferenceStatus.OPEN}),
+        (SELECT count(*) FROM payments_bill WHERE dead_at IS NOT NULL),
         least(
             (SELECT min(available_at) FROM shop_order WHERE available_at IS NOT NULL),
             (SELECT min(available_at) FROM shop_orderrequest WHERE available_at IS NOT NULL),
             (SELECT min(available_at) FROM payments_payment WHERE available_at IS NOT NULL),
             (SELECT min(available_at) FROM payments_refund WHERE available_at IS NOT NULL),
-            (SELECT min(available_at) FROM payments_notification WHERE available_at IS NOT NULL)
+            (SELECT min(available_at) FROM payments_notification WHERE available_at IS NOT NULL),
+            (SELECT min(available_at) FROM payments_bill WHERE available_at IS NOT NULL)
         )
 """,
+    DifferenceStatus,
     NotificationStatus,
     RefundKind,
     RefundStatus,

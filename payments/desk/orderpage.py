@@ -8,8 +8,8 @@ from typing import Any
 from django.utils.translation import gettext
 
 from payments.desk.timeline import Told, tell, trace_url
-from payments.models import Notification, Payment, Refund
-from payments.states import NotificationStatus, RefundKind, RefundStatus
+from payments.models import BillDifference, Notification, Payment, Refund
+from payments.states import DifferenceStatus, NotificationStatus, RefundKind, RefundStatus
 from shop.models import Enrolment, LedgerTransfer, Order, OrderEvent, OrderLine
 from shop.states import OrderStatus
 
@@ -35,6 +35,8 @@ class OrderPage:
     payments: Sequence[tuple[Payment, Any]]
     notifications: Sequence[tuple[Notification, Any]]
     refunds: Sequence[tuple[Refund, Any]]
+    # Of bills and the books.
+    differences: Sequence[tuple[BillDifference, Any]]
     enrolments: Sequence[tuple[Enrolment, Any]]
     transfers: Sequence[LedgerTransfer]
     timeline: Sequence[Told]
@@ -64,6 +66,11 @@ def read_order_page(order: Order, offers: Offers) -> OrderPage:
         .defer("raw_body")
         .order_by("id")[:MOST]
     )
+    differences = list(
+        BillDifference.objects.filter(order=order)
+        .select_related("bill", "explained_by")
+        .order_by("id")[:MOST]
+    )
     enrolments = list(
         Enrolment.objects.filter(order_line__in=lines).select_related("course", "account").order_by("id")
     )
@@ -74,11 +81,15 @@ def read_order_page(order: Order, offers: Offers) -> OrderPage:
         payments=[(payment, offers(payment)) for payment in payments],
         notifications=[(row, offers(row)) for row in notifications],
         refunds=[(refund, offers(refund)) for refund in refunds],
+        differences=[(difference, offers(difference)) for difference in differences],
         enrolments=[(enrolment, offers(enrolment)) for enrolment in enrolments],
         transfers=list(LedgerTransfer.objects.filter(order=order).order_by("id")[:MOST]),
         timeline=[tell(event) for event in events],
         due=sorted(_due(order, payments, refunds, notifications), key=lambda due: due.at),
-        troubles=list(_troubles(order, payments, refunds, notifications)),
+        troubles=[
+            *_troubles(order, payments, refunds, notifications),
+            *(_trouble_of(difference) for difference in differences if _is_open(difference)),
+        ],
         trace_url=trace_url(f"request:{order.trace_id}"),
     )
 
@@ -142,6 +153,17 @@ def _troubles(
             yield gettext("有一条支付通知待人工处理：%(reason)s") % {"reason": row.reason}
     for refund in refunds:
         yield from _troubles_of(refund)
+
+
+def _is_open(difference: BillDifference) -> bool:
+    return difference.status == DifferenceStatus.OPEN
+
+
+def _trouble_of(difference: BillDifference) -> str:
+    return gettext("与 %(day)s 的对账单有差异：%(difference)s") % {
+        "day": f"{difference.bill.day:%Y-%m-%d}",
+        "difference": difference,
+    }
 
 
 def _troubles_of(refund: Refund) -> Any:

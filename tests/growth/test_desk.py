@@ -68,13 +68,14 @@ def pages() -> dict[str, str]:
     lists = (
         "shop/order", "payments/payment", "payments/refund", "payments/notification", "shop/orderrequest",
         "shop/ledgertransfer", "shop/account",
-        "shop/enrolment", "shop/couponrecord",
+        "shop/enrolment", "shop/couponrecord", "payments/bill", "payments/billdifference",
     )  # fmt: skip
     found |= {f"list of {one}": f"/admin/{one}/" for one in lists}
     found |= {
         f"dead {one}": f"/admin/{one}/?dead=yes"
-        for one in ("shop/order", "payments/payment", "shop/orderrequest", "payments/refund")
+        for one in ("shop/order", "payments/payment", "shop/orderrequest", "payments/refund", "payments/bill")
     }
+    found["open differences"] = "/admin/payments/billdifference/?status__exact=open"
     found |= {
         f"lately {one}": f"/admin/{one}/?day=1h"
         for one in ("shop/order", "payments/payment", "shop/orderrequest", "shop/ledgertransfer")

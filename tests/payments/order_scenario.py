@@ -4,14 +4,17 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
+from payments.domain.bills.differences import note_differences
 from payments.domain.refunds import deciding, requesting, sending
 from payments.domain.trades import attempts, inbox, polling
 from payments.domain.upkeep import audit
 from payments.gateways import ConfiguredGateways
-from payments.models import Notification, Payment, Refund
-from payments.states import Product
-from shop.models import Order
-from tests.factories import NOW, make_buyer
+from payments.models import Bill, BillDifference, BillEntry, Notification, Payment, Refund
+from payments.states import BillRowKind, BillStatus, Product
+from shop.clock import shanghai_date
+from shop.models import Account, Coupon, CouponRecord, Order
+from shop.money import FEN
+from tests.factories import NOW, make_buyer, make_record
 from tests.payments.memorygateway import MemoryGateway
 
 
@@ -87,6 +90,28 @@ def send(gateway: MemoryGateway, *, now: datetime = NOW) -> None:
 def ask(gateway: MemoryGateway, *, now: datetime = NOW) -> None:
     """A worker asks about the trades that are due."""
     polling.query_due_payments(gateways=ConfiguredGateways(gateway), now=now, cause="test")
+
+
+def make_difference(order: Order, *, now: datetime = NOW) -> BillDifference:
+    """A bill of the order's day in which its payment is a fen cheaper."""
+    payment = Payment.objects.filter(order=order).latest("pk")
+    bill = Bill.objects.create(
+        provider=payment.provider,
+        app_id=payment.app_id,
+        day=shanghai_date(now),
+        status=BillStatus.COMPARED,
+        compared_at=now,
+    )
+    BillEntry.objects.create(
+        bill=bill,
+        kind=BillRowKind.TRADE,
+        trade_no=payment.trade_no,
+        out_trade_no=payment.out_trade_no,
+        amount=payment.amount - FEN,
+        fee=0,
+    )
+    note_differences(bill, now=now)
+    return BillDifference.objects.latest("pk")
 
 
 def transfers(order: Order) -> dict[str, str]:

@@ -15,7 +15,7 @@ from django.test import Client
 from pytest_django import Settings
 
 from payments.desk.exports import EXPORTS
-from payments.models import Notification, Payment, Refund
+from payments.models import Bill, BillDifference, Notification, Payment, Refund
 from shop import clock
 from shop.adminforms import CONSTRAINTS_IN_WORDS
 from shop.desk import exports
@@ -40,7 +40,7 @@ from tests.factories import (
     policy_of,
 )
 from tests.payments.memorygateway import MemoryGateway
-from tests.payments.order_scenario import ask_refund, notify, pay
+from tests.payments.order_scenario import ask_refund, make_difference, notify, pay
 
 pytestmark = pytest.mark.django_db
 # As an attribute, as an element, as an expression of Alpine's.
@@ -67,6 +67,7 @@ def order() -> Order:
     payment = pay(order, gateway, now=clock.now())
     notify(gateway, payment, now=clock.now(), total_amount="0.01")
     ask_refund(order, now=clock.now())
+    make_difference(order, now=clock.now())
     order.refresh_from_db()
     return order
 
@@ -74,7 +75,8 @@ def order() -> Order:
 def addresses(order: Order) -> list[str]:
     rows: list[Any] = [
         order, order.account, order.request, order.payments.get(), Refund.objects.get(),
-        Notification.objects.latest("pk"), Enrolment.objects.get(),
+        Notification.objects.latest("pk"), Enrolment.objects.get(), Bill.objects.get(),
+        BillDifference.objects.get(),
         Coupon.objects.get(), CouponRecord.objects.get(), Course.objects.get(),
     ]  # fmt: skip
     found = ["/admin/", "/admin/search/?q=lufei", f"/admin/search/?q={order.order_number[:10]}"]
@@ -94,6 +96,13 @@ def test_nothing_that_a_row_says_becomes_markup(staff: Client, order: Order) -> 
     Payment.objects.update(last_error=HOSTILE, available_at=clock.now(), attempts=1)
     Refund.objects.update(reason=HOSTILE, outcome=HOSTILE, reference=HOSTILE)
     Notification.objects.update(note=HOSTILE)
+    Bill.objects.update(last_error=HOSTILE)
+    explained = {
+        "why": HOSTILE,
+        "reference": HOSTILE,
+        "explained_by": Account.objects.get(username="operator"),
+    }
+    BillDifference.objects.update(status="explained", ended_at=clock.now(), **explained)
     OrderRequest.objects.update(last_error=HOSTILE, error_message=HOSTILE)
     details = {"why": HOSTILE, "staff": HOSTILE, "staff_note": HOSTILE}
     OrderEvent.objects.create(

@@ -46,7 +46,7 @@ from shop.texts import describe_coupon
 from tests.clients import Api
 from tests.factories import make_buyer, make_coupon, make_course, make_order, make_record, make_request
 from tests.payments.memorygateway import MemoryGateway
-from tests.payments.order_scenario import ask_refund, notify, pay
+from tests.payments.order_scenario import ask_refund, make_difference, notify, pay
 
 pytestmark = pytest.mark.django_db
 CHINESE = re.compile(r"[\u3001-\u301f\u4e00-\u9fff\uff08-\uff1b][^<\n]{0,30}")
@@ -68,6 +68,7 @@ def order() -> Order:
     payment = pay(order, gateway, now=now)
     notify(gateway, payment, now=now, total_amount="0.01")
     ask_refund(order, now=now)
+    make_difference(order, now=now)
     Refund.objects.update(reason="wrong course")
     waiting = make_request(make_buyer(), make_course("20.00", name="Rust"), now=now)
     OrderRequest.objects.filter(pk=waiting.pk).update(
@@ -181,6 +182,8 @@ def test_lists_and_filters_are_english(order: Order) -> None:
         "shop/order/?status__exact=paid&day=1d",
         "payments/refund/?waiting=approve",
         "payments/payment/?dead=yes",
+        "payments/billdifference/?status__exact=open",
+        "payments/bill/?dead=yes",
         "shop/couponcode/?state=open",
     ):
         if found := chinese_of(client.get(f"/admin/{query}").content.decode()):

@@ -18,7 +18,7 @@ from django.urls import URLResolver, get_resolver
 from knox.models import AuthToken
 from pytest_django import Settings
 
-from payments.models import Notification, Payment, Refund
+from payments.models import Bill, BillDifference, Notification, Payment, Refund
 from project.api.schemaview import _schema
 from project.roles import ROLES, ensure_roles
 from shop import clock
@@ -38,7 +38,7 @@ from shop.models import (
 )
 from tests.factories import make_buyer, make_coupon, make_course, make_order, make_record
 from tests.payments.memorygateway import MemoryGateway
-from tests.payments.order_scenario import ask_refund, pay
+from tests.payments.order_scenario import ask_refund, make_difference, pay
 from tests.unchanged import everything
 
 pytestmark = pytest.mark.django_db
@@ -135,7 +135,7 @@ LOOK = {
     "shop/category": "v", "shop/course": "v", "shop/coupon": "v", "shop/couponrecord": "v",
     "shop/orderrequest": "v", "shop/order": "v", "shop/enrolment": "v",
     "shop/ledgertransfer": "v", "shop/account": "v", "payments/payment": "v", "payments/notification": "v",
-    "payments/refund": "v",
+    "payments/refund": "v", "payments/bill": "v", "payments/billdifference": "v",
     "shop/couponcode": "v", "admin/logentry": "", "auth/group": "",
 }  # fmt: skip
 STAFF = {
@@ -170,6 +170,8 @@ DEEDS = {
     "shop/coupon": {"end": "店长", "codes": "店长"},
     "payments/payment": {"ask_gateway": "财务", "pick_up": "客服 财务", "report_external_refund": "财务",
         "refund_surplus": "财务"},
+    "payments/bill": {"pick_up": "客服 财务"},
+    "payments/billdifference": {"explain": "财务"},
     "payments/notification": {"reapply": "财务", "dismiss": "财务"},
     "payments/refund": {
         "approve": "财务", "reject": "财务", "pay_elsewhere": "财务", "explain_by_courses": "财务",
@@ -270,6 +272,7 @@ def rows(alipay_settings: Settings) -> OneOfEach:
     paid = make_order(owner, make_course("20.00"), now=now)
     pay(paid, gateway, now=now)
     ask_refund(paid, now=now)
+    make_difference(paid, now=now)
     order = make_order(owner, course, now=now, beili=1, alipay="29.00")
     started = checkouts.start_checkout(account=owner, course_ids=[course.pk], now=now)
     batch = make_codes(coupon_id=record.coupon_id, count=1, staff=owner, now=now)
@@ -282,7 +285,10 @@ def rows(alipay_settings: Settings) -> OneOfEach:
         "token": pay_url(order.order_number).rsplit("/", 2)[1], "id": owner.pk, "uidb64": "MQ",
         "content_type_id": 1, "object_id": 1,
     }  # fmt: skip
-    others = (OrderRequest, Enrolment, LedgerTransfer, Payment, Notification, Refund, CouponCode, LogEntry)
+    others = (
+        OrderRequest, Enrolment, LedgerTransfer, Payment, Notification, Refund, CouponCode, LogEntry, Bill,
+        BillDifference,
+    )  # fmt: skip
     models = {
         "shop/category": category, "shop/course": course, "shop/coupon": coupon, "shop/couponrecord": record,
         "shop/order": order,

@@ -96,6 +96,7 @@ globalThis.shopCatalogue = {
  "实付": "Paid",
  "客服处理中": "We are looking into it",
  "密码已修改，其他设备上的登录已失效。": "Password changed. Other devices are logged out.",
+ "对账差异已说明": "Checked against the gateway's bill",
  "将退回": "You will get back",
  "尚未开始": "Not started",
  "已使用": "Used",
