@@ -6,7 +6,8 @@ from django.contrib import admin
 from django.db.models import Case, Value, When
 from django.db.models.expressions import Combinable
 from django.http import HttpRequest
-from django.utils.translation import gettext, pgettext_lazy
+from django.utils.html import format_html
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
@@ -14,7 +15,7 @@ from payments.desk.billdeeds import BILL_DEEDS, DIFFERENCE_DEEDS
 from payments.models import Bill, BillDifference
 from payments.states import BillStatus, DifferenceStatus
 from shop.desk.deeds import DeedsAdmin
-from shop.desk.display import link_to, yuan
+from shop.desk.display import yuan
 from shop.desk.filters import DEAD, SinceFilter
 
 
@@ -30,16 +31,15 @@ class BillDifferenceAdmin(DeedsAdmin):
         "shown_told",
         "shown_ours",
         "shown_status",
-        "kind",
         "subject",
-        "number",
-        "of_order",
+        "shown_kind",
         "day",
+        "number",
         "told",
     )
     list_display_links = ("number",)
     list_filter = ("status", "kind", "subject", ("found_at", SinceFilter))
-    list_select_related = ("bill", "order", "explained_by")
+    list_select_related = ("bill", "explained_by")
     search_fields = ("=out_trade_no", "=out_request_no", "=trade_no", "=order__order_number")
     fields = (
         "status", "kind", "subject", "told_amount", "our_amount", "out_trade_no", "out_request_no",
@@ -76,13 +76,13 @@ class BillDifferenceAdmin(DeedsAdmin):
     def shown_status(self, difference: BillDifference) -> tuple[str, str]:
         return difference.status, difference.get_status_display()
 
+    @display(description=_("差异"), ordering="kind")
+    def shown_kind(self, difference: BillDifference) -> str:
+        return format_html('<span class="nowrap">{}</span>', difference.get_kind_display())
+
     @display(description=_("编号"))
     def number(self, difference: BillDifference) -> str:
         return difference.out_request_no or difference.out_trade_no or "–"
-
-    @display(description=pgettext_lazy("one", "订单"))
-    def of_order(self, difference: BillDifference) -> str:
-        return link_to(difference.order)
 
     @display(description=_("账单日"), ordering="bill__day")
     def day(self, difference: BillDifference) -> str:
@@ -141,4 +141,5 @@ class BillAdmin(DeedsAdmin):
 
     @display(description=_("服务费"), ordering="fee_total")
     def shown_fee(self, bill: Bill) -> str:
-        return yuan(bill.fee_total)
+        # What the gateway took is negative in its bill.
+        return yuan(-bill.fee_total)

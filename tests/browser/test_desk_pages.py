@@ -7,16 +7,19 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, expect
 
+from project.local.waiting import wait_until
 from tests.browser.operator import Operator
 from tests.browser.shopper import DESKTOP, ENGLISH_DESKTOP, ENGLISH_PHONE, PHONE, Device
 from tests.browser.test_access import SCHEMES, SERIOUS
-from tests.journeys.shopping import Buyer, control
+from tests.browser.test_desk import buy_and_pay
+from tests.journeys.shopping import Buyer, control, make_bill_due
 from tests.nodes.shop_stack import ShopStack
 
 AXE = Axe()
 LISTS = (
     "shop/order", "payments/payment", "payments/refund", "payments/notification", "shop/orderrequest",
     "shop/ledgertransfer", "shop/account",
+    "payments/bill", "payments/billdifference",
     "shop/enrolment", "shop/couponrecord", "shop/course", "shop/coupon", "shop/couponcode", "admin/logentry",
 )  # fmt: skip
 
@@ -58,6 +61,15 @@ def look(operator: Operator, path: str, name: str) -> list[str]:
     return found
 
 
+def find_difference(shop: ShopStack, out_trade_no: str) -> int:
+    """Today's bill has another amount for the trade; answers the difference that the shop finds."""
+    find = "SELECT id FROM payments_billdifference WHERE out_trade_no = %s AND kind = 'other_amount'"
+    control(shop, "POST", "faults", {"kind": "bill_amount", "times": None, "out_trade_no": out_trade_no})
+    make_bill_due(shop)
+    assert wait_until(lambda: bool(shop.rows(find, out_trade_no)), timeout_s=60)
+    return int(shop.value(find, out_trade_no))
+
+
 @pytest.mark.timeout(300)
 def test_pages_are_accessible_and_fit(operator: Operator, buyer: Buyer, shop: ShopStack) -> None:
     order_number, out_trade_no = buyer.buy_paid()
@@ -70,6 +82,7 @@ def test_pages_are_accessible_and_fit(operator: Operator, buyer: Buyer, shop: Sh
     )
     order = shop.value("SELECT id FROM shop_order WHERE order_number = %s", order_number)
     ids: dict[str, Any] = {
+        "difference": find_difference(shop, out_trade_no),
         "payment": shop.value("SELECT id FROM payments_payment WHERE out_trade_no = %s", out_trade_no),
         "refund": shop.value("SELECT id FROM payments_refund WHERE order_id = %s", order),
         "notification": shop.value(
@@ -88,6 +101,8 @@ def test_pages_are_accessible_and_fit(operator: Operator, buyer: Buyer, shop: Sh
         "refund": f"/admin/payments/refund/{ids['refund']}/change/",
         "refund-approve": f"/admin/payments/refund/{ids['refund']}/deeds/approve/",
         "notification": f"/admin/payments/notification/{ids['notification']}/change/",
+        "difference": f"/admin/payments/billdifference/{ids['difference']}/change/",
+        "difference-explain": f"/admin/payments/billdifference/{ids['difference']}/deeds/explain/",
         "campaign": f"/admin/shop/coupon/{ids['coupon']}/change/",
         "campaign-codes": f"/admin/shop/coupon/{ids['coupon']}/deeds/codes/",
         "course": f"/admin/shop/course/{ids['course']}/change/",
@@ -115,6 +130,7 @@ def test_pages_are_accessible_and_fit_in_english(
         "en-buyer": f"/admin/shop/account/{buyer.account_id}/change/",
         "en-list-order": "/admin/shop/order/",
         "en-list-refund": "/admin/payments/refund/",
+        "en-list-difference": "/admin/payments/billdifference/",
         "en-campaign": f"/admin/shop/coupon/{shop.value('SELECT min(id) FROM shop_coupon')}/change/",
         "en-exports": "/admin/exports/",
     }

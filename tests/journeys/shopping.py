@@ -203,3 +203,19 @@ def account_locked(buyer: Buyer) -> Iterator[psycopg.Connection]:
 
 def count_orders(stack: ShopStack, account_id: int) -> int:
     return int(stack.value("SELECT count(*) FROM shop_order WHERE account_id = %s", account_id))
+
+
+def make_bill_due(stack: ShopStack) -> None:
+    """A worker is to read today's bill, as if the day were over; what an earlier one said is forgotten."""
+    control(stack, "PATCH", "settings", {"bill_ready": "always"})
+    for table in ("payments_billdifference", "payments_billentry", "payments_bill"):
+        stack.rows(f"DELETE FROM {table}")
+    stack.rows(
+        """
+        INSERT INTO payments_bill (provider, app_id, day, status, available_at, trade_count, trade_total,
+            refund_count, refund_total, fee_total)
+        VALUES ('alipay', %s, %s, 'waiting', now(), 0, 0, 0, 0, 0)
+        """,
+        stack.env["ALIPAY_APP_ID"],
+        control(stack, "GET", "clock")["now_text"][:10],
+    )
