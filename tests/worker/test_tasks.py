@@ -11,8 +11,16 @@ from pytest_django import Settings
 
 from payments.domain.trades import inbox
 from payments.gateways import get_gateways
-from payments.models import Payment
-from payments.tasks import apply_notifications, audit, close_orders, query_payments, send_refunds
+from payments.models import Bill, Payment
+from payments.tasks import (
+    apply_notifications,
+    audit,
+    close_orders,
+    compare_bills,
+    plan_bills,
+    query_payments,
+    send_refunds,
+)
 from shop import clock
 from shop.models import Order, OrderRequest
 from shop.tasks import create_orders
@@ -77,7 +85,10 @@ def test_request_that_used_its_attempts_is_given_up(broker_valkey: redis.Redis) 
 
 def test_tasks_without_work_change_nothing() -> None:
     with nothing_changes():
-        for task in (create_orders, apply_notifications, query_payments, close_orders, send_refunds, audit):
+        for task in (
+            create_orders, apply_notifications, query_payments, close_orders, send_refunds, plan_bills,
+            compare_bills, audit,
+        ):  # fmt: skip
             task()
 
 
@@ -123,6 +134,36 @@ def test_closing_task_closes_what_is_due(settings: Settings) -> None:
     close_orders()
     order.refresh_from_db()
     assert (order.status, Payment.objects.count()) == ("expired", 0)
+
+
+def test_bills_of_past_days_are_planned_swept_and_asked_for_again(
+    broker_valkey: redis.Redis, settings: Settings
+) -> None:
+    """Nobody listens where the gateway should be."""
+    make_payment(
+        make_order(make_buyer(), make_course(), now=clock.now()), get_gateways().current, now=clock.now()
+    )
+    settings.CLOCK_OFFSET_S = 2 * 24 * 3600
+    plan_bills()
+    assert Bill.objects.filter(attempts=0).count() == 2
+    sweep()
+    assert "payments.compare_bills" in sent(broker_valkey)
+    compare_bills()
+    bill = Bill.objects.earliest("day")
+    assert (bill.status, bill.attempts, bill.last_error) == ("waiting", 1, "GatewayUnreachable: ConnectError")
+    assert bill.available_at is not None
+    assert bill.available_at > clock.now()
+
+
+def test_without_a_gateway_no_bill_is_planned(alipay_settings: Settings) -> None:
+    make_payment(
+        make_order(make_buyer(), make_course(), now=clock.now()), get_gateways().current, now=clock.now()
+    )
+    alipay_settings.CLOCK_OFFSET_S = 2 * 24 * 3600
+    alipay_settings.ALIPAY = alipay_settings.ALIPAY | {"APP_ID": ""}
+    get_gateways.cache_clear()
+    with nothing_changes():
+        plan_bills()
 
 
 def test_audit_reports_what_does_not_agree(caplog: pytest.LogCaptureFixture) -> None:

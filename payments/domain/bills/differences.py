@@ -13,7 +13,7 @@ from shop.domain import sql
 SKEW = timedelta(minutes=5)
 
 # `told` is what the bills say of each number, all bills together: bills of one day say the same, where two
-# apps have one account. `expected` is what we have as done. `found` is what holds now.
+# apps have one account. `compared` has what we know of it beside it, `found` is what differs now.
 _FOUND = """
     WITH told AS (
         SELECT kind, out_trade_no, out_request_no, min(trade_no) AS trade_no, sum(amount) AS amount,
@@ -116,8 +116,15 @@ _SETTLE = sql.statement(
     + """
     UPDATE payments_billdifference AS difference SET status = {DifferenceStatus.SETTLED}, ended_at = %(now)s
     WHERE difference.status = {DifferenceStatus.OPEN} AND NOT EXISTS (
-        SELECT FROM found WHERE (found.subject, found.kind, found.out_trade_no, found.out_request_no) =
-            (difference.subject, difference.kind, difference.out_trade_no, difference.out_request_no)
+        SELECT FROM found
+        WHERE (found.subject, found.out_trade_no, found.out_request_no) =
+            (difference.subject, difference.out_trade_no, difference.out_request_no)
+            AND found.told_amount IS NOT DISTINCT FROM difference.told_amount
+            AND (found.kind = difference.kind OR (
+                -- A refund that was reported since is known here, and not yet done.
+                difference.kind = {DifferenceKind.MISSING_HERE}
+                AND found.kind = {DifferenceKind.NOT_DONE_HERE}
+            ))
     )
 """,
     *_WORDS,

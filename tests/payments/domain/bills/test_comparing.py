@@ -380,6 +380,22 @@ def test_external_refund_that_nobody_told_of_is_reported_and_proven(
     assert_books_are_right()
 
 
+def test_refund_that_the_gateway_does_not_know_either_stays_open(
+    order: Order, gateway: MemoryGateway
+) -> None:
+    payment = pay(order, gateway)
+    ghost = gateway.bill_row(gateway.trades[payment.out_trade_no], "GHOST", Decimal("5.00"))
+    gateway.spoil_bill = lambda rows: [*rows, ghost]
+    plan(gateway)
+    compare(gateway)
+    send(gateway, now=READY)
+    for minutes in range(1, 20):
+        compare(gateway, now=READY + timedelta(minutes=minutes))
+    assert differences() == [("open", "refund", "missing_here", "GHOST", "5.00", "None")]
+    assert columns(Refund.objects.get(), "status") == (RefundStatus.REPORTED,)
+    assert columns(Bill.objects.get(), "available_at") == (None,)
+
+
 def test_refund_that_was_given_up_is_asked_about_again(order: Order, gateway: MemoryGateway) -> None:
     pay(order, gateway)
     refund = ask_refund(order)
@@ -591,6 +607,20 @@ def test_difference_that_was_explained_does_not_come_again(
     other.spoil_bill = lambda _: rows
     compare(gateway, other)
     assert [row[0] for row in differences()] == ["explained"]
+
+
+def test_what_a_later_bill_says_otherwise_takes_its_place(order: Order, gateway: MemoryGateway) -> None:
+    pay(order, gateway)
+    gateway.spoil_bill = lambda rows: [*rows, STRANGE]
+    plan(gateway)
+    compare(gateway)
+    assert differences() == [("open", "trade", "missing_here", "STRANGE1", "1.00", "None")]
+    plan(gateway, now=READY + timedelta(days=1))
+    compare(gateway, now=READY + timedelta(days=1))
+    assert differences() == [
+        ("settled", "trade", "missing_here", "STRANGE1", "1.00", "None"),
+        ("open", "trade", "missing_here", "STRANGE1", "2.00", "None"),
+    ]
 
 
 def test_difference_without_an_order_is_explained(
