@@ -19,9 +19,11 @@ from payments.desk.figures import count_waiting
 from payments.domain.upkeep.silence import find_silent_since
 from payments.domain.upkeep.turned_away import count_turned_away
 from payments.domain.upkeep.verdicts import find_verdicts
+from payments.models import BillDifference
+from payments.states import DifferenceStatus
 from shop import broker_address, clock, redis_address
 from shop.domain import sql
-from shop.domain.measures import totals
+from shop.domain.measures import order_states, totals
 from shop.domain.work import due_rows
 from shop.models import Order, Turn
 from shop.states import OrderStatus
@@ -100,6 +102,10 @@ def people(now: datetime) -> Iterator[Metric]:
 
 def orders(now: datetime) -> Iterator[Metric]:
     unpaid = Order.objects.filter(status=OrderStatus.AWAITING_PAYMENT).count()
+    states = GaugeMetricFamily("orders", "Orders by their state, as of the last minute.", labels=["status"])
+    for status, count in order_states.read_order_states().items():
+        states.add_metric([status], count)
+    yield states
     yield GaugeMetricFamily(
         "orders_awaiting_payment", "Orders that are neither paid nor closed.", value=unpaid
     )
@@ -123,6 +129,14 @@ def money(now: datetime) -> Iterator[Metric]:
         else:
             beili.add_metric([debit, credit], amount // 100)
     yield from (fen, beili)
+
+
+def bills(now: datetime) -> Iterator[Metric]:
+    yield GaugeMetricFamily(
+        "bill_differences",
+        "Differences between the gateway's bills and the books that wait for people.",
+        value=BillDifference.objects.filter(status=DifferenceStatus.OPEN).count(),
+    )
 
 
 def audit(now: datetime) -> Iterator[Metric]:
@@ -171,7 +185,7 @@ def gateway(now: datetime) -> Iterator[Metric]:
 
 PARTS: dict[str, Part] = {
     "work": work_rows, "people": people, "orders": orders, "money": money, "audit": audit, "jobs": jobs,
-    "gateway": gateway,
+    "gateway": gateway, "bills": bills,
 }  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from shop import clock
 from shop.domain.accounts import tokens
 from shop.domain.checkout import checkouts
 from shop.domain.coupons import coupons
-from shop.domain.measures import totals
+from shop.domain.measures import order_states, totals
 from shop.domain.ordering import creation
 from shop.domain.work import due_rows
 from shop.models import OrderRequest
@@ -51,3 +51,4 @@ def fold_totals() -> None:
     now = clock.database_now()
     for total in totals.TOTALS:
         totals.fold(total, now=now)
+    order_states.fold_order_states(now=now)

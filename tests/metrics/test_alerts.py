@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 from project.local.waiting import wait_until
-from tests.journeys.shopping import Buyer, control, new_buyer, pay, simple_body
+from tests.journeys.shopping import Buyer, control, make_bill_due, new_buyer, pay, simple_body
 from tests.metrics.conftest import Observed
 from tests.metrics.losses import kill_pool_in_the_middle_of_an_order
 from tests.metrics.prometheus import Prometheus
@@ -130,6 +130,13 @@ def alipay_refuses_a_refund_for_good(observed: Observed, undo: Undo) -> None:
 def somebody_refunds_in_alipays_console(observed: Observed, undo: Undo) -> None:
     _, _, out_trade_no = paid_order(observed)
     control(observed.stack, "POST", f"trades/{out_trade_no}/refund", {"amount": "1.00"})
+
+
+@cause("rows", "BillDifferences")
+def alipays_bill_has_a_trade_that_nobody_knows(observed: Observed, undo: Undo) -> None:
+    paid_order(observed)
+    control(observed.stack, "POST", "faults", {"kind": "bill_extra"})
+    make_bill_due(observed.stack)
 
 
 @cause("rows", "AuditBroken")
