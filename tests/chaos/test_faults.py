@@ -5,14 +5,9 @@ A table of fault kind → scenarios. The scenarios of one test are played side b
 audit must be clean, and Alipay must have taken and given back what the books say.
 """
 
-import csv
-import io
 import time
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import date
-from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +15,9 @@ from typing import Any
 import pytest
 
 from payments.gateways.alipay import AlipayConfig, AlipayGateway, read_private_key, read_public_key
-from tests.chaos.order_scenario import APPLIED, CANCELLED, PAID, PRICE, ChaosShop, OrderScenario, State
+from project.local.waiting import wait_until
+from tests.chaos.order_scenario import PATIENCE_S, ChaosShop, OrderScenario, State
+from tests.journeys.shopping import make_bill_due
 from tests.nodes.shop_stack import ShopStack
 
 pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("chaos")]
@@ -463,9 +460,51 @@ BUSINESS: dict[str, list[Case]] = {
     ],
 }
 
-# --- Faults of bills: nothing of the shop reads bills yet, so these end at the gateway ----------------------
+# --- Faults of bills ----------------------------------------------------------------------------------------
 
 BILLS = frozenset({"bill_missing", "bill_extra", "bill_amount"})
+SENT_BACK_IN_THE_CONSOLE = State("refunded", ("paid",), ("external succeeded",), ("revoked",), ("applied",))
+
+
+def pays_unheard(scenario: OrderScenario) -> str:
+    """Nobody tells of the payment, and nobody asks."""
+    out_trade_no = scenario.open()
+    scenario.silence()
+    scenario.pay(out_trade_no)
+    assert scenario.state().order == "awaiting_payment"
+    return out_trade_no
+
+
+def is_sent_back_unheard(scenario: OrderScenario) -> str:
+    """All of it is refunded in the merchant's console, and nobody tells of that."""
+    out_trade_no = pays(scenario)
+    scenario.silence()
+    scenario.chaos.control("POST", f"trades/{out_trade_no}/refund", {"out_request_no": f"C{scenario.number}"})
+    assert scenario.state().order == "paid"
+    return out_trade_no
+
+
+def compare_bill(chaos: ChaosShop) -> dict[tuple[str, str, str], str]:
+    """The shop reads today's bill, as if the day were over, and whatever it asks about is answered.
+
+    Answers all differences: about what, how, and under which number, with what has become of it.
+    """
+    make_bill_due(chaos.shop)
+
+    def is_over() -> bool:
+        chaos.rows(
+            "UPDATE payments_bill SET available_at = now() WHERE status = 'compared' AND attempts = 0 AND "
+            "available_at > now()"
+        )
+        return bool(chaos.value("SELECT available_at IS NULL FROM payments_bill"))
+
+    assert wait_until(is_over, timeout_s=PATIENCE_S), chaos.rows("SELECT * FROM payments_bill")
+    assert chaos.value("SELECT status FROM payments_bill") == "compared"
+    found = chaos.rows("SELECT * FROM payments_billdifference")
+    return {
+        (row["subject"], row["kind"], row["out_request_no"] or row["out_trade_no"]): row["status"]
+        for row in found
+    }
 
 
 # --- The tests ----------------------------------------------------------------------------------------------
@@ -522,26 +561,33 @@ def test_business_faults(chaos: ChaosShop) -> None:
 
 
 def test_bill_faults(chaos: ChaosShop) -> None:
-    """The shop reads no bills yet: what a reader would get is a bill that can be parsed, wrong as the fault
-    says and in nothing else.
+    """An honest bill agrees with all that was played before. Where it lies, people are told and the books
+    stay; what it alone knows is asked about and settled.
     """
-    paid = [(scenario := chaos.scenario("bill")).buy() for _ in range(2)]
-    gateway = gateway_of(chaos.shop)
-    chaos.control("PATCH", "settings", {"bill_ready": "always"})
-    day = date.fromisoformat(chaos.control("GET", "clock")["now_text"][:10])
-    honest = read_bill(gateway.download_bill(day))
-    altered, missing = paid
-    assert (honest[altered], honest[missing]) == (PRICE - 10, PRICE - 10)
+    altered, missing = (pays(chaos.scenario("bill")) for _ in range(2))
+    assert compare_bill(chaos) == {}
 
-    scenario.inject("bill_amount", altered)
-    scenario.inject("bill_missing", missing)
-    chaos.control("POST", "faults", {"kind": "bill_extra"})
-    wrong = read_bill(gateway.download_bill(day))
-    assert wrong[altered] == PRICE - 10 + Decimal("0.01")
-    assert missing not in wrong
-    assert len(wrong.keys() - honest.keys()) == 1
-    # The faults were for one download.
-    assert read_bill(gateway.download_bill(day)) == honest
+    for kind, out_trade_no in (("bill_amount", altered), ("bill_missing", missing)):
+        chaos.control("POST", "faults", {"kind": kind, "out_trade_no": out_trade_no, "times": None})
+    chaos.control("POST", "faults", {"kind": "bill_extra", "times": None})
+    unheard, sent_back = chaos.scenario("bill, unheard of"), chaos.scenario("bill, sent back")
+    unheard_number = pays_unheard(unheard)
+    is_sent_back_unheard(sent_back)
+    found = compare_bill(chaos)
+
+    [strange] = [number for _, _, number in found if number.startswith("STRANGE")]
+    assert found == {
+        ("trade", "other_amount", altered): "open",
+        ("trade", "missing_there", missing): "open",
+        ("trade", "missing_here", strange): "open",
+        ("trade", "not_done_here", unheard_number): "settled",
+        ("refund", "missing_here", f"C{sent_back.number}"): "settled",
+    }
+    unheard.wait_for_end(PAID)
+    sent_back.wait_for_end(SENT_BACK_IN_THE_CONSOLE)
+    # Without the faults it agrees again.
+    chaos.control("DELETE", "faults")
+    assert compare_bill(chaos) == {}
 
 
 def gateway_of(shop: ShopStack) -> AlipayGateway:
@@ -560,13 +606,3 @@ def gateway_of(shop: ShopStack) -> AlipayGateway:
             timeout_s=10,
         )
     )
-
-
-def read_bill(archive: bytes) -> dict[str, Decimal]:
-    """Out_trade_no → amount, of the payments in a bill."""
-    with zipfile.ZipFile(io.BytesIO(archive), metadata_encoding="gbk") as bill:
-        assert bill.testzip() is None
-        text = bill.read(bill.namelist()[0]).decode("gbk")
-    header, *rows = csv.reader(line for line in text.splitlines() if not line.startswith("#"))
-    cells = [dict(zip(header, (cell.strip() for cell in row), strict=True)) for row in rows]
-    return {row["商户订单号"]: Decimal(row["订单金额（元）"]) for row in cells if row["业务类型"] == "交易"}
