@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -537,6 +537,26 @@ def test_killed_worker_leaves_the_bill_to_the_next(order: Order, gateway: Memory
     assert compare(gateway) == 0  # its lease
     assert compare(gateway, now=READY + timedelta(minutes=2)) == 2
     assert (Bill.objects.get().status, BillEntry.objects.count()) == (BillStatus.COMPARED, 1)
+
+
+def test_worker_who_hung_for_longer_than_its_lease_finds_the_bill_compared(
+    order: Order, gateway: MemoryGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pay(order, gateway)
+    plan(gateway)
+    download = gateway.download_bill
+
+    def overtaken(day: date) -> bytes:
+        monkeypatch.setattr(gateway, "download_bill", download)
+        Bill.objects.update(available_at=READY, attempts=0)
+        compare(gateway)
+        return download(day)
+
+    monkeypatch.setattr(gateway, "download_bill", overtaken)
+    compare(gateway)
+    bill = Bill.objects.get()
+    assert (bill.status, bill.trade_count, bill.last_error) == (BillStatus.COMPARED, 1, "")
+    assert BillEntry.objects.count() == 1
 
 
 def test_bill_that_was_given_up_is_picked_up(order: Order, gateway: MemoryGateway) -> None:
