@@ -18,7 +18,7 @@ from shop.models import Measurement
 from shop.states import OrderStatus
 
 NAME = "order_states"
-# Counting so many by their primary key takes some ten milliseconds.
+# Counting so many by their primary key takes a millisecond or two.
 STRETCH = 10_000
 # How many events one fold goes on at most: a history of millions is counted within minutes.
 FOLD_EVENTS = 1_000_000
