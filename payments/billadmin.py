@@ -86,7 +86,7 @@ class BillDifferenceAdmin(DeedsAdmin):
 
     @display(description=_("账单日"), ordering="bill__day")
     def day(self, difference: BillDifference) -> str:
-        return f"{difference.bill.day:%Y-%m-%d}"
+        return format_html('<span class="nowrap">{}</span>', f"{difference.bill.day:%Y-%m-%d}")
 
     @display(description=_("处理说明"))
     def told(self, difference: BillDifference) -> str:

@@ -11,7 +11,6 @@ from project.local.waiting import wait_until
 from tests.browser.operator import Operator
 from tests.browser.shopper import DESKTOP, ENGLISH_DESKTOP, ENGLISH_PHONE, PHONE, Device
 from tests.browser.test_access import SCHEMES, SERIOUS
-from tests.browser.test_desk import buy_and_pay
 from tests.journeys.shopping import Buyer, control, make_bill_due
 from tests.nodes.shop_stack import ShopStack
 

@@ -16,7 +16,15 @@ import pytest
 
 from payments.gateways.alipay import AlipayConfig, AlipayGateway, read_private_key, read_public_key
 from project.local.waiting import wait_until
-from tests.chaos.order_scenario import PATIENCE_S, ChaosShop, OrderScenario, State
+from tests.chaos.order_scenario import (
+    APPLIED,
+    CANCELLED,
+    PAID,
+    PATIENCE_S,
+    ChaosShop,
+    OrderScenario,
+    State,
+)
 from tests.journeys.shopping import make_bill_due
 from tests.nodes.shop_stack import ShopStack
 
@@ -477,7 +485,7 @@ def pays_unheard(scenario: OrderScenario) -> str:
 
 def is_sent_back_unheard(scenario: OrderScenario) -> str:
     """All of it is refunded in the merchant's console, and nobody tells of that."""
-    out_trade_no = pays(scenario)
+    out_trade_no = scenario.buy()
     scenario.silence()
     scenario.chaos.control("POST", f"trades/{out_trade_no}/refund", {"out_request_no": f"C{scenario.number}"})
     assert scenario.state().order == "paid"
@@ -564,7 +572,7 @@ def test_bill_faults(chaos: ChaosShop) -> None:
     """An honest bill agrees with all that was played before. Where it lies, people are told and the books
     stay; what it alone knows is asked about and settled.
     """
-    altered, missing = (pays(chaos.scenario("bill")) for _ in range(2))
+    altered, missing = (chaos.scenario("bill").buy() for _ in range(2))
     assert compare_bill(chaos) == {}
 
     for kind, out_trade_no in (("bill_amount", altered), ("bill_missing", missing)):

@@ -12,9 +12,9 @@ from payments.gateways import ConfiguredGateways
 from payments.models import Bill, BillDifference, BillEntry, Notification, Payment, Refund
 from payments.states import BillRowKind, BillStatus, Product
 from shop.clock import shanghai_date
-from shop.models import Account, Coupon, CouponRecord, Order
+from shop.models import Order
 from shop.money import FEN
-from tests.factories import NOW, make_buyer, make_record
+from tests.factories import NOW, make_buyer
 from tests.payments.memorygateway import MemoryGateway
 
 
