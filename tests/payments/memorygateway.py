@@ -216,8 +216,10 @@ class MemoryGateway:
             cells = json.loads(archive)
         except ValueError as error:
             raise BillUnreadable("not a bill") from error
-        for kind, *numbers, amount, fee in cells:
-            yield BillRow(BillRowKind(kind), *numbers, Decimal(amount), Decimal(fee))
+        for kind, trade_no, out_trade_no, out_request_no, amount, fee in cells:
+            yield BillRow(
+                BillRowKind(kind), trade_no, out_trade_no, out_request_no, Decimal(amount), Decimal(fee)
+            )
 
     def _bill_of(self, day: date) -> list[BillRow]:
         """What was paid and what went back on that day."""

@@ -105,7 +105,7 @@ def make_difference(order: Order, *, now: datetime = NOW) -> BillDifference:
     BillEntry.objects.create(
         bill=bill,
         kind=BillRowKind.TRADE,
-        trade_no=payment.trade_no,
+        trade_no=payment.trade_no or "",
         out_trade_no=payment.out_trade_no,
         amount=payment.amount - FEN,
         fee=0,
