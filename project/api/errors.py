@@ -51,6 +51,7 @@ _REFUSALS: Mapping[Refusal, type[errors.DomainError]] = {
     Refusal.REFUND_DISCORDANT: payment_errors.PaymentRefused,
     Refusal.INSUFFICIENT_FUNDS: payment_errors.PaymentRefused,
     Refusal.INVALID_REQUEST: payment_errors.PaymentRefused,
+    Refusal.NO_BILL: payment_errors.PaymentRefused,  # no buyer asks for bills
     Refusal.OTHER: payment_errors.PaymentRefused,
 }
 

@@ -45,19 +45,23 @@ def state_folder() -> Iterator[Path]:
         yield folder
 
 
+def assert_no_process_of(folder: Path) -> None:
+    commands = [" ".join(process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"])]
+    assert [command for command in commands if str(folder) in command] == []
+
+
 def start_demo(*options: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "project.local.demo", *options]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=240)
 
 
+@pytest.mark.slow
 def test_once_delivers_a_course_and_leaves_no_process(state_folder: Path) -> None:
     ended = start_demo("--once", "--state", str(state_folder))
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "Delivered 2 course(s)" in ended.stdout
     assert not (state_folder / "demo.json").exists()
-    assert not [
-        p for p in psutil.process_iter(["cmdline"]) if str(state_folder) in " ".join(p.info["cmdline"] or [])
-    ]
+    assert_no_process_of(state_folder)
     assert stat.S_IMODE((state_folder / "secrets.json").stat().st_mode) == 0o600
     assert set(json.loads((state_folder / "secrets.json").read_text())) >= {
         "demo_password",
@@ -100,6 +104,8 @@ def test_served_demo_shows_its_table_last_and_stops_within_ten_seconds(state_fol
     finally:
         demo.kill()
         demo.wait()
+    assert "Delivered 2 course(s)" in shown
+    assert_no_process_of(state_folder)
     assert shown.rstrip().endswith("Ctrl-C stops everything.")
     assert output_path.read_text() == f"{shown}\nStopped.\n"
     login = described["logins"]["buyers"][0]["password"]

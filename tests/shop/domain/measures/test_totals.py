@@ -7,12 +7,12 @@ import pytest
 from django.conf import settings
 from django.db import connection
 
-from project.local.waiting import wait_until
 from shop import clock
-from shop.domain import ledger, sql
+from shop.domain import ledger
 from shop.domain.measures import totals
 from shop.models import LedgerTransfer, Measurement
 from tests.factories import NOW, make_buyer
+from tests.shop.domain.measures.others import wait_for_others
 
 GRANT = "BEILI:beili_issued:beili_available"
 
@@ -34,15 +34,6 @@ def fold(times: int = 2, *, has_none_open: bool = True) -> int:
         if has_none_open:
             wait_for_others()
     return went
-
-
-def wait_for_others() -> None:
-    """Until what other tests have under way in their databases has ended: transactions are numbered by the
-    server.
-    """
-    [(now_at,)] = sql.read("SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint", [])
-    running = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
-    assert wait_until(lambda: sql.read(running, [])[0][0] >= now_at, timeout_s=60)
 
 
 def folded() -> int:
