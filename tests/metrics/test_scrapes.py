@@ -136,7 +136,8 @@ def test_random_addresses_add_no_series(observed: Observed) -> None:
     url = observed.stack.web_url
 
     def visit(number: int) -> int:
-        path = kinds[number % len(kinds)].replace("{}", secrets.token_hex(8))
+        # With a letter: digits alone are a course's id.
+        path = kinds[number % len(kinds)].replace("{}", f"x{secrets.token_hex(8)}")
         return client.request(
             "GET" if number % 5 else f"X{secrets.token_hex(3).upper()}", f"{url}/{path}"
         ).status_code
