@@ -17,7 +17,6 @@ env = FileAwareEnv(strip_whitespace=True)  # a secret written by `echo` ends wit
 @env.parser_for("alipay_apps")
 def alipay_apps(text: str) -> list[dict[str, object]]:
     """Apps of Alipay's, separated by spaces or line breaks:
-
     `APP_ID:SELLER_ID:APP_PRIVATE_KEY_PATH:PUBLIC_KEY_PATH[:PUBLIC_KEY_PATH…]`.
     """
     return [_alipay_app(entry) for entry in text.split()]

@@ -1,6 +1,5 @@
-"""In which language people are answered:
-
-Chinese, or English for those who chose it or whose browser asks for it.
+"""In which language people are answered: Chinese, or English for those who chose it or whose browser asks for
+it.
 """
 
 from collections.abc import Callable

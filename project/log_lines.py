@@ -49,9 +49,8 @@ def public_path(request: HttpRequest) -> str:
 
 
 def hide_values(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
-    """Errors quote what they stumbled over:
-
-    PostgreSQL a whole row, others a mailbox or a number. Last, when tracebacks are text.
+    """Errors quote what they stumbled over: PostgreSQL a whole row, others a mailbox or a number. Last, when
+    tracebacks are text.
     """
     for name in _QUOTING.intersection(event):
         if isinstance(event[name], str):

@@ -1,6 +1,5 @@
-"""Exit status 0 when a server on this machine answers 200:
-
-`python project/probe.py 8000/readyz`. For health checks in containers.
+"""Exit status 0 when a server on this machine answers 200: `python project/probe.py 8000/readyz`. For health
+checks in containers.
 
 With `--end-unless 8000/healthz` it also ends the container's main process when that address hasn't answered
 three times in a row: Docker restarts what has ended, and leaves alone what only hangs. Asks by the shop's

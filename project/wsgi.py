@@ -1,6 +1,5 @@
-"""The web process:
-
-`granian --interface wsgi project.wsgi:application`, with the options of `project/local/programs.py`.
+"""The web process: `granian --interface wsgi project.wsgi:application`, with the options of
+`project/local/programs.py`.
 """
 
 import os

@@ -1,6 +1,5 @@
-"""How passwords are hashed:
-
-Argon2id with OWASP's parameters. As hard to guess as Django's PBKDF2, for a tenth of the web process's time.
+"""How passwords are hashed: Argon2id with OWASP's parameters. As hard to guess as Django's PBKDF2, for a
+tenth of the web process's time.
 """
 
 from django.contrib.auth.hashers import Argon2PasswordHasher

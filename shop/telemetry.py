@@ -42,9 +42,8 @@ _beginning: ContextVar[str | None] = ContextVar("beginning", default=None)
 
 
 def start(exporter: str) -> TracerProvider:
-    """Records spans from now on and sends them where `exporter` says:
-
-    "otlp" (set up by OpenTelemetry's own variables) or "console".
+    """Records spans from now on and sends them where `exporter` says: "otlp" (set up by OpenTelemetry's own
+    variables) or "console".
     """
     return record(_processor(exporter))
 

@@ -1,6 +1,5 @@
-"""Runs a task as a worker does it, but in the test's own transaction:
-
-Celery's fixup for Django would close the connection.
+"""Runs a task as a worker does it, but in the test's own transaction: Celery's fixup for Django would close
+the connection.
 """
 
 import uuid

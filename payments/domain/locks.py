@@ -145,9 +145,8 @@ def lock_difference(difference_id: int) -> BillDifference:
 
 
 def lock_received(notification_ids: Collection[int]) -> list[Any]:
-    """The notifications among these that nobody has dealt with, locked by id:
-
-    (id, provider, body, `out_trade_no`, the id of the HTTP request) each.
+    """The notifications among these that nobody has dealt with, locked by id: (id, provider, body,
+    `out_trade_no`, the id of the HTTP request) each.
     """
     return sql.read(_LOCK_RECEIVED, [list(notification_ids)])
 

@@ -24,9 +24,8 @@ SLOWEST_PER_S = 2.0
 
 
 class Pace:
-    """A token bucket:
-
-    `rate` calls a second on average (None: as many as come), and as many at once as two seconds' worth.
+    """A token bucket: `rate` calls a second on average (None: as many as come), and as many at once as two
+    seconds' worth.
     """
 
     def __init__(self, rate: float | None = None, *, clock: Clock = time.monotonic) -> None:

@@ -1,6 +1,5 @@
-"""What the shop asks of a payment gateway, in its own words:
-
-Decimals, aware datetimes, three kinds of failure.
+"""What the shop asks of a payment gateway, in its own words: Decimals, aware datetimes, three kinds of
+failure.
 
 No word of a provider's stands here or above: a gateway translates states, refusals and refund numbers at its
 own border.

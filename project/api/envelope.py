@@ -1,6 +1,5 @@
-"""The API's envelope:
-
-`{"code": 1000, "msg": null, "data": …}` for what worked, the error's own for what didn't.
+"""The API's envelope: `{"code": 1000, "msg": null, "data": …}` for what worked, the error's own for what
+didn't.
 """
 
 import json

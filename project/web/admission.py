@@ -51,9 +51,8 @@ class Admission:
         self._address = lru_cache(maxsize=4096)(client_of)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        """Binds the request's id and its client's address to every log line:
-
-        Django writes some outside of all middleware.
+        """Binds the request's id and its client's address to every log line: Django writes some outside of
+        all middleware.
         """
         address = self._address(environ.get("REMOTE_ADDR", ""), environ.get("HTTP_X_FORWARDED_FOR", ""))
         bound = bind_contextvars(request_id=identify(environ), address=address)

@@ -19,9 +19,8 @@ from shop.request_id import KEY
 
 
 class TokenAuthentication(KnoxAuthentication):  # type: ignore[misc] # knox has no types
-    """`Authorization:
-
-    Token …`. The account is known by its id; its other columns are read when somebody asks for one.
+    """`Authorization: Token …`. The account is known by its id; its other columns are read when somebody asks
+    for one.
     """
 
     def authenticate_credentials(self, token: bytes) -> tuple[Account, AuthToken]:

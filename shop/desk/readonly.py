@@ -54,9 +54,8 @@ class ReadOnly:
 
 
 class IndexedSearch(AnyAdminBase):
-    """Looks for a text in one column after the other, each by its index:
-
-    "or" across tables would read all of them.
+    """Looks for a text in one column after the other, each by its index: "or" across tables would read all of
+    them.
     """
 
     show_facets = ShowFacets.NEVER  # each would count the whole table

@@ -203,9 +203,8 @@ _CASH_IN = sql.statement(
 
 
 def cash_in(incomes: Sequence[tuple[str, Decimal, int]], *, now: datetime) -> None:
-    """Books money that has come in through Alipay, not yet applied to anything:
-
-    (`out_trade_no`, yuan, the order's id) each.
+    """Books money that has come in through Alipay, not yet applied to anything: (`out_trade_no`, yuan, the
+    order's id) each.
     """
     sql.write(_CASH_IN, [now, *map(list, zip(*incomes, strict=True))])
 

@@ -80,9 +80,8 @@ def lock_own_order(*, account_id: int, order_number: str) -> Order | None:
 
 
 def lock_pending_requests(request_ids: Collection[int]) -> list[Any]:
-    """The requests among these that wait for a decision, locked by id:
-
-    (id, account id, order number, HTTP request id, body as JSON) each.
+    """The requests among these that wait for a decision, locked by id: (id, account id, order number, HTTP
+    request id, body as JSON) each.
 
     Waits for others. Another worker's claim locks for a moment even rows that it then passes over; skipped
     here, they would lie until their lease ends.

@@ -48,9 +48,8 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Purchase:
-    """What the buyer asks for and agrees to:
-
-    `beili` 贝里 and `alipay` yuan, which must equal the server's own figures.
+    """What the buyer asks for and agrees to: `beili` 贝里 and `alipay` yuan, which must equal the server's
+    own figures.
 
     `buy_again` says that a course which waits in another unpaid order is meant to be bought twice. `shown` is
     None without a checkout.

@@ -1,6 +1,5 @@
-"""Takes the pictures of docs/images from a running shop:
-
-`PICTURES=docs/images bin/test tests/browser/pictures.py`. Reduces them to 64 colours if Pillow is installed.
+"""Takes the pictures of docs/images from a running shop: `PICTURES=docs/images bin/test
+tests/browser/pictures.py`. Reduces them to 64 colours if Pillow is installed.
 """
 
 import os

@@ -1,6 +1,5 @@
-"""How soon pages are there on a phone with a slow line, and how much they jump:
-
-Chrome's own figures, under Lighthouse's "slow 4G".
+"""How soon pages are there on a phone with a slow line, and how much they jump: Chrome's own figures, under
+Lighthouse's "slow 4G".
 """
 
 import os

@@ -81,9 +81,8 @@ class ShopStack:
         return self._clients.enter_context(ApiClient(self.web_url))
 
     def rows(self, query: str, *parameters: Any) -> list[dict[str, Any]]:
-        """What the database says, by SQL:
-
-        `stack.rows("SELECT status FROM shop_order WHERE order_number = %s", number)`.
+        """What the database says, by SQL: `stack.rows("SELECT status FROM shop_order WHERE order_number =
+        %s", number)`.
         """
         # Kept open: tests ask again and again, and a connection costs more than most of what they ask.
         if self._connection is None or self._connection.closed:

@@ -1,6 +1,5 @@
-"""The servers and programs of one case:
-
-PostgreSQL, separate servers for carts and queues, and two or three of every program behind nginx.
+"""The servers and programs of one case: PostgreSQL, separate servers for carts and queues, and two or three
+of every program behind nginx.
 """
 
 import contextlib

@@ -100,7 +100,6 @@ _AT_THE_DOOR = {
 
 def is_limit_of_calls(code: str, sub_code: str) -> bool:
     """Whether the call was turned away because the app, or this method, was called too often:
-
     `isv.app-call-limited`, `isv.method-call-limited`.
     """
     return code == "40005" or sub_code.endswith("call-limited")

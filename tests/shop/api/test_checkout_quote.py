@@ -21,9 +21,8 @@ pytestmark = pytest.mark.django_db
 
 @dataclass
 class Setting:
-    """The worked example of the price rules:
-
-    A ¥99.00 with 7.9折, B ¥59.90, 满100减20 on the whole, and 200 贝里.
+    """The worked example of the price rules: A ¥99.00 with 7.9折, B ¥59.90, 满100减20 on the whole, and 200
+    贝里.
     """
 
     buyer: Account
