@@ -22,7 +22,7 @@ from payments.gateways import find_gateways, get_gateways
 from payments.gateways.protocol import GatewayError
 from payments.models import Notification, Payment, Refund, RefundLine
 from payments.states import NotificationStatus, PaymentStatus, RefundKind, RefundStatus
-from shop.desk.deeds import Act, DeedsAdmin
+from shop.desk.deeds import Act, DeedsAdmin, UrgentFirst
 from shop.desk.display import link_to, yuan
 from shop.desk.filters import DEAD, SinceFilter, choose
 from shop.desk.readonly import ReadOnlyInline
@@ -110,7 +110,7 @@ class PaymentAdmin(MoneyAdmin):
 
 
 @admin.register(Notification)
-class NotificationAdmin(MoneyAdmin):
+class NotificationAdmin(UrgentFirst, MoneyAdmin):
     """What is quarantined comes first: somebody has to look at it."""
 
     ordering: ClassVar[tuple[str | Combinable, ...]] = (
@@ -141,10 +141,6 @@ class NotificationAdmin(MoneyAdmin):
     deeds = NOTIFICATION_DEEDS
     actions: Any = tuple(deed.name for deed in NOTIFICATION_DEEDS)
     counted = _("条通知")
-
-    def get_ordering(self, request: HttpRequest) -> Any:
-        # What is asked for by a filter comes newest first: sorting it otherwise would read all of it.
-        return ("-id",) if request.GET else self.ordering
 
     def is_narrow(self, request: HttpRequest) -> bool:
         return (
@@ -197,7 +193,7 @@ TO_DO = choose(
 
 
 @admin.register(Refund)
-class RefundAdmin(MoneyAdmin):
+class RefundAdmin(UrgentFirst, MoneyAdmin):
     """What waits for a decision comes first, then what is to be explained, then what failed."""
 
     ordering: ClassVar[tuple[str | Combinable, ...]] = (
@@ -233,9 +229,6 @@ class RefundAdmin(MoneyAdmin):
     deeds = REFUND_DEEDS
     actions: Any = tuple(deed.name for deed in REFUND_DEEDS if deed.is_listed)
     counted = _("笔退款")
-
-    def get_ordering(self, request: HttpRequest) -> Any:
-        return ("-id",) if request.GET else self.ordering
 
     @display(description=_("金额"), ordering="amount")
     def shown_amount(self, refund: Refund) -> str:

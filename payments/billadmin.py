@@ -14,13 +14,13 @@ from unfold.decorators import display
 from payments.desk.billdeeds import BILL_DEEDS, DIFFERENCE_DEEDS
 from payments.models import Bill, BillDifference
 from payments.states import BillStatus, DifferenceStatus
-from shop.desk.deeds import DeedsAdmin
+from shop.desk.deeds import DeedsAdmin, UrgentFirst
 from shop.desk.display import yuan
 from shop.desk.filters import DEAD, SinceFilter
 
 
 @admin.register(BillDifference)
-class BillDifferenceAdmin(DeedsAdmin):
+class BillDifferenceAdmin(UrgentFirst):
     """What is open comes first: somebody has to explain it."""
 
     ordering: ClassVar[tuple[str | Combinable, ...]] = (
@@ -49,9 +49,6 @@ class BillDifferenceAdmin(DeedsAdmin):
     deeds = DIFFERENCE_DEEDS
     actions: Any = tuple(deed.name for deed in DIFFERENCE_DEEDS)
     counted = _("项差异")
-
-    def get_ordering(self, request: HttpRequest) -> Any:
-        return ("-id",) if request.GET else self.ordering
 
     def is_narrow(self, request: HttpRequest) -> bool:
         return super().is_narrow(request) or request.GET.get("status__exact") == DifferenceStatus.OPEN
