@@ -13,7 +13,7 @@ django_application = make_application()
 from django.conf import settings  # noqa: E402
 
 from payments.gateways import bound_calls  # noqa: E402
-from project.web.admission import Admission  # noqa: E402
+from project.web.admission import Admission, look_after_connections  # noqa: E402
 from project.web.connections import ConnectionKeeper, Limits  # noqa: E402
 from project.web.database_watch import DatabaseWatch  # noqa: E402
 from project.web.places import Shares  # noqa: E402
@@ -28,6 +28,7 @@ start_recording(settings.OTEL_TRACES_EXPORTER)
 bound_calls(places=settings.GATEWAY_PLACES)
 refuse_unfit_servers()
 believe_an_empty_store()
+look_after_connections()
 admission = Admission(
     django_application, places=settings.WEB_THREADS, shares=Shares(**settings.ADDRESS_SHARES)
 )

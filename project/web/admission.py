@@ -13,7 +13,9 @@ from io import BytesIO
 from typing import Any
 
 from django.conf import settings
-from django.db import connections
+from django.core.cache import close_caches
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections, connections, reset_queries
 from structlog.contextvars import bind_contextvars, reset_contextvars
 
 from project.api.errors import body_of, headers_of
@@ -39,6 +41,18 @@ FILE_BLOCK_BYTES = 64 * 1024
 # A file is sent after its place was given back. Measured: 1 to 3 ms for the largest one.
 FILE_COST_S = 0.002
 _PHRASES = {400: "Bad Request", 411: "Length Required", 429: "Too Many Requests", 503: "Service Unavailable"}
+
+
+def look_after_connections() -> None:
+    """Lets Django leave the database's connections alone when a request starts and when it ends.
+
+    Admission knows the one that a request uses. Django would look through all of the thread's three times,
+    and through caches and statements that only a debugged shop keeps: a tenth of an ordinary poll.
+    """
+    for signal in (request_started, request_finished):
+        signal.disconnect(close_old_connections)
+    request_started.disconnect(reset_queries)
+    request_finished.disconnect(close_caches)
 
 
 class Admission:
@@ -72,7 +86,8 @@ class Admission:
             if path == LIVENESS and isinstance(error, errors.ServiceUnavailable):
                 return self._application(environ, start_response)
             return _refuse(error, environ, start_response)
-        connections["default"] = place.connection
+        connection = connections["default"] = place.connection
+        connection.close_if_unusable_or_obsolete()
         cost_s = 0.0
         try:
             if refusal is not None:  # only now, so that refusals count and wait like everything else
@@ -89,6 +104,7 @@ class Admission:
         finally:
             # What streams a file later must not find the connection, which is another request's by then.
             del connections["default"]
+            connection.close_if_unusable_or_obsolete()
             self.places.give_back(place, cost_s=cost_s)
 
     def reading(self) -> int:
