@@ -41,23 +41,8 @@ _POLICY_OF_ADMIN = (
 )
 
 
-class _ForPages:
-    """The API knows tokens and no cookies: what keeps a browser's session is left out there."""
-
-    get_response: Any
-
-    def __call__(self, request: HttpRequest) -> Any:
-        # `super()` is Django's own middleware, the other parent of each class below.
-        if request.path_info.startswith("/api/v1/"):
-            return self.get_response(request)
-        return super().__call__(request)  # type: ignore[misc]
-
-
-class SessionForPages(_ForPages, SessionMiddleware):
-    """Django's, for pages.
-
-    A cookie that can't be a session's key is none: asking the database for it would fail.
-    """
+class _Session(SessionMiddleware):
+    """Django's, but a cookie that can't be a session's key is none: asking the database for it would fail."""
 
     def process_request(self, request: HttpRequest) -> None:
         if not _SESSION_KEY.fullmatch(request.COOKIES.get(settings.SESSION_COOKIE_NAME, "")):
@@ -65,16 +50,23 @@ class SessionForPages(_ForPages, SessionMiddleware):
         super().process_request(request)
 
 
-class AuthenticationForPages(_ForPages, AuthenticationMiddleware):
-    """Django's, for pages."""
+class ForPagesMiddleware(SessionMiddleware, AuthenticationMiddleware, MessageMiddleware):
+    """What keeps a browser's session: the session itself, its login with the second factor, and messages.
 
+    The API knows tokens and no cookies: it is spared all four. The parents are there for Django's checks of
+    the admin, which look for them in the settings.
+    """
 
-class SecondFactorForPages(_ForPages, OTPMiddleware):  # type: ignore[misc] # django-otp has no types
-    """django-otp's, for pages."""
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        super().__init__(get_response)
+        self._answer_page = _Session(
+            AuthenticationMiddleware(OTPMiddleware(MessageMiddleware(get_response)))
+        )
 
-
-class MessagesForPages(_ForPages, MessageMiddleware):
-    """Django's, for pages."""
+    def __call__(self, request: HttpRequest) -> Any:
+        if request.path_info.startswith("/api/v1/"):
+            return self.get_response(request)
+        return self._answer_page(request)
 
 
 class WellFormedMiddleware:
@@ -82,7 +74,7 @@ class WellFormedMiddleware:
 
     No address holds a NUL.
 
-    Bodies and forms are read by fields that refuse a NUL themselves; a session's key by `SessionForPages`.
+    Bodies and forms are read by fields that refuse a NUL themselves; a session's key by `ForPagesMiddleware`.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -97,11 +89,13 @@ class WellFormedMiddleware:
         return self.get_response(request)
 
 
-class RequestIdMiddleware:
-    """Answers with the request's id. `project/web/admission.py` has bound it to the log lines.
+class AnswerHeadersMiddleware:
+    """Answers with the request's id, says what a browser may load for a page, and that it keeps no copy of an
+    answer unless the view says otherwise.
 
-    Under another server (Django's own, the tests' client) it is bound here, and stays bound until the
-    thread's next request: Django writes its line about a refusal when every middleware has ended.
+    `project/web/admission.py` has bound the id to the log lines. Under another server (Django's own, the
+    tests' client) it is bound here, and stays bound until the thread's next request: Django writes its line
+    about a refusal when every middleware has ended.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -116,7 +110,9 @@ class RequestIdMiddleware:
                 request_id=request_id, address=client_network(client_address(request))
             )
         response = self.get_response(request)
-        response["X-Request-ID"] = request_id
+        response.headers["X-Request-ID"] = request_id
+        response.headers.setdefault("Content-Security-Policy", _policy_for(request.path))
+        response.headers.setdefault("Cache-Control", "no-store")
         return response
 
 
@@ -131,21 +127,6 @@ class AnticipatedErrorMiddleware:
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         return answer_plain_view(request, exception)
-
-
-class AnswerHeadersMiddleware:
-    """Says what a browser may load for a page, and that it keeps no copy of an answer unless the view says
-    otherwise.
-    """
-
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        response = self.get_response(request)
-        response.headers.setdefault("Content-Security-Policy", _policy_for(request.path))
-        response.headers.setdefault("Cache-Control", "no-store")
-        return response
 
 
 def _policy_for(path: str) -> str:

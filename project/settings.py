@@ -101,19 +101,15 @@ if BROKER_QUEUE_TYPE and not CELERY_BROKER_URL.startswith("amqp"):
 ROOT_URLCONF = "project.urls"
 WSGI_APPLICATION = "project.wsgi.application"
 MIDDLEWARE = [
-    "project.middleware.RequestIdMiddleware",
+    "project.middleware.AnswerHeadersMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "project.language.LanguageMiddleware",
     "project.middleware.WellFormedMiddleware",
-    "project.middleware.SessionForPages",
+    "project.middleware.ForPagesMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
-    "project.middleware.AuthenticationForPages",
-    "project.middleware.SecondFactorForPages",
-    "project.middleware.MessagesForPages",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "project.middleware.AnswerHeadersMiddleware",
     "project.middleware.AnticipatedErrorMiddleware",
 ]
 # Lines and spans of requests cost those nothing that want none. Static files have neither.
