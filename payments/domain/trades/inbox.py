@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
-from psycopg.types.json import Jsonb
 
 from payments.domain.locks import lock_attempts, lock_notification, lock_received
 from payments.domain.refunds.concluding import has_difference, is_unexplained
@@ -71,7 +70,7 @@ def store_notification(
         "out_trade_no": notice.report.out_trade_no,
         "trade_status": notice.status_text,
         "told_status": notice.report.status.value,
-        "form": Jsonb(dict(notice.fields)),
+        "form": sql.jsonb(dict(notice.fields)),
         "raw_body": body.decode(),
         "verified_by": notice.verified_by,
         "request_id": request_id,

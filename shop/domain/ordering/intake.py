@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Any
 
 from django.conf import settings
-from psycopg.types.json import Jsonb
 
 from shop import clock, valkey
 from shop.domain import sql
@@ -144,7 +143,7 @@ def _store(request: OrderRequest, account: Account | TokenDigest, *, owner_id: i
         "idempotency_key": request.idempotency_key,
         "fingerprint": request.fingerprint,
         "checkout_id": request.checkout_id,
-        "body": Jsonb(request.body),
+        "body": sql.jsonb(request.body),
         "request_id": request.request_id,
         **clock.sql_present(request.created_at),
         "owner_id": owner_id,
