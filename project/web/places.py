@@ -85,7 +85,7 @@ class Places:
     def __init__(self, count: int, shares: Shares) -> None:
         self._shares = shares
         self.all = [Place() for _ in range(count)]
-        self._free = deque(self.all)
+        self._free = list(self.all)  # the one used last at the end: its connection is the warmest
         self._clients: OrderedDict[str, _Client] = OrderedDict()  # the one heard of last at the end
         # those with waiting requests; whose turn it is at the front
         self._queue: OrderedDict[str, _Client] = OrderedDict()
@@ -208,7 +208,7 @@ class Places:
         self._watch()
 
     def _occupy(self, client: _Client, now: float) -> Place:
-        place = self._free.popleft()
+        place = self._free.pop()
         place.client, place.taken_at = client, now
         client.at_work += 1
         return place

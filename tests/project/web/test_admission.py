@@ -123,19 +123,28 @@ def test_no_place_for_too_long_is_a_503() -> None:
     assert json.loads(inner[0][1])["error"] == "service_unavailable"
 
 
-def test_each_place_has_one_connection_whatever_thread_comes() -> None:
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_each_place_has_one_connection_whatever_thread_comes(at_once: int) -> None:
+    """One after another they use the same one, whose connection is warm."""
     seen: set[int] = set()
+    all_there = threading.Barrier(at_once)
 
     def note(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        all_there.wait(10)
         seen.add(id(connections["default"]))
         return Response()
 
     application = admit(note, places=2)
     for _ in range(8):
-        thread = threading.Thread(target=application, args=({}, lambda status, headers: None))
-        thread.start()
-        thread.join(10)
-    assert len(seen) == 2
+        threads = [
+            threading.Thread(target=application, args=({}, lambda status, headers: None))
+            for _ in range(at_once)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(10)
+    assert len(seen) == at_once
 
 
 def test_a_place_comes_back_after_a_failure() -> None:
