@@ -63,9 +63,13 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return not look.poll(0) or bool(super().is_usable())
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
-        if silence.is_known():
+        if silence.is_known() or silence.is_suspected():
             raise OperationalError("PostgreSQL doesn't answer")
-        return super().get_new_connection(conn_params)
+        try:
+            return super().get_new_connection(conn_params)
+        except psycopg.errors.ConnectionTimeout:
+            silence.suspect()
+            raise
 
     def init_connection_state(self) -> None:
         super().init_connection_state()

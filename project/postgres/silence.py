@@ -14,10 +14,23 @@ from typing import Any
 import psycopg
 from psycopg.pq import ConnStatus
 
-_known = threading.Event()
-is_known = _known.is_set
+_known, _suspected, _watched = threading.Event(), threading.Event(), threading.Event()
+is_known, is_suspected = _known.is_set, _suspected.is_set
 begin = _known.set
-end = _known.clear
+# Whoever watches says so once, since a suspicion must be looked into.
+watch = _watched.set
+
+
+def end() -> None:
+    """The server answers."""
+    _known.clear()
+    _suspected.clear()
+
+
+def suspect() -> None:
+    """A new client was let wait for too long: no other tries until the watch has asked."""
+    if _watched.is_set():
+        _suspected.set()
 
 # What belongs to Django's use of a connection and not to where it leads.
 _USE = ("cursor_factory", "context", "prepare_threshold")

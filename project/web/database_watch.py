@@ -2,7 +2,8 @@
 
 A statement may take ten seconds; a server that doesn't even let a new client in within three is silent. Then
 the connections that wait are shut, which ends their requests with a 503, and every request that needs the
-database gets one at once, until the server answers again.
+database gets one at once, until the server answers again. From the first client that wasn't let in, nobody
+else tries to connect meanwhile.
 """
 
 import contextlib
@@ -34,6 +35,7 @@ class DatabaseWatch(threading.Thread):
         self._asked_at = 0.0
 
     def run(self) -> None:
+        silence.watch()
         while True:
             time.sleep(TICK_S)
             try:
@@ -49,10 +51,15 @@ class DatabaseWatch(threading.Thread):
                 log.warning("database_answers_again")
             return
         overdue = [place for place in self._places.taken_before(now - SUSPICION_S) if is_in_statement(place)]
-        if not overdue or now - self._asked_at < SUSPICION_S:
+        if not (overdue or silence.is_suspected()) or now - self._asked_at < SUSPICION_S:
             return
         self._asked_at = now
-        if not silence.answers(_params_of(overdue[0]), timeout_s=ANSWER_S):
+        params = (
+            _params_of(overdue[0]) if overdue else self._places.all[0].connection.get_connection_params()
+        )
+        if silence.answers(params, timeout_s=ANSWER_S):
+            silence.end()
+        else:
             silence.begin()
             log.error("database_silent", waiting=len(overdue), alert=True)
             self._shut(self._places.taken_before(now))

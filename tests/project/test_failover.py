@@ -249,19 +249,22 @@ def cut_off(server: PostgresServer) -> Iterator[None]:
 needs_nft = pytest.mark.skipif(shutil.which("nft") is None, reason="nft is missing: apt-get install nftables")
 
 
+@pytest.mark.parametrize("warmed", [8, 0])
 @pytest.mark.parametrize("silence", [frozen, pytest.param(cut_off, marks=needs_nft)])
 def test_silent_server_costs_nobody_more_than_six_seconds(
+    warmed: int,
     silence: Callable[[PostgresServer], contextlib.AbstractContextManager[None]],
     own_server: PostgresServer,
     database_url: str,
     tmp_path: Path,
 ) -> None:
-    """More requests than places, and new ones all the while."""
+    """Many more requests than places, which are connected already or not, and new ones all the while."""
     name = database_url.rsplit("/", 1)[1]
-    with Web(own_server.url(name), tmp_path) as web, ThreadPoolExecutor(16) as pool:
-        assert [status for status, _ in pool.map(lambda _: timed(web, "/readyz"), range(8))] == [200] * 8
+    with Web(own_server.url(name), tmp_path) as web, ThreadPoolExecutor(40) as pool:
+        warm = [status for status, _ in pool.map(lambda _: timed(web, "/readyz"), range(warmed))]
+        assert warm == [200] * warmed
         with silence(own_server):
-            asked = [pool.submit(timed, web, "/readyz") for _ in range(12)]
+            asked = [pool.submit(timed, web, "/readyz") for _ in range(40)]
             alive = [timed(web, "/healthz") for _ in range(5)]
             answers = [one.result() for one in asked]
             later = [timed(web, "/readyz") for _ in range(3)]
