@@ -59,9 +59,7 @@ class ForPagesMiddleware(SessionMiddleware, AuthenticationMiddleware, MessageMid
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         super().__init__(get_response)
-        self._answer_page = _Session(
-            AuthenticationMiddleware(OTPMiddleware(MessageMiddleware(get_response)))
-        )
+        self._answer_page = _Session(AuthenticationMiddleware(OTPMiddleware(MessageMiddleware(get_response))))
 
     def __call__(self, request: HttpRequest) -> Any:
         if request.path_info.startswith("/api/v1/"):

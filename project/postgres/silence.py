@@ -32,6 +32,7 @@ def suspect() -> None:
     if _watched.is_set():
         _suspected.set()
 
+
 # What belongs to Django's use of a connection and not to where it leads.
 _USE = ("cursor_factory", "context", "prepare_threshold")
 

@@ -54,9 +54,7 @@ class DatabaseWatch(threading.Thread):
         if not (overdue or silence.is_suspected()) or now - self._asked_at < SUSPICION_S:
             return
         self._asked_at = now
-        params = (
-            _params_of(overdue[0]) if overdue else self._places.all[0].connection.get_connection_params()
-        )
+        params = _params_of(overdue[0]) if overdue else self._places.all[0].connection.get_connection_params()
         if silence.answers(params, timeout_s=ANSWER_S):
             silence.end()
         else:
