@@ -23,7 +23,7 @@ from shop.tracing import start_recording  # noqa: E402
 from worker.memory import calm_collector  # noqa: E402
 from worker.servers import refuse_unfit_servers  # noqa: E402
 
-refuse_mistakes()
+refuse_mistakes(has_keys=True)
 start_recording(settings.OTEL_TRACES_EXPORTER)
 bound_calls(places=settings.GATEWAY_PLACES)
 refuse_unfit_servers()

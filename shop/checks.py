@@ -10,17 +10,20 @@ from django.core.exceptions import ImproperlyConfigured
 # The tag of all checks of the configuration. They ask no server, and run whenever web, a worker or beat
 # starts.
 CONFIGURATION = "configuration"
+# The tag of the checks of key files. Beat signs nothing and isn't given any.
+KEYS = "keys"
 
 
-def refuse_mistakes() -> None:
+def refuse_mistakes(*, has_keys: bool) -> None:
     """For processes that serve: nobody runs the checks for them.
 
     Raises:
-        ImproperlyConfigured: with everything that is wrong with the settings.
+        ImproperlyConfigured: with everything that is wrong with the settings and, if the process has them,
+            with the key files.
     """
     errors = [
         found
-        for found in checks.run_checks(tags=[CONFIGURATION])
+        for found in checks.run_checks(tags=[CONFIGURATION, KEYS] if has_keys else [CONFIGURATION])
         if found.is_serious() and not found.is_silenced()
     ]
     if errors:

@@ -6,12 +6,13 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from pytest_django import Settings
 
-from payments.checks import LIVE_HOST, SANDBOX_HOST, alipay
+from payments.checks import LIVE_HOST, SANDBOX_HOST, alipay, alipay_keys
 from tests.payments.alipay_side import key
+from worker.celery import refuse_mistakes_of_beat, refuse_mistakes_of_worker
 
 
 def ids() -> list[str | None]:
-    return [message.id for message in alipay(None)]
+    return [message.id for message in (*alipay(None), *alipay_keys(None))]
 
 
 def configure(settings: Settings, **changes: object) -> None:
@@ -42,6 +43,16 @@ def test_key_that_cannot_be_read_is_refused(alipay_settings: Settings, tmp_path:
     for path in ("junk.pem", "absent.pem"):
         configure(alipay_settings, APP_PRIVATE_KEY_PATH=str(tmp_path / path))
         assert ids() == ["payments.E002"]
+
+
+def test_beat_starts_without_key_files_and_a_worker_does_not(
+    alipay_settings: Settings, tmp_path: Path
+) -> None:
+    alipay_settings.ALLOW_SIMULATOR = True
+    configure(alipay_settings, APP_PRIVATE_KEY_PATH=str(tmp_path / "absent.pem"))
+    refuse_mistakes_of_beat()
+    with pytest.raises(SystemExit, match="absent.pem"):
+        refuse_mistakes_of_worker()
 
 
 def test_own_public_key_in_place_of_alipays_is_refused(alipay_settings: Settings, tmp_path: Path) -> None:
@@ -87,7 +98,7 @@ def test_former_apps_key_that_cannot_be_read_is_refused_by_name(
             former_app(alipay_settings, tmp_path, **{name: absent if "PRIVATE" in name else [absent]})
         ],
     )
-    [message] = alipay(None)
+    [message] = alipay_keys(None)
     assert (message.id, "app 2021000000000002" in message.msg) == ("payments.E002", True)
 
 
@@ -101,7 +112,7 @@ def test_former_apps_own_public_key_in_place_of_alipays_is_refused(
     configure(
         alipay_settings, FORMER_APPS=[former_app(alipay_settings, tmp_path, PUBLIC_KEY_PATHS=[str(own)])]
     )
-    [message] = alipay(None)
+    [message] = alipay_keys(None)
     assert (message.id, "app 2021000000000002" in message.msg) == ("payments.E003", True)
 
 

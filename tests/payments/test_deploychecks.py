@@ -276,8 +276,8 @@ def test_key_files_are_for_few(keys: Path, check: Check, name: str, mode: int, i
     [
         "import project.wsgi",
         (
-            "from worker.celery import app, refuse_mistakes; app.loader.import_default_modules(); "
-            "refuse_mistakes()"
+            "from worker.celery import app, refuse_mistakes_of_worker; app.loader.import_default_modules(); "
+            "refuse_mistakes_of_worker()"
         ),
     ],
 )

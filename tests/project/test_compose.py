@@ -133,6 +133,16 @@ def test_nothing_starts_before_what_it_needs() -> None:
         }
 
 
+def test_keys_are_where_somebody_signs_or_verifies_and_nowhere_else() -> None:
+    """A worker without its key files refuses to start; beat and Flower do without."""
+    holders = {
+        name
+        for name, service in SERVICES.items()
+        if any(volume.endswith(":/run/alipay:ro") for volume in service.get("volumes", []))
+    }
+    assert holders == {"web", "worker", "gateway"}
+
+
 def test_the_simulator_is_for_demonstrations_only() -> None:
     assert {name for name, service in SERVICES.items() if service.get("profiles") == ["demo"]} == {
         "simulator",

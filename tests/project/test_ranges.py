@@ -46,7 +46,7 @@ def test_every_number_has_a_range() -> None:
 
 def test_defaults_are_within_their_ranges() -> None:
     assert (ranges(None), shares_of_threads(None), addresses(None), own_broker(None)) == ([], [], [], [])
-    refuse_mistakes()
+    refuse_mistakes(has_keys=True)
 
 
 @pytest.mark.parametrize("is_low", [True, False])
