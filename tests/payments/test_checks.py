@@ -51,7 +51,7 @@ def test_beat_starts_without_key_files_and_a_worker_does_not(
     alipay_settings.ALLOW_SIMULATOR = True
     configure(alipay_settings, APP_PRIVATE_KEY_PATH=str(tmp_path / "absent.pem"))
     refuse_mistakes_of_beat()
-    with pytest.raises(SystemExit, match="absent.pem"):
+    with pytest.raises(SystemExit, match=r"absent\.pem"):
         refuse_mistakes_of_worker()
 
 
