@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -189,7 +190,7 @@ def _choose_courses(api: ApiClient, count: int) -> dict[int, dict[str, Any]]:
     """Course id → course, for priced courses that the buyer doesn't own: not the cheapest ones, so that a
     coupon has a chance.
     """
-    owned = {item["course_id"] for item in _items(api.get("enrolments/"))}
+    owned = {item["course_id"] for item in _items(api.get("enrolments/", page_size=100))}
     sellable = [
         item
         for item in _items(api.get("courses/"))
@@ -275,20 +276,32 @@ def _place_order(
 
 def _check_delivery(api: ApiClient, course_ids: list[int], order: dict[str, Any], timeline: Timeline) -> None:
     _check_amounts(order)
-    owned = {int(item["course_id"]): item for item in _items(api.get("enrolments/"))}
+    number = order["order_number"]
+    granted = {
+        int(item["course_id"]): item
+        for item in _items(api.get("enrolments/", page_size=100))
+        if item["order_number"] == number
+    }
     for course_id in course_ids:
-        if course_id not in owned:
+        if course_id not in granted:
+            raise PurchaseError(f"order {number} is paid, but course {course_id} was not delivered")
+        enrolment = granted[course_id]
+        if not (enrolment["is_active"] or _begins_later(enrolment)):
             raise PurchaseError(
-                f"order {order['order_number']} is paid, but course {course_id} was not delivered"
+                f"order {number} is paid, but the enrolment in course {course_id} is not active"
             )
-        enrolment = owned[course_id]
-        if not enrolment["is_active"]:
-            raise PurchaseError(
-                f"order {order['order_number']} is paid, but the enrolment in course {course_id} is "
-                f"not active"
-            )
-        timeline.tell(f"enrolled: {enrolment['course_name']}, until {enrolment['valid_until']}")
+        timeline.tell(
+            f"enrolled: {enrolment['course_name']}, from {enrolment['valid_from']} until "
+            f"{enrolment['valid_until']}"
+        )
     timeline.tell(f"balance left: {api.get('balance/')['balance']} 贝里")
+
+
+def _begins_later(enrolment: Mapping[str, Any]) -> bool:
+    """A degree begins on its first day, a renewal where the last enrolment ends."""
+    return enrolment["status"] == "active" and datetime.fromisoformat(enrolment["valid_from"]) > datetime.now(
+        UTC
+    )
 
 
 def _check_amounts(order: dict[str, Any]) -> None:

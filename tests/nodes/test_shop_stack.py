@@ -24,6 +24,25 @@ def test_a_shop_sells_a_course(shared_shop_stack: ShopStack) -> None:
     assert owned == set(receipt.course_ids)
 
 
+def test_a_purchase_of_everything_is_delivered_and_so_is_its_renewal(shared_shop_stack: ShopStack) -> None:
+    """A degree begins on its first day and a renewal after the first enrolment: neither is active yet."""
+    stack = shared_shop_stack
+    first, second = (
+        buy_courses(stack.web_url, username="buyer3", password=stack.env["DEMO_PASSWORD"], count=100)
+        for _ in range(2)
+    )
+    assert first.course_ids == second.course_ids
+    assert len(first.course_ids) > 12
+    later = """
+        SELECT count(*) FROM shop_enrolment e JOIN shop_orderline l ON l.id = e.order_line_id
+        JOIN shop_order o ON o.id = l.order_id WHERE o.order_number = %s AND e.valid_from > now()
+    """
+    assert [stack.value(later, receipt.order_number) for receipt in (first, second)] == [
+        1,
+        len(first.course_ids),
+    ]
+
+
 def test_a_shop_of_its_own_survives_its_broken_parts(
     shared_shop_stack: ShopStack, shop_stack: ShopStack
 ) -> None:

@@ -1,5 +1,5 @@
-"""Each command of the runbook and of docs/deploy.md can be typed as it stands: docker-compose 1.29 and Compose
-v2 know it; its service, container path, Django command and variables exist.
+"""Each command of the runbook and of docs/deploy.md can be typed as it stands: docker-compose 1.29 and
+Compose v2 know it; its service, container path, Django command and variables exist.
 
 What the commands do was tried by hand; this keeps them from going stale.
 """
