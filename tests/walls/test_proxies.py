@@ -3,6 +3,7 @@ and slow clients against them.
 """
 
 import gzip
+import re
 import socket
 import ssl
 import sys
@@ -15,6 +16,7 @@ import pytest
 
 from project.local.child import Child
 from project.local.ports import find_free_port, is_listening
+from project.local.state import ROOT
 from project.local.waiting import wait_until
 from tests.nodes.shop_stack import ShopStack
 from tests.walls.attacks import ATTACKS, Crowd
@@ -133,6 +135,18 @@ def test_a_body_that_is_too_large_is_refused(proxy: Proxy) -> None:
             ).status_code
             == 413
         )
+
+
+def test_nobody_is_sent_to_http3(proxy: Proxy) -> None:
+    """What one address holds open is bounded over TCP only."""
+    with client(proxy) as http:
+        assert "Alt-Svc" not in http.get("/healthz").headers
+
+
+def test_connections_are_counted_before_docker_forwards_them() -> None:
+    """Docker translates addresses at priority -100 (`dstnat`); then they go past the `input` hook."""
+    rules = (ROOT / "deploy" / "nftables.conf").read_text()
+    assert re.findall(r"hook (\w+) priority (\w+);", rules) == [("prerouting", "mangle")]
 
 
 def test_one_address_has_a_rate_at_nginx(shared_shop_stack: ShopStack, tmp_path: Path) -> None:
