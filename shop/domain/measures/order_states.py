@@ -62,7 +62,7 @@ def fold_order_states(*, now: datetime) -> int:
     # A number that is still to come is another server's: this one was restored from its dump.
     is_settled = xmin >= folded.next_xid or folded.next_xid > xmax
     up_to = folded.next_to if is_settled else folded.up_to
-    seen_to = min(highest, folded.up_to + FOLD_EVENTS)
+    seen_to = min(highest, up_to + FOLD_EVENTS)
     changed = [number for (number,) in sql.read(_CHANGED, [STRETCH, folded.up_to, seen_to])]
     stretches = folded.stretches | {str(number): _count(number) for number in changed}
     next_to, next_xid = (max(seen_to, up_to), xmax) if is_settled else (folded.next_to, folded.next_xid)

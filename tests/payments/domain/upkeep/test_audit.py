@@ -11,7 +11,8 @@ import pytest
 from django.core.management import call_command
 from django.db import connection
 
-from payments.domain.upkeep.audit import RULES, run_audit
+from payments.domain.upkeep import audit
+from payments.domain.upkeep.audit import RULES, Rule, run_audit
 from payments.gateways.protocol import TradeStatus
 from payments.models import Payment
 from payments.states import Product
@@ -327,3 +328,19 @@ def test_broken_rule_is_named_with_its_row(name: str) -> None:
     assert found[name].rule.says in text
     assert "  ".join(f"{column}={value}" for column, value in found[name].rows[0].items()) in text
     assert f"{len(found)} of {len(RULES)} rules are broken." in text
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_rule_may_take_longer_than_a_statement_that_somebody_waits_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    slow = Rule("slow", "", "SELECT slept FROM (SELECT pg_sleep(0.3)::text AS slept) AS s WHERE slept <> ''")
+    monkeypatch.setattr(audit, "RULES", [slow])
+    with connection.cursor() as cursor:
+        cursor.execute("SET statement_timeout = '100ms'")
+        try:
+            [verdict] = run_audit(now=NOW)
+            cursor.execute("SHOW statement_timeout")
+            assert (verdict.broken_count, cursor.fetchone()) == (0, ("100ms",))
+        finally:
+            cursor.execute("RESET statement_timeout")
