@@ -280,18 +280,20 @@ RULES: tuple[Rule, ...] = (
         "external_refunds_are_explained",
         "What external refunds are still to be explained is what stands in their book, for each order.",
         """
-        SELECT orders.order_number, book.open, due.unexplained FROM shop_order AS orders
-        LEFT JOIN LATERAL (
-            SELECT coalesce(sum(CASE WHEN debit = {Book.EXTERNAL_REFUNDS} THEN amount
-                WHEN credit = {Book.EXTERNAL_REFUNDS} THEN -amount ELSE 0 END), 0) AS open
-            FROM shop_ledgertransfer WHERE order_id = orders.id
-        ) AS book ON true
-        LEFT JOIN LATERAL (
-            SELECT coalesce(sum(amount), 0) AS unexplained FROM payments_refund
-            WHERE order_id = orders.id AND kind = {RefundKind.EXTERNAL} AND status = {RefundStatus.SUCCEEDED}
-                AND explanation = ''
-        ) AS due ON true
-        WHERE book.open <> due.unexplained
+        SELECT orders.order_number, coalesce(book.open, 0) AS open,
+            coalesce(due.unexplained, 0) AS unexplained
+        FROM (
+            SELECT order_id,
+                sum(CASE WHEN debit = {Book.EXTERNAL_REFUNDS} THEN amount ELSE -amount END) AS open
+            FROM shop_ledgertransfer WHERE {Book.EXTERNAL_REFUNDS} IN (debit, credit) GROUP BY order_id
+        ) AS book
+        FULL JOIN (
+            SELECT order_id, sum(amount) AS unexplained FROM payments_refund
+            WHERE kind = {RefundKind.EXTERNAL} AND status = {RefundStatus.SUCCEEDED} AND explanation = ''
+            GROUP BY order_id
+        ) AS due USING (order_id)
+        JOIN shop_order AS orders ON orders.id = order_id
+        WHERE coalesce(book.open, 0) <> coalesce(due.unexplained, 0)
         """,
     ),
     Rule(
