@@ -8,11 +8,12 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from pytest_django import Settings
 
 from project.local.ports import find_free_port
 from project.local.sentinel import SentinelServer, replica_settings
@@ -21,6 +22,7 @@ from project.local.tls import TlsFront, make_certificate
 from project.local.valkey import ValkeyServer
 from project.local.waiting import wait_until
 from shop import redis_address
+from worker.servers import find_unfit_servers
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -145,28 +147,41 @@ UNFIT = [
 ]
 
 
-@pytest.fixture(params=UNFIT, ids=["cluster", "no HELLO"])
-def unfit(request: pytest.FixtureRequest, start: Starter, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
-    """A server's address without a database, and what is wrong with it."""
-    settings, reason = request.param
-    monkeypatch.setattr(
-        ValkeyServer, "is_ready", lambda self: "Ready to accept connections" in self.child.log_text()
-    )
-    lines = [line.format(port=find_free_port()) for line in settings]
-    return start(*lines).url().rsplit("/", 1)[0], reason
+def start_unfit(start: Starter, settings: Iterable[str]) -> str:
+    """The server's address without a database. Such a server never answers as the others do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            ValkeyServer, "is_ready", lambda self: "Ready to accept connections" in self.child.log_text()
+        )
+        lines = [line.format(port=find_free_port()) for line in settings]
+        return start(*lines).url().rsplit("/", 1)[0]
 
 
-@pytest.mark.parametrize("name", ["REDIS_URL", "CELERY_BROKER_URL"])
-def test_unfit_servers_are_refused_by_name(unfit: tuple[str, str], name: str) -> None:
-    url, reason = unfit
+@pytest.mark.parametrize(("lines", "reason"), UNFIT, ids=["cluster", "no HELLO"])
+def test_unfit_servers_are_refused_by_name(
+    start: Starter, settings: Settings, lines: tuple[str, ...], reason: str
+) -> None:
+    url, fit = start_unfit(start, lines), settings.REDIS_URL
+    assert list(find_unfit_servers()) == []
+    for names in (["REDIS_URL"], ["CELERY_BROKER_URL"], ["REDIS_URL", "CELERY_BROKER_URL"]):
+        settings.REDIS_URL = f"{url}/0" if "REDIS_URL" in names else fit
+        settings.CELERY_BROKER_URL = f"{url}/1" if "CELERY_BROKER_URL" in names else fit
+        for name, told in zip(names, find_unfit_servers(), strict=True):
+            assert told.startswith(f"{name} names a server that the shop can't work with: {reason}")
+
+
+def test_no_program_starts_with_unfit_servers(start: Starter) -> None:
+    lines, reason = UNFIT[1]
+    url = start_unfit(start, lines)
     for program in (
         ["-c", "import project.wsgi"],
         ["-m", "celery", "-A", "worker", "worker", "--pool", "solo"],
         ["manage.py", "check", "--database", "default"],
     ):
-        ended = run(program, **{name: f"{url}/0" if name == "REDIS_URL" else f"{url}/1"})
+        ended = run(program, REDIS_URL=f"{url}/0", CELERY_BROKER_URL=f"{url}/1")
         assert ended.returncode != 0, program
-        assert f"{name} names a server that the shop can't work with: {reason}" in ended.stderr, program
+        for name in ("REDIS_URL", "CELERY_BROKER_URL"):
+            assert f"{name} names a server that the shop can't work with: {reason}" in ended.stderr, program
 
 
 def test_servers_that_are_away_stop_nobody() -> None:
