@@ -1,33 +1,21 @@
 """axe finds nothing serious, in light and in dark."""
 
-from typing import Any
-
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
+from tests.browser import axe
 from tests.browser.shopper import DESKTOP, PHONE, Shopper
 from tests.journeys.shopping import Buyer, pay, simple_body
 from tests.nodes.shop_stack import ShopStack
 
-AXE = Axe()
-SERIOUS = {"serious", "critical"}
 COURSE = "Redis 从用到懂"
 
 
-# Dark changes colours and nothing else.
-SCHEMES: dict[Any, dict[str, Any]] = {"light": {}, "dark": {"runOnly": ["color-contrast"]}}
-
-
 def findings(shopper: Shopper) -> list[str]:
-    found = []
-    for scheme, options in SCHEMES.items():
-        shopper.page.emulate_media(color_scheme=scheme)
-        for violation in AXE.run(shopper.page, options=options).response["violations"]:
-            if violation["impact"] in SERIOUS:
-                targets = [node["target"] for node in violation["nodes"]]
-                found.append(f"{shopper.page.url} {scheme}: {violation['id']} {targets}")
-    return found
+    shopper.page.emulate_media(color_scheme="light")
+    found = axe.findings(shopper.page)
+    shopper.page.emulate_media(color_scheme="dark")
+    return found + axe.findings(shopper.page, scheme="dark", **axe.COLOURS)
 
 
 @pytest.mark.parametrize("shopper", [DESKTOP, PHONE], indirect=True)

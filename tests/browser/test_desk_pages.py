@@ -4,17 +4,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, expect
 
 from project.local.waiting import wait_until
+from tests.browser import axe
 from tests.browser.operator import Operator
 from tests.browser.shopper import DESKTOP, ENGLISH_DESKTOP, ENGLISH_PHONE, PHONE, Device
-from tests.browser.test_access import SCHEMES, SERIOUS
 from tests.journeys.shopping import Buyer, control, make_bill_due
 from tests.nodes.shop_stack import ShopStack
 
-AXE = Axe()
 LISTS = (
     "shop/order", "payments/payment", "payments/refund", "payments/notification", "shop/orderrequest",
     "shop/ledgertransfer", "shop/account",
@@ -38,15 +36,6 @@ def english_operator(browser: Browser, shop: ShopStack, request: pytest.FixtureR
         assert someone.errors == []
 
 
-def findings(operator: Operator, *, scheme: str = "light") -> list[str]:
-    found = []
-    for violation in AXE.run(operator.page, options=SCHEMES[scheme]).response["violations"]:
-        if violation["impact"] in SERIOUS:
-            targets = [node["target"] for node in violation["nodes"]]
-            found.append(f"{operator.page.url} {scheme}: {violation['id']} {targets}")
-    return found
-
-
 def is_wide(operator: Operator) -> bool:
     size = operator.page.viewport_size
     return size is not None and size["width"] > 1000
@@ -56,13 +45,13 @@ def look(operator: Operator, path: str, name: str, *, is_dark_too: bool = False)
     """What is wrong with the page, and what is wider than the window."""
     operator.go(path)  # the server has written all of it: nothing is fetched after the page has loaded
     operator.picture(name)
-    found = findings(operator)
+    found = axe.findings(operator.page)
     wide = operator.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
     if wide > 0:
         found.append(f"{path} is {wide} px too wide")
     if is_dark_too:
         operator.page.evaluate("document.documentElement.classList.add('dark')")
-        found += findings(operator, scheme="dark")
+        found += axe.findings(operator.page, scheme="dark", **axe.COLOURS)
     return found
 
 

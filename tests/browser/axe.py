@@ -1,0 +1,26 @@
+"""What axe finds wrong with a page."""
+
+import json
+from typing import Any
+
+from axe_playwright_python.base import AXE_SCRIPT
+from playwright.sync_api import Page
+
+SERIOUS = {"serious", "critical"}
+# axe describes what is violated. What passes would be most of the work: each element with its selector and
+# its text.
+REPORT = {"resultTypes": ["violations"]}
+# Another colour scheme changes colours and nothing else.
+COLOURS = {"runOnly": ["color-contrast"]}
+
+
+def findings(page: Page, *, scheme: str = "light", **options: Any) -> list[str]:
+    """Serious violations, each with the page and its elements."""
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(AXE_SCRIPT)
+    violations = page.evaluate(f"axe.run({json.dumps(REPORT | options)}).then(found => found.violations)")
+    return [
+        f"{page.url} {scheme}: {one['id']} {[node['target'] for node in one['nodes']]}"
+        for one in violations
+        if one["impact"] in SERIOUS
+    ]
