@@ -1,7 +1,8 @@
 """Proof that a refusal left no trace."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import redis
@@ -41,13 +42,17 @@ def everything() -> dict[str, Any]:
         cursor.execute(ALL_ROWS)
         state: dict[str, Any] = dict(cursor.fetchall())
     for name in ("REDIS_URL", "CELERY_BROKER_URL"):
-        with redis.Redis.from_url(getattr(settings, name)) as client:
-            state[name] = {
-                key: client.dump(key)
-                for key in sorted(client.keys())
-                if not key.startswith((b"limit:", b"wake:", b"orders:watched"))
-            }
+        client = _open_client(getattr(settings, name))
+        state[name] = {
+            key: client.dump(key)
+            for key in sorted(client.keys())
+            if not key.startswith((b"limit:", b"wake:", b"orders:watched"))
+        }
     return state
+
+
+# Kept open: connecting costs more than asking.
+_open_client: Callable[[str], Any] = cache(redis.Redis.from_url)
 
 
 @contextmanager
