@@ -11,7 +11,9 @@ SERIOUS = {"serious", "critical"}
 # its text.
 REPORT = {"resultTypes": ["violations"]}
 # Another colour scheme changes colours and nothing else.
-COLOURS = {"runOnly": ["color-contrast"]}
+COLOURS: dict[str, Any] = {"runOnly": ["color-contrast"]}
+# Another language changes everything else, and no colour.
+BUT_COLOURS: dict[str, Any] = {"rules": {"color-contrast": {"enabled": False}}}
 
 
 def findings(page: Page, *, scheme: str = "light", **options: Any) -> list[str]:
