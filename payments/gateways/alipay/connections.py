@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 
 import httpx
 
@@ -19,6 +20,12 @@ CONNECT_S = 2
 KEEP_IDLE_S = 15
 
 
+@cache
+def _trusted() -> ssl.SSLContext:
+    """Made once: reading the system's authorities takes longer than many handshakes."""
+    return ssl.create_default_context()
+
+
 class Connections:
     """Lends each call a client with a connection of its own: the one that was used last, or a new one.
 
@@ -27,7 +34,7 @@ class Connections:
 
     def __init__(self, timeout_s: float, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._timeout = httpx.Timeout(timeout_s, connect=min(CONNECT_S, timeout_s))
-        self._verify = ssl.create_default_context()
+        self._verify = _trusted()
         self._clock = clock
         # The least recently used on the left, each with when that was. A deque's own operations are atomic.
         self._idle: deque[tuple[httpx.Client, float]] = deque()
