@@ -4,7 +4,9 @@ import functools
 import secrets
 import socket
 from collections.abc import Iterator
+from types import ModuleType
 
+import httpx._transports.default as transport
 import pytest
 import redis
 from Cryptodome.PublicKey import RSA
@@ -14,6 +16,7 @@ from django.test import testcases
 from hypothesis import settings as hypothesis_settings
 from pytest_django import DjangoDbBlocker, Settings
 
+from payments.gateways.alipay import keys
 from project.local.valkey import ValkeyServer
 from tests.databases import make_tables
 from tests.emptying import Emptying
@@ -32,9 +35,16 @@ def pytest_configure() -> None:
     WhiteNoise would list them all for each client that a test makes: 20 ms each time.
     """
     settings.WHITENOISE_AUTOREFRESH = True
-    # The SDK proves that a key's factors are prime whenever it reads one, 30 ms each time; tests read the
-    # same few keys again and again.
-    RSA.importKey = functools.cache(RSA.importKey)
+    # The SDK and OpenSSL prove that a key's factors are prime whenever they read one, 30 ms each time; tests
+    # read the same few keys again and again.
+    _keep_answers(RSA, "importKey")
+    _keep_answers(keys, "load_pem_private_key")
+    # httpx reads all known authorities for each client, 13 ms each time.
+    _keep_answers(transport, "create_ssl_context")
+
+
+def _keep_answers(module: ModuleType, function: str) -> None:
+    setattr(module, function, functools.cache(getattr(module, function)))
 
 
 @pytest.fixture(scope="session")
