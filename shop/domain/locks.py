@@ -10,7 +10,7 @@ from datetime import date
 from typing import Any
 
 from shop.domain import floors, sql
-from shop.models import Account, Coupon, CouponCode, CouponRecord, Order
+from shop.models import Account, Coupon, CouponCode, CouponRecord, Order, OrderRequest
 from shop.states import CouponRecordStatus, OrderRequestStatus
 
 # The number of the sweep's advisory lock.
@@ -87,6 +87,15 @@ def lock_pending_requests(request_ids: Collection[int]) -> list[Any]:
     here, they would lie until their lease ends.
     """
     return sql.read(_LOCK_REQUESTS, [list(request_ids)])
+
+
+def lock_request(request_id: int) -> OrderRequest:
+    """The order request, locked.
+
+    Raises:
+        OrderRequest.DoesNotExist
+    """
+    return OrderRequest.objects.select_for_update(no_key=True, of=("self",)).get(pk=request_id)
 
 
 def lock_coupon_records(record_ids: Collection[int]) -> list[Any]:

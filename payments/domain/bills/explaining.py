@@ -9,7 +9,7 @@ from payments.errors import DifferenceNotOpen
 from payments.models import Bill, BillDifference
 from payments.states import DifferenceStatus
 from shop.domain.orders.timeline import by_staff, event, record
-from shop.errors import WorkNotDead
+from shop.domain.work import due_rows
 from shop.models import Account, OrderEvent
 
 
@@ -43,8 +43,5 @@ def pick_up_bill(bill_id: int, *, now: datetime) -> Bill:
     """
     with transaction.atomic(durable=True):
         bill = lock_bill(bill_id)
-        if bill.dead_at is None:
-            raise WorkNotDead
-        bill.available_at, bill.attempts, bill.dead_at = now, 0, None
-        bill.save(update_fields=["available_at", "attempts", "dead_at"])
+        due_rows.pick_up(bill, now=now)
     return bill

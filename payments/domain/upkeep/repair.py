@@ -8,6 +8,7 @@ from payments.domain.locks import lock_payment, lock_refund
 from payments.models import Payment, Refund
 from payments.states import RefundStatus
 from shop.domain.orders.timeline import by_staff, event, record
+from shop.domain.work import due_rows
 from shop.errors import WorkNotDead
 from shop.models import Account, OrderEvent
 
@@ -22,10 +23,7 @@ def pick_up_payment(payment_id: int, *, staff: Account, why: str, now: datetime,
     """
     with transaction.atomic(durable=True):
         payment = lock_payment(payment_id)
-        if payment.dead_at is None:
-            raise WorkNotDead
-        payment.available_at, payment.attempts, payment.dead_at = now, 0, None
-        payment.save(update_fields=["available_at", "attempts", "dead_at"])
+        due_rows.pick_up(payment, now=now)
         told = {"what": "payment", "out_trade_no": payment.out_trade_no, **by_staff(staff, why)}
         record([event(payment.order, Kind.PICKED_UP, now=now, cause=cause, **told)])
     return payment
@@ -41,10 +39,9 @@ def pick_up_refund(refund_id: int, *, staff: Account, why: str, now: datetime, c
     """
     with transaction.atomic(durable=True):
         refund = lock_refund(refund_id)
-        if refund.dead_at is None or refund.status != RefundStatus.REPORTED:
+        if refund.status != RefundStatus.REPORTED:
             raise WorkNotDead
-        refund.available_at, refund.attempts, refund.dead_at = now, 0, None
-        refund.save(update_fields=["available_at", "attempts", "dead_at"])
+        due_rows.pick_up(refund, now=now)
         told = {"what": "refund", "out_request_no": refund.out_request_no, **by_staff(staff, why)}
         record([event(refund.order, Kind.PICKED_UP, now=now, cause=cause, **told)])
     return refund

@@ -11,6 +11,7 @@ from django.db import IntegrityError, transaction
 from shop.domain import locks
 from shop.domain.orders.timeline import by_staff, event, record
 from shop.domain.polling.answer_cache import mark_changed
+from shop.domain.work import due_rows
 from shop.errors import CheckoutUsed, DeadlineNotMovable, WorkNotDead
 from shop.models import Account, Order, OrderEvent, OrderRequest
 from shop.states import OrderRequestStatus, OrderStatus
@@ -27,17 +28,17 @@ def pick_up_request(request_id: int, *, now: datetime) -> OrderRequest:
         WorkNotDead: it wasn't given up.
         CheckoutUsed: its buyer has ordered from the same checkout since.
     """
-    dead = OrderRequest.objects.filter(
-        pk=request_id, status=OrderRequestStatus.REJECTED, dead_at__isnull=False
-    )
-    fresh: dict[str, Any] = {"decided_at": None, "error_slug": "", "error_message": "", "error_details": {}}
+    undecided: dict[str, Any] = {
+        "status": OrderRequestStatus.PENDING,
+        "decided_at": None,
+        "error_slug": "",
+        "error_message": "",
+        "error_details": {},
+    }
     try:
         with transaction.atomic(durable=True):
-            if not dead.update(
-                status=OrderRequestStatus.PENDING, available_at=now, attempts=0, dead_at=None, **fresh
-            ):
-                raise WorkNotDead
-            request = OrderRequest.objects.get(pk=request_id)
+            request = locks.lock_request(request_id)
+            due_rows.pick_up(request, now=now, **undecided)
             mark_changed([request.order_number])
     except IntegrityError as error:
         if "order_request_one_per_checkout" in str(error):
@@ -54,10 +55,9 @@ def pick_up_order(order_id: int, *, staff: Account, why: str, now: datetime, cau
     """
     with transaction.atomic(durable=True):
         order = locks.lock_order(order_id)
-        if order.dead_at is None or order.status != OrderStatus.AWAITING_PAYMENT:
+        if order.status != OrderStatus.AWAITING_PAYMENT:
             raise WorkNotDead
-        order.available_at, order.attempts, order.dead_at = now, 0, None
-        order.save(update_fields=["available_at", "attempts", "dead_at"])
+        due_rows.pick_up(order, now=now)
         record(
             [
                 event(

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
 from django.conf import settings
@@ -24,6 +25,7 @@ from shop import tracing
 from shop.domain import floors, sql
 from shop.domain.locks import due_rows
 from shop.domain.work import leases
+from shop.errors import WorkNotDead
 from shop.models.work import CLAIMED, FRESH, Work
 
 log = structlog.get_logger(__name__)
@@ -177,6 +179,22 @@ def bury_exhausted(model: type[Work], *, now: datetime) -> list[int]:
     for pk in buried:
         log.error("work_dead", table=table_of(model), row=pk, alert=True)
     return buried
+
+
+def pick_up(row: Work, *, now: datetime, **changes: Any) -> None:
+    """Makes a row that was given up due again, with all its attempts, and writes `changes` along with that.
+
+    The caller holds the row's lock.
+
+    Raises:
+        WorkNotDead: it wasn't given up.
+    """
+    if row.dead_at is None:
+        raise WorkNotDead
+    changes |= {"available_at": now, "attempts": 0, "dead_at": None}
+    for name, value in changes.items():
+        setattr(row, name, value)
+    row.save(update_fields=changes)
 
 
 def drain(

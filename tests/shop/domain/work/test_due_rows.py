@@ -8,8 +8,10 @@ from pytest_django import Settings
 
 from shop.domain import floors
 from shop.domain.work import due_rows
+from shop.errors import WorkNotDead
 from shop.models import OrderRequest
 from tests.factories import NOW, make_buyer, make_course, make_request
+from tests.unchanged import nothing_changes
 
 pytestmark = pytest.mark.django_db
 
@@ -82,6 +84,21 @@ def test_bury_gives_up_what_used_all_its_attempts(requests: list[OrderRequest]) 
     requests[0].refresh_from_db()
     assert (requests[0].available_at, requests[0].dead_at) == (None, LATER)
     assert due_rows.bury_exhausted(OrderRequest, now=LATER) == []
+
+
+def test_pick_up_gives_a_buried_row_all_its_attempts_again(requests: list[OrderRequest]) -> None:
+    OrderRequest.objects.filter(pk=requests[0].pk).update(attempts=OrderRequest.MAX_ATTEMPTS)
+    due_rows.bury_exhausted(OrderRequest, now=LATER)
+    requests[0].refresh_from_db()
+    due_rows.pick_up(requests[0], now=LATER, last_error="")
+    assert requests[0].pk in due_rows.take(OrderRequest, now=LATER, limit=9)
+    requests[0].refresh_from_db()
+    assert (requests[0].attempts, requests[0].dead_at, requests[0].last_error) == (1, None, "")
+
+
+def test_pick_up_refuses_what_was_not_given_up(requests: list[OrderRequest]) -> None:
+    with nothing_changes(), pytest.raises(WorkNotDead):
+        due_rows.pick_up(requests[0], now=LATER, last_error="changed")
 
 
 def test_exhausted_rows_are_not_claimed(requests: list[OrderRequest]) -> None:
