@@ -1,6 +1,6 @@
 """Accounts in the admin.
 
-Superusers make staff; other staff may look after buyers, if they are allowed to, and never raise anybody.
+Only superusers create staff or grant rights. Other staff may edit buyers if they have the permission.
 """
 
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 else:  # Django's classes take no parameters at run time
 
     class AccountAdminBase(UserAdmin, ModelAdmin):
-        """Django's, as django-unfold shows it."""
+        """Django's admin with django-unfold's appearance."""
 
     AccountFormBase, PasswordFormBase = UserChangeForm, AdminPasswordChangeForm
 
@@ -45,13 +45,13 @@ class AccountForm(EditedFields, AccountFormBase):
 
 
 class PasswordForm(PasswordFormBase):
-    """Django's, and writes the password alone: a balance that changes meanwhile stays as it is."""
+    """Django's form, writing only the password: a balance that changes meanwhile isn't overwritten."""
 
     def set_password_and_save(self, user: Account, **options: Any) -> Account:
         super().set_password_and_save(user, **{**options, "commit": False})  # type: ignore[misc] # newer than the stubs
         if options.get("commit", True):
             user.save(update_fields=["password"])
-            # Django tells validators of new passwords, not of their absence.
+            # Django notifies validators of a changed password, but not of one that was disabled.
             tokens.end_tokens([user.pk])
         return user
 
@@ -72,7 +72,7 @@ class AccountAdmin(WithPermissions, ToldChanges, IndexedSearch, AccountAdminBase
     )
     list_display_links = ("username",)
     list_filter = ("is_staff", "is_active")
-    # What an index answers; the search of the desk finds more.
+    # Only searches that an index serves; the desk's own search finds more.
     search_fields = ("username__startswith", "email__istartswith", "phone__startswith")
     ordering = ("-id",)
     readonly_fields = ("balance", "held_balance", "last_login", "date_joined")
@@ -80,7 +80,7 @@ class AccountAdmin(WithPermissions, ToldChanges, IndexedSearch, AccountAdminBase
         *UserAdmin.fieldsets,  # type: ignore[misc] # the stubs allow None, the class has some
         _BALANCE,
     )
-    # What staff who are no superusers see of a buyer; of it they may change names, address and 有效.
+    # What staff other than superusers see of a buyer. They may change names, contact details and 有效.
     buyers_fieldsets: ClassVar = (
         (None, {"fields": ("username", "first_name", "last_name", "email", "phone", "is_active")}),
         (_("时间"), {"fields": ("last_login", "date_joined")}),
@@ -88,20 +88,20 @@ class AccountAdmin(WithPermissions, ToldChanges, IndexedSearch, AccountAdminBase
     )
     change_password_form = PasswordForm
     list_fullwidth = True
-    # Plain lists of choices: they fit a phone, and can be used without a mouse.
+    # Plain select boxes: they fit on a phone and work without a mouse.
     filter_horizontal = ()
     show_full_result_count = False
     paginator = BoundedPaginator
 
     def has_change_permission(self, request: HttpRequest, obj: Account | None = None) -> bool:
-        """Accounts of staff, one's own among them, are superusers' business."""
+        """Only superusers change staff accounts; staff don't change their own either."""
         is_out_of_reach = (
             obj is not None and (obj.is_staff or obj.is_superuser) and not _is_superuser(request)
         )
         return not is_out_of_reach and super().has_change_permission(request, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: Account | None = None) -> bool:
-        # Orders and the ledger name their buyer for good; an account is closed by 有效 = no.
+        # Orders and the ledger refer to their buyer for good. To close an account, 有效 is cleared.
         return False
 
     @display(description=_("状态"), label={"active": "success", "closed": "danger"})
@@ -121,7 +121,7 @@ class AccountAdmin(WithPermissions, ToldChanges, IndexedSearch, AccountAdminBase
         )
 
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:  # noqa: A002 - Django's signature
-        """Whoever sets somebody's password can be them."""
+        """Only for superusers: setting a password allows logging in as that account."""
         if not _is_superuser(request):
             raise PermissionDenied
         return super().user_change_password(request, id, form_url)
@@ -129,7 +129,7 @@ class AccountAdmin(WithPermissions, ToldChanges, IndexedSearch, AccountAdminBase
     def save_model(
         self, request: HttpRequest, obj: Account, form: "ModelForm[Account]", change: bool
     ) -> None:
-        """Whoever is disabled here loses their logins for good."""
+        """Disabling an account also revokes its tokens and sessions: enabling it doesn't bring them back."""
         if change and "is_active" in form.changed_data and not obj.is_active:
             tokens.disable_accounts([obj.pk])
         super().save_model(request, obj, form, change)

@@ -1,6 +1,6 @@
-"""The operators' view of the shop.
+"""The shop's models in the admin.
 
-Catalogue and campaigns are edited here; whatever moves money or records it can only be read.
+Catalogue and campaigns can be edited; whatever moves or records money is read-only.
 """
 
 from django.contrib import admin
@@ -22,7 +22,7 @@ from shop.models import LedgerTransfer, OrderRequest
 from shop.states import OrderRequestStatus
 from shop.tasks import create_orders
 
-# A login's token is a secret of its buyer; nobody makes one for somebody else.
+# A token is its buyer's secret: staff don't create one on somebody's behalf.
 admin.site.unregister(AuthToken)
 admin.site.index_title = _("总览")
 
@@ -33,7 +33,7 @@ def _pick_up(request: OrderRequest, act: Act) -> object:
 
 @admin.register(OrderRequest)
 class OrderRequestAdmin(DeedsAdmin):
-    """What buyers asked for, before it is an order or a refusal."""
+    """Order requests: pending, turned into an order, or rejected."""
 
     list_display = (
         "shown_status",

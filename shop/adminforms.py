@@ -1,4 +1,4 @@
-"""What the admin's forms share."""
+"""Base classes of the admin's forms."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -20,17 +20,17 @@ else:  # Django's classes take no parameters at run time
 
 
 class EditedFields(AnyFormBase):
-    """A form that changes only what was edited in it: each field travels with the value that was shown beside
-    it.
+    """A form that writes only the fields that were edited in it: each field is submitted together with the
+    value that was shown.
 
-    What somebody else has changed since the page was opened stays, unless the same field was edited here,
-    too.
+    A change that somebody else made since the page was opened is kept, unless this form edits the same field.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for name, field in self.fields.items():
-            # Whoever sends no such values (a script) edits whatever differs from the row.
+            # Without the shown values (a script's request), every field that differs from the row counts as
+            # edited.
             field.show_hidden_initial = not field.disabled and (
                 not self.is_bound or self.add_initial_prefix(name) in self.data
             )
@@ -44,7 +44,7 @@ class EditedFields(AnyFormBase):
         return cleaned
 
     def validate_constraints(self) -> None:
-        """The database's rules in words. What a field was refused for already isn't said again."""
+        """Explains violated constraints in words, unless a field has an error already."""
         if self.errors:
             return
         try:
@@ -54,9 +54,7 @@ class EditedFields(AnyFormBase):
 
 
 class PermissionChoice(PermissionChoiceBase):
-    """Permissions under names in the reader's language: what the table has was written in Chinese when it was
-    made.
-    """
+    """Permissions with translated names: the table holds the Chinese names from when they were created."""
 
     def label_from_instance(self, obj: Any) -> str:
         name, model = gettext(obj.name), obj.content_type.model_class()
@@ -66,7 +64,7 @@ class PermissionChoice(PermissionChoiceBase):
 
 
 class WithPermissions(AnyAdminBase):
-    """For forms that give permissions."""
+    """A mixin for forms that grant permissions."""
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.related_model is Permission:
@@ -75,7 +73,7 @@ class WithPermissions(AnyAdminBase):
 
 
 class RowFields(EditedFields):
-    """The same as a row of a table, whose heading no field is tied to: each says itself what it is."""
+    """The same form as a row of a table, where no label belongs to a field: each gets an `aria-label`."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -83,8 +81,8 @@ class RowFields(EditedFields):
             field.widget.attrs.setdefault("aria-label", str(field.label or ""))
 
 
-# Of the tables that are edited; a test holds this to their constraints. Forms say most of it before, beside
-# the field.
+# The constraints of the tables that are edited here; a test compares the names. Most violations are caught by
+# a form's field first.
 CONSTRAINTS_IN_WORDS = {
     "course_status_known": _("没有这种课程状态。"),
     "course_type_known": _("没有这种课程类型。"),

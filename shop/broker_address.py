@@ -1,10 +1,10 @@
-"""The address of the queues: a Redis or Valkey server in the syntax of `redis_address`, or RabbitMQ, as
-Celery has to be told of it.
+"""Parses the broker's URL into Celery's settings: Redis or Valkey in the syntax of `redis_address`, or
+RabbitMQ.
 
     amqp://user:password@host[:port]/[virtual_host]
-    amqps://…                                         by TLS; the certificate is always verified
+    amqps://…                                         over TLS; the certificate is always verified
 
-Several RabbitMQ servers of one cluster are separated by ';', each in full.
+Several RabbitMQ servers of one cluster are separated by ';', each as a full URL.
 """
 
 import ssl
@@ -17,13 +17,13 @@ from shop import redis_address
 from shop.redis_address import RedisAddress
 
 _AMQP_PORTS = {"amqp": 5672, "amqps": 5671}
-# What py-amqp calls them.
+# Our names of the parameters, and py-amqp's.
 _AMQP_TLS = {"ssl_ca_certs": "ca_certs", "ssl_certfile": "certfile", "ssl_keyfile": "keyfile"}
 
 
 @dataclass(frozen=True, slots=True)
 class BrokerAddress:
-    """Celery's `broker_url` and `broker_use_ssl`, and what belongs to `broker_transport_options`."""
+    """Celery's `broker_url` and `broker_use_ssl`, and entries of `broker_transport_options`."""
 
     url: str = field(repr=False)
     use_ssl: Mapping[str, Any] | bool = False
@@ -33,7 +33,11 @@ class BrokerAddress:
 
 
 def parse(url: str) -> BrokerAddress:
-    """Raises: ValueError with what is wrong with it."""
+    """Parses a broker URL.
+
+    Raises:
+        ValueError: the URL is invalid; the message says why.
+    """
     scheme = urlsplit(url.split(";", maxsplit=1)[0]).scheme
     if scheme in _AMQP_PORTS:
         return _rabbitmq(url, scheme)
@@ -51,7 +55,7 @@ def parse(url: str) -> BrokerAddress:
 
 
 def _redis_url(address: RedisAddress) -> str:
-    """In kombu's syntax, which wants the login and the database on each part."""
+    """The URL in kombu's syntax, which needs the credentials and the database in each part."""
     login = (
         f"{quote(address.username or '', safe='')}:{quote(address.password, safe='')}@"
         if address.password
@@ -75,7 +79,7 @@ def _rabbitmq(url: str, scheme: str) -> BrokerAddress:
     bare = ";".join(part._replace(query="").geturl() for part in parts)
     if scheme == "amqp":
         use_ssl: Mapping[str, Any] | bool = False
-    elif len(parts) > 1:  # py-amqp keeps the first one's name to compare all certificates with
+    elif len(parts) > 1:  # py-amqp compares all certificates with the first host's name
         raise ValueError("amqps:// takes one name, which all servers' certificates have")
     else:
         files = {_AMQP_TLS[name]: path for name, path in redis_address.pop_tls(query)}

@@ -1,4 +1,4 @@
-"""Where staff look after the shelves: categories, courses, and what they cost."""
+"""The catalogue in the admin: categories, courses and their prices."""
 
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -27,7 +27,7 @@ else:  # Django's classes take no parameters at run time
     PolicyInlineBase = TabularInline
     PolicyFormSetBase = forms.BaseInlineFormSet
 
-# A later first day is a typing mistake.
+# A later start date is a typo.
 MAX_DAYS_TO_START = 730
 
 
@@ -43,7 +43,7 @@ class CategoryAdmin(ToldChanges, CategoryAdminBase):
 
 
 class CourseForm(EditedFields):
-    """A course whose choices go together."""
+    """A course; checks the rules that involve several fields."""
 
     class Meta:
         widgets: ClassVar = {"syllabus": UnfoldAdminTextareaWidget(attrs={"rows": 16})}
@@ -61,7 +61,9 @@ class CourseForm(EditedFields):
         return cleaned
 
     def _keep_members(self) -> None:
-        """Nobody becomes a member, or stops being one, by a change of what they have bought."""
+        """A course that was sold can't become a membership or stop being one: its buyers would gain or lose
+        it.
+        """
         kinds = {self.initial.get("course_type"), self.cleaned_data.get("course_type")}
         if (
             self.instance.pk
@@ -73,7 +75,7 @@ class CourseForm(EditedFields):
 
 
 class PolicyFormSet(PolicyFormSetBase):
-    """The prices of a course, if it is one that has any."""
+    """The price policies of a course; a VIP-only course has none."""
 
     def clean(self) -> None:
         super().clean()

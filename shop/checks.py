@@ -1,4 +1,4 @@
-"""System checks: settings of the shop that can't work are refused at the start."""
+"""System checks: invalid settings of the shop stop a process from starting."""
 
 from typing import Any
 
@@ -7,19 +7,18 @@ from django.core import checks
 from django.core.checks import CheckMessage, Error, register
 from django.core.exceptions import ImproperlyConfigured
 
-# The tag of all checks of the configuration. They ask no server, and run whenever web, a worker or beat
+# The tag of all configuration checks. They connect to no server, and run whenever web, a worker or beat
 # starts.
 CONFIGURATION = "configuration"
 # The tag of the checks of key files. Beat signs nothing and isn't given any.
 KEYS = "keys"
 
 
-def refuse_mistakes(*, has_keys: bool) -> None:
-    """For processes that serve: nobody runs the checks for them.
+def refuse_mistakes() -> None:
+    """Runs the configuration checks. Called by serving processes, for which Django runs no checks.
 
     Raises:
-        ImproperlyConfigured: with everything that is wrong with the settings and, if the process has them,
-            with the key files.
+        ImproperlyConfigured: the settings are invalid; the message lists all errors.
     """
     errors = [
         found

@@ -1,4 +1,4 @@
-"""Who is at the other end: the one place that reads a request's address, for limits and for logs."""
+"""The client's address: the only module that derives it from a request, for limits and for logs."""
 
 import ipaddress
 from functools import cache
@@ -9,24 +9,24 @@ from rest_framework.request import Request
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-# What a connection that names no address (a socket file) is counted as.
+# The address of a connection without one (a Unix socket).
 UNKNOWN = "unknown"
-# One household or office gets a whole network of this size; counting its single addresses would limit nobody.
+# A household or an office gets a whole network of this size, so a limit per address would limit nobody.
 _IPV6_PREFIX = 64
 
 
 def client_address(request: HttpRequest | Request) -> str:
-    """The address of whoever sent the request, as far as it can be trusted."""
+    """The address of the request's client; see `forwarded_address`."""
     return forwarded_address(
         request.META.get("REMOTE_ADDR", ""), request.META.get("HTTP_X_FORWARDED_FOR", "")
     )
 
 
 def forwarded_address(sender: str, forwarded: str) -> str:
-    """The client's address out of the sender's and `X-Forwarded-For`.
+    """The client's address, from the connection's address and `X-Forwarded-For`.
 
-    Goes back through the list from its end while the sender is one of `TRUSTED_PROXIES`. What anybody else
-    writes there is ignored, so a client can't choose its address.
+    Reads the list from its end for as long as the sender is one of `TRUSTED_PROXIES`. Entries from anybody
+    else are ignored, so a client can't choose its address.
     """
     found = _parsed(sender)
     if found is None:
@@ -49,7 +49,7 @@ def is_trusted_proxy(sender: str) -> bool:
 
 
 def client_network(address: str) -> str:
-    """What an address is counted by: itself, or its /64 for IPv6."""
+    """The key under which limits count an address: the address itself, or its /64 network for IPv6."""
     parsed = _parsed(address)
     if isinstance(parsed, ipaddress.IPv6Address):
         return str(ipaddress.ip_network((parsed, _IPV6_PREFIX), strict=False))
@@ -66,7 +66,7 @@ def _trusted(networks: tuple[str, ...]) -> list[Network]:
 
 
 def _parsed(text: str) -> Address | None:
-    """An address with or without a port, IPv4 in IPv6 unpacked; None for anything else."""
+    """Parses an address with or without a port and unwraps IPv4-mapped IPv6; None for anything else."""
     if text.startswith("["):
         text = text[1:].partition("]")[0]
     elif text.count(":") == 1:

@@ -1,8 +1,8 @@
-"""The shop's clocks. Entry points read one and hand `now` down; domain code never looks at a clock itself.
+"""The shop's clocks. Entry points read one and pass `now` down; domain code never reads a clock itself.
 
-PostgreSQL's clock is the one that all machines share. What one machine makes due and another one does,
-leases, backoffs and the ends of tokens go by it, so the machines' own clocks may differ. A machine's own
-clock is for what it does alone: what a page shows, a log, a poll.
+PostgreSQL's clock is shared by all machines. Times that one machine writes and another one acts on (due work,
+leases, backoffs, the expiry of tokens) use it, so the machines' own clocks may differ. The local clock is for
+everything else: what a page shows, a log line, a poll.
 """
 
 from datetime import date, datetime, timedelta
@@ -12,28 +12,28 @@ from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
-# Statements that no other statement may be added to take the present from PostgreSQL themselves. Parameters:
-# `sql_present(now)`. A `now` that is an hour away isn't a clock that goes wrong but another time that is
-# meant, and is kept.
+# The present as an SQL expression, for statements that must not cost an extra round trip for the time.
+# Parameters: `sql_present(now)`. A `now` that is over an hour away isn't clock drift but deliberate, and is
+# kept.
 _POSTGRESQL = "(statement_timestamp() + %(clock_offset)s::interval)"
 PRESENT = f"""
     CASE WHEN %(now)s::timestamptz BETWEEN {_POSTGRESQL} - interval '1 hour' AND {_POSTGRESQL}
         + interval '1 hour'
         THEN {_POSTGRESQL} ELSE %(now)s::timestamptz END
 """
-# When a row is due that is due at once: never in the future of those who look for it.
+# `available_at` for a row that is due at once: never in the future by the clock of those who claim it.
 AT_ONCE = f"LEAST({PRESENT}, {_POSTGRESQL})"
 
 
 def now() -> datetime:
-    """The present moment by this machine's clock (aware, UTC), moved by `CLOCK_OFFSET_S` seconds."""
+    """The present by this machine's clock (aware, UTC), shifted by `CLOCK_OFFSET_S` seconds."""
     return timezone.now() + timedelta(seconds=settings.CLOCK_OFFSET_S)
 
 
 def database_now() -> datetime:
-    """The present moment by PostgreSQL's clock, moved like `now()`.
+    """The present by PostgreSQL's clock, shifted like `now()`; costs one statement.
 
-    For whoever claims rows, or makes them due for others; one statement.
+    For code that claims rows, or makes them due for other processes.
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT clock_timestamp()")
@@ -47,5 +47,5 @@ def sql_present(now: datetime) -> dict[str, Any]:
 
 
 def shanghai_date(moment: datetime) -> date:
-    """The calendar day of `moment` in the shop's time zone, by which coupons and campaigns are judged."""
+    """The calendar day of `moment` in Shanghai, by which the dates of coupons and campaigns are checked."""
     return timezone.localtime(moment).date()

@@ -1,5 +1,5 @@
-"""Campaigns in the admin: edited with their rules in words, shown with what they do, ended when they went out
-wrong; and their codes.
+"""Campaigns in the admin: edited with their rules explained, previewed, ended early if they went out wrong;
+and their codes.
 """
 
 import csv
@@ -43,7 +43,7 @@ SAMPLE_PRICES = tuple(map(Decimal, ("50.00", "99.00", "199.00", "399.00")))
 
 
 def preview(coupon: Coupon) -> str:
-    """What the campaign's coupon makes of some prices."""
+    """The effect of the campaign's coupon on sample prices."""
     shown = []
     for price in SAMPLE_PRICES:
         try:
@@ -55,7 +55,7 @@ def preview(coupon: Coupon) -> str:
 
 
 class CouponForm(EditedFields):
-    """The database's rules, said in words beside the field that breaks them."""
+    """A campaign; explains each violated constraint beside the field that violates it."""
 
     def clean(self) -> dict[str, Any] | None:
         cleaned = super().clean() or self.cleaned_data
@@ -215,7 +215,7 @@ class CouponAdmin(ToldChanges, WithDeeds, CouponAdminBase):
     list_select_related = ("course",)
     search_fields = ("name",)
     list_fullwidth = True
-    # What a coupon takes off was promised to those who hold one.
+    # A coupon's terms are a promise to those who hold one: read-only once one was claimed.
     promised_fields = (
         "coupon_type",
         "money_equivalent_value",
@@ -308,8 +308,8 @@ CODE_STATES = choose(
 
 @admin.register(CouponCode)
 class CouponCodeAdmin(ReadOnlyAdmin):
-    """Codes are as good as the coupon: pages show their beginning, and only who may make them can read them
-    whole.
+    """A code is as good as the coupon: pages show only its beginning, and only staff with the permission to
+    make codes can download them in full.
     """
 
     fields = (

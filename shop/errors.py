@@ -1,33 +1,31 @@
-"""Anticipated errors, each with a stable slug.
+"""Anticipated errors of the shop, each with a stable slug; those of payments are in `payments/errors.py`.
 
-Anything that isn't a DomainError is a bug and surfaces as one. `payments/errors.py` has those of payments.
-
-The registry at the end is what the API documents, of both; the mapping to HTTP stands in
-`project/api/errors.py`.
+Any other exception is a bug and surfaces as one. The API documents both modules' errors through the registry
+at the end; `project/api/errors.py` maps them to HTTP.
 """
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-# The envelope's code of what worked, as in the original.
+# The envelope's code for success, which existing clients expect.
 SUCCESS_CODE = 1000
 
 
 class DomainError(Exception):
-    """A refusal that the caller could meet. Nothing has changed when it is raised.
+    """A refusal that callers have to expect. Nothing has changed when it is raised.
 
-    `slug` is part of the API's contract; `code` keeps the original's numbers per endpoint (1001 the subject
-    isn't there, 1002 the choice isn't valid, 1003 the request is malformed) and counts on from 1100 for what
-    the original didn't know; `status` is the HTTP status; `message` is for people, in Chinese; `details` are
-    JSON values for programs.
+    `slug` is part of the API's contract. `code` keeps the numbers that existing clients know (1001 the
+    subject doesn't exist, 1002 the choice isn't valid, 1003 the request is malformed) and starts at 1100 for
+    all others. `status` is the HTTP status, `message` a Chinese text for people, and `details` are JSON
+    values for programs.
     """
 
     slug: ClassVar[str]
     code: ClassVar[int]
     status: ClassVar[int]
     message: ClassVar[str]
-    # Seconds after which the same request may succeed; None where time changes nothing, or nobody knows. 503
-    # has a default of its own.
+    # Seconds after which the same request may succeed; None if waiting doesn't help or the time is unknown.
+    # 503 has its own default.
     retry_after_s: int | None = None
 
     def __init__(self, message: str | None = None, **details: Any) -> None:
@@ -74,7 +72,7 @@ class UnsupportedMediaType(DomainError):
 
 
 class TooManyRequests(DomainError):
-    """A share is used up. `limit` names it; `retry_after_s` is when there is room again."""
+    """A rate limit is exhausted. `limit` names it; it has room again after `retry_after_s` seconds."""
 
     slug, code, status, message = "too_many_requests", 1107, 429, "操作过于频繁，请稍后再试。"
 
@@ -313,12 +311,11 @@ class CodesOverQuantity(DomainError):
 
 
 class StaleState(Exception):
-    """A guarded update found its row already moved: somebody else was faster.
-
-    The caller decides whether that matters.
+    """A guarded UPDATE matched no row: another transaction was faster. The caller decides whether that
+    matters.
     """
 
 
 def registry() -> dict[str, type[DomainError]]:
-    """Every slug that the API can answer, with its class."""
+    """Every slug that the API can return, with its class."""
     return {error.slug: error for error in DomainError.__subclasses__()}

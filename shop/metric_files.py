@@ -1,14 +1,14 @@
-"""Where the processes of one service count together: files in the folder that `PROMETHEUS_MULTIPROC_DIR`
+"""Counters shared by the processes of one service, in files in the folder that `PROMETHEUS_MULTIPROC_DIR`
 names.
 
-prometheus_client's multiprocess mode keeps a file for each process id, so a service whose processes come and
-go gathers files without end. Here a process takes the lowest free slot instead, goes on counting where the
-slot's last owner stopped, and leaves it to the next. The kernel holds a slot by a file lock, which ends with
-its process however that ends. So no counter steps back when a process is killed, and there are never more
-files than there were processes at once.
+prometheus_client's multiprocess mode keeps one file per process id, so a service whose processes come and go
+accumulates files without end. Here a process takes the lowest free slot instead, continues the counters of
+the slot's last owner, and leaves them to the next. A slot is held by a file lock, which the kernel releases
+when the process ends, however it ends. So no counter decreases when a process is killed, and there are never
+more files than there were concurrent processes.
 
-Import this module before a metric is made. Without the variable each process counts for itself, as a command
-or a test does.
+Import this module before a metric is created. Without the variable each process counts for itself, as
+commands and tests do.
 """
 
 import fcntl
@@ -31,24 +31,22 @@ class Slots:
         self._folder = folder
         self._held: IO[str] | None = None
         self._number = ""
-        # The parent's slot. A child has its parent's counters in memory, which may be older than those in the
-        # file.
+        # The parent's slot, which a child never takes: its inherited counters in memory may be older than
+        # those in the file.
         self._inherited = ""
 
     def number(self) -> str:
-        """This process's slot. Called with every change of a counter."""
+        """This process's slot. Called on every change of a counter."""
         return self._number or self._take()
 
     def leave_to_parent(self) -> None:
-        """In a child after a fork: the slot is its parent's."""
+        """Called in a child after a fork: the slot remains its parent's."""
         if self._held is not None:
             self._held.close()
         self._held, self._number, self._inherited = None, "", self._number or self._inherited
 
     def clear_dead(self) -> None:
-        """Drops what only a living process can say, such as that its circuit breaker is open, of the slots
-        that nobody holds.
-        """
+        """Removes the live gauges, such as an open circuit breaker, of slots whose process is gone."""
         for path in self._folder.glob("slot_*.lock"):
             number = path.stem.removeprefix("slot_")
             if number != self._number and (lock := self._try_lock(number)) is not None:
@@ -88,7 +86,7 @@ class ServiceCollector(Collector):
 
 
 def service_registry() -> CollectorRegistry:
-    """What is counted by this service, or by this process alone where processes don't share a folder."""
+    """The metrics of this service, or of this process alone if its processes share no folder."""
     if FOLDER is None:
         return REGISTRY
     registry = CollectorRegistry()
@@ -100,9 +98,9 @@ if FOLDER is not None:
     FOLDER.mkdir(mode=0o700, parents=True, exist_ok=True)
     _slots = Slots(FOLDER)
     os.register_at_fork(after_in_child=_slots.leave_to_parent)
-    # The library's own way of naming processes otherwise than by their ids.
+    # The library's own hook for naming processes by something other than their id.
     values.ValueClass = values.MultiProcessValue(process_identifier=_slots.number)  # type: ignore[no-untyped-call]
 elif os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None) is not None:
-    # Empty is not given. The library sees that the variable is there, and would write into the current
-    # folder.
+    # The variable was set but empty. The library only checks whether it exists, and would write into the
+    # current folder.
     values.ValueClass = values.MutexValue

@@ -1,7 +1,7 @@
-"""Counters of the shop."""
+"""The shop's counters."""
 
 from prometheus_client import Counter
 
-import shop.metric_files  # noqa: F401 - before any metric is made
+import shop.metric_files  # noqa: F401 - before any metric is created
 
 LIMITED = Counter("shop_limited_requests_total", "Requests refused by a limit.", ["limit"])

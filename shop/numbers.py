@@ -1,11 +1,13 @@
-"""Numbers that leave the house: sortable by time, not guessable, digits and upper-case letters only."""
+"""Public numbers of orders, checkouts and coupons: sortable by time, unguessable, digits and upper-case
+letters.
+"""
 
 import secrets
 from datetime import datetime
 
 from django.utils import timezone
 
-# Crockford's base 32: no I, L, O or U, so that a number can be read out on the phone.
+# Crockford's base 32: no I, L, O or U, so that a number can be read out over the phone.
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _RANDOM_CHARS = 13  # 65 bits
 
@@ -13,8 +15,7 @@ _RANDOM_CHARS = 13  # 65 bits
 def mint_number(now: datetime) -> str:
     """A new number of 30 characters: Beijing time to the millisecond, then 65 random bits.
 
-    Uniqueness is the database's affair (a unique constraint); a clash is about as likely as a wrong RSA
-    signature that verifies.
+    A unique constraint in the database rules out a collision, which is too unlikely to need a retry.
     """
     stamp = timezone.localtime(now).strftime("%Y%m%d%H%M%S%f")[:17]
     bits = secrets.randbits(5 * _RANDOM_CHARS)

@@ -1,15 +1,14 @@
-"""Addresses of Redis and Valkey servers: one syntax for carts and queues, refused at the start when it isn't
-understood.
+"""Parses URLs of Redis and Valkey servers: one syntax for carts and queues; an invalid URL stops the start.
 
     redis://[[user]:password@]host[:port][/database]
-    rediss://…                                        by TLS; the certificate is always verified
+    rediss://…                                        over TLS; the certificate is always verified
     unix://[[user]:password@]/path/to/socket[?db=1]
     sentinel://[[user]:password@]host[:port];sentinel://host2[:port][/database]?master_name=…
-    sentinels://…                                     by TLS, Sentinels and servers alike
+    sentinels://…                                     over TLS, to Sentinels and servers alike
 
-Parameters of TLS: `ssl_ca_certs` (the system's authorities by default), `ssl_certfile` and `ssl_keyfile`. Of
-Sentinel: `master_name`, and `sentinel_username` and `sentinel_password` where the Sentinels ask for them; the
-user and password in front of a host are the server's.
+TLS parameters: `ssl_ca_certs` (default: the system's authorities), `ssl_certfile` and `ssl_keyfile`. Sentinel
+parameters: `master_name`, and `sentinel_username` and `sentinel_password` if the Sentinels require them; the
+user and password before a host are for the server.
 """
 
 from dataclasses import dataclass, field, replace
@@ -25,7 +24,7 @@ from redis.sentinel import Sentinel
 _PORTS = {"redis": 6379, "rediss": 6379, "sentinel": 26379, "sentinels": 26379}
 SCHEMES = (*_PORTS, "unix")
 _TLS_FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
-# What says that nothing else than verifying is meant, in the words of other programs.
+# Parameters of other programs, accepted with the values that leave verification on.
 _TLS_VERIFIED = {"ssl_cert_reqs": {"required", "CERT_REQUIRED"}, "ssl_check_hostname": {"true", "True"}}
 
 _LONGEST_ASKING_S = 2
@@ -34,7 +33,7 @@ _SENTINEL_TIMEOUT_S = 0.25
 
 @dataclass(frozen=True, slots=True)
 class RedisAddress:
-    """One server, or the Sentinels that know which server it is."""
+    """One server, or the Sentinels that know the current primary."""
 
     hosts: tuple[tuple[str, int], ...]
     path: str
@@ -48,7 +47,7 @@ class RedisAddress:
 
     @property
     def place(self) -> tuple[object, ...]:
-        """What two addresses of one database have in common."""
+        """Identifies the database: equal for two URLs of the same one."""
         return (
             tuple((one_name(host), port) for host, port in self.hosts),
             self.path,
@@ -57,7 +56,7 @@ class RedisAddress:
         )
 
     def tls_options(self) -> dict[str, Any]:
-        """How redis-py and kombu are told to verify the server's certificate and its name."""
+        """Options of redis-py and kombu that verify the server's certificate and host name."""
         return (
             {"ssl_cert_reqs": "required", "ssl_check_hostname": True, **dict(self.tls_files)}
             if self.is_tls
@@ -65,8 +64,8 @@ class RedisAddress:
         )
 
     def sentinel_options(self) -> dict[str, Any]:
-        """How the Sentinels themselves are asked: with a login of their own, and the next one at once when
-        one is away.
+        """Options for connections to the Sentinels: their own credentials, and no retries, so that the next
+        Sentinel is tried at once when one is down.
         """
         return {
             **dict(self.sentinel_login),
@@ -79,7 +78,11 @@ class RedisAddress:
 
 
 def parse(url: str) -> RedisAddress:
-    """Raises: ValueError with what is wrong with it."""
+    """Parses a URL.
+
+    Raises:
+        ValueError: the URL is invalid; the message says why.
+    """
     parts = [urlsplit(part) for part in url.split(";")]
     scheme = parts[0].scheme
     if scheme not in SCHEMES:
@@ -116,12 +119,10 @@ def parse(url: str) -> RedisAddress:
 
 
 def open_client(address: RedisAddress, **options: Any) -> Any:
-    """A client of redis-py, which connects when it is first used.
+    """A redis-py client, which connects on first use.
 
-    `options` are redis-py's, with those of TCP left out for a socket file.
-
-    Unless `options` say otherwise each command is tried once: by itself redis-py waits eleven times for a
-    server that is frozen.
+    `options` are redis-py's; TCP options are dropped for a Unix socket. Unless `options` say otherwise, each
+    command is tried once: by default redis-py waits eleven times for a frozen server.
     """
     options = {"retry": Retry(NoBackoff(), 0), **options}
     login: dict[str, Any] = {
@@ -142,10 +143,10 @@ def open_client(address: RedisAddress, **options: Any) -> Any:
 
 
 def find_unfitness(address: RedisAddress) -> str | None:
-    """What makes the server unfit for the shop, if it is; None as well when it can't be asked.
+    """Why the shop can't use the server; None if it can, or if the server can't be reached.
 
-    A cluster spreads over its servers what a script of ours changes together; a Sentinel holds no data; a
-    server (or a proxy in front of one) without HELLO doesn't speak the protocol of this redis-py.
+    A cluster spreads keys that our scripts change together over several servers; a Sentinel holds no data;
+    and a server, or a proxy in front of it, without HELLO doesn't speak the protocol of this redis-py.
     """
     options = {
         "socket_timeout": _LONGEST_ASKING_S,
@@ -172,7 +173,9 @@ def find_unfitness(address: RedisAddress) -> str | None:
 
 
 def one_name(host: str) -> str:
-    """The same for each of a host's names that can be told without asking anybody: this machine has many."""
+    """A canonical name, without a DNS lookup: the same for all spellings of an address and of this
+    machine.
+    """
     try:
         address = ip_address(host.rstrip("."))
     except ValueError:
@@ -183,7 +186,12 @@ def one_name(host: str) -> str:
 
 
 def host_of(part: SplitResult, default_port: int) -> tuple[str, int]:
-    """Raises: ValueError, without the password that an unescaped `/` or `#` may have moved into the port."""
+    """The host and port of a URL.
+
+    Raises:
+        ValueError: one of them is invalid. The message doesn't quote the port, since an unescaped `/` or `#`
+            may have moved the password into it.
+    """
     try:
         port = None if part.fragment else part.port
     except ValueError:
@@ -209,7 +217,9 @@ def _database(text: str) -> int:
 
 
 def _the_one(what: str, values: list[str]) -> str:
-    """Several Sentinels may repeat it, and mustn't contradict each other."""
+    """The value that the parts agree on: several Sentinels may repeat it but mustn't contradict each
+    other.
+    """
     given = {value for value in values if value}
     if len(given) > 1:
         raise ValueError(f"the parts name different values for the {what}")
@@ -217,9 +227,10 @@ def _the_one(what: str, values: list[str]) -> str:
 
 
 def pop_tls(query: dict[str, str]) -> tuple[tuple[str, str], ...]:
-    """Takes the parameters of TLS out of a query.
+    """Removes the TLS parameters from a query and returns them.
 
-    Raises: ValueError when they ask for less than verifying.
+    Raises:
+        ValueError: they would turn off verification.
     """
     for name, verified in _TLS_VERIFIED.items():
         if query.pop(name, "required" if name == "ssl_cert_reqs" else "true") not in verified:

@@ -1,7 +1,7 @@
-"""The id of a request: its answer, its log lines and the rows that it writes carry it.
+"""The id of a request, carried by its response, its log lines and the rows that it writes.
 
-An id has the shape of a W3C trace id, so that the same 32 digits find a purchase in the log, at the desk and
-among its spans.
+It has the form of a W3C trace id, so that the same 32 digits find a purchase in the log, at the desk and in a
+tracing backend.
 """
 
 import random
@@ -12,15 +12,16 @@ from typing import Any
 from shop.client_address import is_trusted_proxy
 
 KEY = "shop.request_id"
-# UUIDs, ULIDs and nginx's `$request_id` among others. Nothing that a log, a header or a search would have to
-# quote.
+# Matches UUIDs, ULIDs and nginx's `$request_id`, among others, and nothing that would need quoting in a log,
+# a header or a search.
 _SHAPE = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 
 def identify(environ: MutableMapping[str, Any]) -> str:
-    """The request's id: a trusted proxy's `X-Request-ID`, or a new one. Found once, then kept in `environ`.
+    """The request's id: a trusted proxy's `X-Request-ID`, or a new one. Determined once, then kept in
+    `environ`.
 
-    Anybody else's is ignored: it would let a client write into the trace of somebody else's purchase.
+    The header is ignored from anybody else, who could write into the trace of another buyer's purchase.
     """
     known: str | None = environ.get(KEY)
     if known is not None:

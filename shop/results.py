@@ -1,4 +1,4 @@
-"""What a task has done, in a few words for whoever watches: "created 3, refused 1"."""
+"""A task's result as a short text for operators: "created 3, refused 1"."""
 
 import functools
 from collections import Counter
@@ -11,7 +11,7 @@ _done: ContextVar[Counter[str] | None] = ContextVar("done", default=None)
 
 
 def count(**facts: int) -> None:
-    """Adds to what the current task will say. Outside of one it is nobody's business."""
+    """Adds to the counts of the current task. No effect outside a task."""
     done = _done.get()
     if done is not None:
         done.update(facts)
@@ -19,7 +19,7 @@ def count(**facts: int) -> None:
 
 @contextmanager
 def counting() -> Iterator[Counter[str]]:
-    """Whatever is counted in this block."""
+    """Collects what is counted in this block."""
     done: Counter[str] = Counter()
     token = _done.set(done)
     try:
@@ -29,7 +29,7 @@ def counting() -> Iterator[Counter[str]]:
 
 
 def telling(task: Callable[..., object]) -> Callable[..., str]:
-    """Has a task return what was counted while it ran."""
+    """Decorates a task so that it returns what was counted while it ran."""
 
     @functools.wraps(task)
     def told(*args: object, **kwargs: object) -> str:
@@ -41,7 +41,7 @@ def telling(task: Callable[..., object]) -> Callable[..., str]:
 
 
 def say(done: Counter[str]) -> str:
-    """The facts in the order in which they were counted first."""
+    """The counts as text, in the order in which they were first counted."""
     return (
         ", ".join(f"{name.replace('_', ' ')} {number}" for name, number in done.items() if number) or NOTHING
     )

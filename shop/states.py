@@ -1,4 +1,6 @@
-"""The words for states, and every move that is allowed between them. What isn't in a table can't happen."""
+"""The statuses of the shop's rows and the allowed moves between them. A move that isn't in a table can't
+happen.
+"""
 
 from django.db.models import IntegerChoices, TextChoices
 
@@ -55,7 +57,9 @@ class CouponScope(TextChoices):
 
 
 class PaymentType(IntegerChoices):
-    """How an order is paid, by the leg that matters most: money, else 贝里, else coupons alone."""
+    """How an order is paid: by Alipay if any money is due, else with 贝里 if any are used, else by coupons
+    alone.
+    """
 
     ALIPAY = 1, "支付宝"
     COUPON = 2, "优惠码"
@@ -65,13 +69,13 @@ class PaymentType(IntegerChoices):
 ORDER_REQUEST_MOVES: dict[OrderRequestStatus, frozenset[OrderRequestStatus]] = {
     OrderRequestStatus.PENDING: frozenset({OrderRequestStatus.CREATED, OrderRequestStatus.REJECTED}),
     OrderRequestStatus.CREATED: frozenset(),
-    # One that was given up after too many attempts, if staff pick it up again. A refusal by a rule is final:
-    # see `shop/domain/orders/repair.py`.
+    # Only a request that was given up after too many attempts, when staff pick it up again. A refusal by a
+    # rule is final; see `shop/domain/orders/repair.py`.
     OrderRequestStatus.REJECTED: frozenset({OrderRequestStatus.PENDING}),
 }
 ORDER_MOVES: dict[OrderStatus, frozenset[OrderStatus]] = {
     OrderStatus.AWAITING_PAYMENT: frozenset({OrderStatus.PAID, OrderStatus.CANCELLED, OrderStatus.EXPIRED}),
-    # Only late money whose coupons and 贝里 could be taken again.
+    # Only when money arrives late and the order's coupons and 贝里 can be reserved again.
     OrderStatus.EXPIRED: frozenset({OrderStatus.PAID}),
     OrderStatus.CANCELLED: frozenset(),
     OrderStatus.PAID: frozenset({OrderStatus.REFUNDED}),
@@ -80,7 +84,7 @@ ORDER_MOVES: dict[OrderStatus, frozenset[OrderStatus]] = {
 COUPON_RECORD_MOVES: dict[CouponRecordStatus, frozenset[CouponRecordStatus]] = {
     CouponRecordStatus.UNUSED: frozenset({CouponRecordStatus.RESERVED, CouponRecordStatus.EXPIRED}),
     CouponRecordStatus.RESERVED: frozenset({CouponRecordStatus.USED, CouponRecordStatus.UNUSED}),
-    # A refunded order gives its coupons back, if the shop says so.
+    # A full refund returns the coupons if `REFUND_RETURNS_COUPONS` is set.
     CouponRecordStatus.USED: frozenset({CouponRecordStatus.UNUSED}),
     CouponRecordStatus.EXPIRED: frozenset(),
 }
@@ -89,5 +93,5 @@ ENROLMENT_MOVES: dict[EnrolmentStatus, frozenset[EnrolmentStatus]] = {
     EnrolmentStatus.REVOKED: frozenset(),
 }
 
-# What a buyer can put in a cart. VIP-only courses have no price: they are open to whoever has a membership.
+# What a buyer can put into a cart. VIP-only courses have no price: they are open to members.
 SELLABLE_COURSE_TYPES = frozenset({CourseType.PAID, CourseType.DEGREE, CourseType.MEMBERSHIP})

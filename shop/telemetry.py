@@ -104,7 +104,7 @@ class OpenTelemetrySpans:
 
     @contextmanager
     def request(self, request_id: str) -> Iterator[Span]:
-        """A request of the web process. Whoever calls names the span once its route is known."""
+        """A request of the web process. The caller names the span once the route is known."""
         with self._first(request_id, "request", SpanKind.SERVER) as span:
             yield span
 
@@ -152,7 +152,7 @@ class OpenTelemetrySpans:
 
 
 def _context_of(trace_id: str) -> Context:
-    """Below the first span of the purchase, which another process has ended long ago."""
+    """The context of the purchase's first span, which another process has ended by now."""
     if not trace_id:  # an order from before there were ids
         return Context()
     first = SpanContext(
@@ -170,7 +170,7 @@ def _watch(connection: Any, **kwargs: Any) -> None:
 
 
 def _record_statement(execute: Any, sql: Any, params: Any, many: bool, context: Any) -> Any:
-    """Statements have placeholders; what stands in them is nobody's business."""
+    """Records a statement with its placeholders. Parameters aren't recorded: they may be personal data."""
     if not trace.get_current_span().is_recording():
         return execute(sql, params, many, context)
     text = " ".join(str(sql).split())
@@ -180,7 +180,7 @@ def _record_statement(execute: Any, sql: Any, params: Any, many: bool, context: 
 
 
 def end_request(span: Span, *, method: str, route: str, status: int) -> None:
-    """What a request turned out to be."""
+    """Names the request's span after its route and records the outcome."""
     span.update_name(f"{method} {route}")
     span.set_attributes(
         {"http.request.method": method, "http.route": route, "http.response.status_code": status}

@@ -1,4 +1,4 @@
-"""Words for people that the API and the desk share."""
+"""Texts for people that the API and the desk share."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -16,9 +16,9 @@ _DEALS = {
 
 
 def describe_coupon(terms: CouponTerms, *, translate: Callable[[str], str] = str) -> str:
-    """What a coupon does: `满100减20`, `7.9折`, `立减30元`.
+    """A coupon's terms in words: `满100减20`, `7.9折`, `立减30元`.
 
-    The API's texts are Chinese for everybody. The desk passes `gettext` to speak its reader's language.
+    The API's texts are always Chinese. The desk passes `gettext` to translate them.
     """
     off_percent = terms.off_percent or 0
     return translate(_DEALS[terms.kind]) % {

@@ -1,7 +1,7 @@
-"""One purchase, one id: what is done for it anywhere carries the id of the request that asked for it.
+"""One id per purchase: all work for a purchase carries the id of the request that placed it.
 
-The log always does. With `OTEL_TRACES_EXPORTER` the same id is a trace (`shop/telemetry.py`); without it,
-nothing here opens a span.
+Log lines always carry it. With `OTEL_TRACES_EXPORTER` it is also the id of a trace (`shop/telemetry.py`);
+without that setting no span is opened here.
 """
 
 import contextvars
@@ -22,36 +22,36 @@ _NO_SPAN: AbstractContextManager[None] = nullcontext()
 
 
 class Spans(Protocol):
-    """What records spans, when the shop is set up to have any."""
+    """What records spans, if the shop is configured to have any."""
 
     def step(
         self, name: str, attributes: dict[str, Any], *, is_call: bool = False
     ) -> AbstractContextManager[Any]:
-        """A part of what is being done: its parent is the current span."""
+        """A step of the current work: a child of the current span."""
 
     def purchase(self, name: str, trace_id: str) -> AbstractContextManager[Any]:
-        """Work on one purchase, in the purchase's trace, linked to the current span."""
+        """Work on one purchase: a span in the purchase's trace, linked to the current span."""
 
     def members(self, name: str, trace_ids: Collection[str]) -> None:
-        """A batch did this for each of these purchases: a span in each one's trace, as long as the current
-        span and linked to it.
+        """Work of a batch on these purchases: a span in each one's trace, with the current span's start and a
+        link to it.
         """
 
     def task(self, name: str, task_id: str) -> AbstractContextManager[Any]:
-        """A task, in a trace of its own: it works for many."""
+        """A task: a trace of its own, since it works on many purchases."""
 
     def annotate(self, attributes: dict[str, Any]) -> None:
-        """Adds to the current span."""
+        """Adds attributes to the current span."""
 
     def flush(self) -> object:
-        """Sends what has been recorded."""
+        """Exports what has been recorded."""
 
 
 _spans: Spans | None = None
 
 
 def record_with(spans: Spans | None) -> None:
-    """From now on spans are recorded with this; None: not at all."""
+    """Records spans with `spans` from now on; None turns recording off."""
     global _spans  # noqa: PLW0603 - one for each process
     _spans = spans
 
@@ -59,12 +59,13 @@ def record_with(spans: Spans | None) -> None:
 def start_recording(exporter: str) -> None:
     """Records spans from now on, unless `exporter` is "none".
 
-    Raises: ImproperlyConfigured when OpenTelemetry isn't installed.
+    Raises:
+        ImproperlyConfigured: OpenTelemetry isn't installed.
     """
     if exporter == "none":
         return
     try:
-        from shop import telemetry  # noqa: PLC0415 - most shops have no OpenTelemetry
+        from shop import telemetry  # noqa: PLC0415 - OpenTelemetry is optional
     except ImportError as error:
         raise ImproperlyConfigured(
             "OTEL_TRACES_EXPORTER needs the packages of requirements-otel.txt."
@@ -73,13 +74,13 @@ def start_recording(exporter: str) -> None:
 
 
 def flush() -> None:
-    """Sends the spans so far: the process is about to end."""
+    """Exports the spans recorded so far. For processes that are about to end."""
     if _spans is not None:
         _spans.flush()
 
 
 def recorder() -> Spans | None:
-    """What spans are recorded with."""
+    """What spans are recorded with; None if they aren't."""
     return _spans
 
 
@@ -89,25 +90,25 @@ def task(name: str, task_id: str) -> AbstractContextManager[Any]:
 
 
 def step(name: str, **attributes: Any) -> AbstractContextManager[Any]:
-    """A part of a request or a task that is worth a span."""
+    """A span for a step of the current request or task."""
     return _NO_SPAN if _spans is None else _spans.step(name, attributes)
 
 
 def call(name: str, about: dict[str, Any]) -> AbstractContextManager[Any]:
-    """A call of another server."""
+    """A span for a call to another server."""
     return _NO_SPAN if _spans is None else _spans.step(name, about, is_call=True)
 
 
 def annotate(**facts: Any) -> None:
-    """Adds to the current span."""
+    """Adds attributes to the current span."""
     if _spans is not None:
         _spans.annotate(facts)
 
 
 @contextmanager
 def purchase(name: str, trace_id: str) -> Iterator[None]:
-    """Work on one purchase alone: its id is on every log line of the block, and goes with every call of the
-    gateway.
+    """Marks a block as work on one purchase: its id is on the block's log lines and is sent along with calls
+    to the gateway.
     """
     with (
         bound_contextvars(trace_id=trace_id),
@@ -119,9 +120,10 @@ def purchase(name: str, trace_id: str) -> Iterator[None]:
 def batch_did(
     name: str, ids: Collection[str], facts: Mapping[str, int], *, ids_of: str = "trace_ids"
 ) -> None:
-    """A batch did this: one line that names all of the purchases, or of the requests, that it was done for.
+    """Records what a batch did: one log line with the ids of all purchases, or requests, that it was done
+    for.
 
-    The task's result has the facts.
+    `facts` are also added to the task's result.
     """
     results.count(**facts)
     known = sorted({one for one in ids if one})
@@ -131,9 +133,7 @@ def batch_did(
 
 
 def carry(call: Callable[..., Answer], name: str, trace_id: str) -> Callable[..., Answer]:
-    """`call` as work on one purchase, for another thread: what this thread is doing stays on its log
-    lines.
-    """
+    """Wraps `call` as work on one purchase in another thread; its log lines keep this thread's context."""
     here = contextvars.copy_context()
 
     def carried(*args: Any) -> Answer:
@@ -144,8 +144,8 @@ def carry(call: Callable[..., Answer], name: str, trace_id: str) -> Callable[...
 
 
 def caller_headers() -> dict[str, str]:
-    """What a call of another server says about its cause: the purchase, or else the request, or else the
-    task.
+    """The header that tells another server the cause of a call: the id of the purchase, request or task, the
+    first that is known.
     """
     bound = get_contextvars()
     known = next(

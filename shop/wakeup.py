@@ -1,6 +1,6 @@
-"""Telling a worker that there is something to do. A hint, never the truth: it may be lost, late or doubled.
+"""Wakes workers when there is something to do. A wake-up is only a hint: it may be lost, late or duplicated.
 
-What has to be done is a row that is committed already; the sweep finds it if this message doesn't arrive.
+The work itself is a committed row, which the sweep finds if the message doesn't arrive.
 """
 
 import atexit
@@ -16,39 +16,34 @@ from shop import valkey
 
 log = structlog.get_logger(__name__)
 
-# How long one wake-up speaks for all that follow it. If its message is lost, the next request after this
+# How long one wake-up suppresses others of the same task. If its message is lost, the next request after that
 # sends another.
 COALESCE_MS = 1000
-# How long an ending process waits for what it still has to say.
+# How long an ending process waits for wake-ups that it hasn't sent yet.
 SETTLE_S = 2
-# The least time between two wake-ups of a process. Asking Valkey costs a fifth of a request; whoever comes
-# first doesn't wait, and at light load nobody does.
+# The minimum interval between two wake-ups from a process, since the round trip to Valkey costs a fifth of a
+# request. The first one doesn't wait, and under light load none does.
 PAUSE_S = 0.01
 
 
 def wake_soon(task: Task) -> None:
-    """Has another thread `wake` the task, so that no request waits for a broker, however sick it is.
+    """Has another thread `wake` the task, so a slow or dead broker never blocks a request. Call it after the
+    commit.
 
-    Call it after the commit.
-
-    Requests that come while the thread is busy or takes its pause share its next wake-up.
+    Requests that come in while the thread is busy or pausing share its next wake-up.
     """
     _bell.ring(task)
 
 
 def settle(timeout_s: int = SETTLE_S) -> bool:
-    """Waits until every wake-up that was asked for is sent, at most so many seconds; returns whether that is
-    so.
-    """
+    """Waits up to `timeout_s` seconds for pending wake-ups; True if all were sent."""
     return _bell.settle(timeout_s)
 
 
 def wake(task: Task) -> None:
-    """Sends `task` without arguments, unless a message for it is already on its way.
+    """Sends `task` without arguments, unless a message for it is already in flight. Call it after the commit.
 
-    Never raises; takes well under a second.
-
-    Call it after the commit. `woken` is its other half.
+    Never raises, and takes well under a second. `woken` is its counterpart in the task.
     """
     try:
         if not valkey.client().set(valkey.wake_key(task.name), "1", nx=True, px=COALESCE_MS):
@@ -59,7 +54,7 @@ def wake(task: Task) -> None:
 
 
 def woken(task: Task) -> None:
-    """The task has started: whatever is committed from now on needs a wake-up of its own.
+    """Notes that the task has started: whatever is committed from now on needs a new wake-up.
 
     Call it before claiming.
     """
@@ -70,7 +65,7 @@ def woken(task: Task) -> None:
 
 
 def _send(task: Task) -> None:
-    """A broker that is away costs a short, bounded attempt."""
+    """Makes one attempt, which is short and bounded even if the broker is down."""
     try:
         task.apply_async()
     except (OperationalError, KombuError, OSError, valkey.Unreachable) as error:
@@ -78,7 +73,7 @@ def _send(task: Task) -> None:
 
 
 class _Bell:
-    """The thread behind `wake_soon`; it starts when it is first needed."""
+    """The thread behind `wake_soon`, started on first use."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -126,7 +121,7 @@ _bell = _Bell()
 
 
 def _begin_anew() -> None:
-    """A forked process has none of its parent's threads."""
+    """Called in a forked child, which has none of its parent's threads."""
     global _bell  # noqa: PLW0603 - one for each process
     _bell = _Bell()
 

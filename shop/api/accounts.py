@@ -16,13 +16,13 @@ from shop.client_address import client_address, client_network
 from shop.domain.accounts import own_account
 from shop.models import Account
 
-# What a mailbox looks like in practice; Django's own rule takes all of these. Blank is none.
+# The addresses that occur in practice; Django's own validator accepts all of them. Blank means none.
 _EMAIL = RegexValidator(
     r"^([A-Za-z0-9_+]{1,32}([.\-][A-Za-z0-9_+]{1,16}){0,4}@([A-Za-z0-9]{1,20}(-[A-Za-z0-9]{1,20}){0,2}\.){1,4}[A-Za-z]{2,24})?\Z",
     gettext_lazy("请填写正确的邮箱。"),
 )
 _PHONE = RegexValidator(r"^(\+?[0-9]{6,15})?\Z", gettext_lazy("请填写 6 到 15 位数字，可以 + 开头。"))
-# No letters that look like others.
+# Latin letters and Chinese characters only: letters of other scripts could imitate somebody else's name.
 _USERNAME = RegexValidator(
     r"^[0-9A-Za-z_.@+\-\u4e00-\u9fff]{1,50}\Z", gettext_lazy("用户名只能含汉字、英文字母、数字和 _ . @ + -。")
 )
@@ -57,14 +57,14 @@ class ProfileOutput(serializers.ModelSerializer[Account]):
 
 
 class RegisterView(APIView):
-    """Makes an account."""
+    """Creates an account."""
 
     authentication_classes = ()
     permission_classes = ()
 
     @extend_schema(request=RegisterInput, responses={201: ProfileOutput}, auth=[])
     def post(self, request: Request) -> Response:
-        """Open only where the shop says so (`REGISTRATION_OPEN`). Log in afterwards."""
+        """Available only with `REGISTRATION_OPEN`. Doesn't log in."""
         data = RegisterInput.read(request.data)
         account = own_account.register(
             **data, address=client_network(client_address(request)), now=clock.now()
@@ -77,7 +77,7 @@ class PasswordView(APIView):
 
     @extend_schema(request=PasswordInput, responses=LoginOutput)
     def post(self, request: Request) -> Response:
-        """Ends every token of the account, this one too, and answers a new one."""
+        """Revokes every token of the account, including this one, and returns a new one."""
         data = PasswordInput.read(request.data)
         row, token = own_account.change_password(
             account_id=account_of(request).pk, **data, now=clock.database_now()
@@ -88,7 +88,7 @@ class PasswordView(APIView):
 
 
 class ProfileView(APIView):
-    """How the buyer is called and reached."""
+    """The buyer's name and contact details."""
 
     @extend_schema(responses=ProfileOutput)
     def get(self, request: Request) -> Response:

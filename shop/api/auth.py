@@ -32,16 +32,16 @@ class LoginOutput(serializers.Serializer[Any]):
 
 
 class LoginView(APIView):
-    """Exchanges a name and a password for a token."""
+    """Exchanges a username and a password for a token."""
 
     authentication_classes = ()
     permission_classes = ()
 
     @extend_schema(request=LoginInput, responses=LoginOutput, auth=[])
     def post(self, request: Request) -> Response:
-        """An account has a limited number of tokens: the oldest one ends when a new one comes.
+        """An account has a limited number of tokens: a new one revokes the oldest.
 
-        The answer's cookie `device` tells a known device from a stranger the next time.
+        The response sets the cookie `device`, by which the next login recognises the device.
         """
         data = LoginInput.read(request.data)
         account = log_in(
@@ -56,7 +56,7 @@ class LoginView(APIView):
 
 
 class LogoutView(APIView):
-    """Ends the token that is used for this request."""
+    """Revokes the token that this request uses."""
 
     @extend_schema(request=None, responses={204: None})
     def post(self, request: Request) -> Response:
@@ -66,7 +66,7 @@ class LogoutView(APIView):
 
 
 class LogoutEverywhereView(APIView):
-    """Ends every token of the account, on all devices."""
+    """Revokes every token of the account, on all devices."""
 
     @extend_schema(request=None, responses={204: None})
     def post(self, request: Request) -> Response:

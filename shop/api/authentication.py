@@ -19,8 +19,8 @@ from shop.request_id import KEY
 
 
 class TokenAuthentication(KnoxAuthentication):  # type: ignore[misc] # knox has no types
-    """`Authorization: Token …`. The account is known by its id; its other columns are read when somebody asks
-    for one.
+    """`Authorization: Token …`. Only the account's id is known at first; Django loads any other column on
+    first access.
     """
 
     def authenticate_credentials(self, token: bytes) -> tuple[Account, AuthToken]:
@@ -32,8 +32,8 @@ class TokenAuthentication(KnoxAuthentication):  # type: ignore[misc] # knox has 
 
 
 def digest_in(request: HttpRequest) -> TokenDigest | None:
-    """The digest of the token in a request's header, which isn't looked up; None if there is none that could
-    be one.
+    """The digest of the token in the request's header, without looking it up; None if the header is missing
+    or malformed.
     """
     header: str = request.META.get("HTTP_AUTHORIZATION", "")  # `request.headers` would read all of them
     match header.encode(HTTP_HEADER_ENCODING).split():
@@ -59,19 +59,19 @@ class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-ca
 
 
 def account_of(request: Request) -> Account:
-    """The caller. Only for views that demand a login."""
+    """The caller's account. Only for views that require authentication."""
     assert isinstance(request.user, Account)
     return request.user
 
 
 def digest_of_caller(request: Request) -> TokenDigest:
-    """The key of the caller's token. Only for views that demand a login."""
+    """The digest of the caller's token. Only for views that require authentication."""
     digest = digest_in(request._request)
     assert digest is not None
     return digest
 
 
 def request_id_of(request: HttpRequest | Request) -> str:
-    """The request's id, as its log lines carry it."""
+    """The request's id, as in its log lines."""
     request_id: str = request.META[KEY]
     return request_id

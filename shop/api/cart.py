@@ -1,4 +1,4 @@
-"""`cart/`: what the buyer means to buy."""
+"""`cart/`: the courses that the buyer intends to buy."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -67,12 +67,12 @@ class CartView(APIView):
 
     @extend_schema(responses=CartOutput)
     def get(self, request: Request) -> Response:
-        """The cart by course id, each course as it is now."""
+        """The cart by course id, with each course's current data."""
         return _shown(cart.list_cart(account=account_of(request), now=clock.now()))
 
     @extend_schema(request=AddInput, responses=CartOutput)
     def post(self, request: Request) -> Response:
-        """Puts a course in, or changes its policy if it is in; answers the cart."""
+        """Adds a course, or changes its policy if it is in the cart already; returns the cart."""
         data = AddInput.read(request.data)
         return _shown(cart.add_to_cart(account=account_of(request), **data, now=clock.now()))
 
@@ -88,7 +88,7 @@ class CartLineView(APIView):
 
     @extend_schema(request=ChangeInput, responses=CartOutput)
     def put(self, request: Request, course_id: int) -> Response:
-        """Chooses another policy; answers the cart."""
+        """Chooses another policy; returns the cart."""
         data = ChangeInput.read(request.data)
         return _shown(
             cart.change_policy(account=account_of(request), course_id=course_id, **data, now=clock.now())
@@ -96,6 +96,6 @@ class CartLineView(APIView):
 
     @extend_schema(request=None, responses={204: None})
     def delete(self, request: Request, course_id: int) -> Response:
-        """Takes the course out; not being in is no error."""
+        """Removes the course. A course that isn't in the cart is no error."""
         cart.remove_from_cart(account_id=account_of(request).pk, course_ids=[course_id])
         return Response(status=status.HTTP_204_NO_CONTENT)

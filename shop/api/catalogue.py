@@ -1,4 +1,4 @@
-"""`courses/` and `categories/`: what is on the shelves."""
+"""`courses/` and `categories/`: what the shop sells."""
 
 from contextlib import suppress
 from typing import Any
@@ -79,7 +79,7 @@ class CourseOutput(serializers.ModelSerializer[Course]):
 
 
 class PeriodOutput(serializers.Serializer[Any]):
-    """The access that a policy would give if it were bought now."""
+    """The period of access that a policy would grant if it were bought now."""
 
     policy_id = serializers.IntegerField()
     valid_from = serializers.DateTimeField()
@@ -87,8 +87,8 @@ class PeriodOutput(serializers.Serializer[Any]):
 
 
 class StandingOutput(serializers.Serializer[Any]):
-    """What a course's own page says beside what lists say: of the course, and of the caller, if they say who
-    they are.
+    """What a course's own page has beyond its entry in a list: more of the course, and for an authenticated
+    caller their access to it.
     """
 
     syllabus = serializers.CharField(source="course.syllabus", help_text="课程大纲")
@@ -143,7 +143,7 @@ class CourseFilter(PageFilter):
     ]
 )
 class CourseListView(ListAPIView[Course]):
-    """The courses that everybody may see."""
+    """The courses that are visible to everybody."""
 
     authentication_classes = ()
     permission_classes = ()
@@ -172,9 +172,7 @@ class CourseView(APIView):
 
     @extend_schema(responses=OfferOutput, auth=[])
     def get(self, request: Request, course_id: int) -> Response:
-        """A course that is online, for everybody; one that was taken off sale, for those who have bought
-        it.
-        """
+        """A course that is online is visible to everybody; one taken off sale only to those who bought it."""
         return Response(
             show(
                 OfferOutput,
@@ -184,7 +182,7 @@ class CourseView(APIView):
 
 
 class CategoryListView(ListAPIView[Category]):
-    """The categories that have courses to show."""
+    """The categories that have visible courses."""
 
     authentication_classes = ()
     permission_classes = ()
@@ -199,7 +197,7 @@ class CategoryListView(ListAPIView[Category]):
 
 
 def _caller(request: Request) -> int | None:
-    """Who asks, if they say so. A token that is over is no reason to refuse what everybody may see."""
+    """The caller's account id, if they sent a valid token. An invalid one is ignored: the page is public."""
     digest = digest_in(request._request)
     if digest is not None:
         with suppress(NotAuthenticated):

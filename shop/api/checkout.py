@@ -1,4 +1,4 @@
-"""`checkout/`: prices the chosen courses in a worker."""
+"""`checkout/`: has a worker price the chosen courses."""
 
 from typing import Any
 
@@ -78,7 +78,7 @@ def _url_of(started: checkouts.Checkout) -> str:
 
 
 def _accepted(body: CheckoutStartedOutput) -> Response:
-    """Wakes a worker to price it, and says where it is going to be."""
+    """Wakes a worker to price the checkout; answers 202 with the URL of the result."""
     wake_soon(prepare_checkouts)
     return Response(
         body, status=status.HTTP_202_ACCEPTED, headers={"Location": body.url, **retry_after(WORKER_S)}
@@ -104,11 +104,11 @@ class CheckoutStartView(APIView):
 
 
 class BuyAgainView(APIView):
-    """Buys again what an order held."""
+    """Buys the courses of an order again."""
 
     @extend_schema(request=None, responses={202: BoughtAgainOutput})
     def post(self, request: Request, order_number: str) -> Response:
-        """Puts the order's courses in the cart and checks them out, each for the period that it had."""
+        """Puts the order's courses into the cart and starts a checkout, each for the period it had then."""
         bought = buying_again.buy_again(
             account=account_of(request), order_number=order_number, now=clock.now()
         )
@@ -131,11 +131,11 @@ class CheckoutView(APIView):
 
 
 class CheckoutQuoteView(APIView):
-    """What a checkout costs with a choice of coupons and 贝里."""
+    """The price of a checkout with the given coupons and 贝里."""
 
     @extend_schema(request=QuoteInput, responses=CheckoutQuoteOutput)
     def post(self, request: Request, checkout_id: str) -> Response:
-        """Prices the choices by the checkout's snapshot. Nothing is reserved or stored."""
+        """Prices the choices against the checkout's snapshot. Nothing is reserved or stored."""
         account = account_of(request)
         found = checkouts.get_checkout(account_id=account.pk, checkout_id=checkout_id)
         choices = QuoteInput.read(request.data)

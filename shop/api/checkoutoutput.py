@@ -1,4 +1,4 @@
-"""A checkout as the API shows it."""
+"""The API's representation of a checkout."""
 
 from collections.abc import Iterable
 from typing import Annotated, Literal
@@ -18,9 +18,9 @@ _PERIODS = dict(PricePolicy.Period.choices)
 
 
 class CouponOptionOutput(Output):
-    """One coupon beside an amount.
+    """One coupon, with what it would save.
 
-    The first of each list is `{"id": 0, "text": "请选择优惠券"}` and has nothing else.
+    The first entry of each list is `{"id": 0, "text": "请选择优惠券"}` with no other field.
     """
 
     id: int
@@ -37,7 +37,7 @@ class CouponOptionOutput(Output):
     saving: Annotated[Yuan, Meta(description="可省金额（元）")] | UnsetType = UNSET
 
 
-# The first entry of the original's coupon lists.
+# Existing clients expect this entry first.
 NO_COUPON = CouponOptionOutput(id=0, text="请选择优惠券")
 
 
@@ -74,7 +74,7 @@ class QuoteLineOutput(Output):
 
 
 class QuoteOutput(Output):
-    """The same as the `quote` of a refusal's details, which is where its words come from."""
+    """The same shape as the `quote` in the details of a refused order."""
 
     list_total: Yuan
     course_discount: Yuan
@@ -123,7 +123,7 @@ class BoughtAgainOutput(CheckoutStartedOutput):
 
 
 def checkout_body(checkout: Checkout) -> CheckoutOutput:
-    """A checkout, priced, refused, or pending."""
+    """A checkout that is ready, failed or pending."""
     base = CheckoutOutput(
         checkout_id=checkout.checkout_id, expires_at=moment(checkout.expires_at), status="pending"
     )
@@ -139,7 +139,7 @@ def checkout_body(checkout: Checkout) -> CheckoutOutput:
 
 
 def requote_body(checkout: Checkout, requote: Requote) -> CheckoutQuoteOutput:
-    """What the buyer's choices cost."""
+    """The quote for the buyer's choices."""
     return CheckoutQuoteOutput(
         checkout_id=checkout.checkout_id,
         expires_at=moment(checkout.expires_at),

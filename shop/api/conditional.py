@@ -1,12 +1,12 @@
-"""`If-None-Match`, compared as RFC 9110 (13.1.2) says: weakly, against a list, or against anything."""
+"""`If-None-Match` as RFC 9110 (13.1.2) defines it: weak comparison, with a list of tags or `*`."""
 
 from django.utils.http import parse_etags
 
 
 def is_known(if_none_match: str | None, etag: str) -> bool:
-    """Whether the client has what `etag` names.
+    """Whether the client already has the representation that `etag` names.
 
-    A proxy that compresses weakens tags: `W/"x"` is known as `"x"`.
+    A proxy that compresses weakens the tag, so `W/"x"` matches `"x"`.
     """
     if not if_none_match:
         return False

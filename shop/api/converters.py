@@ -1,11 +1,11 @@
-"""Parts of addresses. Registered when this module is imported."""
+"""URL path converters. Importing this module registers them."""
 
 from django.urls import register_converter
 from django.urls.converters import IntConverter
 
 
 class IdConverter(IntConverter):
-    """An id that fits the database's column; anything longer is no address of ours."""
+    """An id that fits the database's column. A longer number matches no URL and answers 404."""
 
     regex = "[0-9]{1,18}"
 

@@ -1,6 +1,6 @@
-"""The cookie that tells a known device at the login, the API's and staff's.
+"""The cookie by which a login, the API's or staff's, recognises a known device.
 
-It goes to that address only and logs nobody in.
+It is sent to the login's URL only and authenticates nobody.
 """
 
 from django.conf import settings
@@ -13,12 +13,12 @@ COOKIE = "device"
 
 
 def device_note(request: HttpRequest | Request) -> str | None:
-    """The note that the device brings, which nobody has looked at."""
+    """The note in the device's cookie, not verified yet."""
     return request.COOKIES.get(COOKIE)
 
 
 def remember_device(response: HttpResponseBase, request: HttpRequest | Request, *, username: str) -> None:
-    """Gives a note to a device that has just logged in, unless it brought a good one."""
+    """Sets the cookie on a device that has just logged in, unless it has a valid one."""
     if find_device(device_note(request), username=username) is not None:
         return
     response.set_cookie(

@@ -1,4 +1,6 @@
-"""Input that many endpoints share. `fieldschemas.py` describes it; the two must agree to the letter."""
+"""Input fields that many endpoints share. `fieldschemas.py` describes them in OpenAPI and must agree
+exactly.
+"""
 
 import re
 from collections.abc import Callable, Collection, Mapping
@@ -14,9 +16,9 @@ from rest_framework.request import Request
 
 from shop.errors import InvalidInput
 
-# Eighteen digits: what every id, written out, fits in; a bigint holds a little more.
+# Eighteen digits, so that the number of digits bounds an id in a pattern; a bigint holds a little more.
 MAX_ID = 10**18 - 1
-# More 贝里 than all the yuan that an order can cost.
+# More 贝里 than any order can use.
 MAX_BEILI = 10**12 - 1
 # More days than any price policy has.
 MAX_PERIOD = 9999
@@ -25,7 +27,7 @@ _YUAN = re.compile(r"[0-9]{1,10}(\.[0-9]{1,2})?")
 
 
 class IdField(serializers.Field[int, Any, int, Any]):
-    """An id as a number or a numeric string; an int from here on.
+    """An id, sent as a number or a numeric string, validated to an int.
 
     `allow_zero` lets 0 through, which stands for "none".
     """
@@ -51,7 +53,9 @@ class IdField(serializers.Field[int, Any, int, Any]):
 
 
 class LabelField(serializers.CharField):
-    """A choice by its label: Chinese whoever asks, as programs and the scripts' catalogue know it."""
+    """A choice shown by its label, always in Chinese: programs compare it, and the pages' scripts translate
+    it.
+    """
 
     def __init__(self, choices: type[models.Choices], **kwargs: Any) -> None:
         self.labels = dict(choices.choices)
@@ -62,9 +66,9 @@ class LabelField(serializers.CharField):
 
 
 class YuanField(serializers.DecimalField):
-    """Yuan with two places: a string such as `"19.90"` in and out.
+    """An amount in yuan with two decimal places: a string such as `"19.90"` in input and output.
 
-    Whole numbers are taken too; a JSON fraction is a float and is refused.
+    Input may also be a whole number. A JSON number with a fraction would be a float and is refused.
     """
 
     def __init__(self, **kwargs: Any) -> None:
@@ -77,7 +81,7 @@ class YuanField(serializers.DecimalField):
 
 
 class StrictIntegerField(serializers.IntegerField):
-    """A whole number, or a string of its digits: no signs or points, no booleans, no floats."""
+    """A whole number or a string of digits: no sign, no decimal point, no boolean, no float."""
 
     def to_internal_value(self, data: Any) -> int:
         if isinstance(data, bool | float) or (isinstance(data, str) and not _WHOLE.fullmatch(data)):
@@ -86,7 +90,7 @@ class StrictIntegerField(serializers.IntegerField):
 
 
 class StrictBooleanField(serializers.BooleanField):
-    """true or false, as JSON has them."""
+    """A JSON `true` or `false`; no string or number stands for one."""
 
     def to_internal_value(self, data: Any) -> bool:
         if not isinstance(data, bool):
@@ -95,7 +99,7 @@ class StrictBooleanField(serializers.BooleanField):
 
 
 class TextField(serializers.CharField):
-    """A string; DRF's own takes numbers for strings."""
+    """A string. DRF's own field also accepts numbers."""
 
     def to_internal_value(self, data: Any) -> str:
         if not isinstance(data, str):
@@ -115,12 +119,12 @@ class NumberField(TextField):
 class Input(serializers.Serializer[Any]):
     """A request's body or query.
 
-    A field that we don't know is an error: it is a typing mistake or an attempt.
+    An unknown field is an error: it is either a typo or an attack.
     """
 
     @classmethod
     def read(cls, data: Any) -> dict[str, Any]:
-        """`data` validated.
+        """Validates `data`.
 
         Raises:
             ValidationError: it isn't valid.
@@ -138,8 +142,8 @@ class Input(serializers.Serializer[Any]):
 
 @cache
 def _reader(input_class: type[Input]) -> Input:
-    """One instance for all requests: making one copies its fields, for a third of the price of a whole
-    request. Reading leaves no trace.
+    """One instance for all requests: instantiating a serializer copies its fields, which takes a third as
+    long as a whole request. Validating keeps no state on the instance.
     """
     return input_class()
 
@@ -154,7 +158,7 @@ def _writer(
 def show(
     output_class: Callable[..., serializers.BaseSerializer[Any]], found: Any, *, many: bool = False
 ) -> Any:
-    """What `output_class` shows of an object, or with `many` of several.
+    """The representation of an object by `output_class`, or with `many` of several objects.
 
     One instance serves all requests, as with `Input.read`.
     """
@@ -162,30 +166,30 @@ def show(
 
 
 def are_distinct(course_ids: Collection[int]) -> bool:
-    """Whether no course comes twice in a body."""
+    """Whether no course occurs twice."""
     return len(set(course_ids)) == len(course_ids)
 
 
 def refuse_repeated_courses(course_ids: Collection[int]) -> None:
-    """What every list of courses in a body is held to.
+    """The check for every list of courses in a body.
 
     Raises:
-        ValidationError: a course comes twice.
+        ValidationError: a course occurs twice.
     """
     if not are_distinct(course_ids):
         raise serializers.ValidationError(gettext_lazy("同一门课程出现了两次。"))
 
 
 class PageFilter(Input):
-    """The query of a list. A view with more of it names its own as `filter_class`."""
+    """The query parameters of a list. A view with more parameters sets a subclass as its `filter_class`."""
 
     page = StrictIntegerField(required=False, min_value=1, max_value=10**9)
     page_size = StrictIntegerField(required=False, min_value=1, max_value=100)
 
 
 def content_length(meta: Mapping[str, Any]) -> int:
-    """The length that a request's header says, 0 without one or with junk: servers refuse that, and so does
-    the body then.
+    """The value of `Content-Length`; 0 if it is missing or malformed. Servers refuse a malformed one, so a
+    request that has one has no body either.
     """
     given = meta.get("CONTENT_LENGTH") or ""
     return int(given) if given.isascii() and given.isdigit() and len(given) < 20 else 0
@@ -195,11 +199,11 @@ Query = TypeVar("Query", bound=Input)
 
 
 def read_query(request: Request, query_class: type[Query]) -> dict[str, Any]:
-    """The request's query, validated.
+    """Validates the request's query.
 
     Raises:
-        InvalidInput: a parameter comes twice.
-        ValidationError: a parameter is unknown or has no valid value.
+        InvalidInput: a parameter occurs twice.
+        ValidationError: a parameter is unknown or invalid.
     """
     if repeated := sorted(name for name, values in request.query_params.lists() if len(values) > 1):
         raise InvalidInput(fields={name[:64]: [gettext_lazy("重复的参数。")] for name in repeated})

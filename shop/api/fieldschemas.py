@@ -1,5 +1,5 @@
-"""How the OpenAPI schema describes our input, where what it allows is accepted and what it doesn't is
-refused, and our output. Loaded by `urls.py`.
+"""How the OpenAPI schema describes our input and output. Exactly the input that the schema allows is
+accepted. Loaded by `urls.py`.
 """
 
 from inspect import cleandoc
@@ -17,7 +17,7 @@ from shop.api.wire import Output
 
 
 def _whole(minimum: int, maximum: int) -> dict[str, Any]:
-    """A whole number or its digits; `maximum` is all nines, so that a pattern can bound the digits."""
+    """A whole number, or a string of its digits. `maximum` is all nines, so that a pattern can express it."""
     digits = f"[1-9][0-9]{{0,{len(str(maximum)) - 1}}}"
     return {
         "oneOf": [
@@ -60,7 +60,7 @@ class StrictIntegerSchema(OpenApiSerializerFieldExtension):  # type: ignore[no-u
 
 
 class InputSchema(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
-    """Documents what serializers say of `Input` and its lists but drf-spectacular leaves out."""
+    """Documents the rules of `Input` and of its lists that drf-spectacular leaves out."""
 
     target_class = Input
     match_subclasses = True
@@ -75,7 +75,7 @@ class InputSchema(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
                     "maxItems": vars(field)["max_length"],
                 }
             if isinstance(field, serializers.ListSerializer | serializers.ListField):
-                # More is asked than that (each course once), which JSON Schema has no words for.
+                # The actual rule, each course at most once, can't be expressed in JSON Schema.
                 schema["properties"][name]["uniqueItems"] = True
         return {**schema, "additionalProperties": False}
 
@@ -102,8 +102,8 @@ class OutputSchema(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
 
 
 def _as_openapi(schema: Any) -> Any:
-    """JSON Schema in the words of OpenAPI 3.0, which has no type `null`, and lets nothing stand beside a
-    reference; with docstrings without their indent, and the type beside each list of values.
+    """Converts JSON Schema to OpenAPI 3.0, which has no type `null` and allows nothing beside a `$ref`. Also
+    removes the indentation of docstrings and adds the type to each `enum`.
     """
     if isinstance(schema, list):
         return [_as_openapi(part) for part in schema]

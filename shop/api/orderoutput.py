@@ -1,4 +1,4 @@
-"""An order, and a request that isn't one (yet), as the API shows them: one shape for both."""
+"""The API's representation of an order, and of a request that has no order (yet): one shape for both."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -27,7 +27,7 @@ from shop.domain.purchase import Purchase
 from shop.models import Order, OrderEvent, OrderLine, OrderRequest, PricePolicy
 from shop.states import OrderRequestStatus, OrderStatus
 
-# How soon to ask again for what isn't final, in seconds.
+# `Retry-After` in seconds for each status that isn't final.
 RETRY_AFTER_BY_STATUS = {
     OrderRequestStatus.PENDING.value: WORKER_S,
     OrderStatus.AWAITING_PAYMENT.value: PAYMENT_S,
@@ -103,7 +103,7 @@ class RequestedOutput(Output):
 class OrderSummaryOutput(Output):
     """An order in a list.
 
-    As in `OrderOutput`, `requested` stands in for `amounts` and `lines` until there is an order.
+    As in `OrderOutput`, `requested` takes the place of `amounts` and `lines` until there is an order.
     """
 
     order_number: str
@@ -119,11 +119,10 @@ class OrderSummaryOutput(Output):
 
 
 class OrderOutput(Output):
-    """`amounts` and what follows are null while `status` is `pending` or `rejected`; `error` is set when it
-    is `rejected`.
+    """While `status` is `pending` or `rejected` there is no order: `amounts`, `expires_at` and `paid_at` are
+    null, `lines` and `timeline` are empty, and `requested` is what the buyer asked for.
 
-    `requested` is what was asked for, as long as there is no order of it. `payment_state` is set while
-    `status` is `awaiting_payment`.
+    `error` is set if `status` is `rejected`; `payment_state` is set while it is `awaiting_payment`.
     """
 
     order_number: str
@@ -143,7 +142,7 @@ class OrderOutput(Output):
 
 
 def order_url(order_number: str) -> str:
-    """The order's address in the API, as `reverse` gives it, which looks at all addresses each time."""
+    """The order's URL in the API. `reverse` would search all URL patterns each time."""
     return f"{_orders_url()}{order_number}/"
 
 
@@ -153,14 +152,14 @@ def _orders_url() -> str:
 
 
 def order_body(order: Order, *, now: datetime) -> OrderOutput:
-    """An order that exists."""
+    """The body for an existing order."""
     return whole_order_body(order, _in_turn(order.lines.all()), _in_turn(order.events.all()), now=now)
 
 
 def whole_order_body(
     order: Order, lines: Sequence[OrderLine], events: Sequence[OrderEvent], *, now: datetime
 ) -> OrderOutput:
-    """The same with what belongs to the order at hand, in the order in which it was made."""
+    """The same with the order's lines and events given, each in the order of creation."""
     return OrderOutput(
         order_number=order.order_number,
         status=order.status,
@@ -180,7 +179,7 @@ def whole_order_body(
 
 
 def request_body(request: OrderRequest, purchase: Purchase, lines: Sequence[RequestedLine]) -> OrderOutput:
-    """A request that no order was made of, or not yet."""
+    """The body for a request that is pending or was rejected."""
     return OrderOutput(
         order_number=request.order_number,
         status=request.status,
@@ -200,7 +199,7 @@ def request_body(request: OrderRequest, purchase: Purchase, lines: Sequence[Requ
 
 
 def summary(listed: WholeOrder) -> OrderSummaryOutput:
-    """An order in a list, or the request that no order was made of, or not yet."""
+    """A list's entry for an order, or for a request that is pending or was rejected."""
     if listed.order is not None:
         return order_summary(listed.order, listed.lines)
     request = listed.request
@@ -219,7 +218,7 @@ def summary(listed: WholeOrder) -> OrderSummaryOutput:
 
 
 def order_summary(order: Order, lines: Sequence[OrderLine]) -> OrderSummaryOutput:
-    """An order in a list, with its lines in the order in which they were made."""
+    """A list's entry for an existing order, with its lines in the order of creation."""
     return OrderSummaryOutput(
         order_number=order.order_number,
         status=order.status,

@@ -93,9 +93,9 @@ class OrderFilter(PageFilter):
 
 @extend_schema(parameters=[OpenApiParameter("status", OpenApiTypes.STR, enum=STATUSES)], methods=["GET"])
 class OrderListView(ListAPIView[OrderRequest]):
-    """The buyer's orders, from the moment in which they are taken in, and where new ones are placed."""
+    """Lists the buyer's orders, including requests that are still pending, and places new ones."""
 
-    serializer_class = PurchaseInput  # what OPTIONS tells of POST
+    serializer_class = PurchaseInput  # OPTIONS describes POST with it
     filter_class = OrderFilter
 
     @extend_schema(responses=OrderSummaryOutput)
@@ -107,12 +107,14 @@ class OrderListView(ListAPIView[OrderRequest]):
         history = OrderHistory(
             account_id=account_of(request).pk, status=read_query(request, OrderFilter).get("status")
         )
-        page = self.paginate_queryset(cast("Any", history))  # it has what the paginator asks of a queryset
+        page = self.paginate_queryset(cast("Any", history))  # it has what the paginator needs of a queryset
         assert page is not None
         return self.get_paginated_response([summary(listed) for listed in page])
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        """An ordinary order request is taken in without DRF, and all others with it, errors included."""
+        """The fast path: an ordinary order request bypasses DRF. All others, errors included, go
+        through it.
+        """
         if request.method == "POST" and (answer := _take_ordinary(request)):
             return answer
         return super().dispatch(request, *args, **kwargs)
@@ -131,8 +133,8 @@ class OrderListView(ListAPIView[OrderRequest]):
         ],
     )
     def post(self, request: Request) -> Response:
-        """Takes a purchase in; a worker creates the order. The same key and body again answer the same
-        order.
+        """Stores an order request; a worker creates the order. Repeating the key and the body returns the
+        same order.
         """
         key = _key_in(request)
         if key is None:
@@ -151,7 +153,7 @@ class OrderListView(ListAPIView[OrderRequest]):
 
 
 def _take_ordinary(request: HttpRequest) -> HttpResponse | None:
-    """Authenticates and stores in one statement; None for a request that needs a closer look."""
+    """Authenticates and stores in one statement; None for a request that DRF has to handle."""
     digest, key, purchase = digest_in(request), _key_in(request), by_reader(request)
     if digest is None or key is None or purchase is None:
         return None
@@ -176,7 +178,7 @@ def _key_in(request: HttpRequest | Request) -> str | None:
 
 
 def _placed(stored: OrderRequest, is_new: bool) -> tuple[PlacedOutput, dict[str, str]]:
-    """Wakes a worker, and says what is answered and with which headers."""
+    """Wakes a worker; returns the response's body and headers."""
     if stored.status == OrderRequestStatus.PENDING:
         wake_soon(create_orders)
     url = order_url(stored.order_number)
@@ -189,7 +191,7 @@ def _placed(stored: OrderRequest, is_new: bool) -> tuple[PlacedOutput, dict[str,
 
 
 def by_reader(request: HttpRequest) -> Purchase | None:
-    """What an ordinary request asks for; None for a body that needs the serializer."""
+    """The purchase in an ordinary request; None if the serializer has to validate the body."""
     body = _READER.read(request)
     if body is None or not are_distinct([line.course_id for line in body.course_price_list]):
         return None
@@ -197,7 +199,7 @@ def by_reader(request: HttpRequest) -> Purchase | None:
 
 
 def by_serializer(data: Any) -> Purchase:
-    """What any other request asks for.
+    """The purchase in any other request.
 
     Raises:
         ValidationError: it isn't valid.
@@ -206,7 +208,7 @@ def by_serializer(data: Any) -> Purchase:
 
 
 def _purchase_of(body: Any) -> Purchase:
-    """A valid body in the shop's words."""
+    """A valid body as the domain's `Purchase`."""
     return Purchase(
         lines=[
             LineChoice(line.course_id, line.policy_id, line.coupon_record_id or None, line.valid_period)

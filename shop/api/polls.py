@@ -1,6 +1,6 @@
-"""`orders/{number}/`: following an order.
+"""`orders/{number}/`: polling an order.
 
-The busiest address: an ordinary poll is answered without DRF, and all others with it.
+The busiest endpoint, so an ordinary poll bypasses DRF. All others go through it.
 """
 
 from contextlib import suppress
@@ -32,7 +32,7 @@ from shop.domain.polling.order_view import find_whole_order
 from shop.domain.polling.presence import note_watched
 from shop.states import OrderRequestStatus, OrderStatus
 
-# What says plainly that JSON is welcome, in the words of browsers and the usual clients. DRF reads the rest.
+# The `Accept` headers of browsers and common clients that accept JSON. DRF parses any other.
 _ORDINARY_ACCEPT = frozenset(
     {"*/*", "application/json", "application/json, */*", "application/json, text/plain, */*"}
 )
@@ -48,7 +48,7 @@ class OrderView(APIView):
     """One order."""
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        """An ordinary poll is answered without DRF; errors and everything else go through it."""
+        """The fast path: an ordinary poll bypasses DRF. All others, errors included, go through it."""
         if request.method == "GET" and (answer := _answer_ordinary(request, **kwargs)):
             return answer
         return super().dispatch(request, *args, **kwargs)
@@ -65,9 +65,10 @@ class OrderView(APIView):
         responses={200: OrderOutput, 304: OpenApiResponse(description="没有变化")},
     )
     def get(self, request: Request, order_number: str) -> Response:
-        """The order or what became of its request.
+        """The order, or the request that it is created from.
 
-        With `If-None-Match` and `wait`, answers as soon as it is another than known.
+        With `wait`, holds the response until the order differs from the one named by `If-None-Match`; without
+        that header, until the request is decided.
         """
         wait_s = read_query(request, WaitInput)["wait"]
         account_id = account_of(request).pk
@@ -84,7 +85,7 @@ class OrderView(APIView):
         is_news = not is_known(known, answer.etag) if known else answer.status != OrderRequestStatus.PENDING
         if wait_s and not is_news:
             answer = wait_for_change(look, since=answer, seconds=wait_s)
-            find_caller(digest_of_caller(request), now=clock.now())  # the token may have ended meanwhile
+            find_caller(digest_of_caller(request), now=clock.now())  # the token may have expired meanwhile
         _note(order_number, answer)
         if is_known(known, answer.etag):
             return Response(status=status.HTTP_304_NOT_MODIFIED, headers=_headers(answer))
@@ -92,7 +93,7 @@ class OrderView(APIView):
 
 
 def _answer_ordinary(request: HttpRequest, order_number: str) -> HttpResponse | None:
-    """What DRF would answer, to the letter; None for a poll that needs a closer look or is refused."""
+    """Exactly DRF's response; None for a poll that DRF has to handle or to refuse."""
     digest = digest_in(request)
     if (
         digest is None
@@ -115,7 +116,7 @@ def _answer_ordinary(request: HttpRequest, order_number: str) -> HttpResponse | 
 
 
 def _note(order_number: str, answer: Answer) -> None:
-    """A buyer who looks at an unpaid order may just have paid it."""
+    """Notes that the order is being watched: a buyer who looks at an unpaid order may just have paid it."""
     if answer.status == OrderStatus.AWAITING_PAYMENT:
         note_watched(order_number)
 
@@ -128,9 +129,9 @@ def _headers(answer: Answer) -> dict[str, str]:
 
 
 def read_order(account_id: int, order_number: str, now: datetime) -> Answer | None:
-    """The account's order from PostgreSQL.
+    """The account's order, read from PostgreSQL.
 
-    Its link to pay is gone when its time is over, which no version counts.
+    The answer is good only until the order expires: then its payment link disappears without a new version.
     """
     found = find_whole_order(account_id=account_id, order_number=order_number)
     if found is None:

@@ -1,4 +1,4 @@
-"""`enrolments/` and `balance/`: what the buyer has."""
+"""`enrolments/` and `balance/`: the buyer's courses and 贝里."""
 
 from typing import Any
 
@@ -64,7 +64,7 @@ class EnrolmentListView(ListAPIView[Enrolment]):
 
 
 class BalanceView(ListAPIView[LedgerTransfer]):
-    """The buyer's 贝里 and their history."""
+    """The buyer's balance in 贝里, and its history."""
 
     serializer_class = TransferOutput
 

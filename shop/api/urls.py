@@ -18,7 +18,7 @@ from shop.api import (  # noqa: F401
 )
 
 urlpatterns = [
-    # The busiest first: addresses are tried in this order.
+    # The busiest first: Django tries the patterns in this order.
     path("orders/", orders.OrderListView.as_view(), name="orders"),
     path("orders/<number:order_number>/", polls.OrderView.as_view(), name="order"),
     path("orders/<number:order_number>/again/", checkout.BuyAgainView.as_view(), name="buy-again"),

@@ -1,6 +1,7 @@
-"""What answers are made of.
+"""The building blocks of response bodies.
 
-Each `Output` is the one definition of a body: views fill it in, msgspec writes it, and OpenAPI describes it.
+Each `Output` is the only definition of a body: views fill it in, msgspec encodes it, and OpenAPI describes
+it.
 """
 
 from collections.abc import Mapping
@@ -19,18 +20,17 @@ Yuan = Annotated[str, Meta(pattern=r"^[0-9]{1,10}\.[0-9]{2}$")]
 Moment = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 _ENVELOPE = b'{"code":%d,"msg":null,"data":' % errors.SUCCESS_CODE
 
-# How soon to ask again, in seconds: for what a worker decides; for what a buyer is just paying; for a refund,
-# which moves with staff and with Alipay; and for a dependency that is down: nobody knows when it is back, and
-# clients shouldn't hammer it.
+# `Retry-After` in seconds: while a worker decides; while a buyer is paying; for a refund, which waits for
+# staff and for Alipay; and while a dependency is down, so that clients don't hammer it.
 WORKER_S, PAYMENT_S, REFUND_S, DEPENDENCY_S = 1, 2, 5, 2
 
 
 class Output(msgspec.Struct):
-    """A body of an answer, or a part of one. A field that is UNSET isn't in it."""
+    """The body of a response, or a part of one. UNSET fields are left out."""
 
 
 class ErrorOutput(Output):
-    """Why something was refused: the whole body, or the part of an answer that says so later."""
+    """Why something was refused: the body of an error response, or the `error` of an order or checkout."""
 
     code: int
     error: str
@@ -39,12 +39,12 @@ class ErrorOutput(Output):
 
 
 def error_body(slug: str, text: str, details: Mapping[str, Any]) -> ErrorOutput:
-    """The one form of a refusal."""
+    """The body of a refusal; the code comes from the registry."""
     return ErrorOutput(code=errors.registry()[slug].code, error=slug, msg=text, details=dict(details))
 
 
 def yuan(amount: Decimal) -> str:
-    """An amount as the API shows it: `19.90`."""
+    """An amount in yuan as the API shows it: `19.90`."""
     return f"{amount:.2f}"
 
 
@@ -58,22 +58,22 @@ def moment_or_none(at: datetime | None) -> str | None:
 
 
 def retry_after(seconds: int) -> dict[str, str]:
-    """The header that says when to ask again."""
+    """The `Retry-After` header."""
     return {"Retry-After": str(seconds)}
 
 
 def written(output: Output | msgspec.Raw) -> bytes:
-    """The body as JSON; a `Raw` is JSON already."""
+    """The body as JSON. A `Raw` is encoded already."""
     return _ENCODER.encode(output)
 
 
 def as_builtins(output: Output) -> Any:
-    """The body as dictionaries, lists and strings, for whoever writes JSON otherwise."""
+    """The body as dictionaries, lists and strings, for DRF's renderers."""
     return msgspec.to_builtins(output, enc_hook=_translated)
 
 
 def _translated(value: Any) -> str:
-    """The details of a refusal hold texts in whatever language the request is answered in."""
+    """Renders the lazy translations in a refusal's details in the request's language."""
     if isinstance(value, Promise | str):
         return str(value)
     raise TypeError(f"{type(value).__name__} is no part of an answer")
@@ -83,7 +83,5 @@ _ENCODER = msgspec.json.Encoder(enc_hook=_translated)
 
 
 def enveloped(body: bytes) -> bytes:
-    """The body of an answer in the envelope of success, as `project.api.envelope` puts it around what goes
-    through DRF.
-    """
+    """The body in the success envelope, the same that `project.api.envelope` adds to DRF's responses."""
     return _ENVELOPE + body + b"}"

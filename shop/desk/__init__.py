@@ -1,3 +1,3 @@
-"""The operators' desk, as far as it knows nothing of payments: how lists show rows, and the one way in which
-people act on them.
+"""The part of the operators' admin that is independent of payments: how lists show rows, and the single
+mechanism by which staff act on them.
 """

@@ -1,5 +1,5 @@
-"""Bars over days as SVG, made here: no script, no other host, and a table of the same numbers for who can't
-see them. Whole numbers throughout.
+"""Bar charts over days, rendered as SVG on the server: no script, no third-party host, and a table with the
+same numbers for readers who can't see the chart. Whole numbers throughout.
 """
 
 from collections.abc import Sequence
@@ -15,14 +15,14 @@ WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 720, 200, 56, 20, 8
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One colour of the bars. None is a day that isn't counted yet."""
+    """One colour of the bars. None marks a day that hasn't been counted yet."""
 
     title: str
     values: Sequence[int | None]
 
 
 def stacked_bars(title: str, days: Sequence[str], series: Sequence[Series], *, unit: str = "") -> SafeString:
-    """Bars with the series on top of each other, a bar a day."""
+    """One bar per day, with the series stacked on top of each other."""
     totals = [sum(one.values[at] or 0 for one in series) for at in range(len(days))]
     top = _round_up(max([*totals, 1]))
     height = HEIGHT - BOTTOM - TOP
@@ -64,7 +64,7 @@ def _bars(at: int, series: Sequence[Series], *, step: int, height: int, top: int
         value = one.values[at]
         if not value:
             continue
-        # Each edge is rounded by itself, so that the parts of a bar touch.
+        # Both edges are rounded, rather than an edge and a height, so adjacent parts of a bar touch.
         low, high = height * below // top, height * (below + value) // top
         below += value
         place = (
@@ -78,7 +78,9 @@ def _bars(at: int, series: Sequence[Series], *, step: int, height: int, top: int
 
 
 def _round_up(value: int) -> int:
-    """The next of 2, 4, 10, 20, 40, 100, …: half of it is whole, too."""
+    """The next of 2, 4, 10, 20, 40, 100, …: even, so that half of it is a whole number for the middle
+    line.
+    """
     size = 1
     while True:
         for step in (2, 4, 10):

@@ -1,8 +1,8 @@
-"""What people do to rows, all in one shape: the page shows the sums, asks why, makes one call into the domain
-for each row, and logs it.
+"""What staff do to rows, all in one form: the page shows the amounts, asks for a reason, makes one call into
+the domain for each row, and logs it.
 
-A deed that is done to one row has a page of its own; done to several rows of a list it is the list's action.
-Both run through `perform`.
+A deed for a single row has its own page; for several rows it is an action of the list. Both run through
+`perform`.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -36,22 +36,23 @@ from shop.wakeup import wake_soon
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise as Words
-else:  # what people read, in their language once it is shown
+else:  # translated when it is rendered
     Words = str | Promise
 MOST_TEXT = 200
-# How many rows one action takes: each is a transaction, and a page that takes minutes would be sent again.
+# The most rows that one action accepts. Each row is a transaction of its own, and a request that took minutes
+# would be submitted twice.
 MOST_ROWS = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """Who does something, when, and what the form was told."""
+    """Who performs a deed, when, and what they entered in its form."""
 
     staff: Account
     now: datetime
     cause: str
     asked: Mapping[str, Any]
-    # The gateways, for deeds that ask one: None without a configuration. `get` raises instead.
+    # The gateways, for deeds that query one. Without a configuration `find` returns None and `get` raises.
     find_gateways: Callable[[], Any] = lambda: None
     get_gateways: Callable[[], Any] = lambda: None
 
@@ -61,7 +62,7 @@ class Act:
 
 
 class DeedForm(forms.Form):
-    """What a deed asks for. It knows the rows that it is for."""
+    """What a deed asks for. `rows` are the rows that it applies to."""
 
     def __init__(self, *args: Any, rows: Sequence[Any] = (), **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -72,7 +73,7 @@ _NO_REASON = gettext_lazy("请填写理由。")
 
 
 def why_field(missing: Words = _NO_REASON) -> forms.CharField:
-    """The reason, without which nothing is done."""
+    """A required field for the reason."""
     return forms.CharField(
         label=gettext_lazy("理由"),
         max_length=MOST_TEXT,
@@ -85,7 +86,7 @@ def why_field(missing: Words = _NO_REASON) -> forms.CharField:
 def text_field(
     label: Words, missing: Words, *, max_length: int = 64, help_text: Words = ""
 ) -> forms.CharField:
-    """A short text that has to be given."""
+    """A required field for a short text."""
     return forms.CharField(
         label=label,
         max_length=max_length,
@@ -101,46 +102,46 @@ class WhyForm(DeedForm):
 
 @dataclass(frozen=True, slots=True)
 class Deed:
-    """One thing that people can do to a row of a table: one call into the domain."""
+    """One thing that staff can do to a row of a table: one call into the domain."""
 
     name: str
     title: Words
     permission: str
     run: Callable[[Any, Act], object]
     form: type[DeedForm] = DeedForm
-    # What the log says, of what the form was told.
+    # The text of the log entry, given the form's data; the deed's title if it is empty.
     told: Callable[[Mapping[str, Any]], str] = field(default=lambda asked: "")
-    # Whether the row's page offers it; the domain has the last word.
+    # Whether the row's page offers the deed. The domain checks again.
     applies: Callable[[Any], bool] = field(default=lambda row: True)
-    # What the page shows before it is done: label and value each.
+    # What the confirmation page shows: pairs of label and value.
     facts: Callable[[Any], Sequence[tuple[str, Any]]] = field(default=lambda row: [])
     hint: Words = ""
     is_grave: bool = False
-    # Whether even a program that sends the action has to confirm it.
+    # Whether a list asks for confirmation even if the request didn't say that it wants to be asked.
     always_asks: bool = False
-    # Whether a list offers it as an action, and whether for one row at a time.
+    # Whether the list offers the deed as an action, and if so, whether for one row at a time only.
     is_listed: bool = True
     is_single: bool = False
-    # The task that takes on what the deed has made due.
+    # The task that picks up the work which the deed has made due.
     wakes: Any = None
-    # Said when the deed is done, instead of how many rows were.
+    # The success message for one row, in place of the count of rows.
     says: Callable[[Any, object], str] | None = None
 
 
 class AskingActionForm(ActionForm):  # type: ignore[misc] # django-unfold has no types
-    """Lists send this along, so that an action asks before it is done."""
+    """Sent along by lists, so that an action asks for confirmation first."""
 
     ask = forms.BooleanField(required=False, initial=True, widget=forms.HiddenInput())
 
 
 class WithDeeds(AnyAdminBase):
-    """A table with deeds: buttons on a row's page, actions of its list."""
+    """A table with deeds: buttons on a row's page, actions of the list."""
 
     change_form_before_template: str | None = "desk/deeds.html"
     deeds: ClassVar[tuple[Deed, ...]] = ()
     counted: ClassVar[Words] = gettext_lazy("行")
     action_form = AskingActionForm
-    # Failures of others than the shop, each with what to say.
+    # Exceptions from outside the shop, such as a gateway's, that are shown to staff; see `describe_failure`.
     failures: ClassVar[tuple[type[Exception], ...]] = ()
 
     def get_urls(self) -> list[URLPattern]:
@@ -156,11 +157,11 @@ class WithDeeds(AnyAdminBase):
         return {name: (act, name, title) for act, name, title in self._get_base_actions() if name in allowed}
 
     def allowed_deeds(self, request: HttpRequest) -> list[Deed]:
-        """The deeds that this person may do."""
+        """The deeds that the user has permission for."""
         return [deed for deed in self.deeds if request.user.has_perm(deed.permission)]
 
     def offered_deeds(self, request: HttpRequest, row: Model) -> list[tuple[Deed, str]]:
-        """The deeds that apply to the row now, each with its address."""
+        """The permitted deeds that apply to the row now, each with its URL."""
         name = f"admin:{self.opts.app_label}_{self.opts.model_name}_deed"
         return [
             (deed, reverse(name, args=[row.pk, deed.name]))
@@ -178,7 +179,7 @@ class WithDeeds(AnyAdminBase):
         )
 
     def deed_view(self, request: HttpRequest, pk: int, name: str) -> HttpResponse:
-        """The page of one deed for one row."""
+        """The page on which one deed is confirmed for one row."""
         deed = next((one for one in self.deeds if one.name == name), None)
         row = self.get_object(request, str(pk))
         if deed is None or row is None:
@@ -195,9 +196,9 @@ class WithDeeds(AnyAdminBase):
         return self._ask(request, deed, form, [row])
 
     def perform(self, request: HttpRequest, rows: Iterable[Any], deed: Deed, asked: Mapping[str, Any]) -> int:
-        """Does the deed to each row, one transaction each, logs what was done and says what was refused.
+        """Performs the deed on each row, one transaction per row; logs each success and shows each refusal.
 
-        Answers how many were done.
+        Returns the number of successes.
         """
         act = self.act(request, asked)
         done = 0
@@ -219,7 +220,7 @@ class WithDeeds(AnyAdminBase):
             done += 1
             with log_language():
                 told = deed.told(asked) or str(deed.title)
-            # A deed may change what its row is called.
+            # A deed may change the row's name.
             subject = result if isinstance(result, type(row)) else row
             LogEntry.objects.log_actions(act.staff.pk, [subject], CHANGE, told, single_object=True)
             if deed.says is not None:
@@ -235,11 +236,11 @@ class WithDeeds(AnyAdminBase):
         return done
 
     def act(self, request: HttpRequest, asked: Mapping[str, Any]) -> Act:
-        """Who acts, and when."""
+        """The acting staff member, the time, the cause for logs and events, and the form's data."""
         return Act(staff=staff_of(request), now=clock.database_now(), cause=cause_of(request), asked=asked)
 
     def describe_failure(self, error: Exception) -> str:
-        """What one of `failures` means to people."""
+        """The text that staff read for one of `failures`."""
         return str(error)
 
     def _listed(self, deed: Deed) -> Callable[[Any, HttpRequest, QuerySet[Any]], HttpResponse | None]:
@@ -293,9 +294,9 @@ class DeedsAdmin(WithDeeds, ReadOnlyAdmin):
 
 
 class UrgentFirst(DeedsAdmin):
-    """Whose `ordering` puts what waits for people first.
+    """A table whose `ordering` puts rows that need a person first.
 
-    What a filter asks for comes newest first: sorting it otherwise would read all of it.
+    A filtered list is ordered by id, newest first: any other order would read every matching row.
     """
 
     def get_ordering(self, request: HttpRequest) -> Any:
@@ -303,11 +304,11 @@ class UrgentFirst(DeedsAdmin):
 
 
 def staff_of(request: HttpRequest) -> Account:
-    """Who is asking; the admin has let them in."""
+    """The staff member who sent the request; the admin has authenticated them."""
     assert isinstance(request.user, Account)
     return request.user
 
 
 def cause_of(request: HttpRequest) -> str:
-    """The request's id, as events and logs name it."""
+    """The request's id in the form in which events and logs carry it."""
     return f"request:{request.META[KEY]}"

@@ -1,4 +1,4 @@
-"""How the desk writes sums, times and links. Everything that comes from a row is escaped."""
+"""How the desk formats amounts, times and links. Everything that comes from a row is escaped."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -13,7 +13,7 @@ from django.utils.translation import gettext, gettext_noop
 
 
 def yuan(amount: Decimal | None) -> str:
-    """`¥1,234.50`; a dash for what isn't known."""
+    """`¥1,234.50`; a dash for None."""
     return "–" if amount is None else f"¥{amount:,.2f}"
 
 
@@ -22,7 +22,7 @@ def beili(count: int) -> str:
     return gettext("%(count)s 贝里") % {"count": f"{count:,}"}
 
 
-# What the shop says of its own transfers. Staff's reasons are nobody else's words.
+# The memos that the shop itself writes. A reason entered by staff is shown as it is.
 _MEMOS = frozenset(
     {
         gettext_noop("下单锁定"), gettext_noop("订单关闭退回"), gettext_noop("支付扣除"),
@@ -36,22 +36,22 @@ _MEMOS = frozenset(
 
 
 def memo(text: str) -> str:
-    """A transfer's memo, in the reader's language if it is the shop's own."""
+    """A transfer's memo, translated if the shop itself wrote it."""
     return gettext(text) if text in _MEMOS else text
 
 
 def moment(at: datetime | None) -> str:
-    """A time to the second, in Beijing time."""
+    """A time in Beijing time, to the second; a dash for None."""
     return "–" if at is None else timezone.localtime(at).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def address_of(row: Model) -> str:
-    """The row's page in the admin."""
+    """The URL of the row's page in the admin."""
     return reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[row.pk])
 
 
 def link_to(row: Model | None, text: Any = None) -> SafeString | str:
-    """A link to the row's page, under its own name unless told otherwise."""
+    """A link to the row's page, labelled with `text` or else the row's name; a dash for None."""
     return (
         "–"
         if row is None

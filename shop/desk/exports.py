@@ -1,5 +1,5 @@
-"""Tables as CSV that a spreadsheet opens as it is: streamed in parts by id, so that no statement and no
-transaction lasts.
+"""Tables as CSV that a spreadsheet opens directly, streamed in parts by id so that no statement or
+transaction runs long.
 """
 
 import csv
@@ -16,7 +16,7 @@ from shop.desk.display import moment
 from shop.desk.history import log_language
 from shop.domain.measures.timerange import SLACK, find_first_id
 
-# Without it Excel takes UTF-8 for the machine's own encoding.
+# Without a byte order mark Excel decodes UTF-8 in the machine's legacy encoding.
 BOM = "\ufeff"
 PART = 1000
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -24,8 +24,9 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """One kind of export: rows that are added with the time `time` to the table of `model`, and what is told
-    of each stretch of them.
+    """One kind of export: `time` is the column of `model` with the time at which a row was added; `rows`
+    returns what is exported for a list of ids, and `columns` are pairs of title and the function that reads
+    the value.
     """
 
     name: str
@@ -41,7 +42,7 @@ def write_csv(export: Export, *, since: datetime, until: datetime) -> Iterator[s
     writer: Any = csv.writer(_Echo())
     yield BOM + writer.writerow([title for title, _read in export.columns])
     for ids in _parts(export, since=since, until=until):
-        # Books stay the same whoever takes them out.
+        # An export has one language, whatever the user's.
         with log_language():
             lines = "".join(
                 writer.writerow([as_cell(read(row)) for _title, read in export.columns])
@@ -51,7 +52,7 @@ def write_csv(export: Export, *, since: datetime, until: datetime) -> Iterator[s
 
 
 def count_at_most(export: Export, *, since: datetime, until: datetime) -> int:
-    """How many rows there may be: the ids of the time."""
+    """An upper bound for the number of rows: the number of ids in the period."""
     first, end = _ends(export, since=since, until=until)
     return max(end - first, 0)
 
@@ -69,16 +70,16 @@ def _parts(export: Export, *, since: datetime, until: datetime) -> Iterator[list
 
 
 def _ends(export: Export, *, since: datetime, until: datetime) -> tuple[int, int]:
-    """The ids between which the rows lie. Those around the edges may stand in another order than their
-    times.
+    """The ids between which the rows lie, first and end. The range is wider than the period, since near its
+    edges ids and times may be in a different order.
     """
     first = find_first_id(export.model, export.time, since=since)
     return first, find_first_id(export.model, export.time, since=until + 2 * SLACK)
 
 
 def as_cell(value: Any) -> str:
-    """A value as a spreadsheet reads it: sums plain, times in Beijing time, and no text that it would take
-    for a formula.
+    """A value as a spreadsheet reads it: amounts as plain numbers, times in Beijing time, and no text that
+    would be run as a formula.
     """
     match value:
         case None:
@@ -92,12 +93,12 @@ def as_cell(value: Any) -> str:
 
 
 def defuse(text: str) -> str:
-    """The text with an apostrophe before what a spreadsheet would run."""
+    """The text, prefixed with an apostrophe if a spreadsheet would run it as a formula."""
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 class _Echo:
-    """What `csv` writes to, which hands the line back."""
+    """A file for `csv` whose `write` returns the line."""
 
     def write(self, line: str) -> str:
         return line

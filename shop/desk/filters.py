@@ -1,4 +1,4 @@
-"""Filters of the lists. Those for a time go by ids, so that no list needs an index on a time."""
+"""Filters of the lists. Filters by time use ids, so that no list needs an index on a time."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -14,7 +14,7 @@ from shop.domain.measures.timerange import find_first_id
 
 
 class SinceFilter(FieldListFilter):
-    """Rows of the last hour, day, week, month or quarter, by the time at which they were added."""
+    """Rows added in the last hour, day, week, month or quarter."""
 
     TERMS = {"1h": (_("最近 1 小时"), timedelta(hours=1)), "1d": (_("最近 24 小时"), timedelta(days=1)),
         "7d": (_("最近 7 天"), timedelta(days=7)),
@@ -64,7 +64,7 @@ class SinceFilter(FieldListFilter):
 def choose(
     parameter: str, title_text: Any, options: dict[str, tuple[Any, Callable[[], Q]]]
 ) -> type[SimpleListFilter]:
-    """A filter with these options: what each is called, and its condition."""
+    """A filter with the given options by name, each with its label and its condition."""
 
     class Chosen(SimpleListFilter):
         title = title_text
@@ -80,5 +80,5 @@ def choose(
     return Chosen
 
 
-# Given up after too many attempts; a partial index has them.
+# Work that was given up after too many attempts; a partial index holds these rows.
 DEAD = choose("dead", _("已放弃"), {"yes": (_("是，需人工处理"), lambda: Q(dead_at__isnull=False))})

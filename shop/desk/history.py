@@ -1,4 +1,4 @@
-"""What an edit changed, told with the old and the new values, so that the history of a price can be read."""
+"""Log entries for edits with the old and the new values, so that the history of a price can be read."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +18,14 @@ _MOST_TEXT = 60
 
 
 def log_language() -> translation.override:
-    """In which the log is written, whoever acts: entries are read by all staff, for years."""
+    """Activates the language of log entries. It doesn't depend on the user: all staff read them, for
+    years.
+    """
     return translation.override(settings.LANGUAGE_CODE)
 
 
 class ToldChanges(AnyAdminBase):
-    """For tables that are edited: each edit's entry in the log says what was and what is."""
+    """A mixin for tables that are edited: the log entry of each edit shows old and new values."""
 
     def construct_change_message(
         self, request: HttpRequest, form: Any, formsets: Any, add: bool = False
@@ -68,7 +70,7 @@ def _changes_of_rows(formset: "BaseModelFormSet[Any, Any]") -> list[str]:
 
 
 def _shown(form: "ModelForm[Any]", name: str, value: Any) -> str:
-    """A value as people write it: a choice by its label, nothing as a dash."""
+    """A value as text for people: a choice by its label, 是 or 否 for a boolean, （空） for nothing."""
     choices = (
         dict(getattr(form.fields[name], "choices", ()) or ())
         if not hasattr(form.fields[name], "queryset")

@@ -1,6 +1,4 @@
-"""Tables that are looked at. What moves money or records it is written by the shop itself, never by a
-form.
-"""
+"""Read-only tables. Rows that move or record money are written by the shop itself, never by a form."""
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -21,16 +19,17 @@ if TYPE_CHECKING:
 else:  # Django's classes take no parameters at run time
     AnyAdminBase, AnyInlineBase, PaginatorBase = ModelAdmin, TabularInline, Paginator
 
-# Pages beyond this are found by a filter or by the search, not by leafing.
+# Rows beyond this are found by a filter or a search, not by paging.
 MOST_COUNTED = 10_000
-# A list that nobody has narrowed down to a time shows the newest rows: what it costs doesn't grow with the
-# table.
+# An unfiltered list shows only the newest rows, so that its cost doesn't grow with the table.
 WINDOW = 200_000
 MOST_FOUND = 1000
 
 
 class BoundedPaginator(PaginatorBase):
-    """Counts up to `MOST_COUNTED` rows: an exact count of a large table would cost more than the page."""
+    """Counts up to `MOST_COUNTED` rows: an exact count of a large table would cost more than the page
+    itself.
+    """
 
     @cached_property
     def count(self) -> int:
@@ -39,8 +38,8 @@ class BoundedPaginator(PaginatorBase):
 
 
 class ReadOnly:
-    """For rows that only the shop itself may write: nobody adds, changes or deletes one by hand, superusers
-    included.
+    """A mixin for rows that only the shop itself may write: nobody, superusers included, adds, changes or
+    deletes one by hand.
     """
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -54,11 +53,11 @@ class ReadOnly:
 
 
 class IndexedSearch(AnyAdminBase):
-    """Looks for a text in one column after the other, each by its index: "or" across tables would read all of
+    """Searches one column after another, each through its index: a single OR across tables would scan all of
     them.
     """
 
-    show_facets = ShowFacets.NEVER  # each would count the whole table
+    show_facets = ShowFacets.NEVER  # each facet would count the whole table
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
@@ -74,17 +73,17 @@ class IndexedSearch(AnyAdminBase):
                 else (name.removeprefix("="), "", "exact")
             )
             rows = self.model._default_manager.filter(**{f"{column}__{how}": term})
-            # An index of what begins somehow leaves out the rows that have nothing.
+            # The indexes for prefixes are partial: they leave out empty values.
             rows = rows.exclude(**{column: ""}) if how != "exact" else rows
             found.update(rows.order_by().values_list("pk", flat=True)[:MOST_FOUND])
         return queryset.filter(pk__in=found), False
 
 
 class ReadOnlyAdmin(ReadOnly, IndexedSearch):
-    """A table that is looked at, newest rows first.
+    """A read-only table, newest rows first.
 
-    `whole_table` names the parameters of filters that have an index of their own, or bounds: with one of them
-    the list isn't cut to the newest `WINDOW` rows.
+    `whole_table` names the query parameters of filters that are served by an index or bounded otherwise: with
+    one of them the list isn't limited to the newest `WINDOW` rows.
     """
 
     ordering: ClassVar[tuple[str | Combinable, ...]] = ("-id",)
@@ -104,11 +103,11 @@ class ReadOnlyAdmin(ReadOnly, IndexedSearch):
         return rows if newest <= window else rows.filter(pk__gt=newest - window)
 
     def is_narrow(self, request: HttpRequest) -> bool:
-        """Whether what is asked for is found by an index, however large the table is."""
+        """Whether the request has one of the filters in `whole_table`."""
         return any(request.GET.get(name) for name in self.whole_table)
 
     def get_window(self) -> int:
-        """How many of the newest rows a list looks at that isn't narrow."""
+        """How many of the newest rows an unfiltered list covers."""
         return WINDOW
 
 
@@ -118,7 +117,7 @@ def find_newest_id(model: type[Model]) -> int:
 
 
 class ReadOnlyInline(ReadOnly, AnyInlineBase):
-    """Rows shown below the one that they belong to."""
+    """Read-only rows shown below the row that they belong to."""
 
     extra = 0
     can_delete = False

@@ -1,1 +1,1 @@
-"""The buyer's pages, in Chinese: thin pages whose script talks to the API."""
+"""The buyer's pages: thin templates whose scripts call the API."""

@@ -1,5 +1,5 @@
-"""The shelves and a course, as whole pages: found by search engines, readable without scripts, and there at
-once on a slow line.
+"""The catalogue and course pages, rendered on the server: search engines find them, they work without
+scripts, and they appear at once on a slow connection.
 """
 
 from collections.abc import Iterator
@@ -20,14 +20,14 @@ from shop.states import CourseType
 from shop.storefront.views import show_page
 
 _PAGE_SIZE = 24
-# The kinds that people look for; courses of the ordinary kind are what is left.
+# The course types offered as filters; the ordinary type needs none.
 _KINDS = (CourseType.DEGREE, CourseType.VIP_ONLY, CourseType.MEMBERSHIP)
 
 
 @require_safe
 @cache_control(no_cache=True)
 def courses(request: HttpRequest) -> HttpResponse:
-    """All courses; `?search=` and `?type=` choose among them."""
+    """All courses, filtered by `?search=` and `?type=`."""
     return _shelf(request, None)
 
 
@@ -84,7 +84,7 @@ class Chapter:
 def course(request: HttpRequest, course_id: int) -> HttpResponse:
     """One course.
 
-    One that isn't online has an empty page, which its script fills for those who have bought it.
+    The page of a course that isn't online is empty; its script fills it in for buyers of the course.
     """
     try:
         offer = catalogue.get_offer(course_id=course_id, now=clock.now())

@@ -1,4 +1,4 @@
-"""Forgotten passwords: Django's own views and tokens, with the shop's pages, mail and limits."""
+"""Password reset: Django's views and tokens with the shop's pages, mail and rate limits."""
 
 from typing import Any
 
@@ -18,14 +18,14 @@ from shop.models import Account
 
 log = structlog.get_logger(__name__)
 
-# Django's form views take a PUT for a POST, and one of them answers every method there is.
+# Django's form views treat PUT like POST, and one of them accepts any method.
 _only_form_methods = method_decorator(
     require_http_methods(["GET", "HEAD", "OPTIONS", "POST"]), name="dispatch"
 )
 
 
 class BuyersResetForm(PasswordResetForm):
-    """Only buyers reset by mail: whoever reads a staff member's mailbox doesn't get their rights with it."""
+    """Only buyers can reset by mail, so that access to a staff member's mailbox doesn't give their rights."""
 
     def get_users(self, email: str) -> Any:
         return (user for user in super().get_users(email) if not user.is_staff)
@@ -33,7 +33,7 @@ class BuyersResetForm(PasswordResetForm):
 
 @_only_form_methods
 class ResetView(views.PasswordResetView):
-    """Sends the mail; the answer is the same whether or not somebody has this mailbox."""
+    """Sends the mail. The response doesn't reveal whether an account has this address."""
 
     form_class = BuyersResetForm
     template_name = "storefront/password_reset.html"
@@ -47,7 +47,7 @@ class ResetView(views.PasswordResetView):
         own_account.count_reset(
             email=form.cleaned_data["email"], address=client_network(client_address(self.request))
         )
-        # Where the shop is, by its settings: the request's Host header is the client's word.
+        # From the settings, since the request's Host header is under the client's control.
         self.extra_email_context = {"origin": settings.PUBLIC_URL}
         return super().form_valid(form)
 
@@ -59,7 +59,7 @@ class ResetDoneView(views.PasswordResetDoneView):
 
 @_only_form_methods
 class ResetConfirmView(views.PasswordResetConfirmView):
-    """Sets the new password and ends every login."""
+    """Sets the new password and revokes every login."""
 
     template_name = "storefront/password_reset_confirm.html"
     success_url = reverse_lazy("storefront:password-reset-complete")

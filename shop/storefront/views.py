@@ -1,6 +1,5 @@
-"""Shells of the buyer's own pages.
-
-What they show comes from the API, fetched by each page's script with the buyer's token.
+"""Shells of the buyer's own pages. Each page's script fetches the content from the API with the buyer's
+token.
 """
 
 from typing import Any
@@ -15,8 +14,8 @@ from shop import clock
 
 
 def show_page(request: HttpRequest, name: str, **context: Any) -> HttpResponse:
-    """A page of the storefront, by the name of its template and of its script."""
-    # The script counts down by the shop's clock: the buyer's own may be wrong.
+    """Renders a storefront page; `name` is the name of its template and of its script."""
+    # Countdowns use the shop's clock, since the buyer's may be wrong.
     return render(
         request, f"storefront/{name}.html", {"page": name, "now": clock.now().isoformat(), **context}
     )
@@ -25,7 +24,7 @@ def show_page(request: HttpRequest, name: str, **context: Any) -> HttpResponse:
 @require_safe
 @cache_control(no_store=True)
 def login(request: HttpRequest) -> HttpResponse:
-    """Login; `?next=` names the page to go on to."""
+    """Login; `?next=` names the page to continue with."""
     return show_page(request, "login", is_open=settings.REGISTRATION_OPEN)
 
 
@@ -39,7 +38,7 @@ def register(request: HttpRequest) -> HttpResponse:
 @require_safe
 @cache_control(no_cache=True)
 def cart(request: HttpRequest) -> HttpResponse:
-    """What the buyer means to buy."""
+    """The cart."""
     return show_page(request, "cart")
 
 
@@ -60,7 +59,7 @@ def orders(request: HttpRequest) -> HttpResponse:
 @require_safe
 @cache_control(no_cache=True)
 def order(request: HttpRequest, order_number: str) -> HttpResponse:
-    """One order, followed until it is settled."""
+    """One order; the script polls it until it is settled."""
     return show_page(request, "order", subject=order_number)
 
 
@@ -81,5 +80,5 @@ def me(request: HttpRequest) -> HttpResponse:
 @require_safe
 @cache_control(no_cache=True)
 def account(request: HttpRequest) -> HttpResponse:
-    """The buyer's ways of contact and password."""
+    """The buyer's contact details and password."""
     return show_page(request, "account")

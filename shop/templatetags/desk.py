@@ -1,4 +1,4 @@
-"""How the desk's templates write sums, times, links and the colour of a state."""
+"""Template filters and tags of the desk: amounts, times, links and the colour of a status."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -29,7 +29,7 @@ def yuan(amount: Decimal | None) -> str:
 
 @register.filter
 def less(amount: Decimal) -> str:
-    """What is taken off; a dash for nothing."""
+    """A discount with its sign; a dash for zero."""
     return f"−{display.yuan(amount)}" if amount else "–"
 
 
@@ -50,7 +50,7 @@ def row_link(row: Any, text: Any = None) -> str:
 
 @register.filter
 def tone(row: Any) -> str:
-    """The colour of the row's state."""
+    """The colour of the row's status."""
     return _TONES.get(row.status, "")
 
 

@@ -1,4 +1,4 @@
-"""What the storefront's templates need beside Django's own tags."""
+"""Template filters and tags of the storefront."""
 
 import re
 from decimal import Decimal
@@ -18,8 +18,8 @@ _IMPORT = re.compile(r'^import (?:.*? from )?"(\.{1,2}/[^"]+)";', re.MULTILINE)
 
 @register.simple_tag
 def module_preloads(page: str) -> SafeString:
-    """Links to all scripts that a page's script imports, so that browsers don't find out about them one after
-    the other.
+    """`modulepreload` links for all scripts that a page's script imports, so that the browser doesn't
+    discover them one after another.
     """
     return format_html_join(
         "\n  ",
@@ -45,11 +45,11 @@ def _imported(script: str) -> tuple[str, ...]:
 
 @register.simple_tag
 def page_language() -> str:
-    """The page's language, as browsers name it."""
+    """The page's language as a BCP 47 tag."""
     return "en" if translation.get_language() == "en" else "zh-CN"
 
 
 @register.filter
 def yuan(amount: Decimal) -> str:
-    """`1234.50` → `¥1,234.50`, as the scripts write it."""
+    """`1234.50` → `¥1,234.50`, in the same format as the scripts."""
     return f"¥{amount:,.2f}"

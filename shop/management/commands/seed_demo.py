@@ -1,6 +1,6 @@
-"""Courses, campaigns, buyers and a member of staff to look around with.
+"""Demo data: courses, campaigns, buyers and a staff member.
 
-May run again and again: it adds what is missing.
+Idempotent: it adds what is missing.
 """
 
 import os
@@ -41,7 +41,7 @@ COURSES = (
     ("数据分析与可视化", 1, "让数据自己说话", "89.90", "189.90", "389.90"),
     ("算法与数据结构", 0, "想清楚再写", "99.00", "199.00", "419.00"),
 )
-# What a course goes through: chapters begin with #. The others' are still being written.
+# Syllabi by course name; chapters begin with #. Courses without one show how that looks.
 SYLLABI = {
     "Python 开发入门": (
         "# 准备\n安装与第一个程序\n变量、类型与运算\n# "
@@ -88,8 +88,8 @@ class Command(BaseCommand):
         with transaction.atomic():
             today = clock.shanghai_date(now)
             seed_campaigns(seed_courses(today=today), today=today)
-        # Outside: hashing passwords takes seconds on a slow machine, and a transaction must not idle for that
-        # long.
+        # Outside the transaction, which must not idle while passwords are hashed: that takes seconds on a
+        # slow machine.
         seed_accounts(options["password"], now=now)
         self.stdout.write(
             f"{Course.objects.count()} courses, {Coupon.objects.count()} campaigns, "
@@ -98,8 +98,8 @@ class Command(BaseCommand):
 
 
 def seed_courses(*, today: date) -> list[Course]:
-    """The courses on sale, each with three price policies; a degree, a membership with a course for members,
-    and two that nobody sees.
+    """Creates courses on sale with three price policies each, a degree, a membership with a course for
+    members, and two hidden courses. Returns those on sale.
     """
     shelves = [
         Category.objects.get_or_create(name=name, defaults={"brief": brief, "position": position})[0]
@@ -148,8 +148,8 @@ def _price(course: Course, prices: Mapping[PricePolicy.Period, str]) -> None:
 
 
 def seed_campaigns(courses: list[Course], *, today: date) -> None:
-    """Campaigns of every type and scope, with absolute and relative validity; some are over or haven't
-    begun.
+    """Creates campaigns of every type and scope, with absolute and relative validity; some have ended or
+    haven't begun yet.
     """
     year = timedelta(days=365)
     ago, ahead = today - timedelta(days=30), today + timedelta(days=30)
@@ -191,7 +191,7 @@ def seed_campaigns(courses: list[Course], *, today: date) -> None:
 
 
 def seed_accounts(password: str, *, now: datetime) -> None:
-    """Three buyers with 贝里 and one member of staff. A changed password is set anew."""
+    """Creates three buyers with 贝里 and one staff member; resets a changed password."""
     for username, beili in BUYERS:
         account = _account(username, password)
         if beili:
