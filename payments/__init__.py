@@ -1,1 +1,1 @@
-"""Money from outside: gateways, payment attempts, notifications, settlement, the simulator."""
+"""External money: gateways, payment attempts, notifications, settlement, refunds, bills, the simulator."""

@@ -1,4 +1,4 @@
-"""Buyers in the admin: who they are, what they have, and what people can do for them."""
+"""Buyers in the admin: who they are, what they own, and what staff can do for them."""
 
 import secrets
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ MOST_BEILI = 10_000_000
 
 
 class OnceForm(DeedForm):
-    """Sent twice, it is done once."""
+    """A form whose deed is done once, even if it is submitted twice."""
 
     token = forms.CharField(max_length=32, widget=forms.HiddenInput(), initial=lambda: secrets.token_hex(8))
 
@@ -77,7 +77,7 @@ class GiveForm(DeedForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         choice: Any = self.fields["coupon"]
-        # The newest ones: who gives one knows which campaign is meant.
+        # Only the newest campaigns, so that the list stays short.
         newest = list(Coupon.objects.order_by("-id").values_list("pk", flat=True)[:200])
         choice.queryset = Coupon.objects.filter(pk__in=newest).order_by("-id")
 
@@ -99,7 +99,7 @@ class GrantForm(DaysForm):
 
 
 class AnonymiseForm(DeedForm):
-    """Asks once more and for nothing else."""
+    """Asks for confirmation only."""
 
 
 def _facts(account: Account) -> Sequence[tuple[str, Any]]:
@@ -153,7 +153,7 @@ def _grant_days(account_id: int, course_id: int, act: Act) -> object:
 
 
 def _end_logins(account: Account, act: Act) -> object:
-    """Staff's own logins are ended by superusers only."""
+    """Ends a buyer's logins; those of staff can be ended by superusers only."""
     if (account.is_staff or account.is_superuser) and not act.staff.is_superuser:
         raise PermissionRefused
     return tokens.end_logins([account.pk])

@@ -1,6 +1,6 @@
-"""The operators' view of payments.
+"""Payments in the admin.
 
-Rows are read only; what people have to decide are deeds, each one call into the domain, logged.
+Rows are read-only. What staff have to decide are deeds: one call into the domain each, with a log entry.
 """
 
 from typing import Any, ClassVar
@@ -44,7 +44,7 @@ class RefundLineInline(ReadOnlyInline):
 
 
 class MoneyAdmin(DeedsAdmin):
-    """Deeds that may ask the gateway, which may not answer."""
+    """A table with deeds that may call the gateway, which may be unreachable."""
 
     failures = (GatewayError,)
 
@@ -111,7 +111,7 @@ class PaymentAdmin(MoneyAdmin):
 
 @admin.register(Notification)
 class NotificationAdmin(UrgentFirst, MoneyAdmin):
-    """What is quarantined comes first: somebody has to look at it."""
+    """Quarantined notifications come first: somebody has to look at them."""
 
     ordering: ClassVar[tuple[str | Combinable, ...]] = (
         Case(When(status=NotificationStatus.QUARANTINED, then=Value(0)), default=Value(1)).asc(),
@@ -148,7 +148,7 @@ class NotificationAdmin(UrgentFirst, MoneyAdmin):
         )
 
     def get_window(self) -> int:
-        # A row is large, with the whole of what was signed.
+        # Rows are large: each holds the whole signed body.
         return 20_000
 
     @display(
@@ -194,7 +194,7 @@ TO_DO = choose(
 
 @admin.register(Refund)
 class RefundAdmin(UrgentFirst, MoneyAdmin):
-    """What waits for a decision comes first, then what is to be explained, then what failed."""
+    """Refunds that need a decision come first, then those that need an explanation, then failed ones."""
 
     ordering: ClassVar[tuple[str | Combinable, ...]] = (
         Case(

@@ -1,4 +1,4 @@
-"""The operators' view of the gateway's bills and of where they differ from the books."""
+"""The gateway's bills in the admin, and their differences from the books."""
 
 from typing import Any, ClassVar
 
@@ -21,7 +21,7 @@ from shop.desk.filters import DEAD, SinceFilter
 
 @admin.register(BillDifference)
 class BillDifferenceAdmin(UrgentFirst):
-    """What is open comes first: somebody has to explain it."""
+    """Open differences come first: somebody has to explain them."""
 
     ordering: ClassVar[tuple[str | Combinable, ...]] = (
         Case(When(status=DifferenceStatus.OPEN, then=Value(0)), default=Value(1)).asc(),
@@ -138,5 +138,5 @@ class BillAdmin(DeedsAdmin):
 
     @display(description=_("服务费"), ordering="fee_total")
     def shown_fee(self, bill: Bill) -> str:
-        # What the gateway took is negative in its bill.
+        # Fees are negative in the gateway's bill.
         return yuan(-bill.fee_total)

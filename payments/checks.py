@@ -1,4 +1,4 @@
-"""System checks: a mixed-up Alipay configuration is refused at the start, not found out by the first
+"""System checks: an inconsistent Alipay configuration stops the start instead of failing for the first
 buyer.
 """
 
@@ -22,7 +22,9 @@ LIVE_HOST = "openapi.alipay.com"
 
 @register(CONFIGURATION)
 def alipay(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """Complete or absent, every app once, addresses that Alipay can use."""
+    """The configuration is complete or absent, each app occurs once, keys are readable and not swapped, and
+    URLs are usable for Alipay.
+    """
     config: dict[str, Any] = settings.ALIPAY
     given = _given(config)
     if not any(given.values()) and not config["FORMER_APPS"]:

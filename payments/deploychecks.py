@@ -1,5 +1,5 @@
-"""System checks for a deployed shop (`manage.py check --deploy`): no money through a mixed-up gateway, no
-simulator by accident.
+"""System checks for a deployed shop (`manage.py check --deploy`): no payments through the wrong gateway, and
+no simulator by accident.
 """
 
 import stat
@@ -18,19 +18,21 @@ from payments.gateways.alipay import read_private_key, read_public_key
 from shop.checks import CONFIGURATION
 
 _ALIPAY_HOSTS = frozenset({LIVE_HOST, SANDBOX_HOST})
-# Every key that the simulator makes has this public exponent, in whatever form it is stored. Alipay's keys
-# and its tool's have 65537.
+# The public exponent of every key that the simulator creates, whatever its file format. Alipay's keys and
+# those of its key tool have 65537.
 SIMULATOR_EXPONENT = 3
 # The simulator's own merchant.
 SIMULATOR_APP_ID, SIMULATOR_SELLER_ID = "2021000000000001", "2088000000000001"
-# Anybody may read a public key. Whoever may write it decides whose notifications are believed.
+# Anybody may read a public key. But write access to it decides whose notifications are trusted.
 _TOO_OPEN_PRIVATE = stat.S_IWGRP | stat.S_IRWXO
 _TOO_OPEN_PUBLIC = stat.S_IWGRP | stat.S_IWOTH
 
 
 @register(Tags.security, deploy=True)
 def gateway_addresses(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """Money and buyers go to Alipay over https, and the answers come back to the shop over https."""
+    """Calls and buyers reach Alipay over https, and notifications and buyers return to the shop over
+    https.
+    """
     config: dict[str, Any] = settings.ALIPAY
     is_https = settings.PUBLIC_URL.startswith("https://")
     errors: list[CheckMessage] = []
@@ -68,8 +70,8 @@ def gateway_addresses(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
 @register(Tags.security, CONFIGURATION)
 def simulator(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """With DEBUG off a simulator needs `ALLOW_SIMULATOR`; its keys never go with Alipay's address, which
-    would be forged money for all.
+    """With DEBUG off a simulator needs `ALLOW_SIMULATOR`. Its keys, which are public, are never accepted
+    together with Alipay's URL: anybody could forge payments.
     """
     config: dict[str, Any] = settings.ALIPAY
     marks = list(_simulator_marks())
@@ -86,7 +88,7 @@ def simulator(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
 @register(Tags.security, deploy=True)
 def no_money(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """Settings of a demonstration, told to whoever deploys."""
+    """Warns about settings that are only fit for a demo."""
     config: dict[str, Any] = settings.ALIPAY
     if settings.ALLOW_SIMULATOR:
         return [checks.Warning("ALLOW_SIMULATOR is on: courses may be had for no money.", id="payments.W010")]
@@ -101,7 +103,7 @@ def no_money(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
 @register(Tags.security, deploy=True)
 def key_files(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """The private key is for the shop's user and group; nobody else may change either key."""
+    """Only the shop's user and group can read the private key, and nobody else can write either key."""
     config: dict[str, Any] = settings.ALIPAY
     files = []
     for private_name, public_names, app in _apps(config):
@@ -119,7 +121,7 @@ def key_files(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
 
 def _simulator_marks() -> Iterator[str]:
-    """What shows that the configured gateway is a simulator, in words."""
+    """The signs that the configured gateway is a simulator, in words."""
     config: dict[str, Any] = settings.ALIPAY
     for name in _addresses(config):
         if config[name] and _host(config[name]) not in _ALIPAY_HOSTS:
@@ -150,7 +152,7 @@ def _apps(config: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, An
 
 
 def _addresses(config: dict[str, Any]) -> tuple[str, ...]:
-    """The settings that name a gateway; the buyers' one is mostly the same."""
+    """The settings that name a gateway; buyers usually use the same one."""
     return (
         ("GATEWAY_URL",)
         if config["GATEWAY_URL"] == config["BUYER_GATEWAY_URL"]
@@ -159,7 +161,7 @@ def _addresses(config: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _keys(app: Mapping[str, Any]) -> tuple[RSAPrivateKey | None, list[tuple[Path, RSAPublicKey]]]:
-    """The keys that can be read; `payments.checks` tells of the others."""
+    """The readable keys; `payments.checks` reports the others."""
     private, publics = None, []
     try:
         private = read_private_key(Path(app["APP_PRIVATE_KEY_PATH"])) if app["APP_PRIVATE_KEY_PATH"] else None
@@ -170,7 +172,7 @@ def _keys(app: Mapping[str, Any]) -> tuple[RSAPrivateKey | None, list[tuple[Path
 
 
 def _private_half_is_beside(path: Path, public: RSAPublicKey) -> bool:
-    """Only a simulator has the private half of what is configured as Alipay's public key."""
+    """Whether the private key of this public key is stored beside it, as only a simulator has it."""
     for neighbour in path.parent.glob("*private*.pem"):
         try:
             if read_private_key(neighbour).public_key().public_numbers() == public.public_numbers():

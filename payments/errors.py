@@ -1,4 +1,4 @@
-"""Anticipated errors about money that comes from outside, as `shop/errors.py` has those of the shop."""
+"""Anticipated errors of payments; those of the shop are in `shop/errors.py`."""
 
 from shop.errors import DomainError
 

@@ -1,4 +1,4 @@
-"""Counters of what happens between the shop and its gateway."""
+"""Metrics of the traffic between the shop and its gateway."""
 
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -7,7 +7,7 @@ import shop.metric_files  # noqa: F401 - before any metric is made
 NOTIFICATIONS = Counter(
     "alipay_notifications_total", "Notifications by what became of them at the door.", ["outcome"]
 )
-# Up to the longest that a call may take (ALIPAY_TIMEOUT_S), and what is over.
+# Buckets up to the longest that a call may take (ALIPAY_TIMEOUT_S).
 GATEWAY_CALLS = Histogram(
     "gateway_call_seconds",
     "Calls of the payment gateway by method and by what came of them.",

@@ -1,4 +1,4 @@
-"""The words for the states of payments and notifications, and the moves between them."""
+"""The statuses of payments, refunds, notifications and bills, and the allowed moves between them."""
 
 from django.db.models import TextChoices
 
@@ -10,16 +10,17 @@ class PaymentStatus(TextChoices):
 
 
 class ClosedReason(TextChoices):
-    """Why a payment is closed. An open or a paid one has none."""
+    """Why a payment is closed. Open and paid payments have none."""
 
     NEVER_PAID = "never_paid", "未支付"
-    # The money came and went back whole before we heard of it.
+    # The trade was paid and fully refunded before we heard of it.
     GIVEN_BACK = "given_back", "已全额退回"
 
 
 class NotificationStatus(TextChoices):
     RECEIVED = "received", "已收到"
-    # What it says would surprise, or can't be proven any more: the trade is queried, and the answer decides.
+    # Unexpected in the payment's state, or no longer verifiable: the trade is queried, and the answer is
+    # applied.
     ASKED = "asked", "待查询"
     APPLIED = "applied", "已生效"
     IGNORED = "ignored", "已忽略"
@@ -28,36 +29,36 @@ class NotificationStatus(TextChoices):
 
 class RefundKind(TextChoices):
     ORDER = "order", "订单退款"
-    # Money for an order that couldn't take it: too late, or a second time.
+    # Money that the order couldn't accept: it came too late, or a second time.
     SURPLUS = "surplus", "多付退回"
-    # Made at the gateway without us: in its merchant console, by a bank, by a chargeback.
+    # Made at the gateway without the shop: in its merchant console, by a bank, by a chargeback.
     EXTERNAL = "external", "渠道侧退款"
 
 
 class RefundStatus(TextChoices):
-    # An external refund that the gateway told of; a query has yet to prove it.
+    # An external refund that the gateway reported and that a query hasn't confirmed yet.
     REPORTED = "reported", "待核实"
     REQUESTED = "requested", "待处理"
     SENT = "sent", "退款中"
-    # The gateway's answer got lost; a query or an identical repeat will tell.
+    # The gateway's answer was lost; a query or an identical retry will find the outcome.
     UNKNOWN = "unknown", "结果待确认"
     SUCCEEDED = "succeeded", "已退款"
     FAILED = "failed", "退款失败"
     REJECTED = "rejected", "已拒绝"
-    # Given back by other means than the gateway; `Refund.reference` says which.
+    # Paid by other means than the gateway, which `Refund.reference` names.
     PAID_ELSEWHERE = "paid_elsewhere", "已另行退款"
 
 
 class Explanation(TextChoices):
     """What an external refund was for."""
 
-    # Nothing of the payment is left: the order ends with it.
+    # The payment is fully refunded, which ends the order.
     WHOLE = "whole", "整单退款"
     LINES = "lines", "所选课程"
     GOODWILL = "goodwill", "善意补偿"
-    # It is how a refund that we had asked for was paid.
+    # It paid a refund that was requested in the shop.
     REQUEST = "request", "已有退款申请"
-    # The payment was for nothing we sold: too late, or a second time.
+    # It returned money that the order couldn't accept: too late, or a second time.
     SURPLUS = "surplus", "多付退回"
 
 
@@ -71,27 +72,27 @@ class BillRowKind(TextChoices):
 
     TRADE = "trade", "交易"
     REFUND = "refund", "退款"
-    # Of a kind that the shop doesn't deal in.
+    # Of a kind that the shop doesn't use.
     OTHER = "other", "其他"
 
 
 class DifferenceKind(TextChoices):
     """How a bill and the shop's books differ about a trade or a refund."""
 
-    # The bill has it, and we know no such number.
+    # The bill lists a number that is unknown here.
     MISSING_HERE = "missing_here", "本店没有"
-    # We have it as paid or refunded, and no bill knows it.
+    # Paid or refunded here, but on no bill.
     MISSING_THERE = "missing_there", "账单没有"
     OTHER_AMOUNT = "other_amount", "金额不一致"
-    # Our number, under another number of the gateway's than the one that paid it.
+    # Our number, but with a different trade number than the one that paid it.
     OTHER_TRADE = "other_trade", "交易号不一致"
-    # We know the number, and not that its money has moved.
+    # The number is known here, but not as paid or refunded.
     NOT_DONE_HERE = "not_done_here", "本店未完成"
 
 
 class DifferenceStatus(TextChoices):
     OPEN = "open", "待说明"
-    # The books agree with the bill since, by what the gateway answered or another bill told.
+    # The books have come to agree with the bill, through a query or another bill.
     SETTLED = "settled", "已自行平账"
     EXPLAINED = "explained", "已说明"
 
@@ -105,11 +106,11 @@ class Product(TextChoices):
 
 PAYMENT_MOVES: dict[PaymentStatus, frozenset[PaymentStatus]] = {
     PaymentStatus.OPEN: frozenset({PaymentStatus.PAID, PaymentStatus.CLOSED}),
-    # Late money: Alipay can take a payment for a trade that we believed over. It is never dropped.
+    # Late money: Alipay can accept a payment for a trade that was closed here. It is never dropped.
     PaymentStatus.CLOSED: frozenset({PaymentStatus.PAID}),
     PaymentStatus.PAID: frozenset(),
 }
-# Beside the status: "" is an open or a paid payment's.
+# Moves of the reason, beside those of the status; "" is the reason of an open or a paid payment.
 CLOSED_REASON_MOVES: dict[str, frozenset[str]] = {
     "": frozenset({ClosedReason.NEVER_PAID, ClosedReason.GIVEN_BACK}),
     ClosedReason.NEVER_PAID: frozenset({"", ClosedReason.GIVEN_BACK}),
@@ -127,7 +128,7 @@ NOTIFICATION_MOVES: dict[NotificationStatus, frozenset[NotificationStatus]] = {
     NotificationStatus.ASKED: frozenset(
         {NotificationStatus.APPLIED, NotificationStatus.IGNORED, NotificationStatus.QUARANTINED}
     ),
-    # Ignored: staff dismiss it, once what it is about is right.
+    # Ignored: staff dismiss it once its order is right.
     NotificationStatus.QUARANTINED: frozenset({NotificationStatus.RECEIVED, NotificationStatus.IGNORED}),
     NotificationStatus.APPLIED: frozenset(),
     NotificationStatus.IGNORED: frozenset(),
@@ -135,16 +136,16 @@ NOTIFICATION_MOVES: dict[NotificationStatus, frozenset[NotificationStatus]] = {
 REFUND_MOVES: dict[RefundStatus, frozenset[RefundStatus]] = {
     # Rejected: the gateway knows of no such refund, or staff dismiss it.
     RefundStatus.REPORTED: frozenset({RefundStatus.SUCCEEDED, RefundStatus.REJECTED}),
-    # Failed without having been sent: its attempts were used up before. Paid elsewhere: an external refund
-    # was meant for it.
+    # Failed without having been sent: its attempts were used up before that. Paid elsewhere: an external
+    # refund turned out to be its payment.
     RefundStatus.REQUESTED: frozenset(
         {RefundStatus.SENT, RefundStatus.FAILED, RefundStatus.REJECTED, RefundStatus.PAID_ELSEWHERE}
     ),
     RefundStatus.SENT: frozenset({RefundStatus.SUCCEEDED, RefundStatus.FAILED, RefundStatus.UNKNOWN}),
     RefundStatus.UNKNOWN: frozenset({RefundStatus.SUCCEEDED, RefundStatus.FAILED}),
     RefundStatus.SUCCEEDED: frozenset(),
-    # Staff try again after mending the cause (an empty merchant balance, say), give it up, or pay by other
-    # means. Unknown: the gateway tells that it was done after all.
+    # Staff fix the cause (such as an empty merchant balance) and retry, give up, or pay by other means.
+    # Unknown: the gateway reports that it was done after all, which a query has to confirm.
     RefundStatus.FAILED: frozenset(
         {RefundStatus.SENT, RefundStatus.UNKNOWN, RefundStatus.REJECTED, RefundStatus.PAID_ELSEWHERE}
     ),
@@ -160,5 +161,5 @@ DIFFERENCE_MOVES: dict[DifferenceStatus, frozenset[DifferenceStatus]] = {
     DifferenceStatus.SETTLED: frozenset(),
     DifferenceStatus.EXPLAINED: frozenset(),
 }
-# Ours, and perhaps under way at the gateway.
+# Refunds of ours that the gateway may be processing.
 REFUNDS_UNDER_WAY = (RefundStatus.SENT, RefundStatus.UNKNOWN)

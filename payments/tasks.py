@@ -1,6 +1,6 @@
-"""The payment tasks, as thin as views.
+"""The tasks of payments, as thin as views.
 
-`worker/policy.py` says where they run, how they retry and how long they may take.
+`worker/policy.py` says in which queue each runs and how long it may take.
 """
 
 import structlog
@@ -22,7 +22,7 @@ from shop.models import Order, Work
 from shop.results import count, telling
 from shop.wakeup import wake, woken
 
-# A second's work; the next batch is another task.
+# About a second of work; the next batch is another task.
 PURGE_BATCH = 1000
 
 log = structlog.get_logger(__name__)
@@ -100,9 +100,9 @@ def compare_bills(self: Task) -> None:
 
 
 def _go_on(task: Task, model: type[Work], gateways: Gateways | None) -> None:
-    """Another run for what is left.
+    """Starts another run if rows of `model` are left.
 
-    While the gateway is silent, the sweep's next wake-up is soon enough to try it again.
+    While the gateway is silent, waiting for the sweep's next wake-up is soon enough.
     """
     now = clock.database_now()
     if gateways is not None:

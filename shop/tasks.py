@@ -1,6 +1,6 @@
-"""The shop's tasks, as thin as views.
+"""The tasks of the shop, as thin as views.
 
-`worker/policy.py` says where they run, how they retry and how long they may take.
+`worker/policy.py` says in which queue each runs and how long it may take.
 """
 
 from celery import Task, shared_task

@@ -1,4 +1,4 @@
-"""Where Alipay tells us of trades, and where buyers come back from its cashier."""
+"""Where Alipay sends its notifications, and where buyers return from its cashier."""
 
 import structlog
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -24,11 +24,10 @@ FORM_TYPE = "application/x-www-form-urlencoded"
 @csrf_exempt
 @require_POST
 def alipay_notify(request: HttpRequest) -> HttpResponse:
-    """Verifies, stores, answers the seven bytes `success`; a worker does the rest.
+    """Verifies and stores a notification and answers the seven bytes `success`; a worker applies it.
 
-    Anything but Alipay's own is answered `fail`.
-
-    Alipay's real header is `application/x-www-form-urlencoded; text/html; charset=UTF-8`.
+    Anything without Alipay's signature is answered `fail`. The content type that Alipay actually sends is
+    `application/x-www-form-urlencoded; text/html; charset=UTF-8`.
     """
     if not request.META.get("CONTENT_TYPE", "").lower().startswith(FORM_TYPE):
         return _plain("fail", status=415)
@@ -54,9 +53,8 @@ def alipay_notify(request: HttpRequest) -> HttpResponse:
 
 @require_GET
 def alipay_return(request: HttpRequest) -> HttpResponse:
-    """The buyer comes back.
-
-    Proves nothing about the payment: Alipay is asked, and the buyer sees the order's page.
+    """Handles the buyer's return: has the trade queried, since the return proves nothing about the payment,
+    and redirects to the order's page.
     """
     try:
         out_trade_no = get_gateways().verify_return(request.GET.dict())

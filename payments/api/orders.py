@@ -1,4 +1,4 @@
-"""What can be done with an order's money: pay it, cancel it, have it refunded."""
+"""Paying an order, cancelling it, and requesting a refund."""
 
 from typing import Any
 
@@ -36,7 +36,7 @@ class PaymentInput(Input):
 
 
 class PaymentOutput(serializers.Serializer[Any]):
-    """One of `pay_url`, `order_string` and `qr_code` is set, by the product."""
+    """One of `pay_url`, `order_string` and `qr_code` is set, depending on the product."""
 
     out_trade_no = serializers.CharField(source="payment.out_trade_no")
     product = serializers.ChoiceField(choices=Product.choices, source="payment.product")
@@ -101,12 +101,10 @@ class OrderPaymentsView(APIView):
 
     @extend_schema(request=PaymentInput, responses=PaymentOutput)
     def post(self, request: Request, order_number: str) -> Response:
-        """Opens (or re-uses) the order's payment.
+        """Opens the order's payment, or reuses the open one.
 
-        Another product than last time closes the old attempt first.
-
-        An earlier attempt is asked about before: `payment_confirming` while Alipay doesn't say whether it is
-        paid.
+        A different product first closes the previous attempt. Before that Alipay is asked about it: the
+        answer is `payment_confirming` for as long as Alipay doesn't say whether it was paid.
         """
         data = PaymentInput.read(request.data)
         order = finding.get_order(account_id=account_of(request).pk, order_number=order_number)
@@ -125,9 +123,9 @@ class OrderCancelView(APIView):
 
     @extend_schema(request=None, responses={202: OrderOutput})
     def post(self, request: Request, order_number: str) -> Response:
-        """Notes the wish; a worker closes the order once Alipay can't take money for it any more.
+        """Records the request; a worker closes the order once Alipay can't accept a payment for it any more.
 
-        If money came first, it stays paid.
+        If a payment arrived first, the order stays paid.
         """
         order = closing.request_cancel(
             account_id=account_of(request).pk,
@@ -154,7 +152,7 @@ class OrderRefundsView(APIView):
 
     @extend_schema(request=RefundInput, responses={202: RefundOutput})
     def post(self, request: Request, order_number: str) -> Response:
-        """Asks for courses of a paid order, or all of them, to be taken back."""
+        """Requests a refund for some of a paid order's courses, or for all of them."""
         data = RefundInput.read(request.data)
         refund = requesting.request_refund(
             account_id=account_of(request).pk,
@@ -172,11 +170,11 @@ class OrderRefundsView(APIView):
 
 
 class OrderRefundQuoteView(APIView):
-    """What a refund would give back."""
+    """A quote for a refund."""
 
     @extend_schema(request=RefundQuoteInput, responses=RefundQuoteOutput)
     def post(self, request: Request, order_number: str) -> Response:
-        """Prices a refund as it would be priced now. Nothing is written."""
+        """Prices a refund requested now. Nothing is written."""
         data = RefundQuoteInput.read(request.data)
         lines, share = requesting.quote_refund(
             account_id=account_of(request).pk,

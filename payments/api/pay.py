@@ -1,7 +1,8 @@
-"""The stable `pay_url`: opens (or re-uses) the order's attempt and sends the buyer to the cashier.
+"""The stable `pay_url`: opens the order's payment, or reuses the open one, and sends the buyer to the
+cashier.
 
-Anything may open a link: a chat's preview, a crawler, a browser that loads ahead. A GET therefore ends
-nothing that somebody may be using; where it would, it shows a page whose button does.
+A link may be opened by anything: a chat preview, a crawler, a prefetching browser. So a GET never closes an
+attempt that somebody may be using; where that is needed, it shows a page with a button that does.
 """
 
 import re
@@ -24,7 +25,7 @@ from shop.domain.polling.presence import note_watched
 from shop.errors import OrderNotFound
 from shop.models import Order
 
-# Every phone's browser says so, and no other (HTML's own advice).
+# The user agents of phones contain it and others don't (the advice of the HTML standard).
 _PHONE = re.compile("Mobi")
 _CASHIERS = {"page": Product.PAGE, "wap": Product.WAP}
 
@@ -32,8 +33,8 @@ _CASHIERS = {"page": Product.PAGE, "wap": Product.WAP}
 @never_cache
 @require_http_methods(["GET", "POST"])
 def pay(request: HttpRequest, token: str) -> HttpResponse:
-    """Redirects to the cashier of the buyer's device or of `?product=`; an order that is paid, over or
-    unclear to its own page.
+    """Redirects to the cashier for `?product=` or for the buyer's device; to the order's page if the order is
+    paid, closed or being confirmed.
     """
     order = Order.objects.filter(order_number=read_pay_token(token)).first()
     if order is None:
@@ -61,8 +62,8 @@ def pay(request: HttpRequest, token: str) -> HttpResponse:
     except PaymentConfirming:
         return HttpResponseRedirect(f"{order_page}?pay=confirming")
     if request.method == "POST":
-        # Browsers hold the whole way of a form to the policy's `form-action`, which names no cashier. A page
-        # may lead there.
+        # Browsers apply `form-action` of the content security policy, which names no cashier, to the
+        # redirects after a form, too. A page of our own may link there.
         return render(
             request, "storefront/pay.html", {"page": "pay", "order": order, "cashier": started.pay_url}
         )
@@ -70,9 +71,7 @@ def pay(request: HttpRequest, token: str) -> HttpResponse:
 
 
 def product_of(request: HttpRequest) -> Product:
-    """The cashier that was asked for, or the one for the device: by its client hint, else by its user
-    agent.
-    """
+    """The product in the query, or the one for the device, by its client hint or else its user agent."""
     wanted = _CASHIERS.get(request.GET.get("product", ""))
     is_phone = (
         request.headers.get("Sec-CH-UA-Mobile") == "?1"

@@ -1,4 +1,4 @@
-"""A code for scanning, as a picture."""
+"""QR codes as SVG."""
 
 import io
 
@@ -6,7 +6,7 @@ import segno
 
 
 def draw_qr(content: str) -> str:
-    """An SVG element of its own size, black on white whatever the page's colours are: cameras want the
+    """An SVG element with a fixed size, black on white whatever the page's colours are: cameras need the
     contrast.
     """
     drawn = io.BytesIO()

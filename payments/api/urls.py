@@ -1,11 +1,11 @@
-"""Payments' part of the site."""
+"""The URLs of payments."""
 
 from django.urls import path
 
 from payments.api import notify, orders, pay
 from shop.api import converters  # noqa: F401 - registers itself
 
-# What Alipay calls.
+# Called by Alipay.
 alipay_urlpatterns = [
     path("notify/", notify.alipay_notify, name="alipay-notify"),
     path("return/", notify.alipay_return, name="alipay-return"),

@@ -1,3 +1,3 @@
-"""The operators' desk as a whole: what waits for people, an order on one page, and what they can do about
-it.
+"""The part of the operators' admin that knows payments: the dashboard, an order on one page, and the deeds on
+them.
 """

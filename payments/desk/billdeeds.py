@@ -1,4 +1,4 @@
-"""What people decide about bills and where they differ from the books."""
+"""What staff decide about bills and their differences from the books."""
 
 from collections.abc import Sequence
 from typing import Any

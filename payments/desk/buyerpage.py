@@ -1,4 +1,4 @@
-"""What the page of a buyer shows beside who they are."""
+"""The rows shown on a buyer's page."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from shop.domain import enrolments, ledger
 from shop.domain.coupons import coupons
 from shop.models import Account, CouponRecord, Enrolment, LedgerTransfer, Order
 
-# The newest; the lists have the rest.
+# How many of the newest rows are shown; the lists have the rest.
 MOST = 30
 
 
@@ -20,13 +20,13 @@ class BuyerPage:
     transfers: Sequence[LedgerTransfer]
     coupons: Sequence[CouponRecord]
     orders: Sequence[Order]
-    # Each with the deeds that apply to it.
+    # Pairs of an enrolment and the deeds that apply to it.
     enrolments: Sequence[tuple[Enrolment, Any]]
     logins: Sequence[AuthToken]
 
 
 def read_buyer_page(account: Account, offers: Callable[[Any], Sequence[tuple[Any, str]]]) -> BuyerPage:
-    """What the buyer has. `offers` tells the deeds that apply to an enrolment."""
+    """What the buyer owns. `offers` returns the deeds that apply to an enrolment."""
     found = list(
         enrolments.list_enrolments(account=account).select_related("course", "order_line__order", "account")[
             :MOST

@@ -1,4 +1,4 @@
-"""The desk's first page: what waits for people, and how the shop is doing."""
+"""The desk's first page: what needs a person, and how the shop is doing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ from payments.desk.figures import DayFigures, Latency, count_waiting, read_days,
 from shop.desk.charts import Series, stacked_bars
 from shop.states import OrderStatus
 
-# Older than this, due work is late: the sweep comes every few seconds.
+# Work that has been due for longer than this is late: the sweep runs every few seconds.
 LATE = timedelta(minutes=2)
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A number with the list that it counts."""
+    """A number, linked to the list that it counts."""
 
     title: str
     value: str
@@ -29,7 +29,7 @@ class Figure:
 
 
 def dashboard_context(request: HttpRequest, *, now: datetime) -> dict[str, Any]:
-    """What the page shows to whoever may look at orders; others see the menu alone."""
+    """The page's context. Users without the permission to view orders see only the menu."""
     if not request.user.has_perm("shop.view_order"):
         return {"figures": [], "charts": []}
     days = read_days(now=now)

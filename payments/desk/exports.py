@@ -1,4 +1,4 @@
-"""What can be taken out as CSV, and the page for it."""
+"""The CSV exports and their page."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -131,7 +131,7 @@ class ExportForm(forms.Form):
 
 
 def export_view(request: HttpRequest, site: AdminSite) -> HttpResponse | StreamingHttpResponse:
-    """The form; posted, the file."""
+    """Shows the form on GET; streams the file on POST."""
     if not request.user.has_perm("payments.export_books"):
         raise PermissionDenied
     form = ExportForm(request.POST if request.method == "POST" else None)
@@ -147,7 +147,7 @@ def export_view(request: HttpRequest, site: AdminSite) -> HttpResponse | Streami
     with log_language():
         told = f"导出{export.title} {days}"
     LogEntry.objects.log_actions(staff_of(request).pk, [staff_of(request)], CHANGE, told, single_object=True)
-    # Whoever waits for a long file sees how far it is: the rows of the stretch bound its lines.
+    # Lets the page show progress while a long file downloads.
     headers = {
         "Content-Disposition": f'attachment; filename="{export.name}-{days}.csv"',
         "X-Rows-At-Most": str(count_at_most(export, since=since, until=until)),

@@ -1,10 +1,8 @@
 """The dashboard's numbers.
 
-What waits for people comes from partial indexes; days are counted from the numbers of their orders, and
-remembered.
-
-An order's number begins with its day, and a payment's with its order's number, so a day is a stretch of an
-index that is there anyway.
+What needs a person is counted by partial indexes. The figures of a day are counted over the numbers of its
+orders, and cached: an order's number begins with its day, and a payment's with its order's number, so a day
+is a range of an index that exists anyway.
 """
 
 import json
@@ -30,14 +28,14 @@ from shop.domain import sql
 from shop.states import OrderRequestStatus
 
 DAYS = 30
-# Longer than this a page doesn't count days that nobody has counted yet; the next one goes on.
+# How long one page counts days that aren't cached yet; the next page continues.
 BUDGET_MS = 120
 TODAY_S, PAST_S = 10, 6 * 3600
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """What waits for people, or for the shop itself."""
+    """How many rows need a person, or are due for the shop itself."""
 
     refunds_to_approve: int
     refunds_to_explain: int
@@ -84,15 +82,15 @@ _WAITING = sql.statement(
 
 
 def count_waiting() -> Waiting:
-    """In one statement, each count by its partial index."""
+    """Counts in one statement, each count through its partial index."""
     (found,) = sql.read(_WAITING, [])
     return Waiting(*found)
 
 
 @dataclass(frozen=True, slots=True)
 class DayFigures:
-    """One day: its orders by their state now, the money that came in for them, and what was refunded on that
-    day. Yuan are whole fen.
+    """One day: its orders by their current status, the money received for them, and what was refunded on that
+    day. Amounts are in fen.
     """
 
     day: str
@@ -130,9 +128,9 @@ _REFUNDS = sql.statement(
 
 
 def read_days(*, now: datetime, days: int = DAYS) -> list[DayFigures | None]:
-    """The figures of the last days, oldest first; None for a day that is still to be counted."""
+    """The figures of the last `days` days, oldest first; None for a day that hasn't been counted yet."""
     today = shanghai_date(now)
-    wanted = [today - timedelta(days=back) for back in range(days)]  # newest first: they are looked at first
+    wanted = [today - timedelta(days=back) for back in range(days)]  # newest first: staff look at these first
     known = _recall(wanted)
     missing = [day for day in wanted if day not in known]
     started, size = time.monotonic_ns(), 1
@@ -141,7 +139,7 @@ def read_days(*, now: datetime, days: int = DAYS) -> list[DayFigures | None]:
         counted = _count(chunk)
         _remember(counted, today=today)
         known |= counted
-        # In a small shop a month costs no more than a day; in a large one the budget ends it.
+        # In a small shop a month takes no longer than a day; in a large one the budget ends the loop.
         size *= 4
     return [known.get(day) for day in reversed(wanted)]
 
@@ -196,7 +194,7 @@ def _remember(counted: Mapping[date, DayFigures], *, today: date) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Half of the newest took no longer, and 95 of 100 no longer; None if there are none."""
+    """The median and the 95th percentile; None without data."""
 
     median: timedelta | None
     p95: timedelta | None
@@ -226,5 +224,7 @@ _OPENED = sql.statement(
 
 
 def read_latencies() -> tuple[Latency, Latency]:
-    """From accepted to decided, and from paid at the gateway to opened, of the newest thousand each."""
+    """From accepting a request to deciding it, and from payment at the gateway to access; newest thousand
+    each.
+    """
     return Latency(*sql.read(_CREATED, [])[0]), Latency(*sql.read(_OPENED, [])[0])

@@ -1,4 +1,4 @@
-"""What the deeds about orders and money ask for."""
+"""Form fields of the deeds on orders and money."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -14,9 +14,8 @@ from shop.models import OrderLine
 
 
 class LineChoice(forms.CheckboxSelectMultiple):
-    """Boxes for an order's courses.
-
-    What it hands on are the courses' numbers with commas, as they may also be typed.
+    """Checkboxes for an order's courses. The value is the courses' ids separated by commas, which a script
+    can also send as text.
     """
 
     def value_from_datadict(self, data: Any, files: Any, name: str) -> str:
@@ -25,7 +24,7 @@ class LineChoice(forms.CheckboxSelectMultiple):
 
 
 class CourseNumbers(forms.CharField):
-    """The numbers of courses, with commas."""
+    """The ids of courses, separated by commas."""
 
     def clean(self, value: Any) -> Any:
         numbers = [number.strip() for number in (value or "").replace("，", ",").split(",") if number.strip()]
@@ -41,7 +40,7 @@ def courses_field() -> CourseNumbers:
 
 
 def offer_lines(field: forms.Field, lines: Sequence[OrderLine]) -> None:
-    """Shows the order's courses with what was paid for each."""
+    """Offers the order's courses, each with the amount paid for it."""
     widget: Any = field.widget
     widget.choices = [
         (
@@ -60,7 +59,9 @@ class OptionalWhyForm(DeedForm):
 
 
 def with_why(what: str) -> Callable[[Mapping[str, Any]], str]:
-    """What the log says, in Chinese as all of it: the deed, and the reason if one was given."""
+    """The text of the log entry: the deed, and the reason if one was given. In Chinese like the rest of the
+    log.
+    """
 
     def told(asked: Mapping[str, Any]) -> str:
         return f"{what}：{asked['why']}" if asked.get("why") else what

@@ -1,4 +1,4 @@
-"""Orders in the admin: the list, one page with everything about an order, and what people can do to it."""
+"""Orders in the admin: the list, one page with everything about an order, and the deeds on it."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -237,7 +237,9 @@ class OrderAdmin(DeedsAdmin):
         )
 
     def _offers(self, request: HttpRequest) -> Any:
-        """The deeds of another table's row, each with its address, which leads back to this page."""
+        """Returns a function for the deeds that apply to another table's row, each with a URL that returns to
+        this page.
+        """
 
         def offers(row: Any) -> list[tuple[Deed, str]]:
             other: Any = self.admin_site._registry[type(row)]

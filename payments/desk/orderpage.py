@@ -1,4 +1,4 @@
-"""What the page of an order shows, read in one go: a statement for each table, however much has happened."""
+"""The rows shown on an order's page, read with one statement per table, however much has happened."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from payments.states import DifferenceStatus, NotificationStatus, RefundKind, Re
 from shop.models import Enrolment, LedgerTransfer, Order, OrderEvent, OrderLine
 from shop.states import OrderStatus
 
-# A page that shows more is a page that nobody reads; the lists have the rest.
+# How many rows of each table are shown; the lists have the rest.
 MOST = 200
 
 Offers = Callable[[Any], Sequence[tuple[Any, str]]]
@@ -21,7 +21,7 @@ Offers = Callable[[Any], Sequence[tuple[Any, str]]]
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """What the shop will do by itself, and when."""
+    """Something that the shop will do by itself, and when."""
 
     what: str
     at: datetime
@@ -31,24 +31,24 @@ class Due:
 class OrderPage:
     order: Order
     lines: Sequence[OrderLine]
-    # Rows with the deeds that apply to each.
+    # Pairs of a row and the deeds that apply to it.
     payments: Sequence[tuple[Payment, Any]]
     notifications: Sequence[tuple[Notification, Any]]
     refunds: Sequence[tuple[Refund, Any]]
-    # Of bills and the books.
+    # Between bills and the books.
     differences: Sequence[tuple[BillDifference, Any]]
     enrolments: Sequence[tuple[Enrolment, Any]]
     transfers: Sequence[LedgerTransfer]
     timeline: Sequence[Told]
     due: Sequence[Due]
-    # What waits for people, and what went wrong last.
+    # What needs a person, and what went wrong last.
     troubles: Sequence[str]
-    # Where the log has all lines of this purchase.
+    # The URL of the purchase's log lines.
     trace_url: str
 
 
 def read_order_page(order: Order, offers: Offers) -> OrderPage:
-    """Everything about the order. `offers` tells the deeds that apply to a row."""
+    """Everything about the order. `offers` returns the deeds that apply to a row."""
     lines = list(OrderLine.objects.filter(order=order).select_related("coupon_record__coupon").order_by("id"))
     payments = list(Payment.objects.filter(order=order).order_by("id"))
     for payment in payments:

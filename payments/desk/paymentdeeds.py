@@ -1,4 +1,4 @@
-"""What people decide about payments and notifications."""
+"""What staff decide about payments and notifications."""
 
 from collections.abc import Sequence
 from typing import Any

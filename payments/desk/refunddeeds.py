@@ -1,4 +1,4 @@
-"""What people decide about refunds."""
+"""What staff decide about refunds."""
 
 from collections.abc import Sequence
 from decimal import Decimal

@@ -1,10 +1,8 @@
-"""Finds orders and buyers by whatever an operator has at hand.
+"""Finds orders and buyers by whatever an operator has at hand, at a cost that doesn't grow with the shop.
 
-What a search costs doesn't grow with the shop.
-
-Numbers are found by how they begin in the whole table, by their unique indexes. Any other part of a number,
-and the id of a request or a task, are looked for in the newest rows alone: an index for those would be paid
-by every order.
+The beginning of a number is found in the whole table through its unique index. Any other part of a number,
+and the id of a request or a task, is searched for in the newest rows only: an index for that would slow down
+every order.
 """
 
 import re
@@ -21,10 +19,10 @@ from shop.states import OrderRequestStatus
 
 MOST = 20
 SHORTEST = 3
-# How far back a part of a number, and an id, are looked for.
+# In how many of the newest rows a part of a number, or an id, is searched for.
 PARTS_OF = 500_000
 EVENTS_OF = 200_000
-# Digits and upper-case letters, in the order of every collation.
+# Digits and upper-case letters, which every collation sorts in this order.
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _NUMBER = re.compile(r"[0-9A-Z]{3,64}")
 _OWN = re.compile(r"(\d{17}[0-9A-Z]{13})([PRSE][0-9A-Z]*)?")
@@ -33,7 +31,7 @@ _ID = re.compile(r"(?:request:|task:)?[A-Za-z0-9._-]{8,64}")
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a search found, newest first, and how: `way` says it to people."""
+    """What a search found, newest first; `way` is a text that says by what."""
 
     orders: Sequence[tuple[Order, str]] = ()
     requests: Sequence[OrderRequest] = ()
@@ -43,7 +41,7 @@ class Found:
 
 
 def find(text: str) -> Found:
-    """Everything that the text may stand for."""
+    """Finds everything that the text may refer to."""
     text = text.strip()[:100]
     if len(text) < SHORTEST:
         return Found()
@@ -80,8 +78,8 @@ def find(text: str) -> Found:
 
 
 def stretch(start: str) -> tuple[str, str]:
-    """The first text that begins so, and the first after all that do, whatever the collation: for digits and
-    upper-case letters.
+    """The range of texts that begin with `start`, as lower and upper bound, in any collation. Only for digits
+    and upper-case letters.
     """
     for at in range(len(start) - 1, -1, -1):
         place = _ALPHABET.index(start[at])
@@ -144,7 +142,7 @@ def _by_cause(text: str) -> list[int]:
 
 
 def _by_request(request_id: str) -> list[int]:
-    """What a request asked for, and what a notification that it brought was about."""
+    """The orders that an HTTP request placed, and those that a notification delivered by it was about."""
     placed = Order.objects.filter(pk__gt=find_newest_id(Order) - EVENTS_OF, trace_id=request_id)
     brought = Notification.objects.filter(
         pk__gt=find_newest_id(Notification) - EVENTS_OF, request_id=request_id, payment__isnull=False
@@ -156,7 +154,7 @@ def _by_request(request_id: str) -> list[int]:
 
 
 def _find_requests(text: str, number: str) -> list[OrderRequest]:
-    """Requests that never became an order: by how their number begins, or by the HTTP request's id."""
+    """Requests without an order, by the beginning of their number or by the HTTP request's id."""
     open_or_refused = OrderRequest.objects.exclude(status=OrderRequestStatus.CREATED).select_related(
         "account"
     )
@@ -182,7 +180,7 @@ def _find_accounts(text: str) -> list[Account]:
 
 
 def _by_account(accounts: Sequence[Account]) -> list[int]:
-    # A name that many share would bring everybody's orders.
+    # A prefix that many accounts share would find everybody's orders.
     if not 0 < len(accounts) <= 3:
         return []
     return [

@@ -1,6 +1,4 @@
-"""An order's events as sentences for people: what, who, why; and the ids that lead to Flower and to the
-log.
-"""
+"""An order's events as sentences for staff: what, who and why, with links to Flower and to the log."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -35,7 +33,9 @@ _WHAT = {"order": _("关闭订单"), "payment": _("查询支付"), "refund": _("
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """One line of the timeline. `trace` is where the cause can be looked at, if anywhere."""
+    """One line of the timeline. `trace` is the URL at which the cause can be inspected; empty if there is
+    none.
+    """
 
     at: datetime
     title: str
@@ -48,7 +48,7 @@ class Told:
 
 
 def tell(event: OrderEvent) -> Told:
-    """The event as people read it."""
+    """The event as a line of the timeline."""
     details: dict[str, Any] = event.details
     kind = Kind(event.kind) if event.kind in Kind.values else None
     return Told(
@@ -96,7 +96,7 @@ def _actor(cause: str) -> str:
 
 
 def trace_url(cause: str) -> str:
-    """Where what caused something can be looked at; empty if nowhere."""
+    """The URL at which the cause of an event can be inspected; empty if there is none."""
     kind, _, ident = cause.partition(":")
     if kind == "task" and settings.DESK_FLOWER_URL:
         return f"{settings.DESK_FLOWER_URL}/task/{ident}"

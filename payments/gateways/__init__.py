@@ -1,4 +1,4 @@
-"""The gateways that money comes through, behind one small protocol. One package a provider."""
+"""Payment gateways behind one small protocol, one package per provider."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -13,7 +13,7 @@ from payments.gateways.protocol import Attempt, Gateway, InvalidSignature, Notic
 class ConfiguredGateways:
     """See `payments.gateways.protocol.Gateways`.
 
-    An attempt keeps the app that it was made with, also after the shop got another one.
+    An attempt keeps the app that it was made with, even after the shop has switched to another one.
     """
 
     def __init__(self, current: Gateway, *former: Gateway, line: Line | None = None) -> None:
@@ -47,9 +47,9 @@ class ConfiguredGateways:
         return self._claimed(form.get("app_id")).verify_return(form)
 
     def _claimed(self, app_id: str | None) -> Gateway:
-        """The gateway of the app that a message says it is for.
+        """The gateway of the app that a message claims to be for.
 
-        A message for an app that isn't ours is tried with the current app's keys: if Alipay signed it, people
+        A message for an unknown app is verified with the current app's keys: if Alipay signed it, staff
         should see it.
         """
         return self._by_app.get((self.current.name, app_id or ""), self.current)
@@ -63,7 +63,7 @@ class ConfiguredGateways:
 
 @cache
 def get_gateways() -> ConfiguredGateways:
-    """The configured gateways; built once in a process, since reading the keys takes tens of milliseconds.
+    """The configured gateways; built once per process, since reading the keys takes tens of milliseconds.
 
     Raises:
         GatewayNotConfigured: the settings name no app or no keys.
@@ -78,15 +78,16 @@ _bounds: dict[str, Any] = {}
 
 
 def bound_calls(*, places: int | None = None, rate: float | None = None) -> None:
-    """Says how many calls this process may make at once and in a second, before it makes the first.
+    """Limits this process to `places` concurrent gateway calls and to `rate` calls per second; None is no
+    limit.
 
-    For the entry points of processes.
+    For the entry points of processes: call it before the first gateway call.
     """
     _bounds.update(places=places, rate=rate)
 
 
 def find_gateways() -> ConfiguredGateways | None:
-    """The configured gateways, or None without one: orders that cost nothing go on."""
+    """The configured gateways; None without one, so that orders without a payment still work."""
     try:
         return get_gateways()
     except GatewayNotConfigured:

@@ -1,9 +1,7 @@
-"""The line to one gateway: whether a call may be begun now, how many at once, and how many a second.
+"""A process's line to its gateway: a circuit breaker, a bulkhead (how many calls at once) and a rate limit.
 
-One for each process.
-
-Each process finds out for itself that a gateway is silent. Nothing is shared: it costs a process a few calls
-to learn what the others know, and no store has to answer before a call can be made.
+Each process finds out for itself that a gateway is silent. Nothing is shared between processes: learning what
+the others know costs a few calls, and in return no store has to be asked before a call.
 """
 
 import threading
@@ -19,25 +17,26 @@ from payments.metrics import GATEWAY_BREAKER_OPEN, GATEWAY_LIMITED
 
 log = structlog.get_logger(__name__)
 
-# So many silences in a row, with no answer in between, are no accident.
+# This many silences in a row, without an answer in between, are no coincidence.
 OPENS_AFTER = 5
-# How long an open breaker refuses calls before it lets one through to find out.
+# How long an open breaker refuses calls before it lets a probe through.
 REST_S = 3
-# How long a caller waits for a place. Longer would hold what the place is meant to protect.
+# How long a caller waits for a place. A longer wait would itself block the workers that the bulkhead
+# protects.
 PLACE_WAIT_MS = 500
-# How long a caller who doesn't occupy such a place waits for the rate.
+# How long a caller waits for the rate if it doesn't occupy a place meanwhile.
 RATE_WAIT_S = 5
 
 Clock = Callable[[], float]
 
 
 class Breaker:
-    """A circuit breaker: opens after silences in a row, then lets one probe through at a time until one is
-    answered.
+    """A circuit breaker: opens after several silences in a row, then lets one probe through at a time until
+    one is answered.
 
-    Libraries don't fit: pybreaker holds a lock during the call, so that calls take turns; circuitbreaker lets
-    everybody through at once after the rest. Whoever claims work must also know beforehand how many calls may
-    be begun (`free`).
+    No library fits: pybreaker holds a lock during the call, which serialises calls; circuitbreaker lets all
+    calls through at once after the pause. And code that claims work has to know beforehand how many calls may
+    be started (`free`).
     """
 
     def __init__(
@@ -53,7 +52,7 @@ class Breaker:
         return self._next_probe_at is not None
 
     def free(self, wanted: int) -> int:
-        """How many of `wanted` calls may be begun now: all, none, or one probe."""
+        """How many of `wanted` calls may be started now: all, none, or one probe."""
         with self._lock:
             if self._next_probe_at is None:
                 return wanted
@@ -70,7 +69,7 @@ class Breaker:
             now = self._clock()
             if now < self._next_probe_at:
                 raise GatewayShut("the gateway is silent; the circuit breaker is open")
-            # A probe that never comes back is replaced by another one.
+            # If the probe never returns, another one is let through at that time.
             self._next_probe_at = now + self._rest_s
 
     def answered(self) -> None:
@@ -92,9 +91,9 @@ class Breaker:
 
 
 class Line:
-    """What this process may ask of a gateway.
+    """The limits on this process's calls to a gateway.
 
-    `places` bounds the calls at once, `rate` those of a second; None is no bound of our own.
+    `places` bounds the concurrent calls and `rate` the calls per second; None is no bound.
     """
 
     def __init__(
@@ -111,10 +110,7 @@ class Line:
         self._pace = pace or Pace(rate)
 
     def free(self, wanted: int) -> int:
-        """How many of `wanted` calls may be begun now.
-
-        Under a rate, no more than two seconds' worth are kept waiting.
-        """
+        """How many of `wanted` calls may be started now; under a rate, at most two seconds' worth."""
         rate = self._pace.rate
         if rate is not None:
             wanted = min(wanted, max(1, int(2 * rate)))
@@ -122,7 +118,7 @@ class Line:
 
     @contextmanager
     def call(self, *, silences: tuple[type[BaseException], ...]) -> Iterator[None]:
-        """Around one call. `silences` are the exceptions that mean that nobody answered.
+        """Wraps one call. `silences` are the exceptions which mean that nobody answered.
 
         Raises:
             GatewayShut: no call can be made now.
@@ -139,7 +135,7 @@ class Line:
                 self._places.release()
 
     def limited(self) -> None:
-        """The gateway has turned a call away because there are too many."""
+        """Notes that the gateway rejected a call because there were too many."""
         GATEWAY_LIMITED.inc()
         rate = self._pace.slow_down()
         if rate is not None:
@@ -149,7 +145,7 @@ class Line:
         wait_s = self._pace.take(patience_s=self._patience_s)
         if wait_s is None:
             raise GatewayShut("more calls wait than the gateway takes")
-        if wait_s:  # sleeping for no time gives the processor away
+        if wait_s:  # even sleep(0) would yield the processor
             time.sleep(wait_s)
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""What came of each call of the gateway, and how long it took."""
+"""Measures each gateway call: its outcome and its duration."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -16,20 +16,20 @@ log = structlog.get_logger(__name__)
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
-# How the gateway's codes for refusals by its business begin. Others are about the shop's key, app or
+# Prefixes of the gateway's codes for business refusals. Other codes are about the shop's key, app or
 # contract.
 BUSINESS_CODES = ("ACQ.", "AQC.", "TRADE_", "NO_BILL_", "BILL_")
 
 
 class CallOutcome(StrEnum):
     ANSWERED = "answered"
-    # A proven no to this request.
+    # A signed refusal of this request.
     REFUSED = "refused"
-    # No to whatever this shop asks: a wrong key, an app that isn't known or may not do this.
+    # A refusal of whatever this shop asks: a wrong key, or an app that is unknown or lacks the permission.
     TURNED_AWAY = "turned_away"
-    # An answer that proves nothing.
+    # An answer that is unsigned or malformed.
     BROKEN = "broken"
-    # Nobody there, or no answer in time.
+    # No connection, or no answer in time.
     SILENT = "silent"
     # Never made: the circuit breaker was open, or all places for calls were taken.
     SHUT = "shut"
@@ -39,9 +39,10 @@ class CallOutcome(StrEnum):
 def gateway_call(
     method: str, about: Mapping[str, str] = _NOTHING, *, silences: tuple[type[BaseException], ...]
 ) -> Iterator[None]:
-    """Around one call: its span, its line in the log and its place in the metric, with one outcome.
+    """Wraps one call; records a span, a log line and a metric with the same outcome.
 
-    `about` says what the call is for. `silences` are the exceptions that mean that nobody answered.
+    `about` names the trade and refund for the log. `silences` are the exceptions which mean that nobody
+    answered.
     """
     began_at = time.monotonic()
     outcome: CallOutcome = CallOutcome.BROKEN
@@ -57,7 +58,7 @@ def gateway_call(
                     raise
             finally:
                 tracing.annotate(outcome=outcome.value)
-        if error is not None:  # a refusal is an answer, so its span has not failed
+        if error is not None:  # a refusal is an answer: the span hasn't failed
             raise error
     finally:
         took_s = time.monotonic() - began_at
@@ -81,7 +82,7 @@ def outcome_of(error: Exception, silences: tuple[type[BaseException], ...]) -> C
 
 
 def _cause_of(error: Exception) -> str:
-    """What the log says of it: a code, or our own words. Texts of others may quote what they are about."""
+    """The cause for the log: a code or a text of our own. Texts from outside may quote personal data."""
     match error:
         case GatewayRejected():
             return error.code

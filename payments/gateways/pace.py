@@ -1,9 +1,8 @@
-"""How often a process calls a gateway: within a bound that operators set, and within what the gateway itself
-takes.
+"""Paces a process's calls to a gateway: within a limit set by operators, and within the gateway's own limit.
 
-The gateway's own limit isn't known, may change, and is shared with whatever else calls it. So it is found as
-TCP finds what a line takes:
-additive increase, multiplicative decrease. A call that was one too many halves the rate; then it grows back.
+The gateway's limit is unknown, may change, and is shared with its other callers. So it is found in the way
+TCP finds a link's capacity: additive increase, multiplicative decrease. A rejected call halves the rate,
+which then grows back.
 """
 
 import threading
@@ -12,19 +11,19 @@ from collections.abc import Callable
 
 Clock = Callable[[], float]
 
-# Answers to calls that were begun before the rate was cut say nothing about the new rate.
+# After a cut, answers to calls that were started before it say nothing about the new rate.
 SETTLE_S = 1
-# The rate has doubled after so many seconds without a call too many.
+# The rate doubles within this many seconds without a rejected call.
 DOUBLES_IN_S = 20
-# Without a bound of our own there is none again at so many times the rate at which a call was too many.
+# Without a limit set by operators, the pace is unlimited again at this multiple of the rate at which a call
+# was rejected.
 FORGOTTEN_AT = 4
-# Slower, a buyer who is alone would be turned away: a call that holds a place waits half a second for its
-# turn.
+# Any slower, even a single buyer would be refused: a call that holds a place waits at most half a second.
 SLOWEST_PER_S = 2.0
 
 
 class Pace:
-    """A token bucket: `rate` calls a second on average (None: as many as come), and as many at once as two
+    """A token bucket: `rate` calls per second on average (None is unlimited), with bursts of up to two
     seconds' worth.
     """
 
@@ -34,20 +33,20 @@ class Pace:
         self._lock = threading.Lock()
         self._tokens = self._size(rate or 0)
         self._counted_at = clock()
-        # Since when the rate is cut, to what, and at which rate a call was too many. No cut: None.
+        # When the rate was cut, to which rate, and at which rate a call was rejected. None without a cut.
         self._cut_at: float | None = None
         self._cut_to = self._too_many = 0.0
         self._used = _Used(clock())
 
     @property
     def rate(self) -> float | None:
-        """Calls a second now; None without a bound."""
+        """Calls per second now; None is unlimited."""
         with self._lock:
             return self._rate(self._clock())
 
     def take(self, *, patience_s: float) -> float | None:
-        """Takes a token, and returns how many seconds to wait before using it; None, and no token, if that
-        were more than `patience_s`.
+        """Takes a token and returns how many seconds to wait before using it. If that exceeds `patience_s`,
+        takes none and returns None.
         """
         with self._lock:
             now = self._clock()
@@ -66,10 +65,7 @@ class Pace:
             return wait_s
 
     def slow_down(self) -> float | None:
-        """A call was one too many: half of what was asked goes on.
-
-        Returns the new rate, or None if it was cut just before.
-        """
+        """Halves the rate after a rejected call. Returns the new rate, or None if it was cut just before."""
         with self._lock:
             now = self._clock()
             if self._cut_at is not None and now - self._cut_at < SETTLE_S:
@@ -95,7 +91,7 @@ class Pace:
 
 
 class _Used:
-    """How many calls there were in a second, lately."""
+    """Measures the recent calls per second."""
 
     def __init__(self, now: float) -> None:
         self._since, self._count, self._before = now, 0, 0.0

@@ -1,8 +1,7 @@
-"""What the shop asks of a payment gateway, in its own words: Decimals, aware datetimes, three kinds of
-failure.
+"""The protocol of a payment gateway: amounts as Decimal in yuan, aware datetimes, and three kinds of failure.
 
-No word of a provider's stands here or above: a gateway translates states, refusals and refund numbers at its
-own border.
+Nothing here or above depends on a provider: each gateway translates statuses, refusals and refund numbers
+itself.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,21 +21,21 @@ class TradeStatus(StrEnum):
     PAID = "paid"
     # Paid, and no longer refundable through the gateway.
     FINISHED = "finished"
-    # Ended unpaid, or refunded in full: `TradeReport.paid_at` tells which.
+    # Ended unpaid, or fully refunded: only the latter has a `TradeReport.paid_at`.
     CLOSED = "closed"
 
 
 class Refusal(StrEnum):
-    """Why a gateway said no. It decides what we do next and what the caller is told."""
+    """Why a gateway refused. It decides what the shop does next and what the caller is told."""
 
     ALREADY_PAID = "already_paid"
     TRADE_CLOSED = "trade_closed"
     TRADE_FINISHED = "trade_finished"
     UNKNOWN_TRADE = "unknown_trade"
-    # The trade's state doesn't allow this call; a query tells which state that is.
+    # The trade's status doesn't allow this call; a query finds the status.
     WRONG_STATE = "wrong_state"
     AMOUNT_OVER_LIMIT = "amount_over_limit"
-    # The buyer's or the merchant's own limit or risk rule.
+    # A limit or a risk rule of the buyer or of the merchant.
     BUYER_NOT_ALLOWED = "buyer_not_allowed"
     NOT_PERMITTED = "not_permitted"
     REFUND_OVER_AMOUNT = "refund_over_amount"
@@ -44,14 +43,14 @@ class Refusal(StrEnum):
     REFUND_DISCORDANT = "refund_discordant"
     INSUFFICIENT_FUNDS = "insufficient_funds"
     INVALID_REQUEST = "invalid_request"
-    # There is no bill of that day: final where the day had nothing, else not yet.
+    # There is no bill for that day: final if the day had no trades, else not ready yet.
     NO_BILL = "no_bill"
     OTHER = "other"
 
 
 @dataclass(frozen=True, slots=True)
 class PaymentIntent:
-    """What a buyer is to pay. `expires_at` is when the gateway must stop taking it."""
+    """A payment to be made by a buyer. The gateway must not accept it after `expires_at`."""
 
     out_trade_no: str
     amount: Decimal
@@ -61,9 +60,8 @@ class PaymentIntent:
 
 @dataclass(frozen=True, slots=True)
 class RefundIntent:
-    """Money to go back.
-
-    The same `out_request_no` with the same amount is the same refund, however often it is sent.
+    """A refund to be made. Idempotent: the same `out_request_no` with the same amount is the same refund,
+    however often it is sent.
     """
 
     out_trade_no: str
@@ -74,11 +72,10 @@ class RefundIntent:
 
 @dataclass(frozen=True, slots=True)
 class RefundMovement:
-    """One refund that the gateway tells of.
+    """One refund that the gateway reports.
 
-    `number` is the request number that it was made with, by us or by somebody else.
-
-    `amount` (yuan) is this movement's own sum; None where the source tells only the trade's total.
+    `number` is the request number that it was made with, by the shop or by somebody else. `amount` is this
+    refund's own, in yuan; None if the source reports only the trade's total.
     """
 
     number: str
@@ -88,11 +85,10 @@ class RefundMovement:
 
 @dataclass(frozen=True, slots=True)
 class TradeReport:
-    """What the gateway says of a trade. None where the source doesn't say.
+    """What the gateway reports about a trade. A field is None if the source doesn't have it.
 
-    A query's answer is current: it says how the trade is now. A notification may be late, and another word
-    may have overtaken it. `refunded` is the trade's cumulative refund in yuan. `told_at` is when a
-    notification was sent.
+    The answer to a query is current (`is_current`); a notification may be late and outdated. `refunded` is
+    the trade's cumulative refund in yuan. `told_at` is when a notification was sent.
     """
 
     out_trade_no: str
@@ -110,10 +106,10 @@ class TradeReport:
 
 @dataclass(frozen=True, slots=True)
 class BillRow:
-    """A payment that came in on the bill's day, or a refund that went out. Yuan; `amount` is never negative.
+    """A payment received or a refund made on the bill's day. In yuan; `amount` is never negative.
 
-    `fee` is what the gateway took for it, negative, or gave back. `out_request_no` is a refund's; empty where
-    the row has none that can be one.
+    `fee` is negative if the gateway charged it and positive if it returned it. `out_request_no` is a refund's
+    number; empty if the row has none, or no valid one.
     """
 
     kind: BillRowKind
@@ -126,10 +122,10 @@ class BillRow:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A notification that is proven to be the gateway's.
+    """A notification with a verified signature.
 
-    `facts_key` is the same for repeated deliveries of the same facts. `verified_by` names the key that proved
-    it (its fingerprint); `fields` are the message's own, for people to read.
+    `facts_key` is the same for repeated deliveries of the same facts. `verified_by` is the fingerprint of the
+    key that verified it; `fields` are the message's own, for people to read.
     """
 
     provider: str
@@ -142,42 +138,43 @@ class Notice:
 
 
 class GatewayError(Exception):
-    """What a gateway call may raise."""
+    """The base class of what a gateway call raises."""
 
 
 class GatewayUnreachable(GatewayError):
-    """The outcome is unknown: no answer, a broken or unproven one, or the gateway's own fault.
+    """The outcome is unknown: no answer, a malformed or unsigned one, or an internal error of the gateway.
 
-    Ask again later, with the same ids.
+    Retry later with the same ids.
     """
 
 
 class BillUnreadable(GatewayUnreachable):
-    """What was downloaded isn't a whole bill. Nothing of it counts; another download may be better."""
+    """What was downloaded isn't a complete bill. No row of it counts; another download may be complete."""
 
 
 class GatewayShut(GatewayUnreachable):
-    """Nothing was asked: the gateway has been silent for a while, or all places for calls are taken."""
+    """No call was made: the circuit breaker is open, or all places for calls are taken."""
 
 
 class GatewayLimited(GatewayShut):
-    """The gateway turned the call away at the door because there are too many: nothing was done, and soon the
-    same call may be made again.
+    """The gateway rejected the call because there were too many. Nothing was done; the same call can be
+    retried soon.
     """
 
 
 class GatewayUnsigned(GatewayUnreachable):
     """An error without a signature.
 
-    It proves nothing, but most likely the gateway doesn't know our key or app, or doesn't permit the call.
+    It proves nothing, but most likely the gateway doesn't know the shop's key or app, or doesn't permit the
+    call.
     """
 
 
 class GatewayRejected(GatewayError):
-    """A proven no.
+    """A signed refusal.
 
-    `refusal` says what kind of no it is, `code` is the gateway's own code for people and logs. `is_final`
-    tells whether asking again with the same request can ever be answered otherwise.
+    `refusal` is its kind, and `code` the gateway's own code for people and logs. `is_final` says that
+    repeating the same request can never succeed.
     """
 
     def __init__(self, refusal: Refusal, code: str, text: str = "", *, is_final: bool) -> None:
@@ -188,7 +185,7 @@ class GatewayRejected(GatewayError):
 
 
 class InvalidSignature(GatewayError):
-    """A message that the gateway didn't sign, or that isn't formed as its messages are."""
+    """A message that the gateway didn't sign, or that doesn't have the form of its messages."""
 
 
 class Gateway(Protocol):
@@ -202,9 +199,9 @@ class Gateway(Protocol):
     seller_id: str
 
     def page_url(self, intent: PaymentIntent) -> str:
-        """The cashier's address for this intent.
+        """The cashier's URL for this intent.
 
-        No network; the trade exists at the gateway only once the buyer shows up there.
+        No network; the trade is created at the gateway when the buyer opens the URL.
         """
         ...
 
@@ -213,31 +210,32 @@ class Gateway(Protocol):
         ...
 
     def app_order_string(self, intent: PaymentIntent) -> str:
-        """What a phone's app hands to the gateway's own app. No network."""
+        """The string that a mobile app passes to the gateway's SDK. No network."""
         ...
 
     def create_qr(self, intent: PaymentIntent) -> str:
-        """The content of a code for scanning.
+        """The content of a QR code.
 
         Raises:
             GatewayUnreachable
-            GatewayRejected: ALREADY_PAID when the trade's money has come.
+            GatewayRejected: ALREADY_PAID if the trade has been paid.
         """
         ...
 
     def close(self, out_trade_no: str) -> None:
         """Closes an unpaid trade.
 
-        One that the gateway doesn't know counts as closed, though its buyer may still come.
+        A trade that the gateway doesn't know counts as closed, although its buyer may still open the cashier.
 
         Raises:
             GatewayUnreachable
-            GatewayRejected: it isn't unpaid.
+            GatewayRejected: the trade isn't unpaid.
         """
         ...
 
     def refund(self, intent: RefundIntent) -> bool:
-        """Sends a refund; True when the answer proves that the money has moved. False says nothing: query it.
+        """Sends a refund. True proves that the money has moved; False proves nothing, and the refund is to be
+        queried.
 
         Raises:
             GatewayUnreachable, GatewayRejected
@@ -245,9 +243,9 @@ class Gateway(Protocol):
         ...
 
     def find_refund(self, out_trade_no: str, out_request_no: str) -> RefundMovement | None:
-        """The refund that was made under this number, with its amount, whoever made it.
+        """The refund with this number, whoever made it, with its amount.
 
-        None while the gateway has done no such refund.
+        None if the gateway has made no such refund (yet).
 
         Raises:
             GatewayUnreachable, GatewayRejected
@@ -255,11 +253,11 @@ class Gateway(Protocol):
         ...
 
     def download_bill(self, day: date) -> bytes:
-        """The bill with the trades and refunds of a past day (Beijing), as the gateway packs it.
+        """The bill with the trades and refunds of a past day (Beijing time), in the gateway's own format.
 
         Raises:
-            GatewayUnreachable: it can't be had now.
-            GatewayRejected: NO_BILL when there is none for that day, or not yet.
+            GatewayUnreachable: it can't be downloaded now.
+            GatewayRejected: NO_BILL if there is none for that day (yet).
         """
         ...
 
@@ -267,12 +265,12 @@ class Gateway(Protocol):
         """The rows of a downloaded bill, one by one. No network.
 
         Raises:
-            BillUnreadable: it isn't a whole bill; what has been read of it doesn't count.
+            BillUnreadable: it isn't a complete bill; rows that were read before don't count.
         """
         ...
 
     def query(self, out_trade_no: str) -> TradeReport | None:
-        """The trade as the gateway sees it now (`is_current`), or None while it doesn't know it.
+        """The current report of the trade (`is_current`); None if the gateway doesn't know it (yet).
 
         Raises:
             GatewayUnreachable, GatewayRejected
@@ -280,7 +278,7 @@ class Gateway(Protocol):
         ...
 
     def verify_notification(self, headers: Mapping[str, str], body: bytes) -> Notice:
-        """What an asynchronous notification says, once it is proven to be the gateway's.
+        """Verifies an asynchronous notification and reads it.
 
         Raises:
             InvalidSignature
@@ -288,9 +286,9 @@ class Gateway(Protocol):
         ...
 
     def verify_return(self, form: Mapping[str, str]) -> str:
-        """The `out_trade_no` of a buyer's way back from the cashier, once it is proven to be the gateway's.
+        """Verifies the buyer's return from the cashier; the `out_trade_no` that it names.
 
-        Says nothing about payment.
+        It doesn't prove a payment.
 
         Raises:
             InvalidSignature
@@ -299,7 +297,7 @@ class Gateway(Protocol):
 
 
 class Attempt(Protocol):
-    """What names the credentials that a payment was made with: `payments.models.Payment` is one."""
+    """Identifies the credentials that a payment was made with; `payments.models.Payment` implements it."""
 
     provider: str
     app_id: str
@@ -316,21 +314,21 @@ class Gateways(Protocol):
 
     @property
     def all(self) -> Sequence[Gateway]:
-        """Those of every configured app, the current one first."""
+        """One gateway for each configured app, the current one first."""
         ...
 
     def free(self, wanted: int) -> int:
-        """How many of `wanted` calls may be begun now: fewer under a rate, one or none while the gateway is
-        silent.
+        """How many of `wanted` calls may be started now: fewer under a rate limit, one or none while the
+        circuit breaker is open.
         """
         ...
 
     def is_silent(self) -> bool:
-        """Whether this process has stopped calling because nobody answers."""
+        """Whether this process's circuit breaker is open."""
         ...
 
     def gateway_for(self, attempt: Attempt) -> Gateway:
-        """The gateway with the attempt's own provider and app.
+        """The gateway with the provider and app that the attempt was made with.
 
         Raises:
             GatewayNotConfigured: no credentials of that app are configured.

@@ -1,8 +1,8 @@
-"""Alipay behind the shop's gateway protocol: the only package that knows its wire, and the only importer of
-python-alipay-sdk.
+"""Alipay behind the shop's gateway protocol: the only package that knows its wire format, and the only one
+that imports python-alipay-sdk.
 
-`gateway` speaks the protocol, `client` makes the calls, `wire` and `signed` translate what travels, `bills`
-reads the daily tables, `refusals` says what a no means, `keys` and `config` read what is configured.
+`gateway` implements the protocol, `client` makes the calls, `wire` and `signed` translate messages, `bills`
+reads the daily bill, `refusals` classifies error codes, and `keys` and `config` read the configuration.
 """
 
 from payments.gateways.alipay.config import AlipayConfig, read_configs

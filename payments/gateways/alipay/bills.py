@@ -1,7 +1,7 @@
-"""How Alipay writes its daily bill: a zip of GBK tables, of which the detailed one is read, row by row.
+"""Reads Alipay's daily bill: a zip with CSV files in GBK, of which the detailed one is read row by row.
 
-Comment lines begin with #. Text cells end with a TAB so that spreadsheets don't take them for numbers.
-Columns are found by their names, since Alipay has added some over the years.
+Comment lines begin with #. Text cells end with a TAB, so that spreadsheets don't read them as numbers.
+Columns are found by name, since Alipay has added some over the years.
 """
 
 import csv
@@ -19,21 +19,21 @@ from payments.gateways.alipay import wire
 from payments.gateways.protocol import BillRow, BillUnreadable
 from payments.states import BillRowKind
 
-# Far above a real bill: two tables, and two thousand bytes a row at the most.
+# Far above a real bill, which has two tables and at most 2,000 bytes per row.
 MAX_MEMBERS = 10
 MAX_ROWS = 1_000_000
 MAX_LINE_BYTES = 16_384
 MAX_TEXT_BYTES = 1_000_000_000
-# GBK and what it has become since.
+# The superset of GBK.
 ENCODING = "gb18030"
 SUMMARY = "(汇总)"
 END = "业务明细列表结束"
-# In compatibility form (NFKC), so that either kind of bracket will do.
+# Names are compared in NFKC, so that full-width and ASCII brackets are the same.
 TRADE_NO, OUT_TRADE_NO, KIND, SUBJECT = "支付宝交易号", "商户订单号", "业务类型", "商品名称"
 AMOUNT, REQUEST_NO, FEE = "订单金额(元)", "退款批次号/请求号", "服务费(元)"
 COLUMNS = (TRADE_NO, OUT_TRADE_NO, KIND, SUBJECT, AMOUNT, REQUEST_NO, FEE)
 KINDS = {"交易": BillRowKind.TRADE, "退款": BillRowKind.REFUND}
-# What the trailer says of how many rows there are.
+# The trailer's patterns for the number of rows.
 COUNTS: Final = {
     BillRowKind.TRADE: re.compile(r"#交易合计[：:](\d{1,9})笔", re.ASCII),
     BillRowKind.REFUND: re.compile(r"#退款合计[：:](\d{1,9})笔", re.ASCII),
@@ -50,7 +50,7 @@ def read_rows(archive: bytes) -> Iterator[BillRow]:
     """The rows of the detailed table.
 
     Raises:
-        BillUnreadable: it isn't a whole bill.
+        BillUnreadable: it isn't a complete bill.
     """
     try:
         with (
@@ -59,7 +59,7 @@ def read_rows(archive: bytes) -> Iterator[BillRow]:
         ):
             yield from _read_table(table)
     except _BROKEN as error:
-        # Nothing of the file itself goes into logs.
+        # The file's content must not get into logs.
         raise BillUnreadable(f"not a bill: {type(error).__name__}") from error
 
 
@@ -99,7 +99,7 @@ def _read_table(table: IO[bytes]) -> Iterator[BillRow]:
 
 
 def _read_lines(table: IO[bytes]) -> Iterator[str]:
-    """Each line by itself, so that a quotation mark that nobody closes doesn't spoil what follows.
+    """Yields line by line, so that an unclosed quotation mark doesn't affect the lines after it.
 
     A byte that isn't GBK becomes a replacement character.
     """
@@ -121,12 +121,12 @@ def _read_header(line: str) -> list[str]:
 def _read_row(header: Sequence[str], line: str) -> BillRow:
     cells = _cells(line)
     if len(cells) < len(header):
-        # A quotation mark that nobody closes holds the cells behind it together.
+        # An unclosed quotation mark merges the cells behind it: split the line without quoting.
         cells = line.split(",")
     if len(cells) < len(header):
         raise BillUnreadable("a row of the bill is too short")
-    # A comma in a product's name makes cells too many: what stands before it is counted from the left, what
-    # stands after it from the right.
+    # A comma in a product's name yields extra cells: columns before it are counted from the left, columns
+    # after it from the right.
     middle = header.index(SUBJECT)
     row = {name: cells[at if at <= middle else at - len(header)] for at, name in enumerate(header)}
     kind = KINDS.get(row[KIND].strip(), BillRowKind.OTHER)
@@ -136,7 +136,7 @@ def _read_row(header: Sequence[str], line: str) -> BillRow:
         trade_no=_number(row, TRADE_NO),
         out_trade_no=_number(row, OUT_TRADE_NO),
         out_request_no=request_no if wire.REFUND_NUMBER.fullmatch(request_no) else "",
-        # Refunds are negative in some bills and not in others: what a row is about says which way it went.
+        # Refunds are negative in some bills and positive in others: the kind of the row gives the direction.
         amount=abs(_amount(row, AMOUNT)),
         fee=_amount(row, FEE),
     )
@@ -147,7 +147,7 @@ def _cells(line: str) -> list[str]:
 
 
 def _number(row: Mapping[str, str], name: str) -> str:
-    """A number as it stands there; what can't be one is made fit to be shown, and is nobody's."""
+    """A trade or refund number as it is. A value that can't be one is made printable, and matches no row."""
     text = row[name].strip()
     return text if _NUMBER.fullmatch(text) else _NO_NUMBER.sub("?", text)[:64]
 

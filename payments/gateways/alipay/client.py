@@ -1,9 +1,9 @@
-"""The calls to Alipay through python-alipay-sdk: the only module that imports it, and the place where its
-traps are closed.
+"""Calls Alipay through python-alipay-sdk: the only module that imports it, and where its defects are worked
+around.
 
-The SDK builds and orders the parameters; RSA runs through OpenSSL (the same bytes, 4 to 14 times faster),
-calls share kept-alive connections and have a total deadline, and an answer counts only when its signature
-covers it.
+The SDK builds and orders the parameters. RSA runs through OpenSSL (the same bytes, 4 to 14 times faster),
+calls use keep-alive connections and have a total deadline, and an answer counts only if its signature covers
+it.
 """
 
 import base64
@@ -33,9 +33,7 @@ from shop.tracing import caller_headers
 
 @contextmanager
 def _logging_left_alone() -> Iterator[None]:
-    """The SDK configures the process's logging when it is imported, which closes every handler; that call is
-    swallowed here.
-    """
+    """Suppresses the SDK's configuration of logging: on import it closes every handler of the process."""
     configure = logging.config.dictConfig
     logging.config.dictConfig = lambda config: None  # noqa: ARG005 - called by that name
     try:
@@ -49,14 +47,15 @@ with _logging_left_alone():
     from alipay.exceptions import AliPayException, AliPayValidationError
 
 MAX_ANSWER_BYTES = 50_000_000  # a day's bill; other answers are a few kilobytes
-# A bill may be large and nobody waits for it: it has longer than ALIPAY_TIMEOUT_S. Its link holds for 30 s.
+# A bill may be large, and nobody waits for it: it gets longer than ALIPAY_TIMEOUT_S. Its link expires after
+# 30 s.
 DOWNLOAD_S = 25
 _CODE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class AlipayClient(AliPay):  # type: ignore[misc] # the SDK has no types
-    """The SDK with its defects mended: any gateway address, OpenSSL, several public keys, a total deadline,
-    braces in texts.
+    """The SDK with its defects fixed: any gateway URL, OpenSSL, several public keys, a total deadline, braces
+    in texts.
     """
 
     def __init__(self, config: AlipayConfig, line: Line | None = None) -> None:
@@ -79,19 +78,19 @@ class AlipayClient(AliPay):  # type: ignore[misc] # the SDK has no types
         )
         self._gateway = config.gateway_url
         self._connections = Connections(config.timeout_s)
-        weakref.finalize(self, self._connections.close)  # they end with it
+        weakref.finalize(self, self._connections.close)  # closed with the client
 
     @property
     def gateway_url(self) -> str:
         return self._gateway
 
     def call(self, method: str, content: Mapping[str, Any], **parameters: str) -> dict[str, Any]:
-        """A signed request and its proven answer with code 10000.
+        """Sends a signed request; returns the verified answer, which has code 10000.
 
         Raises:
-            GatewayRejected: a proven no, by the business or at the door.
-            GatewayLimited: there are too many calls; from now on there are fewer.
-            GatewayUnreachable: anything else; whether Alipay did it is unknown.
+            GatewayRejected: a signed refusal, for business reasons or before any processing.
+            GatewayLimited: there were too many calls; the pace is reduced.
+            GatewayUnreachable: anything else; whether Alipay carried it out is unknown.
         """
         with gateway_call(method, _about(content), silences=_SILENCES):
             return self._call(method, content, **parameters)
@@ -104,14 +103,13 @@ class AlipayClient(AliPay):  # type: ignore[misc] # the SDK has no types
         except AliPayException as error:
             codes = _codes_of(error)
             said = f"unsigned error {' '.join(filter(None, codes))}".strip()
-            # whoever forges this wins a pause, which silence would give as well
+            # Unsigned, but a forger gains only a pause, which dropping the answer would give them as well.
             if refusals.is_limit_of_calls(*codes):
                 self._line.limited()
                 raise GatewayUnreachable(said) from None
             raise GatewayUnsigned(said) from None
         except (httpx.HTTPError, OSError, ValueError, TypeError, AttributeError) as error:
-            # Transport errors, JSON that isn't any, base64 that isn't any (binascii.Error is a ValueError), a
-            # JSON null.
+            # Transport errors, invalid JSON, invalid base64 (binascii.Error is a ValueError), a JSON null.
             raise GatewayUnreachable(f"{type(error).__name__}") from error
         if answer.get("code") == "10000":
             return answer
@@ -124,7 +122,7 @@ class AlipayClient(AliPay):  # type: ignore[misc] # the SDK has no types
         raise GatewayUnreachable(f"code {code} {sub_code}")
 
     def download(self, url: str) -> bytes:
-        """What is at `url`.
+        """The content at `url`.
 
         Raises:
             GatewayUnreachable
@@ -139,9 +137,7 @@ class AlipayClient(AliPay):  # type: ignore[misc] # the SDK has no types
             raise GatewayUnreachable(type(error).__name__) from error
 
     def find_signing_key(self, text: str, signature: str) -> str | None:
-        """The fingerprint of the Alipay key that signed this text; None if none of the configured ones
-        did.
-        """
+        """The fingerprint of the configured Alipay key that signed this text; None if none did."""
         try:
             decoded = base64.b64decode(signature, validate=True)
         except (binascii.Error, ValueError):
@@ -163,7 +159,7 @@ class AlipayClient(AliPay):  # type: ignore[misc] # the SDK has no types
         return self.find_signing_key(raw_content, signature) is not None
 
     def build_body(self, method: str, biz_content: Any = None, **kwargs: Any) -> dict[str, Any]:
-        """The SDK stamps the process's local time; Alipay reads Beijing time."""
+        """Replaces the timestamp: the SDK uses local time, but Alipay expects Beijing time."""
         body: dict[str, Any] = super().build_body(method, biz_content, **kwargs)
         body["timestamp"] = datetime.now(BEIJING).strftime("%Y-%m-%d %H:%M:%S")
         return body
@@ -177,8 +173,8 @@ class AlipayClient(AliPay):  # type: ignore[misc] # the SDK has no types
         return self._fetch_bytes(url, within_s=self._config.timeout).decode()
 
     def _fetch_bytes(self, url: str, *, within_s: float) -> bytes:
-        """What is at `url`, all of it within that time, without following redirects: a signed request is for
-        this gateway only.
+        """The content at `url`, read completely within `within_s` seconds. Redirects aren't followed: a
+        signed request is for this gateway only.
         """
         with self._line.call(silences=_SILENCES):
             deadline = time.monotonic() + within_s
@@ -200,27 +196,24 @@ class AlipayClient(AliPay):  # type: ignore[misc] # the SDK has no types
         return bytes(received)
 
     def _get_string_to_be_signed(self, raw_string: str, response_type: str) -> str:
-        """The SDK counts braces and stumbles over one inside a text; a JSON parser doesn't."""
+        """Finds the signed part with a JSON parser. The SDK counts braces and fails on one inside a text."""
         key = json.dumps(response_type)
         start = raw_string.index("{", raw_string.index(key) + len(key))
         _, end = json.JSONDecoder().raw_decode(raw_string, start)
         return raw_string[start:end]
 
 
-# Nobody is there, or nobody answers in time. A broken answer is an answer.
+# No connection, or no answer in time. A malformed answer is an answer.
 _SILENCES = (httpx.TimeoutException, httpx.ConnectError, TimeoutError)
 
 
 def _about(content: Mapping[str, Any]) -> dict[str, str]:
-    """Which trade and which refund a call is about. Nothing else of it belongs in a log."""
+    """The trade and the refund that a call is about. Nothing else of its content belongs in a log."""
     return {name: str(content[name]) for name in ("out_trade_no", "out_request_no") if name in content}
 
 
 def _codes_of(error: AliPayException) -> tuple[str, str]:
-    """Code and sub-code of an unsigned error.
-
-    The rest of the raw answer, which the exception holds, doesn't belong in a log.
-    """
+    """Code and sub-code of an unsigned error. The rest of the raw answer doesn't belong in a log."""
     try:
         parts = json.loads(getattr(error, "_AliPayException__message", ""))
     except (TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""The apps that `settings.ALIPAY` describes."""
+"""Reads the Alipay apps from `settings.ALIPAY`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from django.conf import settings
 from payments.errors import GatewayNotConfigured
 from payments.gateways.alipay.keys import read_private_key, read_public_key
 
-# What belongs to one app; the other settings are the same for all of them.
+# The settings of one app; the others are shared by all apps.
 APP_SETTINGS = ("APP_ID", "SELLER_ID", "APP_PRIVATE_KEY_PATH", "PUBLIC_KEY_PATHS")
 
 
@@ -19,7 +19,7 @@ APP_SETTINGS = ("APP_ID", "SELLER_ID", "APP_PRIVATE_KEY_PATH", "PUBLIC_KEY_PATHS
 class AlipayConfig:
     """One merchant's app at one gateway.
 
-    `buyer_gateway_url` is where browsers find it. `alipay_public_keys` are several while Alipay's key is
+    `buyer_gateway_url` is its URL for browsers. There are several `alipay_public_keys` while Alipay's key is
     being rotated.
     """
 

@@ -1,7 +1,7 @@
-"""Kept-alive connections to a gateway, one for each call that is under way.
+"""Keep-alive connections to a gateway, one per concurrent call.
 
-Not httpx's own pool: it goes through all its connections under one lock at the beginning and at the end of
-each call, which with 64 calls under way took two fifths of the gateway worker's time.
+httpx's own pool isn't used: it iterates over all connections under one lock at the start and the end of each
+call, which took two fifths of the gateway worker's time with 64 concurrent calls.
 """
 
 import ssl
@@ -13,10 +13,10 @@ from functools import cache
 
 import httpx
 
-# A server is there within this, or it isn't there.
+# A server that can be reached accepts a connection within this time.
 CONNECT_S = 2
-# Shorter than servers and the middleboxes before them keep an idle connection, so that a request rarely meets
-# one that is just being closed.
+# Shorter than servers and middleboxes keep an idle connection, so that a request rarely meets one that is
+# just being closed.
 KEEP_IDLE_S = 15
 
 
@@ -27,16 +27,16 @@ def _trusted() -> ssl.SSLContext:
 
 
 class Connections:
-    """Lends each call a client with a connection of its own: the one that was used last, or a new one.
-
-    Threads may share it.
+    """Lends each call a client with a connection of its own: the most recently used one, or a new one.
+    Thread-safe.
     """
 
     def __init__(self, timeout_s: float, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._timeout = httpx.Timeout(timeout_s, connect=min(CONNECT_S, timeout_s))
         self._verify = _trusted()
         self._clock = clock
-        # The least recently used on the left, each with when that was. A deque's own operations are atomic.
+        # Pairs of client and time of last use, least recently used on the left. A deque's operations are
+        # atomic.
         self._idle: deque[tuple[httpx.Client, float]] = deque()
 
     @contextmanager

@@ -25,7 +25,7 @@ from payments.gateways.protocol import (
     TradeReport,
 )
 
-# What differs between two deliveries of the same facts.
+# Fields that differ between two deliveries of the same facts.
 _PER_DELIVERY = frozenset({"notify_id", "notify_time", "sign", "sign_type"})
 
 
@@ -107,7 +107,7 @@ class AlipayGateway:
             },
         )
         _must_be_about(answer, out_trade_no=intent.out_trade_no)
-        # Code 10000 is "taken". An identical repeat answers N, also after the money has moved.
+        # Code 10000 only means "accepted". An identical retry answers N even after the money has moved.
         return answer.get("fund_change") == "Y"
 
     def find_refund(self, out_trade_no: str, out_request_no: str) -> RefundMovement | None:
@@ -120,7 +120,7 @@ class AlipayGateway:
             },
         )
         if "out_request_no" not in answer:
-            return None  # 10000 with nothing in it: Alipay has no such refund (yet)
+            return None  # 10000 without content: Alipay has no such refund (yet)
         _must_be_about(answer, out_trade_no=out_trade_no, out_request_no=out_request_no)
         amount = str(answer.get("refund_amount", ""))
         if answer.get("refund_status") not in {None, "", "REFUND_SUCCESS"} or not wire.AMOUNT.fullmatch(
@@ -232,9 +232,9 @@ def _report(
 
 
 def _movements(fields: Mapping[str, str]) -> tuple[RefundMovement, ...]:
-    """The refund that a notification tells of. Its own amount isn't told: `refund_fee` is the trade's total.
+    """The refund that a notification reports, without its amount: `refund_fee` is the trade's total.
 
-    A number that can't be one is left out, and the total still says that money went back.
+    An invalid number is left out; the total still says that money was refunded.
     """
     number = fields.get("out_biz_no", "")
     if not fields.get("refund_fee") or not wire.REFUND_NUMBER.fullmatch(number):
@@ -243,11 +243,16 @@ def _movements(fields: Mapping[str, str]) -> tuple[RefundMovement, ...]:
 
 
 def _must_be_about(answer: Mapping[str, Any], **ids: str) -> None:
-    """A signature binds an answer to Alipay, not to what was asked."""
+    """Checks that an answer is about the ids that were asked for: its signature proves only that Alipay sent
+    it.
+
+    Raises:
+        GatewayUnreachable: it is about others.
+    """
     if any(answer.get(name) != value for name, value in ids.items()):
         raise GatewayUnreachable("the answer is about something else")
 
 
 def _is_alipays(host: str, gateway_url: str) -> bool:
-    """Bills lie on hosts of Alipay's own; a simulator's lie beside its gateway."""
+    """Whether a bill's host belongs to Alipay or, for a simulator, is that of the gateway."""
     return host == urlsplit(gateway_url).hostname or host.endswith((".alipay.com", ".alipaydev.com"))

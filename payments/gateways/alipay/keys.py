@@ -1,4 +1,4 @@
-"""RSA keys as Alipay's key tool and console hand them out."""
+"""RSA keys in the formats of Alipay's key tool and console."""
 
 import base64
 import hashlib
@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
-# Both hold nothing, so one of each serves all signatures.
+# Both are stateless, so all signatures share them.
 _PADDING, _DIGEST = PKCS1v15(), SHA256()
 
 
@@ -58,7 +58,7 @@ def read_public_key(path: Path) -> RSAPublicKey:
 def fingerprint(key: RSAPublicKey) -> str:
     """A short name for a key: the first 64 bits of the SHA-256 of its SubjectPublicKeyInfo, in hex.
 
-    `openssl pkey -pubin -in KEY.pem -outform DER | sha256sum` begins with it.
+    The output of `openssl pkey -pubin -in KEY.pem -outform DER | sha256sum` begins with it.
     """
     return hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()[:16]
 

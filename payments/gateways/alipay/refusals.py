@@ -1,19 +1,18 @@
-"""What Alipay's business codes mean to the shop.
+"""The meaning of Alipay's business error codes.
 
-The codes are those of the error enums of alipay.trade.precreate, query, close, refund and
-fastpay.refund.query in Alipay's OpenAPI description, without the codes of sub-merchants and royalties, which
-this shop has none of.
+The codes are from the error enums of alipay.trade.precreate, query, close, refund and fastpay.refund.query in
+Alipay's OpenAPI description, without those for sub-merchants and royalties, which this shop doesn't use.
 """
 
 from payments.gateways.protocol import GatewayRejected, Refusal
 
-# The call may have been carried out: these say as little as no answer does. The second spelling is Alipay's
+# The call may have been carried out: these codes say as little as no answer. The misspelt one is Alipay's
 # own.
 UNKNOWN_OUTCOME = frozenset({"ACQ.SYSTEM_ERROR", "AQC.SYSTEM_ERROR"})
 UNKNOWN_TRADE = frozenset({"ACQ.TRADE_NOT_EXIST", "TRADE_NOT_EXIST"})
 
-# Each code with its meaning, and whether the answer to the same request is final. What people can mend (a
-# balance, a contract, a frozen account) or time does (a day's limit) isn't.
+# Each code with its meaning, and whether it is final for the same request. What people can fix (a balance, a
+# contract, a frozen account) or what passes with time (a daily limit) isn't final.
 _REFUSALS: dict[str, tuple[Refusal, bool]] = {
     # The trade.
     **dict.fromkeys(UNKNOWN_TRADE, (Refusal.UNKNOWN_TRADE, True)),
@@ -24,7 +23,7 @@ _REFUSALS: dict[str, tuple[Refusal, bool]] = {
     "ACQ.REASON_TRADE_STATUS_INVALID": (Refusal.WRONG_STATE, True),
     "ACQ.REASON_ILLEGAL_STATUS": (Refusal.WRONG_STATE, True),
     "ACQ.REASON_TRADE_BEEN_FREEZEN": (Refusal.WRONG_STATE, False),
-    # Limits of the gateway's for this contract.
+    # The gateway's limits for this contract.
     "ACQ.TOTAL_FEE_EXCEED": (Refusal.AMOUNT_OVER_LIMIT, True),
     "ACQ.BEYOND_PER_RECEIPT_SINGLE_RESTRICTION": (Refusal.AMOUNT_OVER_LIMIT, True),
     "ACQ.BEYOND_PER_RECEIPT_DAY_RESTRICTION": (Refusal.AMOUNT_OVER_LIMIT, False),
@@ -59,7 +58,8 @@ _REFUSALS: dict[str, tuple[Refusal, bool]] = {
     "ACQ.MERCHANT_AGREEMENT_INVALID": (Refusal.NOT_PERMITTED, False),
     "ACQ.MERCHANT_STATUS_NOT_NORMAL": (Refusal.NOT_PERMITTED, False),
     "ACQ.MERCHANT_PERM_RECEIPT_SUSPEND_LIMIT": (Refusal.NOT_PERMITTED, False),
-    # Answered both to a second code for one number and to a shop without the contract for codes.
+    # Returned both for a second QR code with the same number and for a shop without the contract for QR
+    # codes.
     "ACQ.APPLY_PC_MERCHANT_CODE_ERROR": (Refusal.NOT_PERMITTED, False),
     "ACQ.EXIST_FORBIDDEN_WORD": (Refusal.NOT_PERMITTED, True),
     # The refund.
@@ -80,15 +80,15 @@ _REFUSALS: dict[str, tuple[Refusal, bool]] = {
     "ACQ.CURRENCY_NOT_SUPPORT": (Refusal.INVALID_REQUEST, True),
     "ACQ.USER_NOT_MATCH_ERR": (Refusal.INVALID_REQUEST, True),
     "ACQ.NOW_TIME_AFTER_EXPIRE_TIME_ERROR": (Refusal.INVALID_REQUEST, True),
-    # Bills, whose codes have no prefix. The third is said before a bill is ready, too.
+    # Bills; their codes have no prefix. The third is also returned before a bill is ready.
     "NO_BILL_DATA": (Refusal.NO_BILL, True),
     "BILL_DATE_BEFORE_REGISTRATION": (Refusal.NO_BILL, True),
     "BILL_NOT_EXIST": (Refusal.NO_BILL, False),
 }
 
 
-# Turned away before any business was done: people have to mend a setting or the contract, and then the same
-# request can succeed.
+# Rejected before any processing: once people have fixed a setting or the contract, the same request can
+# succeed.
 _AT_THE_DOOR = {
     "20001": Refusal.NOT_PERMITTED,
     "40001": Refusal.INVALID_REQUEST,
@@ -99,14 +99,14 @@ _AT_THE_DOOR = {
 
 
 def is_limit_of_calls(code: str, sub_code: str) -> bool:
-    """Whether the call was turned away because the app, or this method, was called too often:
+    """Whether the call was rejected because the app or the method was called too often:
     `isv.app-call-limited`, `isv.method-call-limited`.
     """
     return code == "40005" or sub_code.endswith("call-limited")
 
 
 def find_rejection(code: str, sub_code: str, text: str) -> GatewayRejected | None:
-    """The proven no that an answer is; None for one that leaves the outcome unknown, as 20000 does."""
+    """The refusal that an answer means; None if it leaves the outcome unknown, as 20000 does."""
     if code in _AT_THE_DOOR:
         return GatewayRejected(_AT_THE_DOOR[code], sub_code or code, text, is_final=False)
     if code == "40004" and sub_code and sub_code not in UNKNOWN_OUTCOME:
@@ -117,8 +117,7 @@ def find_rejection(code: str, sub_code: str, text: str) -> GatewayRejected | Non
 def rejection(sub_code: str, text: str) -> GatewayRejected:
     """A business refusal.
 
-    A code that isn't in the table is a no for this time only: asking again is bounded, and people see it in
-    the end.
+    A code that isn't in the table isn't final: retries are bounded, and staff see the refusal in the end.
     """
     refusal, is_final = _REFUSALS.get(sub_code, (Refusal.OTHER, False))
     return GatewayRejected(refusal, sub_code, text, is_final=is_final)

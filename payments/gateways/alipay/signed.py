@@ -1,10 +1,10 @@
-"""Forms that Alipay signed: notifications, and the buyer's way back.
+"""Forms signed by Alipay: notifications, and the buyer's return.
 
-Alipay signs names and values unescaped, joined by = and &. Whoever holds a genuine message can therefore move
-the borders between its fields without breaking the signature: a refund's sum can become part of its
-neighbour's value, or of its name. What we act on is read from the signed text in the one way that doesn't
-depend on where the sender put the borders, and a form that puts them elsewhere around a field that we use is
-refused. All the other fields are free to look as they like.
+Alipay signs names and values unescaped, joined by = and &. So anybody who has a genuine message can move the
+boundaries between its fields without breaking the signature: a refund's amount can become part of the value,
+or of the name, of its neighbour. The fields that the shop uses are therefore read from the signed text, in a
+way that doesn't depend on the sender's boundaries, and a form with other boundaries around one of them is
+refused. All other fields are unrestricted.
 """
 
 import re
@@ -27,7 +27,7 @@ NOTIFICATION_NEEDS = (
     "notify_type",
 )
 RETURN_NEEDS = ("app_id", "seller_id", "out_trade_no", "total_amount")
-# What the report, the inbox and the choice of keys are made from.
+# The fields that the report, the inbox and the choice of the app depend on.
 _USED = frozenset({*NOTIFICATION_NEEDS, "gmt_payment", "refund_fee", "gmt_refund", "out_biz_no"})
 _FORMS = {
     "app_id": re.compile(r"[0-9]{1,32}"),
@@ -49,9 +49,8 @@ _NOT_SIGNED = frozenset({"sign", "sign_type"})
 
 @dataclass(frozen=True, slots=True)
 class SignedForm:
-    """A form that is proven to be Alipay's.
-
-    `fields` are those of the signed text, the same wherever the sender put the borders.
+    """A form with a verified signature. `fields` are those of the signed text, whatever boundaries the sender
+    chose.
     """
 
     fields: Mapping[str, str]
@@ -61,12 +60,12 @@ class SignedForm:
 def read_signed(
     form: Mapping[str, str], *, needs: Sequence[str], find_signing_key: Callable[[str, str], str | None]
 ) -> SignedForm:
-    """Proves a form and reads what Alipay signed of it.
+    """Verifies a form and reads the signed fields.
 
     Raises:
-        InvalidSignature: it isn't Alipay's, or isn't formed as Alipay's are.
+        InvalidSignature: Alipay didn't sign it, or it doesn't have the form of Alipay's messages.
     """
-    # The algorithm is ours to choose, never the message's; a missing sign_type counts as another one.
+    # The algorithm is pinned: a message that names another one, or none, is refused.
     if form.get("sign_type") != "RSA2":
         raise InvalidSignature("sign_type is not RSA2")
     signature = form.get("sign", "")
@@ -83,8 +82,8 @@ def read_signed(
 
 
 def signed_text(form: Mapping[str, str]) -> str:
-    """What Alipay signed of a notification or a return: all of it but the signature and its kind, as the
-    SDK's `verify` joins it.
+    """The text that Alipay signs for a notification or a return: all fields but `sign` and `sign_type`,
+    joined like in the SDK's `verify`.
     """
     return "&".join([f"{name}={value}" for name, value in sorted(form.items()) if name not in _NOT_SIGNED])
 
@@ -103,13 +102,13 @@ def _find_lower_name(name: str) -> str | None:
 
 
 def _read_borders(text: str, form: Mapping[str, str]) -> dict[str, str]:
-    """The fields of the signed text, cut at every & that a name and = follow.
+    """The fields of the signed text, split at every & that is followed by a name and =.
 
     Raises:
-        InvalidSignature: the form has a field that we use where the text hasn't, or the other way round.
+        InvalidSignature: the form and the text differ in a field that the shop uses.
     """
     if not any("&" in value for value in form.values()):
-        # Nearly always: each & of the text is a border then, and the fields are the form's own.
+        # The usual case: each & in the text is a boundary, so the fields are those of the form.
         return {name: value for name, value in form.items() if name not in _NOT_SIGNED}
     borders = list(_BORDER.finditer(text))
     names = [border[1] for border in borders]
@@ -130,7 +129,9 @@ def _check_values(form: Mapping[str, str], needs: Sequence[str]) -> None:
 
 
 def find_claimed_app(body: bytes) -> str | None:
-    """The app that a notification says it is for, unproven; None if it isn't a form or names none."""
+    """The app that a notification claims to be for, before verification; None if it isn't a form or names
+    none.
+    """
     try:
         return wire.read_form(body).get("app_id")
     except ValueError:

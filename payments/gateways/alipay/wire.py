@@ -1,4 +1,4 @@
-"""How Alipay writes: forms, times, amounts, texts and the states of trades."""
+"""Alipay's wire format: forms, times, amounts, texts and the statuses of trades."""
 
 import re
 import unicodedata
@@ -13,12 +13,12 @@ from payments.gateways.protocol import TradeStatus
 BEIJING = ZoneInfo("Asia/Shanghai")
 MAX_FIELDS = 100
 MAX_SUBJECT_CHARACTERS, MAX_SUBJECT_BYTES = 128, 256
-# The last four are letters to Unicode and blank to people.
+# The last four are letters in Unicode but render as blanks.
 _FORBIDDEN = frozenset("/=&\u115f\u1160\u3164\uffa0")
 _FEN = Decimal("0.01")
 AMOUNT: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{1,2})?")
 TIME: Final = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{1,3})?", re.ASCII)
-# Ours, and whatever another program of the merchant's or the console makes: graphic ASCII.
+# Printable ASCII: our numbers, and those of the merchant's other programs and of the console.
 REFUND_NUMBER: Final = re.compile(r"[!-~]{1,64}")
 STATUSES: Final = {
     "WAIT_BUYER_PAY": TradeStatus.WAITING,
@@ -29,11 +29,11 @@ STATUSES: Final = {
 
 
 def read_form(body: bytes) -> dict[str, str]:
-    """The fields of an ASCII form, each once, in UTF-8: what `parse_qsl` finds when it is strict, in half its
-    time.
+    """Decodes an ASCII form with UTF-8 values in which each field occurs once: like a strict `parse_qsl`, in
+    half the time.
 
     Raises:
-        ValueError: it is another kind of body.
+        ValueError: the body has another form.
     """
     pairs = body.decode("ascii").split("&")
     if len(pairs) > MAX_FIELDS:
@@ -57,11 +57,12 @@ def _unquoted(text: str) -> str:
 
 
 def plain_subject(text: str, *, fallback: str = "在线课程") -> str:
-    """A subject that Alipay takes and shows, and that can't blur the borders of signed fields. Never blank.
+    """A subject that Alipay accepts and displays, and that can't blur the boundaries of signed fields. Never
+    blank.
 
-    Alipay documents 256 without saying of what, and counts bytes in some places: a text within 128 characters
-    and 256 bytes, in UTF-8 as in GB18030 (of which its GBK is a part), is within any reading. It forbids `/ =
-    &`. Control characters, emoji and other symbols that its bills can't write become spaces.
+    Alipay documents a maximum of 256 without a unit, and counts bytes in some places: at most 128 characters,
+    and 256 bytes both in UTF-8 and in GB18030 (a superset of its GBK), satisfies every reading. It forbids `/
+    = &`. Control characters, emoji and other symbols that its bills can't represent become spaces.
     """
     kept = "".join(char if _is_plain(char) else " " for char in unicodedata.normalize("NFC", text))
     subject = _cut(" ".join(kept.split())).strip()
@@ -93,12 +94,12 @@ def yuan(text: str) -> Decimal:
 
 
 def beijing_time(moment: datetime) -> str:
-    """A moment as Alipay writes it."""
+    """A moment in Alipay's format."""
     return moment.astimezone(BEIJING).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def from_beijing_time(text: str | None) -> datetime | None:
-    """The moment that Alipay means, or None for no text.
+    """Parses a time in Alipay's format; None for an empty text.
 
     Raises:
         ValueError: it isn't a time.
@@ -107,7 +108,7 @@ def from_beijing_time(text: str | None) -> datetime | None:
 
 
 def find_time(text: str | None) -> datetime | None:
-    """As `from_beijing_time`, for a time that only informs: None also for what isn't one."""
+    """As `from_beijing_time`, for a time that is only informative: None also for an invalid one."""
     try:
         return from_beijing_time(text) if text and TIME.fullmatch(text) else None
     except ValueError:

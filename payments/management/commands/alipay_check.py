@@ -1,5 +1,5 @@
-"""Proves the Alipay configuration: a query of an order that can't exist must come back, signed, as "there is
-no such trade".
+"""Verifies the Alipay configuration: a query for an order that can't exist must be answered, signed, with "no
+such trade".
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""`manage.py anonymise_account NAME --yes`: erases who a buyer is."""
+"""`manage.py anonymise_account NAME --yes`: erases a buyer's personal data."""
 
 from argparse import ArgumentParser
 from typing import Any

@@ -1,4 +1,6 @@
-"""Proves the books: every rule of `payments/domain/upkeep/audit.py`, with the rows that break it."""
+"""Audits the books: checks every rule of `payments/domain/upkeep/audit.py` and lists the rows that violate
+it.
+"""
 
 import sys
 from typing import Any
