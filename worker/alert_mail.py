@@ -1,10 +1,8 @@
-"""Mails to `ADMINS` of the few things that can't wait, for shops without Prometheus.
+"""Mails `ADMINS` about the few problems that can't wait, for shops without Prometheus.
 
-Beat looks every minute: it needs no worker and no broker.
-
-Each cause is told at most once an hour, however many beats there are and however often they start: the turns
-are kept in PostgreSQL. The names are those of the alerts in deploy/prometheus/shop_rules.yml and of the
-sections in docs/runbook.md.
+Beat checks every minute, since that needs neither a worker nor a broker. Each cause is mailed at most once an
+hour, however many beats there are and however often they restart: PostgreSQL keeps the turns. The names are
+those of the alerts in deploy/prometheus/shop_rules.yml and of the sections in docs/runbook.md.
 """
 
 from collections.abc import Callable, Iterator
@@ -33,14 +31,14 @@ SILENT_AFTER = timedelta(minutes=10)
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """What can't wait. `look` yields a line for each thing that is wrong."""
+    """A problem that can't wait. `look` yields a line for each occurrence."""
 
     name: str
     look: Callable[[datetime], Iterator[str]]
 
 
 def mail_alerts(*, now: datetime) -> None:
-    """Tells what is wrong, if somebody wants to be told and nobody has looked within a minute."""
+    """Mails what is wrong, if `ADMINS` is set and no other beat has checked within the last minute."""
     if not (settings.ADMINS and settings.EMAIL_HOST) or not take_turn(
         "alert_mail", since=now - LOOK_EVERY, now=now
     ):

@@ -33,12 +33,12 @@ from worker.sweeping import SweepWhileConsuming
 from worker.task_context import follow_tasks
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
-# Celery would run all of Django's checks, pages and admin included, and ignore what they say. Those that
-# matter to a worker are asked below.
+# Celery would run all of Django's checks, including those of pages and admin, and ignore the results. The
+# checks that matter to a worker run below.
 os.environ.setdefault("CELERY_SKIP_CHECKS", "true")
 
 app = Celery("worker")
-app.set_default()  # for all threads, not only for the one that is here now
+app.set_default()  # for all threads, not only the current one
 app.config_from_object("worker.config")
 app.autodiscover_tasks()
 app.autodiscover_tasks(["worker"])
@@ -50,7 +50,7 @@ demand_login()
 
 @app.on_after_configure.connect
 def keep_database_connections(sender: Celery, **kwargs: Any) -> None:
-    """Celery's Django fixup opens a new connection for every task unless told how many tasks may share
+    """Celery's Django fixup opens a new connection for every task unless it is told how many tasks may share
     one.
     """
     sender.conf["CELERY_DB_REUSE_MAX"] = 10**9
@@ -58,10 +58,7 @@ def keep_database_connections(sender: Celery, **kwargs: Any) -> None:
 
 @setup_logging.connect
 def use_our_logging(loglevel: int | str | None = None, logfile: str | None = None, **kwargs: Any) -> None:
-    """Django's LOGGING is the only place that configures logging.
-
-    Celery's own options say how much is told, and where to.
-    """
+    """Keeps Django's LOGGING as the only configuration; Celery's options still set the level and the file."""
     if logging_options.is_given("loglevel") and loglevel is not None:
         logging.getLogger().setLevel(loglevel)
     if logfile:
@@ -70,30 +67,22 @@ def use_our_logging(loglevel: int | str | None = None, logfile: str | None = Non
 
 @celeryd_init.connect
 def use_consumer_timeouts(conf: Any, **kwargs: Any) -> None:
-    """A consumer blocks on its queue for seconds, so it can't live with the publisher's short time-outs."""
+    """A consumer blocks on its queue for seconds, so it needs longer timeouts than a publisher."""
     conf.broker_transport_options = {**conf.broker_transport_options, **conf.consumer_transport_options}
 
 
 @celeryd_init.connect
 def survive_lost_broker(**kwargs: Any) -> None:
-    """Whatever a worker is doing when its broker goes away."""
+    """Keeps the worker running when its broker goes away, whatever it is doing."""
     guard_channels()
 
 
 @worker_init.connect
-def refuse_mistakes_of_worker(**kwargs: Any) -> None:
-    """Once Django is set up: a worker that would go wrong with money doesn't start."""
-    _refuse_mistakes(has_keys=True)
-
-
 @beat_init.connect
-def refuse_mistakes_of_beat(**kwargs: Any) -> None:
-    """The same without the key files: beat only sends wake-ups and mail."""
-    _refuse_mistakes(has_keys=False)
-
-
-def _refuse_mistakes(*, has_keys: bool) -> None:
-    """Celery goes on after an ordinary exception."""
+def refuse_mistakes(**kwargs: Any) -> None:
+    """Stops the start if the settings are invalid. Runs once Django is set up; raises SystemExit, since
+    Celery continues after an ordinary exception.
+    """
     from django.core.exceptions import ImproperlyConfigured  # noqa: PLC0415 - Django is not set up yet when this module is loaded
 
     from shop import checks  # noqa: PLC0415 - as above
@@ -106,7 +95,7 @@ def _refuse_mistakes(*, has_keys: bool) -> None:
 
 @worker_init.connect
 def record_spans(**kwargs: Any) -> None:
-    """Before the pool's children are made; each goes on with a sender of its own."""
+    """Runs before the pool's children are forked; each child exports its spans itself."""
     from django.conf import settings  # noqa: PLC0415 - Django is not set up yet when this module is loaded
     from django.core.exceptions import ImproperlyConfigured  # noqa: PLC0415 - as above
 
@@ -118,8 +107,8 @@ def record_spans(**kwargs: Any) -> None:
 
 @worker_init.connect
 def bound_gateway_calls(**kwargs: Any) -> None:
-    """Before the pool's children are made: each process has the rate for itself, and its threads bound what
-    is under way.
+    """Runs before the pool's children are forked: each process has its own rate limit, and its number of
+    threads bounds the concurrent calls.
     """
     from django.conf import settings  # noqa: PLC0415 - Django is not set up yet when this module is loaded
 
@@ -131,7 +120,7 @@ def bound_gateway_calls(**kwargs: Any) -> None:
 @worker_init.connect
 @beat_init.connect
 def refuse_unfit_servers(**kwargs: Any) -> None:
-    """What a worker would only fail at, time and again, is said once and ends it."""
+    """Stops the start with one message if a server lacks what the worker needs."""
     from django.core.exceptions import ImproperlyConfigured  # noqa: PLC0415 - Django is not set up yet when this module is loaded
 
     from worker import servers  # noqa: PLC0415
@@ -139,27 +128,27 @@ def refuse_unfit_servers(**kwargs: Any) -> None:
     try:
         servers.refuse_unfit_servers()
     except ImproperlyConfigured as error:
-        # Celery logs other exceptions of a signal's receivers, and goes on
+        # Celery only logs other exceptions from a signal's receivers.
         raise SystemExit(f"{error}") from None
 
 
 @worker_process_shutdown.connect
 def send_spans(**kwargs: Any) -> None:
-    """A child of the pool ends without Python's own farewell."""
+    """Exports spans explicitly: a child of the pool exits without running Python's exit handlers."""
     tracing.flush()
 
 
 @worker_process_init.connect
 def collect_seldom(**kwargs: Any) -> None:
-    """In each child of the pool, which does the work."""
+    """Runs in each child of the pool, which executes the tasks."""
     calm_collector()
 
 
 @task_prerun.connect
 @task_postrun.connect
 def drop_stale_connections(**kwargs: Any) -> None:
-    """Closes a database connection that is broken or older than CONN_MAX_AGE, as Django does around each
-    request.
+    """Closes database connections that are broken or older than CONN_MAX_AGE, as Django does around
+    requests.
     """
     from django.db import close_old_connections  # noqa: PLC0415 - Django is not set up yet when this module is loaded
 

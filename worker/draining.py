@@ -1,8 +1,8 @@
-"""A gentle stop: on SIGTERM a worker takes no more messages, lets its tasks finish, and only then lets Celery
+"""Graceful shutdown: on SIGTERM a worker stops consuming, lets its tasks finish, and only then lets Celery
 stop.
 
-Celery's own warm stop loses time under load: a child waits half a minute for its parent to read a result that
-it doesn't read any more, and the task runs twice. With nothing running when it begins, it takes a second.
+Celery's own warm shutdown is slow under load: a child waits half a minute for its parent to read a result
+that the parent doesn't read any more, and the task runs twice. When no task is running it takes a second.
 """
 
 import logging
@@ -18,20 +18,19 @@ from celery.worker import state
 from worker.ending import EndInTime
 
 TICK_S = 0.2
-# A message may still be on its way to us: the broker answers a blocking read for up to a second after we have
-# stopped asking.
+# A message may still arrive: a blocking read is answered for up to a second after consuming has stopped.
 SETTLE_S = 1.2
-# Longer than every task's hard limit but the audit's, which changes nothing. Past it Celery's own stop goes
-# on, and `ending.py` ends that.
+# Longer than every task's hard limit except the audit's, which only reads. After it Celery's own shutdown
+# takes over, and `ending.py` bounds that.
 PATIENCE_S = 50.0
 
 logger = logging.getLogger(__name__)
 
 
 class DrainOnTerm(bootsteps.StartStopStep):
-    """Part of the consumer, so that it runs in the event loop.
+    """A step of the consumer, so that it runs in the event loop.
 
-    A second SIGTERM, and one while the broker is away, goes straight to Celery.
+    A second SIGTERM, or one while the broker is down, is left to Celery.
     """
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
@@ -46,7 +45,7 @@ class DrainOnTerm(bootsteps.StartStopStep):
         self._ending = EndInTime(consumer)
 
     def start(self, consumer: Any) -> None:
-        """At the start, and after each reconnect to the broker."""
+        """Called at the start and after each reconnect to the broker."""
         self._timer = consumer.timer.call_repeatedly(TICK_S, self._look, (consumer,))
         is_first = self._stop_celery is None
         if is_first and threading.current_thread() is threading.main_thread():
@@ -56,7 +55,7 @@ class DrainOnTerm(bootsteps.StartStopStep):
                 signal.signal(signal.SIGTERM, self._ask)
 
     def stop(self, consumer: Any) -> None:
-        """The connection is lost, or the worker stops: nobody looks any more."""
+        """Called when the connection is lost or the worker stops."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

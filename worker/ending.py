@@ -1,10 +1,10 @@
-"""An end in time: a worker that was asked to stop ends, also when its event loop hangs in a broker that
-answers nothing.
+"""Bounds the shutdown: a worker that was asked to stop ends even if its event loop hangs on an unresponsive
+broker.
 
-kombu reconnects for as long as it takes, and where it does so in the middle of sending an event nobody can
-tell it to stop. A thread of its own sees that the loop has stood still since the worker was asked, and ends
-the process. Nothing is lost by that: what was under way is a row that is claimed again, and messages that
-weren't acknowledged come again.
+kombu reconnects without limit, and can't be interrupted while it does so in the middle of sending an event. A
+separate thread notices that the loop hasn't moved since the worker was asked to stop, and ends the process.
+Nothing is lost by that: work in progress is a row that will be claimed again, and unacknowledged messages are
+redelivered.
 """
 
 import logging
@@ -17,24 +17,23 @@ from typing import Any
 import click
 from celery.worker import state
 
-# A command that is over leaves the process this time for its threads to end.
+# How long the threads of a finished command may take to end.
 LEAVING_S = 5.0
-# The loop ticks five times a second. One that stands still for this long after the worker was asked isn't
-# just busy.
+# The loop ticks five times a second. If it hasn't for this long after the request to stop, it isn't just
+# busy.
 STILL_S = 10.0
-# Tasks that may still run in the pool, of which a loop that stands still knows nothing, have this long. Less
-# than anybody's grace (35 s in project/local/programs.py), and as long as the limit of nearly all tasks.
+# How long tasks that may still run in the pool have, of which a hanging loop knows nothing. Less than any
+# supervisor waits (35 s in project/local/programs.py), and equal to the time limit of nearly all tasks.
 WORKING_S = 30.0
 
 logger = logging.getLogger(__name__)
 
 
 def end_with_the_command() -> None:
-    """Sees to it that the process ends soon after the command of `celery` that it runs, whatever its threads
-    hang in.
+    """Makes the process end soon after its `celery` command, whatever its threads are waiting for.
 
-    Flower's threads ask workers by way of the broker, and Python waits for them at its end. Call it while the
-    command line is read.
+    Flower's threads query workers through the broker, and Python joins them at exit. Call it while the
+    command line is parsed.
     """
     context = click.get_current_context(silent=True)
     if context is not None:
@@ -47,18 +46,18 @@ def _leave() -> None:
 
 
 class EndInTime:
-    """Watches one consumer's loop from the moment it was asked to stop."""
+    """Watches a consumer's event loop from the moment the worker is asked to stop."""
 
     def __init__(self, consumer: Any) -> None:
         self._consumer = consumer
         self._ticked_at = time.monotonic()
 
     def tick(self) -> None:
-        """The loop is alive."""
+        """Notes that the loop is alive."""
         self._ticked_at = time.monotonic()
 
     def begin(self) -> None:
-        """Called where the worker is asked to stop, in a signal's handler: once."""
+        """Starts watching. Called once, in the signal handler that asks the worker to stop."""
         self._ticked_at = time.monotonic()
         threading.Thread(target=self._watch, name="end-in-time", daemon=True).start()
 
@@ -78,6 +77,6 @@ class EndInTime:
         return WORKING_S if state.active_requests else STILL_S
 
     def _pool_pids(self) -> list[int]:
-        """The children of a pool of processes; none of another pool."""
+        """The children of a process pool; none for other pools."""
         pool = getattr(self._consumer.pool, "_pool", None)
         return [child.pid for child in getattr(pool, "_pool", ()) if child.pid]

@@ -1,21 +1,20 @@
-"""Flower can run and end tasks: it never starts without a login, and shows nothing to whoever has none, its
-metrics neither.
+"""Flower can start and terminate tasks, so it doesn't start without a login, and requires it for every page,
+metrics included.
 
-Its list says what tasks came to.
+Its list of tasks shows their results.
 """
 
 import sys
 from typing import Any
 
-# What a task was and what came of it first. Its id, which leads to its page, last: it is wide, and what 1280
-# pixels cut off of it says nothing.
+# The task and its result come first. Its id, which links to its page, comes last: it is wide, and it does no
+# harm if a screen of 1280 pixels cuts it off.
 COLUMNS = "name,state,result,received,runtime,uuid"
 
 
 def demand_login() -> None:
-    """In a process of the `celery` command, which loads Flower's before the app.
-
-    No other process knows Flower.
+    """Replaces Flower's command by one that demands a login. Only in processes of the `celery` command, which
+    loads Flower before the app; no other process has loaded Flower.
     """
     command = sys.modules.get("flower.command")
     if command is None:
@@ -47,7 +46,7 @@ def demand_login() -> None:
 
 
 def plain_result(task: Any) -> Any:
-    """What a task said, without the quotes of its `repr`."""
+    """A task's result without the quotes of its `repr`."""
     result = task.result
     if isinstance(result, str) and len(result) > 1 and result[0] == result[-1] == "'":
         task.result = result[1:-1]
@@ -55,7 +54,7 @@ def plain_result(task: Any) -> Any:
 
 
 def _must_have_login(options: Any) -> None:
-    """An empty FLOWER_BASIC_AUTH is a login for Flower: one that anybody has."""
+    """Refuses an empty FLOWER_BASIC_AUTH, too: Flower would accept it as a login that anybody has."""
     logins = options.basic_auth or []
     is_complete = all(all(login.partition(":")[::2]) for login in logins)
     if not is_complete or not (logins or options.auth):

@@ -1,22 +1,17 @@
-"""Heartbeats between a worker and RabbitMQ, so that a connection that leads nowhere any more is noticed by
-both.
-"""
+"""Heartbeats between a worker and RabbitMQ, so that both sides notice a dead connection."""
 
 from typing import Any
 
 from celery import bootsteps
 
-# Two that are missing end the connection, so it is replaced within about eight seconds, and RabbitMQ gives
-# what it had sent there to another worker a little later. Both sides send them, so each costs a packet.
-# Shorter would end connections of workers that are merely busy.
+# Two missing heartbeats end the connection, so it is replaced within about eight seconds, and soon after that
+# RabbitMQ redelivers its messages to another worker. A shorter interval would end connections of workers that
+# are merely busy.
 HEARTBEAT_S = 4
 
 
 class NoticeHalfOpen(bootsteps.StartStopStep):
-    """Part of the consumer, whose event loop is the only thing that sends heartbeats.
-
-    Without effect with Redis, which knows none.
-    """
+    """A step of the consumer, whose event loop is the only sender of heartbeats. No effect with Redis."""
 
     def __init__(self, consumer: Any, **kwargs: Any) -> None:
         super().__init__(consumer, **kwargs)

@@ -1,8 +1,7 @@
-"""Says by the age of a file whether a worker or beat does its job, so that a health check costs nothing
-(`ALIVE_FILE`).
+"""A liveness file (`ALIVE_FILE`) for workers and beat: a health check only has to look at its age.
 
-A worker touches it while it consumes; when the broker is away it doesn't, and the file goes. Beat touches it
-when it has asked PostgreSQL what is due, every few seconds.
+A worker touches it while it consumes, and removes it when the broker is unreachable. Beat touches it every
+few seconds, after it has asked PostgreSQL what is due.
 """
 
 from pathlib import Path
@@ -15,7 +14,7 @@ INTERVAL_S = 5.0
 
 
 class TouchWhileConsuming(bootsteps.StartStopStep):
-    """Part of the consumer: started when it is connected, stopped when it isn't."""
+    """A step of the consumer: started when the consumer is connected, stopped when it isn't."""
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
 

@@ -1,6 +1,4 @@
-"""Where Prometheus scrapes a worker, the gateway worker or beat: a small HTTP server beside them, in networks
-of our own only.
-"""
+"""A small HTTP server at which Prometheus scrapes a worker or beat. Only for internal networks."""
 
 import os
 from typing import Any
@@ -19,9 +17,9 @@ log = structlog.get_logger(__name__)
 @worker_init.connect
 @beat_init.connect
 def serve_metrics(**kwargs: Any) -> WSGIServer | None:
-    """In the service's first process, which outlives those of the pool.
+    """Serves metrics from the service's main process, which outlives the pool's children.
 
-    A port that is taken is no reason not to work.
+    If the port is taken, the process works without.
     """
     if not settings.METRICS_LISTEN:
         return None
@@ -31,6 +29,6 @@ def serve_metrics(**kwargs: Any) -> WSGIServer | None:
     except OSError as error:
         log.warning("metrics_not_served", listen=settings.METRICS_LISTEN, error=str(error))
         return None
-    # The pool's children must not keep the port when this process is gone.
+    # The pool's children must not keep the port after this process has ended.
     os.register_at_fork(after_in_child=server.socket.close)
     return server

@@ -1,9 +1,9 @@
-"""Where each task runs and how long it may take: every such rule, by task name, on one screen.
+"""The queue and the time limit of each task, by name.
 
-A task that isn't listed here doesn't start (a test compares the table with what is registered).
+A test compares the table with the registered tasks, so that none is forgotten.
 
-Celery retries nothing. What failed is put back by `shop/domain/work/due_rows.py` with a backoff in the row,
-and what never began is found by the sweep; nothing waits in the broker for more than a few seconds.
+Celery retries nothing. `shop/domain/work/due_rows.py` puts failed rows back with a backoff, and the sweep
+finds rows whose message was lost. Nothing waits in the broker for more than a few seconds.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class TaskPolicy:
-    """`time_limit_s` is hard: there are no soft limits, since one that strikes during a COMMIT leaves its
+    """`time_limit_s` is a hard limit. There are no soft limits: one that fires during a COMMIT leaves its
     outcome unknown.
     """
 
@@ -27,20 +27,21 @@ POLICIES: dict[str, TaskPolicy] = {
     "shop.purge_tokens": TaskPolicy(queue="upkeep", time_limit_s=30),
     "shop.fold_totals": TaskPolicy(queue="upkeep", time_limit_s=30),
     "payments.apply_notifications": TaskPolicy(queue="payments", time_limit_s=30),
-    # Each row of these takes up to four calls of ALIPAY_TIMEOUT_S each, and a run starts none after its first
-    # ten seconds.
+    # Each row takes up to four calls of ALIPAY_TIMEOUT_S, and a run starts no row after its first ten
+    # seconds.
     "payments.query_payments": TaskPolicy(queue="gateway", time_limit_s=40),
     "payments.close_orders": TaskPolicy(queue="gateway", time_limit_s=40),
     "payments.send_refunds": TaskPolicy(queue="gateway", time_limit_s=40),
     "payments.plan_bills": TaskPolicy(queue="upkeep", time_limit_s=30),
-    # A day's bill may have a hundred thousand rows; nobody waits for it.
+    # A day's bill may have a hundred thousand rows, and nobody waits for it.
     "payments.compare_bills": TaskPolicy(queue="gateway", time_limit_s=600),
     "payments.purge_personal_data": TaskPolicy(queue="upkeep", time_limit_s=30),
     "payments.audit": TaskPolicy(queue="upkeep", time_limit_s=600),
     "worker.sweep": TaskPolicy(queue="upkeep", time_limit_s=30),
 }
-# By what their tasks wait for: the database, which answers in milliseconds or not at all, or Alipay, which
-# may take seconds for each answer. Workers that take from both let Alipay hold up orders and notifications.
+# Queues are split by what their tasks wait for (a bulkhead): the database, which answers in milliseconds or
+# not at all, or Alipay, which may take seconds. A worker that consumed both would let Alipay delay orders and
+# notifications.
 DATABASE_QUEUES = ("checkout", "orders", "payments", "upkeep")
 GATEWAY_QUEUES = ("gateway",)
 QUEUES = DATABASE_QUEUES + GATEWAY_QUEUES

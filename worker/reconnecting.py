@@ -1,17 +1,17 @@
-"""How often a worker that has lost its broker tries again."""
+"""How soon a worker that has lost its broker reconnects."""
 
 from functools import partial
 from typing import Any
 
 from celery.worker import consumer
 
-# Celery's own pauses grow by two seconds each, to half a minute: a broker that was away for a minute would
-# wait a quarter of one for its workers.
+# Celery's own pauses grow by two seconds each, up to half a minute: after an outage of a minute its workers
+# would return a quarter of a minute late.
 PAUSE_S = 2
 
 
 class Consumer(consumer.Consumer):
-    """Celery's, back at work within seconds of the broker's return."""
+    """Celery's consumer, reconnecting within seconds of the broker's return."""
 
     def ensure_connected(self, conn: Any) -> Any:
         conn.ensure_connection = partial(

@@ -1,8 +1,6 @@
-"""What is to be done once in a while, and the scheduler that beat runs with: turns in PostgreSQL, no file and
-no clock of its own.
+"""The periodic jobs, and beat's scheduler: it keeps its state in PostgreSQL and uses PostgreSQL's clock.
 
-So it doesn't matter whether beat was restarted, whether there are two, or what their clocks show. Every job
-may run twice: it looks at rows.
+So beat may be restarted, there may be several, and their clocks may differ. Every job is idempotent.
 """
 
 from dataclasses import dataclass
@@ -27,14 +25,14 @@ TICK_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A task, and either how often it runs or at what time of the day, Beijing time."""
+    """A task with either its interval or its time of day (Beijing time)."""
 
     task: str
     every: timedelta | None = None
     daily_at: time | None = None
 
     def due_since(self, now: datetime) -> datetime:
-        """The moment after which it must have run, if it isn't due."""
+        """The job is due at `now` unless it has run since this moment."""
         if self.daily_at is None:
             return now - (self.every or timedelta())
         local = django_timezone.localtime(now)
@@ -45,7 +43,7 @@ class Job:
 JOBS = (
     # At a quiet hour.
     Job("payments.audit", daily_at=time(4, 30)),
-    # The day before is over; its bill is asked for from BILL_HOUR on.
+    # Once the previous day has ended; its bill is requested from BILL_HOUR on.
     Job("payments.plan_bills", daily_at=time(0, 10)),
     Job("payments.purge_personal_data", every=timedelta(hours=1)),
     Job("shop.purge_tokens", every=timedelta(hours=1)),
@@ -55,8 +53,8 @@ JOBS = (
 
 
 class TurnScheduler(Scheduler):
-    """Celery's scheduler without its schedule: asks PostgreSQL every few seconds what is due, and sends
-    that.
+    """Asks PostgreSQL every few seconds which jobs are due and sends them, in place of Celery's own
+    schedule.
     """
 
     def tick(self, *args: object, **kwargs: object) -> float:

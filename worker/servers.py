@@ -1,6 +1,4 @@
-"""Servers that the shop can't work with are refused by name when a process starts, as far as they answer
-then.
-"""
+"""Refuses servers that the shop can't work with when a process starts, if they can be reached then."""
 
 from collections.abc import Iterator
 
@@ -14,10 +12,11 @@ from shop import broker_address, redis_address
 
 
 def refuse_unfit_servers() -> None:
-    """Runs what `manage.py check --database default` runs, since nobody else runs it for a process that
-    serves.
+    """Runs the checks of `manage.py check --database default`, which Django doesn't run for serving
+    processes.
 
-    Raises: ImproperlyConfigured when a server or a pooler can't do what the shop needs.
+    Raises:
+        ImproperlyConfigured: a server or a pooler lacks something that the shop needs.
     """
     problems = run_checks(tags=[Tags.database], databases=["default"])
     connection.close()  # threads and pool processes have their own
@@ -26,7 +25,7 @@ def refuse_unfit_servers() -> None:
 
 
 def find_unfit_servers() -> Iterator[str]:
-    """What is wrong with each of them. One that is away can't be asked, and is none of these."""
+    """Yields what is wrong with each server. An unreachable server is skipped."""
     addresses = {
         "REDIS_URL": redis_address.parse(settings.REDIS_URL),
         "CELERY_BROKER_URL": broker_address.parse(settings.CELERY_BROKER_URL).redis,
@@ -40,9 +39,8 @@ def find_unfit_servers() -> Iterator[str]:
 
 
 def _find_queues_of_another_type() -> Iterator[str]:
-    """Declares each queue as the shop uses it.
-
-    RabbitMQ refuses that for one that exists as another type, and closes the channel.
+    """Declares each queue with its type. RabbitMQ refuses a queue that exists with another type, and closes
+    the channel.
     """
     from worker.celery import app  # noqa: PLC0415 - Django is not set up yet when Celery loads this package
 

@@ -1,7 +1,7 @@
-"""What makes a worker sweep: its own event loop, which goes by the time that passes and not by anybody's
-clock.
+"""Triggers the sweep from each worker's own event loop, by elapsed time rather than by a clock.
 
-Every worker asks, and whoever is free does it; one at a time, since there is a lock in PostgreSQL for that.
+Every worker asks for it and any free one runs it; a lock in PostgreSQL ensures that only one sweep runs at a
+time.
 """
 
 from typing import Any
@@ -13,8 +13,8 @@ from shop.wakeup import wake_soon
 
 
 class SweepWhileConsuming(bootsteps.StartStopStep):
-    """Part of the consumer: asks for a sweep when it is connected to the broker, and every SWEEP_INTERVAL_S
-    while it is.
+    """A step of the consumer: asks for a sweep when it connects to the broker, and every SWEEP_INTERVAL_S
+    seconds while it is connected.
     """
 
     requires = ("celery.worker.consumer.tasks:Tasks",)

@@ -1,4 +1,4 @@
-"""What a task is to whoever watches: each log line of it names it, and with OpenTelemetry it is a span."""
+"""Makes tasks observable: each log line carries the task's id, and with OpenTelemetry each task is a span."""
 
 from contextlib import AbstractContextManager
 from typing import Any
@@ -13,13 +13,13 @@ _SPAN = "shop_span"
 
 
 def follow_tasks() -> None:
-    """In this process, from each task's start to its end, whichever thread or child of the pool does it."""
+    """Starts following tasks in this process, whichever thread or child of the pool runs them."""
     task_prerun.connect(begin, weak=False, dispatch_uid="follow_tasks")
     task_postrun.connect(end, weak=False, dispatch_uid="follow_tasks")
 
 
 def begin(task_id: str, task: Task, **kwargs: Any) -> None:
-    """Before the task is called."""
+    """Called before a task runs."""
     clear_contextvars()
     bind_contextvars(task_id=task_id, task_name=task.name)
     span: AbstractContextManager[Any] = tracing.task(task.name, task_id)
@@ -28,7 +28,7 @@ def begin(task_id: str, task: Task, **kwargs: Any) -> None:
 
 
 def end(task: Task, **kwargs: Any) -> None:
-    """After Celery has written its line about how it went."""
+    """Called after Celery has logged the outcome."""
     span = getattr(task.request, _SPAN, None)
     if span is not None:
         span.__exit__(None, None, None)

@@ -1,5 +1,5 @@
-"""How often each task ran, what came of it, and how long it took: counted by the process that runs it, or by
-its parent if that died.
+"""Counts each task's runs, outcomes and durations, in the process that runs it, or in its parent if that
+died.
 """
 
 import time
@@ -12,7 +12,7 @@ from prometheus_client import Counter, Histogram
 import shop.metric_files  # noqa: F401 - before any metric is made
 from worker.policy import POLICIES
 
-# Nothing but the audit takes longer than its limit of 30 or 40 seconds.
+# All tasks except the audit and the comparison of bills are limited to 30 or 40 seconds.
 TASKS = Histogram(
     "task_seconds",
     "Tasks that ran, by name and outcome: success, failure, retry.",
@@ -24,7 +24,7 @@ LOST = Counter(
     "Tasks that were cut off: by their time limit, or because their process died.",
     ["task"],
 )
-# From zero: the first one that is cut off must be seen as a change.
+# Starts the counters at zero, so that the first lost task is visible as an increase.
 for _name in POLICIES:
     LOST.labels(_name)
 
@@ -43,18 +43,18 @@ def count(task_id: str, task: Any, state: str | None = None, **kwargs: Any) -> N
         TASKS.labels(task.name, (state or "unknown").lower()).observe(time.monotonic() - started)
 
 
-# Both are sent by the pool's parent for a task whose process is gone: that one counts nothing any more.
+# The pool's parent sends both signals for a task whose process has died and so couldn't count it.
 
 
 @task_failure.connect
 def count_lost(sender: Any, exception: BaseException, **kwargs: Any) -> None:
-    """It won't be run again."""
+    """Counts a lost task that won't run again."""
     if isinstance(exception, TimeLimitExceeded | WorkerLostError):
         LOST.labels(sender.name).inc()
 
 
 @task_retry.connect
 def count_lost_and_retried(sender: Any, reason: Any, **kwargs: Any) -> None:
-    """Another process will run it (`task_retry_on_worker_lost`)."""
+    """Counts a lost task that another process will run (`task_retry_on_worker_lost`)."""
     if isinstance(getattr(reason, "exc", None), WorkerLostError):
         LOST.labels(sender.name).inc()

@@ -1,5 +1,5 @@
-"""The sweep: finds rows that were left behind (a lost message, a killed worker, a flushed broker) and wakes
-whoever does them.
+"""The sweep: finds rows that were left behind (by a lost message, a killed worker or a flushed broker) and
+wakes their tasks.
 """
 
 from collections.abc import Callable
@@ -29,7 +29,9 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """One kind of work row, the task that does it, and what happens to rows that used all their attempts."""
+    """One kind of work row, the task that processes it, and what happens to rows that used all their
+    attempts.
+    """
 
     model: type[Work]
     task: Task
@@ -48,7 +50,9 @@ SWEPT = (
 
 @shared_task(name="worker.sweep", bind=True, send_events=False)
 def sweep(self: Task) -> None:
-    """Leaves it to whoever is just doing it. Every two seconds, so Flower isn't told; whom it wakes is."""
+    """Does nothing if another sweep is running. It runs every two seconds, so it isn't reported to Flower;
+    the tasks that it wakes are.
+    """
     woken(self)
     now: datetime = clock.database_now()
     try:
