@@ -1,1 +1,1 @@
-"""The measuring instrument behind `bin/bench`."""
+"""The benchmark behind `bin/bench`."""

@@ -9,7 +9,7 @@ from project.local.errors import LocalError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Returns the exit status: 0, or 1 when something failed, or with `--gate` when a gate doesn't hold."""
+    """Returns the exit status: 0, or 1 if something failed or, with `--gate`, if a gate doesn't hold."""
     options = parse(argv)
     interrupts.install()
     try:
@@ -19,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         print("\nStopped.", file=sys.stderr)
-        return 130  # 128 + SIGINT, as shells tell it
+        return 130  # 128 + SIGINT, as in shells
 
 
 if __name__ == "__main__":

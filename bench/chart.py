@@ -1,4 +1,4 @@
-"""One picture: what an order costs, how long it takes, how a burst is taken, and what age makes dearer."""
+"""The chart: cost of an order, its latency, a burst over time, and the effect of a long history."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ GREY = "#666666"
 
 
 def draw(results: Results, stage: str, histories: Sequence[str], path: Path) -> bool:
-    """Draws what there is to see of the stage and of the growth; False when that is nothing."""
+    """Draws the panels for which there are samples; False if there are none."""
     wanted: list[tuple[Callable[..., None], Sequence[str], bool]] = [
         (_draw_cost, [stage], results.has(stage, SYNCHRONOUS, SATURATED)),
         (_draw_latency, [stage], results.has(stage, SYNCHRONOUS, LIGHT)),
@@ -82,7 +82,7 @@ def _draw_burst(axes: Axes, results: Results, stage: str) -> None:
         axes.plot(values, range(1, len(values) + 1), color=colour, linewidth=2, label=last)
     axes.grid()
     axes.set_xlabel("seconds")
-    _title(axes, f"{len(values):,} buyers at once", "orders taken in, and orders made of them, over time")
+    _title(axes, f"{len(values):,} buyers at once", "accepted and created orders over time")
 
 
 def _draw_growth(axes: Axes, results: Results, young: str, old: str) -> None:
@@ -96,4 +96,4 @@ def _draw_growth(axes: Axes, results: Results, young: str, old: str) -> None:
     axes.set_yticks(range(len(ratios)), [row.removeprefix("growth ") for row in ratios])
     axes.invert_yaxis()
     axes.set_xlabel(f"CPU with {old} of history ÷ with {young}")
-    _title(axes, "Whether age makes it dearer", f"1 = no; dashed: the most that is allowed, {GROWTH_MAX}")
+    _title(axes, "Cost with a long history", f"1 = no difference; dashed: the limit, {GROWTH_MAX}")

@@ -1,6 +1,6 @@
-"""The load: ready-made requests, sent by a process of its own as cheaply as Python can.
+"""The load generator: a separate process that sends prepared requests as cheaply as Python can.
 
-Times are seconds of the wall clock (`time.time()`), so that they compare with the database's.
+Times are seconds of the wall clock (`time.time()`), so that they can be compared with the database's.
 """
 
 import itertools
@@ -21,9 +21,9 @@ Header = tuple[str, str]
 
 @dataclass(frozen=True)
 class Plan:
-    """Requests as bytes, sent in order, once each; with `seconds`, over and over for that time.
+    """Requests as bytes, sent in order, once each; with `seconds`, repeated for that time.
 
-    With `rate` (per second) each has its time; else as fast as the connections allow. `keep` keeps answers.
+    With `rate` (per second) they are sent on schedule, else as fast as possible. `keep` keeps the answers.
     """
 
     port: int
@@ -36,7 +36,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Result:
-    """By request: when it was sent (with a rate: due), when it was answered, the status, the answer."""
+    """For each request: when it was sent (with a rate: due) and answered, its status, and its answer."""
 
     sent_at: Sequence[float]
     answered_at: Sequence[float]
@@ -52,7 +52,7 @@ class Result:
         return max(self.answered_at) - min(self.sent_at)
 
     def not_expected(self, status: int) -> list[str]:
-        """A sentence for each other status that came."""
+        """A sentence for each unexpected status."""
         counted, total = sorted(Counter(self.statuses).items()), len(self.statuses)
         return [f"{n} of {total} answers were {it}, not {status}" for it, n in counted if it != status]
 
@@ -66,7 +66,7 @@ def build_request(method: str, path: str, headers: Iterable[Header] = (), body: 
 
 
 class Client:
-    """The process, connected and waiting. Use as a context. Raises: EOFError when it has failed."""
+    """The sending process, connected and waiting; a context manager. Raises: EOFError when it has failed."""
 
     def __init__(self, plan: Plan) -> None:
         spawning = multiprocessing.get_context("spawn")
@@ -85,7 +85,7 @@ class Client:
         self._pipe.close()
 
     def run(self) -> Result:
-        """Sends everything and returns when the last answer is there."""
+        """Sends all requests and returns when the last answer has arrived."""
         self._pipe.send("go")
         return cast("Result", self._pipe.recv())
 
@@ -101,7 +101,7 @@ def _serve(plan: Plan, pipe: "Connection[object, object]") -> None:
 
 def _play(plan: Plan, connections: Sequence[socket.socket]) -> Result:
     done: list[tuple[int, float, float, int, bytes]] = []
-    numbers, started = itertools.count(), time.time()  # each number goes to one thread
+    numbers, started = itertools.count(), time.time()  # each number is drawn by one thread
     count, ends_at = (len(plan.requests), inf) if plan.seconds is None else (inf, started + plan.seconds)
 
     def work(connection: socket.socket) -> None:
@@ -121,7 +121,7 @@ def _play(plan: Plan, connections: Sequence[socket.socket]) -> Result:
 
 
 def _exchange(connection: socket.socket, request: bytes) -> bytes:
-    """Sends a request and returns its whole answer."""
+    """Sends a request and returns the complete answer."""
     connection.sendall(request)
     answer, needed = b"", 0
     while not needed or len(answer) < needed:

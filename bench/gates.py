@@ -1,4 +1,4 @@
-"""What the figures must be. A gate whose scenario didn't run isn't judged."""
+"""The limits that the figures are held to. A gate whose scenario didn't run isn't judged."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,8 +7,8 @@ from bench.results import Results, Spread, reservation, shown
 
 GROWTH_MAX = 1.15
 SATURATED, LIGHT, BURST, SYNCHRONOUS = "orders saturated", "orders light", "orders burst", "synchronous"
-# Name, row, what of it, ≤ or ≥, limit and unit. What is neither CPU nor SQL statements is one of the row's
-# figures; × is the ratio to the synchronous baseline, rates at speed 1.
+# Name, row, measure, ≤ or ≥, limit and unit. A measure other than CPU and SQL statements is one of the row's
+# figures; × is the ratio to the synchronous baseline, with rates at speed 1.
 _GATES = (
     ("orders/s against synchronous, at speed 1", SATURATED, "orders_per_s ×", "≥", 5, " ×"),
     ("CPU per order against synchronous", SATURATED, "cpu ×", "≤", 0.25, " ×"),
@@ -32,7 +32,7 @@ _GATES = (
 
 @dataclass(frozen=True)
 class Verdict:
-    """One gate. `reservation`: why the verdict may mean little (empty: it means what it says)."""
+    """The result of one gate. `reservation` says why the measurement may be unreliable, if it may."""
 
     name: str
     demand: str
@@ -42,7 +42,7 @@ class Verdict:
 
 
 def judge(results: Results, stage: str) -> Iterator[Verdict]:
-    """The gates of one stage, in their order."""
+    """Judges the gates of one stage."""
     for name, row, what, sign, limit, unit in _GATES:
         rows = [row, SYNCHRONOUS] if what.endswith("×") else [row]
         is_counted = what != "statements" or row in results.statements.get(stage, {})
@@ -67,7 +67,7 @@ def _measured(results: Results, stage: str, row: str, what: str) -> Spread:
 
 
 def judge_growth(results: Results, young: str, old: str) -> Iterator[Verdict]:
-    """What became dearer with a long history."""
+    """Judges the growth of each row's cost with a long history."""
     for row, ratio in results.ratios(old, young).items():
         samples = [*results.samples[young][row], *results.samples[old][row]]
         name, demand, holds = f"{row}: old ÷ young", f"≤ {shown(GROWTH_MAX)} ×", ratio.median <= GROWTH_MAX

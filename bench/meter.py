@@ -1,7 +1,7 @@
 """CPU time by kind of process, and the speed of the cores meanwhile.
 
-A core gives between half and all of its speed, depending on what its hardware sibling and the host's other
-guests do, so CPU time alone can't be compared between two moments. CPU time × speed can.
+A virtual core runs at half to full speed, depending on the load of its sibling and of the host's other
+guests. So CPU times of two moments can't be compared, but CPU time × speed can.
 """
 
 import contextlib
@@ -20,18 +20,18 @@ import psutil
 
 from project.local.errors import LocalError
 
-# A process that has ended and wasn't waited for is in nobody's figure: the clocks are read a bit later.
+# The CPU time of a process that has ended is counted only once its parent has reaped it: wait for that.
 SETTLE_S = 0.15
-# Past these a window's figures are flagged: others' CPU time in cores, the cores' mean speed, the seconds.
+# Limits past which a window is flagged: other programs' cores, mean speed of the cores, duration in seconds.
 OTHERS_MAX_CORES, SPEED_MIN, WALL_MIN_S = 0.3, 0.6, 1.0
-# The calibration's piece of work takes 1 to 4 ms: eight a second are 1 to 3 % of a core.
+# The calibration task takes 1 to 4 ms: eight per second use 1 to 3 % of a core.
 TIMES_PER_S, ROUNDS, PATIENCE_S = 8, 30_000, 2.0
 
 
 @dataclass(frozen=True)
 class Window:
-    """What was used between two moments: CPU in seconds, raw. At `speed` 1, the cores' mean, the fixed piece
-    of work takes `unit_s`; `others` is in cores; `statements` are SQL statements, if counted.
+    """The usage between two moments. `speed` is the cores' mean speed: at 1 the calibration task takes
+    `unit_s`. `cpu_s` is raw CPU time; `others` is in cores; `statements` counts SQL statements, if enabled.
     """
 
     wall_s: float
@@ -42,15 +42,15 @@ class Window:
     statements: int = 0
 
     def ms_per(self, units: int, kind: str | None = None) -> float:
-        """CPU ms per unit at speed 1, of one kind or of all; the client is none of them."""
+        """CPU ms per unit at speed 1, of one kind or of all of them; without the client."""
         return self.raw_ms_per(units, kind) * self.speed
 
     def raw_ms_per(self, units: int, kind: str | None = None) -> float:
-        """CPU ms per unit as the system counted it."""
+        """CPU ms per unit as counted by the kernel."""
         return 1000 * (sum(self.cpu_s.values()) if kind is None else self.cpu_s.get(kind, 0.0)) / units
 
     def at_unit(self, unit_s: float) -> "Window":
-        """The same with speed 1 as it was found to be later."""
+        """The same window relative to a speed 1 that was determined later."""
         return replace(self, speed=self.speed * unit_s / self.unit_s, unit_s=unit_s)
 
     @property
@@ -59,9 +59,9 @@ class Window:
 
 
 class Calibration:
-    """A fixed piece of work, done again and again by a process on every core. Use as a context.
+    """Repeats a fixed task in a process on every core to measure the cores' speed; a context manager.
 
-    It takes `fastest_s` of CPU at speed 1, the fastest ever seen here, which `speed.json` in the folder has.
+    At speed 1 the task takes `fastest_s` of CPU time, the least ever seen here, as stored in `speed.json`.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -86,7 +86,7 @@ class Calibration:
         self._stack.close()
 
     def skip(self) -> None:
-        """A window begins: what was measured until now only tells how fast the cores can be."""
+        """Starts a window: samples taken before it only count for the fastest speed."""
         self._note(self._read())
 
     def take(self) -> float:
@@ -102,7 +102,7 @@ class Calibration:
         return [pipe.recv() for pipe in self._pipes for _ in iter(pipe.poll, 0)]
 
     def _note(self, samples: Sequence[float]) -> None:
-        # A single sample may be short by an error of the clock; two, and one in fifty, tell a core's state.
+        # The shortest sample may be a clock error, so the second-shortest is taken, or the 2nd percentile.
         usual = sorted(samples)[min(max(len(samples) // 50, 1), len(samples) - 1) :]
         if usual and usual[0] < self.fastest_s:
             self.fastest_s = usual[0]
@@ -110,7 +110,7 @@ class Calibration:
 
 
 def _work_on(core: int, pipe: "Connection[float, object]") -> None:
-    """Sends the CPU seconds of each piece of work, for as long as somebody holds the other end."""
+    """Sends the CPU seconds of each run of the task for as long as the other end of the pipe is open."""
     os.sched_setaffinity(0, {core})
     with contextlib.suppress(BrokenPipeError, KeyboardInterrupt):
         while True:
@@ -123,8 +123,8 @@ def _work_on(core: int, pipe: "Connection[float, object]") -> None:
 
 
 class Meter:
-    """Reads the clocks of `roots`: kind → process ids whose trees are counted, with children that have ended,
-    and don't overlap. Use as a context; `window` is there afterwards.
+    """Measures the process trees of `roots` (kind → process ids, not overlapping), ended children included. A
+    context manager; `window` is set at its exit.
     """
 
     window: Window
@@ -140,25 +140,25 @@ class Meter:
     def __exit__(self, *exc_info: object) -> None:
         time.sleep(SETTLE_S)
         wall_s, end = time.monotonic() - self._started_at, self._read()
-        # A tree's figure shrinks when a child of it ends unseen; never by more than a tick or two.
+        # A tree's total may shrink by a tick or two when a child ends without being reaped.
         used = {kind: max(seconds - self._start[kind], 0.0) for kind, seconds in end.items()}
         others = max(used.pop("machine") - used.pop("ours"), 0.0) / wall_s
         speed = self._calibration.take()
         self.window = Window(wall_s, used, speed, others, unit_s=self._calibration.fastest_s)
 
     def _read(self) -> dict[str, float]:
-        """CPU seconds of each kind, of all that this process has started, and of the machine."""
+        """CPU seconds of each kind, of this process with all descendants, and of the machine."""
         own: dict[int, float] = {}
         children: dict[int, list[int]] = {}
         for process in psutil.process_iter(["ppid", "cpu_times"]):
             if process.info["cpu_times"] is not None:
-                own[process.pid] = sum(process.info["cpu_times"][:4])  # its own, and its ended children's
+                own[process.pid] = sum(process.info["cpu_times"][:4])  # its own and its reaped children's
                 children.setdefault(process.info["ppid"], []).append(process.pid)
 
         def tree_s(root: int) -> float:
             return own.get(root, 0.0) + sum(map(tree_s, children.get(root, ())))
 
         roots = {**self._roots, "ours": [os.getpid()]}
-        times = psutil.cpu_times()  # guests' time is in `user` already
+        times = psutil.cpu_times()  # `user` includes guest time
         machine = times.user + times.nice + times.system + times.irq + times.softirq + times.steal
         return {kind: sum(map(tree_s, pids)) for kind, pids in roots.items()} | {"machine": machine}

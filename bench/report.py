@@ -1,4 +1,4 @@
-"""What is printed while something is measured, and the tables and files at the end of a run."""
+"""The progress output during a run, and the tables and files at its end."""
 
 import json
 import time
@@ -12,13 +12,13 @@ from bench.results import KINDS, Results, Sample, describe_quality, shown
 
 _LEGEND = f"""\
 CPU ms: user + system of all server processes per unit, not the client's; at speed 1: raw × the cores' speed.
-others: cores used by other programs, ! above {OTHERS_MAX_CORES}. per_s: requests answered or notifications
-applied. created: accepted → created. Medians [least..greatest]. Speed 1 here: {{:.2f}} ms for the
-calibration's piece of work; figures of machines compare as these times do."""
+others: cores used by other programs, ! above {OTHERS_MAX_CORES}. per_s: answered requests or applied
+notifications. created: accepted → created. Medians [least..greatest]. Speed 1 here: {{:.2f}} ms for the
+calibration task; figures of different machines are in the ratio of these times."""
 
 
 def print_sample(stage: str, sample: Sample, *, turn: str) -> None:
-    """A line for a measurement, by the fastest speed seen until now, and one for each fault."""
+    """Prints a line for a measurement, relative to the fastest speed seen so far, and one for each fault."""
     window = sample.window
     rate = f", {shown(sample.figures['per_s'])}/s" if "per_s" in sample.figures else ""
     quality = f"{window.wall_s:.1f} s, speed {window.speed:.2f}, others {window.others:.2f}"
@@ -30,7 +30,7 @@ def print_sample(stage: str, sample: Sample, *, turn: str) -> None:
 
 
 def write(results: Results, verdicts: Sequence[Verdict], projects: Mapping[str, Path], folder: Path) -> None:
-    """Prints the tables and writes them and all figures into the folder."""
+    """Prints the tables, and writes them and all figures to the folder."""
     parts = [part for stage in results.samples for part in _stage_tables(results, stage)]
     if len(projects) == 2 and all(label in results.samples for label in projects):
         parts.append(_comparison_table(results, *projects))
@@ -49,7 +49,7 @@ def write(results: Results, verdicts: Sequence[Verdict], projects: Mapping[str, 
 
 
 def _stage_tables(results: Results, stage: str) -> list[str]:
-    """CPU and SQL statements per unit of each row, then every other figure that isn't 0."""
+    """CPU time and SQL statements per unit of each row, then all other figures that aren't 0."""
     cpu = [["", "CPU ms at speed 1", *KINDS, "raw ms", "speed", "others", "statements"]]
     figures = [["", ""]]
     for row, samples in results.samples[stage].items():
@@ -73,7 +73,7 @@ def _cpu_row(results: Results, stage: str, row: str) -> list[str]:
 
 
 def _comparison_table(results: Results, before: str, after: str) -> str:
-    """CPU per unit of two checkouts, and their ratio."""
+    """CPU time per unit of two checkouts, and their ratio."""
     rows = [["CPU ms at speed 1", before, after, f"{after} ÷ {before}"]]
     for row, ratio in results.ratios(after, before).items():
         rows.append([row, str(results.cpu_ms(before, row)), str(results.cpu_ms(after, row)), str(ratio)])
@@ -83,7 +83,7 @@ def _comparison_table(results: Results, before: str, after: str) -> str:
 def gates_table(verdicts: Sequence[Verdict]) -> str:
     rows = [["gate", "demanded", "measured", ""]]
     for verdict in verdicts:
-        # Disturbance makes dearer, so a gate that holds in spite of it holds.
+        # A disturbance only makes figures worse, so a gate that holds needs no reservation.
         doubt = f", in doubt: {verdict.reservation}" if verdict.reservation else ""
         rows.append(
             [verdict.name, verdict.demand, verdict.measured, "ok" if verdict.holds else f"FAILS{doubt}"]
@@ -92,7 +92,7 @@ def gates_table(verdicts: Sequence[Verdict]) -> str:
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
-    """Columns side by side; numbers are right-aligned, but for the first column."""
+    """The rows as aligned text; numbers are right-aligned except in the first column."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for row in rows:

@@ -1,4 +1,4 @@
-"""What was measured, with medians and spreads, and whether it means what it seems to mean."""
+"""The measurements with medians and spreads, and their quality."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -8,7 +8,7 @@ from bench.client import Result
 from bench.meter import OTHERS_MAX_CORES, SPEED_MIN, WALL_MIN_S, Window
 
 KINDS = ("web", "worker", "beat", "gateway", "postgres", "valkey")
-# What makes windows doubtful: a name, what it is called in short, and what it means.
+# Reasons to doubt a window: name, short text, and explanation.
 _DOUBTS = (
     ("DISTURBED", "others {}", f"""other programs used more than {OTHERS_MAX_CORES} of a core (up to {{}}).
 Rates and latencies then mean nothing, CPU times little. Measure again on a quiet machine."""),
@@ -20,7 +20,7 @@ CPU at speed 1 and ratios allow for that; rates and latencies can't."""),
 
 @dataclass(frozen=True)
 class Spread:
-    """The median of several repetitions, and the least and the greatest of them."""
+    """The median, the least and the greatest of several repetitions."""
 
     median: float
     least: float
@@ -40,8 +40,8 @@ class Spread:
 class Sample:
     """One repetition of one measurement (`row`, such as "orders saturated").
 
-    `units` is how many orders, polls or notifications the window covers; `figures` are further numbers by
-    name and unit, `series` long ones for the chart; `faults` are sentences about what must not be.
+    `units` is the number of orders, polls or notifications in the window; `figures` are further numbers by
+    name with unit, `series` are long ones for the chart; `faults` are sentences about errors.
     """
 
     row: str
@@ -57,7 +57,7 @@ class Sample:
         return self.window.ms_per(self.units)
 
     def rate(self, name: str) -> float:
-        """A rate of `figures` as it would be at speed 1."""
+        """A rate from `figures`, converted to speed 1."""
         return self.figures[name] / self.window.speed
 
 
@@ -67,7 +67,7 @@ Value = Callable[[Sample], float]
 
 @dataclass
 class Results:
-    """Samples, and SQL statements per unit, of each stage in the order of their arrival."""
+    """Samples, and SQL statements per unit, by stage and row."""
 
     samples: dict[str, dict[str, list[Sample]]] = field(default_factory=dict)
     statements: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -79,7 +79,7 @@ class Results:
         self.faults += [f"{stage}: {sample.row}: {fault}" for fault in sample.faults]
 
     def settle(self, unit_s: float) -> None:
-        """Counts every speed from the fastest that was seen, also where that was seen only afterwards."""
+        """Makes all speeds relative to the fastest one of the whole run."""
         self.unit_s = unit_s
         for rows in self.samples.values():
             for row, samples in rows.items():
@@ -92,7 +92,7 @@ class Results:
         return all(row in self.samples.get(stage, {}) for row in rows)
 
     def spread(self, stage: str, row: str, value: Value) -> Spread:
-        """Of one value over the row's repetitions."""
+        """The spread of a value over the row's repetitions."""
         return Spread.of([value(sample) for sample in self.samples[stage][row]])
 
     def cpu_ms(self, stage: str, row: str, kind: str | None = None) -> Spread:
@@ -103,23 +103,23 @@ class Results:
         return self.spread(stage, row, lambda sample: sample.figures[name])
 
     def ratio(self, above: Place, below: Place, value: Value = lambda sample: sample.cpu_ms) -> Spread:
-        """Of one value in two (stage, row), taken pair by pair: each pair was measured a moment apart."""
+        """The spread of a value's ratio between two places; pairs were measured one after the other."""
         first, second = (self.samples[stage][row] for stage, row in (above, below))
         return Spread.of([value(one) / value(other) for one, other in zip(first, second, strict=False)])
 
     def ratios(self, above: str, below: str) -> dict[str, Spread]:
-        """CPU per unit on one stage over that on another, of every row that both have."""
+        """The ratio of CPU per unit between two stages, for every row that both have."""
         rows = [row for row in self.samples.get(above, {}) if self.has(below, row)]
         return {row: self.ratio((above, row), (below, row)) for row in rows}
 
     def series(self, stage: str, row: str, name: str) -> Sequence[float]:
-        """Of the repetition whose CPU time is the middle one."""
+        """A series from the repetition with the median CPU time."""
         ordered = sorted(self.samples[stage][row], key=lambda sample: sample.cpu_ms)
         return ordered[len(ordered) // 2].series[name]
 
 
 def _doubts(samples: Sequence[Sample]) -> Iterator[tuple[str, str, str, Sequence[float]]]:
-    """Each kind with its bad values, of which the worst is the first."""
+    """Each reason with its bad values, worst first."""
     windows = [sample.window for sample in samples]
     others = sorted((window.others for window in windows if window.is_disturbed), reverse=True)
     speeds = sorted(window.speed for window in windows if window.speed < SPEED_MIN)
@@ -128,13 +128,13 @@ def _doubts(samples: Sequence[Sample]) -> Iterator[tuple[str, str, str, Sequence
 
 
 def reservation(samples: Sequence[Sample]) -> str:
-    """In a few words why more than half of these samples mean little; empty when they are sound."""
+    """Why more than half of these samples are unreliable, in a few words; empty if they are sound."""
     doubts = [(text, bad) for _, text, _, bad in _doubts(samples) if 2 * len(bad) > len(samples)]
     return ", ".join(text.format(shown(median(bad))) for text, bad in doubts)
 
 
 def describe_quality(samples: Sequence[Sample]) -> str:
-    """What to think of a whole run, in sentences; empty when every measurement is sound."""
+    """The quality of a whole run in sentences; empty if every measurement is sound."""
     doubts = [
         (name, len(bad), meaning.format(shown(bad[0]))) for name, _, meaning, bad in _doubts(samples) if bad
     ]
@@ -144,7 +144,7 @@ def describe_quality(samples: Sequence[Sample]) -> str:
 
 
 def http_figures(result: Result) -> dict[str, float]:
-    """Answers a second, and how long they took."""
+    """Answers per second, and their latencies."""
     took_ms = [1000 * latency for latency in result.latencies_s]
     per_s = len(took_ms) / result.wall_s
     return {"per_s": per_s, "http_p50_ms": percentile(took_ms, 0.5), "http_p99_ms": percentile(took_ms, 0.99)}
@@ -156,7 +156,7 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 
 def shown(value: float) -> str:
-    """A number with three digits that count, and no more."""
+    """A number with about three significant digits."""
     if abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"

@@ -33,14 +33,14 @@ SCENARIOS: Mapping[str, Measure] = {
     GROWTH: reads.measure_growth,
 }
 DEFAULT = [name for name in SCENARIOS if name != GATEWAY]
-# So many orders of a history are bought and paid over HTTP; the others are copies of them. A long history is
-# kept for the next run, as long as no migration changes.
+# How many orders of a history are placed and paid over HTTP; the others are copies of them. A long history is
+# reused by later runs until a migration changes.
 BOUGHT = 500
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line says."""
+    """The options of the command line."""
 
     size: Size
     only: Sequence[str]
@@ -70,8 +70,8 @@ def parse(argv: Sequence[str] | None) -> Options:
 
 
 def run(options: Options) -> int:
-    """Measures, prints and writes what the options ask for; returns the exit status: 1 if `gate` is set and
-    something isn't as it must be. Raises: LocalError when a server or a program doesn't do its job.
+    """Measures, prints and writes what the options select; returns the exit status: 1 if `gate` is set and a
+    gate or anything else failed. Raises: LocalError when a server or a program fails.
     """
     from bench.chart import draw  # noqa: PLC0415 - only `bin/bench` has matplotlib, this module's tests don't
 
@@ -99,7 +99,7 @@ def run(options: Options) -> int:
 def _measure(
     shops: Shops, names: Sequence[str], options: Options, calibration: Calibration, results: Results
 ) -> None:
-    """Shops side by side, measured in turns; then their statements are counted and their books audited."""
+    """Measures shops side by side, in turns; then counts their SQL statements and audits their books."""
     programs = ["web", "worker", "beat", *(["baseline"] if "sync" in names else [])]
     with contextlib.ExitStack() as stack:
         stages = []
@@ -109,7 +109,7 @@ def _measure(
             kept = hashlib.sha256(migrations).hexdigest() if count > options.size.histories[0] else ""
             marker = folder / "complete"
             if not kept or not marker.exists() or marker.read_text() != kept:
-                State(folder).reset()  # PostgreSQL's data may lie elsewhere, behind a link
+                State(folder).reset()  # PostgreSQL's data may be elsewhere, behind a symbolic link
                 shutil.rmtree(folder, ignore_errors=True)
             with step(f"{label}: servers, {count:,} orders of history"):
                 opening = open_stage(label, project, folder, calibration, programs)
@@ -131,7 +131,7 @@ def _measure(
 
 
 def _load_history(stage: Stage, count: int) -> None:
-    """So many paid orders, each of a buyer of its own."""
+    """Creates `count` paid orders, each by a different buyer."""
     seed_catalogue(stage)
     orders = seed_open_orders(stage, min(BOUGHT, count))
     notify.pay_orders(stage, orders)
@@ -141,8 +141,8 @@ def _load_history(stage: Stage, count: int) -> None:
 
 
 def _take_turns(stages: Sequence[Stage], names: Sequence[str], size: Size, results: Results) -> None:
-    """Measures row by row, on one stage a moment after the other, since the machine's speed changes within
-    seconds. Before that each does everything once.
+    """Measures row by row, on one stage right after the other, since the machine's speed changes within
+    seconds. Warms up each stage before that.
     """
     for stage in stages:
         for _ in _samples(stage, names, SMALL):
@@ -156,14 +156,14 @@ def _take_turns(stages: Sequence[Stage], names: Sequence[str], size: Size, resul
 
 
 def _samples(stage: Stage, names: Sequence[str], size: Size) -> Iterator[Sample]:
-    """But for the gateway's, which take minutes at any size."""
+    """The samples of all scenarios except the gateway's, which takes minutes at any size."""
     for name in names:
         if name != GATEWAY:
             yield from SCENARIOS[name](stage, size)
 
 
 def in_turns(running: Sequence[tuple[Stage, Iterator[Sample]]]) -> Iterator[tuple[Stage, Sample]]:
-    """The first row on each stage, then the second on each. While one is measured, the others rest."""
+    """Measures the first row on each stage, then the second, …; the other stages are paused meanwhile."""
     left = [*running]
     while left:
         for stage, samples in [*left]:
@@ -178,6 +178,6 @@ def in_turns(running: Sequence[tuple[Stage, Iterator[Sample]]]) -> Iterator[tupl
 
 
 def rotated(items: Sequence[Stage], number: int) -> list[Stage]:
-    """The order of rounds 1, 2, …: A B C, B C A, C A B. Nobody is always first or comes twice in a row."""
+    """The items in the order of round `number`: A B C, B C A, C A B, … so that none is always first."""
     start = (number - 1) % len(items)
     return [*items[start:], *items[:start]]

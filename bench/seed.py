@@ -1,7 +1,7 @@
-"""Catalogue and buyers by SQL, in the schema of any checkout; orders that wait for their money over HTTP.
+"""Seeds catalogue and buyers by SQL, in the schema of any checkout, and unpaid orders over HTTP.
 
-The unit of work is the same everywhere: two courses (¥100.00 and ¥298.00), a course coupon of ¥20.00 on the
-first, a global coupon of 10 %, 30 贝里, the rest by Alipay: ¥310.20.
+Every order is the same: two courses (¥100.00 and ¥298.00), a course coupon of ¥20.00 on the first, a global
+coupon of 10 %, 30 贝里, and the rest by Alipay: ¥310.20.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from bench.stage import Stage
 
 ORDERS, REQUESTS = "/api/v1/orders/", "shop_orderrequest"
 BEILI, GRANTED_BEILI, CASH = 30, 100, "310.20"
-# What a column gets that must not be NULL, has no default and isn't of interest.
+# Values for columns that are required, have no default and don't matter here.
 _EMPTY = {
     **dict.fromkeys(("bigint", "integer", "smallint", "numeric"), "0"), "boolean": "false", "jsonb": "'{}'",
     **dict.fromkeys(("timestamp with time zone", "date"), "now()"), "character varying": "''", "text": "''",
@@ -27,7 +27,7 @@ _COLUMNS = """
 
 @dataclass(frozen=True)
 class Buyer:
-    """A buyer with a token, and with coupons for one unit of work."""
+    """A buyer with a token, and with the coupons for one order."""
 
     account_id: int
     course_coupon_id: int = 0
@@ -45,7 +45,7 @@ class Buyer:
         return build_request("POST", path, headers=sent, body=json.dumps(body).encode())
 
     def order(self, path: str = ORDERS, *, checkout_id: str | None = None) -> bytes:
-        """The POST that orders the unit of work, agreeing to its exact amounts."""
+        """The POST that places the order, with its exact amounts."""
         body: dict[str, object] = {
             "course_price_list": [
                 {"course_id": 1, "policy_id": 1, "coupon_record_id": self.course_coupon_id},
@@ -67,7 +67,7 @@ class OpenOrder:
 
 
 def seed_catalogue(stage: Stage) -> None:
-    """Both courses with their prices, and both campaigns."""
+    """Inserts both courses with their prices, and both campaigns."""
     both, image = "generate_series(1, 2) AS n", "'/static/shop/covers/01.svg'"
     _insert(stage, "shop_course", both, id="n", name="'课程 ' || n", course_img=image, position="n")
     _insert(stage, "shop_pricepolicy", both, id="n", course_id="n", valid_period="30", price="198 * n - 98")
@@ -81,8 +81,8 @@ def seed_catalogue(stage: Stage) -> None:
 
 
 def seed_buyers(stage: Stage, count: int) -> list[Buyer]:
-    """Fresh buyers who can each order one unit of work, and statistics that know of them."""
-    # Balances and counts are written as they will be.
+    """Inserts new buyers who can place one order each, and updates PostgreSQL's statistics."""
+    # Without triggers: the totals that they maintain are inserted, too.
     stage.connection.execute("SET session_replication_role = replica")
     buyer = {"username": "'bench-' || gen_random_uuid()", "password": "'!'", "is_active": "true"}
     numbers, balance = f"generate_series(1, {count}) AS n", str(GRANTED_BEILI)
@@ -107,7 +107,7 @@ def seed_buyers(stage: Stage, count: int) -> list[Buyer]:
 
 
 def seed_tokens(stage: Stage, accounts: str) -> None:
-    """A token for each account that the source yields as `n`."""
+    """Inserts a token for each account that the FROM clause `accounts` yields as `n`."""
     token = "repeat(md5('bench-' || n), 2)"
     digest, key = f"encode(sha512(convert_to({token}, 'UTF8')), 'hex')", f"substr({token}, 1, 15)"
     until = "now() + interval '9 years'"
@@ -115,8 +115,8 @@ def seed_tokens(stage: Stage, accounts: str) -> None:
 
 
 def _insert(stage: Stage, table: str, source: str, **values: str) -> int:
-    """INSERT … SELECT of SQL expressions by column over the rows of `source`, without columns that the table
-    doesn't have, and with empty values for others that it demands. Returns the least id, if there is one.
+    """INSERT … SELECT of SQL expressions by column over the FROM clause `source`. Leaves out columns that the
+    table doesn't have and fills in other required ones. Returns the lowest id, if the table has ids.
     """
     columns = stage.rows(_COLUMNS, table)
     names = {name for name, _, _ in columns}
@@ -128,7 +128,7 @@ def _insert(stage: Stage, table: str, source: str, **values: str) -> int:
 
 
 def seed_open_orders(stage: Stage, count: int) -> list[OpenOrder]:
-    """Orders with an open payment each, not due for years; RuntimeError when the shop refuses one."""
+    """Orders with an open payment each, none of which becomes due. Raises: RuntimeError if one is refused."""
     buyers = seed_buyers(stage, count)
     placed = stage.send([buyer.order() for buyer in buyers])
     stage.wait_drained(REQUESTS)
@@ -149,5 +149,5 @@ def seed_open_orders(stage: Stage, count: int) -> list[OpenOrder]:
 
 
 def answered(answer: bytes) -> dict[str, str]:
-    """The data of an answer of the API."""
+    """The `data` of an API response."""
     return dict(json.loads(answer.partition(b"\r\n\r\n")[2])["data"])

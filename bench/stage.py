@@ -1,7 +1,8 @@
-"""A shop to be measured: PostgreSQL, Valkey and the programs of one checkout, on ports and data of their own.
+"""A shop to be measured: PostgreSQL, Valkey and the programs of one checkout, on their own ports and data.
 
-Settings as in production: every commit is flushed, Valkey's log is written each second, DEBUG is off. The
-programs are those of the checkout's own `project/local/programs.py`; the Python packages those that run this.
+Settings are as in production: every commit is flushed, Valkey's log is written each second, DEBUG is off. The
+programs are those of the checkout's own `project/local/programs.py`, the Python packages those of this
+process.
 """
 
 import contextlib
@@ -33,8 +34,8 @@ from project.local.waiting import wait_until
 
 INSIDE, BASELINE = ROOT / "bench" / "inside", "django.core.wsgi:get_wsgi_application"
 QUEUES, WAIT_S = ("checkout", "orders", "payments", "upkeep"), 120
-# The time of each commit is kept, to tell when a row could be seen. A checkpoint in the middle of a short run
-# would weigh more than it does in an hour of a shop's life, and so would the whole pages logged after it.
+# Commit timestamps tell when a row became visible. A checkpoint in a short run, and the full-page writes
+# after it, would have a larger share than in an hour of normal operation.
 POSTGRES_SETTINGS = {"track_commit_timestamp": "on", "max_wal_size": "8GB", "checkpoint_timeout": "30min"}
 _STATEMENT = re.compile(rb"duration: [\d.]+ ms  (?:statement|execute [^:]*): ")
 
@@ -44,8 +45,8 @@ Described = tuple[dict[str, Program], dict[str, str], dict[str, int]]
 
 @dataclass
 class Stage:
-    """One checkout's shop, made by `open_stage`: `programs` by name, the `env` that they share, `ports` that
-    others connect to. `connection` is a superuser's, whose statements are never counted.
+    """One checkout's shop, created by `open_stage`: `programs` by name, their shared `env`, and their
+    `ports`. `connection` belongs to a superuser, whose statements are never counted.
     """
 
     label: str
@@ -62,7 +63,7 @@ class Stage:
 
     @contextlib.contextmanager
     def running(self, *names: str) -> Iterator[None]:
-        """Programs that do their job, for the block, if the checkout has them. Raises: LocalError."""
+        """Runs those of the programs that the checkout has during the block. Raises: LocalError."""
         chosen = [self.programs[name] for name in names if name in self.programs]
         logs, records = self.state.log_folder, self.state.folder
         with Runner(chosen, env=self.env, cwd=self.project, log_folder=logs, record_folder=records) as runner:
@@ -74,7 +75,7 @@ class Stage:
     def _is_up(self, runner: Runner) -> bool:
         runner.require_alive()
         ports = [port for name, port in self.ports.items() if name in runner.children]
-        # A worker that consumes is blocked in a read of its queues.
+        # A consuming worker is blocked in a read from its queues.
         consuming = [one for one in self.broker.client_list() if (one["cmd"], one["db"]) == ("brpop", "0")]
         return all(map(is_listening, ports)) and len(consuming) >= len(self._pids("worker", "gateway"))
 
@@ -84,7 +85,7 @@ class Stage:
 
     @contextlib.contextmanager
     def at_rest(self) -> Iterator[None]:
-        """Stops all programs, none with a message in hand: beat, then the others as the queues are empty."""
+        """Pauses all programs between messages: beat first, then the others once the queues are empty."""
         with held(self._pids("beat")):
             self.wait_for_queues()
             with held(self._pids("web", "baseline", "worker", "gateway", "simulator")):
@@ -93,8 +94,8 @@ class Stage:
     def play(
         self, row: str, plan: Plan, *, status: int, is_web_alone: bool = False, drains: str = ""
     ) -> tuple[Sample, Result]:
-        """Measures a client's requests, each to be answered with this status, until the queues are empty or
-        the table `drains` is. With `is_web_alone` worker and beat are stopped meanwhile.
+        """Sends requests, each expected to be answered with `status`, and measures until the queues, or the
+        table `drains`, are empty. With `is_web_alone` worker and beat are paused meanwhile.
         """
         resting = self._pids("worker", "beat") if is_web_alone else []
         with Client(plan) as client, held(resting), self.measured() as meter:
@@ -108,8 +109,8 @@ class Stage:
 
     @contextlib.contextmanager
     def measured(self, *, worker_pids: Sequence[int] = ()) -> Iterator[Meter]:
-        """A window over all that runs, and over further processes that do the worker's work; read the meter's
-        `window` after the block. SQL statements are counted with BEGIN and COMMIT.
+        """Measures all programs during the block; `worker_pids` count as workers, too. The meter's `window`
+        is set after the block. BEGIN and COMMIT count as SQL statements.
         """
         roots = {name: pids for name in self.children if (pids := self._pids(name))}
         roots["web"] += roots.pop("baseline", [])
@@ -129,21 +130,21 @@ class Stage:
             self.connection.execute("SELECT pg_reload_conf(), pg_sleep(0.3)")
 
     def send(self, requests: Sequence[bytes], *, connections: int = 8) -> Result:
-        """Sends requests without measuring anything; keeps the answers."""
+        """Sends requests without measuring; keeps the answers."""
         with Client(Plan(self.ports["web"], requests, connections, keep=True)) as client:
             return client.run()
 
     def rows(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
-        """What the database says."""
+        """The rows of a query."""
         return self.connection.execute(query.encode(), parameters or None).fetchall()
 
     def wait_drained(self, table: str) -> None:
-        """Returns when no row of the table has anything to be done with now; else raises LocalError."""
+        """Waits until no row of the table is due. Raises: LocalError after `WAIT_S`."""
         query = f"SELECT EXISTS (SELECT 1 FROM {table} WHERE available_at <= now() + interval '5 minutes')"
         self._wait(lambda: not self.rows(query)[0][0], f"{table} drained")
 
     def wait_for_queues(self) -> None:
-        """Returns when no message waits and none is being worked on; else raises LocalError."""
+        """Waits until no message is queued or being processed. Raises: LocalError after `WAIT_S`."""
         broker = self.broker
         self._wait(lambda: not any(map(broker.llen, QUEUES)) and not broker.hlen("unacked"), "queues empty")
 
@@ -152,16 +153,16 @@ class Stage:
             raise LocalError(f"{self.label}: not {what} within {WAIT_S} s")
 
     def count_published(self) -> int:
-        """How many messages were ever put into the queues."""
+        """How many messages have ever been published."""
         return int(self.broker.info("commandstats").get("cmdstat_lpush", {}).get("calls", 0))
 
     def put_off(self, table: str, where: str, *parameters: object) -> None:
-        """Lets nothing become due of these rows while something is measured."""
+        """Keeps these rows from becoming due during a measurement."""
         update = f"UPDATE {table} SET available_at = now() + interval '10 years' WHERE {where}"
         self.connection.execute(update.encode(), parameters or None)
 
     def vacuum(self) -> None:
-        """What autovacuum would do some time later; else PostgreSQL plans for tables that were empty."""
+        """Does what autovacuum would do later; otherwise PostgreSQL plans for empty tables."""
         self.connection.execute("SELECT pg_stat_force_next_flush()")
         self.connection.execute("VACUUM")
         changed = """
@@ -172,7 +173,7 @@ class Stage:
             self.connection.execute(f"ANALYZE {table}")
 
     def manage(self, *args: str) -> None:
-        """Runs manage.py. Raises: LocalError when it fails, with what it said."""
+        """Runs manage.py. Raises: LocalError with the output when it fails."""
         _run("manage.py", *args, cwd=self.project, env=self.env)
 
 
@@ -180,7 +181,7 @@ class Stage:
 def open_stage(
     label: str, project: Path, folder: Path, calibration: Calibration, programs: Sequence[str]
 ) -> Iterator[Stage]:
-    """Servers with the project's tables, and programs that run. Data that is in `folder` is used again."""
+    """Starts servers and programs and migrates the database. Reuses the data in `folder`."""
     state = State(folder)
     secrets = state.load_secrets()
     with contextlib.ExitStack() as stack:
@@ -202,7 +203,7 @@ def open_stage(
 
 
 def describe(project: Path, state: State, database_url: str, valkey_url: str) -> Described:
-    """A checkout's programs by name, their environment and ports, by its own account."""
+    """A checkout's programs by name, their environment and ports, as its own code describes them."""
     ports = {name: find_free_port() for name in ("web", "baseline", "simulator")}
     given = {
         "folder": str(state.folder), "secret_key": state.load_secrets().django_secret_key,
@@ -213,7 +214,7 @@ def describe(project: Path, state: State, database_url: str, valkey_url: str) ->
     asked = str(INSIDE / "describe.py"), json.dumps(given)
     said = json.loads(_run(*asked, cwd=project, env={**os.environ, **paths}))
     programs = {item["name"]: Program(**item) for item in said["programs"]}
-    # The web program with another application on another port, and otherwise the same.
+    # The same as the web program, with another application and port.
     web, settings = programs["web"], {"DJANGO_SETTINGS_MODULE": "baseline_settings"}
     swapped = {"project.wsgi:application": BASELINE, str(ports["web"]): str(ports["baseline"])}
     argv = [*(swapped.get(word, word) for word in web.argv), "--factory"]
@@ -222,7 +223,7 @@ def describe(project: Path, state: State, database_url: str, valkey_url: str) ->
 
 
 def _run(*arguments: str, cwd: Path, env: Mapping[str, str]) -> str:
-    """What Python says with these arguments. Raises: LocalError when it fails."""
+    """Runs Python with these arguments; returns its output. Raises: LocalError when it fails."""
     command = [sys.executable, *arguments]
     ended = subprocess.run(command, cwd=cwd, env=dict(env), capture_output=True, text=True, check=False)
     if ended.returncode != 0:

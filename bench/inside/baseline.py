@@ -1,4 +1,4 @@
-"""The synchronous baseline: an order as a shop without workers takes it, by the shop's own domain code."""
+"""The synchronous baseline: creates an order within the request, with the shop's own domain code."""
 
 from django.urls import include, path
 from rest_framework import status
@@ -15,7 +15,7 @@ from shop.domain.orders import finding
 
 
 class SynchronousOrderView(APIView):
-    """Authentication, validation and domain code of `POST orders/` and its worker, in one request."""
+    """The authentication, validation and domain code of `POST orders/` and of its worker, in one request."""
 
     def post(self, request: Request) -> Response:
         now, account, request_id = clock.now(), account_of(request), request_id_of(request)

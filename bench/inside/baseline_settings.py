@@ -1,5 +1,5 @@
-"""The shop's settings with one more address."""
+"""The shop's settings with one more URL."""
 
-from project.settings import *  # noqa: F403 - all of them, by Django's own convention
+from project.settings import *  # noqa: F403 - the usual way to extend Django's settings
 
 ROOT_URLCONF = "baseline"

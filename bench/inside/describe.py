@@ -1,5 +1,5 @@
 """Runs inside the measured project: prints its programs and their environment as JSON. Earlier checkouts have
-no worker for Alipay, let each process count for itself, and keep beat's schedule in a file.
+no gateway worker, no shared metrics, and keep beat's schedule in a file.
 """
 
 import importlib.util

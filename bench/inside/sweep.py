@@ -1,4 +1,4 @@
-"""Runs inside the measured project: for each line with a number sweeps that many times and says `done`."""
+"""Runs inside the measured project: reads a number per line, sweeps that many times and prints `done`."""
 
 import sys
 

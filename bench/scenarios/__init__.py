@@ -1,6 +1,6 @@
-"""What is measured, and how much: enough for a good figure, or enough for a quick look.
+"""The scenarios and their sizes, for good figures or for a quick look.
 
-Each scenario speaks HTTP and SQL only, so that it can be pointed at any checkout of the project.
+Scenarios use only HTTP and SQL, so that they can measure any checkout of the project.
 """
 
 from dataclasses import dataclass, replace
@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True)
 class Size:
-    """Counts for one repetition. A window of less than three seconds is hard to trust."""
+    """Counts for one repetition. A window of less than three seconds is unreliable."""
 
     repeats: int = 3
     synchronous_orders: int = 500
@@ -26,7 +26,7 @@ class Size:
 
 FULL = Size()
 QUICK = Size(1, 250, 1_200, 4.0, 3_000, 1_200, 2.0, 300, (10_000, 100_000), 500, 100, 10.0)
-# To load code, fill caches and open connections.
+# For warming up: loads code, fills caches, opens connections.
 SMALL = replace(QUICK, synchronous_orders=60, saturated_orders=200, notifications=100, poll_s=0.5, carts=30)
-# To count SQL statements, which are the same at any speed.
+# For counting SQL statements, which don't depend on the speed.
 COUNTED = replace(QUICK, light_s=0.5, burst_buyers=600, poll_s=0.2, carts=100)

@@ -1,5 +1,5 @@
-"""Alipay's notifications, taken in by the web process and applied by the worker; and what a slow Alipay
-costs: how many expiring orders are asked about and closed, and how long others wait meanwhile.
+"""Alipay's notifications, stored by the web process and applied by the worker; and the cost of a slow Alipay:
+how many expiring orders are closed, and how long other orders wait meanwhile.
 """
 
 import time
@@ -20,14 +20,14 @@ from payments.simulator.messages import compose
 from project.local.simulator import Merchant
 
 PATH, INBOX, CONNECTIONS = "/api/v1/payments/alipay/notify/", "payments_notification", 16
-# An answer of Alipay's takes so long; 60 s is longer than the shop waits.
+# Response times of Alipay; 60 s is longer than the shop waits.
 LATENCIES_S = (0.0, 0.05, 0.2, 1.0, 60.0)
 BACKLOG, RATE = 2_000, 5.0
 
 
 def measure(stage: Stage, size: Size) -> Iterator[Sample]:
-    """Taking in with the worker stopped, applying what has come in, and both at once until all is paid."""
-    if not stage.counts_statements:  # the worker would begin before they are counted
+    """Storing with the worker paused, then applying what was stored, then both at once until all is paid."""
+    if not stage.counts_statements:  # the worker would start before counting does
         yield from _measure_halves(stage, size.notifications // 2)
     yield measure_whole(stage, "notify whole", size.notifications)
 
@@ -35,7 +35,7 @@ def measure(stage: Stage, size: Size) -> Iterator[Sample]:
 def _measure_halves(stage: Stage, count: int) -> Iterator[Sample]:
     orders = seed_open_orders(stage, count)
     intake, _ = stage.play("notify intake", plan_notifications(stage, orders), status=200, is_web_alone=True)
-    with stage.measured() as meter:  # at once: the worker has begun
+    with stage.measured() as meter:  # immediately, since the worker has resumed
         stage.wait_drained(INBOX)
     yield intake
     figures = {"per_s": count / meter.window.wall_s}
@@ -43,7 +43,7 @@ def _measure_halves(stage: Stage, count: int) -> Iterator[Sample]:
 
 
 def measure_whole(stage: Stage, row: str, count: int) -> Sample:
-    """From the first notification sent to the last order paid."""
+    """Measures from the first notification sent to the last order paid."""
     orders = seed_open_orders(stage, count)
     sample, result = stage.play(row, plan_notifications(stage, orders), status=200, drains=INBOX)
     took_s = max(paid_at(stage, orders).values()) - min(result.sent_at)
@@ -52,13 +52,13 @@ def measure_whole(stage: Stage, row: str, count: int) -> Sample:
 
 
 def pay_orders(stage: Stage, orders: Sequence[OpenOrder]) -> None:
-    """Tells the shop that all are paid, and returns when it has done what follows."""
+    """Notifies the shop that all orders are paid, and waits until it has applied that."""
     stage.send(plan_notifications(stage, orders).requests, connections=CONNECTIONS)
     stage.wait_drained(INBOX)
 
 
 def plan_notifications(stage: Stage, orders: Sequence[OpenOrder], *, rate: float | None = None) -> Plan:
-    """A TRADE_SUCCESS for each order as Alipay sends it, as fast as they are answered or at a rate."""
+    """A TRADE_SUCCESS notification for each order, sent as fast as possible or at `rate` per second."""
     merchant = Merchant(stage.state.simulator_folder)
     keys = KeyFolder(merchant.folder / "keys" / merchant.app_id)
     fields = {
@@ -81,7 +81,7 @@ def plan_notifications(stage: Stage, orders: Sequence[OpenOrder], *, rate: float
 
 
 def paid_at(stage: Stage, orders: Sequence[OpenOrder]) -> dict[str, float]:
-    """When each paid order was committed, by its number."""
+    """The time at which each paid order was committed, by order number."""
     query = """
         SELECT order_number, extract(epoch FROM pg_xact_commit_timestamp(xmin))::float8 FROM shop_order
         WHERE order_number = ANY(%s) AND status = 'paid'
@@ -95,7 +95,7 @@ def _unpaid(stage: Stage, orders: Sequence[OpenOrder]) -> list[str]:
 
 
 def measure_gateway(stage: Stage, size: Size) -> Iterator[Sample]:
-    """Orders expire, while others order and pay at a steady rate: the simulator answers later and later."""
+    """Expires orders while others are placed and paid at a steady rate, with an ever slower simulator."""
     for latency_s in LATENCIES_S:
         expiring = seed_open_orders(stage, BACKLOG)
         paying = seed_open_orders(stage, int(size.gateway_s * RATE))
@@ -137,7 +137,7 @@ def _measure_one(
         took_s = time.time() - started
         query = "SELECT count(*) FROM shop_order WHERE order_number = ANY(%s) AND status = 'expired'"
         ((closed,),) = stage.rows(query, numbers)
-        # What the backlog held up is waited for; it counts.
+        # Orders and notifications that the backlog delayed count, too.
         stage.wait_drained(REQUESTS)
         stage.wait_drained(INBOX)
     times, outcome = paid_at(stage, paying), read_outcome(stage, buyers)

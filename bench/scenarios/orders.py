@@ -1,4 +1,4 @@
-"""Orders through the pipeline, orders created inside the request, and the way from the cart."""
+"""Orders through the pipeline, orders created within the request, and the steps from cart to order."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ CART, CHECKOUT = "/api/v1/cart/", "/api/v1/checkout/"
 
 
 def measure_synchronous(stage: Stage, size: Size) -> Iterator[Sample]:
-    """8 connections as fast as they are answered. Such a shop has no worker, so ours is stopped."""
+    """8 connections, as fast as possible. A synchronous shop has no worker, so ours is paused."""
     buyers = seed_buyers(stage, size.synchronous_orders)
     requests = [buyer.order("/synchronous/orders/") for buyer in buyers]
     plan = Plan(stage.ports["baseline"], requests, FEW_CONNECTIONS)
@@ -25,7 +25,7 @@ def measure_synchronous(stage: Stage, size: Size) -> Iterator[Sample]:
 
 
 def measure(stage: Stage, size: Size) -> Iterator[Sample]:
-    """Taking in with the worker stopped; 50 a second; as fast as they are answered; many buyers at once."""
+    """Intake with the worker paused; 50 orders per second; as fast as possible; many buyers at once."""
     buyers = seed_buyers(stage, size.saturated_orders // 2)
     plan = Plan(stage.ports["web"], [buyer.order() for buyer in buyers], CONNECTIONS)
     sample, result = stage.play("order intake", plan, status=202, is_web_alone=True)
@@ -39,7 +39,7 @@ def measure(stage: Stage, size: Size) -> Iterator[Sample]:
 def measure_orders(
     stage: Stage, row: str, count: int, *, connections: int = CONNECTIONS, rate: float | None = None
 ) -> Sample:
-    """Orders of fresh buyers until all are created, and what was said to the broker about them."""
+    """Orders by new buyers until all are created, and the messages published for them."""
     buyers = seed_buyers(stage, count)
     plan = Plan(stage.ports["web"], [buyer.order() for buyer in buyers], connections, rate)
     published = stage.count_published()
@@ -49,7 +49,7 @@ def measure_orders(
 
 
 def measure_cart(stage: Stage, size: Size) -> Iterator[Sample]:
-    """Two cart POSTs, a checkout and an order for each buyer; each kind for all buyers before the next."""
+    """Two cart POSTs, a checkout and an order for each buyer; each step for all buyers before the next."""
     buyers, port = seed_buyers(stage, size.carts), stage.ports["web"]
     courses = [{"course_id": course, "policy_id": course} for course in (1, 2)]
     carts = [buyer.post(CART, course) for course in courses for buyer in buyers]
@@ -73,8 +73,8 @@ def measure_cart(stage: Stage, size: Size) -> Iterator[Sample]:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a run's requests. `latencies_ms` are accepted → created: from the time in the request's
-    row (taken before it is stored) to the commit that made its order visible, by PostgreSQL's own record.
+    """The outcome of a run's requests. `latencies_ms` are accepted → created: from the time in the request's
+    row, taken before it is stored, to PostgreSQL's timestamp of the commit that made the order visible.
     """
 
     statuses: Mapping[str, int]
@@ -82,7 +82,7 @@ class Outcome:
     latencies_ms: Sequence[float]
 
     def complete(self, sample: Sample, result: Result, *, status: int, **more: float) -> Sample:
-        """The sample with the run's rates, latencies and faults. What was refused or failed is in no rate."""
+        """The sample with the run's rates, latencies and faults. Rates count only successful requests."""
         answered, started = max(result.answered_at), min(result.sent_at)
         finished = max(self.created_at, default=answered)
         latencies_ms, rejected = self.latencies_ms or [0.0], self.statuses.get("rejected", 0)
@@ -106,7 +106,7 @@ class Outcome:
         return replace(sample, figures=figures, series=series, faults=faults)
 
     def faults(self, result: Result, *, status: int) -> list[str]:
-        """A sentence for everything that isn't as it must be: each accepted request became one order."""
+        """A sentence for each violated expectation: each accepted request became one order."""
         accepted, created = result.statuses.count(status), len(self.created_at)
         kept = sum(self.statuses.values())
         told = f"{accepted} were accepted, but there are {kept} requests {self.statuses} and {created} orders"
@@ -114,7 +114,7 @@ class Outcome:
 
 
 def read_outcome(stage: Stage, buyers: Sequence[Buyer]) -> Outcome:
-    """The requests and orders of these buyers."""
+    """Reads the requests and orders of these buyers."""
     query = """
         SELECT request.status, extract(epoch FROM request.created_at)::float8,
             extract(epoch FROM pg_xact_commit_timestamp(orders.xmin))::float8

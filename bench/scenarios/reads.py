@@ -1,4 +1,4 @@
-"""What buyers ask again and again, and whether anything gets dearer as the shop grows older."""
+"""Requests that buyers repeat, and whether any cost grows with the shop's history."""
 
 import re
 import subprocess
@@ -16,13 +16,13 @@ _ETAG = re.compile(rb"\r\netag: ([^\r]*)\r\n", re.IGNORECASE)
 
 
 def measure(stage: Stage, size: Size) -> Iterator[Sample]:
-    """Polls, and a request that asks for nothing, as the yardstick."""
+    """Polls, and a minimal request for comparison."""
     yield measure_reads(stage, "bare request", [build_request("GET", "/healthz")], size.poll_s)
     yield from measure_polls(stage, "poll", size.poll_s)
 
 
 def measure_polls(stage: Stage, row: str, seconds: float) -> Iterator[Sample]:
-    """Polls that bring no news (304), and polls that bring the whole order (200)."""
+    """Polls without a change (304), and polls that return the whole order (200)."""
     opened = seed_open_orders(stage, POLLED)
     whole = [order.buyer.get(f"{ORDERS}{order.order_number}/") for order in opened]
     tags = [tag[1].decode() for answer in stage.send(whole).answers if (tag := _ETAG.search(answer))]
@@ -37,13 +37,13 @@ def measure_polls(stage: Stage, row: str, seconds: float) -> Iterator[Sample]:
 def measure_reads(
     stage: Stage, row: str, requests: Sequence[bytes], seconds: float, *, status: int = 200
 ) -> Sample:
-    """The requests, over and over, with the worker stopped: what it uses is no part of reading."""
+    """Repeats the requests with the worker paused, since its CPU time is no part of reading."""
     plan = Plan(stage.ports["web"], requests, CONNECTIONS, seconds=seconds)
     return stage.play(row, plan, status=status, is_web_alone=True)[0]
 
 
 def measure_growth(stage: Stage, size: Size) -> Iterator[Sample]:
-    """One order, notification, poll, page of the order list and tick of the sweep, whatever the history."""
+    """An order, a notification, a poll, a page of the order list, and a run of the sweep."""
     yield orders.measure_orders(stage, "growth order", size.growth_orders)
     yield notify.measure_whole(stage, "growth notification", size.growth_orders)
     yield from measure_polls(stage, "growth poll", size.poll_s)
@@ -52,7 +52,7 @@ def measure_growth(stage: Stage, size: Size) -> Iterator[Sample]:
 
 
 def _lists(stage: Stage) -> list[bytes]:
-    """The order lists of buyers from all over the history."""
+    """Requests for the order lists of buyers spread over the history."""
     query = """
         SELECT DISTINCT account_id FROM shop_order
         WHERE status = 'paid' AND id %% greatest((SELECT max(id) FROM shop_order) / %s, 1) = 0
@@ -64,7 +64,7 @@ def _lists(stage: Stage) -> list[bytes]:
 
 
 def _measure_sweep(stage: Stage, times: int) -> Sample:
-    """In a process of its own, which counts as the worker; it sweeps once before."""
+    """Runs the sweep in a separate process, which counts as a worker; it warms up with one run."""
     command = [sys.executable, str(INSIDE / "sweep.py")]
     with subprocess.Popen(
         command, cwd=stage.project, env=dict(stage.env), stdin=subprocess.PIPE, stdout=subprocess.PIPE
