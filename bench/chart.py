@@ -1,5 +1,6 @@
 """The chart: cost of an order, its latency, a burst over time, and the effect of a long history."""
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -26,7 +27,8 @@ def draw(results: Results, stage: str, histories: Sequence[str], path: Path) -> 
     panels = [(panel, stages) for panel, stages, is_there in wanted if is_there]
     if not panels:
         return False
-    columns, rows = min(len(panels), 2), -(-len(panels) // 2)
+    columns = min(len(panels), 2)
+    rows = math.ceil(len(panels) / 2)
     figure = Figure(figsize=(7.2 * columns, 4.8 * rows), dpi=110, layout="constrained", facecolor="white")
     for place, (panel, stages) in enumerate(panels):
         axes = figure.add_subplot(rows, columns, place + 1)

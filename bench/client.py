@@ -101,8 +101,10 @@ def _serve(plan: Plan, pipe: "Connection[object, object]") -> None:
 
 def _play(plan: Plan, connections: Sequence[socket.socket]) -> Result:
     done: list[tuple[int, float, float, int, bytes]] = []
-    numbers, started = itertools.count(), time.time()  # each number is drawn by one thread
-    count, ends_at = (len(plan.requests), inf) if plan.seconds is None else (inf, started + plan.seconds)
+    numbers = itertools.count()  # each number is drawn by one thread
+    started = time.time()
+    count = len(plan.requests) if plan.seconds is None else inf
+    ends_at = inf if plan.seconds is None else started + plan.seconds
 
     def work(connection: socket.socket) -> None:
         for number in numbers:

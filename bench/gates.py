@@ -70,5 +70,6 @@ def judge_growth(results: Results, young: str, old: str) -> Iterator[Verdict]:
     """Judges the growth of each row's cost with a long history."""
     for row, ratio in results.ratios(old, young).items():
         samples = [*results.samples[young][row], *results.samples[old][row]]
-        name, demand, holds = f"{row}: old ÷ young", f"≤ {shown(GROWTH_MAX)} ×", ratio.median <= GROWTH_MAX
-        yield Verdict(name, demand, str(ratio), holds, reservation(samples))
+        name = f"{row}: old ÷ young"
+        demand = f"≤ {shown(GROWTH_MAX)} ×"
+        yield Verdict(name, demand, str(ratio), ratio.median <= GROWTH_MAX, reservation(samples))

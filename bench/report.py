@@ -21,11 +21,10 @@ def print_sample(stage: str, sample: Sample, *, turn: str) -> None:
     """Prints a line for a measurement, relative to the fastest speed seen so far, and one for each fault."""
     window = sample.window
     rate = f", {shown(sample.figures['per_s'])}/s" if "per_s" in sample.figures else ""
-    quality = f"{window.wall_s:.1f} s, speed {window.speed:.2f}, others {window.others:.2f}"
+    cost = f"{sample.row:24} {shown(sample.cpu_ms):>6} ms{rate}"
     mark = " !" if window.is_disturbed else ""
-    print(
-        f"{stage}  {turn}  {sample.row:24} {shown(sample.cpu_ms):>6} ms{rate}  ({quality}{mark})", flush=True
-    )
+    quality = f"{window.wall_s:.1f} s, speed {window.speed:.2f}, others {window.others:.2f}{mark}"
+    print(f"{stage}  {turn}  {cost}  ({quality})", flush=True)
     print("".join(f"    {fault}\n" for fault in sample.faults), end="", flush=True)
 
 
@@ -85,9 +84,8 @@ def gates_table(verdicts: Sequence[Verdict]) -> str:
     for verdict in verdicts:
         # A disturbance only makes figures worse, so a gate that holds needs no reservation.
         doubt = f", in doubt: {verdict.reservation}" if verdict.reservation else ""
-        rows.append(
-            [verdict.name, verdict.demand, verdict.measured, "ok" if verdict.holds else f"FAILS{doubt}"]
-        )
+        outcome = "ok" if verdict.holds else f"FAILS{doubt}"
+        rows.append([verdict.name, verdict.demand, verdict.measured, outcome])
     return table(rows)
 
 

@@ -135,16 +135,15 @@ def reservation(samples: Sequence[Sample]) -> str:
 
 def describe_quality(samples: Sequence[Sample]) -> str:
     """The quality of a whole run in sentences; empty if every measurement is sound."""
-    doubts = [
-        (name, len(bad), meaning.format(shown(bad[0]))) for name, _, meaning, bad in _doubts(samples) if bad
-    ]
-    return "\n".join(
-        f"{name}: in {count} of {len(samples)} measurements {text}" for name, count, text in doubts
-    )
+    sentences = []
+    for name, _, meaning, bad in _doubts(samples):
+        if bad:
+            where = f"in {len(bad)} of {len(samples)} measurements"
+            sentences.append(f"{name}: {where} {meaning.format(shown(bad[0]))}")
+    return "\n".join(sentences)
 
 
 def http_figures(result: Result) -> dict[str, float]:
-    """Answers per second, and their latencies."""
     took_ms = [1000 * latency for latency in result.latencies_s]
     per_s = len(took_ms) / result.wall_s
     return {"per_s": per_s, "http_p50_ms": percentile(took_ms, 0.5), "http_p99_ms": percentile(took_ms, 0.99)}

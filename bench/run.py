@@ -40,8 +40,6 @@ BOUGHT = 500
 
 @dataclass(frozen=True)
 class Options:
-    """The options of the command line."""
-
     size: Size
     only: Sequence[str]
     projects: Sequence[Path]
@@ -52,21 +50,22 @@ class Options:
 def parse(argv: Sequence[str] | None) -> Options:
     what = "Measures what an order costs and how fast it is, on servers of its own."
     parser = argparse.ArgumentParser(prog="bin/bench", description=what)
-    option, names, out = parser.add_argument, [*SCENARIOS], ROOT / ".local" / "bench"
-    parts = f"of {', '.join(names)}; all but gateway by default"
-    checkouts = "another checkout's code; twice: both, in turns"
-    gate = "exit status 1 when a gate doesn't hold or anything was lost or rejected"
-    option("--only", nargs="+", choices=names, default=DEFAULT, metavar="NAME", help=parts)
-    option("--quick", action="store_true", help="fewer and shorter repetitions")
-    option("--repeat", type=int, metavar="N", help="repetitions of everything")
-    option("--project", type=Path, action="append", metavar="DIR", help=checkouts)
-    option("--out", type=Path, default=out, metavar="DIR", help="data and results (.local/bench)")
-    option("--gate", action="store_true", help=gate)
-    found = parser.parse_args(argv)
-    size = QUICK if found.quick else FULL
-    size = replace(size, repeats=found.repeat or size.repeats)
-    projects = [path.resolve() for path in found.project or [ROOT]]
-    return Options(size, found.only, projects, found.out.resolve(), gate=found.gate)
+    add = parser.add_argument
+    only_help = f"scenarios: {', '.join(SCENARIOS)}; by default all but {GATEWAY}"
+    add("--only", nargs="+", choices=SCENARIOS, default=DEFAULT, metavar="NAME", help=only_help)
+    add("--quick", action="store_true", help="fewer and shorter repetitions")
+    add("--repeat", type=int, metavar="N", help="number of repetitions")
+    project_help = "another checkout to measure; twice: both, in turns"
+    add("--project", type=Path, action="append", metavar="DIR", help=project_help)
+    default_out = ROOT / ".local" / "bench"
+    add("--out", type=Path, default=default_out, metavar="DIR", help="data and results (.local/bench)")
+    gate_help = "exit status 1 if a gate doesn't hold or anything was lost or rejected"
+    add("--gate", action="store_true", help=gate_help)
+    parsed = parser.parse_args(argv)
+    size = QUICK if parsed.quick else FULL
+    size = replace(size, repeats=parsed.repeat or size.repeats)
+    projects = [path.resolve() for path in parsed.project or [ROOT]]
+    return Options(size, parsed.only, projects, parsed.out.resolve(), gate=parsed.gate)
 
 
 def run(options: Options) -> int:
@@ -75,7 +74,9 @@ def run(options: Options) -> int:
     """
     from bench.chart import draw  # noqa: PLC0415 - only `bin/bench` has matplotlib, this module's tests don't
 
-    results, counts, folder = Results(), options.size.histories, options.folder
+    results = Results()
+    counts = options.size.histories
+    folder = options.folder
     names = [project.name for project in options.projects]
     projects = {path.name if names.count(path.name) == 1 else str(path): path for path in options.projects}
     histories = [f"{count:,} orders" for count in counts]

@@ -59,16 +59,14 @@ class Buyer:
 
 @dataclass(frozen=True)
 class OpenOrder:
-    """An order with its buyer and the number of its open payment."""
-
     order_number: str
     buyer: Buyer
     out_trade_no: str
 
 
 def seed_catalogue(stage: Stage) -> None:
-    """Inserts both courses with their prices, and both campaigns."""
-    both, image = "generate_series(1, 2) AS n", "'/static/shop/covers/01.svg'"
+    both = "generate_series(1, 2) AS n"
+    image = "'/static/shop/covers/01.svg'"
     _insert(stage, "shop_course", both, id="n", name="'课程 ' || n", course_img=image, position="n")
     _insert(stage, "shop_pricepolicy", both, id="n", course_id="n", valid_period="30", price="198 * n - 98")
     campaign = {
@@ -133,8 +131,9 @@ def seed_open_orders(stage: Stage, count: int) -> list[OpenOrder]:
     placed = stage.send([buyer.order() for buyer in buyers])
     stage.wait_drained(REQUESTS)
     numbers = [answered(answer)["order_number"] for answer in placed.answers]
-    of_buyers, page = [*zip(buyers, numbers, strict=True)], {"product": "page"}
-    started = stage.send([buyer.post(f"{ORDERS}{number}/payments/", page) for buyer, number in of_buyers])
+    placed_by = [*zip(buyers, numbers, strict=True)]
+    page = {"product": "page"}
+    started = stage.send([buyer.post(f"{ORDERS}{number}/payments/", page) for buyer, number in placed_by])
     query = """
         SELECT o.order_number, p.out_trade_no FROM payments_payment p JOIN shop_order o ON o.id = p.order_id
         WHERE o.order_number = ANY(%s)
@@ -145,7 +144,7 @@ def seed_open_orders(stage: Stage, count: int) -> list[OpenOrder]:
     stage.put_off("shop_order", "order_number = ANY(%s)", numbers)
     stage.put_off("payments_payment", "out_trade_no = ANY(%s)", [*trades.values()])
     stage.vacuum()
-    return [OpenOrder(number, buyer, trades[number]) for buyer, number in of_buyers]
+    return [OpenOrder(number, buyer, trades[number]) for buyer, number in placed_by]
 
 
 def answered(answer: bytes) -> dict[str, str]:

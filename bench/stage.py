@@ -38,8 +38,6 @@ QUEUES, WAIT_S = ("checkout", "orders", "payments", "upkeep"), 120
 # after it, would have a larger share than in an hour of normal operation.
 POSTGRES_SETTINGS = {"track_commit_timestamp": "on", "max_wal_size": "8GB", "checkpoint_timeout": "30min"}
 _STATEMENT = re.compile(rb"duration: [\d.]+ ms  (?:statement|execute [^:]*): ")
-
-
 Described = tuple[dict[str, Program], dict[str, str], dict[str, int]]
 
 
@@ -135,7 +133,6 @@ class Stage:
             return client.run()
 
     def rows(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
-        """The rows of a query."""
         return self.connection.execute(query.encode(), parameters or None).fetchall()
 
     def wait_drained(self, table: str) -> None:
@@ -153,7 +150,6 @@ class Stage:
             raise LocalError(f"{self.label}: not {what} within {WAIT_S} s")
 
     def count_published(self) -> int:
-        """How many messages have ever been published."""
         return int(self.broker.info("commandstats").get("cmdstat_lpush", {}).get("calls", 0))
 
     def put_off(self, table: str, where: str, *parameters: object) -> None:
@@ -215,7 +211,8 @@ def describe(project: Path, state: State, database_url: str, valkey_url: str) ->
     said = json.loads(_run(*asked, cwd=project, env={**os.environ, **paths}))
     programs = {item["name"]: Program(**item) for item in said["programs"]}
     # The same as the web program, with another application and port.
-    web, settings = programs["web"], {"DJANGO_SETTINGS_MODULE": "baseline_settings"}
+    web = programs["web"]
+    settings = {"DJANGO_SETTINGS_MODULE": "baseline_settings"}
     swapped = {"project.wsgi:application": BASELINE, str(ports["web"]): str(ports["baseline"])}
     argv = [*(swapped.get(word, word) for word in web.argv), "--factory"]
     programs["baseline"] = replace(web, name="baseline", argv=argv, env={**web.env, **settings})

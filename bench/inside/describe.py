@@ -19,11 +19,13 @@ env = programs.build_environment(**given, simulator_env=merchant.environment(), 
 if importlib.util.find_spec("shop.metric_files"):
     env["PROMETHEUS_MULTIPROC_DIR"] = str(folder / "metrics")
 make_beat: Any = programs.beat_program
+has_schedule_file = bool(inspect.signature(make_beat).parameters)
+beat = make_beat(folder / "celerybeat-schedule") if has_schedule_file else make_beat()
 made = [
     programs.web_program(given["web_port"]),
     programs.worker_program(),
     programs.simulator_program(given["simulator_port"], folder / "simulator"),
-    make_beat(*[folder / "celerybeat-schedule"][: len(inspect.signature(make_beat).parameters)]),
+    beat,
     *([programs.gateway_program()] if hasattr(programs, "gateway_program") else []),
 ]
 json.dump({"env": env, "programs": [vars(item) for item in made]}, sys.stdout)

@@ -64,7 +64,6 @@ def measure_cart(stage: Stage, size: Size) -> Iterator[Sample]:
     unready = sum(answered(answer)["status"] != "ready" for answer in seen.answers)
     late = [f"{unready} of {len(reads)} checkouts were not ready"] if unready else []
     yield replace(sample, faults=[*sample.faults, *late])
-
     orders = [buyer.order(checkout_id=checkout_id) for buyer, checkout_id in of_buyers]
     plan = Plan(port, orders, FEW_CONNECTIONS)
     sample, result = stage.play("orders from a checkout", plan, status=202, drains=REQUESTS)
@@ -85,7 +84,8 @@ class Outcome:
         """The sample with the run's rates, latencies and faults. Rates count only successful requests."""
         answered, started = max(result.answered_at), min(result.sent_at)
         finished = max(self.created_at, default=answered)
-        latencies_ms, rejected = self.latencies_ms or [0.0], self.statuses.get("rejected", 0)
+        latencies_ms = self.latencies_ms or [0.0]
+        rejected = self.statuses.get("rejected", 0)
         figures = {
             "accepted_per_s": result.statuses.count(status) / (answered - started),
             "orders_per_s": len(self.created_at) / (finished - started),
@@ -102,8 +102,8 @@ class Outcome:
             "accepted_at_s": sorted(at - started for at in result.answered_at),
             "created_at_s": sorted(at - started for at in self.created_at),
         }
-        figures, faults = {**sample.figures, **figures, **more}, self.faults(result, status=status)
-        return replace(sample, figures=figures, series=series, faults=faults)
+        figures = {**sample.figures, **figures, **more}
+        return replace(sample, figures=figures, series=series, faults=self.faults(result, status=status))
 
     def faults(self, result: Result, *, status: int) -> list[str]:
         """A sentence for each violated expectation: each accepted request became one order."""
@@ -114,7 +114,6 @@ class Outcome:
 
 
 def read_outcome(stage: Stage, buyers: Sequence[Buyer]) -> Outcome:
-    """Reads the requests and orders of these buyers."""
     query = """
         SELECT request.status, extract(epoch FROM request.created_at)::float8,
             extract(epoch FROM pg_xact_commit_timestamp(orders.xmin))::float8
