@@ -1,9 +1,9 @@
-# One image for web, workers, beat, Flower and migrations; docker-compose.yml says which is which. The Alipay simulator has an image of its own
-# (target `demo`): what signs as Alipay has no place where real money moves.
-# Needs neither BuildKit nor a compiler: every package comes as a wheel or is pure Python.
+# One image for web, workers, beat, Flower and migrations; docker-compose.yml selects the command. The Alipay simulator has its own image (target
+# `demo`): a program that signs as Alipay has no place where real money moves.
+# Needs neither BuildKit nor a compiler: every package is a wheel or pure Python.
 
 FROM python:3.13-slim-bookworm AS build
-# Another package index, for those who have a nearer one: --build-arg PIP_INDEX_URL=…
+# To use a mirror of the package index: --build-arg PIP_INDEX_URL=…
 ARG PIP_INDEX_URL
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /srv/shop
@@ -11,7 +11,7 @@ RUN python -m venv --without-pip /opt/venv
 COPY requirements.txt .
 RUN pip --python /opt/venv/bin/python install --require-hashes --no-deps -r requirements.txt
 COPY . .
-# Settings want a key and a database's address. No secret is used here, none is kept, and nothing connects.
+# The settings require a key and a database URL. Neither is a real secret, neither is kept, and nothing connects.
 RUN DJANGO_SECRET_KEY=for-collecting-static-files-only-and-known-to-everybody DATABASE_URL=postgres://nobody@127.0.0.1/none \
     STATIC_ROOT=/srv/static /opt/venv/bin/python manage.py collectstatic --no-input --verbosity 0 \
  && /opt/venv/bin/python -m compileall -q -j 0 /srv/shop \
