@@ -11,10 +11,10 @@ from shop.api import (  # noqa: F401
     checkout,
     converters,
     coupons,
+    enrolments,
     fieldschemas,
     orders,
     polls,
-    possessions,
 )
 
 urlpatterns = [
@@ -40,6 +40,6 @@ urlpatterns = [
     path("checkout/", checkout.CheckoutStartView.as_view(), name="checkouts"),
     path("checkout/<number:checkout_id>/", checkout.CheckoutView.as_view(), name="checkout"),
     path("checkout/<number:checkout_id>/quote/", checkout.CheckoutQuoteView.as_view(), name="checkout-quote"),
-    path("enrolments/", possessions.EnrolmentListView.as_view(), name="enrolments"),
-    path("balance/", possessions.BalanceView.as_view(), name="balance"),
+    path("enrolments/", enrolments.EnrolmentListView.as_view(), name="enrolments"),
+    path("balance/", enrolments.BalanceView.as_view(), name="balance"),
 ]

@@ -11,7 +11,8 @@ from rest_framework.response import Response
 
 from shop import clock
 from shop.api.authentication import account_of
-from shop.domain import enrolments, ledger
+from shop.domain import ledger
+from shop.domain.enrolments import list_enrolments
 from shop.models import Enrolment, LedgerTransfer
 from shop.states import EnrolmentStatus
 
@@ -60,7 +61,7 @@ class EnrolmentListView(ListAPIView[Enrolment]):
     serializer_class = EnrolmentOutput
 
     def get_queryset(self) -> QuerySet[Enrolment]:
-        return enrolments.list_enrolments(account=account_of(self.request))
+        return list_enrolments(account=account_of(self.request))
 
 
 class BalanceView(ListAPIView[LedgerTransfer]):
