@@ -19,7 +19,7 @@ from payments.models import Bill, Notification, Payment, Refund
 from shop import clock
 from shop.domain.work import due_rows
 from shop.models import Order, Work
-from shop.results import count, telling
+from shop.results import count, returns_counts
 from shop.wakeup import wake, woken
 
 # About a second of work; the next batch is another task.
@@ -29,7 +29,7 @@ log = structlog.get_logger(__name__)
 
 
 @shared_task(name="payments.apply_notifications", bind=True)
-@telling
+@returns_counts
 def apply_notifications(self: Task) -> None:
     woken(self)
     claimed = inbox.apply_due_notifications(
@@ -40,7 +40,7 @@ def apply_notifications(self: Task) -> None:
 
 
 @shared_task(name="payments.query_payments", bind=True)
-@telling
+@returns_counts
 def query_payments(self: Task) -> None:
     woken(self)
     gateways, cause = get_gateways(), f"task:{self.request.id}"
@@ -53,7 +53,7 @@ def query_payments(self: Task) -> None:
 
 
 @shared_task(name="payments.close_orders", bind=True)
-@telling
+@returns_counts
 def close_orders(self: Task) -> None:
     woken(self)
     gateways, cause = find_gateways(), f"task:{self.request.id}"
@@ -66,7 +66,7 @@ def close_orders(self: Task) -> None:
 
 
 @shared_task(name="payments.send_refunds", bind=True)
-@telling
+@returns_counts
 def send_refunds(self: Task) -> None:
     woken(self)
     gateways, cause = get_gateways(), f"task:{self.request.id}"
@@ -79,7 +79,7 @@ def send_refunds(self: Task) -> None:
 
 
 @shared_task(name="payments.plan_bills")
-@telling
+@returns_counts
 def plan_bills() -> None:
     gateways = find_gateways()
     if gateways is not None:
@@ -87,7 +87,7 @@ def plan_bills() -> None:
 
 
 @shared_task(name="payments.compare_bills", bind=True)
-@telling
+@returns_counts
 def compare_bills(self: Task) -> None:
     woken(self)
     gateways = get_gateways()
@@ -112,7 +112,7 @@ def _go_on(task: Task, model: type[Work], gateways: Gateways | None) -> None:
 
 
 @shared_task(name="payments.audit")
-@telling
+@returns_counts
 def audit() -> None:
     now = clock.database_now()
     verdicts = list(audits.run_audit(now=now))
@@ -131,7 +131,7 @@ def audit() -> None:
 
 
 @shared_task(name="payments.purge_personal_data", bind=True)
-@telling
+@returns_counts
 def purge_personal_data(self: Task) -> None:
     purged = retention.purge_personal_data(now=clock.database_now(), limit=PURGE_BATCH)
     count(purged=purged)

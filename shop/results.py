@@ -28,19 +28,19 @@ def counting() -> Iterator[Counter[str]]:
         _done.reset(token)
 
 
-def telling(task: Callable[..., object]) -> Callable[..., str]:
+def returns_counts(task: Callable[..., object]) -> Callable[..., str]:
     """Decorates a task so that it returns what was counted while it ran."""
 
     @functools.wraps(task)
-    def told(*args: object, **kwargs: object) -> str:
+    def counted(*args: object, **kwargs: object) -> str:
         with counting() as done:
             task(*args, **kwargs)
-        return say(done)
+        return describe(done)
 
-    return told
+    return counted
 
 
-def say(done: Counter[str]) -> str:
+def describe(done: Counter[str]) -> str:
     """The counts as text, in the order in which they were first counted."""
     return (
         ", ".join(f"{name.replace('_', ' ')} {number}" for name, number in done.items() if number) or NOTHING

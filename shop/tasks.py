@@ -13,19 +13,19 @@ from shop.domain.measures import order_states, totals
 from shop.domain.ordering import creation
 from shop.domain.work import due_rows
 from shop.models import OrderRequest
-from shop.results import count, telling
+from shop.results import count, returns_counts
 from shop.wakeup import wake, woken
 
 
 @shared_task(name="shop.prepare_checkouts", bind=True)
-@telling
+@returns_counts
 def prepare_checkouts(self: Task) -> None:
     woken(self)
     checkouts.prepare_due_checkouts(now=clock.database_now())
 
 
 @shared_task(name="shop.create_orders", bind=True)
-@telling
+@returns_counts
 def create_orders(self: Task) -> None:
     woken(self)
     claimed = creation.create_due_orders(now=clock.database_now(), cause=f"task:{self.request.id}")
@@ -34,13 +34,13 @@ def create_orders(self: Task) -> None:
 
 
 @shared_task(name="shop.expire_coupons", bind=True)
-@telling
+@returns_counts
 def expire_coupons(self: Task) -> None:
     count(expired=coupons.expire_records(now=clock.database_now(), limit=1000))
 
 
 @shared_task(name="shop.purge_tokens")
-@telling
+@returns_counts
 def purge_tokens() -> None:
     count(deleted=tokens.purge_tokens(now=clock.database_now()))
     tokens.purge_sessions()

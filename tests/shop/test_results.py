@@ -1,17 +1,17 @@
-"""What tasks say of themselves."""
+"""What tasks describe of themselves."""
 
-from shop.results import count, counting, say, telling
+from shop.results import count, counting, describe, returns_counts
 
 
 def test_facts_are_said_in_their_order_and_zeros_left_out() -> None:
     with counting() as done:
         count(created=2, refused=0)
         count(created=1, refused=1)
-    assert say(done) == "created 3, refused 1"
+    assert describe(done) == "created 3, refused 1"
 
 
 def test_nothing_to_say() -> None:
-    @telling
+    @returns_counts
     def idle(number: int) -> None:
         count(looked_at=number)
 
@@ -23,4 +23,4 @@ def test_facts_outside_of_a_task_are_nobodys() -> None:
     count(created=1)
     with counting() as done:
         pass
-    assert say(done) == "nothing due"
+    assert describe(done) == "nothing due"
