@@ -30,7 +30,7 @@ from shop.models import Account, Coupon, Course, Enrolment
 from shop.states import EnrolmentStatus
 from shop.texts import describe_coupon
 
-MOST_BEILI = 10_000_000
+MAX_BEILI = 10_000_000
 
 
 class OnceForm(DeedForm):
@@ -42,8 +42,8 @@ class OnceForm(DeedForm):
 class BeiliForm(OnceForm):
     amount = forms.IntegerField(
         label=_("贝里数量"),
-        min_value=-MOST_BEILI,
-        max_value=MOST_BEILI,
+        min_value=-MAX_BEILI,
+        max_value=MAX_BEILI,
         widget=UnfoldAdminIntegerFieldWidget(),
         help_text=_("正数为发放，负数为扣除，例如 100 或 -100。"),
     )

@@ -168,7 +168,7 @@ class CodesForm(DeedForm):
     count = forms.IntegerField(
         label=_("生成多少个兑换码"),
         min_value=1,
-        max_value=codes.MOST_AT_ONCE,
+        max_value=codes.MAX_AT_ONCE,
         widget=UnfoldAdminIntegerFieldWidget,
     )
     why = why_field()

@@ -11,7 +11,7 @@ from shop.domain.coupons import coupons
 from shop.models import Account, CouponRecord, Enrolment, LedgerTransfer, Order
 
 # How many of the newest rows are shown; the lists have the rest.
-MOST = 30
+MAX_ROWS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +29,16 @@ def read_buyer_page(account: Account, offers: Callable[[Any], Sequence[tuple[Any
     """What the buyer owns. `offers` returns the deeds that apply to an enrolment."""
     found = list(
         enrolments.list_enrolments(account=account).select_related("course", "order_line__order", "account")[
-            :MOST
+            :MAX_ROWS
         ]
     )
     return BuyerPage(
         account=account,
-        transfers=list(ledger.list_beili_transfers(account=account)[:MOST]),
-        coupons=list(coupons.list_records(account=account)[:MOST]),
-        orders=list(Order.objects.filter(account=account).prefetch_related("lines").order_by("-id")[:MOST]),
+        transfers=list(ledger.list_beili_transfers(account=account)[:MAX_ROWS]),
+        coupons=list(coupons.list_records(account=account)[:MAX_ROWS]),
+        orders=list(
+            Order.objects.filter(account=account).prefetch_related("lines").order_by("-id")[:MAX_ROWS]
+        ),
         enrolments=[(enrolment, offers(enrolment)) for enrolment in found],
-        logins=list(AuthToken.objects.filter(user=account).order_by("-created")[:MOST]),
+        logins=list(AuthToken.objects.filter(user=account).order_by("-created")[:MAX_ROWS]),
     )

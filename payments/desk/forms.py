@@ -8,7 +8,7 @@ from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from shop.desk.deeds import MOST_TEXT, DeedForm
+from shop.desk.deeds import MAX_TEXT, DeedForm
 from shop.desk.display import yuan
 from shop.models import OrderLine
 
@@ -54,7 +54,7 @@ def offer_lines(field: forms.Field, lines: Sequence[OrderLine]) -> None:
 
 class OptionalWhyForm(DeedForm):
     why = forms.CharField(
-        label=_("理由"), max_length=MOST_TEXT, required=False, widget=UnfoldAdminTextInputWidget()
+        label=_("理由"), max_length=MAX_TEXT, required=False, widget=UnfoldAdminTextInputWidget()
     )
 
 

@@ -22,7 +22,7 @@ from payments.tasks import close_orders, query_payments
 from shop.desk.deeds import Act, Deed, DeedForm, DeedsAdmin, WhyForm, why_field
 from shop.desk.display import beili, link_to, moment, yuan
 from shop.desk.filters import DEAD, SinceFilter
-from shop.desk.readonly import MOST_FOUND
+from shop.desk.readonly import MAX_FOUND
 from shop.domain.orders import closing, repair
 from shop.models import Course, Order, OrderLine
 from shop.states import OrderStatus
@@ -65,7 +65,7 @@ class CourseFilter(admin.SimpleListFilter):
         if not chosen.isdecimal():
             return queryset
         lines = OrderLine.objects.filter(course=int(chosen[:18])).order_by("-id")
-        return queryset.filter(pk__in=list(lines.values_list("order_id", flat=True)[:MOST_FOUND]))
+        return queryset.filter(pk__in=list(lines.values_list("order_id", flat=True)[:MAX_FOUND]))
 
 
 def _facts(order: Order) -> Sequence[tuple[str, Any]]:

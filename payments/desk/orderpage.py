@@ -14,7 +14,7 @@ from shop.models import Enrolment, LedgerTransfer, Order, OrderEvent, OrderLine
 from shop.states import OrderStatus
 
 # How many rows of each table are shown; the lists have the rest.
-MOST = 200
+MAX_ROWS = 200
 
 Offers = Callable[[Any], Sequence[tuple[Any, str]]]
 
@@ -57,24 +57,24 @@ def read_order_page(order: Order, offers: Offers) -> OrderPage:
         Refund.objects.filter(order=order)
         .select_related("payment", "approved_by", "decided_by", "requested_by")
         .prefetch_related("lines__order_line")
-        .order_by("id")[:MOST]
+        .order_by("id")[:MAX_ROWS]
     )
     numbers = [payment.out_trade_no for payment in payments]
     notifications = list(
         Notification.objects.filter(out_trade_no__in=numbers)
         .select_related("dismissed_by", "payment")
         .defer("raw_body")
-        .order_by("id")[:MOST]
+        .order_by("id")[:MAX_ROWS]
     )
     differences = list(
         BillDifference.objects.filter(order=order)
         .select_related("bill", "explained_by")
-        .order_by("id")[:MOST]
+        .order_by("id")[:MAX_ROWS]
     )
     enrolments = list(
         Enrolment.objects.filter(order_line__in=lines).select_related("course", "account").order_by("id")
     )
-    events = list(OrderEvent.objects.filter(order=order).order_by("-id")[:MOST])
+    events = list(OrderEvent.objects.filter(order=order).order_by("-id")[:MAX_ROWS])
     return OrderPage(
         order=order,
         lines=lines,
@@ -83,7 +83,7 @@ def read_order_page(order: Order, offers: Offers) -> OrderPage:
         refunds=[(refund, offers(refund)) for refund in refunds],
         differences=[(difference, offers(difference)) for difference in differences],
         enrolments=[(enrolment, offers(enrolment)) for enrolment in enrolments],
-        transfers=list(LedgerTransfer.objects.filter(order=order).order_by("id")[:MOST]),
+        transfers=list(LedgerTransfer.objects.filter(order=order).order_by("id")[:MAX_ROWS]),
         timeline=[tell(event) for event in events],
         due=sorted(_due(order, payments, refunds, notifications), key=lambda due: due.at),
         troubles=[

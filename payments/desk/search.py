@@ -17,7 +17,7 @@ from shop.domain import sql
 from shop.models import Account, Course, Order, OrderEvent, OrderLine, OrderRequest
 from shop.states import OrderRequestStatus
 
-MOST = 20
+MAX_ROWS = 20
 SHORTEST = 3
 # In how many of the newest rows a part of a number, or an id, is searched for.
 PARTS_OF = 500_000
@@ -65,7 +65,7 @@ def find(text: str) -> Found:
     accounts = _find_accounts(text)
     _note(ways, _by_account(accounts), pgettext("one", "买家"))
     orders = (
-        Order.objects.filter(pk__in=sorted(ways, reverse=True)[:MOST])
+        Order.objects.filter(pk__in=sorted(ways, reverse=True)[:MAX_ROWS])
         .select_related("account")
         .order_by("-id")
     )
@@ -99,9 +99,9 @@ def _by_start(number: str) -> list[int]:
     payments = Payment.objects.filter(trade_no__gte=low, trade_no__lt=high).order_by("-trade_no")
     refunds = Refund.objects.filter(pk__gt=find_newest_id(Refund) - PARTS_OF, out_request_no=number)
     return [
-        *orders.values_list("pk", flat=True)[:MOST],
-        *payments.values_list("order_id", flat=True)[:MOST],
-        *refunds.values_list("order_id", flat=True)[:MOST],
+        *orders.values_list("pk", flat=True)[:MAX_ROWS],
+        *payments.values_list("order_id", flat=True)[:MAX_ROWS],
+        *refunds.values_list("order_id", flat=True)[:MAX_ROWS],
     ]
 
 
@@ -121,9 +121,11 @@ _TRADES_WITH = """
 def _by_part(number: str) -> list[int]:
     if len(number) < SHORTEST + 1:
         return []
-    orders = [found for (found,) in sql.read(_ORDERS_WITH, [PARTS_OF, number, MOST])]
+    orders = [found for (found,) in sql.read(_ORDERS_WITH, [PARTS_OF, number, MAX_ROWS])]
     trades = (
-        [found for (found,) in sql.read(_TRADES_WITH, [PARTS_OF, number, MOST])] if number.isdecimal() else []
+        [found for (found,) in sql.read(_TRADES_WITH, [PARTS_OF, number, MAX_ROWS])]
+        if number.isdecimal()
+        else []
     )
     return [
         *Order.objects.filter(order_number__in=orders).values_list("pk", flat=True),
@@ -137,7 +139,7 @@ def _by_cause(text: str) -> list[int]:
     caused = OrderEvent.objects.filter(pk__gt=newest - EVENTS_OF, cause__in=causes)
     return [
         *_by_request(text.removeprefix("request:")),
-        *caused.values_list("order_id", flat=True)[: MOST * 5],
+        *caused.values_list("order_id", flat=True)[: MAX_ROWS * 5],
     ]
 
 
@@ -148,8 +150,8 @@ def _by_request(request_id: str) -> list[int]:
         pk__gt=find_newest_id(Notification) - EVENTS_OF, request_id=request_id, payment__isnull=False
     )
     return [
-        *placed.values_list("pk", flat=True)[:MOST],
-        *brought.values_list("payment__order_id", flat=True)[:MOST],
+        *placed.values_list("pk", flat=True)[:MAX_ROWS],
+        *brought.values_list("payment__order_id", flat=True)[:MAX_ROWS],
     ]
 
 
@@ -160,12 +162,14 @@ def _find_requests(text: str, number: str) -> list[OrderRequest]:
     )
     ident = text.partition(":")[2] or text
     newest = find_newest_id(OrderRequest)
-    found = list(open_or_refused.filter(request_id=ident, pk__gt=newest - EVENTS_OF).order_by("-id")[:MOST])
+    found = list(
+        open_or_refused.filter(request_id=ident, pk__gt=newest - EVENTS_OF).order_by("-id")[:MAX_ROWS]
+    )
     if _NUMBER.fullmatch(number):
         low, high = stretch(number)
         found += open_or_refused.filter(order_number__gte=low, order_number__lt=high).order_by(
             "-order_number"
-        )[:MOST]
+        )[:MAX_ROWS]
     return list({request.pk: request for request in found}.values())
 
 
@@ -175,8 +179,8 @@ def _find_accounts(text: str) -> list[Account]:
         Account.objects.exclude(email="").filter(email__istartswith=text),
         Account.objects.exclude(phone="").filter(phone__startswith=text),
     ]
-    found = {account.pk: account for accounts in begins for account in accounts.order_by()[:MOST]}
-    return list(found.values())[:MOST]
+    found = {account.pk: account for accounts in begins for account in accounts.order_by()[:MAX_ROWS]}
+    return list(found.values())[:MAX_ROWS]
 
 
 def _by_account(accounts: Sequence[Account]) -> list[int]:
@@ -186,7 +190,9 @@ def _by_account(accounts: Sequence[Account]) -> list[int]:
     return [
         pk
         for account in accounts
-        for pk in Order.objects.filter(account=account).order_by("-id").values_list("pk", flat=True)[:MOST]
+        for pk in Order.objects.filter(account=account)
+        .order_by("-id")
+        .values_list("pk", flat=True)[:MAX_ROWS]
     ]
 
 
@@ -195,4 +201,4 @@ def _by_course(courses: Sequence[Course]) -> list[int]:
         return []
     newest = find_newest_id(OrderLine)
     lines = OrderLine.objects.filter(course__in=courses, pk__gt=newest - PARTS_OF).order_by("-id")
-    return list(lines.values_list("order_id", flat=True)[:MOST])
+    return list(lines.values_list("order_id", flat=True)[:MAX_ROWS])

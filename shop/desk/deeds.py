@@ -38,10 +38,10 @@ if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise as Words
 else:  # translated when it is rendered
     Words = str | Promise
-MOST_TEXT = 200
+MAX_TEXT = 200
 # The most rows that one action accepts. Each row is a transaction of its own, and a request that took minutes
 # would be submitted twice.
-MOST_ROWS = 100
+MAX_ROWS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def why_field(missing: Words = _NO_REASON) -> forms.CharField:
     """A required field for the reason."""
     return forms.CharField(
         label=gettext_lazy("理由"),
-        max_length=MOST_TEXT,
+        max_length=MAX_TEXT,
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 2}),
         error_messages={"required": missing},
         help_text=gettext_lazy("会写入时间线和操作记录。"),
@@ -251,9 +251,9 @@ class WithDeeds(AnyAdminBase):
         return act
 
     def _act_on_list(self, request: HttpRequest, queryset: QuerySet[Any], deed: Deed) -> HttpResponse | None:
-        rows = list(queryset.order_by("pk")[: MOST_ROWS + 1])
-        if len(rows) > (1 if deed.is_single else MOST_ROWS):
-            said = _("请只选择一行。") if deed.is_single else _("一次最多处理 %d 行。") % MOST_ROWS
+        rows = list(queryset.order_by("pk")[: MAX_ROWS + 1])
+        if len(rows) > (1 if deed.is_single else MAX_ROWS):
+            said = _("请只选择一行。") if deed.is_single else _("一次最多处理 %d 行。") % MAX_ROWS
             self.message_user(request, said, messages.ERROR)
             return None
         if (request.POST.get("ask") or deed.always_asks) and not request.POST.get("confirmed"):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 else:
     AnyAdminBase = object
 
-_MOST_TEXT = 60
+_MAX_TEXT = 60
 
 
 def log_language() -> translation.override:
@@ -84,4 +84,4 @@ def _shown(form: "ModelForm[Any]", name: str, value: Any) -> str:
     if value is True or value is False:
         return "是" if value else "否"
     text = str(value)
-    return text if len(text) <= _MOST_TEXT else f"{text[:_MOST_TEXT]}…"
+    return text if len(text) <= _MAX_TEXT else f"{text[:_MAX_TEXT]}…"

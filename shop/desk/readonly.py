@@ -20,21 +20,21 @@ else:  # Django's classes take no parameters at run time
     AnyAdminBase, AnyInlineBase, PaginatorBase = ModelAdmin, TabularInline, Paginator
 
 # Rows beyond this are found by a filter or a search, not by paging.
-MOST_COUNTED = 10_000
+MAX_COUNTED = 10_000
 # An unfiltered list shows only the newest rows, so that its cost doesn't grow with the table.
 WINDOW = 200_000
-MOST_FOUND = 1000
+MAX_FOUND = 1000
 
 
 class BoundedPaginator(PaginatorBase):
-    """Counts up to `MOST_COUNTED` rows: an exact count of a large table would cost more than the page
+    """Counts up to `MAX_COUNTED` rows: an exact count of a large table would cost more than the page
     itself.
     """
 
     @cached_property
     def count(self) -> int:
         rows: Any = self.object_list
-        return int(rows.order_by("-pk")[:MOST_COUNTED].count())
+        return int(rows.order_by("-pk")[:MAX_COUNTED].count())
 
 
 class ReadOnly:
@@ -75,7 +75,7 @@ class IndexedSearch(AnyAdminBase):
             rows = self.model._default_manager.filter(**{f"{column}__{how}": term})
             # The indexes for prefixes are partial: they leave out empty values.
             rows = rows.exclude(**{column: ""}) if how != "exact" else rows
-            found.update(rows.order_by().values_list("pk", flat=True)[:MOST_FOUND])
+            found.update(rows.order_by().values_list("pk", flat=True)[:MAX_FOUND])
         return queryset.filter(pk__in=found), False
 
 

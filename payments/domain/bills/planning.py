@@ -10,7 +10,7 @@ from payments.models import Bill, Payment
 from shop.clock import shanghai_date
 
 # How far back bills are asked for: longer than any outage of the shop, and than holidays.
-MOST_DAYS = 31
+MAX_DAYS = 31
 
 
 def plan_bills(*, gateways: Gateways, now: datetime) -> int:
@@ -22,7 +22,7 @@ def plan_bills(*, gateways: Gateways, now: datetime) -> int:
     if first is None:
         return 0
     today = shanghai_date(now)
-    begins = max(shanghai_date(first), today - timedelta(days=MOST_DAYS))
+    begins = max(shanghai_date(first), today - timedelta(days=MAX_DAYS))
     days = [begins + timedelta(days=passed) for passed in range((today - begins).days)]
     known = set(Bill.objects.filter(day__gte=begins).values_list("provider", "app_id", "day"))
     missing = [

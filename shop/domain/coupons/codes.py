@@ -15,7 +15,7 @@ from shop.numbers import ALPHABET, mint_number
 
 # 80 bits: nobody guesses one.
 CODE_LENGTH = 16
-MOST_AT_ONCE = 10_000
+MAX_AT_ONCE = 10_000
 
 
 def make_codes(*, coupon_id: int, count: int, staff: Account, now: datetime) -> str:
@@ -33,8 +33,8 @@ def make_codes(*, coupon_id: int, count: int, staff: Account, now: datetime) -> 
             raise CouponNotFound
         out = CouponCode.objects.filter(coupon=coupon, redeemed_at=None, withdrawn_at=None).count()
         left = coupon.quantity - coupon.claimed_count - out
-        if not 0 < count <= min(left, MOST_AT_ONCE):
-            raise CodesOverQuantity(left=left, most=MOST_AT_ONCE)
+        if not 0 < count <= min(left, MAX_AT_ONCE):
+            raise CodesOverQuantity(left=left, most=MAX_AT_ONCE)
         made = [
             CouponCode(coupon=coupon, code=_mint_code(), batch=batch, created_by=staff, created_at=now)
             for _ in range(count)

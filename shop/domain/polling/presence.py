@@ -18,7 +18,7 @@ log = structlog.get_logger(__name__)
 AGAIN_S = 20
 PAUSE_S = 1
 # Of the numbers in memory and in Valkey; beyond that hints are dropped.
-MOST = 50_000
+MAX_NOTED = 50_000
 
 
 def note_watched(order_number: str) -> None:
@@ -50,9 +50,9 @@ class _Notes:
         if now - self._noted_at.get(number, -AGAIN_S) < AGAIN_S:
             return
         with self._lock:
-            if len(self._noted_at) >= MOST:
+            if len(self._noted_at) >= MAX_NOTED:
                 self._noted_at = {known: at for known, at in self._noted_at.items() if now - at < AGAIN_S}
-            if len(self._noted_at) < MOST:
+            if len(self._noted_at) < MAX_NOTED:
                 self._noted_at[number] = now
                 self._new.append(number)
             if self._thread is None:

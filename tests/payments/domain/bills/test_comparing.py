@@ -132,9 +132,9 @@ def test_each_past_day_of_each_app_has_one_bill_from_its_hour_on(
 def test_days_that_were_missed_are_made_up_for_within_a_month(order: Order, gateway: MemoryGateway) -> None:
     start(order, gateway)
     late = NOW + timedelta(days=100)
-    assert plan(gateway, now=late) == planning.MOST_DAYS
+    assert plan(gateway, now=late) == planning.MAX_DAYS
     assert set(Bill.objects.values_list("day", "available_at")) == {
-        (shanghai_date(late) - timedelta(days=back), late) for back in range(2, planning.MOST_DAYS + 1)
+        (shanghai_date(late) - timedelta(days=back), late) for back in range(2, planning.MAX_DAYS + 1)
     } | {(shanghai_date(late) - timedelta(days=1), max(late, READY + timedelta(days=99)))}
 
 
