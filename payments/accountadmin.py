@@ -120,7 +120,7 @@ def _not_oneself(account: Account, act: Act) -> None:
 
 def _adjust(account: Account, act: Act) -> object:
     _not_oneself(account, act)
-    amount, token = act.asked["amount"], act.asked["token"]
+    amount, token = act.data["amount"], act.data["token"]
     return ledger.adjust_beili(
         account_id=account.pk, amount=amount, token=token, staff=act.staff, why=act.why, now=act.now
     )
@@ -128,7 +128,7 @@ def _adjust(account: Account, act: Act) -> object:
 
 def _give(account: Account, act: Act) -> object:
     _not_oneself(account, act)
-    coupon = act.asked["coupon"]
+    coupon = act.data["coupon"]
     if coupon is None:
         raise CouponNotFound
     return coupons.issue_coupon(coupon, account, now=act.now, is_given=True)
@@ -136,15 +136,15 @@ def _give(account: Account, act: Act) -> object:
 
 def _grant(account: Account, act: Act) -> object:
     _not_oneself(account, act)
-    return _grant_days(account.pk, act.asked["course"].pk, act)
+    return _grant_days(account.pk, act.data["course"].pk, act)
 
 
 def _grant_days(account_id: int, course_id: int, act: Act) -> object:
     return granting.grant_access(
         account_id=account_id,
         course_id=course_id,
-        days=act.asked["days"],
-        token=act.asked["token"],
+        days=act.data["days"],
+        token=act.data["token"],
         staff=act.staff,
         why=act.why,
         now=act.now,
@@ -174,8 +174,8 @@ ACCOUNT_DEEDS = (
         "shop.adjust_beili",
         _adjust,
         BeiliForm,
-        told=lambda asked: (
-            f"{'发放' if asked['amount'] > 0 else '扣除'} {abs(asked['amount'])} 贝里：{asked['why']}"
+        log_text=lambda data: (
+            f"{'发放' if data['amount'] > 0 else '扣除'} {abs(data['amount'])} 贝里：{data['why']}"
         ),
         facts=_facts,
         hint=_("记入账目，买家能在余额记录里看到数量和理由。"),
@@ -187,7 +187,7 @@ ACCOUNT_DEEDS = (
         "shop.give_coupon",
         _give,
         GiveForm,
-        told=lambda asked: f"发放优惠券「{asked['coupon']}」：{asked['why']}",
+        log_text=lambda data: f"发放优惠券「{data['coupon']}」：{data['why']}",
         facts=_facts,
         hint=_("不受领取时间限制；每位买家每个活动一张，数量以活动为限。"),
         is_listed=False,
@@ -198,7 +198,7 @@ ACCOUNT_DEEDS = (
         "shop.grant_access",
         _grant,
         GrantForm,
-        told=lambda asked: f"开通「{asked['course']}」{asked['days']} 天：{asked['why']}",
+        log_text=lambda data: f"开通「{data['course']}」{data['days']} 天：{data['why']}",
         facts=_facts,
         hint=_("生成一个 ¥0 的订单。已经有这门课程时，从现有期限的末尾延长。"),
         is_listed=False,
@@ -208,10 +208,10 @@ ACCOUNT_DEEDS = (
         _("结束所有登录"),
         "shop.end_logins",
         _end_logins,
-        told=lambda asked: "结束所有登录",
+        log_text=lambda data: "结束所有登录",
         facts=_facts,
         hint=_("所有设备上的登录立即失效，密码不变。"),
-        says=lambda account, count: (
+        success_text=lambda account, count: (
             gettext("已结束 %(account)s 的 %(count)s 个登录。") % {"account": account, "count": count}
         ),
     ),
@@ -221,15 +221,15 @@ ACCOUNT_DEEDS = (
         "shop.anonymise_account",
         _anonymise,
         AnonymiseForm,
-        told=lambda asked: "抹除个人信息",
+        log_text=lambda data: "抹除个人信息",
         applies=_is_buyer,
         facts=_facts,
         hint=_(
             "姓名、邮箱、手机、退款说明和支付宝账号将被抹除，所有登录立即结束，账户停用。订单、账目和课程记录保留。此操作不可恢复。"
         ),
-        is_grave=True,
-        always_asks=True,
-        says=lambda account, erased: gettext("已抹除：%(erased)s。") % {"erased": erased},
+        is_destructive=True,
+        always_confirms=True,
+        success_text=lambda account, erased: gettext("已抹除：%(erased)s。") % {"erased": erased},
     ),
 )
 
@@ -298,7 +298,7 @@ class EnrolmentAdmin(DeedsAdmin):
             "shop.grant_access",
             _extend,
             DaysForm,
-            told=lambda asked: f"延长 {asked['days']} 天：{asked['why']}",
+            log_text=lambda data: f"延长 {data['days']} 天：{data['why']}",
             facts=_enrolment_facts,
             hint=_("生成一个 ¥0 的订单；从这门课程现有期限的末尾延长，没有期限时从现在开始。"),
             is_listed=False,
@@ -309,11 +309,11 @@ class EnrolmentAdmin(DeedsAdmin):
             "shop.revoke_access",
             _revoke,
             WhyForm,
-            told=lambda asked: f"收回课程：{asked['why']}",
+            log_text=lambda data: f"收回课程：{data['why']}",
             applies=_is_running,
             facts=_enrolment_facts,
             hint=_("不退款。要退款请在订单页申请退款，课程会随退款收回。"),
-            is_grave=True,
+            is_destructive=True,
             is_listed=False,
         ),
     )

@@ -48,10 +48,10 @@ class MoneyAdmin(DeedsAdmin):
 
     failures = (GatewayError,)
 
-    def act(self, request: HttpRequest, asked: Any) -> Act:
-        act = super().act(request, asked)
+    def act(self, request: HttpRequest, data: Any) -> Act:
+        act = super().act(request, data)
         return Act(
-            act.staff, act.now, act.cause, act.asked, find_gateways=find_gateways, get_gateways=get_gateways
+            act.staff, act.now, act.cause, act.data, find_gateways=find_gateways, get_gateways=get_gateways
         )
 
     def describe_failure(self, error: Exception) -> str:

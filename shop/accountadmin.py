@@ -16,7 +16,7 @@ from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from shop.adminforms import EditedFields, WithPermissions
-from shop.desk.history import ToldChanges
+from shop.desk.history import LoggedChanges
 from shop.desk.readonly import BoundedPaginator, IndexedSearch
 from shop.domain.accounts import tokens
 from shop.models import Account
@@ -57,7 +57,7 @@ class PasswordForm(PasswordFormBase):
 
 
 @admin.register(Account)
-class AccountAdmin(WithPermissions, ToldChanges, IndexedSearch, AccountAdminBase):
+class AccountAdmin(WithPermissions, LoggedChanges, IndexedSearch, AccountAdminBase):
     form = AccountForm
     add_form = UserCreationForm
     list_display = (

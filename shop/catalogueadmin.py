@@ -13,7 +13,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 
 from shop import clock
 from shop.adminforms import EditedFields, RowFields
-from shop.desk.history import ToldChanges
+from shop.desk.history import LoggedChanges
 from shop.models import Category, Course, PricePolicy
 from shop.states import CourseType
 
@@ -32,7 +32,7 @@ MAX_DAYS_TO_START = 730
 
 
 @admin.register(Category)
-class CategoryAdmin(ToldChanges, CategoryAdminBase):
+class CategoryAdmin(LoggedChanges, CategoryAdminBase):
     list_display = ("name", "position", "brief")
     list_editable = ("position",)
     search_fields = ("name",)
@@ -94,7 +94,7 @@ class PricePolicyInline(PolicyInlineBase):
 
 
 @admin.register(Course)
-class CourseAdmin(ToldChanges, CourseAdminBase):
+class CourseAdmin(LoggedChanges, CourseAdminBase):
     list_display = ("name", "category", "course_type", "starts_on", "status", "position", "prices")
     list_editable = ("status", "position")
     list_filter = ("status", "course_type", "category")

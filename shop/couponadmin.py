@@ -25,7 +25,7 @@ from shop.desk.deeds import Act, Deed, DeedForm, WithDeeds, why_field
 from shop.desk.display import link_to, yuan
 from shop.desk.exports import BOM, defuse
 from shop.desk.filters import choose
-from shop.desk.history import ToldChanges
+from shop.desk.history import LoggedChanges
 from shop.desk.readonly import ReadOnlyAdmin
 from shop.domain.coupons import campaigns, codes, coupons
 from shop.domain.pricing.rules import discount_of
@@ -192,7 +192,7 @@ def _facts(coupon: Coupon) -> Sequence[tuple[str, Any]]:
 
 
 def _end(coupon: Coupon, act: Act) -> object:
-    return campaigns.end_campaign(coupon.pk, takes_back=act.asked["takes_back"], now=act.now)
+    return campaigns.end_campaign(coupon.pk, takes_back=act.data["takes_back"], now=act.now)
 
 
 def _say_ended(coupon: Coupon, ended: Any) -> str:
@@ -203,11 +203,11 @@ def _say_ended(coupon: Coupon, ended: Any) -> str:
 
 
 def _make_codes(coupon: Coupon, act: Act) -> object:
-    return codes.make_codes(coupon_id=coupon.pk, count=act.asked["count"], staff=act.staff, now=act.now)
+    return codes.make_codes(coupon_id=coupon.pk, count=act.data["count"], staff=act.staff, now=act.now)
 
 
 @admin.register(Coupon)
-class CouponAdmin(ToldChanges, WithDeeds, CouponAdminBase):
+class CouponAdmin(LoggedChanges, WithDeeds, CouponAdminBase):
     form = CouponForm
     list_display = ("does", "name", "scope", "course", "left", "open_date", "close_date", "way")
     list_display_links = ("does", "name")
@@ -231,13 +231,13 @@ class CouponAdmin(ToldChanges, WithDeeds, CouponAdminBase):
             "shop.change_coupon",
             _end,
             EndForm,
-            told=lambda asked: (
-                f"提前结束活动{'，收回未使用的券' if asked['takes_back'] else ''}：{asked['why']}"
+            log_text=lambda data: (
+                f"提前结束活动{'，收回未使用的券' if data['takes_back'] else ''}：{data['why']}"
             ),
             facts=_facts,
-            is_grave=True,
+            is_destructive=True,
             is_listed=False,
-            says=_say_ended,
+            success_text=_say_ended,
         ),
         Deed(
             "codes",
@@ -245,10 +245,10 @@ class CouponAdmin(ToldChanges, WithDeeds, CouponAdminBase):
             "shop.make_codes",
             _make_codes,
             CodesForm,
-            told=lambda asked: f"生成 {asked['count']} 个兑换码：{asked['why']}",
+            log_text=lambda data: f"生成 {data['count']} 个兑换码：{data['why']}",
             facts=_facts,
             is_listed=False,
-            says=lambda coupon, batch: format_html(
+            success_text=lambda coupon, batch: format_html(
                 '{}<a class="desk-link" href="{}">{}</a>',
                 gettext("兑换码已生成。"),
                 reverse("admin:shop_couponcode_batch", args=[batch]),

@@ -63,7 +63,7 @@ def with_why(what: str) -> Callable[[Mapping[str, Any]], str]:
     log.
     """
 
-    def told(asked: Mapping[str, Any]) -> str:
-        return f"{what}：{asked['why']}" if asked.get("why") else what
+    def log_text(data: Mapping[str, Any]) -> str:
+        return f"{what}：{data['why']}" if data.get("why") else what
 
-    return told
+    return log_text

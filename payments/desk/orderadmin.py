@@ -102,7 +102,7 @@ def _refund(order: Order, act: Act) -> object:
     return requesting.request_refund(
         account_id=order.account_id,
         order_number=order.order_number,
-        course_ids={int(number) for number in act.asked["courses"]},
+        course_ids={int(number) for number in act.data["courses"]},
         reason=act.why,
         now=act.now,
         cause=act.cause,
@@ -111,7 +111,7 @@ def _refund(order: Order, act: Act) -> object:
 
 
 def _move_deadline(order: Order, act: Act) -> object:
-    expires_at = act.now + timedelta(minutes=act.asked["minutes"])
+    expires_at = act.now + timedelta(minutes=act.data["minutes"])
     return repair.move_deadline(
         order.pk, expires_at=expires_at, staff=act.staff, why=act.why, now=act.now, cause=act.cause
     )
@@ -128,7 +128,7 @@ ORDER_DEEDS = (
         "payments.ask_gateway",
         _ask,
         OptionalWhyForm,
-        told=with_why("查询支付渠道"),
+        log_text=with_why("查询支付渠道"),
         applies=lambda order: bool(order.cash_due),
         facts=_facts,
         hint=_("查询这个订单的每一笔支付和处理中的退款。结果由后台任务处理，几秒后刷新即可看到。"),
@@ -140,7 +140,7 @@ ORDER_DEEDS = (
         "payments.add_refund",
         _refund,
         CoursesForm,
-        told=lambda asked: f"申请退款（课程 {'、'.join(asked['courses'])}）：{asked['why']}",
+        log_text=lambda data: f"申请退款（课程 {'、'.join(data['courses'])}）：{data['why']}",
         applies=lambda order: order.status == OrderStatus.PAID,
         facts=_facts,
         hint=_("代买家申请：需要有批准权限的人批准后才会退款。"),
@@ -152,11 +152,11 @@ ORDER_DEEDS = (
         "shop.cancel_order",
         _cancel,
         WhyForm,
-        told=with_why("取消订单"),
+        log_text=with_why("取消订单"),
         applies=_is_unpaid,
         facts=_facts,
         hint=_("先在支付宝关闭交易，再退回优惠券和贝里；如果买家已经付款，订单会按已支付处理。"),
-        is_grave=True,
+        is_destructive=True,
         wakes=close_orders,
     ),
     Deed(
@@ -165,7 +165,7 @@ ORDER_DEEDS = (
         "shop.move_deadline",
         _move_deadline,
         DeadlineForm,
-        told=lambda asked: f"支付期限改为 {asked['minutes']} 分钟后：{asked['why']}",
+        log_text=lambda data: f"支付期限改为 {data['minutes']} 分钟后：{data['why']}",
         applies=_is_unpaid,
         facts=_facts,
         hint=_("已经打开的支付页面仍按原期限；买家再次点击付款时使用新期限。"),
@@ -177,7 +177,7 @@ ORDER_DEEDS = (
         "shop.pick_up_work",
         _pick_up,
         WhyForm,
-        told=with_why("重新处理"),
+        log_text=with_why("重新处理"),
         applies=lambda order: order.dead_at is not None,
         facts=_facts,
         hint=_("关闭这个订单的尝试已被放弃。重新处理会立即再试。"),

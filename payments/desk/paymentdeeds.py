@@ -56,7 +56,7 @@ def _pick_up_payment(payment: Payment, act: Act) -> object:
 
 def _report_external(payment: Payment, act: Act) -> object:
     return explaining.report_external_refund(
-        payment.pk, number=act.asked["number"], staff=act.staff, now=act.now
+        payment.pk, number=act.data["number"], staff=act.staff, now=act.now
     )
 
 
@@ -79,7 +79,7 @@ PAYMENT_DEEDS = (
         "payments.change_payment",
         _ask,
         OptionalWhyForm,
-        told=with_why("查询支付渠道"),
+        log_text=with_why("查询支付渠道"),
         facts=_payment_facts,
         hint=_("由后台任务查询并处理结果，几秒后刷新即可看到。"),
         wakes=query_payments,
@@ -90,7 +90,7 @@ PAYMENT_DEEDS = (
         "shop.pick_up_work",
         _pick_up_payment,
         WhyForm,
-        told=with_why("重新处理"),
+        log_text=with_why("重新处理"),
         applies=lambda payment: (
             payment.dead_at is not None and not payment.last_error.startswith(concluding.DIFFERENCE)
         ),
@@ -104,7 +104,7 @@ PAYMENT_DEEDS = (
         "payments.change_payment",
         _report_external,
         ExternalNumberForm,
-        told=lambda asked: f"登记渠道侧退款 {asked['number']}",
+        log_text=lambda data: f"登记渠道侧退款 {data['number']}",
         applies=lambda payment: payment.paid_at is not None,
         facts=_payment_facts,
         hint=_("登记后会向支付宝核实，核实无误才记账。"),
@@ -118,7 +118,7 @@ PAYMENT_DEEDS = (
         _refund_surplus,
         applies=lambda payment: payment.is_surplus,
         facts=_payment_facts,
-        is_grave=True,
+        is_destructive=True,
         wakes=send_refunds,
     ),
 )
@@ -129,7 +129,7 @@ NOTIFICATION_DEEDS = (
         "payments.change_notification",
         _reapply,
         OptionalWhyForm,
-        told=with_why("重新处理"),
+        log_text=with_why("重新处理"),
         applies=lambda row: row.status == NotificationStatus.QUARANTINED,
         facts=_notification_facts,
         hint=_("原因已经排除时使用：会重新验签并按现在的订单处理。"),
@@ -141,7 +141,7 @@ NOTIFICATION_DEEDS = (
         "payments.change_notification",
         _dismiss,
         WhyForm,
-        told=with_why("确认通知无需处理"),
+        log_text=with_why("确认通知无需处理"),
         applies=lambda row: row.status == NotificationStatus.QUARANTINED,
         facts=_notification_facts,
         hint=_("只有它所指的支付已经结清、没有待查询和待说明的款项时才能确认。"),

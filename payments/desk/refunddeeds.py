@@ -96,14 +96,14 @@ def _reject(refund: Refund, act: Act) -> object:
 
 
 def _pay_elsewhere(refund: Refund, act: Act) -> object:
-    reference, gateways = act.asked["number"], act.find_gateways()
+    reference, gateways = act.data["number"], act.find_gateways()
     return deciding.mark_refund_paid_elsewhere(
         refund.pk, gateways=gateways, reference=reference, staff=act.staff, now=act.now, cause=act.cause
     )
 
 
 def _explain_by_courses(refund: Refund, act: Act) -> object:
-    course_ids = {int(number) for number in act.asked["courses"]}
+    course_ids = {int(number) for number in act.data["courses"]}
     return explaining.explain_external_refund(
         refund.pk, course_ids=course_ids, staff=act.staff, why=act.why, now=act.now, cause=act.cause
     )
@@ -132,10 +132,10 @@ REFUND_DEEDS = (
         _("批准所选退款（失败的会再次提交）"),
         "payments.change_refund",
         _approve,
-        told=lambda asked: "批准退款",
+        log_text=lambda data: "批准退款",
         applies=_is_open,
         facts=_refund_facts,
-        is_grave=True,
+        is_destructive=True,
         wakes=send_refunds,
     ),
     Deed(
@@ -144,7 +144,7 @@ REFUND_DEEDS = (
         "payments.change_refund",
         _reject,
         RejectForm,
-        told=with_why("拒绝退款"),
+        log_text=with_why("拒绝退款"),
         applies=_is_open,
         facts=_refund_facts,
         hint=_("买家会看到理由。失败的退款会先向支付宝核实：如果钱其实已经退回，会改为记账。"),
@@ -155,11 +155,11 @@ REFUND_DEEDS = (
         "payments.change_refund",
         _pay_elsewhere,
         PaidElsewhereForm,
-        told=lambda asked: f"已另行退款：{asked['number']}",
+        log_text=lambda data: f"已另行退款：{data['number']}",
         applies=_is_open,
         facts=_refund_facts,
         hint=_("已经用转账等方式退给买家，或在支付宝商家后台退过。填写渠道侧退款的请求号会与那一笔对上。"),
-        is_grave=True,
+        is_destructive=True,
         is_single=True,
         wakes=send_refunds,
     ),
@@ -169,11 +169,11 @@ REFUND_DEEDS = (
         "payments.change_refund",
         _explain_by_courses,
         CoursesForm,
-        told=lambda asked: f"渠道侧退款说明（课程 {'、'.join(asked['courses'])}）：{asked['why']}",
+        log_text=lambda data: f"渠道侧退款说明（课程 {'、'.join(data['courses'])}）：{data['why']}",
         applies=_is_to_explain,
         facts=_refund_facts,
         hint=_("所选课程会收回，贝里退回；超出课程价款的部分记为善意补偿。"),
-        is_grave=True,
+        is_destructive=True,
         is_single=True,
         wakes=send_refunds,
     ),
@@ -183,7 +183,7 @@ REFUND_DEEDS = (
         "payments.change_refund",
         _explain_as_goodwill,
         GoodwillForm,
-        told=with_why("渠道侧退款说明（善意补偿）"),
+        log_text=with_why("渠道侧退款说明（善意补偿）"),
         applies=_is_to_explain,
         facts=_refund_facts,
         is_single=True,
@@ -195,7 +195,7 @@ REFUND_DEEDS = (
         "payments.change_refund",
         _dismiss_external,
         WhyForm,
-        told=with_why("渠道侧退款未发生"),
+        log_text=with_why("渠道侧退款未发生"),
         applies=_is_reported,
         facts=_refund_facts,
         hint=_("会再向支付宝核实一次：查得到的会改为记账。"),
@@ -206,7 +206,7 @@ REFUND_DEEDS = (
         "shop.pick_up_work",
         _pick_up_refund,
         WhyForm,
-        told=with_why("重新核实渠道侧退款"),
+        log_text=with_why("重新核实渠道侧退款"),
         applies=lambda refund: _is_reported(refund) and refund.dead_at is not None,
         facts=_refund_facts,
         wakes=send_refunds,

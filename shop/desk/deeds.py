@@ -51,14 +51,14 @@ class Act:
     staff: Account
     now: datetime
     cause: str
-    asked: Mapping[str, Any]
+    data: Mapping[str, Any]
     # The gateways, for deeds that query one. Without a configuration `find` returns None and `get` raises.
     find_gateways: Callable[[], Any] = lambda: None
     get_gateways: Callable[[], Any] = lambda: None
 
     @property
     def why(self) -> str:
-        return str(self.asked.get("why", ""))
+        return str(self.data.get("why", ""))
 
 
 class DeedForm(forms.Form):
@@ -110,22 +110,22 @@ class Deed:
     run: Callable[[Any, Act], object]
     form: type[DeedForm] = DeedForm
     # The text of the log entry, given the form's data; the deed's title if it is empty.
-    told: Callable[[Mapping[str, Any]], str] = field(default=lambda asked: "")
+    log_text: Callable[[Mapping[str, Any]], str] = field(default=lambda data: "")
     # Whether the row's page offers the deed. The domain checks again.
     applies: Callable[[Any], bool] = field(default=lambda row: True)
     # What the confirmation page shows: pairs of label and value.
     facts: Callable[[Any], Sequence[tuple[str, Any]]] = field(default=lambda row: [])
     hint: Words = ""
-    is_grave: bool = False
-    # Whether a list asks for confirmation even if the request didn't say that it wants to be asked.
-    always_asks: bool = False
+    is_destructive: bool = False
+    # Whether a list asks for confirmation even if the request didn't say that it wants that.
+    always_confirms: bool = False
     # Whether the list offers the deed as an action, and if so, whether for one row at a time only.
     is_listed: bool = True
     is_single: bool = False
     # The task that picks up the work which the deed has made due.
     wakes: Any = None
     # The success message for one row, in place of the count of rows.
-    says: Callable[[Any, object], str] | None = None
+    success_text: Callable[[Any, object], str] | None = None
 
 
 class AskingActionForm(ActionForm):  # type: ignore[misc] # django-unfold has no types
@@ -195,12 +195,12 @@ class WithDeeds(AnyAdminBase):
             return HttpResponseRedirect(self._next(request, row))
         return self._ask(request, deed, form, [row])
 
-    def perform(self, request: HttpRequest, rows: Iterable[Any], deed: Deed, asked: Mapping[str, Any]) -> int:
+    def perform(self, request: HttpRequest, rows: Iterable[Any], deed: Deed, data: Mapping[str, Any]) -> int:
         """Performs the deed on each row, one transaction per row; logs each success and shows each refusal.
 
         Returns the number of successes.
         """
-        act = self.act(request, asked)
+        act = self.act(request, data)
         done = 0
         for row in rows:
             try:
@@ -219,13 +219,13 @@ class WithDeeds(AnyAdminBase):
                 continue
             done += 1
             with log_language():
-                told = deed.told(asked) or str(deed.title)
+                log_text = deed.log_text(data) or str(deed.title)
             # A deed may change the row's name.
             subject = result if isinstance(result, type(row)) else row
-            LogEntry.objects.log_actions(act.staff.pk, [subject], CHANGE, told, single_object=True)
-            if deed.says is not None:
-                self.message_user(request, deed.says(row, result), messages.SUCCESS)
-        if done and deed.says is None:
+            LogEntry.objects.log_actions(act.staff.pk, [subject], CHANGE, log_text, single_object=True)
+            if deed.success_text is not None:
+                self.message_user(request, deed.success_text(row, result), messages.SUCCESS)
+        if done and deed.success_text is None:
             self.message_user(
                 request,
                 _("已处理 %(done)s %(counted)s。") % {"done": done, "counted": self.counted},
@@ -235,9 +235,9 @@ class WithDeeds(AnyAdminBase):
             wake_soon(deed.wakes)
         return done
 
-    def act(self, request: HttpRequest, asked: Mapping[str, Any]) -> Act:
+    def act(self, request: HttpRequest, data: Mapping[str, Any]) -> Act:
         """The acting staff member, the time, the cause for logs and events, and the form's data."""
-        return Act(staff=staff_of(request), now=clock.database_now(), cause=cause_of(request), asked=asked)
+        return Act(staff=staff_of(request), now=clock.database_now(), cause=cause_of(request), data=data)
 
     def describe_failure(self, error: Exception) -> str:
         """The text that staff read for one of `failures`."""
@@ -256,7 +256,7 @@ class WithDeeds(AnyAdminBase):
             said = _("请只选择一行。") if deed.is_single else _("一次最多处理 %d 行。") % MAX_ROWS
             self.message_user(request, said, messages.ERROR)
             return None
-        if (request.POST.get("ask") or deed.always_asks) and not request.POST.get("confirmed"):
+        if (request.POST.get("ask") or deed.always_confirms) and not request.POST.get("confirmed"):
             return self._ask(request, deed, deed.form(rows=rows), rows)
         form = deed.form(request.POST, rows=rows)
         if form.is_valid():

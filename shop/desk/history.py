@@ -24,17 +24,17 @@ def log_language() -> translation.override:
     return translation.override(settings.LANGUAGE_CODE)
 
 
-class ToldChanges(AnyAdminBase):
+class LoggedChanges(AnyAdminBase):
     """A mixin for tables that are edited: the log entry of each edit shows old and new values."""
 
     def construct_change_message(
         self, request: HttpRequest, form: Any, formsets: Any, add: bool = False
     ) -> Any:
         with log_language():
-            told = ["新建" if add else "", *_changes(form, is_new=add)]
+            lines = ["新建" if add else "", *_changes(form, is_new=add)]
             for formset in formsets or []:
-                told += _changes_of_rows(formset)
-        return "；".join(line for line in told if line) or "保存，没有改动"
+                lines += _changes_of_rows(formset)
+        return "；".join(line for line in lines if line) or "保存，没有改动"
 
 
 def _changes(form: "ModelForm[Any]", *, is_new: bool, of: str = "") -> list[str]:

@@ -1,4 +1,4 @@
-"""What tasks describe of themselves."""
+"""Results of tasks."""
 
 from shop.results import count, counting, describe, returns_counts
 

@@ -10,7 +10,7 @@ from shop.models import Order
 # So many tries in a row are no accident; with the backoff that is after half a minute.
 TRIES = 4
 # More than this is enough to know.
-MOST = 1000
+MAX_ROWS = 1000
 _TURNED_AWAY = """
     SELECT count(*) FROM (
         SELECT FROM {table} WHERE available_at IS NOT NULL AND LEAST(attempts, 1) = 1
@@ -24,7 +24,7 @@ _TURNED_AWAY = """
 def count_turned_away() -> int:
     """How many rows there are, as far as counting makes sense."""
     found = (
-        sql.read(_TURNED_AWAY.format(table=due_rows.table_of(model)), {"tries": TRIES, "most": MOST})
+        sql.read(_TURNED_AWAY.format(table=due_rows.table_of(model)), {"tries": TRIES, "most": MAX_ROWS})
         for model in (Payment, Order, Refund, Bill)
     )
     return sum(count for ((count,),) in found)
