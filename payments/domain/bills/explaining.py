@@ -29,9 +29,9 @@ def explain_difference(
         difference.explained_by, difference.why, difference.reference = staff, why, reference
         difference.save(update_fields=["status", "ended_at", "explained_by", "why", "reference"])
         if difference.order is not None:
-            told = {"out_trade_no": difference.out_trade_no, **by_staff(staff, why)}
+            details = {"out_trade_no": difference.out_trade_no, **by_staff(staff, why)}
             kind = OrderEvent.Kind.BILL_DIFFERENCE_EXPLAINED
-            record([event(difference.order, kind, now=now, cause=cause, **told)])
+            record([event(difference.order, kind, now=now, cause=cause, **details)])
     return difference
 
 

@@ -133,13 +133,13 @@ def return_lines(
     *,
     now: datetime,
     cause: str,
-    **told: str,
+    **details: str,
 ) -> None:
     """Books external refunds as the return of these lines: the courses and their 贝里 go back.
 
     What is above the lines' cash is a gift.
 
-    `told` are more details for the timeline.
+    `details` are more details for the timeline.
     """
     total, last = sum((refund.amount for refund in externals), ZERO), externals[-1]
     parts = within([whole_part(line) for line in lines], total)
@@ -154,8 +154,8 @@ def return_lines(
         sql.insert([ledger.goodwill_out(payment.order, gift, key=key, now=now)])
     for refund in externals:
         mark_explained(refund, explanation, now=now)
-    told = {"explanation": explanation.value, "alipay": str(total), **told}
-    record([event(payment.order, Kind.EXTERNAL_REFUND_EXPLAINED, now=now, cause=cause, **told)])
+    details = {"explanation": explanation.value, "alipay": str(total), **details}
+    record([event(payment.order, Kind.EXTERNAL_REFUND_EXPLAINED, now=now, cause=cause, **details)])
 
 
 def mark_explained(refund: Refund, explanation: Explanation, *, now: datetime) -> None:

@@ -124,8 +124,8 @@ def mark_refund_paid_elsewhere(
             update_fields=["status", "reference", "decided_by", "finished_at", "available_at", "dead_at"]
         )
         release_money(refund)
-        told = {"reference": reference, "alipay": str(refund.amount), **by_staff(staff)}
-        record([event(refund.order, Kind.REFUND_PAID_ELSEWHERE, now=now, cause=cause, **told)])
+        details = {"reference": reference, "alipay": str(refund.amount), **by_staff(staff)}
+        record([event(refund.order, Kind.REFUND_PAID_ELSEWHERE, now=now, cause=cause, **details)])
         _book(refund, Book.EXTERNAL_REFUNDS if paid_by else Book.OTHER_MEANS, now=now, cause=cause)
         if paid_by is not None:
             concluding.mark_explained(paid_by, Explanation.REQUEST, now=now)

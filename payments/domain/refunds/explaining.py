@@ -42,12 +42,12 @@ def explain_external_refund(
                 [ledger.goodwill_out(refund.order, refund.amount, key=f"external:{refund.pk}", now=now)]
             )
             concluding.mark_explained(refund, Explanation.GOODWILL, now=now)
-            told = {
+            details = {
                 "explanation": Explanation.GOODWILL.value,
                 "alipay": str(refund.amount),
                 **by_staff(staff, why),
             }
-            record([event(refund.order, Kind.EXTERNAL_REFUND_EXPLAINED, now=now, cause=cause, **told)])
+            record([event(refund.order, Kind.EXTERNAL_REFUND_EXPLAINED, now=now, cause=cause, **details)])
         else:
             if refund.order.status != OrderStatus.PAID:
                 raise OrderNotRefundable(status=refund.order.status)
@@ -112,8 +112,8 @@ def dismiss_external_refund(
         refund.save(
             update_fields=["status", "outcome", "decided_by", "finished_at", "available_at", "dead_at"]
         )
-        told = {"out_request_no": refund.out_request_no, "why": why, **by_staff(staff)}
-        record([event(refund.order, Kind.EXTERNAL_REFUND_DISMISSED, now=now, cause=cause, **told)])
+        details = {"out_request_no": refund.out_request_no, "why": why, **by_staff(staff)}
+        record([event(refund.order, Kind.EXTERNAL_REFUND_DISMISSED, now=now, cause=cause, **details)])
         assert refund.payment is not None
         concluding.conclude(refund.payment, now=now, cause=cause)
         concluding.wake_held_back(refund.payment, now=now)

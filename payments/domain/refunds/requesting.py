@@ -71,8 +71,8 @@ def request_refund(
         attach_lines(refund, parts)
         if payment is not None and share.cash:
             commit_money(payment, share.cash)
-        told = {"alipay": str(share.cash), "beili": share.beili, **by_staff(staff, reason)}
-        record([event(order, Kind.REFUND_REQUESTED, now=now, cause=cause, **told)])
+        details = {"alipay": str(share.cash), "beili": share.beili, **by_staff(staff, reason)}
+        record([event(order, Kind.REFUND_REQUESTED, now=now, cause=cause, **details)])
     return refund
 
 

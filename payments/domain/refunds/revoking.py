@@ -51,12 +51,12 @@ def revoke_access(enrolment_id: int, *, staff: Account, why: str, now: datetime,
         )
         parts = [LinePart(line, ZERO, ZERO) for line in lines]
         attach_lines(refund, parts)
-        told = {
+        details = {
             "course_id": found.course_id,
             "course_name": found.order_line.course_name,
             **by_staff(staff, why),
         }
-        record([event(order, OrderEvent.Kind.ACCESS_TAKEN_BACK, now=now, cause=cause, **told)])
+        record([event(order, OrderEvent.Kind.ACCESS_TAKEN_BACK, now=now, cause=cause, **details)])
         order_refunds.apply_refund(
             order, parts, Share(ZERO, 0), key=refund.out_request_no, now=now, cause=cause, tells_refund=False
         )

@@ -110,9 +110,13 @@ def open_payment(*, order: Order, product: Product, gateways: Gateways, now: dat
             expires_at=locked.expires_at,
             available_at=now + timedelta(seconds=settings.PAYMENT_FIRST_QUERY_S),
         )
-        told = {"out_trade_no": payment.out_trade_no, "product": product.value, "amount": str(payment.amount)}
-        record([event(locked, OrderEvent.Kind.PAYMENT_STARTED, now=now, cause=cause, **told)])
-    log.info("payment_opened", **told)
+        details = {
+            "out_trade_no": payment.out_trade_no,
+            "product": product.value,
+            "amount": str(payment.amount),
+        }
+        record([event(locked, OrderEvent.Kind.PAYMENT_STARTED, now=now, cause=cause, **details)])
+    log.info("payment_opened", **details)
     return payment
 
 

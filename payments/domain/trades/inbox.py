@@ -241,8 +241,8 @@ def _tell(
 ) -> None:
     payment = Payment.objects.filter(out_trade_no=notification.out_trade_no).select_related("order").first()
     if payment is not None and staff is not None:
-        told = {"out_trade_no": notification.out_trade_no, **by_staff(staff, why)}
-        record([event(lock_order(payment.order_id), kind, now=now, cause=cause, **told)])
+        details = {"out_trade_no": notification.out_trade_no, **by_staff(staff, why)}
+        record([event(lock_order(payment.order_id), kind, now=now, cause=cause, **details)])
 
 
 def note_return(*, out_trade_no: str, now: datetime) -> str | None:

@@ -204,8 +204,8 @@ def _give_back(payment: Payment, report: TradeReport, *, now: datetime, cause: s
         }
         Payment.objects.filter(pk=payment.pk).update(**closed, closed_at=now, available_at=None, dead_at=None)
         ledger.cash_in([(payment.out_trade_no, payment.amount, payment.order_id)], now=now)
-        told = {"out_trade_no": payment.out_trade_no, "amount": str(payment.amount)}
-        record([event(payment.order, OrderEvent.Kind.PAYMENT_GIVEN_BACK, now=now, cause=cause, **told)])
+        details = {"out_trade_no": payment.out_trade_no, "amount": str(payment.amount)}
+        record([event(payment.order, OrderEvent.Kind.PAYMENT_GIVEN_BACK, now=now, cause=cause, **details)])
     if book_whole(payment, now=now, cause=cause):
         # Once the refunds that we know of are settled, what is left has no number.
         ask_again(payment, at=now + LOOK_AGAIN_AFTER)

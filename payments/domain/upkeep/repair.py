@@ -24,8 +24,8 @@ def pick_up_payment(payment_id: int, *, staff: Account, why: str, now: datetime,
     with transaction.atomic(durable=True):
         payment = lock_payment(payment_id)
         due_rows.pick_up(payment, now=now)
-        told = {"what": "payment", "out_trade_no": payment.out_trade_no, **by_staff(staff, why)}
-        record([event(payment.order, Kind.PICKED_UP, now=now, cause=cause, **told)])
+        details = {"what": "payment", "out_trade_no": payment.out_trade_no, **by_staff(staff, why)}
+        record([event(payment.order, Kind.PICKED_UP, now=now, cause=cause, **details)])
     return payment
 
 
@@ -42,6 +42,6 @@ def pick_up_refund(refund_id: int, *, staff: Account, why: str, now: datetime, c
         if refund.status != RefundStatus.REPORTED:
             raise WorkNotDead
         due_rows.pick_up(refund, now=now)
-        told = {"what": "refund", "out_request_no": refund.out_request_no, **by_staff(staff, why)}
-        record([event(refund.order, Kind.PICKED_UP, now=now, cause=cause, **told)])
+        details = {"what": "refund", "out_request_no": refund.out_request_no, **by_staff(staff, why)}
+        record([event(refund.order, Kind.PICKED_UP, now=now, cause=cause, **details)])
     return refund

@@ -52,8 +52,8 @@ def grant_access(  # noqa: PLR0913 - each is a fact of its own
         order = _order_of(_write_request(account_id, course_id, days, key=key, now=now, cause=cause), now=now)
         sql.insert([order])
         sql.insert([_line_of(order, course, days)])
-        told = {"list_total": str(ZERO), "alipay": str(ZERO), "days": days, **by_staff(staff, why)}
-        open_timelines([event(order, OrderEvent.Kind.PLACED, now=now, cause=cause, **told)])
+        details = {"list_total": str(ZERO), "alipay": str(ZERO), "days": days, **by_staff(staff, why)}
+        open_timelines([event(order, OrderEvent.Kind.PLACED, now=now, cause=cause, **details)])
         fulfilment.finalise_orders([order], now=now, cause=cause)
     return order
 

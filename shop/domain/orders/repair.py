@@ -90,7 +90,7 @@ def move_deadline(
             raise DeadlineNotMovable(status=order.status)
         if not now + SHORTEST_DEADLINE <= expires_at <= now + LONGEST_DEADLINE:
             raise DeadlineNotMovable(expires_at=expires_at.isoformat(timespec="seconds"))
-        told = {
+        details = {
             "before": order.expires_at.isoformat(timespec="seconds"),
             "expires_at": expires_at.isoformat(timespec="seconds"),
         }
@@ -104,7 +104,7 @@ def move_deadline(
                     OrderEvent.Kind.DEADLINE_MOVED,
                     now=now,
                     cause=cause,
-                    **told,
+                    **details,
                     **by_staff(staff, why),
                 )
             ]
