@@ -7,7 +7,7 @@ from typing import Any
 
 from django.utils.translation import gettext
 
-from payments.desk.timeline import Told, tell, trace_url
+from payments.desk.timeline import TimelineEntry, describe_event, trace_url
 from payments.models import BillDifference, Notification, Payment, Refund
 from payments.states import DifferenceStatus, NotificationStatus, RefundKind, RefundStatus
 from shop.models import Enrolment, LedgerTransfer, Order, OrderEvent, OrderLine
@@ -39,7 +39,7 @@ class OrderPage:
     differences: Sequence[tuple[BillDifference, Any]]
     enrolments: Sequence[tuple[Enrolment, Any]]
     transfers: Sequence[LedgerTransfer]
-    timeline: Sequence[Told]
+    timeline: Sequence[TimelineEntry]
     due: Sequence[Due]
     # What needs a person, and what went wrong last.
     troubles: Sequence[str]
@@ -84,7 +84,7 @@ def read_order_page(order: Order, offers: Offers) -> OrderPage:
         differences=[(difference, offers(difference)) for difference in differences],
         enrolments=[(enrolment, offers(enrolment)) for enrolment in enrolments],
         transfers=list(LedgerTransfer.objects.filter(order=order).order_by("id")[:MAX_ROWS]),
-        timeline=[tell(event) for event in events],
+        timeline=[describe_event(event) for event in events],
         due=sorted(_due(order, payments, refunds, notifications), key=lambda due: due.at),
         troubles=[
             *_troubles(order, payments, refunds, notifications),

@@ -32,7 +32,7 @@ _WHAT = {"order": _("关闭订单"), "payment": _("查询支付"), "refund": _("
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class TimelineEntry:
     """One line of the timeline. `trace` is the URL at which the cause can be inspected; empty if there is
     none.
     """
@@ -47,11 +47,11 @@ class Told:
     tone: str
 
 
-def tell(event: OrderEvent) -> Told:
+def describe_event(event: OrderEvent) -> TimelineEntry:
     """The event as a line of the timeline."""
     details: dict[str, Any] = event.details
     kind = Kind(event.kind) if event.kind in Kind.values else None
-    return Told(
+    return TimelineEntry(
         at=event.at,
         title=event.get_kind_display(),
         text=gettext("，").join(
