@@ -40,40 +40,36 @@ def client() -> Any:
     )
 
 
-# When this process last had a reason to doubt that the server still holds what was written to it.
-_doubted_at = time.monotonic()
+# When this process last noticed an outage. A new process starts with one, since it can't know about the time
+# before.
+_outage_at = time.monotonic()
 
 
-def doubt() -> None:
-    """Notes that the server was unreachable from this process.
+def note_outage() -> None:
+    """Notes an outage: the server may have missed deletions by others since, or may return with old data."""
+    global _outage_at  # noqa: PLW0603 - one for each process
+    _outage_at = time.monotonic()
 
-    It may have missed deletions by others, or have come back with old data.
+
+def clear_outage_if(holds: Callable[[], bool]) -> None:
+    """Clears the outage that a process starts with if `holds()` is true, unless a new one was noted
+    meanwhile.
     """
-    global _doubted_at  # noqa: PLW0603 - one for each process
-    _doubted_at = time.monotonic()
+    global _outage_at  # noqa: PLW0603 - one for each process
+    before = _outage_at
+    if holds() and _outage_at == before:
+        _outage_at = float("-inf")
 
 
-def believe_if(holds: Callable[[], bool]) -> None:
-    """Ends the doubt that a process starts with, if `holds()` finds the server's data intact and no new doubt
-    arose meanwhile.
-    """
-    global _doubted_at  # noqa: PLW0603 - one for each process
-    before = _doubted_at
-    if holds() and _doubted_at == before:
-        _doubted_at = float("-inf")
-
-
-def has_been_there(seconds: float) -> bool:
-    """Whether there was no reason for doubt in the last `seconds`. False in a process that has just
-    started.
-    """
-    return time.monotonic() - _doubted_at >= seconds
+def has_been_up(seconds: float) -> bool:
+    """Whether no outage was noted in the last `seconds`. False in a process that has just started."""
+    return time.monotonic() - _outage_at >= seconds
 
 
 def _connected(connection: Any) -> None:
-    """Replaces redis-py's handler for a new connection; a reconnect is a reason for doubt."""
+    """Replaces redis-py's handler for a new connection; a reconnect counts as an outage."""
     if getattr(connection, "was_connected", False):
-        doubt()
+        note_outage()
     connection.was_connected = True
     connection.on_connect()
 

@@ -60,7 +60,7 @@ def _clean_valkey(_valkey_clients: list[redis.Redis]) -> None:
     for client in _valkey_clients:
         client.flushdb()
     # As if this process had known the server for long.
-    valkey._doubted_at = float("-inf")
+    valkey._outage_at = float("-inf")
 
 
 @pytest.fixture(autouse=True)

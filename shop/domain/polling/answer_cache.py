@@ -96,7 +96,7 @@ def answer_poll(digest: TokenDigest, order_number: str, *, read: Read, now: date
     try:
         owner, held = valkey.client().mget(valkey.poller_key(digest), valkey.answer_key(order_number))
     except valkey.Unreachable:
-        valkey.doubt()
+        valkey.note_outage()
         return read(find_caller(digest, now=now), order_number, now)
     is_known = owner is not None and owner != _ENDED and _is_believed()
     account_id, ends_at = (int(owner), now) if is_known else find_login(digest, now=now)
@@ -116,7 +116,7 @@ def read_answer(*, account_id: int, order_number: str, read: Read, now: datetime
     try:
         held = valkey.client().set(key, ticket, nx=True, get=True, px=TICKET_MS)
     except valkey.Unreachable:
-        valkey.doubt()
+        valkey.note_outage()
         return read(account_id, order_number, now)
     answer = _answer_in(held, now=now)
     if answer is not None:
@@ -141,7 +141,7 @@ def believe_an_empty_store() -> None:
     """Call it when a process starts. Otherwise the process caches nothing until it has known Valkey for a
     while.
     """
-    valkey.believe_if(_remembers_nothing)
+    valkey.clear_outage_if(_remembers_nothing)
 
 
 def mark_changed(order_numbers: Collection[str]) -> None:
@@ -171,7 +171,7 @@ def _is_believed() -> bool:
 
     Call it after the read, which may itself have ended a gap.
     """
-    return valkey.has_been_there(REMEMBERED_S + TICKET_MS / 1000)
+    return valkey.has_been_up(REMEMBERED_S + TICKET_MS / 1000)
 
 
 def _answer_in(held: str | None, *, now: datetime) -> Answer | None:
@@ -203,7 +203,7 @@ def _remember(key: str, ticket: str, answer: Answer | None) -> None:
             if not _is_believed():  # since this very command, which met Valkey again
                 valkey.client().delete(key)
     except valkey.Unreachable as error:
-        valkey.doubt()
+        valkey.note_outage()
         log.warning("answer_not_remembered", error=str(error))
 
 

@@ -108,7 +108,7 @@ def test_process_that_has_just_started_believes_nothing(
     decide(request_, now=NOW)
     come_back(server)
     valkey.client.cache_clear()
-    valkey._doubted_at = time.monotonic()  # as when the module is loaded
+    valkey._outage_at = time.monotonic()  # as when the module is loaded
     assert told(token, request_) == "awaiting_payment"
 
 
@@ -166,7 +166,7 @@ def test_after_a_while_answers_are_remembered_again(
     assert told(token, request_) == "pending"
     key = valkey.answer_key(request_.order_number)
     assert valkey.client().get(key) is None
-    valkey._doubted_at -= (
+    valkey._outage_at -= (
         answer_cache.REMEMBERED_S + timedelta(milliseconds=answer_cache.TICKET_MS).total_seconds()
     )
     assert told(token, request_) == "pending"
@@ -176,7 +176,7 @@ def test_after_a_while_answers_are_remembered_again(
 def start_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """As when the module is loaded: connected to nothing, and sure of nothing."""
     valkey.client.cache_clear()
-    monkeypatch.setattr(valkey, "_doubted_at", time.monotonic())
+    monkeypatch.setattr(valkey, "_outage_at", time.monotonic())
     answer_cache.believe_an_empty_store()
 
 
@@ -209,10 +209,10 @@ def test_a_ticket_or_a_token_is_enough_for_doubt(
     """Somebody may have read before this process started, and remember it afterwards."""
     valkey.client().set(key, "anything")
     start_a_process(monkeypatch)
-    assert not valkey.has_been_there(0.5)
+    assert not valkey.has_been_up(0.5)
     valkey.client().delete(key)
     start_a_process(monkeypatch)
-    assert valkey.has_been_there(0.5)
+    assert valkey.has_been_up(0.5)
 
 
 def test_too_many_keys_to_look_through_are_doubted(
@@ -221,7 +221,7 @@ def test_too_many_keys_to_look_through_are_doubted(
     monkeypatch.setattr(answer_cache, "FEW_KEYS", 1)
     valkey.client().mset({"cart:1": "1", "cart:2": "2"})
     start_a_process(monkeypatch)
-    assert not valkey.has_been_there(0.5)
+    assert not valkey.has_been_up(0.5)
 
 
 def test_store_that_goes_away_while_it_is_looked_through_is_doubted(
@@ -238,8 +238,8 @@ def test_store_that_goes_away_while_it_is_looked_through_is_doubted(
 
     monkeypatch.setattr(answer_cache, "_remembers_nothing", look_and_lose)
     start_a_process(monkeypatch)
-    assert not valkey.has_been_there(0.5)
+    assert not valkey.has_been_up(0.5)
     go_away(server)
     monkeypatch.setattr(answer_cache, "_remembers_nothing", look)
     start_a_process(monkeypatch)
-    assert not valkey.has_been_there(0.5)
+    assert not valkey.has_been_up(0.5)
