@@ -97,7 +97,7 @@ def run(
 ) -> int:
     """Claims due rows and takes them as far as they go; returns how many it claimed.
 
-    Never has more calls under way than `callers` and the line to the gateway allow, so nothing is claimed
+    Never has more calls under way than `callers` and the gateway's call limits allow, so nothing is claimed
     that would only wait. Stops claiming when nothing is due, or after `work.DRAIN_S` seconds, and returns
     when the last call has ended.
     """

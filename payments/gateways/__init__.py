@@ -6,7 +6,7 @@ from typing import Any
 
 from payments.errors import GatewayNotConfigured
 from payments.gateways import alipay
-from payments.gateways.line import Line
+from payments.gateways.call_limits import CallLimits
 from payments.gateways.protocol import Attempt, Gateway, InvalidSignature, Notice
 
 
@@ -16,17 +16,17 @@ class ConfiguredGateways:
     An attempt keeps the app that it was made with, even after the shop has switched to another one.
     """
 
-    def __init__(self, current: Gateway, *former: Gateway, line: Line | None = None) -> None:
-        self.line = line or Line()
+    def __init__(self, current: Gateway, *former: Gateway, limits: CallLimits | None = None) -> None:
+        self.limits = limits or CallLimits()
         self.current = current
         self.all = (current, *former)
         self._by_app = {(gateway.name, gateway.app_id): gateway for gateway in reversed(self.all)}
 
     def free(self, wanted: int) -> int:
-        return self.line.free(wanted)
+        return self.limits.free(wanted)
 
     def is_silent(self) -> bool:
-        return self.line.breaker.is_open
+        return self.limits.breaker.is_open
 
     def gateway_for(self, attempt: Attempt) -> Gateway:
         return self._get(attempt.provider, attempt.app_id)
@@ -68,9 +68,9 @@ def get_gateways() -> ConfiguredGateways:
     Raises:
         GatewayNotConfigured: the settings name no app or no keys.
     """
-    line = Line(**_bounds)
+    limits = CallLimits(**_bounds)
     return ConfiguredGateways(
-        *[alipay.AlipayGateway(config, line) for config in alipay.read_configs()], line=line
+        *[alipay.AlipayGateway(config, limits) for config in alipay.read_configs()], limits=limits
     )
 
 

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generat
 from cryptography.hazmat.primitives.hashes import SHA1, SHA256, HashAlgorithm
 
 from payments.gateways.alipay import AlipayConfig, AlipayGateway
-from payments.gateways.line import Line
+from payments.gateways.call_limits import CallLimits
 from payments.models import Payment
 
 APP_ID, SELLER_ID = "2021000000000001", "2088000000000001"
@@ -165,7 +165,7 @@ def make_gateway(
     url: str = "http://127.0.0.1:9/gateway.do",
     *,
     timeout_s: int = 5,
-    line: Line | None = None,
+    limits: CallLimits | None = None,
     **changes: Any,
 ) -> AlipayGateway:
     """The real gateway of ours, with the test's keys."""
@@ -180,4 +180,4 @@ def make_gateway(
         "return_url": "https://shop.test/api/v1/payments/alipay/return/",
         "timeout_s": timeout_s,
     }
-    return AlipayGateway(AlipayConfig(**{**config, **changes}), line)
+    return AlipayGateway(AlipayConfig(**{**config, **changes}), limits)

@@ -25,7 +25,7 @@ from payments.gateways.alipay import keys, refusals
 from payments.gateways.alipay.config import AlipayConfig
 from payments.gateways.alipay.connections import Connections
 from payments.gateways.alipay.wire import BEIJING
-from payments.gateways.line import Line
+from payments.gateways.call_limits import CallLimits
 from payments.gateways.measuring import gateway_call
 from payments.gateways.protocol import GatewayLimited, GatewayUnreachable, GatewayUnsigned
 from shop.tracing import caller_headers
@@ -58,8 +58,8 @@ class AlipayClient(AliPay):  # type: ignore[misc] # the SDK has no types
     in texts.
     """
 
-    def __init__(self, config: AlipayConfig, line: Line | None = None) -> None:
-        self._line = line or Line()
+    def __init__(self, config: AlipayConfig, limits: CallLimits | None = None) -> None:
+        self._limits = limits or CallLimits()
         self._openssl_private_key = config.app_private_key
         self._openssl_public_keys = {keys.fingerprint(key): key for key in config.alipay_public_keys}
         private_pem = config.app_private_key.private_bytes(
@@ -105,7 +105,7 @@ class AlipayClient(AliPay):  # type: ignore[misc] # the SDK has no types
             said = f"unsigned error {' '.join(filter(None, codes))}".strip()
             # Unsigned, but a forger gains only a pause, which dropping the answer would give them as well.
             if refusals.is_limit_of_calls(*codes):
-                self._line.limited()
+                self._limits.limited()
                 raise GatewayUnreachable(said) from None
             raise GatewayUnsigned(said) from None
         except (httpx.HTTPError, OSError, ValueError, TypeError, AttributeError) as error:
@@ -115,7 +115,7 @@ class AlipayClient(AliPay):  # type: ignore[misc] # the SDK has no types
             return answer
         code, sub_code = str(answer.get("code", "")), str(answer.get("sub_code", ""))
         if refusals.is_limit_of_calls(code, sub_code):
-            self._line.limited()
+            self._limits.limited()
             raise GatewayLimited(f"code {code} {sub_code}")
         if rejection := refusals.find_rejection(code, sub_code, str(answer.get("sub_msg", ""))):
             raise rejection
@@ -176,7 +176,7 @@ class AlipayClient(AliPay):  # type: ignore[misc] # the SDK has no types
         """The content at `url`, read completely within `within_s` seconds. Redirects aren't followed: a
         signed request is for this gateway only.
         """
-        with self._line.call(silences=_SILENCES):
+        with self._limits.call(silences=_SILENCES):
             deadline = time.monotonic() + within_s
             received = bytearray()
             with (
@@ -184,7 +184,7 @@ class AlipayClient(AliPay):  # type: ignore[misc] # the SDK has no types
                 http.stream("GET", url, headers=caller_headers()) as answer,
             ):
                 if answer.status_code == httpx.codes.TOO_MANY_REQUESTS:
-                    self._line.limited()
+                    self._limits.limited()
                 if answer.status_code != httpx.codes.OK:
                     raise ConnectionError(f"HTTP {answer.status_code}")
                 for chunk in answer.iter_raw():

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from payments.gateways.alipay import bills, signed, wire
 from payments.gateways.alipay.client import AlipayClient
 from payments.gateways.alipay.config import AlipayConfig
-from payments.gateways.line import Line
+from payments.gateways.call_limits import CallLimits
 from payments.gateways.protocol import (
     BillRow,
     GatewayRejected,
@@ -34,13 +34,13 @@ class AlipayGateway:
 
     name = "alipay"
 
-    def __init__(self, config: AlipayConfig, line: Line | None = None) -> None:
+    def __init__(self, config: AlipayConfig, limits: CallLimits | None = None) -> None:
         self.app_id = config.app_id
         self.seller_id = config.seller_id
         self._return_url = config.return_url
         self._notify_url = config.notify_url
         self._buyer_gateway_url = config.buyer_gateway_url
-        self._client = AlipayClient(config, line)
+        self._client = AlipayClient(config, limits)
 
     def page_url(self, intent: PaymentIntent) -> str:
         query: str = self._client.api_alipay_trade_page_pay(

@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 from payments.gateways.alipay import AlipayGateway, read_private_key, read_public_key
 from payments.gateways.alipay.signed import signed_text
 from payments.gateways.alipay.wire import beijing_time, from_beijing_time
-from payments.gateways.line import Line
+from payments.gateways.call_limits import CallLimits
 from payments.gateways.protocol import (
     GatewayError,
     GatewayLimited,
@@ -467,7 +467,7 @@ LIMITED: dict[str, Any] = {
 
 @pytest.mark.parametrize("answer", LIMITED.values(), ids=LIMITED)
 def test_call_too_many_slows_the_next_ones_down(answer: Any) -> None:
-    line = Line()
+    line = CallLimits()
     with gateway_server(lambda asked: answer) as told, pytest.raises(GatewayUnreachable) as error:
         make_gateway(told.url, line=line).query("20260302ABCP1")
     assert line.free(64) < 64
@@ -476,7 +476,7 @@ def test_call_too_many_slows_the_next_ones_down(answer: Any) -> None:
 
 
 def test_other_refusals_do_not_slow_anything_down() -> None:
-    line = Line()
+    line = CallLimits()
     answer = signed_answer(QUERY, {"code": "40004", "sub_code": "ACQ.SYSTEM_ERROR"})
     with gateway_server(lambda asked: answer) as told, pytest.raises(GatewayUnreachable):
         make_gateway(told.url, line=line).query("20260302ABCP1")

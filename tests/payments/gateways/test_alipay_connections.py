@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from payments.gateways.alipay.connections import KEEP_IDLE_S, Connections
-from tests.payments.gateways.test_line import Clock
+from tests.payments.gateways.test_call_limits import Clock
 
 
 def test_a_call_after_another_uses_its_connection() -> None:

@@ -8,7 +8,7 @@ from django.test.utils import CaptureQueriesContext
 
 from payments.domain.upkeep.silence import NAME, find_silent_since, note_silence
 from payments.gateways import ConfiguredGateways
-from payments.gateways.line import OPENS_AFTER, Line
+from payments.gateways.call_limits import OPENS_AFTER, CallLimits
 from shop.domain.measures import measurements
 from tests.factories import NOW
 from tests.payments.memorygateway import MemoryGateway
@@ -24,13 +24,13 @@ def words_of(gateways: ConfiguredGateways, *, minutes: int) -> list[str]:
 
 
 def test_only_a_change_is_written() -> None:
-    line = Line()
-    gateways = ConfiguredGateways(MemoryGateway(lambda: NOW), line=line)
+    limits = CallLimits()
+    gateways = ConfiguredGateways(MemoryGateway(lambda: NOW), limits=limits)
     assert words_of(gateways, minutes=0) == ["SELECT"]
     for _ in range(OPENS_AFTER):
-        line.breaker.stayed_silent()
+        limits.breaker.stayed_silent()
     assert [words_of(gateways, minutes=minutes) for minutes in (1, 2)] == [["SELECT", "INSERT"], ["SELECT"]]
-    line.breaker.answered()
+    limits.breaker.answered()
     assert [words_of(gateways, minutes=minutes) for minutes in (3, 4)] == [["SELECT", "DELETE"], ["SELECT"]]
 
 
@@ -48,15 +48,15 @@ def test_silence_noted_meanwhile_is_not_dropped_with_an_older_one() -> None:
 
 
 def test_the_first_moment_is_kept_until_an_answer_comes() -> None:
-    line = Line()
-    gateways = ConfiguredGateways(MemoryGateway(lambda: NOW), line=line)
+    limits = CallLimits()
+    gateways = ConfiguredGateways(MemoryGateway(lambda: NOW), limits=limits)
     note_silence(gateways=gateways, now=NOW)
     assert find_silent_since() is None
     for _ in range(OPENS_AFTER):
-        line.breaker.stayed_silent()
+        limits.breaker.stayed_silent()
     for minutes in range(3):
         note_silence(gateways=gateways, now=NOW + timedelta(minutes=minutes))
     assert find_silent_since() == NOW
-    line.breaker.answered()
+    limits.breaker.answered()
     note_silence(gateways=gateways, now=NOW + timedelta(minutes=9))
     assert find_silent_since() is None

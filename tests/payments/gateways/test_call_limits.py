@@ -1,4 +1,4 @@
-"""The line to the gateway: circuit breaker, places and rate of one process."""
+"""The limits on gateway calls: circuit breaker, places and rate of one process."""
 
 import threading
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from payments.gateways.line import OPENS_AFTER, REST_S, Breaker, Line
+from payments.gateways.call_limits import OPENS_AFTER, REST_S, Breaker, CallLimits
 from payments.gateways.pace import SLOWEST_PER_S, Pace
 from payments.gateways.protocol import GatewayShut
 
@@ -27,107 +27,107 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def line(clock: Clock) -> Line:
-    return Line(breaker=Breaker(clock=clock))
+def limits(clock: Clock) -> CallLimits:
+    return CallLimits(breaker=Breaker(clock=clock))
 
 
-def is_silent(line: Line) -> None:
-    with pytest.raises(TimeoutError), line.call(silences=(TimeoutError,)):
+def is_silent(limits: CallLimits) -> None:
+    with pytest.raises(TimeoutError), limits.call(silences=(TimeoutError,)):
         raise TimeoutError
 
 
-def answers(line: Line) -> None:
-    with line.call(silences=(TimeoutError,)):
+def answers(limits: CallLimits) -> None:
+    with limits.call(silences=(TimeoutError,)):
         pass
 
 
-def open_breaker(line: Line) -> None:
+def open_breaker(limits: CallLimits) -> None:
     for _ in range(OPENS_AFTER):
-        is_silent(line)
+        is_silent(limits)
 
 
-def test_breaker_opens_after_silences_in_a_row_and_lets_nothing_through(line: Line) -> None:
+def test_breaker_opens_after_silences_in_a_row_and_lets_nothing_through(limits: CallLimits) -> None:
     for _ in range(OPENS_AFTER - 1):
-        is_silent(line)
-    assert line.free(32) == 32
-    is_silent(line)
-    assert line.free(32) == 0
+        is_silent(limits)
+    assert limits.free(32) == 32
+    is_silent(limits)
+    assert limits.free(32) == 0
     with pytest.raises(GatewayShut):
-        answers(line)
+        answers(limits)
 
 
-def test_an_answer_in_between_keeps_the_breaker_closed(line: Line) -> None:
+def test_an_answer_in_between_keeps_the_breaker_closed(limits: CallLimits) -> None:
     for _ in range(OPENS_AFTER * 3):
-        is_silent(line)
-        answers(line)
-    assert line.free(32) == 32
+        is_silent(limits)
+        answers(limits)
+    assert limits.free(32) == 32
 
 
-def test_a_broken_answer_is_an_answer(line: Line) -> None:
+def test_a_broken_answer_is_an_answer(limits: CallLimits) -> None:
     for _ in range(OPENS_AFTER * 3):
-        with pytest.raises(ValueError, match="half"), line.call(silences=(TimeoutError,)):
+        with pytest.raises(ValueError, match="half"), limits.call(silences=(TimeoutError,)):
             raise ValueError("half an answer")
-    assert line.free(32) == 32
+    assert limits.free(32) == 32
 
 
-def test_one_probe_at_a_time_and_its_answer_closes_the_breaker(line: Line, clock: Clock) -> None:
-    open_breaker(line)
+def test_one_probe_at_a_time_and_its_answer_closes_the_breaker(limits: CallLimits, clock: Clock) -> None:
+    open_breaker(limits)
     clock.now += REST_S
-    assert line.free(32) == 1
-    with line.call(silences=(TimeoutError,)):
-        assert line.free(32) == 0
+    assert limits.free(32) == 1
+    with limits.call(silences=(TimeoutError,)):
+        assert limits.free(32) == 0
         with pytest.raises(GatewayShut):
-            answers(line)
-    assert line.free(32) == 32
+            answers(limits)
+    assert limits.free(32) == 32
 
 
-def test_a_silent_probe_keeps_it_open_for_another_rest(line: Line, clock: Clock) -> None:
-    open_breaker(line)
+def test_a_silent_probe_keeps_it_open_for_another_rest(limits: CallLimits, clock: Clock) -> None:
+    open_breaker(limits)
     clock.now += REST_S
-    is_silent(line)
-    assert line.free(32) == 0
+    is_silent(limits)
+    assert limits.free(32) == 0
     clock.now += REST_S
-    assert line.free(32) == 1
+    assert limits.free(32) == 1
 
 
-def test_a_probe_that_never_comes_back_is_replaced(line: Line, clock: Clock) -> None:
-    open_breaker(line)
+def test_a_probe_that_never_comes_back_is_replaced(limits: CallLimits, clock: Clock) -> None:
+    open_breaker(limits)
     clock.now += REST_S
-    with line.call(silences=(TimeoutError,)):
+    with limits.call(silences=(TimeoutError,)):
         clock.now += REST_S
-        assert line.free(32) == 1
+        assert limits.free(32) == 1
 
 
 @contextmanager
-def taken(line: Line, count: int) -> Iterator[None]:
+def taken(limits: CallLimits, count: int) -> Iterator[None]:
     with ExitStack() as stack:
         for _ in range(count):
-            stack.enter_context(line.call(silences=()))
+            stack.enter_context(limits.call(silences=()))
         yield
 
 
 def test_places_bound_the_calls_at_once() -> None:
-    line = Line(places=2)
-    with taken(line, 2), pytest.raises(GatewayShut):
-        answers(line)
-    answers(line)
+    limits = CallLimits(places=2)
+    with taken(limits, 2), pytest.raises(GatewayShut):
+        answers(limits)
+    answers(limits)
 
 
 def test_who_is_refused_a_call_gives_the_place_back(clock: Clock) -> None:
-    line = Line(places=1, breaker=Breaker(clock=clock))
-    open_breaker(line)
+    limits = CallLimits(places=1, breaker=Breaker(clock=clock))
+    open_breaker(limits)
     with pytest.raises(GatewayShut):
-        answers(line)
+        answers(limits)
     clock.now += REST_S
-    answers(line)
+    answers(limits)
 
 
 def test_calls_wait_for_each_other_in_no_way() -> None:
     """A lock around the call would let them take turns."""
-    line, meeting = Line(), threading.Barrier(8, timeout=5)
+    limits, meeting = CallLimits(), threading.Barrier(8, timeout=5)
 
     def meet() -> None:
-        with line.call(silences=()):
+        with limits.call(silences=()):
             meeting.wait()
 
     threads = [threading.Thread(target=meet) for _ in range(8)]
@@ -148,7 +148,7 @@ def test_rate_lets_a_burst_through_and_then_spaces_calls_out(clock: Clock) -> No
 
 
 def test_under_a_rate_no_more_is_begun_than_can_be_asked_soon() -> None:
-    assert (Line(rate=4.0).free(32), Line(rate=0.1).free(32), Line().free(32)) == (8, 1, 32)
+    assert (CallLimits(rate=4.0).free(32), CallLimits(rate=0.1).free(32), CallLimits().free(32)) == (8, 1, 32)
 
 
 def test_who_would_wait_too_long_for_the_rate_is_refused_and_takes_no_turn(clock: Clock) -> None:
@@ -157,7 +157,7 @@ def test_who_would_wait_too_long_for_the_rate_is_refused_and_takes_no_turn(clock
     clock.now += 2
     assert pace.take(patience_s=2.5) == 2.0
     with pytest.raises(GatewayShut):
-        answers(Line(places=1, pace=pace))
+        answers(CallLimits(places=1, pace=pace))
 
 
 def calls(pace: Pace, clock: Clock, *, per_s: int, seconds: int) -> None:
@@ -203,8 +203,8 @@ def test_rate_never_falls_to_nothing(clock: Clock) -> None:
 
 def test_line_that_was_told_to_slow_down_begins_fewer_calls(clock: Clock) -> None:
     pace = Pace(clock=clock)
-    line = Line(pace=pace)
+    limits = CallLimits(pace=pace)
     calls(pace, clock, per_s=20, seconds=3)
-    assert line.free(64) == 64
-    line.limited()
-    assert line.free(64) == pytest.approx(20, abs=2)
+    assert limits.free(64) == 64
+    limits.limited()
+    assert limits.free(64) == pytest.approx(20, abs=2)

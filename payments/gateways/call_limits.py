@@ -1,4 +1,5 @@
-"""A process's line to its gateway: a circuit breaker, a bulkhead (how many calls at once) and a rate limit.
+"""The limits on a process's gateway calls: a circuit breaker, a bulkhead (how many calls at once) and a rate
+limit.
 
 Each process finds out for itself that a gateway is silent. Nothing is shared between processes: learning what
 the others know costs a few calls, and in return no store has to be asked before a call.
@@ -90,7 +91,7 @@ class Breaker:
             log.error("gateway_is_silent", silences=self._silences, alert=True)
 
 
-class Line:
+class CallLimits:
     """The limits on this process's calls to a gateway.
 
     `places` bounds the concurrent calls and `rate` the calls per second; None is no bound.
