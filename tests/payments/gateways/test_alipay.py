@@ -467,20 +467,20 @@ LIMITED: dict[str, Any] = {
 
 @pytest.mark.parametrize("answer", LIMITED.values(), ids=LIMITED)
 def test_call_too_many_slows_the_next_ones_down(answer: Any) -> None:
-    line = CallLimits()
+    limits = CallLimits()
     with gateway_server(lambda asked: answer) as told, pytest.raises(GatewayUnreachable) as error:
-        make_gateway(told.url, line=line).query("20260302ABCP1")
-    assert line.free(64) < 64
+        make_gateway(told.url, limits=limits).query("20260302ABCP1")
+    assert limits.free(64) < 64
     # An unproven word slows down, too, but proves nothing about the call.
     assert isinstance(error.value, GatewayLimited) == (isinstance(answer, bytes) and b'"sign":' in answer)
 
 
 def test_other_refusals_do_not_slow_anything_down() -> None:
-    line = CallLimits()
+    limits = CallLimits()
     answer = signed_answer(QUERY, {"code": "40004", "sub_code": "ACQ.SYSTEM_ERROR"})
     with gateway_server(lambda asked: answer) as told, pytest.raises(GatewayUnreachable):
-        make_gateway(told.url, line=line).query("20260302ABCP1")
-    assert line.free(64) == 64
+        make_gateway(told.url, limits=limits).query("20260302ABCP1")
+    assert limits.free(64) == 64
 
 
 def test_slow_drip_ends_at_the_deadline() -> None:
