@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
+from django.db import connection as django_connection
 from psycopg import sql
 
 from project.local.state import ROOT
@@ -36,6 +37,18 @@ def copy_demo_database() -> str:
 def drop_database(url: str) -> None:
     with _connect() as connection:
         _drop(connection, url.rsplit("/", 1)[1])
+
+
+def open_session(*, role: str | None = None) -> psycopg.Connection:
+    """Another session in the test's database, beside Django's; `role` in place of Django's own."""
+    database = django_connection.settings_dict
+    return psycopg.connect(
+        dbname=database["NAME"],
+        user=role or database["USER"],
+        password=database["PASSWORD"],
+        host=database["HOST"],
+        port=database["PORT"],
+    )
 
 
 def _url(name: str) -> str:

@@ -3,9 +3,7 @@
 from collections.abc import Iterator
 from datetime import timedelta
 
-import psycopg
 import pytest
-from django.conf import settings
 from django.db import connection
 
 from payments.gateways.alipay import AlipayGateway
@@ -14,7 +12,8 @@ from project.local.history import multiply
 from project.local.postgres import SUPERUSER
 from shop import clock
 from shop.models import Order
-from tests.emptying import list_tables
+from tests.databases import open_session
+from tests.emptying import MADE_BY_MIGRATIONS
 from tests.factories import make_buyer
 from tests.orderlives import make_waiting
 from tests.payments.conftest import alipay_settings, gateway
@@ -39,15 +38,8 @@ def history(transactional_db: None, gateway: AlipayGateway) -> Iterator[None]:
     # Nothing becomes due while something is measured.
     Order.objects.filter(available_at__isnull=False).update(available_at=clock.now() + timedelta(days=3650))
     Payment.objects.filter(available_at__isnull=False).update(available_at=clock.now() + timedelta(days=3650))
-    database = settings.DATABASES["default"]
-    with psycopg.connect(
-        dbname=connection.settings_dict["NAME"],
-        user=SUPERUSER,
-        password=database["PASSWORD"],
-        host=database["HOST"],
-        port=database["PORT"],
-        autocommit=True,
-    ) as superuser:
+    with open_session(role=SUPERUSER) as superuser:
+        superuser.autocommit = True
         multiply(superuser, ORDERS // BOUGHT - 1)
         superuser.execute("VACUUM ANALYZE")
         yield

@@ -20,6 +20,7 @@ from shop.domain import floors, sql
 from shop.domain.work import due_rows
 from shop.models import Order, OrderRequest, Work
 from shop.models.work import FRESH
+from tests.databases import open_session
 from tests.factories import make_buyer
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -46,14 +47,7 @@ _DONE = (
 @contextmanager
 def held_snapshot() -> Iterator[None]:
     """A forgotten session."""
-    database = connection.settings_dict
-    with psycopg.connect(
-        dbname=database["NAME"],
-        user=database["USER"],
-        password=database["PASSWORD"],
-        host=database["HOST"],
-        port=database["PORT"],
-    ) as session:
+    with open_session() as session:
         session.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         session.execute("SELECT count(*) FROM shop_orderrequest")
         yield

@@ -4,7 +4,6 @@ once.
 
 from datetime import UTC, datetime, time, timedelta
 
-import psycopg
 import pytest
 import redis
 from celery.beat import Scheduler
@@ -16,6 +15,7 @@ from payments.tasks import purge_personal_data
 from shop import clock
 from shop.domain.work.turns import give_back_turn, take_turn
 from shop.models import OrderRequest, Turn
+from tests.databases import open_session
 from tests.factories import make_buyer, make_course, make_request
 from tests.unchanged import nothing_changes
 from tests.worker.test_tasks import sent
@@ -28,21 +28,10 @@ NOON = datetime(2026, 3, 2, 4, 0, tzinfo=UTC)  # in Shanghai
 HOUR = timedelta(hours=1)
 
 
-def other_session() -> psycopg.Connection:
-    database = connection.settings_dict
-    return psycopg.connect(
-        dbname=database["NAME"],
-        user=database["USER"],
-        password=database["PASSWORD"],
-        host=database["HOST"],
-        port=database["PORT"],
-    )
-
-
 def test_one_sweeps_at_a_time(broker_valkey: redis.Redis) -> None:
     make_request(make_buyer(), make_course(), now=clock.now())
     OrderRequest.objects.update(attempts=OrderRequest.MAX_ATTEMPTS)
-    with other_session() as somebody:
+    with open_session() as somebody:
         somebody.execute("SELECT pg_advisory_xact_lock(1)")
         with nothing_changes():
             sweep()

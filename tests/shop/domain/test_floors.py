@@ -1,14 +1,12 @@
 """No row is overlooked for good, however late its transaction commits and whatever time it names."""
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 import psycopg
 import pytest
-from django.db import connection
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +15,7 @@ from shop.domain import floors, sql
 from shop.domain.work import due_rows
 from shop.models import OrderRequest
 from shop.models.work import FRESH
+from tests.databases import open_session
 from tests.factories import make_buyer
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -31,20 +30,6 @@ _TAKE_IN = """
     VALUES (%s, %s, %s, '', '{}', 'pending', '', now(), clock_timestamp() - %s, 0, '', '', '', '{}')
     RETURNING id
 """
-
-
-@contextmanager
-def session() -> Iterator[psycopg.Connection]:
-    """A transaction of somebody else."""
-    database = connection.settings_dict
-    with psycopg.connect(
-        dbname=database["NAME"],
-        user=database["USER"],
-        password=database["PASSWORD"],
-        host=database["HOST"],
-        port=database["PORT"],
-    ) as opened:
-        yield opened
 
 
 def take_in(writer: psycopg.Connection, account_id: int, number: int, *, ago: timedelta = timedelta()) -> int:
@@ -113,7 +98,7 @@ def test_nothing_is_overlooked_whatever_the_order_of_commits(
     account_id = make_buyer().pk
     processes = [Process() for _ in range(3)]
     written, done = set(), []
-    with session() as one, session() as two, session() as three, session() as four:
+    with open_session() as one, open_session() as two, open_session() as three, open_session() as four:
         writers = [one, two, three, four]
         open_: list[psycopg.Connection] = []
         for number, (deed, which) in enumerate(steps):
@@ -139,7 +124,7 @@ def test_nothing_is_overlooked_whatever_the_order_of_commits(
 def test_late_commit_is_overlooked_until_the_sweep_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     """The control of the property: without the sweep's look the row would wait for good."""
     account_id, process = make_buyer().pk, Process()
-    with session() as slow, session() as quick:
+    with open_session() as slow, open_session() as quick:
         late = take_in(slow, account_id, 1)
         early = take_in(quick, account_id, 2)
         quick.commit()
@@ -154,7 +139,7 @@ def test_late_commit_is_overlooked_until_the_sweep_looks(monkeypatch: pytest.Mon
 def test_commit_within_the_slack_is_never_overlooked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(floors, "SLACK", dict.fromkeys(floors.SLACK, timedelta(seconds=5)))
     account_id, process = make_buyer().pk, Process()
-    with session() as slow, session() as quick:
+    with open_session() as slow, open_session() as quick:
         late = take_in(slow, account_id, 1)
         early = take_in(quick, account_id, 2)
         quick.commit()
@@ -167,7 +152,7 @@ def test_row_made_due_in_the_past_is_found(monkeypatch: pytest.MonkeyPatch) -> N
     account_id, process = make_buyer().pk, Process()
     for _ in range(2):
         process.claim(monkeypatch)
-    with session() as writer:
+    with open_session() as writer:
         old = take_in(writer, account_id, 1, ago=timedelta(hours=1))
     floors.check_floor(OrderRequest, now=clock.database_now())
     assert process.claim(monkeypatch) == [old]
@@ -175,7 +160,7 @@ def test_row_made_due_in_the_past_is_found(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_clock_that_has_gone_back_takes_the_floor_along(monkeypatch: pytest.MonkeyPatch) -> None:
     account_id, process = make_buyer().pk, Process()
-    with session() as writer:
+    with open_session() as writer:
         pk = take_in(writer, account_id, 1, ago=timedelta(hours=1))
     with monkeypatch.context() as patched:
         patched.setattr(floors, "_floors", process.remembered)
@@ -186,7 +171,7 @@ def test_clock_that_has_gone_back_takes_the_floor_along(monkeypatch: pytest.Monk
 
 def test_floor_stays_at_the_first_row_that_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     account_id, process = make_buyer().pk, Process()
-    with session() as writer:
+    with open_session() as writer:
         ids = [take_in(writer, account_id, number) for number in range(12)]
     assert [process.claim(monkeypatch) for _ in range(2)] == [ids[:5], ids[5:10]]
     assert process.place[1] == ids[5]  # the first that the second claim has seen

@@ -2,16 +2,14 @@
 
 from datetime import timedelta
 
-import psycopg
 import pytest
-from django.conf import settings
-from django.db import connection
 from django.db.models import Count
 
 from project.local.waiting import wait_until
 from shop import clock
 from shop.domain.measures import order_states
 from shop.models import Measurement, Order, OrderEvent
+from tests.databases import open_session
 from tests.factories import make_buyer, make_course, make_order
 from tests.payments.memorygateway import MemoryGateway
 from tests.payments.order_scenario import approve, ask_refund, pay, send
@@ -80,15 +78,7 @@ def test_only_stretches_in_which_something_happened_are_counted() -> None:
 def test_change_that_commits_late_is_counted() -> None:
     """Its event's id was handed out before others that are there already."""
     first = place()
-    database = settings.DATABASES["default"]
-    late = psycopg.connect(
-        dbname=connection.settings_dict["NAME"],
-        user=database["USER"],
-        password=database["PASSWORD"],
-        host=database["HOST"],
-        port=database["PORT"],
-    )
-    with late:
+    with open_session() as late:
         late.execute(
             "UPDATE shop_order SET status = 'cancelled', closed_at = now(), available_at = NULL "
             "WHERE id = %s",
@@ -104,7 +94,6 @@ def test_change_that_commits_late_is_counted() -> None:
             fold(2, has_none_open=False)
         assert order_states.read_order_states() == EMPTY | {"awaiting_payment": 4}
         late.commit()
-    late.close()
     fold()
     assert order_states.read_order_states() == EMPTY | {"awaiting_payment": 3, "cancelled": 1} == counted()
 

@@ -2,15 +2,13 @@
 
 from datetime import datetime, timedelta
 
-import psycopg
 import pytest
-from django.conf import settings
-from django.db import connection
 
 from shop import clock
 from shop.domain import ledger
 from shop.domain.measures import totals
 from shop.models import LedgerTransfer, Measurement
+from tests.databases import open_session
 from tests.factories import NOW, make_buyer
 from tests.shop.domain.measures.others import wait_for_others
 
@@ -65,15 +63,7 @@ def test_a_row_that_commits_late_is_not_left_out() -> None:
     Without the wait for its transaction it would be skipped for good.
     """
     buyer = make_buyer()
-    database = settings.DATABASES["default"]
-    late = psycopg.connect(
-        dbname=connection.settings_dict["NAME"],
-        user=database["USER"],
-        password=database["PASSWORD"],
-        host=database["HOST"],
-        port=database["PORT"],
-    )
-    with late:
+    with open_session() as late:
         late.execute(
             "INSERT INTO shop_ledgertransfer (key, debit, credit, currency, amount, account_id, memo, "
             "created_at)"
@@ -87,7 +77,6 @@ def test_a_row_that_commits_late_is_not_left_out() -> None:
         assert read() == 1001
         fold(3)
         assert (read(), folded()) == (1001, 1001)
-    late.close()
 
 
 @pytest.mark.django_db(transaction=True)
