@@ -15,7 +15,6 @@ from playwright.sync_api import Browser, sync_playwright
 
 from project.local.state import ROOT
 from tests.browser.shopper import DESKTOP, Device, Shopper
-from tests.databases import drop_database
 from tests.journeys.conftest import repair
 from tests.journeys.shopping import Buyer, new_buyer
 from tests.nodes.shop_stack import ShopStack, build_shop_stack
@@ -81,12 +80,8 @@ def served_shop(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> I
     others = [f"--ignore={name}" for name in ("rest_framework", "drf_spectacular_sidecar")]
     collect = [sys.executable, "manage.py", "collectstatic", "--no-input", "--verbosity", "0", *others]
     subprocess.run(collect, cwd=ROOT, env=stack.env, check=True)
-    try:
-        stack.start()
+    with stack.running():
         yield stack
-    finally:
-        stack.stop()
-        drop_database(stack.database_url)
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import pytest
 
 from tests.chaos.books import check_books
 from tests.chaos.order_scenario import ChaosShop
-from tests.databases import drop_database
 from tests.nodes.shop_stack import ShopStack, build_shop_stack
 
 IMPATIENT = {
@@ -24,12 +23,8 @@ IMPATIENT = {
 @pytest.fixture(scope="session")
 def _chaos_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ShopStack]:
     stack = build_shop_stack(tmp_path_factory.mktemp("chaos") / "shop", extra_env=IMPATIENT)
-    try:
-        stack.start()
+    with stack.running():
         yield stack
-    finally:
-        stack.stop()
-        drop_database(stack.database_url)
 
 
 @pytest.fixture(scope="session")

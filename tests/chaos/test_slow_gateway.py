@@ -17,7 +17,6 @@ from project.local.waiting import wait_until
 from tests.chaos.books import check_books
 from tests.chaos.conftest import IMPATIENT
 from tests.chaos.order_scenario import ChaosShop, OrderScenario
-from tests.databases import drop_database
 from tests.nodes.shop_stack import build_shop_stack
 
 pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("chaos-slow-gateway"), pytest.mark.timeout(240)]
@@ -33,16 +32,8 @@ QUERY, CLOSE = "alipay.trade.query", "alipay.trade.close"
 @contextlib.contextmanager
 def running(folder: Path, *, has_gateway_worker: bool, env: Mapping[str, str]) -> Iterator[ChaosShop]:
     shop = build_shop_stack(folder, extra_env=env, has_gateway_worker=has_gateway_worker)
-    try:
-        shop.start()
-        with contextlib.closing(ChaosShop(shop)) as chaos:
-            yield chaos
-    except BaseException:
-        print(shop.logs())
-        raise
-    finally:
-        shop.stop()
-        drop_database(shop.database_url)
+    with shop.running(), contextlib.closing(ChaosShop(shop)) as chaos:
+        yield chaos
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import pytest
 
 from project.local.waiting import wait_until
-from tests.databases import drop_database
 from tests.invariants import InvariantBrokenError, check_invariants
 from tests.journeys.shopping import Buyer, control, new_buyer
 from tests.nodes.shop_stack import ShopStack, build_shop_stack
@@ -18,12 +17,8 @@ def _breakable_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ShopSt
     stack = build_shop_stack(
         tmp_path_factory.mktemp("journeys") / "shop", extra_env={"PAYMENT_QUERY_INTERVAL_S": "1"}
     )
-    try:
-        stack.start()
+    with stack.running():
         yield stack
-    finally:
-        stack.stop()
-        drop_database(stack.database_url)
 
 
 @pytest.fixture

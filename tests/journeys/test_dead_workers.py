@@ -6,7 +6,6 @@ from collections.abc import Iterator
 import pytest
 
 from project.local.waiting import wait_until
-from tests.databases import drop_database
 from tests.journeys.shopping import PATIENCE_S, Buyer, account_locked, count_orders, simple_body
 from tests.journeys.test_outages import (
     assert_created_once,
@@ -26,12 +25,8 @@ def _patient_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ShopStac
     stack = build_shop_stack(
         tmp_path_factory.mktemp("patient") / "shop", extra_env={"WORK_LEASE_S": "5", "SWEEP_INTERVAL_S": "2"}
     )
-    try:
-        stack.start()
+    with stack.running():
         yield stack
-    finally:
-        stack.stop()
-        drop_database(stack.database_url)
 
 
 @pytest.fixture

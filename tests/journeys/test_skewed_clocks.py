@@ -17,7 +17,6 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from project.local.waiting import wait_until
-from tests.databases import drop_database
 from tests.journeys.shopping import PATIENCE_S, Buyer, count_orders, new_buyer, simple_body
 from tests.journeys.test_outages import ANSI
 from tests.nodes.shop_stack import ShopStack, build_shop_stack
@@ -54,15 +53,8 @@ def running(folder: Path, *, sweep_s: str) -> Iterator[Skewed]:
         clocks[name] = make_clock(library, folder / f"{name}-clock")
         child = node.container.child
         child.env = {**(child.env or {}), **clocks[name].env}
-    try:
-        shop.start()
+    with shop.running():
         yield Skewed(shop, clocks)
-    except BaseException:
-        print(shop.logs())
-        raise
-    finally:
-        shop.stop()
-        drop_database(shop.database_url)
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,6 @@ from project.local.child import Child
 from project.local.ports import find_free_port, is_listening
 from project.local.state import ROOT
 from project.local.waiting import wait_until
-from tests.databases import drop_database
 from tests.metrics.prometheus import Prometheus, write_configuration
 from tests.nodes.shop_nodes import ProcessNode, WorkerNode
 from tests.nodes.shop_stack import ShopStack, build_shop_stack
@@ -47,12 +46,8 @@ def observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observed]:
     for name, node in nodes.items():
         child = node.container.child
         child.env = {**(child.env or {}), "METRICS_LISTEN": f"127.0.0.1:{ports[name]}"}
-    try:
-        stack.start()
+    with stack.running():
         yield Observed(stack, ports)
-    finally:
-        stack.stop()
-        drop_database(stack.database_url)
 
 
 @pytest.fixture(scope="session")

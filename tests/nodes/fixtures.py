@@ -39,12 +39,8 @@ def _shared_shop_stack(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ShopStack]:
     stack = build_shop_stack(tmp_path_factory.mktemp("shared") / "shop")
-    try:
-        stack.start()
+    with stack.running():
         yield stack
-    finally:
-        stack.stop()
-        drop_database(stack.database_url)
 
 
 @pytest.fixture

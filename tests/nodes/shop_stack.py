@@ -5,7 +5,7 @@ real processes.
 import contextlib
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from project.local.programs import (
 from project.local.purchase import ApiClient
 from project.local.simulator import prepare_simulator
 from project.local.waiting import wait_until
-from tests.databases import copy_demo_database
+from tests.databases import copy_demo_database, drop_database
 from tests.nodes.shop_nodes import ProcessNode, ValkeyNode, WorkerNode, make_broker, make_process, make_worker
 
 READY_TIMEOUT_S = 90
@@ -69,6 +69,21 @@ class ShopStack:
     extra_workers: list[WorkerNode] = field(default_factory=list)
     _clients: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
     _connection: psycopg.Connection[dict[str, Any]] | None = None
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        """Runs the shop during the block; stops it afterwards and drops its database. Prints the logs if the
+        block fails.
+        """
+        try:
+            self.start()
+            yield
+        except BaseException:
+            print(self.logs())
+            raise
+        finally:
+            self.stop()
+            drop_database(self.database_url)
 
     def api(self, username: str = "buyer1") -> ApiClient:
         """A logged-in client of the JSON API; closed with the stack."""

@@ -18,7 +18,6 @@ import pytest
 from project.local.rabbitmq import RabbitServer, find_rabbitmq
 from project.local.tls import make_certificate
 from project.local.waiting import wait_until
-from tests.databases import drop_database
 from tests.forwarder import Forwarder
 from tests.journeys.shopping import Buyer, new_buyer, simple_body
 from tests.nodes.shop_stack import ShopStack, build_shop_stack
@@ -59,13 +58,9 @@ def shop(rabbit: RabbitServer, address: Forwarder, tmp_path: Path) -> Iterator[S
     """A shop that reaches RabbitMQ through something that may lose its connections."""
     broker_url = rabbit.url().replace(f":{rabbit.port}/", f":{address.port}/")
     stack = build_shop_stack(tmp_path / "shop", extra_env={"CELERY_BROKER_URL": broker_url, **SELDOM_SWEPT})
-    try:
-        stack.start()
+    with stack.running():
         yield stack
-    finally:
         print(stack.logs())
-        stack.stop()
-        drop_database(stack.database_url)
 
 
 def created_after_s(shop: ShopStack, buyer: Buyer) -> float:
@@ -122,18 +117,13 @@ def test_a_shop_with_queues_of_each_type_and_a_certificate(
     stack = build_shop_stack(
         tmp_path / "shop", extra_env={"CELERY_BROKER_URL": rabbit.tls_url(), "BROKER_QUEUE_TYPE": queue_type}
     )
-    try:
-        stack.start()
+    with stack.running():
         buyer = new_buyer(stack)
         assert max(created_after_s(stack, buyer) for _ in range(5)) < 5
         # quorum queues know no global prefetch
         assert "NOT_IMPLEMENTED" not in stack.worker.container.child.log_text()
         shop_type = connection_queue_type(rabbit, "orders")
         assert shop_type == queue_type
-    finally:
-        print(stack.logs())
-        stack.stop()
-        drop_database(stack.database_url)
 
 
 def test_a_queue_of_another_type_is_refused_by_name(rabbit: RabbitServer) -> None:
