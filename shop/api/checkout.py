@@ -20,7 +20,14 @@ from shop.api.checkoutoutput import (
     checkout_body,
     requote_body,
 )
-from shop.api.fields import MAX_BEILI, IdField, Input, StrictIntegerField, refuse_repeated_courses
+from shop.api.fields import (
+    MAX_BEILI,
+    IdField,
+    Input,
+    StrictIntegerField,
+    optional_id,
+    refuse_repeated_courses,
+)
 from shop.api.wire import WORKER_S, retry_after
 from shop.domain.checkout import checkouts
 from shop.domain.checkout.requote import quote_choices
@@ -39,9 +46,7 @@ class CheckoutInput(Input):
 
 class QuoteLineInput(Input):
     course_id = IdField()
-    coupon_record_id = IdField(
-        allow_zero=True, required=False, allow_null=True, default=None, help_text="0 或 null 表示不使用"
-    )
+    coupon_record_id = optional_id("0 或 null 表示不使用")
 
 
 class QuoteInput(Input):
@@ -51,13 +56,7 @@ class QuoteInput(Input):
         max_length=settings.CART_MAX_LINES,
         # type: ignore[call-arg] # the stubs don't know what many=True takes
     )
-    coupon_record_id = IdField(
-        allow_zero=True,
-        required=False,
-        allow_null=True,
-        default=None,
-        help_text="全场券；0 或 null 表示不使用",
-    )
+    coupon_record_id = optional_id("全场券；0 或 null 表示不使用")
     balance = StrictIntegerField(
         min_value=0, max_value=MAX_BEILI, required=False, default=0, help_text="想使用的贝里，超出部分不计"
     )

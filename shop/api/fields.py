@@ -52,6 +52,11 @@ class IdField(serializers.Field[int, Any, int, Any]):
         return value
 
 
+def optional_id(help_text: str) -> IdField:
+    """The id of something that may be left out: 0 and null mean none."""
+    return IdField(allow_zero=True, required=False, allow_null=True, default=None, help_text=help_text)
+
+
 class LabelField(serializers.CharField):
     """A choice shown by its label, always in Chinese: programs compare it, and the pages' scripts translate
     it.

@@ -27,6 +27,7 @@ from shop.api.fields import (
     StrictIntegerField,
     YuanField,
     are_distinct,
+    optional_id,
     read_query,
     refuse_repeated_courses,
 )
@@ -48,9 +49,7 @@ _KEY = re.compile(r"[\x21-\x7e]{1,100}")
 class LineInput(Input):
     course_id = IdField()
     policy_id = IdField()
-    coupon_record_id = IdField(
-        allow_zero=True, required=False, allow_null=True, default=None, help_text="0 或 null 表示不使用"
-    )
+    coupon_record_id = optional_id("0 或 null 表示不使用")
     valid_period = StrictIntegerField(
         min_value=1,
         max_value=MAX_PERIOD,
@@ -64,13 +63,7 @@ class LineInput(Input):
 class PurchaseInput(Input):
     checkout_id = NumberField(required=False, allow_null=True, default=None)
     course_price_list = LineInput(many=True, allow_empty=False, max_length=settings.CART_MAX_LINES)  # type: ignore[call-arg] # DRF hands it to the list
-    coupon_record_id = IdField(
-        allow_zero=True,
-        required=False,
-        allow_null=True,
-        default=None,
-        help_text="全场券；0 或 null 表示不使用",
-    )
+    coupon_record_id = optional_id("全场券；0 或 null 表示不使用")
     balance = StrictIntegerField(
         min_value=0, max_value=MAX_BEILI, required=False, default=0, help_text="使用的贝里"
     )
