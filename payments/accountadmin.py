@@ -17,8 +17,9 @@ from payments.domain.refunds import revoking
 from payments.domain.upkeep.personal_data import anonymise_account
 from shop.accountadmin import AccountAdmin
 from shop.clock import now as read_clock
+from shop.desk.columns import BuyerColumn
 from shop.desk.deeds import Act, Deed, DeedForm, DeedsAdmin, WhyForm, WithDeeds, why_field
-from shop.desk.display import beili, link_to, moment
+from shop.desk.display import beili, moment
 from shop.desk.filters import SinceFilter
 from shop.domain import ledger
 from shop.domain.accounts import tokens
@@ -283,7 +284,7 @@ def _is_running(enrolment: Enrolment) -> bool:
 
 
 @admin.register(Enrolment)
-class EnrolmentAdmin(DeedsAdmin):
+class EnrolmentAdmin(BuyerColumn, DeedsAdmin):
     whole_table = ("q", "day")
     list_display = ("shown_status", "buyer", "course", "valid_from", "valid_until", "revoked_at")
     list_display_links = ("course",)
@@ -325,7 +326,3 @@ class EnrolmentAdmin(DeedsAdmin):
     )
     def shown_status(self, row: Enrolment) -> tuple[str, str]:
         return row.status, row.get_status_display()
-
-    @display(description=pgettext_lazy("one", "买家"))
-    def buyer(self, row: Enrolment) -> str:
-        return link_to(row.account)

@@ -10,7 +10,7 @@ from django.db.models import Case, Q, Value, When
 from django.db.models.expressions import Combinable
 from django.http import HttpRequest
 from django.utils.html import format_html_join
-from django.utils.translation import gettext, pgettext, pgettext_lazy
+from django.utils.translation import gettext, pgettext
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
@@ -22,8 +22,9 @@ from payments.gateways import find_gateways, get_gateways
 from payments.gateways.protocol import GatewayError
 from payments.models import Notification, Payment, Refund, RefundLine
 from payments.states import NotificationStatus, PaymentStatus, RefundKind, RefundStatus
+from shop.desk.columns import OrderColumn
 from shop.desk.deeds import Act, DeedsAdmin, UrgentFirst
-from shop.desk.display import link_to, yuan
+from shop.desk.display import yuan
 from shop.desk.filters import DEAD, SinceFilter, choose
 from shop.desk.readonly import ReadOnlyInline
 
@@ -59,7 +60,7 @@ class MoneyAdmin(DeedsAdmin):
 
 
 @admin.register(Payment)
-class PaymentAdmin(MoneyAdmin):
+class PaymentAdmin(OrderColumn, MoneyAdmin):
     list_display = (
         "shown_amount",
         "shown_status",
@@ -103,10 +104,6 @@ class PaymentAdmin(MoneyAdmin):
     @display(description=_("已退"), ordering="refunded_amount")
     def shown_refunded(self, payment: Payment) -> str:
         return yuan(payment.refunded_amount) if payment.refunded_amount else "–"
-
-    @display(description=pgettext_lazy("one", "订单"))
-    def of_order(self, payment: Payment) -> str:
-        return link_to(payment.order)
 
 
 @admin.register(Notification)
@@ -193,7 +190,7 @@ TO_DO = choose(
 
 
 @admin.register(Refund)
-class RefundAdmin(UrgentFirst, MoneyAdmin):
+class RefundAdmin(OrderColumn, UrgentFirst, MoneyAdmin):
     """Refunds that need a decision come first, then those that need an explanation, then failed ones."""
 
     ordering: ClassVar[tuple[str | Combinable, ...]] = (
@@ -285,7 +282,3 @@ class RefundAdmin(UrgentFirst, MoneyAdmin):
     def decider(self, refund: Refund) -> str:
         who = refund.decided_by or refund.approved_by
         return who.get_username() if who else "–"
-
-    @display(description=pgettext_lazy("one", "订单"))
-    def of_order(self, refund: Refund) -> str:
-        return link_to(refund.order)

@@ -12,8 +12,9 @@ from knox.models import AuthToken
 from unfold.decorators import display
 
 from shop import accountadmin, catalogueadmin, couponadmin  # noqa: F401 - register themselves
+from shop.desk.columns import BuyerColumn, OrderColumn
 from shop.desk.deeds import Act, Deed, DeedsAdmin
-from shop.desk.display import link_to, memo, yuan
+from shop.desk.display import memo, yuan
 from shop.desk.filters import DEAD, SinceFilter
 from shop.desk.readonly import ReadOnlyAdmin
 from shop.domain.orders import repair
@@ -32,7 +33,7 @@ def _pick_up(request: OrderRequest, act: Act) -> object:
 
 
 @admin.register(OrderRequest)
-class OrderRequestAdmin(DeedsAdmin):
+class OrderRequestAdmin(BuyerColumn, DeedsAdmin):
     """Order requests: pending, turned into an order, or rejected."""
 
     list_display = (
@@ -83,13 +84,9 @@ class OrderRequestAdmin(DeedsAdmin):
     def number(self, row: OrderRequest) -> str:
         return row.order_number
 
-    @display(description=pgettext_lazy("one", "买家"))
-    def buyer(self, row: OrderRequest) -> str:
-        return link_to(row.account)
-
 
 @admin.register(LedgerTransfer)
-class LedgerTransferAdmin(ReadOnlyAdmin):
+class LedgerTransferAdmin(OrderColumn, BuyerColumn, ReadOnlyAdmin):
     list_display = ("shown_amount", "debit", "credit", "shown_memo", "buyer", "of_order", "created_at", "key")
     fields = ("key", "debit", "credit", "currency", "amount", "account", "order", "shown_memo", "created_at")
     readonly_fields = ("shown_memo",)
@@ -108,14 +105,6 @@ class LedgerTransferAdmin(ReadOnlyAdmin):
             if row.currency == LedgerTransfer.Currency.CNY
             else gettext("%(amount)s 贝里") % {"amount": f"{row.amount:,.0f}"}
         )
-
-    @display(description=pgettext_lazy("one", "买家"))
-    def buyer(self, row: LedgerTransfer) -> str:
-        return link_to(row.account)
-
-    @display(description=pgettext_lazy("one", "订单"))
-    def of_order(self, row: LedgerTransfer) -> str:
-        return link_to(row.order)
 
 
 @admin.register(LogEntry)

@@ -21,6 +21,7 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldBooleanWidget
 
 from shop.adminforms import EditedFields
+from shop.desk.columns import BuyerColumn, OrderColumn
 from shop.desk.deeds import Act, Deed, DeedForm, WithDeeds, why_field
 from shop.desk.display import link_to, yuan
 from shop.desk.exports import BOM, defuse
@@ -384,7 +385,7 @@ class CouponCodeAdmin(ReadOnlyAdmin):
 
 
 @admin.register(CouponRecord)
-class CouponRecordAdmin(ReadOnlyAdmin):
+class CouponRecordAdmin(OrderColumn, BuyerColumn, ReadOnlyAdmin):
     whole_table = ("q",)
     list_display = (
         "shown_status",
@@ -411,11 +412,3 @@ class CouponRecordAdmin(ReadOnlyAdmin):
     )
     def shown_status(self, record: CouponRecord) -> tuple[str, str]:
         return record.status, record.get_status_display()
-
-    @display(description=pgettext_lazy("one", "买家"))
-    def buyer(self, record: CouponRecord) -> str:
-        return link_to(record.account)
-
-    @display(description=pgettext_lazy("one", "订单"))
-    def of_order(self, record: CouponRecord) -> str:
-        return link_to(record.order)

@@ -19,8 +19,9 @@ from payments.desk.orderpage import read_order_page
 from payments.domain.refunds import requesting
 from payments.domain.trades import polling
 from payments.tasks import close_orders, query_payments
+from shop.desk.columns import BuyerColumn
 from shop.desk.deeds import Act, Deed, DeedForm, DeedsAdmin, WhyForm, why_field
-from shop.desk.display import beili, link_to, moment, yuan
+from shop.desk.display import beili, moment, yuan
 from shop.desk.filters import DEAD, SinceFilter
 from shop.desk.readonly import MAX_FOUND
 from shop.domain.orders import closing, repair
@@ -187,7 +188,7 @@ ORDER_DEEDS = (
 
 
 @admin.register(Order)
-class OrderAdmin(DeedsAdmin):
+class OrderAdmin(BuyerColumn, DeedsAdmin):
     list_display = (
         "shown_cash",
         "shown_status",
@@ -269,10 +270,6 @@ class OrderAdmin(DeedsAdmin):
     @display(description=_("已退"), ordering="refunded_amount")
     def shown_refunded(self, order: Order) -> str:
         return yuan(order.refunded_amount) if order.refunded_amount else "–"
-
-    @display(description=pgettext_lazy("one", "买家"))
-    def buyer(self, order: Order) -> str:
-        return link_to(order.account)
 
     @display(description=pgettext_lazy("one", "课程"))
     def courses(self, order: Order) -> str:
