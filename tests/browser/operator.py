@@ -5,11 +5,10 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.shopper import PATIENCE_MS, Device, Shopper
+from tests.browser.shopper import Device, Shopper, open_context
 from tests.nodes.shop_stack import ShopStack
 
 # Where pictures of the pages go, for people to look at; nowhere unless named.
@@ -24,15 +23,7 @@ class Operator(Shopper):
     @classmethod
     @contextmanager
     def at_desk(cls, browser: Browser, shop: ShopStack, device: Device) -> Iterator["Operator"]:
-        size: Any = {"width": device.width, "height": device.height}
-        context = browser.new_context(
-            viewport=size,
-            user_agent=device.user_agent,
-            is_mobile=device.is_mobile,
-            has_touch=device.is_mobile,
-            locale=device.locale,
-        )
-        context.set_default_timeout(PATIENCE_MS)
+        context = open_context(browser, device)
         try:
             someone = cls(context.new_page(), shop, None, shop.web_url)
             someone.page.on("pageerror", lambda error: someone.errors.append(str(error)))

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request, expect
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, Request, expect
 
 from tests.journeys.shopping import Buyer
 from tests.nodes.shop_stack import ShopStack
@@ -37,6 +37,20 @@ ENGLISH_DESKTOP = replace(DESKTOP, name="1280-en", locale="en-US")
 ENGLISH_PHONE = replace(PHONE, name="390-en", locale="en-US")
 
 
+def open_context(browser: Browser, device: Device) -> BrowserContext:
+    """A browser's window on the device, without cookies."""
+    size: Any = {"width": device.width, "height": device.height}
+    context = browser.new_context(
+        viewport=size,
+        user_agent=device.user_agent,
+        is_mobile=device.is_mobile,
+        has_touch=device.is_mobile,
+        locale=device.locale,
+    )
+    context.set_default_timeout(PATIENCE_MS)
+    return context
+
+
 @dataclass
 class Shopper:
     """A page of the shop, with whatever the browser complained about and each request that it sent to the
@@ -56,15 +70,7 @@ class Shopper:
         cls, browser: Browser, shop: ShopStack, device: Device, buyer: Buyer | None, *, origin: str = ""
     ) -> Iterator["Shopper"]:
         """`origin` is where the shop is reached, if that isn't its web process itself."""
-        size: Any = {"width": device.width, "height": device.height}
-        context = browser.new_context(
-            viewport=size,
-            user_agent=device.user_agent,
-            is_mobile=device.is_mobile,
-            has_touch=device.is_mobile,
-            locale=device.locale,
-        )
-        context.set_default_timeout(PATIENCE_MS)
+        context = open_context(browser, device)
         if buyer is not None:
             # As the login page leaves them.
             token = str(buyer.api.http.headers["Authorization"]).removeprefix("Token ")
