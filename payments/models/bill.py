@@ -1,4 +1,4 @@
-"""What the gateway's daily bills say, and where they differ from the shop's books."""
+"""The gateway's daily bills, and their differences from the shop's books."""
 
 from typing import ClassVar
 
@@ -18,7 +18,8 @@ from shop.models.work import GATEWAY_ATTEMPTS, dead_index, dead_is_not_due, due_
 class Bill(Work):
     """The bill of one app for one day (Beijing time).
 
-    As a piece of work it waits to be downloaded and compared, and then for what it made us ask about.
+    As a work row it waits to be downloaded and compared, and then for the answers to the queries that it
+    caused.
     """
 
     MAX_ATTEMPTS = GATEWAY_ATTEMPTS
@@ -30,7 +31,7 @@ class Bill(Work):
         _("状态"), max_length=16, choices=names_of(BillStatus), default=BillStatus.WAITING
     )
     compared_at = models.DateTimeField(_("核对时间"), null=True, blank=True)
-    # What it adds up to, for the accountants. Fees are negative where they were taken.
+    # Totals for the accountants. Charged fees are negative.
     trade_count = models.PositiveIntegerField(_("交易笔数"), default=0)
     trade_total = YuanField(_("交易金额（元）"), default=0)
     refund_count = models.PositiveIntegerField(_("退款笔数"), default=0)
@@ -66,7 +67,7 @@ class BillEntry(models.Model):
     trade_no = models.CharField(_("支付宝交易号"), max_length=64)
     out_trade_no = models.CharField(_("商户订单号"), max_length=64)
     out_request_no = models.CharField(_("退款请求号"), max_length=64, blank=True, default="")
-    # Of a refund: what went back.
+    # For a refund, the refunded amount.
     amount = YuanField(_("金额（元）"))
     fee = YuanField(_("服务费（元）"))
 
@@ -93,7 +94,7 @@ class BillDifference(models.Model):
     out_trade_no = models.CharField(_("商户订单号"), max_length=64)
     out_request_no = models.CharField(_("退款请求号"), max_length=64, blank=True, default="")
     trade_no = models.CharField(_("支付宝交易号"), max_length=64, blank=True, default="")
-    # None where that side doesn't know of it.
+    # None if that side doesn't have it.
     told_amount = YuanField(_("账单金额（元）"), null=True, blank=True)
     our_amount = YuanField(_("本店金额（元）"), null=True, blank=True)
     order = models.ForeignKey(
@@ -114,7 +115,7 @@ class BillDifference(models.Model):
         verbose_name=pgettext_lazy("one", "支付"),
     )
     found_at = models.DateTimeField(_("发现时间"))
-    # When it made the shop ask the gateway.
+    # When the gateway was queried because of it.
     asked_at = models.DateTimeField(_("最近查询时间"), null=True, blank=True)
     status = models.CharField(
         _("状态"), max_length=16, choices=names_of(DifferenceStatus), default=DifferenceStatus.OPEN
@@ -136,7 +137,7 @@ class BillDifference(models.Model):
         verbose_name = pgettext_lazy("one", "对账差异")
         verbose_name_plural = pgettext_lazy("many", "对账差异")
         constraints: ClassVar = [
-            # A fact that later bills show again is the same difference.
+            # If later bills show the same fact, it is the same difference.
             models.UniqueConstraint(
                 fields=[
                     "out_trade_no", "out_request_no", "subject", "kind", "trade_no", "told_amount",

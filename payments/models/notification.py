@@ -14,17 +14,17 @@ from shop.models.work import dead_index, dead_is_not_due, due_index
 
 
 class Notification(Work):
-    """The inbox: what the gateway told us, verified and stored before it is answered.
+    """The inbox: the gateway's notifications, verified and stored before they are answered.
 
     Repeated deliveries of the same facts share one row.
     """
 
     provider = models.CharField(_("渠道"), max_length=16, default="alipay")
-    # SHA-256 of everything that was signed except what changes between deliveries of the same facts.
+    # SHA-256 of the signed fields except those that differ between deliveries of the same facts.
     business_key = models.CharField(_("业务键"), max_length=64)
     notify_id = models.CharField(_("通知编号"), max_length=128)
     out_trade_no = models.CharField(_("商户订单号"), max_length=64)
-    # In the gateway's words, and in ours (`TradeStatus`).
+    # The gateway's own status, and the shop's (`TradeStatus`).
     trade_status = models.CharField(_("交易状态"), max_length=32)
     told_status = models.CharField(
         _("交易状态（统一）"), max_length=16, blank=True, default="", db_default=""
@@ -35,9 +35,9 @@ class Notification(Work):
         _("状态"), max_length=16, choices=names_of(NotificationStatus), default=NotificationStatus.RECEIVED
     )
     reason = models.CharField(_("原因"), max_length=64, blank=True, default="", db_default="")
-    # Why it was quarantined the first time; later handling doesn't overwrite it.
+    # Why it was first quarantined; later handling doesn't overwrite it.
     first_reason = models.CharField(_("首次隔离原因"), max_length=64, blank=True, default="", db_default="")
-    # The fingerprint of the key that proved the signature when it was received.
+    # The fingerprint of the key that verified the signature when it was received.
     verified_by = models.CharField(_("验签公钥"), max_length=64, blank=True, default="", db_default="")
     payment = models.ForeignKey(
         Payment,
@@ -47,7 +47,7 @@ class Notification(Work):
         related_name="notifications",
         verbose_name=pgettext_lazy("one", "支付"),
     )
-    # Who dismissed it, and why they could.
+    # Who dismissed it, and with which reason.
     dismissed_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         models.PROTECT,
@@ -58,7 +58,7 @@ class Notification(Work):
         verbose_name=_("处理人"),
     )
     note = models.CharField(_("处理说明"), max_length=200, blank=True, default="", db_default="")
-    # The HTTP request that brought it first.
+    # The HTTP request that delivered it first.
     request_id = models.CharField(_("HTTP 请求编号"), max_length=64, blank=True, default="", db_default="")
     received_at = models.DateTimeField(_("收到时间"))
     handled_at = models.DateTimeField(_("处理时间"), null=True, blank=True)
@@ -98,7 +98,7 @@ class Notification(Work):
         indexes: ClassVar = [
             due_index("notification_due"),
             dead_index("notification_dead"),
-            # What `payments/domain/upkeep/retention.py` looks for.
+            # For `payments/domain/upkeep/retention.py`.
             models.Index(
                 fields=["handled_at"],
                 condition=Q(status__in=[NotificationStatus.APPLIED, NotificationStatus.IGNORED])

@@ -14,11 +14,10 @@ from shop.models.work import GATEWAY_ATTEMPTS, dead_index, dead_is_not_due, due_
 
 
 class Payment(Work):
-    """One attempt to pay an order, under its own `out_trade_no`.
+    """One attempt to pay an order, with its own `out_trade_no`. As a work row it waits to be queried at the
+    gateway.
 
-    As a piece of work it waits to be queried at the gateway.
-
-    Amount, app and seller are frozen here: what the gateway reports is compared with them, not with today's
+    Amount, app and seller are frozen here: the gateway's reports are compared with them, not with today's
     settings.
     """
 
@@ -42,24 +41,23 @@ class Payment(Work):
     trade_no = models.CharField(_("支付宝交易号"), max_length=64, null=True, blank=True)  # noqa: DJ001 - NULL keeps what is unpaid out of the unique constraint
     created_at = models.DateTimeField(_("发起时间"))
     expires_at = models.DateTimeField(_("支付截止时间"))
-    # When its buyer last gave a sign: went to the cashier, came back from it, or looked at the order. The
-    # longer ago, the seldomer we ask.
+    # When its buyer last went to the cashier, returned from it, or looked at the order. The longer ago that
+    # is, the less often the payment is queried.
     buyer_seen_at = models.DateTimeField(_("买家最近出现时间"), db_default=Now())
     # When the gateway last answered a query of the open attempt.
     asked_at = models.DateTimeField(_("最近查询时间"), null=True, blank=True)
     paid_at = models.DateTimeField(_("支付时间"), null=True, blank=True)
     closed_at = models.DateTimeField(_("关闭时间"), null=True, blank=True)
-    # What our own refunds have set aside: asked for, and neither rejected nor paid by other means. A CHECK
-    # makes an over-refund impossible.
+    # Reserved by the shop's own refunds that are neither rejected nor paid by other means. A CHECK makes an
+    # over-refund impossible.
     refund_committed = YuanField(_("退款占用（元）"), default=0)
-    # What has gone back through the gateway, by our refunds and by others. `external_refunded` is the others'
-    # part.
+    # Refunded through the gateway, by the shop and by others. `external_refunded` is the others' part.
     refunded_amount = YuanField(_("已退金额（元）"), default=0)
     external_refunded = YuanField(_("渠道侧已退（元）"), default=0, db_default=0)
-    # The largest cumulative refund that the gateway told of this trade. Above `refunded_amount` while
-    # something is not accounted for.
+    # The largest cumulative refund that the gateway has reported for this trade. It exceeds `refunded_amount`
+    # while a refund is unaccounted for.
     refund_told = YuanField(_("渠道告知已退（元）"), default=0, db_default=0)
-    # Paid, but not what paid the order: it came too late or a second time, and is refunded.
+    # Paid, but too late or a second time: it doesn't pay the order and is refunded.
     is_surplus = models.BooleanField(_("多付"), default=False)
 
     class Meta:
@@ -86,7 +84,7 @@ class Payment(Work):
                 condition=Q(
                     status=PaymentStatus.OPEN, closed_reason="", paid_at__isnull=True, closed_at__isnull=True
                 )
-                # A late payment keeps the time at which its attempt had been closed.
+                # A late payment keeps its `closed_at`.
                 | Q(
                     status=PaymentStatus.PAID, closed_reason="", paid_at__isnull=False, trade_no__isnull=False
                 )
@@ -110,8 +108,8 @@ class Payment(Work):
         indexes: ClassVar = [
             due_index("payment_due"),
             dead_index("payment_dead"),
-            # For the days of bills. Rows are paid in nearly the order in which they lie, so it stays tiny and
-            # costs a payment next to nothing.
+            # For the days of bills. Payments are stored in nearly the order in which they are paid, so the
+            # index stays tiny and costs next to nothing.
             BrinIndex(fields=["paid_at"], autosummarize=True, name="payment_paid_at"),
         ]
         permissions: ClassVar = [

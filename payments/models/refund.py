@@ -14,11 +14,11 @@ from shop.models.work import GATEWAY_ATTEMPTS, dead_index, dead_is_not_due, due_
 
 
 class Refund(Work):
-    """Money (and 贝里) on its way back, known by its request number.
+    """A refund of money and 贝里, identified by its request number.
 
-    Ours are asked for by a buyer and approved by staff or by rule, or made for money that nobody owed. The
-    row is written before the gateway is called: a retry is the same request. External ones were made at the
-    gateway without us and carry the number that it told.
+    The shop's own are requested by a buyer and approved by staff or by rule, or made for surplus money. The
+    row is written before the gateway is called, so a retry is the same request. External ones were made at
+    the gateway without the shop, and have the number that it reported.
     """
 
     MAX_ATTEMPTS = GATEWAY_ATTEMPTS
@@ -27,7 +27,7 @@ class Refund(Work):
     order = models.ForeignKey(
         Order, models.PROTECT, related_name="refunds", verbose_name=pgettext_lazy("one", "订单")
     )
-    # None when nothing was paid in money: only 贝里 go back.
+    # None if no money was paid: then only 贝里 are returned.
     payment = models.ForeignKey(
         Payment,
         models.PROTECT,
@@ -43,11 +43,11 @@ class Refund(Work):
         _("状态"), max_length=16, choices=names_of(RefundStatus), default=RefundStatus.REQUESTED
     )
     reason = models.CharField(_("申请原因"), max_length=200, blank=True, default="")
-    # Why it was rejected or failed: staff's words, or the gateway's code.
+    # Why it was rejected or failed: a reason entered by staff, or the gateway's code.
     outcome = models.CharField(_("处理说明"), max_length=200, blank=True, default="")
-    # How it was given back by other means than the gateway, for the accountants.
+    # For a refund by other means than the gateway: its receipt, for the accountants.
     reference = models.CharField(_("凭据"), max_length=100, blank=True, default="", db_default="")
-    # Of an external refund: what it was for. Empty until staff (or the rule for whole refunds) say so.
+    # For an external refund: what it was for. Empty until staff, or the rule for full refunds, explain it.
     explanation = models.CharField(
         _("说明"), max_length=16, choices=names_of(Explanation), blank=True, default="", db_default=""
     )
@@ -68,7 +68,7 @@ class Refund(Work):
         related_name="+",
         verbose_name=_("审批人"),
     )
-    # Staff who asked for it in the buyer's place; None if the buyer did, or a rule.
+    # The staff member who requested it on behalf of the buyer; None if the buyer or a rule did.
     requested_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         models.PROTECT,
@@ -87,8 +87,8 @@ class Refund(Work):
         verbose_name = pgettext_lazy("one", "退款")
         verbose_name_plural = pgettext_lazy("many", "退款")
         constraints: ClassVar = [
-            # Our numbers are ours alone; of external ones the gateway promises only that no trade has one
-            # twice.
+            # The shop's own numbers are unique. For external ones the gateway only guarantees that a trade
+            # doesn't have one twice.
             models.UniqueConstraint(
                 fields=["out_request_no"],
                 condition=~Q(kind=RefundKind.EXTERNAL),
@@ -131,7 +131,7 @@ class Refund(Work):
                 | Q(explanation="", explained_at__isnull=True),
                 name="refund_only_proven_external_explained",
             ),
-            # One live refund for what nobody owed.
+            # At most one live refund of surplus money.
             models.UniqueConstraint(
                 fields=["payment"],
                 condition=Q(kind=RefundKind.SURPLUS) & ~Q(status=RefundStatus.REJECTED),
@@ -165,10 +165,10 @@ class Refund(Work):
 class RefundLine(models.Model):
     """One course of a refund.
 
-    Unless that refund was rejected, no other one can have the line: a failed one is still owed.
+    Unless that refund was rejected, no other refund can have the line: a failed one is still owed.
 
-    `cash_amount` and `beili_amount` (yuan) are what goes back of the line's own shares: all of them, or less
-    where the access was used.
+    `cash_amount` and `beili_amount` (yuan) are the refunded parts of the line's own shares: all of them, or
+    less if some of the access was used.
     """
 
     refund = models.ForeignKey(

@@ -14,17 +14,16 @@ from shop.models.fields import not_negative
 
 
 class Account(SavesChanges, AbstractUser):
-    """A buyer or a member of staff.
-
-    Its 贝里 are a cached sum of the ledger, changed only together with a transfer.
+    """A buyer or a staff member. The balance of 贝里 is a cached sum of the ledger, changed only with a
+    transfer.
     """
 
     balance = models.PositiveBigIntegerField(_("可用贝里"), default=0)
     held_balance = models.PositiveBigIntegerField(
         _("锁定贝里"), default=0, help_text=_("待支付订单占用，支付后扣除，取消后退回")
     )
-    # Counts up when all logins are ended: sessions that were signed with an older number are over. A trigger
-    # counts when the account is disabled.
+    # Incremented to end all logins: sessions signed with an older number are invalid. A trigger increments it
+    # when the account is disabled.
     login_generation = models.PositiveIntegerField(_("登录批次"), default=0, db_default=0, editable=False)
     phone = models.CharField(_("手机"), max_length=20, blank=True, default="", db_default="")
 
@@ -39,7 +38,8 @@ class Account(SavesChanges, AbstractUser):
         constraints: ClassVar = [
             not_negative("balance", "held_balance", name="account_balances_not_negative")
         ]
-        # Operators find a buyer by how an address or a number begins. Django's own index does that for names.
+        # Operators search by the beginning of an e-mail address or a phone number. For usernames Django's own
+        # index does that.
         indexes: ClassVar = [
             models.Index(
                 OpClass(Upper("email"), "text_pattern_ops"), condition=~Q(email=""), name="account_by_email"
@@ -53,9 +53,9 @@ class Account(SavesChanges, AbstractUser):
         ]
 
     def get_session_auth_hash(self) -> str:
-        """What Django compares a session with."""
+        """The hash that Django compares with a session's."""
         return f"{super().get_session_auth_hash()}:{self.login_generation}"
 
     def get_session_auth_fallback_hash(self) -> Iterator[str]:
-        """The same by older secret keys."""
+        """The same with older secret keys."""
         return (f"{older}:{self.login_generation}" for older in super().get_session_auth_fallback_hash())

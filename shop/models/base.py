@@ -1,4 +1,4 @@
-"""What every table of the shop shares in Python."""
+"""The base class of the shop's models."""
 
 from collections.abc import Collection, Iterable
 from typing import Any, Self
@@ -9,9 +9,9 @@ from django.db import models
 class SavesChanges(models.Model):
     """A row whose `save()` writes only the columns that were set on the object since it was loaded or saved.
 
-    Django's own writes all of them, so a form, a command or a login that holds an object for a while would
-    bring back what others have changed meanwhile: an older balance, an older state, an account that was
-    blocked. JSON columns are always written, since a change inside one doesn't show.
+    Django's own writes all columns, so a form, a command or a login that holds an object for a while would
+    overwrite changes by others: a balance, a status, a disabled account. JSON columns are always written,
+    since a change inside one can't be detected.
     """
 
     class Meta:
@@ -63,7 +63,7 @@ class SavesChanges(models.Model):
         ]
 
     def _note(self, names: Collection[str] | None) -> None:
-        """Remembers how the columns (None for all) stand in the database now, but for those that it
+        """Remembers the columns' values in the database (None for all columns), except those that it
         computes.
         """
         loaded = self._state.__dict__.setdefault("loaded", {})

@@ -11,12 +11,12 @@ from shop.models.fields import YuanField, names_of, not_negative
 from shop.money import MAX_PAYABLE
 from shop.states import SELLABLE_COURSE_TYPES, CourseStatus, CourseType
 
-# After this no course starts. Access from then on still ends on a date that every calendar shows.
+# The latest start date of a course, so that the end of access is still a valid date everywhere.
 LAST_START = date(2099, 12, 31)
 
 
 class Category(SavesChanges):
-    """A shelf of the catalogue."""
+    """A category of courses."""
 
     name = models.CharField(_("名称"), max_length=32)
     brief = models.CharField(_("简介"), max_length=255, blank=True, default="")
@@ -26,7 +26,7 @@ class Category(SavesChanges):
         verbose_name = pgettext_lazy("one", "课程分类")
         verbose_name_plural = pgettext_lazy("many", "课程分类")
         ordering: ClassVar = ["position", "id"]
-        # Of a unique text Django would keep a second index, for searches by its beginning.
+        # With unique=True Django would create a second index, for searches by prefix.
         constraints: ClassVar = [models.UniqueConstraint(fields=["name"], name="category_name_once")]
 
     def __str__(self) -> str:
@@ -34,7 +34,7 @@ class Category(SavesChanges):
 
 
 class Course(SavesChanges):
-    """Something on the shelves: a course, a degree with its first day, a course for members only, or a
+    """Anything in the catalogue: a course, a degree with its start date, a course for members only, or a
     membership.
     """
 
@@ -114,7 +114,7 @@ class PricePolicy(SavesChanges):
     class Period(models.IntegerChoices):
         """Days of access.
 
-        A month is 30 days throughout; the original stored 12个月 as 210 days, which is mended here.
+        A month is always 30 days.
         """
 
         DAY_1 = 1, "1天"

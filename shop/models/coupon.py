@@ -12,7 +12,7 @@ from shop.models.catalogue import Course
 from shop.models.fields import YuanField, names_of, not_negative
 from shop.states import CouponRecordStatus, CouponScope, CouponType
 
-# A hundred years: whatever is meant to be good for ever, and still a date.
+# A hundred years: practically for ever, but still within the range of dates.
 MAX_VALID_DAYS = 36500
 
 
@@ -37,7 +37,7 @@ class Coupon(SavesChanges):
     claimed_count = models.PositiveIntegerField(_("已领取"), default=0, editable=False)
     open_date = models.DateField(_("领取开始日期"))
     close_date = models.DateField(_("领取结束日期"), help_text=_("当天仍可领取"))
-    # Nobody can claim one: each takes a code (`CouponCode`) or is given by staff.
+    # Not claimable: a coupon takes a code (`CouponCode`), or is granted by staff.
     is_code_only = models.BooleanField(
         _("仅凭兑换码领取"),
         default=False,
@@ -62,8 +62,8 @@ class Coupon(SavesChanges):
         ordering: ClassVar = ["id"]
         constraints: ClassVar = [
             models.CheckConstraint(
-                # Each type has its own fields filled and no other's. A CHECK lets a comparison with NULL
-                # pass, so NULLs are refused by name.
+                # Each type has exactly its own fields. A CHECK passes when a comparison yields NULL, so NULLs
+                # are refused explicitly.
                 condition=Q(
                     coupon_type=CouponType.FIXED,
                     money_equivalent_value__gt=0,
@@ -98,7 +98,7 @@ class Coupon(SavesChanges):
                 condition=Q(close_date__gte=F("open_date")), name="coupon_claim_window_in_order"
             ),
             models.CheckConstraint(
-                # Both absolute dates or none; and something must end every coupon.
+                # Both absolute dates or none; and every coupon must expire.
                 condition=Q(
                     valid_begin_date__isnull=False,
                     valid_end_date__isnull=False,
@@ -130,7 +130,7 @@ class Coupon(SavesChanges):
 class CouponRecord(SavesChanges):
     """One buyer's coupon.
 
-    Its dates are fixed at the claim: what was promised then holds, whatever becomes of the campaign.
+    Its dates are fixed when it is claimed; later changes to the campaign don't affect it.
     """
 
     coupon = models.ForeignKey(
@@ -194,11 +194,11 @@ class CouponRecord(SavesChanges):
 
 
 class CouponCode(SavesChanges):
-    """A code that its holder exchanges for one coupon of the campaign, once."""
+    """A code that can be redeemed once for a coupon of the campaign."""
 
     coupon = models.ForeignKey(Coupon, models.PROTECT, related_name="codes", verbose_name=_("活动"))
     code = models.CharField(pgettext_lazy("one", "兑换码"), max_length=20)
-    # Names the codes that were made at one go.
+    # Identifies codes that were created together.
     batch = models.CharField(_("批次"), max_length=64)
     record = models.OneToOneField(
         CouponRecord, models.PROTECT, null=True, blank=True, related_name="code", verbose_name=_("兑换的券")
@@ -208,7 +208,7 @@ class CouponCode(SavesChanges):
     )
     created_at = models.DateTimeField(_("生成时间"))
     redeemed_at = models.DateTimeField(_("兑换时间"), null=True, blank=True)
-    # Staff took it back before anybody used it.
+    # When staff withdrew it unused.
     withdrawn_at = models.DateTimeField(_("作废时间"), null=True, blank=True)
 
     class Meta:
@@ -225,5 +225,5 @@ class CouponCode(SavesChanges):
         indexes: ClassVar = [models.Index(fields=["batch"], name="coupon_code_batch")]
 
     def __str__(self) -> str:
-        # Logs and titles show it; whoever reads it whole could use it.
+        # Shown in logs and titles, where the whole code would let any reader redeem it.
         return f"{self.code[:4]}…"

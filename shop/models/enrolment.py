@@ -17,7 +17,7 @@ from shop.states import EnrolmentStatus
 class Enrolment(SavesChanges):
     """A buyer's access to a course, granted once per order line.
 
-    A renewal is a row of its own that starts where the last one ends.
+    A renewal is a separate row, which starts where the last one ends.
     """
 
     account = models.ForeignKey(
@@ -48,8 +48,8 @@ class Enrolment(SavesChanges):
             models.CheckConstraint(
                 condition=Q(valid_until__gt=F("valid_from")), name="enrolment_grants_time"
             ),
-            # Orders are refused long before; a date that no calendar shows would break every list that it is
-            # in.
+            # Orders are refused long before that. A date beyond the range of datetime would break every list
+            # that contains it.
             models.CheckConstraint(
                 condition=Q(valid_until__lte=F("created_at") + timedelta(days=36500)),
                 name="enrolment_ends_in_sight",

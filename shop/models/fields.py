@@ -8,9 +8,8 @@ from django.utils.translation import gettext_lazy
 
 
 def names_of(choices: type[models.Choices]) -> list[tuple[Any, Promise]]:
-    """A field's choices, named in the reader's language.
-
-    The labels themselves stay Chinese: the API answers with them.
+    """A field's choices with lazily translated names. The enum's labels stay Chinese, since the API returns
+    them.
     """
     return [(value, gettext_lazy(label)) for value, label in choices.choices]
 
@@ -30,7 +29,7 @@ class YuanField(models.DecimalField):  # type: ignore[type-arg] # not subscripta
 
 
 def not_negative(*columns: str, name: str) -> models.CheckConstraint:
-    """A CHECK that none of `columns` is below zero."""
+    """A CHECK that none of `columns` is negative."""
     return models.CheckConstraint(
         condition=models.Q(**{f"{column}__gte": 0 for column in columns}), name=name
     )

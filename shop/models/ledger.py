@@ -17,13 +17,11 @@ _YUAN_BOOKS = [
 
 
 class LedgerTransfer(models.Model):
-    """Double entry by construction: one amount leaves `debit` and arrives at `credit`.
+    """Double entry by construction: one amount moves from the book `debit` to the book `credit`. Append-only;
+    a trigger refuses edits.
 
-    Append-only; a trigger refuses edits.
-
-    The books of 贝里 are one per buyer (`account`), but for `beili_issued`, their source. The others are in
-    yuan. A trigger moves the buyer's cached balances with each transfer that is written, so the two can't
-    differ.
+    The books of 贝里 exist once per buyer (`account`), except `beili_issued`, their source. The others are in
+    yuan. A trigger updates the buyer's cached balances with each inserted transfer, so the two can't differ.
     """
 
     class Currency(models.TextChoices):
@@ -39,23 +37,23 @@ class LedgerTransfer(models.Model):
         COUPON_SUBSIDY = "coupon_subsidy", "优惠券补贴"
         BEILI_REDEEMED = "beili_redeemed", "贝里抵扣"
         SALES = "sales", "课程销售"
-        # Money that has come in: it goes on to sales when it pays an order, and is refunded when the order
-        # can't take it any more.
+        # Received money: it moves to sales when it pays an order, and is refunded if the order can't accept
+        # it.
         UNAPPLIED = "unapplied", "待核销款项"
         REFUNDS = "refunds", "退款"
-        # Refunds that the gateway made without us, until somebody says what they were for.
+        # External refunds, until they are explained.
         EXTERNAL_REFUNDS = "external_refunds", "待说明的渠道退款"
         GOODWILL = "goodwill", "善意补偿"
-        # Given back by other means than the gateway: a bank transfer, say.
+        # Refunded by other means than the gateway, such as a bank transfer.
         OTHER_MEANS = "other_means", "其他方式退款"
 
         @property
         def currency(self) -> "LedgerTransfer.Currency":
-            """What the book counts."""
+            """The book's currency."""
             is_beili = self in {self.BEILI_ISSUED, self.BEILI_AVAILABLE, self.BEILI_HELD, self.BEILI_SPENT}
             return LedgerTransfer.Currency.BEILI if is_beili else LedgerTransfer.Currency.CNY
 
-    # A replay of the same cause hits this: "hold:<order>", "capture:<order>", "cash:<out_trade_no>",
+    # Makes transfers idempotent: "hold:<order>", "capture:<order>", "cash:<out_trade_no>",
     # "refund:<out_request_no>", …
     key = models.CharField(_("唯一凭据"), max_length=128)
     debit = models.CharField(_("转出"), max_length=20, choices=names_of(Book))
@@ -79,7 +77,7 @@ class LedgerTransfer(models.Model):
         verbose_name=pgettext_lazy("one", "订单"),
     )
     memo = models.CharField(pgettext_lazy("transfer", "说明"), max_length=100, blank=True, default="")
-    # The purchase's (`Order.trace_id`), or empty for what belongs to no order.
+    # That of the purchase (`Order.trace_id`); empty without an order.
     trace_id = models.CharField(_("追踪编号"), max_length=64, blank=True, default="", db_default="")
     created_at = models.DateTimeField(_("时间"))
 

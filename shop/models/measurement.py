@@ -6,9 +6,8 @@ from django.utils.translation import pgettext_lazy
 
 
 class Measurement(models.Model):
-    """What was measured last, for whoever asks often what is dear to find out.
-
-    `shop/domain/measures/measurements.py` writes them.
+    """The last value of a measurement that is expensive to take. Written by
+    `shop/domain/measures/measurements.py`.
     """
 
     name = models.CharField(_("名称"), max_length=100)

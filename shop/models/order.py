@@ -15,9 +15,8 @@ from shop.states import OrderRequestStatus, OrderStatus, PaymentType
 
 
 class OrderRequest(Work):
-    """The durable intake: what a buyer asked for, stored before anyone is told.
-
-    A worker turns it into an order or a refusal.
+    """The durable intake: a buyer's request, committed before it is answered. A worker turns it into an order
+    or rejects it.
     """
 
     account = models.ForeignKey(
@@ -31,7 +30,7 @@ class OrderRequest(Work):
     idempotency_key = models.CharField(_("幂等键"), max_length=100)
     fingerprint = models.CharField(_("请求指纹"), max_length=64, help_text=_("请求内容的 SHA-256"))
     checkout_id = models.CharField(_("结算单"), max_length=64, null=True, blank=True)  # noqa: DJ001 - NULL keeps it out of the unique constraint
-    # As `shop/domain/purchase.py` writes and reads it.
+    # Written and read by `shop/domain/purchase.py`.
     body = models.JSONField(_("请求内容"))
     status = models.CharField(
         _("状态"), max_length=16, choices=names_of(OrderRequestStatus), default=OrderRequestStatus.PENDING
@@ -89,7 +88,7 @@ class OrderRequest(Work):
 
 
 class Order(Work):
-    """A priced, reserved purchase. As a piece of work it waits for its own deadline."""
+    """A priced purchase with its reservations. As a work row it becomes due at its own deadline."""
 
     MAX_ATTEMPTS = GATEWAY_ATTEMPTS
 
@@ -121,19 +120,18 @@ class Order(Work):
     refunded_amount = YuanField(_("已退现金（元）"), default=0)
     refunded_beili = models.PositiveBigIntegerField(_("已退贝里"), default=0)
     created_at = models.DateTimeField(_("下单时间"))
-    # The deadline that the buyer sees; `closes_at` is the one we act on, a grace period later.
+    # The deadline that the buyer sees. The order is closed at `closes_at`, a grace period later.
     expires_at = models.DateTimeField(_("支付截止时间"))
     closes_at = models.DateTimeField(_("关闭时间"))
-    # Since when the buyer is back from the cashier and the gateway hasn't said whether they paid.
+    # When the buyer returned from the cashier; cleared when the gateway says whether they paid.
     confirming_since = models.DateTimeField(_("等待确认支付"), null=True, blank=True)
     cancel_requested_at = models.DateTimeField(_("申请取消时间"), null=True, blank=True)
     paid_at = models.DateTimeField(_("支付时间"), null=True, blank=True)
     closed_at = models.DateTimeField(_("取消/超时时间"), null=True, blank=True)
     refunded_at = models.DateTimeField(_("退款完成时间"), null=True, blank=True)
-    # The id of the request that asked for it (`OrderRequest.request_id`), which everything that is done for
-    # this purchase carries.
+    # The id of the request that placed it (`OrderRequest.request_id`), carried by all work for this purchase.
     trace_id = models.CharField(_("追踪编号"), max_length=64, blank=True, default="", db_default="")
-    # Counts the order's changes; the ETag of its page.
+    # Incremented with each change of the order.
     version = models.PositiveIntegerField(_("版本"), default=1)
 
     class Meta:
@@ -171,7 +169,7 @@ class Order(Work):
                     closed_at__isnull=True,
                     refunded_at__isnull=True,
                 )
-                # A late payment that re-opened an expired order keeps the time at which it had closed.
+                # An expired order that was reopened by a late payment keeps its `closed_at`.
                 | Q(status=OrderStatus.PAID, paid_at__isnull=False, refunded_at__isnull=True)
                 | Q(status=OrderStatus.REFUNDED, paid_at__isnull=False, refunded_at__isnull=False)
                 | Q(
@@ -208,7 +206,7 @@ class Order(Work):
 
 
 class OrderLine(SavesChanges):
-    """One course of an order, with everything as it was when the order was made."""
+    """One course of an order, with its data at the time of the order."""
 
     order = models.ForeignKey(
         Order, models.PROTECT, db_index=False, related_name="lines", verbose_name=pgettext_lazy("one", "订单")
@@ -271,7 +269,7 @@ class OrderLine(SavesChanges):
 
 
 class OrderEvent(models.Model):
-    """The order's timeline, the same for buyer, staff and support. Append-only."""
+    """An entry of the order's timeline, shared by buyers and staff. Append-only."""
 
     class Kind(models.TextChoices):
         PLACED = "placed", "订单已创建"
@@ -317,8 +315,8 @@ class OrderEvent(models.Model):
     )
     kind = models.CharField(_("事件"), max_length=32, choices=names_of(Kind))
     at = models.DateTimeField(_("时间"))
-    # The HTTP request's or the Celery task's id that did it. Of what staff do, `details` keeps who and why
-    # under names that begin with "staff": see `shop/domain/orders/timeline.py`.
+    # The id of the HTTP request or the Celery task that caused it. For deeds of staff, `details` has who and
+    # why under names that begin with "staff"; see `shop/domain/orders/timeline.py`.
     cause = models.CharField(_("来源"), max_length=100, blank=True, default="")
     details = models.JSONField(_("细节"), default=dict, blank=True)
 

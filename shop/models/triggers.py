@@ -1,15 +1,14 @@
-"""Guards that PostgreSQL keeps by itself, as operations for migrations: whoever writes, by whatever way,
-meets them.
+"""Guards in PostgreSQL, as migration operations: they hold for every writer.
 
-Each is a trigger whose condition PostgreSQL judges row by row; a function is called only to refuse. A refusal
-is an integrity error that names the trigger as its constraint.
+Each is a trigger with a condition that PostgreSQL evaluates for each row; its function is only called to
+refuse. A refusal is an integrity error that names the trigger as its constraint.
 """
 
 from collections.abc import Collection, Mapping
 
 from django.db.migrations import RunSQL
 
-# The one function that all guards call. What it says is the trigger's argument.
+# The function that all guards call. Its message is the trigger's argument.
 REFUSE = RunSQL(
     """
     CREATE FUNCTION shop_refuse() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -23,9 +22,9 @@ REFUSE = RunSQL(
 
 
 def allow_moves(table: str, moves: Mapping[str, Collection[str]], *, column: str = "status") -> RunSQL:
-    """`column` moves only as `moves` say. An update that leaves it as it is isn't a move.
+    """`column` only changes as `moves` allow. An update that doesn't change it isn't a move.
 
-    After a change of the moves, a new migration calls this again: it replaces the trigger.
+    When the moves change, call this again in a new migration: it replaces the trigger.
     """
     pairs = ", ".join(
         f"('{source}', '{target}')" for source, targets in moves.items() for target in sorted(targets)
@@ -37,14 +36,14 @@ def allow_moves(table: str, moves: Mapping[str, Collection[str]], *, column: str
 
 
 def freeze(table: str, *columns: str) -> RunSQL:
-    """What these columns were inserted with stays."""
+    """These columns can't change after the insert."""
     return _guard(
         "frozen", table, f"UPDATE OF {', '.join(columns)}", _differ(columns), f"keeps {', '.join(columns)}"
     )
 
 
 def only_rise(table: str, *columns: str) -> RunSQL:
-    """These columns never go back."""
+    """These columns never decrease."""
     condition = " OR ".join(f"NEW.{column} < OLD.{column}" for column in columns)
     return _guard(
         "only_rise", table, f"UPDATE OF {', '.join(columns)}", condition, f"never lowers {', '.join(columns)}"
@@ -52,9 +51,7 @@ def only_rise(table: str, *columns: str) -> RunSQL:
 
 
 def derive(table: str, *columns: str, source: str) -> list[RunSQL]:
-    """These columns begin at 0 and are moved by the trigger on `source` only, never by a statement of their
-    own.
-    """
+    """These columns start at 0 and are only changed by the trigger on `source`, never by other statements."""
     says = f"moves {', '.join(columns)} only with {source}"
     not_zero = " OR ".join(f"NEW.{column} <> 0" for column in columns)
     return [
@@ -70,7 +67,7 @@ def derive(table: str, *columns: str, source: str) -> list[RunSQL]:
 
 
 def refuse_truncate(table: str) -> RunSQL:
-    """The table can't be emptied at one go."""
+    """The table can't be truncated."""
     return RunSQL(
         f"CREATE TRIGGER never_emptied BEFORE TRUNCATE ON {table} FOR EACH STATEMENT EXECUTE FUNCTION "
         f"shop_refuse('is append-only')",

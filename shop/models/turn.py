@@ -6,7 +6,7 @@ from django.utils.translation import pgettext_lazy
 
 
 class Turn(models.Model):
-    """When something that is done once in a while was done last. `shop/domain/work/turns.py` takes turns."""
+    """When a periodic job was last sent. `shop/domain/work/turns.py` takes turns."""
 
     name = models.CharField(_("任务"), max_length=100)
     taken_at = models.DateTimeField(_("时间"))
