@@ -1,5 +1,5 @@
 "use strict";
-// The panel is a client of the control API like any other; it keeps no state but the language.
+// The panel is an ordinary client of the control API; its only state is the language.
 
 const TEXTS = {
   zh: {
@@ -69,7 +69,7 @@ async function act(method, path, body) {
   await refresh();
 }
 
-// The year says nothing in a table of the latest rows.
+// A table of the latest rows doesn't need the year.
 const short = (time) => (time || "").slice(5);
 const chip = (text, look) => element("span", { class: `chip ${look}` }, text);
 const cell = (content, look = "") => element("td", { class: look, title: typeof content === "string" ? content : undefined }, content);

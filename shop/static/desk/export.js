@@ -1,10 +1,10 @@
-// Takes the file in while it is written and says how far it is. Without this script the browser downloads the form's answer itself.
+// Downloads the file while it is generated and shows the progress. Without this script the browser downloads the form's response itself.
 "use strict";
 
 const form = document.getElementById("export");
 const progress = document.getElementById("export-progress");
 
-// The page has the sentences, in its language.
+// The page contains the texts, in its language.
 function say(what, values = {}) {
   progress.textContent = progress.dataset[what].replace(/\{(\w+)\}/g, (_, name) => values[name]);
 }
@@ -18,7 +18,7 @@ async function download(event) {
     const answer = await fetch(form.action, { method: "POST", body: new FormData(form), credentials: "same-origin" });
     if (!answer.ok || !answer.headers.get("Content-Disposition")) {
       form.removeEventListener("submit", download);
-      form.submit(); // the page says what is wrong
+      form.submit(); // the page shows the errors
       return;
     }
     await save(answer);

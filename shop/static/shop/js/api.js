@@ -1,4 +1,4 @@
-// The shop's API: the token, the envelope, and what can go wrong. Pages talk to the server through here only.
+// The client of the shop's API: token, envelope and errors. Pages call the server only through this module.
 
 import { LANGUAGE, t } from "./i18n.js";
 
@@ -8,7 +8,7 @@ const USERNAME_KEY = "shop.username";
 const INTENT_KEY = "shop.intent";
 const LONGEST_RETRY_S = 10;
 
-/** The server's refusal. `slug` is stable; `message` is for people. */
+/** A refusal by the server. `slug` is stable; `message` is for people. */
 export class ApiError extends Error {
   constructor(status, envelope, retryAfterS) {
     super(envelope.msg || t("系统出了点问题，请稍后再试。"));
@@ -19,7 +19,7 @@ export class ApiError extends Error {
   }
 }
 
-/** No answer: whether the request arrived is unknown. */
+/** No response: whether the request arrived is unknown. */
 export class NetworkError extends Error {
   constructor() {
     super(t("网络不太顺畅，没有收到回应。请检查网络后重试。"));
@@ -29,20 +29,20 @@ export class NetworkError extends Error {
 export const isLoggedIn = () => localStorage.getItem(TOKEN_KEY) !== null;
 export const username = () => localStorage.getItem(USERNAME_KEY) || "";
 
-/** Sends people without a token to the login page, and from there back here. Answers whether there is a token. */
+/** Redirects to the login page, and from there back here, if there is no token. Returns whether there is one. */
 export function requireLogin() {
   if (!isLoggedIn()) goToLogin("login");
   return isLoggedIn();
 }
 
-/** To the login page and back here. `why` is one of the reasons that the login page has words for. */
+/** Redirects to the login page and back here. `why` is one of the reasons that the login page can explain. */
 export function goToLogin(why) {
   forgetSession({ keepsIntent: true });
   const here = location.pathname + location.search;
   location.replace(`/login/?why=${why}&next=${encodeURIComponent(here)}`);
 }
 
-/** What somebody is about to do, kept over a login that may come between; null when it is done. */
+/** Stores an action that is to be done after a login; null once it is done. */
 export function setIntent(intent) {
   if (intent) sessionStorage.setItem(INTENT_KEY, JSON.stringify(intent));
   else sessionStorage.removeItem(INTENT_KEY);
@@ -51,19 +51,19 @@ export function setIntent(intent) {
 export const getIntent = () => JSON.parse(sessionStorage.getItem(INTENT_KEY) || "null");
 
 export async function logIn(name, password) {
-  // With its cookie, by which the server tells a known device from a stranger.
+  // With the cookie by which the server recognises a known device.
   const data = await post("auth/login/", { username: name, password }, { credentials: "same-origin" });
   forgetSession({ keepsIntent: true });
   useToken(data);
 }
 
-/** What the server has answered to a login or a new password. */
+/** Stores the token from the response to a login or a password change. */
 export function useToken({ token, username }) {
   localStorage.setItem(TOKEN_KEY, token);
   localStorage.setItem(USERNAME_KEY, username);
 }
 
-/** The token is forgotten here whether or not the server can be told. */
+/** Deletes the token here, whether or not the server can be reached. */
 export async function logOut() {
   try {
     await request("POST", "auth/logout/", { staysOn401: true });
@@ -89,8 +89,8 @@ export const remove = (path) => data(request("DELETE", path));
 const data = async (pending) => (await pending).data;
 
 /**
- * One request. Answers `{status, data, etag, retryAfterS}`; 304 has no data.
- * `retries` is how often silence or a 503 is met by asking again: only for what may arrive twice without harm.
+ * Makes one request. Returns `{status, data, etag, retryAfterS}`; 304 has no data.
+ * `retries` is how often it is repeated after no response or a 503: only for idempotent requests.
  */
 export async function request(method, path, { body, headers = {}, retries = 0, staysOn401 = false, credentials = "omit" } = {}) {
   for (let attempt = 0; ; attempt += 1) {
@@ -120,7 +120,7 @@ async function requestOnce(method, path, { body, headers, staysOn401, credential
     });
     if (response.status !== 204 && response.status !== 304) envelope = await response.json();
   } catch (error) {
-    // A broken connection (TypeError) or an answer that isn't ours, such as a proxy's page (SyntaxError).
+    // A broken connection (TypeError), or a response that isn't the shop's, such as a proxy's page (SyntaxError).
     if (response && !response.ok && error instanceof SyntaxError) envelope = {};
     else throw new NetworkError();
   }

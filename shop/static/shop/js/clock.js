@@ -1,11 +1,11 @@
-// Time as the shop sees it: its own clock, shown in Shanghai time.
+// Times by the shop's clock, displayed in Shanghai time.
 
 import { LANGUAGE } from "./i18n.js";
 
 const loadedAt = performance.now();
 const shopAtLoad = Date.parse(document.documentElement.dataset.now) || Date.now();
 
-/** The shop's present moment in ms. The buyer's own clock may be wrong; the page carries the shop's. */
+/** The present by the shop's clock in ms, based on the time in the page: the buyer's own clock may be wrong. */
 export const shopNow = () => shopAtLoad + (performance.now() - loadedAt);
 
 const MOMENT = new Intl.DateTimeFormat("zh-CN", {
@@ -16,13 +16,13 @@ const DAY = new Intl.DateTimeFormat(LANGUAGE, { timeZone: "Asia/Shanghai", year:
 export const moment = (iso) => MOMENT.format(new Date(iso)).replaceAll("/", "-");
 export const day = (iso) => DAY.format(new Date(iso));
 
-/** "2027-11-23" → "2027.11.23": a day without a time, which no line break tears apart. */
+/** "2027-11-23" → "2027.11.23": a date that isn't broken across lines. */
 export const date = (text) => text.replaceAll("-", ".");
 
-/** A moment's day in the same form. */
+/** A moment's date in the same form. */
 export const dateOf = (iso) => date(moment(iso).slice(0, 10));
 
-/** A node that counts down to `deadline` (ISO) and calls `onEnd` once. It stops when it has left the page. */
+/** A node that counts down to `deadline` (ISO) and calls `onEnd` once. It stops when it is removed from the page. */
 export function countdown(deadline, onEnd) {
   const node = document.createElement("span");
   node.className = "countdown";

@@ -1,4 +1,4 @@
-// Building pages: elements, notices, buttons that are busy, lists in pages.
+// Building blocks of pages: elements, notices, busy buttons, paginated lists.
 
 import { ApiError, NetworkError } from "./api.js";
 import { t } from "./i18n.js";
@@ -16,8 +16,8 @@ export function el(tag, props = {}, ...children) {
 }
 
 /**
- * Puts `children` in the place of what is in `node`; null and false stand for nothing. Who had the focus in there has it afterwards, too: on
- * the same thing, or else on the page's heading, and never on nothing.
+ * Replaces the content of `node` by `children`, without null and false. If the focus was inside, it stays on the same element, or else moves to
+ * the page's heading, and is never lost.
  */
 export function fill(node, ...children) {
   const focused = node.contains(document.activeElement) ? document.activeElement : null;
@@ -30,7 +30,7 @@ export function fill(node, ...children) {
 
 const FOCUSABLE = "a[href], button:not(:disabled), input:not(:disabled), select:not(:disabled), summary, [tabindex]";
 
-/** What makes it the same thing for people: its id, or what it is and says. */
+/** Identifies an element across renderings: by its id, or its tag and text. */
 const nameOf = (node) => node.id || [node.tagName, node.name, node.name && node.value, node.getAttribute("aria-label") || node.textContent.trim()].join("|");
 
 export const main = () => document.getElementById("main");
@@ -44,12 +44,12 @@ export function setTitle(text) {
 
 const SHOP = t("课程商店");
 
-/** The title of the window or tab alone, which says how things stand while people look elsewhere. */
+/** Sets the title of the window or tab, which shows the status while people look elsewhere. */
 export function setTabTitle(text) {
   document.title = `${text} · ${SHOP}`;
 }
 
-/** Says something to screen readers that the page shows anyway. The same words are said once. */
+/** Announces a text that the page shows to screen readers. The same text is announced once. */
 export function announce(text) {
   const node = document.getElementById("status");
   if (node && node.textContent !== text) node.textContent = text;
@@ -59,8 +59,8 @@ const NOTICE_S = 8;
 let leaving;
 
 /**
- * Shows one notice in the place of the last one, over the page where people look. `kind`: "info", "good" or "bad". Screen readers speak it.
- * Good news without anything to press goes by itself.
+ * Shows one notice in place of the last one, on top of the page. `kind`: "info", "good" or "bad". Screen readers announce it.
+ * A good notice without a button disappears by itself.
  */
 export function notify(kind, ...children) {
   clearTimeout(leaving);
@@ -75,7 +75,7 @@ export function clearNotices() {
   document.getElementById("notices").replaceChildren();
 }
 
-/** Tells people what went wrong, with a button to try again. Bugs go on to the console. */
+/** Shows what went wrong, with a button to retry. Bugs are also logged to the console. */
 export function complain(error, retry) {
   if (!(error instanceof ApiError || error instanceof NetworkError)) {
     notify("bad", t("页面出了点问题，请刷新后重试。"));
@@ -85,7 +85,7 @@ export function complain(error, retry) {
   notify("bad", el("span", {}, error.message), again);
 }
 
-/** Runs `load` now, and again when people ask for it after a failure. */
+/** Runs `load` now, and again when people retry after a failure. */
 export async function start(load) {
   try {
     await load();
@@ -100,7 +100,7 @@ export async function start(load) {
 
 export const loading = (text = t("正在加载…")) => el("p", { class: "loading" }, text);
 
-/** A button that can't be pressed twice: it is inert until what it started is over, and keeps the focus. */
+/** A button that can't be pressed twice: it is inert until its action has ended, and keeps the focus. */
 export function button(text, onpress, props = {}) {
   const node = el("button", { class: "button", type: "button", ...props }, text);
   node.addEventListener("click", () => whileBusy(node, onpress));
@@ -123,12 +123,12 @@ export async function whileBusy(node, work) {
 
 export const link = (href, text, props = {}) => el("a", { href, ...props }, text);
 
-/** Nothing to show, and where to go instead. */
+/** An empty state, with a link to go on. */
 export const empty = (text, href, label) => el("div", { class: "empty" }, el("p", {}, text), href && link(href, label, { class: "button primary" }));
 
 export const cover = (src, props = {}) => el("img", { class: "cover", src, alt: "", loading: "lazy", width: 480, height: 300, ...props });
 
-/** A sum and what to press. On phones it stays at the bottom of the screen, whatever is above it. */
+/** A bar with the total and the main button. On phones it stays at the bottom of the screen. */
 export const payBar = (label, amount, ...actions) =>
   el("div", { class: "paybar" }, el("p", { class: "total" }, el("span", {}, label), el("strong", { class: "amount big" }, amount)), ...actions);
 
@@ -136,7 +136,7 @@ export const payBar = (label, amount, ...actions) =>
 export const facts = (rows, props = {}) =>
   el("dl", { class: "facts", ...props }, rows.filter(Boolean).map(([name, value, kind]) => el("div", { class: kind }, el("dt", {}, name), el("dd", {}, value))));
 
-/** Previous and next for a list that comes in pages; nothing when one page is all. */
+/** Previous and next buttons of a paginated list; nothing if there is only one page. */
 export function pager(list, show) {
   const last = Math.max(1, Math.ceil(list.count / list.page_size));
   if (last === 1) return null;
@@ -145,7 +145,7 @@ export function pager(list, show) {
     turn(list.page - 1, t("上一页")), el("span", {}, t("第 {page} / {last} 页", { page: list.page, last })), turn(list.page + 1, t("下一页")));
 }
 
-/** Puts the page's filters in the address, so that reload and back keep them. */
+/** Stores the page's filters in the URL, so that reload and back keep them. */
 export function setQuery(values) {
   const query = new URLSearchParams(Object.entries(values).filter(([, value]) => value));
   history.replaceState(null, "", query.size ? `?${query}` : location.pathname);

@@ -1,9 +1,9 @@
-// Forms whose fields say themselves what is wrong with them.
+// Forms that show errors beside their fields.
 
 import { ApiError } from "./api.js";
 import { clearNotices, whileBusy } from "./dom.js";
 
-/** Hands the form's values to `send`. What the server finds wrong stands beside its field, and the first such field has the focus. */
+/** Passes the form's values to `send`. The server's errors are shown beside their fields, and the first such field gets the focus. */
 export function onSubmit(form, send, fieldOf = () => null) {
   form.addEventListener("submit", (event) => {
     event.preventDefault();

@@ -1,4 +1,4 @@
-// Yuan as the API writes them ("19.90"), added up in whole fen. No amount here is ever charged: the server's quote is the truth.
+// Amounts in yuan as in the API ("19.90"), added up in whole fen. They are never charged: only the server's quote is authoritative.
 
 /** "19.90" → 1990 */
 export function fenOf(yuan) {

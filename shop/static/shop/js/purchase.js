@@ -1,8 +1,8 @@
-// What was sent and is not yet known to have ended: kept over reloads, so that nothing is ever ordered twice.
+// Requests whose outcome is unknown, kept across reloads so that nothing is ordered twice.
 
 import { post } from "./api.js";
 
-/** One key per checkout and body. Asked again for the same purchase it is the same key: a double click or a reload repeats, never adds. */
+/** The idempotency key for a checkout and body. The same purchase gets the same key, so a double click or a reload repeats it and never adds one. */
 function keyFor(checkoutId, body) {
   const name = `shop.key.${checkoutId}`;
   const text = JSON.stringify(body);
@@ -13,7 +13,7 @@ function keyFor(checkoutId, body) {
   return key;
 }
 
-/** Places the order; answers its number. */
+/** Places the order; returns its number. */
 export function placeOrder(body) {
   return send(body, keyFor(body.checkout_id, body), body.checkout_id);
 }

@@ -1,4 +1,4 @@
-// Paying an order that awaits it: the way to the cashier, a code for the phone, and what there is to wait for.
+// Paying an order: the link to the cashier, a QR code for the phone, and the states in between.
 
 import { post } from "../api.js";
 import { countdown, shopNow } from "../clock.js";
@@ -6,16 +6,16 @@ import { button, clearNotices, el, link, notify, payBar } from "../dom.js";
 import { t } from "../i18n.js";
 import { shown } from "../money.js";
 
-let code = null; // the code for the phone that is shown, as an SVG node
+let code = null; // the displayed QR code, as an SVG node
 let isPhone = /Mobi/.test(navigator.userAgent);
 
-/** How the order's payment stands. What the server said first is overtaken by its own deadline. */
+/** The state of the order's payment: the server's, or overdue once the deadline has passed. */
 export function paymentState(order) {
   const isOver = order.payment_state === "payable" && (!order.pay_url || Date.parse(order.expires_at) <= shopNow());
   return isOver ? "overdue" : order.payment_state;
 }
 
-/** What can be done about it: nothing while it is unclear whether the order is paid. */
+/** The available actions: none while it is uncertain whether the order is paid. */
 export function payment(order, page) {
   if (paymentState(order) !== "payable") {
     code = null;
@@ -31,10 +31,10 @@ export function payment(order, page) {
   ];
 }
 
-/** The button says the sum where no bar says it beside the button. */
+/** The button shows the total if no bar shows it beside the button. */
 const amount = (order) => el("span", { class: "amount" }, `\u00a0${shown(order.amounts.alipay)}`);
 
-/** A phone may want the page for computers, and whoever sits at a computer the phone's camera. */
+/** Alternatives: the page for computers on a phone, and a QR code on a computer. */
 function other(order, page) {
   if (isPhone) return link(`${order.pay_url}?product=page`, t("用电脑版网页支付"), { class: "button" });
   return button(t("扫码支付"), () => showCode(page), { class: "button" });

@@ -1,4 +1,4 @@
-// The refunds of an order: how they go on, why one was refused, and the form that says what would come back before it is asked for.
+// The refunds of an order: their progress, the reason for a refusal, and the request form with its quote.
 
 import { get, post } from "../api.js";
 import { moment } from "../clock.js";
@@ -11,21 +11,21 @@ const SETTLED = new Set(["succeeded", "rejected", "failed"]);
 const QUOTE_PAUSE_MS = 200;
 
 let known = [];
-let shownFor = null; // what the section shows; it is built anew only when that changes, so that nobody loses what they type
+let shownFor = null; // what the section shows; it is only rebuilt when that changes, so that nobody loses their input
 const place = el("section", { "aria-label": t("退款") });
 
-/** Whether a refund waits for staff or for Alipay, so that its order is worth following. */
+/** Whether a refund waits for staff or for Alipay, so that polling its order makes sense. */
 export const hasRefundUnderWay = () => known.some((refund) => !SETTLED.has(refund.status));
 
 const refundOf = (line) => known.find((refund) => refund.status !== "rejected" && refund.lines.includes(line.course_id));
 
-/** What to write on a line that goes back or has gone back; null on any other. */
+/** The mark on a line that is being or has been refunded; null on any other. */
 export function refundedWord(order, line) {
   const refund = order.requested ? null : refundOf(line);
   return refund ? { succeeded: t("已退款"), failed: t("退款处理中") }[refund.status] || t("退款中") : null;
 }
 
-/** The section with the order's refunds, read again at each of its changes. */
+/** The section with the order's refunds, reloaded whenever the order changes. */
 export function refundsOf(order, page) {
   readRefunds(order, page).catch(complain);
   return place;
@@ -42,7 +42,7 @@ async function readRefunds(order, page) {
     known.length ? el("div", { class: "card form" }, el("h2", {}, t("退款")), el("ul", { class: "plain", role: "status" }, known.map((refund) => row(order, refund)))) : null,
     order.status === "paid" && left.length ? form(order, left, page) : null);
   if (hadNone) return;
-  page.showAgain(); // the lines carry their marks
+  page.showAgain(); // to update the marks on its lines
   page.lookAgain();
 }
 

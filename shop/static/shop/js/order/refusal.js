@@ -1,4 +1,4 @@
-// An order that was refused: why, what has changed since it was sent, and the way on. All of it comes from the server: another device shows the same.
+// A refused order: the reason, what has changed since it was sent, and how to go on. All of it comes from the server, so every device shows the same.
 
 import { post } from "../api.js";
 import { button, complain, el, facts, link } from "../dom.js";
@@ -25,7 +25,7 @@ export function refusal(order, say) {
       link("/cart/", t("回到购物车"), { class: way !== "cart" ? "button quiet" : "button primary" })));
 }
 
-/** What was agreed to beside what it costs now. Prices that stayed are left out. */
+/** The agreed prices beside the current ones. Unchanged prices are left out. */
 function changes(asked, quote) {
   const priceOf = new Map(asked.lines.map((line) => [line.course_id, line]));
   const moved = quote.lines.filter((line) => priceOf.get(line.course_id)?.list_price !== line.list_price);

@@ -4,10 +4,10 @@ import { t, tn } from "../i18n.js";
 import { shown, sumOf } from "../money.js";
 import { setCartCount } from "../site.js";
 
-// Courses that were unticked on this page; what is new in the cart is ticked.
+// Courses that were unticked on this page; new ones are ticked.
 const unticked = new Set();
 
-// What was ordered from this cart and isn't an order yet: course id → order number. It leaves the cart by itself.
+// Courses of pending order requests: course id → order number. They leave the cart by themselves.
 let ordered = new Map();
 const LONGEST_PAUSE_S = 30;
 
@@ -17,7 +17,7 @@ async function load() {
   show(cart);
 }
 
-/** Looks again, ever more seldom, as long as something of the cart is being ordered. */
+/** Reloads with a backoff while courses of the cart are being ordered. */
 async function watch() {
   for (let seconds = 2; ; seconds = Math.min(seconds * 2, LONGEST_PAUSE_S)) {
     await pause(seconds);

@@ -10,10 +10,10 @@ import { couponReason, worth } from "../words.js";
 const TYPING_PAUSE_MS = 350;
 const LONGEST_PAUSE_S = 5;
 
-let checkout; // as the API answered it
+let checkout; // the API's response
 let choice; // {byCourse: Map(course id → record id), globalId, beili}
-let quote; // the server's answer to `choice`
-let asked = 0; // counts quotes asked for: an answer that was overtaken is dropped
+let quote; // the server's quote for `choice`
+let asked = 0; // counts requested quotes: an outdated response is dropped
 let isQuoting = false;
 let isOver = false;
 
@@ -31,7 +31,7 @@ async function load() {
   begin();
 }
 
-/** The checkout once a worker has priced it. It is asked for as soon as the server says, and then ever more seldom. */
+/** Polls the checkout until a worker has priced it, first after the server's Retry-After, then with a backoff. */
 async function decided(path) {
   for (let patience = 1; ; patience = Math.min(patience + 1, LONGEST_PAUSE_S)) {
     const { data, retryAfterS } = await request("GET", path, { retries: 2 });
@@ -93,7 +93,7 @@ function unpaidRemark(course) {
   return el("p", { class: "remark warn" }, t("这门课程已在一笔待支付订单中："), link(`/orders/${course.unpaid_order_number}/`, t("去看那笔订单")));
 }
 
-/** A course that waits in another unpaid order is bought again only by somebody who says so. */
+/** A course in another unpaid order is only bought again after an explicit confirmation. */
 function buyAgainForm() {
   if (!courses().some((course) => course.unpaid_order_number)) return null;
   return el("label", { class: "option" },
@@ -107,7 +107,7 @@ function buyAgainForm() {
     el("span", { class: "grow" }, t("我确认要再买一次")));
 }
 
-/** A coupon for any course goes on one of them only. */
+/** A coupon for any course can be used for one of them only. */
 function takenElsewhere(course, coupon) {
   const other = courses().find((entry) => entry.course_id !== course.course_id && coupon.id && choice.byCourse.get(entry.course_id) === coupon.id);
   return other ? { ...coupon, applicable: false, taken: t("已用于《{course}》", { course: other.course_name }) } : coupon;
@@ -164,7 +164,7 @@ const mostBeili = () => Math.min(checkout.balance, quote.beili_max);
 
 function showBeili() {
   const input = document.getElementById("beili-input");
-  // While somebody types a larger number the field is theirs; the hint says what is really used.
+  // The field isn't corrected while somebody types a larger number; the hint shows what will be used.
   if (document.activeElement !== input || Number(input.value) > mostBeili()) input.value = String(quote.beili);
   input.disabled = isOver;
   document.getElementById("beili-all").disabled = isOver || mostBeili() === 0;
@@ -200,7 +200,7 @@ function end() {
   show();
 }
 
-/** Until the server has answered, the amount on the page is not the one that would be agreed to. */
+/** Until the server has responded, the amount on the page isn't the one to be agreed to. */
 function setQuoting() {
   isQuoting = true;
   const node = document.getElementById("submit");

@@ -57,7 +57,7 @@ function validity(campaign) {
   return [days, dates].filter(Boolean).join(t("，"));
 }
 
-/** Both days are in; the first one is said only while it is to come. */
+/** Both days are included; the first one is only shown while it is in the future. */
 const span = (first, last) => (Date.parse(`${first}T00:00+08:00`) > shopNow() ? t("{first} 起可用，至 {last}", { first: date(first), last: date(last) }) : t("有效期至 {last}", { last: date(last) }));
 
 async function claim(campaign) {

@@ -1,4 +1,4 @@
-// One course. Everybody's part of the page comes from the server; what its viewer has of it, and what they press, is done here.
+// One course. The server renders the public part of the page; this script adds the viewer's access and the actions.
 
 import { ApiError, get, getIntent, goToLogin, isLoggedIn, post, setIntent } from "../api.js";
 import { dateOf } from "../clock.js";
@@ -8,7 +8,7 @@ import { setCartCount } from "../site.js";
 
 const offer = document.getElementById("offer");
 
-/** What was bought stays reachable for its owner. For anybody else the course isn't there. */
+/** A course that is offline stays reachable for its owners only. */
 async function showHidden() {
   let course;
   try {
@@ -27,7 +27,7 @@ async function showHidden() {
       el("p", { class: "actions" }, link("/me/", t("去我的课程"), { class: "button primary" })))));
 }
 
-/** Adds what this viewer has of the course, and goes on with what they chose before they had to log in. */
+/** Adds the viewer's access to the course, and continues an action from before the login. */
 async function personalise() {
   wire();
   if (!isLoggedIn()) return;
@@ -50,7 +50,7 @@ function standing({ access_by: by, access_until: until, unpaid_order_number: unp
   ].filter(Boolean);
 }
 
-/** How much a renewal adds, from when until when. */
+/** The period that a renewal adds. */
 function showRenewal({ policy_id: id, valid_from: from, valid_until: until }) {
   const node = document.getElementById(`period-${id}`);
   if (node) node.textContent = tn("增加 {n} 天：{from} → {until}", Number(node.dataset.days), { from: dateOf(from), until: dateOf(until) });
@@ -78,7 +78,7 @@ function press(then) {
   return whileBusy(document.getElementById(id), () => deed(Number(chosen().value)));
 }
 
-/** Goes on with what somebody chose before they had to log in. */
+/** Continues an action from before the login. */
 async function resume() {
   const intent = getIntent();
   if (!offer || String(intent?.course_id) !== subject()) return;
@@ -90,14 +90,14 @@ async function resume() {
   await press(intent.then);
 }
 
-/** Puts the course in the cart; answers the cart, or sends people to the login and leads them on from there. */
+/** Puts the course into the cart and returns the cart; without a login, redirects to it and continues afterwards. */
 async function put(policyId, then) {
   setIntent({ course_id: Number(subject()), policy_id: policyId, name: offer.dataset.name, period: chosen().dataset.period, then });
   if (!isLoggedIn()) {
     goToLogin("login");
     return new Promise(() => {}); // the page is being left
   }
-  // A login that has ended sends people to the login page, and the choice goes with them.
+  // An expired token leads to the login page, and the choice is kept.
   const cart = await post("cart/", { course_id: Number(subject()), policy_id: policyId }).finally(() => setIntent(null));
   setCartCount(Object.keys(cart).length);
   return cart;

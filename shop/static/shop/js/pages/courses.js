@@ -1,3 +1,3 @@
-// The shelves come as they are from the server; only the frame of the page has something to do.
+// The server renders the catalogue; only the frame of the page needs a script.
 
 import "../site.js";

@@ -4,13 +4,13 @@ import { t } from "../i18n.js";
 import { safePath } from "../next.js";
 import "../site.js";
 
-/** Where to go on to: only a page of this site, and not this one again. */
+/** The page to continue with: only one of this site, and not this one. */
 function next() {
   const path = safePath(query("next"));
   return /^\/login(\/|\?|#|$)/.test(path) ? "/" : path;
 }
 
-/** Why people find themselves here. The address only names one of these. */
+/** Why the login page is shown. The URL only names one of these. */
 const WHY = {
   login: t("请先登录，"),
   expired: t("登录已过期，请重新登录，"),

@@ -61,7 +61,7 @@ function transfer(item) {
     el("strong", { class: sign > 0 ? "amount saving" : sign < 0 ? "amount" : "amount muted" }, amount));
 }
 
-/** What staff give or take, they say why in their own words. */
+/** Grants and withdrawals by staff are shown with the reason that they entered. */
 const isGrant = (item) => [item.debit, item.credit].includes("beili_issued");
 
 async function leave() {

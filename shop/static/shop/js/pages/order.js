@@ -15,7 +15,7 @@ const WAIT_S = 20;
 const SLOW_AFTER_MS = 10_000;
 const FINAL = new Set(["rejected", "paid", "cancelled", "expired", "refunded"]);
 const REFUNDABLE = new Set(["paid", "refunded"]);
-// However the server answers, a pause follows. Each answer in a row that wasn't held doubles it.
+// A pause follows every response. It doubles with each consecutive response that wasn't held.
 const SHORTEST_PAUSE_S = 0.3;
 const LONGEST_PAUSE_S = 10;
 const HELD_S = 1;
@@ -24,8 +24,8 @@ const path = `orders/${subject()}/`;
 let order;
 let etag = null;
 let isFollowing = false;
-let unheld = 0; // looks in a row that were answered at once
-let asked = 0; // counts reads; two may be under way at once, and the older one's answer must not undo the newer one's
+let unheld = 0; // consecutive polls that were answered at once
+let asked = 0; // counts reads; two may be in flight, and the older one's response must not overwrite the newer one's
 let shownRead = 0;
 
 async function load() {
@@ -43,14 +43,14 @@ async function load() {
   await follow();
 }
 
-/** The pay link leads back here when Alipay doesn't say whether the order is paid. */
+/** The pay link redirects back here while Alipay doesn't say whether the order is paid. */
 function sayWhyBack() {
   if (query("pay") !== "confirming") return;
   history.replaceState(null, "", location.pathname);
   if (order.status === "awaiting_payment") notify("bad", t("支付宝暂时没有回应，无法确认这个订单是否已付款。请勿重复付款，稍后再试。"));
 }
 
-/** Reads the order and shows what is new; with `waitS` the server answers when there is news, or after that long. Answers how soon to ask again. */
+/** Reads the order and shows changes; with `waitS` it is a long poll. Returns how soon to poll again. */
 async function read(waitS) {
   const started = performance.now();
   const mine = (asked += 1);
@@ -71,7 +71,7 @@ function accept(data) {
   if (isNew) show();
 }
 
-/** Follows the order until it is settled. A hidden tab rests; silence is met with more and more patience. */
+/** Polls the order until it is settled. Pauses in a hidden tab; backs off if there is no response. */
 async function follow() {
   if (isFollowing) return;
   isFollowing = true;
@@ -94,7 +94,7 @@ async function follow() {
 
 const sayAway = () => notify("bad", t("暂时联系不上商店，正在重试。您的订单不受影响。"));
 
-/** Something may have happened since: the buyer did something here, or comes back to the page. */
+/** Polls at once: the buyer has done something here, or has returned to the page. */
 async function lookAgain() {
   try {
     await read(0);
@@ -107,7 +107,7 @@ async function lookAgain() {
 
 let isCounted = false;
 
-/** What was bought leaves the cart a moment after the order is made. */
+/** Updates the cart, which the courses leave shortly after the order is created. */
 async function countCart() {
   if (isCounted || order.status === "pending" || order.status === "rejected") return;
   isCounted = true;
@@ -122,7 +122,7 @@ function show() {
     order.amounts ? el("div", {}, amounts(), timeline()) : null));
 }
 
-/** How the order stands: a word and a sentence. */
+/** The order's status: a word and a sentence. */
 function state() {
   if (order.status === "awaiting_payment") return PAYMENT_STATE[paymentState(order)];
   return [ORDER_STATUS[order.status], order.status === "pending" && isSlow() ? SLOW : ORDER_STATUS_TEXT[order.status]];
@@ -144,13 +144,13 @@ function banner() {
     order.status === "cancelled" || order.status === "expired" ? el("p", { class: "actions" }, button(t("再次购买"), () => buyAgain(order.order_number), { class: "button primary" }), link("/", t("看看其他课程"), { class: "button" })) : null);
 }
 
-/** The tab's title and screen readers follow what the banner says. */
+/** Repeats the banner in the tab's title and to screen readers. */
 function say(word, text) {
   setTabTitle(`${word} · ${ORDERS}`);
   announce(t("{word}。{text}", { word, text }));
 }
 
-/** The courses: those of the order, or those that were asked for. */
+/** The courses of the order, or of the request. */
 function lines() {
   const asked = order.requested;
   return el("section", { class: "card form", "aria-label": t("课程") }, el("h2", {}, t("课程")),

@@ -10,7 +10,7 @@ import { ORDER_STATUS, REFUSAL } from "../words.js";
 const FILTERS = ["", "awaiting_payment", "paid", "cancelled", "expired", "refunded", "rejected"];
 const CLOSED = new Set(["cancelled", "expired"]);
 const LONGEST_PAUSE_S = 30;
-let turn = 0; // counts what was asked for: an answer to an earlier wish is dropped
+let turn = 0; // counts requests: a response to an earlier one is dropped
 
 async function show(status, page) {
   const mine = (turn += 1);
@@ -26,7 +26,7 @@ async function show(status, page) {
     pager(list, turnTo));
 }
 
-/** Looks again, ever more seldom, as long as an order is being made. */
+/** Reloads with a backoff while an order is pending. */
 async function watch() {
   for (let seconds = 2; ; seconds = Math.min(seconds * 2, LONGEST_PAUSE_S)) {
     await pause(seconds);
@@ -41,7 +41,7 @@ function filters(current) {
     }, ORDER_STATUS[status] || t("全部"))));
 }
 
-/** An order, or what was asked for as long as there is none. */
+/** An order, or its request while there is no order. */
 function row(order) {
   const lines = order.requested ? order.requested.lines : order.lines;
   const amount = order.requested ? order.requested.alipay : order.amounts.alipay;
