@@ -21,14 +21,14 @@ class Api(APIClient):
             self.credentials(HTTP_AUTHORIZATION=f"Token {token}")
 
     def request(self, **kwargs: Any) -> Any:
-        """Answers when the request's wake-ups are sent, too."""
+        """Makes a request; returns once its wake-ups are sent, too."""
         response = super().request(**kwargs)
         assert settle()
         return response
 
 
 def refused(response: Any) -> tuple[int, int, str]:
-    """HTTP status, code and slug of a refusal, whose envelope is checked on the way."""
+    """HTTP status, code and slug of a refusal; also checks its envelope."""
     body = response.json()
     assert set(body) == {"code", "error", "msg", "details"}
     assert body["msg"]
@@ -36,7 +36,7 @@ def refused(response: Any) -> tuple[int, int, str]:
 
 
 def answered(response: Any, status: int = 200) -> Any:
-    """The data of an answer, whose envelope is checked on the way."""
+    """The data of a response; also checks its envelope."""
     body = response.json()
     assert (response.status_code, body["code"], body["msg"], set(body)) == (
         status,

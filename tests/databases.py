@@ -1,4 +1,4 @@
-"""Databases of the tests' server: tables are made once in a run, and each that is needed is a copy."""
+"""Databases on the tests' server: tables are created once in a run, and each database is a copy."""
 
 import contextlib
 import fcntl
@@ -20,7 +20,7 @@ DEMO = "shop_demo"
 
 
 def make_tables() -> str:
-    """The name of a database with all tables and nothing in them, for PostgreSQL to copy."""
+    """The name of a template database with all tables, empty."""
     with _one_at_a_time(), _connect() as connection:
         return _make_once(connection, TABLES, "template0", ["migrate", "--verbosity", "0"])
 
@@ -60,7 +60,7 @@ def _connect() -> psycopg.Connection:
 
 
 def _make_once(connection: psycopg.Connection, name: str, template: str, command: list[str]) -> str:
-    """Under another name until it is complete, so that a failure is not taken for what was wanted."""
+    """Creates a database under a temporary name until it is complete, so that a failed one isn't used."""
     if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():
         return name
     unfinished = f"{name}_unfinished"
@@ -94,9 +94,7 @@ def _drop(connection: psycopg.Connection, name: str) -> None:
 
 @contextlib.contextmanager
 def _one_at_a_time() -> Iterator[None]:
-    """Parallel test processes make one template between them, and nobody copies it while somebody else
-    does.
-    """
+    """A lock between parallel test processes: they share a template, which can't be copied concurrently."""
     with (Path(os.environ["TEST_FOLDER"]) / "databases.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

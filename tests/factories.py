@@ -1,6 +1,6 @@
-"""Makers of rows: each takes what matters to the test and fills in the rest.
+"""Factories for rows: each takes what matters to the test and fills in the rest.
 
-What the shop's own deeds make is made by those deeds.
+Rows that the domain creates are created by the domain's own functions.
 """
 
 import itertools
@@ -27,7 +27,7 @@ _serial = itertools.count(1)
 
 
 def make_buyer(*, beili: int = 0, username: str | None = None, password: str | None = None) -> Account:
-    """A buyer with so many 贝里."""
+    """A buyer with `beili` 贝里."""
     account = Account(username=username or f"buyer{next(_serial)}")
     if password:
         account.set_password(password)
@@ -47,7 +47,7 @@ def make_course(
     course_type: CourseType = CourseType.PAID,
     **fields: Any,
 ) -> Course:
-    """A course with one price policy, even one for members: from when it had another kind."""
+    """A course with one price policy; even a VIP-only one, as if its type had been changed."""
     number = next(_serial)
     course = Course.objects.create(
         **{
@@ -81,9 +81,7 @@ def make_coupon(
     scope: CouponScope | None = None,
     **fields: Any,
 ) -> Coupon:
-    """A campaign that is open and valid for decades unless told otherwise; global unless it names a course or
-    a scope.
-    """
+    """A campaign, open and valid for decades by default, and global unless a course or a scope is given."""
     chosen_scope = scope or (CouponScope.COURSE if course else CouponScope.ORDER)
     dates = {
         "open_date": LONG_AGO,
@@ -108,7 +106,7 @@ def make_coupon(
 
 
 def make_record(account: Account, coupon: Coupon | None = None, **fields: Any) -> CouponRecord:
-    """A buyer's coupon, unused and in date unless told otherwise; by default ¥10 off the whole order."""
+    """A buyer's coupon; by default unused, valid, and ¥10 off the whole order."""
     return CouponRecord.objects.create(
         **{
             "coupon": coupon or make_coupon(value="10"),
@@ -132,9 +130,9 @@ def make_purchase(
     checkout_id: str | None = None,
     buy_again: bool = True,
 ) -> Purchase:
-    """Each course by its first policy, bought again if it waits in an unpaid order.
+    """A purchase of each course with its first policy, even if it is in an unpaid order.
 
-    `coupons` are by course id; `alipay` is the list price unless told otherwise.
+    `coupons` are by course id; `alipay` is the list price by default.
     """
     records = coupons or {}
     policies = [policy_of(course) for course in courses]
@@ -156,7 +154,7 @@ def make_purchase(
 def make_request(
     account: Account, *courses: Course, now: datetime = NOW, key: str | None = None, **choices: Any
 ) -> OrderRequest:
-    """A stored request that no worker has seen yet."""
+    """A stored request that no worker has processed yet."""
     purchase = make_purchase(*courses, **choices)
     request, _ = place_order(
         account=account,
@@ -169,14 +167,14 @@ def make_request(
 
 
 def decide(*requests: OrderRequest, now: datetime = NOW) -> None:
-    """Lets a worker decide the requests, and reads them again."""
+    """Decides the requests like a worker, and reloads them."""
     creation.create_orders([request.pk for request in requests], now=now, cause="test")
     for request in requests:
         request.refresh_from_db()
 
 
 def make_order(account: Account, *courses: Course, now: datetime = NOW, **choices: Any) -> Order:
-    """An order as a worker makes it."""
+    """An order as created by a worker."""
     request = make_request(account, *courses, now=now, **choices)
     decide(request, now=now)
     assert (request.status, request.error_slug, request.error_details) == ("created", "", {})
@@ -184,13 +182,13 @@ def make_order(account: Account, *courses: Course, now: datetime = NOW, **choice
 
 
 def make_paid_order(account: Account, *courses: Course, now: datetime = NOW, **choices: Any) -> Order:
-    """An order as a worker leaves it when its money has come; no gateway has a part in it."""
+    """A paid order, finalised without a gateway."""
     order = make_order(account, *courses, now=now, **choices)
     finalise(order, now=now)
     return order
 
 
 def finalise(order: Order, *, now: datetime = NOW) -> None:
-    """The order's money has come."""
+    """Finalises the order as paid."""
     with transaction.atomic():
         finalise_orders([order], now=now, cause="test")

@@ -1,4 +1,4 @@
-"""An address that leads to one server, and later to another: what DNS, a virtual address or a proxy does in a
+"""An address that leads to one server and later to another, like DNS, a virtual address or a proxy in a
 failover.
 """
 
@@ -10,10 +10,10 @@ from project.local.ports import LOOPBACK, find_free_port
 
 
 class Forwarder(threading.Thread):
-    """New connections go to `target_port`; those that are there stay where they are.
+    """New connections go to `target_port`; existing ones stay where they are.
 
-    `forget` leaves those that are there to nobody, as a firewall does that has lost its table: neither side
-    hears of the other again.
+    `forget` drops existing connections silently, like a firewall that has lost its state: neither side hears
+    from the other again.
     """
 
     def __init__(self, target_port: int) -> None:

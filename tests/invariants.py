@@ -1,8 +1,8 @@
-"""What must hold of a shop's database whenever no work is left: a second opinion on `manage.py audit`.
+"""Invariants of a shop's database when no work is left: a second opinion on `manage.py audit`.
 
-Written from the documents and not from the audit's code, in SQL alone, so that a mistake of the audit doesn't
-hide what it should find. It also says what the audit can't: that nothing is left to do. Every query answers
-the rows that break its rule.
+They are written from the documentation rather than from the audit's code, and in SQL only, so that a bug in
+the audit doesn't hide what it should find. They also check that no work is left, which the audit can't. Every
+query returns the rows that violate its rule.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -140,11 +140,11 @@ LEFT_TO_DO = {
 
 
 class InvariantBrokenError(AssertionError):
-    """Lists each broken rule with the rows that break it."""
+    """Lists each violated rule with the offending rows."""
 
 
 def find_broken(query: Callable[[str], Rows], *, rules: Mapping[str, str]) -> dict[str, Rows]:
-    """Rule → the rows that break it, for those that are broken."""
+    """Rule → the offending rows, for each violated rule."""
     found = {rule: query(statement) for rule, statement in rules.items()}
     return {rule: rows for rule, rows in found.items() if rows}
 
@@ -152,11 +152,12 @@ def find_broken(query: Callable[[str], Rows], *, rules: Mapping[str, str]) -> di
 def check_invariants(
     query: Callable[[str], Rows], *, except_for: Iterable[str] = (), is_idle: bool = True
 ) -> None:
-    """`query` runs SQL and answers dictionaries.
+    """Checks all rules. `query` runs SQL and returns dictionaries.
 
-    With `is_idle` also nothing may be left to do. `except_for` names rules to leave out.
+    With `is_idle`, no work may be left either. `except_for` names rules to skip.
 
-    Raises: InvariantBrokenError.
+    Raises:
+        InvariantBrokenError: a rule is violated.
     """
     rules = {
         rule: sql

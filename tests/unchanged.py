@@ -1,4 +1,4 @@
-"""Proof that a refusal left no trace."""
+"""Asserts that a refusal has changed nothing."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ from django.db import connection
 from shop.models import Measurement
 from shop.wakeup import settle
 
-# But for what was measured of all the others.
+# All tables except that of measurements, which are derived from the others.
 MODELS = [
     model
     for name in ("shop", "payments")
@@ -21,7 +21,7 @@ MODELS = [
     if model is not Measurement
 ]
 
-# One statement for all tables: refusals are proved a thousand times.
+# One statement for all tables: this runs a thousand times.
 ALL_ROWS = " UNION ALL ".join(
     f"SELECT '{model.__name__}', array_agg(to_jsonb(t)::text ORDER BY t.{model._meta.pk.column}) FROM "
     f"{model._meta.db_table} t"
@@ -30,12 +30,12 @@ ALL_ROWS = " UNION ALL ".join(
 
 
 def everything() -> dict[str, Any]:
-    """All rows of the shop and of payments, and all keys of both Valkey databases, once every wake-up that
-    was asked for is sent.
+    """All rows of the shop and of payments, and all keys of both Valkey databases, once all pending wake-ups
+    are sent.
 
-    Left out are the counters of limits, which count refusals too, the hints of who looks at an order, which a
-    thread writes later, and the flags of wake-ups, which go by themselves after a second: a wake-up is seen
-    by its message.
+    Excluded are the counters of limits, which count refusals, too; the notes of watched orders, which a
+    thread writes later; and the flags of wake-ups, which expire after a second: a wake-up is visible as its
+    message.
     """
     assert settle()
     with connection.cursor() as cursor:
@@ -57,7 +57,7 @@ _open_client: Callable[[str], Any] = cache(redis.Redis.from_url)
 
 @contextmanager
 def nothing_changes() -> Iterator[None]:
-    """Fails when what happens inside leaves a trace in the database or in Valkey."""
+    """Fails if the block changes anything in the database or in Valkey."""
     before = everything()
     yield
     assert everything() == before

@@ -23,14 +23,14 @@ _counter = itertools.count(1)
 
 @dataclass
 class Buyer:
-    """A logged-in buyer of their own, so that tests on one shop don't meet."""
+    """A logged-in buyer who isn't shared, so that tests on one shop don't interfere."""
 
     stack: ShopStack
     api: ApiClient
     account_id: int
 
     def fill_cart(self, *courses: str) -> list[int]:
-        """Puts a month of each course in the cart; answers the courses' ids."""
+        """Puts a month of each course into the cart; returns the courses' ids."""
         ids = []
         for name in courses:
             course_id, policy_id = find_policy(self.stack, name)
@@ -39,7 +39,7 @@ class Buyer:
         return ids
 
     def claim(self, campaign: str) -> int:
-        """Claims a coupon; answers the record's id."""
+        """Claims a coupon; returns the record's id."""
         coupon_id = self.stack.value("SELECT id FROM shop_coupon WHERE name = %s", campaign)
         return int(self.api.post(f"coupons/{coupon_id}/claim/")["id"])
 
@@ -51,7 +51,7 @@ class Buyer:
         return self.api.http.post("orders/", json=body, headers={"Idempotency-Key": key or str(uuid.uuid4())})
 
     def place(self, body: Mapping[str, Any], *, key: str | None = None) -> str:
-        """The number of an order that was taken in."""
+        """Places an order; returns its number."""
         response = self.post_order(body, key=key)
         assert response.status_code == 202, response.text
         return str(response.json()["data"]["order_number"])
@@ -61,7 +61,7 @@ class Buyer:
         return self.api.follow_order(order_number, while_status={while_status}, timeout_s=PATIENCE_S)
 
     def open_cashier(self, order_number: str) -> str:
-        """Follows the order's `pay_url` to the cashier; answers the attempt's `out_trade_no`."""
+        """Follows the order's `pay_url` to the cashier; returns the attempt's `out_trade_no`."""
         with httpx.Client(trust_env=False, follow_redirects=True, timeout=20) as browser:
             page = browser.get(self.api.get(f"orders/{order_number}/")["pay_url"])
         assert page.status_code == 200, page.text
@@ -80,7 +80,7 @@ class Buyer:
         return order_number
 
     def buy_paid(self, course: str = "Redis 从用到懂") -> tuple[str, str]:
-        """An order for one course that is paid; answers its number and its attempt's `out_trade_no`."""
+        """Buys and pays for one course; returns the order's number and its attempt's `out_trade_no`."""
         order_number = self.buy(course)
         out_trade_no = self.open_cashier(order_number)
         pay(self.stack, out_trade_no)
@@ -107,9 +107,9 @@ _NEW_BUYER = """
 
 
 def new_buyer(stack: ShopStack, *, beili: int = 0) -> Buyer:
-    """Somebody who is logged in already, with 贝里 and the demo's password.
+    """A logged-in buyer with 贝里 and the demo's password.
 
-    Made by SQL: twenty password checks at once would hold up everything else.
+    Created by SQL: twenty concurrent password checks would delay everything else.
     """
     token = secrets.token_hex(32)
     values = {
@@ -136,8 +136,8 @@ def find_policy(stack: ShopStack, course: str) -> tuple[int, int]:
 
 
 def simple_body(stack: ShopStack, course: str = "Redis 从用到懂", *, beili: int = 0) -> dict[str, Any]:
-    """An order for a month of one course, without coupons and without a checkout; meant, however often it is
-    placed.
+    """The body of an order for a month of one course, without coupons or a checkout; it may be placed
+    repeatedly.
     """
     course_id, policy_id = find_policy(stack, course)
     price = stack.value("SELECT price FROM shop_pricepolicy WHERE id = %s", policy_id)
@@ -171,9 +171,9 @@ def control(
     *,
     http: httpx.Client | None = None,
 ) -> Any:
-    """The simulator's control API: what Alipay and the buyer do there.
+    """Calls the simulator's control API, to act as Alipay or as the buyer there.
 
-    Who calls often passes a client of their own, which keeps its connections.
+    Frequent callers pass a client of their own, which keeps its connections.
     """
     url = f"{stack.simulator_url}/control/{path}"
     if http is None:
@@ -185,14 +185,16 @@ def control(
 
 
 def pay(stack: ShopStack, out_trade_no: str, *, http: httpx.Client | None = None) -> None:
-    """The buyer pays at Alipay and closes the browser: only a notification (or a query) tells the shop."""
+    """The buyer pays at Alipay and closes the browser: the shop learns of it only by a notification or a
+    query.
+    """
     control(stack, "POST", f"trades/{out_trade_no}/pay", {}, http=http)
 
 
 @contextlib.contextmanager
 def account_locked(buyer: Buyer) -> Iterator[psycopg.Connection]:
-    """Holds the lock that everything takes first that makes or changes an order of the buyer's; storing a
-    request doesn't need it.
+    """Holds the buyer's account lock, which creating or changing an order takes first; storing a request
+    doesn't need it.
     """
     with psycopg.connect(buyer.stack.database_url) as connection:
         connection.execute("SELECT 1 FROM shop_account WHERE id = %s FOR NO KEY UPDATE", [buyer.account_id])
@@ -206,7 +208,7 @@ def count_orders(stack: ShopStack, account_id: int) -> int:
 
 
 def make_bill_due(stack: ShopStack) -> None:
-    """A worker is to read today's bill, as if the day were over; what an earlier one said is forgotten."""
+    """Makes today's bill due as if the day had ended, and forgets an earlier one."""
     control(stack, "PATCH", "settings", {"bill_ready": "always"})
     for table in ("payments_billdifference", "payments_billentry", "payments_bill"):
         stack.rows(f"DELETE FROM {table}")

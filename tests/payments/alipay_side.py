@@ -1,6 +1,6 @@
-"""Alipay as far as tests need it: its keys, what it signs, and a gateway that answers as it is told.
+"""Alipay's side for tests: its keys, its signatures, and a gateway with scripted answers.
 
-Nothing of the SDK's or of ours.
+Uses neither the SDK nor the shop's own code.
 """
 
 import base64
@@ -86,7 +86,7 @@ def notification(payment: Payment, **changes: str) -> dict[str, str]:
 
 
 def refund_changes(amount: str) -> dict[str, str]:
-    """What a notification about a refund has more."""
+    """The additional fields of a notification about a refund."""
     return {
         "refund_fee": amount,
         "gmt_refund": "2026-03-02 13:00:00.123",
@@ -107,7 +107,7 @@ def signed_answer(method: str, inner: Mapping[str, Any], *, signer: str = "alipa
 
 @dataclass
 class Told:
-    """What the gateway was asked and how it answers.
+    """The requests that the gateway received, and how it answers.
 
     `answer` gets the parameters; bytes are sent with status 200, an int is a status.
     """
@@ -168,7 +168,7 @@ def make_gateway(
     limits: CallLimits | None = None,
     **changes: Any,
 ) -> AlipayGateway:
-    """The real gateway of ours, with the test's keys."""
+    """The shop's real gateway, with the test's keys."""
     config = {
         "gateway_url": url,
         "buyer_gateway_url": url,

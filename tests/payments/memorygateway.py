@@ -1,8 +1,7 @@
-"""A gateway that lives in the test's own memory: truthful about its trades, and able to fail at every call,
-before or after doing it.
+"""An in-memory gateway: truthful about its trades, and able to fail at every call, before or after its
+effect.
 
-The rules are those of section "Trades" in `docs/simulator.md`. Signatures are not its subject: `sign` is a
-word.
+The rules are those of `docs/simulator.md`. Signatures aren't modelled: `sign` is a fixed text.
 """
 
 import copy
@@ -39,7 +38,7 @@ from shop.clock import shanghai_date
 ZERO = Decimal("0.00")
 GENUINE = "genuine"
 APP_ID, OTHER_APP_ID = "2021000000000001", "2021000000000002"
-# States that a product's notifications tell of, beside its payment.
+# Statuses that a product notifies, beside its payment.
 TELLS_CLOSE = frozenset({Product.WAP, Product.APP})
 
 
@@ -48,7 +47,7 @@ class Died(BaseException):
 
 
 class Fault(Enum):
-    """What befalls the next call that it can befall."""
+    """A fault for the next call to which it applies."""
 
     NOTHING = auto()
     LOST_BEFORE = auto()
@@ -96,7 +95,7 @@ class Trade:
 
 @dataclass(frozen=True)
 class Offer:
-    """A pay URL, order string or code that somebody holds. Nothing exists at the gateway before it is
+    """A pay URL, order string or QR code that was issued. The trade is created at the gateway when it is
     used.
     """
 
@@ -124,7 +123,7 @@ class MemoryGateway:
         self.faults: list[Fault] = []
         self.outbox: list[dict[str, str]] = []
         self.calls: list[str] = []
-        # Bills: whether they are ready, and what befalls their rows.
+        # Bills: whether they are ready, and the faults in their rows.
         self.has_bills = True
         self.spoil_bill: Callable[[list[BillRow]], list[BillRow]] = lambda rows: rows
         self._serial = itertools.count(1)
@@ -222,7 +221,7 @@ class MemoryGateway:
             )
 
     def _bill_of(self, day: date) -> list[BillRow]:
-        """What was paid and what went back on that day."""
+        """The payments and refunds of that day."""
         rows = []
         for trade in self.trades.values():
             if trade.app_id == self.app_id and trade.paid_at and shanghai_date(trade.paid_at) == day:
@@ -262,10 +261,7 @@ class MemoryGateway:
     # --- What happens at the gateway without the shop -------------------------------------------------------
 
     def console_refund(self, out_trade_no: str, number: str, amount: Decimal) -> bool:
-        """Somebody refunds in the merchant console, without the shop.
-
-        False when the trade can't be refunded by that.
-        """
+        """A refund in the merchant console, without the shop. False if the amount can't be refunded."""
         trade = self.trades.get(out_trade_no)
         if (
             trade is None
@@ -281,7 +277,7 @@ class MemoryGateway:
         return True
 
     def scan(self, out_trade_no: str) -> bool:
-        """The buyer shows up with what they hold: the trade exists now. False when it is too late."""
+        """The buyer opens an issued URL or code, which creates the trade. False if it has expired."""
         offer = self.offers[out_trade_no]
         if out_trade_no in self.trades or self.now() >= offer.intent.expires_at:
             return False
@@ -289,8 +285,8 @@ class MemoryGateway:
         return True
 
     def pay(self, out_trade_no: str, *, is_late: bool = False) -> bool:
-        """The buyer pays. False when the trade can't be paid. `is_late`: the gateway's clock is behind
-        ours.
+        """The buyer pays. False if the trade can't be paid. `is_late`: the gateway's clock is behind the
+        shop's.
         """
         offer = self.offers.get(out_trade_no)
         if offer is None or (self.now() >= offer.intent.expires_at and not is_late):
@@ -303,7 +299,7 @@ class MemoryGateway:
         return True
 
     def tick(self) -> None:
-        """Ends what is over, and moves the money of pending refunds."""
+        """Closes expired trades, and completes pending refunds."""
         for trade in self.trades.values():
             if (
                 trade.status is TradeStatus.WAITING
@@ -328,7 +324,7 @@ class MemoryGateway:
                 trade.status, trade.is_refundable = TradeStatus.PAID, True
 
     def form(self, trade: Trade) -> dict[str, str]:
-        """A notification of the trade as it is now."""
+        """A notification of the trade's current status."""
         form = {
             "notify_id": f"{next(self._serial):034}",
             "notify_time": self.now().isoformat(),
@@ -353,12 +349,12 @@ class MemoryGateway:
         return form
 
     def body(self, form: Mapping[str, str]) -> bytes:
-        """A notification as it comes over the wire."""
+        """A notification in its wire format."""
         return urlencode(form).encode()
 
     @property
     def net(self) -> Decimal:
-        """What buyers have paid and not got back."""
+        """The total that buyers have paid, minus refunds."""
         return sum((trade.amount - trade.refunded for trade in self.trades.values() if trade.is_paid), ZERO)
 
     # --- Inside ---------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What tests of payments start from: an order, its attempt, and what the gateway says of it."""
+"""Steps that tests of payments share: an order, its attempt, and the gateway's reports about it."""
 
 from datetime import datetime
 from typing import Any
@@ -30,9 +30,9 @@ def start(
 def notify(
     gateway: MemoryGateway, payment: Payment, *, now: datetime = NOW, without: str = "", **changes: str
 ) -> Notification:
-    """The gateway tells of the trade as it is there, with some fields changed; a worker applies it.
+    """Delivers a notification of the trade's current status, with some fields changed, and applies it.
 
-    Answers the inbox's row.
+    Returns the inbox's row.
     """
     form = gateway.form(gateway.trades[payment.out_trade_no]) | changes
     form.pop(without, None)
@@ -50,7 +50,7 @@ def notify(
 
 
 def pay(order: Order, gateway: MemoryGateway, *, now: datetime = NOW) -> Payment:
-    """The buyer pays the order, and the shop is told."""
+    """The buyer pays the order, and the shop is notified."""
     payment = start(order, gateway, now=now)
     assert gateway.pay(payment.out_trade_no)
     notify(gateway, payment, now=now)
@@ -60,7 +60,7 @@ def pay(order: Order, gateway: MemoryGateway, *, now: datetime = NOW) -> Payment
 
 
 def ask_refund(order: Order, *course_ids: int, now: datetime = NOW) -> Refund:
-    """The buyer asks for some courses of the order back, or for all."""
+    """The buyer requests a refund for some courses of the order, or for all."""
     return requesting.request_refund(
         account_id=order.account_id,
         order_number=order.order_number,
@@ -76,19 +76,19 @@ def approve(refund: Refund, *, now: datetime = NOW) -> Refund:
 
 
 def reject(refund: Refund, *, now: datetime = NOW) -> Refund:
-    gateways = ConfiguredGateways(MemoryGateway(lambda: now))  # one that waits isn't asked about
+    gateways = ConfiguredGateways(MemoryGateway(lambda: now))  # a requested refund isn't queried
     return deciding.reject_refund(
         refund.pk, gateways=gateways, staff=make_buyer(), why="超过期限", now=now, cause="test"
     )
 
 
 def send(gateway: MemoryGateway, *, now: datetime = NOW) -> None:
-    """A worker sends what is due."""
+    """Sends due refunds like a worker."""
     sending.send_due_refunds(gateways=ConfiguredGateways(gateway), now=now, cause="test")
 
 
 def ask(gateway: MemoryGateway, *, now: datetime = NOW) -> None:
-    """A worker asks about the trades that are due."""
+    """Queries due payments like a worker."""
     polling.query_due_payments(gateways=ConfiguredGateways(gateway), now=now, cause="test")
 
 
@@ -131,6 +131,6 @@ def assert_books_are_right() -> None:
 
 
 def columns(row: Any, *names: str) -> tuple[Any, ...]:
-    """Fresh values of a row's columns."""
+    """The current values of a row's columns in the database."""
     values: tuple[Any, ...] = type(row).objects.values_list(*names).get(pk=row.pk)
     return values

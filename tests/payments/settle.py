@@ -1,4 +1,4 @@
-"""What Alipay says of a payment, signed as it signs, and what a worker makes of it."""
+"""Signed reports by Alipay about a payment, applied like by a worker."""
 
 from typing import Any
 
@@ -43,7 +43,7 @@ def tell(gateway: Gateway, *forms: dict[str, str], now: Any = NOW) -> list[Notif
 
 
 def ask(payment: Payment, *, now: Any = NOW, trade_status: str = "TRADE_SUCCESS", **changes: str) -> None:
-    """A worker asks Alipay about the payment, and gets this answer."""
+    """Queries the payment like a worker; Alipay gives this answer."""
     told = {
         "code": "10000",
         "out_trade_no": payment.out_trade_no,
@@ -60,5 +60,5 @@ def ask(payment: Payment, *, now: Any = NOW, trade_status: str = "TRADE_SUCCESS"
 
 
 def notify(gateway: Gateway, payment: Payment, *, now: Any = NOW, **changes: str) -> Notification:
-    """Alipay tells that the payment is paid, or what `changes` make of it; a worker applies it."""
+    """Delivers and applies a notification that the payment is paid, modified by `changes`."""
     return tell(gateway, notification(payment, **changes), now=now)[-1]
