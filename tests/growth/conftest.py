@@ -13,7 +13,7 @@ from project.local.postgres import SUPERUSER
 from shop import clock
 from shop.models import Order
 from tests.databases import open_session
-from tests.emptying import MADE_BY_MIGRATIONS
+from tests.emptying import list_tables
 from tests.factories import make_buyer
 from tests.orderlives import make_waiting
 from tests.payments.conftest import alipay_settings, gateway
