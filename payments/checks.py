@@ -22,9 +22,7 @@ LIVE_HOST = "openapi.alipay.com"
 
 @register(CONFIGURATION)
 def alipay(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """The configuration is complete or absent, each app occurs once, keys are readable and not swapped, and
-    URLs are usable for Alipay.
-    """
+    """Complete or absent, every app once, addresses that Alipay can use."""
     config: dict[str, Any] = settings.ALIPAY
     given = _given(config)
     if not any(given.values()) and not config["FORMER_APPS"]:

@@ -14,11 +14,12 @@ CONFIGURATION = "configuration"
 KEYS = "keys"
 
 
-def refuse_mistakes() -> None:
-    """Runs the configuration checks. Called by serving processes, for which Django runs no checks.
+def refuse_mistakes(*, has_keys: bool) -> None:
+    """For processes that serve: nobody runs the checks for them.
 
     Raises:
-        ImproperlyConfigured: the settings are invalid; the message lists all errors.
+        ImproperlyConfigured: with everything that is wrong with the settings and, if the process has them,
+            with the key files.
     """
     errors = [
         found

@@ -78,11 +78,19 @@ def survive_lost_broker(**kwargs: Any) -> None:
 
 
 @worker_init.connect
+def refuse_mistakes_of_worker(**kwargs: Any) -> None:
+    """Once Django is set up: a worker that would go wrong with money doesn't start."""
+    _refuse_mistakes(has_keys=True)
+
+
 @beat_init.connect
-def refuse_mistakes(**kwargs: Any) -> None:
-    """Stops the start if the settings are invalid. Runs once Django is set up; raises SystemExit, since
-    Celery continues after an ordinary exception.
-    """
+def refuse_mistakes_of_beat(**kwargs: Any) -> None:
+    """The same without the key files: beat only sends wake-ups and mail."""
+    _refuse_mistakes(has_keys=False)
+
+
+def _refuse_mistakes(*, has_keys: bool) -> None:
+    """Celery goes on after an ordinary exception."""
     from django.core.exceptions import ImproperlyConfigured  # noqa: PLC0415 - Django is not set up yet when this module is loaded
 
     from shop import checks  # noqa: PLC0415 - as above
