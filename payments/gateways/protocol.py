@@ -4,6 +4,8 @@ Nothing here or above depends on a provider: each gateway translates statuses, r
 itself.
 """
 
+import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -124,17 +126,22 @@ class BillRow:
 class Notice:
     """A notification with a verified signature.
 
-    `facts_key` is the same for repeated deliveries of the same facts. `verified_by` is the fingerprint of the
-    key that verified it; `fields` are the message's own, for people to read.
+    `facts` are the fields that repeated deliveries share; `facts_key` is their digest. `verified_by` is the
+    fingerprint of the key that verified it; `fields` are the message's own, for people to read.
     """
 
     provider: str
     notice_id: str
-    facts_key: str
+    facts: Mapping[str, str]
     status_text: str
     verified_by: str
     fields: Mapping[str, str]
     report: TradeReport
+
+    @property
+    def facts_key(self) -> str:
+        """A digest of the facts: 64 hexadecimal digits."""
+        return hashlib.sha256(json.dumps(dict(self.facts), sort_keys=True).encode()).hexdigest()
 
 
 class GatewayError(Exception):

@@ -5,7 +5,6 @@ The rules are those of `docs/simulator.md`. Signatures aren't modelled: `sign` i
 """
 
 import copy
-import hashlib
 import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -248,7 +247,7 @@ class MemoryGateway:
         return Notice(
             provider=self.name,
             notice_id=form["notify_id"],
-            facts_key=hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest(),
+            facts=facts,
             status_text=form["trade_status"],
             verified_by=form["sign"],
             fields=form,

@@ -1,7 +1,5 @@
 """Alipay as the shop's payment gateway."""
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from datetime import date
 from decimal import Decimal
@@ -176,7 +174,7 @@ class AlipayGateway:
         return Notice(
             provider=self.name,
             notice_id=fields["notify_id"],
-            facts_key=hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest(),
+            facts=facts,
             status_text=fields["trade_status"],
             verified_by=proven.verified_by,
             fields=form,
