@@ -87,9 +87,9 @@ class Admission:
                 return self._application(environ, start_response)
             return _refuse(error, environ, start_response)
         connection = connections["default"] = place.connection
-        connection.close_if_unusable_or_obsolete()
         cost_s = 0.0
         try:
+            connection.close_if_unusable_or_obsolete()
             if refusal is not None:  # only now, so that refusals count and wait like everything else
                 return _refuse(refusal, environ, start_response)
             response = self._application(environ, start_response)
@@ -104,8 +104,10 @@ class Admission:
         finally:
             # What streams a file later must not find the connection, which is another request's by then.
             del connections["default"]
-            connection.close_if_unusable_or_obsolete()
-            self.places.give_back(place, cost_s=cost_s)
+            try:
+                connection.close_if_unusable_or_obsolete()
+            finally:
+                self.places.give_back(place, cost_s=cost_s)
 
     def reading(self) -> int:
         """How many threads wait for a body."""

@@ -1,5 +1,6 @@
 """Complete requests take a place; whoever sends half a request takes none."""
 
+import itertools
 import json
 import threading
 from collections.abc import Callable, Iterable
@@ -145,6 +146,27 @@ def test_each_place_has_one_connection_whatever_thread_comes(at_once: int) -> No
         for thread in threads:
             thread.join(10)
     assert len(seen) == at_once
+
+
+@pytest.mark.parametrize("failing_look", [1, 2])
+def test_a_place_comes_back_after_a_connection_that_cannot_be_closed(
+    failing_look: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the request, or after it."""
+    application = admit(echo, places=1)
+    looks = itertools.count(1)
+
+    def look() -> None:
+        if next(looks) == failing_look:
+            raise ZeroDivisionError
+
+    (place,) = application.places.all
+    monkeypatch.setattr(place.connection, "close_if_unusable_or_obsolete", look)
+    with pytest.raises(ZeroDivisionError):
+        call(application)
+    assert application.longest_s(10**9) == 0
+    monkeypatch.undo()
+    assert call(application) == ("200 OK", b"read ")
 
 
 def test_a_place_comes_back_after_a_failure() -> None:
