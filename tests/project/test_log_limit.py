@@ -9,6 +9,7 @@ from django.conf import settings
 from django.test import Client
 
 from project.log_limit import RepeatLimit, log
+from tests.manual_clock import ManualClock
 from tests.payments.conftest import alipay_settings
 
 __all__ = ["alipay_settings"]
@@ -23,20 +24,13 @@ class Collector(logging.Handler):
         self.lines.append(record.msg["event"] if isinstance(record.msg, dict) else record.getMessage())
 
 
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(0.0)
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def written(clock: Clock) -> Iterator[list[str]]:
+def written(clock: ManualClock) -> Iterator[list[str]]:
     collector = Collector()
     collector.addFilter(RepeatLimit(lines=3, per_s=60, clock=clock))
     logging.getLogger().addHandler(collector)
@@ -45,7 +39,7 @@ def written(clock: Clock) -> Iterator[list[str]]:
 
 
 @pytest.mark.usefixtures("alipay_settings")
-def test_refused_notifications_become_a_count(client: Client, clock: Clock, written: list[str]) -> None:
+def test_refused_notifications_become_a_count(client: Client, clock: ManualClock, written: list[str]) -> None:
     for _ in range(10):
         answer = client.post(
             "/api/v1/payments/alipay/notify/", "a=1&a=2", content_type="application/x-www-form-urlencoded"
@@ -89,7 +83,7 @@ def test_what_the_shop_does_is_always_written(written: list[str]) -> None:
     assert written.count("order_paid") == 10
 
 
-def test_the_number_of_kinds_is_bounded(clock: Clock) -> None:
+def test_the_number_of_kinds_is_bounded(clock: ManualClock) -> None:
     limit = RepeatLimit(lines=1, per_s=60, clock=clock)
     passed = [
         limit.filter(

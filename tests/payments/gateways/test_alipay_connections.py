@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from payments.gateways.alipay.connections import KEEP_IDLE_S, Connections
-from tests.payments.gateways.test_call_limits import Clock
+from tests.manual_clock import ManualClock
 
 
 def test_a_call_after_another_uses_its_connection() -> None:
@@ -33,7 +33,7 @@ def test_calls_at_once_have_a_connection_each_also_after_one_that_failed() -> No
 
 
 def test_connections_that_nobody_uses_are_closed() -> None:
-    clock = Clock()
+    clock = ManualClock(100.0)
     connections = Connections(5, clock=clock)
     with connections.lend() as busy, connections.lend() as other:
         pass

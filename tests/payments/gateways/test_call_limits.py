@@ -9,25 +9,16 @@ import pytest
 from payments.gateways.call_limits import OPENS_AFTER, REST_S, Breaker, CallLimits
 from payments.gateways.pace import SLOWEST_PER_S, Pace
 from payments.gateways.protocol import GatewayShut
-
-
-class Clock:
-    """Seconds that pass when a test says so."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.manual_clock import ManualClock
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> ManualClock:
+    return ManualClock(100.0)
 
 
 @pytest.fixture
-def limits(clock: Clock) -> CallLimits:
+def limits(clock: ManualClock) -> CallLimits:
     return CallLimits(breaker=Breaker(clock=clock))
 
 
@@ -70,7 +61,9 @@ def test_a_broken_answer_is_an_answer(limits: CallLimits) -> None:
     assert limits.free(32) == 32
 
 
-def test_one_probe_at_a_time_and_its_answer_closes_the_breaker(limits: CallLimits, clock: Clock) -> None:
+def test_one_probe_at_a_time_and_its_answer_closes_the_breaker(
+    limits: CallLimits, clock: ManualClock
+) -> None:
     open_breaker(limits)
     clock.now += REST_S
     assert limits.free(32) == 1
@@ -81,7 +74,7 @@ def test_one_probe_at_a_time_and_its_answer_closes_the_breaker(limits: CallLimit
     assert limits.free(32) == 32
 
 
-def test_a_silent_probe_keeps_it_open_for_another_rest(limits: CallLimits, clock: Clock) -> None:
+def test_a_silent_probe_keeps_it_open_for_another_rest(limits: CallLimits, clock: ManualClock) -> None:
     open_breaker(limits)
     clock.now += REST_S
     is_silent(limits)
@@ -90,7 +83,7 @@ def test_a_silent_probe_keeps_it_open_for_another_rest(limits: CallLimits, clock
     assert limits.free(32) == 1
 
 
-def test_a_probe_that_never_comes_back_is_replaced(limits: CallLimits, clock: Clock) -> None:
+def test_a_probe_that_never_comes_back_is_replaced(limits: CallLimits, clock: ManualClock) -> None:
     open_breaker(limits)
     clock.now += REST_S
     with limits.call(silences=(TimeoutError,)):
@@ -113,7 +106,7 @@ def test_places_bound_the_calls_at_once() -> None:
     answers(limits)
 
 
-def test_who_is_refused_a_call_gives_the_place_back(clock: Clock) -> None:
+def test_who_is_refused_a_call_gives_the_place_back(clock: ManualClock) -> None:
     limits = CallLimits(places=1, breaker=Breaker(clock=clock))
     open_breaker(limits)
     with pytest.raises(GatewayShut):
@@ -138,7 +131,7 @@ def test_calls_wait_for_each_other_in_no_way() -> None:
     assert not meeting.broken
 
 
-def test_rate_lets_a_burst_through_and_then_spaces_calls_out(clock: Clock) -> None:
+def test_rate_lets_a_burst_through_and_then_spaces_calls_out(clock: ManualClock) -> None:
     pace = Pace(5.0, clock=clock)
     waits = [pace.take(patience_s=5) for _ in range(12)]
     assert waits[:10] == [0.0] * 10
@@ -151,7 +144,7 @@ def test_under_a_rate_no_more_is_begun_than_can_be_asked_soon() -> None:
     assert (CallLimits(rate=4.0).free(32), CallLimits(rate=0.1).free(32), CallLimits().free(32)) == (8, 1, 32)
 
 
-def test_who_would_wait_too_long_for_the_rate_is_refused_and_takes_no_turn(clock: Clock) -> None:
+def test_who_would_wait_too_long_for_the_rate_is_refused_and_takes_no_turn(clock: ManualClock) -> None:
     pace = Pace(0.5, clock=clock)
     assert [pace.take(patience_s=2.5) for _ in range(4)] == [0.0, 2.0, None, None]
     clock.now += 2
@@ -160,14 +153,14 @@ def test_who_would_wait_too_long_for_the_rate_is_refused_and_takes_no_turn(clock
         answers(CallLimits(places=1, pace=pace))
 
 
-def calls(pace: Pace, clock: Clock, *, per_s: int, seconds: int) -> None:
+def calls(pace: Pace, clock: ManualClock, *, per_s: int, seconds: int) -> None:
     for _ in range(per_s * seconds):
         clock.now += 1 / per_s
         pace.take(patience_s=60)
 
 
 @pytest.mark.parametrize("bound", [None, 500.0])
-def test_call_too_many_halves_what_is_asked(clock: Clock, bound: float | None) -> None:
+def test_call_too_many_halves_what_is_asked(clock: ManualClock, bound: float | None) -> None:
     pace = Pace(bound, clock=clock)
     calls(pace, clock, per_s=80, seconds=3)
     assert pace.rate == bound
@@ -179,7 +172,7 @@ def test_call_too_many_halves_what_is_asked(clock: Clock, bound: float | None) -
     assert pace.rate == pytest.approx(40, rel=0.05)
 
 
-def test_rate_grows_back_to_the_bound_and_without_one_is_forgotten(clock: Clock) -> None:
+def test_rate_grows_back_to_the_bound_and_without_one_is_forgotten(clock: ManualClock) -> None:
     bounded, free = Pace(60.0, clock=clock), Pace(clock=clock)
     for pace in (bounded, free):
         calls(pace, clock, per_s=50, seconds=3)
@@ -193,7 +186,7 @@ def test_rate_grows_back_to_the_bound_and_without_one_is_forgotten(clock: Clock)
     assert free.rate is None
 
 
-def test_rate_never_falls_to_nothing(clock: Clock) -> None:
+def test_rate_never_falls_to_nothing(clock: ManualClock) -> None:
     pace = Pace(clock=clock)
     for _ in range(20):
         pace.slow_down()
@@ -201,7 +194,7 @@ def test_rate_never_falls_to_nothing(clock: Clock) -> None:
     assert pace.rate == pytest.approx(SLOWEST_PER_S, rel=0.1)
 
 
-def test_line_that_was_told_to_slow_down_begins_fewer_calls(clock: Clock) -> None:
+def test_line_that_was_told_to_slow_down_begins_fewer_calls(clock: ManualClock) -> None:
     pace = Pace(clock=clock)
     limits = CallLimits(pace=pace)
     calls(pace, clock, per_s=20, seconds=3)

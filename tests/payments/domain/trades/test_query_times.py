@@ -16,22 +16,13 @@ from payments.states import Product
 from shop import valkey as shop_valkey
 from shop.models import Order
 from tests.factories import NOW, make_buyer, make_course, make_order
+from tests.payments.domain.conftest import Clock
 from tests.payments.memorygateway import MemoryGateway
 from tests.payments.settle import make_payment
 
 pytestmark = pytest.mark.django_db
 # What an abandoned payment cost when it was asked about every minute.
 ONCE_A_MINUTE = 32
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = NOW
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture
