@@ -1,6 +1,5 @@
 """What was measured last, under a name: written seldom, read by every scrape of the metrics."""
 
-import json
 from datetime import datetime
 from typing import Any
 
@@ -8,18 +7,18 @@ from shop.domain import sql
 from shop.models import Measurement
 
 _NOTE = """
-    INSERT INTO shop_measurement (name, value, taken_at) VALUES (%(name)s, %(value)s::jsonb, %(now)s)
+    INSERT INTO shop_measurement (name, value, taken_at) VALUES (%(name)s, %(value)s, %(now)s)
     ON CONFLICT (name) DO UPDATE SET value = excluded.value, taken_at = excluded.taken_at
 """
 _NOTE_FIRST = """
-    INSERT INTO shop_measurement (name, value, taken_at) VALUES (%(name)s, %(value)s::jsonb, %(now)s)
+    INSERT INTO shop_measurement (name, value, taken_at) VALUES (%(name)s, %(value)s, %(now)s)
         ON CONFLICT (name) DO NOTHING
 """
 
 
 def note(name: str, value: Any, *, now: datetime) -> None:
     """Keeps this instead of what was measured before."""
-    sql.write(_NOTE, {"name": name, "value": json.dumps(value), "now": now})
+    sql.write(_NOTE, {"name": name, "value": sql.jsonb(value), "now": now})
 
 
 def note_first(name: str, value: Any, *, now: datetime) -> bool:
@@ -27,7 +26,7 @@ def note_first(name: str, value: Any, *, now: datetime) -> bool:
 
     `taken_at` then says since when it has been so.
     """
-    return sql.write(_NOTE_FIRST, {"name": name, "value": json.dumps(value), "now": now}) == 1
+    return sql.write(_NOTE_FIRST, {"name": name, "value": sql.jsonb(value), "now": now}) == 1
 
 
 def find(name: str) -> Measurement | None:
