@@ -125,9 +125,9 @@ def poller_key(digest: str) -> str:
 WATCHED_ORDERS = "orders:watched"
 
 
-def day_key(day: str) -> str:
-    """The key of the dashboard's figures for a day such as `20261126`."""
-    return f"desk:day:{day}"
+def hour_key(hour: str) -> str:
+    """The key of the dashboard's figures for an hour such as `2026112613`."""
+    return f"desk:hour:{hour}"
 
 
 def wake_key(task_name: str) -> str:

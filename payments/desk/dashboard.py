@@ -10,7 +10,8 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
-from payments.desk.figures import DayFigures, Latency, count_waiting, read_days, read_latencies
+from payments.desk.days import DayFigures, read_days
+from payments.desk.figures import Latency, count_waiting, read_latencies
 from shop.desk.charts import Series, stacked_bars
 from shop.states import OrderStatus
 

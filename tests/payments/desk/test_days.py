@@ -1,0 +1,107 @@
+"""The dashboard's figures of days: right, cached, and counted within a page's time."""
+
+from datetime import datetime, timedelta
+from itertools import count
+
+import pytest
+import redis
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from payments.desk.days import DayFigures, read_days
+from shop import valkey
+from tests.factories import NOW, make_buyer, make_course, make_order, make_request
+from tests.payments.memorygateway import MemoryGateway
+from tests.payments.order_scenario import approve, ask_refund, pay, send
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("own_valkey")]
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def gateway() -> MemoryGateway:
+    return MemoryGateway(lambda: NOW)
+
+
+def sell(
+    gateway: MemoryGateway, *, now: datetime = NOW, is_paid: bool = True, is_refunded: bool = False
+) -> None:
+    gateway.now = lambda: now
+    order = make_order(make_buyer(), make_course("30.00"), now=now)
+    if is_paid:
+        pay(order, gateway, now=now)
+    if is_refunded:
+        approve(ask_refund(order, now=now), now=now)
+        send(gateway, now=now)
+
+
+def test_a_day_is_the_sum_of_its_hours(gateway: MemoryGateway) -> None:
+    yesterday = NOW - timedelta(days=1)
+    sell(gateway, now=yesterday, is_refunded=True)
+    sell(gateway, now=NOW - HOUR)
+    sell(gateway, now=NOW - HOUR)
+    sell(gateway, is_paid=False)
+    make_request(make_buyer(), make_course("30.00"), now=NOW)
+    earlier, before, today = read_days(now=NOW, days=3)
+    assert earlier == DayFigures(
+        day=word(NOW - timedelta(days=2)), orders={}, requests=0, cash_fen=0, refunded_fen=0
+    )
+    assert before == DayFigures(
+        day=word(yesterday), orders={"refunded": 1}, requests=1, cash_fen=3000, refunded_fen=3000
+    )
+    assert today == DayFigures(
+        day=word(NOW), orders={"paid": 2, "awaiting_payment": 1}, requests=4, cash_fen=6000, refunded_fen=0
+    )
+    assert read_days(now=NOW, days=3) == [earlier, before, today]
+
+
+def word(at: datetime) -> str:
+    return f"{at:%Y%m%d}"
+
+
+def test_a_small_shop_counts_a_month_in_a_few_statements_and_then_in_none(gateway: MemoryGateway) -> None:
+    sell(gateway)
+    with CaptureQueriesContext(connection) as captured:
+        assert None not in read_days(now=NOW)
+    assert len(captured) <= 6
+    with CaptureQueriesContext(connection) as captured:
+        assert None not in read_days(now=NOW)
+    assert len(captured) == 0
+
+
+def test_a_large_shop_counts_until_its_time_is_up_and_goes_on_with_the_next_page(
+    gateway: MemoryGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for back in range(30):
+        sell(gateway, now=NOW - back * HOUR)
+    expected = read_days(now=NOW, days=3)
+    valkey.client().flushdb()
+    clock = count(step=40_000_000)  # every look at the clock takes 40 ms
+    monkeypatch.setattr("payments.desk.days.time.monotonic_ns", lambda: next(clock))
+    pages, previous = 0, 0
+    while True:
+        with CaptureQueriesContext(connection) as captured:
+            found = read_days(now=NOW, days=3)
+        pages += 1
+        assert len(captured) <= 2
+        if not captured:
+            break
+        known = len(valkey.client().keys("desk:hour:*"))
+        assert known > previous
+        previous = known
+    assert found == expected
+    assert pages > 10
+
+
+def test_a_count_is_kept_for_a_tenth_of_its_hours_age(own_valkey: redis.Redis) -> None:
+    read_days(now=NOW)
+    hours = {back: timezone.localtime(NOW - back * HOUR) for back in (0, 11, 101, 600)}
+    kept = {back: own_valkey.ttl(f"desk:hour:{hour:%Y%m%d%H}") for back, hour in hours.items()}
+    assert kept == {0: 10, 11: 3600, 101: 36_000, 600: 2 * 86_400}
+
+
+@pytest.mark.usefixtures("valkey_away")
+def test_days_are_counted_without_valkey(gateway: MemoryGateway) -> None:
+    sell(gateway)
+    assert None not in read_days(now=NOW)
