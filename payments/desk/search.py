@@ -22,11 +22,14 @@ SHORTEST = 3
 # In how many of the newest rows a part of a number, or an id, is searched for.
 PARTS_OF = 500_000
 EVENTS_OF = 200_000
+# A notification is stored as it came: ten times as long as an order.
+NOTIFICATIONS_OF = 50_000
 # Digits and upper-case letters, which every collation sorts in this order.
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _NUMBER = re.compile(r"[0-9A-Z]{3,64}")
 _OWN = re.compile(r"(\d{17}[0-9A-Z]{13})([PRSE][0-9A-Z]*)?")
-_ID = re.compile(r"(?:request:|task:)?[A-Za-z0-9._-]{8,64}")
+# Digits alone are a phone number or a part of another number, unless somebody says that they are an id.
+_ID = re.compile(r"(?:request:|task:|(?=.*[A-Za-z]))[A-Za-z0-9._-]{8,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +141,7 @@ def _by_cause(text: str) -> list[int]:
     newest = find_newest_id(OrderEvent)
     caused = OrderEvent.objects.filter(pk__gt=newest - EVENTS_OF, cause__in=causes)
     return [
-        *_by_request(text.removeprefix("request:")),
+        *([] if text.startswith("task:") else _by_request(text.removeprefix("request:"))),
         *caused.values_list("order_id", flat=True)[: MAX_ROWS * 5],
     ]
 
@@ -147,7 +150,7 @@ def _by_request(request_id: str) -> list[int]:
     """The orders that an HTTP request placed, and those that a notification delivered by it was about."""
     placed = Order.objects.filter(pk__gt=find_newest_id(Order) - EVENTS_OF, trace_id=request_id)
     brought = Notification.objects.filter(
-        pk__gt=find_newest_id(Notification) - EVENTS_OF, request_id=request_id, payment__isnull=False
+        pk__gt=find_newest_id(Notification) - NOTIFICATIONS_OF, request_id=request_id, payment__isnull=False
     )
     return [
         *placed.values_list("pk", flat=True)[:MAX_ROWS],

@@ -86,6 +86,7 @@ def pages() -> dict[str, str]:
 def test_pages_cost_few_statements_by_index(staff: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     # The newest rows of a shop with a million are a small part of it.
     monkeypatch.setattr(search, "EVENTS_OF", 200)
+    monkeypatch.setattr(search, "NOTIFICATIONS_OF", 50)
     monkeypatch.setattr(search, "PARTS_OF", 200)
     monkeypatch.setattr(readonly, "WINDOW", 200)
     monkeypatch.setattr(NotificationAdmin, "get_window", lambda self: 50)
