@@ -10,7 +10,9 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 
-WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 720, 200, 56, 20, 8
+WIDTH, HEIGHT, BOTTOM, TOP = 720, 200, 20, 8
+# The room left of the bars: at least this, or as much as the longest number of the axis takes.
+LEFT, CHARACTER = 56, 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +28,20 @@ def stacked_bars(title: str, days: Sequence[str], series: Sequence[Series], *, u
     totals = [sum(one.values[at] or 0 for one in series) for at in range(len(days))]
     top = _round_up(max([*totals, 1]))
     height = HEIGHT - BOTTOM - TOP
-    step = (WIDTH - LEFT) // max(len(days), 1)
-    bars = [bar for at in range(len(days)) for bar in _bars(at, series, step=step, height=height, top=top)]
+    numbers = [f"{top * part // 2:,}{unit}" for part in (0, 1, 2)]
+    left = max(LEFT, CHARACTER * len(numbers[-1]) + 6)
+    step = (WIDTH - left) // max(len(days), 1)
+    bars = [
+        bar
+        for at in range(len(days))
+        for bar in _bars(at, series, x=left + at * step, step=step, height=height, top=top)
+    ]
     marks = [
-        (LEFT + at * step + step // 2, HEIGHT - 5, day)
+        (left + at * step + step // 2, HEIGHT - 5, day)
         for at, day in enumerate(days)
         if at % max(len(days) // 8, 1) == 0
     ]
-    lines = [
-        (TOP + height - height * part // 2, LEFT - 6, f"{top * part // 2:,}{unit}") for part in (0, 1, 2)
-    ]
+    lines = [(TOP + height - height * part // 2, number) for part, number in enumerate(numbers)]
     return format_html(
         '<svg class="desk-chart" viewBox="0 0 {} {}" role="img" aria-label="{}">{}{}{}</svg>{}{}',
         WIDTH,
@@ -45,7 +51,7 @@ def stacked_bars(title: str, days: Sequence[str], series: Sequence[Series], *, u
             "",
             '<line x1="{3}" y1="{0}" x2="{4}" y2="{0}"></line><text x="{1}" y="{5}" '
             'text-anchor="end">{2}</text>',
-            ((y, x, text, LEFT, WIDTH, y + 4) for y, x, text in lines),
+            ((y, left - 6, text, left, WIDTH, y + 4) for y, text in lines),
         ),
         format_html_join(
             "",
@@ -58,7 +64,7 @@ def stacked_bars(title: str, days: Sequence[str], series: Sequence[Series], *, u
     )
 
 
-def _bars(at: int, series: Sequence[Series], *, step: int, height: int, top: int) -> Any:
+def _bars(at: int, series: Sequence[Series], *, x: int, step: int, height: int, top: int) -> Any:
     below = 0
     for number, one in enumerate(series, 1):
         value = one.values[at]
@@ -69,7 +75,7 @@ def _bars(at: int, series: Sequence[Series], *, step: int, height: int, top: int
         below += value
         place = (
             f"s{number}",
-            LEFT + at * step + 1,
+            x + 1,
             TOP + height - high,
             max(step - 2, 1),
             max(high - low, 1),
