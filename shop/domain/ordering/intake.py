@@ -25,7 +25,7 @@ from shop.errors import (
 )
 from shop.models import Account, OrderRequest
 from shop.numbers import mint_number
-from shop.states import OrderRequestStatus, OrderStatus
+from shop.states import OrderRequestStatus
 
 
 def place_order(
@@ -74,15 +74,14 @@ def place_order(
         created_at=now,
         available_at=now,
     )
-    is_full = _store(request, account, owner_id=checkout.account_id if checkout else None)
+    _store(request, account, owner_id=checkout.account_id if checkout else None)
     if request.pk is not None:
         return request, True
     if known := _find_replay(request.account_id, idempotency_key, fingerprint):
         return known, False
     if checkout and checkout.account_id != request.account_id:
         raise CheckoutExpired
-    if is_full:
-        order_share.refuse_open_order(request.account_id, now=now)
+    order_share.check_open_orders(request.account_id, now=now)
     same_checkout = OrderRequest.objects.filter(
         account_id=request.account_id, checkout_id=purchase.checkout_id or ""
     )
@@ -92,24 +91,12 @@ def place_order(
     raise CheckoutUsed(order_number=first.order_number)
 
 
-# Who it is, how many of their orders are open (never counting past the limit), and the row if nothing stands
-# in its way, in one statement: half the price of two. Statements in parallel don't see each other's rows, so
-# a buyer may end up a few orders above the limit.
+# Who it is, and the row if nothing stands in its way: another row, or too many open orders. One statement
+# costs half of two. Statements in parallel don't see each other's rows, so a buyer may end up a few orders
+# above the limit.
 _STORE = sql.statement(
     """
-    WITH caller AS ({caller}), held AS (
-        SELECT (
-            SELECT count(*) FROM (
-                SELECT FROM shop_order WHERE account_id = caller.id
-                    AND status = {OrderStatus.AWAITING_PAYMENT} LIMIT %(max_open)s
-            ) AS unpaid
-        ) + (
-            SELECT count(*) FROM (
-                SELECT FROM shop_orderrequest WHERE account_id = caller.id
-                    AND status = {OrderRequestStatus.PENDING} LIMIT %(max_open)s
-            ) AS undecided
-        ) >= %(max_open)s AS is_full FROM caller
-    ), stored AS (
+    WITH caller AS ({caller}), stored AS (
         INSERT INTO shop_orderrequest (
             account_id, order_number, idempotency_key, fingerprint, checkout_id, body, status, request_id,
             created_at, available_at
@@ -117,21 +104,21 @@ _STORE = sql.statement(
         SELECT id, %(order_number)s, %(idempotency_key)s, %(fingerprint)s, %(checkout_id)s, %(body)s,
             {OrderRequestStatus.PENDING}, %(request_id)s,
             %(now)s, {at_once}
-        FROM caller, held WHERE NOT is_full AND (%(owner_id)s::bigint IS NULL OR id = %(owner_id)s)
+        FROM caller WHERE (%(owner_id)s::bigint IS NULL OR id = %(owner_id)s) AND NOT {is_full}
         ON CONFLICT DO NOTHING RETURNING id
     )
-    SELECT caller.id, (SELECT id FROM stored), held.is_full FROM caller, held
+    SELECT caller.id, (SELECT id FROM stored) FROM caller
 """,
     OrderRequestStatus,
-    OrderStatus,
 )
-_STORE_FOR_TOKEN = _STORE.format(caller=CALLER, at_once=clock.AT_ONCE)
-_STORE_FOR_ACCOUNT = _STORE.format(caller="SELECT %(account_id)s::bigint AS id", at_once=clock.AT_ONCE)
+_PARTS = {"at_once": clock.AT_ONCE, "is_full": order_share.IS_FULL}
+_STORE_FOR_TOKEN = _STORE.format(caller=CALLER, **_PARTS)
+_STORE_FOR_ACCOUNT = _STORE.format(caller="SELECT %(account_id)s::bigint AS id", **_PARTS)
 
 
-def _store(request: OrderRequest, account: Account | TokenDigest, *, owner_id: int | None) -> bool:
+def _store(request: OrderRequest, account: Account | TokenDigest, *, owner_id: int | None) -> None:
     """Sets the request's `account_id`, and its `pk` unless a row stands in its way, the checkout's owner is
-    somebody else, or the buyer has too many open orders: the last is what it answers.
+    somebody else, or the buyer has too many open orders.
     """
     statement, caller = (
         (_STORE_FOR_ACCOUNT, {"account_id": account.pk})
@@ -153,10 +140,9 @@ def _store(request: OrderRequest, account: Account | TokenDigest, *, owner_id: i
     found = sql.read_row(statement, parameters)
     if found is None:
         raise NotAuthenticated
-    request.account_id, request.pk, is_full = found
+    request.account_id, request.pk = found
     if not isinstance(account, Account):
         order_share.learn_owner(account, request.account_id)
-    return bool(is_full)
 
 
 def _find_replay(account_id: int, idempotency_key: str, fingerprint: str) -> OrderRequest | None:

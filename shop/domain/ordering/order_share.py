@@ -1,23 +1,22 @@
 """One buyer's share of order requests.
 
-The open orders are counted by the statement that stores a request (`orders.py`).
+The open orders are counted by the statement that stores a request (`intake.py`).
 """
 
 import threading
 import time
 from collections.abc import Hashable
 from datetime import datetime
-from typing import NoReturn
 
 from django.conf import settings
 from django.db.models import Min
 from django.utils.translation import gettext_noop
 
-from shop.domain import limits
+from shop.domain import limits, sql
 from shop.domain.callers import TokenDigest
 from shop.domain.limits import Rate
 from shop.models import Account, Order
-from shop.states import OrderStatus
+from shop.states import OrderRequestStatus, OrderStatus
 
 # Entries that a process keeps before it drops all of them: windows are short, and losing one only lets a
 # buyer start over.
@@ -73,12 +72,34 @@ def count_request(caller: Account | TokenDigest) -> None:
         limits.refuse(Rate.ORDER_REQUESTS, retry_after_s=wait_s)
 
 
-def refuse_open_order(account_id: int, *, now: datetime) -> NoReturn:
-    """The buyer has as many unpaid orders as one may have. There is room again when the first one is closed.
+# Whether `caller.id` has as many open orders as a buyer may have; no more than these are read.
+IS_FULL = sql.statement(
+    """
+    EXISTS (
+        SELECT FROM (
+            SELECT FROM shop_order WHERE account_id = caller.id AND status = {OrderStatus.AWAITING_PAYMENT}
+            UNION ALL
+            SELECT FROM shop_orderrequest WHERE account_id = caller.id
+                AND status = {OrderRequestStatus.PENDING}
+        ) AS open OFFSET %(max_open)s - 1
+    )
+""",
+    OrderRequestStatus,
+    OrderStatus,
+)
+_IS_FULL = f"SELECT {IS_FULL} FROM (SELECT %(account_id)s::bigint AS id) AS caller"  # noqa: S608 - our own text
+
+
+def check_open_orders(account_id: int, *, now: datetime) -> None:
+    """Refuses a buyer who has as many open orders as one may have. There is room again when the first one is
+    closed.
 
     Raises:
         TooManyRequests
     """
+    [[is_full]] = sql.read(_IS_FULL, {"account_id": account_id, "max_open": settings.MAX_OPEN_ORDERS})
+    if not is_full:
+        return
     waiting = Order.objects.filter(account_id=account_id, status=OrderStatus.AWAITING_PAYMENT)
     closes_at: datetime | None = waiting.aggregate(Min("closes_at"))["closes_at__min"]
     wait_s = _PENDING_S if closes_at is None else int((closes_at - now).total_seconds()) + 1
