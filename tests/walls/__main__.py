@@ -33,6 +33,8 @@ from tests.walls.latency import Honest, Latencies, honest
 from tests.walls.proxies import NAMES, client_context, run_proxy
 
 ATTACKER = "127.0.0.2"
+# Between the honest buyer's rounds of four requests: nginx lets an address send a hundred per second.
+PACE_S = 0.04
 KINDS: dict[str, tuple[Attack, int]] = {
     **{kind: (attack, 500) for kind, attack in ATTACKS.items()},
     "no bytes at all": (Attack(), 1200),
@@ -127,15 +129,16 @@ def show_attacks(
     """Prints a line of p50 / p99 milliseconds for the quiet shop and for each attack."""
     with buyer_of(target, demo) as buyer:
         buyer.measure(rounds=5)
-        show_line(target.name, "quiet", buyer.measure(rounds=2 * rounds))
+        show_line(target.name, "quiet", buyer.measure(rounds=2 * rounds, pause_s=PACE_S))
         for kind in kinds:
             attack, size = KINDS[kind]
             with crowd_apart(
                 Crowd(target.address, attack, size, wrap=target.wrap, source=ATTACKER), nice=nice
             ) as progress:
                 time.sleep(1)
-                show_line(target.name, kind, buyer.measure(rounds=rounds), f"{progress.per_s():.0f} opened/s")
-            show_line(target.name, "quiet", buyer.measure(rounds=rounds // 2))
+                found = buyer.measure(rounds=rounds, pause_s=PACE_S)
+                show_line(target.name, kind, found, f"{progress.per_s():.0f} opened/s")
+            show_line(target.name, "quiet", buyer.measure(rounds=rounds // 2, pause_s=PACE_S))
 
 
 def show_line(target: str, kind: str, found: Sequence[Latencies], *notes: str) -> None:
