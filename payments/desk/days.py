@@ -6,12 +6,12 @@ time is up, and the next page continues: how long it takes doesn't depend on how
 """
 
 import json
-import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
+from time import monotonic_ns
 from typing import Any
 
 from django.utils import timezone
@@ -48,13 +48,13 @@ def read_days(*, now: datetime, days: int = DAYS) -> list[DayFigures | None]:
     newest = timezone.localtime(now).replace(minute=0, second=0, microsecond=0)
     hours = [newest - back * HOUR for back in range(newest.hour + 1 + 24 * (days - 1))]
     known = _recall(hours)
-    size, ends_at = 1, time.monotonic_ns() + BUDGET_NS
-    while (first := _first_missing(hours, known)) is not None and (began := time.monotonic_ns()) < ends_at:
+    size, ends_at = 1, monotonic_ns() + BUDGET_NS
+    while (first := _first_missing(hours, known)) is not None and (began := monotonic_ns()) < ends_at:
         counted = _count(hours[first : first + size])
         _remember(counted, now=now)
         known |= counted
         # In a small shop a month takes no longer than an hour; in a large one the budget ends the loop.
-        if (time.monotonic_ns() - began) * 8 < BUDGET_NS:
+        if (monotonic_ns() - began) * 8 < BUDGET_NS:
             size *= 4
     by_day = groupby(reversed(hours), key=lambda hour: hour.strftime("%Y%m%d"))
     return [_sum_up(day, [known.get(hour) for hour in of_day]) for day, of_day in by_day]
