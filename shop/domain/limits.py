@@ -10,7 +10,8 @@ Without Valkey (away or full) a rate lets everybody pass, except for staff's log
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NoReturn
@@ -19,7 +20,7 @@ import structlog
 from django.conf import settings
 
 from shop import valkey
-from shop.errors import ServiceUnavailable, TooManyRequests
+from shop.errors import DomainError, ServiceUnavailable, TooManyRequests
 from shop.metrics import LIMITED
 from shop.models import Order
 
@@ -121,6 +122,21 @@ def give_back(shares: Sequence[Share]) -> None:
         valkey.client().eval(_GIVE_BACK, len(shares), *(share.key for share in shares))
     except valkey.Unreachable as error:
         log.warning("limit_not_given_back", limit=shares[0].rate.value, error=str(error))
+
+
+@contextmanager
+def returned_after_failure(*shares: Share) -> Iterator[None]:
+    """Takes one use of each share back if the block fails. A refusal of the shop's is no failure.
+
+    Whoever retries while the database is away has tried nothing, and must not be locked out afterwards.
+    """
+    try:
+        yield
+    except DomainError:
+        raise
+    except Exception:
+        give_back(shares)
+        raise
 
 
 def refuse(limit: str, *, retry_after_s: int, message: str | None = None) -> NoReturn:

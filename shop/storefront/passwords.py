@@ -44,12 +44,12 @@ class ResetView(views.PasswordResetView):
 
     def form_valid(self, form: PasswordResetForm) -> HttpResponse:
         log.info("password_reset_asked")
-        own_account.count_reset(
-            email=form.cleaned_data["email"], address=client_network(client_address(self.request))
-        )
         # From the settings, since the request's Host header is under the client's control.
         self.extra_email_context = {"origin": settings.PUBLIC_URL}
-        return super().form_valid(form)
+        with own_account.counted_reset(
+            email=form.cleaned_data["email"], address=client_network(client_address(self.request))
+        ):
+            return super().form_valid(form)
 
 
 class ResetDoneView(views.PasswordResetDoneView):

@@ -27,8 +27,8 @@ def log_in(
     """The account that the credentials belong to. `address` identifies the client for counting.
 
     An attempt counts before its password is hashed, so parallel attempts can't pass together; a correct
-    password gives its count back. Without Valkey buyers log in unlimited and staff can't log in at all, not
-    even as buyers, which would confirm their passwords.
+    password gives its count back, and so does one that couldn't be compared. Without Valkey buyers log in
+    unlimited and staff can't log in at all, not even as buyers, which would confirm their passwords.
 
     Raises:
         LoginFailed: the credentials are for no active account, not for staff's, or for staff's while nobody
@@ -40,7 +40,8 @@ def log_in(
     try:
         with hashing_place():
             is_counted = limits.spend(attempts, *failures, is_open_without_valkey=not is_for_staff)
-            account = authenticate(username=username, password=password)
+            with limits.returned_after_failure(*failures):
+                account = authenticate(username=username, password=password)
     except TooManyRequests as refusal:
         log.warning(
             "login_locked",

@@ -1,5 +1,7 @@
 """A buyer's own account: registration, password change and reset, contact details."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 
 import structlog
@@ -31,20 +33,12 @@ def register(*, username: str, password: str, email: str, phone: str, address: s
     """
     if not settings.REGISTRATION_OPEN:
         raise RegistrationClosed
-    limits.spend(Share(Rate.REGISTRATIONS_OF_ADDRESS, address))
-    account = Account(
-        username=Account.normalize_username(username), email=email, phone=phone, date_joined=now
-    )
-    _judge_password(password, account)
-    if Account.objects.filter(username__iexact=account.username).exists():
-        raise UsernameTaken
-    with hashing_place():
-        account.set_password(password)
-    try:
-        with transaction.atomic():
-            account.save(force_insert=True)
-    except IntegrityError as error:
-        raise UsernameTaken from error
+    share = Share(Rate.REGISTRATIONS_OF_ADDRESS, address)
+    limits.spend(share)
+    with limits.returned_after_failure(share):
+        account = _store_account(
+            username=username, password=password, email=email, phone=phone, date_joined=now
+        )
     log.info("account_registered", account=account.pk, address=address)
     return account
 
@@ -62,18 +56,10 @@ def change_password(
         StaleState: it was changed meanwhile.
     """
     account = Account.objects.get(pk=account_id)
-    limits.spend(Share(Rate.PASSWORD_CHANGES, str(account_id)), is_open_without_valkey=not account.is_staff)
-    with hashing_place():
-        if not account.check_password(old_password):
-            log.warning("password_change_failed", account=account_id)
-            raise LoginFailed(gettext_noop("原密码不正确。"))
-        _judge_password(password, account)
-        known = account.password
-        account.set_password(password)
-    with transaction.atomic(durable=True):
-        if Account.objects.filter(pk=account_id, password=known).update(password=account.password) != 1:
-            raise StaleState(f"the password of account {account_id} was changed meanwhile")
-        tokens.end_tokens([account_id])
+    share = Share(Rate.PASSWORD_CHANGES, str(account_id))
+    limits.spend(share, is_open_without_valkey=not account.is_staff)
+    with limits.returned_after_failure(share):
+        _store_password(account, old_password=old_password, password=password)
     log.info("password_changed", account=account_id)
     return tokens.issue_token(account=account, now=now)
 
@@ -86,13 +72,48 @@ def change_contact(*, account_id: int, email: str, phone: str) -> Account:
     return account
 
 
-def count_reset(*, email: str, address: str) -> None:
-    """Counts a request for a reset mail.
+@contextmanager
+def counted_reset(*, email: str, address: str) -> Iterator[None]:
+    """Counts a request for a reset mail, which the block sends.
 
     Raises:
         TooManyRequests: too many for this mailbox or from this address.
     """
-    limits.spend(Share(Rate.RESETS_OF_ADDRESS, address), Share(Rate.RESETS_OF_MAILBOX, email.lower()))
+    shares = Share(Rate.RESETS_OF_ADDRESS, address), Share(Rate.RESETS_OF_MAILBOX, email.lower())
+    limits.spend(*shares)
+    with limits.returned_after_failure(*shares):
+        yield
+
+
+def _store_account(*, username: str, password: str, email: str, phone: str, date_joined: datetime) -> Account:
+    account = Account(
+        username=Account.normalize_username(username), email=email, phone=phone, date_joined=date_joined
+    )
+    _judge_password(password, account)
+    if Account.objects.filter(username__iexact=account.username).exists():
+        raise UsernameTaken
+    with hashing_place():
+        account.set_password(password)
+    try:
+        with transaction.atomic():
+            account.save(force_insert=True)
+    except IntegrityError as error:
+        raise UsernameTaken from error
+    return account
+
+
+def _store_password(account: Account, *, old_password: str, password: str) -> None:
+    with hashing_place():
+        if not account.check_password(old_password):
+            log.warning("password_change_failed", account=account.pk)
+            raise LoginFailed(gettext_noop("原密码不正确。"))
+        _judge_password(password, account)
+        known = account.password
+        account.set_password(password)
+    with transaction.atomic(durable=True):
+        if Account.objects.filter(pk=account.pk, password=known).update(password=account.password) != 1:
+            raise StaleState(f"the password of account {account.pk} was changed meanwhile")
+        tokens.end_tokens([account.pk])
 
 
 def _judge_password(password: str, account: Account) -> None:

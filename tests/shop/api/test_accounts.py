@@ -1,9 +1,11 @@
 """`auth/register/`, `auth/password/`, `auth/profile/`, and the pages for a forgotten password."""
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+import redis
 from django.conf import settings as django_settings
 from django.core import mail
 from django.test import Client
@@ -13,6 +15,7 @@ from pytest_django import Settings
 from shop.models import Account
 from tests.clients import Api, answered, refused
 from tests.factories import make_buyer
+from tests.outages import counted, database_away
 from tests.shopping import V1
 from tests.unchanged import nothing_changes
 
@@ -211,3 +214,23 @@ def test_mailbox_is_not_flooded(client: Client, buyer: Account, monkeypatch: pyt
     ask(client, "buyer@shop.test")
     assert ask(client, "Buyer@shop.test").status_code == 429
     assert len(mail.outbox) == 1
+
+
+# --- Limits during an outage --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("deed", ["register", "change", "reset"])
+def test_attempt_that_the_database_broke_off_is_not_counted(
+    buyer: Account, client: Client, valkey: redis.Redis, deed: str
+) -> None:
+    deeds: dict[str, tuple[Callable[[], Any], str, str]] = {
+        "register": (register, "shop_account", "registrations_of_address"),
+        "change": (lambda: change(Api(buyer), GOOD, OTHER), 'UPDATE "shop_account"', "password_changes"),
+        "reset": (lambda: ask(client, "buyer@shop.test"), '"shop_account"', "resets_of_mailbox"),
+    }
+    attempt, broken, limit = deeds[deed]
+    with database_away(for_statements=broken):
+        assert attempt().status_code == 503
+    assert limit not in counted(valkey)
+    assert attempt().status_code < 400
+    assert counted(valkey)[limit] == 1

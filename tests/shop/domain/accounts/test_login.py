@@ -8,7 +8,7 @@ import pytest
 import redis
 import structlog
 from django.contrib.auth.hashers import MD5PasswordHasher
-from django.db import connection
+from django.db import OperationalError, connection
 from pytest_django import Settings
 
 from shop.domain import limits
@@ -18,6 +18,7 @@ from shop.domain.accounts.login import log_in
 from shop.errors import LoginFailed, ServiceUnavailable, TooManyRequests
 from shop.models import Account
 from tests.factories import make_buyer
+from tests.outages import counted, database_away
 
 pytestmark = pytest.mark.django_db
 RIGHT, WRONG = "correct horse battery", "incorrect horse"
@@ -274,3 +275,15 @@ def test_log_tells_account_and_address_and_neither_name_nor_password(buyer: Acco
     assert "lufei" not in str(lines)
     assert RIGHT not in str(lines)
     assert WRONG not in str(lines)
+
+
+def test_password_that_could_not_be_compared_is_not_a_wrong_one(
+    buyer: Account, valkey: redis.Redis, settings: Settings
+) -> None:
+    """Whoever retries during an outage of the database isn't locked out when it is back."""
+    with database_away():
+        for _ in range(settings.LIMITS["login_failures_of_pair"][0]):
+            with pytest.raises(OperationalError):
+                attempt()
+    assert counted(valkey) == {"logins_of_address": 10}
+    assert attempt() == buyer
