@@ -3,6 +3,7 @@ can't undo what is append-only.
 """
 
 import os
+import re
 import secrets
 import subprocess
 import sys
@@ -19,23 +20,56 @@ from project.local.state import ROOT
 pytestmark = [pytest.mark.xdist_group("roles"), pytest.mark.timeout(180)]
 
 
+PASSWORDS = ("zero", "one", "two")
+
+
 @dataclass(frozen=True)
 class Roles:
+    """URLs of a migrated database, as each of the three roles."""
+
     superuser: str
     owner: str
     shop: str
+    # The script with the roles' names here, and its other variables.
+    script: str
+    database: str
+
+    def run_script(self, superuser: str, owner: str, shop: str, *, now: str = PASSWORDS[0]) -> None:
+        """Gives the roles these passwords, as the superuser, whose password is `now`."""
+        server = with_password(self.superuser, now).rsplit("/", 1)[0]
+        psql = [str(find_installation() / "bin" / "psql"), "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1"]
+        variables = {
+            "database": self.database,
+            "superuser_password": superuser,
+            "owner_password": owner,
+            "shop_password": shop,
+        }
+        subprocess.run(
+            [*psql, *(f"--set={name}={value}" for name, value in variables.items()), f"{server}/postgres"],
+            input=self.script,
+            text=True,
+            check=True,
+            capture_output=True,
+        )
+
+
+def with_password(url: str, password: str) -> str:
+    return re.sub(r"(//\w+):\w+@", rf"\1:{password}@", url)
 
 
 @pytest.fixture(scope="module")
 def roles() -> Iterator[Roles]:
-    """URLs of a migrated database, as each of the three roles.
-
-    The roles have names of their own here: a server has them once.
-    """
+    """The roles have names of their own here: a server has them once."""
     server = os.environ["DATABASE_URL"].replace("//shop:", f"//{SUPERUSER}:").rsplit("/", 1)[0]
     ending = secrets.token_hex(4)
     names = {"shop_owner": f"owner_{ending}", "shop": f"buyer_{ending}"}
-    database = f"roles_{ending}"
+    admin, database = f"admin_{ending}", f"roles_{ending}"
+    with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
+        connection.execute(
+            sql.SQL("CREATE ROLE {} SUPERUSER LOGIN PASSWORD {}").format(
+                sql.Identifier(admin), sql.Literal(PASSWORDS[0])
+            )
+        )
     script = (ROOT / "deploy" / "postgres" / "roles.psql").read_text()
     script = script.replace("'shop_owner'", f"'{names['shop_owner']}'").replace(
         "'shop'", f"'{names['shop']}'"
@@ -43,22 +77,17 @@ def roles() -> Iterator[Roles]:
     for word, name in names.items():
         for before, after in ((" ", " "), (" ", ";")):
             script = script.replace(f"{before}{word}{after}", f"{before}{name}{after}")
-    psql = [
-        str(find_installation() / "bin" / "psql"),
-        "--no-psqlrc",
-        "--quiet",
-        "--set=ON_ERROR_STOP=1",
-        f"{server}/postgres",
-    ]
-    variables = [f"--set=database={database}", "--set=owner_password=one", "--set=shop_password=two"]
-    for _ in range(2):  # it may be run again
-        subprocess.run([*psql, *variables], input=script, text=True, check=True, capture_output=True)
     address = f"{server.split('@')[1]}/{database}"
     urls = Roles(
-        f"{server}/{database}",
-        f"postgres://{names['shop_owner']}:one@{address}",
-        f"postgres://{names['shop']}:two@{address}",
+        *(
+            f"postgres://{name}:{password}@{address}"
+            for name, password in zip((admin, *names.values()), PASSWORDS, strict=True)
+        ),
+        script=script,
+        database=database,
     )
+    for _ in range(2):  # it may be run again
+        urls.run_script(*PASSWORDS)
     subprocess.run(
         [sys.executable, "manage.py", "migrate", "--verbosity", "0"],
         cwd=ROOT,
@@ -69,7 +98,7 @@ def roles() -> Iterator[Roles]:
     yield urls
     with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
         connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(database)))
-        for name in names.values():
+        for name in (*names.values(), admin):
             connection.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(name)))
 
 
@@ -125,3 +154,20 @@ def test_neither_role_is_a_superuser(roles: Roles) -> None:
                 "current_user"
             ).fetchone()
         assert row == (False, False, False, False)
+
+
+def test_script_gives_all_roles_new_passwords_and_ends_no_connection(roles: Roles) -> None:
+    urls = (roles.superuser, roles.owner, roles.shop)
+    fresh = ("three", "four", "five")
+    connections = [psycopg.connect(url, autocommit=True) for url in urls]
+    try:
+        roles.run_script(*fresh)
+        for connection, old, password in zip(connections, urls, fresh, strict=True):
+            assert connection.execute("SELECT count(*) FROM shop_course").fetchone() is not None
+            with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+                psycopg.connect(old)
+            psycopg.connect(with_password(old, password)).close()
+    finally:
+        for connection in connections:
+            connection.close()
+        roles.run_script(*PASSWORDS, now="three")
