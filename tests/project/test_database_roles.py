@@ -79,12 +79,11 @@ def roles() -> Iterator[Roles]:
             script = script.replace(f"{before}{word}{after}", f"{before}{name}{after}")
     address = f"{server.split('@')[1]}/{database}"
     urls = Roles(
-        *(
-            f"postgres://{name}:{password}@{address}"
-            for name, password in zip((admin, *names.values()), PASSWORDS, strict=True)
-        ),
-        script=script,
-        database=database,
+        f"postgres://{admin}:{PASSWORDS[0]}@{address}",
+        f"postgres://{names['shop_owner']}:{PASSWORDS[1]}@{address}",
+        f"postgres://{names['shop']}:{PASSWORDS[2]}@{address}",
+        script,
+        database,
     )
     for _ in range(2):  # it may be run again
         urls.run_script(*PASSWORDS)
