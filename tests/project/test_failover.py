@@ -115,22 +115,28 @@ def count_requests(url: str) -> int:
         return int(row[0])
 
 
-@pytest.fixture
-def read_only_copy(database_url: str, tmp_path: Path) -> Iterator[PostgresServer]:
+@contextlib.contextmanager
+def copied(database_url: str, folder: Path) -> Iterator[PostgresServer]:
     """A server with the same rows that takes no writes, as a former primary that came back as a standby."""
     primary = PostgresServer(
-        tmp_path / "unused",
+        folder / "unused",
         re.findall(r":([^:@]+)@", database_url)[0],
         durable=False,
         port=port_of(database_url),
     )
-    copy = PostgresServer(tmp_path / "copy", primary.password, durable=False, primary=primary)
+    copy = PostgresServer(folder / "copy", primary.password, durable=False, primary=primary)
     try:
         copy.start()
         yield copy
     finally:
         copy.stop(5)
         copy.remove()
+
+
+@pytest.fixture
+def read_only_copy(database_url: str, tmp_path: Path) -> Iterator[PostgresServer]:
+    with copied(database_url, tmp_path) as copy:
+        yield copy
 
 
 def test_read_only_server_is_left_as_soon_as_the_address_moves(
@@ -194,23 +200,12 @@ def test_not_ready_while_no_order_can_be_taken(
         assert [web.status("/readyz") for _ in range(6)] == [200] * 6
 
 
-@pytest.fixture
-def own_server(database_url: str, tmp_path: Path) -> Iterator[PostgresServer]:
-    """A copy that takes writes, to be frozen without harm to anybody."""
-    primary = PostgresServer(
-        tmp_path / "unused",
-        re.findall(r":([^:@]+)@", database_url)[0],
-        durable=False,
-        port=port_of(database_url),
-    )
-    server = PostgresServer(tmp_path / "copy", primary.password, durable=False, primary=primary)
-    try:
-        server.start()
+@pytest.fixture(scope="module")
+def own_server(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    """A copy that takes writes, to be frozen without harm to anybody; each test sees it recover."""
+    with copied(database_url, tmp_path_factory.mktemp("own")) as server:
         server.promote()
         yield server
-    finally:
-        server.stop(5)
-        server.remove()
 
 
 def timed(web: Web, path: str) -> tuple[int | None, float]:
