@@ -1,4 +1,4 @@
-"""The collector of processes that serve."""
+"""The garbage collector of the shop's processes."""
 
 import gc
 import subprocess
@@ -28,3 +28,9 @@ def test_collector_is_calmed_and_still_collects() -> None:
 def test_web_process_calms_it() -> None:
     ended = subprocess.run([sys.executable, "-c", SHOW], cwd=ROOT, capture_output=True, text=True, check=True)
     assert ended.stdout.strip() == f"{(YOUNG, MIDDLE, OLD)} True"
+
+
+def test_commands_collect_seldom() -> None:
+    shell = [sys.executable, "manage.py", "shell", "--no-imports", "-c", "import gc; print(gc.get_threshold())"]
+    ended = subprocess.run(shell, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ended.stdout.strip() == f"{(YOUNG, MIDDLE, OLD)}"
