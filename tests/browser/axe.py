@@ -19,6 +19,8 @@ BUT_COLOURS: dict[str, Any] = {"rules": {"color-contrast": {"enabled": False}}}
 def findings(page: Page, *, scheme: str = "light", **options: Any) -> list[str]:
     """Serious violations, each with the page and its elements."""
     if not page.evaluate("'axe' in window"):
+        # Half a megabyte, sent once: the browser keeps it for the pages to come.
+        page.add_init_script(AXE_SCRIPT)
         page.evaluate(AXE_SCRIPT)
     violations = page.evaluate(f"axe.run({json.dumps(REPORT | options)}).then(found => found.violations)")
     return [

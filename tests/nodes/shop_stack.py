@@ -5,8 +5,11 @@ real processes.
 import contextlib
 import os
 import secrets
+import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +29,7 @@ from project.local.programs import (
     worker_program,
 )
 from project.local.purchase import ApiClient
-from project.local.simulator import prepare_simulator
+from project.local.simulator import Merchant, prepare_simulator
 from project.local.waiting import wait_until
 from tests.databases import copy_demo_database, drop_database
 from tests.nodes.shop_nodes import ProcessNode, ValkeyNode, WorkerNode, make_broker, make_process, make_worker
@@ -190,7 +193,7 @@ def build_shop_stack(
     broker = make_broker(folder / "valkey", password=secrets.token_hex(8))
     broker.container.server.port = find_free_port()
     web_port, simulator_port = find_free_port(), find_free_port()
-    merchant = prepare_simulator(folder / "simulator")
+    merchant = _copy_merchant(folder / "simulator")
     database_url = copy_demo_database()
     env = build_environment(
         database_url=database_url,
@@ -224,3 +227,14 @@ def build_shop_stack(
         ),
         extra_workers=[make_worker(program, env=env, folder=folder) for program in gateways],
     )
+
+
+def _copy_merchant(folder: Path) -> Merchant:
+    """A simulator's state with its first merchant. Making the keys takes longer than starting a simulator."""
+    shutil.copytree(_make_merchant(), folder)
+    return Merchant(folder)
+
+
+@cache
+def _make_merchant() -> Path:
+    return prepare_simulator(Path(tempfile.mkdtemp(dir=os.environ["TEST_FOLDER"]))).folder
