@@ -20,14 +20,14 @@ IMPATIENT = {
 }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def _chaos_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ShopStack]:
     stack = build_shop_stack(tmp_path_factory.mktemp("chaos") / "shop", extra_env=IMPATIENT)
     with stack.running():
         yield stack
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def _chaos(_chaos_shop: ShopStack) -> Iterator[ChaosShop]:
     with contextlib.closing(ChaosShop(_chaos_shop)) as chaos:
         yield chaos

@@ -12,7 +12,7 @@ from tests.nodes.shop_stack import ShopStack, build_shop_stack
 SETTLE_S = 40
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def _breakable_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ShopStack]:
     stack = build_shop_stack(
         tmp_path_factory.mktemp("journeys") / "shop", extra_env={"PAYMENT_QUERY_INTERVAL_S": "1"}

@@ -31,7 +31,7 @@ class Observed:
         return self.stack.extra_workers[0]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observed]:
     extra = {"PAYMENT_FIRST_QUERY_S": "1", "PAYMENT_QUERY_INTERVAL_S": "1"}
     stack = build_shop_stack(
@@ -50,7 +50,7 @@ def observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observed]:
         yield Observed(stack, ports)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def prometheus(observed: Observed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     program = shutil.which("prometheus")
     if program is None:
