@@ -31,6 +31,7 @@ def test_web_process_calms_it() -> None:
 
 
 def test_commands_collect_seldom() -> None:
-    shell = [sys.executable, "manage.py", "shell", "--no-imports", "-c", "import gc; print(gc.get_threshold())"]
-    ended = subprocess.run(shell, cwd=ROOT, capture_output=True, text=True, check=True)
+    show = "import gc; print(gc.get_threshold())"
+    command = [sys.executable, "manage.py", "shell", "--no-imports", "-c", show]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert ended.stdout.strip() == f"{(YOUNG, MIDDLE, OLD)}"
