@@ -24,7 +24,7 @@ from project.local.waiting import wait_until
 from shop import redis_address
 from worker.servers import find_unfit_servers
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("servers")]
 
 # A cart is written and read, and a message goes through the queues, as the shop's own code does both.
 USE_BOTH = """

@@ -24,6 +24,8 @@ from project.local.postgres import PostgresServer
 from project.local.valkey import ValkeyServer
 from project.local.waiting import wait_until
 
+pytestmark = pytest.mark.xdist_group("servers")
+
 PASSWORD = "s3cret"
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="is about starting as root")
 
