@@ -19,7 +19,7 @@ from project.web.database_watch import DatabaseWatch  # noqa: E402
 from project.web.places import Shares  # noqa: E402
 from shop.checks import refuse_mistakes  # noqa: E402
 from shop.domain.polling.answer_cache import believe_an_empty_store  # noqa: E402
-from shop.tracing import start_recording  # noqa: E402
+from shop.recording import start_recording  # noqa: E402
 from worker.memory import calm_collector  # noqa: E402
 from worker.servers import refuse_unfit_servers  # noqa: E402
 

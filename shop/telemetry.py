@@ -1,6 +1,7 @@
 """Spans by OpenTelemetry, for shops that set `OTEL_TRACES_EXPORTER`.
 
-Nothing else imports this module, nor the packages that it needs.
+Only `shop/recording.py` and `project/spans.py` import this module, and only for such shops: the packages that
+it needs are optional.
 
 A purchase is a trace, and nothing has to be stored for that: the trace's id and the id of its first span
 follow from the id of the request that asked for it, which the row carries. Requests and tasks have traces of

@@ -1,7 +1,7 @@
 """One id per purchase: all work for a purchase carries the id of the request that placed it.
 
-Log lines always carry it. With `OTEL_TRACES_EXPORTER` it is also the id of a trace (`shop/telemetry.py`);
-without that setting no span is opened here.
+Log lines always carry it. With `OTEL_TRACES_EXPORTER` it is also the id of a trace: `shop/recording.py` then
+passes spans to OpenTelemetry. Without that setting no span is opened here.
 """
 
 import contextvars
@@ -10,7 +10,6 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Protocol, TypeVar
 
 import structlog
-from django.core.exceptions import ImproperlyConfigured
 from structlog.contextvars import bound_contextvars, get_contextvars
 
 from shop import results
@@ -54,23 +53,6 @@ def record_with(spans: Spans | None) -> None:
     """Records spans with `spans` from now on; None turns recording off."""
     global _spans  # noqa: PLW0603 - one for each process
     _spans = spans
-
-
-def start_recording(exporter: str) -> None:
-    """Records spans from now on, unless `exporter` is "none".
-
-    Raises:
-        ImproperlyConfigured: OpenTelemetry isn't installed.
-    """
-    if exporter == "none":
-        return
-    try:
-        from shop import telemetry  # noqa: PLC0415 - OpenTelemetry is optional
-    except ImportError as error:
-        raise ImproperlyConfigured(
-            "OTEL_TRACES_EXPORTER needs the packages of requirements-otel.txt."
-        ) from error
-    telemetry.start(exporter)
 
 
 def flush() -> None:

@@ -17,11 +17,16 @@ from celery.signals import (
     worker_process_init,
     worker_process_shutdown,
 )
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.db import close_old_connections
 
 import worker.metrics_server
 import worker.task_metrics  # noqa: F401 - both for their receivers of signals
-from shop import tracing
-from worker import logging_options
+from payments.gateways import bound_calls
+from shop import checks, tracing
+from shop.recording import start_recording
+from worker import logging_options, servers
 from worker.draining import DrainOnTerm
 from worker.ending import end_with_the_command
 from worker.flower_login import demand_login
@@ -91,10 +96,6 @@ def refuse_mistakes_of_beat(**kwargs: Any) -> None:
 
 def _refuse_mistakes(*, has_keys: bool) -> None:
     """Celery goes on after an ordinary exception."""
-    from django.core.exceptions import ImproperlyConfigured  # noqa: PLC0415 - Django is not set up yet when this module is loaded
-
-    from shop import checks  # noqa: PLC0415 - as above
-
     try:
         checks.refuse_mistakes(has_keys=has_keys)
     except ImproperlyConfigured as error:
@@ -104,11 +105,8 @@ def _refuse_mistakes(*, has_keys: bool) -> None:
 @worker_init.connect
 def record_spans(**kwargs: Any) -> None:
     """Runs before the pool's children are forked; each child exports its spans itself."""
-    from django.conf import settings  # noqa: PLC0415 - Django is not set up yet when this module is loaded
-    from django.core.exceptions import ImproperlyConfigured  # noqa: PLC0415 - as above
-
     try:
-        tracing.start_recording(settings.OTEL_TRACES_EXPORTER)
+        start_recording(settings.OTEL_TRACES_EXPORTER)
     except ImproperlyConfigured as error:
         raise SystemExit(f"{error}") from None
 
@@ -118,10 +116,6 @@ def bound_gateway_calls(**kwargs: Any) -> None:
     """Runs before the pool's children are forked: each process has its own rate limit, and its number of
     threads bounds the concurrent calls.
     """
-    from django.conf import settings  # noqa: PLC0415 - Django is not set up yet when this module is loaded
-
-    from payments.gateways import bound_calls  # noqa: PLC0415 - as above
-
     bound_calls(rate=settings.GATEWAY_RATE or None)
 
 
@@ -129,10 +123,6 @@ def bound_gateway_calls(**kwargs: Any) -> None:
 @beat_init.connect
 def refuse_unfit_servers(**kwargs: Any) -> None:
     """Stops the start with one message if a server lacks what the worker needs."""
-    from django.core.exceptions import ImproperlyConfigured  # noqa: PLC0415 - Django is not set up yet when this module is loaded
-
-    from worker import servers  # noqa: PLC0415
-
     try:
         servers.refuse_unfit_servers()
     except ImproperlyConfigured as error:
@@ -158,6 +148,4 @@ def drop_stale_connections(**kwargs: Any) -> None:
     """Closes database connections that are broken or older than CONN_MAX_AGE, as Django does around
     requests.
     """
-    from django.db import close_old_connections  # noqa: PLC0415 - Django is not set up yet when this module is loaded
-
     close_old_connections()

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import amqp
+from celery import current_app
 from django.conf import settings
 from django.core.checks import Tags, run_checks
 from django.core.exceptions import ImproperlyConfigured
@@ -42,11 +43,9 @@ def _find_queues_of_another_type() -> Iterator[str]:
     """Declares each queue with its type. RabbitMQ refuses a queue that exists with another type, and closes
     the channel.
     """
-    from worker.celery import app  # noqa: PLC0415 - Django is not set up yet when Celery loads this package
-
     try:
-        with app.connection_for_write() as connection:
-            for name, queue in sorted(app.amqp.queues.items()):
+        with current_app.connection_for_write() as connection:
+            for name, queue in sorted(current_app.amqp.queues.items()):
                 try:
                     with connection.channel() as channel:
                         queue(channel).declare()

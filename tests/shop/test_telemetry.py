@@ -20,6 +20,7 @@ from payments.models import Payment
 from payments.tasks import apply_notifications, query_payments
 from shop import clock, telemetry, tracing
 from shop.models import Order
+from shop.recording import start_recording
 from shop.tasks import create_orders
 from tests.clients import Api, answered
 from tests.factories import make_buyer, make_course
@@ -202,7 +203,7 @@ def test_every_id_has_a_trace_of_its_own(request_id: str) -> None:
 
 
 def test_without_the_setting_nothing_is_recorded(settings: Settings) -> None:
-    tracing.start_recording("none")
+    start_recording("none")
     assert tracing.recorder() is None
     assert "project.spans.SpanMiddleware" not in settings.MIDDLEWARE
     assert tracing.step("x") is tracing.step("y")  # one object that does nothing
