@@ -10,8 +10,8 @@ from payments.domain.bills import comparing, planning
 from payments.domain.calling import get_callers
 from payments.domain.refunds import sending
 from payments.domain.trades import expiry, inbox, polling
-from payments.domain.upkeep import audit as audits
 from payments.domain.upkeep import retention, silence
+from payments.domain.upkeep.audit.run import run_audit
 from payments.domain.upkeep.verdicts import note_verdicts
 from payments.gateways import find_gateways, get_gateways
 from payments.gateways.protocol import Gateways
@@ -115,7 +115,7 @@ def _go_on(task: Task, model: type[Work], gateways: Gateways | None) -> None:
 @returns_counts
 def audit() -> None:
     now = clock.database_now()
-    verdicts = list(audits.run_audit(now=now))
+    verdicts = list(run_audit(now=now))
     note_verdicts(verdicts, now=now)
     for verdict in verdicts:
         count(rules_checked=1)

@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Any
 
-from payments.domain.upkeep.audit import RULES
+from payments.domain.upkeep.audit.run import RULES
 from project.local.waiting import wait_until
 from tests.chaos.order_scenario import ChaosShop
 

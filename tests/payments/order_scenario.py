@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 from payments.domain.bills.differences import note_differences
 from payments.domain.refunds import deciding, requesting, sending
 from payments.domain.trades import attempts, inbox, polling
-from payments.domain.upkeep import audit
+from payments.domain.upkeep.audit.run import run_audit
 from payments.gateways import ConfiguredGateways
 from payments.models import Bill, BillDifference, BillEntry, Notification, Payment, Refund
 from payments.states import BillRowKind, BillStatus, Product
@@ -126,7 +126,7 @@ def timeline(order: Order) -> list[str]:
 
 def assert_books_are_right() -> None:
     """Every rule of `manage.py audit` holds."""
-    broken = {verdict.rule.name: verdict.rows for verdict in audit.run_audit(now=NOW) if verdict.broken_count}
+    broken = {verdict.rule.name: verdict.rows for verdict in run_audit(now=NOW) if verdict.broken_count}
     assert broken == {}, broken
 
 

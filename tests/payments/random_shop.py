@@ -18,7 +18,7 @@ from django.db import connection, transaction
 
 from payments.domain.refunds import deciding, explaining, external, requesting, sending, surplus
 from payments.domain.trades import attempts, expiry, inbox, polling
-from payments.domain.upkeep import audit
+from payments.domain.upkeep.audit.run import RULES, run_audit
 from payments.gateways import ConfiguredGateways
 from payments.gateways.protocol import GatewayError, GatewayUnreachable, TradeStatus
 from payments.models import Notification, Payment, Refund
@@ -430,7 +430,7 @@ class RandomShop:
         if broken := broken_rules():
             rows = [
                 (verdict.rule.name, verdict.rows)
-                for verdict in audit.run_audit(now=self.now)
+                for verdict in run_audit(now=self.now)
                 if verdict.rule.name in broken
             ]
             raise Broken(f"the audit's rules are broken: {rows}")
@@ -561,7 +561,7 @@ class RandomShop:
                 deciding.reject_refund(refund.pk, gateways=self.gateways, why="", **common)
 
     def _prove_end(self) -> None:
-        for verdict in audit.run_audit(now=self.now):
+        for verdict in run_audit(now=self.now):
             if verdict.broken_count:
                 raise Broken(f"{verdict.rule.name}: {verdict.rows}")
         with connection.cursor() as cursor:
@@ -833,7 +833,7 @@ def empty_tables() -> None:
 
 _ALL_RULES = " UNION ALL ".join(
     f"SELECT '{rule.name}' AS rule WHERE EXISTS ({rule.statement.replace('%%', '%')})"
-    for rule in audit.RULES
+    for rule in RULES
     if not rule.is_about_time
 )
 

@@ -16,7 +16,7 @@ from django.test.utils import CaptureQueriesContext
 from prometheus_client import Metric
 
 from payments.domain.upkeep import silence, verdicts
-from payments.domain.upkeep.audit import RULES, Verdict
+from payments.domain.upkeep.audit.run import RULES, Verdict
 from payments.models import Payment
 from project import gauges, scrape
 from shop import clock, metric_files

@@ -14,7 +14,7 @@ from django.test import Client
 from pytest_django import Settings
 
 from payments.domain.upkeep import silence, verdicts
-from payments.domain.upkeep.audit import RULES, Verdict
+from payments.domain.upkeep.audit.run import RULES, Verdict
 from payments.models import Payment
 from project.local.ports import find_free_port
 from shop import clock

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from payments.domain.upkeep.audit import Verdict
+from payments.domain.upkeep.audit.run import Verdict
 from shop.domain.measures import measurements
 
 NAME = "audit"

@@ -1,4 +1,4 @@
-"""Audits the books: checks every rule of `payments/domain/upkeep/audit.py` and lists the rows that violate
+"""Audits the books: checks every rule of `payments/domain/upkeep/audit/` and lists the rows that violate
 it.
 """
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from payments.domain.upkeep.audit import RULES, SHOWN_ROWS, run_audit
+from payments.domain.upkeep.audit.run import RULES, SHOWN_ROWS, run_audit
 from payments.domain.upkeep.verdicts import note_verdicts
 from shop import clock
 

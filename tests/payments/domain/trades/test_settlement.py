@@ -8,7 +8,7 @@ import pytest
 from django.db import transaction
 
 from payments.domain.trades import settlement
-from payments.domain.upkeep.audit import run_audit
+from payments.domain.upkeep.audit.run import run_audit
 from payments.gateways.alipay import AlipayGateway
 from payments.models import Notification, Payment, Refund
 from payments.states import NotificationStatus, PaymentStatus, Product, RefundStatus

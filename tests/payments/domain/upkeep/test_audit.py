@@ -11,8 +11,9 @@ import pytest
 from django.core.management import call_command
 from django.db import connection
 
-from payments.domain.upkeep import audit
-from payments.domain.upkeep.audit import RULES, Rule, run_audit
+from payments.domain.upkeep.audit import run
+from payments.domain.upkeep.audit.rule import Rule
+from payments.domain.upkeep.audit.run import RULES, run_audit
 from payments.gateways.protocol import TradeStatus
 from payments.models import Payment
 from payments.states import Product
@@ -335,7 +336,7 @@ def test_a_rule_may_take_longer_than_a_statement_that_somebody_waits_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     slow = Rule("slow", "", "SELECT slept FROM (SELECT pg_sleep(0.3)::text AS slept) AS s WHERE slept <> ''")
-    monkeypatch.setattr(audit, "RULES", [slow])
+    monkeypatch.setattr(run, "RULES", [slow])
     with connection.cursor() as cursor:
         cursor.execute("SET statement_timeout = '100ms'")
         try:
