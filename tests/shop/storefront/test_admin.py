@@ -152,6 +152,7 @@ def snapshot(model: type[models.Model]) -> list[dict[str, Any]]:
 
 
 def test_every_table_of_ours_is_in_the_admin() -> None:
+    admin.autodiscover()  # as the URLs do, which may not have been loaded yet
     ours = {model for model in admin.site._registry if model._meta.app_label in {"shop", "payments"}}
     assert {*EDITABLE, *READ_ONLY} <= ours
 
