@@ -14,7 +14,7 @@ from django.utils.translation import gettext, pgettext
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
-from payments import accountadmin, billadmin  # noqa: F401 - register themselves
+from payments import accountadmin, billadmin, enrolmentadmin  # noqa: F401 - register themselves
 from payments.desk import orderadmin  # noqa: F401 - registers itself
 from payments.desk.paymentdeeds import NOTIFICATION_DEEDS, PAYMENT_DEEDS
 from payments.desk.refunddeeds import REFUND_DEEDS
