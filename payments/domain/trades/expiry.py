@@ -11,6 +11,7 @@ from django.db import transaction
 from payments.domain.calling import Callers, Errand, run
 from payments.domain.locks import lock_attempts
 from payments.domain.trades import inbox, settlement
+from payments.domain.trades.unpaid_attempts import close_payments, is_unpaid, last_look_at
 from payments.gateways.protocol import GatewayRejected, Gateways, GatewayUnreachable, TradeReport
 from payments.models import Payment
 from payments.states import PaymentStatus
@@ -117,14 +118,14 @@ def end_at_gateway(payment: Payment, *, gateways: Gateways, now: datetime) -> En
     report = gateway.query(payment.out_trade_no)
     if report is None:
         return Ended(None, is_unseen=now < payment.expires_at)
-    if not settlement.is_unpaid(report):
+    if not is_unpaid(report):
         return Ended(report)
     try:
         gateway.close(payment.out_trade_no)
     except GatewayRejected:
         # Paid or closed in between.
         report = gateway.query(payment.out_trade_no)
-        if report is not None and settlement.is_unpaid(report):
+        if report is not None and is_unpaid(report):
             raise GatewayUnreachable("the trade is neither paid nor to be closed") from None
         return Ended(report)
     return Ended(None)
@@ -139,8 +140,8 @@ def apply_ends(ends: _Ends, *, now: datetime, cause: str) -> None:
     for payment, ended in ends:
         mine = locked[payment.out_trade_no]
         if ended.report is None and mine.status == PaymentStatus.OPEN:
-            looks[mine] = settlement.last_look_at(payment) if ended.is_unseen else None
-    settlement.close_payments(looks, now=now, cause=cause)
+            looks[mine] = last_look_at(payment) if ended.is_unseen else None
+    close_payments(looks, now=now, cause=cause)
     told = dict(zip([pk for pk, _ in paid], applied, strict=True))
     inbox.answer_asked({payment.pk: told.get(payment.pk) for payment, _ in ends}, now=now)
 

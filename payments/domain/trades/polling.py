@@ -13,6 +13,7 @@ from payments.domain.locks import lock_attempts, lock_payment
 from payments.domain.trades import confirming, expiry, inbox, settlement
 from payments.domain.trades.expiry import Ended
 from payments.domain.trades.outcomes import Outcome
+from payments.domain.trades.unpaid_attempts import is_unpaid, last_look_at
 from payments.errors import OrderNotPayable
 from payments.gateways.protocol import Gateways, TradeReport
 from payments.models import Payment, Refund
@@ -188,7 +189,7 @@ def _ask(inquiry: _Inquiry, *, gateways: Gateways, now: datetime) -> Ended:
     gateway = gateways.gateway_for(payment)
     report = gateway.query(payment.out_trade_no)
     is_closed = inquiry.deed is _Deed.LOOK and payment.status == PaymentStatus.CLOSED
-    if is_closed and report is not None and settlement.is_unpaid(report):
+    if is_closed and report is not None and is_unpaid(report):
         gateway.close(payment.out_trade_no)
         report = gateway.query(payment.out_trade_no)
     return Ended(report)
@@ -241,4 +242,4 @@ def _next_look_at(inquiry: _Inquiry, *, now: datetime) -> datetime | None:
     if inquiry.deed is _Deed.QUERY:
         return next_query_at(payment, now=now)
     can_still_be_paid = payment.closed_reason == ClosedReason.NEVER_PAID and now < payment.expires_at
-    return settlement.last_look_at(payment) if can_still_be_paid else None
+    return last_look_at(payment) if can_still_be_paid else None
