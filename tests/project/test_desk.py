@@ -73,6 +73,7 @@ def order() -> Order:
 
 
 def addresses(order: Order) -> list[str]:
+    admin.autodiscover()  # as the URLs do, which may not have been loaded yet
     rows: list[Any] = [
         order, order.account, order.request, order.payments.get(), Refund.objects.get(),
         Notification.objects.latest("pk"), Enrolment.objects.get(), Bill.objects.get(),
