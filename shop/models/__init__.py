@@ -4,7 +4,9 @@ from shop.models.coupon import Coupon, CouponCode, CouponRecord
 from shop.models.enrolment import Enrolment
 from shop.models.ledger import LedgerTransfer
 from shop.models.measurement import Measurement
-from shop.models.order import Order, OrderEvent, OrderLine, OrderRequest
+from shop.models.order import Order, OrderLine
+from shop.models.order_event import OrderEvent
+from shop.models.order_request import OrderRequest
 from shop.models.turn import Turn
 from shop.models.work import Work
 
