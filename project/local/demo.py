@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import httpx
 
 from project.local import interrupts
+from project.local.api_client import PurchaseError
 from project.local.errors import LocalError
 from project.local.options import PORTS, Options, option_of, parse
 from project.local.ports import LOOPBACK, assign_ports
@@ -26,7 +27,7 @@ from project.local.programs import (
     worker_program,
 )
 from project.local.progress import step
-from project.local.purchase import PurchaseError, buy_courses
+from project.local.purchase import buy_courses
 from project.local.runner import Runner
 from project.local.simulator import Merchant, prepare_simulator
 from project.local.state import ROOT, Secrets, State, write_private

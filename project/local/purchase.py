@@ -6,22 +6,20 @@ Works against any running shop whose Alipay is the simulator. Prints each step w
 
 import argparse
 import os
-import re
 import sys
 import time
 import uuid
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
-from urllib.parse import urljoin, urlsplit
 
 import httpx
 
-PATIENCE_S = 60.0
-WAIT_S = 20  # how long one request for the order's status may be held open
-SUCCESS = 1000
+from project.local.api_client import ApiClient, PurchaseError, check_out, suggested_order
+from project.local.cashier import pay_at_cashier
+
 SPEND_BEILI = 10  # a little of the balance, so that all four ways to pay are seen
 # An order's amount → what of its lines adds up to it.
 SUMS = {
@@ -33,10 +31,6 @@ SUMS = {
 }
 
 
-class PurchaseError(Exception):
-    """The shop did not do what its contract says."""
-
-
 @dataclass(frozen=True)
 class Receipt:
     """What was bought, as the API tells it afterwards."""
@@ -45,79 +39,6 @@ class Receipt:
     amounts: dict[str, Any]
     course_ids: list[int]
     seconds: float
-
-
-class ApiClient:
-    """The shop's JSON API with one buyer's token. Answers are the envelope's `data`."""
-
-    def __init__(self, base_url: str, *, timeout_s: float = WAIT_S + 15) -> None:
-        # Straight to the shop: a proxy set in the environment is for the outside world.
-        self.http = httpx.Client(base_url=f"{base_url}/api/v1/", timeout=timeout_s, trust_env=False)
-
-    def __enter__(self) -> "ApiClient":
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.http.close()
-
-    def log_in(self, username: str, password: str) -> None:
-        data = self.post("auth/login/", {"username": username, "password": password})
-        self.http.headers["Authorization"] = f"Token {data['token']}"
-
-    def get(self, path: str, **params: Any) -> Any:
-        return self._data(self.http.get(path, params=params))
-
-    def post(self, path: str, body: Any = None, **headers: str) -> Any:
-        return self._data(self.http.post(path, json=body, headers=headers))
-
-    def delete(self, path: str) -> Any:
-        return self._data(self.http.delete(path))
-
-    def follow_order(
-        self, order_number: str, *, while_status: Collection[str], timeout_s: float = PATIENCE_S
-    ) -> dict[str, Any]:
-        """The order, as soon as its status is another one.
-
-        Each request is held open by the shop until there is news.
-
-        Raises: PurchaseError when it still has such a status after the time.
-        """
-        deadline = time.monotonic() + timeout_s
-        etag, order = "", None
-        while order is None or order["status"] in while_status:
-            if time.monotonic() > deadline:
-                raise PurchaseError(
-                    f"order {order_number} is still {'unknown' if order is None else order['status']} after "
-                    f"{timeout_s:.0f} s"
-                )
-            asked_at = time.monotonic()
-            response = self.http.get(
-                f"orders/{order_number}/",
-                params={"wait": WAIT_S},
-                headers={"If-None-Match": etag} if etag else {},
-            )
-            if response.status_code == httpx.codes.NOT_MODIFIED:
-                if time.monotonic() - asked_at < 1:  # too busy to hold it
-                    time.sleep(float(response.headers.get("Retry-After", 1)))
-                continue
-            etag, order = response.headers.get("ETag", ""), dict(self._data(response))
-            if not etag:
-                time.sleep(0.2)
-        return order
-
-    def _data(self, response: httpx.Response) -> Any:
-        if response.status_code == httpx.codes.NO_CONTENT:
-            return None
-        what = f"{response.request.method} {response.request.url.path} answered {response.status_code}"
-        try:
-            envelope = response.json()
-        except ValueError:
-            raise PurchaseError(f"{what} without JSON: {response.text[:300]!r}") from None
-        if response.is_error or envelope.get("code") != SUCCESS:
-            raise PurchaseError(
-                f"{what}: {envelope.get('error')} {envelope.get('msg')} {envelope.get('details')}"
-            )
-        return envelope["data"]
 
 
 class Timeline:
@@ -166,26 +87,6 @@ def buy_courses(
     return Receipt(order["order_number"], order["amounts"], list(courses), timeline.seconds)
 
 
-def pay_at_cashier(
-    pay_url: str, *, tell: Callable[[str], object] = str, account: str = "buyer@example.com"
-) -> None:
-    """Opens the order's payment link in a browser's stead, logs in at Alipay's cashier and pays.
-
-    Raises: PurchaseError when the cashier shows no form to go on with.
-    """
-    with httpx.Client(timeout=30, follow_redirects=True, trust_env=False) as browser:
-        page = browser.get(pay_url)
-        tell(
-            f"opened the payment link, now at {urlsplit(str(page.url)).netloc}{urlsplit(str(page.url)).path}"
-        )
-        page = _submit_form(browser, page, ending="/login", account=account)
-        tell(f"logged in at Alipay's cashier as {account}")
-        page = _submit_form(browser, page, ending="/pay")
-        # Whether the way back works is the browser's fortune; whether the course is delivered must not depend
-        # on it.
-        tell(f"paid at the cashier, sent back to {urlsplit(str(page.url)).path} ({page.status_code})")
-
-
 def _choose_courses(api: ApiClient, count: int) -> dict[int, dict[str, Any]]:
     """Course id → course, for priced courses that the buyer doesn't own: not the cheapest ones, so that a
     coupon has a chance.
@@ -218,41 +119,6 @@ def _claim_coupons(api: ApiClient, timeline: Timeline) -> None:
         except PurchaseError:
             continue  # has it already, or the last one went to somebody else
         timeline.tell(f"claimed a coupon: {coupon['name']}")
-
-
-def check_out(api: ApiClient, course_ids: Sequence[int]) -> dict[str, Any]:
-    """A checkout of courses that are in the cart, once a worker has priced it.
-
-    Raises: PurchaseError when it can't be bought, or is still pending after the patience.
-    """
-    checkout = api.post("checkout/", {"course_list": list(course_ids)})
-    deadline = time.monotonic() + PATIENCE_S
-    while checkout["status"] == "pending":
-        _pause(deadline, "the checkout is still pending")
-        checkout = api.get(f"checkout/{checkout['checkout_id']}/")
-    if checkout["status"] != "ready":
-        raise PurchaseError(f"the checkout is {checkout['status']}")
-    return dict(checkout)
-
-
-def suggested_order(checkout: Mapping[str, Any], *, beili: int = 0) -> dict[str, Any]:
-    """The body of the order that a checkout suggests, paid in part with 贝里."""
-    quote, offered = checkout["quote"], checkout["payment_list"]["policy_course_dict"]
-    cash = Decimal(quote["alipay"]) - Decimal(beili) / checkout["beili_per_yuan"]
-    return {
-        "checkout_id": checkout["checkout_id"],
-        "course_price_list": [
-            {
-                "course_id": line["course_id"],
-                "policy_id": offered[str(line["course_id"])]["policy_id"],
-                "coupon_record_id": line["coupon_record_id"],
-            }
-            for line in quote["lines"]
-        ],
-        "coupon_record_id": quote["coupon_record_id"],
-        "balance": beili,
-        "alipay": f"{cash:.2f}",
-    }
 
 
 def _place_order(
@@ -327,37 +193,9 @@ def _check_amounts(order: dict[str, Any]) -> None:
             )
 
 
-def _submit_form(
-    browser: httpx.Client, page: httpx.Response, *, ending: str, **values: str
-) -> httpx.Response:
-    """Sends the page's form whose address ends so, with its hidden fields and these values filled in."""
-    for form in re.finditer(r"<form\b([^>]*)>(.*?)</form>", page.text, re.DOTALL | re.IGNORECASE):
-        action = _attribute(form[1], "action") or str(page.url)
-        if not urlsplit(action).path.rstrip("/").endswith(ending):
-            continue
-        inputs = re.findall(r"<(?:input|button)\b([^>]*)>", form[2], re.IGNORECASE)
-        fields = {name: _attribute(tag, "value") or "" for tag in inputs if (name := _attribute(tag, "name"))}
-        answer = browser.post(urljoin(str(page.url), action), data={**fields, **values})
-        if answer.is_error and not answer.history:
-            raise PurchaseError(f"{answer.request.url} answered {answer.status_code}: {answer.text[:300]!r}")
-        return answer
-    raise PurchaseError(f"{page.url} ({page.status_code}) shows no form for {ending}: {page.text[:300]!r}")
-
-
-def _attribute(tag: str, name: str) -> str | None:
-    found = re.search(rf"""\b{name}\s*=\s*(?:"([^"]*)"|'([^']*)')""", tag, re.IGNORECASE)
-    return None if found is None else (found[1] or found[2] or "")
-
-
 def _items(data: Any) -> list[dict[str, Any]]:
     """The entries of a list that may come in pages."""
     return list(data["results"] if isinstance(data, dict) else data)
-
-
-def _pause(deadline: float, complaint: str) -> None:
-    if time.monotonic() > deadline:
-        raise PurchaseError(f"{complaint} after {PATIENCE_S:.0f} s")
-    time.sleep(0.2)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

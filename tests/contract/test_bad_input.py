@@ -17,7 +17,7 @@ import httpx
 import pytest
 import redis
 
-from project.local.purchase import suggested_order
+from project.local.api_client import suggested_order
 from shop import errors
 from tests.journeys.shopping import Buyer, find_policy, new_buyer, simple_body
 from tests.nodes.shop_stack import ShopStack

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from project.local.api_client import suggested_order
 from project.local.programs import program
-from project.local.purchase import suggested_order
 from project.local.state import ROOT
 from project.local.waiting import wait_until
 from tests.invariants import InvariantBrokenError, check_invariants

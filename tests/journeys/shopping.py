@@ -14,7 +14,7 @@ import psycopg
 from knox.crypto import hash_token
 from knox.settings import CONSTANTS
 
-from project.local.purchase import ApiClient, check_out
+from project.local.api_client import ApiClient, check_out
 from tests.nodes.shop_stack import ShopStack
 
 PATIENCE_S = 40

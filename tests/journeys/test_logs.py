@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from project.local.purchase import ApiClient
+from project.local.api_client import ApiClient
 from project.local.waiting import wait_until
 from tests.journeys.shopping import PATIENCE_S, Buyer, pay, simple_body
 from tests.nodes.shop_stack import ShopStack

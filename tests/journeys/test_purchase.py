@@ -5,7 +5,7 @@ from decimal import Decimal
 import httpx
 import pytest
 
-from project.local.purchase import suggested_order
+from project.local.api_client import suggested_order
 from tests.journeys.shopping import Buyer, pay
 from tests.nodes.shop_stack import ShopStack
 

@@ -18,6 +18,7 @@ import psycopg
 from psycopg.rows import dict_row
 from pytest_celery import CeleryBrokerCluster, CeleryTestSetup, CeleryWorkerCluster
 
+from project.local.api_client import ApiClient
 from project.local.ports import find_free_port
 from project.local.programs import (
     ALL_QUEUES,
@@ -28,7 +29,6 @@ from project.local.programs import (
     web_program,
     worker_program,
 )
-from project.local.purchase import ApiClient
 from project.local.simulator import Merchant, prepare_simulator
 from project.local.waiting import wait_until
 from tests.databases import copy_demo_database, drop_database

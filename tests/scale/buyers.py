@@ -14,7 +14,8 @@ from typing import Any
 import httpx
 import psycopg
 
-from project.local.purchase import ApiClient, PurchaseError, pay_at_cashier
+from project.local.api_client import ApiClient, PurchaseError
+from project.local.cashier import pay_at_cashier
 
 # Who doesn't get through tries again, as often as that, for so long: longer than a claimed row's lease, after
 # which somebody else does it.
