@@ -9,10 +9,9 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
-import structlog
 from django.core.exceptions import ImproperlyConfigured
 
-from project import log_lines
+from project import log_config
 from project.desk_look import UNFOLD  # noqa: F401 - a setting, read by django-unfold
 from project.env import env
 from project.postgres.address import database_config
@@ -430,66 +429,5 @@ LOG_FORMAT = env.str("LOG_FORMAT", "json")
 if LOG_FORMAT not in {"json", "console"}:
     raise ImproperlyConfigured("LOG_FORMAT must be json or console.")
 
-# Applied to every line, and before them to those of libraries.
-_FOREIGN_PROCESSORS: list[Any] = [log_lines.name_task, log_lines.hide_links]
-_LOG_PROCESSORS: list[Any] = [
-    structlog.contextvars.merge_contextvars,
-    structlog.stdlib.add_logger_name,
-    structlog.stdlib.add_log_level,
-    structlog.processors.TimeStamper(fmt="iso", utc=False),
-]
-structlog.configure(
-    processors=[
-        structlog.stdlib.filter_by_level,
-        *_LOG_PROCESSORS,
-        structlog.processors.StackInfoRenderer(),
-        structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-    ],
-    logger_factory=structlog.stdlib.LoggerFactory(),
-    wrapper_class=structlog.stdlib.BoundLogger,
-    cache_logger_on_first_use=True,
-)
-LOGGING: dict[str, Any] = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {
-        "json": {
-            "()": structlog.stdlib.ProcessorFormatter,
-            "foreign_pre_chain": [*_LOG_PROCESSORS, *_FOREIGN_PROCESSORS],
-            "pass_foreign_args": True,
-            "processors": [
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.format_exc_info,
-                log_lines.hide_values,
-                structlog.processors.JSONRenderer(ensure_ascii=False),
-            ],
-        },
-        "console": {
-            "()": structlog.stdlib.ProcessorFormatter,
-            "foreign_pre_chain": [*_LOG_PROCESSORS, *_FOREIGN_PROCESSORS],
-            "pass_foreign_args": True,
-            "processors": [
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                log_lines.hide_values,
-                structlog.dev.ConsoleRenderer(pad_event_to=0, exception_formatter=log_lines.write_traceback),
-            ],
-        },
-    },
-    "filters": {
-        "repeats": {"()": "project.log_limit.RepeatLimit", "lines": 20, "per_s": 60},
-        "ticks": {"()": "project.log_lines.LeaveOutTicks"},
-    },
-    "handlers": {
-        "stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["ticks", "repeats"]}
-    },
-    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
-    "loggers": {
-        # Without Django's own handler, which mails every error to ADMINS, as often as it happens and with all
-        # of the request.
-        "django": {"handlers": [], "level": "INFO"},
-        "django.server": {"level": "WARNING"},
-        # They log whole URLs: a signed request, or a bill's.
-        "httpx": {"level": "WARNING"},
-        "httpcore": {"level": "WARNING"},
-    },
-}
+log_config.configure_structlog()
+LOGGING = log_config.django_logging(level=LOG_LEVEL, line_format=LOG_FORMAT)
