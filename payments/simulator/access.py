@@ -1,4 +1,4 @@
-"""Who may use the control API and the panel: this machine only, or whoever shows the token."""
+"""Access to the control API and the panel: from this machine only, or with the token."""
 
 import hmac
 import ipaddress
@@ -10,7 +10,7 @@ COOKIE = "simulator_token"
 
 
 class Access:
-    """Guards some blueprints of an application."""
+    """Guards some of an application's blueprints."""
 
     def __init__(self, token: str) -> None:
         self._token = token
@@ -21,8 +21,8 @@ class Access:
             return self._refuse() if request.blueprint in blueprints else None
 
     def _refuse(self) -> BaseResponse | None:
-        # A page of another site must not be able to steer the simulator through a visitor's browser; a link
-        # to the panel is fine.
+        # Cross-site requests are refused: another site's page must not control the simulator through a
+        # visitor's browser. Links to the panel work.
         if (
             request.method not in {"GET", "HEAD"}
             and request.headers.get("Sec-Fetch-Site", "none") == "cross-site"
@@ -36,7 +36,7 @@ class Access:
             )
         given = request.args.get("token", "")
         if given and self._is_right(given):
-            # So that a person can open the panel by a link and needs no header afterwards.
+            # Opens the panel by a link; the browser needs no header afterwards.
             response = redirect(request.path)
             response.set_cookie(COOKIE, given, httponly=True, samesite="Strict")
             return response

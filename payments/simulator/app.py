@@ -9,8 +9,8 @@ from payments.simulator.simulation import Simulation
 
 
 def create_app(sim: Simulation, notifier: Notifier, control_token: str = "") -> Flask:
-    """`control_token`: what callers of the control API and the panel must show; without one only this machine
-    may call them.
+    """Callers of the control API and the panel must present `control_token`. If it is empty, they are open to
+    this machine only.
     """
     app = Flask(__name__)
     app.config.update(SIMULATION=sim, NOTIFIER=notifier)
@@ -25,7 +25,7 @@ def create_app(sim: Simulation, notifier: Notifier, control_token: str = "") -> 
 
     @app.get("/healthz")
     def answer_health() -> str:
-        """For whoever started the process: needs no token."""
+        """A readiness probe without a token."""
         with sim.store.transaction():
             return "ok"
 

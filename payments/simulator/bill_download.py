@@ -1,4 +1,4 @@
-"""Where a bill's link leads."""
+"""The download behind a bill's link."""
 
 import time
 
@@ -12,7 +12,7 @@ blueprint = Blueprint("bills", __name__)
 
 @blueprint.get("/downloadBillFile.resource")
 def download_bill() -> Response:
-    """The zip, for as long as the link holds."""
+    """The zip file, while the link is valid."""
     sim: Simulation = current_app.config["SIMULATION"]
     with sim.store.transaction() as db:
         link = db.find("SELECT * FROM bill_link WHERE token = ?", request.args.get("token", ""))

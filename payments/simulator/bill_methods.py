@@ -1,4 +1,4 @@
-"""The call that gives a bill's link."""
+"""The call that returns a bill's download link."""
 
 import secrets
 import time
@@ -14,7 +14,7 @@ from payments.simulator.store import Database
 
 
 def query_bill_link(sim: Simulation, db: Database, request: GatewayRequest) -> dict[str, Any]:
-    """Only the business bill (`trade`): no sample of a funds bill (`signcustomer`) was at hand to imitate."""
+    """Only the business bill (`trade`): there was no sample of a funds bill (`signcustomer`) to copy."""
     bill_type, bill_date = require_text(request.biz, "bill_type"), require_text(request.biz, "bill_date")
     if bill_type != "trade":
         raise business_error("TYPE_NOT_SUPPORTED")
@@ -22,7 +22,7 @@ def query_bill_link(sim: Simulation, db: Database, request: GatewayRequest) -> d
     if sim.settings.empty_bill == "error" and not list_bill_rows(sim, db, request.merchant.app_id, period):
         raise business_error("NO_BILL_DATA")
     token = secrets.token_hex(16)
-    # Downloads take real seconds, however fast the virtual clock runs.
+    # Links expire in real time, since downloads take real seconds however fast the virtual clock runs.
     db.insert(
         "bill_link",
         token=token,

@@ -1,4 +1,4 @@
-"""The business bill: two GBK tables in a zip, laid out as Alipay's download centre does it."""
+"""The business bill: two GBK tables in a zip, with the layout of Alipay's download centre."""
 
 import contextlib
 import csv
@@ -16,7 +16,7 @@ from payments.simulator.simulation import Simulation
 from payments.simulator.store import Database, Row
 from payments.simulator.times import BEIJING, format_time
 
-# Behind the merchant's id stands the number of its settlement account.
+# The merchant's settlement account: the seller id with this suffix.
 ACCOUNT_SUFFIX = "0156"
 COLUMNS = (
     "支付宝交易号,商户订单号,业务类型,商品名称,创建时间,完成时间,门店编号,门店名称,操作员,终端号,对方账户,订单金额（元）,商家实收（元）,"
@@ -32,7 +32,7 @@ PAYMENT, REFUND = "交易", "退款"
 
 @dataclass(frozen=True)
 class Period:
-    """A day or a month in Beijing, with the moment from which its bill can be had."""
+    """A day or a month in Beijing, and when its bill becomes available."""
 
     label: str
     start: datetime
@@ -61,7 +61,7 @@ def parse_period(text: str) -> Period | None:
     for pattern in ("%Y-%m-%d", "%Y-%m"):
         with contextlib.suppress(ValueError):
             start = datetime.strptime(text, pattern).replace(tzinfo=BEIJING)
-            # strptime takes 2026-1-1 too; and the last year there is has no next day.
+            # strptime also accepts 2026-1-1. The last representable year has no next day.
             if start.strftime(pattern) == text and start.year < MAXYEAR:
                 return _make_period(start, is_month=pattern == "%Y-%m")
     return None
@@ -89,7 +89,7 @@ def list_bill_rows(sim: Simulation, db: Database, app_id: str, period: Period) -
 
 
 def distort(sim: Simulation, app_id: str, rows: list[BillRow], period: Period) -> list[BillRow]:
-    """What the bill faults leave of the rows."""
+    """The rows with the bill faults applied."""
     distorted = []
     for row in rows:
         event = Event(app_id=app_id, out_trade_no=row.out_trade_no)
@@ -115,7 +115,7 @@ def build_zip(merchant: Merchant, period: Period, rows: list[BillRow], now: floa
 
 
 def _payment_row(sim: Simulation, trade: Row) -> BillRow:
-    # Half a fen and more is a fen; a fee is what the merchant loses, hence negative.
+    # Rounded half up to the fen. Negative, since the merchant pays it.
     fee_fen = -((trade["total_fen"] * sim.settings.service_fee_per_mille + 500) // 1000)
     return BillRow(
         trade["trade_no"],
@@ -131,7 +131,7 @@ def _payment_row(sim: Simulation, trade: Row) -> BillRow:
 
 
 def _refund_row(row: Row) -> BillRow:
-    """Amounts are negative; the fee of the payment is not given back."""
+    """Amounts are negative; the payment's fee is not refunded."""
     return BillRow(
         row["trade_no"],
         row["out_trade_no"],
@@ -254,7 +254,7 @@ def _total(rows: list[BillRow]) -> str:
 
 
 def _zip_gbk(files: dict[str, str]) -> bytes:
-    """A zip whose member names are GBK bytes without the UTF-8 flag, as the real one's are.
+    """A zip whose member names are GBK bytes without the UTF-8 flag, as in Alipay's.
 
     Python's zipfile can only write ASCII or flagged UTF-8 names, so the members are written under ASCII names
     of the same length, and those are replaced afterwards; no checksum covers a member's name.

@@ -1,4 +1,4 @@
-"""Buyers: anyone who logs in at the cashier has an account."""
+"""Buyers: any login name at the cashier has an account."""
 
 import hashlib
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ class Buyer:
 
 
 def find_buyer(account: str) -> Buyer:
-    """The buyer behind a login name: always the same id for the same name.
+    """The buyer with this login name; the same name always has the same id.
 
-    A 16-digit 2088... name is the id itself.
+    A 16-digit name that starts with 2088 is itself the id.
     """
     name = account.strip() or DEFAULT_ACCOUNT
     if len(name) == 16 and name.isascii() and name.isdigit() and name.startswith("2088"):
@@ -25,7 +25,7 @@ def find_buyer(account: str) -> Buyer:
 
 
 def mask_account(name: str) -> str:
-    """`csq***@example.com` and `159****1825`, as answers and notifications show accounts."""
+    """`csq***@example.com` and `159****1825`, as answers and notifications mask accounts."""
     if "@" in name:
         local, _, domain = name.partition("@")
         return f"{local[:3]}***@{domain}"

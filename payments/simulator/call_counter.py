@@ -1,4 +1,4 @@
-"""How many calls came in the running second."""
+"""Counts calls per second."""
 
 import threading
 import time
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 
 class CallCounter:
-    """The calls of the running second."""
+    """The number of calls in the current second."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -14,7 +14,7 @@ class CallCounter:
         self._second, self._count = 0, 0
 
     def is_within(self, per_second: float) -> bool:
-        """Counts a call, and says whether it is one of the first so many of its second."""
+        """Counts a call; whether it is among the first `per_second` of its second."""
         with self._lock:
             second = int(self._clock())
             self._count = self._count + 1 if second == self._second else 1

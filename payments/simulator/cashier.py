@@ -1,4 +1,4 @@
-"""The cashier: pages on which a person, or a script that acts like a browser, logs in, pays or walks away."""
+"""The cashier: pages on which a person, or a script that acts like a browser, logs in, pays or leaves."""
 
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
@@ -20,13 +20,13 @@ from payments.simulator.trades import find_trade, pay, scan
 
 blueprint = Blueprint("cashier", __name__)
 
-# With these the trade comes into being on payment, so logging in only remembers the buyer.
+# With these products payment creates the trade, so a login only stores the buyer.
 CREATED_ON_PAYMENT = frozenset({"wap", "app"})
 
 
 @blueprint.get("/qr/<session_id>")
 def scan_code(session_id: str) -> Response:
-    """What an order code says to a phone's camera."""
+    """The target of a QR code."""
     return redirect(f"/cashier/{session_id}")
 
 
@@ -40,7 +40,7 @@ def show_cashier(session_id: str) -> str:
 
 @blueprint.post("/cashier/<session_id>/login")
 def log_in(session_id: str) -> Response | tuple[str, int]:
-    """`account` is optional; anyone has an account."""
+    """`account` is optional; every name has an account."""
     sim = _simulation()
     account = request.form.get("account", "").strip() or "buyer@example.com"
     with sim.store.transaction() as db:
@@ -56,9 +56,9 @@ def log_in(session_id: str) -> Response | tuple[str, int]:
 
 @blueprint.post("/cashier/<session_id>/pay")
 def pay_order(session_id: str) -> Response | tuple[str, int]:
-    """Needs a login before.
+    """Requires a login.
 
-    Any password is right. Leads back to the shop, or to the result page if there is no way back.
+    Any password is accepted. Redirects to the shop, or to the result page if there is no return_url.
     """
     sim = _simulation()
     with sim.store.transaction() as db:
@@ -77,7 +77,7 @@ def pay_order(session_id: str) -> Response | tuple[str, int]:
 
 @blueprint.post("/cashier/<session_id>/abandon")
 def abandon(session_id: str) -> Response:
-    """The buyer walks away; what has been created stays until it expires."""
+    """The buyer leaves; a trade that exists stays open until it expires."""
     sim = _simulation()
     with sim.store.transaction() as db:
         _get_session(db, session_id)
@@ -102,7 +102,7 @@ def _render(db: Database, session: Row, error: GatewayError | None = None) -> st
     expires_at = trade["expires_at"] if trade else session["expires_at"]
     is_expired = trade is None and expires_at is not None and expires_at <= sim.now()
     is_paid = trade is not None and trade["paid_at"] is not None
-    # A trade that was paid and given back whole is closed, whichever tab shows it.
+    # A trade that was paid and fully refunded is closed, whichever tab shows it.
     if is_expired or (trade is not None and trade["status"] == "TRADE_CLOSED"):
         step = "closed"
     elif is_paid:

@@ -27,7 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def init(options: argparse.Namespace) -> int:
-    """Makes the database and the merchant's keys; what exists stays as it is."""
+    """Creates the database and the merchant's keys, if they don't exist."""
     sim = Simulation(options.state)
     try:
         merchant = sim.merchants.register(options.app_id, options.seller_id)
@@ -40,7 +40,7 @@ def init(options: argparse.Namespace) -> int:
 
 
 def show_keys(options: argparse.Namespace) -> int:
-    """Prints what a shop needs, in every form that shops paste."""
+    """Prints the keys that a shop needs, in every format."""
     sim = Simulation(options.state)
     try:
         keys = sim.merchants.get(options.app_id).keys
@@ -65,7 +65,7 @@ def serve(options: argparse.Namespace) -> int:
         level=logging.DEBUG if options.verbose else logging.INFO,
         format="%(asctime)s %(name)s %(levelname)s %(message)s",
     )
-    # One line per delivery is the log's and the panel's business, not the terminal's.
+    # httpx logs a line for each delivery; the control API and the panel list them anyway.
     logging.getLogger("httpx").setLevel(logging.WARNING)
     sim = Simulation(options.state)
     sim.merchants.register(options.app_id, options.seller_id)
@@ -102,15 +102,15 @@ def _build_parser() -> argparse.ArgumentParser:
     shared.add_argument("--app-id", default=DEFAULT_APP_ID)
     merchant = argparse.ArgumentParser(add_help=False)
     merchant.add_argument(
-        "--seller-id", default="", help=f"{DEFAULT_SELLER_ID} for a new merchant, as it is for a known one"
+        "--seller-id",
+        default="",
+        help=f"default: {DEFAULT_SELLER_ID} for a new merchant, unchanged for an existing one",
     )
     make = commands.add_parser(
-        "init", parents=[shared, merchant], help="make the database and a merchant with keys (idempotent)"
+        "init", parents=[shared, merchant], help="create the database and a merchant with keys (idempotent)"
     )
     make.set_defaults(run=init)
-    keys = commands.add_parser(
-        "keys", parents=[shared], help="print a merchant's keys in the forms that shops paste"
-    )
+    keys = commands.add_parser("keys", parents=[shared], help="print a merchant's keys in every format")
     keys.add_argument(
         "--only",
         default="",
@@ -120,12 +120,12 @@ def _build_parser() -> argparse.ArgumentParser:
     keys.set_defaults(run=show_keys)
     run = commands.add_parser("serve", parents=[shared, merchant], help="run the simulator")
     run.add_argument("--host", default="127.0.0.1")
-    run.add_argument("--port", type=int, default=9000, help="0 takes a free port and prints it")
+    run.add_argument("--port", type=int, default=9000, help="0 picks a free port and prints it")
     run.add_argument(
         "--control-token",
         default=os.environ.get("SIMULATOR_CONTROL_TOKEN", ""),
         help=(
-            "demand this token for the control API and the panel, and allow them from afar (or "
+            "require this token for the control API and the panel, and open them to other machines (or "
             "SIMULATOR_CONTROL_TOKEN)"
         ),
     )

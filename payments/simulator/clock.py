@@ -1,4 +1,4 @@
-"""The virtual clock: real time that can be jumped forward and run faster, slower or not at all."""
+"""The virtual clock: real time that can jump forward, run faster or slower, or stand still."""
 
 import time
 from typing import NamedTuple
@@ -19,8 +19,8 @@ class Anchor(NamedTuple):
 class Clock:
     """Virtual now = anchor + (real now - the anchor's real moment) x scale.
 
-    The anchor is stored, so that after a restart the clock stands where it would have come to without one. It
-    is replaced as a whole, so that reading needs no lock; changes are serialised by the store's.
+    The anchor is stored, so the clock runs on through a restart. It is replaced as a whole, so reads need no
+    lock; the store's lock serialises changes.
     """
 
     def __init__(self, store: Store) -> None:
@@ -38,7 +38,7 @@ class Clock:
         return anchor.virtual + (time.time() - anchor.real) * anchor.scale
 
     def jump_to(self, virtual: float) -> None:
-        """Moves the clock forward. A moment that has passed is ignored: gateways never go back in time."""
+        """Moves the clock forward. A past moment is ignored: the clock never runs backwards."""
         with self._store.transaction():
             self._replace(Anchor(time.time(), max(virtual, self.now()), self.scale))
 

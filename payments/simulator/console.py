@@ -1,4 +1,4 @@
-"""The merchant's console: refunds that a person makes there, without the shop's program."""
+"""The merchant's console: refunds that a person makes there, without the shop."""
 
 import secrets
 
@@ -19,9 +19,9 @@ def refund_in_console(
     out_request_no: str = "",
     reason: str = "",
 ) -> Row:
-    """Refunds an amount, or all that is left, under a number of the console's own unless one is given.
+    """Refunds an amount, or all that is left. Without a number the console generates one.
 
-    Raises GatewayError if the trade can't be refunded so.
+    Raises GatewayError if the refund is refused.
     """
     left_fen = trade["total_fen"] - trade["refunded_fen"]
     refund, _ = request_refund(
@@ -36,5 +36,5 @@ def refund_in_console(
 
 
 def new_refund_number(now: float) -> str:
-    """28 digits, as a trade's number has."""
+    """28 digits, like a trade number."""
     return f"{beijing(now):%Y%m%d%H%M%S}{secrets.randbelow(10**14):014d}"

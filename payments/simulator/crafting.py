@@ -1,4 +1,4 @@
-"""Notifications made by hand, for tests that want one particular message."""
+"""Crafted notifications, for tests that need a particular message."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -21,11 +21,11 @@ SHAPES: dict[str, type[dict[str, Any]] | type[list[Any]]] = {
 
 
 def craft(sim: Simulation, notifier: Notifier, wish: Mapping[str, Any]) -> Row:
-    """Signs and sends one notification of a trade at once, outside every schedule and trigger, and returns
+    """Signs a notification of a trade, sends it immediately, whatever the schedule and triggers, and returns
     it.
 
     `fields` overrides or adds, `remove` leaves out, `mutations` are notification faults ({"kind": ...,
-    "params": {...}}). Raises ValueError if the wish makes no sense.
+    "params": {...}}). Raises ValueError for an invalid request.
     """
     if unknown := set(wish) - KEYS:
         raise ValueError(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(sorted(KEYS))}")
@@ -59,7 +59,7 @@ def craft(sim: Simulation, notifier: Notifier, wish: Mapping[str, Any]) -> Row:
             url=url,
             charset=trade["charset"],
             fields=dump(fields),
-            # Never due: it is sent here and now, once.
+            # Never due: it is sent once, below.
             state="exhausted",
             created_at=now,
         )

@@ -1,4 +1,4 @@
-"""One HTTP delivery: sending it, judging the answer, writing it down."""
+"""One HTTP delivery: sending it, judging the answer, logging it."""
 
 import json
 import time
@@ -12,13 +12,13 @@ from payments.simulator.simulation import Simulation
 from payments.simulator.store import Row
 
 SUCCESS = b"success"
-# No answer of a shop is of interest beyond this.
+# A shop's answer is read up to this length.
 MAX_ANSWER = 65_536
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the shop made of a delivery."""
+    """The shop's answer to a delivery."""
 
     status: int | None
     answer: str
@@ -30,7 +30,7 @@ class Outcome:
 def send(client: httpx.Client, url: str, message: Message, *, timeout_s: float) -> Outcome:
     """Posts a message.
 
-    Accepted is only status 200 with a body of exactly the seven bytes `success`; redirects are not followed.
+    It is accepted only by status 200 and exactly the seven bytes `success`. Redirects are not followed.
     """
     started = time.perf_counter()
     headers = {"Content-Type": message.content_type, "User-Agent": "Mozilla/4.0", "Connection": "close"}
@@ -61,8 +61,8 @@ TIMEOUTS = ("connect", "read", "write", "pool")
 
 
 def _read(response: httpx.Response, deadline: float) -> bytes:
-    """The body, at most so much of it and until the deadline: a shop that drips must not hold a sender for
-    ever.
+    """The start of the body, read until the deadline: a shop that drips its answer must not block a sender
+    for ever.
     """
     body = b""
     for chunk in response.iter_raw():
@@ -76,7 +76,7 @@ def _read(response: httpx.Response, deadline: float) -> bytes:
 
 @dataclass(frozen=True)
 class Dispatch:
-    """Which delivery of a notification this is, when it was signed, and the faults in it."""
+    """One delivery of a notification: its number, when it was signed, and its faults."""
 
     attempt: int
     copy: int
@@ -87,9 +87,7 @@ class Dispatch:
 def record_delivery(
     sim: Simulation, notification: Row, dispatch: Dispatch, message: Message, outcome: Outcome
 ) -> int:
-    """Writes a delivery into the log and returns its id, or 0 if a wipe has removed the notification
-    meanwhile.
-    """
+    """Logs a delivery and returns its id; 0 if a wipe has removed the notification meanwhile."""
     with sim.store.transaction() as db:
         if db.find("SELECT 1 FROM notification WHERE notify_id = ?", notification["notify_id"]) is None:
             return 0
@@ -114,7 +112,7 @@ def record_delivery(
 
 
 def make_client() -> httpx.Client:
-    """Without proxies from the environment: notifications go where the pay request said and nowhere else."""
+    """Ignores proxies of the environment: notifications go straight to the pay request's URL."""
     return httpx.Client(
         trust_env=False, limits=httpx.Limits(max_connections=None, max_keepalive_connections=0)
     )

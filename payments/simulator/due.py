@@ -1,4 +1,4 @@
-"""What time alone brings about."""
+"""Changes that only the clock causes."""
 
 from payments.simulator.refunds import apply_due_refunds
 from payments.simulator.simulation import Simulation
@@ -13,7 +13,7 @@ def apply_all_due(sim: Simulation, db: Database) -> None:
 
 
 def find_next_due(db: Database) -> float | None:
-    """The earliest virtual moment at which something is going to happen by itself; None if nothing is."""
+    """The earliest virtual moment at which something becomes due; None if nothing will."""
     row = db.find(
         "SELECT min(at) AS at FROM ("
         "SELECT min(expires_at) AS at FROM trade WHERE status = 'WAIT_BUYER_PAY'"

@@ -52,7 +52,7 @@ SUB_MESSAGES = {
 
 
 class GatewayError(Exception):
-    """A refusal as the gateway words it.
+    """A refusal with the gateway's code and text.
 
     `fields` are echoed beside the codes; `is_signed` is false only for an unknown app.
     """
@@ -84,5 +84,5 @@ class GatewayError(Exception):
 
 
 def business_error(sub_code: str, detail: str = "", **fields: str) -> GatewayError:
-    """A 40004, which is always signed."""
+    """A business error (40004), always signed."""
     return GatewayError("40004", sub_code, detail=detail, fields=fields)

@@ -1,4 +1,4 @@
-"""Fault rules: which fault happens to which event."""
+"""Fault rules: which fault applies to which event."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ FILTERS = ("out_trade_no", "app_id", "method", "trade_status")
 
 @dataclass(frozen=True)
 class Event:
-    """What a rule can be narrowed to; an empty filter in a rule matches everything."""
+    """What rules filter by; an empty filter matches everything."""
 
     app_id: str = ""
     out_trade_no: str = ""
@@ -25,7 +25,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Fault:
-    """One hit of a rule."""
+    """A rule that applies to an event."""
 
     kind: str
     params: dict[str, Any]
@@ -35,18 +35,18 @@ class Faults:
     """The rules in force.
 
     Whether a rule with a probability hits its n-th matching event is a pure function of seed, rule and n: the
-    same rules in the same order against the same events give the same faults again.
+    same rules and events in the same order always give the same faults.
     """
 
     def __init__(self, store: Store, settings: SettingsBook) -> None:
         self._store = store
         self._settings = settings
         with store.transaction() as db:
-            # Most runs have no rules: then asking for faults must not cost a query.
+            # Most runs have no rules, and then no query is made.
             self._count = len(db.list("SELECT fault_id FROM fault"))
 
     def add(self, rule: Mapping[str, Any]) -> Row:
-        """Stores a rule and returns it. Raises ValueError with the reason if it makes no sense."""
+        """Stores a rule and returns it. Raises ValueError with the reason if it is invalid."""
         columns = _checked(rule, self._settings.current.seed)
         with self._store.transaction() as db:
             fault_id = db.insert("fault", **columns)
@@ -61,7 +61,7 @@ class Faults:
             return db.list("SELECT * FROM fault ORDER BY fault_id")
 
     def remove(self, fault_id: int | None = None) -> int:
-        """Removes one rule, or all; returns how many."""
+        """Removes one rule, or all; returns the number of rules removed."""
         with self._store.transaction() as db:
             everything = fault_id is None
             removed = db.run("DELETE FROM fault WHERE ? OR fault_id = ?", everything, fault_id)
@@ -69,7 +69,7 @@ class Faults:
         return removed
 
     def forget(self) -> None:
-        """After a wipe, which empties the table too."""
+        """Called after a wipe, which has emptied the table."""
         self._count = 0
 
     def take(self, category: str, event: Event, kinds: Iterable[str] = ()) -> Fault | None:
@@ -78,7 +78,7 @@ class Faults:
         return hits[0] if hits else None
 
     def take_all(self, category: str, event: Event, kinds: Iterable[str] = ()) -> list[Fault]:
-        """Every rule that hits this event, in the order in which they were set."""
+        """All rules that hit this event, in the order in which they were added."""
         return self._hits(category, event, frozenset(kinds), only_first=False)
 
     def _hits(self, category: str, event: Event, kinds: frozenset[str], *, only_first: bool) -> list[Fault]:
@@ -142,9 +142,9 @@ def _checked(rule: Mapping[str, Any], seed: str) -> dict[str, Any]:
 
 
 def read_params(kind: FaultKind, given: Any) -> dict[str, Any]:
-    """The given parameters over the kind's defaults.
+    """The kind's default parameters, overridden by the given ones.
 
-    Raises ValueError for one that the kind does not take or that makes no sense.
+    Raises ValueError for an unknown parameter or an invalid value.
     """
     if not isinstance(given, dict) or not set(given) <= set(kind.params):
         raise ValueError(f"{kind.name} takes the parameters {kind.params}")
@@ -153,7 +153,7 @@ def read_params(kind: FaultKind, given: Any) -> dict[str, Any]:
     return {**kind.params, **given}
 
 
-# Beyond these a fault would break the simulator instead of the shop.
+# Larger values would break the simulator instead of the shop.
 BOUNDS = {"count": (1, 50), "status": (500, 599)}
 
 

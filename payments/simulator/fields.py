@@ -1,4 +1,4 @@
-"""Limits of business fields, as the gateway's documents give them, and which fields each method documents."""
+"""The documented fields of each method and their limits."""
 
 import re
 from collections.abc import Mapping
@@ -104,12 +104,14 @@ DOCUMENTED_FIELDS = {
 
 
 def list_undocumented(method: str, biz: Mapping[str, Any]) -> list[str]:
-    """Alipay warns that these may make refunds fail or happen twice; the simulator only shows them."""
+    """Alipay warns that undocumented fields may make refunds fail or happen twice. The simulator only reports
+    them.
+    """
     return sorted(set(biz) - DOCUMENTED_FIELDS.get(method, frozenset()))
 
 
 def check_texts(biz: Mapping[str, Any], settings: Settings) -> None:
-    """Raises GatewayError for a text that is too long or has forbidden characters."""
+    """Raises GatewayError for a text that is too long or contains forbidden characters."""
     limits = {**TEXT_LIMITS, "body": settings.max_body_length}
     for name, limit in limits.items():
         if name in biz and len(str(biz[name])) > limit:
@@ -122,7 +124,7 @@ def check_texts(biz: Mapping[str, Any], settings: Settings) -> None:
 
 
 def check_urls(params: Mapping[str, str]) -> None:
-    """Raises GatewayError for a callback URL the gateway would not take."""
+    """Raises GatewayError for a callback URL that the gateway refuses."""
     for name in ("notify_url", "return_url"):
         url = params.get(name, "")
         if not url:
@@ -131,7 +133,7 @@ def check_urls(params: Mapping[str, str]) -> None:
         if len(url) > URL_LIMIT or parts.scheme not in {"http", "https"} or not parts.netloc:
             raise invalid_field(name)
         if name == "return_url" and "method" in parse_qs(parts.query, keep_blank_values=True):
-            # The return adds a parameter of that name, and the gateway takes a second one for an attack.
+            # The return URL gets a parameter of this name, and the gateway treats a second one as an attack.
             raise GatewayError("40002", "isv.suspected-attack")
 
 
@@ -144,7 +146,7 @@ def require_text(biz: Mapping[str, Any], name: str) -> str:
 
 
 def require_amount(biz: Mapping[str, Any], name: str, settings: Settings) -> int:
-    """Fen. Raises GatewayError if the amount is missing, malformed or out of range."""
+    """The amount in fen. Raises GatewayError if it is missing, malformed or out of range."""
     text = require_text(biz, name)
     fen = parse_yuan(text)
     if fen is None or fen < 1:

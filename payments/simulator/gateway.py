@@ -85,9 +85,9 @@ def answer_gateway() -> BaseResponse:
 
 
 def _spared(sim: Simulation, checked: GatewayRequest, fault: Fault | None) -> Fault | None:
-    """No fault for a call that is within the number that the fault allows in a second.
+    """The fault, unless it spares this call because the second's limit isn't reached.
 
-    A buyer's way to the cashier is no call.
+    Opening the cashier isn't a call.
     """
     if fault is None or fault.kind != "call_limited" or not (allowed := float(fault.params["per_second"])):
         return fault
@@ -95,9 +95,9 @@ def _spared(sim: Simulation, checked: GatewayRequest, fault: Fault | None) -> Fa
 
 
 def _answer_page_error(inner: dict[str, Any]) -> tuple[str, BaseResponse]:
-    """People see these, and the real ones are in GBK."""
+    """An error page for people, in GBK like Alipay's."""
     code = str(inner["sub_code"])
-    # A buyer meets this one in a second tab, where "start again" would be the wrong advice.
+    # Buyers see this one in a second tab, where "start again" would be wrong advice.
     is_paid = code == "ACQ.TRADE_HAS_SUCCESS"
     body = render_template(
         "gateway_error.html", code=code.removeprefix("isv."), reason=inner["sub_msg"], is_paid=is_paid
@@ -112,7 +112,7 @@ def _answer_call(
     signer: Merchant | None,
     fault: Fault | None,
 ) -> tuple[str, BaseResponse]:
-    """JSON under a content type that says HTML, as it is on the real wire."""
+    """JSON with an HTML content type, as Alipay sends it."""
     charset = CHARSETS.get(params.get("charset", "").lower(), "utf-8")
     method = (
         "error_response" if fault is not None and fault.kind == "error_response" else params.get("method", "")
@@ -125,7 +125,7 @@ def _answer_call(
 
 
 def _execute(sim: Simulation, checked: GatewayRequest, fault: Fault | None) -> tuple[dict[str, Any], str]:
-    """The answer's contents, or the page to go to. The effect is committed when this returns."""
+    """The answer's contents, or the page to redirect to. The effect is committed when this returns."""
     inner: dict[str, Any] = {"code": "10000", "msg": "Success"}
     page = ""
     with sim.store.transaction() as db:

@@ -1,4 +1,4 @@
-"""What the gateway's faults do to an answer and to its bytes on the wire."""
+"""Applies gateway faults to an answer's contents and to its bytes."""
 
 import secrets
 import threading
@@ -12,13 +12,13 @@ from payments.simulator.server import Delivery
 from payments.simulator.simulation import Simulation
 from payments.simulator.store import Database
 
-# These refuse at the door whatever their parameters say.
+# These refuse the call before it has any effect, whatever their parameters.
 NEVER_RUN = frozenset({"call_limited", "error_response"})
 DRIP_CHUNKS = 20
 
 
 def lets_through(fault: Fault | None) -> bool:
-    """Whether the business effect happens although the answer is going to be wrong."""
+    """Whether the call takes effect although its answer will be wrong."""
     if fault is None:
         return True
     return fault.kind not in NEVER_RUN and bool(fault.params.get("after_commit", True))
@@ -27,7 +27,7 @@ def lets_through(fault: Fault | None) -> bool:
 def replace_inner(
     sim: Simulation, db: Database, fault: Fault, request: GatewayRequest, inner: dict[str, Any]
 ) -> dict[str, Any]:
-    """The answer's contents under a fault that keeps the envelope intact."""
+    """The answer's contents with a fault that keeps the envelope intact."""
     refusals = {
         "unavailable": GatewayError("20000", "isp.unknow-error"),
         "system_error": GatewayError("40004", "ACQ.SYSTEM_ERROR"),
@@ -52,13 +52,13 @@ def replace_body(fault: Fault, body: str) -> str:
         return body[: body.rindex(',"sign":"')] + "}"
     if fault.kind == "bad_sign":
         start = body.rindex('"sign":"') + len('"sign":"')
-        # Well-formed and of the right length, but of nothing.
+        # Well-formed and as long as a signature, but of other content.
         return body[:start] + ("B" if body[start] == "A" else "A") + body[start + 1 :]
     return body
 
 
 def find_delivery(fault: Fault) -> Delivery | None:
-    """How the bytes are sent, if not simply sent."""
+    """How to send the bytes; None for the ordinary way."""
     makers: dict[str, Callable[[dict[str, Any]], Delivery]] = {
         "hang": _hang,
         "disconnect": lambda _params: _send_nothing,
@@ -106,6 +106,6 @@ def _send_nothing(answer: bytes, send: Callable[[bytes], object], stopping: thre
 
 
 def _send_half(answer: bytes, send: Callable[[bytes], object], stopping: threading.Event) -> None:
-    """The Content-Length promises the whole body, so a client can tell."""
+    """Content-Length has the length of the whole body, so clients can tell."""
     head, separator, body = answer.partition(b"\r\n\r\n")
     send(head + separator + body[: len(body) // 2])

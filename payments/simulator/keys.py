@@ -1,4 +1,4 @@
-"""RSA key pairs on disk and the forms in which people paste them."""
+"""RSA key pairs on disk, and their textual formats."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
-# The public exponent of every key made here, in whatever form it is stored: so a shop can tell it from
-# Alipay's, whose exponent is 65537.
+# The public exponent of all keys generated here. Alipay's is 65537, so a shop can tell the simulator's keys
+# apart in any format.
 _MARK = 3
 
 
@@ -23,8 +23,8 @@ _MARK = 3
 class KeyFolder:
     """The keys of one merchant.
 
-    A shop needs `app_private_key.pem` and `alipay_public_key.pem`. The simulator keeps Alipay's private half
-    beside them, and a stranger's key that signs forged notifications.
+    A shop needs `app_private_key.pem` and `alipay_public_key.pem`. Beside them are Alipay's private key and a
+    third party's key for forged notifications.
     """
 
     path: Path
@@ -67,7 +67,7 @@ def _write_pair(private: Path, public: Path) -> None:
 
 
 def private_forms(folder: KeyFolder) -> dict[str, str]:
-    """The app's private key in the three forms that SDKs ask for."""
+    """The app's private key in the three formats that SDKs accept."""
     key = _load_private(folder.path / "app_private_key.pem")
     pkcs1 = key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()).decode()
     pkcs8 = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
@@ -81,5 +81,5 @@ def public_forms(folder: KeyFolder, name: str) -> dict[str, str]:
 
 
 def bare(pem: str) -> str:
-    """A PEM's base64 on one line without header and footer: what Alipay's key tool shows."""
+    """The base64 of a PEM on one line, as Alipay's key tool shows it."""
     return "".join(line for line in pem.splitlines() if not line.startswith("-----"))

@@ -1,4 +1,4 @@
-"""The merchants this gateway knows, with their keys and balances."""
+"""Merchants, with their keys and balances."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,7 +10,7 @@ from payments.simulator.times import BEIJING
 
 DEFAULT_APP_ID = "2021000000000001"
 DEFAULT_SELLER_ID = "2088000000000001"
-# One million yuan, so that refunds of trades from before a wipe never fail by accident.
+# One million yuan, so that refunds don't run out of balance by accident, even of trades from before a wipe.
 OPENING_BALANCE_FEN = 100_000_000
 REGISTERED_AT = datetime(2020, 1, 1, tzinfo=BEIJING).timestamp()
 
@@ -33,10 +33,10 @@ class Merchants:
         self._known: dict[str, Merchant] = {}
 
     def register(self, app_id: str, seller_id: str = "") -> Merchant:
-        """Adds a merchant with fresh keys, or completes an existing one; a known app id keeps its keys, and
-        its seller unless one is given.
+        """Adds a merchant with fresh keys, or completes an existing one; an existing app id keeps its keys,
+        and its seller unless one is given.
 
-        Raises ValueError for an id that is not all digits: the app id names a folder.
+        Raises ValueError unless the id is all digits: the app id names a folder.
         """
         if not (app_id.isascii() and app_id.isdigit() and len(app_id) <= 32):
             raise ValueError(f"an app id is up to 32 digits, not {app_id!r}")
@@ -82,8 +82,8 @@ class Merchants:
 
 
 def move_balance(db: Database, app_id: str, amount_fen: int) -> bool:
-    """Adds to a merchant's balance, or takes from it; False if there is not enough, and then nothing has
-    changed.
+    """Adds to a merchant's balance, or subtracts from it. False if the balance is too low; then nothing
+    changes.
     """
     sql = "UPDATE merchant SET balance_fen = balance_fen + ? WHERE app_id = ? AND balance_fen + ? >= 0"
     return db.run(sql, amount_fen, app_id, amount_fen) == 1

@@ -1,4 +1,4 @@
-"""One notification as it goes over the wire, and what the faults turn it into."""
+"""A notification in its wire format, with faults applied."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -10,13 +10,13 @@ from payments.simulator.keys import KeyFolder
 from payments.simulator.protocol import CHARSETS
 from payments.simulator.signing import encode_form, form_content, sign
 
-# Malformed as it is, this is what Alipay really sends.
+# Malformed, but this is what Alipay sends.
 CONTENT_TYPE = "application/x-www-form-urlencoded; text/html; charset={charset}"
 
 
 @dataclass
 class Draft:
-    """What is signed and how; `after` holds changes made behind the signature's back."""
+    """The fields to sign, and how; `after` holds changes made after signing."""
 
     fields: dict[str, str]
     sign_type: str = "RSA2"
@@ -37,7 +37,7 @@ class Message:
 
 
 def compose(keys: KeyFolder, fields: Mapping[str, str], faults: list[Fault]) -> Message:
-    """Signs one delivery's fields, after the faults have had their way with them."""
+    """Applies the faults to a delivery's fields and signs them."""
     draft = Draft(dict(fields), charset=CHARSETS.get(fields.get("charset", "").lower(), "utf-8"))
     for fault in faults:
         if fault.kind in MUTATIONS:
@@ -95,8 +95,8 @@ def _gbk(draft: Draft, params: dict[str, Any]) -> None:
 
 
 def _merged_fields(draft: Draft, params: dict[str, Any]) -> None:
-    """The next field in signing order disappears into this one's value; the signed text is the same, so the
-    signature holds.
+    """Merges the next field in signing order into this one's value. The signed text is the same, so the
+    signature stays valid.
     """
 
     def merge(sent: dict[str, str]) -> dict[str, str]:

@@ -6,7 +6,7 @@ AMOUNT = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,2}))?")
 
 
 def parse_yuan(text: object) -> int | None:
-    """Fen of an amount such as "19.90", 19.9 or 1; None if it is not an amount with at most two decimals."""
+    """An amount such as "19.90", 19.9 or 1 in fen; None unless it is an amount with at most two decimals."""
     match = AMOUNT.fullmatch(str(text))
     if match is None:
         return None
@@ -14,6 +14,6 @@ def parse_yuan(text: object) -> int | None:
 
 
 def format_yuan(fen: int) -> str:
-    """Two decimals always, as the gateway writes amounts."""
+    """Always two decimals, as the gateway writes amounts."""
     sign = "-" if fen < 0 else ""
     return f"{sign}{abs(fen) // 100}.{abs(fen) % 100:02d}"

@@ -1,4 +1,4 @@
-"""Which events are notified, and with which fields."""
+"""Notifications: for which events, and with which fields."""
 
 import json
 import secrets
@@ -10,15 +10,15 @@ from payments.simulator.store import Database, Row, dump
 from payments.simulator.times import beijing, format_time, format_time_ms
 
 PLANNING_FAULTS = ("drop", "delay", "reorder")
-# Virtual seconds after a trade's expiry at which a notification that was held beyond it arrives.
+# How many virtual seconds after its trade's expiry a notification arrives that was delayed beyond it.
 BEYOND_EXPIRY_S = 60.0
 
 
 def record_notification(
     sim: Simulation, db: Database, trade: Row, *, now: float, refund: Row | None = None
 ) -> None:
-    """Queues the notification of a trade's new state, if its product notifies that state and the pay request
-    gave a notify_url.
+    """Queues a notification of a trade's new state, if its product notifies that state and the pay request
+    has a notify_url.
     """
     if not trade["notify_url"] or trade["status"] not in sim.settings.notify_triggers.get(
         trade["product"], []
@@ -45,7 +45,7 @@ def record_notification(
 
 
 def event_fields(sim: Simulation, trade: Row, refund: Row | None = None) -> dict[str, str]:
-    """What stays the same over all deliveries of one notification; empty fields are never sent."""
+    """The fields that all deliveries of a notification share; empty fields are never sent."""
     fields = {
         "notify_type": "trade_status_sync",
         "app_id": trade["app_id"],
@@ -75,13 +75,13 @@ def event_fields(sim: Simulation, trade: Row, refund: Row | None = None) -> dict
 
 
 def new_notify_id(now: float) -> str:
-    """34 digits, as real ones have."""
+    """34 digits, like Alipay's."""
     moment = beijing(now)
     return f"{moment:%Y%m%d}00222{moment:%H%M%S}{secrets.randbelow(10**15):015d}"
 
 
 def release_held(db: Database, app_id: str, now: float) -> None:
-    """Another notification of this merchant is out, so the ones that were held back for it may go."""
+    """Releases notifications that were held back until another one of this merchant had been sent."""
     db.run(
         "UPDATE notification SET is_held = 0, next_at = ? WHERE app_id = ? AND is_held = 1 AND state = "
         "'waiting'",
@@ -98,7 +98,7 @@ def _payment_fields(trade: Row) -> dict[str, str]:
         "invoice_amount": total,
         "buyer_pay_amount": total,
         "point_amount": "0.00",
-        # camelCase here, fund_channel in query answers: so it is on the real wire.
+        # camelCase here, fund_channel in query answers, as with Alipay.
         "fund_bill_list": json.dumps(
             [{"amount": total, "fundChannel": "ALIPAYACCOUNT"}], separators=(",", ":")
         ),
@@ -127,5 +127,5 @@ def _first_delivery_at(sim: Simulation, trade: Row, plan: dict[str, Fault], now:
         )
     if "reorder" in plan:
         return now + float(plan["reorder"].params["seconds"])
-    # At most two real seconds for the browser to come back first.
+    # Gives the browser up to two real seconds to return first.
     return now + 2 * sim.clock.scale if sim.settings.return_order == "return_first" else now

@@ -1,4 +1,4 @@
-"""The notification engine: decides when something is due and lets a small pool of threads deliver it."""
+"""The notification engine: finds due notifications and delivers them with a small thread pool."""
 
 import contextlib
 import json
@@ -19,10 +19,9 @@ from payments.simulator.store import Row
 from payments.simulator.times import format_time
 
 SENDERS = 16
-# So a shop that hangs can block half of the senders and never those of another shop.
+# A shop that hangs blocks at most half of the senders, so others still get their notifications.
 SENDERS_PER_SHOP = 8
-# The clock may be jumped or scaled at any moment; a jump wakes the engine, this bounds everything that does
-# not.
+# A jump of the clock wakes the engine at once. This bounds the wait after any other change.
 LONGEST_SLEEP_S = 0.5
 
 COPIES = frozenset({"duplicate", "concurrent"})
@@ -32,7 +31,9 @@ logger = logging.getLogger(__name__)
 
 
 class Notifier:
-    """Owns the engine thread and the senders. All are daemons: a stop must not wait for a shop that hangs."""
+    """Owns the engine thread and the senders. All are daemon threads: a stop must not wait for a shop that
+    hangs.
+    """
 
     def __init__(self, sim: Simulation) -> None:
         self._sim = sim
@@ -49,7 +50,7 @@ class Notifier:
 
     def start(self) -> None:
         with self._sim.store.transaction() as db:
-            # What was on its way when the process ended may or may not have arrived: Alipay would send it
+            # Notifications that were being sent when the process ended may not have arrived, so they are sent
             # again.
             db.run(
                 "UPDATE notification SET state = 'waiting', next_at = ? WHERE state = 'sending'",
@@ -59,7 +60,7 @@ class Notifier:
             thread.start()
 
     def stop(self) -> None:
-        """Starts nothing more. Does not wait for deliveries that are on their way."""
+        """Starts no more deliveries, and doesn't wait for current ones."""
         self._is_stopping = True
         self._sim.news.set()
         for _ in range(SENDERS):
@@ -67,7 +68,7 @@ class Notifier:
         self._threads[0].join(timeout=1)
 
     def wake(self) -> None:
-        """Something may have become due."""
+        """Called when something may have become due."""
         self._sim.news.set()
 
     def tick(self) -> None:
@@ -90,13 +91,13 @@ class Notifier:
                 self._queue.put(row)
 
     def wait_idle(self, timeout_s: float) -> bool:
-        """Waits until no delivery is on its way; False if that took too long."""
+        """Waits until no delivery is in progress; False after the timeout."""
         with self._idle:
             return self._idle.wait_for(lambda: self._in_flight.total() == 0, timeout_s)
 
     def walk(self, target: float) -> None:
-        """Moves the clock to a later moment by way of every due moment in between, so that each delivery
-        happens at its own time.
+        """Moves the clock forward and stops at every due moment on the way, so that each delivery happens at
+        its own time.
         """
         patience_s = self._sim.settings.delivery_timeout_real_s + 5
         while not self._is_stopping:
@@ -110,7 +111,7 @@ class Notifier:
         self._sim.clock.jump_to(target)
 
     def wait_delivered(self, trade_no: str, timeout_s: float) -> None:
-        """Waits until every notification of a trade has had its first delivery, or until the time is up."""
+        """Waits until every notification of a trade was delivered once, or until the timeout."""
         deadline = time.monotonic() + timeout_s
         sql = (
             "SELECT 1 FROM notification WHERE trade_no = ? AND attempts = 0 AND state IN "
@@ -128,7 +129,7 @@ class Notifier:
             try:
                 self.tick()
                 pause_s = self._pause_s()
-            except Exception:  # the engine must survive whatever one trade does to it, and say so
+            except Exception:  # one trade's failure must not stop the engine, and is logged
                 logger.exception("the notification engine stumbled")
                 pause_s = LONGEST_SLEEP_S
             self._sim.news.wait(pause_s)
@@ -137,7 +138,7 @@ class Notifier:
         with self._sim.store.transaction() as db:
             due = find_next_due(db)
         wait_s = None if due is None else self._sim.clock.real_wait_s(due)
-        # Something due now that was not handed over waits for a sender, which wakes the engine when it is
+        # A due notification that wasn't handed over waits for a sender, which wakes the engine when it is
         # free.
         return LONGEST_SLEEP_S if not wait_s else min(wait_s, LONGEST_SLEEP_S)
 
@@ -145,7 +146,7 @@ class Notifier:
         while (row := self._queue.get()) is not None:
             try:
                 self._deliver(row)
-            except Exception:  # one broken notification must not cost the pool a sender
+            except Exception:  # one broken notification must not end a sender
                 logger.exception("notification %s could not be delivered", row["notify_id"])
             finally:
                 self._leave(row)
@@ -157,7 +158,7 @@ class Notifier:
         self._sim.news.set()
 
     def _deliver(self, row: Row) -> None:
-        """One attempt, with its copies, and what follows from the answer."""
+        """One delivery attempt with its copies, and the consequences of the answer."""
         sim = self._sim
         event = Event(
             app_id=row["app_id"], out_trade_no=row["out_trade_no"], trade_status=row["trade_status"]
@@ -207,7 +208,7 @@ class Notifier:
         return outcomes
 
     def send_once(self, row: Row, faults: list[Fault], attempt: int, copy: int) -> Outcome:
-        """Signs a notification afresh, as of now, and posts it."""
+        """Signs a notification with the current time and posts it."""
         sim = self._sim
         sent_at = sim.now()
         fields = {
@@ -227,7 +228,7 @@ class Notifier:
         return outcome
 
     def _replay_older(self, row: Row, attempt: int) -> None:
-        """Sends the bytes of the merchant's last accepted delivery of another notification once more."""
+        """Sends the bytes of the merchant's last accepted delivery of another notification again."""
         with self._sim.store.transaction() as db:
             old = db.find(
                 "SELECT delivery.* FROM delivery JOIN notification USING (notify_id)"
@@ -239,7 +240,7 @@ class Notifier:
             self.replay(old)
 
     def replay(self, old: Row) -> Outcome:
-        """Posts a logged delivery byte for byte, to where it went then."""
+        """Posts the bytes of a logged delivery to its URL again."""
         message = Message(old["content_type"], old["body"])
         return self.post(old, Dispatch(old["attempt"], old["copy"] + 1, self._sim.now()), message)
 

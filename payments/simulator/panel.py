@@ -1,4 +1,4 @@
-"""The panel: a page for people over the control API."""
+"""The panel: a web page on top of the control API."""
 
 from flask import Blueprint, render_template
 

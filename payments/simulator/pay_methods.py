@@ -1,4 +1,4 @@
-"""page.pay, wap.pay, app.pay and precreate: how an order gets before the cashier."""
+"""page.pay, wap.pay, app.pay and precreate: the calls that lead to the cashier."""
 
 from typing import Any
 
@@ -26,14 +26,14 @@ def open_page(sim: Simulation, db: Database, request: GatewayRequest) -> str:
 
 
 def precreate(sim: Simulation, db: Database, request: GatewayRequest) -> dict[str, Any]:
-    """The order code; the trade comes into being when somebody scans it."""
+    """The QR code's content; scanning it creates the trade."""
     pay_request = read_pay_request(sim, request, "qr")
     session_id = open_session(sim, db, pay_request)
     return {"out_trade_no": pay_request.out_trade_no, "qr_code": f"{request.base_url}/qr/{session_id}"}
 
 
 def read_pay_request(sim: Simulation, request: GatewayRequest, product: str) -> PayRequest:
-    """Raises GatewayError for the first field outside its limits."""
+    """Raises GatewayError for the first invalid field."""
     biz, settings = request.biz, sim.settings
     out_trade_no = require_text(biz, "out_trade_no")
     subject = require_text(biz, "subject")
@@ -70,7 +70,9 @@ def _check_product_code(code: str, product: str, settings: Settings) -> None:
 
 
 def _read_expiry(sim: Simulation, biz: dict[str, Any]) -> tuple[float | None, float | None]:
-    """`time_expire` wins over `timeout_express`; without either an order stays payable for 15 days."""
+    """`time_expire` takes precedence over `timeout_express`. Without either, an order can be paid for 15
+    days.
+    """
     now = sim.now()
     if biz.get("time_expire"):
         expires_at = parse_time(str(biz["time_expire"]))

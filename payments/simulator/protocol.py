@@ -33,7 +33,7 @@ class GatewayRequest:
     method: str
     biz: dict[str, Any]
     charset: str
-    # Where this gateway is reached, for the absolute URLs in answers.
+    # This gateway's own address, for absolute URLs in answers.
     base_url: str
 
     @property
@@ -42,8 +42,8 @@ class GatewayRequest:
 
 
 def read_parameters(query: bytes, body: bytes) -> dict[str, str]:
-    """Query and form merged (SDKs differ in what they put where), decoded in the charset that the request
-    names.
+    """Query and form parameters merged, since SDKs differ in what they put where; decoded in the request's
+    charset.
     """
     raw = "&".join(part.decode("latin-1") for part in (query, body) if part)
     named = dict(parse_qsl(raw, keep_blank_values=True, encoding="latin-1")).get("charset", "utf-8")
@@ -54,7 +54,7 @@ def read_parameters(query: bytes, body: bytes) -> dict[str, str]:
 def check_request(
     sim: Simulation, params: dict[str, str], known_methods: frozenset[str], base_url: str
 ) -> GatewayRequest:
-    """Raises GatewayError for the first thing that is wrong: app, presence, form, signature, method, JSON."""
+    """Raises GatewayError for the first error. The order: app, presence, form, signature, method, JSON."""
     merchant = find_merchant(sim, params)
     for name, sub_code in REQUIRED.items():
         if not params.get(name):
@@ -69,9 +69,7 @@ def check_request(
 
 
 def find_merchant(sim: Simulation, params: dict[str, str]) -> Merchant:
-    """The app is looked at before anything else, and a refusal for it comes unsigned: there is no key to sign
-    for.
-    """
+    """The app is checked first. Its refusal is unsigned, since there is no key to sign with."""
     if not params.get("app_id"):
         raise GatewayError("40001", "isv.missing-app-id", is_signed=False)
     merchant = sim.merchants.find(params["app_id"])
@@ -99,7 +97,7 @@ def _check_form(sim: Simulation, params: dict[str, str]) -> str:
 def _parse_biz(params: dict[str, str]) -> dict[str, Any]:
     try:
         biz = json.loads(params.get("biz_content") or "{}")
-        # Half a surrogate pair is legal in JSON but is no text that could be stored or sent back.
+        # A lone surrogate is valid JSON, but can't be stored or sent back as text.
         json.dumps(biz, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         biz = None
@@ -109,12 +107,12 @@ def _parse_biz(params: dict[str, str]) -> dict[str, Any]:
 
 
 def response_key(method: str) -> str:
-    """Requests without a sensible method are answered under `error_response`."""
+    """Requests without a valid method are answered under `error_response`."""
     return f"{method.replace('.', '_')}_response" if METHOD_NAME.fullmatch(method) else "error_response"
 
 
 def encode_inner(inner: dict[str, Any], *, escape_slashes: bool) -> str:
-    """Compact JSON, Chinese as it is; exactly this text is what gets signed."""
+    """Compact JSON with unescaped Chinese; exactly this text is signed."""
     text = json.dumps(inner, ensure_ascii=False, separators=(",", ":"))
     return text.replace("/", "\\/") if escape_slashes else text
 

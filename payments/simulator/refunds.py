@@ -1,4 +1,4 @@
-"""Refunds: one effect per out_request_no, never more than was paid."""
+"""Refunds: once per out_request_no, and never more than was paid."""
 
 from payments.simulator.errors import business_error
 from payments.simulator.faults import Event
@@ -8,16 +8,17 @@ from payments.simulator.simulation import Simulation
 from payments.simulator.store import Database, Row
 from payments.simulator.trades import get_trade
 
-# A failed refund never becomes due.
+# The due time of a failed refund: never.
 NEVER = None
 
 
 def request_refund(
     sim: Simulation, db: Database, trade: Row, *, out_request_no: str, amount_fen: int, reason: str
 ) -> tuple[Row, bool]:
-    """Refunds part or all of a trade and returns the refund and whether money moved now (`fund_change`).
+    """Refunds all or part of a trade. Returns the refund and whether this call moved money (`fund_change`).
 
-    The same number and amount again moves nothing. Raises GatewayError if the refund is refused.
+    A repeated call with the same number and amount moves no money. Raises GatewayError if the refund is
+    refused.
     """
     earlier = find_refund(db, trade["trade_no"], out_request_no)
     if earlier is not None:
@@ -52,7 +53,7 @@ def request_refund(
 
 
 def apply_due_refunds(sim: Simulation, db: Database, now: float) -> None:
-    """Completes the refunds that a fault had left pending."""
+    """Completes refunds that a fault has delayed."""
     for refund in db.list(
         "SELECT * FROM refund WHERE status = 'pending' AND due_at <= ? ORDER BY due_at", now
     ):
@@ -92,7 +93,7 @@ def _require_refundable(sim: Simulation, db: Database, trade: Row, amount_fen: i
 
 
 def _complete(sim: Simulation, db: Database, refund: Row, *, at: float) -> Row:
-    """Moves the money back; a trade that is refunded in full closes."""
+    """Moves the money; a fully refunded trade closes."""
     db.run(
         "UPDATE refund SET status = 'succeeded', refunded_at = ? WHERE refund_id = ? AND status = 'pending'",
         at,

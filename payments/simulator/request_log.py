@@ -11,13 +11,13 @@ from payments.simulator.protocol import GatewayRequest
 from payments.simulator.simulation import Simulation
 from payments.simulator.store import dump
 
-# Old rows are removed once per so many requests; each time would double the cost of logging.
+# Old rows are removed once per this many requests. Doing it each time would double the cost of logging.
 PRUNE_EVERY = 500
 
 
 @dataclass(frozen=True)
 class Exchange:
-    """One gateway request and what became of it; `checked` is None if the envelope was refused."""
+    """A gateway request and its outcome; `checked` is None if the envelope was refused."""
 
     verb: str
     params: Mapping[str, str]
@@ -57,5 +57,5 @@ def log_request(sim: Simulation, exchange: Exchange) -> None:
 
 
 def _order_of(checked: GatewayRequest | None, inner: Mapping[str, Any]) -> str:
-    """A call by trade_no belongs to the order that its answer names."""
+    """The order of a call. With only a trade_no, it is the one that the answer names."""
     return (checked.out_trade_no if checked else "") or str(inner.get("out_trade_no", ""))

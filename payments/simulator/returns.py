@@ -1,4 +1,4 @@
-"""The parameters with which the buyer's browser comes back to the shop."""
+"""The parameters of the buyer's return to the shop."""
 
 from payments.simulator.money import format_yuan
 from payments.simulator.protocol import CHARSETS
@@ -15,9 +15,9 @@ RETURN_METHODS = {
 
 
 def return_fields(sim: Simulation, session: Row, trade: Row) -> dict[str, str]:
-    """The twelve parameters in their real order.
+    """The twelve parameters in Alipay's order.
 
-    They say nothing about the trade's status, and shops must not trust them.
+    They don't contain the trade's status, and prove no payment.
     """
     fields = {
         "charset": session["charset"],

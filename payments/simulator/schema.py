@@ -1,6 +1,6 @@
 """The simulator's tables.
 
-Amounts are fen, times are seconds since the epoch on the virtual clock unless named real.
+Amounts are in fen. Times are seconds since the epoch on the virtual clock, unless the name says `real`.
 """
 
 SCHEMA = """
@@ -98,6 +98,6 @@ CREATE TABLE IF NOT EXISTS bill_link (
 );
 """
 
-# What a wipe empties: merchants, their keys and the settings stay, so that a shop configured against this
-# simulator goes on working.
+# The tables that a wipe empties. Merchants, keys and settings stay, so a shop that uses this simulator keeps
+# working.
 WIPED = ("bill_link", "fault", "gateway_request", "delivery", "notification", "refund", "trade", "session")

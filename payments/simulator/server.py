@@ -1,7 +1,7 @@
 """The web server: one process, one thread per connection.
 
-Production servers hide the socket, and several of the faults are about the socket: an answer that drips,
-breaks off, or never comes. So a small server on the standard library runs the Flask application;
+Production servers hide the socket, and several faults need it: an answer that drips, breaks off, or never
+comes. So a small server based on the standard library runs the Flask application;
 `environ["simulator.delivery"]` lets a view decide how its answer's bytes are sent. One process also means
 that the notification engine runs exactly once.
 """
@@ -20,14 +20,13 @@ from typing import Any
 from urllib.parse import unquote_to_bytes, urlsplit
 from wsgiref.types import StartResponse, WSGIApplication
 
-# Takes the answer's bytes, a function that sends some of them, and an event that is set when the server
-# stops.
+# Called with the answer's bytes, a function that sends bytes, and an event that is set when the server stops.
 Delivery = Callable[[bytes, Callable[[bytes], object], threading.Event], None]
 
 DELIVERY = "simulator.delivery"
-# How many seconds later than it is ready the answer is sent.
+# Seconds between the answer being ready and being sent.
 DELAY = "simulator.delay"
-# A client that sends nothing must not hold its thread for ever.
+# A client that sends nothing must not keep its thread for ever.
 IDLE_TIMEOUT_S = 30
 MAX_BODY = 1_000_000
 
@@ -38,13 +37,13 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
     allow_reuse_address = True
     daemon_threads = True
     block_on_close = False
-    # Load tests open many connections at once, and the default of 5 would refuse them.
+    # Load tests open many connections at once; the default backlog of 5 would refuse some.
     request_queue_size = 512
 
     def __init__(self, host: str, port: int, application: WSGIApplication) -> None:
         self.application = application
         self.stopping = threading.Event()
-        # Connections that wait for their next request.
+        # Idle keep-alive connections.
         self.idle: set[socket.socket] = set()
         super().__init__((host, port), Handler)
 
@@ -54,8 +53,8 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         return str(host), int(port)
 
     def stop(self) -> None:
-        """Returns when no new connection is accepted any more; answers that hang or drip are cut off, and
-        idle connections closed.
+        """Returns once no new connection is accepted. Hanging and dripping answers are cut off, and idle
+        connections closed.
         """
         self.stopping.set()
         self.shutdown()
@@ -66,7 +65,7 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         error = sys.exc_info()[1]
-        # A client that hangs up is its own business; everything else is a bug worth a trace.
+        # Clients may hang up. Anything else is a bug and gets a traceback.
         if not isinstance(error, ConnectionError | TimeoutError):
             logger.error("request from %s failed", client_address, exc_info=error)
 
@@ -97,7 +96,7 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(answer)
             self.close_connection = not keeps or self.server.stopping.is_set()
         else:
-            # The connection ends with it: what a client sees of a fault is then never in doubt.
+            # The connection closes afterwards, so a fault is unambiguous to the client.
             delivery(answer, self.connection.sendall, self.server.stopping)
 
     def _wait_for_request(self) -> bytes:

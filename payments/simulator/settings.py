@@ -1,4 +1,4 @@
-"""What Alipay's documents leave open or contradict each other about, as settings that can be changed while
+"""Settings for what Alipay's documents leave open or contradict each other about. They can be changed while
 the simulator runs.
 """
 
@@ -31,7 +31,7 @@ class Settings:
 
     notify_triggers: dict[str, list[str]] = field(default_factory=_documented_triggers)
     retry_intervals_s: list[float] = field(default_factory=_documented_retries)
-    # How long a shop may take to answer a notification is documented nowhere.
+    # The time limit for a shop's answer to a notification isn't documented.
     delivery_timeout_real_s: float = 5.0
     # "any": the notification and the browser's return race. "notification_first": the pay button waits for
     # the first delivery. "return_first": the first delivery waits two real seconds.
@@ -41,25 +41,25 @@ class Settings:
     max_total_amount: str = "100000000.00"
     max_body_length: int = 128
     refund_window_s: float = 365 * 86_400
-    # The documents ask for three seconds between refunds of one trade but name no code for less; 0 does not
+    # The documents require three seconds between refunds of one trade, but name no error code. 0 doesn't
     # enforce it.
     refund_interval_s: float = 0.0
     refund_too_soon_code: str = "ACQ.SYSTEM_ERROR"
     cancel_window_s: float = 86_400
     close_closed_code: str = "ACQ.TRADE_STATUS_ERROR"
-    # Both are seen in refund notifications when the refund was sent without out_request_no: "out_trade_no" or
+    # Both occur in notifications of refunds that were sent without out_request_no: "out_trade_no" or
     # "trade_no".
     default_out_biz_no: str = "out_trade_no"
-    # A request's timestamp may be this far off; 0 checks only its form.
+    # The tolerance for a request's timestamp; 0 checks only its format.
     timestamp_tolerance_s: float = 0.0
-    # Bills are ready at 09:00 of the next day; "always" gives today's as far as it goes.
+    # Bills are ready at 09:00 the next day; "always" also gives today's so far.
     bill_ready: str = "next_day"
     bill_link_real_s: float = 30.0
-    # A day without trades: "error" answers NO_BILL_DATA, "file" an empty bill.
+    # For a day without trades, "error" answers NO_BILL_DATA and "file" gives an empty bill.
     empty_bill: str = "error"
     service_fee_per_mille: int = 6
     request_log_size: int = 20_000
-    # Decides which matching event a fault with a probability hits, together with its kind.
+    # With a fault's kind, it decides which matching events a fault with a probability hits.
     seed: str = "1"
 
 
@@ -83,7 +83,7 @@ class SettingsBook:
     def change(self, changes: Mapping[str, Any]) -> Settings:
         """Applies some settings.
 
-        Raises ValueError for an unknown name or a value of the wrong kind; then nothing has changed.
+        Raises ValueError for an unknown name or a value of the wrong type; then nothing changes.
         """
         defaults = asdict(Settings())
         for name, value in changes.items():

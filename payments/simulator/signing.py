@@ -31,9 +31,8 @@ def is_signed(key: RSAPublicKey, text: str, signature: str, *, charset: str = "u
 
 
 def request_content(params: Mapping[str, str]) -> str:
-    """What a merchant signs: everything but `sign`; unlike in notifications, `sign_type` takes part.
-
-    Empties do not.
+    """What a merchant signs: all non-empty parameters except `sign`. Unlike in notifications, `sign_type` is
+    included.
     """
     return "&".join(
         f"{key}={value}" for key, value in sorted(params.items()) if key != "sign" and value != ""
@@ -41,7 +40,7 @@ def request_content(params: Mapping[str, str]) -> str:
 
 
 def form_content(params: Mapping[str, str]) -> str:
-    """What Alipay signs in notifications and return URLs: everything but `sign` and `sign_type`."""
+    """What Alipay signs in notifications and return URLs: everything except `sign` and `sign_type`."""
     return "&".join(
         f"{key}={value}"
         for key, value in sorted(params.items())

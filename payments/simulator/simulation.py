@@ -1,4 +1,4 @@
-"""Everything one running simulator knows, in one place."""
+"""The state of a running simulator."""
 
 import threading
 from pathlib import Path
@@ -24,9 +24,8 @@ class Simulation:
         self.merchants = Merchants(self.store, state_dir)
         self.faults = Faults(self.store, self.settings_book)
         self.calls = CallCounter()
-        # Set when something may have become due; the notifier sleeps on it. Whoever sets it inside a
-        # transaction can rely on the notifier seeing that transaction's result, because it has to wait for
-        # the same lock.
+        # Set when something may have become due; the notifier waits for it. It may be set inside a
+        # transaction: the notifier needs the same lock, so it sees that transaction's result.
         self.news = threading.Event()
 
     @property
@@ -37,7 +36,7 @@ class Simulation:
         return self.clock.now()
 
     def wipe(self) -> None:
-        """Forgets trades, notifications, logs and faults.
+        """Deletes trades, notifications, logs and faults.
 
         Merchants, keys and settings stay, the clock returns to real time.
         """

@@ -15,7 +15,7 @@ Row = sqlite3.Row
 
 
 class Database:
-    """What one transaction may do."""
+    """Access to the database within a transaction."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
@@ -42,11 +42,10 @@ class Database:
 
 
 class Store:
-    """The only way to the file.
+    """The only access to the file.
 
-    Every access is serialised by one lock: operations take tens of microseconds, and a simulator whose races
-    are its own would be useless for finding the races of a shop. WAL lets a person look into the file with
-    another program meanwhile.
+    One lock serialises all access. Operations take tens of microseconds, and a simulator with races of its
+    own would be useless for finding those of a shop. WAL lets other programs read the file meanwhile.
     """
 
     def __init__(self, path: Path) -> None:
@@ -55,15 +54,14 @@ class Store:
         self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
         self._connection.row_factory = sqlite3.Row
         self._connection.execute("PRAGMA journal_mode = WAL")
-        # A crash of the process loses nothing either way; only a power cut could, and nobody's money is in
-        # here.
+        # A crash of the process loses nothing. A power failure could, but there is no real money in here.
         self._connection.execute("PRAGMA synchronous = OFF")
         self._connection.executescript(SCHEMA)
         self._database = Database(self._connection)
 
     @contextmanager
     def transaction(self) -> Iterator[Database]:
-        """All or nothing; an inner transaction joins the outer one."""
+        """Commits everything or nothing; an inner transaction joins the outer one."""
         with self._lock:
             if self._depth == 0:
                 self._connection.execute("BEGIN IMMEDIATE")
@@ -71,8 +69,7 @@ class Store:
             try:
                 yield self._database
             except GatewayError:
-                # A refusal is an outcome, not an accident: expiries that were due and faults that were
-                # counted before it stay.
+                # A refusal is a normal outcome: due expiries and counted faults are kept.
                 self._leave("COMMIT")
                 raise
             except BaseException:
@@ -106,7 +103,7 @@ class Store:
 
 
 def as_dict(row: Row) -> dict[str, Any]:
-    """A row as JSON shows it: text columns that hold JSON are opened."""
+    """A row as a dictionary, with its JSON columns decoded."""
     return {key: _opened(key, row[key]) for key in row.keys()}  # noqa: SIM118 -- iterating a Row yields its values
 
 

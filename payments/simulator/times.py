@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta, timezone
 
-# China has one time zone without summer time, so a fixed offset is exact and needs no tz database.
+# China has one time zone without daylight saving time, so a fixed offset is exact.
 BEIJING = timezone(timedelta(hours=8))
 WIRE = "%Y-%m-%d %H:%M:%S"
 DAY_S = 86_400
@@ -17,7 +17,7 @@ def format_time(at: float) -> str:
 
 
 def format_time_ms(at: float) -> str:
-    """With milliseconds: only gmt_refund in notifications has them."""
+    """With milliseconds, which only gmt_refund in notifications has."""
     moment = beijing(at)
     return f"{moment.strftime(WIRE)}.{moment.microsecond // 1000:03d}"
 
@@ -28,13 +28,13 @@ def parse_time(text: str) -> float | None:
         moment = datetime.strptime(text, WIRE).replace(tzinfo=BEIJING)
     except ValueError:
         return None
-    # strptime takes "2026-1-1 1:1:1" too; the gateway does not.
+    # strptime also accepts "2026-1-1 1:1:1"; the gateway doesn't.
     return moment.timestamp() if moment.strftime(WIRE) == text else None
 
 
 def parse_timeout_s(text: str, now: float) -> float | None:
-    """Seconds of a `timeout_express` such as 30m, 2h, 1d, or 1c (until midnight); None if it makes no sense
-    or leaves 1m-15d.
+    """Seconds of a `timeout_express` such as 30m, 2h, 1d, or 1c (until midnight); None if it is invalid or
+    outside 1m-15d.
     """
     if text == "1c":
         midnight = beijing(now).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)

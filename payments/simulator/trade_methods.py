@@ -73,7 +73,7 @@ def close_trade(sim: Simulation, db: Database, request: GatewayRequest) -> dict[
 
 
 def cancel_trade(sim: Simulation, db: Database, request: GatewayRequest) -> dict[str, Any]:
-    """Closes what is unpaid and refunds what is paid, within a day."""
+    """Closes an unpaid trade, or refunds a paid one, within a day."""
     trade = _get_asked_trade(db, request)
     if sim.now() - trade["created_at"] > sim.settings.cancel_window_s:
         raise business_error("ACQ.TRADE_CANCEL_TIME_OUT", out_trade_no=trade["out_trade_no"])
@@ -86,14 +86,12 @@ def cancel_trade(sim: Simulation, db: Database, request: GatewayRequest) -> dict
         request_refund(sim, db, trade, out_request_no=trade["out_trade_no"], amount_fen=left, reason="cancel")
         action = "refund"
     answer = {"out_trade_no": trade["out_trade_no"], "trade_no": trade["trade_no"], "retry_flag": "N"}
-    # A trade that is closed already needs nothing, and the gateway names no action then.
+    # A closed trade needs nothing, and the gateway then names no action.
     return {**answer, "action": action} if action else answer
 
 
 def refund_trade(sim: Simulation, db: Database, request: GatewayRequest) -> dict[str, Any]:
-    """`refund_fee` is what has been refunded of the trade in all; `fund_change` says whether this call moved
-    money.
-    """
+    """`refund_fee` is the trade's cumulative refund; `fund_change` says whether this call moved money."""
     check_texts(request.biz, sim.settings)
     amount_fen = require_amount(request.biz, "refund_amount", sim.settings)
     trade = _get_asked_trade(db, request)
@@ -122,7 +120,7 @@ def refund_trade(sim: Simulation, db: Database, request: GatewayRequest) -> dict
 
 
 def query_refund(sim: Simulation, db: Database, request: GatewayRequest) -> dict[str, Any]:
-    """An unknown, unfinished or failed refund is not an error: the answer then has no refund data at all."""
+    """An unknown, unfinished or failed refund isn't an error: the answer then has no refund data."""
     out_request_no = require_text(request.biz, "out_request_no")
     trade = _get_asked_trade(db, request)
     refund = find_refund(db, trade["trade_no"], out_request_no)
@@ -154,7 +152,7 @@ def _get_asked_trade(db: Database, request: GatewayRequest) -> Row:
 
 
 def _pay_now(sim: Simulation, db: Database, app_id: str, out_trade_no: str) -> None:
-    """The buyer scans and pays a request that was only shown so far, if it has not expired."""
+    """The buyer scans and pays a pay request that they had only opened, unless it has expired."""
     session = db.find(
         "SELECT * FROM session WHERE app_id = ? AND out_trade_no = ? ORDER BY rowid DESC",
         app_id,

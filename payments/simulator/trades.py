@@ -5,8 +5,7 @@
                                                 |                          |
                                                 +-- closed / expired       +-- fully refunded --> TRADE_CLOSED
 
-Every function takes the transaction it works in; a caller that needs several steps to be one gets that by
-sharing it.
+Functions work in the transaction that they are given, so callers can combine several steps.
 """
 
 import secrets
@@ -27,7 +26,7 @@ from payments.simulator.times import beijing
 
 @dataclass(frozen=True)
 class PayRequest:
-    """The checked contents of a page.pay, wap.pay, app.pay or precreate call."""
+    """The validated contents of a page.pay, wap.pay, app.pay or precreate call."""
 
     app_id: str
     product: str
@@ -39,15 +38,15 @@ class PayRequest:
     notify_url: str
     return_url: str
     charset: str
-    # Absolute expiry, or seconds that count from the session (page) or from the trade's creation (others).
+    # An absolute expiry, or seconds from the session's creation (page) or the trade's (other products).
     expires_at: float | None
     timeout_s: float | None
 
 
 def open_session(sim: Simulation, db: Database, request: PayRequest) -> str:
-    """Puts a pay request before the cashier and returns the session's id. There is no trade yet.
+    """Opens a cashier session for a pay request and returns its id. There is no trade yet.
 
-    Raises GatewayError if the order can't be paid any more.
+    Raises GatewayError if the order can no longer be paid.
     """
     now = sim.now()
     existing = find_trade(db, request.app_id, out_trade_no=request.out_trade_no)
@@ -56,7 +55,7 @@ def open_session(sim: Simulation, db: Database, request: PayRequest) -> str:
         _require_same(existing, request.total_fen, request.subject)
     expires_at = request.expires_at
     if expires_at is None and request.product == "page":
-        # A page's relative timeout counts from the first time the order was shown, not from the last.
+        # A page's relative timeout counts from the first time that the order was shown.
         first = db.find(
             "SELECT min(created_at) AS at FROM session WHERE app_id = ? AND out_trade_no = ?",
             request.app_id,
@@ -75,9 +74,9 @@ def open_session(sim: Simulation, db: Database, request: PayRequest) -> str:
 
 
 def scan(sim: Simulation, db: Database, session: Row, buyer: Buyer) -> Row:
-    """The buyer scans or logs in: from now on the trade exists. The first scan of an order fixes its data.
+    """The buyer scans or logs in, which creates the trade. An order's first scan fixes its data.
 
-    Raises GatewayError if the order is expired, closed, paid, or another amount was scanned before.
+    Raises GatewayError if the order is expired, closed or paid, or was scanned with another amount.
     """
     now = sim.now()
     apply_due(sim, db, now)
@@ -122,7 +121,7 @@ def scan(sim: Simulation, db: Database, session: Row, buyer: Buyer) -> Row:
 
 
 def pay(sim: Simulation, db: Database, trade_no: str) -> Row:
-    """The buyer pays. Raises GatewayError if the trade is not waiting for that."""
+    """The buyer pays. Raises GatewayError unless the trade is waiting for payment."""
     now = sim.now()
     apply_due(sim, db, now)
     trade = get_trade(db, trade_no)
@@ -168,7 +167,7 @@ def close(sim: Simulation, db: Database, trade: Row, *, at: float) -> Row:
 
 
 def apply_due(sim: Simulation, db: Database, now: float) -> None:
-    """Does what the clock has made due: expiries and ends of refund windows."""
+    """Applies what has become due: expiries and ends of refund windows."""
     for trade in db.list(
         "SELECT * FROM trade WHERE status = 'WAIT_BUYER_PAY' AND expires_at <= ? ORDER BY expires_at", now
     ):
@@ -184,7 +183,7 @@ def apply_due(sim: Simulation, db: Database, now: float) -> None:
 
 
 def find_trade(db: Database, app_id: str, *, trade_no: str = "", out_trade_no: str = "") -> Row | None:
-    """`trade_no` wins if both are given."""
+    """`trade_no` takes precedence."""
     if trade_no:
         return db.find("SELECT * FROM trade WHERE app_id = ? AND trade_no = ?", app_id, trade_no)
     return db.find("SELECT * FROM trade WHERE app_id = ? AND out_trade_no = ?", app_id, out_trade_no)
@@ -210,7 +209,7 @@ def _require_same(trade: Row, total_fen: int, subject: str) -> None:
 
 
 def _pay_another(sim: Simulation, db: Database, trade: Row) -> None:
-    """Pays one more open request for the same subject: a second tab, a second attempt."""
+    """Pays another open request for the same subject, as from a second tab."""
     session = db.find(
         "SELECT * FROM session WHERE app_id = ? AND subject = ? AND out_trade_no NOT IN (SELECT out_trade_no "
         "FROM trade"
@@ -220,7 +219,7 @@ def _pay_another(sim: Simulation, db: Database, trade: Row) -> None:
     )
     if session is None:
         return
-    # The other request may have expired: then the buyer simply does not succeed in paying twice.
+    # If the other request has expired, the second payment fails.
     with suppress(GatewayError):
         scan_and_pay(sim, db, session, Buyer(trade["buyer_id"], trade["buyer_logon_id"]))
 
@@ -230,7 +229,7 @@ def _event(trade: Row) -> Event:
 
 
 def list_trades(db: Database, *, status: str = "", limit: int = 100) -> list[Row]:
-    """The newest first."""
+    """Newest first."""
     values: list[Any] = [status, status, limit]
     return db.list(
         "SELECT * FROM trade WHERE ? = '' OR status = ? ORDER BY created_at DESC, rowid DESC LIMIT ?", *values

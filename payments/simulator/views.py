@@ -1,4 +1,4 @@
-"""Rows as the control API shows them."""
+"""The control API's representation of rows."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from payments.simulator.times import format_time
 
 
 def view_row(row: Row) -> dict[str, Any]:
-    """Fen become yuan strings; each `..._at` keeps its seconds and gains Beijing time beside it."""
+    """Converts fen to yuan strings and adds Beijing time to each `..._at`."""
     shown: dict[str, Any] = {}
     for name, value in as_dict(row).items():
         if name.endswith("_fen"):
@@ -25,7 +25,7 @@ def view_rows(rows: list[Row]) -> list[dict[str, Any]]:
 
 
 def view_order(db: Database, app_id: str, out_trade_no: str) -> dict[str, Any] | None:
-    """Everything known of one order; None if the gateway has never heard of it."""
+    """Everything known about an order; None if it is unknown."""
     where = "WHERE app_id = ? AND out_trade_no = ?"
     trade = db.find(f"SELECT * FROM trade {where}", app_id, out_trade_no)  # noqa: S608 -- constants of ours
     sessions = db.list(f"SELECT * FROM session {where} ORDER BY rowid", app_id, out_trade_no)  # noqa: S608

@@ -1,4 +1,4 @@
-"""The control API's blueprint and what its parts share: JSON in, JSON out, errors as {"error": ...}."""
+"""The control API's blueprint and its conventions: JSON in, JSON out, errors as {"error": ...}."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ def answer_http_error(error: HTTPException) -> tuple[Response, int]:
     return jsonify(error=error.description), error.code or 500
 
 
-@blueprint.errorhandler(OverflowError)  # a number that the database can't hold
+@blueprint.errorhandler(OverflowError)  # a number that is too large for the database
 @blueprint.errorhandler(ValueError)
 def answer_bad_value(error: Exception) -> tuple[Response, int]:
     return jsonify(error=str(error)), 400
@@ -27,7 +27,7 @@ def answer_bad_value(error: Exception) -> tuple[Response, int]:
 
 @blueprint.errorhandler(GatewayError)
 def answer_refusal(error: GatewayError) -> tuple[Response, int]:
-    """What a buyer at the cashier would have been told."""
+    """The refusal that a buyer would see at the cashier."""
     return jsonify(error=error.sub_code, msg=error.sub_msg), 409
 
 

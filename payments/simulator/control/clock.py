@@ -7,7 +7,7 @@ from flask import Response, jsonify
 from payments.simulator.control.base import blueprint, engine, read_json, simulation
 from payments.simulator.times import format_time
 
-# A year and a day: enough to see the refund window end, and a bound on a walk's length.
+# A year and a day: long enough for the refund window to end, and short enough to bound a walk.
 MAX_ADVANCE_S = 366 * 86_400
 MAX_SCALE = 100_000
 
@@ -19,8 +19,8 @@ def get_clock() -> Response:
 
 @blueprint.post("/clock/advance")
 def advance_clock() -> Response:
-    """`seconds` to go forward; `walk` (default true) stops at every due moment on the way and waits for its
-    deliveries.
+    """Moves the clock forward by `seconds`; with `walk` (the default) it stops at every due moment on the way
+    and waits for its deliveries.
     """
     body = read_json()
     seconds = _number(body.get("seconds"), "seconds", MAX_ADVANCE_S)
@@ -35,7 +35,7 @@ def advance_clock() -> Response:
 
 @blueprint.put("/clock")
 def set_clock() -> Response:
-    """`scale`: virtual seconds per real second, 0 stands still.
+    """`scale`: virtual seconds per real second, 0 freezes the clock.
 
     `now`: a later moment, in seconds since the epoch.
     """

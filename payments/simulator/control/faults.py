@@ -32,5 +32,5 @@ def remove_fault(fault_id: int) -> Response:
 
 @blueprint.get("/faults/kinds")
 def list_kinds() -> Response:
-    """Every fault there is, with its parameters and their defaults."""
+    """All kinds of faults, with their parameters and defaults."""
     return jsonify(kinds=[kind.__dict__ for kind in KINDS.values()])

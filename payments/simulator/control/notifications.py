@@ -1,4 +1,4 @@
-"""The control API's notifications: look, replay, and craft new ones."""
+"""The control API's notifications: list, replay, and craft new ones."""
 
 from typing import Any
 
@@ -37,9 +37,9 @@ def list_deliveries() -> Response:
 
 @blueprint.post("/notifications/<notify_id>/replay")
 def replay_notification(notify_id: str) -> Response:
-    """Sends it once more now: byte for byte as last time, or with `fresh` signed anew.
+    """Sends a notification again now: the same bytes as last time, or newly signed with `fresh`.
 
-    Its schedule is not touched.
+    Its schedule doesn't change.
     """
     row = _get(notify_id)
     with simulation().store.transaction() as db:
@@ -53,7 +53,7 @@ def replay_notification(notify_id: str) -> Response:
 
 @blueprint.post("/notifications/craft")
 def craft_notification() -> tuple[Response, int]:
-    """Sends a notification of the caller's making and waits for the answer."""
+    """Sends a notification that the caller composed, and waits for the answer."""
     return jsonify(_view(craft(simulation(), engine(), read_json()))), 201
 
 

@@ -21,11 +21,11 @@ PARAMETERS = {
     "out_trade_no": "the shop's order number",
     "notify_id": "a notification's id",
     "fault_id": "a fault rule's number",
-    "app_id": "which merchant; needed only if several use the same order number",
+    "app_id": "the merchant; needed only if several use the same order number",
     "status": "only this status",
     "state": "only this delivery state",
     "method": "only this API method",
-    "limit": "at most so many rows, 1 to 1000; 100 if not given",
+    "limit": "the most rows to return, 1 to 1000; default 100",
 }
 
 
@@ -42,9 +42,9 @@ FAULT = _object(
         "type": ["integer", "null"],
         "minimum": 1,
         "default": 1,
-        "description": "hits until the rule is spent; null for always",
+        "description": "how often the rule applies; null for always",
     },
-    seed={**TEXT, "description": "with the rule's probability decides which events it hits"},
+    seed={**TEXT, "description": "decides, with the probability, which events are hit"},
     **dict.fromkeys(FILTERS, TEXT),
 )
 FAULT["required"] = ["kind"]
@@ -67,10 +67,10 @@ SETTINGS: Schema = {
     "type": "object",
     "properties": {name: {"default": value} for name, value in Settings().__dict__.items()},
 }
-BUYER = _object(buyer={**TEXT, "description": "a login name; anyone has an account"})
+BUYER = _object(buyer={**TEXT, "description": "a login name; every name has an account"})
 CONSOLE_REFUND = _object(
-    amount={**TEXT, "description": "yuan; all that is left if not given"},
-    out_request_no={**TEXT, "description": "a number as the console makes them if not given"},
+    amount={**TEXT, "description": "in yuan; default: all that is left"},
+    out_request_no={**TEXT, "description": "default: a number that the console generates"},
     reason=TEXT,
 )
 ADVANCE = _object(
@@ -79,11 +79,11 @@ ADVANCE = _object(
 )
 ADVANCE["required"] = ["seconds"]
 CLOCK = _object(
-    scale={**NUMBER, "description": "virtual seconds per real second; 0 stands still"},
+    scale={**NUMBER, "description": "virtual seconds per real second; 0 freezes the clock"},
     now={**NUMBER, "description": "a later moment, seconds since the epoch"},
 )
 REPLAY = _object(
-    fresh={**FLAG, "default": False, "description": "sign anew instead of sending the last delivery's bytes"}
+    fresh={**FLAG, "default": False, "description": "sign a new message instead of sending the same bytes"}
 )
 
 
@@ -110,7 +110,7 @@ def _call(
 
 PATHS: dict[str, Schema] = {
     "/control/state": {"get": _call("Counts, clock, merchants, faults and settings")},
-    "/control/overview": {"get": _call("What the panel shows")},
+    "/control/overview": {"get": _call("The panel's data")},
     "/control/openapi.json": {"get": _call("This description")},
     "/control/trades": {"get": _call("Trades, the newest first", query=("status", "limit"))},
     "/control/trades/{out_trade_no}": {
@@ -123,13 +123,13 @@ PATHS: dict[str, Schema] = {
         "post": _call("The buyer scans or logs in: the trade is created", query=("app_id",), body=BUYER)
     },
     "/control/trades/{out_trade_no}/pay": {
-        "post": _call("The buyer pays, scanning first if need be", query=("app_id",), body=BUYER)
+        "post": _call("The buyer pays, and scans first if necessary", query=("app_id",), body=BUYER)
     },
     "/control/trades/{out_trade_no}/close": {
-        "post": _call("The unpaid trade closes", query=("app_id",), body=ANY)
+        "post": _call("Closes an unpaid trade", query=("app_id",), body=ANY)
     },
     "/control/trades/{out_trade_no}/refund": {
-        "post": _call("Somebody refunds in the merchant's console", query=("app_id",), body=CONSOLE_REFUND)
+        "post": _call("A refund in the merchant's console", query=("app_id",), body=CONSOLE_REFUND)
     },
     "/control/requests": {
         "get": _call("Gateway requests, the newest first", query=("out_trade_no", "method", "limit"))
@@ -138,11 +138,11 @@ PATHS: dict[str, Schema] = {
         "get": _call("Notifications, the newest first", query=("out_trade_no", "state", "limit"))
     },
     "/control/notifications/craft": {
-        "post": _call("Signs and sends a notification of one's own making", body=CRAFT, status=201)
+        "post": _call("Signs and sends a crafted notification", body=CRAFT, status=201)
     },
     "/control/notifications/{notify_id}": {"get": _call("One notification with its deliveries")},
     "/control/notifications/{notify_id}/replay": {
-        "post": _call("Sends a notification once more, outside its schedule", body=REPLAY)
+        "post": _call("Sends a notification again, outside its schedule", body=REPLAY)
     },
     "/control/deliveries": {
         "get": _call("Delivery attempts, the newest first", query=("out_trade_no", "limit"))
@@ -157,15 +157,15 @@ PATHS: dict[str, Schema] = {
         "post": _call("Adds a fault rule", body=FAULT, status=201),
         "delete": _call("Removes every rule"),
     },
-    "/control/faults/kinds": {"get": _call("Every fault there is, with its parameters")},
+    "/control/faults/kinds": {"get": _call("All kinds of faults, with their parameters")},
     "/control/faults/{fault_id}": {"delete": _call("Removes a rule")},
     "/control/settings": {
         "patch": _call("Changes some settings", body=SETTINGS),
-        "delete": _call("Puts every setting back to its default"),
+        "delete": _call("Restores the defaults"),
     },
     "/control/wipe": {
         "post": _call(
-            "Forgets trades, logs and faults; merchants, keys and settings stay, the clock returns to "
+            "Deletes trades, logs and faults; merchants, keys and settings stay, the clock returns to "
             "real time"
         )
     },
@@ -188,8 +188,8 @@ def describe_api() -> Schema:
             "title": "Alipay simulator: control API",
             "version": "1",
             "description": (
-                "Amounts are yuan as strings, times seconds since the epoch on the "
-                "virtual clock with Beijing time as text beside."
+                "Amounts are strings in yuan. Times are seconds since the epoch on the "
+                "virtual clock, each with its Beijing time as text."
             ),
         },
         "paths": paths,

@@ -10,7 +10,7 @@ from payments.simulator.due import apply_all_due
 from payments.simulator.store import Database
 from payments.simulator.views import view_row, view_rows
 
-# What fits on a page without scrolling for ever.
+# Keeps the page short.
 SHOWN = 50
 
 LATEST_SESSIONS = (
@@ -46,7 +46,7 @@ def get_overview() -> Response:
 
 
 def _list_orders(db: Database) -> list[dict[str, Any]]:
-    """The latest orders, whether or not anybody has scanned them yet."""
+    """The latest orders, scanned or not."""
     orders = []
     for session in db.list(LATEST_SESSIONS, SHOWN):
         trade = db.find(

@@ -1,4 +1,4 @@
-"""The control API's view of the whole: state, settings, the request log, wipe."""
+"""The control API's global endpoints: state, settings, the request log, wipe."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ def list_requests() -> Response:
 
 @blueprint.get("/state")
 def get_state() -> Response:
-    """Counts, clock and settings: enough to see at a glance what the simulator is doing."""
+    """Counts, clock and settings."""
     return jsonify(describe_state())
 
 

@@ -1,4 +1,4 @@
-"""The control API's trades: what a buyer could do at the cashier, and what is known of an order."""
+"""The control API's trades: what a buyer can do at the cashier, and everything known about an order."""
 
 from typing import Any
 
@@ -51,7 +51,7 @@ def scan_order(out_trade_no: str) -> Response:
 
 @blueprint.post("/trades/<out_trade_no>/pay")
 def pay_order(out_trade_no: str) -> Response:
-    """The buyer pays, after scanning if that has not happened."""
+    """The buyer pays, and scans first if necessary."""
     sim, account = simulation(), str(read_json().get("buyer", ""))
     with sim.store.transaction() as db:
         scan_and_pay(sim, db, _get_session(db, out_trade_no), find_buyer(account))
@@ -60,7 +60,7 @@ def pay_order(out_trade_no: str) -> Response:
 
 @blueprint.post("/trades/<out_trade_no>/close")
 def close_order(out_trade_no: str) -> Response:
-    """The trade closes without the shop's doing."""
+    """Closes the trade without the shop."""
     sim = simulation()
     with sim.store.transaction() as db:
         apply_all_due(sim, db)
@@ -70,8 +70,8 @@ def close_order(out_trade_no: str) -> Response:
 
 @blueprint.post("/trades/<out_trade_no>/refund")
 def refund_order(out_trade_no: str) -> Response:
-    """Somebody refunds in the merchant's console: all that is left, or `amount`; the shop learns of it by the
-    notification at most.
+    """A refund in the merchant's console: all that is left, or `amount`. The shop hears of it only by
+    notification, if at all.
     """
     sim, wish = simulation(), _read_refund()
     with sim.store.transaction() as db:

@@ -18,12 +18,12 @@ const TEXTS = {
     faults: "Faults", merchants: "Merchants", order: "Order", amount: "Amount", status: "Status", product: "Product", created: "Created", sent: "Sent",
     event: "Event", attempt: "Attempt", answer: "Shop's answer", next: "Next", at: "At", method: "Method", result: "Result", fault: "Fault", took: "Took",
     speed: "Speed", kind: "Fault", params: "Parameters (JSON)", only: "Only this order", times: "Times", add: "Add", clear: "Clear all faults",
-    wipe: "Wipe trades and logs", close: "Close", pay: "Pay", scan: "Scan", shut: "Close", replay: "Replay", remove: "Remove", frozen: "stands still",
-    real: "real time", hits: "hits", always: "always", balance: "balance", nothing: "Nothing yet. Trades appear here when a shop asks for a payment.",
-    noFaults: "No fault is set", sure: "Wipe all trades, notifications, logs and faults? Merchants and keys stay.", offline: "The simulator can't be reached",
-    waiting: "Waiting", paid: "Paid", finished: "Finished", closed: "Closed", unscanned: "Not scanned", delivered: "done", exhausted: "given up", sending: "sending", dropped: "dropped", refused: "Undelivered", notified: "Delivered",
+    wipe: "Wipe trades and logs", close: "Close", pay: "Pay", scan: "Scan", shut: "Close", replay: "Replay", remove: "Remove", frozen: "frozen",
+    real: "real time", hits: "hits", always: "always", balance: "balance", nothing: "Nothing yet. Trades appear here when a shop starts a payment.",
+    noFaults: "No faults", sure: "Wipe all trades, notifications, logs and faults? Merchants and keys stay.", offline: "The simulator can't be reached",
+    waiting: "Waiting", paid: "Paid", finished: "Finished", closed: "Closed", unscanned: "Not scanned", delivered: "delivered", exhausted: "given up", sending: "sending", dropped: "dropped", refused: "Undelivered", notified: "Delivered",
     refund: "Refund in console", refundTitle: "Refund in the merchant's console", refundAmount: "Amount (yuan; empty: all that is left)",
-    refundNumber: "Request number (empty: one of the console's own)", gateway: "Gateway", notification: "Notification", business: "Business",
+    refundNumber: "Request number (empty: generated)", gateway: "Gateway", notification: "Notification", business: "Business",
   },
 };
 const STATUS = { WAIT_BUYER_PAY: ["waiting", "warn"], TRADE_SUCCESS: ["paid", "good"], TRADE_FINISHED: ["finished", "good"], TRADE_CLOSED: ["closed", ""], NOT_EXIST: ["unscanned", ""] };
