@@ -1,8 +1,8 @@
-"""Empties the database after a test that commits: only what the test has written to, so that it takes
+"""Empties the database after a test that commits: only the tables that the test has written to, which takes
 milliseconds instead of a quarter of a second.
 
-Django truncates every table and then makes all permissions again. Here the rows that migrations have made
-stay; should a test have changed one of them, Django's own way is taken.
+Django truncates every table and recreates all permissions. Here the rows from migrations stay; if a test has
+changed one of them, Django's own way is used.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,18 +18,18 @@ MADE_BY_MIGRATIONS = (
     "auth_group",
     "auth_group_permissions",
 )
-# Their rows can't be deleted one by one. No other table points to them.
+# Their rows can't be deleted individually. No other table references them.
 APPEND_ONLY = ("shop_ledgertransfer", "shop_orderevent")
 
 
 def list_tables(cursor: CursorWrapper) -> list[str]:
-    """Those that tests write to."""
+    """The tables that tests write to."""
     names = connections[cursor.db.alias].introspection.table_names(cursor)
     return [name for name in names if name not in MADE_BY_MIGRATIONS]
 
 
 class Emptying:
-    """Takes the place of the command `flush` that Django's test cases call."""
+    """Replaces the command `flush` that Django's test cases call."""
 
     def __init__(self, call_command: Callable[..., Any], database: str = "default") -> None:
         self._call_command = call_command
@@ -57,13 +57,13 @@ def _empty(cursor: CursorWrapper, tables: Sequence[str]) -> None:
     written = [table for table, is_written in zip(tables, cursor.fetchone() or (), strict=True) if is_written]
     if truncated := ", ".join(table for table in written if table in APPEND_ONLY):
         cursor.execute(f"TRUNCATE {truncated}")
-    # One statement string is one transaction: foreign keys are looked at when it ends.
+    # One statement string is one transaction: foreign keys are checked at its end.
     if deleted := "; ".join(f"DELETE FROM {table}" for table in written if table not in APPEND_ONLY):
         cursor.execute(f"BEGIN; SET CONSTRAINTS ALL DEFERRED; {deleted}; COMMIT")
 
 
 def _digest(cursor: CursorWrapper) -> Any:
-    """Changes with any row that migrations have made."""
+    """Changes with any of the rows from migrations."""
     rows = " UNION ALL ".join(
         f"SELECT '{table} ' || t::text AS line FROM {table} t" for table in MADE_BY_MIGRATIONS
     )

@@ -1,4 +1,4 @@
-"""Taking a guard of the database away for a while, for controls: without it, what it prevents happens."""
+"""Disables a guard of the database temporarily, for controls: without it, what it prevents happens."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ from django.db import connection
 
 @contextmanager
 def unguarded(table: str, *triggers: str) -> Iterator[None]:
-    """The block runs without these triggers of the table, or without any."""
+    """Runs the block without these triggers of the table, or without any."""
     for trigger in triggers or ("USER",):
         _switch(table, trigger, "DISABLE")
     try:
@@ -20,6 +20,6 @@ def unguarded(table: str, *triggers: str) -> Iterator[None]:
 
 def _switch(table: str, trigger: str, to: str) -> None:
     with connection.cursor() as cursor:
-        # checks that are still to come would forbid ALTER TABLE
+        # pending checks would forbid ALTER TABLE
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         cursor.execute(f"ALTER TABLE {table} {to} TRIGGER {trigger}")

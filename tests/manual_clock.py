@@ -1,8 +1,8 @@
-"""A clock that stands still."""
+"""A clock that only moves when told to."""
 
 
 class ManualClock:
-    """Seconds that pass when a test says so, for what takes `time.monotonic`."""
+    """Replaces `time.monotonic`; time passes when a test says so."""
 
     def __init__(self, now: float) -> None:
         self.now = now

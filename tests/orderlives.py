@@ -1,4 +1,4 @@
-"""An order in each state that a poller can see, and the deeds that bring it there."""
+"""An order in each state that a poller can see, and the actions that lead to it."""
 
 import itertools
 from collections.abc import Callable, Mapping
@@ -20,14 +20,14 @@ def make_pending(buyer: Account) -> str:
 
 
 def make_rejected(buyer: Account) -> str:
-    """Refused with the server's own quote in its details."""
+    """Rejected, with the server's quote in its details."""
     request = make_request(buyer, make_course("10.00"), alipay="9.00", now=clock.now())
     decide(request, now=clock.now())
     return request.order_number
 
 
 def make_waiting(buyer: Account) -> str:
-    """Two courses, a course coupon and a global one; both courses' names are awkward in JSON."""
+    """Two courses, a course coupon and a global one; both courses' names need escaping in JSON."""
     first, second = (
         make_course("99.00", name=f'"甲" \\ </x>\n& {next(_serial)}'),
         make_course("59.90", name=f"乙\u2028\x7f😀 {next(_serial)}"),
@@ -47,7 +47,7 @@ def make_waiting(buyer: Account) -> str:
 
 
 def make_free(buyer: Account) -> str:
-    """Paid by a coupon alone, in the moment of its creation."""
+    """Paid by a coupon alone, when it was created."""
     record = make_record(buyer, make_coupon(CouponType.FIXED, "500"))
     return make_order(
         buyer, make_course("99.00"), now=clock.now(), alipay="0.00", global_coupon=record
@@ -103,7 +103,7 @@ def close(order_number: str) -> None:
 
 
 def refund(order_number: str) -> None:
-    """All of it."""
+    """Refunds everything."""
     order, now = _order(order_number), clock.now()
     with transaction.atomic():
         parts = [whole_part(line) for line in OrderLine.objects.filter(order=order).order_by("id")]

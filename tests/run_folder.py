@@ -1,6 +1,6 @@
 """The folder of one test run.
 
-It goes when the run ends; what a killed run leaves behind, the next run removes.
+It is removed when the run ends; the next run removes what a killed run has left.
 
 A run holds a lock on a file in its folder. The system releases it however the run ends, so a folder that can
 be locked has no owner.
@@ -23,7 +23,7 @@ LOCK = "lock"
 def run_folder(parent: Path) -> Iterator[Path]:
     """A new folder below `parent`, for as long as the block lasts."""
     with contextlib.ExitStack() as stack:
-        with _locked(parent / f"{PREFIX}{LOCK}", wait=True):  # a new folder is without its lock for a moment
+        with _locked(parent / f"{PREFIX}{LOCK}", wait=True):  # a new folder isn't locked for a moment
             _remove_leftovers(parent)
             folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
@@ -33,7 +33,7 @@ def run_folder(parent: Path) -> Iterator[Path]:
 
 def _remove_leftovers(parent: Path) -> None:
     for folder in parent.glob(f"{PREFIX}*/"):
-        # a run's, or gone meanwhile
+        # in use, or removed meanwhile
         with contextlib.suppress(BlockingIOError, FileNotFoundError), _locked(folder / LOCK, wait=False):
             shutil.rmtree(folder, ignore_errors=True)
 

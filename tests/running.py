@@ -1,5 +1,5 @@
-"""Runs a task as a worker does it, but in the test's own transaction: Celery's fixup for Django would close
-the connection.
+"""Runs a task like a worker, but in the test's own transaction: Celery's fixup for Django would close the
+connection.
 """
 
 import uuid
@@ -9,7 +9,7 @@ from worker import task_context
 
 
 def run_task(task: Any) -> tuple[str, str]:
-    """The id under which it ran, and what it says."""
+    """The task's id and its result."""
     task_id = str(uuid.uuid4())
     task.push_request(id=task_id)
     task_context.begin(task_id=task_id, task=task)

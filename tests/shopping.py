@@ -1,4 +1,4 @@
-"""A buyer's way through the HTTP API, with the workers' part done at once."""
+"""A buyer's steps through the HTTP API, with the workers' part done immediately."""
 
 import itertools
 from typing import Any
@@ -45,7 +45,7 @@ def post_order(api: Api, body: Any, key: str | None = None) -> Any:
 
 
 def order_of(api: Api, body: Any, key: str | None = None) -> dict[str, Any]:
-    """Places an order, lets the worker decide it, and answers what the buyer then sees."""
+    """Places an order and lets the worker decide it; returns what the buyer then sees."""
     placed = answered(post_order(api, body, key), 202)
     create_orders()
     seen: dict[str, Any] = answered(api.get(placed["url"]))
@@ -57,5 +57,5 @@ def balances(account: Account) -> tuple[int, int]:
 
 
 def the_order() -> Order:
-    """The only one there is."""
+    """The only order."""
     return Order.objects.get()

@@ -1,4 +1,4 @@
-"""The tests' own PostgreSQL and Valkey: started before Django's settings are read, thrown away at the end.
+"""The tests' own PostgreSQL and Valkey: started before Django's settings are read, and removed at the end.
 
 Loaded by `-p tests.stack`.
 
@@ -32,9 +32,7 @@ if PARALLEL_WORKER:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]:
-    """Starts the servers, in the process that the others come from. pytest-django reads the settings in this
-    same hook.
-    """
+    """Starts the servers, in the parent process. pytest-django reads the settings in the same hook."""
     if (
         not PARALLEL_WORKER
         and not early_config.known_args_namespace.help
@@ -54,18 +52,18 @@ def _valkey_clients() -> Iterator[list[redis.Redis]]:
 
 @pytest.fixture(autouse=True)
 def _clean_valkey(_valkey_clients: list[redis.Redis]) -> None:
-    """No test sees what another one left in Valkey. Costs a fifth of a millisecond."""
+    """Empties Valkey between tests, which takes a fifth of a millisecond."""
     from shop import valkey
 
     for client in _valkey_clients:
         client.flushdb()
-    # As if this process had known the server for long.
+    # As if this process had been connected to the server for long.
     valkey._outage_at = float("-inf")
 
 
 @pytest.fixture(autouse=True)
 def _no_floors() -> None:
-    """No test begins to look for due rows where another one had come to: each lives at times of its own."""
+    """Resets the floors between tests, since each test has its own times."""
     from shop.domain import floors
 
     floors.forget()
@@ -84,10 +82,10 @@ def broker_valkey(_valkey_clients: list[redis.Redis]) -> redis.Redis:
 
 
 def start_servers() -> contextlib.ExitStack:
-    """Both servers, and the environment that leads to them. Closing what is returned ends them."""
+    """Starts both servers and sets the environment variables for them. Closing the result stops them."""
     stack = contextlib.ExitStack()
     folder = stack.enter_context(run_folder(Path(tempfile.gettempdir())))
-    folder.chmod(0o711)  # PostgreSQL may have to run as somebody else
+    folder.chmod(0o711)  # PostgreSQL may have to run as another user
     try:
         password = secrets.token_hex(16)
         postgres = PostgresServer(folder / "postgres", password, durable=False)

@@ -1,4 +1,4 @@
-"""What one test commits, the next doesn't see."""
+"""A test's commits aren't visible to the next test."""
 
 from collections.abc import Callable
 
@@ -24,7 +24,7 @@ def count_rows() -> dict[str, int]:
 
 
 def flush_command() -> Callable[..., object]:
-    """What Django's test cases call; its stubs leave the imported name out."""
+    """The command that Django's test cases call; the type stubs lack the name."""
     command: Callable[..., object] = vars(testcases)["call_command"]
     return command
 

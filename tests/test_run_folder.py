@@ -1,4 +1,4 @@
-"""The folders of test runs that come and go side by side."""
+"""The folders of concurrent test runs."""
 
 import signal
 import subprocess

@@ -36,10 +36,10 @@ def test_code_under_test_uses_the_database_of_this_process(valkey: redis.Redis, 
 
 @pytest.mark.xdist_group("stack")
 def test_groups_are_known_by_their_names(request: pytest.FixtureRequest, worker_id: str) -> None:
-    """Tests that share servers are a group, so that one process starts them.
+    """Tests that share servers form a group, so that one process starts them.
 
-    pytest-xdist tells groups apart by the ends of the tests' names; where pytest takes none, it spreads them
-    in silence.
+    pytest-xdist recognises groups by suffixes of the tests' names; with a pytest that drops these, it
+    silently distributes the tests.
     """
     is_grouped = worker_id != "master" and request.config.getoption("loadgroup", default=False)
     assert request.node.nodeid.endswith("@stack") == is_grouped

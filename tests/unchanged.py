@@ -1,4 +1,4 @@
-"""Asserts that a refusal has changed nothing."""
+"""Checks that a refusal has changed nothing."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -33,9 +33,9 @@ def everything() -> dict[str, Any]:
     """All rows of the shop and of payments, and all keys of both Valkey databases, once all pending wake-ups
     are sent.
 
-    Excluded are the counters of limits, which count refusals, too; the notes of watched orders, which a
-    thread writes later; and the flags of wake-ups, which expire after a second: a wake-up is visible as its
-    message.
+    Excluded are the counters of limits, which count refusals, too; the marks of watched orders, which a
+    thread writes later; and the flags of wake-ups, which expire after a second, while their messages are
+    included.
     """
     assert settle()
     with connection.cursor() as cursor:
@@ -51,7 +51,7 @@ def everything() -> dict[str, Any]:
     return state
 
 
-# Kept open: connecting costs more than asking.
+# Kept open, since connecting costs more than the query.
 _open_client: Callable[[str], Any] = cache(redis.Redis.from_url)
 
 

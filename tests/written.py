@@ -1,4 +1,4 @@
-"""What the shop's own handler writes, line by line, as JSON."""
+"""The shop's log lines, as its handler writes them in JSON."""
 
 import io
 import json
@@ -35,16 +35,16 @@ class Written:
 
 @contextmanager
 def written_lines(level: int = logging.INFO) -> Iterator[Written]:
-    """From now on, of `level` and above, whatever LOG_LEVEL says."""
+    """Lines from now on, of `level` and above, whatever LOG_LEVEL is."""
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     configurator: Any = logging.config.DictConfigurator(settings.LOGGING)
     handler.setFormatter(configurator.configure_formatter(dict(settings.LOGGING["formatters"]["json"])))
     for name in settings.LOGGING["handlers"]["stderr"]["filters"]:
         handler.addFilter(configurator.configure_filter(dict(settings.LOGGING["filters"][name])))
-    # What other handlers have left out, in earlier tests, they tell whenever the next line comes.
+    # Drops counts of repeated lines from earlier tests, which would be written with the next line.
     handler.addFilter(lambda record: record.name != log_limit.log.name)
-    clear_contextvars()  # what an earlier request of this thread has left bound
+    clear_contextvars()  # context that an earlier request of this thread has left
     root = logging.getLogger()
     before = root.level
     root.addHandler(handler)

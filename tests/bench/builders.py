@@ -1,4 +1,4 @@
-"""Measurements as they could have come out."""
+"""Sample measurements."""
 
 from collections.abc import Mapping, Sequence
 

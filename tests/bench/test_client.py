@@ -1,4 +1,4 @@
-"""The load's own process, against a small server."""
+"""The load generator's process, against a small server."""
 
 import http.server
 import threading

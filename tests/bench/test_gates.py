@@ -1,4 +1,4 @@
-"""Gates are judged by what was measured, ratios at equal speed and pair by pair."""
+"""Gates are judged by measurements; ratios are taken pair by pair at equal speed."""
 
 from bench.gates import judge, judge_growth
 from bench.results import Results

@@ -1,4 +1,4 @@
-"""What runs inside the measured project: its programs, as it describes them."""
+"""The part that runs inside the measured checkout and describes its programs."""
 
 import json
 import os

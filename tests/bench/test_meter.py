@@ -1,4 +1,4 @@
-"""CPU time is counted by trees of processes, with children that have ended."""
+"""CPU time is counted per process tree, including children that have ended."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""A run on a busy or slow machine says so."""
+"""A run on a busy or slow machine is marked as such."""
 
 import dataclasses
 

@@ -15,7 +15,7 @@ def results_of(**stages: list[float]) -> Results:
 
 
 def test_a_ratio_is_taken_pair_by_pair() -> None:
-    # Both became twice as dear in the second round: each pair says the same.
+    # Both costs doubled in the second round, so each pair has the same ratio.
     results = results_of(old=[2.0, 4.0, 2.0], new=[1.0, 2.0, 1.5])
     assert results.ratio(("new", "order"), ("old", "order")) == Spread(0.5, 0.5, 0.75, 3)
 
@@ -37,7 +37,7 @@ def test_rates_are_compared_at_the_same_speed() -> None:
 
 def test_speeds_go_by_the_fastest_that_was_seen_until_the_end() -> None:
     results = results_of(shop=[2.0])
-    results.settle(0.5)  # the piece of work takes half as long as was thought at the time
+    results.settle(0.5)  # the calibration work takes half as long as it was thought to
     (taken,) = results.samples["shop"]["order"]
     assert taken.window.speed == 0.5
     assert taken.cpu_ms == pytest.approx(1.0)

@@ -1,4 +1,4 @@
-"""The unit of work costs what the documents say, by the shop's own rules."""
+"""The unit of work has the price that the documents give, by the shop's own rules."""
 
 from decimal import Decimal
 

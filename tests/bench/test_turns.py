@@ -1,4 +1,4 @@
-"""Checkouts that are compared take turns, row by row, and rest while another is measured."""
+"""Compared checkouts take turns, row by row; the others are paused meanwhile."""
 
 import contextlib
 import itertools
@@ -12,7 +12,7 @@ from tests.bench.builders import sample
 
 
 class Stage(SimpleNamespace):
-    """Notes when it rests."""
+    """Records when it is paused."""
 
     @contextlib.contextmanager
     def at_rest(self) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""What axe finds wrong with a page."""
+"""The violations that axe finds on a page."""
 
 import json
 from typing import Any
@@ -7,12 +7,12 @@ from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Page
 
 SERIOUS = {"serious", "critical"}
-# axe describes what is violated. What passes would be most of the work: each element with its selector and
-# its text.
+# Only violations are described. Describing what passes, with each element's selector and text, would be most
+# of the work.
 REPORT = {"resultTypes": ["violations"]}
-# Another colour scheme changes colours and nothing else.
+# A colour scheme only changes colours.
 COLOURS: dict[str, Any] = {"runOnly": ["color-contrast"]}
-# Another language changes everything else, and no colour.
+# A language changes everything but colours.
 BUT_COLOURS: dict[str, Any] = {"rules": {"color-contrast": {"enabled": False}}}
 
 

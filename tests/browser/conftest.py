@@ -1,4 +1,4 @@
-"""One browser and one served shop for all of them; a context (a person with a device of their own) for each
+"""One browser and one running shop for all tests, and a context (a person with their own device) for each
 test.
 """
 
@@ -19,11 +19,11 @@ from tests.journeys.conftest import repair
 from tests.journeys.shopping import Buyer, new_buyer
 from tests.nodes.shop_stack import ShopStack, build_shop_stack
 
-# The shell has no windows to keep, and takes half as long.
+# The headless shell has no windows to manage and starts twice as fast.
 BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
-# No page here needs the internet, and none of the browser's own services is wanted. One shop's pages need no
-# processes of their own to be safe from each other.
+# No page needs the internet, and the browser's own services aren't wanted. Pages of one shop need no process
+# isolation.
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -41,7 +41,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.journey)
-            # Staff's pages take as long as all others: a process of their own, with a shop of its own, halves
+            # The staff's pages take as long as all others, so a test process and a shop of their own halve
             # the time.
             item.add_marker(
                 pytest.mark.xdist_group("browser-desk" if "desk" in item.path.name else "browser")
@@ -50,8 +50,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.timeout(120))
 
 
-# Its event loop would be in the way of the ORM in other tests: the browser is closed as soon as the last test
-# of this folder is done.
+# The browser's event loop would keep other tests from using the ORM, so the browser is closed after this
+# folder's last test.
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
@@ -68,15 +68,14 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="package")
 def served_shop(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ShopStack]:
     folder = tmp_path_factory.mktemp("browser")
-    # A notification that gets lost is made up for by a query, so the queries that a test wants to fail are
-    # all the more frequent.
+    # A query makes up for a lost notification. Tests that make queries fail need frequent ones.
     extra = {
         "PAYMENT_QUERY_INTERVAL_S": "1",
         "STATIC_ROOT": str(folder / "static"),
         "WHITENOISE_USE_FINDERS": "false",
     }
     stack = build_shop_stack(folder / "shop", extra_env=extra)
-    # Static files as they are served by a shop that is deployed: the storefront's and the desk's.
+    # Static files of storefront and desk, as a deployed shop serves them.
     others = [f"--ignore={name}" for name in ("rest_framework", "drf_spectacular_sidecar")]
     collect = [sys.executable, "manage.py", "collectstatic", "--no-input", "--verbosity", "0", *others]
     subprocess.run(collect, cwd=ROOT, env=stack.env, check=True)
@@ -100,7 +99,7 @@ def buyer(shop: ShopStack) -> Buyer:
 def shopper(
     browser: Browser, shop: ShopStack, buyer: Buyer, request: pytest.FixtureRequest
 ) -> Iterator[Shopper]:
-    """The buyer, logged in, at the device that the test asks for (`device`), else at a computer."""
+    """The logged-in buyer, on the test's `device` or else on a computer."""
     device: Device = getattr(request, "param", DESKTOP)
     with Shopper.at(browser, shop, device, buyer) as someone:
         yield someone
@@ -109,7 +108,7 @@ def shopper(
 
 @pytest.fixture
 def visitor(browser: Browser, shop: ShopStack, request: pytest.FixtureRequest) -> Iterator[Shopper]:
-    """Somebody who hasn't logged in, at the device that the test asks for, else at a computer."""
+    """An anonymous visitor, on the test's `device` or else on a computer."""
     device: Device = getattr(request, "param", DESKTOP)
     with Shopper.at(browser, shop, device, None) as someone:
         yield someone

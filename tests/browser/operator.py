@@ -1,4 +1,4 @@
-"""A member of staff in front of the desk."""
+"""A member of staff who uses the desk."""
 
 import os
 import re
@@ -11,14 +11,12 @@ from playwright.sync_api import Browser, Page, expect
 from tests.browser.shopper import Device, Shopper, open_context
 from tests.nodes.shop_stack import ShopStack
 
-# Where pictures of the pages go, for people to look at; nowhere unless named.
+# The folder for screenshots of the pages; without it none are taken.
 PICTURES = os.environ.get("DESK_PICTURES", "")
 
 
 class Operator(Shopper):
-    """Finds things by what the desk says, as a person does: from the dashboard, by links, forms and
-    buttons.
-    """
+    """Finds things by the desk's texts, as a person does: from the dashboard, by links, forms and buttons."""
 
     @classmethod
     @contextmanager
@@ -43,14 +41,14 @@ class Operator(Shopper):
         self.go("/admin/")
 
     def open_figure(self, title: str) -> None:
-        """A number on the dashboard that isn't zero; leads to its list."""
+        """Follows a dashboard figure that isn't zero to its list."""
         self.open_dashboard()
         figure = self.page.locator("a.desk-figure", has_text=title)
         expect(figure.locator("strong")).not_to_have_text("0")
         figure.click()
 
     def wait_for_figure(self, title: str) -> None:
-        """The number rises within a moment: a worker has to find out first."""
+        """Waits for the figure to rise, which takes a worker a moment."""
         for _ in range(40):
             self.open_dashboard()
             if self.page.locator("a.desk-figure", has_text=title).locator("strong").inner_text() != "0":
@@ -64,7 +62,7 @@ class Operator(Shopper):
         self.page.get_by_role("search").get_by_role("button", name="查找").click()
 
     def do(self, deed: str, **fields: str) -> None:
-        """Opens the deed's page, fills in what it asks for, and does it. `courses` and boxes are ticked."""
+        """Opens the deed's page, fills in its form and submits it. `courses` and boxes are ticked."""
         self.page.get_by_role("link", name=deed, exact=True).first.click()
         self.confirm(deed, **fields)
 
@@ -82,11 +80,11 @@ class Operator(Shopper):
         self.page.locator("main").get_by_role("button", name=deed).click()
 
     def told(self, text: str) -> None:
-        """A message at the top of the page says so."""
+        """Expects this message at the top of the page."""
         expect(self.page.locator("#main").get_by_text(text).first).to_be_visible()
 
     def wait_for(self, text: str) -> None:
-        """The page says so, if it is loaded anew a few times."""
+        """Reloads the page until it shows the text."""
         for _ in range(40):
             if self.page.locator("#main").get_by_text(text).count():
                 return

@@ -1,4 +1,4 @@
-"""Takes the pictures of docs/images from a running shop: `PICTURES=docs/images bin/test
+"""Takes the screenshots in docs/images from a running shop: `PICTURES=docs/images bin/test
 tests/browser/pictures.py`. Reduces them to 64 colours if Pillow is installed.
 """
 
@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.journey, pytest.mark.timeout(600)]
 
 
 class Camera:
-    """Takes the same moment at several devices."""
+    """Takes the same page on several devices."""
 
     def __init__(
         self, stack: ExitStack, browser: Browser, shop: ShopStack, buyer: Buyer, devices: tuple[Device, ...]

@@ -1,4 +1,4 @@
-"""A person in front of a device."""
+"""A person with a device."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -53,9 +53,7 @@ def open_context(browser: Browser, device: Device) -> BrowserContext:
 
 @dataclass
 class Shopper:
-    """A page of the shop, with whatever the browser complained about and each request that it sent to the
-    API.
-    """
+    """A page of the shop, with the browser's error messages and each request that it sent to the API."""
 
     page: Page
     shop: ShopStack
@@ -69,7 +67,7 @@ class Shopper:
     def at(
         cls, browser: Browser, shop: ShopStack, device: Device, buyer: Buyer | None, *, origin: str = ""
     ) -> Iterator["Shopper"]:
-        """`origin` is where the shop is reached, if that isn't its web process itself."""
+        """`origin` is the shop's address, unless it is the web process itself."""
         context = open_context(browser, device)
         if buyer is not None:
             # As the login page leaves them.
@@ -94,8 +92,7 @@ class Shopper:
         return someone
 
     def _hear(self, message: ConsoleMessage) -> None:
-        # The browser itself reports each request that is refused or lost; whether the page copes is what the
-        # tests look at.
+        # The browser logs each refused or lost request. Tests check how the page handles them.
         if (
             message.type == "error"
             and "Failed to load resource" not in message.text
@@ -117,7 +114,7 @@ class Shopper:
         return self.page.get_by_role("link", name=name)
 
     def sees(self, text: str) -> None:
-        """The text is there, or is so within a moment."""
+        """Waits a moment for the text."""
         expect(self.page.locator("main").get_by_text(text).first).to_be_visible()
 
     def misses(self, text: str) -> None:
@@ -130,7 +127,7 @@ class Shopper:
         return notice
 
     def focused(self) -> str:
-        """What has the focus: its tag, and its name for people."""
+        """The focused element: its tag and its accessible name."""
         return str(
             self.page.evaluate(
                 "() => { const it = document.activeElement; return `${it.tagName} ${it.id || "

@@ -1,4 +1,4 @@
-"""axe finds nothing serious, in light and in dark."""
+"""axe finds no serious violations, in the light and the dark scheme."""
 
 import pytest
 from playwright.sync_api import expect

@@ -1,4 +1,5 @@
-"""How often an order's page asks, behind Debian's nginx that compresses and so weakens every tag.
+"""How often an order's page polls behind Debian's nginx, which compresses responses and so makes every ETag
+weak.
 
 `WATCH_S=60` measures for a minute.
 """
@@ -99,7 +100,7 @@ def test_page_asks_seldom(browser: Browser, nginx: Nginx, buyer: Buyer, shop: Sh
 
 
 def watch(shopper: Shopper, nginx: Nginx, order_number: str) -> float:
-    """Requests a minute of the order's page, from a moment after it was opened."""
+    """Requests per minute of the order's page, counted from shortly after it was opened."""
     shopper.go(f"/orders/{order_number}/")
     shopper.sees("金额")
     shopper.page.wait_for_timeout(1000)

@@ -1,4 +1,4 @@
-"""Finding a course, what its page says of it, and the short ways to buy it."""
+"""Finding a course, its page, and the shortcuts to buying it."""
 
 import re
 

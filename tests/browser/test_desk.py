@@ -1,4 +1,4 @@
-"""An operator finds what went wrong and mends it, from the dashboard alone: no SQL, no shell."""
+"""An operator finds and fixes problems from the dashboard alone, without SQL or a shell."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -32,7 +32,7 @@ def test_payment_that_an_outage_left_behind(operator: Operator, buyer: Buyer, sh
     control(shop, "POST", "faults", {"kind": "http_error", "times": 10000, "method": "alipay.trade.query"})
     out_trade_no = buyer.open_cashier(order_number)
     pay(shop, out_trade_no)
-    # A day of outage: the attempts are used up.
+    # After a day of outage the attempts are used up.
     shop.rows(
         "UPDATE payments_payment SET attempts = 300, available_at = now() WHERE out_trade_no = %s",
         out_trade_no,
@@ -105,7 +105,7 @@ def test_refund_that_is_refused_for_good(operator: Operator, buyer: Buyer, shop:
 def test_order_request_that_was_given_up(operator: Operator, buyer: Buyer, shop: ShopStack) -> None:
     shop.worker.kill("SIGSTOP")
     order_number = buyer.place(simple_body(shop, COURSE))
-    # What killed eight workers, say.
+    # For example, it killed eight workers.
     shop.rows(
         "UPDATE shop_orderrequest SET attempts = 8, last_error = 'OSError: disk' WHERE order_number = %s",
         order_number,

@@ -1,4 +1,6 @@
-"""Every page of the desk, at a desk and on a phone: nothing sticks out, and axe finds nothing serious."""
+"""Every page of the desk on a computer and on a phone: nothing overflows, and axe finds no serious
+violations.
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -42,8 +44,8 @@ def is_wide(operator: Operator) -> bool:
 
 
 def look(operator: Operator, path: str, name: str, *, is_dark_too: bool = False, **options: Any) -> list[str]:
-    """What is wrong with the page, and what is wider than the window."""
-    operator.go(path)  # the server has written all of it: nothing is fetched after the page has loaded
+    """The page's violations, and elements that are wider than the window."""
+    operator.go(path)  # the server renders the whole page: nothing is fetched after it has loaded
     operator.picture(name)
     found = axe.findings(operator.page, **options)
     wide = operator.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")

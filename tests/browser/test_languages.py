@@ -1,4 +1,4 @@
-"""English beside Chinese: by the browser's wish, by the reader's choice, and everywhere."""
+"""English and Chinese: by the browser's preference, by the reader's choice, and on every page."""
 
 import re
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from tests.nodes.shop_stack import ShopStack
 
 COURSE = "Redis 从用到懂"
 CHINESE = re.compile(r"[\u4e00-\u9fff][^\n]*")
-# What staff wrote: courses, categories and coupons have the language that they were written in.
+# Texts by staff: courses, categories and coupons stay in the language in which they were written.
 WRITTEN = """
     SELECT name AS text FROM shop_course UNION SELECT brief FROM shop_course UNION SELECT syllabus
     FROM shop_course
@@ -25,13 +25,13 @@ WRITTEN = """
 
 @pytest.fixture
 def written(shop: ShopStack) -> list[str]:
-    """The texts of the shop's own, longest first: some are part of others."""
+    """Texts from the database, longest first, since some contain others."""
     texts = {line.lstrip("# ") for row in shop.rows(WRITTEN) for line in row["text"].splitlines()}
     return sorted(filter(None, texts), key=len, reverse=True)
 
 
 def chinese_left(shopper: Shopper, written: list[str]) -> list[str]:
-    """What a page says in Chinese, to eyes or to screen readers, that isn't somebody's text."""
+    """Chinese on the page, visible or for screen readers, that isn't from the database."""
     said: str = shopper.page.evaluate(
         """() => {
             const names = ['aria-label', 'placeholder', 'alt'];
@@ -46,7 +46,7 @@ def chinese_left(shopper: Shopper, written: list[str]) -> list[str]:
 
 
 def pages(shopper: Shopper, buyer: Buyer, shop: ShopStack) -> Iterator[str]:
-    """Leads the reader from page to page, and through the states of an order; says where they are."""
+    """Takes the reader from page to page and through the states of an order; yields the current place."""
     page = shopper.page
     course_id, *_ = buyer.fill_cart(COURSE)
     paid, _ = buyer.buy_paid()

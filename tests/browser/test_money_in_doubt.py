@@ -1,4 +1,4 @@
-"""What the pages say, and don't do, while it is unclear what became of money."""
+"""What the pages say, and don't do, while the outcome of a payment is unknown."""
 
 import re
 import subprocess
@@ -25,7 +25,7 @@ def show_order(shopper: Shopper, order_number: str) -> None:
 
 
 def end_in(shop: ShopStack, order_number: str, seconds: int) -> None:
-    """Moves the order's shown deadline, and forgets what was told of it."""
+    """Moves the order's shown deadline and drops its cached answer."""
     shop.rows(
         "UPDATE shop_order SET expires_at = now() + make_interval(secs => %s) WHERE order_number = %s",
         seconds,
@@ -37,7 +37,7 @@ def end_in(shop: ShopStack, order_number: str, seconds: int) -> None:
 
 @contextmanager
 def without_orders_being_made(shop: ShopStack, buyer: Buyer) -> Iterator[None]:
-    """Holds what the worker needs first to make this buyer's orders."""
+    """Holds the lock that the worker needs to create this buyer's orders."""
     with psycopg.connect(shop.database_url) as connection:
         connection.execute("SELECT 1 FROM shop_account WHERE id = %s FOR NO KEY UPDATE", [buyer.account_id])
         yield
@@ -80,7 +80,7 @@ def test_buyer_who_comes_back_paid_is_not_asked_to_pay_again(
         shopper.sees("正在确认支付，请勿重复付款")
         expect(shopper.link("去支付")).to_have_count(0)
         expect(shopper.page).to_have_title("确认支付中 · 订单 · 课程商店")
-        # The old link still lies in a chat or in another tab.
+        # The old link is still in a chat or in another tab.
         shopper.page.goto(str(link))
         expect(shopper.page).to_have_url(f"{shop.web_url}/orders/{order_number}/")
         shopper.sees("请勿重复付款")
@@ -89,7 +89,7 @@ def test_buyer_who_comes_back_paid_is_not_asked_to_pay_again(
 
 
 def test_paid_order_is_found_out_before_the_cashier(shopper: Shopper, buyer: Buyer, shop: ShopStack) -> None:
-    """Paid with another device, and the notification is lost: 去支付 asks first."""
+    """Paid on another device, and the notification got lost: 去支付 queries first."""
     order_number = buyer.buy()
     show_order(shopper, order_number)
     expect(shopper.link("去支付")).to_be_visible()
@@ -102,7 +102,7 @@ def test_paid_order_is_found_out_before_the_cashier(shopper: Shopper, buyer: Buy
 
 @pytest.mark.parametrize("answer", ["same", "unheld", "weak"])
 def test_no_answer_makes_the_page_loop(shopper: Shopper, buyer: Buyer, shop: ShopStack, answer: str) -> None:
-    """Whatever stands between: the whole order each time, "not modified" at once, or weakened tags."""
+    """Whatever a proxy does: the whole order each time, "not modified" at once, or weak tags."""
     order_number = buyer.buy()
     url = f"{shop.web_url}/api/v1/orders/{order_number}/"
     token = {"Authorization": buyer.api.http.headers["Authorization"]}
@@ -128,7 +128,7 @@ def test_no_answer_makes_the_page_loop(shopper: Shopper, buyer: Buyer, shop: Sho
 
 
 def make_older(shop: ShopStack, order_number: str) -> None:
-    """By nine seconds, past the triggers that hold everybody else to the time at which the request came."""
+    """By nine seconds, with the triggers disabled that keep the time of the request unchanged."""
     url = shop.database_url.replace("//shop:", f"//{SUPERUSER}:")
     with psycopg.connect(url) as connection:
         connection.execute("SET session_replication_role = replica")
@@ -243,7 +243,7 @@ def one_refund(shop: ShopStack, order_number: str, status: str = "requested") ->
 
 
 def shop_manage(shop: ShopStack, deed: str, refund_id: int, *, why: str) -> None:
-    """What the admin's button does, in a process of its own with this shop's settings."""
+    """Does what the admin's button does, in a separate process with this shop's settings."""
     code = f"""
 import django; django.setup()
 from payments.domain.refunds import deciding

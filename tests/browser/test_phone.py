@@ -1,4 +1,4 @@
-"""On a phone's screen: what matters is in view without scrolling, in both languages, and somebody new buys
+"""On a phone, everything important is in view without scrolling in both languages, and a new buyer can buy
 within a minute.
 """
 
@@ -15,12 +15,12 @@ from tests.nodes.shop_stack import ShopStack
 
 COURSE = "Redis 从用到懂"
 BOTH_LANGUAGES = pytest.mark.parametrize("shopper", [PHONE, ENGLISH_PHONE], indirect=True)
-# How a person types and reads: 80 ms a key, and a second for what is new on the screen.
+# Typing and reading speed: 80 ms a key, and a second for new content on the screen.
 KEY_MS, READ_MS, AIM_MS = 80, 900, 300
 
 
 def is_whole_on_screen(node: Locator) -> None:
-    """Seen in full, and not covered by anything."""
+    """Whether it is fully visible and not covered by anything."""
     expect(node).to_be_in_viewport(ratio=1)
     box: Any = node.bounding_box()
     assert node.evaluate(
@@ -84,8 +84,8 @@ def test_bar_stays_and_covers_nothing_for_good(shopper: Shopper, buyer: Buyer) -
 
 
 class Newcomer:
-    """Somebody who has never seen the shop: they read what is new, aim, and press; they type key by key; and
-    they never scroll back.
+    """A first-time visitor, who reads new content, aims and presses, types key by key, and never scrolls
+    back.
     """
 
     def __init__(self, shopper: Shopper) -> None:

@@ -1,4 +1,4 @@
-"""The whole purchase, as people make it."""
+"""The whole purchase in a browser."""
 
 import pytest
 from playwright.sync_api import Browser, expect

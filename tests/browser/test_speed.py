@@ -1,4 +1,4 @@
-"""How soon pages are there on a phone with a slow line, and how much they jump: Chrome's own figures, under
+"""How soon pages load on a phone with a slow connection, and how much they shift: Chrome's metrics under
 Lighthouse's "slow 4G".
 """
 
@@ -13,8 +13,8 @@ from tests.browser.shopper import ENGLISH_PHONE, PHONE, Shopper
 from tests.journeys.shopping import Buyer
 
 COURSE = "Redis 从用到懂"
-# What Lighthouse calls slow 4G: 1.6 Mbit/s down, 0.75 up, 150 ms there and back. `LATENCY_MS=562` asks for
-# what Chrome's panel of that name adds to each request.
+# Lighthouse's slow 4G: 1.6 Mbit/s down, 0.75 up, 150 ms round trip. `LATENCY_MS=562` is what Chrome's preset
+# of that name adds to each request.
 SLOW_4G = {
     "offline": False,
     "latency": float(os.environ.get("LATENCY_MS", "150")),
@@ -22,7 +22,7 @@ SLOW_4G = {
     "uploadThroughput": 96_000,
 }
 MAX_LCP_MS, MAX_CLS = 2500, 0.05
-# What a page has shown, from before its first byte on.
+# Records what the page has shown, from before its first byte.
 OBSERVE = """
     window.shown = { lcp: 0, cls: 0 };
     const observe = (each) => new PerformanceObserver((list) => list.getEntries().forEach(each));
@@ -31,14 +31,14 @@ OBSERVE = """
     observe((entry) => entry.hadRecentInput || (window.shown.cls += entry.value))
         .observe({ type: "layout-shift", buffered: true });
 """
-# Those on the screen: others are loaded when somebody scrolls to them.
+# Only those on the screen: others load when they are scrolled into view.
 PICTURES_ARE_THERE = (
     "[...document.images].every((image) => image.complete || image.getBoundingClientRect().top > innerHeight)"
 )
 
 
 def slow_down(shopper: Shopper) -> None:
-    """Nothing is cached, and the line is slow."""
+    """Disables the cache and slows the connection down."""
     session: CDPSession = shopper.page.context.new_cdp_session(shopper.page)
     session.send("Network.enable")
     session.send("Network.setCacheDisabled", {"cacheDisabled": True})
@@ -90,9 +90,7 @@ def test_static_files_are_hashed_compressed_and_kept(visitor: Shopper) -> None:
 
 @pytest.mark.parametrize("path", ["/", "/courses/1/", "/cart/", "/orders/", "/me/"])
 def test_scripts_are_asked_for_at_once(shopper: Shopper, path: str) -> None:
-    """Each script that a page imports is named in the page: none is found out about by reading another
-    one.
-    """
+    """The page names every script that it imports, so none is discovered by loading another one."""
     answers: list[Response] = []
     shopper.page.on("response", lambda answer: answers.append(answer))  # noqa: PLW0108
     shopper.go(path)

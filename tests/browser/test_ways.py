@@ -1,4 +1,4 @@
-"""Notices in view, the way through the login, and where the focus is."""
+"""Notices are in view, the login returns to where it was needed, and the focus stays."""
 
 import pytest
 from playwright.sync_api import expect

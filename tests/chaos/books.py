@@ -1,4 +1,4 @@
-"""The shop's books against themselves and against Alipay's."""
+"""Checks the shop's books for consistency and against Alipay's."""
 
 from decimal import Decimal
 from typing import Any
@@ -11,12 +11,12 @@ SETTLE_S = 40
 
 
 class BooksError(AssertionError):
-    """Says which rule is broken by which rows."""
+    """Names the broken rules with their rows."""
 
 
 def check_books(chaos: ChaosShop) -> None:
-    """Waits until every rule of the audit holds and Alipay has the same money; what still doesn't after the
-    time is the failure.
+    """Waits until every rule of the audit holds and Alipay has the same amounts. Fails with what still
+    differs after the timeout.
 
     Raises: BooksError.
     """
@@ -33,7 +33,7 @@ def check_books(chaos: ChaosShop) -> None:
 
 
 def find_broken(chaos: ChaosShop) -> dict[str, list[Any]]:
-    """Rule → what breaks it, for those that are broken."""
+    """Rule → the offending rows, for each broken rule."""
     found: dict[str, list[Any]] = {
         rule.name: chaos.rows(rule.statement) for rule in RULES if not rule.is_about_time
     }
@@ -42,7 +42,7 @@ def find_broken(chaos: ChaosShop) -> dict[str, list[Any]]:
 
 
 def find_money_differences(chaos: ChaosShop) -> list[str]:
-    """Trades for which Alipay has taken, or given back, another amount than the shop has booked.
+    """Trades whose payments or refunds at Alipay differ from what the shop has booked.
 
     In both directions.
     """
@@ -64,7 +64,7 @@ def find_money_differences(chaos: ChaosShop) -> list[str]:
 
 
 def money_at_alipay(chaos: ChaosShop) -> dict[str, tuple[Decimal, Decimal]]:
-    """Per trade: what the buyer has paid, and what of it has gone back."""
+    """Per trade: what the buyer paid, and what was refunded."""
     trades = chaos.control("GET", "trades?limit=1000")["trades"]
     return {
         trade["out_trade_no"]: (

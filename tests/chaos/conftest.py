@@ -1,4 +1,4 @@
-"""One shop for all chaos tests of a process, and the proof of its books after each of them."""
+"""One shop for all chaos tests of a process; its books are checked after each test."""
 
 import contextlib
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from tests.nodes.shop_stack import ShopStack, build_shop_stack
 IMPATIENT = {
     "WORK_LEASE_S": "3",
     "SWEEP_INTERVAL_S": "1",
-    # A payment is first queried when the test says so; from then on every second.
+    # A payment is first queried when the test says so, and then every second.
     "PAYMENT_FIRST_QUERY_S": "600",
     "PAYMENT_QUERY_INTERVAL_S": "1",
     "ALIPAY_TIMEOUT_S": "1",
@@ -37,7 +37,7 @@ def _chaos(_chaos_shop: ShopStack) -> Iterator[ChaosShop]:
 def chaos(request: pytest.FixtureRequest, _chaos: ChaosShop) -> Iterator[ChaosShop]:
     """A running shop to place orders in.
 
-    Afterwards the audit must be clean, and Alipay must have the money that the books say.
+    Afterwards the audit must find nothing, and Alipay must have the amounts in the books.
     """
     failed_before = request.session.testsfailed
     yield _chaos

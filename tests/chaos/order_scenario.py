@@ -1,8 +1,7 @@
-"""A scenario: one buyer and one order in a running shop, with Alipay and the buyer there to be told what to
-do.
+"""A scenario: one buyer and one order in a running shop, with Alipay and the buyer under the test's control.
 
-Each scenario has a course of its own, so that no other scenario's trade has the same subject, and faults that
-are for its trades only.
+Each scenario has its own course, so no other scenario's trade has the same subject, and its faults apply only
+to its own trades.
 """
 
 import contextlib
@@ -23,7 +22,7 @@ from project.local.waiting import wait_until
 from tests.journeys.shopping import Buyer, control, new_buyer, order_body, pay
 from tests.nodes.shop_stack import ShopStack
 
-# Generous: the machine may be busy, and what fails backs off 2, 4, 8 seconds.
+# Generous: the machine may be busy, and failures back off for 2, 4, 8 seconds.
 PATIENCE_S = 60
 SIDE_BY_SIDE = 16
 PRICE = Decimal("30.00")
@@ -34,9 +33,9 @@ _numbers = itertools.count(1)
 
 @dataclass(frozen=True)
 class State:
-    """Where an order and all that belongs to it end.
+    """The final state of an order and everything that belongs to it.
 
-    Attempts, refunds and notifications in any order; what isn't named is none.
+    Attempts, refunds and notifications in any order; what isn't named must be absent.
     """
 
     order: str
@@ -46,7 +45,7 @@ class State:
     notifications: tuple[str, ...] = ()
 
     def told(self, *notifications: str) -> "State":
-        """The same, with what has become of these notifications."""
+        """The same state with these statuses of notifications."""
         return replace(self, notifications=tuple(sorted(notifications)))
 
 
@@ -57,13 +56,13 @@ CANCELLED = State("cancelled", ("closed",))
 
 @dataclass
 class ChaosShop:
-    """Where scenarios are played, by many threads side by side.
+    """Runs scenarios, in many threads concurrently.
 
     Each has a buyer and a database connection of its own.
     """
 
     shop: ShopStack
-    # Kept over all tests: each thread's buyer and connection are made once.
+    # Kept for all tests: each thread's buyer and connection are created once.
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(SIDE_BY_SIDE))
     http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=30, trust_env=False))
     _local: threading.local = field(default_factory=threading.local)
@@ -78,7 +77,7 @@ class ChaosShop:
         return OrderScenario(self, buyer or self._my_buyer(), *self._add_course(name))
 
     def rows(self, query: str, *parameters: Any) -> list[dict[str, Any]]:
-        """As `ShopStack.rows`, on this thread's own connection: whoever waits asks often."""
+        """Like `ShopStack.rows`, on this thread's own connection, since waiting polls often."""
         if not hasattr(self._local, "connection"):
             self._local.connection = self._open.enter_context(
                 psycopg.connect(self.shop.database_url, row_factory=dict_row, autocommit=True)
@@ -93,7 +92,7 @@ class ChaosShop:
         return value
 
     def control(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """The simulator's control API: what Alipay and the buyer do there."""
+        """Calls the simulator's control API."""
         return control(self.shop, method, path, body, http=self.http)
 
     def close(self) -> None:
@@ -109,7 +108,7 @@ class ChaosShop:
         return buyer
 
     def _add_course(self, name: str) -> tuple[int, int]:
-        """(course id, policy id) of a course that nobody else sells."""
+        """(course id, policy id) of a new course for this scenario."""
         (row,) = self.rows(
             """
             WITH course AS (
@@ -127,7 +126,7 @@ class ChaosShop:
 
 @dataclass
 class OrderScenario:
-    """One order. The verbs are what the buyer, Alipay, or time does."""
+    """One order. The methods are what the buyer, Alipay or the clock does."""
 
     chaos: ChaosShop
     buyer: Buyer
@@ -163,9 +162,9 @@ class OrderScenario:
         return self
 
     def open(self, product: str = "page") -> str:
-        """The buyer goes to the cashier; answers the attempt's `out_trade_no`.
+        """The buyer goes to the cashier. Returns the attempt's `out_trade_no`.
 
-        Nothing exists at Alipay before the scan.
+        Alipay has no trade before the scan.
         """
         response = self.ask_to_pay(product)
         assert response.status_code == 200, response.text
@@ -182,7 +181,7 @@ class OrderScenario:
         return self.buyer.api.http.post(f"orders/{self.number}/cancel/")
 
     def refund(self) -> httpx.Response:
-        """Asks for all the money back; approved at once."""
+        """Requests a full refund, which is approved at once."""
         return self.buyer.api.http.post(f"orders/{self.number}/refunds/", json={"reason": "不想学了"})
 
     # --- The buyer at Alipay, and Alipay
@@ -195,14 +194,14 @@ class OrderScenario:
         pay(self.shop, out_trade_no, http=self.chaos.http)
 
     def buy(self, product: str = "page") -> str:
-        """Pays the order, and its notification is applied; answers the attempt's `out_trade_no`."""
+        """Pays the order and waits until its notification is applied. Returns the attempt's `out_trade_no`."""
         out_trade_no = self.open(product)
         self.pay(out_trade_no)
         self.wait_for_end(APPLIED)
         return out_trade_no
 
     def try_to_pay(self, out_trade_no: str) -> bool:
-        """As `pay`, for a buyer whom Alipay may send away."""
+        """Like `pay`, but Alipay may refuse."""
         response = self.chaos.http.post(
             f"{self.shop.simulator_url}/control/trades/{out_trade_no}/pay", json={}
         )
@@ -214,12 +213,12 @@ class OrderScenario:
         return answer
 
     def inject(self, kind: str, out_trade_no: str | None = None, **rule: Any) -> int:
-        """Sets a fault for this order's first attempt (or another); answers its id."""
+        """Sets a fault for this order's first attempt (or another); returns its id."""
         rule = {"kind": kind, "out_trade_no": out_trade_no or f"{self.number}P1", **rule}
         return int(self.chaos.control("POST", "faults", rule)["fault_id"])
 
     def silence(self) -> None:
-        """No notification of this order's first attempt ever comes."""
+        """Drops all notifications of this order's first attempt."""
         self.inject("drop", times=None)
 
     def was_hit(self, fault_id: int) -> bool:
@@ -229,15 +228,15 @@ class OrderScenario:
         return bool(rule["hits"])
 
     def deliveries(self, out_trade_no: str) -> list[Mapping[str, Any]]:
-        """Every notification that was sent, and what the shop answered."""
+        """Every notification that was sent, with the shop's answer."""
         found: list[Mapping[str, Any]] = self.chaos.control("GET", f"deliveries?out_trade_no={out_trade_no}")[
             "deliveries"
         ]
         return found
 
     def deliver_again(self, out_trade_no: str) -> None:
-        """Alipay repeats its first notification, signed anew and without any fault; its own next attempt
-        would come after minutes.
+        """Alipay repeats its first notification, newly signed and without faults. Its own retry would come
+        minutes later.
         """
         notification = self.chaos.control("GET", f"notifications?out_trade_no={out_trade_no}")[
             "notifications"
@@ -247,9 +246,7 @@ class OrderScenario:
     # --- Time
 
     def poll(self) -> None:
-        """The time has come to ask Alipay about the attempts, be it for the first time or, about closed ones,
-        for the last.
-        """
+        """Makes the queries of the attempts due: the first ones, or the last ones of closed attempts."""
         self.chaos.rows(
             "UPDATE payments_payment SET available_at = now() WHERE out_trade_no LIKE %s AND available_at IS "
             "NOT NULL",
@@ -257,8 +254,8 @@ class OrderScenario:
         )
 
     def abandon(self, out_trade_no: str) -> None:
-        """The shop has closed an attempt that Alipay didn't know yet, and doesn't look at it again by itself:
-        it can still be paid there.
+        """Makes the shop close an attempt that Alipay doesn't know yet, and not query it again. It can still
+        be paid there.
         """
         self.chaos.rows(
             """
@@ -270,7 +267,7 @@ class OrderScenario:
         )
 
     def expire(self) -> None:
-        """The order's time and its period of grace are over, and so is its attempts' time.
+        """Ends the order's time, its grace period and its attempts' time.
 
         At Alipay they can still be paid.
         """
@@ -285,7 +282,7 @@ class OrderScenario:
         )
 
     def hurry_refunds(self) -> None:
-        """What waits to be asked about again is due now."""
+        """Makes repeated queries of refunds due now."""
         self.chaos.rows(
             """
             UPDATE payments_refund SET available_at = now()
@@ -297,7 +294,7 @@ class OrderScenario:
     # --- What has become of it
 
     def state(self) -> State:
-        """By SQL, all at one moment."""
+        """Read by SQL in one statement."""
         (row,) = self.chaos.rows(
             """
             SELECT request.status AS request, orders.status AS order,
@@ -325,7 +322,7 @@ class OrderScenario:
         assert wait_until(condition, timeout_s=PATIENCE_S, poll_s=0.2), f"{self.number}: {self.describe()}"
 
     def wait_for(self, **expected: Any) -> None:
-        """Waits until these parts of the state are so."""
+        """Waits until these parts of the state have these values."""
 
         def is_so() -> bool:
             now = self.state()
@@ -336,7 +333,7 @@ class OrderScenario:
         )
 
     def wait_for_end(self, *ends: State) -> None:
-        """Waits until the state is one of these, to the last notification."""
+        """Waits until the state is exactly one of these, including all notifications."""
         assert wait_until(lambda: self.state() in ends, timeout_s=PATIENCE_S, poll_s=0.2), (
             f"expected {ends}, but {self.describe()}"
         )

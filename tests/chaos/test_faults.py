@@ -1,8 +1,8 @@
-"""Every fault that the simulator knows, in a running shop: where order, payments, refunds, enrolments and
-notifications end.
+"""Every fault of the simulator, in a running shop: the final states of order, payments, refunds, enrolments
+and notifications.
 
-A table of fault kind → scenarios. The scenarios of one test are played side by side; after each test the
-audit must be clean, and Alipay must have taken and given back what the books say.
+A table of fault kind → scenarios. A test runs its scenarios concurrently. After each test the audit must find
+nothing, and Alipay's payments and refunds must equal the books.
 """
 
 import time
@@ -36,13 +36,11 @@ AFTER_CHANGE = State("paid", ("closed", "paid"), (), ("active",), ("applied",))
 
 @dataclass(frozen=True)
 class Case:
-    """A scenario to play, and the state in which it ends; several where the fault leaves open which news
-    comes first.
-    """
+    """A scenario and its final state; several states where the fault leaves open which message comes first."""
 
     play: Callable[[OrderScenario], None]
     ends: tuple[State, ...]
-    # It would spoil what others do at Alipay, or they would spoil it: it is played when all others are over.
+    # It would interfere with other scenarios at Alipay, so it runs after all others.
     is_alone: bool = False
 
 
@@ -59,7 +57,7 @@ REFUND_QUERY, PRECREATE = "alipay.trade.fastpay.refund.query", "alipay.trade.pre
 @dataclass(frozen=True)
 class GatewayFault:
     """A kind with its parameters, before and after the effect where the kind has both, and whether the answer
-    is good all the same.
+    is valid all the same.
     """
 
     kind: str
@@ -71,9 +69,9 @@ class GatewayFault:
 
 
 def bought_and_refunded(fault: GatewayFault, scenario: OrderScenario) -> None:
-    """The first code, the first query, the first refund and the first refund query go wrong.
+    """The first call of each of these fails: code, query, refund, refund query.
 
-    No notification helps.
+    No notification comes.
     """
     scenario.silence()
     precreate = fault.inject(scenario, PRECREATE)
@@ -93,12 +91,12 @@ def bought_and_refunded(fault: GatewayFault, scenario: OrderScenario) -> None:
     assert scenario.refund().status_code == 202
     scenario.wait_for(order="refunded")
     assert scenario.was_hit(refund)
-    # However often it was sent, the money went back once.
+    # It may have been sent repeatedly, but the money moved once.
     assert [row["status"] for row in scenario.trade(out_trade_no)["refunds"]] == ["succeeded"]
 
 
 def cancelled(fault: GatewayFault, scenario: OrderScenario) -> None:
-    """The buyer has scanned, and cancels: the first query and the first close go wrong."""
+    """The buyer has scanned and cancels: the first query and the first close fail."""
     out_trade_no = scenario.open()
     scenario.scan(out_trade_no)
     query, close = fault.inject(scenario, QUERY), fault.inject(scenario, CLOSE)
@@ -122,7 +120,7 @@ def gateway_cases(*faults: GatewayFault) -> list[Case]:
 
 
 def changes_product(fault: GatewayFault, scenario: OrderScenario) -> None:
-    """From desk to phone: the old attempt must be closed first, and Alipay doesn't answer.
+    """From computer to phone: the old attempt must be closed first, and Alipay doesn't answer.
 
     The buyer is asked to try again.
     """
@@ -138,7 +136,7 @@ def changes_product(fault: GatewayFault, scenario: OrderScenario) -> None:
     scenario.pay(second)
 
 
-# The kinds without `after_commit` spoil the answer to what has been done, but for `call_limited` and
+# Kinds without `after_commit` break the answer to a call that took effect, except `call_limited` and
 # `error_response`.
 BEFORE, AFTER = {"after_commit": False}, {"after_commit": True}
 GATEWAY: dict[str, list[Case]] = {
@@ -167,7 +165,7 @@ GATEWAY: dict[str, list[Case]] = {
     "error_response": gateway_cases(GatewayFault("error_response")),
 }
 GATEWAY_MORE: dict[str, list[Case]] = {
-    # A call too many slows down all that follow.
+    # Exceeding the rate slows down all following calls.
     "call_limited": [replace(one, is_alone=True) for one in gateway_cases(GatewayFault("call_limited"))],
     "hang": gateway_cases(GatewayFault("hang", {**AFTER, "seconds": 3.0})),
     "disconnect": gateway_cases(GatewayFault("disconnect", BEFORE)),
@@ -179,7 +177,7 @@ GATEWAY_MORE: dict[str, list[Case]] = {
 
 
 def comes_all_the_same(scenario: OrderScenario, *, kind: str, copies: int = 1, **params: Any) -> None:
-    """The notification alone pays the order: nobody asks Alipay."""
+    """The notification alone pays the order, without a query."""
     out_trade_no = scenario.open()
     scenario.inject(kind, params=params)
     scenario.pay(out_trade_no)
@@ -190,7 +188,7 @@ def comes_all_the_same(scenario: OrderScenario, *, kind: str, copies: int = 1, *
 
 
 def comes_after_an_old_one(scenario: OrderScenario, chaos: ChaosShop) -> None:
-    """An earlier order's notification comes once more, together with this one's."""
+    """An earlier order's notification comes again, together with this one's."""
     earlier = chaos.scenario("replay_old, the earlier one")
     earlier.pay(earlier.open())
     earlier.wait_for_end(APPLIED)
@@ -199,9 +197,9 @@ def comes_after_an_old_one(scenario: OrderScenario, chaos: ChaosShop) -> None:
 
 
 def is_refused(scenario: OrderScenario, *, kind: str, **params: Any) -> None:
-    """The shop doesn't believe the notification and keeps nothing of it.
+    """The shop refuses the notification and stores nothing.
 
-    A query pays the order; the genuine one comes too late.
+    A query pays the order before the genuine one comes.
     """
     out_trade_no = scenario.open()
     scenario.inject(kind, params=params)
@@ -217,7 +215,7 @@ def is_refused(scenario: OrderScenario, *, kind: str, **params: Any) -> None:
 
 
 def is_quarantined(scenario: OrderScenario, *, kind: str, **params: Any) -> None:
-    """Genuine, but not about what was agreed: people have to look at it, and the order isn't paid by it."""
+    """Genuine, but it doesn't match the payment: it is quarantined for staff and doesn't pay the order."""
     out_trade_no = scenario.open()
     scenario.inject(kind, params=params)
     scenario.pay(out_trade_no)
@@ -229,16 +227,16 @@ def is_quarantined(scenario: OrderScenario, *, kind: str, **params: Any) -> None
 
 
 def never_comes(scenario: OrderScenario) -> None:
-    """Nobody hears of the payment until the order's time is over: asked then, Alipay tells."""
+    """The shop only learns of the payment by the query at the order's expiry."""
     scenario.silence()
     scenario.pay(scenario.open())
     scenario.expire()
 
 
 def comes_after_expiry(scenario: OrderScenario) -> None:
-    """The trade's time is over before the notification comes.
+    """The notification comes after the trade's expiry.
 
-    The order's own end has found the money by then.
+    The order's expiry has found the payment by then.
     """
     scenario.chaos.rows(
         "UPDATE shop_order SET expires_at = now() + interval '20 s' WHERE order_number = %s", scenario.number
@@ -326,7 +324,7 @@ def notification_cases(chaos: ChaosShop) -> dict[str, list[Case]]:
 
 
 def pays_while_it_is_closed(scenario: OrderScenario, *, end: Callable[[OrderScenario], Any]) -> None:
-    """Between Alipay's "waiting" and our close the buyer pays: the close fails, and the order is paid."""
+    """The buyer pays between Alipay's "waiting" and our close: the close fails, and the order is paid."""
     out_trade_no = scenario.open()
     scenario.scan(out_trade_no)
     fault = scenario.inject("pay_on_close")
@@ -337,9 +335,7 @@ def pays_while_it_is_closed(scenario: OrderScenario, *, end: Callable[[OrderScen
 
 
 def pays_after_it_was_closed(scenario: OrderScenario) -> None:
-    """Alipay knew no such trade when the order was cancelled, so that nothing could be closed there; then the
-    buyer pays.
-    """
+    """Alipay had no such trade when the order was cancelled, so nothing could be closed. Then the buyer pays."""
     out_trade_no = scenario.open()
     assert scenario.cancel().status_code == 202
     scenario.wait_for_end(CANCELLED)
@@ -349,8 +345,8 @@ def pays_after_it_was_closed(scenario: OrderScenario) -> None:
 
 
 def pays_after_it_was_closed_and_nobody_tells(scenario: OrderScenario) -> None:
-    """As before, and the notification gets lost: the last query about the attempt, when it can't be paid any
-    more, finds the money.
+    """As before, but the notification gets lost: the last query of the attempt, after it can no longer be
+    paid, finds the payment.
     """
     scenario.silence()
     pays_after_it_was_closed(scenario)
@@ -359,9 +355,7 @@ def pays_after_it_was_closed_and_nobody_tells(scenario: OrderScenario) -> None:
 
 
 def pays_two_orders(scenario: OrderScenario) -> None:
-    """The buyer has ordered the course a second time, on purpose, and pays both: two periods, and nothing
-    goes back.
-    """
+    """The buyer has ordered the course twice on purpose and pays both: two periods, and no refund."""
     other = replace(scenario, number="").order(buys_again=True)
     first, second = other.open("page"), scenario.open("wap")
     fault = scenario.inject("double_pay", second)
@@ -372,7 +366,7 @@ def pays_two_orders(scenario: OrderScenario) -> None:
 
 
 def is_refunded_later(scenario: OrderScenario) -> None:
-    """Alipay takes the refund, and moves the money only after a while.
+    """Alipay accepts the refund and moves the money later.
 
     Until that is proven the buyer keeps the course.
     """
@@ -387,14 +381,14 @@ def is_refunded_later(scenario: OrderScenario) -> None:
 
 
 def is_never_refunded(scenario: OrderScenario) -> None:
-    """Alipay takes the refund, and the money never moves: after all attempts it is left to people, and still
-    owed.
+    """Alipay accepts the refund, but the money never moves: after all attempts it is given up for staff to
+    handle, and still owed.
     """
     scenario.buy()
     scenario.inject("refund_failed")
     assert scenario.refund().status_code == 202
     scenario.wait_for(refunds=("order unknown",))
-    # After some attempts the next one is minutes away: for a day, not for an hour.
+    # Later attempts are minutes apart, and go on for a day.
     scenario.chaos.rows(
         "UPDATE payments_refund SET attempts = 9 WHERE out_request_no LIKE %s", f"{scenario.number}%"
     )
@@ -404,7 +398,7 @@ def is_never_refunded(scenario: OrderScenario) -> None:
     )
     scenario.wait(lambda: scenario.chaos.value(wait_s, f"{scenario.number}%") > 100)
     assert scenario.state().refunds == ("order unknown",)
-    # As if all the attempts of a day were used up.
+    # Uses up all attempts of a day.
     scenario.chaos.rows(
         "UPDATE payments_refund SET attempts = 300, available_at = now() WHERE out_request_no LIKE %s AND "
         "status = 'unknown'",
@@ -422,7 +416,7 @@ def has_no_balance_at_first(scenario: OrderScenario) -> None:
 
 
 def cannot_be_refunded(scenario: OrderScenario) -> None:
-    """Alipay's no is definite: the refund has failed, and the buyer keeps the course."""
+    """Alipay's refusal is final: the refund has failed, and the buyer keeps the course."""
     out_trade_no = scenario.open("wap")
     scenario.inject("not_refundable")
     scenario.pay(out_trade_no)
@@ -431,7 +425,7 @@ def cannot_be_refunded(scenario: OrderScenario) -> None:
 
 
 def surplus_cannot_be_refunded(scenario: OrderScenario) -> None:
-    """Money for a cancelled order, which Alipay doesn't give back: people have to."""
+    """Alipay refuses to refund money for a cancelled order: it is left to staff."""
     out_trade_no = scenario.open("wap")
     assert scenario.cancel().status_code == 202
     scenario.wait_for_end(CANCELLED)
@@ -475,7 +469,7 @@ SENT_BACK_IN_THE_CONSOLE = State("refunded", ("paid",), ("external succeeded",),
 
 
 def pays_unheard(scenario: OrderScenario) -> str:
-    """Nobody tells of the payment, and nobody asks."""
+    """There is no notification of the payment, and no query."""
     out_trade_no = scenario.open()
     scenario.silence()
     scenario.pay(out_trade_no)
@@ -484,7 +478,7 @@ def pays_unheard(scenario: OrderScenario) -> str:
 
 
 def is_sent_back_unheard(scenario: OrderScenario) -> str:
-    """All of it is refunded in the merchant's console, and nobody tells of that."""
+    """It is fully refunded in the merchant's console, without a notification."""
     out_trade_no = scenario.buy()
     scenario.silence()
     scenario.chaos.control("POST", f"trades/{out_trade_no}/refund", {"out_request_no": f"C{scenario.number}"})
@@ -493,9 +487,9 @@ def is_sent_back_unheard(scenario: OrderScenario) -> str:
 
 
 def compare_bill(chaos: ChaosShop) -> dict[tuple[str, str, str], str]:
-    """The shop reads today's bill, as if the day were over, and whatever it asks about is answered.
+    """The shop reads today's bill as if the day had ended, and its queries are answered.
 
-    Answers all differences: about what, how, and under which number, with what has become of it.
+    Returns all differences with their subject, kind, number and outcome.
     """
     make_bill_due(chaos.shop)
 
@@ -519,7 +513,7 @@ def compare_bill(chaos: ChaosShop) -> dict[tuple[str, str, str], str]:
 
 
 def play(chaos: ChaosShop, cases: dict[str, list[Case]]) -> None:
-    """Plays all cases, side by side where they allow it, and fails with everything that went wrong."""
+    """Runs all cases, concurrently where possible, and fails with all errors."""
     problems: list[Exception] = []
 
     def play_one(kind: str, position: int, one: Case) -> None:
@@ -571,8 +565,8 @@ def test_business_faults(chaos: ChaosShop) -> None:
 
 
 def test_bill_faults(chaos: ChaosShop) -> None:
-    """An honest bill agrees with all that was played before. Where it lies, people are told and the books
-    stay; what it alone knows is asked about and settled.
+    """A correct bill agrees with everything above. Where it is wrong, differences are reported and the books
+    stay; what only the bill has is queried and settled.
     """
     altered, missing = (chaos.scenario("bill").buy() for _ in range(2))
     assert compare_bill(chaos) == {}

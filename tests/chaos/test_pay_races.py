@@ -1,7 +1,7 @@
-"""Money that meets the end of its order, or more money: on real processes, in both orders of arrival and at
-the same moment.
+"""Payments that race the end of their order, or each other: on real processes, in both orders and
+concurrently.
 
-After each test the audit must be clean, and Alipay must have taken and given back what the books say.
+After each test the audit must find nothing, and Alipay's payments and refunds must equal the books.
 """
 
 import threading
@@ -29,7 +29,7 @@ PAID_BY_EITHER = (APPLIED, PAID.told("ignored already_applied"))
 
 
 def at_once(*acts: Callable[[], Any]) -> list[Any]:
-    """Does all of it at the same moment; answers what each of them answered."""
+    """Does everything concurrently; returns the results."""
     barrier = threading.Barrier(len(acts))
 
     def wait_and_act(act: Callable[[], Any]) -> Any:
@@ -66,7 +66,7 @@ def count_events(scenario: OrderScenario, kind: str) -> int:
 
 
 def test_paid_then_cancelled(chaos: ChaosShop) -> None:
-    """Nobody has told the shop of the money when the buyer cancels: it asks, and the order is paid."""
+    """The shop hasn't heard of the payment when the buyer cancels: it queries, and the order is paid."""
     scenario = chaos.scenario("paid, then cancelled")
     scenario.silence()
     scenario.pay(scenario.open())
@@ -76,9 +76,7 @@ def test_paid_then_cancelled(chaos: ChaosShop) -> None:
 
 
 def test_cancelled_then_paid(chaos: ChaosShop) -> None:
-    """What the buyer had scanned is closed at Alipay; what Alipay never heard of can still be paid, and the
-    money goes back.
-    """
+    """A scanned trade is closed at Alipay. One that Alipay doesn't know can still be paid, and is refunded."""
     scanned, unscanned = chaos.scenario("cancelled, then paid"), chaos.scenario("cancelled, then paid late")
     scanned.scan(scanned.open())
     unscanned.open()
@@ -113,9 +111,8 @@ def test_paid_and_cancelled_at_once(chaos: ChaosShop) -> None:
 
 
 def test_paid_between_the_end_of_the_attempt_and_the_end_of_the_order(chaos: ChaosShop) -> None:
-    """The attempt is closed, and the worker waits for the account's lock to cancel the order.
-
-    There the money comes in.
+    """The attempt is closed, and the worker waits for the account's lock to cancel the order when the payment
+    comes.
     """
     scenario = chaos.empty_scenario("paid in between", buyer=new_buyer(chaos.shop, beili=BEILI)).order()
     out_trade_no = scenario.open()
@@ -132,7 +129,7 @@ def test_paid_between_the_end_of_the_attempt_and_the_end_of_the_order(chaos: Cha
 
 
 def test_taken_to_the_cashier_and_cancelled_at_once(chaos: ChaosShop) -> None:
-    """In one tab the buyer goes to pay, in another one cancels.
+    """The buyer goes to pay in one tab and cancels in another.
 
     The order ends cancelled, and no attempt stays open.
     """
@@ -152,13 +149,13 @@ def test_taken_to_the_cashier_and_cancelled_at_once(chaos: ChaosShop) -> None:
 
 
 def with_coupon(chaos: ChaosShop, buyer: Buyer, name: str, coupon_record_id: int) -> OrderScenario:
-    """An order for ¥15, which holds a coupon and 10 贝里."""
+    """An order for ¥15 that holds a coupon and 10 贝里."""
     scenario = chaos.empty_scenario(name, buyer=buyer)
     return scenario.order(coupon_record_id=coupon_record_id, cash=PRICE - BEILI - COUPON)
 
 
 def give_coupon(chaos: ChaosShop, buyer: Buyer) -> int:
-    """A coupon of ¥5 for a whole order; answers the record's id."""
+    """A coupon of ¥5 for a whole order; returns the record's id."""
     return int(
         chaos.value(
             """
@@ -181,11 +178,11 @@ def give_coupon(chaos: ChaosShop, buyer: Buyer) -> int:
 
 
 def expired_unpaid(scenario: OrderScenario) -> str:
-    """The buyer stood at the cashier without scanning, and the time ran out; answers the attempt."""
+    """The buyer was at the cashier without scanning when the time ran out. Returns the attempt."""
     out_trade_no = scenario.open()
     scenario.expire()
     scenario.wait_for_end(State("expired", ("closed",)))
-    # The last query, after the attempt's own end, is over too: it would otherwise race the notification.
+    # The last query, after the attempt's own expiry, is done, so it doesn't race the notification.
     is_over = "SELECT available_at IS NULL FROM payments_payment WHERE out_trade_no = %s"
     scenario.wait(lambda: bool(scenario.chaos.value(is_over, out_trade_no)))
     return out_trade_no
@@ -230,8 +227,8 @@ def test_paid_after_expiry_is_refunded_when_something_is_gone(chaos: ChaosShop, 
 
 
 def test_two_expired_orders_paid_at_once_with_one_coupon_between_them(chaos: ChaosShop) -> None:
-    """Both were made with the same coupon and the same 贝里, one after the other: one is re-opened, the
-    other's money goes back.
+    """Both were created with the same coupon and 贝里, one after the other: one is reopened, the other is
+    refunded.
     """
     buyer = new_buyer(chaos.shop, beili=BEILI)
     coupon = give_coupon(chaos, buyer)
@@ -253,7 +250,7 @@ def test_two_expired_orders_paid_at_once_with_one_coupon_between_them(chaos: Cha
 
 
 def test_paid_and_expired_at_once(chaos: ChaosShop) -> None:
-    """Nobody took anything meanwhile: whoever got to pay has the course."""
+    """Nothing was taken meanwhile, so the buyer gets the course either way."""
 
     def play(number: int) -> str:
         scenario = chaos.scenario("paid and expired")
@@ -271,7 +268,7 @@ def test_paid_and_expired_at_once(chaos: ChaosShop) -> None:
 
 
 def open_two(scenario: OrderScenario) -> tuple[str, str]:
-    """Two attempts that can both be paid. The shop itself makes no second one while the first could be."""
+    """Two attempts that can both be paid. The shop itself makes no second one while the first can be paid."""
     first = scenario.open("page")
     scenario.abandon(first)
     return first, scenario.open("wap")
@@ -290,13 +287,12 @@ def test_first_attempt_is_paid_after_the_second(chaos: ChaosShop) -> None:
 
 
 def test_first_attempt_is_paid_while_the_second_is_open(chaos: ChaosShop) -> None:
-    """The abandoned attempt pays the order; the open one is closed at Alipay, where its buyer stands."""
+    """The abandoned attempt pays the order; the open one is closed at Alipay, where its buyer is."""
     scenario = chaos.scenario("twice, the first first")
     first, second = open_two(scenario)
     scenario.scan(second)
     scenario.pay(first)
-    # The second one's close is notified too, since it is a phone's; that may come before the answer to the
-    # close.
+    # The close of the second one, made on a phone, is notified too, perhaps before the close is answered.
     end = State("paid", ("closed", "paid"), (), ("active",))
     scenario.wait_for_end(end.told("applied", "ignored already_applied"), end.told("applied", "applied"))
     assert scenario.trade(second)["status"] == "TRADE_CLOSED"
@@ -324,7 +320,7 @@ def test_both_attempts_are_paid_at_once(chaos: ChaosShop) -> None:
 
 
 def test_trade_that_alipay_closed_leaves_the_order_payable(chaos: ChaosShop) -> None:
-    """The buyer gave up at Alipay. Coming back to the order, they get a new attempt."""
+    """The buyer gave up at Alipay. When they return to the order, they get a new attempt."""
     scenario = chaos.scenario("closed at Alipay")
     first = scenario.open("wap")
     scenario.scan(first)
@@ -352,9 +348,9 @@ def test_refund_asked_for_twice_at_once(chaos: ChaosShop) -> None:
 
 
 def test_refund_sent_twice_at_once(chaos: ChaosShop) -> None:
-    """Alipay's answer drips in; meanwhile the refund is taken for lost and sent by somebody else.
+    """Alipay's answer drips in. Meanwhile the refund's lease ends, and another worker sends it.
 
-    The money goes back once.
+    The money moves once.
     """
     scenario = chaos.scenario("sent twice")
     out_trade_no = scenario.buy()
@@ -391,9 +387,7 @@ def test_notification_races_the_query(chaos: ChaosShop) -> None:
 
 
 def test_all_of_it_after_a_crash_of_the_worker(chaos: ChaosShop) -> None:
-    """The worker is killed while money, cancellations and refunds are on their way; what it left behind is
-    found again.
-    """
+    """The worker is killed during payments, cancellations and refunds; its unfinished work is picked up."""
     shop = chaos.shop
     scenarios = side_by_side(chaos, lambda number: chaos.scenario(f"crash {number}"), 4)
     cancelling, paying, refunding, late = scenarios

@@ -1,6 +1,6 @@
-"""What a slow, hanging or silent Alipay costs orders and notifications, which don't need it: nothing.
+"""A slow, hanging or silent Alipay doesn't delay orders and notifications, which don't need it.
 
-And what its work costs Alipay.
+Also, the load that the shop causes at Alipay.
 """
 
 import contextlib
@@ -23,8 +23,8 @@ pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("chaos-slow-gateway")
 
 TIMEOUT_S = 5
 PATIENT = {**IMPATIENT, "ALIPAY_TIMEOUT_S": str(TIMEOUT_S), "WORK_LEASE_S": "45"}
-# Orders and notifications take tens of milliseconds. This is for a machine that is busy with other tests, and
-# far from a time-out.
+# Orders and notifications take tens of milliseconds. This allows for a busy machine and is far below a
+# timeout.
 SOON_S = 2.5
 QUERY, CLOSE = "alipay.trade.query", "alipay.trade.close"
 
@@ -44,9 +44,9 @@ def _split(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChaosShop]:
 
 @pytest.fixture
 def chaos(_split: ChaosShop) -> Iterator[ChaosShop]:
-    """A shop whose gateway worker is a process of its own.
+    """A shop with a separate gateway worker.
 
-    Afterwards Alipay is well, its work is done, and the books are right.
+    Afterwards Alipay works again, all work must be done and the books must be right.
     """
     yield _split
     with contextlib.suppress(psutil.NoSuchProcess):
@@ -85,7 +85,7 @@ def seconds_of(deed: Callable[[], object]) -> float:
 
 
 def pay_and_wait(scenario: OrderScenario) -> None:
-    """Its buyer pays, and the notification tells the shop."""
+    """Its buyer pays, and the notification is applied."""
     scenario.pay(f"{scenario.number}P1")
     scenario.wait_for(order="paid")
 
@@ -135,14 +135,14 @@ def test_orders_and_notifications_do_not_wait_for_a_sick_alipay(
     for payer in payers:
         created.append(seconds_of(lambda: chaos.scenario("neu")))
         paid.append(seconds_of(partial(pay_and_wait, payer)))
-        time.sleep(0.5)  # all the while Alipay is asked and asked
+        time.sleep(0.5)  # Alipay is queried all the while
     assert max(created) < SOON_S, created
     assert max(paid) < SOON_S, paid
 
 
 @pytest.mark.slow
 def test_one_worker_for_all_is_held_up_by_a_hanging_alipay(tmp_path: Path) -> None:
-    """The control of the test above: the same, with a worker that takes from all queues."""
+    """The control of the test above: the same with one worker for all queues."""
     with running(tmp_path / "shop", has_gateway_worker=False, env=PATIENT) as chaos:
         waiting = on_the_way(chaos, 40)
         hang(chaos)
@@ -155,15 +155,15 @@ def test_one_worker_for_all_is_held_up_by_a_hanging_alipay(tmp_path: Path) -> No
             return bool(chaos.control("GET", "requests?limit=500")["requests"][0]["fault"] == "hang")
 
         assert wait_until(is_stuck, timeout_s=10)
-        time.sleep(1.5)  # both children of the worker wait now, one for queries and one for closes
+        time.sleep(1.5)  # now both children of the worker wait, one for queries and one for closes
         assert seconds_of(lambda: chaos.scenario("neu")) > SOON_S
         chaos.control("DELETE", "faults")
 
 
 def test_expiring_orders_are_closed_side_by_side(chaos: ChaosShop) -> None:
-    """At 0.2 s a call one after the other would take over a minute.
+    """Sequential calls of 0.2 s would take over a minute.
 
-    Few connections are used for it, to Alipay and to PostgreSQL.
+    They use few connections, to Alipay and to PostgreSQL.
     """
     expiring = on_the_way(chaos, 150)
     slow_down(chaos, 0.2)
@@ -182,7 +182,7 @@ def test_expiring_orders_are_closed_side_by_side(chaos: ChaosShop) -> None:
     }
     assert are_closed(expiring)
     assert took_s < 20
-    # One for each thread that runs tasks, and one to spare; one for each call that may be under way.
+    # One for each thread that runs tasks and one more; one for each concurrent call.
     assert used["db"] <= 5
     assert used["alipay"] <= 64
     assert [count_calls(scenario, QUERY) for scenario in expiring] == [1] * 150
@@ -191,9 +191,9 @@ def test_expiring_orders_are_closed_side_by_side(chaos: ChaosShop) -> None:
 
 @pytest.mark.slow
 def test_call_too_many_slows_calls_down_and_costs_no_order_an_attempt(chaos: ChaosShop) -> None:
-    """Alipay takes 5 calls a second of the 120 that are wanted at once.
+    """120 calls are wanted at once, and Alipay accepts 5 per second.
 
-    Without slowing down, most calls would be turned away.
+    Without slowing down, most calls would be refused.
     """
     expiring = on_the_way(chaos, 60)
     chaos.control("POST", "faults", {"kind": "call_limited", "params": {"per_second": 5}, "times": None})
@@ -214,7 +214,7 @@ def test_call_too_many_slows_calls_down_and_costs_no_order_an_attempt(chaos: Cha
 
 @pytest.mark.slow
 def test_nothing_is_counted_against_work_that_a_silent_alipay_could_not_do(chaos: ChaosShop) -> None:
-    """While nobody answers, a few calls find that out; the other rows are left alone, and all is done as soon
+    """During the outage only a few calls are made and other rows aren't touched. Everything is done as soon
     as Alipay is back.
     """
     expiring = on_the_way(chaos, 150)
@@ -238,9 +238,7 @@ def test_nothing_is_counted_against_work_that_a_silent_alipay_could_not_do(chaos
 
 @pytest.mark.slow
 def test_abandoned_payment_costs_alipay_eight_queries_at_most(tmp_path: Path) -> None:
-    """The life of an order and its payment, sixty times as fast: 32 queries when it was asked about once a
-    minute.
-    """
+    """The life of an order and its payment, at sixty times the speed. One query a minute would be 32."""
     env = {
         **PATIENT,
         "PAYMENT_FIRST_QUERY_S": "0.5",

@@ -1,4 +1,4 @@
-"""What Schemathesis can't know of the shop. Loaded by the run that `test_schemathesis.py` starts."""
+"""Tells Schemathesis what the schema can't. Loaded by the run that `test_schemathesis.py` starts."""
 
 import itertools
 import os
@@ -11,15 +11,15 @@ SHOP = os.environ["CONTRACT_SHOP_URL"]
 OTHER_BUYER = {"username": os.environ["CONTRACT_OTHER_USERNAME"], "password": os.environ["CONTRACT_PASSWORD"]}
 TOKEN = os.environ["CONTRACT_AUTHORIZATION"]
 ORDERS = os.environ["CONTRACT_ORDER_NUMBERS"].split(",")
-# What ends logins.
+# Endpoints that end logins.
 _ENDINGS = ("/auth/logout/", "/auth/logout/everywhere/", "/auth/password/")
 _calls = itertools.count()
 
 
 @schemathesis.hook("before_call")
 def name_what_exists(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
-    """Every other well-formed number or id in an address becomes one that exists; what is wrong on purpose
-    stays.
+    """Replaces half of the well-formed numbers and ids in URLs with existing ones; deliberately invalid ones
+    stay.
     """
     given = case.path_parameters or {}
     if case.meta is None or not case.meta.generation.mode.is_positive or next(_calls) % 2:
@@ -37,7 +37,7 @@ def name_what_exists(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
 def name_each_course_once(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
     """JSON Schema can't say that 1 and "1" are one course, nor that two lines differ in their course.
 
-    What is wrong on purpose stays.
+    Deliberately invalid bodies stay.
     """
     if not isinstance(case.body, dict) or case.meta is None or not case.meta.generation.mode.is_positive:
         return
@@ -52,8 +52,8 @@ def name_each_course_once(context: Any, case: Any, kwargs: dict[str, Any]) -> No
 
 @schemathesis.auth(refresh_interval=None)
 class BuyersToken:
-    """The buyer's token; what ends logins gets another buyer's new one each time, or everything after it
-    would be answered 401.
+    """The buyer's token. Endpoints that end logins get a new token of another buyer each time, or everything
+    after them would be answered 401.
     """
 
     def get(self, case: Any, context: Any) -> str:

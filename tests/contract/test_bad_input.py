@@ -1,7 +1,7 @@
-"""Every way to ask for something wrong × every endpoint that changes something: refused in the envelope, and
-nothing has changed.
+"""Every kind of bad input × every endpoint that changes something: refused in the envelope, and nothing has
+changed.
 
-The 4xx comes with its slug and a message in Chinese; no row and no key in Valkey is another one than before.
+The 4xx has its slug and a Chinese message; every row and every key in Valkey is as before.
 """
 
 import http.client
@@ -26,8 +26,8 @@ pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("contract"), pytest.m
 
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 FAR_AWAY = 999_999_999
-# What may change although the request was refused: the log of wrong passwords, marks that expire by
-# themselves, and Celery's own keys.
+# What may change although the request was refused: counts of wrong passwords, keys that expire by themselves,
+# and Celery's own keys.
 MOVING_KEYS = re.compile(
     r"limit:|wake:|order:answer:|poller:|checkout:due$|:queued$|_kombu|unacked|checkout$|orders$|payments$|upkeep$"
 )
@@ -56,12 +56,12 @@ WRONG_VALUES = {
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One request that would be right, and the fields that have to be."""
+    """A valid request, and its required fields."""
 
     method: str
     path: str
     body: Mapping[str, Any] | None
-    # Field → the names of wrong values that are right for it.
+    # Field → the names of wrong values that this field accepts.
     fields: Mapping[str, frozenset[str]]
     headers: Mapping[str, str]
 
@@ -137,7 +137,7 @@ def send(buyer: Buyer, endpoint: Endpoint, content: bytes | str, **headers: str)
 
 
 def assert_refused(response: httpx.Response, *statuses: int) -> None:
-    """A 4xx with everything that an error's envelope has."""
+    """A 4xx with a complete error envelope."""
     what = (
         f"{response.request.method} {response.request.url.path} "
         f"{response.request.content[:200]!r}: {response.status_code} {response.text[:300]}"
@@ -154,7 +154,7 @@ def assert_refused(response: httpx.Response, *statuses: int) -> None:
 
 def snapshot(stack: ShopStack) -> tuple[dict[str, Any], dict[str, Any]]:
     """A checksum of every table that requests write, and every key of Valkey with its value."""
-    # But for those that beat writes each minute, whatever is asked.
+    # Except those that beat writes every minute.
     tables = stack.rows(
         "SELECT tablename AS name FROM pg_tables WHERE schemaname = 'public' AND tablename NOT IN "
         "('shop_measurement', 'shop_turn') ORDER BY 1"
@@ -181,7 +181,7 @@ def assert_unchanged(stack: ShopStack, before: tuple[dict[str, Any], dict[str, A
 
 @pytest.fixture
 def unchanged(shared_shop_stack: ShopStack, buyer: Buyer) -> Iterator[None]:
-    """Nothing is another one after the test."""
+    """Nothing has changed after the test."""
     before = snapshot(shared_shop_stack)
     yield
     assert_unchanged(shared_shop_stack, before)
@@ -373,7 +373,7 @@ def test_ids_of_others_and_of_nothing(
     offline = shared_shop_stack.value("SELECT id FROM shop_course WHERE status = 1")
     policy = shared_shop_stack.value("SELECT id FROM shop_pricepolicy WHERE course_id = %s", offline)
     assert_refused(send(buyer, cart, json.dumps({"course_id": offline, "policy_id": policy})), 409)
-    # What is the buyer's is nothing to a stranger.
+    # The buyer's ids don't exist for another buyer.
     orders = endpoints["orders"]
     assert orders.body is not None
     assert_refused(stranger.get(f"checkout/{orders.body['checkout_id']}/"), 404)
@@ -436,7 +436,7 @@ def test_token(shared_shop_stack: ShopStack, buyer: Buyer, endpoints: dict[str, 
 
 
 def old_token(stack: ShopStack, buyer: Buyer) -> bytes:
-    """A token of the buyer that ran out a second ago."""
+    """A token of the buyer that expired a second ago."""
     before = {row["digest"] for row in stack.rows("SELECT digest FROM knox_authtoken")}
     client = stack.api(stack.value("SELECT username FROM shop_account WHERE id = %s", buyer.account_id))
     [digest] = {row["digest"] for row in stack.rows("SELECT digest FROM knox_authtoken")} - before
@@ -445,7 +445,7 @@ def old_token(stack: ShopStack, buyer: Buyer) -> bytes:
 
 
 def test_stale_and_repeated_orders(shared_shop_stack: ShopStack, endpoints: dict[str, Endpoint]) -> None:
-    """A checkout serves one order; its replay is the same order; a checkout that is over serves none."""
+    """A checkout serves one order, and its replay is the same order; an expired checkout serves none."""
     buyer = new_buyer(shared_shop_stack)
     checkout = buyer.check_out(buyer.fill_cart("Python 开发入门"))
     body = suggested_order(checkout)
@@ -465,7 +465,7 @@ def test_stale_and_repeated_orders(shared_shop_stack: ShopStack, endpoints: dict
 
 
 def test_order_that_cannot_be_leaves_a_reason(shared_shop_stack: ShopStack) -> None:
-    """What only a worker can tell is accepted first, then rejected with its slug, and takes nothing from the
+    """What only a worker can check is accepted first, then rejected with its slug, and takes nothing from the
     buyer.
     """
     buyer = new_buyer(shared_shop_stack, beili=5)
@@ -495,7 +495,7 @@ def test_order_that_cannot_be_leaves_a_reason(shared_shop_stack: ShopStack) -> N
 
 
 def test_notification_that_is_none(shared_shop_stack: ShopStack, unchanged: None, buyer: Buyer) -> None:
-    """Alipay's address takes signed forms and nothing else."""
+    """Alipay's endpoint accepts only signed forms."""
     form = "application/x-www-form-urlencoded"
     for content_type, content in (
         ("application/json", b"{}"),
@@ -531,9 +531,9 @@ def test_notification_that_is_none(shared_shop_stack: ShopStack, unchanged: None
     ],
 )
 def test_connection_serves_on_after_a_refusal(buyer: Buyer, path: str, media_type: str, status: int) -> None:
-    """The body comes after the answer is clear.
+    """The body arrives after the refusal.
 
-    A server that doesn't read it ends the connection, and a proxy's next request fails.
+    A server that doesn't read it closes the connection, and a proxy's next request fails.
     """
     address = httpx.URL(buyer.api.http.base_url)
     body = b"x" * 1000

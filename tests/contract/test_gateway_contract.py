@@ -1,8 +1,7 @@
-"""What every payment provider must do for the shop: the behaviour behind
-`payments.gateways.protocol.Gateway`.
+"""The contract of payment providers: the behaviour behind `payments.gateways.protocol.Gateway`.
 
-A provider is added to PROVIDERS with a stage: how to make its gateway, and how a buyer acts at it. Alipay's
-runs against the simulator.
+Add a provider to PROVIDERS with a stage, which makes its gateway and acts as its buyer. Alipay's runs against
+the simulator.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -43,7 +42,7 @@ OTHER_APP_ID, OTHER_SELLER_ID = "2021000000000002", "2088000000000002"
 
 @dataclass(frozen=True)
 class Message:
-    """What a provider posts."""
+    """A message from the provider."""
 
     headers: Mapping[str, str]
     body: bytes
@@ -53,7 +52,7 @@ class Message:
 
 
 class Stage(Protocol):
-    """A provider to try, and its buyer."""
+    """A provider under test, and its buyer."""
 
     gateway: Gateway
     # The same provider with another app's credentials.
@@ -67,14 +66,14 @@ class Stage(Protocol):
         ...
 
     def tampered(self, message: Message) -> Iterator[Message]:
-        """The message with one field after the other changed, and left out."""
+        """Copies of the message, each with one field changed or removed."""
         ...
 
     def way_back(self, intent: PaymentIntent, offer: str) -> dict[str, str]: ...
     def lose_next_answer(self, out_trade_no: str) -> None: ...
     def hold_next_refund(self, out_trade_no: str) -> None: ...
     def refund_elsewhere(self, out_trade_no: str, amount: str, number: str) -> None:
-        """Somebody refunds without the shop, in the merchant's console say."""
+        """A refund without the shop, as in the merchant's console."""
         ...
 
     def pass_time(self, seconds: float) -> None: ...
@@ -82,7 +81,7 @@ class Stage(Protocol):
 
 @dataclass
 class AlipayStage:
-    """The simulator, as a process, on a clock that stands still."""
+    """The simulator as a process, with its clock frozen."""
 
     simulator: Simulator
     shop: Shop
@@ -155,7 +154,7 @@ def running_simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simu
 
 @pytest.fixture(scope="module")
 def receiver() -> Iterator[Shop]:
-    """Where notifications go."""
+    """The endpoint for notifications."""
     shop = Shop()
     stop = shop.start()
     yield shop
@@ -328,7 +327,7 @@ def is_found(stage: Stage, amount: str) -> bool:
 def test_refund_proves_itself_and_an_identical_repeat_moves_nothing(stage: Stage, paid: TradeReport) -> None:
     assert stage.gateway.refund(refund_of("5.00")) is True
     for _ in range(2):
-        stage.gateway.refund(refund_of("5.00"))  # says nothing; the query does
+        stage.gateway.refund(refund_of("5.00"))  # proves nothing; the query does
         assert is_found(stage, "5.00")
     assert stage.gateway.refund(refund_of("14.90", "CONTRACT1R2")) is True
     report = stage.gateway.query(paid.out_trade_no)
@@ -504,7 +503,7 @@ class Attempt:
 
 @pytest.fixture
 def gateways(stage: Stage) -> ConfiguredGateways:
-    """The shop changed its app while attempts of the former one were open."""
+    """The shop has changed its app while attempts of the former one were open."""
     return ConfiguredGateways(stage.gateway, stage.other)
 
 

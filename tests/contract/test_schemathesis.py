@@ -1,5 +1,5 @@
-"""Schemathesis against the running shop: whatever the schema allows is answered as the schema says, whatever
-it forbids is refused.
+"""Schemathesis against the running shop: what the schema allows is answered as the schema says, what it
+forbids is refused.
 """
 
 import os
@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("contract"), pytest.m
 
 SEED = "20261122"
 EXAMPLES = "5"
-# It takes half a minute on a machine of its own.
+# It takes half a minute on an idle machine.
 TIME_LIMIT_S = 200
 CONFIG = Path(__file__).parent / "schemathesis.toml"
 
@@ -45,7 +45,7 @@ def test_running_shop_keeps_to_its_schema(shared_shop_stack: ShopStack, tmp_path
             *program("schemathesis", "--config-file", str(CONFIG), "run", f"{shop.web_url}/api/schema/"),
             *("--checks", "all", "--seed", SEED, "--max-examples", EXAMPLES, "--no-color"),
         ],
-        cwd=tmp_path,  # it leaves a cache where it runs
+        cwd=tmp_path,  # it leaves a cache in its working directory
         env={
             **{name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")},
             "PYTHONPATH": str(ROOT),

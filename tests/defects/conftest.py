@@ -1,4 +1,4 @@
-"""What the original's defects are shown with: a buyer, and a gateway with the tests' keys."""
+"""Fixtures for the original's defects: a buyer, and a gateway with the tests' keys."""
 
 import pytest
 

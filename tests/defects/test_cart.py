@@ -43,7 +43,7 @@ def test_c01_two_tabs_never_lose_each_others_line(buyer: Account) -> None:
 
 
 def test_c02_each_cart_is_its_own_key_that_ends(api: Api, buyer: Account, valkey: redis.Redis) -> None:
-    """All carts were fields of one key that never ended."""
+    """All carts were fields of one key that never expired."""
     course = make_course()
     put_in_cart(api, course)
     put_in_cart(Api(make_buyer()), course)
@@ -131,7 +131,7 @@ def shop_now() -> Any:
 
 
 def test_c10_missing_course_and_missing_policy_are_told_apart(api: Api) -> None:
-    """Every missing row was "视频不存在"."""
+    """Every missing row was answered "视频不存在"."""
     course = make_course()
     with nothing_changes():
         assert refused(add(api, 2**40, policy_of(course).pk)) == (404, 1001, "course_not_found")

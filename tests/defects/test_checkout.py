@@ -197,9 +197,7 @@ def test_k15_coupon_of_an_unpaid_order_is_not_offered_and_old_ones_expire(api: A
 def test_k16_second_tab_has_a_checkout_of_its_own_that_ends(
     api: Api, valkey: redis.Redis, settings: Settings
 ) -> None:
-    """There was one checkout per buyer, without an id and without an end: the second tab overwrote the
-    first.
-    """
+    """There was one checkout per buyer, without an id or an expiry: the second tab overwrote the first."""
     cheap, dear = make_course("1.00"), make_course("2.00")
     put_in_cart(api, cheap, dear)
     first, second = check_out(api, cheap), check_out(api, dear)
@@ -210,7 +208,7 @@ def test_k16_second_tab_has_a_checkout_of_its_own_that_ends(
 
 
 def test_k17_no_checkout_is_told_apart_from_a_fault_and_the_rate_is_given(api: Api) -> None:
-    """Every fault was "结算列表为空", and nobody said what 贝里 are worth."""
+    """Every fault was answered "结算列表为空", and the value of 贝里 wasn't given."""
     assert refused(api.get(CHECKOUT)) == (404, 1001, "checkout_not_found")
     course = make_course("99.00")
     put_in_cart(api, course)
@@ -234,7 +232,7 @@ def test_k18_documented_shape_is_the_real_one(api: Api) -> None:
 
 
 def test_k19_failure_has_a_slug_and_details_for_programs(api: Api) -> None:
-    """Control flow ran over bare exceptions with a text."""
+    """Control flow used bare exceptions with a text."""
     course = make_course()
     error = check_out(api, course)["error"]
     assert (error["code"], error["error"], error["details"]) == (

@@ -73,7 +73,7 @@ D = Decimal
 
 
 def rejected(seen: dict[str, Any]) -> str:
-    """Why an order was refused; nothing was made of it."""
+    """The reason for an order's rejection; no order was created."""
     assert (seen["status"], Order.objects.count()) == ("rejected", 0)
     slug: str = seen["error"]["error"]
     return slug
@@ -96,7 +96,7 @@ def test_p01_numbers_do_not_clash_and_the_database_sees_to_it() -> None:
     ids=str,
 )  # fmt: skip
 def test_p02_amounts_are_validated(api: Api, change: dict[str, Any]) -> None:
-    """Missing amounts, texts, fractions and negative ones were taken as they came."""
+    """Missing amounts, texts, fractions and negative numbers were accepted."""
     body = {**body_of(make_course("99.00"), alipay="99.00"), **change}
     with nothing_changes():
         assert refused(post_order(api, body)) == (400, 1003, "invalid_input")

@@ -22,20 +22,20 @@ from tests.payments.settle import make_payment, notify
 __all__ = ["alipay_settings", "gateway"]
 # Enough that PostgreSQL prefers any index to reading a whole table.
 ORDERS = 8_000
-# So many of each kind go through the shop; the others are copies of them.
+# This many of each kind go through the shop; the others are copies of them.
 BOUGHT = 40
 
 
 @pytest.fixture
 def history(transactional_db: None, gateway: AlipayGateway) -> Iterator[None]:
-    """So many paid orders with all that belongs to them, and as many that wait for their money."""
+    """Paid orders with everything that belongs to them, and as many orders that await payment."""
     for number in range(2 * BOUGHT):
         payment = make_payment(
             Order.objects.get(order_number=make_waiting(make_buyer())), gateway, now=clock.now()
         )
         if number % 2:
             notify(gateway, payment, now=clock.now(), notify_id=f"{number:034}")
-    # Nothing becomes due while something is measured.
+    # Nothing becomes due during a measurement.
     Order.objects.filter(available_at__isnull=False).update(available_at=clock.now() + timedelta(days=3650))
     Payment.objects.filter(available_at__isnull=False).update(available_at=clock.now() + timedelta(days=3650))
     with open_session(role=SUPERUSER) as superuser:
@@ -43,7 +43,8 @@ def history(transactional_db: None, gateway: AlipayGateway) -> Iterator[None]:
         multiply(superuser, ORDERS // BOUGHT - 1)
         superuser.execute("VACUUM ANALYZE")
         yield
-        # Row by row it would take longer than it took to make. Ids start again: other tests' ids are small.
+        # Deleting row by row would take longer than creating them did. Ids restart, since other tests expect
+        # small ones.
         with connection.cursor() as cursor:
             tables = list_tables(cursor)
         superuser.execute(f"TRUNCATE {', '.join(tables)} RESTART IDENTITY")

@@ -1,4 +1,4 @@
-"""The desk's pages on tables that have grown: few statements, each by an index."""
+"""The desk's pages on large tables: few statements, each using an index."""
 
 from typing import Any
 
@@ -18,8 +18,8 @@ from tests.growth.test_plans import watched
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("history")]
 MOST = 30
-# An hour's figures count its rows by their numbers; here an hour has a large part of all rows, so
-# reading all of them is right.
+# An hour's figures count its rows by their ids. Here an hour has a large part of all rows, so reading all of
+# them is right.
 FIGURES = ("SELECT left(order_number, 10)",)
 
 

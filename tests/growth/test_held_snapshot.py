@@ -1,7 +1,7 @@
-"""Looks for due rows while somebody holds a snapshot open, so that PostgreSQL can't clear away what is done.
+"""Scans for due rows while a session holds a snapshot open, so that PostgreSQL can't remove dead entries.
 
-Counted in buffers, which don't depend on the machine: what EXPLAIN (ANALYZE, BUFFERS) says of the very
-statements that the shop has sent.
+Counted in buffers, which don't depend on the machine, by EXPLAIN (ANALYZE, BUFFERS) of the shop's own
+statements.
 """
 
 import time
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 BATCH = 64
 ROUNDS = 5
-# As many orders taken in, each at a time of its own.
+# This many orders taken in, each at its own time.
 _TAKE_IN = """
     INSERT INTO shop_orderrequest (
         account_id, order_number, idempotency_key, fingerprint, body, status, request_id, created_at,
@@ -54,7 +54,7 @@ def held_snapshot() -> Iterator[None]:
 
 
 def buffers(deed: Callable[[], object]) -> int:
-    """How many pages PostgreSQL touches for the statements of a deed, which is done once, as it is
+    """How many pages PostgreSQL touches for the statements of a function, which runs once, while it is
     explained.
     """
     touched = 0
@@ -78,7 +78,7 @@ def buffers(deed: Callable[[], object]) -> int:
 
 def take_in(account_id: int, round_: int, count: int) -> None:
     sql.write(_TAKE_IN, [account_id, round_ * count, (round_ + 1) * count - 1])
-    time.sleep(floors.SLACK[FRESH].total_seconds())  # orders flow; these come at once
+    time.sleep(floors.SLACK[FRESH].total_seconds())  # orders arrive steadily; these come all at once
 
 
 def claim_and_finish() -> bool:
@@ -97,7 +97,7 @@ def claim_failed() -> int:
 
 @dataclass(frozen=True)
 class Touched:
-    """Pages that PostgreSQL touched in one round: for a claim in its middle, and at its end for looks that
+    """Pages that PostgreSQL touched in one round: for a claim in its middle, and for scans at its end that
     found nothing.
     """
 
@@ -108,7 +108,7 @@ class Touched:
 
 
 def flow(account_id: int, count: int) -> Iterator[Touched]:
-    """Round after round of so many orders."""
+    """Rounds of this many orders each."""
     for round_ in range(ROUNDS):
         take_in(account_id, round_, count)
         for _ in range(count // BATCH // 2):
@@ -121,17 +121,17 @@ def flow(account_id: int, count: int) -> Iterator[Touched]:
 
 @pytest.mark.timeout(300)
 def test_held_snapshot_makes_no_look_dearer() -> None:
-    """What a round leaves behind is read by the next look once, and not again."""
+    """The dead entries of a round are read once by the next scan, and not again."""
     account_id = make_buyer().pk
     with held_snapshot():
         rounds = list(flow(account_id, 100 * BATCH))
     assert OrderRequest.objects.filter(status="created").count() == ROUNDS * 100 * BATCH
-    # The first round began with a table without anything dead.
+    # The first round started without dead entries.
     assert rounds[-1].claim <= 1.5 * rounds[0].claim, rounds
     first, last = rounds[1], rounds[-1]
     assert last.claim <= 1.5 * first.claim, rounds
     assert max(round_.first_look for round_ in rounds) < first.claim, rounds
-    # A handful of pages more is what floors lag behind on a busy machine; without floors it is hundreds.
+    # On a busy machine floors lag behind by a few pages; without floors it is hundreds.
     assert last.look <= max(1.5 * first.look, 64), rounds
     assert last.failed <= max(1.5 * first.failed, 64), rounds
 
@@ -148,9 +148,10 @@ def test_control_without_floors_every_round_makes_them_dearer(monkeypatch: pytes
 
 @pytest.mark.parametrize("model", [OrderRequest, Order, Payment, Notification, Refund])
 def test_every_kind_of_work_looks_above_its_floor(model: type[Work]) -> None:
-    """As does whoever gives up the exhausted ones.
+    """So does the statement that gives up exhausted rows.
 
-    Who counts the due rows for the metrics begins at the beginning: no sweep may have looked for long.
+    The count of due rows for the metrics starts at the beginning, since there may have been no sweep for
+    long.
     """
     seen: list[str] = []
 

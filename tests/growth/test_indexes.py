@@ -1,11 +1,12 @@
-"""Each index earns its keep: every order writes to all of them, thrice where its row is written thrice."""
+"""No index is redundant: every order writes to all of them, and three times where its row is written three
+times.
+"""
 
 import pytest
 from django.apps import apps
 from django.db import connection
 
-# Indexes of one table that hold all of their rows, in pairs: every query that the first one serves, the
-# second one serves too.
+# Pairs of full indexes of a table in which the second serves every query that the first serves.
 COVERED = """
     WITH plain AS (
         SELECT indexrelid, indrelid, indisunique, string_to_array(indkey::text, ' ') AS columns

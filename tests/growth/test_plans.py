@@ -1,4 +1,4 @@
-"""Every statement of the busy paths, on tables that have grown: PostgreSQL finds its rows by an index."""
+"""Every statement of the busy paths on large tables: PostgreSQL finds its rows by an index."""
 
 import json
 import re
@@ -42,12 +42,12 @@ GROWN = {
 }  # fmt: skip
 
 
-# What PostgreSQL reckons for planning a statement of three tables.
+# PostgreSQL's estimate of the cost of planning a statement of three tables.
 PLANNING_COST = 10.0
 
 
 def numbered(sql: str) -> str:
-    """The statement as the server knows it: `$1` where the driver has `%s` or `%(name)s`."""
+    """The statement as the server sees it: `$1` where the driver has `%s` or `%(name)s`."""
     names: dict[str, int] = {}
 
     def number(place: re.Match[str]) -> str:
@@ -63,7 +63,7 @@ def _parsed(row: Any) -> Any:
 
 
 def scans(plan: dict[str, Any]) -> Iterator[str]:
-    """The grown tables that a plan reads from end to end."""
+    """The large tables that a plan scans in full."""
     if plan["Node Type"] == "Seq Scan" and plan["Relation Name"] in GROWN:
         yield plan["Relation Name"]
     for inner in plan.get("Plans", []):
@@ -72,7 +72,7 @@ def scans(plan: dict[str, Any]) -> Iterator[str]:
 
 @contextmanager
 def watched() -> Iterator[dict[str, list[str]]]:
-    """Statements that ran inside, each with the grown tables that it read from end to end."""
+    """Yields the statements that run in the block, each with the large tables that it scans in full."""
     seen: dict[str, list[str]] = {}
 
     def watch(run: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
@@ -82,8 +82,8 @@ def watched() -> Iterator[dict[str, list[str]]]:
                 generic = _parsed(
                     cursor.execute(f"EXPLAIN (FORMAT JSON, GENERIC_PLAN) {numbered(sql)}").fetchone()
                 )
-            # A prepared statement settles on the plan that knows no values when that looks no dearer than
-            # planning anew each time.
+            # A prepared statement switches to the generic plan when that isn't estimated to cost more than
+            # planning each time.
             settled = generic if generic["Total Cost"] <= custom["Total Cost"] + PLANNING_COST else custom
             seen[" ".join(sql.split())[:300]] = sorted({*scans(custom), *scans(settled)})
         return run(sql, params, many, context)
@@ -93,7 +93,7 @@ def watched() -> Iterator[dict[str, list[str]]]:
 
 
 def buy(buyer: Account, gateway: AlipayGateway) -> None:
-    """From the cart to the course, with everything that a buyer looks at on the way."""
+    """From the cart to the course, with every page that a buyer opens on the way."""
     api, course = Api(buyer), Course.objects.earliest("pk")
     for campaign in Coupon.objects.filter(pk__in=[3, 4]):
         coupons.claim_coupon(account=buyer, coupon_id=campaign.pk, now=clock.now())
@@ -117,9 +117,7 @@ def buy(buyer: Account, gateway: AlipayGateway) -> None:
 
 
 def upkeep(gateway: MemoryGateway) -> None:
-    """What goes on by itself: the sweep, a query of a payment, the end of an order, the coupons and tokens
-    that are over.
-    """
+    """Background work: the sweep, a payment query, an order's expiry, expired coupons and tokens."""
     sweep()
     Payment.objects.filter(pk=Payment.objects.filter(status="open").order_by("pk").values("pk")[:1]).update(
         available_at=clock.now()
@@ -138,7 +136,7 @@ def upkeep(gateway: MemoryGateway) -> None:
 
 
 def is_folded(total: totals.Total) -> bool:
-    """Folds once more; whether all rows are in by now."""
+    """Adds up once more; whether all rows are included now."""
     totals.fold(total, now=clock.now())
     [(highest,)] = sql.read(f"SELECT max(id) FROM {total.table}", [])
     found = measurements.find(total.name)
@@ -159,10 +157,10 @@ def in_place_of_alipay() -> MemoryGateway:
 def test_busy_statements_read_no_grown_table_from_end_to_end(gateway: AlipayGateway) -> None:
     with watched() as control:
         assert Order.objects.filter(cash_due="123456.00").count() == 0
-    assert list(control.values()) == [["shop_order"]]  # whoever looks without an index is noticed
+    assert list(control.values()) == [["shop_order"]]  # a scan without an index is noticed
 
     in_memory = in_place_of_alipay()
-    # once in a shop's life everything is added up, when what other tests have under way has ended
+    # once in a shop's life everything is added up; transactions of other tests must have ended
     for total in totals.TOTALS:
         assert wait_until(partial(is_folded, total), timeout_s=60, poll_s=0.5)
     with watched() as seen:

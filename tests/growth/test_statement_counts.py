@@ -1,6 +1,4 @@
-"""What an order costs PostgreSQL and the broker in a rush, counted: figures that don't depend on the
-machine.
-"""
+"""Counts what an order costs PostgreSQL and the broker under load: figures that don't depend on the machine."""
 
 from urllib.parse import urlencode
 
@@ -29,7 +27,7 @@ CROWD = 4 * creation.BATCH_SIZE
 
 
 def test_order_costs_hardly_more_than_its_own_statement_and_no_message(broker_valkey: redis.Redis) -> None:
-    """Each with two courses, a coupon on one of them, a global one, and 贝里.
+    """Each has two courses, a coupon on one of them, a global one, and 贝里.
 
     Counted from the POST to the commit, BEGIN and COMMIT included.
     """
@@ -80,7 +78,7 @@ def test_notification_costs_hardly_more_than_its_own_row(gateway: AlipayGateway)
 
 
 def test_light_load_is_one_order_a_task(broker_valkey: redis.Redis) -> None:
-    """The same code with one order: no more statements than a batch has."""
+    """The same code with one order: no more statements than a batch."""
     api, course = Api(make_buyer()), make_course("99.00")
     with CaptureQueriesContext(connection) as captured:
         answered(post_order(api, body_of(course, alipay="99.00")), 202)

@@ -1,4 +1,4 @@
-"""One shop that the journeys break and repair, and the check of everything after each of them."""
+"""One shop that the journeys break and repair; all invariants are checked after each journey."""
 
 from collections.abc import Iterator
 
@@ -42,12 +42,12 @@ def shop(request: pytest.FixtureRequest, _breakable_shop: ShopStack) -> Iterator
 
 @pytest.fixture
 def buyer(shop: ShopStack) -> Buyer:
-    """Somebody new with 200 贝里."""
+    """A new buyer with 200 贝里."""
     return new_buyer(shop, beili=200)
 
 
 def repair(stack: ShopStack) -> None:
-    """Brings every part back that the test has stopped."""
+    """Restarts every part that the test has stopped."""
     for node in (stack.broker, stack.simulator, stack.web, stack.worker, stack.beat):
         if node.container.status == "running":
             node.kill("SIGCONT")
@@ -62,8 +62,8 @@ def repair(stack: ShopStack) -> None:
 
 
 def settle(stack: ShopStack) -> None:
-    """Waits until nothing is left to do and checks the invariants; what still breaks one after the time is
-    the failure.
+    """Waits until no work is left and all invariants hold. Fails with those that are still violated after the
+    timeout.
     """
 
     def is_settled() -> bool:

@@ -57,7 +57,7 @@ class Buyer:
         return str(response.json()["data"]["order_number"])
 
     def follow(self, order_number: str, *, while_status: str = "pending") -> dict[str, Any]:
-        """The order, as soon as it is no longer so."""
+        """The order, as soon as its status changes."""
         return self.api.follow_order(order_number, while_status={while_status}, timeout_s=PATIENCE_S)
 
     def open_cashier(self, order_number: str) -> str:

@@ -1,7 +1,7 @@
-"""Valkey goes away while a worker is in the middle of an order: the worker lives on, finishes, and takes the
-next order afterwards.
+"""Valkey goes away while a worker is in the middle of an order: the worker survives, finishes, and creates
+the next order afterwards.
 
-"In the middle" is made certain by a row lock that the test holds.
+A row lock that the test holds keeps it in the middle.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Workers that die or hang with orders in hand: others make those orders within seconds, each once."""
+"""Workers die or hang with claimed orders: others create those orders within seconds, each once."""
 
 import time
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ WITHIN_S = 10
 
 @pytest.fixture(scope="module")
 def _patient_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ShopStack]:
-    """With the lease and the sweep that a shop has by default."""
+    """With the default lease and sweep interval."""
     stack = build_shop_stack(
         tmp_path_factory.mktemp("patient") / "shop", extra_env={"WORK_LEASE_S": "5", "SWEEP_INTERVAL_S": "2"}
     )
@@ -58,8 +58,7 @@ def test_worker_that_hangs_for_longer_than_its_lease_does_nothing_late(shop: Sho
         for pid in pids:
             _signal(pid, "STOP")
     try:
-        # Its session waits for a client that hangs; PostgreSQL ends it after
-        # `idle_in_transaction_session_timeout`.
+        # PostgreSQL ends the session of a hanging client after `idle_in_transaction_session_timeout`.
         shop.add_worker()
         wait_for_order(shop, buyer)
         assert_created_once(shop, buyer, number)

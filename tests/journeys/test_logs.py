@@ -1,5 +1,5 @@
-"""What the real processes write, from registration to refund: one id leads through it, and nothing secret or
-personal stands in it.
+"""The real processes' logs, from registration to refund: one id leads through them, and they contain nothing
+secret or personal.
 """
 
 import json
@@ -51,7 +51,7 @@ def lines(stack: ShopStack) -> list[dict[str, Any]]:
 
 @dataclass
 class Visit:
-    """What one buyer and one of staff did, and what they did it with."""
+    """What a buyer and a member of staff did, and their secrets."""
 
     api: ApiClient
     account_id: int
@@ -61,7 +61,7 @@ class Visit:
 
 
 def secrets_of(stack: ShopStack, visit: Visit) -> dict[str, str]:
-    """What must stand nowhere, by name."""
+    """What the log must not contain, by name."""
     hidden = {
         name: value for name, value in stack.env.items() if re.search("PASSWORD|SECRET", name) and value
     }
@@ -97,7 +97,7 @@ def register_and_log_in(api: ApiClient) -> None:
 
 
 def visit_admin(stack: ShopStack) -> tuple[str, str]:
-    """Staff log in, wrong first; the cookies' values."""
+    """A member of staff logs in, with a wrong password first. Returns the cookies' values."""
     with httpx.Client(base_url=stack.web_url, trust_env=False) as browser:
         for password in (WRONG, stack.env["DEMO_PASSWORD"]):
             page = browser.get("/admin/login/").text
@@ -180,7 +180,7 @@ def test_one_id_leads_through_the_log_and_nothing_secret_stands_in_it(shop: Shop
 
 
 def must_lead_through(told: list[dict[str, Any]], visit: Visit, stack: ShopStack) -> None:
-    """One id finds everything that was done for the purchase."""
+    """One id finds all work for the purchase."""
     mine = [
         line
         for line in told
@@ -217,7 +217,7 @@ def must_tell_logins(told: list[dict[str, Any]], visit: Visit, stack: ShopStack)
 
 
 def must_be_named(told: list[dict[str, Any]]) -> None:
-    """A request's lines have its id and address, a task's its id and name; the sweep's ticks have no
+    """A request's lines have its id and address, a task's have its id and name; the sweep's ticks have no
     lines.
     """
     for line in told:

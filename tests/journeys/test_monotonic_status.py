@@ -1,6 +1,6 @@
-"""A status that a buyer has been told is never taken back, whatever becomes of Valkey meanwhile.
+"""A buyer never sees an older status after a newer one, whatever happens to Valkey.
 
-It keeps all but its last second.
+Valkey keeps everything but its last second.
 """
 
 import time
@@ -29,12 +29,12 @@ def stopped(shop: ShopStack) -> None:
 def test_status_is_never_taken_back(
     shop: ShopStack, buyer: Buyer, go_away: Callable[[ShopStack], None]
 ) -> None:
-    time.sleep(REMEMBERED_S + 1)  # until the web process remembers what it answers
+    time.sleep(REMEMBERED_S + 1)  # until the web process caches its answers
     with account_locked(buyer):
         number = buyer.place(simple_body(shop))
         assert wait_until(lambda: is_waiting_for_lock(shop), timeout_s=PATIENCE_S)
         assert buyer.api.get(f"orders/{number}/")["status"] == "pending"
-        time.sleep(1.2)  # what is written by then is there after a kill
+        time.sleep(1.2)  # what is written by then survives a kill
         assert buyer.api.get(f"orders/{number}/")["status"] == "pending"
         go_away(shop)
     wait_for_order(shop, buyer)

@@ -1,4 +1,4 @@
-"""Whatever becomes of Alipay's notification, the order is paid once: one capture, one cash transfer, one
+"""Whatever happens to Alipay's notification, the order is paid once: one capture, one cash transfer, one
 enrolment.
 """
 
@@ -36,7 +36,7 @@ def assert_paid_once(shop: ShopStack, buyer: Buyer, order: dict[str, Any]) -> No
 
 
 def count_deliveries(shop: ShopStack, out_trade_no: str) -> int:
-    """How many times the shop has answered `success`."""
+    """How often the shop has answered `success`."""
     deliveries = control(shop, "GET", f"deliveries?out_trade_no={out_trade_no}")["deliveries"]
     return sum(bool(delivery["is_accepted"]) for delivery in deliveries)
 
@@ -90,7 +90,7 @@ def test_notification_repeated_after_the_order_was_paid(
     [notification] = control(shop, "GET", f"notifications?out_trade_no={out_trade_no}")["notifications"]
     for fresh in (True, False):
         control(shop, "POST", f"notifications/{notification['notify_id']}/replay", {"fresh": fresh})
-    # Other facts in the same words: a notification of its own, which finds the payment paid.
+    # Other facts about the same trade: a separate notification, which finds the payment paid.
     control(
         shop, "POST", "notifications/craft", {"out_trade_no": out_trade_no, "trade_status": "TRADE_FINISHED"}
     )
@@ -140,7 +140,7 @@ def test_notification_delivered_again_when_the_shop_was_down(
     shop.web.ready()
     assert wait_until(shop.is_ready, timeout_s=PATIENCE_S)
     [notification] = control(shop, "GET", f"notifications?out_trade_no={out_trade_no}")["notifications"]
-    # Alipay's next attempt comes after four minutes; here it comes now.
+    # Alipay's next attempt would come after four minutes; here it comes now.
     control(shop, "POST", f"notifications/{notification['notify_id']}/replay", {"fresh": True})
     assert_paid_once(shop, buyer, order)
 
@@ -150,7 +150,7 @@ def test_lost_notification_is_made_up_for_by_a_query(
 ) -> None:
     out_trade_no = buyer.open_cashier(order["order_number"])
     control(shop, "POST", "faults", {"kind": "drop", "times": None, "out_trade_no": out_trade_no})
-    # As if the half minute until the first query were over.
+    # Skips the half minute until the first query.
     shop.rows("UPDATE payments_payment SET available_at = now() WHERE out_trade_no = %s", out_trade_no)
     pay(shop, out_trade_no)
     started = time.monotonic()

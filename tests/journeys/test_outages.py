@@ -1,8 +1,7 @@
-"""Orders survive what happens to workers, the broker and the database: each is created exactly once, and soon
-after the fault is over.
+"""Orders survive faults of workers, the broker and the database: each is created exactly once, soon after the
+fault.
 
-"In the middle" is made certain by a row lock that the test holds: the worker waits for it inside its
-transaction.
+A row lock that the test holds keeps the worker in the middle of its transaction.
 """
 
 import re
@@ -27,7 +26,7 @@ from tests.nodes.shop_stack import ShopStack
 
 pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("journeys"), pytest.mark.timeout(240)]
 
-# Another thread tells the broker: the answer waits for PostgreSQL only.
+# Another thread publishes to the broker: the answer waits for PostgreSQL only.
 BOUNDED_S = 1.0
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -42,7 +41,7 @@ def is_waiting_for_lock(shop: ShopStack) -> bool:
 
 
 def wait_for_order(shop: ShopStack, buyer: Buyer, *, count: int = 1) -> float:
-    """Seconds until the buyer has so many orders."""
+    """Seconds until the buyer has this many orders."""
     started = time.monotonic()
     assert wait_until(lambda: count_orders(shop, buyer.account_id) >= count, timeout_s=PATIENCE_S)
     return time.monotonic() - started
@@ -79,8 +78,8 @@ NEVER = "9999"
 
 
 def first_line(node: Any, what: str) -> str:
-    """The first line of the node's log, which begins with the time, that says `what`; `NEVER` if none
-    does.
+    """The first line of the node's log that contains `what`; it begins with the time. `NEVER` if there is
+    none.
     """
     lines = [
         ANSI.sub("", line).strip() for line in node.container.logs_since_start().splitlines() if what in line
@@ -93,7 +92,7 @@ def test_another_worker_takes_over_from_a_killed_one(shop: ShopStack, buyer: Buy
     with account_locked(buyer):
         order_number = buyer.place(simple_body(shop, beili=10))
         assert wait_until(lambda: is_waiting_for_lock(shop), timeout_s=PATIENCE_S)
-        # The sweep may have woken the other one as well, which found the request taken.
+        # The sweep may have woken the other one, too, which found the request claimed.
         taker = min((shop.worker, second), key=lambda node: first_line(node, "shop.create_orders"))
         assert first_line(taker, "shop.create_orders") < NEVER
         taker.kill("SIGKILL")
@@ -105,7 +104,7 @@ def test_another_worker_takes_over_from_a_killed_one(shop: ShopStack, buyer: Buy
 def test_worker_killed_between_commit_and_acknowledgement(shop: ShopStack, buyer: Buyer) -> None:
     """The child commits while its parent, which acknowledges, is frozen; then both die.
 
-    The message comes again and does nothing.
+    The message is redelivered and does nothing.
     """
     with account_locked(buyer):
         order_number = buyer.place(simple_body(shop, beili=10))
@@ -117,7 +116,7 @@ def test_worker_killed_between_commit_and_acknowledgement(shop: ShopStack, buyer
     with shop.broker.container.client as client:
         unacknowledged = client.zrange("unacked_index", 0, -1)
         assert unacknowledged
-        # As if the visibility timeout were over.
+        # Skips the visibility timeout.
         client.zadd("unacked_index", dict.fromkeys(unacknowledged, 0))
         shop.worker.restart()
         shop.worker.ready()
@@ -174,7 +173,7 @@ def test_order_is_taken_in_while_the_broker_is_frozen(shop: ShopStack, buyer: Bu
 
 
 def test_orders_are_taken_in_side_by_side_while_the_broker_is_frozen(shop: ShopStack) -> None:
-    """The price of a frozen broker is paid per request, not by a queue of requests."""
+    """Each request waits for a frozen broker by itself; requests don't queue up."""
     buyers = [new_buyer(shop) for _ in range(4)]
     body = simple_body(shop)
     shop.broker.freeze()
@@ -203,7 +202,7 @@ def test_database_connections_cut_in_the_middle_of_an_order(shop: ShopStack, buy
 
 
 def test_database_connections_cut_again_and_again(shop: ShopStack) -> None:
-    """Buyers who try again with the same key get their order, each exactly one."""
+    """Buyers who retry with the same key get exactly one order."""
     buyers = [new_buyer(shop) for _ in range(3)]
     body = simple_body(shop)
     keys = [(buyer, f"{buyer.account_id}-{number}") for number in range(5) for buyer in buyers]
@@ -250,7 +249,7 @@ def test_web_process_restarted_between_order_and_payment(shop: ShopStack, buyer:
 
 @pytest.mark.slow
 def test_workers_are_back_soon_after_a_long_absence_of_the_broker(shop: ShopStack, buyer: Buyer) -> None:
-    """By Celery's own pauses the next look would come six seconds after the return."""
+    """With Celery's own pauses the next attempt would come six seconds after the return."""
     wait_for_order(shop, buyer, count=0)
     shop.broker.kill("SIGTERM")
     time.sleep(24)

@@ -1,4 +1,4 @@
-"""What it costs to tell a worker when there is nobody to take the message."""
+"""The cost of waking a worker when the broker doesn't take the message."""
 
 import socket
 import subprocess
@@ -28,9 +28,7 @@ for tell in (lambda: wake(create_orders), lambda: wake(create_orders), lambda: w
 
 
 def publish_times(shop: ShopStack, port: int) -> list[float]:
-    """Seconds that two wake-ups and one message take in a fresh process whose broker and Valkey are on that
-    port.
-    """
+    """Seconds that two wake-ups and one message take in a new process with broker and Valkey on this port."""
     url = f"redis://127.0.0.1:{port}"
     env = {**shop.env, "CELERY_BROKER_URL": f"{url}/0", "REDIS_URL": f"{url}/1"}
     ended = subprocess.run(
@@ -52,7 +50,7 @@ def test_publishing_to_a_broker_that_is_down_takes_less_than_a_second(shop: Shop
 
 
 def test_publishing_to_a_broker_that_answers_nothing_is_bounded(shop: ShopStack) -> None:
-    """It takes connections and never says a word."""
+    """It accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0), backlog=64) as server:
         times = publish_times(shop, server.getsockname()[1])
     print(f"publishing, broker mute: {times}")

@@ -1,4 +1,4 @@
-"""Whole purchases, from the cart to the enrolment, with every amount and every row that they leave."""
+"""Whole purchases, from the cart to the enrolment, with all amounts and rows."""
 
 from decimal import Decimal
 
@@ -15,7 +15,7 @@ PYTHON, WEB = "Python 开发入门", "前端三件套"
 
 
 def test_purchase_with_coupons_beili_and_alipay(shop: ShopStack, buyer: Buyer) -> None:
-    """The worked example of the price rules, bought."""
+    """Buys the worked example of the price rules."""
     python, web = buyer.fill_cart(PYTHON, WEB)
     on_python, on_order = buyer.claim("Python 入门 7.9 折"), buyer.claim("开学季全场券")
     checkout = buyer.check_out([python, web])
@@ -85,7 +85,7 @@ def test_zero_cash_order_is_paid_at_once_without_a_gateway(shop: ShopStack, buye
     web = buyer.fill_cart(WEB)
     coupon = buyer.claim("新人立减")
     shop.simulator.kill()
-    # 59.90 − 10.00 = 49.90: 贝里 are whole yuan here, so the price is made to fit.
+    # 59.90 − 10.00 = 49.90: 贝里 are whole yuan here, so the price has to be adjusted.
     shop.rows("UPDATE shop_pricepolicy SET price = 60.00 WHERE course_id = %s AND valid_period = 30", web[0])
     try:
         checkout = buyer.check_out(web)

@@ -1,4 +1,4 @@
-"""Machines whose clocks differ, and clocks that jump: orders are made at once, and what was left behind is
+"""Machines with different clocks, and clocks that jump: orders are created at once, and unfinished work is
 found.
 """
 
@@ -34,7 +34,7 @@ pytestmark = [
 
 @dataclass(frozen=True)
 class Skewed:
-    """A shop, and the clock of each of its programs."""
+    """A shop with a clock for each of its programs."""
 
     shop: ShopStack
     clocks: Mapping[str, SkewedClock]
@@ -59,7 +59,7 @@ def running(folder: Path, *, sweep_s: str) -> Iterator[Skewed]:
 
 @pytest.fixture(scope="module")
 def unswept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Skewed]:
-    """Nobody sweeps: what a wake-up doesn't find isn't found."""
+    """Without the sweep: only wake-ups find work."""
     with running(tmp_path_factory.mktemp("unswept"), sweep_s="300") as skewed:
         yield skewed
 
@@ -85,7 +85,7 @@ def has_orders(shop: ShopStack, buyer: Buyer, count: int) -> bool:
 
 
 def place_behind_the_workers_back(skewed: Skewed, buyer: Buyer) -> None:
-    """The order is taken in, and its wake-up is lost."""
+    """Places an order whose wake-up gets lost."""
     skewed.shop.worker.kill("SIGSTOP")
     buyer.place(simple_body(skewed.shop))
     skewed.shop.broker.lose_everything()
@@ -93,9 +93,7 @@ def place_behind_the_workers_back(skewed: Skewed, buyer: Buyer) -> None:
 
 
 def last_created_at(shop: ShopStack) -> float:
-    """When the worker made its last orders, as its log has it: in seconds since 1970, by the worker's
-    clock.
-    """
+    """When the worker last created orders, according to its log: seconds since 1970 by the worker's clock."""
     lines = [
         ANSI.sub("", line)
         for line in shop.worker.container.child.log_text().splitlines()
@@ -105,7 +103,7 @@ def last_created_at(shop: ShopStack) -> float:
 
 
 def test_a_process_with_a_clock_of_its_own(tmp_path: Path) -> None:
-    """The control: what the shop's programs below are told."""
+    """The control: the programs below have these clocks."""
     clock = make_clock(build_library(tmp_path), tmp_path / "clock")
     clock.move(-3600.5)
     program = (
@@ -147,7 +145,7 @@ def test_what_was_left_behind_is_found_after_any_step_of_the_workers_clock(
     buyer = new_buyer(swept.shop)
     seconds_until_created(swept.shop, buyer)
     swept.clocks["worker"].move(worker_s)
-    for count in (2, 3):  # the sweep that was due when the clock was set, and those after it
+    for count in (2, 3):  # the sweep that was due when the clock was set, and later ones
         place_behind_the_workers_back(swept, buyer)
         started = time.monotonic()
         assert wait_until(partial(has_orders, swept.shop, buyer, count), timeout_s=10)
@@ -160,7 +158,7 @@ def test_what_was_left_behind_is_found_after_any_step_of_the_workers_clock(
 @pytest.mark.slow
 @pytest.mark.parametrize("beat_s", [-6, -60, -3600])
 def test_beats_clock_makes_no_difference(swept: Skewed, beat_s: float) -> None:
-    """It was an hour ahead, and whatever it may have written down then."""
+    """It was an hour ahead, whatever it may have stored then."""
     swept.set_right()
     swept.clocks["beat"].move(3600)
     swept.shop.beat.restart()
@@ -173,7 +171,7 @@ def test_beats_clock_makes_no_difference(swept: Skewed, beat_s: float) -> None:
 
 
 def test_beats_own_jobs_go_on_after_a_step_back(swept: Skewed) -> None:
-    """It asks PostgreSQL what is due, and by whose clock."""
+    """Beat asks PostgreSQL what is due, by PostgreSQL's clock."""
     swept.set_right()
     swept.shop.beat.restart()
     swept.clocks["beat"].move(-3600)

@@ -21,7 +21,7 @@ NO_PROMETHEUS = "Debian's prometheus (with promtool) isn't installed; docs/metri
 
 @dataclass
 class Observed:
-    """The shop, and where its workers are scraped."""
+    """The shop, and the addresses at which its workers are scraped."""
 
     stack: ShopStack
     ports: dict[str, int]

@@ -1,4 +1,4 @@
-"""What a pool of workers loses when somebody kills its processes."""
+"""What a worker pool loses when its processes are killed."""
 
 import contextlib
 import os
@@ -14,7 +14,7 @@ _WAITING = """
 
 
 def kill_pool_in_the_middle_of_an_order(buyer: Buyer) -> None:
-    """The buyer's order is made later, by the processes that take their places."""
+    """The buyer's order is created later, by the replacement processes."""
     stack = buyer.stack
     with account_locked(buyer):
         buyer.place(simple_body(stack))

@@ -1,4 +1,4 @@
-"""A real Prometheus over the shop, with the shipped rules made impatient: seconds where they say minutes, and
+"""A real Prometheus that scrapes the shop, with the shipped rules sped up: seconds instead of minutes, and
 nothing else changed.
 """
 
@@ -13,7 +13,7 @@ import yaml
 from project.local.state import ROOT
 
 RULES = ROOT / "deploy" / "prometheus" / "shop_rules.yml"
-# Long enough for two scrapes at least, on a busy machine too.
+# Long enough for at least two scrapes, even on a busy machine.
 RANGE = "15s"
 
 
@@ -47,7 +47,7 @@ class Prometheus:
         self._url = url
 
     def firing(self) -> dict[str, list[dict[str, str]]]:
-        """The alerts that fire, each with its labels."""
+        """The firing alerts, each with its labels."""
         found: dict[str, list[dict[str, str]]] = {}
         for alert in self._get("alerts")["alerts"]:
             if alert["state"] == "firing":

@@ -1,4 +1,4 @@
-"""What `/metrics` says, as Prometheus reads it."""
+"""`/metrics` as Prometheus reads it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +10,7 @@ Series = tuple[str, frozenset[tuple[str, str]]]
 
 
 class Scrape(dict[Series, float]):
-    """Every series with its value. `counters` are those that may never step back."""
+    """Every series with its value. `counters` are those that must never decrease."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -40,14 +40,14 @@ class Scrape(dict[Series, float]):
 
 
 def scrape(url: str) -> Scrape:
-    """On a connection of its own, so that any of the processes may answer."""
+    """On a new connection, so that any of the processes may answer."""
     answer = httpx.get(f"{url}/metrics", trust_env=False, timeout=20)
     assert answer.status_code == 200, answer.text
     return Scrape(answer.text)
 
 
 def steps_back(before: Scrape, after: Scrape) -> Mapping[Series, Any]:
-    """Counters that went down or away."""
+    """Counters that decreased or disappeared."""
     return {
         series: (value, after.get(series))
         for series, value in before.counters.items()

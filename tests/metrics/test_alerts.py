@@ -1,6 +1,6 @@
-"""Each alert's cause is made in a real shop, and a real Prometheus with the shipped rules sees it fire.
+"""Each alert's cause is created in a real shop, and a real Prometheus with the shipped rules fires it.
 
-Only the waiting times are shortened.
+Only the times are shortened.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from tests.metrics.conftest import Observed
 from tests.metrics.losses import kill_pool_in_the_middle_of_an_order
 from tests.metrics.prometheus import Prometheus
 
-# The waits are those of a Prometheus that has to see a change, and of a cache of five seconds.
+# The waits allow Prometheus to see a change, and a cache of five seconds to expire.
 pytestmark = [
     pytest.mark.journey,
     pytest.mark.slow,
@@ -37,7 +37,7 @@ Make = Callable[[Observed, Undo], None]
 class Cause:
     """What makes an alert fire.
 
-    Causes of one stage don't disturb each other, and are made together; the stages go from rows to ruins.
+    Causes of one stage don't interfere and are created together; later stages destroy more.
     """
 
     stage: str
@@ -59,7 +59,7 @@ def cause(stage: str, *alerts: str) -> Callable[[Make], Make]:
 
 
 def open_order(observed: Observed) -> str:
-    """A buyer is at the cashier; answers the attempt's `out_trade_no`."""
+    """A buyer is at the cashier. Returns the attempt's `out_trade_no`."""
     buyer = new_buyer(observed.stack)
     return buyer.open_cashier(buyer.buy())
 
@@ -72,7 +72,7 @@ def paid_order(observed: Observed) -> tuple[Buyer, str, str]:
 
 @cause("rows", "DeadRows")
 def a_payment_is_given_up(observed: Observed, undo: Undo) -> None:
-    """Its last attempt is used up, so that the next sweep buries it."""
+    """Its last attempt is used up, so the next sweep gives it up."""
     out_trade_no = open_order(observed)
     given_up = (
         "UPDATE payments_payment SET attempts = 300, available_at = now() - interval '1 "
@@ -100,7 +100,7 @@ def a_notification_says_another_amount(observed: Observed, undo: Undo) -> None:
 
 @cause("rows", "NotificationsRefused")
 def somebody_forges_notifications(observed: Observed, undo: Undo) -> None:
-    """One after the other for as long as it takes: an increase is seen between two scrapes."""
+    """Repeatedly, since an increase needs two scrapes."""
     _keep_doing(undo, lambda: httpx.post(
         f"{observed.stack.web_url}/api/v1/payments/alipay/notify/", data={"out_trade_no": "1", "sign": "x"},
         trust_env=False, timeout=20
@@ -115,7 +115,7 @@ def a_buyer_asks_for_a_refund(observed: Observed, undo: Undo) -> None:
 
 @cause("rows", "RefundsFailed")
 def alipay_refuses_a_refund_for_good(observed: Observed, undo: Undo) -> None:
-    # Alipay decides it when the trade is paid; this is the only one that is paid meanwhile.
+    # Alipay decides it when the trade is paid; this is the only trade paid meanwhile.
     control(observed.stack, "POST", "faults", {"kind": "not_refundable", "times": 1})
     buyer, number, out_trade_no = paid_order(observed)
     buyer.api.post(f"orders/{number}/refunds/", {"reason": "不想学了"})
@@ -141,7 +141,7 @@ def alipays_bill_has_a_trade_that_nobody_knows(observed: Observed, undo: Undo) -
 
 @cause("rows", "AuditBroken")
 def the_books_are_wrong(observed: Observed, undo: Undo) -> None:
-    """An open payment that nobody will ask about any more, and beat's next audit."""
+    """An open payment that will never be queried again, and beat's next audit."""
     out_trade_no = open_order(observed)
     observed.stack.rows(
         "UPDATE payments_payment SET available_at = NULL WHERE out_trade_no = %s", out_trade_no
@@ -178,7 +178,7 @@ def a_table_is_locked_for_long(observed: Observed, undo: Undo) -> None:
 
 @cause("rows", "ValkeyFull")
 def valkey_fills_up(observed: Observed, undo: Undo) -> None:
-    """The last of its stage, since a full one refuses what others need."""
+    """The last of its stage, since a full Valkey refuses what others need."""
     client = undo.enter_context(observed.stack.broker.container.client)
     client.config_set("maxmemory", int(client.info("memory")["used_memory"] / 0.85))
     undo.callback(client.config_set, "maxmemory", 0)
@@ -189,9 +189,7 @@ def valkey_fills_up(observed: Observed, undo: Undo) -> None:
 
 @cause("turned away", "GatewayTurnsAway")
 def alipay_knows_no_such_method(observed: Observed, undo: Undo) -> None:
-    """The simulator answers as Alipay does to a key or an app that it doesn't know: an error that nobody
-    signed.
-    """
+    """The simulator answers as Alipay does to an unknown key or app: an unsigned error."""
     control(observed.stack, "POST", "faults", {"kind": "error_response", "times": None})
     undo.callback(control, observed.stack, "DELETE", "faults")
     for _ in range(3):
@@ -200,7 +198,7 @@ def alipay_knows_no_such_method(observed: Observed, undo: Undo) -> None:
 
 @cause("silent", "GatewaySilent", "GatewaySlow", "GatewaySilentForLong")
 def alipay_is_silent(observed: Observed, undo: Undo) -> None:
-    """And as if it had been for long already: ten minutes are too long for a test."""
+    """And has been for long: ten minutes would be too long for a test."""
     for _ in range(3):
         open_order(observed)
     control(observed.stack, "POST", "faults", {"kind": "hang", "params": {"seconds": 20}, "times": None})
@@ -230,7 +228,7 @@ def the_worker_hangs(observed: Observed, undo: Undo) -> None:
 
 @cause("nobody works", "WorkerDown", "JobOverdue", "AuditOverdue")
 def beat_is_dead(observed: Observed, undo: Undo) -> None:
-    """And has been for two days."""
+    """For two days."""
     stack = observed.stack
     stack.beat.kill("SIGKILL")
     undo.callback(stack.beat.restart)
@@ -268,7 +266,7 @@ STAGES = list(dict.fromkeys(cause.stage for cause in CAUSES.values()))
 
 
 def test_quiet_shop_is_quiet(observed: Observed, prometheus: Prometheus) -> None:
-    """All parts are there and have been scraped, and beat's first audit is over."""
+    """All parts have been scraped, and beat's first audit is done."""
     assert wait_until(lambda: len(prometheus.query("up == 1")) == 4, timeout_s=PATIENCE_S)
     assert wait_until(lambda: bool(prometheus.query("audit_age_seconds")), timeout_s=PATIENCE_S)
     assert wait_until(lambda: not prometheus.firing(), timeout_s=PATIENCE_S), prometheus.firing()
@@ -309,7 +307,7 @@ def _get(observed: Observed, path: str) -> httpx.Response | None:
 
 
 def _keep_doing(undo: Undo, deed: Callable[[], object], *, pause_s: float) -> None:
-    """In another thread, until the cause is undone."""
+    """Repeats it in another thread until the cause is undone."""
     ended = threading.Event()
 
     def work() -> None:

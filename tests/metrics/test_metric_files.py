@@ -1,4 +1,4 @@
-"""Processes that count together: slots, forks, and deaths."""
+"""Metrics shared between processes: slots, forks, and deaths."""
 
 import subprocess
 import sys
@@ -28,7 +28,7 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 def run(folder: Path, code: str, *args: str) -> str:
-    """What a process prints that ends before this returns, whether it ended well or not."""
+    """The output of a process, which ends before this returns, successfully or not."""
     return subprocess.run(  # noqa: PLW1510 - some are meant to die
         [sys.executable, "-c", code, *args],
         env=environment(folder),
@@ -40,7 +40,7 @@ def run(folder: Path, code: str, *args: str) -> str:
 
 @contextmanager
 def running(folder: Path, code: str, *args: str) -> Iterator[subprocess.Popen[str]]:
-    """A process that has printed a line, and goes on."""
+    """A running process that has printed a line."""
     argv = [sys.executable, "-c", code, *args]
     with subprocess.Popen(
         argv, env=environment(folder), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -75,7 +75,7 @@ def test_living_processes_have_slots_of_their_own(tmp_path: Path) -> None:
         assert read(tmp_path) == {"calls_total": 7, "breaker_open": 3}
         victim.kill()
         victim.wait(10)
-        # What it counted stays; what only a living process can say goes.
+        # Its counters stay; its gauges of a living process go.
         assert read(tmp_path) == {"calls_total": 7, "breaker_open": 2}
     assert read(tmp_path) == {"calls_total": 7}
 
@@ -98,8 +98,8 @@ calls.inc(100)
 
 
 def test_an_orphan_leaves_its_dead_parents_slot_alone(tmp_path: Path) -> None:
-    """It has its parent's counters in memory, as old as the fork: writing them would take back what the
-    parent counted later.
+    """It has a copy of its parent's counters from the fork. Writing them would undo what the parent counted
+    later.
     """
     orphaned = (
         COUNT
@@ -156,7 +156,7 @@ def test_every_module_that_makes_metrics_shares_them() -> None:
 
 
 def test_an_empty_variable_is_none(tmp_path: Path) -> None:
-    """A name without a value, as Compose passes it on. Nothing is written into the current folder."""
+    """A variable without a value, as Compose passes it. Nothing is written to the current folder."""
     code = f"import os; os.chdir({str(tmp_path)!r})\n" + COUNT + "\nprint(calls._value.get())"
     env = environment(tmp_path) | {"PROMETHEUS_MULTIPROC_DIR": ""}
     ended = subprocess.run(

@@ -1,5 +1,5 @@
-"""The shipped rules and the dashboard, read: each name that they use is in a real scrape, and each alert has
-its page in the runbook.
+"""The shipped rules and the dashboard only use names that a real scrape has, and each alert has a section in
+the runbook.
 """
 
 import json
@@ -37,9 +37,9 @@ FUNCTIONS = {
     "histogram_quantile",
     "le",
 }
-# Said by Prometheus itself of what it scrapes.
+# Series that Prometheus itself adds.
 ITS_OWN = {"up"}
-# Not there before it happens for the first time.
+# Absent until they happen for the first time.
 RARE = {"shop_limited_requests_total"}
 
 
@@ -50,7 +50,7 @@ def names_in(expression: str) -> set[str]:
 
 
 def matchers_in(expression: str) -> list[tuple[str, str, str]]:
-    """(metric, label, value) for every label that must be exactly so."""
+    """(metric, label, value) for every exact label matcher."""
     return [
         (metric, label, value)
         for metric, inside in re.findall(r"\b([a-z_][a-z0-9_]*)\{([^}]*)\}", expression)
@@ -66,10 +66,10 @@ def expressions() -> list[str]:
 
 @pytest.fixture(scope="module")
 def busy(observed: Observed) -> Scrape:
-    """What a shop says in which something was bought."""
+    """A scrape of a shop in which something was bought."""
     buyer = new_buyer(observed.stack)
     buyer.buy_paid()
-    # A code to scan is asked of the gateway by the web process itself.
+    # The web process itself requests a QR code from the gateway.
     buyer.api.post(f"orders/{buyer.buy()}/payments/", {"product": "qr"})
     return scrape(observed.stack.web_url)
 
@@ -172,5 +172,5 @@ def test_the_dashboard_can_be_read() -> None:
         for x in range(place["x"], place["x"] + place["w"])
         for y in range(place["y"], place["y"] + place["h"])
     ]
-    assert len(taken) == len(set(taken))  # no panel lies on another
+    assert len(taken) == len(set(taken))  # no panels overlap
     assert all(x < 24 for x, _ in taken)

@@ -1,5 +1,5 @@
-"""Two web processes and workers, scraped in turns: every number is the whole service's, and no counter steps
-back.
+"""Two web processes and workers, scraped in turns: every number is for the whole service, and no counter
+decreases.
 """
 
 import itertools
@@ -29,7 +29,7 @@ def buyer(observed: Observed) -> Buyer:
 
 
 def web_processes(stack: ShopStack) -> list[psutil.Process]:
-    """Granian's workers, which answer."""
+    """Granian's worker processes."""
     return [
         process
         for process in psutil.Process(stack.web.container.child.pid).children(recursive=True)
@@ -38,7 +38,7 @@ def web_processes(stack: ShopStack) -> list[psutil.Process]:
 
 
 def get(stack: ShopStack, path: str, *, times: int) -> None:
-    """Each on a connection of its own, so that all processes get some."""
+    """Each on its own connection, so that all processes get some."""
     for _ in range(times):
         httpx.get(f"{stack.web_url}/{path}", trust_env=False, timeout=20)
 
@@ -64,7 +64,7 @@ def test_counters_are_sums_and_never_step_back(observed: Observed, buyer: Buyer)
     # The worker of the database and that of the gateway count into the same folder.
     assert grew("task_seconds_count", task="shop.create_orders", outcome="success") >= 1
     assert grew("alipay_notifications_total", outcome="new") == 1
-    # A web process answers from what both have counted: the one that was not asked, too.
+    # A web process's answer includes what the other one has counted.
     assert len({scrape.total("http_request_seconds_count", route=COURSES) for scrape in scrapes[1:]}) == 1
     # Two web processes, two of the pool and the gateway worker.
     assert len(list((observed.stack.folder / "metrics").glob("histogram_*.db"))) >= 4
@@ -89,7 +89,7 @@ def test_the_databases_totals_are_the_books(observed: Observed, buyer: Buyer) ->
             (row["debit"], row["credit"]): row["fen"] for row in rows
         }
 
-    # An answer is kept for five seconds.
+    # An answer is cached for five seconds.
     assert wait_until(is_same, timeout_s=10, poll_s=0.5)
     assert scrape(observed.stack.web_url).total("order_events_total", kind="paid") >= 1
 
@@ -143,13 +143,13 @@ def test_random_addresses_add_no_series(observed: Observed) -> None:
         ).status_code
 
     with httpx.Client(trust_env=False, timeout=20) as client, ThreadPoolExecutor(4) as threads:
-        list(threads.map(visit, range(120)))  # every kind, by every method and by both processes
+        list(threads.map(visit, range(120)))  # every kind, by every method, in both processes
         before = series_of(observed.stack, 2)[-1]  # a scrape counts itself for the next one
         list(threads.map(visit, range(1000)))
         after = scrape(url)
     grown = [dict(pairs) for name, pairs in set(after) - set(before) if name.startswith("http_")]
     assert len(before.labels_of("http_request_seconds_count", "route")) < 60
-    # A busy machine may answer with one more status.
+    # A busy machine may produce one more status.
     seen = {
         (dict(pairs)["route"], dict(pairs)["method"])
         for name, pairs in before

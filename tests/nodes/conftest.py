@@ -1,6 +1,4 @@
-"""pytest-celery's own fixtures, given local processes instead of Docker's, for the tests of the nodes
-themselves.
-"""
+"""pytest-celery's fixtures with local processes instead of Docker's, for the tests of the nodes themselves."""
 
 import os
 from collections.abc import Iterator
@@ -53,7 +51,7 @@ def celery_backend_cluster() -> None:
 def celery_worker(celery_broker: ValkeyNode, tmp_path: Path) -> Iterator[WorkerNode]:
     """A worker of the tiny app in `probe_app.py`."""
     env = {**os.environ, "CELERY_BROKER_URL": celery_broker.config()["url"], "PROBE_FOLDER": str(tmp_path)}
-    del env["DJANGO_SETTINGS_MODULE"]  # else Celery would load the shop's tasks and signals along
+    del env["DJANGO_SETTINGS_MODULE"]  # otherwise Celery would also load the shop's tasks and signals
     node = make_worker(Program("probe", program("celery", *PROBE_ARGV)), env=env, folder=tmp_path)
     node.start()
     yield node

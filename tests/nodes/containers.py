@@ -17,9 +17,9 @@ READY_TIMEOUT_S = 60
 
 
 class ProcessContainer(CeleryTestContainer):
-    """A program in a session of its own.
+    """A program in its own session.
 
-    `kill("SIGKILL")` takes all that it has started along, as it would in a container.
+    `kill("SIGKILL")` also kills everything that it has started, as in a container.
     """
 
     def __init__(self, child: Child, *, port: int | None = None, prompt: str | None = None) -> None:
@@ -54,12 +54,12 @@ class ProcessContainer(CeleryTestContainer):
         return self.child.log_text()
 
     def logs_since_start(self) -> str:
-        """What the current run has logged: a prompt of an earlier run doesn't make this one ready."""
+        """The current run's log: an earlier run's prompt doesn't make this one ready."""
         return self.child.log_path.read_bytes()[self._log_start :].decode(errors="replace")
 
     def kill(self, signal: str | int = "SIGKILL") -> None:
-        """SIGKILL is over when this returns; any other signal goes to the program itself, which takes its
-        time.
+        """With SIGKILL everything has ended when this returns. Other signals go to the program alone, which
+        may take its time.
         """
         signum = to_signal(signal)
         if signum == SIGKILL:
@@ -68,10 +68,10 @@ class ProcessContainer(CeleryTestContainer):
             self.child.send(signum)
 
     def reload(self) -> None:
-        """Nothing to reload: the process is looked at, not a copy of its state."""
+        """Nothing to reload: the state is read from the process itself."""
 
     def restart(self, timeout: float = 10) -> None:
-        """Stops the process, politely at first, and starts it again; its log goes on."""
+        """Stops the process, gracefully at first, and starts it again; its log is continued."""
         self.child.send(signal.SIGCONT)  # it may have been frozen
         self.child.stop(timeout)
         self._log_start = self.child.log_path.stat().st_size
@@ -101,7 +101,7 @@ class ProcessContainer(CeleryTestContainer):
 
 
 class ValkeyContainer(ProcessContainer):
-    """A Valkey server on a port and a folder of its own, which it keeps over a restart."""
+    """A Valkey server with its own port and folder, which it keeps through a restart."""
 
     def __init__(self, server: ValkeyServer) -> None:
         super().__init__(server.child)

@@ -12,7 +12,7 @@ from tests.nodes.shop_stack import ShopStack, build_shop_stack
 
 @pytest.fixture
 def start_shop(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., ShopStack]]:
-    """Starts a shop with settings of its own: `start_shop(ORDER_TTL_S="3")`."""
+    """Starts a shop with its own settings: `start_shop(ORDER_TTL_S="3")`."""
     stacks: list[ShopStack] = []
 
     def start(**extra_env: str) -> ShopStack:
@@ -27,7 +27,7 @@ def start_shop(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Calla
 
 @pytest.fixture
 def shop_stack(start_shop: Callable[..., ShopStack]) -> ShopStack:
-    """A shop of the test's own, to break as it likes.
+    """A shop for this test alone, which may break it.
 
     Takes seconds to start: a test that breaks nothing uses `shared_shop_stack`.
     """
@@ -45,9 +45,7 @@ def _shared_shop_stack(
 
 @pytest.fixture
 def shared_shop_stack(request: pytest.FixtureRequest, _shared_shop_stack: ShopStack) -> Iterator[ShopStack]:
-    """One shop for all tests of this process that leave it as it was: they buy, but stop nothing and change
-    no setting.
-    """
+    """One shop for all tests of this process that only buy: they stop nothing and change no setting."""
     yield _shared_shop_stack
     _report_logs(request, [_shared_shop_stack])
 
@@ -69,8 +67,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Any:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A whole shop needs its time on a busy machine; a journey waits on conditions, so that it takes no
-    longer than it must.
+    """Allows whole shops more time, for busy machines. Journeys wait for conditions, so they take no longer
+    than necessary.
     """
     for item in items:
         if item.get_closest_marker("journey") and not item.get_closest_marker("timeout"):

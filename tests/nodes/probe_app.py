@@ -1,4 +1,4 @@
-"""A Celery app for the tests of the nodes themselves: its tasks write files, so that it is seen what ran."""
+"""A Celery app for the tests of the nodes themselves: its tasks write files, which show what ran."""
 
 import os
 import time
@@ -23,7 +23,7 @@ app.conf.update(
 
 @app.task(name="probe.mark")
 def mark(name: str, seconds: float = 0) -> None:
-    """Leaves `<name>.started` and, after so many seconds, `<name>.done`."""
+    """Writes `<name>.started` and, after this many seconds, `<name>.done`."""
     folder = Path(os.environ["PROBE_FOLDER"])
     (folder / f"{name}.started").touch()
     time.sleep(seconds)

@@ -1,5 +1,5 @@
-"""The shop's processes as nodes of pytest-celery: a broker, workers, and (beyond what it knows) web, beat and
-the simulator.
+"""The shop's processes as nodes of pytest-celery: a broker, workers, and, in addition to its own kinds, web,
+beat and the simulator.
 """
 
 import signal
@@ -17,7 +17,7 @@ from tests.nodes.containers import ProcessContainer, ValkeyContainer, WorkerCont
 
 
 class ValkeyNode(CeleryTestBroker):
-    """A broker that can be killed, frozen, emptied and brought back on the same port."""
+    """A broker that can be killed, frozen, emptied and restarted on the same port."""
 
     container: ValkeyContainer
 
@@ -25,14 +25,14 @@ class ValkeyNode(CeleryTestBroker):
         self.container.start()
 
     def freeze(self) -> None:
-        """Keeps its connections and answers nothing, as a server does whose machine hangs."""
+        """Keeps its connections and doesn't answer, like a server on a hanging machine."""
         self.kill("SIGSTOP")
 
     def thaw(self) -> None:
         self.kill("SIGCONT")
 
     def lose_everything(self) -> None:
-        """All queues, carts and snapshots are gone, as after a restart without persistence."""
+        """Deletes all queues, carts and snapshots, as a restart without persistence would."""
         with self.container.client as client:
             client.flushall()
 
@@ -62,7 +62,7 @@ class ProcessNode(CeleryTestNode):
 
 
 def make_child(program: Program, *, env: Mapping[str, str], folder: Path) -> Child:
-    """A program's process, logging to a file of its name."""
+    """A program's process that logs to a file of its name."""
     return Child(
         name=program.name,
         argv=program.argv,

@@ -1,5 +1,5 @@
-"""One whole shop for one test: own database, own broker, own worker, beat, web and simulator, all of them
-real processes.
+"""A whole shop for one test, with its own database, broker, worker, beat, web and simulator, all of them real
+processes.
 """
 
 import contextlib
@@ -35,7 +35,7 @@ from tests.databases import copy_demo_database, drop_database
 from tests.nodes.shop_nodes import ProcessNode, ValkeyNode, WorkerNode, make_broker, make_process, make_worker
 
 READY_TIMEOUT_S = 90
-# All of a test's clients come from one address, and one buyer does the work of many.
+# All of a test's clients share one address, and one buyer stands for many.
 _RATES = (
     "CHECKOUTS", "CLAIMS", "ORDER_REQUESTS", "PAYMENT_STARTS_OF_ORDER", "PAYMENT_STARTS_OF_BUYER",
     "LOGINS_OF_ADDRESS", "LOGINS_OF_KNOWN_NAME",
@@ -56,7 +56,7 @@ IMPATIENT = {"WORK_LEASE_S": "2", "SWEEP_INTERVAL_S": "1", "LOG_LEVEL": "INFO", 
 class ShopStack:
     """A running shop.
 
-    Kill, freeze and restart its parts as you like; what is still running at the end of the test is killed.
+    Tests may kill, freeze and restart its parts; what is still running at the end of the test is killed.
     """
 
     folder: Path
@@ -99,10 +99,10 @@ class ShopStack:
         return self._clients.enter_context(ApiClient(self.web_url))
 
     def rows(self, query: str, *parameters: Any) -> list[dict[str, Any]]:
-        """What the database says, by SQL: `stack.rows("SELECT status FROM shop_order WHERE order_number =
-        %s", number)`.
+        """Queries the database: `stack.rows("SELECT status FROM shop_order WHERE order_number = %s",
+        number)`.
         """
-        # Kept open: tests ask again and again, and a connection costs more than most of what they ask.
+        # Kept open: tests query often, and a connection costs more than most queries.
         if self._connection is None or self._connection.closed:
             self._connection = self._clients.enter_context(
                 psycopg.connect(self.database_url, row_factory=dict_row, autocommit=True)
@@ -118,7 +118,7 @@ class ShopStack:
         return value
 
     def cut_database_connections(self) -> None:
-        """Ends every connection to this shop's database, as a fail-over does."""
+        """Ends every connection to this shop's database, as a failover does."""
         self.rows(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND "
             "pid <> pg_backend_pid()"
@@ -158,9 +158,7 @@ class ShopStack:
             return False
 
     def stop(self) -> None:
-        """Ends everything at once; the worker and web politely, so that what they have measured is not
-        lost.
-        """
+        """Stops everything at once; worker and web gracefully, so that their coverage data isn't lost."""
         self._clients.close()
         children = [node.container.child for node in self._programs]
         for child in children:
@@ -187,7 +185,7 @@ def build_shop_stack(
 ) -> ShopStack:
     """A shop that has not been started, on a copy of the seeded database.
 
-    One worker does everything unless Alipay has one of its own.
+    One worker does everything, unless there is a separate gateway worker.
     """
     folder.mkdir(parents=True, exist_ok=True)
     broker = make_broker(folder / "valkey", password=secrets.token_hex(8))

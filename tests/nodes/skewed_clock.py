@@ -1,8 +1,7 @@
-"""A wall clock of its own for one process and its children, which a test moves while they run.
+"""A separate wall clock for a process and its children, which a test moves while they run.
 
-A library that is loaded before the C library's own answers what the time is. The monotonic clock and every
-sleep are left alone, as they are on a machine whose clock is set. (libfaketime answers Python's `time.sleep`
-with EINVAL.)
+A preloaded library overrides the C library's time functions. The monotonic clock and every sleep are left
+alone, as they are on a machine whose clock is set. (libfaketime answers Python's `time.sleep` with EINVAL.)
 """
 
 import shutil
@@ -68,7 +67,7 @@ time_t time(time_t *at)
 
 @dataclass(frozen=True)
 class SkewedClock:
-    """`env` is for the process; `move` sets how far its clock is ahead, from one moment to the next."""
+    """`env` is for the process; `move` sets how far its clock is ahead, with immediate effect."""
 
     library: Path
     file: Path
@@ -83,7 +82,7 @@ class SkewedClock:
 
 
 def build_library(folder: Path) -> Path:
-    """Compiles it; a fraction of a second."""
+    """Compiles the library, in a fraction of a second."""
     source, library = folder / "skewed_clock.c", folder / "skewed_clock.so"
     source.write_text(_SOURCE)
     subprocess.run([str(COMPILER), "-shared", "-fPIC", "-O1", "-o", library, source], check=True)
@@ -91,6 +90,6 @@ def build_library(folder: Path) -> Path:
 
 
 def make_clock(library: Path, file: Path) -> SkewedClock:
-    """A clock that goes right."""
+    """A clock without an offset."""
     file.write_bytes(struct.pack("@q", 0))
     return SkewedClock(library, file)

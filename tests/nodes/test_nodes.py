@@ -1,4 +1,4 @@
-"""The nodes keep their promises: on real processes, killing kills, restarting restarts, logs are found."""
+"""Nodes are real processes: killing kills, restarting restarts, and logs are found."""
 
 import os
 from pathlib import Path

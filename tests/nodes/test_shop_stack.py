@@ -1,4 +1,4 @@
-"""A whole shop from real processes sells, and its parts can be broken one by one."""
+"""A whole shop of real processes sells, and its parts can be broken one by one."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def test_a_shop_sells_a_course(shared_shop_stack: ShopStack) -> None:
 
 
 def test_a_purchase_of_everything_is_delivered_and_so_is_its_renewal(shared_shop_stack: ShopStack) -> None:
-    """A degree begins on its first day and a renewal after the first enrolment: neither is active yet."""
+    """A degree starts on its first day, and a renewal after the first enrolment: neither is active yet."""
     stack = shared_shop_stack
     first, second = (
         buy_courses(stack.web_url, username="buyer3", password=stack.env["DEMO_PASSWORD"], count=100)
@@ -54,7 +54,7 @@ def test_a_shop_of_its_own_survives_its_broken_parts(
     stack.worker.kill("SIGKILL")
     stack.broker.kill("SIGKILL")
     stack.cut_database_connections()
-    assert wait_until(stack.is_ready, timeout_s=30)  # the database is all that taking orders in needs
+    assert wait_until(stack.is_ready, timeout_s=30)  # accepting orders needs only the database
     stack.broker.restart()
     stack.worker.restart()
     stack.worker.ready()

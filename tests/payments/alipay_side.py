@@ -27,7 +27,7 @@ APP_ID, SELLER_ID = "2021000000000001", "2088000000000001"
 
 @cache
 def key(name: str) -> RSAPrivateKey:
-    """One key of each name for the whole run; making one takes a tenth of a second."""
+    """One key per name for the whole run; generating one takes a tenth of a second."""
     return generate_private_key(65537, 2048)
 
 
@@ -125,7 +125,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.told.asked.append(parameters)
         answer = self.told.answer(parameters)
         if answer is None:
-            return  # closed without an answer
+            return  # closes without an answer
         if isinstance(answer, int):
             self.send_response(answer)
             self.send_header("Location", "/elsewhere")
@@ -139,7 +139,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 self.wfile.write(chunk)
                 self.wfile.flush()
         except OSError:
-            return  # the client has had enough
+            return  # the client has given up
 
     def log_message(self, *args: object) -> None: ...
 
@@ -149,7 +149,7 @@ def gateway_server(answer: Callable[[dict[str, str]], Any]) -> Iterator[Told]:
     told = Told("", answer)
     handler = type("Handler", (_Handler,), {"told": told})
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.daemon_threads = False  # closing the server waits for them, so that no socket is left behind
+    server.daemon_threads = False  # closing the server waits for these, so that no socket is left open
     told.url = f"http://127.0.0.1:{server.server_port}/gateway.do"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()

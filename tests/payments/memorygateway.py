@@ -1,4 +1,4 @@
-"""An in-memory gateway: truthful about its trades, and able to fail at every call, before or after its
+"""An in-memory gateway that reports its trades correctly and can fail at every call, before or after the
 effect.
 
 The rules are those of `docs/simulator.md`. Signatures aren't modelled: `sign` is a fixed text.
@@ -37,7 +37,7 @@ from shop.clock import shanghai_date
 ZERO = Decimal("0.00")
 GENUINE = "genuine"
 APP_ID, OTHER_APP_ID = "2021000000000001", "2021000000000002"
-# Statuses that a product notifies, beside its payment.
+# Products that also notify the end of a trade.
 TELLS_CLOSE = frozenset({Product.WAP, Product.APP})
 
 
@@ -53,7 +53,7 @@ class Fault(Enum):
     LOST_AFTER = auto()
     DIE_BEFORE = auto()
     DIE_AFTER = auto()
-    # The buyer is faster: pays right after a query was answered, or just before a close.
+    # The buyer pays right after a query was answered, or just before a close.
     BUYER_PAYS = auto()
     REFUND_PENDING = auto()
     NO_FUNDS = auto()
@@ -68,7 +68,7 @@ BEFALLS = {
 
 @dataclass
 class Trade:
-    """What the gateway knows of a trade once its buyer has shown up."""
+    """A trade at the gateway, which exists once its buyer has shown up."""
 
     out_trade_no: str
     trade_no: str
@@ -80,7 +80,7 @@ class Trade:
     is_refundable: bool = True
     refunds: dict[str, Decimal] = field(default_factory=dict)
     refunded_at: dict[str, datetime] = field(default_factory=dict)
-    # Taken, but the money moves only at that time.
+    # Accepted, but the money moves only at that time.
     pending: dict[str, tuple[Decimal, datetime]] = field(default_factory=dict)
 
     @property
@@ -114,7 +114,7 @@ class MemoryGateway:
     ) -> None:
         self.now = now
         self.app_id = app_id
-        # What a signature may say: the keys that are configured.
+        # The accepted values of `sign`, which stand for the configured keys.
         self.keys = {GENUINE}
         self.forbids_transactions = forbids_transactions
         self.offers: dict[str, Offer] = {}
@@ -128,7 +128,7 @@ class MemoryGateway:
         self._serial = itertools.count(1)
 
     def sibling(self, app_id: str) -> "MemoryGateway":
-        """Another app of the same merchant, at the same gateway: it doesn't know the first one's trades."""
+        """Another app of the same merchant at the same gateway, which doesn't know the first one's trades."""
         other = copy.copy(self)
         other.app_id = app_id
         return other

@@ -1,9 +1,9 @@
-"""Plays random lives of a shop and its gateway, and proves the books after every step.
+"""Simulates random lives of a shop and its gateway, and checks the books after every step.
 
 bin/money-machine --steps 100000 --seed 1
 
-It has a PostgreSQL of its own. The same seed gives the same steps. A failure prints the seed, the episode and
-the last steps; `--episode` starts with that one. About 10 to 30 ms a step.
+It starts its own PostgreSQL. The same seed gives the same steps. A failure prints the seed, the episode and
+the last steps; `--episode` starts with that one. A step takes 10 to 30 ms.
 """
 
 import argparse

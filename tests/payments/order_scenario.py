@@ -43,7 +43,7 @@ def notify(
         body=urlencode(form).encode(),
         now=now,
     )
-    # It is due by PostgreSQL's clock, which has gone on since a `now` that is the present.
+    # It is due by PostgreSQL's clock, which has moved on if `now` is the present.
     due_at = Notification.objects.latest("pk").available_at or now
     inbox.apply_due_notifications(gateways=ConfiguredGateways(gateway), now=max(now, due_at), cause="test")
     return Notification.objects.latest("pk")
@@ -93,7 +93,7 @@ def ask(gateway: MemoryGateway, *, now: datetime = NOW) -> None:
 
 
 def make_difference(order: Order, *, now: datetime = NOW) -> BillDifference:
-    """A bill of the order's day in which its payment is a fen cheaper."""
+    """A bill of the order's day with a fen less for its payment."""
     payment = Payment.objects.filter(order=order).latest("pk")
     bill = Bill.objects.create(
         provider=payment.provider,

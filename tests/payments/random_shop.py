@@ -1,4 +1,4 @@
-"""A small shop and its gateway, driven at random, with its books proved after every step.
+"""A small shop and its gateway, driven at random; its books are checked after every step.
 
 `tests/payments/test_machine.py` lets hypothesis choose the steps; `bin/money-machine` runs as many as it is
 told from a seed.
@@ -42,7 +42,7 @@ from tests.payments.memorygateway import OTHER_APP_ID, ZERO, Died, Fault, Memory
 T = TypeVar("T")
 PRICES = ("30.00", "9.90", "0.03", "120.00")
 JUMPS_S = (1, 3, 15, 50, 70, 400, 1900, 90_000)
-# These happen at the gateway or to the clock alone: the shop's rows are as they were.
+# These only happen at the gateway or to the clock; the shop's rows don't change.
 OUTSIDE = frozenset(
     {
         "scan",
@@ -88,7 +88,7 @@ class Broken(AssertionError):
 
 
 class Dice:
-    """Choices out of one number, so that whoever drives the shop draws one number a step."""
+    """Makes a step's choices from one number, so drivers draw one number per step."""
 
     def __init__(self, number: int) -> None:
         self._left = number
@@ -108,17 +108,17 @@ class RandomShop:
 
     def __init__(self) -> None:
         empty_tables()
-        floors.forget()  # the last life was later than this one
+        floors.forget()  # the previous life ended at a later time
         self.now: datetime = NOW
         self.gateway = MemoryGateway(lambda: self.now, forbids_transactions=True)
-        # The shop's app, and another one of the same merchant: one of them is for new attempts.
+        # Two apps of the same merchant; one of them is used for new attempts.
         self.apps = [self.gateway, self.gateway.sibling(OTHER_APP_ID)]
         self.buyers = [make_buyer(beili=60), make_buyer(beili=7)]
         self.staff = make_buyer()
         self.courses = [make_course(price) for price in PRICES]
         self.campaigns = _campaigns()
         self.forged: set[str] = set()
-        # Notifications that nothing can replace: of money taken after the agreed end.
+        # Irreplaceable notifications: of payments after the agreed expiry.
         self.indispensable: list[dict[str, str]] = []
         self.done: Counter[str] = Counter()
         self._serial = 0
@@ -131,9 +131,7 @@ class RandomShop:
     # --- Steps ----------------------------------------------------------------------------------------------
 
     def step(self, name: str, number: int) -> None:
-        """One deed and then the proof of the books, unless the shop can't know of the deed yet or has written
-        nothing for it.
-        """
+        """Takes a step, and then checks the books unless nothing was written."""
         self.done[name] += 1
         deed: Callable[[Dice], None] = getattr(self, name)
         try:
@@ -180,7 +178,7 @@ class RandomShop:
             self.gateway.pay(dice.pick(list(self.gateway.offers)[-4:]))
 
     def pay_late(self, dice: Dice) -> None:
-        """The gateway's clock is behind: it still takes money up to ten minutes after the end."""
+        """The gateway's clock is behind: it accepts payments up to ten minutes after the expiry."""
         over = [
             number
             for number, offer in self.gateway.offers.items()
@@ -190,7 +188,7 @@ class RandomShop:
             self.indispensable.append(self.gateway.outbox[-1])
 
     def pay_forgotten(self, dice: Dice) -> None:
-        """What was closed here before the gateway knew of it can still be paid."""
+        """An attempt that was closed here before the gateway knew it can still be paid."""
         closed = set(
             Payment.objects.filter(status=PaymentStatus.CLOSED).values_list("out_trade_no", flat=True)
         )
@@ -206,8 +204,8 @@ class RandomShop:
             self._deliver(dice.pick(self.gateway.outbox[-6:] if dice.one_in(2) else self.gateway.outbox))
 
     def forge(self, dice: Dice) -> None:
-        """Signed by the gateway, but not what we agreed on: another app's, another payee's, another amount,
-        no trade of ours.
+        """Signed by the gateway, but mismatched: another app, another payee, another amount, or an unknown
+        trade.
         """
         if not self.gateway.offers:
             return
@@ -246,7 +244,7 @@ class RandomShop:
         self.now += timedelta(seconds=dice.pick(JUMPS_S))
 
     def refund_in_console(self, dice: Dice) -> None:
-        """Somebody refunds at the gateway without the shop: all that is left, a line's price, or any part."""
+        """A refund at the gateway without the shop: all that is left, a line's price, or any part."""
         paid = [trade for trade in self.gateway.trades.values() if trade.status is TradeStatus.PAID]
         if not paid:
             return
@@ -265,7 +263,7 @@ class RandomShop:
         self.gateway.console_refund(trade.out_trade_no, f"CONSOLE{self._serial}", amount)
 
     def report_from_console(self, dice: Dice) -> None:
-        """Staff enter a refund that they see in the console, or mistype its number."""
+        """Staff enter a refund from the console, perhaps with a mistyped number."""
         payment = self._payment(dice)
         trade = self.gateway.trades.get(payment.out_trade_no) if payment else None
         if payment is not None and trade is not None and trade.refunds:
@@ -293,7 +291,7 @@ class RandomShop:
                 )
 
     def pay_elsewhere(self, dice: Dice) -> None:
-        """Staff give the money back by other means, or say that a refund in the console was meant for it."""
+        """Staff refund by other means, or say that a refund in the console was meant for this one."""
         refund = self._refund(dice)
         if refund is None:
             return
@@ -329,8 +327,8 @@ class RandomShop:
         self.apps.reverse()
 
     def save_in_the_admin(self, dice: Dice) -> None:
-        """Staff save what they had opened before anything of this happened: a buyer's password, a campaign's
-        text, a course's.
+        """Staff save a form that they had opened before all this: a buyer's password, a campaign's text, a
+        course's.
         """
         opened: list[Account | Coupon | Course] = [*self.buyers, *self.campaigns, *self.courses]
         stale = dice.pick(opened)
@@ -412,7 +410,7 @@ class RandomShop:
         coupons.expire_records(now=self.now, limit=100)
 
     def repeat_effect(self, dice: Dice) -> None:
-        """A message comes twice: the effect runs for a row whatever its state, claimed or not, due or not."""
+        """A message is delivered twice: the effect runs for a row in any state, claimed or not, due or not."""
         model, effect = dice.pick(self._effects())
         ids = list(model.objects.order_by("pk").values_list("pk", flat=True))
         if ids:
@@ -426,7 +424,7 @@ class RandomShop:
     # --- The proof ------------------------------------------------------------------------------------------
 
     def prove(self) -> None:
-        """What holds at any moment. Raises: Broken."""
+        """Checks what holds at any moment. Raises: Broken."""
         if broken := broken_rules():
             rows = [
                 (verdict.rule.name, verdict.rows)
@@ -468,7 +466,7 @@ class RandomShop:
                 )
 
     def _prove_what_pollers_see(self) -> None:
-        """Valkey remembers no state of an order that is over."""
+        """Valkey has no outdated state of an order."""
         requests = {
             number: (owner, status, 0)
             for number, owner, status in OrderRequest.objects.values_list(
@@ -494,9 +492,9 @@ class RandomShop:
                 raise Broken(f"pollers of {number} see {version}, but it is {states[number]}")
 
     def drain(self, *, notifies: bool) -> None:
-        """Everything comes to its end: the gateway is well again, staff decide.
+        """Finishes everything: the gateway works again, and staff decide.
 
-        Without `notifies` no notification comes any more.
+        Without `notifies` there are no more notifications.
 
         Raises: Broken.
         """
@@ -515,7 +513,7 @@ class RandomShop:
         self._prove_end()
 
     def _have_staff_decide(self, number: int) -> None:
-        """Staff look at the console beside our list, explain what it shows, and decide what waits."""
+        """Staff compare the console with our list, explain the differences, and decide what waits."""
         for payment in Payment.objects.filter(paid_at__isnull=False).order_by("pk"):
             for request_no in self.gateway.trades[payment.out_trade_no].refunds:
                 with suppress(DomainError):
@@ -527,7 +525,7 @@ class RandomShop:
         ):
             inbox.reapply_notification(notification.pk, now=self.now)
         for refund in Refund.objects.filter(kind=RefundKind.EXTERNAL, explanation="").order_by("pk"):
-            # A number whose payment isn't booked yet can't be booked either: staff are told to try later.
+            # A refund whose payment isn't booked yet can't be booked: staff are told to try later.
             with suppress(DomainError, GatewayUnreachable):
                 if refund.status == RefundStatus.REPORTED and refund.attempts > 1:
                     explaining.dismiss_external_refund(
@@ -586,7 +584,7 @@ class RandomShop:
             raise Broken(f"genuine notifications are quarantined: {strange - self.forged}")
 
     def _worth(self) -> Decimal:
-        """What should still be at the gateway, counted from orders and refunds instead of the ledger."""
+        """What should be left at the gateway, computed from orders and refunds instead of the ledger."""
         sales = sum(
             (order.cash_due - order.refunded_amount for order in Order.objects.filter(paid_at__isnull=False)),
             ZERO,
@@ -702,7 +700,7 @@ class RandomShop:
 
     @contextmanager
     def _may_die(self, dice: Dice) -> Iterator[None]:
-        """Once in a while the process is killed before one of its next SQL statements, whichever it is."""
+        """Occasionally kills the process before one of its next SQL statements."""
         if not dice.one_in(4):
             yield
             return
@@ -734,7 +732,7 @@ class RandomShop:
         sending.send_due_refunds(gateways=self.gateways, now=self.now, cause="drain")
 
     def _has_written(self) -> bool:
-        """Whether any transaction has written anything since this was asked last.
+        """Whether any transaction has written anything since the last call.
 
         Nobody else uses the database.
         """
@@ -768,7 +766,7 @@ class RandomShop:
         )
 
 
-# Deed → how often it is done, in the long run.
+# Step → its relative frequency.
 WEIGHTS = {
     "claim_coupon": 3,
     "place_order": 8,
@@ -813,13 +811,13 @@ def _campaigns() -> list[Coupon]:
         make_coupon(CouponType.THRESHOLD, "20", minimum="100"),
         make_coupon(value="9.90", scope=CouponScope.ANY_COURSE),
         make_coupon(CouponType.PERCENT, off_percent=79, scope=CouponScope.ANY_COURSE),
-        # Good for the day of the claim only: expires under orders that hold it.
+        # Valid on the day of the claim only, so it expires while orders hold it.
         make_coupon(value="5", valid_begin_date=None, valid_end_date=None, coupon_valid_days=1),
     ]
 
 
 def empty_tables() -> None:
-    """Forgets everything. The database is a test's own, so what refuses that is turned off in it."""
+    """Empties all tables. Guards against that are disabled, since the database belongs to the test."""
     tables = [
         model._meta.db_table
         for app in ("payments", "shop")

@@ -1,4 +1,4 @@
-"""Signed reports by Alipay about a payment, applied like by a worker."""
+"""Applies signed reports by Alipay about a payment, like a worker."""
 
 from typing import Any
 

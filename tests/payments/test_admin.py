@@ -1,6 +1,4 @@
-"""What people decide about money, in the admin: with a permission, one deed a row, and an entry in the
-log.
-"""
+"""Staff's decisions about money in the admin: with a permission, one deed per row, and a log entry."""
 
 from decimal import Decimal
 from typing import Any
@@ -59,7 +57,7 @@ def login(*permissions: str) -> Client:
 
 
 def act(client: Client, model: str, action: str, *rows: Any, **fields: str) -> list[str]:
-    """Chooses the action for the rows; answers what the page then says."""
+    """Runs the action on the rows; returns the page's messages."""
     response = client.post(
         reverse(f"admin:payments_{model}_changelist"),
         {"action": action, "_selected_action": [row.pk for row in rows], **fields},
@@ -70,7 +68,7 @@ def act(client: Client, model: str, action: str, *rows: Any, **fields: str) -> l
 
 
 def quarantined(order: Order, gateway: MemoryGateway) -> Notification:
-    """A notification that came while another amount stood on the attempt."""
+    """A notification that came while the attempt had another amount."""
     payment = start(order, gateway, now=clock.now())
     gateway.pay(payment.out_trade_no)
     notification = notify(gateway, payment, now=clock.now(), total_amount="0.01")
@@ -160,7 +158,7 @@ def test_refund_decided_before_is_refused(order: Order, gateway: MemoryGateway) 
 
 @pytest.fixture
 def asked(gateway: MemoryGateway, monkeypatch: pytest.MonkeyPatch) -> MemoryGateway:
-    """The gateway that the deeds ask."""
+    """The gateway that the deeds query."""
     for name in ("get_gateways", "find_gateways"):
         monkeypatch.setattr(payments_admin, name, lambda: ConfiguredGateways(gateway))
     return gateway

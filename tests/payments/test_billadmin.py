@@ -37,7 +37,7 @@ def difference(order: Order) -> BillDifference:
 
 
 def figure(staff: Client, title: str) -> tuple[str, str]:
-    """A number of the dashboard, and the list that it leads to."""
+    """A figure on the dashboard, and the list that it links to."""
     [found] = [one for one in staff.get("/admin/").context["figures"] if one.title == title]
     return found.value, found.url
 

@@ -1,4 +1,4 @@
-"""A mixed-up Alipay configuration is refused at the start."""
+"""A wrong Alipay configuration is refused at the start."""
 
 from pathlib import Path
 
@@ -120,7 +120,7 @@ def test_former_apps_own_public_key_in_place_of_alipays_is_refused(
 def test_app_that_is_configured_twice_is_refused(
     alipay_settings: Settings, tmp_path: Path, app_id: str
 ) -> None:
-    """As the current and a former one, or as two former ones: which keys count would be chance."""
+    """As the current and a former one, or as two former ones: it would be undefined which keys count."""
     second = former_app(alipay_settings, tmp_path, APP_ID="2021000000000002")
     configure(alipay_settings, FORMER_APPS=[second, former_app(alipay_settings, tmp_path, APP_ID=app_id)])
     [message] = alipay(None)

@@ -1,4 +1,4 @@
-"""`check --deploy`: every mix-up is refused by name."""
+"""`check --deploy` refuses every mistake by name."""
 
 import os
 import subprocess
@@ -38,7 +38,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The simulator's own files, copied away from their place."""
+    """The simulator's files, copied to another place."""
     state, away = tmp_path_factory.mktemp("state"), tmp_path_factory.mktemp("away")
     sim = Simulation(state)
     sim.merchants.register("2021000000000001", "2088000000000001")
@@ -60,7 +60,7 @@ HONEST = {
     "ALIPAY_SELLER_ID": "2088100000000000",
 }
 OF_DJANGO = {"DJANGO_ALLOWED_HOSTS": "ALLOWED_HOSTS", "DJANGO_DEBUG": "DEBUG"}
-# What the settings make of an https PUBLIC_URL, and a good secret: Django's own checks look at them.
+# The settings that follow from an https PUBLIC_URL, and a good secret, for Django's own checks.
 HTTPS = {
     "SECRET_KEY": "aB3-dE6_gH9jK2mN5pQ8sT1vW4yZ7bC0eF3hJ6kM9nP2rS5uX8", "SECURE_SSL_REDIRECT": True,
     "SECURE_HSTS_SECONDS": 31_536_000,
@@ -71,7 +71,7 @@ HTTPS = {
 
 @pytest.fixture
 def check(settings: Settings) -> Callable[..., list[CheckMessage]]:
-    """The checks of an honest live shop with these keys and these changes of its environment."""
+    """Runs the checks for a valid live shop with these keys and these changes of its environment."""
 
     def run(keys: Path, *, is_deployed: bool = True, **changes: str) -> list[CheckMessage]:
         files = {
@@ -234,7 +234,7 @@ def test_simulator_needs_a_word_wherever_checks_run(simulated: Path, check: Chec
     }
     assert ids(check(simulated, is_deployed=False, **local)) == ["payments.E015"] * 3
     assert check(simulated, is_deployed=False, **local, ALLOW_SIMULATOR="true") == []
-    # Alipay's own address with the simulator's keys is wrong with any word.
+    # Alipay's address with the simulator's keys is always wrong.
     assert "payments.E014" in ids(check(simulated, ALLOW_SIMULATOR="true"))
 
 

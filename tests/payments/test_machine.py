@@ -25,8 +25,8 @@ NUMBERS = st.integers(0, 2**40)
 
 
 class MoneyMachine(RuleBasedStateMachine):
-    """Every deed of `RandomShop` is a rule; the books are proved after each, and everything is drained at the
-    end.
+    """Every step of `RandomShop` is a rule; the books are checked after each, and everything is finished at
+    the end.
     """
 
     def __init__(self) -> None:
@@ -52,7 +52,8 @@ _add_rules()
 
 
 def run_episodes(*, seed: int, steps: int, episode: int = 0, report: Any = None) -> int:
-    """Plays whole lives of a shop from `seed` until so many steps are done; returns how many it did.
+    """Simulates whole lives of a shop from `seed` until this many steps are done; returns the number of
+    steps.
 
     `episode`: the first life.
     """
@@ -79,7 +80,7 @@ def run_episodes(*, seed: int, steps: int, episode: int = 0, report: Any = None)
     return done
 
 
-@pytest.mark.timeout(900)  # a busy machine is ten times slower
+@pytest.mark.timeout(900)  # a busy machine may be ten times slower
 def test_no_interleaving_loses_money(transactional_db: None) -> None:
     run_state_machine_as_test(
         MoneyMachine,
@@ -92,6 +93,6 @@ def test_no_interleaving_loses_money(transactional_db: None) -> None:
     )
 
 
-@pytest.mark.timeout(900)  # a busy machine is ten times slower
+@pytest.mark.timeout(900)  # a busy machine may be ten times slower
 def test_weighted_interleavings_lose_no_money(transactional_db: None) -> None:
     assert run_episodes(seed=1, steps=int(os.environ.get("MONEY_MACHINE_STEPS", "1200"))) >= 1200

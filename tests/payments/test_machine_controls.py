@@ -1,6 +1,4 @@
-"""The machine can fail: each guard is taken away in turn, and the books show it within a few lives of the
-shop.
-"""
+"""The machine can fail: without each guard in turn, the books are wrong within a few lives of the shop."""
 
 import itertools
 from collections.abc import Callable, Iterable
@@ -47,7 +45,7 @@ def believe_any_app(patch: Patch) -> None:
 
 
 def believe_every_word(patch: Patch) -> None:
-    """A notification is taken for what is so now: late words open courses whose money has gone back."""
+    """Notifications are taken as current, so late ones open courses whose money was refunded."""
     patch.setattr(outcomes, "_would_surprise", lambda report, payment: False)
 
 
@@ -80,7 +78,7 @@ def commit_nothing(patch: Patch) -> None:
 
 
 def take_no_answer_for_a_no(patch: Patch) -> None:
-    """An unknown outcome is repeated under a new number."""
+    """A refund with an unknown outcome is repeated under a new number."""
     numbers = itertools.count()
 
     def ask(refund: Refund, gateway: Gateway, *, may_send: bool) -> bool:

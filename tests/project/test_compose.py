@@ -1,4 +1,4 @@
-"""docker-compose.yml and the Dockerfile keep their promises, as far as reading them shows.
+"""docker-compose.yml and the Dockerfile, as far as reading them can check.
 
 `bin/compose-test` runs them.
 """
@@ -54,7 +54,7 @@ def test_every_service_is_hardened(name: str) -> None:
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert "privileged" not in service
     assert "network_mode" not in service
-    # Giving the volume to the server's user, and becoming that user; listening on 443.
+    # Giving the volume to the server's user, switching to that user, and listening on 443.
     needed = {**{valkey: ["CHOWN", "SETGID", "SETUID"] for valkey in VALKEYS}, "proxy": ["NET_BIND_SERVICE"]}
     assert service.get("cap_add", []) == needed.get(name, [])
 
@@ -90,7 +90,9 @@ def test_every_variable_is_in_the_example() -> None:
 
 
 def test_every_setting_reaches_the_containers() -> None:
-    """What .env.example offers and the settings read is passed on, except what only makes sense elsewhere."""
+    """Every variable of .env.example that the settings read is passed on, except those that only make sense
+    elsewhere.
+    """
     read = set(re.findall(r'env\.\w+\(\s*"([A-Z0-9_]+)"', (ROOT / "project" / "settings.py").read_text()))
     elsewhere = {"DJANGO_DEBUG", "STATIC_ROOT", "WHITENOISE_USE_FINDERS", "ALIVE_FILE", "METRICS_LISTEN"}
     assert read - elsewhere - set(STACK["x-environment"]) == set()
@@ -134,7 +136,7 @@ def test_nothing_starts_before_what_it_needs() -> None:
 
 
 def test_keys_are_where_somebody_signs_or_verifies_and_nowhere_else() -> None:
-    """A worker without its key files refuses to start; beat and Flower do without."""
+    """Workers refuse to start without key files; beat and Flower need none."""
     holders = {
         name
         for name, service in SERVICES.items()
@@ -180,7 +182,7 @@ def test_only_migrations_own_the_tables() -> None:
         if "OWNER_DATABASE_URL" in str(SERVICES[name].get("environment", {}).get("DATABASE_URL"))
     }
     assert owners == {"migrate"}
-    assert "POSTGRES_USER" not in SERVICES["db"]["environment"]  # the superuser is not called as the shop is
+    assert "POSTGRES_USER" not in SERVICES["db"]["environment"]  # the superuser doesn't have the shop's name
 
 
 def test_web_is_started_as_everywhere_else() -> None:
@@ -209,7 +211,7 @@ def test_the_proxy_is_the_shipped_one() -> None:
 
 
 def test_prometheus_finds_every_service_that_counts() -> None:
-    """By name, where each of them tells: web at its port, the others where METRICS_LISTEN says."""
+    """By name, at their addresses: web at its port, the others at METRICS_LISTEN."""
     configuration = yaml.safe_load((ROOT / "deploy" / "prometheus" / "prometheus.yml").read_text())
     found = {
         job["job_name"]: (search["names"], search["port"])
@@ -227,7 +229,7 @@ def test_prometheus_finds_every_service_that_counts() -> None:
     }
     for name in found:
         assert "inside" in SERVICES[name]["networks"]
-        # The folder of the counters is a container's own, and empty when it starts.
+        # The folder of the counters belongs to one container and is empty when it starts.
         assert SERVICES[name]["tmpfs"] == ["/tmp"]
         assert SERVICES[name]["environment"]["PROMETHEUS_MULTIPROC_DIR"] == "/tmp/metrics"
     assert "inside" in SERVICES["prometheus"]["networks"]
@@ -312,7 +314,7 @@ def test_compose_env_writes_all_that_must_be_there(arguments: list[str], tmp_pat
         "ALIPAY_GATEWAY_URL",
         "https://openapi.alipay.com/gateway.do" if arguments else "http://simulator:8100/gateway.do",
     ) in values.items()
-    assert not re.search(r"[$'\"\s]", "".join(values.values()))  # both Composes read such values alike
+    assert not re.search(r"[$'\"\s]", "".join(values.values()))  # both Composes read these values alike
 
 
 def test_compose_env_never_overwrites(tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def test_what_is_not_understood_is_refused_without_the_password(url: str, told: 
 
 @pytest.fixture
 def _no_other_word(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Nothing but the address says how TLS is meant."""
+    """Only the address configures TLS."""
     monkeypatch.setenv("HOME", str(tmp_path))
     for name in ("PGSSLMODE", "PGSSLROOTCERT"):
         monkeypatch.delenv(name, raising=False)

@@ -59,7 +59,7 @@ def with_password(url: str, password: str) -> str:
 
 @pytest.fixture(scope="module")
 def roles() -> Iterator[Roles]:
-    """The roles have names of their own here: a server has them once."""
+    """The roles have other names here, since roles are global to a server."""
     server = os.environ["DATABASE_URL"].replace("//shop:", f"//{SUPERUSER}:").rsplit("/", 1)[0]
     ending = secrets.token_hex(4)
     names = {"shop_owner": f"owner_{ending}", "shop": f"buyer_{ending}"}

@@ -1,6 +1,4 @@
-"""The desk's pages: nothing that a row says becomes markup, forms speak in words, history and exports say
-what was.
-"""
+"""The desk's pages: no value becomes markup, forms have readable texts, history and exports are right."""
 
 import csv
 import io
@@ -43,7 +41,7 @@ from tests.payments.memorygateway import MemoryGateway
 from tests.payments.order_scenario import ask_refund, make_difference, notify, pay
 
 pytestmark = pytest.mark.django_db
-# As an attribute, as an element, as an expression of Alpine's.
+# As an attribute, an element, and an Alpine expression.
 HOSTILE = '"><b x-data="alert(1)" x-init="alert(2)">{{ 7 * 7 }}'
 
 

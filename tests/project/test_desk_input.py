@@ -1,4 +1,4 @@
-"""Addresses and forms of the desk with whatever somebody writes into them: never an error of the server."""
+"""URLs and forms of the desk with arbitrary input: never a server error."""
 
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ def staff() -> Client:
 
 
 def model_admins() -> list[ModelAdmin[Any]]:
-    admin.autodiscover()  # as the addresses do, which nobody has loaded yet when tests are collected
+    admin.autodiscover()  # as the URLs do, which aren't loaded yet when tests are collected
     registered = list(admin.site._registry.values())
     assert len(registered) > 10
     return registered
 
 
 def questions(model_admin: ModelAdmin[Any]) -> Iterator[dict[str, str]]:
-    """Queries of a list: each field with each lookup, and each of the parameters that lists know."""
+    """Queries of a list: each field with each lookup, and each parameter of lists."""
     for field in model_admin.model._meta.get_fields():
         if field.concrete:
             for lookup in LOOKUPS:
@@ -83,8 +83,8 @@ def questions(model_admin: ModelAdmin[Any]) -> Iterator[dict[str, str]]:
 
 @pytest.fixture
 def few_pages_written(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a lookup finds is known before its list is written: the page is the same for all of them, but for
-    the value that its links repeat.
+    """Lookups run before the list is rendered, and the pages only differ in the value that their links
+    repeat.
     """
     render = TemplateResponse.render
     written: set[tuple[str, str]] = set()
@@ -136,7 +136,7 @@ def test_actions(staff: Client, model_admin: ModelAdmin[Any]) -> None:
 def pages(
     patterns: Sequence[URLPattern | URLResolver] | None = None, prefix: str = "/admin/"
 ) -> Iterator[tuple[str, list[str]]]:
-    """Every address below the desk as a format, with the names of what is filled in."""
+    """Every URL of the desk as a format string, with the names of its parameters."""
     if patterns is None:
         patterns = next(
             one.url_patterns

@@ -1,4 +1,4 @@
-"""The desk in English and in Chinese: every page, what it refuses and what it says when something is done.
+"""The desk in English and in Chinese: every page, refusals and success messages.
 
 The log and the books stay Chinese.
 """
@@ -50,15 +50,15 @@ from tests.payments.order_scenario import ask_refund, make_difference, notify, p
 
 pytestmark = pytest.mark.django_db
 CHINESE = re.compile(r"[\u3001-\u301f\u4e00-\u9fff\uff08-\uff1b][^<\n]{0,30}")
-# Each language under its own name; what `manage.py setup_roles` calls the roles, which shops call as they
-# like; and what Django names its own tables of links by when it is loaded.
+# The languages' own names; the names of roles from `manage.py setup_roles`, which shops may change; and
+# Django's names of link tables, which are set when it is loaded.
 NAMES = ("简体中文", "中文", *ROLES, "组-权限 关系", "关系", "发放")
 UNSEEN = re.compile(r"<!--.*?-->|<style.*?</style>", re.DOTALL)
 
 
 @pytest.fixture
 def order() -> Order:
-    """An order with something in every table of its page, all of whose own words are English."""
+    """An order with rows in every table of its page, all with English texts."""
     gateway, now = MemoryGateway(clock.now), clock.now()
     buyer, course = make_buyer(username="lufei", beili=10), make_course("30.00", name="Python")
     Course.objects.filter(pk=course.pk).update(category=Category.objects.create(name="Web"))
@@ -105,7 +105,7 @@ def staff(language: str) -> Client:
 
 
 def addresses(order: Order) -> Iterator[str]:
-    """Each page of each table, and those that belong to none."""
+    """Each page of each table, and the other pages."""
     yield from (
         "/admin/",
         "/admin/exports/",
@@ -132,7 +132,7 @@ def addresses(order: Order) -> Iterator[str]:
 
 
 def chinese_of(page: str) -> list[str]:
-    """What the page says in Chinese, but for names and for what somebody wrote into the log."""
+    """Chinese on the page, except names and log entries."""
     page = UNSEEN.sub("", unescape(page))
     for told in sorted(
         {*NAMES, *LogEntry.objects.values_list("change_message", flat=True)}, key=len, reverse=True
@@ -156,7 +156,7 @@ def test_english_pages_say_nothing_in_chinese(order: Order) -> None:
 
 
 def test_chinese_pages_say_nothing_in_english(order: Order) -> None:
-    """Of our own words, that is; and Chinese is what everybody gets who asks for nothing."""
+    """Among our own texts. Chinese is the default without a preference."""
     ours = {
         form
         for entry in translations.read("django")
@@ -323,7 +323,7 @@ def test_api_answers_with_chinese_labels_whoever_asks(order: Order) -> None:
 
 
 def test_labels_of_enumerations_are_never_translated() -> None:
-    """What the API says, and what the scripts' catalogue has as keys."""
+    """They are values in the API and keys of the scripts' catalogue."""
     with translation.override("en"):
         assert str(OrderEvent.Kind.PAID.label) == "支付成功"
         assert OrderEvent(kind="paid").get_kind_display() == "Paid"
@@ -348,7 +348,7 @@ def test_desk_says_of_a_coupon_what_buyers_are_told() -> None:
         assert describe_coupon(terms, translate=gettext) == describe_coupon(terms) != english
         with translation.override("en"):
             assert describe_coupon(terms, translate=gettext) == english
-            assert describe_coupon(terms) != english  # the API's words are Chinese for everybody
+            assert describe_coupon(terms) != english  # the API's labels are Chinese for everybody
 
 
 def test_permissions_are_named_in_english(order: Order) -> None:

@@ -1,4 +1,4 @@
-"""A web process while PostgreSQL turns read-only, moves, or falls silent.
+"""A web process while PostgreSQL becomes read-only, moves, or stops answering.
 
 Real servers, and granian as it is deployed.
 """
@@ -55,7 +55,7 @@ def port_of(url: str) -> int:
 
 
 class Web:
-    """A web process with two places, on some address of the database."""
+    """A web process with two places and this database address."""
 
     def __init__(self, database_url: str, folder: Path, *options: str, **env: str) -> None:
         port = find_free_port()
@@ -117,7 +117,7 @@ def count_requests(url: str) -> int:
 
 @contextlib.contextmanager
 def copied(database_url: str, folder: Path) -> Iterator[PostgresServer]:
-    """A server with the same rows that takes no writes, as a former primary that came back as a standby."""
+    """A read-only server with the same rows, like a former primary that came back as a standby."""
     primary = PostgresServer(
         folder / "unused",
         re.findall(r":([^:@]+)@", database_url)[0],
@@ -159,7 +159,7 @@ def test_read_only_server_is_left_as_soon_as_the_address_moves(
             ready = web.client.get("/readyz")
             assert (ready.status_code, ready.json()["database"]) == (503, "unwritable")
             assert web.status("/healthz") == 200
-            assert web.client.get("/api/v1/courses/").status_code == 200  # what only reads goes on
+            assert web.client.get("/api/v1/courses/").status_code == 200  # read-only requests go on
             assert count_requests(database_url) == before
 
             address.target_port = port_of(database_url)
@@ -202,7 +202,7 @@ def test_not_ready_while_no_order_can_be_taken(
 
 @pytest.fixture(scope="module")
 def own_server(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
-    """A copy that takes writes, to be frozen without harm to anybody; each test sees it recover."""
+    """A writable copy, which can be frozen without affecting others; each test sees it recover."""
     with copied(database_url, tmp_path_factory.mktemp("own")) as server:
         server.promote()
         yield server
@@ -215,7 +215,7 @@ def timed(web: Web, path: str) -> tuple[int | None, float]:
 
 @contextlib.contextmanager
 def frozen(server: PostgresServer) -> Iterator[None]:
-    """Its kernel takes everything, and nobody reads it."""
+    """Its kernel accepts data, and nobody reads it."""
     processes = server.processes()
     for process in processes:
         process.suspend()
@@ -228,7 +228,7 @@ def frozen(server: PostgresServer) -> Iterator[None]:
 
 @contextlib.contextmanager
 def cut_off(server: PostgresServer) -> Iterator[None]:
-    """Nothing reaches it and nothing comes back, as when its machine or a cable is gone."""
+    """No packet reaches it or comes back, as when its machine or a cable fails."""
     table = f"course_shop_{secrets.token_hex(4)}"
     rules = "\n".join(f"tcp {side} {server.port} drop" for side in ("dport", "sport"))
     ruleset = f"table inet {table} {{\nchain out {{\ntype filter hook output priority 0;\n{rules}\n}}\n}}\n"
@@ -253,7 +253,7 @@ def test_silent_server_costs_nobody_more_than_six_seconds(
     database_url: str,
     tmp_path: Path,
 ) -> None:
-    """Many more requests than places, which are connected already or not, and new ones all the while."""
+    """Many more requests than places, with and without connections, and new ones all the while."""
     name = database_url.rsplit("/", 1)[1]
     with Web(own_server.url(name), tmp_path) as web, ThreadPoolExecutor(40) as pool:
         warm = [status for status, _ in pool.map(lambda _: timed(web, "/readyz"), range(warmed))]
@@ -268,7 +268,7 @@ def test_silent_server_costs_nobody_more_than_six_seconds(
         assert max(seconds for _, seconds in answers) < LONGEST_S
         assert [status for status, _ in alive] == [200] * 5
         assert max(seconds for _, seconds in alive) < 1
-        # It is known by now.
+        # The silence is known by now.
         assert [status for status, _ in later] == [503] * 3
         assert max(seconds for _, seconds in later) < 1
         assert wait_until(lambda: web.status("/readyz") == 200, timeout_s=10)
@@ -276,9 +276,7 @@ def test_silent_server_costs_nobody_more_than_six_seconds(
 
 
 def test_a_slow_statement_is_no_silence(database_url: str, tmp_path: Path) -> None:
-    """The control: a request that waits for a lock longer than it takes to become suspicious ends by its own
-    time-out and not by ours.
-    """
+    """The control: a request that waits for a lock longer than our silence limit ends by its own timeout."""
     with Web(database_url, tmp_path) as web, psycopg.connect(database_url) as connection:
         connection.execute("LOCK TABLE shop_orderrequest IN ACCESS EXCLUSIVE MODE")
         status, seconds = timed(web, "/readyz")
@@ -292,7 +290,7 @@ def test_a_slow_statement_is_no_silence(database_url: str, tmp_path: Path) -> No
 def test_connections_never_outnumber_places_however_threads_come_and_go(
     database_url: str, tmp_path: Path
 ) -> None:
-    """Granian ends threads that were idle; bursts with pauses make it start others, again and again."""
+    """Granian ends idle threads; bursts with pauses make it start others repeatedly."""
     with (
         Web(database_url, tmp_path, "--blocking-threads-idle-timeout", "5") as web,
         ThreadPoolExecutor(16) as pool,
@@ -311,7 +309,7 @@ def test_connections_never_outnumber_places_however_threads_come_and_go(
             time.sleep(7)
         print(counts, threads, count_threads(web.child.pid))
         assert max(counts) <= 4
-        assert count_threads(web.child.pid) < max(threads)  # they did end
+        assert count_threads(web.child.pid) < max(threads)  # threads did end
 
 
 def count_threads(pid: int) -> int:

@@ -1,4 +1,4 @@
-"""Rules of the house that no linter knows."""
+"""House rules that no linter checks."""
 
 import ast
 import re
@@ -18,7 +18,7 @@ CODE = sorted(
     for path in (ROOT / app).rglob("*.py")
     if not {"simulator", "migrations"} & set(path.parts)
 )
-# Seconds are floats, and nothing else is.
+# Only seconds are floats.
 SECONDS = {
     "payments/gateways/pace.py",
     "payments/metrics.py",
@@ -28,8 +28,7 @@ SECONDS = {
     "shop/valkey.py",
     "shop/wakeup.py",
 }
-# Said by Celery's, Flower's, OpenTelemetry's and prometheus_client's own settings, or by commands, not by
-# project/settings.py.
+# Read by Celery, Flower, OpenTelemetry, prometheus_client or commands, not by project/settings.py.
 READ_ELSEWHERE = {
     "FLOWER_BASIC_AUTH",
     "DEMO_PASSWORD",
@@ -71,8 +70,8 @@ LOCKERS = [
 
 
 def locks(path: Path) -> list[int]:
-    """The lines that lock rows, comments and docstrings included: a word about a lock belongs to its door,
-    too.
+    """The lines that lock rows, including comments and docstrings: texts about locks belong to the module of
+    locks, too.
     """
     return [
         number
@@ -141,7 +140,7 @@ def test_the_cursor_check_finds_cursors(tmp_path: Path) -> None:
     assert cursors(offender) == [1, 3, 4]
 
 
-# The states of rows: `states.py` of both apps, but for words that are no states.
+# The states of rows, from `states.py` of both apps.
 STATES = {
     word.value
     for enum in (
@@ -152,12 +151,12 @@ STATES = {
     for word in enum
 }  # fmt: skip
 STATEMENT = re.compile(r"\b(SELECT|INSERT INTO|UPDATE|DELETE FROM|WHERE)\b")
-# A name that a statement gives to what it finds is no state.
+# A constant column of a result isn't a state.
 SPELLED = re.compile(r"(?<!SELECT )'(\w+)'(?! AS \w+, order_number)")
 
 
 def spelled_states(path: Path) -> list[str]:
-    """The states that SQL text spells instead of having them from their enum."""
+    """States that a statement spells out instead of taking them from their enum."""
     texts = [
         node.value
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
@@ -167,7 +166,7 @@ def spelled_states(path: Path) -> list[str]:
     return [word for text in statements for word in SPELLED.findall(text) if word in STATES]
 
 
-# The simulator has Alipay's words.
+# The simulator uses Alipay's terms.
 @pytest.mark.parametrize(
     "path",
     [path for path in PRODUCT if "simulator" not in path.parts],

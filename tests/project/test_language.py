@@ -1,4 +1,4 @@
-"""Who is answered in which language."""
+"""The language of responses."""
 
 from typing import Any
 
@@ -57,7 +57,7 @@ def test_page_has_the_language_of_the_choice_or_of_the_browser(
 )
 def test_message_of_the_api_has_the_language_of_the_header(header: str | None, message: str) -> None:
     api = Api()
-    api.cookies[settings.LANGUAGE_COOKIE_NAME] = "en"  # which says nothing here
+    api.cookies[settings.LANGUAGE_COOKIE_NAME] = "en"  # which has no effect here
     response = api.get("/api/v1/orders/", headers={"Accept-Language": header} if header else {})
     assert refused(response) == (401, 1101, "not_authenticated")
     assert response.json()["msg"] == message

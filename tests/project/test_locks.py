@@ -1,4 +1,4 @@
-"""The environment's one source is pyproject.toml; the locks belong to it and pin everything by hash."""
+"""pyproject.toml is the only source of the environment; the locks match it and pin everything by hash."""
 
 import re
 import shutil
@@ -32,7 +32,7 @@ def check(folder: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A copy of what the check reads."""
+    """A copy of the files that the check reads."""
     (tmp_path / "bin").mkdir()
     for name in ("bin/_venv", "bin/lock-packages", "pyproject.toml", *LOCKS.values()):
         shutil.copy(ROOT / name, tmp_path / name)

@@ -1,4 +1,4 @@
-"""What strangers can repeat at will is counted instead of written."""
+"""Log lines that strangers can cause at will are counted instead of written."""
 
 import logging
 from collections.abc import Iterator

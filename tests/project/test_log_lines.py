@@ -1,4 +1,4 @@
-"""What lines of libraries lack is added, what errors quote is left out."""
+"""Lines of libraries get missing context, and values that errors quote are removed."""
 
 import io
 import logging
@@ -64,7 +64,7 @@ def test_errors_are_told_without_the_values_they_quote(written: Written) -> None
 
 
 def test_without_the_rule_errors_tell_all_that_they_quote(caplog: pytest.LogCaptureFixture) -> None:
-    """The control: another handler's formatter writes what ours leaves out."""
+    """The control: another handler's formatter writes what ours removes."""
     try:
         fail()
     except ValueError:

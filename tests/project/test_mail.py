@@ -1,4 +1,4 @@
-"""Mail in a shop without a mail server: nothing of it is told."""
+"""Mail in a shop without a mail server isn't logged."""
 
 import pytest
 from django.core.mail import send_mail

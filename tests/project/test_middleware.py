@@ -1,4 +1,4 @@
-"""The policy, and anticipated errors outside the API."""
+"""The content security policy, and anticipated errors outside the API."""
 
 import re
 
@@ -18,7 +18,7 @@ def test_no_page_runs_a_script_of_its_own(client: Client, path: str) -> None:
     answer = client.get(path)
     directives = dict(part.strip().split(" ", 1) for part in answer["Content-Security-Policy"].split(";"))
     scripts = directives.get("script-src", directives["default-src"])
-    # Alpine, which the admin's look is made with, compiles expressions: docs/threat-model.md.
+    # The admin's theme uses Alpine, which compiles expressions: docs/threat-model.md.
     assert scripts == ("'self' 'unsafe-eval'" if path.startswith("/admin/") else "'self'")
     assert (directives["object-src"], directives["frame-ancestors"], directives["base-uri"]) == (
         "'none'",

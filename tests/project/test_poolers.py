@@ -1,5 +1,5 @@
-"""PgBouncer between the shop and PostgreSQL, in both modes: the time-outs hold and statements are prepared,
-or the start is refused.
+"""PgBouncer between the shop and PostgreSQL, in both modes: timeouts apply and statements are prepared, or
+the start is refused.
 """
 
 import os
@@ -31,8 +31,7 @@ needs_old = pytest.mark.skipif(
     OLD is None, reason="no PgBouncer before 1.21 is installed, such as Debian 12's"
 )
 
-# One statement again and again on several connections of Django's, more than the pooler has, as web processes
-# do.
+# Repeats one statement on more Django connections than the pooler has, as web processes do.
 BUSY = """
 import django, threading
 django.setup()
@@ -76,7 +75,7 @@ def database(tmp_path: Path) -> Iterator[tuple[PostgresServer, str]]:
 
 @pytest.fixture
 def role_timeouts(database: tuple[PostgresServer, str]) -> Iterator[None]:
-    """For this database only, since other tests use the role."""
+    """Only for this database, since other tests use the role."""
     server, name = database
     with server.connect(role=SUPERUSER) as connection:
         for setting, value in (
@@ -117,8 +116,7 @@ def test_session_mode(database: tuple[PostgresServer, str], tmp_path: Path, bina
         assert run(url, "session", "manage.py", "check", "--database", "default").returncode == 0
         assert run(url, "session", "manage.py", "migrate", "--check").returncode == 0
         assert run(url, "session", "-c", "import project.wsgi").returncode == 0
-        # Without being told, the shop hands its time-outs over with the start of a connection, which a pooler
-        # refuses.
+        # Without this setting the shop sends its timeouts as startup parameters, which a pooler refuses.
         assert "unsupported startup parameter" in run(url, "", "-c", BUSY).stderr
     finally:
         pooler.remove()
@@ -154,7 +152,7 @@ def test_transaction_mode_without_time_outs_is_refused(
         checked = run(url, "transaction", "manage.py", "check", "--database", "default").stderr
         (wanted,) = re.findall(r"superuser of PostgreSQL: (ALTER ROLE shop .*;) Then RECONNECT", checked)
         server, name = database
-        # what it says is what mends it
+        # the message names the remedy
         with psycopg.connect(server.url(name, role=SUPERUSER), autocommit=True) as connection:
             connection.execute(wanted.replace("ROLE shop", f"ROLE shop IN DATABASE {name}"))
         pooler.aim(server)

@@ -1,4 +1,4 @@
-"""The engine's look at a kept connection."""
+"""The engine's check of a persistent connection."""
 
 import pytest
 from django.db import connection, connections
@@ -11,7 +11,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 def test_living_connection_is_usable_without_a_statement(monkeypatch: pytest.MonkeyPatch) -> None:
     connection.ensure_connection()
-    monkeypatch.setattr(connection.connection, "cursor", None)  # whoever asks the server fails
+    monkeypatch.setattr(connection.connection, "cursor", None)  # a statement would fail
     assert connection.is_usable()
 
 
@@ -42,9 +42,7 @@ def test_failed_transaction_is_not_usable_and_a_closed_connection_neither() -> N
 
 
 def test_request_after_the_server_ended_the_connection_gets_a_new_one() -> None:
-    """What Django does at the start of a request: an ended connection is replaced before its first
-    statement.
-    """
+    """As Django does at the start of a request: a closed connection is replaced before its first statement."""
     connection.ensure_connection()
     first = connection.connection
     with connection.cursor() as cursor, pytest.raises(OperationalError):
@@ -65,7 +63,7 @@ def test_connection_that_takes_no_writes_is_left() -> None:
 
 
 def test_a_write_that_is_refused_is_a_state_of_the_server_and_ends_the_connection() -> None:
-    """Also where nobody reports it, as behind a pooler: after an error the server is asked."""
+    """Also where it isn't reported, as behind a pooler: after an error the server is asked."""
     connection.ensure_connection()
     first = connection.connection
     with connection.cursor() as cursor:

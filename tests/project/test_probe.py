@@ -1,4 +1,4 @@
-"""The health check that ends a web process which doesn't answer."""
+"""The health check that ends an unresponsive web process."""
 
 import subprocess
 import sys
@@ -45,7 +45,7 @@ def test_what_stops_answering_is_ended(
 
     assert [run(server), run(silent), run(silent)] == [1, 1, 1]
     assert main_process.poll() is None
-    run(server)  # an answer, and the count begins again
+    run(server)  # an answer resets the count
     assert [run(silent), run(silent), main_process.poll()] == [1, 1, None]
     run(silent)
     assert main_process.wait(10) == -15

@@ -1,6 +1,4 @@
-"""Every number and address of the configuration is refused by name when the shop can't work with it, and the
-processes don't start.
-"""
+"""Invalid numbers and addresses in the configuration are refused by name, and the processes don't start."""
 
 import ast
 import os
@@ -30,7 +28,7 @@ def check(env: dict[str, str]) -> subprocess.CompletedProcess[str]:
 
 
 def numbers_in_settings() -> set[str]:
-    """The names of all variables that the settings read as numbers."""
+    """The names of all numeric variables of the settings."""
     tree = ast.parse((ROOT / "project" / "settings.py").read_text())
     return {
         ast.literal_eval(call.args[0])
@@ -40,7 +38,7 @@ def numbers_in_settings() -> set[str]:
 
 
 def test_every_number_has_a_range() -> None:
-    # Any shift of the clock is right for a test; a deployed shop is refused one (project.E003).
+    # Tests may shift the clock by any amount; a deployed shop is refused (project.E003).
     assert {one.name for one in RANGES} == numbers_in_settings() - {"CLOCK_OFFSET_S"}
 
 
@@ -53,7 +51,7 @@ def test_defaults_are_within_their_ranges() -> None:
 def test_every_number_outside_is_named_with_its_range(is_low: bool) -> None:
     outside = {one.name: int(one.lowest) - 1 if is_low else int(one.highest) + 1 for one in RANGES}
     if not is_low:
-        # more of them than threads is refused before; it has a test below
+        # more of them than threads is refused earlier, which has a test below
         outside["ORDER_STATUS_WAITERS"] = outside["WEB_THREADS"] - 1
     done = check({name: str(value) for name, value in outside.items()})
     assert done.returncode == 1

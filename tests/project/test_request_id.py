@@ -1,6 +1,4 @@
-"""The request's id: minted here or by a trusted proxy, on the answer, on every log line, and by nobody else's
-word.
-"""
+"""The request's id: minted here or by a trusted proxy only, and on the response and every log line."""
 
 import logging
 import re
@@ -75,7 +73,7 @@ def test_trusted_proxys_id_that_is_none_is_replaced(client: Client, settings: Se
 
 
 def serve(path: str, **environ: Any) -> tuple[str, dict[str, str]]:
-    """The status and the headers of one request through everything that the web process has."""
+    """The status and headers of a request through the web process's whole stack."""
     application = Admission(WSGIHandler(), places=1, shares=Shares(**django_settings.ADDRESS_SHARES))
     answers: list[tuple[str, dict[str, str]]] = []
     request = RequestFactory().generic(environ.pop("method", "GET"), path, **environ)
@@ -145,7 +143,7 @@ def test_admissions_own_refusals_have_the_id() -> None:
 def test_every_answer_has_the_id(
     client: Client, settings: Settings, path: str, headers: dict[str, str]
 ) -> None:
-    """Those too that other middleware gives, such as the way to https."""
+    """Including those of other middleware, such as the redirect to https."""
     settings.SECURE_SSL_REDIRECT = True
     assert MINTED.fullmatch(client.get(path, headers=headers)["X-Request-ID"])
 

@@ -1,4 +1,4 @@
-"""What each role may do to an account: every field of every form is posted, and nobody raises anybody."""
+"""What each role may do to an account: every field of every form is posted, and no privileges are gained."""
 
 from typing import Any
 
@@ -67,7 +67,7 @@ def rights_of(account: Account) -> dict[str, Any]:
 
 
 def everything(**changes: Any) -> dict[str, Any]:
-    """A form with every field that an account has, and every one that Django's own forms have."""
+    """A form with every field of accounts and of Django's own forms."""
     permission = Permission.objects.get(codename="change_account")
     return {
         "username": "raised", "first_name": "娜美", "last_name": "", "email": "nami@example.com",
@@ -147,7 +147,7 @@ def test_nobody_makes_staff_or_roles(who: str) -> None:
 
 
 def test_superuser_makes_staff() -> None:
-    """The control: the same form, posted by who may."""
+    """The control: the same form, posted by a superuser."""
     target, browser = make_buyer(), browser_of(staff(is_superuser=True))
     assert browser.post(f"/admin/shop/account/{target.pk}/change/", everything()).status_code == 302
     raised = Account.objects.get(pk=target.pk)

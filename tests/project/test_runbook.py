@@ -1,7 +1,7 @@
-"""Each command of the runbook and of docs/deploy.md can be typed as it stands: docker-compose 1.29 and
-Compose v2 know it; its service, container path, Django command and variables exist.
+"""Each command in the runbook and docs/deploy.md is valid: docker-compose 1.29 and Compose v2 know it, and
+its service, container path, Django command and variables exist.
 
-What the commands do was tried by hand; this keeps them from going stale.
+Their effects were tried by hand; this keeps them from going stale.
 """
 
 import re
@@ -18,7 +18,7 @@ from project.local.state import ROOT
 
 DOCUMENTS = [ROOT / "docs" / "runbook.md", ROOT / "docs" / "deploy.md"]
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
-# What stands for a service's name.
+# Placeholders for a service's name.
 PLACEHOLDER = "SERVICE"
 # Options that docker-compose 1.29 and Compose v2 both know, with True where a value follows.
 OPTIONS: dict[str, dict[str, bool]] = {
@@ -33,7 +33,7 @@ OPTIONS: dict[str, dict[str, bool]] = {
     "stop": {},
     "up": {"-d": False, "--build": False, "--no-deps": False, "--no-recreate": False, "--scale": True},
 }
-# They take one service and a command to run in it.
+# These take one service and a command to run in it.
 RUNNERS = {"exec", "run"}
 COMMANDS_OF_SERVERS = {
     "db": {"pg_dump", "dropdb", "pg_restore", "sh"},
@@ -52,7 +52,7 @@ class Command:
 
 
 def lines_of(text: str) -> list[str]:
-    """What is between backticks or fences and calls docker-compose."""
+    """Code between backticks or fences that calls docker-compose."""
     fenced: list[str] = []
     prose: list[str] = []
     is_fenced = False
@@ -142,7 +142,7 @@ def test_the_documents_name_variables_that_exist() -> None:
 
 
 def test_what_the_runbook_looks_for_in_logs_is_what_the_shop_writes() -> None:
-    """Events of our own, by name; what Celery writes was seen in containers."""
+    """Our own events, by name; Celery's were seen in containers."""
     code = "".join(
         path.read_text() for app in ("payments", "shop", "worker") for path in (ROOT / app).rglob("*.py")
     )

@@ -1,4 +1,4 @@
-"""`/metrics`: what the database says, what is kept of it, and what is told when it can't be asked."""
+"""`/metrics`: figures from the database, their cache, and the answer while the database is away."""
 
 import fcntl
 import re
@@ -50,7 +50,7 @@ def test_metrics_tell_how_full_valkey_is(valkey: redis.Redis) -> None:
     seen = read()
     assert (
         0.1 < seen.total("valkey_memory_used_ratio", server="store") - before < 0.4
-    )  # 30 MB of 256, and what the server sets aside for them
+    )  # 30 MB of 256, plus the server's overhead
     assert seen.total("valkey_reachable", server="broker") == 1
 
 
@@ -170,7 +170,7 @@ def test_without_a_database_the_process_still_tells_what_it_counted(monkeypatch:
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """When the database was asked; each answer is another one."""
+    """The times at which the database was queried; each answer is different."""
     times: list[float] = []
 
     def ask() -> bytes:
@@ -210,7 +210,7 @@ def test_whoever_comes_meanwhile_gets_the_same(tmp_path: Path, monkeypatch: pyte
 
 
 def test_nobody_waits_for_long(tmp_path: Path, asked: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Somebody asks a database that hangs."""
+    """While another scrape queries a hanging database."""
     monkeypatch.setattr(scrape, "PATIENCE_S", 0.1)
     with (tmp_path / "shop.lock").open("a") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
@@ -232,7 +232,7 @@ def test_a_scrape_takes_few_statements() -> None:
 
 
 def test_no_series_has_a_name_of_anybody(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing of a buyer, an order or an amount of one order is a label."""
+    """No label contains anything about a buyer, an order or its amounts."""
     order = make_order(make_buyer(username="somebody"), make_course("123.45"), now=clock.now())
     pay(order, MemoryGateway(clock.now), now=clock.now())
     text = Client().get("/metrics").content.decode()

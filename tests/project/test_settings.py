@@ -1,4 +1,4 @@
-"""Settings that would run, and shouldn't, stop the start."""
+"""Dangerous settings stop the start."""
 
 import os
 import runpy
@@ -17,7 +17,7 @@ from project.local.state import ROOT
 
 
 def read_settings() -> dict[str, Any]:
-    """What the settings make of the environment now, beside those of this process."""
+    """Evaluates the settings in the current environment, apart from those of this process."""
     return runpy.run_path(str(ROOT / "project" / "settings.py"))
 
 
@@ -66,7 +66,7 @@ def test_value_that_makes_no_sense_stops_the_start(name: str, value: str) -> Non
 @pytest.mark.parametrize(
     ("name", "value", "setting", "read"),
     [
-        # so that the wildcard is found and refused
+        # so the wildcard is refused
         ("DJANGO_ALLOWED_HOSTS", "shop.test, *", "ALLOWED_HOSTS", ["shop.test", "*"]),
         ("TRUSTED_PROXIES", "10.0.0.1, fd00::/64 ", "TRUSTED_PROXIES", ["10.0.0.1/32", "fd00::/64"]),
         ("DJANGO_SECRET_KEY_FALLBACKS", " old, older", "SECRET_KEY_FALLBACKS", ["old", "older"]),

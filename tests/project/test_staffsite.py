@@ -1,4 +1,4 @@
-"""Staff's door."""
+"""The staff's login."""
 
 import io
 import time

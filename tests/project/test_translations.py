@@ -1,4 +1,4 @@
-"""Every word that buyers and staff read has an English one, and what is compiled is what was translated."""
+"""Every text for buyers and staff has an English translation, and the compiled files match the catalogues."""
 
 import ast
 import re
@@ -47,9 +47,7 @@ def test_nothing_is_untranslated(domain: str) -> None:
 
 
 def test_what_is_filled_in_is_filled_in_everywhere(domain: str) -> None:
-    """A name may be left out of the text for one, and `{off}` says in English what `{tenths}` says in
-    Chinese.
-    """
+    """The singular may omit a placeholder, and `{off}` in English corresponds to `{tenths}` in Chinese."""
     wrong = []
     for message, forms in entries(translations.read(domain)):
         wanted = set(NAMES.findall(message if isinstance(message, str) else message[0]))
@@ -68,7 +66,7 @@ def test_compiled_files_are_those_of_the_catalogues() -> None:
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
 def test_script_says_no_chinese_past_the_catalogue(script: Path) -> None:
-    """Each string with Chinese in it is one that `t` or `tn` is called with."""
+    """Every string with Chinese is an argument of `t` or `tn`."""
     known = {
         message if isinstance(message, str) else message[0] for message in translations.words_of_scripts()
     }
@@ -93,7 +91,7 @@ def test_template_says_no_chinese_past_the_catalogue(template: Path) -> None:
     assert CHINESE.findall(bare.replace('lang="zh-CN">中文', "")) == []
 
 
-# What is written into the log, and what exports have as headings: Chinese, whoever acts.
+# Log entries and headings of exports are always Chinese.
 STORED = {"log_text", "with_why", "Export", "log_language", "writerows"}
 STAFF = sorted(
     path
@@ -105,7 +103,7 @@ STAFF = sorted(
 
 
 def said_in(node: ast.AST) -> Iterator[str]:
-    """The Chinese strings below a node, but for comments on the code and what is stored."""
+    """The Chinese strings below a node, except docstrings and stored texts."""
     match node:
         case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)) | ast.keyword(arg=name) if (
             name in STORED
@@ -151,7 +149,7 @@ def test_words_of_the_database_are_translated_too() -> None:
 
 
 def test_new_word_is_missed_until_it_is_translated() -> None:
-    """The control: what the source says and the catalogue doesn't is noticed."""
+    """The control: a message that is missing from the catalogue is noticed."""
     known = translations.read("django")
     fresh = translations.updated(known, {*translations.words_of_pages(), "一句新话"})
     assert translations.untranslated(fresh) == ["一句新话"]

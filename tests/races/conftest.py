@@ -1,4 +1,4 @@
-"""What the races are about: a course, buyers, coupons."""
+"""Fixtures for races: a course, buyers, coupons."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -13,16 +13,16 @@ from shop.domain.purchase import LineChoice, Purchase
 from shop.models import Account, Coupon, Course, OrderRequest, PricePolicy
 from shop.states import CouponScope, CouponType, CourseStatus
 
-# Every connection of the threads commits for itself, so no test is rolled back: the tables are emptied
+# The threads' connections commit by themselves, so tests aren't rolled back but the tables emptied
 # afterwards.
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
 def now() -> datetime:
-    """A moment that stands still.
+    """A fixed moment.
 
-    Not the present, which PostgreSQL tells by its own clock, and which goes on.
+    Not the present, for which PostgreSQL's own clock would be used.
     """
     return clock.now() - timedelta(hours=2)
 
@@ -52,7 +52,7 @@ def make_buyers(transactional_db: None, now: datetime) -> Callable[..., list[Acc
 
 @pytest.fixture
 def campaign(transactional_db: None, now: datetime) -> Coupon:
-    """¥10 off an order; there is one coupon."""
+    """¥10 off an order, with a quantity of one."""
     today = clock.shanghai_date(now)
     return Coupon.objects.create(
         name="最后一张",

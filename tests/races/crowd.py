@@ -12,9 +12,9 @@ PATIENCE_S = 60
 
 
 def run_at_once(jobs: Sequence[Callable[[], T]]) -> list[T | Exception]:
-    """Runs every job in a thread; all wait for each other at the start.
+    """Runs every job in a thread; all start together.
 
-    Answers what each returned or raised, in their order.
+    Returns their results or exceptions, in order.
     """
     start = threading.Barrier(len(jobs), timeout=PATIENCE_S)
 
@@ -33,7 +33,7 @@ def run_at_once(jobs: Sequence[Callable[[], T]]) -> list[T | Exception]:
 
 
 def count_kinds(results: Sequence[object]) -> dict[str, int]:
-    """Kind → how many; an error's kind is its class, anything else is `ok`."""
+    """Counts results by kind: an exception's kind is its class, anything else is `ok`."""
     kinds: dict[str, int] = {}
     for result in results:
         kind = type(result).__name__ if isinstance(result, Exception) else "ok"

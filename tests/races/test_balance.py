@@ -48,8 +48,8 @@ def test_control_read_modify_write_spends_more_than_there_is(
     now: datetime,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The same race with the account read without a lock and its balance written back, and nobody who refuses
-    that: everybody can afford it.
+    """The same race without lock and guards, with the balance read and written back: every request can afford
+    it.
     """
     [buyer] = make_buyers(1, beili=10 * AFFORDABLE + 3)
     requests = [place(buyer, f"key-{number}", beili=10) for number in range(CROWD)]

@@ -42,7 +42,7 @@ def test_last_coupon_goes_to_exactly_one_of_fifty_buyers(
 def test_control_reading_the_count_first_gives_the_last_coupon_to_many(
     campaign: Coupon, make_buyers: Callable[..., list[Account]], now: datetime
 ) -> None:
-    """The same race with the count written back as it was read, and nobody who refuses that."""
+    """The same race without guards, with the count read and written back."""
     buyers = make_buyers(CROWD)
     all_have_read = threading.Barrier(CROWD, timeout=PATIENCE_S)
 
@@ -130,9 +130,7 @@ def test_control_without_locks_one_coupon_is_taken_by_ten(
     now: datetime,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The real code with its locks and its guarded update taken out: all ten see the coupon unused, and all
-    ten take it.
-    """
+    """The real code without its locks and its guarded update: all ten see the coupon unused and take it."""
     [buyer] = make_buyers(1)
     record = coupons.claim_coupon(account=buyer, coupon_id=campaign.pk, now=now)
     requests = [place(buyer, f"key-{number}", coupon_record_id=record.pk, off=10) for number in range(10)]

@@ -1,4 +1,4 @@
-"""Two workers at one pile of requests, and one key in many requests."""
+"""Two workers on one backlog of requests, and one key in many requests."""
 
 import threading
 from collections.abc import Callable
@@ -45,7 +45,7 @@ def test_two_workers_create_each_order_of_a_pile_once(pile: list[OrderRequest], 
 def test_control_claiming_without_a_lock_does_the_pile_twice(
     pile: list[OrderRequest], now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same race with a claim that reads first and writes afterwards: both workers get every row."""
+    """The same race with a claim that reads before it writes: both workers get every row."""
     both_have_read = threading.Barrier(2, timeout=PATIENCE_S)
     handled: list[int] = []
 
@@ -70,7 +70,7 @@ def test_control_claiming_without_a_lock_does_the_pile_twice(
 
 
 def test_duplicate_wake_ups_for_the_same_rows_create_once(pile: list[OrderRequest], now: datetime) -> None:
-    """Leases that ran out too early: four workers believe that the same 32 rows are theirs."""
+    """Leases that expired too early: four workers have claimed the same 32 rows."""
     ids = [request.pk for request in pile[:32]]
     results = run_at_once([lambda: creation.create_orders(ids, now=now, cause="race")] * 4)
 
@@ -82,7 +82,7 @@ def test_duplicate_wake_ups_for_the_same_rows_create_once(pile: list[OrderReques
 def test_claimed_row_that_another_claim_looks_at_is_not_passed_over(
     pile: list[OrderRequest], now: datetime
 ) -> None:
-    """A claim that comes a moment late locks rows which it finds taken, and lets go of them at its end."""
+    """A claim that comes a moment late locks rows that turn out to be claimed, and releases them at its end."""
     ids = [request.pk for request in pile[:3]]
     is_locked, is_over = threading.Event(), threading.Event()
 
@@ -127,9 +127,7 @@ def test_one_key_in_twenty_requests_is_one_row(
 def test_control_looking_for_the_key_first_stores_it_twenty_times(
     make_buyers: Callable[..., list[Account]], policy: PricePolicy, now: datetime
 ) -> None:
-    """The same race with a look-up instead of the unique constraint, which the stored key is made to
-    evade.
-    """
+    """The same race with a lookup instead of the unique constraint, which the stored key is made to evade."""
     [buyer] = make_buyers(1)
     all_have_looked = threading.Barrier(20, timeout=PATIENCE_S)
     purchase = Purchase(

@@ -1,4 +1,4 @@
-"""A row that nobody can process must not hold up the others, and must not be tried for ever."""
+"""A row that can't be processed must not hold up others or be retried for ever."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -20,7 +20,7 @@ GOOD = 10
 
 @pytest.fixture
 def poison(make_buyers: Callable[..., list[Account]], place: Callable[..., OrderRequest]) -> OrderRequest:
-    """The sixth of eleven requests of as many buyers; its body makes no sense."""
+    """The sixth of eleven requests by different buyers; its body is invalid."""
     requests = [
         place(buyer, f"key-{number}", beili=1) for number, buyer in enumerate(make_buyers(GOOD + 1, beili=5))
     ]
@@ -72,7 +72,7 @@ def test_poisoned_request_ends_dead_and_its_neighbours_are_created_at_once(
 
 
 def test_request_whose_worker_dies_each_time_ends_dead_too(poison: OrderRequest, now: datetime) -> None:
-    """A worker that is killed notes nothing: only the claim counts."""
+    """A killed worker records nothing; only the claim counts."""
     for _ in range(OrderRequest.MAX_ATTEMPTS):
         claimed = list(due_rows.take(OrderRequest, now=now, limit=32))
         assert poison.pk in claimed

@@ -1,4 +1,4 @@
-"""Many readers remember what an order's pollers are told, while a writer changes it."""
+"""Many readers cache an order's answer while a writer changes the order."""
 
 import json
 import random
@@ -24,9 +24,9 @@ pytestmark = [pytest.mark.race, pytest.mark.django_db(transaction=True)]
 READERS = 6
 CHANGES = 60
 ROUNDS = 20
-# What `versions._REMEMBER` would be without a thought.
+# A naive version of `answer_cache`'s store script.
 _NAIVE = "redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3])"
-# With tickets only: who has none leaves alone what others remember.
+# With tickets only: a reader without a ticket doesn't replace what others have cached.
 _TICKETS_ONLY = (
     "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3]) end"
 )
@@ -54,7 +54,7 @@ class Race:
         self.is_over = True
 
     def follow(self) -> list[str]:
-        """What this reader was told wrongly."""
+        """The wrong answers that this reader got."""
         wrong, last = [], 0
         while not self.is_over:
             acknowledged = self.acknowledged
@@ -76,7 +76,7 @@ class Race:
         return {wrong for result in results if isinstance(result, list) for wrong in result}
 
     def run_until(self, wanted: str) -> set[str]:
-        """A race that can be lost needn't be lost each time: about one in four of the controls' is won."""
+        """A control doesn't fail each time: about one run in four passes by chance."""
         wrong: set[str] = set()
         for _ in range(ROUNDS):
             wrong |= self.run()
@@ -85,7 +85,7 @@ class Race:
         return wrong
 
     def _ask(self) -> Answer | None:
-        """By the token, as ordinary polls do, or by the account, as those that wait."""
+        """By token, like ordinary polls, or by account, like waiting ones."""
         if random.random() < 0.5:
             return answer_poll(self.digest, self.order.order_number, read=read_slowly, now=self.now)
         return read_answer(
@@ -113,7 +113,7 @@ def race(
     now: datetime,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Race:
-    """Between the commit of a change and its removal from Valkey there is time for readers."""
+    """Leaves readers time between a change's commit and its removal from Valkey."""
     forget = answer_cache._forget
 
     def forget_late(order_numbers: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""One course, asked back by many requests at once: one refund."""
+"""Many concurrent refund requests for one course: one refund."""
 
 import contextlib
 from datetime import datetime
@@ -68,9 +68,7 @@ def test_one_refund_sent_by_many_workers_moves_its_money_once(order: Order, gate
 def test_control_without_lock_and_constraint_the_line_is_refunded_more_than_once(
     order: Order, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same race without the order's lock and without `refund_line_once`, stopped between reading and
-    writing.
-    """
+    """The same race without the order's lock and `refund_line_once`, paused between reading and writing."""
     import threading
 
     course_id = order.lines.order_by("id").values_list("course_id", flat=True)[0]
@@ -85,7 +83,7 @@ def test_control_without_lock_and_constraint_the_line_is_refunded_more_than_once
     def no_lock(rows: QuerySet[Order], **options: object) -> QuerySet[Order]:
         return rows
 
-    # Numbers of their own, so that only the line itself could stop the second one.
+    # Different numbers, so only the line itself could stop the second one.
     numbers = iter(["1", "2"])
     create = Refund.objects.create
     monkeypatch.setattr(

@@ -1,4 +1,4 @@
-"""Staff save while buyers order and claim: what staff changed is changed, and what buyers did stays done."""
+"""Staff save while buyers order and claim: the staff's changes are saved, and the buyers' aren't lost."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -28,8 +28,8 @@ Place = Callable[..., OrderRequest]
 
 @contextmanager
 def before_saving(model: type[models.Model], deed: Callable[[], object]) -> Iterator[None]:
-    """Just before the next row of `model` is saved, and after it was loaded, `deed` is done and committed on
-    another connection.
+    """Runs and commits `deed` on another connection after the next row of `model` was loaded, just before it
+    is saved.
     """
     left = [deed]
 
@@ -100,7 +100,7 @@ def set_password(staff: Client, buyer: Account, **_: Any) -> None:
 
 
 def log_in(staff: Client, buyer: Account, **_: Any) -> None:
-    """The staff site's login notes the time on the account."""
+    """The staff site's login stores its time on the account."""
     Client().force_login(buyer)
     assert Account.objects.get(pk=buyer.pk).last_login is not None
 
@@ -126,7 +126,7 @@ def test_account_is_saved_while_its_buyer_orders(
 def test_database_refuses_a_whole_old_account(
     buyer: Account, place: Place, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Django's own save, as any code outside the models could make it: all columns as they were loaded."""
+    """Django's own save of all loaded columns, as any code could call it."""
     request = place(buyer, "key", beili=10)
     monkeypatch.setattr(SavesChanges, "_changed", all_columns)
     with (
@@ -175,7 +175,7 @@ def test_campaign_is_edited_while_its_coupons_are_claimed(
 
 
 def test_list_of_courses_is_saved_while_a_price_and_a_name_change(staff: Client, policy: Any) -> None:
-    """`list_editable`: the row's other columns stay what others made them."""
+    """`list_editable`: the row's other columns keep others' changes."""
     course = Course.objects.get()
     rows = {
         "form-TOTAL_FORMS": "1",

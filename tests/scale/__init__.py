@@ -1,4 +1,4 @@
-"""The shop on several servers and processes of everything, and what each failover costs its buyers.
+"""The shop with several servers and processes of each kind, and what each failover costs its buyers.
 
 Behind `bin/scale-test`.
 """

@@ -21,7 +21,7 @@ from tests.scale.throughput import Rate, measure
 
 THROUGHPUT = "throughput"
 BUYERS = 3
-# Purchases before the fault, which tell what is usual, and after it, which tell that it is over.
+# Purchases before the fault, as a baseline, and after it, to show the recovery.
 BEFORE, AFTER = 10, 10
 FAILED, INCOMPLETE, INTERRUPTED = 1, 2, 130
 
@@ -42,9 +42,7 @@ class Outcome:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Returns the exit status: 0 when everything asked for ran and nothing was lost, 1 when not, 2 when a
-    case couldn't run here.
-    """
+    """Returns the exit status: 0 if all cases ran and nothing was lost, 1 if not, 2 if a case can't run here."""
     names = [case.name for case in CASES]
     parser = argparse.ArgumentParser(
         prog="bin/scale-test", description="Two or three of everything; buys while each part fails over."
@@ -131,7 +129,7 @@ def _run_case(site: Site, case: Case, folder: Path) -> Outcome:
 
 
 def _buy_before(crowd: Crowd) -> float:
-    """How long a purchase takes while all is well. What the start of the programs cost is forgotten.
+    """How long a purchase normally takes, without the programs' warm-up.
 
     Raises: LocalError when nothing can be bought.
     """
@@ -144,7 +142,7 @@ def _buy_before(crowd: Crowd) -> float:
 
 
 def _wait_for_all(database_url: str, noticed: Noticed) -> list[str]:
-    """Accepted orders that don't become exactly one paid order each."""
+    """Waits for all accepted orders; returns those that don't become exactly one paid order."""
     wait_until(lambda: not unpaid(database_url, noticed.accepted), timeout_s=PATIENCE_S, poll_s=0.5)
     return unpaid(database_url, noticed.accepted)
 
@@ -182,9 +180,9 @@ def _print_table(outcomes: Sequence[Outcome], rates: Sequence[Rate]) -> None:
 
 @contextlib.contextmanager
 def _folder() -> Iterator[Path]:
-    """Everything lies in one folder, which is gone at the end.
+    """One folder for everything, removed at the end.
 
-    PostgreSQL may have to run as somebody else, who must get in.
+    PostgreSQL may have to run as another user, who needs access.
     """
     folder = Path(tempfile.mkdtemp(prefix="course-shop-scale-"))
     folder.chmod(0o711)

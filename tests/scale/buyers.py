@@ -1,4 +1,4 @@
-"""Buyers who go on buying while parts of the shop fail, and what they notice."""
+"""Buyers who keep buying while parts of the shop fail, and what they notice."""
 
 import hashlib
 import secrets
@@ -17,8 +17,8 @@ import psycopg
 from project.local.api_client import ApiClient, PurchaseError
 from project.local.cashier import pay_at_cashier
 
-# Who doesn't get through tries again, as often as that, for so long: longer than a claimed row's lease, after
-# which somebody else does it.
+# Failed calls are retried at this interval for this long: longer than a row's lease, after which another
+# worker claims it.
 AGAIN_S = 0.3
 PATIENCE_S = 150.0
 COURSE = "Redis 从用到懂"
@@ -26,7 +26,7 @@ COURSE = "Redis 从用到懂"
 
 @dataclass
 class Noticed:
-    """What the buyers of one case saw."""
+    """What the buyers of a case noticed."""
 
     seconds: list[float] = field(default_factory=list)  # from the first try to the enrolment
     errors: list[str] = field(default_factory=list)
@@ -43,9 +43,7 @@ class Noticed:
 
 
 class Crowd:
-    """Buyers side by side, each of whom buys one course after the other until told to stop. Use as a
-    context.
-    """
+    """Concurrent buyers, each of whom buys one course after another until stopped. A context manager."""
 
     def __init__(self, url: str, usernames: list[str], password: str, body: dict[str, Any]) -> None:
         self.noticed = Noticed()
@@ -61,13 +59,13 @@ class Crowd:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        """Everybody finishes what they have begun."""
+        """Waits until everybody has finished their purchase."""
         self._stopped.set()
         for thread in self._threads:
             thread.join(PATIENCE_S * 2)
 
     def wait_for(self, purchases: int, timeout_s: float = PATIENCE_S) -> bool:
-        """Whether so many more purchases come to their end in time."""
+        """Whether this many more purchases are completed in time."""
         wanted, deadline = len(self.noticed.seconds) + purchases, time.monotonic() + timeout_s
         while len(self.noticed.seconds) < wanted and time.monotonic() < deadline:
             time.sleep(0.1)
@@ -98,7 +96,7 @@ class Crowd:
         self.noticed.seconds.append(time.monotonic() - started)
 
     def _insist(self, deed: Callable[[], Any]) -> Any:
-        """Tries until it works. Raises: PurchaseError after the patience is over."""
+        """Retries until it works. Raises: PurchaseError after the timeout."""
         deadline = time.monotonic() + PATIENCE_S
         while True:
             try:
@@ -111,10 +109,10 @@ class Crowd:
 
 
 def _finish(api: ApiClient, number: str) -> None:
-    """From wherever the order is to paid."""
+    """Takes the order from any state to paid."""
     order = api.follow_order(number, while_status={"pending"}, timeout_s=PATIENCE_S)
     if order["status"] == "awaiting_payment":
-        if order["pay_url"]:  # not while the shop knows that a payment is under way
+        if order["pay_url"]:  # not while the shop is confirming a payment
             pay_at_cashier(order["pay_url"])
         order = api.follow_order(number, while_status={"awaiting_payment"}, timeout_s=PATIENCE_S)
     if order["status"] != "paid":
@@ -140,7 +138,7 @@ def add_buyers(database_url: str, count: int) -> list[str]:
 
 
 def add_tokens(database_url: str, names: Sequence[str]) -> list[str]:
-    """A token of each account, made without the cost of its password."""
+    """A token for each account, without hashing a password."""
     tokens = {name: secrets.token_hex(32) for name in names}
     with psycopg.connect(database_url) as connection:
         for name, token in tokens.items():
@@ -155,7 +153,7 @@ def add_tokens(database_url: str, names: Sequence[str]) -> list[str]:
 
 
 def simple_body(database_url: str) -> dict[str, Any]:
-    """An order of one course for a month, meant however often it is placed."""
+    """An order of one course for a month, which may be placed repeatedly."""
     with psycopg.connect(database_url) as connection:
         row = connection.execute(
             """

@@ -1,6 +1,4 @@
-"""The failovers: for each, the servers that it needs, how the shop is told of them, and what fails while
-buyers buy.
-"""
+"""The failovers: for each, its servers, the shop's configuration, and what fails while buyers buy."""
 
 import contextlib
 import shutil
@@ -19,14 +17,14 @@ from project.local.valkey import ValkeyServer
 from project.local.waiting import wait_until
 from tests.scale.site import Site, valkey
 
-# Between two faults of one case, so that each can be told apart in the logs.
+# The pause between two faults of a case, to tell them apart in the logs.
 PAUSE_S = 3.0
 TIMEOUTS = "lock_timeout = '2s'", "statement_timeout = '10s'", "idle_in_transaction_session_timeout = '15s'"
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What a case changes of the programs' environment, what fails, and where the rows are afterwards."""
+    """A case's changes to the programs' environment, its fault, and the database afterwards."""
 
     env: Mapping[str, str]
     fail: Callable[[], None]
@@ -35,7 +33,7 @@ class Setup:
 
 @dataclass(frozen=True)
 class Case:
-    """`missing` says which package the machine lacks for it, or nothing."""
+    """`missing` is the package that the machine lacks for it; empty if none."""
 
     name: str
     title: str
@@ -49,7 +47,7 @@ def two_servers(store: ValkeyServer, broker: ValkeyServer) -> dict[str, str]:
 
 @contextlib.contextmanager
 def everything_twice(site: Site, folder: Path) -> Iterator[Setup]:
-    """One of each kind of program is killed and stays dead."""
+    """One process of each kind is killed and not restarted."""
 
     def fail() -> None:
         for name in ("web1", "worker1", "gateway1", "beat1"):
@@ -63,7 +61,7 @@ def everything_twice(site: Site, folder: Path) -> Iterator[Setup]:
 
 @contextlib.contextmanager
 def valkey_killed(site: Site, folder: Path) -> Iterator[Setup]:
-    """The server of the queues, then that of the carts; each comes back with what it had written."""
+    """The server of the queues, then that of the carts; each comes back with its data."""
     with valkey(folder / "store") as store, valkey(folder / "broker") as broker:
 
         def fail() -> None:
@@ -168,20 +166,20 @@ def postgres_fault(site: Site, folder: Path, fault: Callable[[PostgresServer], N
 
 
 def restart(server: PostgresServer) -> None:
-    """As an upgrade does: sessions are ended, and it comes back."""
+    """As in an upgrade: sessions are ended, and the server restarts."""
     server.stop(20)
     server.start()
 
 
 def kill(server: PostgresServer) -> None:
-    """All its processes at once, as with the power; it comes back and replays its log."""
+    """All its processes at once, as in a power failure; it restarts and replays its log."""
     kill_all(server)
     time.sleep(1)
     server.start()
 
 
 def kill_all(server: PostgresServer) -> None:
-    """PostgreSQL's processes are in sessions of their own."""
+    """PostgreSQL's processes have their own sessions."""
     processes = server.processes()
     for process in processes:
         process.kill()
@@ -189,7 +187,7 @@ def kill_all(server: PostgresServer) -> None:
 
 
 def freeze(server: PostgresServer) -> None:
-    """For ten seconds nothing answers and nothing is refused, as with a machine that hangs."""
+    """Nothing is answered or refused for ten seconds, as with a hanging machine."""
     processes = server.processes()
     for process in processes:
         process.suspend()
@@ -208,13 +206,13 @@ def failover(site: Site, folder: Path) -> Iterator[Setup]:
     try:
         copy.start()
         with site.postgres.connect("postgres", role=SUPERUSER) as connection:
-            # A commit counts when the copy has it, or the last ones would be lost with the primary.
+            # Commits wait for the copy; otherwise the last ones would be lost with the primary.
             connection.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
             connection.execute("SELECT pg_reload_conf()")
 
         def fail() -> None:
             kill_all(site.postgres)
-            # it has nobody behind it to wait for
+            # it has no standby to wait for
             with copy.connect("postgres", role=SUPERUSER) as connection:
                 connection.execute("ALTER SYSTEM RESET synchronous_standby_names")
                 connection.execute("SELECT pg_reload_conf()")
@@ -232,9 +230,7 @@ def failover(site: Site, folder: Path) -> Iterator[Setup]:
 
 @contextlib.contextmanager
 def tls(site: Site, folder: Path) -> Iterator[Setup]:
-    """PostgreSQL, carts and RabbitMQ by TLS with an authority of our own; PostgreSQL and the broker
-    restart.
-    """
+    """PostgreSQL, carts and RabbitMQ over TLS with our own authority; PostgreSQL and the broker restart."""
     made = make_certificate(folder / "tls")
     server = RabbitServer(folder / "rabbitmq", made)
     with valkey(folder / "store") as store, contextlib.ExitStack() as stack:
@@ -286,7 +282,7 @@ def no_nginx() -> str:
     )
 
 
-# The last one leaves the site without its PostgreSQL.
+# The last, since it leaves the site without its PostgreSQL.
 CASES = (
     Case("twice", "one of each kind of program killed for good", everything_twice),
     Case("valkey", "Valkey of the queues, then of the carts: kill -9, back after 3 s", valkey_killed),

@@ -35,14 +35,13 @@ from project.local.waiting import wait_until
 
 WEBS, WORKERS, GATEWAYS, BEATS = 2, 3, 2, 2
 READY_TIMEOUT_S = 300
-# All buyers come from one address, and each does the work of many. No other setting differs from a real
-# shop's.
+# All buyers share one address, and each stands for many. All other settings are those of a real shop.
 _RATES = (
     *("CHECKOUTS", "CLAIMS", "ORDER_REQUESTS", "PAYMENT_STARTS_OF_ORDER", "PAYMENT_STARTS_OF_BUYER"),
     *("LOGINS_OF_ADDRESS", "LOGINS_OF_KNOWN_NAME"),
 )
 LIMITLESS = {f"LIMIT_{name}": "1000000/60" for name in _RATES} | {"MAX_OPEN_ORDERS": "1000000"}
-# A request that a web process never began is given to the other one; nginx itself never repeats an order.
+# A request that a web process didn't start is passed to the other one; nginx never repeats an order itself.
 NGINX = """\
 daemon off;
 worker_processes 1;
@@ -72,7 +71,7 @@ http {{
 
 @dataclass
 class Site:
-    """One PostgreSQL with the demo's shop in it, and a folder.
+    """A PostgreSQL with the demo's shop, and a folder.
 
     The other servers and the programs come with each case.
     """
@@ -91,8 +90,8 @@ class Site:
 
     @contextlib.contextmanager
     def running(self, env: Mapping[str, str], *, workers: int = WORKERS, webs: int = WEBS) -> Iterator[None]:
-        """The programs with these changes of the environment, ready to sell. All of them are gone
-        afterwards.
+        """Runs the programs with these changes of the environment; yields once they are ready to sell, and
+        stops all of them afterwards.
         """
         programs = [
             simulator_program(self.simulator_port, self.folder / "simulator"),
@@ -144,7 +143,7 @@ class Site:
     def _front(self, webs: int) -> Program:
         folder = self.folder / "nginx"
         folder.mkdir(exist_ok=True)
-        # Out of use for a second after two failures.
+        # Skipped for a second after two failures.
         servers = " ".join(
             f"server {LOOPBACK}:{port} max_fails=2 fail_timeout=1s;" for port in self.web_ports[:webs]
         )

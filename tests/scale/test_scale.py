@@ -1,4 +1,4 @@
-"""`bin/scale-test`: what it says of itself, and one case from beginning to end."""
+"""`bin/scale-test`: its documentation, and one complete case."""
 
 import subprocess
 import sys

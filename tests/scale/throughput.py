@@ -1,5 +1,5 @@
-"""How many orders a second one, two and three worker processes create, and one and two web instances take
-in.
+"""How many orders per second one, two and three worker processes create, and one and two web instances
+accept.
 """
 
 import json
@@ -20,22 +20,22 @@ from tests.scale.buyers import add_buyers, add_tokens, simple_body
 from tests.scale.cases import two_servers
 from tests.scale.site import Site, valkey
 
-# One order of each buyer: orders of one buyer are made one after the other, whoever makes them.
+# One order per buyer, since a buyer's orders are created one after the other.
 ORDERS, CONNECTIONS = 6000, 16
 DRAIN_TIMEOUT_S = 180
 
 
 @dataclass(frozen=True)
 class Rate:
-    """Orders a second of one set-up."""
+    """Orders per second of a setup."""
 
     what: str
     per_s: float
 
 
 def measure(site: Site, folder: Path) -> list[Rate]:
-    """Orders are taken in while no worker runs, and made while no buyer asks: each figure is of one kind of
-    process.
+    """Orders are accepted while no worker runs, and created while no buyer sends requests, so each figure is
+    for one kind of process.
     """
     rates: list[Rate] = []
     with valkey(folder / "store") as store, valkey(folder / "broker") as broker:

@@ -1,4 +1,4 @@
-"""Settings that can't work are refused."""
+"""Invalid settings are refused."""
 
 import pytest
 from pytest_django import Settings

@@ -1,4 +1,4 @@
-"""Whose request it is: believed from trusted proxies, and from nobody else."""
+"""The client's address: headers count only from trusted proxies."""
 
 import pytest
 from django.test import RequestFactory

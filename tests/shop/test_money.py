@@ -1,4 +1,4 @@
-"""Fen, 贝里 and how an amount is spread."""
+"""Fen, 贝里 and the allocation of amounts."""
 
 from decimal import Decimal
 

@@ -1,4 +1,4 @@
-"""Addresses of servers: what is understood, and what is refused by name."""
+"""Addresses of servers: valid ones are parsed, and invalid ones are refused by name."""
 
 import re
 

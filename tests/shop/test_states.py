@@ -1,4 +1,4 @@
-"""Every state has its row in its table of moves."""
+"""Every state has a row in its table of moves."""
 
 from enum import Enum
 from typing import Any

@@ -1,5 +1,5 @@
-"""Spans by OpenTelemetry: a purchase is one trace, its parts in the right order, batches linked to those they
-worked for.
+"""Spans by OpenTelemetry: a purchase is one trace with its parts in order, and batches are linked to their
+purchases.
 """
 
 import http.server
@@ -36,7 +36,7 @@ PLACE = "whitenoise.middleware.WhiteNoiseMiddleware"
 
 @pytest.fixture
 def exporter(settings: Settings) -> Iterator[InMemorySpanExporter]:
-    """Records everything, as OTEL_TRACES_EXPORTER has it done, into memory."""
+    """Records everything in memory, like OTEL_TRACES_EXPORTER."""
     place = settings.MIDDLEWARE.index(PLACE) + 1
     settings.MIDDLEWARE = [
         *settings.MIDDLEWARE[:place],
@@ -72,7 +72,7 @@ def linked_to(span: ReadableSpan) -> set[int]:
 
 
 def buy(api: Api) -> str:
-    """An order request; answers its id."""
+    """Sends an order request; returns its id."""
     return str(post_order(api, body_of(make_course("30.00"), alipay="30.00"))["X-Request-ID"])
 
 
@@ -113,7 +113,7 @@ def test_one_purchase_is_one_trace(exporter: InMemorySpanExporter) -> None:
         ("start_payment", first.context.span_id),
         ("trades_applied", first.context.span_id),
     ]
-    # The statement that stored the request is below it, those that opened the payment below that.
+    # The statement that stored the request is its child; those that opened the payment are children of that.
     statements = [span for span in purchase if span.kind is SpanKind.CLIENT]
     assert {parent_of(span) for span in statements} == {
         first.context.span_id,
@@ -122,7 +122,7 @@ def test_one_purchase_is_one_trace(exporter: InMemorySpanExporter) -> None:
     assert any("INSERT INTO shop_orderrequest" in str(span.attributes) for span in statements)
     assert 'INSERT INTO "payments_payment"' in str([span.attributes for span in statements])
 
-    # Each is linked to the batch that did it, which is in its task's trace, and the batch to each.
+    # Each is linked to its batch, which is in its task's trace, and the batch to each.
     for name, task_id, kind, table in (
         ("orders_created", made_by, "shop.create_orders", "shop_orderrequest"),
         ("trades_applied", settled_by, "payments.apply_notifications", "payments_notification"),
@@ -139,8 +139,7 @@ def test_one_purchase_is_one_trace(exporter: InMemorySpanExporter) -> None:
         below = [span for span in task if parent_of(span) == batch.context.span_id]
         assert below
         assert {span.kind for span in below} == {SpanKind.CLIENT}
-    # The cashier's page and the notification are requests of their own; links lead from one trace to the
-    # other.
+    # The cashier's page and the notification are separate requests; links connect the traces.
     opened = of_trace(spans, opened_by)[0]
     assert opened.name == "GET pay/<str:token>/"
     assert linked_to(named(purchase, "start_payment")) == {opened.context.span_id}
@@ -180,7 +179,7 @@ def test_call_of_the_gateway_from_a_thread_is_in_the_purchases_trace(
     first = named(purchase, "POST api/v1/orders/")
     assert (parent_of(call), parent_of(asked)) == (asked.context.span_id, first.context.span_id)
     assert call.kind is SpanKind.CLIENT
-    assert not call.status.is_ok  # nobody listens there
+    assert not call.status.is_ok  # no server listens there
     assert linked_to(asked) == {of_trace(exporter.get_finished_spans(), task_id)[0].context.span_id}
 
 
@@ -206,7 +205,7 @@ def test_without_the_setting_nothing_is_recorded(settings: Settings) -> None:
     start_recording("none")
     assert tracing.recorder() is None
     assert "project.spans.SpanMiddleware" not in settings.MIDDLEWARE
-    assert tracing.step("x") is tracing.step("y")  # one object that does nothing
+    assert tracing.step("x") is tracing.step("y")  # a shared object without effect
     assert not [thread for thread in threading.enumerate() if "OtelBatch" in thread.name]
 
 

@@ -1,5 +1,5 @@
-"""One purchase, one id: from the request to the row, the batch, the call of the gateway, the notification and
-the books.
+"""One id per purchase: from the request to the row, the batch, the gateway call, the notification and the
+books.
 """
 
 import http.server
@@ -38,7 +38,7 @@ def written() -> Iterator[Written]:
 
 
 def place(api: Api) -> str:
-    """An order request; answers its id."""
+    """Sends an order request; returns its id."""
     placed = post_order(api, body_of(make_course("30.00"), alipay="30.00"))
     answered(placed, 202)
     return str(placed["X-Request-ID"])
@@ -117,7 +117,7 @@ def test_every_line_of_a_task_names_it_and_none_after_it(written: Written) -> No
 
 @pytest.fixture
 def headers_at_the_gateway(alipay_settings: Any) -> Iterator[list[str | None]]:
-    """What a server in the gateway's place is told of the cause; it answers nothing that we understand."""
+    """The headers that a server in the gateway's place receives; its answers are unreadable."""
     seen: list[str | None] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""The one way to Valkey."""
+"""The client for Valkey."""
 
 import time
 

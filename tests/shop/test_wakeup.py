@@ -1,4 +1,4 @@
-"""Wake-ups: coalesced, bounded in time, never a reason to fail."""
+"""Wake-ups are coalesced and bounded in time, and never fail a request."""
 
 import json
 import socket
@@ -57,7 +57,7 @@ def test_without_valkey_the_message_is_sent_all_the_same(broker_valkey: redis.Re
 
 @pytest.fixture(params=["refused", "frozen"])
 def task_of_a_broken_broker(request: pytest.FixtureRequest) -> Iterator[Task]:
-    """A task with the shop's own publishing settings, at a broker that isn't there or never answers."""
+    """A task with the shop's publishing settings and a broker that is down or never answers."""
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         if request.param == "frozen":
@@ -81,7 +81,7 @@ def test_broken_broker_costs_less_than_a_second_and_raises_nothing(
     wakeup.wake(task_of_a_broken_broker)
     took = time.monotonic() - started
     assert took < 1
-    # The flag is set although nothing was sent: it ends by itself.
+    # The flag is set although nothing was sent; it expires.
     assert 0 < valkey.pttl(wake_key("shop.create_orders")) <= wakeup.COALESCE_MS
 
 
@@ -104,9 +104,9 @@ def test_wakes_in_a_rush_share_a_message(broker_valkey: redis.Redis) -> None:
 
 
 def test_wakes_in_a_pause_share_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first is sent at once; of those that come in the pause none is forgotten."""
+    """The first is sent at once; none of those during the pause is lost."""
     assert wakeup.settle()
-    time.sleep(wakeup.PAUSE_S * 2)  # until the bell of the tests before has had its own
+    time.sleep(wakeup.PAUSE_S * 2)  # until the bell has handled those of earlier tests
     sent: list[float] = []
     monkeypatch.setattr(wakeup, "PAUSE_S", 0.2)
     monkeypatch.setattr(wakeup, "wake", lambda task: sent.append(time.monotonic()))

@@ -1,4 +1,4 @@
-"""`bin/attack`: every kind of slow client against a running demo, and what honest buyers wait meanwhile.
+"""`bin/attack`: every kind of slow client against a running demo, and how long honest buyers wait meanwhile.
 
 LIMIT_ORDER_REQUESTS=100000/60 MAX_OPEN_ORDERS=100000 bin/demo
                               in one terminal; with the usual limits the honest buyer's many orders are
@@ -44,7 +44,7 @@ KINDS: dict[str, tuple[Attack, int]] = {
 
 @dataclass(frozen=True)
 class Target:
-    """What is attacked: the server itself, or a proxy in front of it."""
+    """The target: the server itself, or a proxy in front of it."""
 
     name: str
     url: str
@@ -126,7 +126,7 @@ def proxies(
 def show_attacks(
     target: Target, demo: dict[str, Any], kinds: Sequence[str], *, rounds: int, nice: int
 ) -> None:
-    """Prints a line of p50 / p99 milliseconds for the quiet shop and for each attack."""
+    """Prints p50 / p99 in milliseconds without an attack and during each."""
     with buyer_of(target, demo) as buyer:
         buyer.measure(rounds=5)
         show_line(target.name, "quiet", buyer.measure(rounds=2 * rounds, pause_s=PACE_S))
@@ -151,7 +151,7 @@ def show_line(target: str, kind: str, found: Sequence[Latencies], *notes: str) -
 
 
 def endure(target: Target, demo: dict[str, Any], minutes: float, *, nice: int) -> int:
-    """All kinds at once; a line a minute."""
+    """Runs all kinds at once and prints a line per minute."""
     ends_at = time.monotonic() + 60 * minutes
     with contextlib.ExitStack() as stack:
         buyer = stack.enter_context(buyer_of(target, demo))
@@ -179,8 +179,8 @@ def join(first: Sequence[Latencies], second: Sequence[Latencies]) -> list[Latenc
 
 
 def show_memory(demo: dict[str, Any]) -> None:
-    """Resident megabytes of each program with its children, its threads and descriptors, and what Valkey has
-    stored.
+    """Prints each program's resident megabytes, with its children, threads and descriptors, and Valkey's
+    memory.
     """
     cells = []
     for name, pid in demo["pids"].items():

@@ -1,4 +1,4 @@
-"""Clients that keep a server waiting.
+"""Slow and stalling clients.
 
 Each kind opens as many connections as asked for and reopens those that the server ends.
 """
@@ -25,7 +25,7 @@ TICK_S = 0.05
 
 @dataclass(frozen=True)
 class Attack:
-    """What one connection sends at first, what it drips afterwards, and whether it reads."""
+    """A connection's first bytes, what it drips afterwards, and whether it reads."""
 
     opening: bytes = b""
     drip: bytes = b""
@@ -80,7 +80,7 @@ HANDSHAKES = Attack(head(b"/healthz", b"GET", b"Connection: close") + b"\r\n", r
 
 @dataclass(frozen=True)
 class Progress:
-    """What crowds in another process have done since all of their connections were open."""
+    """What crowds in another process have done since all their connections were opened."""
 
     since: float
     opened: Any  # a number that both processes see

@@ -1,6 +1,4 @@
-"""The walls' control: the same server with the same application, but bodies read by the threads that
-answer.
-"""
+"""The control: the same server and application, but the threads that answer also read the bodies."""
 
 import os
 from pathlib import Path

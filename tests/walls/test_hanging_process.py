@@ -1,4 +1,4 @@
-"""A web process that can't answer any more is replaced."""
+"""A web process that stops answering is replaced."""
 
 import os
 import socket
@@ -48,9 +48,7 @@ ConnectionKeeper(application, limits).start()
 
 
 def test_a_process_whose_places_hang_is_replaced(tmp_path: Path) -> None:
-    """The second server is the control: one that is more patient still hangs when the first has been
-    replaced.
-    """
+    """The second server is the control: with more patience, it still hangs when the first has been replaced."""
     (tmp_path / "hanging.py").write_text(APPLICATION)
     with serving(tmp_path, stuck_s=1) as port, serving(tmp_path, stuck_s=300) as patient_port:
         assert wait_until(
@@ -93,7 +91,7 @@ def serving(folder: Path, *, stuck_s: float) -> Iterator[int]:
 
 
 def ask(port: int, *, timeout_s: float = 1) -> str | None:
-    """The process that answers, if one does."""
+    """The id of the process that answers, if any."""
     try:
         answer = httpx.get(f"http://127.0.0.1:{port}/", timeout=timeout_s, trust_env=False)
     except httpx.HTTPError:

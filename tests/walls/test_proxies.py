@@ -1,5 +1,5 @@
-"""deploy/Caddyfile and deploy/nginx.conf, run as they are shipped: what they pass on, what they keep back,
-and slow clients against them.
+"""deploy/Caddyfile and deploy/nginx.conf as shipped: what they forward, what they block, and how they
+withstand slow clients.
 """
 
 import gzip
@@ -48,7 +48,7 @@ def proxy(request: pytest.FixtureRequest, shared_shop_stack: ShopStack, tmp_path
 
 @pytest.fixture(params=NAMES)
 def before_echo(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Proxy]:
-    """A proxy in front of a server that answers with what it was sent."""
+    """A proxy in front of a server that echoes its request."""
     port = find_free_port()
     echo = Child(
         name="echo",
@@ -138,19 +138,19 @@ def test_a_body_that_is_too_large_is_refused(proxy: Proxy) -> None:
 
 
 def test_nobody_is_sent_to_http3(proxy: Proxy) -> None:
-    """What one address holds open is bounded over TCP only."""
+    """The connections of an address are bounded over TCP only."""
     with client(proxy) as http:
         assert "Alt-Svc" not in http.get("/healthz").headers
 
 
 def test_connections_are_counted_before_docker_forwards_them() -> None:
-    """Docker translates addresses at priority -100 (`dstnat`); then they go past the `input` hook."""
+    """Docker translates addresses at priority -100 (`dstnat`); after that, packets bypass the `input` hook."""
     rules = (ROOT / "deploy" / "nftables.conf").read_text()
     assert re.findall(r"hook (\w+) priority (\w+);", rules) == [("prerouting", "mangle")]
 
 
 def test_one_address_has_a_rate_at_nginx(shared_shop_stack: ShopStack, tmp_path: Path) -> None:
-    """Caddy has none: deploy/nftables.conf bounds one address there, and the shop's own limits."""
+    """Caddy has none; there, deploy/nftables.conf and the shop's own limits bound an address."""
     with (
         run_proxy("nginx", upstream=urlsplit(shared_shop_stack.web_url).netloc, folder=tmp_path) as found,
         client(found) as http,
@@ -172,13 +172,13 @@ def test_one_address_has_a_rate_at_nginx(shared_shop_stack: ShopStack, tmp_path:
             kind, marks=[] if kind in {"no body", "body dripped", "no bytes at all"} else pytest.mark.slow
         )
         for kind in ATTACKS
-        if kind != "HTTP/2 without data"  # cleartext HTTP/2, which no proxy speaks
+        if kind != "HTTP/2 without data"  # cleartext HTTP/2, which proxies don't speak
     ],
 )
 def test_honest_requests_are_answered_meanwhile(
     kind: str, proxy: Proxy, shared_shop_stack: ShopStack
 ) -> None:
-    """The attacker has another address than the buyer, as on the Internet: nginx bounds connections by
+    """The attacker's address differs from the buyer's, as on the Internet: nginx limits connections by
     address.
     """
     context = client_context()

@@ -1,6 +1,6 @@
-"""A walk over every address and method as everybody who could knock.
+"""Requests every URL with every method as every kind of caller.
 
-What isn't in the tables below fails: a new address needs a row.
+Whatever isn't in the tables below fails: a new URL needs a row.
 """
 
 import re
@@ -43,7 +43,7 @@ from tests.payments.order_scenario import ask_refund, make_difference, pay
 from tests.unchanged import everything
 
 pytestmark = pytest.mark.django_db
-COMBINATIONS = "combinations of route, method and actor"  # `conftest.py` adds them up at the end of the run
+COMBINATIONS = "combinations of route, method and actor"  # `conftest.py` sums them up at the end of the run
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 
 
@@ -58,11 +58,11 @@ OPEN, BUYER, OWNER = Access
 
 @dataclass(frozen=True)
 class Row:
-    """Who may use an address, and by which methods; every other one is answered 405."""
+    """Who may use a URL, and with which methods; any other is answered 405."""
 
     access: Access
     methods: frozenset[str]
-    # What an open address that isn't DRF's does with OPTIONS.
+    # The answer to OPTIONS of an open URL outside of DRF.
     is_drf: bool = True
 
 
@@ -127,11 +127,11 @@ PAGES = {
         )
     },
 }  # fmt: skip
-# Views of Django's that refuse HEAD where they only know GET.
+# Django views that refuse HEAD.
 NO_HEAD = {f"{V1}/payments/alipay/return/", "/healthz", "/readyz", "/metrics", "/pay/<str:token>/"}
 
-# What each member of staff may do with each table: view, add, change, delete. Nobody writes by hand what
-# moves money or records it.
+# What each staff role may do with each table: view, add, change, delete. Nobody edits rows that move or
+# record money.
 LOOK = {
     "shop/category": "v", "shop/course": "v", "shop/coupon": "v", "shop/couponrecord": "v",
     "shop/orderrequest": "v", "shop/order": "v", "shop/enrolment": "v",
@@ -160,7 +160,7 @@ STAFF = {
         "admin/logentry": "v",
     },
 }
-# Each table's deeds, by who may do them. Superusers may do all.
+# Each table's deeds, with the roles that may perform them. Superusers may perform all.
 DEEDS = {
     "shop/order": {"ask_gateway": "客服 财务", "refund": "客服", "cancel": "客服", "move_deadline": "客服",
         "pick_up": "客服 财务"},
@@ -196,10 +196,10 @@ ADMIN |= {
     "/admin/autocomplete/": ("", "*"), "/admin/r/<path:content_type_id>/<path:object_id>/": ("", "*"),
     "/admin/<app_label>/": ("", "*"), "/admin/(?P<url>.*)$": ("", "*"),
     "/admin/shop/account/<id>/password/": ("", "!"),
-    # By a permission: who has it.
+    # Permission → the roles that have it.
     "/admin/search/": ("", "客服 财务 店长"), "/admin/exports/": ("", "财务"),
     "/admin/shop/couponcode/batches/<slug:batch>.csv": ("", "店长"),
-    # The deeds have a walk of their own below.
+    # Deeds are tested separately below.
     **{f"/admin/{model}/<int:pk>/deeds/<slug:name>/": ("", "*") for model in DEEDS},
 }  # fmt: skip
 OF_ITSELF = {"/admin/login/", "/admin/logout/"}  # `tests/project/test_staffsite.py`
@@ -208,7 +208,7 @@ APPS = re.compile(r"\^\(\?P<app_label>[a-z|]+\)/\$")
 
 def routes(resolver: URLResolver | None = None, prefix: str = "/") -> Iterator[str]:
     for one in (resolver or get_resolver()).url_patterns:
-        # The admin names its apps in the order in which they were imported.
+        # The admin lists its apps in the order of their import.
         route = APPS.sub("<app_label>/", prefix + str(one.pattern))
         if isinstance(one, URLResolver):
             yield from routes(one, route)
@@ -248,7 +248,7 @@ class OneOfEach:
     models: dict[str, Any] = field(default_factory=dict)
 
     def address(self, route: str) -> str:
-        """The route, filled with what is the owner's."""
+        """The route, filled in with the owner's ids."""
         filled = route.replace("<app_label>", "shop").replace("(?P<url>.*)$", "nothing/here/")
         model = re.match(r"/admin/(\w+/\w+)/", route)
         if model and model[1] in self.models:
@@ -340,7 +340,7 @@ def staff(role: str) -> Callable[[OneOfEach], Client]:
 
 
 def buyer_in_a_browser(rows: OneOfEach) -> Client:
-    """A buyer's session opens nothing: the API knows tokens, and the admin staff."""
+    """A buyer's session gives no access: the API requires tokens, and the admin staff."""
     browser = Client()
     browser.force_login(rows.owner)
     return browser
@@ -370,9 +370,9 @@ def knock(browser: Client, method: str, address: str) -> int:
 
 
 def is_right(route: str, row: Row, method: str, actor: str, status: int) -> bool:
-    """Whether an answer is what the table promises this actor.
+    """Whether the response is what the table says for this actor.
 
-    Past the door, a request is refused for what it says (400, 404, 409, …).
+    With access, a request may be refused for its content (400, 404, 409, …).
     """
     if row.access is not OPEN and actor in WITHOUT_TOKEN:
         return status == 401
@@ -393,7 +393,7 @@ def test_api_and_pages_open_to_whom_the_table_says(
     wrong, walked = [], 0
     for route, row in {**API, **PAGES}.items():
         if "logout" in route and actor in WITH_TOKEN:
-            continue  # ends the token that the walk needs; `tests/shop/api/test_auth.py`
+            continue  # would end the token that this test needs; see `tests/shop/api/test_auth.py`
         for method in METHODS:
             status = knock(browser, method, rows.address(route))
             walked += 1
@@ -402,7 +402,7 @@ def test_api_and_pages_open_to_whom_the_table_says(
     record_property(COMBINATIONS, walked)
     assert not wrong, wrong
     if actor in WITHOUT_TOKEN:
-        # Opening the stable link to pay starts the order's payment, whoever has it.
+        # Opening the payment link starts the order's payment, whoever has it.
         assert differing(before, everything()) <= {"Payment", "Order", "OrderEvent"}
 
 
@@ -423,7 +423,7 @@ def may(actor: str, model: str, verb: str, method: str) -> bool:
 
 @pytest.fixture
 def pages_written_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For GET: what other methods are answered with is decided before a page is written."""
+    """Renders pages for GET only: the answer to other methods is decided before."""
     render = TemplateResponse.render
 
     def render_answer(response: Any) -> Any:
@@ -480,9 +480,7 @@ def test_every_deed_has_a_row() -> None:
 
 @pytest.mark.parametrize("actor", [*WITHOUT_TOKEN, *WITH_TOKEN])
 def test_deeds_open_to_whom_the_table_says(rows: OneOfEach, actor: str) -> None:
-    """GET shows the page; a POST that says nothing is refused by the form, or by the domain, or isn't let
-    in.
-    """
+    """GET shows the page; an empty POST is refused by the form or the domain, or isn't permitted."""
     browser = {**WITHOUT_TOKEN, **WITH_TOKEN}[actor](rows)
     browser.raise_request_exception = False
     before = everything()
@@ -520,7 +518,7 @@ def test_deeds_open_to_whom_the_table_says(rows: OneOfEach, actor: str) -> None:
     ],
 )
 def test_wrong_row_is_noticed(rows: OneOfEach, hole: tuple[str, Access]) -> None:
-    """The control: a table that says something else than the program fails."""
+    """The control: a table that differs from the program fails."""
     route, access = hole
     wrong = Row(access, API[route].methods)
     actors = {

@@ -1,4 +1,4 @@
-"""Slow clients against the shipped web server, without a proxy: honest requests stay as quick as they are."""
+"""Slow clients against the shipped web server, without a proxy: honest requests stay fast."""
 
 import re
 import socket
@@ -21,7 +21,7 @@ from tests.walls.latency import Honest
 pytestmark = [pytest.mark.xdist_group("contract"), pytest.mark.timeout(240)]
 
 CONNECTIONS = 500
-# A machine that is busy with other tests is slow by itself; what used to happen here was no answer at all.
+# Generous for a busy machine; what is tested is that there is an answer at all.
 SLOWEST_MS = 2000
 
 
@@ -42,8 +42,8 @@ def test_honest_requests_are_answered_meanwhile(
 
 
 def test_a_crowd_leaves_room_for_others_only(shared_shop_stack: ShopStack, buyer: Honest) -> None:
-    """Alone it may use everything; as soon as a buyer comes, what is beyond its share is refused, and the
-    buyer isn't.
+    """Alone it may use everything. As soon as a buyer comes, requests beyond its share are refused, and the
+    buyer's aren't.
     """
     address = address_of(shared_shop_stack)
     with Crowd(address, ATTACKS["pipelined"], CONNECTIONS, source="127.0.0.2") as crowd:
@@ -79,7 +79,7 @@ def test_a_stalled_connection_is_ended(kind: str, impatient_web: Web) -> None:
             )
         else:
             assert wait_until(lambda: crowd.ended_by_server >= 1, timeout_s=60)
-        # It is looked for every few seconds.
+        # It is checked every few seconds.
         assert SILENCE_S - 0.5 < time.monotonic() - started < SILENCE_S + 10
 
 
@@ -136,9 +136,9 @@ def test_a_body_in_pieces_is_read_whole(shared_shop_stack: ShopStack) -> None:
 
 
 def refused_of_addresses(stack: ShopStack) -> float:
-    """How many requests were refused since their client has used its share.
+    """How many requests were refused because their client had used its share.
 
-    The stack has one web process, so its metrics are all.
+    The stack has one web process, so its metrics are complete.
     """
     metrics = httpx.get(f"{stack.web_url}/metrics", trust_env=False, timeout=20).text
     found = re.search(rf'^shop_limited_requests_total{{limit="{LIMIT}"}} (\S+)', metrics, re.MULTILINE)
@@ -151,7 +151,7 @@ def address_of(stack: ShopStack) -> tuple[str, int]:
 
 
 def accepted_from(web: psutil.Process) -> set[int]:
-    """The clients' ports of all connections that the web processes have accepted and not closed yet."""
+    """The client ports of all open connections that the web processes have accepted."""
     processes = [web, *web.children(recursive=True)]
     found = [connection for process in processes for connection in process.net_connections("tcp")]
     return {connection.raddr.port for connection in found if connection.raddr}

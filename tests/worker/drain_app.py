@@ -1,4 +1,4 @@
-"""A Celery app with the shop's own steps in its workers, and one task that writes down its runs."""
+"""A Celery app with the shop's worker steps and one task that records its runs."""
 
 import os
 import time
@@ -25,7 +25,7 @@ guard_channels()
 
 @app.task(name="probe.work")
 def work(name: str, seconds: float) -> None:
-    """One line at the start and one at the end; short lines are appended whole, whoever else writes."""
+    """One line at the start and one at the end; short appends are atomic."""
     note("started", name)
     time.sleep(seconds)
     note("finished", name)

@@ -1,4 +1,4 @@
-"""The few things that can't wait are mailed to ADMINS: once an hour each, and never at the cost of beat."""
+"""Urgent alerts are mailed to ADMINS, once an hour each, and never disturb beat."""
 
 import smtplib
 from collections.abc import Callable, Iterator
@@ -47,7 +47,7 @@ def subjects() -> list[str]:
 
 
 def told(name: str) -> list[Any]:
-    """The mails of this cause. As time goes by, what nobody works on is stuck, too."""
+    """The mails of this cause. As time passes, unprocessed work counts as stuck, too."""
     return [message for message in mail.outbox if f"] {name}: " in message.subject]
 
 
@@ -117,7 +117,7 @@ def test_just_below_the_threshold_nothing_is_told(now: datetime) -> None:
 def test_two_beats_tell_once(now: datetime) -> None:
     break_the_books(now)
     mail_alerts(now=now)
-    mail_alerts(now=now)  # the other one, at the same moment
+    mail_alerts(now=now)  # the other one, at the same time
     assert len(mail.outbox) == 1
 
 
@@ -145,7 +145,7 @@ def test_a_mail_that_could_not_be_sent_is_sent_later(monkeypatch: pytest.MonkeyP
 
 
 class Kept(Message):
-    """What an SMTP server was given."""
+    """The mails that an SMTP server has received."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -157,7 +157,7 @@ class Kept(Message):
 
 @pytest.fixture
 def smtp(settings: Settings) -> Iterator[Kept]:
-    """A server of its own that the shop really talks to."""
+    """A real SMTP server for the shop."""
     kept = Kept()
     port = find_free_port()
     controller = Controller(kept, hostname="127.0.0.1", port=port)
@@ -181,7 +181,7 @@ def test_a_real_mail_goes_out(smtp: Kept, now: datetime) -> None:
 
 
 def test_nobody_listens_for_mail(settings: Settings, now: datetime) -> None:
-    """Beat goes on, and tries again a minute later."""
+    """Beat goes on and retries a minute later."""
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
     settings.EMAIL_PORT = 1
     break_the_books(now)
@@ -190,7 +190,7 @@ def test_nobody_listens_for_mail(settings: Settings, now: datetime) -> None:
 
 
 def test_errors_of_requests_are_not_mailed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Django would: each of them, with all of the request."""
+    """Django would mail each of them, with the whole request."""
     from shop.domain import catalogue
 
     monkeypatch.setattr(catalogue, "list_courses", None)

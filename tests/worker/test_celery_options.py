@@ -1,5 +1,5 @@
-"""Celery's own options and programs work as it documents them, and everything ends in time, whatever the
-broker does. Real processes throughout.
+"""Celery's options and programs work as documented, and everything ends in time, whatever the broker does.
+With real processes.
 """
 
 import os
@@ -20,7 +20,7 @@ from tests.nodes.shop_nodes import ValkeyNode, make_broker
 pytestmark = [pytest.mark.xdist_group("nodes"), pytest.mark.timeout(180)]
 
 START_S = 60
-# The shortest grace that anybody gives: project/local/programs.py; Compose gives 75 and 60 s.
+# The shortest grace period, in project/local/programs.py; Compose gives 75 and 60 s.
 GRACE_S = 35
 QUIET = ("--without-gossip", "--without-mingle")
 
@@ -124,7 +124,7 @@ def test_worker_ends_in_time_while_its_broker_is_frozen(
     child = start("worker", *QUIET, *options, "-E", "-Q", "upkeep")
     assert wait_until(lambda: "ready." in child.log_text(), timeout_s=START_S)
     broker.freeze()
-    time.sleep(8)  # by now it reconnects, in the middle of whatever it was doing
+    time.sleep(8)  # by now it is reconnecting
     assert ends_in_time(child)
 
 
@@ -146,7 +146,7 @@ def test_flower_ends_in_time_while_its_broker_is_frozen(
     child = start("flower", "--address=127.0.0.1", f"--port={port}")
     assert wait_until(lambda: "Connected to" in child.log_text(), timeout_s=START_S)
     broker.freeze()
-    time.sleep(15)  # its threads reconnect by now, and Python waits for them at its end
+    time.sleep(15)  # its threads are reconnecting by now, and Python waits for them on exit
     assert ends_in_time(child)
 
 

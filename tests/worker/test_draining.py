@@ -1,6 +1,4 @@
-"""A worker that is asked to stop finishes what it has begun, leaves the rest to others, and is quick about
-it. Real processes throughout.
-"""
+"""A stopping worker finishes its tasks, leaves the rest to others, and stops quickly. With real processes."""
 
 import os
 from collections import Counter
@@ -60,7 +58,7 @@ def start_worker(broker: ValkeyNode, tmp_path: Path) -> Iterator[Callable[..., W
             "CELERY_BROKER_URL": broker.config()["url"],
             "PROBE_FOLDER": str(tmp_path),
             "ALIVE_FILE": str(tmp_path / f"{name}.alive"),
-            "LOG_LEVEL": "INFO",  # the line that says that the worker is ready
+            "LOG_LEVEL": "INFO",  # the log line of a ready worker
         }
         node = make_worker(
             Program(name, [*PROBE, "-n", f"{name}@%h", "-c", str(concurrency)]), env=env, folder=tmp_path
@@ -140,7 +138,7 @@ def test_workers_that_replace_each_other_under_load_run_every_task_once(
         names += batch
         assert wait_until(partial(has_finished, tmp_path, more_than=wanted), timeout_s=30)
         worker.kill("SIGTERM")
-        # Celery's own stop takes 31.7 s whenever it goes wrong
+        # when Celery's own stop goes wrong, it takes 31.7 s
         assert worker.container.child.wait(timeout_s=25)
         worker = successor
     assert wait_until(lambda: len(finished(tmp_path)) == len(names), timeout_s=60)

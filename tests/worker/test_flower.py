@@ -1,4 +1,4 @@
-"""Flower opens for its login and for nobody else, and shows what tasks came to. Real processes throughout."""
+"""Flower requires its login and shows the results of tasks. With real processes."""
 
 import os
 from collections.abc import Iterator
@@ -85,7 +85,7 @@ def test_login_opens_it_with_columns_that_say_what_tasks_came_to(address: str) -
 
 
 def test_flowers_own_metrics_ask_for_nothing() -> None:
-    """The control: Flower locks its pages by `authenticated`, which wraps, and this one it doesn't lock."""
+    """The control: Flower protects its pages with the `authenticated` decorator, except this one."""
     assert hasattr(TasksView.get, "__wrapped__")
     assert not hasattr(Metrics.get, "__wrapped__")
 

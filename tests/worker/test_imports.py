@@ -1,6 +1,4 @@
-"""A worker serves no page, and doesn't pay for any: neither the desk nor the API's views are imported by its
-start.
-"""
+"""A worker serves no pages, so its start imports neither the desk nor the API's views."""
 
 import os
 import subprocess

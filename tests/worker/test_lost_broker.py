@@ -1,6 +1,6 @@
-"""A busy worker outlives its broker's absence: it finishes what it has begun, reconnects and goes on.
+"""A busy worker survives an outage of its broker: it finishes its task, reconnects and goes on.
 
-Real processes throughout.
+With real processes.
 """
 
 import time
@@ -63,7 +63,7 @@ def test_broker_that_comes_back_while_the_task_is_under_way(
 def test_task_that_ends_while_the_broker_is_away(
     start_worker: Start, client: Celery, broker: ValkeyNode, tmp_path: Path
 ) -> None:
-    """Its acknowledgement meets nobody. The message may come a second time: every task of the shop may."""
+    """Its acknowledgement is lost. The message may be redelivered, which every task of the shop allows."""
     worker = start_worker("busy")
     be_busy(client, tmp_path, seconds=3.0)
     broker.kill("SIGKILL")
@@ -75,9 +75,7 @@ def test_task_that_ends_while_the_broker_is_away(
 
 @contextmanager
 def outlived(broker: ValkeyNode) -> Iterator[Message]:
-    """A message whose channel has outlived its connection: the state in which Celery closes the channel, and
-    acknowledges later.
-    """
+    """A message whose channel has outlived its connection: Celery closes the channel, and acknowledges later."""
     with kombu.Connection(broker.config()["url"]) as connection:
         with connection.SimpleQueue("probe") as queue:
             queue.put("work")
@@ -89,9 +87,9 @@ def outlived(broker: ValkeyNode) -> Iterator[Message]:
 def test_without_the_guard_kombu_finds_no_connection(
     broker: ValkeyNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The control of all tests here, with the kombu that is installed.
+    """The control of all tests here, with the installed kombu.
 
-    If it fails with a newer one, the guard may go.
+    If it fails with a newer version, the guard can be removed.
     """
     monkeypatch.setattr(Channel, "_connparams", lost_broker.original_connparams)
     with outlived(broker) as message:
@@ -113,9 +111,9 @@ def test_with_the_guard_the_message_waits_for_the_broker(broker: ValkeyNode) -> 
 
 
 def test_guard_is_for_the_installed_kombu() -> None:
-    """Another kombu: see whether the control above still holds.
+    """With another version of kombu, check whether the control above still passes.
 
-    If so name the version in NEEDED_BY, or else take the guard away.
+    If so, add the version to NEEDED_BY; otherwise remove the guard.
     """
     assert kombu.__version__ in lost_broker.NEEDED_BY
 

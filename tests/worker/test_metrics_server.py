@@ -1,4 +1,4 @@
-"""Where a worker or beat answers Prometheus."""
+"""The metrics endpoint of workers and beat."""
 
 import os
 import socket
@@ -25,7 +25,7 @@ def test_it_answers_where_it_is_told(settings: Settings) -> None:
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_child_lets_go_of_the_port(settings: Settings) -> None:
-    """Or nobody could take it when the worker starts again and a child of the old one is still there."""
+    """Otherwise a restarted worker couldn't use it while a child of the old one still lives."""
     settings.METRICS_LISTEN = f"127.0.0.1:{find_free_port()}"
     server = serve_metrics()
     assert server is not None

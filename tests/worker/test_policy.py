@@ -1,4 +1,4 @@
-"""Every task has its policy, every policy its task."""
+"""Every task has a policy, and every policy a task."""
 
 from worker import config
 from worker.celery import app
@@ -34,7 +34,7 @@ def test_routes_and_limits_reach_celery() -> None:
 
 
 def test_no_task_outlasts_its_message() -> None:
-    """Leases are renewed while a task has them, messages aren't."""
+    """Leases are renewed while a task runs; messages aren't."""
     longest = max(POLICIES[swept.task.name].time_limit_s for swept in SWEPT)
     assert 2 * longest < config.broker_transport_options["visibility_timeout"]
 

@@ -1,5 +1,5 @@
-"""RabbitMQ as the broker: classic and quorum queues, a certificate, connections that lead nowhere any more,
-and a server that is frozen or killed.
+"""RabbitMQ as the broker: classic and quorum queues, a certificate, dead connections, and a server that is
+frozen or killed.
 """
 
 import os
@@ -24,7 +24,7 @@ from tests.nodes.shop_stack import ShopStack, build_shop_stack
 from worker.policy import QUEUES
 
 pytestmark = [
-    pytest.mark.slow,  # minutes: a RabbitMQ takes ten seconds to start
+    pytest.mark.slow,  # minutes, since RabbitMQ takes ten seconds to start
     pytest.mark.timeout(300),
     pytest.mark.xdist_group("rabbitmq"),
     pytest.mark.skipif(
@@ -32,7 +32,7 @@ pytestmark = [
     ),
 ]
 NOTICED_S = 15
-# So that what is measured is the message and not the sweep, which would find the row a little later.
+# Otherwise the sweep would find the row a little later, and the message wouldn't be measured.
 SELDOM_SWEPT = {"SWEEP_INTERVAL_S": "60", "WORK_LEASE_S": "45"}
 
 
@@ -55,7 +55,7 @@ def address(rabbit: RabbitServer) -> Iterator[Forwarder]:
 
 @pytest.fixture
 def shop(rabbit: RabbitServer, address: Forwarder, tmp_path: Path) -> Iterator[ShopStack]:
-    """A shop that reaches RabbitMQ through something that may lose its connections."""
+    """A shop that reaches RabbitMQ through a forwarder that can drop connections."""
     broker_url = rabbit.url().replace(f":{rabbit.port}/", f":{address.port}/")
     stack = build_shop_stack(tmp_path / "shop", extra_env={"CELERY_BROKER_URL": broker_url, **SELDOM_SWEPT})
     with stack.running():
@@ -64,7 +64,7 @@ def shop(rabbit: RabbitServer, address: Forwarder, tmp_path: Path) -> Iterator[S
 
 
 def created_after_s(shop: ShopStack, buyer: Buyer) -> float:
-    """How long an order that is placed now waits for a worker."""
+    """Places an order; returns the seconds until a worker has created it."""
     started = time.monotonic()
     number = buyer.place(simple_body(shop))
     assert buyer.follow(number)["status"] == "awaiting_payment"
@@ -110,7 +110,7 @@ def test_a_server_that_is_killed_or_frozen_loses_nothing(shop: ShopStack, rabbit
 def test_a_shop_with_queues_of_each_type_and_a_certificate(
     rabbit: RabbitServer, queue_type: str, tmp_path: Path
 ) -> None:
-    # of another type than the queues of other tests
+    # with another type than other tests' queues
     with kombu.Connection(rabbit.url()) as connection, connection.channel() as channel:
         for queue in QUEUES:
             channel.queue_delete(queue)
@@ -120,14 +120,14 @@ def test_a_shop_with_queues_of_each_type_and_a_certificate(
     with stack.running():
         buyer = new_buyer(stack)
         assert max(created_after_s(stack, buyer) for _ in range(5)) < 5
-        # quorum queues know no global prefetch
+        # quorum queues don't support global prefetch
         assert "NOT_IMPLEMENTED" not in stack.worker.container.child.log_text()
         shop_type = connection_queue_type(rabbit, "orders")
         assert shop_type == queue_type
 
 
 def test_a_queue_of_another_type_is_refused_by_name(rabbit: RabbitServer) -> None:
-    """Otherwise the worker would be turned away and come again without an end."""
+    """Otherwise the worker would be refused and reconnect for ever."""
     with kombu.Connection(rabbit.url()) as connection, connection.channel() as channel:
         for queue in QUEUES:
             channel.queue_delete(queue)
@@ -148,7 +148,7 @@ def test_a_queue_of_another_type_is_refused_by_name(rabbit: RabbitServer) -> Non
             "BROKER_QUEUE_TYPE wants queues of type quorum, and RabbitMQ has the queue gateway as another one"
             in ended.stderr
         ), program
-    with kombu.Connection(rabbit.url()) as connection, connection.channel() as channel:  # as it was
+    with kombu.Connection(rabbit.url()) as connection, connection.channel() as channel:  # unchanged
         channel.queue_declare(
             "gateway", durable=True, auto_delete=False, arguments={"x-queue-type": "classic"}
         )
@@ -162,7 +162,7 @@ def test_a_queue_of_another_type_is_refused_by_name(rabbit: RabbitServer) -> Non
 
 
 def connection_queue_type(rabbit: RabbitServer, queue: str) -> str:
-    """Found out by declaring it as the other type, which the server refuses with the type that it has."""
+    """Declares it with the other type; the server's refusal names the actual one."""
     with kombu.Connection(rabbit.url()) as connection, connection.channel() as channel:
         try:
             channel.queue_declare(

@@ -1,6 +1,4 @@
-"""Carts and queues on servers of every supported kind, each a real one; and servers of other kinds, which
-stop the start with their name.
-"""
+"""Carts and queues on real servers of every supported kind; unsupported servers stop the start and are named."""
 
 import os
 import secrets
@@ -26,7 +24,7 @@ from worker.servers import find_unfit_servers
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("servers")]
 
-# A cart is written and read, and a message goes through the queues, as the shop's own code does both.
+# Writes and reads a cart and sends a message through the queues with the shop's own code.
 USE_BOTH = """
 import django
 django.setup()
@@ -57,7 +55,7 @@ def run(program: list[str], **env: str) -> subprocess.CompletedProcess[str]:
 
 
 def use_both(store: str, broker: str) -> str:
-    """What the program has printed; what has gone wrong as the last line of its error."""
+    """The program's output, or the last line of its error."""
     ended = run(["-c", USE_BOTH], REDIS_URL=store, CELERY_BROKER_URL=broker)
     return ended.stdout.strip() if ended.returncode == 0 else ended.stderr.strip().splitlines()[-1]
 
@@ -67,7 +65,7 @@ Starter = Callable[..., ValkeyServer]
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Starter]:
-    """Starts a server with further lines of configuration."""
+    """Starts a server with additional lines of configuration."""
     with ExitStack() as stack:
 
         def start_one(*settings: str, password: str = "") -> ValkeyServer:
@@ -99,7 +97,7 @@ def test_tls_with_an_authority_of_our_own(start: Starter, tmp_path: Path) -> Non
     with_authority = f"ssl_ca_certs={made.authority}"
     try:
         assert use_both(f"{url}/1?{with_authority}", f"{url}/0?{with_authority}") == "书 1"
-        # An authority that nobody here knows: neither carts nor queues.
+        # An unknown authority: neither carts nor queues work.
         assert "certificate verify failed" in use_both(f"{url}/1", f"{plain}/0")
         assert "certificate verify failed" in use_both(f"{plain}/1", f"{url}/0")
     finally:
@@ -129,7 +127,7 @@ def test_sentinels_find_the_primary(start: Starter, tmp_path: Path) -> None:
     sentinel = SentinelServer(tmp_path / "sentinel", "queues", primary)
     try:
         sentinel.start()
-        # The first one is down, as one of three may be.
+        # The first of the three is down.
         url = f"sentinel://:{primary.password}@127.0.0.1:{find_free_port()};sentinel://:{primary.password}@127.0.0.1:{sentinel.port}"
         assert use_both(f"{url}/1?master_name=queues", f"{url}/0?master_name=queues") == "书 1"
         primary.kill()
@@ -141,14 +139,14 @@ def test_sentinels_find_the_primary(start: Starter, tmp_path: Path) -> None:
 
 
 UNFIT = [
-    # The port of its bus: by itself it would take one that is 10,000 higher, which there may not be.
+    # The port of its bus; the default, 10,000 higher, may not exist.
     (("cluster-enabled yes", "cluster-port {port}"), "it is a node of a Redis Cluster"),
     (('rename-command HELLO ""',), "it doesn't know HELLO"),
 ]
 
 
 def start_unfit(start: Starter, settings: Iterable[str]) -> str:
-    """The server's address without a database. Such a server never answers as the others do."""
+    """Returns the server's address without a database. Such a server never becomes ready like the others."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
             ValkeyServer, "is_ready", lambda self: "Ready to accept connections" in self.child.log_text()
@@ -193,7 +191,7 @@ def test_servers_that_are_away_stop_nobody() -> None:
 
 
 def test_servers_that_answer_nothing_stop_nobody() -> None:
-    """Frozen ones take connections, and then keep silent."""
+    """Frozen servers accept connections and don't answer."""
     with socket.create_server(("127.0.0.1", 0), backlog=64) as frozen:
         url = f"redis://127.0.0.1:{frozen.getsockname()[1]}"
         started = time.monotonic()
@@ -205,4 +203,4 @@ def test_servers_that_answer_nothing_stop_nobody() -> None:
     started = time.monotonic()
     assert redis_address.find_unfitness(redis_address.parse(url)) is None  # gone
     assert time.monotonic() - started < 1
-    assert began_s < 20  # two questions of two seconds, and what Python needs
+    assert began_s < 20  # two timeouts of two seconds, plus Python's start

@@ -1,6 +1,4 @@
-"""The sweep goes on whatever clocks show, with beat or without it, and nobody's jobs are done twice at
-once.
-"""
+"""The sweep runs whatever the clocks show, with or without beat, and no job runs twice at the same time."""
 
 from datetime import UTC, datetime, time, timedelta
 
@@ -57,7 +55,7 @@ def test_messages_carry_no_time_that_a_clock_could_judge(
         (NOON - HOUR - timedelta(seconds=1), True),
         (NOON - HOUR, False),
         (NOON, False),
-        (NOON + timedelta(seconds=1), True),  # the clock has gone back since, by however much
+        (NOON + timedelta(seconds=1), True),  # the clock has gone back since then, by any amount
         (NOON + timedelta(days=365), True),
     ],
 )

@@ -1,4 +1,4 @@
-"""The sweep wakes whoever has something to do, and gives up what can't be done."""
+"""The sweep wakes the tasks with due work, and gives up exhausted rows."""
 
 from urllib.parse import urlencode
 
@@ -139,7 +139,7 @@ def test_closing_task_closes_what_is_due(settings: Settings) -> None:
 def test_bills_of_past_days_are_planned_swept_and_asked_for_again(
     broker_valkey: redis.Redis, settings: Settings
 ) -> None:
-    """Nobody listens where the gateway should be."""
+    """No server listens at the gateway's address."""
     make_payment(
         make_order(make_buyer(), make_course(), now=clock.now()), get_gateways().current, now=clock.now()
     )

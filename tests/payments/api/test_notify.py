@@ -1,4 +1,4 @@
-"""`POST payments/alipay/notify/` and the way back from the cashier."""
+"""`POST payments/alipay/notify/` and the return from the cashier."""
 
 import json
 from pathlib import Path
@@ -25,7 +25,7 @@ from tests.unchanged import nothing_changes
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("alipay_settings")]
 URL = "/api/v1/payments/alipay/notify/"
 RETURN_URL = "/api/v1/payments/alipay/return/"
-# What Alipay really sends.
+# What Alipay sends.
 FORM_TYPE = "application/x-www-form-urlencoded; text/html; charset=UTF-8"
 
 

@@ -32,7 +32,7 @@ def now() -> datetime:
 
 @pytest.fixture
 def gateway(monkeypatch: pytest.MonkeyPatch) -> MemoryGateway:
-    """Takes the configured gateway's place."""
+    """Replaces the configured gateway."""
     gateway = MemoryGateway(clock.now)
     gateways = ConfiguredGateways(gateway)
     for module in (orders, notify):

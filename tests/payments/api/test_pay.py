@@ -35,7 +35,7 @@ def order() -> Order:
 
 @pytest.fixture
 def memory(monkeypatch: pytest.MonkeyPatch) -> MemoryGateway:
-    """Takes the configured gateway's place."""
+    """Replaces the configured gateway."""
     gateway = MemoryGateway(clock.now)
     monkeypatch.setattr(pay_api, "get_gateways", lambda: ConfiguredGateways(gateway))
     monkeypatch.setattr(HttpResponseRedirect, "allowed_schemes", ["http", "https", "memory"])
@@ -63,7 +63,7 @@ def test_opened_twice_it_is_the_same_attempt(client: Client, order: Order, memor
 
 
 def test_paid_order_is_never_sent_to_alipay(client: Client, order: Order, memory: MemoryGateway) -> None:
-    """Its notification is lost: the link asks, and finds the money."""
+    """Its notification got lost: the link queries and finds the payment."""
     client.get(path_of(order))
     memory.pay(Payment.objects.get().out_trade_no)
     assert client.get(path_of(order))["Location"] == f"/orders/{order.order_number}/"
@@ -112,7 +112,7 @@ def test_order_is_being_confirmed_from_the_return_to_the_answer(
 
 
 def test_closed_trade_ends_the_confirming(client: Client, order: Order, memory: MemoryGateway) -> None:
-    """Whoever says so: here a notification, before any query."""
+    """From any source: here a notification, before any query."""
     client.get(path_of(order))
     payment = Payment.objects.get()
     memory.scan(payment.out_trade_no)
@@ -177,7 +177,7 @@ def test_phone_gets_the_phones_cashier(
 
 
 def test_preview_of_the_link_ends_no_attempt(client: Client, order: Order, memory: MemoryGateway) -> None:
-    """A chat's robot opens it while the buyer looks at a code."""
+    """A chat's bot opens the link while the buyer looks at a code."""
     started = attempts.start_payment(
         order=order, product=Product.QR, gateways=ConfiguredGateways(memory), now=clock.now(), cause="test"
     )
@@ -196,7 +196,7 @@ def test_preview_of_the_link_ends_no_attempt(client: Client, order: Order, memor
 def test_link_that_a_robot_opened_first_still_leads_a_phone_to_its_cashier(
     client: Client, order: Order, memory: MemoryGateway
 ) -> None:
-    """Nobody has come to the first cashier, so its attempt is led to the other one."""
+    """No buyer has used the first cashier, so its attempt moves to the other one."""
     client.get(path_of(order), headers={"User-Agent": "Twitterbot/1.0"})
     assert (
         client.get(path_of(order), headers={"User-Agent": IPHONE})["Location"]

@@ -1,4 +1,4 @@
-"""What a buyer is told when Alipay's answer is a proven no: what it is, never "ask again in two seconds"."""
+"""The answer to a buyer when Alipay refuses for good: the reason, never "try again in two seconds"."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -33,7 +33,7 @@ Alipay = Callable[[Answer], AbstractContextManager[None]]
 
 @pytest.fixture
 def alipay(monkeypatch: pytest.MonkeyPatch) -> Alipay:
-    """An Alipay that answers as told takes the configured one's place."""
+    """Replaces the configured gateway with one that gives these answers."""
 
     @contextmanager
     def answering(answer: Answer) -> Iterator[None]:

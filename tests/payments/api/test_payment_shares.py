@@ -1,4 +1,4 @@
-"""How often one order's cashier is opened, and all of one buyer's."""
+"""Limits on opening the cashier, per order and per buyer."""
 
 import pytest
 from pytest_django import Settings

@@ -1,4 +1,4 @@
-"""Times have one form in every answer of the API: ISO 8601, to the second, in Shanghai time."""
+"""Times have one format in every response of the API: ISO 8601, to the second, in Shanghai time."""
 
 import re
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ from tests.shopping import V1, body_of, check_out, post_order, put_in_cart
 pytestmark = pytest.mark.django_db
 FORM = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+08:00")
 LOOKS_LIKE_A_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d")
-# What answers no body, a form of Alipay's, or a redirect.
+# Endpoints that answer without a body, to Alipay, or with a redirect.
 WITHOUT_TIMES = {"logout", "logout-everywhere", "alipay-notify", "alipay-return"}
 
 
@@ -53,7 +53,7 @@ def names_of_api(patterns: Any = None, path: str = "") -> Iterator[str]:
 
 @pytest.fixture
 def gateway(monkeypatch: pytest.MonkeyPatch) -> MemoryGateway:
-    """Takes the configured gateway's place."""
+    """Replaces the configured gateway."""
     gateway = MemoryGateway(clock.now)
     for module in (orders, notify):
         monkeypatch.setattr(module, "get_gateways", lambda: ConfiguredGateways(gateway))
@@ -61,7 +61,7 @@ def gateway(monkeypatch: pytest.MonkeyPatch) -> MemoryGateway:
 
 
 class Visits:
-    """Asks endpoints by name and keeps what times they answer."""
+    """Requests endpoints by name and collects the times in their responses."""
 
     def __init__(self, api: Api) -> None:
         self.api = api
@@ -119,7 +119,7 @@ def visit_shop(visits: Visits, buyer: Account, campaign: Coupon, code: str) -> N
 
 
 def visit_orders(visits: Visits, buyer: Account, gateway: MemoryGateway) -> None:
-    """An order in each state, on the list, by itself, and with its money."""
+    """An order in each state: in the list, on its own, and with its payments and refunds."""
     now = clock.now()
     for life in LIVES.values():
         visits.get("order", f"orders/{life(buyer)}/")
@@ -127,7 +127,7 @@ def visit_orders(visits: Visits, buyer: Account, gateway: MemoryGateway) -> None
     repair.move_deadline(
         moved.pk, expires_at=now + timedelta(hours=2), staff=make_buyer(), why="asked", now=now, cause="test"
     )
-    # As it stands in timelines that were written before.
+    # The format in older timelines.
     before = {"before": "2026-03-02T04:30:00+00:00", "expires_at": "2026-03-02T06:00:00+00:00"}
     OrderEvent.objects.create(order=moved, kind=OrderEvent.Kind.DEADLINE_MOVED, at=now, details=before)
     visits.get("order", f"orders/{moved.order_number}/")

@@ -1,4 +1,4 @@
-"""A clock that stands still unless a test moves it."""
+"""A clock that only tests move."""
 
 from datetime import datetime, timedelta
 

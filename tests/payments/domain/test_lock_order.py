@@ -1,6 +1,6 @@
-"""Every deed with money locks in one order: accounts, orders, payments, refunds.
+"""Everything that moves money locks in one order: accounts, orders, payments, refunds.
 
-Two deeds that keep it can't wait for each other.
+So no two transactions can deadlock.
 """
 
 import re
@@ -26,7 +26,7 @@ from tests.payments.domain.conftest import Clock
 from tests.payments.memorygateway import Fault, MemoryGateway
 from tests.payments.order_scenario import approve, ask, ask_refund, notify, pay, reject, send, start
 
-# Real transactions: what is watched are their locks.
+# Real transactions, since their locks are observed.
 pytestmark = pytest.mark.django_db(transaction=True)
 
 ORDER = ("shop_account", "shop_order", "payments_payment", "payments_refund")
@@ -35,7 +35,7 @@ LOCKS = re.compile(r'^\s*(?:UPDATE "?(\w+)"?|SELECT .*? FROM "?(\w+)"?.* FOR (?:
 
 @contextmanager
 def watched() -> Iterator[list[list[str]]]:
-    """The tables that each transaction inside locks rows of, in the order of their first lock."""
+    """The tables in which each transaction of the block locks rows, in the order of their first lock."""
     seen: list[list[str]] = []
     current: object = None
 

@@ -1,4 +1,4 @@
-"""Alipay's messages: what counts, and every trap of the SDK."""
+"""Alipay's messages, and every trap of the SDK."""
 
 import base64
 import hashlib
@@ -111,8 +111,7 @@ def test_notice_says_what_people_and_the_inbox_need(gateway: AlipayGateway) -> N
 
 def test_facts_have_one_key_however_often_they_are_delivered(gateway: AlipayGateway) -> None:
     first = read(gateway, notification(PAYMENT))
-    # What the inbox has stored since its beginning: rows from before a release and after it are recognised as
-    # the same facts.
+    # The key that the inbox has always stored, so facts are recognised across releases.
     facts = {
         name: value
         for name, value in paid_fields(PAYMENT).items()
@@ -221,7 +220,7 @@ def test_openssl_and_the_sdk_sign_and_verify_alike(text: str) -> None:
     )
 
 
-# Names and values that could be taken for others' borders, beside any text.
+# Names and values that look like field separators, and any other text.
 _WORDS = st.text(max_size=8) | st.sampled_from(["sign", "sign_type", "a", "a=b", "&", "=", "", "课程"])
 
 
@@ -266,7 +265,7 @@ def test_forged_return_is_refused(gateway: AlipayGateway, change: dict[str, str]
 
 
 def _read(query: str) -> tuple[dict[str, str], dict[str, Any]]:
-    """The parameters of a signed request and its biz_content, once its signature is checked as the gateway
+    """The parameters of a signed request and its biz_content, after verifying its signature as the gateway
     does.
     """
     parameters = dict(parse_qsl(query, keep_blank_values=True, strict_parsing=True))
@@ -471,7 +470,7 @@ def test_call_too_many_slows_the_next_ones_down(answer: Any) -> None:
     with gateway_server(lambda asked: answer) as told, pytest.raises(GatewayUnreachable) as error:
         make_gateway(told.url, limits=limits).query("20260302ABCP1")
     assert limits.free(64) < 64
-    # An unproven word slows down, too, but proves nothing about the call.
+    # An unsigned refusal slows down, too, but proves nothing about the call.
     assert isinstance(error.value, GatewayLimited) == (isinstance(answer, bytes) and b'"sign":' in answer)
 
 
@@ -695,7 +694,7 @@ def test_key_of_another_kind_is_refused(tmp_path: Path) -> None:
 
 
 def test_importing_the_gateway_leaves_logging_alone() -> None:
-    """The SDK configures logging when it is imported, which would close every handler that is there."""
+    """The SDK configures logging on import, which would close all existing handlers."""
     program = (
         "import logging, logging.config\n"
         "handler = logging.StreamHandler(); logging.getLogger().addHandler(handler)\n"

@@ -1,4 +1,4 @@
-"""Alipay's bills as they are downloaded: what is read of them, and what isn't a bill."""
+"""Alipay's bills as downloaded: what is read from them, and what isn't a bill."""
 
 import io
 import struct
@@ -42,7 +42,7 @@ def cells(
     fee: str = "-0.12",
     payer: str = "**博(156******89)",
 ) -> str:
-    """A row as the download centre writes it."""
+    """A row in the download centre's format."""
     times = "2026-03-02 12:00:00,2026-03-02 12:00:05"
     head = f"2026030222001\t,{number}\t,{kind}\t,{subject},{times},\t,\t,\t,\t,"
     money = f"{payer}\t,{amount},{amount},0.00,0.00,0.00,0.00,0.00,\t,0.00,0.00,"
@@ -151,13 +151,13 @@ def test_kind_that_nobody_knows_is_told() -> None:
 
 
 def spoiled(content: bytes) -> bytes:
-    """One byte of what is packed is another one: the checksum doesn't fit."""
+    """Changes one byte of the packed data, so the checksum is wrong."""
     at = content.index(b"PK\x01\x02") - 20
     return content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
 
 
 def encrypted(content: bytes) -> bytes:
-    """Says that a password is needed."""
+    """Marks the archive as encrypted."""
     changed = bytearray(content)
     for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
         at = content.index(signature) + offset
@@ -215,7 +215,7 @@ def test_size_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_bomb_is_read_no_further_than_its_first_line() -> None:
-    """A hundred megabytes of one line, packed into a hundred kilobytes."""
+    """One line of a hundred megabytes, packed into a hundred kilobytes."""
     with pytest.raises(BillUnreadable, match="too large"):
         read(archive(b"x" * 100_000_000))
 

@@ -1,4 +1,4 @@
-"""Connections to Alipay: kept alive, one for each call under way, closed when nobody uses them."""
+"""Connections to Alipay: kept alive, one per concurrent call, closed when idle."""
 
 from contextlib import ExitStack
 

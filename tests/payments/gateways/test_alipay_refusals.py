@@ -1,4 +1,4 @@
-"""What Alipay's codes mean: completeness against the codes that Alipay documents for the calls that we make."""
+"""The meaning of Alipay's codes, complete for the documented codes of the calls that we make."""
 
 import pytest
 
@@ -23,7 +23,7 @@ DOCUMENTED = {
         TRADE_HAS_CLOSE TRADE_HAS_FINISHED TRADE_NOT_ALLOW_REFUND TRADE_NOT_EXIST TRADE_STATUS_ERROR USER_NOT_MATCH_ERR
     """,
 }
-# Refusals to a refund that stay as they are however often it is sent.
+# Refusals of a refund that no repeat can change.
 FINAL = """
     TRADE_NOT_EXIST TRADE_STATUS_ERROR TRADE_HAS_FINISHED TRADE_HAS_CLOSE INVALID_PARAMETER DISCORDANT_REPEAT_REQUEST REASON_TRADE_REFUND_FEE_ERR
     REFUND_AMT_NOT_EQUAL_TOTAL TRADE_NOT_ALLOW_REFUND REFUND_FEE_ERROR REASON_TRADE_STATUS_INVALID REASON_ILLEGAL_STATUS TRADE_REFUND_FEE_ERR

@@ -1,5 +1,5 @@
-"""A signature covers names and values joined by = and &: whoever holds a genuine message can move the borders
-between its fields.
+"""A signature covers names and values joined by = and &, so anybody with a genuine message can move the
+boundaries between its fields.
 """
 
 import itertools
@@ -28,7 +28,7 @@ from tests.payments.alipay_side import (
 )
 
 PAYMENT = Payment(pk=7, out_trade_no="20260302ABCP1", amount=Decimal("100.11"))
-# What the report, the inbox and the choice of keys are made from.
+# The fields that the report, the inbox and the choice of keys use.
 USED = [
     "app_id", "seller_id", "trade_no", "out_trade_no", "trade_status", "total_amount", "notify_id",
     "notify_time", "notify_type", "gmt_payment",
@@ -38,7 +38,7 @@ USED = [
 
 @cache
 def shared_gateway() -> AlipayGateway:
-    """One for all examples; making one takes longer than an example does."""
+    """One for all examples, since creating one takes longer than an example."""
     return make_gateway()
 
 
@@ -79,8 +79,8 @@ def neighbours(fields: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 
 
 def merges(fields: Mapping[str, str]) -> Iterator[tuple[str, str, dict[str, str]]]:
-    """Each pair of neighbours as one field: the second one inside the first one's value, and the first one
-    inside the second one's name.
+    """Each pair of adjacent fields merged: the second into the first one's value, and the first into the
+    second one's name.
     """
     for first, second in neighbours(fields):
         rest = {name: value for name, value in fields.items() if name not in {first, second}}
@@ -109,7 +109,7 @@ def test_no_field_that_is_used_can_be_hidden_in_a_neighbour(gateway: AlipayGatew
 
 
 def test_every_field_that_is_used_is_refused_inside_any_other(gateway: AlipayGateway) -> None:
-    """Also where Alipay's order of names gives it no such neighbour today."""
+    """Even where it has no such neighbour in the current order of names."""
     for used in USED:
         for host in ("body", "voucher_detail_list", "buyer_open_id", "notify_time", "zz"):
             if host != used:
@@ -162,7 +162,7 @@ def test_way_back_is_held_to_the_same_form(gateway: AlipayGateway) -> None:
             gateway.verify_return(under_the_same_signature(fields, moved))
 
 
-# Texts of buyers', merchants' and Alipay's own, and whatever looks like the beginning of a field.
+# Texts of buyers, merchants and Alipay, and texts that look like the start of a field.
 _TEXT = st.lists(
     st.sampled_from(
         [
@@ -206,7 +206,7 @@ def splittings(draw: st.DrawFn, text: str) -> dict[str, str]:
     """One way to cut a signed text into fields: at some of its &, each piece at one of its =."""
     pieces: list[str] = []
     for part in text.split("&"):
-        # A & is a border more often than not, or hardly a splitting would have all that a notification needs.
+        # Most & are boundaries; otherwise few splittings would have all fields of a notification.
         if pieces and (draw(st.integers(0, 9)) == 0 or "=" not in part):
             pieces[-1] += f"&{part}"
         else:
@@ -230,7 +230,7 @@ def test_one_signed_text_says_one_thing(
     said = set()
     for form in [fields, *(data.draw(splittings(text)) for _ in range(6))]:
         if signed_text(form) != text:
-            continue  # the fields sort into another order, so the signature isn't theirs
+            continue  # the fields sort into another order, so the signature doesn't match
         try:
             notice = read(gateway, {**form, "sign_type": "RSA2", "sign": signature})
         except InvalidSignature:

@@ -1,4 +1,4 @@
-"""How Alipay writes."""
+"""Alipay's wire format."""
 
 from urllib.parse import parse_qsl, quote, quote_plus
 
@@ -10,7 +10,7 @@ from payments.gateways.alipay.wire import MAX_FIELDS, plain_subject, read_form
 
 # --- Forms --------------------------------------------------------------------------------------------------
 
-# Bodies that are forms, that nearly are, and that are anything but.
+# Bodies that are forms, almost forms, and nothing like forms.
 _TEXT = st.text(max_size=6)
 _PIECE = st.sampled_from(
     ["a", "b", "=", "&", "+", "%", "%2", "%26", "%3d", "%25", "%00", "%ff", "%E8%AF%BE", "%E8%AF", ";", "\n"]

@@ -116,7 +116,7 @@ def test_who_is_refused_a_call_gives_the_place_back(clock: ManualClock) -> None:
 
 
 def test_calls_wait_for_each_other_in_no_way() -> None:
-    """A lock around the call would let them take turns."""
+    """A lock around the call would serialise them."""
     limits, meeting = CallLimits(), threading.Barrier(8, timeout=5)
 
     def meet() -> None:
@@ -166,7 +166,7 @@ def test_call_too_many_halves_what_is_asked(clock: ManualClock, bound: float | N
     assert pace.rate == bound
     assert pace.slow_down() == pytest.approx(40, rel=0.05)
     assert pace.rate == pytest.approx(40, rel=0.05)
-    # No burst after it, and no second cut for the answers to calls that were under way.
+    # No burst afterwards, and no second cut for the answers to concurrent calls.
     assert pace.take(patience_s=5) == pytest.approx(1 / 40, rel=0.05)
     assert pace.slow_down() is None
     assert pace.rate == pytest.approx(40, rel=0.05)

@@ -1,4 +1,4 @@
-"""Which gateway an attempt, a notification or a buyer on the way back belongs to."""
+"""Which gateway is responsible for an attempt, a notification or a return."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -143,9 +143,9 @@ def with_keys(*keys: RSAPublicKey) -> ConfiguredGateways:
 
 
 def test_rotation_of_alipays_key() -> None:
-    """Both keys while Alipay changes over, then the new one alone.
+    """Both keys during Alipay's change, then only the new one.
 
-    What the old one proved says so by its name, and is unproven afterwards.
+    What the old key verified names it, and is unproven afterwards.
     """
     old, new = key("alipay").public_key(), key("new alipay").public_key()
     before, during, after = with_keys(old), with_keys(old, new), with_keys(new)
@@ -161,7 +161,7 @@ def test_rotation_of_alipays_key() -> None:
 
 
 def test_key_in_two_forms_is_one_key() -> None:
-    """A file with the same key twice, as after a copy, changes nothing."""
+    """A second file with the same key changes nothing."""
     public = key("alipay").public_key()
     assert notice_of(with_keys(public, public), told(APP_ID, signer="alipay")).verified_by == name_of(
         "alipay"

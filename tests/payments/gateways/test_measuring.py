@@ -1,4 +1,4 @@
-"""What came of a call is told apart by who has to do something about it."""
+"""Outcomes of calls are classified by who has to act on them."""
 
 from collections.abc import Iterator
 from contextlib import nullcontext

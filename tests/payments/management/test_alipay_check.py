@@ -1,6 +1,4 @@
-"""`manage.py alipay_check` against a real gateway process: says what is wrong, and sends nothing but a
-query.
-"""
+"""`manage.py alipay_check` against a real gateway process: it names what is wrong, and sends only a query."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -154,7 +152,7 @@ def test_wrong_key_of_a_former_app_is_found_and_the_others_are_still_proven(
 
 
 def make_payment(*, app_id: str = SECOND_APP, **changes: object) -> Payment:
-    """An attempt that was made with this app of Alipay's."""
+    """An attempt made with this Alipay app."""
     gateways = ConfiguredGateways(make_gateway(app_id=app_id))
     order = make_order(make_buyer(), make_course("80.00"))
     payment = attempts.open_payment(

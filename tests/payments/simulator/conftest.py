@@ -42,8 +42,8 @@ def shop() -> Iterator[Shop]:
 
 @pytest.fixture
 def own_simulator(running_simulator: Simulator, tmp_path: Path) -> Iterator[Simulator]:
-    """A process of the test's own, which it may stop and start; its keys are copied, because making keys
-    takes a second.
+    """A process for this test alone, which may stop and restart it. Its keys are copied, since generating
+    keys takes a second.
     """
     simulator = Simulator(tmp_path / "state")
     shutil.copytree(running_simulator.state / "keys", simulator.state / "keys")

@@ -1,4 +1,4 @@
-"""Starting the real process and talking to it."""
+"""Starts the real process and calls it."""
 
 import re
 import signal
@@ -111,7 +111,7 @@ class Simulator:
         return response.headers["location"]
 
     def open_order(self, out_trade_no: str, **changes: Any) -> str:
-        """Asks for a page payment and returns the cashier's address."""
+        """Requests a page payment and returns the cashier's address."""
         pay = {
             "subject": "微服务",
             "total_amount": "19.90",
@@ -122,7 +122,7 @@ class Simulator:
         return self.show_page(self.sdk().api_alipay_trade_page_pay(out_trade_no=out_trade_no, **pay))
 
     def pay_order(self, out_trade_no: str, **changes: Any) -> httpx.Response:
-        """Asks for a page payment and goes through with it at the cashier."""
+        """Requests a page payment and pays at the cashier."""
         cashier = self.open_order(out_trade_no, **changes)
         self.http.post(f"{cashier}/login", data={"account": "buyer@example.com"})
         return self.http.post(f"{cashier}/pay")

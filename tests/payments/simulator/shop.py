@@ -1,4 +1,4 @@
-"""A shop's end of the wire: takes notifications, remembers them, and answers as told."""
+"""The shop's side: receives notifications, records them, and gives configured answers."""
 
 import threading
 from collections.abc import Callable
@@ -35,14 +35,14 @@ class Shop:
         return f"http://127.0.0.1:{self.port}/notify"
 
     def wait_for(self, count: int, timeout_s: float = 5.0) -> list[Received]:
-        """The notifications received so far, as soon as there are so many."""
+        """The notifications received so far, once there are `count` of them."""
         with self.arrived:
             has_come = self.arrived.wait_for(lambda: len(self.received) >= count, timeout_s)
         assert has_come, f"{len(self.received)} of {count} notifications came within {timeout_s} s"
         return self.received
 
     def start(self) -> Callable[[], None]:
-        """Serves from a thread; returns what stops it."""
+        """Serves from a thread; returns a function that stops it."""
         shop = self
 
         class Handler(BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""Refunds in the merchant console: money that moves without the shop, and what the shop is told of it."""
+"""Refunds in the merchant console: money moves without the shop, and the shop is notified."""
 
 from typing import Any
 

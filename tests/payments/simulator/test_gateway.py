@@ -42,7 +42,7 @@ def ask(simulator: Simulator, params: dict[str, str]) -> tuple[dict[str, Any], b
     return body[key], "sign" in body, key
 
 
-# Everything is wrong from some check on, so the check that answers is the first one.
+# Each request fails all checks from some point on, so the first of them must answer.
 ALL_WRONG = {
     "sign_type": "MD5",
     "timestamp": "yesterday",
@@ -134,7 +134,7 @@ def test_timestamp_tolerance_is_a_setting(simulator: Simulator) -> None:
 
 def test_slashes_are_escaped_unless_switched_off(simulator: Simulator, sdk: GatewayAliPay) -> None:
     order = {"subject": "x", "out_trade_no": "C1", "total_amount": "1.00"}
-    # The SDK verifies the raw text, so both forms must hold.
+    # The SDK verifies the raw text, so both forms must pass.
     assert sdk.api_alipay_trade_precreate(**order)["qr_code"].startswith(f"{simulator.url}/qr/")
     assert "http:\\/\\/" in simulator.control("GET", "/requests")["requests"][0]["answer"]
     simulator.control("PATCH", "/settings", {"escape_slashes": False})

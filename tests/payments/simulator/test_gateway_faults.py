@@ -91,7 +91,7 @@ def test_unavailable(paid: Simulator, sdk: GatewayAliPay, after_commit: bool, re
 def test_system_error_after_the_effect(paid: Simulator, sdk: GatewayAliPay) -> None:
     paid.fault("system_error")
     assert (refund(sdk)["sub_code"], count_refunds(paid)) == ("ACQ.SYSTEM_ERROR", 1)
-    # The repetition that such an answer calls for finds the work done.
+    # The repeat that such an answer requires finds the work done.
     assert (refund(sdk)["fund_change"], count_refunds(paid)) == ("N", 1)
 
 

@@ -1,4 +1,4 @@
-"""A shop on python-alipay-sdk goes all the way, with signatures verified on both sides."""
+"""A whole purchase with python-alipay-sdk, with signatures verified on both sides."""
 
 import csv
 import io

@@ -81,7 +81,7 @@ def test_false_signatures(simulator: Simulator, sdk: GatewayAliPay, shop: Shop, 
 def test_sign_type_missing(simulator: Simulator, sdk: GatewayAliPay, shop: Shop) -> None:
     fields = notify(simulator, shop, "sign_type_missing")[0].fields()
     assert "sign_type" not in fields
-    # The SDK assumes its own type then, so the shop has to look for itself.
+    # The SDK then assumes its own type, so the shop has to check it.
     assert sdk.is_genuine(fields)
 
 

@@ -1,4 +1,4 @@
-"""Where errors become HTTP."""
+"""The mapping of errors to HTTP."""
 
 import pytest
 from django.core.exceptions import PermissionDenied

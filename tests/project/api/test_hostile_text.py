@@ -1,6 +1,6 @@
-"""Text that is none: lone surrogates, NULs, junk where a number is told.
+"""Invalid text: lone surrogates, NULs, junk where a number is expected.
 
-Refused everywhere, with nothing changed and never with a 500.
+It is refused everywhere without a 500, and nothing changes.
 """
 
 import json
@@ -21,7 +21,7 @@ from tests.unchanged import nothing_changes
 
 pytestmark = pytest.mark.django_db
 
-# What a JSON text may name with an escape, halves of pairs and NUL included.
+# What JSON escapes can express, including lone surrogates and NUL.
 hostile = st.text(st.characters(exclude_categories=()), max_size=6) | st.sampled_from(
     ["\ud800", "\udfff\ud800", "\x00", "a\x00", "username"]
 )
@@ -62,7 +62,7 @@ def test_lone_surrogate_is_refused_by_every_writer(buyer: Account, body: Any) ->
     api.raise_request_exception = False
     for method, path in writers(order.order_number, course.pk):
         if path.endswith("everywhere/"):
-            continue  # reads no body
+            continue  # doesn't read the body
         with nothing_changes():
             answer = api.generic(
                 method.upper(),

@@ -1,4 +1,4 @@
-"""One schema, however many ask at once."""
+"""The schema is built once for concurrent requests."""
 
 import pytest
 from django.test import Client

@@ -1,4 +1,4 @@
-"""Child processes: nothing is left behind, and nobody else's process is touched."""
+"""Child processes: none is left behind, and no other process is touched."""
 
 import json
 import os

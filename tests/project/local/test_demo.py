@@ -1,4 +1,4 @@
-"""The demo as somebody starts it: a course is delivered, scripts find everything, nothing is left behind."""
+"""The demo from the command line: a course is delivered, scripts find everything, nothing is left behind."""
 
 import contextlib
 import json
@@ -40,7 +40,7 @@ def fresh_folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def state_folder() -> Iterator[Path]:
-    """The first demo makes everything; the second finds it."""
+    """The first demo creates everything, the second one finds it."""
     with new_folder() as folder:
         yield folder
 
@@ -95,7 +95,7 @@ def test_served_demo_shows_its_table_last_and_stops_within_ten_seconds(state_fol
         )
         assert demo.poll() is None, output_path.read_text()
         described = json.loads((state_folder / "demo.json").read_text())
-        httpx.get(f"{described['urls']['storefront']}healthz", trust_env=False)  # the web process logs it
+        httpx.get(f"{described['urls']['storefront']}healthz", trust_env=False)  # which the web process logs
         shown = output_path.read_text()
         asked_at = time.monotonic()
         demo.send_signal(signal.SIGINT)

@@ -1,4 +1,4 @@
-"""Programs can be stopped for a while, and end with the process that stopped them, even if that is killed."""
+"""Programs can be paused, and are resumed when the process that paused them ends, even if it is killed."""
 
 import os
 import signal

@@ -79,7 +79,7 @@ def test_interrupt_comes_after_the_lock_is_free_again(child: Child, deed: str) -
 
 
 def test_without_the_deferral_the_lock_stays_taken(child: Child) -> None:
-    """The control: Python's own handler leaves the lock behind, on which a wait without an end would hang."""
+    """The control: Python's own handler leaves the lock held, and a wait without a timeout would hang."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     lock = InterruptedLock()
     process: Any = child._process

@@ -59,7 +59,7 @@ def test_taken_port_is_named_with_its_option() -> None:
     ("argument", "status"), [("--help", 0), ("-h", 0), ("--port=70000", 2), ("--prot", 2)]
 )
 def test_help_and_mistakes_need_no_installation(tmp_path: Path, argument: str, status: int) -> None:
-    """In a fresh copy: no virtual environment is made for them."""
+    """In a new checkout, without creating a virtual environment."""
     shutil.copytree(ROOT / "bin", tmp_path / "bin")
     (tmp_path / "project" / "local").mkdir(parents=True)
     for name in ("project/__init__.py", "project/local/__init__.py", "project/local/options.py"):

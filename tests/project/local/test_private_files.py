@@ -1,4 +1,4 @@
-"""What the embedded servers and the simulator write is for nobody else on the machine."""
+"""Other users of the machine can't read the files of the embedded servers and the simulator."""
 
 import stat
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The runner: a part that dies is told, everything is stopped."""
+"""The runner names a part that dies and stops everything."""
 
 import io
 import os

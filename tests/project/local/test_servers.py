@@ -1,6 +1,4 @@
-"""PostgreSQL and Valkey from wheels: they start anywhere, recover from everything, and leave nothing
-behind.
-"""
+"""PostgreSQL and Valkey from wheels start anywhere, recover from crashes, and leave nothing behind."""
 
 import os
 import shutil
@@ -32,7 +30,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="is about starting as 
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """Not below tmp_path, which only we can enter: whoever PostgreSQL runs as can enter this one."""
+    """Not below tmp_path, which only we can enter: PostgreSQL's user must be able to enter it."""
     outer = Path(tempfile.mkdtemp(dir=os.environ["TEST_FOLDER"]))
     outer.chmod(0o711)
     made = outer / "a folder with spaces, 'quotes' and 中文"
@@ -99,8 +97,8 @@ def test_postgres_recovers_from_a_kill(postgres: PostgresServer) -> None:
 
 
 def test_postgres_that_still_runs_is_taken_over(postgres: PostgresServer, folder: Path) -> None:
-    """The runner was killed where the kernel doesn't tell children: the next start finds the server at
-    work.
+    """The runner was killed on a system that doesn't signal children: the next start finds the server
+    running.
     """
     orphan = psutil.Process(postgres.child.pid)
     heir = PostgresServer(folder / "postgres", PASSWORD, durable=False)
@@ -123,7 +121,7 @@ def test_postgres_that_still_runs_is_found_without_a_record(postgres: PostgresSe
 
 
 def test_postgres_starts_over_a_stale_pid_file(postgres: PostgresServer, folder: Path) -> None:
-    """After a restart of the machine the number in the file may be anybody's: here it is this test's own."""
+    """After a reboot the process id in the file may be that of any process: here it is this test's."""
     pid_file = folder / "postgres" / "data" / "postmaster.pid"
     lines = pid_file.read_text().splitlines()
     postgres.stop()
@@ -238,7 +236,7 @@ def test_a_taken_port_is_told_with_the_option_that_chooses_another() -> None:
 
 
 def test_two_shops_that_start_at_once_choose_different_ports() -> None:
-    """Neither listens yet. Two servers that share a port would be sent each other's buyers."""
+    """Neither listens yet. Two servers on one port would get each other's buyers."""
     port = find_free_port()
     choose = f"from project.local.ports import choose_port; print(choose_port({port}), flush=True); input()"
     others = [

@@ -1,4 +1,4 @@
-"""Changing the tables of a shop with a past."""
+"""Migrations of a shop with data."""
 
 from collections.abc import Callable
 

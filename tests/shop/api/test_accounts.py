@@ -185,7 +185,7 @@ def link_in(body: str) -> str:
 @pytest.mark.django_db(transaction=True)
 def test_forgotten_password_is_set_anew_and_ends_all_logins(client: Client, buyer: Account) -> None:
     api = Api(buyer)
-    # The link names the shop's own address, whatever host the request pretends to be for.
+    # The link has the shop's own address, whatever Host header the request has.
     assert ask(client, "BUYER@shop.test", Host="127.0.0.1")["Location"] == "/password/reset/done/"
     [message] = mail.outbox
     form = client.get(link_in(str(message.body)), follow=True)

@@ -80,7 +80,7 @@ def test_order_is_bought_again_in_one_request(life: str) -> None:
 
 
 def test_what_is_bought_again_is_what_can_be_bought_now() -> None:
-    """One course went offline, the other one has its period under another policy, and today's price."""
+    """One course is offline; the other one's period belongs to another policy now, with today's price."""
     buyer = make_buyer()
     api, number = Api(buyer), orderlives.make_cancelled(buyer)
     gone, kept = OrderLine.objects.filter(order__order_number=number).order_by("id")

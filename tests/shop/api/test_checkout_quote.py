@@ -1,4 +1,4 @@
-"""`POST checkout/{id}/quote/`: the price of a choice, by the checkout's snapshot."""
+"""`POST checkout/{id}/quote/`: the price of a selection by the checkout's snapshot."""
 
 from dataclasses import dataclass
 from datetime import date, timedelta

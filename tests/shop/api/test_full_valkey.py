@@ -1,4 +1,4 @@
-"""Valkey has no room left: carts and checkouts say so, orders and payments go on."""
+"""Valkey is full: carts and checkouts are refused, orders and payments go on."""
 
 import pytest
 import redis
@@ -40,7 +40,7 @@ def test_carts_and_checkouts_refuse_and_orders_go_on(
             assert refused(answer) == (503, 1198, "service_unavailable")
             assert answer["Retry-After"] == "2"
     assert [line["alert"] for line in lines if line["event"] == "valkey_full"] == [True] * 3
-    # What is there can be read and used, and removing makes room.
+    # Existing carts can be read and used, and removing lines frees memory.
     assert answered(api.get(f"{V1}/checkout/"))["status"] == "ready"
     assert list(answered(api.get(f"{V1}/cart/"))) == [str(course.pk)]
     body = body_of(course, alipay="99.00", checkout_id=checkout["checkout_id"])

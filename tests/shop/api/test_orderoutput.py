@@ -1,4 +1,4 @@
-"""What is answered about an order: the values of its rows, in the form that `OrderOutput` defines."""
+"""The response for an order: the values of its rows in the form that `OrderOutput` defines."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -30,9 +30,7 @@ LIVES_OF_ORDERS = sorted(set(LIVES) - {"pending", "rejected"})
 
 
 def in_its_own_form(output: Output) -> bool:
-    """Whether a client that holds us to the definition takes the answer: every field there, of its type and
-    pattern.
-    """
+    """Whether the response matches the definition: every field is present, with its type and pattern."""
     return bool(msgspec.json.decode(written(output), type=type(output)) == output)
 
 

@@ -1,4 +1,4 @@
-"""Polls of `orders/{number}/` over the API: what they cost, and what they are told."""
+"""Polls of `orders/{number}/` over the API: their cost and their answers."""
 
 import time
 from collections.abc import Callable
@@ -40,14 +40,14 @@ def url_of(order_number: str) -> str:
 
 
 def counted(api: Api, url: str, **headers: str) -> tuple[Any, int]:
-    """The answer, and how many SQL statements it cost."""
+    """The response, and the number of its SQL statements."""
     with CaptureQueriesContext(connection) as captured:
         response = api.get(url, headers=headers)
     return response, len(captured)
 
 
 def told(response: Any) -> tuple[int, bytes, dict[str, str]]:
-    """An answer with all its headers but the request's id."""
+    """A response with all headers except the request's id."""
     assert response["X-Request-ID"]
     return (
         response.status_code,
@@ -64,7 +64,7 @@ def decide(order_number: str) -> None:
 
 @pytest.mark.parametrize("life", LIVES)
 def test_every_way_to_the_answer_says_the_same(api: Api, buyer: Account, life: str) -> None:
-    """Read, remembered, and through DRF; with and without the tag."""
+    """Read, cached, and through DRF; with and without the ETag."""
     url = url_of(LIVES[life](buyer))
     through_drf, read_costs = counted(api, f"{url}?wait=0")
     shop_valkey.client().flushdb()
@@ -97,7 +97,7 @@ def test_whoever_knows_another_tag_is_told_everything(api: Api, buyer: Account, 
 )
 @pytest.mark.parametrize("query", ["", "?wait=0"])
 def test_known_tag_is_recognised_in_every_form(api: Api, buyer: Account, form: str, query: str) -> None:
-    """RFC 9110: weakly compared, in a list, or any. A proxy that compresses weakens tags."""
+    """RFC 9110: weakly compared, in a list, or `*`. A proxy that compresses makes tags weak."""
     url = url_of(make_waiting(buyer)) + query
     tag = api.get(url)["ETag"]
     unchanged = api.get(url, headers={"If-None-Match": form.format(tag=tag)})
@@ -115,7 +115,7 @@ def test_known_tag_is_held_in_every_form(api: Api, buyer: Account, form: str) ->
 
 @pytest.mark.parametrize("life", LIVES)
 def test_tag_is_the_body_s(api: Api, buyer: Account, life: str, settings: Settings) -> None:
-    """At every moment of an order's life, also where the time alone changes what is told."""
+    """At every point of an order's life, even where only the time changes the answer."""
     url = url_of(LIVES[life](buyer))
     told_by_tag: dict[str, bytes] = {}
     for offset_s in (
@@ -140,7 +140,7 @@ def test_deadline_is_news_to_a_held_poll(api: Api, buyer: Account, settings: Set
 
 
 def test_first_poll_costs_two_statements_and_no_other_any(api: Api, buyer: Account) -> None:
-    # the token is known the second time
+    # the token is cached the second time
     assert [counted(api, url_of(make_pending(buyer)))[1] for _ in range(2)] == [2, 1]
     url = url_of(make_waiting(buyer))
     assert [counted(api, url)[1] for _ in range(4)] == [1, 0, 0, 0]
@@ -174,7 +174,7 @@ def test_unusual_wish_for_a_form_is_heard(api: Api, buyer: Account, accept: str)
 
 
 def reject(order_number: str) -> None:
-    """Its course isn't sold any more."""
+    """Its course is no longer on sale."""
     Course.objects.update(status=CourseStatus.OFFLINE)
     decide(order_number)
 
@@ -211,7 +211,7 @@ def test_news_is_told_at_once(api: Api, buyer: Account, event: str, has_tag: boo
     "etag", ['"pending-0"', "*", "", "nonsense", '"pending-00000000000"', 'W/"pending-0"', '"%s-0"', None]
 )
 def test_stranger_learns_nothing(api: Api, buyer: Account, etag: str | None) -> None:
-    """Neither by guessing the tag, nor by knowing the number while the answer is remembered."""
+    """Neither by guessing the tag, nor by knowing the number while the answer is cached."""
     url = url_of(make_pending(buyer))
     answered(api.get(url))
     stranger = Api(make_buyer())
@@ -221,7 +221,7 @@ def test_stranger_learns_nothing(api: Api, buyer: Account, etag: str | None) -> 
         assert refused(response) == (404, 1001, "order_not_found")
         assert told(response) == told(stranger.get(url_of("NOBODYS"), headers=headers))
     assert refused(Api().get(url, headers=headers)) == (401, 1101, "not_authenticated")
-    assert counted(api, url)[1] == 0  # and the buyer's poll is none the dearer
+    assert counted(api, url)[1] == 0  # and the buyer's poll costs the same
 
 
 def test_stranger_who_came_first_is_in_nobodys_way(api: Api, buyer: Account) -> None:
@@ -249,7 +249,7 @@ def test_token_that_is_over_logs_nobody_in(api: Api, buyer: Account) -> None:
 
 
 def test_link_to_pay_is_gone_when_its_time_is_over(api: Api, buyer: Account, settings: Settings) -> None:
-    """Nothing has changed then, and it is remembered; the time alone takes it away."""
+    """Nothing changes then, and the answer is cached; only the time removes the link."""
     order_number = make_waiting(buyer)
     url = url_of(order_number)
     first = api.get(url)
@@ -280,8 +280,8 @@ def test_link_to_pay_is_gone_as_soon_as_the_buyer_wants_out(api: Api, buyer: Acc
 
 
 class FaultyValkey:
-    """A client with one fault, at the `at`th command: it is `lost`, its answer is `lost` only, or everything
-    is `flushed` before it.
+    """A client with one fault at the `at`th command: the command or its answer is lost, or everything is
+    flushed before it.
     """
 
     def __init__(self, client: Any, fault: str, at: int) -> None:
@@ -310,7 +310,7 @@ class FaultyValkey:
 def test_answers_are_right_wherever_valkey_fails(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """At each command of an order's life in turn.
 
-    Only where the removal itself is lost may the buyer be told what was before, for a while.
+    Only if the removal itself is lost may the buyer see the older state, for a while.
     """
     client = shop_valkey.client()
     for at in range(1, 100):

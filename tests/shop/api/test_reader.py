@@ -1,5 +1,5 @@
-"""The ordinary order request, read by the decoder: never another purchase than the serializer reads, and
-never one that it refuses.
+"""Ordinary order requests are read by the decoder, which never reads another purchase than the serializer,
+nor one that it refuses.
 """
 
 import copy
@@ -34,7 +34,7 @@ ORDINARY = {
     "alipay": "310.20",
     "buy_again": True,
 }
-# What a value may turn into: neighbours of the bounds, other types of the same look, and nonsense.
+# Mutations of a value: neighbours of the bounds, similar values of other types, and nonsense.
 ODD = st.sampled_from([
     None, True, False, 0, 1, -1, 10**18 - 1, 10**18, 10**12, 10**12 - 1, 1.0, 0.5, "", "0", "1", "01", "1.5",
     "310.2", "310.20", "9999999999.99",
@@ -70,7 +70,7 @@ def changed(body: dict[str, Any], place: tuple[Any, ...], value: Any) -> dict[st
         else:
             inner[place[-1]] = value
     except (KeyError, IndexError, TypeError):
-        pass  # an earlier change took the place away
+        pass  # an earlier change has removed this place
     return made
 
 
@@ -139,9 +139,7 @@ def test_odd_requests_are_left_alone(content_type: str, raw: str | bytes) -> Non
 
 
 def test_every_field_of_the_body_is_read_as_the_serializer_describes_it() -> None:
-    """The decoder has no list of fields of its own: another field of a kind that it doesn't know is a mistake
-    that stops the program.
-    """
+    """The decoder derives its fields from the serializer; a new field of an unknown kind stops the program."""
     assert {field.name for field in msgspec.structs.fields(reader._struct(views.PurchaseInput()))} == set(
         views.PurchaseInput().fields
     )

@@ -11,4 +11,4 @@ def test_the_numbers_of_the_axis_are_whole(value: int) -> None:
     axis = re.findall(r'<text x="(\d+)" y="\d+" text-anchor="end">([\d,]+)</text>', chart)
     assert len(axis) == 3
     for end, number in axis:
-        assert int(end) >= 7 * len(number)  # a digit of 11 px is that wide
+        assert int(end) >= 7 * len(number)  # the width of a digit at 11 px

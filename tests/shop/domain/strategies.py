@@ -11,12 +11,12 @@ RATES = st.sampled_from([1, 2, 4, 5, 10, 20, 25, 50, 100])
 
 
 def yuan(least: int = 0, most: int = 100_000) -> st.SearchStrategy[Decimal]:
-    """Yuan between so many fen."""
+    """Amounts in yuan between these bounds in fen."""
     return st.integers(least, most).map(lambda fen: Decimal(fen).scaleb(-2))
 
 
 def terms() -> st.SearchStrategy[CouponTerms]:
-    """Coupons as the database lets them be."""
+    """Coupons that the database allows."""
     return st.one_of(
         st.builds(CouponTerms, kind=st.just(CouponType.FIXED), value=yuan(1, 20_000)),
         st.builds(

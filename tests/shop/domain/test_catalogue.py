@@ -1,4 +1,4 @@
-"""What the shop shows: shelves, search, and what buying a course would mean."""
+"""The catalogue: categories, search, and what buying a course would grant."""
 
 from datetime import UTC, date, datetime, timedelta
 from operator import attrgetter
@@ -93,7 +93,7 @@ def test_search_finds_words_in_any_language(search: str, found: list[int]) -> No
 
 
 def test_letters_in_pairs_are_no_word() -> None:
-    """All pairs of the search occur, and the search doesn't: the index alone would find it."""
+    """All pairs of the query's letters occur, but not the query: the index alone would find it."""
     make_course(name="ab bc")
     make_course(name="xabcx", brief="")
     assert [course.name for course in list_courses(search="abc")] == ["xabcx"]
@@ -156,7 +156,7 @@ FIRST_MOMENT = datetime(2026, 3, 31, 16, tzinfo=UTC)
 @pytest.mark.parametrize("kind", [CourseType.PAID, CourseType.DEGREE])
 @pytest.mark.parametrize("days", [0, 10, 29, 31, 100])
 def test_page_promises_what_a_purchase_grants(kind: CourseType, days: int) -> None:
-    """New, renewed while it runs, and bought again after it is over; a degree from its first day."""
+    """New, renewed while it runs, and bought again after it has ended; a degree from its first day."""
     buyer = make_buyer()
     course = make_course(
         "99.00", period=30, course_type=kind, starts_on=START if kind == CourseType.DEGREE else None

@@ -1,4 +1,4 @@
-"""What a buyer has, and what becomes of it when a purchase is given back."""
+"""A buyer's enrolments, and the effect of refunds on them."""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -53,12 +53,12 @@ def test_transfers_are_of_beili_only() -> None:
 
 
 def buy(buyer: Account, *courses: Course, at: datetime = NOW) -> Order:
-    """A paid order, meant, however often the courses are bought."""
+    """A paid order; courses may be bought repeatedly."""
     return make_paid_order(buyer, *courses, now=at, buy_again=True)
 
 
 def give_back(order: Order, *courses: Course, at: datetime) -> None:
-    """The lines of these courses, or all, are refunded."""
+    """Refunds the lines of these courses, or all."""
     order.refresh_from_db()
     lines = list(
         OrderLine.objects.filter(order=order, course__in=courses)
@@ -92,7 +92,7 @@ def periods(buyer: Account, course: Course) -> list[tuple[float, float]]:
         (0, 10, [(10, 40), (40, 70)]),
         (1, 10, [(0, 30), (30, 60)]),
         (2, 10, [(0, 30), (30, 60)]),
-        # The first is over: what it gave has been used, and nothing moves.
+        # The first has ended: its time is used, and nothing moves.
         (0, 40, [(30, 60), (60, 90)]),
         (1, 40, [(0, 30), (40, 70)]),
         (2, 40, [(0, 30), (30, 60)]),
@@ -113,7 +113,7 @@ def test_later_periods_move_up_by_what_the_refunded_one_had_left(
         (0, 0, [(9.5, 39.5), (39.5, 69.5)]),
         (1, 5, [(9.5, 39.5), (39.5, 69.5)]),
         (2, 5, [(9.5, 39.5), (39.5, 69.5)]),
-        # Once it has started, a degree is like any course.
+        # A degree that has started is like any course.
         (0, 20, [(20, 50), (50, 80)]),
         (1, 20, [(9.5, 39.5), (39.5, 69.5)]),
     ],
@@ -201,7 +201,7 @@ def test_revoking_twice_is_once() -> None:
 
 @dataclass
 class Bought:
-    """A purchase as the rule sees it: how much of its time is neither used nor given back, in hours."""
+    """A purchase in the model: how much of its time is neither used nor refunded, in hours."""
 
     order: Order
     left: int
@@ -257,7 +257,7 @@ def pass_time(bought: list[Bought], hours: int) -> None:
 
 
 def buy_period(buyer: Account, course: Course, days: int, *, at: datetime) -> Order:
-    """A paid order of the course's policy of so many days."""
+    """A paid order of the course's policy with this many days."""
     policy = course.price_policies.get(valid_period=days)
     purchase = Purchase([LineChoice(course.pk, policy.pk, None)], None, 0, policy.price, None, buy_again=True)
     request, _ = place_order(

@@ -1,4 +1,4 @@
-"""No row is overlooked for good, however late its transaction commits and whatever time it names."""
+"""No row is overlooked for good, however late its transaction commits and whatever its due time."""
 
 import time
 from collections.abc import Callable
@@ -45,7 +45,7 @@ def finish(ids: list[int]) -> None:
 
 @dataclass
 class Process:
-    """A worker's process: what it remembers is its own."""
+    """A worker process with its own floors."""
 
     remembered: dict[tuple[str, int], floors._Floor] = field(default_factory=dict)
 
@@ -63,7 +63,7 @@ class Process:
 
 @pytest.fixture(autouse=True)
 def rises_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Floors as tight as can be: no slack, and risen after every claim."""
+    """The tightest floors: no slack, and raised after every claim."""
     monkeypatch.setattr(floors, "RISES_AFTER_ROWS", 0)
     monkeypatch.setattr(floors, "SLACK", dict.fromkeys(floors.SLACK, timedelta()))
     monkeypatch.setattr(floors, "CHECK_EVERY_S", 0.0)
@@ -71,8 +71,7 @@ def rises_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(floors, "OVERDUE", timedelta())
 
 
-# What happens: somebody begins to write, the n-th open transaction commits, the n-th process claims, the
-# sweep looks.
+# Steps: a transaction starts, the n-th open transaction commits, the n-th process claims, the sweep scans.
 STEPS = st.lists(
     st.one_of(
         st.just(("begin", 0)),
@@ -90,8 +89,8 @@ STEPS = st.lists(
 def test_nothing_is_overlooked_whatever_the_order_of_commits(
     steps: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without any slack each row that commits late is overlooked at first; the sweep's look brings every
-    process back to it.
+    """Without slack each row that commits late is overlooked at first; the sweep's scan brings every process
+    back to it.
     """
     floors.forget()
     OrderRequest.objects.all().delete()
@@ -115,14 +114,14 @@ def test_nothing_is_overlooked_whatever_the_order_of_commits(
         for writer in open_:
             writer.commit()
     floors.check_floor(OrderRequest, now=clock.database_now())
-    # Any single process does what is left, also one that has overlooked all of it.
+    # Any process does the remaining work, even one that has overlooked all of it.
     while claimed := processes[0].claim(monkeypatch):
         done += claimed
     assert sorted(done) == sorted(written)  # each of them once
 
 
 def test_late_commit_is_overlooked_until_the_sweep_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The control of the property: without the sweep's look the row would wait for good."""
+    """The control of the property: without the sweep's scan the row would wait for ever."""
     account_id, process = make_buyer().pk, Process()
     with open_session() as slow, open_session() as quick:
         late = take_in(slow, account_id, 1)
@@ -174,7 +173,7 @@ def test_floor_stays_at_the_first_row_that_is_left(monkeypatch: pytest.MonkeyPat
     with open_session() as writer:
         ids = [take_in(writer, account_id, number) for number in range(12)]
     assert [process.claim(monkeypatch) for _ in range(2)] == [ids[:5], ids[5:10]]
-    assert process.place[1] == ids[5]  # the first that the second claim has seen
+    assert process.place[1] == ids[5]  # the first row that the second claim has seen
     assert process.claim(monkeypatch) == ids[10:]
 
 

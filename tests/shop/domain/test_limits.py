@@ -1,4 +1,4 @@
-"""Shares: counted together, exact in their wait, shown in a metric."""
+"""Rate limits: shared counts, exact waiting times, a metric."""
 
 import pytest
 import redis

@@ -1,4 +1,4 @@
-"""A purchase and the body that keeps it: one form each, and the forms of older versions are still read."""
+"""A purchase and its stored body: one format each, and older versions' formats are still read."""
 
 from decimal import Decimal
 from typing import Any
@@ -58,7 +58,7 @@ def test_what_a_checkout_showed_is_no_part_of_the_fingerprint(purchase: Purchase
 
 
 def test_fingerprint_is_the_one_that_older_versions_gave() -> None:
-    """A request that was taken in before this version may be sent again after it."""
+    """A request from before a release may be repeated after it."""
     purchase = Purchase(
         [LineChoice(1, 2, None), LineChoice(3, 4, 5, 30)],
         6,
@@ -70,7 +70,7 @@ def test_fingerprint_is_the_one_that_older_versions_gave() -> None:
     assert purchase.fingerprint == "c2a278b392ca4402c958899889f4aa9498bfd654db4f20a1001d68b83a0bc1cf"
 
 
-# As each version that added something wrote it.
+# The formats of older versions.
 STORED: dict[str, dict[str, Any]] = {
     "without a checkout": {"prices_seen": None},
     "with prices": {"prices_seen": {"course": "99.00"}},

@@ -1,4 +1,4 @@
-"""Many rows in one statement: the same rows that `bulk_create` makes."""
+"""Many rows in one statement: the same rows that `bulk_create` inserts."""
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -17,8 +17,8 @@ pytestmark = pytest.mark.django_db
 
 
 def transfers(order: Order) -> list[LedgerTransfer]:
-    """With whole and broken amounts, with and without an order, texts with quotes, braces, commas and a
-    backslash.
+    """With integer and decimal amounts, with and without an order, and texts with quotes, braces, commas and
+    a backslash.
     """
     book = LedgerTransfer.Book
     amounts: tuple[int | Decimal, ...] = (1, Decimal("2.50"), 3, Decimal("4.00"))

@@ -1,4 +1,4 @@
-"""`save()` writes what was set on the object, and nothing else."""
+"""`save()` writes only what was set on the object."""
 
 import pytest
 from django.db import DatabaseError, transaction

@@ -1,4 +1,4 @@
-"""The database refuses impossible rows, each by the name of its rule."""
+"""The database refuses impossible rows, each by its constraint's name."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -40,7 +40,7 @@ TODAY = NOW.date()
 
 @pytest.fixture
 def rows() -> dict[type[models.Model], models.Model]:
-    """One good row of each kind."""
+    """One valid row of each kind."""
     buyer = make_buyer(beili=10)
     course = make_course("99.00")
     coupon = make_coupon(value="10")
@@ -254,7 +254,7 @@ def test_timeline_is_append_only(edit: Callable[[Any], Any]) -> None:
 
 
 def test_every_rule_is_in_the_database() -> None:
-    """A rule of the models that no migration made would be no rule at all."""
+    """A constraint that no migration has created would have no effect."""
     every = {constraint.name for model in (Account, Coupon, CouponRecord, Course, Enrolment, LedgerTransfer,
             Order, OrderLine, OrderRequest,
             PricePolicy) for constraint in model._meta.constraints}  # fmt: skip

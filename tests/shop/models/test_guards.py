@@ -1,5 +1,5 @@
-"""What no statement may change: balances and counts of their own, what was agreed, what has risen, what is
-written for good.
+"""What no statement may change: balances and counts directly, agreed terms, values that only grow,
+append-only rows.
 """
 
 from typing import Any
@@ -147,7 +147,7 @@ def test_coupons_of_one_statement_are_counted_by_campaign() -> None:
 def test_what_is_written_for_good_cannot_be_emptied(table: str) -> None:
     with connection.cursor() as cursor, nothing_changes():
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
-        # Away in the tests' database only, where pytest-django empties all tables.
+        # Disabled only in the tests' database, where pytest-django empties all tables.
         cursor.execute(f"ALTER TABLE {table} ENABLE TRIGGER never_emptied")
         with pytest.raises(IntegrityError, match=f"{table} is append-only"), transaction.atomic():
             cursor.execute(f"TRUNCATE {table} CASCADE")

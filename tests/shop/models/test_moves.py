@@ -1,4 +1,4 @@
-"""The database allows exactly the moves of the tables in `states.py`, whoever asks for another."""
+"""The database allows exactly the moves of the tables in `states.py`."""
 
 from collections.abc import Mapping
 from enum import Enum
@@ -29,7 +29,7 @@ PAIRS = [
 
 
 def row_in(model: type[models.Model], state: Enum) -> int:
-    """A row in that state, however it got there; no CHECK ties its state to other columns any more."""
+    """A row in that state, with CHECK constraints dropped that tie its state to other columns."""
     buyer = make_buyer()
     make_order(buyer, make_course("0.00"))
     make_record(buyer)

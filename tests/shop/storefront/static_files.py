@@ -6,7 +6,7 @@ from django.contrib.staticfiles import finders
 
 
 def find_static(name: str) -> Path:
-    """Where a static file lies; the test fails when there is none of that name."""
+    """The path of a static file; the test fails if there is none of this name."""
     path = finders.find(name)
     assert path is not None, name
     return Path(path)

@@ -1,6 +1,4 @@
-"""The operators' admin: every list and every form opens with rows in it, and no row that moves money can be
-written by hand.
-"""
+"""The operators' admin: every list and form opens with rows in it, and rows that move money can't be edited."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -44,9 +42,7 @@ READ_ONLY = [CouponRecord, OrderRequest, Order, Enrolment, LedgerTransfer, Payme
 
 @dataclass
 class Shop:
-    """A buyer who has bought one course with 贝里 and a coupon, and one that waits to be paid; and a member
-    of staff who looks at it.
-    """
+    """A buyer with a paid order, with 贝里 and a coupon, and an unpaid one; and a member of staff."""
 
     client: Client
     buyer: Account
@@ -127,7 +123,7 @@ def shop() -> Shop:
             handled_at=now,
         )
     paid = Order.objects.get(status="paid")
-    # A refund asked for at the moment of the payment would be approved by rule.
+    # A refund requested at the moment of the payment would be approved automatically.
     later = clock.now() + timedelta(minutes=1)
     requesting.request_refund(
         account_id=buyer.pk,
@@ -401,9 +397,7 @@ def test_buyers_are_sent_to_the_staff_login(shop: Shop, path: str) -> None:
 
 
 def posted(form: Any, **edits: Any) -> dict[str, Any]:
-    """What a browser sends for a form that was shown, after some edits: every field with the value that it
-    was shown with.
-    """
+    """What a browser posts for a form after some edits: every other field with the value that was shown."""
     data: dict[str, Any] = {}
     for bound in form:
         value = bound.value()
@@ -420,7 +414,7 @@ def posted(form: Any, **edits: Any) -> dict[str, Any]:
 
 
 def test_field_that_was_not_edited_keeps_what_others_made_of_it(shop: Shop) -> None:
-    """The page was opened, then the course went offline, then the page is saved with another name."""
+    """The page is opened, the course goes offline, and then the page is saved with another name."""
     url = address(Course, "change", shop.course.pk)
     page = shop.client.get(url)
     fields = posted(page.context["adminform"].form, name="Python 3")
@@ -499,7 +493,7 @@ def test_course_for_members_has_no_price(shop: Shop) -> None:
     ],
 )
 def test_first_day_is_a_degrees_and_in_sight(shop: Shop, kind: int, days: int, complaint: str | None) -> None:
-    # a course that was sold doesn't become a membership, which is another matter
+    # sold courses can't become memberships, which is tested elsewhere
     Enrolment.objects.all().delete()
     day = clock.shanghai_date(clock.now()) + timedelta(days=days)
     response = course_form(shop, shop.course, course_type=kind, starts_on=day.isoformat())

@@ -1,6 +1,4 @@
-"""The little arithmetic that pages do by themselves, run by Node.js where there is one: it must be exact to
-the fen.
-"""
+"""The arithmetic of the pages' script, run by Node.js if it is installed: it must be exact to the fen."""
 
 import base64
 import json
@@ -31,7 +29,7 @@ AMOUNTS = [
 
 
 def run(expression: str, value: object) -> object:
-    """What an expression over `money` (the module) and `value` gives."""
+    """The value of an expression over `money` (the module) and `value`."""
     module = base64.b64encode(find_static("shop/js/money.js").read_bytes()).decode()
     code = f"""
         import * as money from "data:text/javascript;base64,{module}";

@@ -1,4 +1,4 @@
-"""The page shells: landmarks, security policy, and that everything that they name is there."""
+"""The page shells: landmarks, security policy, and existing references."""
 
 import json
 import re
@@ -44,7 +44,7 @@ SCRIPTS = sorted(STATIC.rglob("*.js"))
 
 
 class Page(HTMLParser):
-    """What a page is made of: its tags with their attributes, and the text inside scripts and styles."""
+    """A parsed page: its tags with their attributes, and the text inside scripts and styles."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ class Page(HTMLParser):
 
 
 def addresses(page: Page) -> list[str]:
-    """Everything that the browser would load."""
+    """All URLs that the browser would load."""
     names = [attrs.get("src") or "" for tag in ("script", "img") for attrs in page.all(tag)]
     return [*names, *(attrs.get("href") or "" for attrs in page.all("link"))]
 
@@ -252,7 +252,7 @@ def test_stylesheet_loads_nothing_from_elsewhere() -> None:
     "path", ["//evil.example/orders", "//evil.example/login", "/\\evil.example/orders", "//evil.example//"]
 )
 def test_address_of_another_site_is_no_redirect(client: Client, path: str) -> None:
-    """Slashes are appended by a redirect, which must not make a path into a site."""
+    """A redirect appends slashes, and must not turn a path into another site's URL."""
     response = client.get("/", PATH_INFO=path)
     assert response.status_code == 404
 
@@ -262,7 +262,7 @@ def test_course_that_does_not_exist_is_not_found(client: Client) -> None:
 
 
 def test_course_that_is_off_sale_says_nothing_of_itself(client: Client) -> None:
-    """Its script asks whether the reader has it; for anybody else it isn't there."""
+    """Its script asks whether the reader owns it; for anybody else it doesn't exist."""
     Course.objects.update(status=1)
     response = client.get("/courses/1/")
     assert response.status_code == 200

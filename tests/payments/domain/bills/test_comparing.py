@@ -1,4 +1,4 @@
-"""Bills compared with the books: each way in which they can differ, and what ends it."""
+"""Bills compared with the books: each kind of difference, and what resolves it."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -49,7 +49,7 @@ from tests.unchanged import everything, nothing_changes
 pytestmark = pytest.mark.django_db
 
 DAY = shanghai_date(NOW)
-# Ten o'clock of the next day.
+# Ten o'clock the next day.
 READY = datetime(2026, 3, 3, 2, 0, tzinfo=NOW.tzinfo)
 STRANGE = BillRow(BillRowKind.TRADE, "T1", "STRANGE1", "", Decimal("1.00"), Decimal("-0.01"))
 
@@ -79,7 +79,7 @@ def plan(*gateways: MemoryGateway, now: datetime = READY) -> int:
 
 
 def compare(gateway: MemoryGateway, *others: MemoryGateway, now: datetime = READY) -> int:
-    """A worker compares what is due, and asks about what came of it."""
+    """Compares due bills and makes the resulting queries, like a worker."""
     return comparing.compare_due_bills(gateways=ConfiguredGateways(gateway, *others), now=now)
 
 
@@ -126,7 +126,7 @@ def test_each_past_day_of_each_app_has_one_bill_from_its_hour_on(
     with nothing_changes():
         assert plan(gateway, other) == 0
     assert compare(gateway, other) == 0
-    assert compare(gateway, other, now=READY + timedelta(hours=1)) == 4  # each once more for what it found
+    assert compare(gateway, other, now=READY + timedelta(hours=1)) == 4  # each once more for its findings
 
 
 def test_days_that_were_missed_are_made_up_for_within_a_month(order: Order, gateway: MemoryGateway) -> None:
@@ -343,7 +343,7 @@ def test_paid_trade_that_nobody_told_of_is_asked_about_and_settled(
 ) -> None:
     payment = start(order, gateway)
     gateway.pay(payment.out_trade_no)
-    Payment.objects.update(available_at=None, dead_at=NOW)  # given up in an outage
+    Payment.objects.update(available_at=None, dead_at=NOW)  # given up during an outage
     plan(gateway)
     transfers = LedgerTransfer.objects.count()
     compare(gateway)
@@ -430,7 +430,7 @@ def test_whole_refund_without_a_number_covers_the_numbers_of_the_bill(
 def test_what_the_gateway_contradicts_stays_open_and_the_bill_ends(
     order: Order, gateway: MemoryGateway
 ) -> None:
-    """The bill has it as paid, and the query says that it isn't."""
+    """The bill says that it is paid, and the query that it isn't."""
     payment = start(order, gateway)
     gateway.scan(payment.out_trade_no)
     gateway.spoil_bill = lambda rows: [gateway.bill_row(gateway.trades[payment.out_trade_no])]

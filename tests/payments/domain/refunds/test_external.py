@@ -1,6 +1,6 @@
-"""Refunds that are made without us: in the gateway's merchant console, by a bank.
+"""Refunds made without the shop: in the gateway's merchant console, or by a bank.
 
-Known by their numbers, proven, booked, explained.
+They are known by their numbers, proven, booked and explained.
 """
 
 from datetime import datetime, timedelta
@@ -76,7 +76,7 @@ def courses() -> list[Course]:
 
 @pytest.fixture
 def order(gateway: MemoryGateway, courses: list[Course]) -> Order:
-    """Three courses for ¥100, paid in money."""
+    """Three courses for ¥100, paid in cash only."""
     order = make_order(make_buyer(), *courses)
     pay(order, gateway)
     return order
@@ -85,7 +85,7 @@ def order(gateway: MemoryGateway, courses: list[Course]) -> Order:
 def refund_in_console(
     gateway: MemoryGateway, payment: Payment, amount: str, number: str = "CONSOLE77", *, tells: bool = True
 ) -> None:
-    """Support refunds at the gateway; the shop is told, or not."""
+    """Support refunds at the gateway, with or without a notification."""
     assert gateway.console_refund(payment.out_trade_no, number, Decimal(amount))
     if tells:
         notify(gateway, payment)
@@ -128,9 +128,9 @@ def give_up(refund: Refund, gateway: MemoryGateway, why: str = "无法退回") -
 def test_refund_in_the_console_is_not_taken_for_the_one_that_was_asked_for(
     order: Order, courses: list[Course], gateway: MemoryGateway
 ) -> None:
-    """The buyer asks for ¥69; support refunds ¥69 in the console; then staff approve the request.
+    """The buyer requests ¥69, support refunds ¥69 in the console, and then staff approve the request.
 
-    Nothing may go twice.
+    Nothing may be refunded twice.
     """
     payment = order.payments.get()
     asked = ask_refund(order, courses[0].pk)
@@ -224,7 +224,7 @@ def test_nothing_of_ours_leaves_while_somebody_elses_refund_is_unexplained(
     assert_books_are_right()
     explain(external_of(payment))  # a gift after all
     if refund.status == RefundStatus.REQUESTED and refund.approved_at:
-        # it was held back, and now there isn't enough left: refused by the gateway
+        # it was held back, and now the gateway refuses it: there isn't enough left
         send(gateway, now=clock.now)
         assert columns(refund, "status") == (RefundStatus.FAILED,)
     assert gateway.net == Decimal("31.00")
@@ -358,9 +358,9 @@ def test_gift_before_the_whole_counts_as_a_gift(order: Order, gateway: MemoryGat
 
 
 def test_whole_refund_that_no_notice_told_is_found_by_a_query(order: Order, gateway: MemoryGateway) -> None:
-    """Page payments tell no end.
+    """For page payments a closed trade isn't notified.
 
-    Staff have the gateway asked: a closed trade that was paid has been refunded whole.
+    Staff trigger a query: a closed trade that was paid has been fully refunded.
     """
     payment = order.payments.get()
     refund_in_console(gateway, payment, "100.00", tells=False)
@@ -374,7 +374,7 @@ def test_whole_refund_that_no_notice_told_is_found_by_a_query(order: Order, gate
     )
     assert columns(order, "status") == (OrderStatus.REFUNDED,)
     assert_books_are_right()
-    notify(gateway, payment)  # the notice comes at last, with its number
+    notify(gateway, payment)  # the notification comes at last, with its number
     send(gateway)
     assert columns(external_of(payment), "status", "outcome") == (
         RefundStatus.REJECTED,
@@ -393,13 +393,13 @@ def test_first_of_two_refunds_whose_notice_got_lost_is_found_with_the_whole(
     refund_in_console(gateway, payment, "70.00")
     send(gateway)
     assert columns(order, "status") == (OrderStatus.PAID,)
-    ask(gateway)  # its total says that all is gone: asked, and proven
+    ask(gateway)  # its total says that everything is refunded: queried, and proven
     assert columns(order, "status", "refunded_amount") == (OrderStatus.REFUNDED, Decimal("100.00"))
     assert external_of(payment, external.stand_in_number(payment)).amount == Decimal("30.00")
     assert_books_are_right()
 
 
-# --- A word that would surprise is answered by a query ------------------------------------------------------
+# --- A surprising notification triggers a query ------------------------------------------------------
 
 
 @pytest.mark.parametrize("product", list(Product))
@@ -407,8 +407,8 @@ def test_first_of_two_refunds_whose_notice_got_lost_is_found_with_the_whole(
 def test_late_word_of_money_that_went_back_opens_nothing(
     courses: list[Course], gateway: MemoryGateway, clock: Clock, product: Product, order_state: str
 ) -> None:
-    """Paid; the word is late; all is refunded in the console, which is told (or found by the poller) first;
-    then the word comes.
+    """The notification of the payment is late. A full refund in the console is notified (or found by the
+    poller) first; then the late one comes.
     """
     order = make_order(make_buyer(), *courses)
     payment = start(order, gateway, product=product)
@@ -418,7 +418,7 @@ def test_late_word_of_money_that_went_back_opens_nothing(
     if len(gateway.outbox) > 1:
         notify(gateway, payment)
     else:
-        # no notice tells the end of a page payment; the poller finds it
+        # the end of a page payment isn't notified; the poller finds it
         Payment.objects.update(available_at=NOW)
     for _ in range(3):
         ask(gateway, now=clock.advance(minutes=1))
@@ -484,15 +484,15 @@ def test_buyer_whose_payment_was_given_back_can_pay_again(
 def test_rest_of_a_payment_that_was_given_back_in_parts_is_booked(
     courses: list[Course], gateway: MemoryGateway, clock: Clock
 ) -> None:
-    """Of two refunds only the first is told, before the payment; the trade is found closed while that one is
-    still to be proven.
+    """Only the first of two refunds is notified, before the payment. The trade is found closed while the
+    first is still to be proven.
     """
     order = make_order(make_buyer(), *courses)
     payment = start(order, gateway)
     gateway.pay(payment.out_trade_no)
     refund_in_console(gateway, payment, "11.00")
     refund_in_console(gateway, payment, "89.00", "LOST", tells=False)
-    ask(gateway)  # closed and paid: given back, and CONSOLE77 is due to be proven
+    ask(gateway)  # closed and paid, so refunded; CONSOLE77 is due to be proven
     send(gateway)
     assert columns(payment, "status", "closed_reason", "refunded_amount") == (
         PaymentStatus.CLOSED, ClosedReason.GIVEN_BACK, Decimal("11.00"),
@@ -507,7 +507,7 @@ def test_rest_of_a_payment_that_was_given_back_in_parts_is_booked(
 
 
 def test_partial_refund_told_before_the_payment(courses: list[Course], gateway: MemoryGateway) -> None:
-    """The order opens, for it was paid; the refund waits to be explained."""
+    """The order is paid, and the refund waits to be explained."""
     order = make_order(make_buyer(), *courses)
     payment = start(order, gateway)
     gateway.pay(payment.out_trade_no)
@@ -690,7 +690,7 @@ def test_report_that_the_gateway_denies_is_dismissed_by_staff(
 def test_dismissed_report_leaves_the_total_that_the_gateway_told_to_people(
     order: Order, gateway: MemoryGateway
 ) -> None:
-    """A notice whose number was wrong: the gateway denies the number, but not that more has gone back."""
+    """A notification with a wrong number: the gateway denies the number, but its total is higher than ours."""
     payment = order.payments.get()
     gateway.console_refund(payment.out_trade_no, "C1", Decimal("5.00"))
     notify(gateway, payment, out_biz_no="OTHER")
@@ -773,7 +773,7 @@ def test_refused_refund_is_given_up_and_asked_for_again(
 
 
 def late_money(gateway: MemoryGateway, clock: Clock) -> Payment:
-    """Money for an order that had been cancelled."""
+    """A payment for an order that had been cancelled."""
     order = make_order(make_buyer(), make_course("50.00"))
     payment = start(order, gateway)
     closing.request_cancel(
@@ -898,7 +898,7 @@ def test_pro_rata_gives_back_the_days_that_are_left(
     order = make_order(buyer, month, year, global_coupon=make_record(buyer), beili=9, alipay="81.00")
     pay(order, gateway)
     refund = approve(ask_refund(order, month.pk, now=clock.advance(days=10, hours=1)), now=clock.now)
-    # 19 whole days of 30 are left: of ¥48.60, and of 贝里 worth ¥5.40, which is three whole ones.
+    # 19 whole days of 30 are left: their share of ¥48.60, and of 贝里 worth ¥5.40, which is three whole ones.
     assert (refund.amount, refund.beili) == (Decimal("30.78"), 3)
     send(gateway, now=clock.now)
     assert columns(order, "status", "refunded_amount", "refunded_beili") == (

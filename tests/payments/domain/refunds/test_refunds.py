@@ -1,4 +1,4 @@
-"""Refunds: asked for, approved or rejected, sent under one number, booked once the gateway proves them."""
+"""Refunds: requested, approved or rejected, sent under one number, booked once the gateway proves them."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -295,9 +295,9 @@ def test_definite_refusal_fails_and_staff_send_the_same_request_again(
 def test_exhausted_refund_whose_money_has_moved_is_found_before_it_is_sent_again(
     order: Order, gateway: MemoryGateway, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The answer got lost, then the gateway was away until we gave up.
+    """The answer got lost, and then the gateway was unreachable until the refund was given up.
 
-    A gateway may refuse a repeat for a trade that is over.
+    A gateway may refuse a repeat for a finished trade.
     """
     refund = approve(ask_refund(order))
     gateway.faults = [Fault.LOST_AFTER]
@@ -320,8 +320,8 @@ def test_exhausted_refund_whose_money_has_moved_is_found_before_it_is_sent_again
 def test_refusal_of_a_repeat_is_not_believed_before_a_query(
     order: Order, gateway: MemoryGateway, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first answer got lost and the query came too early, so the request is repeated; "over" then means
-    that it was done.
+    """The first answer got lost and the query came too early, so the request is repeated; "finished" then
+    means that it succeeded.
     """
     refund = approve(ask_refund(order))
     gateway.faults = [Fault.LOST_AFTER]
@@ -366,7 +366,7 @@ def test_no_more_can_be_ordered_back_than_was_paid(order: Order) -> None:
 def test_rejected_line_does_not_bring_back_a_beili_that_is_gone(gateway: MemoryGateway) -> None:
     """Two lines of half a 贝里 each.
 
-    The second takes the whole one along, the first is rejected and asked for again.
+    The second one takes the whole 贝里; the first is rejected and requested again.
     """
     buyer = make_buyer(beili=1)
     courses = [make_course("1.00"), make_course("1.00")]

@@ -34,7 +34,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def gateway() -> AlipayGateway:
-    """Alipay's own gateway with nobody at the other end, in place of the one in memory."""
+    """The real Alipay gateway with no server behind it, instead of the one in memory."""
     return make_gateway()
 
 
@@ -118,9 +118,7 @@ def test_code_for_scanning(order: Order) -> None:
 
 
 def test_another_product_takes_over_an_attempt_that_no_buyer_has_shown_up_for(order: Order) -> None:
-    """Forty switches are one row: nothing exists at the gateway, and whoever shows up first makes the one
-    trade of the number.
-    """
+    """Forty switches are one row: there is no trade yet, and the first buyer who shows up creates it."""
     with gateway_server(_answers) as told:
         gateway = make_gateway(told.url)
         for product in [Product.PAGE, Product.QR] * 20:
@@ -142,7 +140,7 @@ def test_another_product_closes_an_attempt_whose_buyer_has_shown_up(order: Order
 
 
 def test_attempt_that_turns_out_paid_is_settled_at_once(order: Order) -> None:
-    """The word was lost: the gateway refuses a second code for a trade that is paid, so it is asked about."""
+    """The notification got lost: the gateway refuses a second code for a paid trade, so it is queried."""
     gateway = MemoryGateway(lambda: NOW)
     payment = start(order, gateway, Product.QR).payment
     gateway.pay(payment.out_trade_no)

@@ -1,4 +1,4 @@
-"""A batch of notifications leaves the rows that the same notifications leave one by one, in their order."""
+"""A batch of notifications has the same result as the same notifications one by one, in the same order."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -20,7 +20,7 @@ from tests.payments.domain.conftest import Clock
 from tests.payments.memorygateway import MemoryGateway
 from tests.payments.order_scenario import assert_books_are_right, notify, start
 
-# What is told of an attempt. The trade has the attempt's own number unless told otherwise.
+# What is notified about an attempt. The trade has the attempt's own number unless another is given.
 NEWS: dict[str, dict[str, str]] = {
     "paid": {},
     "finished": {"trade_status": "finished"},
@@ -39,7 +39,7 @@ ATTEMPTS = (
     "expired", "expired, beili gone", "cancelled",
     "paid",
 )  # fmt: skip
-# Most of the time what the busy path is for: a payment, or its repeat.
+# Mostly the common case: a payment, or its repeat.
 TOLD = st.lists(
     st.tuples(st.sampled_from(ATTEMPTS), st.sampled_from(["paid"] * 12 + list(NEWS))), min_size=2, max_size=12
 )
@@ -84,9 +84,7 @@ def test_a_batch_leaves_what_one_by_one_leaves(
 
 
 def _attempts(gateway: MemoryGateway) -> dict[str, Payment]:
-    """Attempts to pay orders of three courses by two buyers, in all the states that money can find them
-    in.
-    """
+    """Attempts to pay orders of three courses by two buyers, in all states in which a payment may find them."""
     clock = gateway.now
     assert isinstance(clock, Clock)
     buyer, other = make_buyer(beili=60), make_buyer(beili=9)
@@ -135,7 +133,7 @@ def _attempts(gateway: MemoryGateway) -> dict[str, Payment]:
 
 
 def _store(gateway: MemoryGateway, payment: Payment, news: str, place: int) -> int:
-    """Puts a telling of its own into the inbox."""
+    """Stores a separate notification in the inbox."""
     trade = gateway.trades.get(payment.out_trade_no)
     form = {
         "sign": "genuine", "notify_id": str(place), "seen": str(place), "app_id": gateway.app_id,
@@ -156,7 +154,7 @@ def _store(gateway: MemoryGateway, payment: Payment, news: str, place: int) -> i
 
 
 def _rows(attempts: dict[str, Payment]) -> dict[str, Any]:
-    """All that notifications can change, without the numbers that another run counts on from."""
+    """Everything that notifications can change, without ids, which differ between runs."""
     names = {payment.pk: name for name, payment in attempts.items()}
     orders = {payment.order_id: f"order of {name}" for name, payment in attempts.items()}
     courses = {
@@ -208,7 +206,7 @@ def _rows(attempts: dict[str, Payment]) -> dict[str, Any]:
 
 
 def _grouped(pairs: Iterable[tuple[str, Any]]) -> dict[str, list[Any]]:
-    """What belongs to each order, in the order in which it was written."""
+    """The rows of each order, in the order in which they were written."""
     groups: dict[str, list[Any]] = {}
     for order, value in pairs:
         groups.setdefault(order, []).append(value)
@@ -216,6 +214,6 @@ def _grouped(pairs: Iterable[tuple[str, Any]]) -> dict[str, list[Any]]:
 
 
 def _plain(details: dict[str, Any], courses: dict[int, int]) -> dict[str, Any]:
-    """Without the numbers that are new in each run."""
+    """Without the numbers that differ in each run."""
     kept = {name: value for name, value in details.items() if name != "out_trade_no"}
     return kept | ({"course_id": courses[details["course_id"]]} if "course_id" in details else {})

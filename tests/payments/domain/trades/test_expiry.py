@@ -1,4 +1,4 @@
-"""Orders whose time is over or whose buyer wants out: nothing is given back while money may still come."""
+"""Orders that expire or are cancelled: nothing is released while a payment may still come."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -135,7 +135,7 @@ def test_buyer_who_pays_between_query_and_close_has_the_course(
 def test_everything_is_kept_while_the_gateway_is_away(
     order: Order, gateway: MemoryGateway, clock: Clock, fault: Fault, call: int
 ) -> None:
-    """`call`: whether the query gets lost, or the close."""
+    """`call`: the call that gets lost, the query or the close."""
     payment = start(order, gateway)
     gateway.scan(payment.out_trade_no)
     cancel(order, clock)
@@ -203,7 +203,7 @@ def test_order_that_was_given_up_is_paid_by_a_notification(
 def test_attempt_that_was_given_up_does_not_stop_the_money_of_another(
     order: Order, gateway: MemoryGateway, clock: Clock
 ) -> None:
-    """The buyer pays an attempt that was closed here; the live one can't be asked about any more."""
+    """The buyer pays an attempt that was closed here; the live one can no longer be queried."""
     first = start(order, gateway)
     gateway.scan(first.out_trade_no)
     second = start(order, gateway, product=Product.QR)
@@ -223,8 +223,8 @@ def test_attempt_that_was_given_up_does_not_stop_the_money_of_another(
 def test_money_for_an_attempt_that_was_closed_unseen_is_found(
     order: Order, gateway: MemoryGateway, clock: Clock, product: Product, *, notifies: bool
 ) -> None:
-    """Nobody had scanned, so nothing could be closed there, and what the buyer holds can be paid until its
-    end; the notification gets lost.
+    """Nobody had scanned, so there was nothing to close at the gateway. The buyer's link can be paid until
+    its expiry, and the notification gets lost.
     """
     payment = start(order, gateway, product=product)
     clock.advance(minutes=1)
@@ -265,7 +265,7 @@ def test_attempt_closed_unseen_is_looked_at_once_more_after_its_end(
 def test_attempt_closed_unseen_is_not_forgotten_by_a_worker_that_comes_late(
     order: Order, gateway: MemoryGateway, clock: Clock
 ) -> None:
-    """It was claimed while it was open; when the worker gets to it, it is closed, and can still be paid."""
+    """It was claimed while it was open. When the worker gets to it, it is closed but can still be paid."""
     payment = start(order, gateway)
     cancel(order, clock)
     close(gateway, clock)
@@ -298,9 +298,7 @@ def test_another_product_is_refused_when_the_first_attempt_was_paid(
 def test_another_product_is_refused_while_people_have_to_look_at_the_first_attempt(
     order: Order, gateway: MemoryGateway
 ) -> None:
-    """The trade there has another amount: neither settled nor closed, and no second attempt may be sold as
-    the first.
-    """
+    """The trade has another amount, so it is neither settled nor closed, and there must be no second attempt."""
     first = start(order, gateway)
     gateway.pay(first.out_trade_no)
     gateway.trades[first.out_trade_no].amount = Decimal("1.00")

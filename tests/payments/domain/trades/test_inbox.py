@@ -24,7 +24,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def gateway() -> AlipayGateway:
-    """Alipay's own gateway with nobody at the other end, in place of the one in memory."""
+    """The real Alipay gateway with no server behind it, instead of the one in memory."""
     return make_gateway()
 
 
@@ -106,7 +106,7 @@ def test_notification_that_was_dealt_with_is_not_closed_again(
 
 
 def test_row_that_was_tampered_with_is_not_believed(payment: Payment, gateway: AlipayGateway) -> None:
-    """What was stored doesn't bear the signature: the trade is asked about, and the answer decides."""
+    """The stored row doesn't match its signature: the trade is queried, and the answer decides."""
     store(gateway, notification(payment))
     row = Notification.objects.get()
     Notification.objects.update(
@@ -126,7 +126,9 @@ def test_row_that_was_tampered_with_is_not_believed(payment: Payment, gateway: A
 
 
 def test_notification_whose_key_was_removed_is_answered_by_a_query(payment: Payment) -> None:
-    """Received under the old key and quarantined; then Alipay's key is rotated, and staff apply it again."""
+    """It was received under the old key and quarantined; then Alipay's key was rotated, and staff apply it
+    again.
+    """
     old, new = make_gateway(), make_gateway(alipay_public_keys=[key("new").public_key()])
     row = notify(old, payment, total_amount="79.00")
     assert (row.status, row.reason, row.first_reason) == ("quarantined", "wrong_amount", "wrong_amount")
@@ -189,7 +191,7 @@ def test_word_that_was_asked_about_gets_the_answers_verdict(
 def test_word_of_money_that_the_gateway_knows_nothing_of_is_quarantined(
     payment: Payment, gateway: AlipayGateway
 ) -> None:
-    """Signed by Alipay, and denied by it for as long as the attempt is open: people look."""
+    """Signed by Alipay, but denied by its queries as long as the attempt is open: left to staff."""
     row = notify(gateway, payment, notify_time="2026-03-02 13:00:00")
     assert row.status == "asked"
     ask(payment, trade_status="WAIT_BUYER_PAY", send_pay_date="")

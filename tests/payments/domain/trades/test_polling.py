@@ -1,4 +1,4 @@
-"""Asking Alipay about payments that no notification came for."""
+"""Queries of payments without a notification."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,7 +26,7 @@ NOT_EXIST = {"code": "40004", "sub_code": "ACQ.TRADE_NOT_EXIST"}
 
 @pytest.fixture
 def gateway() -> AlipayGateway:
-    """Alipay's own gateway with nobody at the other end, in place of the one in memory."""
+    """The real Alipay gateway with no server behind it, instead of the one in memory."""
     return make_gateway()
 
 
@@ -49,7 +49,7 @@ def trade(payment: Payment, status: str, **changes: str) -> dict[str, str]:
 
 @contextmanager
 def alipay_says(*answers: dict[str, str] | int) -> Iterator[tuple[AlipayGateway, Told]]:
-    """Alipay gives these answers, one after the other, and the last one for ever."""
+    """Makes Alipay give these answers, one after the other, and then repeat the last one."""
     left = list(answers)
 
     def answer(asked: dict[str, str]) -> Any:
@@ -99,7 +99,7 @@ def test_no_answer_is_no_answer(payment: Payment) -> None:
     payment.refresh_from_db()
     assert (payment.status, payment.attempts) == ("open", 1)
     assert payment.available_at is not None
-    # From when the answer failed to come.
+    # Counted from the missing answer.
     assert timedelta(seconds=2) <= payment.available_at - now < timedelta(seconds=12)
     assert payment.last_error.startswith("GatewayUnreachable")
 
@@ -218,8 +218,8 @@ def test_trade_that_alipay_does_not_know_is_closed_here(payment: Payment) -> Non
 
 
 def test_attempt_that_outlives_its_order_is_not_asked_about_without_end(payment: Payment) -> None:
-    """Its last look lies after its own end at the gateway: a time in the past would be due again at once, and
-    for ever.
+    """Its last query comes after its expiry at the gateway. A time in the past would be due again at once,
+    and for ever.
     """
     order = Order.objects.get()
     Order.objects.update(expires_at=NOW - timedelta(seconds=1), closes_at=NOW)

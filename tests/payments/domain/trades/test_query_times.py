@@ -1,5 +1,5 @@
-"""How often an open payment is asked about: seldomer the longer its buyer is away, and at once again when
-they are back.
+"""How often an open payment is queried: less often the longer its buyer is away, and at once when they
+return.
 """
 
 from datetime import datetime, timedelta
@@ -21,7 +21,7 @@ from tests.payments.memorygateway import MemoryGateway
 from tests.payments.settle import make_payment
 
 pytestmark = pytest.mark.django_db
-# What an abandoned payment cost when it was asked about every minute.
+# The number of queries of an abandoned payment at one per minute.
 ONCE_A_MINUTE = 32
 
 
@@ -42,7 +42,7 @@ def queries(gateway: MemoryGateway) -> int:
 
 
 def sweep(gateway: MemoryGateway, clock: Clock) -> None:
-    """What the workers do every few seconds."""
+    """Does what the workers do every few seconds."""
     from payments.domain.trades import expiry
 
     gateways = ConfiguredGateways(gateway)
@@ -77,7 +77,7 @@ def test_abandoned_payment_costs_eight_queries_at_most(
 def test_money_of_a_buyer_who_pays_at_once_is_found_as_early_as_by_asking_every_minute(
     payment: Payment, gateway: MemoryGateway, clock: Clock, paid_after_s: int, settings: Settings
 ) -> None:
-    """No notification comes, and nobody looks at the order."""
+    """There is no notification, and nobody looks at the order."""
     live(gateway, clock, until=NOW + timedelta(seconds=paid_after_s), step_s=1)
     gateway.pay(payment.out_trade_no)
     first, interval = settings.PAYMENT_FIRST_QUERY_S, settings.PAYMENT_QUERY_INTERVAL_S
@@ -99,15 +99,14 @@ def test_money_of_a_buyer_who_looks_at_the_order_is_found_within_an_interval(
     gateway.pay(payment.out_trade_no)
     valkey.sadd(shop_valkey.WATCHED_ORDERS, payment.order.order_number)
     live(gateway, clock, until=clock.now + timedelta(seconds=5))
-    # It was last asked about more than an interval ago, so the first sweep that hears of the buyer has it
-    # asked about.
+    # Its last query was more than an interval ago, so the next sweep queries it.
     assert Order.objects.get(pk=payment.order_id).status == "paid"
 
 
 def test_without_a_look_it_would_be_found_later(
     payment: Payment, gateway: MemoryGateway, clock: Clock
 ) -> None:
-    """The control of the test above: it is the buyer's look that brings the query forward."""
+    """The control of the test above: the buyer's visit brings the query forward."""
     live(gateway, clock, until=NOW + timedelta(seconds=900))
     gateway.pay(payment.out_trade_no)
     live(gateway, clock, until=clock.now + timedelta(seconds=60))

@@ -1,4 +1,4 @@
-"""What Alipay says of trades, applied."""
+"""Applying Alipay's reports about trades."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -27,13 +27,15 @@ LATER = NOW + timedelta(minutes=5)
 
 @pytest.fixture
 def gateway() -> AlipayGateway:
-    """Alipay's own gateway with nobody at the other end, in place of the one in memory."""
+    """The real Alipay gateway with no server behind it, instead of the one in memory."""
     return make_gateway()
 
 
 @pytest.fixture(autouse=True)
 def _the_books_agree(db: None) -> Any:
-    """Whatever a test did: every rule of the audit holds, but for campaigns, whose claims the makers skip."""
+    """After each test every rule of the audit holds, except that of campaigns, whose claims the factories
+    skip.
+    """
     yield
     broken = [verdict.rule.name for verdict in run_audit(now=NOW) if verdict.broken_count]
     assert [name for name in broken if name != "campaigns_within_quantity"] == []
@@ -150,7 +152,7 @@ def test_late_word_never_takes_a_payment_back(payment: Payment, gateway: AlipayG
 
 
 def test_end_of_a_paid_trade_is_asked_about(payment: Payment, gateway: AlipayGateway) -> None:
-    """Alipay says "closed" of an unpaid trade that is over, and of a paid one that was refunded whole."""
+    """Alipay reports "closed" for an unpaid trade that has ended, and for a paid one that was fully refunded."""
     notify(gateway, payment)
     row = notify(gateway, payment, trade_status="TRADE_CLOSED", gmt_payment="")
     assert (row.status, statuses(payment)) == (NotificationStatus.ASKED, ("paid", "paid"))

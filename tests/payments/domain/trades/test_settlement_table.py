@@ -1,9 +1,9 @@
-"""What becomes of every report in every situation, written down by hand from the design's life-cycles and
-compared with what happens.
+"""The outcome of every report in every situation, written by hand from the design's life cycles and compared
+with what happens.
 
-An order of ¥80 (¥99 less a coupon of ¥10 and 9 贝里) and an attempt to pay it, in every state that the two
-can be in together; and everything that the gateway can report of the attempt's trade: told by a notification,
-which may be late, and answered to a query, which is how it is.
+An order of ¥80 (¥99 less a coupon of ¥10 and 9 贝里) and an attempt to pay it, in every state that the two can
+be in together, and everything that the gateway can report about the attempt's trade: in a notification, which
+may be late, or in the answer to a query, which is current.
 """
 
 import itertools
@@ -33,8 +33,8 @@ from tests.unchanged import everything
 
 pytestmark = pytest.mark.django_db
 
-# What the gateway may tell of a trade of ¥80 in a notification: its state, what has gone back, and under
-# which number.
+# What a notification may report about a trade of ¥80: its state, the refunded amount, and the refund's
+# number.
 WORDS = {
     "waiting": (TradeStatus.WAITING, "0", ""),
     "paid": (TradeStatus.PAID, "0", ""),
@@ -45,7 +45,7 @@ WORDS = {
     "finished_part": (TradeStatus.FINISHED, "30", "X1"),
     "nameless_part": (TradeStatus.PAID, "30", ""),
 }
-# What it may answer to a query. A closed trade that was paid has been refunded whole.
+# What a query may answer. A closed trade that was paid has been fully refunded.
 ANSWERS = {
     "waiting": (TradeStatus.WAITING, False),
     "paid": (TradeStatus.PAID, True),
@@ -99,9 +99,8 @@ refunded/open              waiting       double        double        closed     
 refunded/closed            waiting       double        double        =             given_back
 refunded/paid              contradicted  =             =             contradicted  =
 """
-# Where a report changes something of these, all that it leaves behind: order, attempt, refund of what nobody
-# owed, coupon, enrolments (active, revoked), 贝里 (available, held), and the attempt's money: still to be
-# applied to something, or given back.
+# For reports that change anything, the resulting state: order, attempt, refund of surplus, coupon, enrolments
+# (active, revoked), 贝里 (available, held), and the attempt's money: not yet applied, or refunded.
 AFTER = {
     ("awaiting/open", Outcome.SETTLED):               ("paid      paid       -          used      1,0 "
                                                       " 11,0  0"),
@@ -171,15 +170,14 @@ IMPOSSIBLE = {
     ): "an order is closed only when it has no open attempt (payment_one_live_per_order, close_due_order)",
     ("expired", "open"): "as for cancelled",
 }
-# Not what was agreed on: people look, whatever the situation and the report. In the order in which they are
-# looked at.
+# Mismatches: left to staff in any situation, whatever the report. In the order of the checks.
 WRONG: dict[Outcome, Callable[[TradeReport], TradeReport]] = {
     Outcome.WRONG_APP: lambda report: replace(report, app_id="9999"),
     Outcome.WRONG_SELLER: lambda report: replace(report, seller_id="9999"),
     Outcome.WRONG_AMOUNT: lambda report: replace(report, total_amount=Decimal("79.99")),
 }
-# A notice of ¥30 refunded under the number of a refund of ours that is in that state. Only one that was sent
-# can be what it tells of.
+# A notification of a refund of ¥30 under the number of a refund of ours in that state. It can only be about
+# one that was sent.
 OURS = {
     RefundStatus.REQUESTED: Outcome.REFUND_REPORTED,
     RefundStatus.SENT: Outcome.ALREADY_APPLIED,
@@ -243,7 +241,7 @@ LATER = NOW + timedelta(hours=1)
 
 
 class Scene:
-    """An order, the attempt that is reported on, and what they live in."""
+    """An order, the attempt that is reported on, and their shop and gateway."""
 
     def __init__(self, gateway: MemoryGateway, clock: Clock) -> None:
         self.gateway, self.clock = gateway, clock
@@ -290,16 +288,15 @@ class Scene:
         apply(answer_of(self.payment, "given_back"), now=self.clock.now)
 
     def _pay_with_another(self, *, leaves_open: bool) -> None:
-        """Another attempt pays the order.
+        """Pays the order with another attempt.
 
-        The one that we look at was opened before it (and closed), or after it.
+        The attempt under test was opened before it (and closed), or after it.
         """
         if not leaves_open:
             self.order.refresh_from_db()
             other = self._open_another()
         else:
-            # Its place is taken by a second attempt, and the first one, whose close the gateway had lost, is
-            # paid.
+            # A second attempt replaces it, and the first one, whose close the gateway had lost, is paid.
             other, self.payment = self.payment, self._open_another()
             self.gateway.trades[other.out_trade_no].status = TradeStatus.WAITING
         self.gateway.pay(other.out_trade_no)
@@ -307,9 +304,7 @@ class Scene:
         apply(replace(answer_of(other, "paid"), trade_no=OTHER_TRADE_NO), now=self.clock.now)
 
     def _open_another(self) -> Payment:
-        """The buyer had shown up for the first attempt, so another product takes another attempt and closes
-        that one.
-        """
+        """The buyer had used the first attempt, so another product creates a second one and closes the first."""
         self.gateway.scan(self.payment.out_trade_no)
         return start(self.order, self.gateway, product=Product.QR)
 
@@ -337,7 +332,7 @@ class Scene:
         make_order(self.buyer, make_course("16.00"), beili=15, alipay="1.00", now=self.clock.now)
 
     def seen(self) -> str:
-        """The state after a report, in the words of AFTER."""
+        """The state after a report, in the terms of AFTER."""
         order = Order.objects.get(pk=self.order.pk)
         payment = Payment.objects.get(pk=self.payment.pk)
         surplus = Refund.objects.filter(payment=payment, kind=RefundKind.SURPLUS).order_by("-pk").first()
@@ -405,7 +400,7 @@ def word_of(payment: Payment, name: str) -> TradeReport:
 
 
 def answer_of(payment: Payment, name: str) -> TradeReport:
-    """A query's report: it says neither who is paid nor what has gone back."""
+    """A query's report, which has neither the payee nor the refunded amount."""
     status, was_paid = ANSWERS[name]
     paid_at = NOW if was_paid else None
     told = replace(
@@ -442,9 +437,7 @@ def make_scene(gateway: MemoryGateway, clock: Clock) -> Callable[[str], Scene]:
 
 @contextmanager
 def undone() -> Iterator[None]:
-    """What happens inside is rolled back; deeds that want to be outermost accept it, as they accept a test's
-    own transaction.
-    """
+    """Rolls the block back. Durable transactions inside are accepted, as in a test's own transaction."""
     block = transaction.atomic()
     block._from_testcase = True  # type: ignore[attr-defined]
     with block:
@@ -459,7 +452,7 @@ def apply(report: TradeReport, *, now: datetime = LATER) -> Outcome:
 
 
 def tell(scene: Scene, report: TradeReport) -> tuple[str, str]:
-    """As a notification: the inbox's verdict."""
+    """Reports it by notification; returns the inbox's outcome."""
     form = {
         "sign": "genuine", "notify_id": "1", "out_trade_no": report.out_trade_no, "trade_no": report.trade_no,
         "trade_status": report.status.value, "total_amount": str(report.total_amount),
@@ -505,7 +498,7 @@ def test_every_word_has_its_outcome(make_scene: Callable[[str], Scene], situatio
 
 
 def check(scene: Scene, situation: str, report: TradeReport, expected: Outcome) -> None:
-    """The outcome, what it leaves behind, and that a repeat changes nothing more."""
+    """Checks the outcome, the resulting state, and that a repeat changes nothing."""
     with undone():
         before, seen = everything(), scene.seen()
         assert apply(report) == expected, (situation, report)
@@ -514,7 +507,7 @@ def check(scene: Scene, situation: str, report: TradeReport, expected: Outcome) 
         elif expected in MONEY:
             assert scene.seen() == " ".join(AFTER[situation, expected].split()), (situation, report)
         else:
-            assert scene.seen() == seen, (situation, report)  # a word moves no money
+            assert scene.seen() == seen, (situation, report)  # a notification moves no money
         if expected is Outcome.ASKED:
             assert Payment.objects.get(pk=scene.payment.pk).available_at == LATER
         if expected is Outcome.REFUND_REPORTED:
@@ -547,8 +540,8 @@ def check_what_is_wrong(scene: Scene, reports: Sequence[TradeReport]) -> None:
 
 
 def check_trade_that_is_not_there(scene: Scene, situation: str) -> None:
-    """A query about a trade that nobody has begun: asked about again while its order waits, and closed here
-    once that is over.
+    """A query of a trade that doesn't exist: queried again while its order waits, and closed here after the
+    order's end.
     """
     scene.gateway.trades.pop(scene.payment.out_trade_no, None)
     Payment.objects.filter(pk=scene.payment.pk).update(available_at=LATER)
@@ -597,7 +590,7 @@ def test_a_refund_is_ours_by_its_number_if_we_sent_it(
     is_news = OURS[status] is Outcome.REFUND_REPORTED
     assert Refund.objects.filter(kind=RefundKind.EXTERNAL).count() == is_news
     ours.refresh_from_db()
-    if status == RefundStatus.FAILED:  # it was done after all, perhaps: the gateway is asked
+    if status == RefundStatus.FAILED:  # perhaps it succeeded after all: the gateway is queried
         assert (ours.status, ours.available_at, ours.finished_at) == (RefundStatus.UNKNOWN, LATER, None)
     else:
         assert ours.status == status
@@ -653,7 +646,7 @@ def test_every_word_is_classified() -> None:
 
 
 def test_only_ordinary_words_are_applied_without_a_query() -> None:
-    """Money moves on a notification's word in two cases: an open attempt is paid for the order that waits for
+    """Only two notifications are applied without a query: an open attempt is paid while its order waits for
     it, or ends unpaid.
     """
     moving = {(situation, name) for (situation, name), outcome in WORD.items() if outcome in MONEY}
@@ -671,7 +664,7 @@ def test_only_ordinary_words_are_applied_without_a_query() -> None:
 def test_a_notification_sent_long_after_the_payment_is_asked_about(
     make_scene: Callable[[str], Scene],
 ) -> None:
-    """The gateway's retry: another word may have overtaken it."""
+    """A retry by the gateway: another notification may have overtaken it."""
     scene = make_scene("awaiting/open")
     fresh = word_of(scene.payment, "paid")
     assert apply(replace(fresh, told_at=NOW + STALE_AFTER + timedelta(seconds=1))) == Outcome.ASKED

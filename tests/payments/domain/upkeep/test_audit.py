@@ -1,6 +1,6 @@
-"""Every rule of the audit, broken one at a time by SQL: the rule is named, with the row.
+"""Every rule of the audit is broken by SQL, one at a time: the rule is named, with the row.
 
-Triggers and constraints that forbid it are out of the way.
+Triggers and constraints that forbid it are disabled.
 """
 
 from datetime import timedelta
@@ -41,7 +41,7 @@ def drop(table: str, constraint: str) -> str:
     return f"ALTER TABLE {table} DROP CONSTRAINT {constraint}"
 
 
-# Rule → the statements that break it, and which other rules see the same damage from their side.
+# Rule → the statements that break it, and which other rules they break, too.
 BREAKS: dict[str, tuple[list[str], set[str]]] = {
     "bills_are_accounted_for": (
         [
@@ -284,7 +284,7 @@ def shop(gateway: MemoryGateway) -> None:
     first = start(double, gateway)
     gateway.scan(first.out_trade_no)
     second = start(double, gateway, product=Product.QR)
-    gateway.trades[first.out_trade_no].status = TradeStatus.WAITING  # its close got lost
+    gateway.trades[first.out_trade_no].status = TradeStatus.WAITING  # its close was lost
     for payment in (second, first):
         gateway.pay(payment.out_trade_no)
         notify(gateway, payment)

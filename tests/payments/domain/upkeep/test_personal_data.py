@@ -1,4 +1,4 @@
-"""Personal data: purged in time, handed out, erased; and the books stay whole."""
+"""Personal data is purged in time, exported and erased, and the books stay complete."""
 
 import io
 import json
@@ -35,7 +35,7 @@ pytestmark = pytest.mark.django_db
 
 
 class BuyersFields(TypedDict):
-    """What of a notification is the buyer's own."""
+    """A notification's fields about the buyer."""
 
     buyer_id: str
     buyer_logon_id: str
@@ -68,7 +68,7 @@ def buyer() -> Account:
 
 @pytest.fixture
 def order(buyer: Account, gateway: MemoryGateway) -> Order:
-    """Paid, with a course given back."""
+    """Paid, with one course refunded."""
     order = make_order(buyer, make_course("30.00"), make_course("20.00"))
     payment = start(order, gateway)
     gateway.pay(payment.out_trade_no)
@@ -85,7 +85,7 @@ def notification() -> Notification:
 
 
 def dump() -> str:
-    """Every word in the database's tables."""
+    """All text in the database."""
     from django.apps import apps
 
     return "\n".join(str(list(model._default_manager.values())) for model in apps.get_models())

@@ -1,4 +1,4 @@
-"""Work that the sweep buried, picked up again; asking at once; closing what is right."""
+"""Work that was given up is picked up again; payments are queried at once; notifications are dismissed."""
 
 import pytest
 from pytest_django import Settings
@@ -220,7 +220,7 @@ def test_access_is_taken_back_and_the_money_stays(
     assert_books_are_right()
     with nothing_changes(), pytest.raises(AccessNotRevocable):
         revoking.revoke_access(first.pk, staff=staff, why="x", now=NOW, cause="test")
-    # What is left can still be refunded, and ends the order then.
+    # The rest can still be refunded, which then ends the order.
     refund = ask_for(order, staff, second.course_id)
     with nothing_changes(), pytest.raises(RefundLineTaken):
         revoking.revoke_access(second.pk, staff=staff, why="x", now=NOW, cause="test")

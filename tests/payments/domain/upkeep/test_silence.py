@@ -1,4 +1,4 @@
-"""Since when the gateway has been silent, kept where everybody can read it."""
+"""Since when the gateway has been silent, stored for all processes."""
 
 from datetime import timedelta
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db
 
 
 def words_of(gateways: ConfiguredGateways, *, minutes: int) -> list[str]:
-    """The first word of each statement that a note costs."""
+    """The first keyword of each statement that a note executes."""
     with CaptureQueriesContext(connection) as statements:
         note_silence(gateways=gateways, now=NOW + timedelta(minutes=minutes))
     return [statement["sql"].split()[0] for statement in statements]
@@ -35,7 +35,7 @@ def test_only_a_change_is_written() -> None:
 
 
 def test_silence_noted_meanwhile_is_not_dropped_with_an_older_one() -> None:
-    """One process has seen a silence that another one ends and a third one begins again."""
+    """One process has seen a silence that a second one ends and a third one starts again."""
     measurements.note_first(NAME, {}, now=NOW)
     seen = measurements.find(NAME)
     assert seen is not None

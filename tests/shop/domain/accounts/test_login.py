@@ -27,7 +27,7 @@ hashed = 0
 
 
 class CountingHasher(MD5PasswordHasher):
-    """Cheap, and counts what it is asked to do."""
+    """A cheap hasher that counts its calls."""
 
     def encode(self, password: str, salt: str) -> str:
         global hashed  # noqa: PLW0603 - Django makes an instance a call
@@ -59,7 +59,7 @@ def guess(times: int, **how: str | None) -> None:
 
 
 def hashes(deed: Callable[[], object]) -> int:
-    """How often a password is hashed meanwhile."""
+    """Counts how often passwords are hashed in the test."""
     before = hashed
     deed()
     return hashed - before
@@ -246,9 +246,7 @@ def test_without_valkey_buyers_log_in_and_staff_do_not(buyer: Account) -> None:
 
 @pytest.mark.usefixtures("valkey_away")
 def test_without_valkey_a_buyers_login_does_not_tell_staffs_password(buyer: Account) -> None:
-    """Guesses that nobody counts are answered alike, the right one too, so none of them leads into the
-    admin.
-    """
+    """Uncounted guesses all get the same answer, even the right one, so none leads into the admin."""
     Account.objects.update(is_staff=True)
     for password in (WRONG, RIGHT):
         with pytest.raises(LoginFailed):

@@ -1,4 +1,4 @@
-"""A login's token: how many, how long, and every way in which it ends."""
+"""Tokens: how many, how long, and every way in which they end."""
 
 import io
 import threading

@@ -35,7 +35,7 @@ NO_COUPON = {"id": 0, "text": "请选择优惠券"}
 
 
 def shown(found: checkouts.Checkout) -> Any:
-    """What came of a checkout, as its buyer sees it."""
+    """A checkout's result as its buyer sees it."""
     body = as_builtins(checkout_body(found))
     return {name: value for name, value in body.items() if name not in ("checkout_id", "expires_at")}
 
@@ -281,7 +281,7 @@ def test_result_ends_with_its_checkout(valkey: redis.Redis) -> None:
 
 
 def test_buyer_keeps_a_few_checkouts_and_the_oldest_go(settings: Settings, valkey: redis.Redis) -> None:
-    """However many one buyer starts, and however the workers keep up."""
+    """However many a buyer starts, and however far the workers are behind."""
     settings.MAX_CHECKOUTS = 2
     buyer, course = make_buyer(), make_course()
     add(buyer, course)
@@ -369,7 +369,7 @@ def test_there_may_be_no_latest_checkout() -> None:
 
 
 def test_pending_checkout_stalls_after_two_seconds_of_valkeys(valkey: redis.Redis) -> None:
-    """Whatever the clocks of those who took it in and who look at it show."""
+    """Whatever the clocks of the processes that accepted and read it show."""
     buyer, course = make_buyer(), make_course()
     by_hour = [
         start_checkout(account=buyer, course_ids=[course.pk], now=NOW + timedelta(hours=hours))
@@ -407,8 +407,8 @@ def test_statements_do_not_grow_with_the_coupons(django_assert_max_num_queries: 
 
 
 def test_batch_has_the_results_of_one_by_one(django_assert_num_queries: Any) -> None:
-    """Buyers with other carts, coupons and 贝里, one of them with a course that has gone off sale, one with
-    an empty cart.
+    """Buyers with different carts, coupons and 贝里, one of them with a course that is off sale, one with an
+    empty cart.
     """
     courses = [make_course("100.00"), make_course("50.00"), make_course("10.00")]
     coupon = make_coupon(CouponType.PERCENT, off_percent=80)

@@ -1,4 +1,4 @@
-"""What a checkout stores: read again as it was, and never mistaken for another version's."""
+"""A checkout's stored snapshot is read back unchanged, and never mistaken for another version's."""
 
 import base64
 import json
@@ -53,8 +53,8 @@ def test_coupon_of_later_days_stays_as_it_is_beside_any_amount() -> None:
 
 @pytest.mark.django_db
 def test_checkout_that_an_older_version_priced_is_pending_and_priced_again(valkey: redis.Redis) -> None:
-    """While web processes and workers of two versions run side by side, and until the older one's checkouts
-    have run out.
+    """While web processes and workers of two versions run together, and until the older one's checkouts have
+    expired.
     """
     buyer, course = make_buyer(), make_course("99.00")
     add(buyer, course)
@@ -68,7 +68,7 @@ def test_checkout_that_an_older_version_priced_is_pending_and_priced_again(valke
     }
     stored = base64.b64encode(zlib.compress(json.dumps(older).encode()))
     valkey.set(f"checkout:{started.checkout_id}:result", stored)
-    # As the older version wrote what was asked for.
+    # A request in the older version's format.
     asked = {
         "account_id": buyer.pk,
         "course_ids": [course.pk],

@@ -1,4 +1,4 @@
-"""Codes for coupons: made in bulk, redeemed once, ended with their campaign."""
+"""Coupon codes: generated in bulk, redeemed once, ended with their campaign."""
 
 import pytest
 

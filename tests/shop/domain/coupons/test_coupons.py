@@ -1,4 +1,4 @@
-"""Claiming coupons, and what they are good for."""
+"""Claiming coupons, and where they apply."""
 
 from datetime import date, datetime, timedelta
 from typing import TypedDict

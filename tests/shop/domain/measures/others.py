@@ -1,11 +1,11 @@
-"""Other tests on the same server."""
+"""Other tests that share the server."""
 
 from project.local.waiting import wait_until
 from shop.domain import sql
 
 
 def wait_for_others() -> None:
-    """Until what other tests have under way in their databases has ended: transactions are numbered by the
+    """Waits until transactions of other tests' databases have ended, since transaction ids are global to the
     server.
     """
     [(now_at,)] = sql.read("SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint", [])

@@ -1,4 +1,4 @@
-"""Orders by their present state: as many as there are, after each fold, whatever has become of old ones."""
+"""Orders by state: the counts are right after each fold, whatever happens to old orders."""
 
 from datetime import timedelta
 
@@ -23,7 +23,7 @@ def place() -> Order:
 
 
 def fold(times: int = 1, *, has_none_open: bool = True) -> int:
-    """Answers how much the last one counted. `has_none_open`: the test has no transaction under way."""
+    """Returns how many the last fold counted. `has_none_open`: the test has no open transaction."""
     at = clock.database_now()
     went = 0
     for number in range(times):
@@ -56,7 +56,7 @@ def test_states_are_those_of_all_orders_after_each_fold() -> None:
     assert order_states.read_order_states() == EMPTY | {"awaiting_payment": 7}
     fold()
     assert order_states.read_order_states() == EMPTY | {"awaiting_payment": 5, "paid": 2} == counted()
-    # Long after, the oldest changes.
+    # Much later, the oldest order changes.
     fold(5)
     approve(ask_refund(orders[0], now=clock.now()), now=clock.now())
     send(gateway, now=clock.now())
@@ -76,7 +76,7 @@ def test_only_stretches_in_which_something_happened_are_counted() -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_change_that_commits_late_is_counted() -> None:
-    """Its event's id was handed out before others that are there already."""
+    """Its event's id is lower than those of committed events."""
     first = place()
     with open_session() as late:
         late.execute(
@@ -102,7 +102,7 @@ def test_change_that_commits_late_is_counted() -> None:
 def test_long_history_is_counted_part_by_part(monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(5):
         place()
-    # Ids go on from test to test.
+    # Ids aren't reset between tests.
     first, last = (OrderEvent.objects.order_by(way).values_list("pk", flat=True)[0] for way in ("pk", "-pk"))
     monkeypatch.setattr(order_states, "FOLD_EVENTS", max((first + last) // 2, (last - first) // 2))
     seen: list[int] = []
@@ -112,7 +112,7 @@ def test_long_history_is_counted_part_by_part(monkeypatch: pytest.MonkeyPatch) -
         seen.append(order_states.read_order_states()["awaiting_payment"])
         return seen[-1] == 5
 
-    # A fold goes on when no transaction is under way that began before the last one, in any database of the
+    # A fold proceeds once no transaction is open that began before the last fold, in any database of the
     # server.
     assert wait_until(is_all_counted, timeout_s=60)
     assert seen == sorted(seen)
@@ -138,7 +138,7 @@ def test_two_folds_at_once_are_one(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_a_restored_dump_is_counted_on() -> None:
-    """Transactions of another server have other numbers."""
+    """Another server has other transaction ids."""
     place()
     fold(2)
     found = Measurement.objects.get(name=order_states.NAME)

@@ -1,4 +1,6 @@
-"""Running totals of append-only tables: what is folded and what is read together are all rows, once each."""
+"""Running totals of append-only tables: the folded rows and the rows that are still read are all rows, once
+each.
+"""
 
 from datetime import datetime, timedelta
 
@@ -24,7 +26,7 @@ def read() -> int:
 
 
 def fold(times: int = 2, *, has_none_open: bool = True) -> int:
-    """Twice, since a fold goes as far as the one before it saw. Answers how far the last one went."""
+    """Twice, since a fold only covers what the previous one saw. Returns how far the last one went."""
     at: datetime = clock.database_now()
     went = 0
     for number in range(times):
@@ -35,7 +37,7 @@ def fold(times: int = 2, *, has_none_open: bool = True) -> int:
 
 
 def folded() -> int:
-    """What is in the measurement alone."""
+    """The folded part alone."""
     found = Measurement.objects.filter(name="ledger").first()
     return found.value["sums"].get(GRANT, 0) // 100 if found else 0
 
@@ -58,7 +60,7 @@ def test_the_total_is_all_rows_before_and_after_each_fold() -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_a_row_that_commits_late_is_not_left_out() -> None:
-    """Its id was handed out before others that are there already.
+    """Its id is lower than those of committed rows.
 
     Without the wait for its transaction it would be skipped for good.
     """
@@ -89,7 +91,7 @@ def test_two_folds_at_once_are_one(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def overtaken(total: totals.Total, after: int, up_to: int) -> totals.Sums:
         monkeypatch.setattr(totals, "_add_up", kept)
-        # somebody else, in the middle of ours
+        # another fold in the middle of ours
         assert totals.fold(totals.LEDGER, now=clock.database_now()) > 0
         return kept(total, after, up_to)
 
@@ -133,7 +135,7 @@ def test_a_fold_goes_on_by_its_own_share(monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.django_db(transaction=True)
 def test_a_restored_dump_brings_no_transaction_along() -> None:
-    """The other server had got to a number that this one reaches in years."""
+    """The other server's transaction id was far ahead of this one's."""
     give(1)
     fold(1)
     kept = Measurement.objects.get(name="ledger")

@@ -1,4 +1,4 @@
-"""Turning requests into orders."""
+"""Creating orders from requests."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -58,7 +58,7 @@ D = Decimal
 
 
 def refusal_of(request: OrderRequest) -> tuple[str, dict[str, Any]]:
-    """Decides a request that must be refused, and proves that this changed nothing but the request itself."""
+    """Decides a request that must be rejected, and checks that only the request itself has changed."""
     before = everything()
     decide(request)
     after = everything()
@@ -534,7 +534,7 @@ def test_a_batch_gives_what_one_by_one_gives(
 
 
 def _wished(wishes: list[tuple[int, list[int], int | None, int | None, int, int]]) -> list[OrderRequest]:
-    """The same buyers, courses and coupons in each run; both buyers ask for coupons that only the first of
+    """The same buyers, courses and coupons in each run; both buyers request coupons that only the first of
     them has.
     """
     from shop.domain.coupons.coupons import terms_of
@@ -586,7 +586,7 @@ def _wished(wishes: list[tuple[int, list[int], int | None, int | None, int, int]
 
 
 def _outcome(requests: list[OrderRequest]) -> dict[str, Any]:
-    """What the requests led to, with ids replaced by their rank, so that two runs can be compared."""
+    """The results of the requests, with ids replaced by ranks so that two runs can be compared."""
     account_rank = {
         pk: rank for rank, pk in enumerate(Account.objects.order_by("pk").values_list("pk", flat=True))
     }

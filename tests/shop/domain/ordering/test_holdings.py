@@ -1,4 +1,4 @@
-"""What a buyer has, or is about to pay for, isn't bought twice by mistake, nor piled up without end."""
+"""Courses that a buyer owns or is about to pay for aren't bought twice by mistake or extended without limit."""
 
 from datetime import timedelta
 from typing import Any

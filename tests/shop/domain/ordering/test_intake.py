@@ -1,4 +1,4 @@
-"""Taking orders in."""
+"""Accepting orders."""
 
 from dataclasses import replace
 from decimal import Decimal

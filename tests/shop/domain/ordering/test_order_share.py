@@ -1,4 +1,4 @@
-"""One buyer's share of orders: what is open, and how fast they come."""
+"""A buyer's limits: open orders, and requests per minute."""
 
 import time
 from datetime import timedelta
@@ -126,7 +126,7 @@ def test_rate_is_shared_by_all_tokens_of_a_buyer(buyer: Account, course: Course,
             refusals.append(refusal.details)
     assert {refusal["limit"] for refusal in refusals} == {"order_requests"}
     assert all(58 <= refusal["retry_after_s"] <= 61 for refusal in refusals)
-    # The first request of each token is counted as the token's: whose it is was told by its answer.
+    # Each token's first request counts for the token alone: its answer says who the buyer is.
     assert 4 <= placed <= 4 + len(digests)
     assert make_request(make_buyer(), course)
 
@@ -155,7 +155,7 @@ def test_memory_is_bounded(settings: Settings, monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.race
 @pytest.mark.django_db(transaction=True)
 def test_crowd_passes_the_limit_by_no_more_than_its_own_size(buyer: Account, course: Course) -> None:
-    """Statements in parallel don't see each other's rows."""
+    """Concurrent statements don't see each other's rows."""
 
     def place(number: int) -> None:
         for turn in range(5):

@@ -1,4 +1,4 @@
-"""Cancelling, closing, and the way back when the money comes all the same."""
+"""Cancelling and closing orders, and reopening them for late payments."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -141,7 +141,7 @@ def take_beili(order: Order) -> None:
 def test_order_whose_coupon_or_beili_are_gone_stays_expired(
     order: Order, lose: Callable[[Order], None]
 ) -> None:
-    """Whether the clean-up of coupons has run meanwhile makes no difference."""
+    """Whether or not the coupon clean-up has run meanwhile."""
     close(order)
     lose(order)
     with nothing_changes():

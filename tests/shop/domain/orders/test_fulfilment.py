@@ -1,4 +1,4 @@
-"""An order is paid."""
+"""Finalising paid orders."""
 
 from datetime import timedelta
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""Access that staff give is an order like any other, at ¥0."""
+"""Access granted by staff is an ordinary order at ¥0."""
 
 from datetime import timedelta
 

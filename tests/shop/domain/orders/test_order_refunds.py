@@ -1,4 +1,4 @@
-"""Booking what goes back."""
+"""Booking refunds."""
 
 from decimal import Decimal
 

@@ -1,4 +1,4 @@
-"""The order's own link."""
+"""The order's payment link."""
 
 import pytest
 from pytest_django import Settings

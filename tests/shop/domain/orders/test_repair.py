@@ -1,4 +1,4 @@
-"""What was given up, picked up again; and a deadline moved."""
+"""Picking up work that was given up, and moving deadlines."""
 
 from datetime import timedelta
 

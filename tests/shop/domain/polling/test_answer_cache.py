@@ -1,4 +1,4 @@
-"""What a poller is answered: remembered in Valkey while nothing changes, true after any loss of Valkey."""
+"""Answers to polls: cached in Valkey while nothing changes, and correct after any loss of Valkey."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -37,7 +37,7 @@ def request_(buyer: Account) -> OrderRequest:
 
 @pytest.fixture
 def no_removal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody tells Valkey of a change."""
+    """Disables the removal of cached answers."""
     monkeypatch.setattr(answer_cache, "_forget", lambda order_numbers: None)
 
 
@@ -57,7 +57,7 @@ def valid(buyer: Account, monkeypatch: pytest.MonkeyPatch) -> list[TokenDigest]:
 
 
 def seen(request: OrderRequest, *, read: Read = read_order, now: datetime = NOW) -> tuple[str, int]:
-    """What the buyer is answered."""
+    """The answer to the buyer."""
     answer = read_answer(account_id=request.account_id, order_number=request.order_number, read=read, now=now)
     assert answer is not None
     assert f'"status":"{answer.status}"' in answer.body
@@ -65,13 +65,13 @@ def seen(request: OrderRequest, *, read: Read = read_order, now: datetime = NOW)
 
 
 def poll(request: OrderRequest) -> tuple[str, int] | None:
-    """What the token's buyer is answered."""
+    """The answer to the token's buyer."""
     answer = answer_poll(DIGEST, request.order_number, read=read_order, now=NOW)
     return None if answer is None else (answer.status, answer.version)
 
 
 def statements(account: Account, order_number: str) -> int:
-    """How many SQL statements one look costs."""
+    """The number of SQL statements of one poll."""
     with CaptureQueriesContext(connection) as captured:
         assert (
             read_answer(account_id=account.pk, order_number=order_number, read=read_order, now=NOW)
@@ -81,7 +81,7 @@ def statements(account: Account, order_number: str) -> int:
 
 
 def overtaken_by(deed: Callable[[], object]) -> Read:
-    """A reader who is held up between the statement and what follows, while the deed is done."""
+    """A reader that is delayed after its statement while `deed` runs."""
 
     def read(account_id: int, order_number: str, now: datetime) -> Answer | None:
         found = read_order(account_id, order_number, now)
@@ -128,9 +128,7 @@ def test_order_that_has_just_changed_is_read_once(buyer: Account) -> None:
 def test_who_read_before_the_change_remembers_nothing_after_it(
     request_: OrderRequest, valkey: redis.Redis
 ) -> None:
-    """Their look at the database comes before the commit, their writing to Valkey after it, however long
-    after.
-    """
+    """A reader queries the database before the commit and writes to Valkey after it, however long after."""
     assert seen(request_, read=overtaken_by(lambda: decide(request_))) == ("pending", 0)
     assert valkey.get(answer_key(request_.order_number)) is None
     assert seen(request_) == ("awaiting_payment", 1)
@@ -150,8 +148,8 @@ def test_who_read_before_the_change_does_not_replace_what_others_read_after_it(
 def test_who_read_before_the_change_does_not_use_anothers_ticket(
     request_: OrderRequest, valkey: redis.Redis
 ) -> None:
-    """Another reader has begun after the change when the slow one comes back; neither makes the other
-    remember what it didn't read.
+    """Another reader has started after the change when the slow one continues; neither caches the other's
+    result.
     """
 
     def change_and_begin_again() -> None:
@@ -164,7 +162,7 @@ def test_who_read_before_the_change_does_not_use_anothers_ticket(
 
 @pytest.mark.usefixtures("no_removal")
 def test_without_the_removal_the_reader_would_be_stale(request_: OrderRequest, valkey: redis.Redis) -> None:
-    """The control of the tests above: a lost removal shows, until what is remembered runs out."""
+    """The control of the tests above: a lost removal shows until the cached answer expires."""
     seen(request_)
     decide(request_)
     assert seen(request_) == ("pending", 0)
@@ -173,9 +171,9 @@ def test_without_the_removal_the_reader_would_be_stale(request_: OrderRequest, v
 
 @pytest.mark.usefixtures("no_removal")
 def test_nobody_is_told_of_a_state_that_was_over_when_another_was_told(request_: OrderRequest) -> None:
-    """The change is committed and not yet known to Valkey.
+    """The change is committed but not yet removed from Valkey.
 
-    One reader read before it, and remembers after another read behind it.
+    One reader read before it, and caches its answer after another one has read behind it.
     """
 
     def change_and_be_seen() -> None:
@@ -190,9 +188,7 @@ def test_nobody_is_told_of_a_state_that_was_over_when_another_was_told(request_:
 def test_who_read_news_removes_what_was_remembered_meanwhile(
     request_: OrderRequest, valkey: redis.Redis
 ) -> None:
-    """As above, the other way round: the one who read before remembers while the one who read behind hasn't
-    answered yet.
-    """
+    """The reverse: the earlier reader caches its answer before the later one has answered."""
     seen(request_)
     old = valkey.getdel(answer_key(request_.order_number))
     assert isinstance(old, bytes)
@@ -213,7 +209,7 @@ def test_reader_who_died_keeps_others_from_remembering_for_a_moment_only(
     with pytest.raises(RuntimeError):
         seen(request_, read=overtaken_by(die))
     assert 0 < valkey.pttl(answer_key(request_.order_number)) <= answer_cache.TICKET_MS
-    # the first removes the ticket
+    # the first poll removes the ticket
     assert [statements(buyer, request_.order_number) for _ in range(3)] == [1, 1, 0]
 
 
@@ -269,7 +265,7 @@ def test_answer_is_not_remembered_beyond_the_end_of_its_truth(buyer: Account) ->
         False,
         False,
     ]
-    assert statements(buyer, order.order_number) == 0  # what it is since then is remembered in its place
+    assert statements(buyer, order.order_number) == 0  # the new answer is cached instead
 
 
 def test_huge_answer_is_not_remembered(
@@ -283,7 +279,7 @@ def test_poller_who_was_just_answered_costs_no_statement(
     request_: OrderRequest, valid: list[TokenDigest], django_assert_num_queries: Any
 ) -> None:
     assert poll(request_) == ("pending", 0)
-    valid.clear()  # nobody looks
+    valid.clear()  # no statement
     with django_assert_num_queries(0):
         assert poll(request_) == ("pending", 0)
 
@@ -318,7 +314,7 @@ def test_token_that_ends_while_it_is_looked_up_is_not_remembered(
     buyer: Account, request_: OrderRequest, valid: list[TokenDigest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def find_and_be_overtaken(digest: TokenDigest, *, now: datetime) -> tuple[int, datetime]:
-        monkeypatch.setattr(answer_cache, "find_login", callers.find_login)  # knows no such token
+        monkeypatch.setattr(answer_cache, "find_login", callers.find_login)  # unknown token
         forget_pollers([digest])
         return buyer.pk, now + timedelta(hours=1)
 

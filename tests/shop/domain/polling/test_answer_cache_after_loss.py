@@ -1,6 +1,4 @@
-"""Valkey goes away and comes back with what it held before: nobody who was told of a later state is told of
-an earlier one.
-"""
+"""Valkey goes away and comes back with old data: nobody sees an older state after a newer one."""
 
 import secrets
 import time
@@ -29,7 +27,7 @@ NOW = datetime(2026, 3, 2, 4, 0).astimezone()
 
 @pytest.fixture
 def server(tmp_path: Path, settings: Settings) -> Iterator[ValkeyServer]:
-    """A server that writes down each change before it answers, so that it comes back with everything."""
+    """A server that persists each change before it answers, so it comes back with all data."""
     server = ValkeyServer(tmp_path / "valkey", secrets.token_hex(8), durable=True)
     server.start()
     settings.REDIS_URL = server.url()
@@ -88,9 +86,7 @@ def test_state_that_was_told_while_valkey_was_away_is_not_taken_back(
 def test_process_that_asked_nothing_meanwhile_notices_too(
     server: ValkeyServer, token: str, request_: OrderRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Others have made the order and told of it; to this process nothing has happened but that its connection
-    is dead.
-    """
+    """Other processes have created the order and shown it; this one only notices a dead connection."""
     monkeypatch.setattr(answer_cache, "_forget", lambda order_numbers: None)
     monkeypatch.setattr(creation, "_empty_carts", lambda plans: None)
     assert told(token, request_) == "pending"
@@ -108,14 +104,14 @@ def test_process_that_has_just_started_believes_nothing(
     decide(request_, now=NOW)
     come_back(server)
     valkey.client.cache_clear()
-    valkey._outage_at = time.monotonic()  # as when the module is loaded
+    valkey._outage_at = time.monotonic()  # the state when the module is loaded
     assert told(token, request_) == "awaiting_payment"
 
 
 def test_who_read_before_and_comes_back_after_remembers_nothing(
     server: ValkeyServer, token: str, request_: OrderRequest
 ) -> None:
-    """Its ticket has survived with the server; what it read is over."""
+    """Its ticket has survived with the server, but what it read is outdated."""
 
     def read_and_be_overtaken(
         account_id: int, order_number: str, now: datetime
@@ -174,7 +170,7 @@ def test_after_a_while_answers_are_remembered_again(
 
 
 def start_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As when the module is loaded: connected to nothing, and sure of nothing."""
+    """The state when the module is loaded: no connection, and no trust in the cache."""
     valkey.client.cache_clear()
     monkeypatch.setattr(valkey, "_outage_at", time.monotonic())
     answer_cache.believe_an_empty_store()
@@ -206,7 +202,7 @@ def test_process_that_starts_after_a_loss_believes_nothing_that_is_remembered(
 def test_a_ticket_or_a_token_is_enough_for_doubt(
     server: ValkeyServer, monkeypatch: pytest.MonkeyPatch, key: str
 ) -> None:
-    """Somebody may have read before this process started, and remember it afterwards."""
+    """Another process may have read before this one started, and may cache it afterwards."""
     valkey.client().set(key, "anything")
     start_a_process(monkeypatch)
     assert not valkey.has_been_up(0.5)

@@ -1,4 +1,4 @@
-"""Holding a poller's request."""
+"""Holding polls open."""
 
 import threading
 import time
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db
 
 
 def looking_at(request: OrderRequest) -> tuple[Callable[[], Answer | None], Answer]:
-    """A poller's look, and what it sees first."""
+    """A poll, and the version that it has seen first."""
 
     def look() -> Answer | None:
         return read_answer(
@@ -59,9 +59,7 @@ def test_returns_at_once_when_too_many_wait(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_buyer_who_comes_back_takes_their_place_over() -> None:
-    """A reload leaves a request behind that nobody reads: it ends at once, and the others' places stay
-    theirs.
-    """
+    """A reload leaves an abandoned request: it ends at once, and doesn't take another place."""
     places = long_poll.Places(2)
     with places.hold(1) as abandoned, places.hold(2) as other, places.hold(1) as newest:
         assert abandoned is not None

@@ -1,4 +1,4 @@
-"""Orders with everything that belongs to them, as the ORM reads them too."""
+"""Complete orders, equal to what the ORM reads."""
 
 from typing import Any
 

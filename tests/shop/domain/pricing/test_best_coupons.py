@@ -61,7 +61,7 @@ def test_coupon_that_applies_to_nothing_is_left_out() -> None:
 
 
 def test_too_many_combinations_still_give_a_good_one_in_bounded_time() -> None:
-    """Fifty coupons that fit each of fifty courses: 50! ways to lay them out."""
+    """Fifty coupons that fit each of fifty courses: 50! combinations."""
     coupons = [Candidate(number, fixed(f"{number}.{number:02}")) for number in range(1, 51)]
     prices = {course: D("1000.00") + course for course in range(1, 51)}
     started = time.process_time()
@@ -72,7 +72,7 @@ def test_too_many_combinations_still_give_a_good_one_in_bounded_time() -> None:
 
 
 def test_pruning_keeps_the_way_without_coupons() -> None:
-    """Only without a single course coupon does the whole reach the global threshold."""
+    """The total only reaches the global threshold without any course coupon."""
     coupons = [Candidate(number, fixed(f"{number}.{number:02}")) for number in range(1, 31)]
     prices = {course: D("1000.00") + course for course in range(1, 6)}
     found = suggest(prices, dict.fromkeys(prices, coupons), [Candidate(99, threshold("5015.00", "4000.00"))])
@@ -84,7 +84,7 @@ def _every_total(
     course_coupons: Mapping[int, Sequence[Candidate]],
     global_coupons: Sequence[Candidate],
 ) -> list[Decimal]:
-    """Brute force through the pricing itself: the cash of every combination that it accepts."""
+    """Brute force through the pricing itself: the cash amount of every accepted combination."""
     totals = []
     options = [[None, *course_coupons.get(course, ())] for course in prices]
     for choice in itertools.product(*options):

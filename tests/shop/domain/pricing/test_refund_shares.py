@@ -1,5 +1,5 @@
-"""What goes back for which lines: whatever the order and the grouping of refunds, in the end exactly what was
-paid, and never more.
+"""The refund of each line: in any order and grouping, all refunds together are exactly what was paid, and
+never more.
 """
 
 import random
@@ -17,7 +17,7 @@ from shop.money import ZERO
 
 
 def priced(prices: list[str], beili: int, rate: int, *, period: int = 30) -> tuple[Order, list[OrderLine]]:
-    """An order as creation prices it, without a database."""
+    """An order priced as in creation, without a database."""
     lines = [LineInput(number, Decimal(price)) for number, price in enumerate(prices)]
     most = price_order(lines, None, beili=0, beili_per_yuan=rate).beili_max
     quote = price_order(lines, None, beili=min(beili, most), beili_per_yuan=rate)
@@ -52,7 +52,7 @@ orders = {
 def test_refunds_in_any_order_and_grouping_add_up_to_what_was_paid(
     prices: list[str], beili: int, rate: int, seed: random.Random
 ) -> None:
-    """Some refunds are rejected on the way, and their lines asked for again later."""
+    """Some refunds are rejected, and their lines requested again later."""
     order, lines = priced(prices, beili, rate)
     live: list[tuple[list[LinePart], Share]] = []
     left = [whole_part(line) for line in lines]
@@ -73,13 +73,13 @@ def test_refunds_in_any_order_and_grouping_add_up_to_what_was_paid(
 
 
 def test_control_counting_from_the_lines_alone_promises_a_beili_twice() -> None:
-    """Two halves of a 贝里: the second line took the whole one along, then the first was rejected and is
-    asked for again.
+    """Two halves of a 贝里: the second line took the whole one; then the first was rejected and is requested
+    again.
     """
     order, lines = priced(["1.00", "1.00"], beili=1, rate=1)
     first, second = map(whole_part, lines)
     assert share(order, [second], [first], gone=0).beili == 1
-    assert share(order, [first], [second], gone=0).beili == 1  # what has gone isn't counted
+    assert share(order, [first], [second], gone=0).beili == 1  # refunds so far aren't counted
     assert share(order, [first], [second], gone=1).beili == 0
 
 
@@ -87,7 +87,7 @@ def test_control_counting_from_the_lines_alone_promises_a_beili_twice() -> None:
 def test_without_rejections_no_line_brings_more_than_its_share(
     prices: list[str], beili: int, rate: int
 ) -> None:
-    """Cash to the fen; 贝里 rounded down, until the last line brings what rounding had kept back."""
+    """Cash to the fen; 贝里 are rounded down, and the last line returns the remainder."""
     order, lines = priced(prices, beili, rate)
     parts, gone = [whole_part(line) for line in lines], 0
     for number, part in enumerate(parts):

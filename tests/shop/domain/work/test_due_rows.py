@@ -126,7 +126,7 @@ def test_run_split_of_nothing_does_nothing() -> None:
 
 
 def test_count_finds_what_a_look_would_overlook(requests: list[OrderRequest]) -> None:
-    """A row that was made due in the past, below where this process has begun to look."""
+    """A row that was made due in the past, below this process's floor."""
     floors._floors["shop_orderrequest", 0] = floors._Floor(
         place=(NOW + timedelta(seconds=1, milliseconds=500), 0)
     )

@@ -1,4 +1,4 @@
-"""Leases that live as long as whoever has them."""
+"""Leases last as long as their worker lives."""
 
 import time
 from collections.abc import Sequence
@@ -67,7 +67,7 @@ def test_control_without_renewal_another_claims_the_row(
 
 
 def test_rows_of_a_killed_worker_are_free_after_a_lease(request_: OrderRequest) -> None:
-    assert due(request_) == [request_.pk]  # and nobody renews
+    assert due(request_) == [request_.pk]  # and aren't renewed
     started = time.monotonic()
     assert wait_until(lambda: due(request_) == [request_.pk], timeout_s=5)
     assert 0.8 < time.monotonic() - started < 2
@@ -76,7 +76,7 @@ def test_rows_of_a_killed_worker_are_free_after_a_lease(request_: OrderRequest) 
 def test_late_worker_neither_does_nor_gives_back_what_another_has(
     request_: OrderRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It hung for longer than its lease; another has claimed the row meanwhile, and a third must not."""
+    """It hung for longer than its lease, and another worker has claimed the row; a third one must not."""
     monkeypatch.setattr(leases, "renew", lambda batch: 0)
 
     def hang(ids: Sequence[int]) -> None:
