@@ -65,7 +65,7 @@ def test_a_rate_spreads_the_requests_over_time(port: int) -> None:
     assert 0.18 < result.wall_s < 1.0
 
 
-def test_for_a_time_the_requests_come_over_and_over(port: int) -> None:
+def test_requests_repeat_for_a_given_time(port: int) -> None:
     result = run(Plan(port, [build_request("GET", "/")] * 2, connections=2, seconds=0.3))
     assert len(result.statuses) > 2
     assert result.statuses.count(304) == len(result.statuses)

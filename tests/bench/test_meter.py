@@ -53,7 +53,7 @@ def test_ms_at_speed_one_are_raw_ms_times_speed() -> None:
     assert window.is_disturbed
 
 
-def test_the_calibration_tells_the_speed_and_keeps_the_fastest(
+def test_the_calibration_gives_the_speed_and_keeps_the_fastest(
     tmp_path: Path, calibration: Calibration
 ) -> None:
     subprocess.run([sys.executable, "-c", BURN], check=True)

@@ -13,7 +13,7 @@ def test_a_quiet_run_is_without_reservation() -> None:
     assert describe_quality([sample("order", 1.0)] * 3) == ""
 
 
-def test_one_disturbed_repetition_of_three_is_told_but_changes_no_verdict() -> None:
+def test_one_disturbed_repetition_of_three_is_reported_but_changes_no_verdict() -> None:
     samples = [sample("order", 1.0), sample("order", 1.0), sample("order", 1.0, others=0.9)]
     assert reservation(samples) == ""
     assert describe_quality(samples).startswith("DISTURBED: in 1 of 3 measurements")
@@ -26,7 +26,7 @@ def test_each_reason_is_named_with_its_figure() -> None:
     )
 
 
-def test_the_run_says_what_its_figures_are_worth() -> None:
+def test_the_run_reports_the_quality_of_its_figures() -> None:
     said = describe_quality(
         [sample("order", 1.0, others=1.2), sample("order", 1.0, speed=0.4), sample("order", 1.0, wall_s=0.2)]
     )

@@ -27,7 +27,7 @@ def measure(stage: Any, *rows: str) -> Iterator[Sample]:
         yield sample(row, 1.0)
 
 
-def test_each_round_begins_with_the_next_and_nobody_comes_twice_in_a_row() -> None:
+def test_each_round_starts_with_the_next_and_none_comes_twice_in_a_row() -> None:
     stages: list[Any] = ["A", "B", "C"]
     rounds: list[Any] = [rotated(stages, number) for number in (1, 2, 3, 4)]
     assert rounds == [["A", "B", "C"], ["B", "C", "A"], ["C", "A", "B"], ["A", "B", "C"]]

@@ -20,7 +20,7 @@ def titles(shopper: Shopper) -> list[str]:
     return shopper.page.locator(".cards h2").all_inner_texts()
 
 
-def test_courses_are_found_by_chinese_and_other_words(visitor: Shopper) -> None:
+def test_courses_are_found_in_chinese_and_other_languages(visitor: Shopper) -> None:
     visitor.go("/")
     visitor.page.get_by_role("searchbox").fill("事务")
     visitor.page.keyboard.press("Enter")
@@ -89,7 +89,7 @@ def test_cancelled_order_is_bought_again_in_one_press(shopper: Shopper, buyer: B
     shopper.sees("订单已创建")
 
 
-def test_page_says_what_its_reader_has_of_the_course(shopper: Shopper, buyer: Buyer, shop: ShopStack) -> None:
+def test_page_shows_the_readers_state_of_the_course(shopper: Shopper, buyer: Buyer, shop: ShopStack) -> None:
     """From buying it first, over an order that waits, to what a renewal adds."""
     order_number = buyer.buy(COURSE)
     page = f"/courses/{course_id(shop, COURSE)}/"
@@ -126,7 +126,7 @@ def test_membership_opens_what_is_for_members_only(shopper: Shopper, shop: ShopS
     shopper.sees("您是 VIP 会员，可以学习到")
 
 
-def test_degree_says_its_first_day_and_counts_from_it(visitor: Shopper, shop: ShopStack) -> None:
+def test_degree_shows_its_first_day_and_counts_from_it(visitor: Shopper, shop: ShopStack) -> None:
     pk = course_id(shop, "全栈工程师学位")
     first = shop.value("SELECT to_char(starts_on, 'YYYY.MM.DD') FROM shop_course WHERE id = %s", pk)
     visitor.go(f"/courses/{pk}/")

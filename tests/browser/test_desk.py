@@ -86,7 +86,7 @@ def test_external_partial_refund(operator: Operator, buyer: Buyer, shop: ShopSta
     assert status_of(shop, order_number) == "paid"
 
 
-def test_refund_that_is_refused_for_good(operator: Operator, buyer: Buyer, shop: ShopStack) -> None:
+def test_refund_that_is_finally_refused(operator: Operator, buyer: Buyer, shop: ShopStack) -> None:
     control(shop, "POST", "faults", {"kind": "not_refundable", "times": 1})
     order_number, _ = buyer.buy_paid()
     buyer.api.post(f"orders/{order_number}/refunds/", {"reason": "买错了"})

@@ -53,9 +53,7 @@ def silent_alipay(shop: ShopStack) -> Iterator[None]:
     control(shop, "DELETE", "faults")
 
 
-def test_deadline_that_has_passed_is_told_and_nothing_loops(
-    shopper: Shopper, buyer: Buyer, shop: ShopStack
-) -> None:
+def test_passed_deadline_is_shown_and_nothing_loops(shopper: Shopper, buyer: Buyer, shop: ShopStack) -> None:
     order_number = buyer.buy()
     end_in(shop, order_number, 3)
     show_order(shopper, order_number)
@@ -68,7 +66,7 @@ def test_deadline_that_has_passed_is_told_and_nothing_loops(
     assert len(shopper.requests) <= 3, shopper.requests
 
 
-def test_buyer_who_comes_back_paid_is_not_asked_to_pay_again(
+def test_buyer_who_returns_after_paying_is_not_asked_to_pay_again(
     shopper: Shopper, buyer: Buyer, shop: ShopStack
 ) -> None:
     order_number = buyer.buy()
@@ -198,7 +196,7 @@ def test_new_quote_can_be_confirmed_on_another_device(
         shop.rows("UPDATE shop_pricepolicy SET price = %s WHERE id = %s", price, policy_id)
 
 
-def test_refund_says_its_amount_before_and_its_progress_after(
+def test_refund_shows_its_amount_before_and_its_progress_after(
     shopper: Shopper, buyer: Buyer, shop: ShopStack
 ) -> None:
     from_price = shop.value(

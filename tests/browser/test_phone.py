@@ -68,7 +68,7 @@ def test_nothing_that_matters_is_below_the_fold(shopper: Shopper, buyer: Buyer) 
 
 
 @BOTH_LANGUAGES
-def test_bar_stays_and_covers_nothing_for_good(shopper: Shopper, buyer: Buyer) -> None:
+def test_bar_stays_and_covers_nothing_permanently(shopper: Shopper, buyer: Buyer) -> None:
     page = shopper.page
     for path in (f"/orders/{buyer.buy()}/", "/cart/", "/"):
         if path == "/cart/":

@@ -65,7 +65,7 @@ def test_choice_survives_a_login_that_has_ended(visitor: Shopper, shop: ShopStac
     visitor.sees("购物车还是空的")
 
 
-def test_login_says_why_it_came(visitor: Shopper) -> None:
+def test_login_page_names_its_reason(visitor: Shopper) -> None:
     visitor.go("/orders/")
     visitor.sees("请先登录，之后会回到刚才的页面。")
     visitor.page.evaluate("localStorage.setItem('shop.token', 'x'.repeat(64))")
@@ -73,7 +73,7 @@ def test_login_says_why_it_came(visitor: Shopper) -> None:
     visitor.sees("登录已过期，请重新登录")
 
 
-def test_wrong_password_keeps_the_focus_and_is_told(visitor: Shopper) -> None:
+def test_wrong_password_is_reported_and_keeps_the_focus(visitor: Shopper) -> None:
     visitor.go("/login/")
     log_in(visitor, "wrong password")
     expect(visitor.page.locator("#login-error")).to_have_text("用户名或密码不正确。")

@@ -194,7 +194,9 @@ class OrderScenario:
         pay(self.shop, out_trade_no, http=self.chaos.http)
 
     def buy(self, product: str = "page") -> str:
-        """Pays the order and waits until its notification is applied. Returns the attempt's `out_trade_no`."""
+        """Pays the order and waits until its notification is applied. Returns the attempt's
+        `out_trade_no`.
+        """
         out_trade_no = self.open(product)
         self.pay(out_trade_no)
         self.wait_for_end(APPLIED)

@@ -36,7 +36,9 @@ AFTER_CHANGE = State("paid", ("closed", "paid"), (), ("active",), ("applied",))
 
 @dataclass(frozen=True)
 class Case:
-    """A scenario and its final state; several states where the fault leaves open which message comes first."""
+    """A scenario and its final state; several states where the fault leaves open which message comes
+    first.
+    """
 
     play: Callable[[OrderScenario], None]
     ends: tuple[State, ...]
@@ -335,7 +337,9 @@ def pays_while_it_is_closed(scenario: OrderScenario, *, end: Callable[[OrderScen
 
 
 def pays_after_it_was_closed(scenario: OrderScenario) -> None:
-    """Alipay had no such trade when the order was cancelled, so nothing could be closed. Then the buyer pays."""
+    """Alipay had no such trade when the order was cancelled, so nothing could be closed. Then the buyer
+    pays.
+    """
     out_trade_no = scenario.open()
     assert scenario.cancel().status_code == 202
     scenario.wait_for_end(CANCELLED)

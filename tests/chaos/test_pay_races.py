@@ -76,7 +76,9 @@ def test_paid_then_cancelled(chaos: ChaosShop) -> None:
 
 
 def test_cancelled_then_paid(chaos: ChaosShop) -> None:
-    """A scanned trade is closed at Alipay. One that Alipay doesn't know can still be paid, and is refunded."""
+    """A scanned trade is closed at Alipay. One that Alipay doesn't know can still be paid, and is
+    refunded.
+    """
     scanned, unscanned = chaos.scenario("cancelled, then paid"), chaos.scenario("cancelled, then paid late")
     scanned.scan(scanned.open())
     unscanned.open()

@@ -190,7 +190,7 @@ def test_expiring_orders_are_closed_side_by_side(chaos: ChaosShop) -> None:
 
 
 @pytest.mark.slow
-def test_call_too_many_slows_calls_down_and_costs_no_order_an_attempt(chaos: ChaosShop) -> None:
+def test_exceeding_the_rate_slows_calls_down_and_costs_no_attempt(chaos: ChaosShop) -> None:
     """120 calls are wanted at once, and Alipay accepts 5 per second.
 
     Without slowing down, most calls would be refused.

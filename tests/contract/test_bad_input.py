@@ -188,7 +188,7 @@ def unchanged(shared_shop_stack: ShopStack, buyer: Buyer) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_body_that_is_no_json_object(
+def test_body_that_is_not_a_json_object(
     unchanged: None, buyer: Buyer, endpoints: dict[str, Endpoint], name: str
 ) -> None:
     endpoint = endpoints[name]
@@ -494,7 +494,7 @@ def test_order_that_cannot_be_leaves_a_reason(shared_shop_stack: ShopStack) -> N
     )
 
 
-def test_notification_that_is_none(shared_shop_stack: ShopStack, unchanged: None, buyer: Buyer) -> None:
+def test_invalid_notification(shared_shop_stack: ShopStack, unchanged: None, buyer: Buyer) -> None:
     """Alipay's endpoint accepts only signed forms."""
     form = "application/x-www-form-urlencoded"
     for content_type, content in (

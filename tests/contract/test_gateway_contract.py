@@ -274,7 +274,7 @@ def test_code_for_a_trade_that_is_paid_is_refused_as_that(stage: Stage, intent: 
 
 
 @pytest.mark.parametrize("product", [Product.PAGE, Product.QR])
-def test_buyer_who_shows_up_begins_the_trade(stage: Stage, intent: PaymentIntent, product: Product) -> None:
+def test_buyer_who_shows_up_creates_the_trade(stage: Stage, intent: PaymentIntent, product: Product) -> None:
     stage.show_up(product, intent, offer_of(stage.gateway, product, intent))
     report = stage.gateway.query(intent.out_trade_no)
     assert report is not None
@@ -300,7 +300,7 @@ def test_close_ends_an_unpaid_trade(stage: Stage, intent: PaymentIntent) -> None
     assert (report.status, report.paid_at) == (TradeStatus.CLOSED, None)
 
 
-def test_close_of_an_unknown_trade_says_nothing(stage: Stage) -> None:
+def test_close_of_an_unknown_trade_is_accepted(stage: Stage) -> None:
     stage.gateway.close("CONTRACT404")
     assert stage.gateway.query("CONTRACT404") is None
 
@@ -363,7 +363,7 @@ def test_refund_that_was_never_sent_is_not_done(stage: Stage, paid: TradeReport)
     assert find_refund(stage) is None
 
 
-def test_taken_is_not_done(stage: Stage, paid: TradeReport) -> None:
+def test_accepted_refund_is_not_done(stage: Stage, paid: TradeReport) -> None:
     stage.hold_next_refund(paid.out_trade_no)
     assert stage.gateway.refund(refund_of("5.00")) is False
     assert find_refund(stage) is None
@@ -409,7 +409,9 @@ def test_refunds_of_the_shop_and_of_others_add_up_and_keep_their_numbers(
     assert refusal.value.refusal is Refusal.REFUND_OVER_AMOUNT
 
 
-def test_trade_that_others_gave_back_whole_is_closed_and_was_paid(stage: Stage, paid: TradeReport) -> None:
+def test_trade_that_was_fully_refunded_elsewhere_is_closed_and_was_paid(
+    stage: Stage, paid: TradeReport
+) -> None:
     stage.refund_elsewhere(paid.out_trade_no, "19.90", "CONSOLE77")
     report = stage.gateway.query(paid.out_trade_no)
     assert report is not None
@@ -436,7 +438,7 @@ def test_notification_proves_the_trade(stage: Stage, paid: TradeReport) -> None:
     assert notice.status_text
 
 
-def test_notification_of_a_partial_refund_says_so(stage: Stage, paid: TradeReport) -> None:
+def test_notification_of_a_partial_refund_has_its_amount(stage: Stage, paid: TradeReport) -> None:
     stage.gateway.refund(refund_of("5.00"))
     report = stage.notification(2).verified_by(stage.gateway).report
     assert (report.status, report.refunded) == (TradeStatus.PAID, Decimal("5.00"))
@@ -451,7 +453,7 @@ def test_tampered_notification_is_refused_whatever_the_field(stage: Stage, paid:
     message.verified_by(stage.gateway)
 
 
-def test_way_back_names_the_trade_and_cannot_be_forged(stage: Stage, intent: PaymentIntent) -> None:
+def test_return_names_the_trade_and_cannot_be_forged(stage: Stage, intent: PaymentIntent) -> None:
     form = stage.way_back(intent, stage.gateway.page_url(intent))
     assert stage.gateway.verify_return(form) == intent.out_trade_no
     with pytest.raises(InvalidSignature):
@@ -478,7 +480,7 @@ def test_bill_of_a_past_day_is_a_zip_and_there_is_none_for_a_day_without_trades(
     assert refusal.value.refusal is Refusal.NO_BILL
 
 
-def test_bill_tells_of_refunds_and_is_not_there_on_its_own_day(stage: Stage, paid: TradeReport) -> None:
+def test_bill_has_refunds_and_is_not_ready_on_its_own_day(stage: Stage, paid: TradeReport) -> None:
     assert paid.paid_at is not None
     day = paid.paid_at.astimezone(BEIJING).date()
     stage.gateway.refund(refund_of("5.00"))
@@ -511,7 +513,7 @@ def attempt_of(gateway: Gateway) -> Any:
     return Attempt(gateway.name, gateway.app_id)
 
 
-def test_attempt_is_asked_about_and_refunded_with_its_own_app(
+def test_attempt_is_queried_and_refunded_with_its_own_app(
     stage: Stage, gateways: ConfiguredGateways, intent: PaymentIntent
 ) -> None:
     stage.pay(Product.PAGE, intent, stage.other.page_url(intent))
@@ -567,9 +569,7 @@ def calls(intent: PaymentIntent) -> dict[str, Callable[[Gateway], Any]]:
 
 
 @pytest.mark.parametrize("call", ["query", "close", "create_qr", "refund", "find_refund", "download_bill"])
-def test_gateway_that_is_away_is_unreachable_never_a_no(
-    stage: Stage, intent: PaymentIntent, call: str
-) -> None:
+def test_outage_is_unreachable_and_never_a_refusal(stage: Stage, intent: PaymentIntent, call: str) -> None:
     with pytest.raises(GatewayUnreachable):
         calls(intent)[call](stage.unreachable)
 

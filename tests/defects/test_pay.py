@@ -141,7 +141,7 @@ def test_p04_two_orders_at_once_do_not_spend_the_same_beili() -> None:
     assert balances(buyer) == (0, 10)
 
 
-def test_p05_checkout_that_is_over_is_told(api: Api) -> None:
+def test_p05_expired_checkout_is_refused(api: Api) -> None:
     """A missing checkout was a crash."""
     body = body_of(make_course("99.00"), alipay="99.00", checkout_id="0" * 30)
     with nothing_changes():
@@ -204,7 +204,7 @@ def test_p10_order_keeps_the_courses_real_name(api: Api) -> None:
     assert order_of(api, body_of(course, alipay="99.00"))["lines"][0]["course_name"] == "Python 开发入门"
 
 
-def test_p11_missing_policy_is_told_and_its_price_is_pinned(api: Api) -> None:
+def test_p11_missing_policy_is_refused_and_its_price_is_pinned(api: Api) -> None:
     """A missing policy was a crash, and a price could move between summary and order."""
     course = make_course("99.00")
     body = body_of(course, alipay="99.00")
@@ -568,7 +568,7 @@ def test_p42_notification_pays_the_order(client: Client, buyer: Account, gateway
     assert (answer.content, order.status, Enrolment.objects.count()) == (b"success", "paid", 1)
 
 
-def test_p42_order_that_is_not_paid_is_asked_about_and_closed(buyer: Account) -> None:
+def test_p42_unpaid_order_is_queried_and_closed(buyer: Account) -> None:
     """There was no query, no closing and no expiry: coupon and 贝里 were gone."""
     record = make_record(buyer)
     order = make_order(buyer, make_course("99.00"), beili=9, global_coupon=record, alipay="80.00")

@@ -1,4 +1,6 @@
-"""Counts what an order costs PostgreSQL and the broker under load: figures that don't depend on the machine."""
+"""Counts what an order costs PostgreSQL and the broker under load: figures that don't depend on the
+machine.
+"""
 
 from urllib.parse import urlencode
 

@@ -159,7 +159,7 @@ def change_password_and_leave(visit: Visit) -> None:
     visit.secrets.append(token)
 
 
-def test_one_id_leads_through_the_log_and_nothing_secret_stands_in_it(shop: ShopStack) -> None:
+def test_one_id_leads_through_the_log_which_has_no_secrets(shop: ShopStack) -> None:
     with ApiClient(shop.web_url) as api:
         register_and_log_in(api)
         visit = Visit(api, shop.value("SELECT id FROM shop_account WHERE username = %s", USERNAME))

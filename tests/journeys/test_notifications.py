@@ -145,9 +145,7 @@ def test_notification_delivered_again_when_the_shop_was_down(
     assert_paid_once(shop, buyer, order)
 
 
-def test_lost_notification_is_made_up_for_by_a_query(
-    shop: ShopStack, buyer: Buyer, order: dict[str, Any]
-) -> None:
+def test_query_makes_up_for_a_lost_notification(shop: ShopStack, buyer: Buyer, order: dict[str, Any]) -> None:
     out_trade_no = buyer.open_cashier(order["order_number"])
     control(shop, "POST", "faults", {"kind": "drop", "times": None, "out_trade_no": out_trade_no})
     # Skips the half minute until the first query.

@@ -103,7 +103,7 @@ def test_the_check_of_names_finds_a_wrong_one() -> None:
 
 
 @pytest.mark.parametrize("rule", read_rules(), ids=lambda rule: rule["alert"])
-def test_every_alert_says_what_to_do(rule: dict[str, Any]) -> None:
+def test_every_alert_links_to_the_runbook(rule: dict[str, Any]) -> None:
     assert rule["labels"]["severity"] in {"critical", "warning"}
     assert set(rule["annotations"]) == {"summary", "runbook"}
     document, _, anchor = rule["annotations"]["runbook"].partition("#")

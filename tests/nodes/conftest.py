@@ -1,4 +1,6 @@
-"""pytest-celery's fixtures with local processes instead of Docker's, for the tests of the nodes themselves."""
+"""pytest-celery's fixtures with local processes instead of Docker's, for the tests of the nodes
+themselves.
+"""
 
 import os
 from collections.abc import Iterator

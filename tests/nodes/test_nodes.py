@@ -89,7 +89,7 @@ def test_frozen_broker_does_not_answer_until_it_is_thawed(celery_broker: ValkeyN
     assert wait_until(celery_broker.container.server.is_ready, timeout_s=10)
 
 
-def test_ready_tells_why_a_process_ended(tmp_path: Path) -> None:
+def test_ready_reports_why_a_process_ended(tmp_path: Path) -> None:
     from pytest_docker_tools.exceptions import ContainerFailed
 
     from project.local.programs import Program

@@ -410,7 +410,9 @@ class RandomShop:
         coupons.expire_records(now=self.now, limit=100)
 
     def repeat_effect(self, dice: Dice) -> None:
-        """A message is delivered twice: the effect runs for a row in any state, claimed or not, due or not."""
+        """A message is delivered twice: the effect runs for a row in any state, claimed or not, due or
+        not.
+        """
         model, effect = dice.pick(self._effects())
         ids = list(model.objects.order_by("pk").values_list("pk", flat=True))
         if ids:

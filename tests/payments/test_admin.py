@@ -210,7 +210,7 @@ def test_external_refund_is_a_gift(order: Order, asked: MemoryGateway) -> None:
     assert_books_are_right()
 
 
-def test_refund_in_the_console_that_nobody_told_of_is_entered_by_its_number(
+def test_console_refund_without_a_notification_is_entered_by_its_number(
     order: Order, asked: MemoryGateway
 ) -> None:
     payment = refund_in_console(order, asked, "30.00", tells=False)
@@ -258,7 +258,7 @@ def test_refused_refund_is_paid_by_other_means(order: Order, asked: MemoryGatewa
     assert_books_are_right()
 
 
-def test_gateway_is_asked_about_a_payment(order: Order, asked: MemoryGateway) -> None:
+def test_staff_query_a_payment(order: Order, asked: MemoryGateway) -> None:
     payment = order.payments.get()
     assert act(login("change_payment"), "payment", "ask_gateway", payment) == ["已处理 1 笔支付。"]
     assert columns(payment, "attempts")[0] == 0
@@ -266,7 +266,7 @@ def test_gateway_is_asked_about_a_payment(order: Order, asked: MemoryGateway) ->
     assert LogEntry.objects.get().change_message == "查询支付渠道"
 
 
-def test_only_money_that_nobody_owed_is_refunded_again(order: Order, asked: MemoryGateway) -> None:
+def test_only_surplus_is_refunded_again(order: Order, asked: MemoryGateway) -> None:
     payment = order.payments.get()
     said = act(login("change_payment"), "payment", "refund_surplus", payment)
     assert said == [f"{payment}：订单当前状态不能退款。"]

@@ -71,7 +71,7 @@ def test_order_page_shows_its_differences(staff: Client, difference: BillDiffere
     assert "的对账单有差异" in page
 
 
-def test_order_page_without_differences_says_nothing_of_them(staff: Client, order: Order) -> None:
+def test_order_page_without_differences_does_not_mention_them(staff: Client, order: Order) -> None:
     page = staff.get(f"/admin/shop/order/{order.pk}/change/")
     assert page.context["page"].differences == []
     assert 'aria-label="对账差异"' not in page.content.decode()
@@ -99,7 +99,7 @@ def test_several_differences_are_explained_at_once(staff: Client, difference: Bi
     assert columns(difference, "status") == (DifferenceStatus.EXPLAINED,)
 
 
-def test_nobody_edits_a_difference_by_hand(staff: Client, difference: BillDifference) -> None:
+def test_difference_cannot_be_edited(staff: Client, difference: BillDifference) -> None:
     for page in ("add/", f"{difference.pk}/delete/"):
         assert staff.get(f"/admin/payments/billdifference/{page}").status_code == 403
     with nothing_changes():

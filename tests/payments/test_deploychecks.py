@@ -226,7 +226,7 @@ def test_former_apps_are_looked_at_too(
     assert formerly(tmp_path, "2021004100000009", "2088100000000009") == ["payments.E016"]
 
 
-def test_simulator_needs_a_word_wherever_checks_run(simulated: Path, check: Check) -> None:
+def test_simulator_has_to_be_allowed_wherever_checks_run(simulated: Path, check: Check) -> None:
     local = {
         "ALIPAY_GATEWAY_URL": "http://127.0.0.1:8100/gateway.do",
         "PUBLIC_URL": "http://127.0.0.1:8000",

@@ -118,7 +118,7 @@ def test_the_servers_are_in_a_network_without_a_way_out() -> None:
     assert outside == {"web", "gateway", "beat", "flower", "simulator", "proxy", *WATCHERS}
 
 
-def test_the_workers_consume_every_queue_and_nobody_else_waits_for_alipay() -> None:
+def test_the_workers_consume_every_queue_and_only_gateway_workers_wait_for_alipay() -> None:
     consumed = {
         name: (words := argv(name))[words.index("--queues") + 1].split(",") for name in ("worker", "gateway")
     }
@@ -135,7 +135,7 @@ def test_nothing_starts_before_what_it_needs() -> None:
         }
 
 
-def test_keys_are_where_somebody_signs_or_verifies_and_nowhere_else() -> None:
+def test_only_services_that_sign_or_verify_have_keys() -> None:
     """Workers refuse to start without key files; beat and Flower need none."""
     holders = {
         name
@@ -266,7 +266,7 @@ def test_grafana_starts_with_a_password_only(password: str) -> None:
     )
 
 
-def test_the_image_runs_as_nobody_in_particular() -> None:
+def test_the_image_runs_as_an_unprivileged_user() -> None:
     runtime, *images = DOCKERFILE.split("\nFROM ")[2:]
     assert runtime.splitlines()[0].endswith(" AS runtime")
     assert re.findall(r"^USER (.+)$", runtime, re.MULTILINE) == ["shop"]

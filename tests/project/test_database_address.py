@@ -74,7 +74,7 @@ def _no_other_word(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "query", ["sslmode=require", "sslmode=prefer", "sslmode=allow", "sslmode=require&sslrootcert=/run/ca.pem"]
 )
-def test_tls_that_nobody_verifies_is_refused_unless_it_is_meant(query: str) -> None:
+def test_unverified_tls_is_refused_unless_it_is_allowed(query: str) -> None:
     url = f"postgres://u:secret@h/shop?{query}"
     for pooler in ("", "session", "transaction"):
         with pytest.raises(ImproperlyConfigured, match="DATABASE_TLS_UNVERIFIED") as caught:

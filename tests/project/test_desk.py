@@ -87,7 +87,7 @@ def addresses(order: Order) -> list[str]:
     return found
 
 
-def test_nothing_that_a_row_says_becomes_markup(staff: Client, order: Order) -> None:
+def test_no_value_becomes_markup(staff: Client, order: Order) -> None:
     make_record(order.account, make_coupon(value="1", name=HOSTILE))
     Course.objects.update(name=HOSTILE, brief=HOSTILE)
     Account.objects.filter(pk=order.account_id).update(first_name=HOSTILE, email=HOSTILE, phone=HOSTILE[:20])
@@ -124,7 +124,7 @@ def test_nothing_that_a_row_says_becomes_markup(staff: Client, order: Order) -> 
     assert shown > 10
 
 
-def test_edited_tables_have_their_rules_in_words() -> None:
+def test_constraints_of_edited_tables_have_messages() -> None:
     named = {
         one.name
         for model in (Course, PricePolicy, Coupon, Account)
@@ -158,7 +158,9 @@ CAMPAIGN = {
         ({"valid_begin_date": "2026-01-01"}, "valid_end_date", "有开始日期就要有结束日期。"),
     ],
 )
-def test_campaign_form_speaks_in_words(staff: Client, wrong: dict[str, str], field: str, words: str) -> None:
+def test_campaign_form_explains_each_error(
+    staff: Client, wrong: dict[str, str], field: str, words: str
+) -> None:
     answer = staff.post("/admin/shop/coupon/add/", CAMPAIGN | wrong)
     assert answer.status_code == 200
     assert answer.context["adminform"].form.errors[field] == [words]
@@ -171,7 +173,7 @@ def test_saving_a_campaign_shows_what_it_does(staff: Client) -> None:
     assert "9折。¥50.00 → ¥45.00；¥99.00 → ¥89.10" in answer.content.decode()
 
 
-def test_history_says_the_old_and_the_new_price(staff: Client) -> None:
+def test_history_shows_the_old_and_the_new_price(staff: Client) -> None:
     course = make_course("99.00", name="Python")
     policy = policy_of(course)
     body = {
@@ -224,7 +226,7 @@ def test_export_defuses_formulas(staff: Client, order: Order, text: str) -> None
 @pytest.mark.parametrize(
     "days", [("2026-01-02", "2026-01-01"), ("2020-01-01", "2026-01-01"), ("x", "2026-01-01")]
 )
-def test_export_of_days_that_make_no_sense(staff: Client, days: tuple[str, str]) -> None:
+def test_export_of_invalid_days(staff: Client, days: tuple[str, str]) -> None:
     answer = staff.post("/admin/exports/", {"kind": "orders", "since": days[0], "until": days[1]})
     assert (answer.status_code, "Content-Disposition" in answer) == (200, False)
     assert not LogEntry.objects.exists()

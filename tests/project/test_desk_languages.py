@@ -141,7 +141,7 @@ def chinese_of(page: str) -> list[str]:
     return CHINESE.findall(page)
 
 
-def test_english_pages_say_nothing_in_chinese(order: Order) -> None:
+def test_english_pages_contain_no_chinese(order: Order) -> None:
     client, left, seen = staff("en"), {}, 0
     for address in addresses(order):
         answer = client.get(address)
@@ -155,7 +155,7 @@ def test_english_pages_say_nothing_in_chinese(order: Order) -> None:
     assert seen > 80
 
 
-def test_chinese_pages_say_nothing_in_english(order: Order) -> None:
+def test_chinese_pages_contain_no_english(order: Order) -> None:
     """Among our own texts. Chinese is the default without a preference."""
     ours = {
         form
@@ -251,7 +251,7 @@ def test_refusals_are_english(order: Order) -> None:
     assert not LogEntry.objects.exists()
 
 
-def test_deed_is_told_in_english_and_logged_in_chinese(order: Order) -> None:
+def test_deed_is_confirmed_in_english_and_logged_in_chinese(order: Order) -> None:
     client = staff("en")
     buyer = order.account
     for address, form, said, logged in (
@@ -305,7 +305,7 @@ def test_export_is_the_same_in_every_language(order: Order, kind: str) -> None:
     assert told.pop().startswith("导出")
 
 
-def test_api_answers_with_chinese_labels_whoever_asks(order: Order) -> None:
+def test_labels_of_the_api_are_always_chinese(order: Order) -> None:
     api = Api(order.account)
     paths = (
         f"courses/{Course.objects.get(name='Python').pk}/", "courses/", f"orders/{order.order_number}/",
@@ -329,7 +329,7 @@ def test_labels_of_enumerations_are_never_translated() -> None:
         assert OrderEvent(kind="paid").get_kind_display() == "Paid"
 
 
-def test_desk_says_of_a_coupon_what_buyers_are_told() -> None:
+def test_desk_describes_coupons_as_buyers_see_them() -> None:
     kinds = (
         (Coupon(coupon_type=CouponType.FIXED, money_equivalent_value="30.00"), "¥30 off"),
         (

@@ -246,7 +246,7 @@ needs_nft = pytest.mark.skipif(shutil.which("nft") is None, reason="nft is missi
 
 @pytest.mark.parametrize("warmed", [8, 0])
 @pytest.mark.parametrize("silence", [frozen, pytest.param(cut_off, marks=needs_nft)])
-def test_silent_server_costs_nobody_more_than_six_seconds(
+def test_silent_server_costs_at_most_six_seconds(
     warmed: int,
     silence: Callable[[PostgresServer], contextlib.AbstractContextManager[None]],
     own_server: PostgresServer,

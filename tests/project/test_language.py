@@ -115,7 +115,7 @@ def test_choice_is_kept_and_leads_back() -> None:
 
 
 @pytest.mark.parametrize("language", ["tlh", "", "../../etc", "en\x00"])
-def test_language_that_there_is_none_of_is_not_kept(language: str) -> None:
+def test_unknown_language_is_not_stored(language: str) -> None:
     assert settings.LANGUAGE_COOKIE_NAME not in choose(language).cookies
 
 

@@ -49,7 +49,7 @@ def fail() -> None:
     raise ValueError(f"new row violates a constraint for {MAILBOX}\nDETAIL:  Failing row contains {ROW}.")
 
 
-def test_errors_are_told_without_the_values_they_quote(written: Written) -> None:
+def test_errors_are_logged_without_the_values_they_quote(written: Written) -> None:
     try:
         fail()
     except ValueError as error:
@@ -63,7 +63,7 @@ def test_errors_are_told_without_the_values_they_quote(written: Written) -> None
     assert theirs["event"] == f"failed for … … {ORDER}"
 
 
-def test_without_the_rule_errors_tell_all_that_they_quote(caplog: pytest.LogCaptureFixture) -> None:
+def test_control_without_the_rule_errors_quote_values(caplog: pytest.LogCaptureFixture) -> None:
     """The control: another handler's formatter writes what ours removes."""
     try:
         fail()
@@ -72,7 +72,7 @@ def test_without_the_rule_errors_tell_all_that_they_quote(caplog: pytest.LogCapt
     assert ROW in caplog.text
 
 
-def test_console_tells_tracebacks_without_values_too() -> None:
+def test_console_tracebacks_have_no_values_either() -> None:
     out = io.StringIO()
     try:
         fail()

@@ -12,7 +12,7 @@ def backend(settings: Settings) -> None:
     settings.EMAIL_BACKEND = "project.mail.NoMail"
 
 
-def test_mail_that_can_not_leave_is_told_without_its_words() -> None:
+def test_unsent_mail_is_logged_without_its_text() -> None:
     with written_lines() as written:
         assert (
             send_mail("subject", "https://shop.test/password/reset/MQ/c0ffee/", None, ["luffy@mail.example"])

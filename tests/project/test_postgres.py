@@ -42,7 +42,9 @@ def test_failed_transaction_is_not_usable_and_a_closed_connection_neither() -> N
 
 
 def test_request_after_the_server_ended_the_connection_gets_a_new_one() -> None:
-    """As Django does at the start of a request: a closed connection is replaced before its first statement."""
+    """As Django does at the start of a request: a closed connection is replaced before its first
+    statement.
+    """
     connection.ensure_connection()
     first = connection.connection
     with connection.cursor() as cursor, pytest.raises(OperationalError):
@@ -75,7 +77,7 @@ def test_a_write_that_is_refused_is_a_state_of_the_server_and_ends_the_connectio
     assert connection.connection is not first
 
 
-def test_nobody_waits_for_a_server_that_is_known_to_be_silent() -> None:
+def test_silent_server_is_not_waited_for_again() -> None:
     connection.ensure_connection()
     silence.begin()
     try:

@@ -78,7 +78,7 @@ def test_share_of_the_threads_is_a_part(name: str, settings: Settings) -> None:
     assert shares_of_threads(None)[0].msg.startswith(f"{name} is 5 and WEB_THREADS is 4")
 
 
-def test_server_has_threads_for_those_who_wait(settings: Settings) -> None:
+def test_waiters_must_fit_into_the_servers_threads(settings: Settings) -> None:
     settings.SERVER_THREADS = 2 * settings.WEB_THREADS
     assert shares_of_threads(None) == []
     settings.SERVER_THREADS -= 1

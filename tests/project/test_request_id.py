@@ -48,7 +48,7 @@ def test_strangers_id_is_replaced(client: Client, settings: Settings, sender: st
     assert MINTED.fullmatch(answered_with(client, "proxy-12345678", sender=sender))
 
 
-def test_nobodys_id_is_kept_while_no_proxy_is_trusted(client: Client) -> None:
+def test_no_id_is_kept_while_no_proxy_is_trusted(client: Client) -> None:
     assert MINTED.fullmatch(answered_with(client, "proxy-12345678", sender="127.0.0.1"))
 
 
@@ -66,7 +66,7 @@ def test_nobodys_id_is_kept_while_no_proxy_is_trusted(client: Client) -> None:
         "",
     ],
 )
-def test_trusted_proxys_id_that_is_none_is_replaced(client: Client, settings: Settings, given: str) -> None:
+def test_invalid_id_of_a_trusted_proxy_is_replaced(client: Client, settings: Settings, given: str) -> None:
     settings.TRUSTED_PROXIES = ["10.0.0.0/8"]
     environ = {"HTTP_X_REQUEST_ID": given, "REMOTE_ADDR": PROXY}
     assert MINTED.fullmatch(client.get("/healthz", **environ)["X-Request-ID"])  # type: ignore[arg-type]  # as it comes from the server
@@ -170,7 +170,7 @@ def test_line_about_a_link_does_not_have_its_key(client: Client, written: Writte
 
 
 @pytest.mark.django_db
-def test_request_log_tells_each_request_once(written: Written, settings: Settings) -> None:
+def test_request_log_has_each_request_once(written: Written, settings: Settings) -> None:
     settings.MIDDLEWARE = [
         *settings.MIDDLEWARE[:3],
         "project.request_lines.RequestLineMiddleware",

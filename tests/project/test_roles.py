@@ -97,7 +97,7 @@ def actor(who: str) -> Account:
 
 @pytest.mark.parametrize("who", WHO)
 @pytest.mark.parametrize("whom", ["buyer", "oneself", "other staff", "superuser"])
-def test_nobody_raises_anybody(who: str, whom: str) -> None:
+def test_no_form_grants_privileges(who: str, whom: str) -> None:
     acting = actor(who)
     target = {
         "buyer": make_buyer,
@@ -120,7 +120,7 @@ def test_nobody_raises_anybody(who: str, whom: str) -> None:
 
 
 @pytest.mark.parametrize("who", WHO)
-def test_nobody_makes_staff_or_roles(who: str) -> None:
+def test_only_superusers_create_staff_or_roles(who: str) -> None:
     browser, group = browser_of(actor(who)), Group.objects.get(name="客服")
     permissions = list(Permission.objects.values_list("pk", flat=True))
     count = group.permissions.count()

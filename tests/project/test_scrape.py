@@ -44,7 +44,7 @@ def test_metrics_count_what_waits() -> None:
     assert {part for part in gauges.PARTS if seen.total("shop_asked", part=part) == 1} == set(gauges.PARTS)
 
 
-def test_metrics_tell_how_full_valkey_is(valkey: redis.Redis) -> None:
+def test_metrics_have_the_memory_of_valkey(valkey: redis.Redis) -> None:
     before = read().total("valkey_memory_used_ratio", server="store")
     valkey.set("filling", "x" * 30_000_000)
     seen = read()
@@ -55,7 +55,7 @@ def test_metrics_tell_how_full_valkey_is(valkey: redis.Redis) -> None:
 
 
 @pytest.mark.usefixtures("valkey_away")
-def test_valkey_that_is_away_is_told() -> None:
+def test_valkey_outage_is_in_the_metrics() -> None:
     seen = read()
     assert seen.total("valkey_reachable", server="store") == 0
     assert seen.total("valkey_memory_used_ratio", server="store") == 0
@@ -73,7 +73,7 @@ def test_orders_and_money_are_the_books() -> None:
     assert seen.total("ledger_fen_total", debit="unapplied", credit="sales") == 2001
 
 
-def test_audit_is_told_with_its_age() -> None:
+def test_audit_is_in_the_metrics_with_its_age() -> None:
     assert "audit_age_seconds" not in read().names
     verdicts.note_verdicts(
         [Verdict(RULES[0], 3, ()), Verdict(RULES[1], 0, ())], now=clock.database_now() - timedelta(hours=1)
@@ -157,7 +157,7 @@ def test_all_parts_together_are_given_up(monkeypatch: pytest.MonkeyPatch) -> Non
     assert {read().total("shop_asked", part=part) for part in gauges.PARTS} == {0}
 
 
-def test_without_a_database_the_process_still_tells_what_it_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_database_the_process_still_reports_its_counters(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clock, "database_now", lambda: next(broken()))
     seen = read()
     assert {seen.total("shop_asked", part=part) for part in gauges.PARTS} == {0}
@@ -195,7 +195,7 @@ def test_an_answer_of_another_boot_is_not_kept(tmp_path: Path, asked: list[float
     assert scrape._read_shop(tmp_path) == b"answer 1"
 
 
-def test_whoever_comes_meanwhile_gets_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_concurrent_scrapes_share_an_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
     count = iter(range(100))
@@ -209,7 +209,9 @@ def test_whoever_comes_meanwhile_gets_the_same(tmp_path: Path, monkeypatch: pyte
         assert set(threads.map(lambda _: scrape._read_shop(tmp_path), range(8))) == {b"answer 0"}
 
 
-def test_nobody_waits_for_long(tmp_path: Path, asked: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scrape_does_not_wait_for_a_hanging_one(
+    tmp_path: Path, asked: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """While another scrape queries a hanging database."""
     monkeypatch.setattr(scrape, "PATIENCE_S", 0.1)
     with (tmp_path / "shop.lock").open("a") as held:
@@ -231,7 +233,7 @@ def test_a_scrape_takes_few_statements() -> None:
     assert len(few) <= 70
 
 
-def test_no_series_has_a_name_of_anybody(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_label_has_personal_data(monkeypatch: pytest.MonkeyPatch) -> None:
     """No label contains anything about a buyer, an order or its amounts."""
     order = make_order(make_buyer(username="somebody"), make_course("123.45"), now=clock.now())
     pay(order, MemoryGateway(clock.now), now=clock.now())

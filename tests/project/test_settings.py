@@ -41,9 +41,7 @@ def read_settings() -> dict[str, Any]:
         ("WEB_THREADS", "2", "ORDER_STATUS_WAITERS must be less than WEB_THREADS"),
     ],
 )
-def test_value_that_makes_no_sense_is_named(
-    name: str, value: str, told: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_invalid_value_is_named(name: str, value: str, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises((ImproperlyConfigured, EnvError)) as refusal:
         read_settings()
@@ -51,7 +49,7 @@ def test_value_that_makes_no_sense_is_named(
 
 
 @pytest.mark.parametrize(("name", "value"), [("DJANGO_SECRET_KEY", "short"), ("CART_MAX_LINES", "many")])
-def test_value_that_makes_no_sense_stops_the_start(name: str, value: str) -> None:
+def test_invalid_value_stops_the_start(name: str, value: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", "import project.settings"],
         env={**os.environ, name: value},

@@ -79,7 +79,7 @@ def test_known_device_is_not_locked_out(staff: Account) -> None:
 
 
 @pytest.mark.usefixtures("valkey_away")
-def test_without_valkey_nobody_comes_in(staff: Account) -> None:
+def test_without_valkey_staff_cannot_log_in(staff: Account) -> None:
     status, browser, answer = log_in()
     assert status == 503
     assert answer["Retry-After"] == "2"  # type: ignore[index]
@@ -111,7 +111,7 @@ def enrol() -> TOTP:
     return TOTP(TOTPDevice.objects.get().bin_key)
 
 
-def test_second_factor_is_demanded_when_the_shop_says_so(staff: Account, settings: Settings) -> None:
+def test_second_factor_is_required_by_setting(staff: Account, settings: Settings) -> None:
     totp = enrol()
     _, without, _ = log_in()
     assert is_in(without)
@@ -131,7 +131,7 @@ def test_second_factor_is_demanded_when_the_shop_says_so(staff: Account, setting
     assert log_in(otp_token=f"{totp.token():06}")[0] == 200, "a code is good once"
 
 
-def test_without_a_device_nobody_comes_in(staff: Account, settings: Settings) -> None:
+def test_without_a_device_no_login_succeeds(staff: Account, settings: Settings) -> None:
     settings.STAFF_TOTP = True
     assert log_in(otp_token="000000")[0] == 200
 

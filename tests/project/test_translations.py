@@ -34,7 +34,7 @@ def entries(catalogue: Catalog) -> Iterator[tuple[translations.Message, tuple[st
             yield translations.message_of(entry), tuple(translations.forms_of(entry.string))
 
 
-def test_catalogue_has_what_the_source_says_and_nothing_else(domain: str) -> None:
+def test_catalogue_has_exactly_the_messages_of_the_source(domain: str) -> None:
     known = {message for message, _ in entries(translations.read(domain))}
     assert known == DOMAINS[domain]()
 
@@ -65,7 +65,7 @@ def test_compiled_files_are_those_of_the_catalogues() -> None:
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
-def test_script_says_no_chinese_past_the_catalogue(script: Path) -> None:
+def test_all_chinese_of_scripts_is_in_the_catalogue(script: Path) -> None:
     """Every string with Chinese is an argument of `t` or `tn`."""
     known = {
         message if isinstance(message, str) else message[0] for message in translations.words_of_scripts()
@@ -81,7 +81,7 @@ def test_script_says_no_chinese_past_the_catalogue(script: Path) -> None:
 
 
 @pytest.mark.parametrize("template", translations.templates(), ids=lambda path: path.name)
-def test_template_says_no_chinese_past_the_catalogue(template: Path) -> None:
+def test_all_chinese_of_templates_is_in_the_catalogue(template: Path) -> None:
     bare = re.sub(
         r"\{% blocktranslate.*?endblocktranslate %\}|\{%.*?%\}",
         "",
@@ -129,7 +129,7 @@ def texts_of_pages() -> set[str]:
 
 
 @pytest.mark.parametrize("source", STAFF, ids=lambda path: "/".join(path.parts[-3:]))
-def test_desk_says_no_chinese_past_the_catalogue(source: Path) -> None:
+def test_all_chinese_of_the_desk_is_in_the_catalogue(source: Path) -> None:
     assert [
         text
         for text in said_in(ast.parse(source.read_text(encoding="utf-8")))
@@ -137,7 +137,7 @@ def test_desk_says_no_chinese_past_the_catalogue(source: Path) -> None:
     ] == []
 
 
-def test_words_of_the_database_are_translated_too() -> None:
+def test_texts_from_the_database_are_translated_too() -> None:
     with translation.override("en"):
         for choices in (PricePolicy.Period, CourseType, Product):
             assert [
@@ -148,7 +148,7 @@ def test_words_of_the_database_are_translated_too() -> None:
     assert {str(label) for label in OrderEvent.Kind.labels} <= translations.words_of_scripts()
 
 
-def test_new_word_is_missed_until_it_is_translated() -> None:
+def test_new_message_is_missing_until_it_is_translated() -> None:
     """The control: a message that is missing from the catalogue is noticed."""
     known = translations.read("django")
     fresh = translations.updated(known, {*translations.words_of_pages(), "一句新话"})

@@ -82,7 +82,9 @@ def test_duplicate_wake_ups_for_the_same_rows_create_once(pile: list[OrderReques
 def test_claimed_row_that_another_claim_looks_at_is_not_passed_over(
     pile: list[OrderRequest], now: datetime
 ) -> None:
-    """A claim that comes a moment late locks rows that turn out to be claimed, and releases them at its end."""
+    """A claim that comes a moment late locks rows that turn out to be claimed, and releases them at
+    its end.
+    """
     ids = [request.pk for request in pile[:3]]
     is_locked, is_over = threading.Event(), threading.Event()
 

@@ -126,18 +126,18 @@ def race(
     return Race(Order.objects.get(), now)
 
 
-def test_nobody_is_told_what_is_over(race: Race) -> None:
+def test_no_reader_gets_an_old_state(race: Race) -> None:
     assert race.run() == set()
     assert Order.objects.get().version == CHANGES + 1
 
 
-def test_control_remembering_without_a_ticket_tells_what_is_over(
+def test_control_caching_without_a_ticket_serves_old_states(
     race: Race, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(answer_cache, "_REMEMBER", _NAIVE)
     assert "older than acknowledged" in race.run_until("older than acknowledged")
 
 
-def test_control_tickets_alone_let_readers_go_back(race: Race, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_control_tickets_alone_allow_non_monotonic_reads(race: Race, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(answer_cache, "_REMEMBER", _TICKETS_ONLY)
     assert race.run_until("older than seen before") == {"older than seen before"}

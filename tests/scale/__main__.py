@@ -42,7 +42,9 @@ class Outcome:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Returns the exit status: 0 if all cases ran and nothing was lost, 1 if not, 2 if a case can't run here."""
+    """Returns the exit status: 0 if all cases ran and nothing was lost, 1 if not, 2 if a case can't
+    run here.
+    """
     names = [case.name for case in CASES]
     parser = argparse.ArgumentParser(
         prog="bin/scale-test", description="Two or three of everything; buys while each part fails over."

@@ -107,7 +107,7 @@ def test_an_address_never_shows_the_password() -> None:
         ("amqps://shop:pw@a//?ssl_ca_certs=/ca", "amqps://shop:pw@a//"),
     ],
 )
-def test_celery_is_told_in_its_own_words(url: str, expected: str) -> None:
+def test_address_becomes_celerys_settings(url: str, expected: str) -> None:
     assert broker_address.parse(url).url == expected
 
 

@@ -19,7 +19,7 @@ def test_nothing_to_say() -> None:
     assert idle(2) == "looked at 2"
 
 
-def test_facts_outside_of_a_task_are_nobodys() -> None:
+def test_facts_outside_of_a_task_are_dropped() -> None:
     count(created=1)
     with counting() as done:
         pass

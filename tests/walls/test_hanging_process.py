@@ -48,7 +48,9 @@ ConnectionKeeper(application, limits).start()
 
 
 def test_a_process_whose_places_hang_is_replaced(tmp_path: Path) -> None:
-    """The second server is the control: with more patience, it still hangs when the first has been replaced."""
+    """The second server is the control: with more patience, it still hangs when the first has been
+    replaced.
+    """
     (tmp_path / "hanging.py").write_text(APPLICATION)
     with serving(tmp_path, stuck_s=1) as port, serving(tmp_path, stuck_s=300) as patient_port:
         assert wait_until(

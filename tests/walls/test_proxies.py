@@ -137,14 +137,16 @@ def test_a_body_that_is_too_large_is_refused(proxy: Proxy) -> None:
         )
 
 
-def test_nobody_is_sent_to_http3(proxy: Proxy) -> None:
+def test_http3_is_not_advertised(proxy: Proxy) -> None:
     """The connections of an address are bounded over TCP only."""
     with client(proxy) as http:
         assert "Alt-Svc" not in http.get("/healthz").headers
 
 
 def test_connections_are_counted_before_docker_forwards_them() -> None:
-    """Docker translates addresses at priority -100 (`dstnat`); after that, packets bypass the `input` hook."""
+    """Docker translates addresses at priority -100 (`dstnat`); after that, packets bypass the `input`
+    hook.
+    """
     rules = (ROOT / "deploy" / "nftables.conf").read_text()
     assert re.findall(r"hook (\w+) priority (\w+);", rules) == [("prerouting", "mangle")]
 

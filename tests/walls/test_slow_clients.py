@@ -55,7 +55,7 @@ def test_a_crowd_leaves_room_for_others_only(shared_shop_stack: ShopStack, buyer
     assert refused > CONNECTIONS // 2
 
 
-def test_handshakes_without_end(shared_shop_stack: ShopStack, buyer: Honest) -> None:
+def test_endless_handshakes(shared_shop_stack: ShopStack, buyer: Honest) -> None:
     with Crowd(address_of(shared_shop_stack), HANDSHAKES, 50):
         found = buyer.measure(rounds=15)
     assert sum(latencies.failed for latencies in found) == 0

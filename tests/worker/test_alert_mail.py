@@ -89,7 +89,7 @@ def test_every_cause_has_its_test() -> None:
 
 
 @pytest.mark.parametrize("name", MADE)
-def test_each_cause_is_told_once_an_hour(name: str, now: datetime) -> None:
+def test_each_cause_is_mailed_once_an_hour(name: str, now: datetime) -> None:
     mail_alerts(now=now)
     assert subjects() == []
     MADE[name](now)
@@ -106,7 +106,7 @@ def test_each_cause_is_told_once_an_hour(name: str, now: datetime) -> None:
     assert len(told(name)) == 2
 
 
-def test_just_below_the_threshold_nothing_is_told(now: datetime) -> None:
+def test_just_below_the_threshold_nothing_is_mailed(now: datetime) -> None:
     request = make_request(make_buyer(), make_course(), now=now)
     OrderRequest.objects.filter(pk=request.pk).update(available_at=now - timedelta(minutes=4, seconds=50))
     measurements.note(silence.NAME, {}, now=now - timedelta(minutes=9, seconds=50))
@@ -114,7 +114,7 @@ def test_just_below_the_threshold_nothing_is_told(now: datetime) -> None:
     assert subjects() == []
 
 
-def test_two_beats_tell_once(now: datetime) -> None:
+def test_two_beats_mail_once(now: datetime) -> None:
     break_the_books(now)
     mail_alerts(now=now)
     mail_alerts(now=now)  # the other one, at the same time
@@ -180,7 +180,7 @@ def test_a_real_mail_goes_out(smtp: Kept, now: datetime) -> None:
     assert RULES[1].name not in message.get_payload()
 
 
-def test_nobody_listens_for_mail(settings: Settings, now: datetime) -> None:
+def test_mail_server_is_down(settings: Settings, now: datetime) -> None:
     """Beat goes on and retries a minute later."""
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
     settings.EMAIL_PORT = 1

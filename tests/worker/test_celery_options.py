@@ -63,9 +63,7 @@ def says(path: Path, words: str) -> bool:
     return path.exists() and words in path.read_text()
 
 
-def test_worker_writes_to_its_logfile_as_much_as_it_is_told(
-    start: Callable[..., Child], tmp_path: Path
-) -> None:
+def test_worker_writes_to_its_logfile_at_its_level(start: Callable[..., Child], tmp_path: Path) -> None:
     log = tmp_path / "worker.log"
     child = start("worker", *QUIET, "--pool", "solo", "-Q", "upkeep", "--logfile", str(log), "-l", "DEBUG")
     assert wait_until(lambda: says(log, "ready."), timeout_s=START_S)
@@ -73,7 +71,7 @@ def test_worker_writes_to_its_logfile_as_much_as_it_is_told(
     assert "ready." not in child.log_text()
 
 
-def test_level_of_the_environment_counts_where_the_command_line_says_nothing(
+def test_level_of_the_environment_is_the_default(
     start: Callable[..., Child],
 ) -> None:
     child = start("worker", *QUIET, "--pool", "solo", "-Q", "upkeep")

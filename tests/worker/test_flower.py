@@ -74,7 +74,7 @@ def test_everything_but_the_health_check_asks_for_the_login(address: str) -> Non
         assert (client.get("/healthcheck").status_code, client.get("/healthcheck").text) == (200, "OK")
 
 
-def test_login_opens_it_with_columns_that_say_what_tasks_came_to(address: str) -> None:
+def test_login_shows_the_results_of_tasks(address: str) -> None:
     with httpx.Client(base_url=address, trust_env=False, auth=LOGIN) as client:
         assert client.get("/metrics").status_code == 200
         assert client.get("/api/tasks").status_code == 200

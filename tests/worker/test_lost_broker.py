@@ -75,7 +75,9 @@ def test_task_that_ends_while_the_broker_is_away(
 
 @contextmanager
 def outlived(broker: ValkeyNode) -> Iterator[Message]:
-    """A message whose channel has outlived its connection: Celery closes the channel, and acknowledges later."""
+    """A message whose channel has outlived its connection: Celery closes the channel, and acknowledges
+    later.
+    """
     with kombu.Connection(broker.config()["url"]) as connection:
         with connection.SimpleQueue("probe") as queue:
             queue.put("work")
@@ -118,6 +120,6 @@ def test_guard_is_for_the_installed_kombu() -> None:
     assert kombu.__version__ in lost_broker.NEEDED_BY
 
 
-def test_channel_that_never_had_a_connection_says_so() -> None:
+def test_channel_that_never_had_a_connection_raises() -> None:
     with pytest.raises(redis.ConnectionError):
         lost_broker.connparams(SimpleNamespace(connection=None))  # type: ignore[arg-type]

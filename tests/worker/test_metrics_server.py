@@ -11,7 +11,7 @@ from project.local.ports import find_free_port
 from worker.metrics_server import serve_metrics
 
 
-def test_it_answers_where_it_is_told(settings: Settings) -> None:
+def test_it_answers_at_the_configured_address(settings: Settings) -> None:
     port = find_free_port()
     settings.METRICS_LISTEN = f"127.0.0.1:{port}"
     server = serve_metrics()
@@ -42,7 +42,7 @@ def test_a_child_lets_go_of_the_port(settings: Settings) -> None:
     server.server_close()
 
 
-def test_without_an_address_nobody_listens(settings: Settings) -> None:
+def test_without_an_address_there_is_no_server(settings: Settings) -> None:
     settings.METRICS_LISTEN = ""
     assert serve_metrics() is None
 

@@ -1,4 +1,6 @@
-"""Carts and queues on real servers of every supported kind; unsupported servers stop the start and are named."""
+"""Carts and queues on real servers of every supported kind; unsupported servers stop the start and are
+named.
+"""
 
 import os
 import secrets
@@ -182,7 +184,7 @@ def test_no_program_starts_with_unfit_servers(start: Starter) -> None:
             assert f"{name} names a server that the shop can't work with: {reason}" in ended.stderr, program
 
 
-def test_servers_that_are_away_stop_nobody() -> None:
+def test_unreachable_servers_do_not_stop_the_start() -> None:
     gone = f"redis://127.0.0.1:{find_free_port()}"
     assert (
         run(["-c", "import project.wsgi"], REDIS_URL=f"{gone}/1", CELERY_BROKER_URL=f"{gone}/0").returncode
@@ -190,7 +192,7 @@ def test_servers_that_are_away_stop_nobody() -> None:
     )
 
 
-def test_servers_that_answer_nothing_stop_nobody() -> None:
+def test_silent_servers_do_not_stop_the_start() -> None:
     """Frozen servers accept connections and don't answer."""
     with socket.create_server(("127.0.0.1", 0), backlog=64) as frozen:
         url = f"redis://127.0.0.1:{frozen.getsockname()[1]}"

@@ -113,7 +113,7 @@ def test_job_that_could_not_be_sent_is_sent_next_time(
     assert sent(broker_valkey) == sorted(job.task for job in JOBS)
 
 
-def test_beat_shows_that_it_lives_and_survives_a_database_that_is_away(
+def test_beat_touches_its_file_and_survives_a_database_outage(
     tmp_path: object, settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     alive = tmp_path / "alive"  # type: ignore[operator]

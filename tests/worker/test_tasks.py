@@ -42,7 +42,7 @@ def sent(broker: redis.Redis) -> list[str]:
     return sorted(name for queue in QUEUES for name, _ in messages(broker, queue))
 
 
-def test_nothing_due_wakes_nobody() -> None:
+def test_nothing_due_wakes_no_task() -> None:
     make_order(make_buyer(), make_course(), now=clock.now())
     with nothing_changes():
         sweep()

@@ -69,7 +69,7 @@ def test_repeat_is_answered_alike_and_is_one_row(client: Client, payment: Paymen
     assert Notification.objects.count() == 1
 
 
-def test_unknown_trade_is_kept_for_people_and_acknowledged(client: Client, payment: Payment) -> None:
+def test_unknown_trade_is_stored_for_staff_and_acknowledged(client: Client, payment: Payment) -> None:
     assert post(client, encoded(notification(payment, out_trade_no="UNKNOWN"))) == (200, b"success")
     apply_notifications()
     assert Notification.objects.values_list("status", "reason").get() == ("quarantined", "unknown_trade")
@@ -172,7 +172,7 @@ def test_payment_of_a_former_app_is_paid_and_the_buyer_comes_back(
     assert (payment.status, payment.app_id) == ("paid", APP_ID)
 
 
-def test_without_the_former_apps_keys_its_word_is_not_believed(
+def test_without_the_former_apps_keys_its_notifications_are_not_applied(
     client: Client, payment: Payment, alipay_settings: Settings, tmp_path: Path
 ) -> None:
     change_app(alipay_settings, tmp_path, keeps_former=False)

@@ -88,9 +88,7 @@ def test_payment_is_started(
     assert again == data
 
 
-def test_another_product_takes_over_the_attempt_that_nobody_has_used(
-    api: Api, order: Order, gateway: MemoryGateway
-) -> None:
+def test_another_product_takes_over_an_unused_attempt(api: Api, order: Order, gateway: MemoryGateway) -> None:
     first = answered(api.post(url(order, "payments"), {"product": "page"}))
     second = answered(api.post(url(order, "payments"), {"product": "qr"}))
     assert first["out_trade_no"] == second["out_trade_no"]
@@ -119,12 +117,12 @@ def test_paid_order_is_not_payable(api: Api, paid: Order) -> None:
     "body",
     [{"product": "cash"}, {"product": ""}, {"product": None}, {"product": ["page"]}, {"colour": 1}, [], "x"],
 )
-def test_senseless_payment_is_refused(api: Api, order: Order, gateway: MemoryGateway, body: Any) -> None:
+def test_invalid_payment_is_refused(api: Api, order: Order, gateway: MemoryGateway, body: Any) -> None:
     with nothing_changes():
         assert refused(api.post(url(order, "payments"), body)) == (400, 1003, "invalid_input")
 
 
-def test_gateway_that_is_away_answers_503(api: Api, order: Order, gateway: MemoryGateway) -> None:
+def test_unreachable_gateway_is_a_503(api: Api, order: Order, gateway: MemoryGateway) -> None:
     gateway.faults = [Fault.LOST_BEFORE]
     response = api.post(url(order, "payments"), {"product": "qr"})
     assert refused(response) == (503, 1153, "gateway_unavailable")
@@ -133,7 +131,7 @@ def test_gateway_that_is_away_answers_503(api: Api, order: Order, gateway: Memor
     assert Payment.objects.count() == 1
 
 
-def test_shop_without_a_gateway_says_so(api: Api, order: Order) -> None:
+def test_shop_without_a_gateway_refuses_payments(api: Api, order: Order) -> None:
     with nothing_changes():
         assert refused(api.post(url(order, "payments"))) == (503, 1152, "gateway_not_configured")
 
@@ -165,7 +163,7 @@ def test_paid_order_is_not_cancellable(api: Api, paid: Order) -> None:
 # --- Refunds ------------------------------------------------------------------------------------------------
 
 
-def test_refund_of_one_course_is_asked_for(api: Api, paid: Order) -> None:
+def test_refund_of_one_course_is_requested(api: Api, paid: Order) -> None:
     course_id = paid.lines.order_by("id").values_list("course_id", flat=True)[0]
     data = answered(api.post(url(paid, "refunds"), {"lines": [str(course_id)], "reason": "学不动了"}), 202)
     assert (data["status"], data["amount"], data["beili"], data["lines"], data["reason"]) == (
@@ -180,7 +178,7 @@ def test_refund_of_one_course_is_asked_for(api: Api, paid: Order) -> None:
     assert [refund["out_request_no"] for refund in listed] == [data["out_request_no"]]
 
 
-def test_whole_order_is_asked_for(api: Api, paid: Order) -> None:
+def test_whole_order_is_requested(api: Api, paid: Order) -> None:
     data = answered(api.post(url(paid, "refunds"), {}), 202)
     assert (data["amount"], data["beili"], len(data["lines"])) == ("90.00", 10, 2)
     with nothing_changes():
@@ -219,7 +217,7 @@ def make_course_id() -> int:
         [],
     ],
 )
-def test_senseless_refund_is_refused(api: Api, paid: Order, body: Any) -> None:
+def test_invalid_refund_is_refused(api: Api, paid: Order, body: Any) -> None:
     with nothing_changes():
         assert refused(api.post(url(paid, "refunds"), body)) == (400, 1003, "invalid_input")
 
@@ -249,7 +247,7 @@ def test_refund_of_nothing_is_not_quoted(api: Api, paid: Order) -> None:
         assert refused(api.post(url(paid, "refunds/quote"), {"reason": "x"}))[0] == 400
 
 
-def test_refund_under_way_says_when_to_ask_again(api: Api, paid: Order) -> None:
+def test_refund_in_progress_has_retry_after(api: Api, paid: Order) -> None:
     assert "Retry-After" not in api.get(url(paid, "refunds"))
     asked = api.post(url(paid, "refunds"), {})
     assert (asked["Retry-After"], api.get(url(paid, "refunds"))["Retry-After"]) == ("5", "5")
@@ -273,7 +271,7 @@ CALLS: dict[str, Callable[[Api, Any], Any]] = {
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_number_that_was_handed_out_just_now_says_so(
+def test_pending_order_number_is_refused_as_pending(
     api: Api, buyer: Account, gateway: MemoryGateway, call: str
 ) -> None:
     request, stranger = make_request(buyer, make_course("60.00"), now=clock.now()), Api(make_buyer())
@@ -285,7 +283,7 @@ def test_number_that_was_handed_out_just_now_says_so(
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_number_that_was_refused_says_why(
+def test_rejected_order_number_is_refused_with_the_reason(
     api: Api, buyer: Account, gateway: MemoryGateway, call: str
 ) -> None:
     request = make_request(buyer, make_course("60.00"), alipay="1.00", now=clock.now())
@@ -302,7 +300,7 @@ def test_number_that_was_refused_says_why(
 # --- Paid already, and only Alipay knows --------------------------------------------------------------------
 
 
-def test_earlier_attempt_is_asked_about_before_another(
+def test_earlier_attempt_is_queried_before_another_is_made(
     api: Api, order: Order, gateway: MemoryGateway
 ) -> None:
     answered(api.post(url(order, "payments"), {}))
@@ -311,7 +309,7 @@ def test_earlier_attempt_is_asked_about_before_another(
     assert columns(order, "status") == (OrderStatus.PAID,)
 
 
-def test_nobody_is_sent_to_pay_while_the_gateway_is_silent(
+def test_payment_is_not_started_while_the_gateway_is_silent(
     api: Api, order: Order, gateway: MemoryGateway
 ) -> None:
     answered(api.post(url(order, "payments"), {}))
@@ -336,7 +334,7 @@ def test_nobody_is_sent_to_pay_while_the_gateway_is_silent(
     ],
     ids=["pay", "cancel", "refund", "list"],
 )
-def test_somebody_elses_order_is_not_there(paid: Order, call: Callable[[Api, Order], Any]) -> None:
+def test_another_buyers_order_is_a_404(paid: Order, call: Callable[[Api, Order], Any]) -> None:
     stranger = Api(make_buyer())
     with nothing_changes():
         assert refused(call(stranger, paid)) == (404, 1001, "order_not_found")

@@ -71,7 +71,7 @@ def test_paid_order_is_never_sent_to_alipay(client: Client, order: Order, memory
     assert order.status == OrderStatus.PAID
 
 
-def test_nobody_is_sent_to_alipay_while_it_does_not_say(
+def test_link_does_not_lead_to_alipay_while_the_state_is_unknown(
     client: Client, order: Order, memory: MemoryGateway
 ) -> None:
     client.get(path_of(order))
@@ -123,7 +123,7 @@ def test_closed_trade_ends_the_confirming(client: Client, order: Order, memory: 
     assert columns(order, "status", "confirming_since") == (OrderStatus.AWAITING_PAYMENT, None)
 
 
-def test_return_of_an_attempt_that_nobody_can_pay_confirms_nothing(
+def test_return_of_an_unpayable_attempt_confirms_nothing(
     client: Client, order: Order, memory: MemoryGateway
 ) -> None:
     client.get(path_of(order))
@@ -227,7 +227,7 @@ def test_paid_order_shows_its_page(client: Client, order: Order) -> None:
     assert (answer.status_code, answer["Location"]) == (302, f"/orders/{order.order_number}/")
 
 
-def test_order_whose_time_is_over_shows_its_page(client: Client, order: Order, settings: Settings) -> None:
+def test_link_of_an_expired_order_shows_its_page(client: Client, order: Order, settings: Settings) -> None:
     settings.CLOCK_OFFSET_S = int(timedelta(seconds=settings.ORDER_TTL_S).total_seconds()) + 1
     with nothing_changes():
         assert client.get(path_of(order))["Location"] == f"/orders/{order.order_number}/"

@@ -68,7 +68,7 @@ def precreate_says(sub_code: str, code: str = "40004") -> Answer:
         ("ACQ.NEVER_HEARD_OF", "payment_refused"),
     ],
 )
-def test_proven_no_is_told_as_what_it_is(
+def test_proven_refusal_is_answered_as_such(
     alipay: Alipay, buyer: Account, order: Order, sub_code: str, slug: str
 ) -> None:
     url = f"/api/v1/orders/{order.order_number}/payments/"

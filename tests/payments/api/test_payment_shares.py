@@ -59,7 +59,7 @@ def test_buyer_has_a_limit_over_all_orders() -> None:
     )
 
 
-def test_somebody_elses_order_costs_its_buyer_nothing() -> None:
+def test_attempts_on_another_buyers_order_do_not_count_for_its_buyer() -> None:
     order = make_order(make_buyer(), make_course(), now=clock.now())
     payments = f"{V1}/orders/{order.order_number}/payments/"
     stranger = Api(make_buyer())

@@ -96,7 +96,7 @@ def test_genuine_notification_is_read(gateway: AlipayGateway) -> None:
     )
 
 
-def test_notice_says_what_people_and_the_inbox_need(gateway: AlipayGateway) -> None:
+def test_notice_has_what_staff_and_the_inbox_need(gateway: AlipayGateway) -> None:
     form = notification(PAYMENT)
     notice = read(gateway, form)
     assert (notice.provider, notice.notice_id, notice.status_text, notice.fields) == (
@@ -393,7 +393,7 @@ def test_other_business_refusal_is_definite() -> None:
         ({"code": "40006"}, Refusal.NOT_PERMITTED),
     ],
 )
-def test_request_that_alipay_turned_away_at_the_door_is_rejected(
+def test_request_that_alipay_refuses_before_any_effect_is_rejected(
     answer: dict[str, str], refusal: Refusal
 ) -> None:
     with (
@@ -465,7 +465,7 @@ LIMITED: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("answer", LIMITED.values(), ids=LIMITED)
-def test_call_too_many_slows_the_next_ones_down(answer: Any) -> None:
+def test_exceeding_the_rate_slows_later_calls_down(answer: Any) -> None:
     limits = CallLimits()
     with gateway_server(lambda asked: answer) as told, pytest.raises(GatewayUnreachable) as error:
         make_gateway(told.url, limits=limits).query("20260302ABCP1")

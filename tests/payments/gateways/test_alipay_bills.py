@@ -91,7 +91,7 @@ def test_payments_and_refunds_are_read_by_their_columns() -> None:
 
 
 @pytest.mark.parametrize("amount", ["5.00", "-5.00", "5", "-5.0"])
-def test_what_a_row_is_about_says_which_way_its_money_went(amount: str) -> None:
+def test_kind_of_a_row_gives_the_direction_of_its_money(amount: str) -> None:
     [row] = read(archive(table([cells("退款", amount, "R1")])))
     assert (row.kind, row.amount) == (BillRowKind.REFUND, Decimal("5.00"))
     assert row.amount.as_tuple().exponent == -2
@@ -125,7 +125,7 @@ def test_hostile_text_spoils_no_number(name: str) -> None:
     ]  # fmt: skip
 
 
-def test_bytes_that_are_no_gbk_spoil_no_number() -> None:
+def test_invalid_gbk_spoils_no_number() -> None:
     text = table([cells(subject="COURSE")]).encode("gbk").replace(b"COURSE", b"\xff\xff\x81")
     assert [row.out_trade_no for row in read(archive(text))] == ["ORDER1"]
 
@@ -134,18 +134,18 @@ def test_bytes_that_are_no_gbk_spoil_no_number() -> None:
     ("number", "shown"),
     [("订单1", "??1"), ("x" * 80, "x" * 64), ("A\x00B", "A?B"), ("", ""), ("=1+1", "=1+1"), ("a b", "a?b")],
 )
-def test_number_that_cannot_be_one_is_made_fit_to_be_shown(number: str, shown: str) -> None:
+def test_invalid_number_is_made_displayable(number: str, shown: str) -> None:
     [row] = read(archive(table([cells(number=number)])))
     assert row.out_trade_no == shown
 
 
 @pytest.mark.parametrize("number", ["退款1", "x" * 65, "a b", "\x07"])
-def test_request_number_that_cannot_be_one_is_left_out(number: str) -> None:
+def test_invalid_request_number_is_left_out(number: str) -> None:
     [row] = read(archive(table([cells("退款", "-1.00", number)])))
     assert (row.kind, row.out_request_no) == (BillRowKind.REFUND, "")
 
 
-def test_kind_that_nobody_knows_is_told() -> None:
+def test_unknown_kind_is_reported() -> None:
     [row] = read(archive(table([cells("转账")])))
     assert row.kind is BillRowKind.OTHER
 
@@ -196,7 +196,7 @@ BROKEN: dict[str, Callable[[], bytes]] = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_what_is_not_a_whole_bill_does_not_count(name: str) -> None:
+def test_incomplete_bill_is_refused(name: str) -> None:
     with pytest.raises(BillUnreadable) as refusal:
         read(BROKEN[name]())
     assert isinstance(refusal.value, GatewayUnreachable)
@@ -231,7 +231,7 @@ def test_rows_come_one_by_one() -> None:
     ("code", "is_final"),
     [("NO_BILL_DATA", True), ("BILL_DATE_BEFORE_REGISTRATION", True), ("BILL_NOT_EXIST", False)],
 )
-def test_no_bill_is_a_refusal_by_the_business(code: str, is_final: bool) -> None:
+def test_missing_bill_is_a_business_refusal(code: str, is_final: bool) -> None:
     def answer(parameters: dict[str, Any]) -> bytes:
         return signed_answer(METHOD, {"code": "40004", "msg": "Business Failed", "sub_code": code})
 

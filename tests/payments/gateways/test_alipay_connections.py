@@ -32,7 +32,7 @@ def test_calls_at_once_have_a_connection_each_also_after_one_that_failed() -> No
     assert all(client.is_closed for client in lent)
 
 
-def test_connections_that_nobody_uses_are_closed() -> None:
+def test_idle_connections_are_closed() -> None:
     clock = ManualClock(100.0)
     connections = Connections(5, clock=clock)
     with connections.lend() as busy, connections.lend() as other:

@@ -138,7 +138,7 @@ NAMES = [
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_name_that_is_none_is_refused(gateway: AlipayGateway, name: str) -> None:
+def test_invalid_field_name_is_refused(gateway: AlipayGateway, name: str) -> None:
     with pytest.raises(InvalidSignature):
         read(gateway, signed_form({**paid_fields(PAYMENT), name: "1"}))
 
@@ -148,7 +148,7 @@ def test_names_that_differ_only_by_case_are_refused(gateway: AlipayGateway) -> N
         read(gateway, signed_form({**genuine(), "Refund_Fee": "0.01"}))
 
 
-def test_way_back_is_held_to_the_same_form(gateway: AlipayGateway) -> None:
+def test_return_has_to_have_the_same_form(gateway: AlipayGateway) -> None:
     fields = {
         "app_id": "2021000000000001",
         "charset": "utf-8",
@@ -270,7 +270,7 @@ def test_unexpected_form_of_what_is_not_used_is_no_reason_to_refuse(
     assert read(gateway, form).fields == form
 
 
-def test_time_of_sending_that_is_none_is_left_out(gateway: AlipayGateway) -> None:
+def test_invalid_time_of_sending_is_left_out(gateway: AlipayGateway) -> None:
     assert read(gateway, notification(PAYMENT, notify_time="2026/03/02")).report.told_at is None
 
 
@@ -283,13 +283,15 @@ def test_buyer_named_by_open_id_alone(gateway: AlipayGateway) -> None:
 
 
 @pytest.mark.parametrize("number", ["", "退款1", "R 1", "a&b 1", "x" * 65, "R\n1", "R1 "])
-def test_refund_whose_number_is_unusable_is_told_as_a_sum_alone(gateway: AlipayGateway, number: str) -> None:
+def test_refund_with_an_unusable_number_is_reported_as_a_sum_alone(
+    gateway: AlipayGateway, number: str
+) -> None:
     report = read(gateway, signed_form(genuine(out_biz_no=number))).report
     assert (report.refunded, report.movements) == (Decimal("69.00"), ())
 
 
 @pytest.mark.parametrize("number", ["R1", "CONSOLE77", "a-b_c", "R/1:2#3", "R=1&2", "x" * 64])
-def test_refund_is_told_with_its_number(gateway: AlipayGateway, number: str) -> None:
+def test_refund_is_reported_with_its_number(gateway: AlipayGateway, number: str) -> None:
     report = read(gateway, signed_form(genuine(out_biz_no=number))).report
     assert report.movements == (
         RefundMovement(number, None, datetime(2026, 3, 2, 5, 0, 0, 123_000, tzinfo=UTC)),
@@ -305,7 +307,7 @@ def test_refund_is_told_with_its_number(gateway: AlipayGateway, number: str) -> 
         {"gmt_refund": ""},
     ],
 )
-def test_refund_without_a_usable_time_is_told(gateway: AlipayGateway, changes: dict[str, str]) -> None:
+def test_refund_without_a_usable_time_is_reported(gateway: AlipayGateway, changes: dict[str, str]) -> None:
     assert read(gateway, signed_form(genuine(**changes))).report.movements == (
         RefundMovement("R1", None, None),
     )

@@ -106,7 +106,7 @@ def test_places_bound_the_calls_at_once() -> None:
     answers(limits)
 
 
-def test_who_is_refused_a_call_gives_the_place_back(clock: ManualClock) -> None:
+def test_refused_call_returns_its_place(clock: ManualClock) -> None:
     limits = CallLimits(places=1, breaker=Breaker(clock=clock))
     open_breaker(limits)
     with pytest.raises(GatewayShut):
@@ -115,7 +115,7 @@ def test_who_is_refused_a_call_gives_the_place_back(clock: ManualClock) -> None:
     answers(limits)
 
 
-def test_calls_wait_for_each_other_in_no_way() -> None:
+def test_calls_do_not_wait_for_each_other() -> None:
     """A lock around the call would serialise them."""
     limits, meeting = CallLimits(), threading.Barrier(8, timeout=5)
 
@@ -140,11 +140,11 @@ def test_rate_lets_a_burst_through_and_then_spaces_calls_out(clock: ManualClock)
     assert pace.take(patience_s=5) == 0.0
 
 
-def test_under_a_rate_no_more_is_begun_than_can_be_asked_soon() -> None:
+def test_rate_bounds_the_calls_that_are_started() -> None:
     assert (CallLimits(rate=4.0).free(32), CallLimits(rate=0.1).free(32), CallLimits().free(32)) == (8, 1, 32)
 
 
-def test_who_would_wait_too_long_for_the_rate_is_refused_and_takes_no_turn(clock: ManualClock) -> None:
+def test_call_that_would_wait_too_long_for_the_rate_is_refused_and_takes_no_turn(clock: ManualClock) -> None:
     pace = Pace(0.5, clock=clock)
     assert [pace.take(patience_s=2.5) for _ in range(4)] == [0.0, 2.0, None, None]
     clock.now += 2
@@ -160,7 +160,7 @@ def calls(pace: Pace, clock: ManualClock, *, per_s: int, seconds: int) -> None:
 
 
 @pytest.mark.parametrize("bound", [None, 500.0])
-def test_call_too_many_halves_what_is_asked(clock: ManualClock, bound: float | None) -> None:
+def test_exceeding_the_rate_halves_it(clock: ManualClock, bound: float | None) -> None:
     pace = Pace(bound, clock=clock)
     calls(pace, clock, per_s=80, seconds=3)
     assert pace.rate == bound
@@ -194,7 +194,7 @@ def test_rate_never_falls_to_nothing(clock: ManualClock) -> None:
     assert pace.rate == pytest.approx(SLOWEST_PER_S, rel=0.1)
 
 
-def test_line_that_was_told_to_slow_down_begins_fewer_calls(clock: ManualClock) -> None:
+def test_slowed_down_process_starts_fewer_calls(clock: ManualClock) -> None:
     pace = Pace(clock=clock)
     limits = CallLimits(pace=pace)
     calls(pace, clock, per_s=20, seconds=3)

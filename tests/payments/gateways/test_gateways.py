@@ -94,7 +94,7 @@ def test_key_of_another_app_proves_nothing(gateways: ConfiguredGateways, app_id:
         notice_of(gateways, told(app_id, signer=signer))
 
 
-def test_genuine_word_for_an_app_that_is_not_ours_comes_through_for_people_to_see(
+def test_genuine_notification_for_an_unknown_app_is_passed_on_for_staff(
     gateways: ConfiguredGateways,
 ) -> None:
     assert notice_of(gateways, told(FOREIGN_APP, signer="alipay")).report.app_id == FOREIGN_APP
@@ -104,12 +104,12 @@ def test_genuine_word_for_an_app_that_is_not_ours_comes_through_for_people_to_se
 
 
 @pytest.mark.parametrize("body", [b"", b"hello", b"app_id=1&app_id=2", b"\xff", b"app_id=%ff"])
-def test_body_that_is_no_form_is_refused(gateways: ConfiguredGateways, body: bytes) -> None:
+def test_body_that_is_not_a_form_is_refused(gateways: ConfiguredGateways, body: bytes) -> None:
     with pytest.raises(InvalidSignature):
         gateways.verify_notification("alipay", {}, body)
 
 
-def test_word_of_a_provider_that_is_not_configured_is_refused(gateways: ConfiguredGateways) -> None:
+def test_notification_of_an_unconfigured_provider_is_refused(gateways: ConfiguredGateways) -> None:
     with pytest.raises(InvalidSignature):
         notice_of(gateways, told(APP_ID, signer="alipay"), "other")
 
@@ -127,7 +127,7 @@ def coming_back(app_id: str, *, signer: str) -> dict[str, str]:
     return signed_form(fields, signer=signer)
 
 
-def test_way_back_is_verified_with_the_app_that_it_names(gateways: ConfiguredGateways) -> None:
+def test_return_is_verified_with_the_app_that_it_names(gateways: ConfiguredGateways) -> None:
     for app_id, signer in ((APP_ID, "alipay"), (FORMER_APP, "former alipay")):
         assert gateways.verify_return(coming_back(app_id, signer=signer)) == "20260302ABCP1"
     for app_id, signer in ((APP_ID, "former alipay"), (FORMER_APP, "alipay"), (FOREIGN_APP, "stranger")):
@@ -205,7 +205,7 @@ def test_former_apps_from_settings(two_apps: Settings) -> None:
     assert notice_of(gateways, told(FORMER_APP, signer="former alipay")).report.app_id == FORMER_APP
 
 
-def test_former_apps_key_file_that_is_not_there(two_apps: Settings, tmp_path: Path) -> None:
+def test_missing_key_file_of_a_former_app(two_apps: Settings, tmp_path: Path) -> None:
     (tmp_path / "former_app.pem").unlink()
     with pytest.raises(GatewayNotConfigured) as refusal:
         get_gateways()
@@ -223,7 +223,7 @@ def test_half_a_configuration_is_none(alipay_settings: Settings, name: str) -> N
     assert find_gateways() is None
 
 
-def test_key_file_that_is_not_there(alipay_settings: Settings) -> None:
+def test_missing_key_file(alipay_settings: Settings) -> None:
     alipay_settings.ALIPAY = {**alipay_settings.ALIPAY, "APP_PRIVATE_KEY_PATH": "/nowhere/app.pem"}
     with pytest.raises(GatewayNotConfigured):
         get_gateways()

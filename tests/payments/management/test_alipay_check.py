@@ -103,7 +103,7 @@ def test_wrong_app_id(check: Check) -> None:
         check(APP_ID="2021000000009999")
 
 
-def test_gateway_that_is_not_there(check: Check) -> None:
+def test_unreachable_gateway(check: Check) -> None:
     with pytest.raises(CommandError, match="doesn't prove the configuration: ConnectError"):
         check(GATEWAY_URL="http://127.0.0.1:9/gateway.do")
 
@@ -172,7 +172,7 @@ def test_open_payment_of_an_app_that_is_not_configured_is_named(
     assert f"Alipay answers app {SECOND_APP}" in check(FORMER_APPS=[second_app])
 
 
-def test_closed_payment_that_is_still_asked_about_counts_as_open(check: Check) -> None:
+def test_closed_payment_that_is_still_queried_counts_as_open(check: Check) -> None:
     payment = make_payment(status=PaymentStatus.CLOSED, closed_at=NOW, closed_reason=ClosedReason.NEVER_PAID)
     with pytest.raises(CommandError, match=SECOND_APP):
         check()
@@ -187,6 +187,6 @@ def test_paid_payment_that_could_be_refunded_is_pointed_out_and_is_no_failure(ch
     assert SECOND_APP not in check()
 
 
-def test_payment_of_the_app_that_is_configured_is_no_matter(check: Check) -> None:
+def test_payment_of_a_configured_app_is_not_reported(check: Check) -> None:
     make_payment(app_id=APP_ID)
     assert "payment" not in check()

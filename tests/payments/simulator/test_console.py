@@ -96,13 +96,13 @@ def test_trade_that_is_not_paid_has_nothing_to_give_back(simulator: Simulator) -
         {"out_request_no": "x" * 65},
      {"out_request_no": 7}, {"reason": []}, {"colour": "red"}],
 )  # fmt: skip
-def test_senseless_refunds_are_refused(simulator: Simulator, wish: dict[str, Any]) -> None:
+def test_invalid_refunds_are_refused(simulator: Simulator, wish: dict[str, Any]) -> None:
     simulator.pay_order("C1")
     refund(simulator, status=400, **wish)
     assert simulator.order("C1")["refunds"] == []
 
 
-def test_refund_says_where_it_was_made(simulator: Simulator) -> None:
+def test_refund_is_marked_as_made_in_the_console(simulator: Simulator) -> None:
     simulator.pay_order("C1")
     refund(simulator, amount="5.00", out_request_no="CONSOLE77")
     [row] = simulator.order("C1")["refunds"]
@@ -119,7 +119,7 @@ def test_new_code_for_a_paid_trade_is_refused(simulator: Simulator, sdk: Gateway
 
 
 @pytest.mark.parametrize("way", ["page", "wap"])
-def test_cashier_of_a_paid_trade_says_so_in_a_page_for_people(
+def test_cashier_of_a_paid_trade_shows_a_page_for_buyers(
     simulator: Simulator, sdk: GatewayAliPay, way: str
 ) -> None:
     simulator.pay_order("C1")
@@ -141,7 +141,7 @@ def test_second_tab_of_a_paid_trade_shows_the_payment(simulator: Simulator) -> N
     assert ("付款成功" in page, "确认付款" in page) == (True, False)
 
 
-def test_tab_of_a_trade_that_was_given_back_shows_that_it_is_closed(simulator: Simulator) -> None:
+def test_tab_of_a_refunded_trade_shows_that_it_is_closed(simulator: Simulator) -> None:
     second = simulator.open_order("C1")
     simulator.pay_order("C1")
     refund(simulator)

@@ -59,7 +59,7 @@ def test_every_notification_fault_does_something() -> None:
         {"kind": "hang", "times": 10**30},
     ],
 )
-def test_senseless_faults_are_refused(simulator: Simulator, rule: dict[str, Any]) -> None:
+def test_invalid_faults_are_refused(simulator: Simulator, rule: dict[str, Any]) -> None:
     assert "error" in simulator.control("POST", "/faults", rule, status=400)
     assert simulator.control("GET", "/faults")["faults"] == []
 
@@ -74,7 +74,7 @@ def test_senseless_faults_are_refused(simulator: Simulator, rule: dict[str, Any]
         {"notify_triggers": {"boat": []}},
     ],
 )
-def test_senseless_settings_are_refused(simulator: Simulator, change: dict[str, Any]) -> None:
+def test_invalid_settings_are_refused(simulator: Simulator, change: dict[str, Any]) -> None:
     before = simulator.control("GET", "/state")["settings"]
     assert "error" in simulator.control(
         "PATCH", "/settings", {"service_fee_per_mille": 1, **change}, status=400
@@ -118,7 +118,7 @@ def test_buyers_acts_are_refused_as_at_the_cashier(simulator: Simulator) -> None
     assert refused == {"error": "ACQ.TRADE_HAS_SUCCESS", "msg": "交易已被支付"}
 
 
-def test_replay_sends_the_same_bytes_and_fresh_signs_anew(
+def test_replay_sends_the_same_bytes_and_fresh_signs_again(
     simulator: Simulator, sdk: GatewayAliPay, shop: Shop
 ) -> None:
     simulator.freeze()
@@ -171,7 +171,7 @@ def test_craft_signs_what_it_is_told(simulator: Simulator, sdk: GatewayAliPay, s
      {"out_trade_no": "C1", "url": "http://127.0.0.1:9/",
          "mutations": [{"kind": "change", "params": {"fields": 1}}]}],
 )  # fmt: skip
-def test_senseless_crafts_are_refused(simulator: Simulator, wish: dict[str, Any]) -> None:
+def test_invalid_crafts_are_refused(simulator: Simulator, wish: dict[str, Any]) -> None:
     simulator.pay_order("C1")
     simulator.control("POST", "/notifications/craft", wish, status=400)
     assert simulator.order("C1")["notifications"] == []
@@ -188,7 +188,7 @@ def test_wipe_keeps_merchant_and_settings(simulator: Simulator, sdk: GatewayAliP
     assert state["merchants"][0]["balance_amount"] == "1000000.00"
 
 
-def test_clock_never_goes_back(simulator: Simulator) -> None:
+def test_clock_never_runs_backwards(simulator: Simulator) -> None:
     now = simulator.control("GET", "/clock")["now"]
     assert simulator.control("PUT", "/clock", {"now": now - 1000})["now"] >= now
     simulator.control("POST", "/clock/advance", {"seconds": -1}, status=400)

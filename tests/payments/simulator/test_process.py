@@ -95,7 +95,7 @@ def test_a_taken_port_is_said_plainly(
 
 
 @pytest.mark.parametrize("arguments", [("--app-id", "../evil"), ("--seller-id", "1")])
-def test_init_refuses_senseless_ids(tmp_path: Path, arguments: tuple[str, str]) -> None:
+def test_init_refuses_invalid_ids(tmp_path: Path, arguments: tuple[str, str]) -> None:
     assert main(["init", "--state", str(tmp_path / "state"), *arguments]) == 2
     assert not (tmp_path / "evil").exists()
 

@@ -48,9 +48,7 @@ def test_order_code_leads_to_the_cashier(simulator: Simulator, sdk: GatewayAliPa
     assert status(sdk) == "WAIT_BUYER_PAY"
 
 
-def test_close_does_not_stop_an_order_that_nobody_has_scanned(
-    simulator: Simulator, sdk: GatewayAliPay
-) -> None:
+def test_close_does_not_prevent_paying_an_unscanned_order(simulator: Simulator, sdk: GatewayAliPay) -> None:
     simulator.open_order("C1")
     assert sdk.api_alipay_trade_close(out_trade_no="C1")["sub_code"] == "ACQ.TRADE_NOT_EXIST"
     simulator.control("POST", "/trades/C1/pay", {})
@@ -121,7 +119,7 @@ def test_code_timeout_counts_from_the_scan(simulator: Simulator, sdk: GatewayAli
     assert status(sdk) == "TRADE_CLOSED"
 
 
-def test_trade_finishes_when_the_refund_window_is_over(simulator: Simulator, sdk: GatewayAliPay) -> None:
+def test_trade_finishes_when_the_refund_window_ends(simulator: Simulator, sdk: GatewayAliPay) -> None:
     simulator.control("PATCH", "/settings", {"refund_window_s": 90 * 86_400})
     simulator.pay_order("C1")
     simulator.advance(90 * 86_400 - 60)

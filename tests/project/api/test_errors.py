@@ -59,9 +59,7 @@ REFUSALS = {
 
 @pytest.mark.parametrize("is_final", [True, False])
 @pytest.mark.parametrize("refusal", Refusal)
-def test_proven_refusal_is_told_as_what_it_is_and_never_as_an_outage(
-    refusal: Refusal, is_final: bool
-) -> None:
+def test_proven_refusal_is_never_answered_as_an_outage(refusal: Refusal, is_final: bool) -> None:
     answered = REFUSALS.get(refusal, payment_errors.PaymentRefused)
     response = handle_exception(GatewayRejected(refusal, "ACQ.X", "personal data", is_final=is_final), {})
     assert response is not None

@@ -77,7 +77,7 @@ def test_lone_surrogate_is_refused_by_every_writer(buyer: Account, body: Any) ->
 
 @given(body=values)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
-def test_no_json_is_a_fault(buyer: Account, body: Any) -> None:
+def test_no_json_causes_a_500(buyer: Account, body: Any) -> None:
     api = Api(buyer)
     api.raise_request_exception = False
     for method, path in writers("20260302120000000X", 1):
@@ -100,7 +100,7 @@ def test_no_json_is_a_fault(buyer: Account, body: Any) -> None:
     ["/", "/admin/", "/admin/login/", "/pay/x/", "/healthz", "/api/docs/", f"{V1}/courses/", "/nothing/"],
 )
 @pytest.mark.parametrize("name", ["sessionid", "csrftoken", "messages", "device"])
-def test_no_cookie_is_a_fault(path: str, cookie: str, name: str) -> None:
+def test_no_cookie_causes_a_500(path: str, cookie: str, name: str) -> None:
     browser = Client(raise_request_exception=False)
     header = f"{name}={cookie}".encode("utf-8", errors="surrogatepass").decode("latin-1")
     assert browser.get(path, HTTP_COOKIE=header).status_code < 500
@@ -120,7 +120,7 @@ def test_no_cookie_is_a_fault(path: str, cookie: str, name: str) -> None:
         "Referer",
     ],
 )
-def test_no_header_is_a_fault(buyer: Account, header: str, text: str) -> None:
+def test_no_header_causes_a_500(buyer: Account, header: str, text: str) -> None:
     order = make_order(buyer, make_course())
     api = Api(buyer)
     api.raise_request_exception = False
@@ -130,7 +130,7 @@ def test_no_header_is_a_fault(buyer: Account, header: str, text: str) -> None:
 
 
 @pytest.mark.parametrize("length", ["abc", "-1", "+5", "１", "1" * 400, " ", "5.0", "\x00"])
-def test_no_length_is_a_fault(buyer: Account, length: str) -> None:
+def test_no_content_length_causes_a_500(buyer: Account, length: str) -> None:
     api = Api(buyer)
     api.raise_request_exception = False
     for path in (f"{V1}/orders/", f"{V1}/auth/login/", f"{V1}/payments/alipay/notify/", "/admin/login/"):
@@ -154,7 +154,7 @@ def patterns(resolver: URLResolver, prefix: str = "/") -> list[str]:
 
 
 @pytest.mark.parametrize("junk", ["%00", "a%00", "%ED%A0%80", "%FF", "%2e%2e"])
-def test_no_address_and_no_query_is_a_fault(junk: str) -> None:
+def test_no_url_causes_a_500(junk: str) -> None:
     import re
 
     staff = make_buyer()

@@ -24,7 +24,7 @@ def test_every_part_has_a_port_option() -> None:
 
 @pytest.mark.parametrize("port", ["0", "-1", "65536", "x", "80.5", "", "８０", "1e3"])
 @pytest.mark.parametrize("part", PORTS)
-def test_senseless_port_is_refused(part: str, port: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_invalid_port_is_refused(part: str, port: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
         parse([f"{option_of(part)}={port}"])
     assert left.value.code == 2

@@ -223,7 +223,7 @@ def test_valkey_config_is_private(valkey_server: ValkeyServer, folder: Path) -> 
     assert stat.S_IMODE((folder / "valkey" / "valkey.conf").stat().st_mode) == 0o600
 
 
-def test_a_taken_port_is_told_with_the_option_that_chooses_another() -> None:
+def test_taken_port_is_reported_with_the_option_for_another() -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()

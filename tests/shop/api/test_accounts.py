@@ -54,7 +54,7 @@ def test_account_is_made_and_can_log_in() -> None:
     assert answered(log_in(GOOD))["username"] == "wang"
 
 
-def test_closed_shop_takes_nobody_in(settings: Settings) -> None:
+def test_registration_can_be_closed(settings: Settings) -> None:
     settings.REGISTRATION_OPEN = False
     with nothing_changes():
         assert refused(register()) == (403, 1183, "registration_closed")
@@ -83,7 +83,7 @@ def test_name_is_taken_in_whatever_form(name: str) -> None:
         ({"balance": 100}, "balance"),
     ],
 )
-def test_senseless_field_is_named(fields: dict[str, Any], field: str) -> None:
+def test_invalid_field_is_named(fields: dict[str, Any], field: str) -> None:
     response = register(**fields)
     assert refused(response) == (400, 1003, "invalid_input")
     assert list(response.json()["details"]["fields"]) == [field]
@@ -183,7 +183,7 @@ def link_in(body: str) -> str:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_forgotten_password_is_set_anew_and_ends_all_logins(client: Client, buyer: Account) -> None:
+def test_password_reset_ends_all_logins(client: Client, buyer: Account) -> None:
     api = Api(buyer)
     # The link has the shop's own address, whatever Host header the request has.
     assert ask(client, "BUYER@shop.test", Host="127.0.0.1")["Location"] == "/password/reset/done/"
@@ -197,7 +197,7 @@ def test_forgotten_password_is_set_anew_and_ends_all_logins(client: Client, buye
     assert "链接已失效" in client.get(link_in(str(message.body)), follow=True).content.decode()
 
 
-def test_nobody_learns_who_has_a_mailbox(client: Client, buyer: Account) -> None:
+def test_reset_does_not_reveal_whether_a_mailbox_is_known(client: Client, buyer: Account) -> None:
     known, unknown = ask(client, "buyer@shop.test"), ask(client, "nobody@shop.test")
     assert (known.status_code, known["Location"]) == (unknown.status_code, unknown["Location"])
     assert len(mail.outbox) == 1

@@ -88,7 +88,7 @@ def test_forged_address_gives_no_more_guesses(buyer: Account) -> None:
     assert [answer.status_code for answer in answers] == [401] * 10 + [429]
 
 
-def test_clients_behind_a_trusted_proxy_are_told_apart(buyer: Account, settings: Settings) -> None:
+def test_clients_behind_a_trusted_proxy_are_distinguished(buyer: Account, settings: Settings) -> None:
     settings.TRUSTED_PROXIES = ["127.0.0.1"]
     for _ in range(10):
         Api().post(

@@ -38,7 +38,7 @@ def test_it_works(api: Api) -> None:
     assert answered(api.get(CART)) == shown
 
 
-def test_login_is_demanded(api: Api) -> None:
+def test_login_is_required(api: Api) -> None:
     course = make_course()
     put_in_cart(api, course)
     with nothing_changes():
@@ -66,7 +66,7 @@ def test_change_demands_a_policy(api: Api) -> None:
 
 
 @pytest.mark.parametrize("number", ["0" * 19, "-1", "1.0", "١"])
-def test_address_that_is_no_id(api: Api, number: str) -> None:
+def test_invalid_id_in_the_url(api: Api, number: str) -> None:
     with nothing_changes():
         assert api.delete(f"{CART}{number}/").status_code == 404
 

@@ -124,18 +124,18 @@ def test_request_without_an_order_is_not_bought_again(life: str, slug: str) -> N
         assert refused(other.post(f"{V1}/orders/{number}/again/")) == (404, 1001, "order_not_found")
 
 
-def test_somebody_elses(api: Api) -> None:
+def test_another_buyers_checkout(api: Api) -> None:
     started = answered(Api(make_buyer()).post(CHECKOUT, {"course_list": [1]}), 202)
     with nothing_changes():
         assert refused(api.get(started["url"])) == (404, 1001, "checkout_not_found")
 
 
-def test_one_that_is_not_there(api: Api) -> None:
+def test_missing_checkout(api: Api) -> None:
     with nothing_changes():
         assert refused(api.get(f"{CHECKOUT}{'0' * 30}/")) == (404, 1001, "checkout_not_found")
 
 
-def test_login_is_demanded() -> None:
+def test_login_is_required() -> None:
     with nothing_changes():
         assert refused(Api().post(CHECKOUT, {"course_list": [1]})) == (401, 1101, "not_authenticated")
         assert refused(Api().get(CHECKOUT)) == (401, 1101, "not_authenticated")

@@ -258,7 +258,7 @@ def test_course_coupon_that_takes_nothing_off_is_refused(setting: Setting) -> No
     }
 
 
-def test_coupon_of_somebody_else_is_unknown(setting: Setting) -> None:
+def test_coupon_of_another_buyer_is_unknown(setting: Setting) -> None:
     other = Account.objects.create(username="other")
     theirs = give_coupon(other, "别人的", coupon_type=CouponType.FIXED, money_equivalent_value=5)
     response = setting.post(coupon_record_id=theirs)
@@ -280,7 +280,7 @@ def test_pending_checkout_has_no_price(setting: Setting) -> None:
     assert (response.status_code, response.json()["error"]) == (409, "checkout_not_ready")
 
 
-def test_checkout_of_somebody_else_is_not_found(setting: Setting) -> None:
+def test_checkout_of_another_buyer_is_not_found(setting: Setting) -> None:
     setting.client.force_authenticate(Account.objects.create(username="other"))
     response = setting.post()
     assert (response.status_code, response.json()["error"]) == (404, "checkout_not_found")

@@ -60,7 +60,7 @@ def test_mine_by_status_and_never_anothers(api: Api, buyer: Account) -> None:
 
 
 @pytest.mark.parametrize("query", ["status=lost", "page=x", "page_size=0", "page_size=101", "color=red"])
-def test_filter_that_makes_no_sense(api: Api, query: str) -> None:
+def test_invalid_filter(api: Api, query: str) -> None:
     assert refused(api.get(f"{V1}/coupons/mine/?{query}")) == (400, 1003, "invalid_input")
 
 
@@ -92,7 +92,7 @@ def test_window_is_closed(api: Api) -> None:
 
 
 @pytest.mark.parametrize("path", ["", "mine/"])
-def test_login_is_demanded(path: str) -> None:
+def test_login_is_required(path: str) -> None:
     assert refused(Api().get(f"{V1}/coupons/{path}")) == (401, 1101, "not_authenticated")
 
 

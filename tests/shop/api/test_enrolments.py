@@ -46,11 +46,11 @@ def test_enrolment_that_is_over_is_not_active(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize("path", ["enrolments/", "balance/"])
-def test_login_is_demanded(path: str) -> None:
+def test_login_is_required(path: str) -> None:
     assert refused(Api().get(f"{V1}/{path}")) == (401, 1101, "not_authenticated")
 
 
 @pytest.mark.parametrize("path", ["enrolments/", "balance/"])
-def test_other_peoples_are_not_shown(path: str) -> None:
+def test_other_buyers_enrolments_are_not_shown(path: str) -> None:
     make_order(make_buyer(beili=5), make_course("0.00"))
     assert answered(Api(make_buyer()).get(f"{V1}/{path}"))["results"] == []

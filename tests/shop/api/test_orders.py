@@ -82,7 +82,7 @@ def test_it_works(api: Api, buyer: Account, broker_valkey: redis.Redis) -> None:
 
 
 @pytest.mark.parametrize("key", [None, "", " ", "a b", "x" * 101, "键"])
-def test_key_is_demanded(api: Api, key: str | None) -> None:
+def test_key_is_required(api: Api, key: str | None) -> None:
     body = body_of(make_course("99.00"), alipay="99.00")
     headers = {} if key is None else {"Idempotency-Key": key.encode().decode("latin-1")}
     with nothing_changes():
@@ -146,7 +146,7 @@ def test_fraction_as_a_number_is_refused(api: Api) -> None:
         assert refused(post_order(api, body)) == (400, 1003, "invalid_input")
 
 
-def test_rejected_request_says_why(api: Api) -> None:
+def test_rejected_request_has_its_reason(api: Api) -> None:
     seen = order_of(api, body_of(make_course("99.00"), alipay="99.00", balance=9))
     assert (seen["status"], seen["error"]["code"], seen["error"]["error"]) == (
         "rejected",
@@ -192,7 +192,7 @@ def test_list_by_status(api: Api, buyer: Account) -> None:
 
 
 @pytest.mark.parametrize("query", ["status=waiting", "status=x", "page=0", "size=3"])
-def test_list_filter_that_makes_no_sense(api: Api, query: str) -> None:
+def test_invalid_list_filter(api: Api, query: str) -> None:
     assert refused(api.get(f"{ORDERS}?{query}")) == (400, 1003, "invalid_input")
 
 
@@ -256,12 +256,12 @@ def test_refused_order_is_listed_with_its_reason(api: Api) -> None:
 
 
 @pytest.mark.parametrize("number", ["0" * 30, "x" * 65])
-def test_order_that_is_not_there(api: Api, number: str) -> None:
+def test_missing_order(api: Api, number: str) -> None:
     assert refused(api.get(f"{ORDERS}{number}/"))[0] == 404
 
 
 @pytest.mark.parametrize("wait", ["-1", "26", "x", ""])
-def test_wait_that_makes_no_sense(api: Api, buyer: Account, wait: str) -> None:
+def test_invalid_wait(api: Api, buyer: Account, wait: str) -> None:
     order = make_order(buyer, make_course())
     assert refused(api.get(f"{ORDERS}{order}/?wait={wait}")) == (400, 1003, "invalid_input")
 
@@ -284,7 +284,7 @@ def test_wait_holds_while_nothing_changes(api: Api) -> None:
     assert time.monotonic() - started >= 1
 
 
-def test_login_is_demanded(buyer: Account) -> None:
+def test_login_is_required(buyer: Account) -> None:
     order = make_order(buyer, make_course())
     with nothing_changes():
         for answer in (Api().get(ORDERS), Api().get(f"{ORDERS}{order}/"), post_order(Api(), {})):

@@ -63,7 +63,7 @@ def decide(order_number: str) -> None:
 
 
 @pytest.mark.parametrize("life", LIVES)
-def test_every_way_to_the_answer_says_the_same(api: Api, buyer: Account, life: str) -> None:
+def test_every_path_gives_the_same_answer(api: Api, buyer: Account, life: str) -> None:
     """Read, cached, and through DRF; with and without the ETag."""
     url = url_of(LIVES[life](buyer))
     through_drf, read_costs = counted(api, f"{url}?wait=0")
@@ -85,7 +85,7 @@ def test_every_way_to_the_answer_says_the_same(api: Api, buyer: Account, life: s
 
 
 @pytest.mark.parametrize("tag", ['"x"', 'W/"x"', "nonsense", '"x", W/"y"', '"*"', ""])
-def test_whoever_knows_another_tag_is_told_everything(api: Api, buyer: Account, tag: str) -> None:
+def test_poll_with_another_tag_gets_the_whole_answer(api: Api, buyer: Account, tag: str) -> None:
     url = url_of(make_pending(buyer))
     first = api.get(url)
     again, costs = counted(api, url, **{"If-None-Match": tag})
@@ -153,7 +153,7 @@ def test_token_is_the_only_statement_for_another_login(api: Api, buyer: Account)
 
 
 @pytest.mark.parametrize("accept", sorted(polls._ORDINARY_ACCEPT))
-def test_usual_wish_for_a_form_costs_nothing(api: Api, buyer: Account, accept: str) -> None:
+def test_usual_accept_header_costs_nothing(api: Api, buyer: Account, accept: str) -> None:
     url = url_of(make_paid(buyer))
     through_drf = api.get(f"{url}?wait=0", headers={"Accept": accept})
     api.get(url)
@@ -164,7 +164,7 @@ def test_usual_wish_for_a_form_costs_nothing(api: Api, buyer: Account, accept: s
 @pytest.mark.parametrize(
     "accept", ["application/json; indent=4", "application/*", "text/html, application/json"]
 )
-def test_unusual_wish_for_a_form_is_heard(api: Api, buyer: Account, accept: str) -> None:
+def test_unusual_accept_header_is_respected(api: Api, buyer: Account, accept: str) -> None:
     url = url_of(make_paid(buyer))
     plain = api.get(url)
     wished = api.get(url, headers={"Accept": accept})
@@ -192,7 +192,7 @@ NEWS: dict[str, tuple[Callable[[Account], str], Callable[[str], None], str]] = {
 
 @pytest.mark.parametrize("event", NEWS)
 @pytest.mark.parametrize("has_tag", [True, False])
-def test_news_is_told_at_once(api: Api, buyer: Account, event: str, has_tag: bool) -> None:
+def test_change_is_answered_at_once(api: Api, buyer: Account, event: str, has_tag: bool) -> None:
     make, happen, status = NEWS[event]
     order_number = make(buyer)
     url = url_of(order_number)
@@ -224,7 +224,7 @@ def test_stranger_learns_nothing(api: Api, buyer: Account, etag: str | None) -> 
     assert counted(api, url)[1] == 0  # and the buyer's poll costs the same
 
 
-def test_stranger_who_came_first_is_in_nobodys_way(api: Api, buyer: Account) -> None:
+def test_strangers_poll_does_not_affect_the_buyer(api: Api, buyer: Account) -> None:
     url = url_of(make_pending(buyer))
     assert Api(make_buyer()).get(url).status_code == 404
     assert [answered(api.get(url))["status"] for _ in range(2)] == ["pending"] * 2
@@ -240,7 +240,7 @@ def test_ended_token_is_forgotten(api: Api, buyer: Account) -> None:
             assert refused(api.get(url, headers=headers)) == (401, 1101, "not_authenticated")
 
 
-def test_token_that_is_over_logs_nobody_in(api: Api, buyer: Account) -> None:
+def test_expired_token_is_refused(api: Api, buyer: Account) -> None:
     url = url_of(make_pending(buyer))
     api.get(url)
     AuthToken.objects.update(expiry=clock.now())
@@ -248,7 +248,7 @@ def test_token_that_is_over_logs_nobody_in(api: Api, buyer: Account) -> None:
     assert refused(api.get(url)) == (401, 1101, "not_authenticated")
 
 
-def test_link_to_pay_is_gone_when_its_time_is_over(api: Api, buyer: Account, settings: Settings) -> None:
+def test_payment_link_disappears_at_its_deadline(api: Api, buyer: Account, settings: Settings) -> None:
     """Nothing changes then, and the answer is cached; only the time removes the link."""
     order_number = make_waiting(buyer)
     url = url_of(order_number)
@@ -266,7 +266,7 @@ def test_link_to_pay_is_gone_when_its_time_is_over(api: Api, buyer: Account, set
     assert told(late) == told(api.get(f"{url}?wait=0"))
 
 
-def test_link_to_pay_is_gone_as_soon_as_the_buyer_wants_out(api: Api, buyer: Account) -> None:
+def test_payment_link_disappears_with_the_request_to_cancel(api: Api, buyer: Account) -> None:
     """Opening it would be refused."""
     order_number = make_waiting(buyer)
     assert "/pay/" in answered(api.get(url_of(order_number)))["pay_url"]

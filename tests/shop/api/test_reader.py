@@ -139,7 +139,9 @@ def test_odd_requests_are_left_alone(content_type: str, raw: str | bytes) -> Non
 
 
 def test_every_field_of_the_body_is_read_as_the_serializer_describes_it() -> None:
-    """The decoder derives its fields from the serializer; a new field of an unknown kind stops the program."""
+    """The decoder derives its fields from the serializer; a new field of an unknown kind stops the
+    program.
+    """
     assert {field.name for field in msgspec.structs.fields(reader._struct(views.PurchaseInput()))} == set(
         views.PurchaseInput().fields
     )

@@ -92,7 +92,7 @@ def test_search_finds_words_in_any_language(search: str, found: list[int]) -> No
     assert list(list_courses(search=search)) == [courses[place] for place in found]
 
 
-def test_letters_in_pairs_are_no_word() -> None:
+def test_scattered_letter_pairs_are_no_match() -> None:
     """All pairs of the query's letters occur, but not the query: the index alone would find it."""
     make_course(name="ab bc")
     make_course(name="xabcx", brief="")
@@ -169,7 +169,7 @@ def test_page_promises_what_a_purchase_grants(kind: CourseType, days: int) -> No
     assert promised(None, course, NOW)[0][0] == (FIRST_MOMENT if kind == CourseType.DEGREE else NOW)
 
 
-def test_offer_says_what_its_viewer_has() -> None:
+def test_offer_shows_what_its_viewer_owns() -> None:
     buyer, course = make_buyer(), make_course()
     make_paid_order(buyer, course)
     waiting = make_order(buyer, course)

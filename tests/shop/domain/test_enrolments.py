@@ -161,7 +161,7 @@ def test_each_course_of_an_order_has_its_own_chain() -> None:
     assert periods(alone.account, one) == [(0, 30)]
 
 
-def test_order_whose_period_moved_says_so_in_its_timeline() -> None:
+def test_moved_period_is_in_the_orders_timeline() -> None:
     buyer, course = make_buyer(), make_course("10.00", period=30)
     first, second = buy(buyer, course), buy(buyer, course)
     version = Order.objects.get(pk=second.pk).version

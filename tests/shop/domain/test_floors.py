@@ -86,7 +86,7 @@ STEPS = st.lists(
 
 @given(steps=STEPS)
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_nothing_is_overlooked_whatever_the_order_of_commits(
+def test_no_row_is_overlooked_in_any_order_of_commits(
     steps: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without slack each row that commits late is overlooked at first; the sweep's scan brings every process
@@ -120,7 +120,7 @@ def test_nothing_is_overlooked_whatever_the_order_of_commits(
     assert sorted(done) == sorted(written)  # each of them once
 
 
-def test_late_commit_is_overlooked_until_the_sweep_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_late_commit_is_overlooked_until_the_sweep_scans(monkeypatch: pytest.MonkeyPatch) -> None:
     """The control of the property: without the sweep's scan the row would wait for ever."""
     account_id, process = make_buyer().pk, Process()
     with open_session() as slow, open_session() as quick:

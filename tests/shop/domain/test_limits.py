@@ -53,14 +53,14 @@ def test_used_up_share_spends_no_other(valkey: redis.Redis) -> None:
     assert (valkey.get(ONE.key), valkey.get(OTHER.key)) == (b"2", b"2")
 
 
-def test_longest_wait_is_told() -> None:
+def test_longest_wait_is_reported() -> None:
     for _ in range(2):
         spend(ONE, OTHER)
     spend(OTHER)
     assert refused(ONE, OTHER)[0] == "checkouts"
 
 
-def test_what_is_given_back_can_be_spent_again(valkey: redis.Redis) -> None:
+def test_returned_share_can_be_used_again(valkey: redis.Redis) -> None:
     spend(ONE)
     spend(ONE)
     give_back([ONE])
@@ -80,7 +80,7 @@ def test_refusals_are_counted() -> None:
 
 
 @pytest.mark.usefixtures("valkey_away")
-def test_without_valkey_everybody_passes_or_nobody() -> None:
+def test_without_valkey_a_limit_allows_all_or_none() -> None:
     for _ in range(5):
         spend(ONE)
     give_back([ONE])

@@ -144,7 +144,7 @@ def test_coupons_of_one_statement_are_counted_by_campaign() -> None:
 
 @pytest.mark.usefixtures("shop")
 @pytest.mark.parametrize("table", ["shop_ledgertransfer", "shop_orderevent"])
-def test_what_is_written_for_good_cannot_be_emptied(table: str) -> None:
+def test_append_only_tables_cannot_be_truncated(table: str) -> None:
     with connection.cursor() as cursor, nothing_changes():
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         # Disabled only in the tests' database, where pytest-django empties all tables.

@@ -1,4 +1,6 @@
-"""The operators' admin: every list and form opens with rows in it, and rows that move money can't be edited."""
+"""The operators' admin: every list and form opens with rows in it, and rows that move money can't be
+edited.
+"""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -238,7 +240,7 @@ def test_refund_is_decided_once(shop: Shop) -> None:
     assert snapshot(Refund) == before
 
 
-def test_staff_who_may_only_look_decide_nothing(shop: Shop) -> None:
+def test_staff_with_view_permission_only_decide_nothing(shop: Shop) -> None:
     viewer = Account.objects.create(username="viewer", is_staff=True)
     viewer.user_permissions.add(Permission.objects.get(codename="view_refund"))
     client = Client()
@@ -502,7 +504,7 @@ def test_first_day_is_a_degrees_and_in_sight(shop: Shop, kind: int, days: int, c
     assert Course.objects.get().starts_on == (None if complaint else day)
 
 
-def test_nobody_becomes_a_member_by_an_edit(shop: Shop) -> None:
+def test_edit_of_a_course_grants_no_membership(shop: Shop) -> None:
     before = snapshot(Course)
     assert (
         "已经售出，不能在VIP会员和其他类型之间更改"

@@ -153,7 +153,7 @@ def test_page_carries_the_shop_s_clock_and_is_never_stale(client: Client) -> Non
 @pytest.mark.parametrize(
     ("path", "subject"), [("/courses/1/", "1"), ("/orders/ABC123/", "ABC123"), ("/checkout/XYZ9/", "XYZ9")]
 )
-def test_page_tells_its_script_what_it_is_about(client: Client, path: str, subject: str) -> None:
+def test_page_passes_its_ids_to_its_script(client: Client, path: str, subject: str) -> None:
     assert Page(client.get(path).content.decode()).all("main")[0]["data-subject"] == subject
 
 
@@ -261,7 +261,7 @@ def test_course_that_does_not_exist_is_not_found(client: Client) -> None:
     assert client.get("/courses/17/").status_code == 404
 
 
-def test_course_that_is_off_sale_says_nothing_of_itself(client: Client) -> None:
+def test_page_of_a_course_that_is_off_sale_reveals_nothing(client: Client) -> None:
     """Its script asks whether the reader owns it; for anybody else it doesn't exist."""
     Course.objects.update(status=1)
     response = client.get("/courses/1/")
@@ -305,7 +305,7 @@ def test_what_staff_write_is_shown_as_text(client: Client) -> None:
         assert [mark for mark in ("<b>x", "<script>y", "<i>z", "<u>w", '"><script>') if mark in html] == []
 
 
-def test_syllabus_is_told_by_chapters(client: Client) -> None:
+def test_syllabus_is_shown_by_chapters(client: Client) -> None:
     Course.objects.update(syllabus="导言\n\n# 第一章\n 一 \n二\n##第二章\n")
     html = client.get("/courses/1/").content.decode()
     part = html[html.index("syllabus-title") :]

@@ -129,7 +129,7 @@ def test_each_past_day_of_each_app_has_one_bill_from_its_hour_on(
     assert compare(gateway, other, now=READY + timedelta(hours=1)) == 4  # each once more for its findings
 
 
-def test_days_that_were_missed_are_made_up_for_within_a_month(order: Order, gateway: MemoryGateway) -> None:
+def test_missed_days_are_caught_up_within_a_month(order: Order, gateway: MemoryGateway) -> None:
     start(order, gateway)
     late = NOW + timedelta(days=100)
     assert plan(gateway, now=late) == planning.MAX_DAYS
@@ -211,7 +211,7 @@ def test_payment_around_midnight_that_no_bill_has_is_found(
 # --- Each difference ----------------------------------------------------------------------------------------
 
 
-def test_trade_that_nobody_here_knows(order: Order, gateway: MemoryGateway) -> None:
+def test_trade_unknown_to_the_shop(order: Order, gateway: MemoryGateway) -> None:
     pay(order, gateway)
     gateway.spoil_bill = lambda rows: [*rows, STRANGE]
     plan(gateway)
@@ -265,7 +265,7 @@ def test_trade_under_another_number_of_the_gateways(order: Order, gateway: Memor
     assert differences() == [("open", "trade", "other_trade", payment.out_trade_no, "50.00", "50.00")]
 
 
-def test_row_of_a_kind_that_nobody_here_knows(order: Order, gateway: MemoryGateway) -> None:
+def test_row_of_an_unknown_kind(order: Order, gateway: MemoryGateway) -> None:
     payment = pay(order, gateway)
     gateway.spoil_bill = lambda rows: [*rows, replace(rows[0], kind=BillRowKind.OTHER)]
     plan(gateway)
@@ -299,7 +299,7 @@ def test_refund_of_another_amount(order: Order, gateway: MemoryGateway) -> None:
     assert differences() == [("open", "refund", "other_amount", refund.out_request_no, "49.99", "50.00")]
 
 
-def test_refund_of_a_trade_that_nobody_here_knows(order: Order, gateway: MemoryGateway) -> None:
+def test_refund_of_an_unknown_trade(order: Order, gateway: MemoryGateway) -> None:
     pay(order, gateway)
     strange = replace(STRANGE, kind=BillRowKind.REFUND, out_request_no="R9")
     gateway.spoil_bill = lambda rows: [*rows, strange]
@@ -324,7 +324,7 @@ def test_refund_marked_as_paid_elsewhere_that_the_gateway_paid_too(
     assert differences()[0][:3] == ("open", "refund", "not_done_here")
 
 
-def test_two_apps_of_one_account_tell_of_a_trade_once(order: Order, gateway: MemoryGateway) -> None:
+def test_trade_in_the_bills_of_two_apps_counts_once(order: Order, gateway: MemoryGateway) -> None:
     pay(order, gateway)
     other = gateway.sibling(OTHER_APP_ID)
     rows = gateway._bill_of(DAY)
@@ -338,9 +338,7 @@ def test_two_apps_of_one_account_tell_of_a_trade_once(order: Order, gateway: Mem
 # --- What ends by itself ------------------------------------------------------------------------------------
 
 
-def test_paid_trade_that_nobody_told_of_is_asked_about_and_settled(
-    order: Order, gateway: MemoryGateway
-) -> None:
+def test_payment_without_a_notification_is_queried_and_settled(order: Order, gateway: MemoryGateway) -> None:
     payment = start(order, gateway)
     gateway.pay(payment.out_trade_no)
     Payment.objects.update(available_at=None, dead_at=NOW)  # given up during an outage
@@ -361,7 +359,7 @@ def test_paid_trade_that_nobody_told_of_is_asked_about_and_settled(
     assert_books_are_right()
 
 
-def test_external_refund_that_nobody_told_of_is_reported_and_proven(
+def test_external_refund_without_a_notification_is_reported_and_proven(
     order: Order, gateway: MemoryGateway
 ) -> None:
     payment = pay(order, gateway)
@@ -396,7 +394,7 @@ def test_refund_that_the_gateway_does_not_know_either_stays_open(
     assert columns(Bill.objects.get(), "available_at") == (None,)
 
 
-def test_refund_that_was_given_up_is_asked_about_again(order: Order, gateway: MemoryGateway) -> None:
+def test_refund_that_was_given_up_is_queried_again(order: Order, gateway: MemoryGateway) -> None:
     pay(order, gateway)
     refund = ask_refund(order)
     approve(refund)
@@ -539,7 +537,7 @@ def test_killed_worker_leaves_the_bill_to_the_next(order: Order, gateway: Memory
     assert (Bill.objects.get().status, BillEntry.objects.count()) == (BillStatus.COMPARED, 1)
 
 
-def test_worker_who_hung_for_longer_than_its_lease_finds_the_bill_compared(
+def test_worker_that_hung_for_longer_than_its_lease_finds_the_bill_compared(
     order: Order, gateway: MemoryGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pay(order, gateway)
@@ -629,7 +627,7 @@ def test_difference_that_was_explained_does_not_come_again(
     assert [row[0] for row in differences()] == ["explained"]
 
 
-def test_what_a_later_bill_says_otherwise_takes_its_place(order: Order, gateway: MemoryGateway) -> None:
+def test_later_bills_difference_replaces_it(order: Order, gateway: MemoryGateway) -> None:
     pay(order, gateway)
     gateway.spoil_bill = lambda rows: [*rows, STRANGE]
     plan(gateway)
@@ -666,7 +664,7 @@ def test_difference_without_an_order_is_explained(
     ],
     ids=str,
 )
-def test_facts_of_a_difference_stay_and_its_end_says_who_and_why(
+def test_facts_of_a_difference_are_immutable_and_its_end_names_staff_and_reason(
     difference: BillDifference, change: dict[str, Any]
 ) -> None:
     with nothing_changes(), pytest.raises(IntegrityError), transaction.atomic():
@@ -682,12 +680,12 @@ def test_what_is_explained_stays_so(difference: BillDifference, staff: Account) 
 
 
 @pytest.mark.parametrize("change", [{"amount": 1}, {"out_trade_no": "X"}, {"fee": 0}], ids=str)
-def test_what_a_bill_says_stays(difference: BillDifference, change: dict[str, Any]) -> None:
+def test_bill_rows_are_immutable(difference: BillDifference, change: dict[str, Any]) -> None:
     with nothing_changes(), pytest.raises(IntegrityError), transaction.atomic():
         BillEntry.objects.update(**change)
 
 
-def test_audit_misses_a_difference_that_nobody_noted(difference: BillDifference) -> None:
+def test_audit_finds_a_bill_row_without_a_difference(difference: BillDifference) -> None:
     difference.delete()
     with pytest.raises(AssertionError, match="bills_are_accounted_for"):
         assert_books_are_right()

@@ -207,7 +207,7 @@ def commit_in_state(order: Order, course: Course, gateway: MemoryGateway, clock:
 
 
 @pytest.mark.parametrize("state", ["waiting", "approved", "sent", "unknown", "dead", "failed"])
-def test_nothing_of_ours_leaves_while_somebody_elses_refund_is_unexplained(
+def test_no_refund_is_sent_while_an_external_one_is_unexplained(
     order: Order, courses: list[Course], gateway: MemoryGateway, clock: Clock, state: str
 ) -> None:
     refund = commit_in_state(order, courses[0], gateway, clock, state)
@@ -357,7 +357,9 @@ def test_gift_before_the_whole_counts_as_a_gift(order: Order, gateway: MemoryGat
     assert_books_are_right()
 
 
-def test_whole_refund_that_no_notice_told_is_found_by_a_query(order: Order, gateway: MemoryGateway) -> None:
+def test_whole_refund_without_a_notification_is_found_by_a_query(
+    order: Order, gateway: MemoryGateway
+) -> None:
     """For page payments a closed trade isn't notified.
 
     Staff trigger a query: a closed trade that was paid has been fully refunded.
@@ -404,7 +406,7 @@ def test_first_of_two_refunds_whose_notice_got_lost_is_found_with_the_whole(
 
 @pytest.mark.parametrize("product", list(Product))
 @pytest.mark.parametrize("order_state", ["awaiting", "expired", "cancelled"])
-def test_late_word_of_money_that_went_back_opens_nothing(
+def test_late_notification_of_a_refunded_payment_opens_nothing(
     courses: list[Course], gateway: MemoryGateway, clock: Clock, product: Product, order_state: str
 ) -> None:
     """The notification of the payment is late. A full refund in the console is notified (or found by the
@@ -463,7 +465,7 @@ def test_late_word_of_money_that_went_back_opens_nothing(
     assert_books_are_right()
 
 
-def test_buyer_whose_payment_was_given_back_can_pay_again(
+def test_buyer_whose_payment_was_refunded_can_pay_again(
     courses: list[Course], gateway: MemoryGateway
 ) -> None:
     order = make_order(make_buyer(), *courses)
@@ -481,7 +483,7 @@ def test_buyer_whose_payment_was_given_back_can_pay_again(
     assert_books_are_right()
 
 
-def test_rest_of_a_payment_that_was_given_back_in_parts_is_booked(
+def test_rest_of_a_payment_that_was_refunded_in_parts_is_booked(
     courses: list[Course], gateway: MemoryGateway, clock: Clock
 ) -> None:
     """Only the first of two refunds is notified, before the payment. The trade is found closed while the
@@ -506,7 +508,7 @@ def test_rest_of_a_payment_that_was_given_back_in_parts_is_booked(
         assert_books_are_right()
 
 
-def test_partial_refund_told_before_the_payment(courses: list[Course], gateway: MemoryGateway) -> None:
+def test_partial_refund_notified_before_the_payment(courses: list[Course], gateway: MemoryGateway) -> None:
     """The order is paid, and the refund waits to be explained."""
     order = make_order(make_buyer(), *courses)
     payment = start(order, gateway)
@@ -530,7 +532,7 @@ def test_partial_refund_told_before_the_payment(courses: list[Course], gateway: 
 # --- Partial refunds wait for staff -------------------------------------------------------------------------
 
 
-def test_staff_say_which_course_it_was_for(
+def test_staff_assign_the_refund_to_a_course(
     order: Order, courses: list[Course], gateway: MemoryGateway
 ) -> None:
     payment = order.payments.get()
@@ -624,7 +626,7 @@ def test_difference_without_a_number_is_quarantined_and_blocks_until_it_is_booke
     assert_books_are_right()
 
 
-def test_earlier_refund_whose_notice_is_missing_stops_the_payment_where_people_see_it(
+def test_earlier_refund_without_a_notification_quarantines_the_payment(
     order: Order, gateway: MemoryGateway
 ) -> None:
     payment = order.payments.get()
@@ -687,10 +689,10 @@ def test_report_that_the_gateway_denies_is_dismissed_by_staff(
     assert_books_are_right()
 
 
-def test_dismissed_report_leaves_the_total_that_the_gateway_told_to_people(
-    order: Order, gateway: MemoryGateway
-) -> None:
-    """A notification with a wrong number: the gateway denies the number, but its total is higher than ours."""
+def test_dismissed_report_leaves_the_gateways_total_to_staff(order: Order, gateway: MemoryGateway) -> None:
+    """A notification with a wrong number: the gateway denies the number, but its total is higher than
+    ours.
+    """
     payment = order.payments.get()
     gateway.console_refund(payment.out_trade_no, "C1", Decimal("5.00"))
     notify(gateway, payment, out_biz_no="OTHER")
@@ -789,7 +791,7 @@ def late_money(gateway: MemoryGateway, clock: Clock) -> Payment:
 
 
 @pytest.mark.parametrize("way", ["elsewhere", "given_up", "again"])
-def test_refused_refund_of_money_that_nobody_owed(gateway: MemoryGateway, clock: Clock, way: str) -> None:
+def test_refused_refund_of_surplus(gateway: MemoryGateway, clock: Clock, way: str) -> None:
     payment = late_money(gateway, clock)
     gateway.end_refund_window(payment.out_trade_no)
     send(gateway)
@@ -814,7 +816,7 @@ def test_refused_refund_of_money_that_nobody_owed(gateway: MemoryGateway, clock:
 
 
 @pytest.mark.parametrize(("gone", "left"), [("20.00", "30.00"), ("50.00", None)])
-def test_surplus_that_went_back_in_the_console_is_not_refunded_again(
+def test_surplus_that_was_refunded_in_the_console_is_not_refunded_again(
     gateway: MemoryGateway, clock: Clock, gone: str, left: str | None
 ) -> None:
     payment = late_money(gateway, clock)
@@ -889,7 +891,7 @@ def test_refund_is_not_automatic_while_something_is_unexplained(
     assert ask_refund(order).approved_at is None
 
 
-def test_pro_rata_gives_back_the_days_that_are_left(
+def test_pro_rata_refunds_the_remaining_days(
     gateway: MemoryGateway, settings: Settings, clock: Clock
 ) -> None:
     settings.REFUND_PRO_RATA = True
@@ -948,7 +950,7 @@ def test_app_change_leaves_open_attempts_with_their_own(
     assert_books_are_right()
 
 
-def test_attempt_whose_app_is_not_configured_waits_and_says_so(
+def test_attempt_whose_app_is_not_configured_waits_and_names_the_reason(
     order: Order, courses: list[Course], gateway: MemoryGateway
 ) -> None:
     waiting = make_order(make_buyer(), *courses)

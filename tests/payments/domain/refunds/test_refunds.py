@@ -54,7 +54,7 @@ def order(gateway: MemoryGateway, courses: list[Course]) -> Order:
     return order
 
 
-def test_one_course_goes_back(order: Order, courses: list[Course], gateway: MemoryGateway) -> None:
+def test_one_course_is_refunded(order: Order, courses: list[Course], gateway: MemoryGateway) -> None:
     refund = ask_refund(order, courses[0].pk)
     # Of 60 of 100: 6 of the coupon's 10, 5.40 of 9 贝里 (five whole ones), 48.60 of 81.
     assert (refund.amount, refund.beili, refund.status, refund.out_request_no) == (
@@ -96,7 +96,7 @@ def test_one_course_goes_back(order: Order, courses: list[Course], gateway: Memo
 
 
 @pytest.mark.parametrize("returns", [True, False])
-def test_all_courses_go_back_with_the_coupon_if_the_shop_says_so(
+def test_whole_refund_returns_the_coupon_by_setting(
     order: Order, gateway: MemoryGateway, settings: Settings, *, returns: bool
 ) -> None:
     settings.REFUND_RETURNS_COUPONS = returns
@@ -135,7 +135,7 @@ def test_refund_is_approved_by_rule_within_so_many_days(
     assert (refund.approved_at is not None, refund.available_at is not None) == (is_automatic, is_automatic)
 
 
-def test_refund_that_nobody_approved_is_not_sent(order: Order, gateway: MemoryGateway) -> None:
+def test_unapproved_refund_is_not_sent(order: Order, gateway: MemoryGateway) -> None:
     refund = ask_refund(order)
     gateway.calls.clear()
     sending.send_refund(refund.pk, gateways=ConfiguredGateways(gateway), now=NOW, cause="test")
@@ -193,7 +193,7 @@ def test_refusals_of_requests_change_nothing(
             )
 
 
-def test_rest_of_an_order_is_what_nobody_asked_for_yet(order: Order, courses: list[Course]) -> None:
+def test_rest_of_an_order_is_what_was_not_requested_yet(order: Order, courses: list[Course]) -> None:
     first = ask_refund(order, courses[1].pk)
     rest = ask_refund(order)
     assert list(rest.lines.values_list("order_line__course_id", flat=True)) == [courses[0].pk]
@@ -229,7 +229,7 @@ def test_lost_answer_is_settled_by_a_query_and_an_identical_repeat(
     assert_books_are_right()
 
 
-def test_taken_is_not_refunded(order: Order, gateway: MemoryGateway, clock: Clock) -> None:
+def test_accepted_refund_is_not_booked(order: Order, gateway: MemoryGateway, clock: Clock) -> None:
     refund = approve(ask_refund(order))
     gateway.faults = [Fault.REFUND_PENDING]
     send(gateway)
@@ -242,9 +242,7 @@ def test_taken_is_not_refunded(order: Order, gateway: MemoryGateway, clock: Cloc
     assert_books_are_right()
 
 
-def test_refund_that_stays_pending_is_asked_about_for_a_day(
-    order: Order, gateway: MemoryGateway, clock: Clock
-) -> None:
+def test_pending_refund_is_queried_for_a_day(order: Order, gateway: MemoryGateway, clock: Clock) -> None:
     refund = approve(ask_refund(order))
     gateway.faults = [Fault.REFUND_PENDING]
     send(gateway)

@@ -163,7 +163,7 @@ def test_attempt_that_turns_out_closed_gets_a_successor(order: Order) -> None:
     )
 
 
-def test_attempt_that_turns_out_paid_stays_open_while_it_cannot_be_asked_about(order: Order) -> None:
+def test_attempt_that_turns_out_paid_stays_open_while_it_cannot_be_queried(order: Order) -> None:
     gateway = MemoryGateway(lambda: NOW)
     payment = start(order, gateway, Product.QR).payment
     gateway.pay(payment.out_trade_no)

@@ -84,7 +84,9 @@ def test_a_batch_leaves_what_one_by_one_leaves(
 
 
 def _attempts(gateway: MemoryGateway) -> dict[str, Payment]:
-    """Attempts to pay orders of three courses by two buyers, in all states in which a payment may find them."""
+    """Attempts to pay orders of three courses by two buyers, in all states in which a payment may find
+    them.
+    """
     clock = gateway.now
     assert isinstance(clock, Clock)
     buyer, other = make_buyer(beili=60), make_buyer(beili=9)

@@ -82,7 +82,7 @@ def test_attempt_is_kept_alive_without_a_configured_gateway(
     assert columns(order, "attempts", "last_error") == (1, "GatewayUnreachable: the gateway isn't configured")
 
 
-def test_waiting_trade_is_closed_at_the_gateway_before_anything_is_given_back(
+def test_waiting_trade_is_closed_at_the_gateway_before_anything_is_released(
     order: Order, gateway: MemoryGateway, clock: Clock
 ) -> None:
     payment = start(order, gateway)
@@ -132,7 +132,7 @@ def test_buyer_who_pays_between_query_and_close_has_the_course(
 
 @pytest.mark.parametrize("fault", [Fault.LOST_BEFORE, Fault.LOST_AFTER])
 @pytest.mark.parametrize("call", [0, 1])
-def test_everything_is_kept_while_the_gateway_is_away(
+def test_everything_is_kept_while_the_gateway_is_unreachable(
     order: Order, gateway: MemoryGateway, clock: Clock, fault: Fault, call: int
 ) -> None:
     """`call`: the call that gets lost, the query or the close."""
@@ -149,9 +149,7 @@ def test_everything_is_kept_while_the_gateway_is_away(
     assert_books_are_right()
 
 
-def test_gateway_that_is_away_for_hours_loses_nothing(
-    order: Order, gateway: MemoryGateway, clock: Clock
-) -> None:
+def test_outage_of_hours_loses_nothing(order: Order, gateway: MemoryGateway, clock: Clock) -> None:
     payment = start(order, gateway)
     gateway.pay(payment.out_trade_no)
     clock.now = order.closes_at
@@ -295,10 +293,12 @@ def test_another_product_is_refused_when_the_first_attempt_was_paid(
     assert holdings(order) == PAID
 
 
-def test_another_product_is_refused_while_people_have_to_look_at_the_first_attempt(
+def test_another_product_is_refused_while_the_first_attempt_is_left_to_staff(
     order: Order, gateway: MemoryGateway
 ) -> None:
-    """The trade has another amount, so it is neither settled nor closed, and there must be no second attempt."""
+    """The trade has another amount, so it is neither settled nor closed, and there must be no second
+    attempt.
+    """
     first = start(order, gateway)
     gateway.pay(first.out_trade_no)
     gateway.trades[first.out_trade_no].amount = Decimal("1.00")
@@ -319,9 +319,7 @@ def test_another_product_that_cannot_close_the_first_attempt_changes_nothing(
 
 
 @pytest.mark.parametrize("why", ["expired", "cancelled", "cancel_requested", "paid"])
-def test_an_order_that_is_over_gets_no_attempt(
-    order: Order, gateway: MemoryGateway, clock: Clock, why: str
-) -> None:
+def test_ended_order_gets_no_attempt(order: Order, gateway: MemoryGateway, clock: Clock, why: str) -> None:
     match why:
         case "expired":
             clock.now = order.expires_at

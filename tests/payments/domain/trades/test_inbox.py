@@ -177,7 +177,7 @@ def test_one_unproven_notification_does_not_hold_up_its_batch(payment: Payment) 
 @pytest.mark.parametrize(
     ("answer", "left"), [("TRADE_SUCCESS", ("ignored", "already_applied")), ("TRADE_CLOSED", ("applied", ""))]
 )
-def test_word_that_was_asked_about_gets_the_answers_verdict(
+def test_queried_notification_gets_the_answers_outcome(
     payment: Payment, gateway: AlipayGateway, answer: str, left: tuple[str, str]
 ) -> None:
     notify(gateway, payment)
@@ -188,7 +188,7 @@ def test_word_that_was_asked_about_gets_the_answers_verdict(
     assert (row.status, row.reason) == left
 
 
-def test_word_of_money_that_the_gateway_knows_nothing_of_is_quarantined(
+def test_payment_notification_that_queries_deny_is_quarantined(
     payment: Payment, gateway: AlipayGateway
 ) -> None:
     """Signed by Alipay, but denied by its queries as long as the attempt is open: left to staff."""

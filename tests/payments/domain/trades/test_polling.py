@@ -76,7 +76,7 @@ def test_paid_trade_is_settled(payment: Payment) -> None:
 
 
 @pytest.mark.parametrize("answer", ["WAIT_BUYER_PAY", None])
-def test_unpaid_trade_is_asked_about_again(payment: Payment, answer: str | None, settings: Settings) -> None:
+def test_unpaid_trade_is_queried_again(payment: Payment, answer: str | None, settings: Settings) -> None:
     now = due(payment)
     with alipay_says(trade(payment, answer) if answer else NOT_EXIST) as (gateway, _):
         polling.query_due_payments(gateways=ConfiguredGateways(gateway), now=now, cause="task:1")
@@ -104,16 +104,14 @@ def test_no_answer_is_no_answer(payment: Payment) -> None:
     assert payment.last_error.startswith("GatewayUnreachable")
 
 
-def test_payment_that_is_settled_is_not_asked_about(payment: Payment, gateway: AlipayGateway) -> None:
+def test_settled_payment_is_not_queried(payment: Payment, gateway: AlipayGateway) -> None:
     notify(gateway, payment)
     with nothing_changes(), alipay_says(500) as (asked_gateway, told):
         polling.query_payment(payment.pk, gateways=ConfiguredGateways(asked_gateway), now=NOW, cause="task:1")
     assert told.asked == []
 
 
-def test_staff_have_the_gateway_asked_about_a_payment_whatever_its_state(
-    payment: Payment, gateway: AlipayGateway
-) -> None:
+def test_staff_can_query_a_payment_in_any_state(payment: Payment, gateway: AlipayGateway) -> None:
     notify(gateway, payment)
     Payment.objects.update(attempts=3)
     polling.ask_about_payment(payment.pk, now=NOW)
@@ -139,7 +137,7 @@ def test_second_attempt_of_a_paid_order_is_closed_at_alipay(payment: Payment, ga
     assert second.status == "closed"
 
 
-def test_payment_that_used_all_attempts_is_left_to_people(payment: Payment) -> None:
+def test_payment_that_used_all_attempts_is_left_to_staff(payment: Payment) -> None:
     Payment.objects.update(attempts=Payment.MAX_ATTEMPTS, available_at=NOW)
     assert polling.give_up_payments(now=NOW) == 1
     payment.refresh_from_db()
@@ -217,7 +215,7 @@ def test_trade_that_alipay_does_not_know_is_closed_here(payment: Payment) -> Non
     assert "payment_closed" in [event.kind for event in payment.order.events.all()]
 
 
-def test_attempt_that_outlives_its_order_is_not_asked_about_without_end(payment: Payment) -> None:
+def test_attempt_that_outlives_its_order_is_not_queried_for_ever(payment: Payment) -> None:
     """Its last query comes after its expiry at the gateway. A time in the past would be due again at once,
     and for ever.
     """
@@ -251,7 +249,7 @@ def test_closed_order_is_left_alone(payment: Payment, gateway: AlipayGateway) ->
     assert (order.status, order.available_at) == ("paid", None)
 
 
-def test_order_that_could_not_be_closed_is_left_to_people(payment: Payment) -> None:
+def test_order_that_could_not_be_closed_is_left_to_staff(payment: Payment) -> None:
     Order.objects.update(attempts=Order.MAX_ATTEMPTS, available_at=NOW)
     assert expiry.give_up_orders(now=NOW) == 1
     order = Order.objects.get()

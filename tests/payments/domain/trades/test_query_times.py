@@ -74,7 +74,7 @@ def test_abandoned_payment_costs_eight_queries_at_most(
 
 
 @pytest.mark.parametrize("paid_after_s", [1, 29, 31, 89, 95, 149, 200])
-def test_money_of_a_buyer_who_pays_at_once_is_found_as_early_as_by_asking_every_minute(
+def test_immediate_payment_is_found_as_early_as_with_minutely_queries(
     payment: Payment, gateway: MemoryGateway, clock: Clock, paid_after_s: int, settings: Settings
 ) -> None:
     """There is no notification, and nobody looks at the order."""
@@ -87,7 +87,7 @@ def test_money_of_a_buyer_who_pays_at_once_is_found_as_early_as_by_asking_every_
 
 
 @pytest.mark.parametrize("away_s", [300, 900, 1500])
-def test_money_of_a_buyer_who_looks_at_the_order_is_found_within_an_interval(
+def test_payment_is_found_within_an_interval_after_a_visit(
     payment: Payment,
     gateway: MemoryGateway,
     clock: Clock,
@@ -103,7 +103,7 @@ def test_money_of_a_buyer_who_looks_at_the_order_is_found_within_an_interval(
     assert Order.objects.get(pk=payment.order_id).status == "paid"
 
 
-def test_without_a_look_it_would_be_found_later(
+def test_control_without_a_visit_it_is_found_later(
     payment: Payment, gateway: MemoryGateway, clock: Clock
 ) -> None:
     """The control of the test above: the buyer's visit brings the query forward."""
@@ -113,7 +113,7 @@ def test_without_a_look_it_would_be_found_later(
     assert not is_over(payment)
 
 
-def test_money_of_a_buyer_who_keeps_looking_is_found_as_early_as_by_asking_every_minute(
+def test_payment_of_a_visiting_buyer_is_found_as_early_as_with_minutely_queries(
     payment: Payment, gateway: MemoryGateway, clock: Clock, valkey: redis.Redis
 ) -> None:
     for _ in range(60):
@@ -126,7 +126,7 @@ def test_money_of_a_buyer_who_keeps_looking_is_found_as_early_as_by_asking_every
     assert clock.now - paid_at <= timedelta(seconds=65)
 
 
-def test_buyer_who_comes_back_from_the_cashier_has_it_asked_about_at_once(
+def test_return_from_the_cashier_triggers_a_query_at_once(
     payment: Payment, gateway: MemoryGateway, clock: Clock
 ) -> None:
     live(gateway, clock, until=NOW + timedelta(seconds=900))
@@ -136,7 +136,7 @@ def test_buyer_who_comes_back_from_the_cashier_has_it_asked_about_at_once(
     assert is_over(payment)
 
 
-def test_look_at_an_order_hurries_no_payment_that_is_being_asked_about(
+def test_visit_does_not_hurry_a_payment_that_is_being_queried(
     payment: Payment, valkey: redis.Redis, clock: Clock
 ) -> None:
     lease = NOW + timedelta(seconds=45)
@@ -146,7 +146,7 @@ def test_look_at_an_order_hurries_no_payment_that_is_being_asked_about(
     assert Payment.objects.get().available_at == lease
 
 
-def test_look_at_an_order_hurries_no_first_query(payment: Payment, valkey: redis.Redis) -> None:
+def test_visit_does_not_hurry_the_first_query(payment: Payment, valkey: redis.Redis) -> None:
     first = Payment.objects.get().available_at
     valkey.sadd(shop_valkey.WATCHED_ORDERS, payment.order.order_number)
     assert polling.hasten_watched_payments(now=NOW + timedelta(seconds=10)) == 0

@@ -136,7 +136,7 @@ def test_closed_trade_closes_the_attempt_and_leaves_the_order_payable(
     assert statuses(second) == ("paid", "paid")
 
 
-def test_second_telling_changes_nothing(payment: Payment, gateway: AlipayGateway) -> None:
+def test_repeated_report_changes_nothing(payment: Payment, gateway: AlipayGateway) -> None:
     notify(gateway, payment)
     before = everything()
     row = notify(gateway, payment, trade_status="TRADE_FINISHED")
@@ -145,14 +145,16 @@ def test_second_telling_changes_nothing(payment: Payment, gateway: AlipayGateway
     assert (row.status, row.reason, after) == ("ignored", "already_applied", before)
 
 
-def test_late_word_never_takes_a_payment_back(payment: Payment, gateway: AlipayGateway) -> None:
+def test_late_notification_never_reverts_a_payment(payment: Payment, gateway: AlipayGateway) -> None:
     notify(gateway, payment)
     assert notify(gateway, payment, trade_status="WAIT_BUYER_PAY").status == NotificationStatus.IGNORED
     assert statuses(payment) == ("paid", "paid")
 
 
-def test_end_of_a_paid_trade_is_asked_about(payment: Payment, gateway: AlipayGateway) -> None:
-    """Alipay reports "closed" for an unpaid trade that has ended, and for a paid one that was fully refunded."""
+def test_end_of_a_paid_trade_triggers_a_query(payment: Payment, gateway: AlipayGateway) -> None:
+    """Alipay reports "closed" for an unpaid trade that has ended, and for a paid one that was fully
+    refunded.
+    """
     notify(gateway, payment)
     row = notify(gateway, payment, trade_status="TRADE_CLOSED", gmt_payment="")
     assert (row.status, statuses(payment)) == (NotificationStatus.ASKED, ("paid", "paid"))
@@ -257,7 +259,7 @@ def test_second_payment_of_an_order_is_refunded(payment: Payment, gateway: Alipa
     assert kinds[-4:] == ["paid", "enrolled", "double_payment", "refund_approved"]
 
 
-def test_word_of_a_second_payment_in_one_batch_with_the_first_is_asked_about(
+def test_notification_of_a_second_payment_in_the_same_batch_triggers_a_query(
     payment: Payment, gateway: AlipayGateway
 ) -> None:
     notify(gateway, payment, trade_status="TRADE_CLOSED", gmt_payment="")

@@ -484,7 +484,7 @@ def test_every_answer_has_its_outcome(make_scene: Callable[[str], Scene], situat
 
 
 @pytest.mark.parametrize("situation", SITUATIONS)
-def test_every_word_has_its_outcome(make_scene: Callable[[str], Scene], situation: str) -> None:
+def test_every_notification_has_its_outcome(make_scene: Callable[[str], Scene], situation: str) -> None:
     scene = make_scene(situation)
     for name in WORDS:
         report, expected = word_of(scene.payment, name), WORD[situation, name]
@@ -597,7 +597,7 @@ def test_a_refund_is_ours_by_its_number_if_we_sent_it(
 
 
 @pytest.mark.parametrize("status", [status for status in RefundStatus if status is not RefundStatus.REPORTED])
-def test_the_same_sum_under_another_number_is_somebody_elses(
+def test_the_same_sum_under_another_number_is_an_external_refund(
     make_scene: Callable[[str], Scene], status: RefundStatus
 ) -> None:
     scene = make_scene("paid/paid")
@@ -629,7 +629,7 @@ def test_every_cell_is_filled() -> None:
     assert set(AFTER) == changing
 
 
-def test_every_word_is_classified() -> None:
+def test_every_notification_is_classified() -> None:
     assert (
         {status for status, *_ in WORDS.values()}
         == {status for status, _ in ANSWERS.values()}
@@ -645,7 +645,7 @@ def test_every_word_is_classified() -> None:
     assert coupons | {"expired"} == set(CouponRecordStatus)
 
 
-def test_only_ordinary_words_are_applied_without_a_query() -> None:
+def test_only_ordinary_notifications_are_applied_without_a_query() -> None:
     """Only two notifications are applied without a query: an open attempt is paid while its order waits for
     it, or ends unpaid.
     """
@@ -661,7 +661,7 @@ def test_only_ordinary_words_are_applied_without_a_query() -> None:
     }
 
 
-def test_a_notification_sent_long_after_the_payment_is_asked_about(
+def test_notification_sent_long_after_the_payment_triggers_a_query(
     make_scene: Callable[[str], Scene],
 ) -> None:
     """A retry by the gateway: another notification may have overtaken it."""

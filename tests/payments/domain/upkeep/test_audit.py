@@ -332,7 +332,7 @@ def test_broken_rule_is_named_with_its_row(name: str) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_rule_may_take_longer_than_a_statement_that_somebody_waits_for(
+def test_rule_may_take_longer_than_an_ordinary_statement(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     slow = Rule("slow", "", "SELECT slept FROM (SELECT pg_sleep(0.3)::text AS slept) AS s WHERE slept <> ''")

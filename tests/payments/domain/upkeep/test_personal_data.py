@@ -133,7 +133,7 @@ def test_repeated_delivery_is_still_known_after_the_purge(
         ("quarantined", {"reason": "wrong_amount"}),
     ],
 )
-def test_what_waits_keeps_its_signed_words(
+def test_unhandled_notifications_keep_their_signed_text(
     order: Order, settings: Settings, status: str, changes: dict[str, Any]
 ) -> None:
     with unguarded("payments_notification"):
@@ -142,7 +142,7 @@ def test_what_waits_keeps_its_signed_words(
         assert purge_personal_data(now=NOW + timedelta(days=10_000), limit=10) == 0
 
 
-def test_purge_works_in_batches_and_never_when_told_so(order: Order, settings: Settings) -> None:
+def test_purge_works_in_batches_and_can_be_disabled(order: Order, settings: Settings) -> None:
     count = Notification.objects.count()
     settings.PERSONAL_DATA_DAYS = 0
     assert purge_personal_data(now=NOW + timedelta(days=10_000), limit=10) == 0
@@ -151,7 +151,7 @@ def test_purge_works_in_batches_and_never_when_told_so(order: Order, settings: S
     assert done == [1] * count + [0]
 
 
-def test_export_tells_everything_and_no_secret(buyer: Account, order: Order, tmp_path: Path) -> None:
+def test_export_has_everything_except_secrets(buyer: Account, order: Order, tmp_path: Path) -> None:
     _, token = AuthToken.objects.create(user=buyer)
     stranger = make_order(make_buyer(username="zoro"), make_course())
     put_in_cart(Api(buyer), make_course())
@@ -176,7 +176,7 @@ def test_export_tells_everything_and_no_secret(buyer: Account, order: Order, tmp
 
 
 @pytest.mark.django_db(transaction=True)
-def test_anonymised_buyer_is_nobody_and_the_books_stay(buyer: Account, order: Order) -> None:
+def test_anonymised_buyer_has_no_personal_data_and_the_books_stay(buyer: Account, order: Order) -> None:
     api, course = Api(buyer), make_course()
     put_in_cart(api, course)
     check_out(api, course)
@@ -209,7 +209,7 @@ def test_anonymised_buyer_is_nobody_and_the_books_stay(buyer: Account, order: Or
 
 
 @pytest.mark.parametrize("what", ["orders", "order_requests", "refunds", "notifications"])
-def test_nobody_is_erased_while_something_is_under_way(
+def test_buyer_with_unfinished_business_is_not_erased(
     buyer: Account, order: Order, gateway: MemoryGateway, what: str
 ) -> None:
     if what == "orders":
@@ -228,7 +228,7 @@ def test_nobody_is_erased_while_something_is_under_way(
     assert refusal.value.details == {"under_way": [what]}
 
 
-def test_staff_stay_who_they_were(buyer: Account) -> None:
+def test_staff_are_not_anonymised(buyer: Account) -> None:
     for rank in ("is_staff", "is_superuser"):
         Account.objects.update(is_staff=False, is_superuser=False)
         Account.objects.update(**{rank: True})
@@ -236,7 +236,7 @@ def test_staff_stay_who_they_were(buyer: Account) -> None:
             anonymise_account(buyer.pk, now=NOW)
 
 
-def test_command_asks_for_a_word(buyer: Account, order: Order) -> None:
+def test_command_requires_confirmation(buyer: Account, order: Order) -> None:
     for arguments in (["lufei"], ["nobody", "--yes"]):
         with nothing_changes(), pytest.raises(CommandError):
             call_command("anonymise_account", *arguments)

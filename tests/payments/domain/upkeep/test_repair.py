@@ -150,7 +150,7 @@ def test_notification_of_a_payment_with_an_unexplained_refund_waits(
     inbox.dismiss_notification(notification.pk, staff=staff, why="x", now=NOW, cause="test")
 
 
-def test_reapplying_is_told_in_the_timeline(order: Order, gateway: MemoryGateway, staff: Account) -> None:
+def test_reapplying_is_in_the_timeline(order: Order, gateway: MemoryGateway, staff: Account) -> None:
     notification = quarantined(order, gateway)
     inbox.reapply_notification(notification.pk, now=NOW, staff=staff, why="再试", cause="request:1")
     assert order.events.get(kind=Kind.NOTIFICATION_REAPPLIED).details["staff"] == "nami"
@@ -169,7 +169,7 @@ def ask_for(order: Order, staff: Account, *course_ids: int) -> Refund:
 
 
 @pytest.mark.parametrize("four_eyes", [True, False])
-def test_who_asked_may_not_approve(
+def test_requester_may_not_approve(
     order: Order, gateway: MemoryGateway, staff: Account, settings: Settings, four_eyes: bool
 ) -> None:
     settings.REFUND_FOUR_EYES, settings.REFUND_AUTO_DAYS = four_eyes, 7
@@ -197,7 +197,7 @@ def test_who_asked_may_not_approve(
     assert_books_are_right()
 
 
-def test_nobody_approves_their_own_order(order: Order, gateway: MemoryGateway) -> None:
+def test_staff_cannot_approve_refunds_of_their_own_orders(order: Order, gateway: MemoryGateway) -> None:
     pay(order, gateway)
     refund = ask_refund(order)
     with nothing_changes(), pytest.raises(RefundNeedsSecondPerson):

@@ -117,7 +117,7 @@ def test_limit_ends_when_it_says(buyer: Account, valkey: redis.Redis, settings: 
     assert attempt() == buyer
 
 
-def test_stranger_elsewhere_locks_nobody_at_home(buyer: Account) -> None:
+def test_guesses_from_elsewhere_do_not_lock_out_the_owner(buyer: Account) -> None:
     guess(10, address=ELSEWHERE)
     with pytest.raises(TooManyRequests):
         attempt(address=ELSEWHERE)
@@ -154,7 +154,7 @@ def test_known_device_has_its_own_limit(buyer: Account) -> None:
     assert attempt(note=note_device("lufei")) == buyer
 
 
-def test_note_of_another_name_or_hand_helps_nobody(buyer: Account) -> None:
+def test_cookie_of_another_name_or_signature_has_no_effect(buyer: Account) -> None:
     for note in (note_device("zoro"), note_device("lufei") + "x", "", "lufei", "\x00", "é"):
         assert find_device(note, username="lufei") is None
     guess(10, note=note_device("zoro"))
@@ -245,7 +245,7 @@ def test_without_valkey_buyers_log_in_and_staff_do_not(buyer: Account) -> None:
 
 
 @pytest.mark.usefixtures("valkey_away")
-def test_without_valkey_a_buyers_login_does_not_tell_staffs_password(buyer: Account) -> None:
+def test_without_valkey_a_buyers_login_does_not_reveal_staffs_password(buyer: Account) -> None:
     """Uncounted guesses all get the same answer, even the right one, so none leads into the admin."""
     Account.objects.update(is_staff=True)
     for password in (WRONG, RIGHT):
@@ -260,7 +260,7 @@ def test_buyers_password_is_wrong_for_staff(buyer: Account) -> None:
     assert attempt(is_for_staff=True) == buyer
 
 
-def test_log_tells_account_and_address_and_neither_name_nor_password(buyer: Account) -> None:
+def test_log_has_account_and_address_but_neither_name_nor_password(buyer: Account) -> None:
     with structlog.testing.capture_logs() as lines:
         attempt()
         guess(1)

@@ -208,7 +208,7 @@ def test_coupons_that_are_taken_over_or_another_buyers_are_not_listed() -> None:
     assert result["payment_list"]["policy_course_dict"][str(course.pk)]["coupon_record_list"] == [NO_COUPON]
 
 
-def test_price_is_read_anew() -> None:
+def test_price_is_read_again() -> None:
     buyer, course = make_buyer(), make_course("99.00")
     add(buyer, course)
     PricePolicy.objects.update(price="100.00")
@@ -266,7 +266,7 @@ def test_second_run_changes_nothing() -> None:
         prepare_checkouts([started.checkout_id], now=NOW)
 
 
-def test_preparing_what_is_over_changes_nothing() -> None:
+def test_preparing_an_expired_checkout_changes_nothing() -> None:
     with nothing_changes():
         prepare_checkouts(["X" * 30], now=NOW)
 

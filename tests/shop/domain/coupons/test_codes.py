@@ -64,7 +64,7 @@ def test_second_code_of_a_campaign_stays_good_for_others() -> None:
 
 
 @pytest.mark.parametrize("code", ["", "NOSUCHCODE000000", "' OR 1=1", "０" * 16, "x" * 400])
-def test_code_that_is_none(code: str) -> None:
+def test_invalid_code(code: str) -> None:
     buyer = make_buyer()
     make_codes(make_coupon(value="10"))
     with nothing_changes(), pytest.raises(CouponCodeNotFound):

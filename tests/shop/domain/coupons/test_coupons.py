@@ -150,7 +150,7 @@ def test_fits_course() -> None:
     assert not coupons.fits_course(make_coupon(value="1"), course.pk)
 
 
-def test_terms_and_words() -> None:
+def test_terms_and_their_texts() -> None:
     fixed, threshold = make_coupon(value="30"), make_coupon(CouponType.THRESHOLD, "20.50", minimum="100")
     percent, round_percent = (
         make_coupon(CouponType.PERCENT, off_percent=79),
@@ -167,7 +167,7 @@ def test_terms_and_words() -> None:
     assert coupons.terms_of(percent) == CouponTerms(CouponType.PERCENT, off_percent=79)
 
 
-def test_expire_marks_unused_coupons_whose_last_day_is_over() -> None:
+def test_expire_marks_unused_coupons_after_their_last_day() -> None:
     buyer = make_buyer()
     over = [make_record(buyer, valid_until_date=TODAY - DAY) for _ in range(3)]
     make_record(buyer, valid_until_date=TODAY)

@@ -293,7 +293,7 @@ def test_coupons_that_moved_against_each_other_are_refused_although_the_total_is
     assert refusal_of(request)[0] == "quote_changed"
 
 
-def test_terms_that_moved_without_taking_off_anything_else_are_no_matter() -> None:
+def test_changed_terms_with_the_same_discount_are_accepted() -> None:
     buyer, course = make_buyer(), make_course("100.00")
     record = make_record(buyer, make_coupon(CouponType.THRESHOLD, "10", minimum="50"))
     request = make_request(
@@ -381,7 +381,7 @@ def test_coupon_that_cannot_be_used_now_is_refused(fields: dict[str, Any]) -> No
     assert refusal_of(request) == ("coupon_unavailable", {"coupon_record_id": record.pk})
 
 
-def test_somebody_elses_coupon_is_refused() -> None:
+def test_another_buyers_coupon_is_refused() -> None:
     record = make_record(make_buyer())
     request = make_request(make_buyer(), make_course("99.00"), global_coupon=record, alipay="89.00")
     assert refusal_of(request)[0] == "coupon_unavailable"
@@ -463,7 +463,7 @@ def test_create_due_orders_takes_batch_after_batch(monkeypatch: pytest.MonkeyPat
     assert creation.create_due_orders(now=NOW, cause="test") == 0
 
 
-def test_create_due_orders_stops_after_the_batch_in_which_its_time_is_over(
+def test_create_due_orders_stops_after_the_batch_in_which_its_time_ends(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(due_rows, "DRAIN_S", 0)
@@ -624,7 +624,7 @@ def _outcome(requests: list[OrderRequest]) -> dict[str, Any]:
     }
 
 
-def test_second_wish_for_the_same_coupon_in_a_batch_is_refused() -> None:
+def test_second_use_of_the_same_coupon_in_a_batch_is_refused() -> None:
     buyer, course = make_buyer(), make_course("99.00")
     record = make_record(buyer)
     requests = [make_request(buyer, course, global_coupon=record, alipay="89.00") for _ in range(2)]
@@ -636,7 +636,7 @@ def test_second_wish_for_the_same_coupon_in_a_batch_is_refused() -> None:
     assert requests[1].error_slug == "coupon_unavailable"
 
 
-def test_second_wish_for_the_same_beili_in_a_batch_is_refused() -> None:
+def test_second_use_of_the_same_beili_in_a_batch_is_refused() -> None:
     buyer, course = make_buyer(beili=10), make_course("99.00")
     requests = [make_request(buyer, course, beili=6, alipay="93.00") for _ in range(2)]
     decide(*requests)

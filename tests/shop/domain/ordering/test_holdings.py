@@ -1,4 +1,6 @@
-"""Courses that a buyer owns or is about to pay for aren't bought twice by mistake or extended without limit."""
+"""Courses that a buyer owns or is about to pay for aren't bought twice by mistake or extended without
+limit.
+"""
 
 from datetime import timedelta
 from typing import Any
@@ -60,7 +62,7 @@ def test_newest_of_several_unpaid_orders_is_named() -> None:
     assert refusal_of(ask(buyer, course))[1]["order_number"] == newest.order_number
 
 
-def test_buyer_who_means_it_buys_again() -> None:
+def test_buyer_may_confirm_buying_again() -> None:
     buyer, course = make_buyer(), make_course("9.00")
     first, second = ask(buyer, course, buy_again=True), ask(buyer, course, buy_again=True)
     decide(first, second)
@@ -68,7 +70,7 @@ def test_buyer_who_means_it_buys_again() -> None:
 
 
 @pytest.mark.parametrize("end", ["paid", "cancelling", "closed"])
-def test_order_that_awaits_no_payment_stands_in_nobodys_way(end: str) -> None:
+def test_order_that_awaits_no_payment_blocks_no_purchase(end: str) -> None:
     buyer, course = make_buyer(), make_course("9.00")
     order = make_order(buyer, course)
     if end == "paid":
@@ -83,7 +85,7 @@ def test_order_that_awaits_no_payment_stands_in_nobodys_way(end: str) -> None:
     assert request.status == "created"
 
 
-def test_somebody_elses_unpaid_order_stands_in_nobodys_way() -> None:
+def test_another_buyers_unpaid_order_blocks_no_purchase() -> None:
     course = make_course("9.00")
     make_order(make_buyer(), course)
     decide(request := ask(make_buyer(), course))

@@ -120,7 +120,7 @@ def test_checkout_may_be_tried_again_after_a_refusal() -> None:
     assert make_request(buyer, course, checkout_id=checkout_id).status == OrderRequestStatus.PENDING
 
 
-def test_replay_may_come_after_its_checkout_is_over(valkey: object) -> None:
+def test_replay_may_come_after_its_checkout_has_expired(valkey: object) -> None:
     buyer, course = make_buyer(), make_course()
     checkout_id = checked_out(buyer, course)
     first = make_request(buyer, course, checkout_id=checkout_id, key="k")
@@ -130,7 +130,7 @@ def test_replay_may_come_after_its_checkout_is_over(valkey: object) -> None:
 
 
 @pytest.mark.parametrize("whose", ["nobody's", "another's", "pending"])
-def test_checkout_that_is_not_there_or_not_ready_is_refused(whose: str) -> None:
+def test_missing_or_pending_checkout_is_refused(whose: str) -> None:
     buyer, other, course = make_buyer(), make_buyer(), make_course()
     add(buyer, course)
     ids = {

@@ -68,7 +68,7 @@ def test_cancelling_twice_is_once(order: Order) -> None:
         assert cancel(order).status == OrderStatus.CANCELLED
 
 
-def test_cancelling_what_is_paid_or_expired_or_somebody_elses_is_refused(order: Order) -> None:
+def test_paid_expired_or_foreign_order_cannot_be_cancelled(order: Order) -> None:
     free = make_order(make_buyer(beili=5), make_course("5.00"), beili=5, alipay="0.00")
     expired = make_order(make_buyer(), make_course("5.00"))
     close(expired)

@@ -118,7 +118,7 @@ def test_enrolment_that_is_over_or_revoked_is_not_extended(change: dict[str, obj
     assert (newest.valid_from, newest.valid_until) == (LATER, LATER + 30 * DAY)
 
 
-def test_somebody_elses_enrolment_does_not_extend_mine() -> None:
+def test_another_buyers_enrolment_is_not_extended() -> None:
     course = make_course("10.00", period=30)
     finalise(make_order(make_buyer(), course), make_order(make_buyer(), course))
     assert list(Enrolment.objects.values_list("valid_from", flat=True)) == [LATER, LATER]

@@ -48,7 +48,7 @@ def test_course_is_open_and_the_books_are_right() -> None:
     assert_books_are_right()
 
 
-def test_buyer_does_not_see_who_and_why() -> None:
+def test_buyer_sees_neither_staff_nor_reason() -> None:
     buyer = make_buyer()
     order = grant(buyer, make_course("99.00"), make_buyer(username="secret-operator"))
     body = str(order_body(Order.objects.get(pk=order.pk), now=NOW))

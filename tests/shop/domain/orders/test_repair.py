@@ -81,7 +81,7 @@ def test_living_order_is_left_alone() -> None:
         )
 
 
-def test_deadline_moves_and_says_so() -> None:
+def test_moved_deadline_is_in_the_timeline() -> None:
     order, staff = make_order(make_buyer(), make_course("30.00")), make_buyer()
     later = NOW + timedelta(days=1)
     repair.move_deadline(order.pk, expires_at=later, staff=staff, why="银行限额", now=NOW, cause="request:1")
@@ -94,7 +94,7 @@ def test_deadline_moves_and_says_so() -> None:
 
 
 @pytest.mark.parametrize("moved", [timedelta(0), timedelta(seconds=-1), timedelta(days=15, seconds=1)])
-def test_deadline_that_makes_no_sense(moved: timedelta) -> None:
+def test_invalid_deadline(moved: timedelta) -> None:
     order = make_order(make_buyer(), make_course("30.00"))
     with nothing_changes(), pytest.raises(DeadlineNotMovable):
         repair.move_deadline(

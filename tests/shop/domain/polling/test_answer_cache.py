@@ -125,7 +125,7 @@ def test_order_that_has_just_changed_is_read_once(buyer: Account) -> None:
     assert [statements(buyer, order_number) for _ in range(2)] == [1, 0]
 
 
-def test_who_read_before_the_change_remembers_nothing_after_it(
+def test_reader_from_before_the_change_caches_nothing_after_it(
     request_: OrderRequest, valkey: redis.Redis
 ) -> None:
     """A reader queries the database before the commit and writes to Valkey after it, however long after."""
@@ -134,7 +134,7 @@ def test_who_read_before_the_change_remembers_nothing_after_it(
     assert seen(request_) == ("awaiting_payment", 1)
 
 
-def test_who_read_before_the_change_does_not_replace_what_others_read_after_it(
+def test_reader_from_before_the_change_does_not_replace_newer_answers(
     request_: OrderRequest,
 ) -> None:
     def change_and_be_seen() -> None:
@@ -145,7 +145,7 @@ def test_who_read_before_the_change_does_not_replace_what_others_read_after_it(
     assert seen(request_) == ("awaiting_payment", 1)
 
 
-def test_who_read_before_the_change_does_not_use_anothers_ticket(
+def test_reader_from_before_the_change_does_not_use_anothers_ticket(
     request_: OrderRequest, valkey: redis.Redis
 ) -> None:
     """Another reader has started after the change when the slow one continues; neither caches the other's
@@ -170,7 +170,7 @@ def test_without_the_removal_the_reader_would_be_stale(request_: OrderRequest, v
 
 
 @pytest.mark.usefixtures("no_removal")
-def test_nobody_is_told_of_a_state_that_was_over_when_another_was_told(request_: OrderRequest) -> None:
+def test_older_state_is_not_cached_after_a_newer_one_was_served(request_: OrderRequest) -> None:
     """The change is committed but not yet removed from Valkey.
 
     One reader read before it, and caches its answer after another one has read behind it.
@@ -185,7 +185,7 @@ def test_nobody_is_told_of_a_state_that_was_over_when_another_was_told(request_:
 
 
 @pytest.mark.usefixtures("no_removal")
-def test_who_read_news_removes_what_was_remembered_meanwhile(
+def test_reader_of_a_newer_state_removes_older_cached_answers(
     request_: OrderRequest, valkey: redis.Redis
 ) -> None:
     """The reverse: the earlier reader caches its answer before the later one has answered."""
@@ -200,7 +200,7 @@ def test_who_read_news_removes_what_was_remembered_meanwhile(
     assert seen(request_) == ("awaiting_payment", 1)
 
 
-def test_reader_who_died_keeps_others_from_remembering_for_a_moment_only(
+def test_dead_reader_blocks_caching_only_briefly(
     buyer: Account, request_: OrderRequest, valkey: redis.Redis
 ) -> None:
     def die() -> None:
@@ -240,7 +240,7 @@ def test_without_valkey_the_database_answers(buyer: Account, request_: OrderRequ
     assert seen(request_) == ("awaiting_payment", 1)
 
 
-def test_others_see_nothing_whether_remembered_or_not(buyer: Account, request_: OrderRequest) -> None:
+def test_others_see_nothing_whether_cached_or_not(buyer: Account, request_: OrderRequest) -> None:
     stranger = make_buyer()
     for _ in range(2):
         assert (
@@ -251,7 +251,7 @@ def test_others_see_nothing_whether_remembered_or_not(buyer: Account, request_: 
     assert read_answer(account_id=buyer.pk, order_number="NONE", read=read_order, now=NOW) is None
 
 
-def test_answer_is_not_remembered_beyond_the_end_of_its_truth(buyer: Account) -> None:
+def test_answer_is_not_cached_longer_than_it_is_true(buyer: Account) -> None:
     order = make_order(buyer, make_course())
 
     def has_link(now: datetime) -> bool:
@@ -268,7 +268,7 @@ def test_answer_is_not_remembered_beyond_the_end_of_its_truth(buyer: Account) ->
     assert statements(buyer, order.order_number) == 0  # the new answer is cached instead
 
 
-def test_huge_answer_is_not_remembered(
+def test_huge_answer_is_not_cached(
     buyer: Account, request_: OrderRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(answer_cache, "LARGEST_BODY", 10)
@@ -285,16 +285,14 @@ def test_poller_who_was_just_answered_costs_no_statement(
 
 
 @pytest.mark.usefixtures("valid")
-def test_token_is_remembered_for_a_moment(
-    buyer: Account, request_: OrderRequest, valkey: redis.Redis
-) -> None:
+def test_token_is_cached_for_a_moment(buyer: Account, request_: OrderRequest, valkey: redis.Redis) -> None:
     poll(request_)
     assert valkey.get(poller_key(DIGEST)) == str(buyer.pk).encode()
     assert 0 < valkey.ttl(poller_key(DIGEST)) <= answer_cache.REMEMBERED_S
 
 
 @pytest.mark.usefixtures("valid")
-def test_somebody_elses_order_is_not_told(request_: OrderRequest) -> None:
+def test_another_buyers_order_is_not_answered(request_: OrderRequest) -> None:
     stranger = make_request(make_buyer(), make_course())
     for _ in range(2):
         assert poll(stranger) is None
@@ -310,7 +308,7 @@ def test_ended_token_is_forgotten(request_: OrderRequest, valid: list[TokenDiges
         poll(request_)
 
 
-def test_token_that_ends_while_it_is_looked_up_is_not_remembered(
+def test_token_that_ends_during_its_lookup_is_not_cached(
     buyer: Account, request_: OrderRequest, valid: list[TokenDigest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def find_and_be_overtaken(digest: TokenDigest, *, now: datetime) -> tuple[int, datetime]:

@@ -67,7 +67,7 @@ def come_back(server: ValkeyServer) -> None:
     server.start()
 
 
-def test_state_that_was_told_while_valkey_was_away_is_not_taken_back(
+def test_state_that_was_served_while_valkey_was_away_is_not_reverted(
     server: ValkeyServer, token: str, request_: OrderRequest
 ) -> None:
     assert told(token, request_) == "pending"
@@ -96,7 +96,7 @@ def test_process_that_asked_nothing_meanwhile_notices_too(
     assert told(token, request_) == "awaiting_payment"
 
 
-def test_process_that_has_just_started_believes_nothing(
+def test_new_process_does_not_trust_the_cache(
     server: ValkeyServer, token: str, request_: OrderRequest
 ) -> None:
     assert told(token, request_) == "pending"
@@ -108,7 +108,7 @@ def test_process_that_has_just_started_believes_nothing(
     assert told(token, request_) == "awaiting_payment"
 
 
-def test_who_read_before_and_comes_back_after_remembers_nothing(
+def test_reader_from_before_the_loss_caches_nothing_after_it(
     server: ValkeyServer, token: str, request_: OrderRequest
 ) -> None:
     """Its ticket has survived with the server, but what it read is outdated."""
@@ -152,7 +152,7 @@ def test_control_old_data_would_be_believed(
     assert told(token, request_) == "pending"
 
 
-def test_after_a_while_answers_are_remembered_again(
+def test_answers_are_cached_again_after_a_while(
     server: ValkeyServer, token: str, request_: OrderRequest
 ) -> None:
     told(token, request_)
@@ -176,7 +176,7 @@ def start_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
     answer_cache.believe_an_empty_store()
 
 
-def test_process_that_starts_beside_an_empty_store_remembers_at_once(
+def test_process_that_starts_with_an_empty_store_caches_at_once(
     server: ValkeyServer, token: str, request_: OrderRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     valkey.client().set("cart:1", "of yesterday")
@@ -187,7 +187,7 @@ def test_process_that_starts_beside_an_empty_store_remembers_at_once(
     assert told(token, request_) == "awaiting_payment"
 
 
-def test_process_that_starts_after_a_loss_believes_nothing_that_is_remembered(
+def test_process_that_starts_after_a_loss_does_not_trust_the_cache(
     server: ValkeyServer, token: str, request_: OrderRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert told(token, request_) == "pending"

@@ -58,7 +58,7 @@ def test_returns_at_once_when_too_many_wait(monkeypatch: pytest.MonkeyPatch) -> 
         assert place is not None
 
 
-def test_buyer_who_comes_back_takes_their_place_over() -> None:
+def test_returning_buyer_takes_over_their_place() -> None:
     """A reload leaves an abandoned request: it ends at once, and doesn't take another place."""
     places = long_poll.Places(2)
     with places.hold(1) as abandoned, places.hold(2) as other, places.hold(1) as newest:

@@ -40,7 +40,7 @@ def test_request_without_an_order() -> None:
             assert getattr(found.request, name) == getattr(request, name)
 
 
-def test_somebody_elses_order_is_not_found() -> None:
+def test_another_buyers_order_is_not_found() -> None:
     number, other = make_waiting(make_buyer()), make_buyer()
     assert find_whole_order(account_id=other.pk, order_number=number) is None
     assert find_whole_order(account_id=other.pk, order_number="NONE") is None

@@ -73,7 +73,7 @@ def test_rows_of_a_killed_worker_are_free_after_a_lease(request_: OrderRequest) 
     assert 0.8 < time.monotonic() - started < 2
 
 
-def test_late_worker_neither_does_nor_gives_back_what_another_has(
+def test_late_worker_neither_finishes_nor_returns_anothers_row(
     request_: OrderRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It hung for longer than its lease, and another worker has claimed the row; a third one must not."""
@@ -115,9 +115,7 @@ def test_only_ones_own_claims_are_renewed(request_: OrderRequest) -> None:
     assert leases.renew(own) == 0
 
 
-def test_database_that_is_away_ends_no_renewal_for_good(
-    request_: OrderRequest, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_renewal_survives_a_database_outage(request_: OrderRequest, caplog: pytest.LogCaptureFixture) -> None:
     since = clock.database_now()
     due(request_)
     OrderRequest.objects.update(available_at=since)
