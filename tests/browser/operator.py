@@ -31,7 +31,7 @@ class Operator(Shopper):
             someone.page.fill("#id_password", shop.env["DEMO_PASSWORD"])
             someone.page.locator("#login-form button[type=submit]").click()
             expect(
-                someone.page.get_by_role("heading", name=re.compile("等人处理|Waiting for people"))
+                someone.page.get_by_role("heading", name=re.compile("等人处理|Waiting for staff"))
             ).to_be_visible()
             yield someone
         finally:

@@ -56,7 +56,7 @@ def pages(shopper: Shopper, buyer: Buyer, shop: ShopStack) -> Iterator[str]:
     for path, ready in (
         ("/", "and up"), ("/?search=zzz", "No course matches"), ("/?type=1", "Free for members"),
         (f"/courses/{course_id}/", "Buy now"),
-        ("/cart/", "1 course selected"), ("/coupons/", "To be claimed"), ("/orders/", "Not accepted"),
+        ("/cart/", "1 course selected"), ("/coupons/", "Available to claim"), ("/orders/", "Not accepted"),
         ("/me/", "My courses"),
         ("/me/account/", "Change password"), (f"/orders/{refused}/", "The quote has changed"),
         ("/nowhere/", "Page not found"),

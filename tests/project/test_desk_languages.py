@@ -234,16 +234,16 @@ def test_refusals_are_english(order: Order) -> None:
         (f"/admin/shop/account/{oneself.pk}/deeds/adjust_beili/", {"amount": "1", "why": "x", "token": "t"},
             "You can't give anything to your own account."),
         (f"/admin/shop/account/{order.account_id}/deeds/adjust_beili/",
-            {"amount": "0", "why": "x", "token": "t"}, "Enter an amount that isn't 0."),
+            {"amount": "0", "why": "x", "token": "t"}, "Enter an amount other than 0."),
         (f"/admin/shop/account/{order.account_id}/deeds/adjust_beili/", {"amount": "5", "token": "t"},
             "Enter a reason."),
         (f"/admin/shop/account/{order.account_id}/deeds/adjust_beili/",
             {"amount": "-99999", "why": "x", "token": "t"}, "Not enough Beili."),
         (f"/admin/shop/order/{order.pk}/deeds/cancel/", {"why": "x"}, ("The order can't be cancelled in its "
-                                                                      "present state.")),
+                                                                      "current status.")),
         ("/admin/shop/coupon/add/", {"name": "x", "coupon_type": "2", "scope": "course"}, "Choose a course."),
         ("/admin/exports/", {"kind": "orders", "since": "2026-01-02", "until": "2026-01-01"},
-            "The last day can't be before the first, and an export has 366 days at most."),
+            "The last day can't be before the first, and an export covers at most 366 days."),
     ):  # fmt: skip
         page = unescape(client.post(address, form).content.decode())
         assert said in page, address
@@ -355,7 +355,7 @@ def test_permissions_are_named_in_english(order: Order) -> None:
     page = unescape(
         staff("en").get(f"/admin/auth/group/{Group.objects.latest('pk').pk}/change/").content.decode()
     )
-    assert "May give or take Beili" in page
+    assert "May grant or deduct Beili" in page
     assert "Can add Order line" in page
     assert ContentType.objects.get_for_model(Enrolment).pk
     assert CouponRecord.objects.exists()

@@ -76,7 +76,7 @@ def test_fields_of_a_refusal_have_the_language_of_the_header() -> None:
         {"colour": ["Unknown field."]},
         {
             "username": ["A username may have Chinese characters, Latin letters, digits and _ . @ + -."],
-            "phone": ["6 to 15 digits, with a + in front if you like."],
+            "phone": ["6 to 15 digits, optionally with a leading +."],
         },
     ]
     assert complaints("zh-CN")[0] == {"colour": ["未知字段。"]}
