@@ -60,7 +60,7 @@ def pages(shopper: Shopper, buyer: Buyer, shop: ShopStack) -> Iterator[str]:
         ("/me/", "My courses"),
         ("/me/account/", "Change password"), (f"/orders/{refused}/", "The quote has changed"),
         ("/nowhere/", "Page not found"),
-        (f"/orders/{waiting}/", "Your order is ready"), (f"/orders/{paid}/", "Payment received"),
+        (f"/orders/{waiting}/", "Your order has been created"), (f"/orders/{paid}/", "Payment received"),
         ("/password/reset/", "Reset password"),
     ):  # fmt: skip
         shopper.go(path)
