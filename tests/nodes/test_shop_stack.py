@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from project.local import purchase
+from project.local.api_client import PurchaseError
 from project.local.purchase import buy_courses
 from project.local.waiting import wait_until
 from tests.databases import drop_database
@@ -41,6 +43,26 @@ def test_a_purchase_of_everything_is_delivered_and_so_is_its_renewal(shared_shop
         1,
         len(first.course_ids),
     ]
+
+
+def test_courses_of_an_order_that_was_left_unpaid_are_bought(
+    shared_shop_stack: ShopStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def leave(pay_url: str, **options: object) -> None:
+        raise PurchaseError("the buyer left the cashier")
+
+    stack = shared_shop_stack
+    with monkeypatch.context() as patch:
+        patch.setattr(purchase, "pay_at_cashier", leave)
+        with pytest.raises(PurchaseError, match="left the cashier"):
+            buy_courses(stack.web_url, username="buyer2", password=stack.env["DEMO_PASSWORD"])
+    receipt = buy_courses(stack.web_url, username="buyer2", password=stack.env["DEMO_PASSWORD"])
+    unpaid = """
+        SELECT DISTINCT course_id FROM shop_orderline l JOIN shop_order o ON o.id = l.order_id
+        JOIN shop_account a ON a.id = o.account_id
+        WHERE a.username = 'buyer2' AND o.status = 'awaiting_payment'
+    """
+    assert {row["course_id"] for row in stack.rows(unpaid)} == set(receipt.course_ids)
 
 
 def test_a_shop_of_its_own_survives_its_broken_parts(
