@@ -107,13 +107,13 @@ def insert(objects: Sequence[models.Model]) -> None:
     if not objects:
         return
     text, columns = _insertion(type(objects[0]))
-    inserted = read(text, [[convert(value(row)) for row in objects] for value, convert in columns])
+    inserted = read(text, [_array([write(value(row)) for row in objects]) for value, write in columns])
     for row, (pk,) in zip(objects, inserted, strict=True):
         row.pk = pk
 
 
-# For each column of a statement: how to read it from an object, and how to hand it to the driver.
-_Columns = list[tuple[Callable[[Any], Any], Callable[[Any], Any]]]
+# For each column of a statement: how to read it from an object, and how to write it as an array's element.
+_Columns = list[tuple[Callable[[Any], Any], Callable[[Any], str]]]
 
 
 @cache
@@ -138,39 +138,54 @@ def _arrays(fields: Sequence[Any]) -> str:
 
 
 def _columns(fields: Sequence[Any]) -> _Columns:
-    return [(attrgetter(field.attname), _converter(field)) for field in fields]
+    return [(attrgetter(field.attname), _writer(field)) for field in fields]
 
 
-def _converter(field: "models.Field[Any, Any]") -> Callable[[Any], Any]:
-    match field:
-        case models.JSONField():
-            # PostgreSQL reads the text; the driver's own wrapper costs five times as much in an array
-            return _json_text
-        case models.CharField() | models.TextField():
-            return _plain_text  # the driver takes no list of mixed types
-        case models.IntegerField():
-            return _plain_int
-        case models.DecimalField():
-            return _plain_decimal
-        case _:
-            return _unchanged
+def _writer(field: Any) -> Callable[[Any], str]:
+    if field.is_relation:
+        field = field.target_field
+    return next(write for kind, write in _WRITERS if isinstance(field, kind))
 
 
-def _json_text(value: Any) -> str:
-    return _JSON.encode(value).decode()
+# The elements of arrays as PostgreSQL reads them. The driver takes four times as long: it looks at each value
+# for its type and for what has to be quoted.
 
 
-def _plain_text(value: Any) -> str | None:
-    return None if value is None else str(value)
+def _array(elements: list[str]) -> str:
+    return "{" + ",".join(elements) + "}"
 
 
-def _plain_int(value: Any) -> int | None:
-    return None if value is None else int(value)
+def _write_json(value: Any) -> str:
+    return _write_text(_JSON.encode(value).decode())
 
 
-def _plain_decimal(value: Any) -> Decimal | None:
-    return None if value is None else Decimal(value)
+def _write_text(value: Any) -> str:
+    if value is None:
+        return "NULL"
+    return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def _unchanged(value: Any) -> Any:
-    return value
+def _write_int(value: Any) -> str:
+    return "NULL" if value is None else str(int(value))
+
+
+def _write_flag(value: Any) -> str:
+    return "NULL" if value is None else str(bool(value))
+
+
+def _write_number(value: Any) -> str:
+    return "NULL" if value is None else str(Decimal(value))
+
+
+def _write_time(value: Any) -> str:
+    return "NULL" if value is None else value.isoformat()
+
+
+_WRITERS: Sequence[tuple[Any, Callable[[Any], str]]] = [
+    (models.JSONField, _write_json),
+    ((models.CharField, models.TextField), _write_text),
+    (models.IntegerField, _write_int),
+    (models.BooleanField, _write_flag),
+    (models.DecimalField, _write_number),
+    (models.DateField, _write_time),  # with a time or without
+]

@@ -6,7 +6,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, models
+from django.apps import apps
+from django.db import DataError, IntegrityError, models
 from django.forms.models import model_to_dict
 
 from shop.domain import sql
@@ -21,8 +22,8 @@ def transfers(order: Order) -> list[LedgerTransfer]:
     a backslash.
     """
     book = LedgerTransfer.Book
-    amounts: tuple[int | Decimal, ...] = (1, Decimal("2.50"), 3, Decimal("4.00"))
-    texts = ("", "贝里", 'a "quoted", {braced} one', "back\\slash, NULL")
+    amounts: tuple[int | Decimal, ...] = (1, Decimal("2.50"), 3, Decimal("4.00"), Decimal("1E+2"), 6)
+    texts = ("", "贝里", 'a "quoted", {braced} one', "back\\slash, NULL", "NULL", " \t\n\x01'\\\"; --")
     return [
         LedgerTransfer(
             key=f"test:{number}", debit=book.UNAPPLIED, credit=book.SALES, currency="CNY", amount=amount,
@@ -66,6 +67,19 @@ def test_rows_are_those_of_bulk_create(make: Callable[[Order], list[models.Model
         row.pop("key", None)
     assert expected_ours == expected
     assert len({made.pk for made in ours}) == len(ours)
+
+
+@pytest.mark.parametrize("app", ["shop", "payments"])
+def test_columns_of_every_model_can_be_written(app: str) -> None:
+    for model in apps.get_app_config(app).get_models():
+        sql._insertion(model)
+
+
+def test_text_that_postgresql_cannot_store_is_refused() -> None:
+    made = transfers(make_order(make_buyer(), make_course()))
+    made[0].memo = "a\x00b"
+    with pytest.raises(DataError):
+        sql.insert(made)
 
 
 def test_refused_row_refuses_all(django_assert_num_queries: Any) -> None:
