@@ -24,7 +24,7 @@ from unfold.forms import AuthenticationForm
 from unfold.sites import UnfoldAdminSite
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from payments.desk.dashboard import dashboard_context
+from payments.desk.dashboard import dashboard_context, days_context
 from payments.desk.exports import export_view
 from payments.desk.search import find
 from shop import clock
@@ -126,7 +126,10 @@ class StaffSite(UnfoldAdminSite):  # type: ignore[misc] # django-unfold has no t
 
     def extra_urls(self) -> list[URLPattern]:
         """Pages of the desk that belong to no table."""
-        return [path("exports/", self.admin_view(lambda request: export_view(request, self)), name="exports")]
+        return [
+            path("exports/", self.admin_view(lambda request: export_view(request, self)), name="exports"),
+            path("days/", self.admin_view(self.days), name="days"),
+        ]
 
     def admin_view(
         self, view: Callable[..., HttpResponseBase], cacheable: bool = False
@@ -140,6 +143,12 @@ class StaffSite(UnfoldAdminSite):  # type: ignore[misc] # django-unfold has no t
             request, {**dashboard_context(request, now=clock.now()), **(extra_context or {})}
         )
         return answer
+
+    def days(self, request: HttpRequest) -> HttpResponse:
+        """The dashboard's part that counts days."""
+        if not request.user.has_perm("shop.view_order"):
+            raise PermissionDenied
+        return TemplateResponse(request, "desk/days.html", days_context(now=clock.now()))
 
     def search(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Finds an order or a buyer by whatever is at hand.
@@ -166,6 +175,9 @@ class StaffSite(UnfoldAdminSite):  # type: ignore[misc] # django-unfold has no t
         return response
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        if "HX-Request" in request.headers:
+            # A part of a page was fetched after the session's end. The page itself shall lead to the login.
+            return HttpResponse(headers={"HX-Refresh": "true"})
         response: HttpResponse = super().login(request, extra_context)
         if request.method == "POST" and response.status_code == 302 and request.user.is_authenticated:
             remember_device(response, request, username=request.user.get_username())

@@ -32,13 +32,18 @@ class Figure:
 def dashboard_context(request: HttpRequest, *, now: datetime) -> dict[str, Any]:
     """The page's context. Users without the permission to view orders see only the menu."""
     if not request.user.has_perm("shop.view_order"):
-        return {"figures": [], "charts": []}
+        return {"figures": []}
+    return {"figures": _waiting(now=now), "latencies": _latencies(), **days_context(now=now)}
+
+
+def days_context(*, now: datetime) -> dict[str, Any]:
+    """The context of the page's part that counts days. It asks for itself again while `is_counting`."""
     days = read_days(now=now)
     return {
-        "figures": _waiting(now=now),
-        "today": _today(days),
-        "charts": _charts(days),
-        "is_counting": None in days,
+        "today": _today(days.figures[-1]),
+        "charts": _charts(days.figures),
+        "is_counting": days.is_kept and not days.is_complete,
+        "is_incomplete": not days.is_complete,
     }
 
 
@@ -86,15 +91,17 @@ def _figure(title: str, count: int, table: str, query: str, tone: str) -> Figure
     )
 
 
-def _today(days: Sequence[DayFigures | None]) -> list[Figure]:
-    today = days[-1]
+def _latencies() -> list[Figure]:
     created, opened = read_latencies()
-    figures = [
+    return [
         Figure(_("受理到生成，中位 / 95%"), _both(created), ""),
         Figure(_("付款到开通，中位 / 95%"), _both(opened), ""),
     ]
+
+
+def _today(today: DayFigures | None) -> list[Figure]:
     if today is None:
-        return figures
+        return []
     paid = today.orders.get(OrderStatus.PAID, 0) + today.orders.get(OrderStatus.REFUNDED, 0)
     share = f"{paid * 100 // today.requests}%" if today.requests else "–"
     return [
@@ -115,7 +122,6 @@ def _today(days: Sequence[DayFigures | None]) -> list[Figure]:
         Figure(
             _("今日退款"), _yuan(today.refunded_fen), f"{reverse('admin:payments_refund_changelist')}?day=1d"
         ),
-        *figures,
     ]
 
 

@@ -3,6 +3,7 @@
 An order's number begins with its hour, and a payment's with its order's number, so an hour is a range of an
 index that exists anyway. Counts are cached in Valkey. A page counts what is missing, newest first, until its
 time is up, and the next page continues: how long it takes doesn't depend on how much a shop sells in a day.
+While Valkey can't keep a count, there is nothing to continue.
 """
 
 import json
@@ -43,21 +44,37 @@ class DayFigures:
     refunded_fen: int
 
 
-def read_days(*, now: datetime, days: int = DAYS) -> list[DayFigures | None]:
-    """The figures of the last `days` days, oldest first; None for a day that isn't counted to its end."""
+@dataclass(frozen=True, slots=True)
+class Days:
+    """Days, oldest first; None for a day that isn't counted to its end. `is_kept` says whether the next call
+    can continue from here.
+    """
+
+    figures: Sequence[DayFigures | None]
+    is_kept: bool
+
+    @property
+    def is_complete(self) -> bool:
+        return None not in self.figures
+
+
+def read_days(*, now: datetime, days: int = DAYS) -> Days:
+    """The figures of the last `days` days."""
     newest = timezone.localtime(now).replace(minute=0, second=0, microsecond=0)
     hours = [newest - back * HOUR for back in range(newest.hour + 1 + 24 * (days - 1))]
-    known = _recall(hours)
+    recalled = _recall(hours)
+    known, is_kept = recalled or {}, recalled is not None
     size, ends_at = 1, monotonic_ns() + BUDGET_NS
     while (first := _first_missing(hours, known)) is not None and (began := monotonic_ns()) < ends_at:
         counted = _count(hours[first : first + size])
-        _remember(counted, now=now)
+        is_kept = is_kept and _remember(counted, now=now)
         known |= counted
         # In a small shop a month takes no longer than an hour; in a large one the budget ends the loop.
         if (monotonic_ns() - began) * 8 < BUDGET_NS:
             size *= 4
     by_day = groupby(reversed(hours), key=lambda hour: hour.strftime("%Y%m%d"))
-    return [_sum_up(day, [known.get(hour) for hour in of_day]) for day, of_day in by_day]
+    figures = [_sum_up(day, [known.get(hour) for hour in of_day]) for day, of_day in by_day]
+    return Days(figures, is_kept)
 
 
 def _first_missing(hours: Sequence[datetime], known: Mapping[datetime, Counts]) -> int | None:
@@ -109,15 +126,17 @@ def _word(hour: datetime) -> str:
     return hour.strftime("%Y%m%d%H")
 
 
-def _recall(hours: Sequence[datetime]) -> dict[datetime, Counts]:
+def _recall(hours: Sequence[datetime]) -> dict[datetime, Counts] | None:
+    """None if Valkey doesn't answer."""
     try:
         found: Any = valkey.client().mget([valkey.hour_key(_word(hour)) for hour in hours])
     except valkey.Unreachable:
-        return {}
+        return None
     return {hour: json.loads(stored) for hour, stored in zip(hours, found, strict=True) if stored}
 
 
-def _remember(counted: Mapping[datetime, Counts], *, now: datetime) -> None:
+def _remember(counted: Mapping[datetime, Counts], *, now: datetime) -> bool:
+    """Whether Valkey kept them: it may be away or full."""
     try:
         with valkey.client().pipeline(transaction=False) as pipeline:
             for hour, counts in counted.items():
@@ -125,4 +144,5 @@ def _remember(counted: Mapping[datetime, Counts], *, now: datetime) -> None:
                 pipeline.set(valkey.hour_key(_word(hour)), json.dumps(counts), ex=kept)
             pipeline.execute()
     except valkey.Unreachable:
-        return
+        return False
+    return True

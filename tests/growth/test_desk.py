@@ -47,6 +47,7 @@ def pages() -> dict[str, str]:
     )
     found = {
         "dashboard": "/admin/",
+        "days": "/admin/days/",
         "order": f"/admin/shop/order/{paid.pk}/change/",
         "buyer": f"/admin/shop/account/{paid.account_id}/change/",
         "payment": f"/admin/payments/payment/{payment.pk}/change/",

@@ -176,7 +176,7 @@ def test_chinese_pages_contain_no_english(order: Order) -> None:
     assert left == {}
 
 
-def test_lists_and_filters_are_english(order: Order) -> None:
+def test_lists_filters_and_parts_are_english(order: Order) -> None:
     client, left = staff("en"), {}
     for query in (
         "shop/order/?status__exact=paid&day=1d",
@@ -185,6 +185,7 @@ def test_lists_and_filters_are_english(order: Order) -> None:
         "payments/billdifference/?status__exact=open",
         "payments/bill/?dead=yes",
         "shop/couponcode/?state=open",
+        "days/",
     ):
         if found := chinese_of(client.get(f"/admin/{query}").content.decode()):
             left[query] = found

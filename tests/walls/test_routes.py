@@ -197,7 +197,8 @@ ADMIN |= {
     "/admin/<app_label>/": ("", "*"), "/admin/(?P<url>.*)$": ("", "*"),
     "/admin/shop/account/<id>/password/": ("", "!"),
     # Permission → the roles that have it.
-    "/admin/search/": ("", "客服 财务 店长"), "/admin/exports/": ("", "财务"),
+    "/admin/search/": ("", "客服 财务 店长"), "/admin/days/": ("", "客服 财务 店长"),
+    "/admin/exports/": ("", "财务"),
     "/admin/shop/couponcode/batches/<slug:batch>.csv": ("", "店长"),
     # Deeds are tested separately below.
     **{f"/admin/{model}/<int:pk>/deeds/<slug:name>/": ("", "*") for model in DEEDS},
