@@ -11,7 +11,7 @@ from datetime import MAXYEAR, datetime, timedelta
 
 from payments.simulator.faults import Event
 from payments.simulator.merchants import Merchant
-from payments.simulator.money import format_yuan, parse_yuan
+from payments.simulator.money import format_yuan, parse_difference
 from payments.simulator.simulation import Simulation
 from payments.simulator.store import Database, Row
 from payments.simulator.times import BEIJING, format_time
@@ -96,11 +96,17 @@ def distort(sim: Simulation, app_id: str, rows: list[BillRow], period: Period) -
         if sim.faults.take("business", event, ["bill_missing"]) is not None:
             continue
         fault = sim.faults.take("business", event, ["bill_amount"])
-        difference = (parse_yuan(fault.params["difference"]) or 0) if fault else 0
-        distorted.append(replace(row, amount_fen=row.amount_fen + difference))
+        difference = (parse_difference(fault.params["difference"]) or 0) if fault else 0
+        distorted.append(replace(row, amount_fen=_grown(row.amount_fen, difference)))
     if sim.faults.take("business", Event(app_id=app_id), ["bill_extra"]) is not None:
         distorted.append(_strange_row(period))
     return distorted
+
+
+def _grown(fen: int, difference: int) -> int:
+    """The amount, larger or smaller by the difference; it doesn't change its direction."""
+    size = max(abs(fen) + difference, 0)
+    return -size if fen < 0 else size
 
 
 def build_zip(merchant: Merchant, period: Period, rows: list[BillRow], now: float) -> bytes:

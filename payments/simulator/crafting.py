@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from payments.simulator.fault_kinds import KINDS
-from payments.simulator.faults import Fault, read_params
+from payments.simulator.fault_params import read_params
+from payments.simulator.faults import Fault
 from payments.simulator.messages import MUTATIONS
 from payments.simulator.notifications import event_fields, new_notify_id
 from payments.simulator.notifier import Notifier

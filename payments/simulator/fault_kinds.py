@@ -1,5 +1,5 @@
-"""Every fault the simulator can inject: its category, what it does in both languages, and the parameters it
-takes.
+"""Every fault the simulator can inject: its category, what it does in both languages, the parameters it
+takes, and what a rule can be narrowed by.
 """
 
 from dataclasses import dataclass, field
@@ -12,19 +12,22 @@ class FaultKind:
     category: str
     chinese: str
     english: str
+    filters: tuple[str, ...]
     params: dict[str, Any] = field(default_factory=dict)
 
 
 def _gateway(name: str, chinese: str, english: str, **params: Any) -> FaultKind:
-    return FaultKind(name, "gateway", chinese, english, params)
+    return FaultKind(name, "gateway", chinese, english, ("app_id", "out_trade_no", "method"), params)
 
 
 def _notification(name: str, chinese: str, english: str, **params: Any) -> FaultKind:
-    return FaultKind(name, "notification", chinese, english, params)
+    return FaultKind(
+        name, "notification", chinese, english, ("app_id", "out_trade_no", "trade_status"), params
+    )
 
 
 def _business(name: str, chinese: str, english: str, **params: Any) -> FaultKind:
-    return FaultKind(name, "business", chinese, english, params)
+    return FaultKind(name, "business", chinese, english, ("app_id", "out_trade_no"), params)
 
 
 KINDS = {
@@ -155,7 +158,18 @@ KINDS = {
             "not refundable: the payment ends in TRADE_FINISHED at once",
         ),
         _business("bill_missing", "账单缺少该笔", "the trade's rows are missing from the bill"),
-        _business("bill_extra", "账单多出一笔陌生交易", "the bill has a row of an unknown trade"),
-        _business("bill_amount", "账单金额不符", "the trade's amounts in the bill differ", difference="0.01"),
+        FaultKind(
+            "bill_extra",
+            "business",
+            "账单多出一笔陌生交易",
+            "the bill has a row of an unknown trade",
+            ("app_id",),
+        ),
+        _business(
+            "bill_amount",
+            "账单金额不符（difference 可为负，最多减到 0）",
+            "the trade's amounts in the bill are larger, or smaller down to 0",
+            difference="0.01",
+        ),
     )
 }

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from payments.simulator.fault_kinds import KINDS, FaultKind
-from payments.simulator.settings import SettingsBook
+from payments.simulator.fault_kinds import KINDS
+from payments.simulator.fault_params import read_params
+from payments.simulator.settings import STATUSES, SettingsBook
 from payments.simulator.store import Row, Store, dump
 
 FILTERS = ("out_trade_no", "app_id", "method", "trade_status")
@@ -124,11 +125,17 @@ def _checked(rule: Mapping[str, Any], seed: str) -> dict[str, Any]:
         raise ValueError(f"unknown: {', '.join(sorted(unknown))}; a rule has {', '.join(sorted(allowed))}")
     params = read_params(kind, rule.get("params", {}))
     probability, skip, times = rule.get("probability", 1.0), rule.get("skip", 0), rule.get("times", 1)
-    if not isinstance(probability, int | float) or not 0 <= probability <= 1:
-        raise ValueError("probability is a number from 0 to 1")
-    if not isinstance(skip, int) or skip < 0 or not (times is None or (isinstance(times, int) and times > 0)):
+    if type(probability) not in (int, float) or not 0 < probability <= 1:
+        raise ValueError("probability is a number above 0, up to 1")
+    if type(skip) is not int or skip < 0 or not (times is None or (type(times) is int and times > 0)):
         raise ValueError("skip is a whole number from 0, times one from 1, or null for always")
-    filters = {name: str(rule.get(name, "")) for name in FILTERS}
+    filters = {name: rule.get(name, "") for name in FILTERS}
+    if not all(isinstance(value, str) for value in filters.values()):
+        raise ValueError(f"{', '.join(FILTERS)} are texts")
+    if useless := [name for name, value in filters.items() if value and name not in kind.filters]:
+        raise ValueError(f"{kind.name} can be narrowed by {', '.join(kind.filters)}, not by {useless[0]}")
+    if filters["trade_status"] not in ("", *STATUSES):
+        raise ValueError(f"trade_status is one of {', '.join(STATUSES)}")
     return {
         "kind": kind.name,
         "category": kind.category,
@@ -139,31 +146,3 @@ def _checked(rule: Mapping[str, Any], seed: str) -> dict[str, Any]:
         "seed": str(rule.get("seed", seed)),
         **filters,
     }
-
-
-def read_params(kind: FaultKind, given: Any) -> dict[str, Any]:
-    """The kind's default parameters, overridden by the given ones.
-
-    Raises ValueError for an unknown parameter or an invalid value.
-    """
-    if not isinstance(given, dict) or not set(given) <= set(kind.params):
-        raise ValueError(f"{kind.name} takes the parameters {kind.params}")
-    for name, value in given.items():
-        _check_param(name, value, kind.params[name])
-    return {**kind.params, **given}
-
-
-# Larger values would break the simulator instead of the shop.
-BOUNDS = {"count": (1, 50), "status": (500, 599)}
-
-
-def _check_param(name: str, value: Any, default: Any) -> None:
-    if name in BOUNDS:
-        least, most = BOUNDS[name]
-        is_right = type(value) is int and least <= value <= most
-    elif isinstance(default, float):
-        is_right = isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
-    else:
-        is_right = type(value) is type(default)
-    if not is_right:
-        raise ValueError(f"the parameter {name} is like {default!r}")

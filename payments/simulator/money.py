@@ -13,6 +13,12 @@ def parse_yuan(text: object) -> int | None:
     return int(match[1]) * 100 + int((match[2] or "").ljust(2, "0"))
 
 
+def parse_difference(text: str) -> int | None:
+    """Like `parse_yuan`, but may be negative."""
+    fen = parse_yuan(text.removeprefix("-"))
+    return fen if fen is None or not text.startswith("-") else -fen
+
+
 def format_yuan(fen: int) -> str:
     """Always two decimals, as the gateway writes amounts."""
     sign = "-" if fen < 0 else ""

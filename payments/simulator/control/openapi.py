@@ -36,7 +36,7 @@ def _object(**properties: Schema) -> Schema:
 FAULT = _object(
     kind={"type": "string", "enum": list(KINDS)},
     params={"type": "object", "description": "see /control/faults/kinds"},
-    probability={"type": "number", "minimum": 0, "maximum": 1, "default": 1},
+    probability={"type": "number", "exclusiveMinimum": 0, "maximum": 1, "default": 1},
     skip={"type": "integer", "minimum": 0, "default": 0, "description": "matching events to let pass first"},
     times={
         "type": ["integer", "null"],
@@ -45,7 +45,7 @@ FAULT = _object(
         "description": "how often the rule applies; null for always",
     },
     seed={**TEXT, "description": "decides, with the probability, which events are hit"},
-    **dict.fromkeys(FILTERS, TEXT),
+    **{name: {**TEXT, "description": "see `filters` in /control/faults/kinds"} for name in FILTERS},
 )
 FAULT["required"] = ["kind"]
 

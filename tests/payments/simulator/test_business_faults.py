@@ -67,6 +67,20 @@ def test_not_refundable(simulator: Simulator, sdk: GatewayAliPay) -> None:
     assert sdk.api_alipay_trade_query(out_trade_no="C1")["trade_status"] == "TRADE_FINISHED"
 
 
+def read_bill(simulator: Simulator, sdk: GatewayAliPay) -> list[tuple[str, str]]:
+    """The order and the amount of each row of today's bill."""
+    day = simulator.control("GET", "/clock")["now_text"][:10]
+    answer = sdk.server_api(
+        "alipay.data.dataservice.bill.downloadurl.query", {"bill_type": "trade", "bill_date": day}
+    )
+    archive = zipfile.ZipFile(
+        io.BytesIO(simulator.http.get(answer["bill_download_url"]).content), metadata_encoding="gbk"
+    )
+    text = archive.read(next(name for name in archive.namelist() if name.endswith("明细.csv"))).decode("gbk")
+    rows = csv.DictReader(line for line in text.splitlines() if not line.startswith("#"))
+    return [(row["商户订单号"].strip()[:7], row["订单金额（元）"]) for row in rows]
+
+
 @pytest.mark.parametrize(
     ("kind", "expected"),
     [
@@ -81,13 +95,27 @@ def test_bill_faults(
     simulator.control("PATCH", "/settings", {"bill_ready": "always"})
     simulator.pay_order("C1")
     simulator.fault(kind)
-    day = simulator.control("GET", "/clock")["now_text"][:10]
-    answer = sdk.server_api(
-        "alipay.data.dataservice.bill.downloadurl.query", {"bill_type": "trade", "bill_date": day}
-    )
-    archive = zipfile.ZipFile(
-        io.BytesIO(simulator.http.get(answer["bill_download_url"]).content), metadata_encoding="gbk"
-    )
-    text = archive.read(next(name for name in archive.namelist() if name.endswith("明细.csv"))).decode("gbk")
-    rows = csv.DictReader(line for line in text.splitlines() if not line.startswith("#"))
-    assert [(row["商户订单号"].strip()[:7], row["订单金额（元）"]) for row in rows] == expected
+    assert read_bill(simulator, sdk) == expected
+
+
+@pytest.mark.parametrize(
+    ("difference", "paid", "refunded"),
+    [
+        ("0.01", "19.91", "-5.01"),
+        ("-0.01", "19.89", "-4.99"),
+        ("5", "24.90", "-10.00"),
+        ("-19.90", "0.00", "0.00"),
+        ("-20.00", "0.00", "0.00"),
+        ("-39.80", "0.00", "0.00"),
+    ],
+)
+def test_every_difference_shows_in_the_bill(
+    simulator: Simulator, sdk: GatewayAliPay, difference: str, paid: str, refunded: str
+) -> None:
+    """Amounts become larger or smaller, at most down to nothing, in both directions."""
+    simulator.control("PATCH", "/settings", {"bill_ready": "always"})
+    simulator.pay_order("C1")
+    sdk.api_alipay_trade_refund(refund_amount="5.00", out_trade_no="C1", out_request_no="R1")
+    assert read_bill(simulator, sdk) == [("C1", "19.90"), ("C1", "-5.00")]
+    simulator.fault("bill_amount", times=None, params={"difference": difference})
+    assert read_bill(simulator, sdk) == [("C1", paid), ("C1", refunded)]

@@ -9,6 +9,7 @@ import pytest
 from payments.simulator.app import create_app
 from payments.simulator.control.openapi import PATHS, describe_api
 from payments.simulator.fault_kinds import KINDS
+from payments.simulator.fault_params import MERGEABLE
 from payments.simulator.gateway_faults import find_delivery
 from payments.simulator.messages import MUTATIONS
 from payments.simulator.notifications import PLANNING_FAULTS
@@ -57,11 +58,72 @@ def test_every_notification_fault_does_something() -> None:
         {"kind": "http_error", "params": {"status": 200}},
         {"kind": "concurrent", "params": {"count": 1_000_000}},
         {"kind": "hang", "times": 10**30},
+        {"kind": "hang", "times": True},
+        {"kind": "hang", "skip": False},
+        {"kind": "hang", "skip": -1},
+        # A rule that could never act.
+        {"kind": "hang", "probability": 0},
+        {"kind": "hang", "probability": -0.5},
+        {"kind": "hang", "probability": True},
+        {"kind": "hang", "out_trade_no": None},
+        {"kind": "hang", "trade_status": "TRADE_SUCCESS"},
+        {"kind": "drop", "method": "alipay.trade.query"},
+        {"kind": "drop", "trade_status": "PAID"},
+        {"kind": "bill_extra", "out_trade_no": "C1"},
+        {"kind": "bill_missing", "trade_status": "TRADE_SUCCESS"},
+        *({"kind": "bill_amount", "params": {"difference": text}} for text in
+          ("0", "0.00", "-0.00", "", "-", "+1.00", "0.001", "1e2", "much", 0.01, None)),
+        *({"kind": kind, "params": {"seconds": seconds}}
+          for kind in ("hang", "slow", "drip", "reorder", "delay", "refund_pending")
+          for seconds in (0, -1, 1e12, True, None)),
+        *({"kind": kind, "params": {"count": count}}
+          for kind in ("duplicate", "concurrent") for count in (0, -1, 1.0, True)),
+        {"kind": "call_limited", "params": {"per_second": -1}},
+        {"kind": "call_limited", "params": {"per_second": 1e12}},
+        {"kind": "http_error", "params": {"status": -502}},
+        {"kind": "http_error", "params": {"after_commit": 1}},
+        {"kind": "change"},
+        {"kind": "change", "params": {"fields": {"sign": "x"}}},
+        {"kind": "change", "params": {"fields": {"sign_type": "RSA"}}},
+        {"kind": "change", "params": {"fields": {"total_amount": None}}},
+        {"kind": "tamper", "params": {"fields": {}}},
+        {"kind": "tamper", "params": {"fields": {"total_amount": ["0.01"]}}},
+        {"kind": "extra_fields", "params": {"fields": {}}},
+        {"kind": "extra_fields", "params": {"fields": {"future_field": ""}}},
+        {"kind": "merged_fields", "params": {"into": "nonsense"}},
+        {"kind": "merged_fields", "params": {"into": "version"}},
+        {"kind": "merged_fields", "params": {"into": "sign"}},
     ],
-)
+    ids=str,
+)  # fmt: skip
 def test_invalid_faults_are_refused(simulator: Simulator, rule: dict[str, Any]) -> None:
     assert "error" in simulator.control("POST", "/faults", rule, status=400)
     assert simulator.control("GET", "/faults")["faults"] == []
+
+
+@pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity"])
+def test_numbers_without_end_are_refused(simulator: Simulator, word: str) -> None:
+    """Python reads them in JSON."""
+    body = f'{{"kind": "slow", "params": {{"seconds": {word}}}}}'
+    answer = simulator.http.post(
+        "/control/faults", content=body, headers={"Content-Type": "application/json"}
+    )
+    assert answer.status_code == 400
+    assert simulator.control("GET", "/faults")["faults"] == []
+
+
+def test_mutations_of_a_crafted_notification_are_checked_too(simulator: Simulator) -> None:
+    simulator.pay_order("C1")
+    craft = {"out_trade_no": "C1", "url": simulator.url, "mutations": [{"kind": "change"}]}
+    assert "fields" in simulator.control("POST", "/notifications/craft", craft, status=400)["error"]
+
+
+def test_every_kind_but_one_has_defaults_that_are_allowed(simulator: Simulator) -> None:
+    refused = []
+    for kind in KINDS:
+        answer = simulator.http.post("/control/faults", json={"kind": kind})
+        refused += [kind] if answer.status_code == 400 else []
+    assert refused == ["change"]  # which fields it changes has to be said
 
 
 @pytest.mark.parametrize(
@@ -224,3 +286,12 @@ def test_control_token(own_simulator: Simulator) -> None:
     assert own_simulator.http.get("/healthz").text == "ok"
     # Shops and buyers need no token.
     assert own_simulator.open_order("C1").startswith("/cashier/")
+
+
+def test_fields_to_merge_into_are_those_of_a_notification(simulator: Simulator, shop: Shop) -> None:
+    simulator.control("PATCH", "/settings", {"default_out_biz_no": "trade_no"})
+    pay = {"notify_url": shop.url, "body": "x", "passback_params": "y"}
+    simulator.pay_order("C1", **pay)
+    received = shop.wait_for(1)[0].fields()
+    assert set(received) - {"sign", "sign_type", "version"} <= MERGEABLE
+    assert max(set(received) - {"sign", "sign_type"}) == "version"
