@@ -375,7 +375,7 @@ def test_notification_races_the_query(chaos: ChaosShop) -> None:
         scenario.scan(out_trade_no)
         scenario.inject("concurrent", params={"count": 3})
         # The sweep finds the payment within a second, and from then on it is queried every second.
-        scenario.inject("delay", params={"seconds": number / 4})
+        scenario.inject("delay", params={"seconds": (number + 1) / 4})
         scenario.poll()
         at_once(lambda: scenario.pay(out_trade_no), scenario.poll)
         scenario.wait_for_end(*PAID_BY_EITHER)
