@@ -13,7 +13,7 @@ from typing import Any
 from payments.models import Bill, BillDifference, Notification, Payment, Refund
 from payments.states import NotificationStatus
 from shop.domain import sql
-from shop.domain.locks import lock_accounts, lock_order
+from shop.domain.locks import existing, lock_accounts, lock_order
 from shop.models import Order
 
 _FIND_CONCERNED = """
@@ -98,9 +98,10 @@ def lock_payment(payment_id: int) -> Payment:
     """The payment whole, with its account, order and itself locked.
 
     Raises:
-        Payment.DoesNotExist
+        NotFound
     """
-    order = lock_order(Payment.objects.values_list("order_id", flat=True).get(pk=payment_id))
+    order_id = Payment.objects.filter(pk=payment_id).values_list("order_id", flat=True).first()
+    order = lock_order(existing(order_id))
     payment = Payment.objects.select_for_update(no_key=True, of=("self",)).get(pk=payment_id)
     payment.order = order
     return payment
@@ -110,9 +111,10 @@ def lock_refund(refund_id: int) -> Refund:
     """The refund with its account, order, payment and itself locked.
 
     Raises:
-        Refund.DoesNotExist
+        NotFound
     """
-    order_id, payment_id = Refund.objects.values_list("order_id", "payment_id").get(pk=refund_id)
+    found = Refund.objects.filter(pk=refund_id).values_list("order_id", "payment_id").first()
+    order_id, payment_id = existing(found)
     order, payment = lock_order(order_id), None
     if payment_id is not None:
         payment = Payment.objects.select_for_update(no_key=True, of=("self",)).get(pk=payment_id)
@@ -126,18 +128,18 @@ def lock_bill(bill_id: int) -> Bill:
     """The bill, locked.
 
     Raises:
-        Bill.DoesNotExist
+        NotFound
     """
-    return Bill.objects.select_for_update(no_key=True, of=("self",)).get(pk=bill_id)
+    return existing(Bill.objects.select_for_update(no_key=True, of=("self",)).filter(pk=bill_id).first())
 
 
 def lock_difference(difference_id: int) -> BillDifference:
     """The difference, with its account and order, if it is about one, and itself locked.
 
     Raises:
-        BillDifference.DoesNotExist
+        NotFound
     """
-    order_id = BillDifference.objects.values_list("order_id", flat=True).get(pk=difference_id)
+    (order_id,) = existing(BillDifference.objects.filter(pk=difference_id).values_list("order_id").first())
     order = None if order_id is None else lock_order(order_id)
     difference = BillDifference.objects.select_for_update(no_key=True, of=("self",)).get(pk=difference_id)
     difference.order = order
@@ -155,9 +157,11 @@ def lock_notification(notification_id: int) -> Notification:
     """The notification, locked.
 
     Raises:
-        Notification.DoesNotExist
+        NotFound
     """
-    return Notification.objects.select_for_update(no_key=True, of=("self",)).get(pk=notification_id)
+    return existing(
+        Notification.objects.select_for_update(no_key=True, of=("self",)).filter(pk=notification_id).first()
+    )
 
 
 def lock_handled_notifications(*, before: datetime, account_id: int | None, limit: int | None) -> list[int]:

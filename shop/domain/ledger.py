@@ -11,7 +11,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from shop.domain import sql
-from shop.domain.locks import lock_accounts
+from shop.domain.locks import existing, lock_accounts
 from shop.domain.pricing.refund_shares import LinePart
 from shop.errors import BalanceInsufficient
 from shop.models import Account, LedgerTransfer, Order
@@ -52,6 +52,7 @@ def adjust_beili(
     The transfer's key names who of staff it was.
 
     Raises:
+        NotFound: no such account.
         BalanceInsufficient: the buyer has less than is to be taken.
     """
     key = f"staff:{staff.pk}:{token}"
@@ -59,7 +60,7 @@ def adjust_beili(
         (Book.BEILI_ISSUED, Book.BEILI_AVAILABLE) if amount > 0 else (Book.BEILI_AVAILABLE, Book.BEILI_ISSUED)
     )
     with transaction.atomic(durable=True):
-        balance = lock_accounts([account_id])[account_id]
+        balance = existing(lock_accounts([account_id]).get(account_id))
         if LedgerTransfer.objects.filter(key=key).exists():
             return False
         if balance + amount < 0:

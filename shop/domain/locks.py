@@ -7,12 +7,14 @@ throughout: inserts that refer to a locked row don't wait for it.
 
 from collections.abc import Collection
 from datetime import date
-from typing import Any
+from typing import Any, TypeVar
 
 from shop.domain import floors, sql
+from shop.errors import DomainError, NotFound, OrderNotFound
 from shop.models import Account, Coupon, CouponCode, CouponRecord, Order, OrderRequest
 from shop.states import CouponRecordStatus, OrderRequestStatus
 
+Row = TypeVar("Row")
 # The number of the sweep's advisory lock.
 _SWEEP = 1
 
@@ -34,6 +36,17 @@ _LOCK_COUPON_RECORDS = """
 """
 
 
+def existing(row: Row | None, missing: type[DomainError] = NotFound) -> Row:
+    """The row that a query has found.
+
+    Raises:
+        NotFound, or `missing`: it has found none. Ids come from people, whose page may be out of date.
+    """
+    if row is None:
+        raise missing
+    return row
+
+
 def lock_accounts(account_ids: Collection[int]) -> dict[int, int]:
     """Locks these accounts by id, in the caller's transaction; answers their available 贝里 by id."""
     return dict(sql.read(_LOCK_BALANCES, [list(account_ids)]))
@@ -43,19 +56,19 @@ def lock_account(account_id: int) -> Account:
     """The account, locked, for callers that change its permissions rather than its 贝里.
 
     Raises:
-        Account.DoesNotExist
+        NotFound
     """
-    return Account.objects.select_for_update(no_key=True).get(pk=account_id)
+    return existing(Account.objects.select_for_update(no_key=True).filter(pk=account_id).first())
 
 
 def lock_order(order_id: int) -> Order:
     """The order, with its account and itself locked.
 
     Raises:
-        Order.DoesNotExist
+        OrderNotFound
     """
-    account_id = Order.objects.values_list("account_id", flat=True).get(pk=order_id)
-    lock_accounts([account_id])
+    account_id = Order.objects.filter(pk=order_id).values_list("account_id", flat=True).first()
+    lock_accounts([existing(account_id, OrderNotFound)])
     return Order.objects.select_for_update(no_key=True, of=("self",)).get(pk=order_id)
 
 
@@ -93,9 +106,11 @@ def lock_request(request_id: int) -> OrderRequest:
     """The order request, locked.
 
     Raises:
-        OrderRequest.DoesNotExist
+        NotFound
     """
-    return OrderRequest.objects.select_for_update(no_key=True, of=("self",)).get(pk=request_id)
+    return existing(
+        OrderRequest.objects.select_for_update(no_key=True, of=("self",)).filter(pk=request_id).first()
+    )
 
 
 def lock_coupon_records(record_ids: Collection[int]) -> list[Any]:

@@ -1,5 +1,7 @@
 """Every task has a policy, and every policy a task."""
 
+from inspect import signature
+
 from worker import config
 from worker.celery import app
 from worker.policy import POLICIES, QUEUES, annotations, routes
@@ -31,6 +33,14 @@ def test_routes_and_limits_reach_celery() -> None:
             {"queue": policy.queue},
             policy.time_limit_s,
         )
+
+
+def test_no_task_takes_an_id() -> None:
+    """A message only wakes. Whoever writes to the broker can name no row, and an old message no row that is
+    gone.
+    """
+    own_tasks()
+    assert not [name for name in POLICIES if signature(app.tasks[name].run).parameters]
 
 
 def test_no_task_outlasts_its_message() -> None:

@@ -19,6 +19,7 @@ def explain_difference(
     """Staff say why a bill and the books differ; `reference` names what proves it. No money is moved by that.
 
     Raises:
+        NotFound: no such difference.
         DifferenceNotOpen: it was explained, or the books agree by now.
     """
     with transaction.atomic(durable=True):
@@ -39,6 +40,7 @@ def pick_up_bill(bill_id: int, *, now: datetime) -> Bill:
     """Lets a worker ask for a bill again that was given up.
 
     Raises:
+        NotFound: no such bill.
         WorkNotDead: it wasn't given up.
     """
     with transaction.atomic(durable=True):

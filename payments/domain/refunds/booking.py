@@ -26,7 +26,11 @@ Kind = OrderEvent.Kind
 
 
 def succeed(refund_id: int, *, now: datetime, cause: str) -> None:
-    """Books a refund that the gateway has proven, once."""
+    """Books a refund that the gateway has proven, once.
+
+    Raises:
+        NotFound: no such refund.
+    """
     with transaction.atomic(durable=True):
         refund = lock_refund(refund_id)
         if refund.status not in REFUNDS_UNDER_WAY:
@@ -44,6 +48,9 @@ def succeed(refund_id: int, *, now: datetime, cause: str) -> None:
 def fail(refund_id: int, why: str, *, now: datetime, cause: str) -> None:
     """Hands a refund to people once the gateway refuses it or its attempts are used up. The money is still
     owed.
+
+    Raises:
+        NotFound: no such refund.
     """
     with transaction.atomic(durable=True):
         fail_locked(lock_refund(refund_id), why, now=now, cause=cause)

@@ -19,6 +19,7 @@ from payments.gateways.protocol import Gateways, GatewayUnreachable
 from payments.models import Payment, Refund
 from payments.states import REFUNDS_UNDER_WAY, Explanation, RefundKind, RefundStatus
 from shop.domain import ledger, sql
+from shop.domain.locks import existing
 from shop.domain.orders import order_refunds
 from shop.domain.orders.timeline import by_staff, event, record
 from shop.domain.pricing.refund_shares import Share
@@ -35,6 +36,7 @@ def approve_refund(refund_id: int, *, staff: Account, now: datetime, cause: str)
     A failed refund can be approved again, which sends the same request once more.
 
     Raises:
+        NotFound: no such refund.
         RefundNotOpen: it is under way, done or rejected, or was made without us.
         RefundNeedsSecondPerson: it is of their own order, or with REFUND_FOUR_EYES of their own asking.
         ExternalRefundUnexplained: somebody else has refunded money of this payment, and what for is not yet
@@ -76,6 +78,7 @@ def reject_refund(
     nobody owed stays on the books as such until a refund of it is ordered again.
 
     Raises:
+        NotFound: no such refund.
         RefundNotOpen: it is approved or done, now or before.
         GatewayUnreachable, GatewayRejected, GatewayNotConfigured: it failed and can't be asked about; nothing
             has changed.
@@ -108,6 +111,7 @@ def mark_refund_paid_elsewhere(
     what paid it.
 
     Raises:
+        NotFound: no such refund.
         RefundNotOpen: it neither waits nor failed, or the gateway has done it after all (it is booked then).
         RefundNeedsSecondPerson: as `approve_refund`.
         GatewayUnreachable, GatewayRejected, GatewayNotConfigured: it failed and can't be asked about; nothing
@@ -174,7 +178,7 @@ def _must_be_covered(refund: Refund, payment: Payment) -> None:
 
 def _must_not_be_done(refund_id: int, *, gateways: Gateways | None, now: datetime, cause: str) -> None:
     """A refund that failed after it was sent may have been done all the same: the answer got lost."""
-    refund = Refund.objects.select_related("payment").get(pk=refund_id)
+    refund = existing(Refund.objects.select_related("payment").filter(pk=refund_id).first())
     if refund.status != RefundStatus.FAILED or refund.sent_at is None or refund.payment is None:
         return
     if gateways is None:

@@ -13,6 +13,7 @@ from payments.gateways.protocol import Gateways
 from payments.models import Payment, Refund
 from payments.states import Explanation, RefundKind, RefundStatus
 from shop.domain import ledger, sql
+from shop.domain.locks import existing
 from shop.domain.orders.timeline import by_staff, event, record
 from shop.models import Account, OrderEvent
 from shop.states import OrderStatus
@@ -29,6 +30,7 @@ def explain_external_refund(
     were held back meanwhile become due.
 
     Raises:
+        NotFound: no such refund.
         RefundNotOpen: it isn't proven yet, or explained already.
         OrderNotRefundable: the order isn't paid, or a course isn't one of its lines.
         RefundLineTaken: a course has gone back, or a refund of it is asked for: reject that first, or have it
@@ -67,6 +69,7 @@ def report_external_refund(payment_id: int, *, number: str, staff: Account, now:
     it.
 
     Raises:
+        NotFound: no such payment.
         RefundNotOpen: the number is known.
         OrderNotRefundable: the payment never received money.
     """
@@ -89,12 +92,13 @@ def dismiss_external_refund(
     If it does know it, it is booked instead.
 
     Raises:
+        NotFound: no such refund.
         RefundNotOpen: it is booked, now or before, or was dismissed.
         GatewayUnreachable: it can't be asked, or it knows the refund and the payment itself isn't booked yet;
             nothing has changed.
         GatewayRejected, GatewayNotConfigured: it can't be asked; nothing has changed.
     """
-    refund = Refund.objects.select_related("payment").get(pk=refund_id)
+    refund = existing(Refund.objects.select_related("payment").filter(pk=refund_id).first())
     if refund.kind != RefundKind.EXTERNAL or refund.status != RefundStatus.REPORTED or refund.payment is None:
         raise RefundNotOpen(status=refund.status)
     if (

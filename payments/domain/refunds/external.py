@@ -18,6 +18,7 @@ from payments.gateways.protocol import Gateways, GatewayUnreachable, RefundMovem
 from payments.models import Payment, Refund
 from payments.states import REFUNDS_UNDER_WAY, RefundKind, RefundStatus
 from shop.domain import ledger, sql
+from shop.domain.locks import existing
 from shop.domain.orders.timeline import event, record
 from shop.errors import StaleState
 from shop.models import OrderEvent
@@ -85,11 +86,12 @@ def prove_external(refund_id: int, *, gateways: Gateways, now: datetime, cause: 
     no longer with us.
 
     Raises:
+        NotFound: no such refund.
         GatewayUnreachable: it can't be asked, doesn't know the number (yet), or the payment itself isn't
             booked yet.
         GatewayRejected, GatewayNotConfigured: nothing has changed.
     """
-    refund = Refund.objects.select_related("payment").get(pk=refund_id)
+    refund = existing(Refund.objects.select_related("payment").filter(pk=refund_id).first())
     if refund.status == RefundStatus.REPORTED:
         book_external(refund_id, find_movement(refund, gateways=gateways), now=now, cause=cause)
 
@@ -114,6 +116,7 @@ def book_external(refund_id: int, movement: RefundMovement, *, now: datetime, ca
     """Books a reported refund as the gateway has proven it, once.
 
     Raises:
+        NotFound: no such refund.
         GatewayUnreachable: the payment itself isn't booked yet.
     """
     with transaction.atomic(durable=True):

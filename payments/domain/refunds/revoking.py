@@ -11,7 +11,7 @@ from payments.domain.refunds.lines import attach_lines, pick_lines
 from payments.errors import AccessNotRevocable
 from payments.models import Refund
 from payments.states import RefundKind, RefundStatus
-from shop.domain.locks import lock_order
+from shop.domain.locks import existing, lock_order
 from shop.domain.orders import order_refunds
 from shop.domain.orders.timeline import by_staff, event, record
 from shop.domain.pricing.refund_shares import LinePart, Share
@@ -24,10 +24,11 @@ def revoke_access(enrolment_id: int, *, staff: Account, why: str, now: datetime,
     """Ends one period of a buyer's access; later periods of the course move up.
 
     Raises:
+        NotFound: no such enrolment.
         AccessNotRevocable: it is over, or was taken back.
         RefundLineTaken: a refund of it is asked for: decide on that.
     """
-    found = Enrolment.objects.select_related("order_line").get(pk=enrolment_id)
+    found = existing(Enrolment.objects.select_related("order_line").filter(pk=enrolment_id).first())
     with transaction.atomic(durable=True):
         order = lock_order(found.order_line.order_id)
         running = Enrolment.objects.filter(

@@ -21,6 +21,7 @@ from payments.gateways.protocol import (
 )
 from payments.models import Refund
 from payments.states import REFUNDS_UNDER_WAY, RefundKind, RefundStatus
+from shop.domain.locks import existing
 from shop.domain.orders.timeline import event, record
 from shop.domain.work import due_rows
 from shop.models import OrderEvent
@@ -86,6 +87,7 @@ def send_refund(refund_id: int, *, gateways: Gateways, now: datetime, cause: str
     is only queried.
 
     Raises:
+        NotFound: no such refund.
         GatewayUnreachable: the outcome is unknown and noted so; the same request goes out again later.
         GatewayRejected: refused for now; the same request goes out again later.
         GatewayNotConfigured: the credentials of its payment are missing.
@@ -116,7 +118,7 @@ def give_up_refunds(*, now: datetime) -> int:
 
 def _begin(refund_id: int, *, now: datetime, cause: str) -> _Sending | None:
     """Notes what is going to be asked; None where the gateway has nothing to say."""
-    refund = Refund.objects.select_related("payment", "order").get(pk=refund_id)
+    refund = existing(Refund.objects.select_related("payment", "order").filter(pk=refund_id).first())
     if refund.kind == RefundKind.EXTERNAL:
         return _Sending(refund, may_send=False) if refund.status == RefundStatus.REPORTED else None
     marked = _mark_sent(refund_id, now=now, cause=cause)

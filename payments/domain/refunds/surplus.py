@@ -45,6 +45,7 @@ def request_surplus_refund(payment_id: int, *, now: datetime, cause: str) -> Ref
     """Staff request such a refund again, after an earlier one was given up.
 
     Raises:
+        NotFound: no such payment.
         OrderNotRefundable: the payment is no surplus, or nothing of it is left to give back.
     """
     with transaction.atomic(durable=True):

@@ -127,7 +127,11 @@ def hasten_watched_payments(*, now: datetime) -> int:
 def ask_about_payment(
     payment_id: int, *, now: datetime, staff: Account | None = None, why: str = "", cause: str = ""
 ) -> None:
-    """Makes the payment due for a query at once, whatever our rows say of it, even one that was given up."""
+    """Makes the payment due for a query at once, whatever our rows say of it, even one that was given up.
+
+    Raises:
+        NotFound: no such payment.
+    """
     with transaction.atomic(durable=True):
         payment = lock_payment(payment_id)
         settlement.ask_again(payment, at=now)
@@ -139,6 +143,7 @@ def ask_about_order(order_id: int, *, staff: Account, why: str, now: datetime, c
     know of; returns how many.
 
     Raises:
+        OrderNotFound
         OrderNotPayable: the order has neither.
     """
     with transaction.atomic(durable=True):

@@ -72,6 +72,7 @@ def anonymise_account(account_id: int, *, now: datetime) -> Account:
     The second time changes nothing.
 
     Raises:
+        NotFound: no such account.
         AccountIsStaff: what staff did stays signed with their name.
         AccountInUse: an order, a refund or a notification is still under way.
     """

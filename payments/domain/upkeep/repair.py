@@ -19,6 +19,7 @@ def pick_up_payment(payment_id: int, *, staff: Account, why: str, now: datetime,
     """Lets a worker ask about a payment again that was given up.
 
     Raises:
+        NotFound: no such payment.
         WorkNotDead: it wasn't given up.
     """
     with transaction.atomic(durable=True):
@@ -35,6 +36,7 @@ def pick_up_refund(refund_id: int, *, staff: Account, why: str, now: datetime, c
     One of ours is approved again instead.
 
     Raises:
+        NotFound: no such refund.
         WorkNotDead: it wasn't given up, or it is one of ours.
     """
     with transaction.atomic(durable=True):

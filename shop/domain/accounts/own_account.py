@@ -16,6 +16,7 @@ from shop.domain import limits
 from shop.domain.accounts import tokens
 from shop.domain.accounts.login import hashing_place
 from shop.domain.limits import Rate, Share
+from shop.domain.locks import existing
 from shop.errors import LoginFailed, PasswordTooEasy, RegistrationClosed, StaleState, UsernameTaken
 from shop.models import Account
 
@@ -49,13 +50,14 @@ def change_password(
     """Changes the password, ends all logins, and returns a new one for whoever has changed it.
 
     Raises:
+        NotFound: no such account.
         TooManyRequests: too many wrong passwords.
         ServiceUnavailable: staff, and nobody can count.
         LoginFailed: the old password is wrong.
         PasswordTooEasy: the new one.
         StaleState: it was changed meanwhile.
     """
-    account = Account.objects.get(pk=account_id)
+    account = existing(Account.objects.filter(pk=account_id).first())
     share = Share(Rate.PASSWORD_CHANGES, str(account_id))
     limits.spend(share, is_open_without_valkey=not account.is_staff)
     with limits.returned_after_failure(share):
@@ -65,8 +67,12 @@ def change_password(
 
 
 def change_contact(*, account_id: int, email: str, phone: str) -> Account:
-    """Stores the buyer's contact details."""
-    account = Account.objects.get(pk=account_id)
+    """Stores the buyer's contact details.
+
+    Raises:
+        NotFound: no such account.
+    """
+    account = existing(Account.objects.filter(pk=account_id).first())
     account.email, account.phone = email, phone
     account.save(update_fields=["email", "phone"])
     return account

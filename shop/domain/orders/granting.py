@@ -8,7 +8,7 @@ from django.db.models import Max
 
 from shop.domain import sql
 from shop.domain.enrolments import MAX_ACCESS_DAYS
-from shop.domain.locks import lock_accounts
+from shop.domain.locks import existing, lock_accounts
 from shop.domain.orders import fulfilment
 from shop.domain.orders.timeline import by_staff, event, open_timelines
 from shop.domain.purchase import NO_POLICY, LineChoice, Purchase
@@ -35,6 +35,7 @@ def grant_access(  # noqa: PLR0913 - each is a fact of its own
     The same `token` twice is one grant.
 
     Raises:
+        NotFound: no such account.
         CourseNotFound
         AccessTooLong: the access would end too far ahead.
     """
@@ -43,7 +44,7 @@ def grant_access(  # noqa: PLR0913 - each is a fact of its own
         raise CourseNotFound
     key = f"staff:{staff.pk}:{token}"
     with transaction.atomic(durable=True):
-        lock_accounts([account_id])
+        existing(lock_accounts([account_id]).get(account_id))
         if known := Order.objects.filter(
             request__account_id=account_id, request__idempotency_key=key
         ).first():

@@ -25,6 +25,7 @@ def pick_up_request(request_id: int, *, now: datetime) -> OrderRequest:
     """Lets a worker decide a request again that was given up. A refusal by a rule stays.
 
     Raises:
+        NotFound: no such request.
         WorkNotDead: it wasn't given up.
         CheckoutUsed: its buyer has ordered from the same checkout since.
     """
@@ -51,6 +52,7 @@ def pick_up_order(order_id: int, *, staff: Account, why: str, now: datetime, cau
     """Lets a worker close an order again, or settle it, that was given up.
 
     Raises:
+        OrderNotFound
         WorkNotDead: it wasn't given up.
     """
     with transaction.atomic(durable=True):
@@ -81,6 +83,7 @@ def move_deadline(
     An attempt that is open at the gateway keeps its own; the next one has this.
 
     Raises:
+        OrderNotFound
         DeadlineNotMovable: it is paid, closed or being cancelled, or the deadline isn't within the next
             fifteen days.
     """
