@@ -1,23 +1,30 @@
 """An address that leads to one server and later to another, like DNS, a virtual address or a proxy in a
-failover.
+failover; with a certificate, a proxy that ends TLS.
 """
 
 import asyncio
 import contextlib
+import ssl
 import threading
 
 from project.local.ports import LOOPBACK, find_free_port
+from project.local.tls import Certificate
 
 
 class Forwarder(threading.Thread):
     """New connections go to `target_port`; existing ones stay where they are.
 
+    With a certificate it accepts TLS, for clients that may negotiate `protocol`, and passes plain text on.
+
     `forget` drops existing connections silently, like a firewall that has lost its state: neither side hears
     from the other again.
     """
 
-    def __init__(self, target_port: int) -> None:
+    def __init__(
+        self, target_port: int, *, certificate: Certificate | None = None, protocol: str = ""
+    ) -> None:
         super().__init__(name="forwarder", daemon=True)
+        self._tls = None if certificate is None else _server_context(certificate, protocol)
         self.target_port = target_port
         self._generation = 0
         self.port = find_free_port()
@@ -39,7 +46,9 @@ class Forwarder(threading.Thread):
         self._generation += 1
 
     def run(self) -> None:
-        server = self._loop.run_until_complete(asyncio.start_server(self._serve, LOOPBACK, self.port))
+        server = self._loop.run_until_complete(
+            asyncio.start_server(self._serve, LOOPBACK, self.port, ssl=self._tls)
+        )
         self._up.set()
         self._loop.run_forever()
         for writer in self._writers:
@@ -72,3 +81,11 @@ class Forwarder(threading.Thread):
                 writer.write(data)
                 await writer.drain()
         writer.close()
+
+
+def _server_context(certificate: Certificate, protocol: str) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate.certificate, certificate.key)
+    if protocol:
+        context.set_alpn_protocols([protocol])
+    return context

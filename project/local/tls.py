@@ -1,12 +1,6 @@
-"""TLS on this machine: an authority of our own with a certificate for loopback, and a front that ends TLS for
-servers that don't speak it.
-"""
+"""TLS on this machine: an authority of our own with a certificate for loopback."""
 
-import asyncio
-import contextlib
 import ipaddress
-import ssl
-import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,7 +10,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from project.local.ports import LOOPBACK, find_free_port
+from project.local.ports import LOOPBACK
 
 
 @dataclass(frozen=True)
@@ -62,63 +56,6 @@ def make_certificate(folder: Path, *, address: str = LOOPBACK) -> Certificate:
         )
     )
     return made
-
-
-class TlsFront(threading.Thread):
-    """Listens with TLS and passes everything on to a port of this machine."""
-
-    def __init__(self, certificate: Certificate, target_port: int, *, protocol: str = "") -> None:
-        super().__init__(name="tls-front", daemon=True)
-        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._context.load_cert_chain(certificate.certificate, certificate.key)
-        if protocol:
-            self._context.set_alpn_protocols([protocol])
-        self._target_port = target_port
-        self._loop = asyncio.new_event_loop()
-        self._up = threading.Event()
-        self._writers: set[asyncio.StreamWriter] = set()
-        self.port = find_free_port()
-
-    def start(self) -> None:
-        """Returns when it listens."""
-        super().start()
-        self._up.wait(10)
-
-    def run(self) -> None:
-        server = self._loop.run_until_complete(
-            asyncio.start_server(self._serve, LOOPBACK, self.port, ssl=self._context)
-        )
-        self._up.set()
-        self._loop.run_forever()
-        for writer in self._writers:
-            writer.transport.abort()
-        server.close()
-        self._loop.run_until_complete(asyncio.sleep(0.1))  # they end, and close what they hold
-        self._loop.close()
-
-    def stop(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self.join(5)
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            inner_reader, inner_writer = await asyncio.open_connection(LOOPBACK, self._target_port)
-        except OSError:
-            writer.close()
-            return
-        both = {writer, inner_writer}
-        self._writers |= both
-        await asyncio.gather(_pass_on(reader, inner_writer), _pass_on(inner_reader, writer))
-        self._writers -= both
-
-
-async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Until one of the two ends; then the other one is ended, too."""
-    with contextlib.suppress(OSError):
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-    writer.close()
 
 
 def _builder(

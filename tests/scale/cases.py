@@ -12,9 +12,10 @@ from project.local.pgbouncer import FOLLOWS_PREPARED, PgBouncer, find_pgbouncers
 from project.local.postgres import SUPERUSER, PostgresServer
 from project.local.rabbitmq import RabbitServer, find_rabbitmq
 from project.local.sentinel import SentinelServer, replica_settings
-from project.local.tls import TlsFront, make_certificate
+from project.local.tls import make_certificate
 from project.local.valkey import ValkeyServer
 from project.local.waiting import wait_until
+from tests.forwarder import Forwarder
 from tests.scale.site import Site, valkey
 
 # The pause between two faults of a case, to tell them apart in the logs.
@@ -236,15 +237,15 @@ def tls(site: Site, folder: Path) -> Iterator[Setup]:
     with valkey(folder / "store") as store, contextlib.ExitStack() as stack:
         stack.callback(server.stop)
         server.start()
-        fronts = TlsFront(made, site.postgres.port, protocol="postgresql"), TlsFront(made, store.port)
-        for front in fronts:
-            stack.callback(front.stop)
-            front.start()
-        database_url = site.postgres.url().replace(f":{site.postgres.port}/", f":{fronts[0].port}/")
+        database, carts = (
+            stack.enter_context(Forwarder(port, certificate=made, protocol=protocol))
+            for port, protocol in ((site.postgres.port, "postgresql"), (store.port, ""))
+        )
+        database_url = site.postgres.url().replace(f":{site.postgres.port}/", f":{database.port}/")
         env = {
             "DATABASE_URL": f"{database_url}?sslmode=verify-full&sslrootcert={made.authority}"
             "&sslnegotiation=direct",
-            "REDIS_URL": f"rediss://:{store.password}@127.0.0.1:{fronts[1].port}/1?ssl_ca_certs={made.authority}",
+            "REDIS_URL": f"rediss://:{store.password}@127.0.0.1:{carts.port}/1?ssl_ca_certs={made.authority}",
             "CELERY_BROKER_URL": server.tls_url(),
         }
 

@@ -12,13 +12,12 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives import serialization
 
 from project.local.child import Child
 from project.local.ports import LOOPBACK, find_free_port
 from project.local.state import ROOT
+from project.local.tls import make_certificate
 from project.local.waiting import wait_until
-from tests.walls.certificate import make_certificate
 
 NAMES = ("caddy", "nginx")
 MISSING = "{} is not installed. On Debian and Ubuntu: apt-get install --no-install-recommends {}"
@@ -113,20 +112,14 @@ def _caddy(program: str, port: int, upstream: str, folder: Path, staff: str) -> 
 
 
 def _nginx(program: str, port: int, upstream: str, folder: Path, staff: str) -> Child:
-    certificate, key = make_certificate("localhost")
-    (folder / "certificate.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    (folder / "key.pem").write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-    )
+    made = make_certificate(folder)
     shop = string.Template((ROOT / "deploy" / "nginx.conf").read_text()).safe_substitute(
         SHOP_DOMAIN="localhost",
         SHOP_UPSTREAM=upstream,
         SHOP_HTTP_PORT=f"{LOOPBACK}:{find_free_port()}",
         SHOP_HTTPS_PORT=f"{LOOPBACK}:{port}",
-        SHOP_CERTIFICATE=str(folder / "certificate.pem"),
-        SHOP_CERTIFICATE_KEY=str(folder / "key.pem"),
+        SHOP_CERTIFICATE=str(made.certificate),
+        SHOP_CERTIFICATE_KEY=str(made.key),
         SHOP_ADMIN_NETWORK=staff,
     )
     (folder / "nginx.conf").write_text(_NGINX.format(shop=shop))

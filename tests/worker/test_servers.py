@@ -18,10 +18,11 @@ from pytest_django import Settings
 from project.local.ports import find_free_port
 from project.local.sentinel import SentinelServer, replica_settings
 from project.local.state import ROOT
-from project.local.tls import TlsFront, make_certificate
+from project.local.tls import make_certificate
 from project.local.valkey import ValkeyServer
 from project.local.waiting import wait_until
 from shop import redis_address
+from tests.forwarder import Forwarder
 from worker.servers import find_unfit_servers
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("servers")]
@@ -93,34 +94,26 @@ def test_socket_files(start: Starter, tmp_path: Path) -> None:
 
 def test_tls_with_an_authority_of_our_own(start: Starter, tmp_path: Path) -> None:
     server, made = start(), make_certificate(tmp_path)
-    front = TlsFront(made, server.port)
-    front.start()
-    url, plain = f"rediss://:{server.password}@127.0.0.1:{front.port}", server.url().rsplit("/", 1)[0]
-    with_authority = f"ssl_ca_certs={made.authority}"
-    try:
+    plain, with_authority = server.url().rsplit("/", 1)[0], f"ssl_ca_certs={made.authority}"
+    with Forwarder(server.port, certificate=made) as front:
+        url = f"rediss://:{server.password}@127.0.0.1:{front.port}"
         assert use_both(f"{url}/1?{with_authority}", f"{url}/0?{with_authority}") == "书 1"
         # An unknown authority: neither carts nor queues work.
         assert "certificate verify failed" in use_both(f"{url}/1", f"{plain}/0")
         assert "certificate verify failed" in use_both(f"{plain}/1", f"{url}/0")
-    finally:
-        front.stop()
 
 
 def test_tls_with_a_certificate_of_another_server(start: Starter, tmp_path: Path) -> None:
     server, made = start(), make_certificate(tmp_path, address="192.0.2.1")
-    front = TlsFront(made, server.port)
-    front.start()
     plain = server.url().rsplit("/", 1)[0]
-    url = f"rediss://:{server.password}@127.0.0.1:{front.port}"
-    try:
+    with Forwarder(server.port, certificate=made) as front:
+        url = f"rediss://:{server.password}@127.0.0.1:{front.port}"
         for store, broker in ((url, plain), (plain, url)):
             query = f"?ssl_ca_certs={made.authority}"
             told = use_both(
                 f"{store}/1{query if store == url else ''}", f"{broker}/0{query if broker == url else ''}"
             )
             assert "IP address mismatch" in told
-    finally:
-        front.stop()
 
 
 def test_sentinels_find_the_primary(start: Starter, tmp_path: Path) -> None:
