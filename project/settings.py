@@ -125,7 +125,8 @@ MIDDLEWARE[_place:_place] = [name for name, is_wanted in _watchers if is_wanted]
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [],
+        # Before the theme's, one of which it replaces.
+        "DIRS": [BASE_DIR / "project" / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [

@@ -77,7 +77,7 @@ def _waiting(*, now: datetime) -> list[Figure]:
         _figure(_("放弃的退款"), waiting.refunds_dead, "payments_refund", "dead=yes", "bad"),
         _figure(_("放弃的对账单"), waiting.bills_dead, "payments_bill", "dead=yes", "bad"),
         Figure(
-            _("最久的到期事项"),
+            _("逾期最久的事项"),
             _span(lateness) if lateness else _("没有"),
             "",
             "bad" if lateness > LATE else "",
@@ -113,7 +113,7 @@ def _today(today: DayFigures | None) -> list[Figure]:
             f"{paid:,}",
             f"{reverse('admin:shop_order_changelist')}?day=1d&status__exact=paid",
         ),
-        Figure(_("受理到支付"), share, ""),
+        Figure(_("支付比例"), share, ""),
         Figure(
             _("今日订单收款"),
             _yuan(today.cash_fen),
@@ -142,8 +142,8 @@ def _charts(days: Sequence[DayFigures | None]) -> list[dict[str, Any]]:
     refunds = [None if day is None else day.refunded_fen // 100 for day in days]
     return [
         {
-            "title": _("每日订单，按现在的状态"),
-            "svg": stacked_bars(_("每日订单，按现在的状态"), labels, orders),
+            "title": _("每日订单（按当前状态）"),
+            "svg": stacked_bars(_("每日订单（按当前状态）"), labels, orders),
         },
         {
             "title": _("每日订单的收款（元）"),

@@ -144,5 +144,5 @@ CHINESE = {
 ENGLISH = {
     "buy": "Buy now", "register": "New account", "register and log in": "Register and log in",
     "order": "Place order", "pay": "Pay",
-    "paid": "Payment received. Your courses are open.", "name": "en",
+    "paid": "Payment received. You have access to your courses.", "name": "en",
 }  # fmt: skip

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -122,6 +123,44 @@ def test_no_value_becomes_markup(staff: Client, order: Order) -> None:
         ), address
         shown += b"&lt;b x-data=" in answer.content
     assert shown > 10
+
+
+REFUSING_EMPTY = {"refund", "reject", "adjust_beili", "explain", "codes", "give_coupon", "exports"}
+REFERENCES = re.compile(r'\b(?:for|aria-describedby|aria-labelledby|aria-controls)="([^"]*)"')
+
+
+def lost_references(page: str) -> set[str]:
+    """References to elements that the page doesn't have. An empty `for` labels nothing, too."""
+    ids = set(re.findall(r'\bid="([^"]*)"', page))
+    return {name for found in REFERENCES.findall(page) for name in found.split() or [""] if name not in ids}
+
+
+def test_labels_hints_and_errors_belong_to_their_fields(staff: Client, order: Order) -> None:
+    """Empty and refused forms of deeds, exports and the second factor."""
+    lost = {}
+    make_record(order.account, make_coupon(value="1", name="Spring"))
+    forms = [one for one in addresses(order) if "/deeds/" in one]
+    for address in [*forms, "/admin/exports/", "/admin/", "/admin/search/?q=lufei"]:
+        pages = [staff.get(address)]
+        if address.rsplit("/", 2)[1] in REFUSING_EMPTY:
+            pages.append(staff.post(address, {}))
+        for page in pages:
+            assert page.status_code == 200, address
+            if found := lost_references(page.content.decode()):
+                lost[address] = found
+    assert lost == {}
+
+
+def test_pages_offer_no_search_but_the_desks(staff: Client, order: Order) -> None:
+    """The theme's palette, which a key opens, would look for its results on a page of ours."""
+    for address in ("/admin/", f"/admin/shop/order/{order.pk}/change/"):
+        assert "extended=1" not in staff.get(address).content.decode()
+
+
+def test_notification_without_an_amount_shows_none(staff: Client, order: Order) -> None:
+    Notification.objects.update(form={})
+    page = staff.get(f"/admin/shop/order/{order.pk}/change/").content.decode()
+    assert "¥–" not in page
 
 
 def test_constraints_of_edited_tables_have_messages() -> None:
