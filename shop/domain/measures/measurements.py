@@ -1,4 +1,4 @@
-"""What was measured last, under a name: written seldom, read by every scrape of the metrics."""
+"""The latest measurement under each name: rarely written, read by every scrape of the metrics."""
 
 from datetime import datetime
 from typing import Any
@@ -17,14 +17,14 @@ _NOTE_FIRST = """
 
 
 def note(name: str, value: Any, *, now: datetime) -> None:
-    """Keeps this instead of what was measured before."""
+    """Replaces the previous measurement."""
     sql.write(_NOTE, {"name": name, "value": sql.jsonb(value), "now": now})
 
 
 def note_first(name: str, value: Any, *, now: datetime) -> bool:
-    """Keeps this unless there is something already; returns whether it was kept.
+    """Stores this unless there is a measurement already; returns whether it was stored.
 
-    `taken_at` then says since when it has been so.
+    `taken_at` then says since when the finding has held.
     """
     return sql.write(_NOTE_FIRST, {"name": name, "value": sql.jsonb(value), "now": now}) == 1
 
@@ -34,8 +34,8 @@ def find(name: str) -> Measurement | None:
 
 
 def drop(seen: Measurement) -> None:
-    """What was found is no longer so.
+    """Deletes a finding that no longer holds.
 
-    If somebody has replaced it meanwhile, that is newer and stays.
+    A newer one that has replaced it meanwhile stays.
     """
     Measurement.objects.filter(name=seen.name, taken_at=seen.taken_at).delete()

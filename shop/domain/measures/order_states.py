@@ -1,11 +1,11 @@
 """How many orders are in each state now, without counting them all.
 
-A state changes, so a running total won't do. Orders are counted in stretches of ids, and a stretch is counted
-again when one of its orders has a new event: no state changes without one. That is a handful of the newest
-stretches a minute, and one more for each old order that is refunded.
+States change, so a running total won't do. Orders are counted in ranges of ids (stretches), and a stretch is
+recounted when one of its orders has a new event, since no state changes without one. That is a handful of the
+newest stretches a minute, and one more for each old order that is refunded.
 
-Events' ids are handed out before their transactions commit. So the events of a fold are looked at again by
-the next ones until every transaction of their time has ended.
+Event ids are assigned before their transactions commit. So each fold reads the events of the previous one
+again, until every transaction of their time has ended.
 """
 
 from collections import Counter
@@ -18,17 +18,18 @@ from shop.models import Measurement
 from shop.states import OrderStatus
 
 NAME = "order_states"
-# Counting so many by their primary key takes a millisecond or two.
+# Counting this many orders by primary key takes a millisecond or two.
 STRETCH = 10_000
-# How many events one fold goes on at most: a history of millions is counted within minutes.
+# The most events that one fold reads: a history of millions is counted within minutes.
 FOLD_EVENTS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class _Folded:
-    """`stretches` has the orders of each stretch by state. No event up to `up_to` is unheard.
+    """`stretches` has the number of orders of each stretch by state. Every event up to `up_to` is taken into
+    account.
 
-    Those up to `next_to` are, too, when all transactions below `next_xid` have ended.
+    So is every event up to `next_to`, once all transactions below `next_xid` have ended.
     """
 
     up_to: int = 0
@@ -55,11 +56,11 @@ _COUNT = "SELECT status, count(*) FROM shop_order WHERE id >= %s AND id < %s GRO
 
 
 def fold_order_states(*, now: datetime) -> int:
-    """Counts again what has changed; returns how many stretches. Two folds at once are one."""
+    """Recounts the stretches that have changed; returns how many. Two folds at once act as one."""
     before = measurements.find(NAME)
     folded = _read(before)
     [(xmin, xmax, highest)] = sql.read(_HORIZON, [])
-    # A number that is still to come is another server's: this one was restored from its dump.
+    # A transaction number in the future comes from another server, whose dump was restored here.
     is_settled = xmin >= folded.next_xid or folded.next_xid > xmax
     up_to = folded.next_to if is_settled else folded.up_to
     seen_to = min(highest, up_to + FOLD_EVENTS)

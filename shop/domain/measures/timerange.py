@@ -1,5 +1,5 @@
-"""Where a moment lies in a table whose rows are added in the order of time: found by their ids, without an
-index on the time.
+"""Finds the position of a moment in a table whose rows are added in chronological order: by a binary search
+over ids, without an index on the time.
 """
 
 from datetime import datetime, timedelta
@@ -9,10 +9,9 @@ from django.db.models import Model
 
 from shop.domain import sql
 
-# Rows that were written at once may have their ids and their times in different orders; no transaction lasts
-# longer than this.
+# Concurrent transactions may commit ids and times in different orders; no transaction lasts longer than this.
 SLACK = timedelta(minutes=2)
-# Halves the ids between the two ends until they meet: some twenty looks by primary key.
+# Halves the range of ids until its ends meet: some twenty lookups by primary key.
 _FIND = """
     WITH RECURSIVE search(low, high) AS (
         SELECT coalesce(min(id), 1)::bigint, coalesce(max(id), 0)::bigint + 1 FROM {table}
@@ -29,11 +28,10 @@ _FIND = """
 
 
 def find_first_id(model: type[Model], column: str, *, since: datetime) -> int:
-    """The id from which on the table's rows are of `since` or later, and a little earlier; above all ids if
-    none is.
+    """The lowest id whose row may be of `since` or later; higher than every id if there is none.
 
-    `column` is the time at which rows are added. The caller still compares it: the rows around the edge are
-    of both sides.
+    `column` is the time at which rows are added. The caller must still compare it, since rows near the
+    boundary may be slightly earlier.
     """
     quote = connection.ops.quote_name
     statement = _FIND.format(table=quote(model._meta.db_table), column=quote(column))

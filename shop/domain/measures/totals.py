@@ -1,10 +1,10 @@
-"""Running totals of the append-only tables, for counters that are the books' own truth: they never step back,
-whatever process is asked.
+"""Running totals of the append-only tables, for counters that come from the books themselves: they never
+decrease, whichever process is scraped.
 
-Adding up millions of rows for each scrape would be too dear, so what can't change any more is folded into a
-measurement once a minute, and a scrape adds the rows since. Ids are handed out before their transactions
-commit: a row may appear below others that are there already. So a fold goes up to the highest id of the fold
-before it, once every transaction of that time has ended.
+Adding up millions of rows for each scrape would be too slow. So rows that can't change any more are folded
+into a measurement once a minute, and a scrape adds the rows since. Ids are assigned before their transactions
+commit, so a row may appear below others that are already visible. A fold therefore stops at the highest id
+that the previous fold saw, once every transaction of that time has ended.
 """
 
 from collections.abc import Mapping
@@ -16,8 +16,8 @@ from shop.domain import sql
 from shop.domain.measures import measurements
 from shop.models import Measurement
 
-# What one fold, and what a scrape at most, adds up. At an order's ten rows this keeps up with hundreds of
-# orders a second.
+# The most that one fold, and one scrape, adds up. At ten rows an order this keeps up with hundreds of orders
+# a second.
 FOLD_IDS = 1_000_000
 LIVE_IDS = 50_000
 
@@ -26,7 +26,9 @@ Sums = dict[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """An append-only table, what its rows are told apart by, and what is added up: a whole number."""
+    """An append-only table, the expression that groups its rows, and the expression that is added up, a whole
+    number.
+    """
 
     name: str
     table: str
@@ -35,16 +37,16 @@ class Total:
 
 
 ORDER_EVENTS = Total("order_events", "shop_orderevent", "kind", "1")
-# In fen, and hundredths of 贝里: both are kept with two places.
+# In fen, and in hundredths of 贝里: both are stored with two places.
 LEDGER = Total("ledger", "shop_ledgertransfer", "currency || ':' || debit || ':' || credit", "amount * 100")
 TOTALS = (ORDER_EVENTS, LEDGER)
 
 
 @dataclass(frozen=True, slots=True)
 class _Folded:
-    """Everything up to `up_to` is in `sums`.
+    """`sums` covers every id up to `up_to`.
 
-    The next fold goes up to `next_to`, when all transactions below `next_xid` have ended.
+    The next fold goes up to `next_to`, once all transactions below `next_xid` have ended.
     """
 
     up_to: int
@@ -54,7 +56,7 @@ class _Folded:
 
 
 def read_totals(total: Total) -> Sums:
-    """The sum of each kind, with the rows that aren't folded yet."""
+    """The sum of each kind, including the rows that aren't folded yet."""
     folded = _folded(measurements.find(total.name))
     live = _add_up(total, folded.up_to, folded.up_to + LIVE_IDS)
     return _merged(folded.sums, live)
@@ -75,8 +77,8 @@ def fold(total: Total, *, now: datetime) -> int:
     before = measurements.find(total.name)
     folded = _folded(before)
     [(xmin, xmax, highest)] = sql.read(_HORIZON.format(table=total.table), [])
-    # A number that is still to come is another server's: this one was restored from its dump, and nothing of
-    # that time is under way.
+    # A transaction number in the future comes from another server, whose dump was restored here: no
+    # transaction of that time is running.
     is_settled = xmin >= folded.next_xid or folded.next_xid > xmax
     up_to = folded.next_to if is_settled else folded.up_to
     sums = _merged(folded.sums, _add_up(total, folded.up_to, up_to)) if is_settled else dict(folded.sums)
