@@ -1,3 +1,3 @@
-"""The gateway's daily bills, compared with the shop's books. What one has and the other hasn't is a
-difference, which people explain or the gateway's own answers end.
+"""The gateway's daily bills, compared with the shop's books. What only one of them has is a difference, which
+staff explain or the gateway's answers resolve.
 """

@@ -1,8 +1,8 @@
 """Downloading bills, and comparing them with the shop's books. Nothing here moves money.
 
-A bill is downloaded outside any transaction, and stored and compared in one. What it says and we don't know
-is asked about afterwards, as if a notification had surprised us: the gateway's answer is what is applied, by
-the one routine for that.
+A bill is downloaded outside any transaction, and stored and compared in one. What a bill says and our books
+don't is queried afterwards, as for an unexpected notification: the gateway's answer is applied, by the one
+routine that applies answers.
 """
 
 from collections.abc import Sequence
@@ -30,14 +30,14 @@ log = structlog.get_logger(__name__)
 
 # How many rows of a bill are inserted by one statement.
 CHUNK = 2000
-# After what a bill made us ask about, it is looked at again and again for so long: queries take seconds. What
-# is still open then waits for the next day's bill, or for people.
+# A bill that has caused queries is checked again at this interval, for this long: queries take seconds. What
+# is still open then waits for the next day's bill, or for staff.
 LOOK_AGAIN_AFTER = timedelta(minutes=1)
 LOOK_AGAIN_FOR = timedelta(minutes=15)
-# A bill that isn't there yet: while we have nothing that should be in it, it is taken for an empty one after
-# so many days.
+# After this many days a bill that doesn't exist yet counts as empty, unless our books have something that
+# belongs in it.
 EMPTY_AFTER_DAYS = 2
-# What a query of the gateway can end.
+# Differences that a query of the gateway can resolve.
 _ASKED_ABOUT = Q(kind=DifferenceKind.NOT_DONE_HERE) | Q(
     kind=DifferenceKind.MISSING_HERE, subject=BillRowKind.REFUND
 )
@@ -45,7 +45,9 @@ _ASKED_ABOUT = Q(kind=DifferenceKind.NOT_DONE_HERE) | Q(
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """A bill to be downloaded. `can_be_empty`: nothing of ours should be in it, and it is long over."""
+    """A bill to be downloaded. `can_be_empty`: our books have nothing that belongs in it, and its day is long
+    past.
+    """
 
     bill: Bill
     can_be_empty: bool
@@ -72,7 +74,7 @@ def compare_due_bills(*, gateways: Gateways, now: datetime, callers: Callers | N
 
 
 def give_up_bills(*, now: datetime) -> int:
-    """Leaves the bills that can't be had, or read, to people; returns how many."""
+    """Leaves bills that can't be downloaded or read to staff; returns how many."""
     return len(due_rows.bury_exhausted(Bill, now=now))
 
 
@@ -88,7 +90,7 @@ def _prepare(bill_ids: Sequence[int], *, now: datetime) -> list[_Wanted]:
 
 
 def _expects_any(bill: Bill) -> bool:
-    """Whether something of ours should be in it."""
+    """Whether our books have something that belongs in it."""
     day = (midnight_after(bill.day, days=0), midnight_after(bill.day))
     payments = Payment.objects.filter(provider=bill.provider, app_id=bill.app_id)
     refunds = Refund.objects.filter(payment__provider=bill.provider, payment__app_id=bill.app_id)
@@ -99,7 +101,7 @@ def _expects_any(bill: Bill) -> bool:
 
 
 def _download(wanted: _Wanted, *, gateways: Gateways) -> bytes | None:
-    """None if the day had nothing."""
+    """The archive, or None if the day had no transactions."""
     try:
         return gateways.gateway_for(wanted.bill).download_bill(wanted.bill.day)
     except GatewayRejected as refusal:
@@ -117,7 +119,8 @@ def _settle(answers: Sequence[tuple[_Wanted, bytes | None]], *, gateways: Gatewa
             if archive is not None:
                 _store(bill, archive, gateways=gateways)
             found = note_differences(bill, now=now)
-            # Nothing has failed: the count starts at zero. It is due at once for what it makes us ask about.
+            # Nothing has failed, so the attempts start at zero. The bill is due at once, for the queries that
+            # it causes.
             bill.status, bill.compared_at, bill.available_at = BillStatus.COMPARED, now, now
             bill.attempts, bill.last_error, bill.dead_at = 0, "", None
             bill.save()
@@ -132,7 +135,7 @@ def _settle(answers: Sequence[tuple[_Wanted, bytes | None]], *, gateways: Gatewa
 
 
 def _store(bill: Bill, archive: bytes, *, gateways: Gateways) -> None:
-    """Stores its rows and adds them up, on the object alone."""
+    """Stores the bill's rows, and sets its totals without saving them."""
     totals = dict.fromkeys(BillRowKind, (0, ZERO))
     chunk: list[BillEntry] = []
     for row in gateways.gateway_for(bill).read_bill(archive):
@@ -161,7 +164,7 @@ def _entry_of(bill: Bill, row: BillRow) -> BillEntry:
 
 
 def _follow_up(bill: Bill, *, now: datetime) -> None:
-    """Asks the gateway about what only the bill knows, and ends the differences that are none any more."""
+    """Queries what only the bill knows, and settles the differences that have been resolved."""
     with transaction.atomic(durable=True):
         settle_differences(now=now)
     waiting = BillDifference.objects.filter(_ASKED_ABOUT, bill=bill, status=DifferenceStatus.OPEN)

@@ -1,4 +1,4 @@
-"""What bills and the shop's books differ in, by number and fen, in one statement whatever their size."""
+"""Where bills and the shop's books differ, by number and to the fen."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -8,12 +8,12 @@ from payments.models import Bill, BillDifference
 from payments.states import BillRowKind, DifferenceKind, DifferenceStatus, RefundKind, RefundStatus
 from shop.domain import sql
 
-# What was paid so shortly before midnight by our books may stand in the next day's bill: it is looked for
-# when that one is compared, in both.
+# What our books have as paid this shortly before midnight may be in the next day's bill. It is looked up in
+# both bills, when the next day's is compared.
 SKEW = timedelta(minutes=5)
 
-# `told` is what the bills say of each number, all bills together: bills of one day say the same, where two
-# apps have one account. `compared` has what we know of it beside it, `found` is what differs now.
+# `told` is what all bills together say about each number; where two apps share one account, their bills of a
+# day are identical. `compared` adds what our books say, and `found` is what differs now.
 _FOUND = """
     WITH told AS (
         SELECT kind, out_trade_no, out_request_no, min(trade_no) AS trade_no, sum(amount) AS amount,
@@ -106,8 +106,9 @@ _NOTE = sql.statement(
 """,
     *_WORDS,
 )
-# How many differences one statement looks at again. The plan may be made from statistics that know of no open
-# differences, and compare each with each: so many times so many still take a fraction of a second.
+# How many differences one statement checks again. With statistics that know of no open differences,
+# PostgreSQL may compare each difference with each fact. For a batch of this size that still takes a fraction
+# of a second.
 BATCH = 1000
 _LOOKED_AT = "SELECT out_trade_no FROM payments_billdifference WHERE id = ANY(%(ids)s)"
 _SETTLE = sql.statement(
@@ -140,8 +141,8 @@ _SETTLE = sql.statement(
 
 
 def note_differences(bill: Bill, *, now: datetime) -> int:
-    """Compares the bill's stored rows with the books, in the caller's transaction, and notes what differs and
-    wasn't noted before; returns how much.
+    """Compares the bill's stored rows with the books, in the caller's transaction, and stores the differences
+    that aren't stored yet; returns how many.
     """
     parameters: dict[str, Any] = {
         "bill_id": bill.pk,
@@ -155,7 +156,7 @@ def note_differences(bill: Bill, *, now: datetime) -> int:
 
 
 def settle_differences(*, now: datetime) -> int:
-    """Ends the open differences that are none any more; returns how many."""
+    """Settles the open differences that have been resolved; returns how many."""
     open_ones = BillDifference.objects.filter(status=DifferenceStatus.OPEN)
     ids = list(open_ones.order_by("pk").values_list("pk", flat=True))
     return sum(

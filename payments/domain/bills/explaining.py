@@ -1,4 +1,4 @@
-"""What people say about a difference, and a bill that was given up, asked for again."""
+"""What staff do about differences and bills: explain a difference, retry a bill that was given up."""
 
 from datetime import datetime
 
@@ -16,7 +16,7 @@ from shop.models import Account, OrderEvent
 def explain_difference(
     difference_id: int, *, staff: Account, why: str, reference: str, now: datetime, cause: str
 ) -> BillDifference:
-    """Staff say why a bill and the books differ; `reference` names what proves it. No money is moved by that.
+    """Records why a bill and the books differ, and in `reference` the evidence. Moves no money.
 
     Raises:
         NotFound: no such difference.
@@ -37,7 +37,7 @@ def explain_difference(
 
 
 def pick_up_bill(bill_id: int, *, now: datetime) -> Bill:
-    """Lets a worker ask for a bill again that was given up.
+    """Lets a worker retry a bill that was given up.
 
     Raises:
         NotFound: no such bill.

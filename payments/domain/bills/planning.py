@@ -1,4 +1,4 @@
-"""Which bills there are to be compared: one for each configured app and past day."""
+"""Plans the bills to compare: one for each configured app and past day."""
 
 from datetime import date, datetime, time, timedelta
 
@@ -9,7 +9,7 @@ from payments.gateways.protocol import Gateways
 from payments.models import Bill, Payment
 from shop.clock import shanghai_date
 
-# How far back bills are asked for: longer than any outage of the shop, and than holidays.
+# How far back bills are requested: longer than any outage of the shop, and than holidays.
 MAX_DAYS = 31
 
 
@@ -36,13 +36,13 @@ def plan_bills(*, gateways: Gateways, now: datetime) -> int:
         for day in days
         if (gateway.name, gateway.app_id, day) not in known
     ]
-    # Two planners at once plan the same.
+    # Two planners at once plan the same bills.
     Bill.objects.bulk_create(missing, ignore_conflicts=True)
     return len(missing)
 
 
 def midnight_after(day: date, *, days: int = 1) -> datetime:
-    """When so many days after the beginning of `day` are over, Beijing time."""
+    """The midnight that ends the given number of days from the beginning of `day`, Beijing time."""
     return timezone.make_aware(datetime.combine(day + timedelta(days=days), time()))
 
 

@@ -1,4 +1,4 @@
-"""What a refund of ours takes: lines of its order, and money of its payment that no other refund can use."""
+"""What a refund of ours reserves: lines of its order, and money of its payment that others can't use."""
 
 from collections.abc import Collection, Sequence
 from decimal import Decimal
@@ -15,7 +15,7 @@ from shop.money import ZERO
 
 
 def pick_lines(order: Order, course_ids: Collection[int] | None) -> list[OrderLine]:
-    """The order's lines for these courses; without a choice, all that no live refund has.
+    """The order's lines for these courses; without a choice, all lines that no live refund has.
 
     Raises:
         OrderNotRefundable: a course isn't one of its lines.
@@ -37,7 +37,7 @@ def pick_lines(order: Order, course_ids: Collection[int] | None) -> list[OrderLi
 
 
 def share_for(order: Order, parts: Sequence[LinePart]) -> Share:
-    """Yuan and whole 贝里 for these parts, after what the order's other live refunds give back."""
+    """Yuan and whole 贝里 for these parts, given what the order's other live refunds return."""
     live = RefundLine.objects.filter(order_line__order=order, is_live=True)
     earlier = live.aggregate(total=Sum("beili_amount"))["total"] or ZERO
     gone = (
@@ -50,9 +50,8 @@ def share_for(order: Order, parts: Sequence[LinePart]) -> Share:
 
 
 def attach_lines(refund: Refund, parts: Sequence[LinePart]) -> None:
-    """Notes what of which lines goes back with the refund.
-
-    A line can be on one live refund only; the database refuses a second.
+    """Stores which part of which line the refund returns. A line can be on one live refund only; the database
+    refuses a second.
     """
     sql.insert(
         [
@@ -65,20 +64,19 @@ def attach_lines(refund: Refund, parts: Sequence[LinePart]) -> None:
 
 
 def parts_of(refund: Refund) -> list[LinePart]:
-    """What the refund was noted to give back of each line."""
+    """The stored parts of the refund's lines."""
     lines = RefundLine.objects.filter(refund=refund).select_related("order_line").order_by("order_line_id")
     return [LinePart(line.order_line, line.cash_amount, line.beili_amount) for line in lines]
 
 
 def release_lines(refund: Refund) -> None:
-    """Lets the refund's lines be asked for again."""
+    """Makes the refund's lines available to other refunds."""
     RefundLine.objects.filter(refund=refund).update(is_live=False)
 
 
 def find_cash_left(payment: Payment) -> Decimal:
-    """What is left of the payment: neither gone, by whatever way, nor promised to another refund.
-
-    Gifts count: no more goes back than came in.
+    """What is left of the payment: neither returned, by whatever means, nor committed to another refund.
+    Goodwill counts as returned, since no more goes back than came in.
     """
     amount, external, committed = Payment.objects.values_list(
         "amount", "external_refunded", "refund_committed"

@@ -137,7 +137,7 @@ def prepare_checkouts(checkout_ids: Sequence[str], *, now: datetime) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _World:
-    """What a batch of checkouts is priced by: carts, 贝里 and coupons by account, policies by id, unpaid
+    """What a batch of checkouts needs for pricing: carts, 贝里 and coupons by account, policies by id, unpaid
     orders by account and course.
     """
 

@@ -73,7 +73,7 @@ class ChosenQuote:
     periods: Mapping[int, int] | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """As a refusal's details tell it and the API shows it: yuan as strings, 0 for no coupon."""
+        """The form in a refusal's details and in the API: yuan as strings, 0 for no coupon."""
         quote = self.quote
         return {
             "list_total": str(quote.list_total),
@@ -127,7 +127,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came of a checkout: one of the two."""
+    """The result of a checkout: a snapshot or a refusal."""
 
     snapshot: Snapshot | None = None
     refusal: Refusal | None = None

@@ -1,4 +1,4 @@
-"""What a refund means for the order: what may go back, and what the buyer gives back for it."""
+"""What a refund means for the order: what may be returned, and what the buyer loses in exchange."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
@@ -16,8 +16,8 @@ from shop.states import CouponRecordStatus, EnrolmentStatus, OrderStatus
 
 
 def refundable_parts(lines: Sequence[OrderLine], *, now: datetime) -> list[LinePart]:
-    """What may go back for lines of a paid order: everything, or with REFUND_PRO_RATA what was paid for the
-    days that are left.
+    """What may be returned for lines of a paid order: everything, or with REFUND_PRO_RATA what was paid for
+    the remaining days.
     """
     if not settings.REFUND_PRO_RATA:
         return [whole_part(line) for line in lines]
@@ -92,9 +92,7 @@ def apply_refund(  # noqa: PLR0913 - each is a fact of its own
 
 
 def _revoke(order: Order, lines: Sequence[OrderLine], *, now: datetime, cause: str) -> list[OrderEvent]:
-    """Answers the events: those of this order, and those of the buyer's other orders whose periods move
-    up.
-    """
+    """Returns the events of this order, and of the buyer's other orders whose periods move up."""
     revoked = revoke_enrolments(lines, now=now)
     lost = [
         event(order, OrderEvent.Kind.ENROLMENT_REVOKED, now=now, cause=cause, course_id=pk)
@@ -116,7 +114,7 @@ def _revoke(order: Order, lines: Sequence[OrderLine], *, now: datetime, cause: s
 
 
 def _finish(order: Order, *, now: datetime) -> None:
-    """A paid order without an active enrolment left has gone back whole."""
+    """A paid order without an active enrolment has been refunded in full."""
     if Enrolment.objects.filter(order_line__order=order, status=EnrolmentStatus.ACTIVE).exists():
         return
     Order.objects.filter(pk=order.pk, status=OrderStatus.PAID).update(

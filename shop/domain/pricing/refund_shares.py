@@ -1,4 +1,4 @@
-"""What goes back for which lines: pure arithmetic on the amounts that the order was made with."""
+"""What a refund returns for which lines: pure arithmetic on the amounts that the order was made with."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +10,7 @@ from shop.money import ZERO, to_fen
 
 @dataclass(frozen=True, slots=True)
 class LinePart:
-    """What goes back of one line, in yuan: of its cash, and of what its 贝里 were worth."""
+    """What a refund returns of one line, in yuan: of its cash, and of the value of its 贝里."""
 
     line: OrderLine
     cash: Decimal
@@ -19,14 +19,14 @@ class LinePart:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What goes back for some lines: yuan, and whole 贝里."""
+    """What a refund returns for some lines: yuan, and whole 贝里."""
 
     cash: Decimal
     beili: int
 
 
 def whole_part(line: OrderLine) -> LinePart:
-    """All that was paid for the line."""
+    """Everything that was paid for the line."""
     return LinePart(line, line.cash_amount, line.beili_amount)
 
 

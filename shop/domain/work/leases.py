@@ -42,8 +42,8 @@ class _Batch:
 def kept(
     model: type[Work], attempts: Mapping[int, int], *, since: datetime
 ) -> Iterator[Callable[[int], object]]:
-    """Renews the leases of these rows, claimed at `since`, until the block is left; what it yields takes one
-    of them out before that.
+    """Renews the leases of these rows, claimed at `since`, until the block ends; yields a function that stops
+    renewing one of them.
     """
     batch = _Batch(model, dict(attempts), since)
     _keeper.add(batch)
@@ -54,9 +54,8 @@ def kept(
 
 
 def renew(batch: _Batch) -> int:
-    """Gives the rows of a batch that are still claimed by it a whole lease again; returns how many.
-
-    Rows that somebody is just writing are passed over: their locks keep others off.
+    """Extends the leases of the batch's rows that are still claimed by it; returns how many. Rows that
+    another transaction is writing are skipped, since their locks keep others away.
     """
     attempts = dict(batch.attempts)
     passed = timedelta(seconds=time.monotonic() - batch.claimed_at)
@@ -97,8 +96,8 @@ class _Keeper:
             pause = settings.WORK_LEASE_S / RENEWALS
             time.sleep(pause)
             with self._lock:
-                # What was claimed a moment ago has its lease before it, and is nearly always done before the
-                # next look.
+                # Rows claimed a moment ago have their whole lease ahead, and are nearly always done before
+                # the next renewal.
                 old = [batch for batch in self._batches if time.monotonic() - batch.claimed_at >= pause / 2]
             if old:
                 self._renew(old)
