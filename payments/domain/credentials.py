@@ -13,7 +13,7 @@ from payments.states import PaymentStatus
 class MissingApp:
     """An app without credentials.
 
-    `open_count` payments wait to be asked about; `refundable_count` are paid and not given back.
+    `open_count` payments wait to be queried; `refundable_count` are paid and not fully refunded.
     """
 
     provider: str

@@ -1,16 +1,16 @@
-"""Where to begin looking for due rows, so that no look scans rows that were done long ago.
+"""Where a search for due rows begins, so that none scans rows that were done long ago.
 
 Every claim and every completion leaves a dead entry in the partial index of due rows. PostgreSQL removes dead
 entries, but not while an older snapshot is open (a backup, a report, a forgotten session). Until then every
-look from the beginning reads all of them. So each process keeps a floor for each table, a place in the index
-below which it has seen no unfinished row, and begins there.
+search from the beginning reads all of them. So each process keeps a floor for each table, a place in the
+index below which it has seen no unfinished row, and searches from there.
 
 A floor may be wrong: a row's transaction may have committed late, or made the row due in the past. The last
 `SLACK` before the present, which is longer than a statement takes, is never skipped. Rows that appear later
-than that are found by `check_floor`, which the sweep calls: it looks from the very beginning, and if it finds
-an overdue row, it increments a sequence that every look reads. A process that sees a new value drops its
-floor and looks from the beginning. A sequence suits this because it changes at once, for everybody, even if
-the transaction rolls back.
+than that are found by `check_floor`, which the sweep calls: it searches from the very beginning, and if it
+finds an overdue row, it increments a sequence that every search reads. A process that sees a new value drops
+its floor and searches from the beginning. A sequence suits this because a change is visible at once, to
+everybody, even if the transaction rolls back.
 """
 
 import time
@@ -22,15 +22,15 @@ from typing import Any
 from shop.domain import sql
 from shop.models.work import CLAIMED, FRESH, Work
 
-# For fresh rows longer than an insert takes from its beginning to its commit. Claimed ones are made due
-# seconds before they are.
+# Longer than an insert takes until its commit, for fresh rows. Claimed rows get their due time seconds before
+# it comes.
 SLACK = {FRESH: timedelta(milliseconds=500), CLAIMED: timedelta(milliseconds=50)}
-# A row that is due for so long was overlooked, or there is a jam; looking from the beginning mends the one
-# and doesn't hurt the other.
+# A row that has been due for this long was overlooked, or there is a backlog. Searching from the beginning
+# fixes the former and doesn't hurt the latter.
 OVERDUE = timedelta(seconds=3)
-# A floor rises when a process has claimed so many rows since: before that there is little to skip.
+# A floor rises after a process has claimed this many rows: before that there is little to skip.
 RISES_AFTER_ROWS = 64
-# A look from the beginning comes after so long at the earliest, and takes a hundredth of the time at most.
+# The shortest time between two searches from the beginning. They take at most a hundredth of the time.
 CHECK_EVERY_S = 5.0
 CHECK_SHARE = 0.01
 
@@ -53,7 +53,7 @@ _next_checks: dict[str, float] = {}
 
 
 def due_rows(kind: int) -> str:
-    """The condition of a look among rows of one kind. Parameters: `parameters`."""
+    """The condition of a search among rows of one kind. Parameters: `parameters`."""
     return f"""
         LEAST(attempts, 1) = {kind} AND available_at IS NOT NULL AND available_at <= %(now)s
         AND (available_at, id) >= (%(floor_at)s, %(floor_id)s)
@@ -76,7 +76,7 @@ def _first(table: str, kind: int) -> str:
 
 
 def parameters(table: str, kind: int, *, now: datetime) -> dict[str, Any]:
-    """Where this process begins to look, and where it ends."""
+    """Where this process's search begins and ends."""
     at, pk = _floors.setdefault((table, kind), _Floor()).place
     return {"now": now, "floor_at": at, "floor_id": pk}
 
@@ -103,7 +103,7 @@ def note(table: str, kind: int, seen: Sequence[Any], *, now: datetime, claimed: 
 
 
 def _risen(place: Place, first_at: datetime | None, first_id: int | None, *, highest: datetime) -> Place:
-    """Up to the first row that is still to be done, and never into the present, where others may just be
+    """Up to the first unfinished row, and never into the present, where other transactions may still be
     writing.
     """
     risen = (highest, 0)
@@ -113,9 +113,8 @@ def _risen(place: Place, first_at: datetime | None, first_id: int | None, *, hig
 
 
 def check_floor(model: type[Work], *, now: datetime) -> None:
-    """Looks from the beginning now and then.
-
-    If a row should have been done by now, all processes are made to look from there.
+    """Searches from the beginning now and then. If it finds an overdue row, all processes search from the
+    beginning, too.
     """
     table = model._meta.db_table
     started = time.monotonic()

@@ -28,15 +28,15 @@ class Outcome(StrEnum):
     # Nothing to do.
     WAITING = "waiting"
     ALREADY_APPLIED = "already_applied"
-    # People have to look.
+    # Staff have to decide.
     UNKNOWN_TRADE = "unknown_trade"
     WRONG_APP = "wrong_app"
     WRONG_SELLER = "wrong_seller"
     WRONG_AMOUNT = "wrong_amount"
     WRONG_TRADE_NO = "wrong_trade_no"
-    # More has been refunded than our rows say, and no number tells by what.
+    # More has been refunded than our rows say, and no refund number explains it.
     REFUNDED_ELSEWHERE = "refunded_elsewhere"
-    # The gateway's present answer and our books exclude each other.
+    # The gateway's current answer contradicts our books.
     CONTRADICTED = "contradicted"
 
 
@@ -48,8 +48,8 @@ APPLIED = frozenset(
 )  # fmt: skip
 IGNORED = frozenset({Outcome.WAITING, Outcome.ALREADY_APPLIED})
 QUARANTINED = frozenset(Outcome) - APPLIED - IGNORED - {Outcome.ASKED}
-# A notification that is sent so long after the payment is a retry: by Alipay's schedule the first comes after
-# four minutes. Other words may have overtaken it.
+# A notification that is sent this long after the payment is a retry: by Alipay's schedule the first comes
+# after four minutes. Newer notifications may have overtaken it.
 STALE_AFTER = timedelta(minutes=2)
 
 

@@ -1,4 +1,4 @@
-"""Logging in, with limits on guessing. `tokens.py` issues and ends what a login gives."""
+"""Logging in, with limits on guessing. `tokens.py` issues and ends tokens."""
 
 import threading
 from collections.abc import Iterator

@@ -31,7 +31,7 @@ def issue_token(*, account: Account, now: datetime) -> tuple[AuthToken, str]:
         locked = lock_account(account.pk)
         if not locked.is_active or locked.password != account.password:
             raise LoginFailed
-        # knox adds what it is given to the system's clock; the shop judges by its own.
+        # knox adds the given span to the system's clock, while the shop uses its own clock.
         expiry = now + knox_settings.TOKEN_TTL - timezone.now()
         row, token = AuthToken.objects.create(user=account, expiry=expiry)
         newest_first = AuthToken.objects.filter(user=account).order_by("-created", "-digest")

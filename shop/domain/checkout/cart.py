@@ -21,8 +21,8 @@ from shop.errors import CartFull, CartLineNotFound, CourseNotFound, CourseNotOnS
 from shop.models import Account, Course, PricePolicy
 from shop.states import EnrolmentStatus
 
-# KEYS[1] cart; ARGV: field, value, largest size, TTL in s, "add" or "replace". Answers 1 done, 0 no such
-# line, -1 full.
+# KEYS[1] cart; ARGV: field, value, largest size, TTL in s, "add" or "replace". Returns 1 when done, 0 without
+# such a line, -1 when full.
 _PUT = """
 local exists = redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1
 if not exists and ARGV[5] == 'replace' then return 0 end
@@ -77,14 +77,14 @@ def change_policy(*, account: Account, course_id: int, policy_id: int, now: date
 
 
 def remove_from_cart(*, account_id: int, course_ids: Iterable[int]) -> None:
-    """Takes courses out; those that aren't in are no error."""
+    """Removes courses; a course that isn't in the cart is no error."""
     fields = [str(course_id) for course_id in course_ids]
     if fields:
         valkey.client().hdel(valkey.cart_key(account_id), *fields)
 
 
 def remove_from_carts(bought: Iterable[tuple[int, Sequence[int]]]) -> None:
-    """Takes courses out of many carts, each an account's id with course ids, in one go."""
+    """Removes courses from many carts at once, each given as an account's id with course ids."""
     pipeline = valkey.client().pipeline(transaction=False)
     for account_id, course_ids in bought:
         pipeline.hdel(valkey.cart_key(account_id), *map(str, course_ids))
@@ -97,12 +97,12 @@ def clear_cart(*, account: Account) -> None:
 
 
 def read_choices(*, account_id: int) -> dict[int, Choice]:
-    """What is in the cart, by course id, in the order of adding."""
+    """The cart's choices by course id, in the order in which they were added."""
     return _parsed(valkey.client().hgetall(valkey.cart_key(account_id)))
 
 
 def read_many_choices(account_ids: Sequence[int]) -> list[dict[int, Choice]]:
-    """What is in many carts, each as `read_choices` tells it."""
+    """The choices of many carts, each as `read_choices` returns them."""
     pipeline = valkey.client().pipeline(transaction=False)
     for account_id in account_ids:
         pipeline.hgetall(valkey.cart_key(account_id))

@@ -23,9 +23,9 @@ _LEVEL = 1
 # Longer than a worker ever needs for a checkout.
 _AGAIN_MS = 2000
 
-# KEYS: the buyer's ids, newest first; the new checkout; the due list; what keeps it from being queued again.
-# ARGV: id, what is stored, TTL in s, how many a buyer may have, what stands before the id in a key and after
-# it in those of result and queue, and how long it isn't queued again.
+# KEYS: the buyer's ids, newest first; the new checkout; the due list; the flag that it is queued. ARGV: id,
+# stored request, TTL in s, the most checkouts of a buyer, the keys' prefix, the suffixes of result and flag,
+# and the flag's TTL.
 _ADD = """
 redis.call('LPUSH', KEYS[1], ARGV[1])
 for _, old in ipairs(redis.call('LRANGE', KEYS[1], ARGV[4], -1)) do
@@ -47,7 +47,7 @@ if left > 0 then redis.call('SET', KEYS[2], ARGV[1], 'PX', left, 'NX') end
 
 @dataclass(frozen=True, slots=True)
 class CheckoutRequest:
-    """Whose checkout it is and what is to be priced."""
+    """Whose checkout it is, and what to price."""
 
     account_id: int
     course_ids: tuple[int, ...]
@@ -67,7 +67,7 @@ _REQUEST = msgspec.json.Decoder(CheckoutRequest)
 
 
 def add_checkout(checkout_id: str, request: CheckoutRequest) -> None:
-    """Stores a new checkout and makes it due; of more than `MAX_CHECKOUTS` the buyer's oldest go."""
+    """Stores a new checkout and makes it due. Beyond `MAX_CHECKOUTS`, the buyer's oldest are removed."""
     keys = [
         valkey.checkouts_of_key(request.account_id), valkey.checkout_key(checkout_id), valkey.DUE_CHECKOUTS,
         valkey.queued_key(checkout_id),
@@ -80,8 +80,8 @@ def add_checkout(checkout_id: str, request: CheckoutRequest) -> None:
 
 
 def queue_again(checkout_id: str) -> bool:
-    """Makes a checkout due again, if it was queued longer than `_AGAIN_MS` ago: the due list doesn't grow
-    while workers are away.
+    """Makes a checkout due again if it was queued longer than `_AGAIN_MS` ago, so the due list doesn't grow
+    while workers are down.
     """
     if not valkey.client().set(valkey.queued_key(checkout_id), "1", nx=True, px=_AGAIN_MS):
         return False
@@ -104,7 +104,7 @@ def remove_checkouts(*, account_id: int) -> None:
 
 
 def store_results(results: Iterable[tuple[str, Result]]) -> None:
-    """Stores what checkouts came to, each by its id. One that was replaced meanwhile gets none."""
+    """Stores the results of checkouts by their ids. A checkout that was replaced meanwhile gets none."""
     pipeline = valkey.client().pipeline(transaction=False)
     for checkout_id, result in results:
         pipeline.eval(
@@ -118,7 +118,7 @@ def store_results(results: Iterable[tuple[str, Result]]) -> None:
 
 
 def read_checkouts(checkout_ids: Iterable[str]) -> list[tuple[str, CheckoutRequest, Result | None]]:
-    """Of those that exist: the id, what was asked for, and the result, None while it is pending."""
+    """The id, request and result of those that exist; the result is None while a checkout is pending."""
     ids = list(checkout_ids)
     values = valkey.client().mget(
         [key for pk in ids for key in (valkey.checkout_key(pk), valkey.checkout_result_key(pk))]

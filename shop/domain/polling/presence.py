@@ -17,7 +17,7 @@ log = structlog.get_logger(__name__)
 # An order that is still followed after this is noted again.
 AGAIN_S = 20
 PAUSE_S = 1
-# Of the numbers in memory and in Valkey; beyond that hints are dropped.
+# The most numbers in memory and in Valkey; hints beyond that are dropped.
 MAX_NOTED = 50_000
 
 
@@ -27,7 +27,7 @@ def note_watched(order_number: str) -> None:
 
 
 def take_watched(limit: int = 5000) -> list[str]:
-    """The numbers of up to `limit` orders that were looked at since they were last taken."""
+    """Takes the numbers of up to `limit` orders that were watched since the last call."""
     try:
         taken: list[str] = valkey.client().spop(valkey.WATCHED_ORDERS, limit)
     except valkey.Unreachable as error:
