@@ -131,12 +131,12 @@ def prepare_checkouts(checkout_ids: Sequence[str], *, now: datetime) -> None:
     pending = [checkout for checkout in _find_checkouts(checkout_ids) if checkout.result is None]
     if not pending:
         return
-    world = _read_world(pending, now=now)
-    store.store_results((checkout.checkout_id, _result(checkout, world, now=now)) for checkout in pending)
+    batch = _read_batch(pending, now=now)
+    store.store_results((checkout.checkout_id, _result(checkout, batch, now=now)) for checkout in pending)
 
 
 @dataclass(frozen=True, slots=True)
-class _World:
+class _Batch:
     """What a batch of checkouts needs for pricing: carts, 贝里 and coupons by account, policies by id, unpaid
     orders by account and course.
     """
@@ -148,9 +148,9 @@ class _World:
     unpaid: Mapping[int, Mapping[str, str]]
 
 
-def _result(checkout: Checkout, world: _World, *, now: datetime) -> Result:
+def _result(checkout: Checkout, batch: _Batch, *, now: datetime) -> Result:
     try:
-        return Result(snapshot=_priced(checkout, world, now=now))
+        return Result(snapshot=_priced(checkout, batch, now=now))
     except DomainError as error:
         return Result(refusal=Refusal(error.slug, error.text, error.details))
 
@@ -171,12 +171,12 @@ _BUYERS = f"""
 """  # noqa: S608 - ours
 
 
-def _read_world(checkouts: Sequence[Checkout], *, now: datetime) -> _World:
+def _read_batch(checkouts: Sequence[Checkout], *, now: datetime) -> _Batch:
     account_ids = sorted({checkout.account_id for checkout in checkouts})
     choices = dict(zip(account_ids, cart.read_many_choices(account_ids), strict=True))
     policy_ids = {choice.policy_id for chosen in choices.values() for choice in chosen.values()}
     buyers = sql.read(_BUYERS, [account_ids])
-    return _World(
+    return _Batch(
         choices=choices,
         balances={pk: balance for pk, balance, _ in buyers},
         records=coupons.list_usable(account_ids, now=now),
@@ -190,9 +190,9 @@ def _read_world(checkouts: Sequence[Checkout], *, now: datetime) -> _World:
     )
 
 
-def _priced(checkout: Checkout, world: _World, *, now: datetime) -> Snapshot:
-    chosen = _chosen_policies(checkout, world)
-    records = world.records[checkout.account_id]
+def _priced(checkout: Checkout, batch: _Batch, *, now: datetime) -> Snapshot:
+    chosen = _chosen_policies(checkout, batch)
+    records = batch.records[checkout.account_id]
     suggestion = _suggestion(chosen, [record for record in records if coupons.is_in_date(record, now=now)])
     by_id = {record.pk: record for record in records}
     quote = price_order(
@@ -205,9 +205,9 @@ def _priced(checkout: Checkout, world: _World, *, now: datetime) -> Snapshot:
         beili_per_yuan=settings.BEILI_PER_YUAN,
     )
     subtotal = quote.list_total - quote.course_discount
-    unpaid = world.unpaid[checkout.account_id]
+    unpaid = batch.unpaid[checkout.account_id]
     return Snapshot(
-        balance=world.balances[checkout.account_id],
+        balance=batch.balances[checkout.account_id],
         beili_per_yuan=settings.BEILI_PER_YUAN,
         courses=tuple(
             _course_option(course, policy, records, unpaid.get(str(course.pk)), now=now)
@@ -222,14 +222,14 @@ def _priced(checkout: Checkout, world: _World, *, now: datetime) -> Snapshot:
     )
 
 
-def _chosen_policies(checkout: Checkout, world: _World) -> list[tuple[Course, PricePolicy]]:
-    choices = world.choices[checkout.account_id]
+def _chosen_policies(checkout: Checkout, batch: _Batch) -> list[tuple[Course, PricePolicy]]:
+    choices = batch.choices[checkout.account_id]
     missing = [course_id for course_id in checkout.course_ids if course_id not in choices]
     if missing:
         raise CourseNotInCart(course_ids=missing)
     chosen = []
     for course_id in checkout.course_ids:
-        policy = world.policies.get(choices[course_id].policy_id)
+        policy = batch.policies.get(choices[course_id].policy_id)
         if policy is None or policy.course_id != course_id:
             raise PolicyNotFound(course_id=course_id, policy_id=choices[course_id].policy_id)
         if not policy.course.is_sellable:
