@@ -306,13 +306,13 @@ def test_replaced_while_it_is_priced_leaves_nothing(
     buyer, course = make_buyer(), make_course()
     add(buyer, course)
     started = start_checkout(account=buyer, course_ids=[course.pk], now=NOW)
-    read = checkouts._read_world
+    read = checkouts._read_batch
 
     def read_and_be_overtaken(*args: Any, **kwargs: Any) -> Any:
         start_checkout(account=buyer, course_ids=[course.pk], now=NOW)
         return read(*args, **kwargs)
 
-    monkeypatch.setattr(checkouts, "_read_world", read_and_be_overtaken)
+    monkeypatch.setattr(checkouts, "_read_batch", read_and_be_overtaken)
     prepare_checkouts([started.checkout_id], now=NOW)
     assert valkey.keys(f"checkout:{started.checkout_id}*") == []
 
