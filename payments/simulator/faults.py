@@ -73,6 +73,10 @@ class Faults:
         """Called after a wipe, which has emptied the table."""
         self._count = 0
 
+    def has(self, kind: str) -> bool:
+        """Whether there is a rule of this kind, spent or not."""
+        return self._count > 0 and any(row["kind"] == kind for row in self.list_rules())
+
     def take(self, category: str, event: Event, kinds: Iterable[str] = ()) -> Fault | None:
         """The first rule of a category (or of certain kinds) that hits this event; the hit is counted."""
         hits = self._hits(category, event, frozenset(kinds), only_first=True)

@@ -1,10 +1,9 @@
 """query, close, cancel, refund and refund query: the calls that answer in JSON."""
 
-from contextlib import suppress
 from typing import Any
 
 from payments.simulator.buyers import find_buyer
-from payments.simulator.errors import GatewayError, business_error
+from payments.simulator.errors import business_error
 from payments.simulator.faults import Event
 from payments.simulator.fields import (
     check_texts,
@@ -58,8 +57,9 @@ def close_trade(sim: Simulation, db: Database, request: GatewayRequest) -> dict[
     trade = find_trade(db, request.merchant.app_id, trade_no=trade_no, out_trade_no=out_trade_no)
     event = Event(request.merchant.app_id, out_trade_no, request.method, trade["status"] if trade else "")
     if trade is None:
-        if sim.faults.take("business", event, ["pay_after_close"]) is not None:
-            _pay_now(sim, db, request.merchant.app_id, out_trade_no)
+        opened = _find_payable(sim, db, request.merchant.app_id, out_trade_no)
+        if opened is not None and sim.faults.take("business", event, ["pay_after_close"]) is not None:
+            scan_and_pay(sim, db, opened, find_buyer(""))
         raise business_error(
             "ACQ.TRADE_NOT_EXIST", **({"out_trade_no": out_trade_no} if out_trade_no else {})
         )
@@ -151,13 +151,12 @@ def _get_asked_trade(db: Database, request: GatewayRequest) -> Row:
     return trade
 
 
-def _pay_now(sim: Simulation, db: Database, app_id: str, out_trade_no: str) -> None:
-    """The buyer scans and pays a pay request that they had only opened, unless it has expired."""
-    session = db.find(
-        "SELECT * FROM session WHERE app_id = ? AND out_trade_no = ? ORDER BY rowid DESC",
+def _find_payable(sim: Simulation, db: Database, app_id: str, out_trade_no: str) -> Row | None:
+    """A pay request that the buyer has only opened, and can still scan and pay."""
+    return db.find(
+        "SELECT * FROM session WHERE app_id = ? AND out_trade_no = ? AND coalesce(expires_at > ?, 1)"
+        " ORDER BY rowid DESC",
         app_id,
         out_trade_no,
+        sim.now(),
     )
-    if session is not None:
-        with suppress(GatewayError):
-            scan_and_pay(sim, db, session, find_buyer(""))

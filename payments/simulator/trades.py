@@ -138,8 +138,11 @@ def pay(sim: Simulation, db: Database, trade_no: str) -> Row:
     move_balance(db, trade["app_id"], trade["total_fen"])
     trade = get_trade(db, trade_no)
     record_notification(sim, db, trade, now=now)
-    if sim.faults.take("business", _event(trade), ["double_pay"]) is not None:
-        _pay_another(sim, db, trade)
+    other = _find_another(db, trade, now) if sim.faults.has("double_pay") else None
+    if other is not None and sim.faults.take("business", _event(trade), ["double_pay"]) is not None:
+        # If the first scan fixed other data, the second payment fails.
+        with suppress(GatewayError):
+            scan_and_pay(sim, db, other, Buyer(trade["buyer_id"], trade["buyer_logon_id"]))
     return trade
 
 
@@ -208,20 +211,16 @@ def _require_same(trade: Row, total_fen: int, subject: str) -> None:
         raise business_error("ACQ.CONTEXT_INCONSISTENT", f"：原订单金额 {format_yuan(trade['total_fen'])}")
 
 
-def _pay_another(sim: Simulation, db: Database, trade: Row) -> None:
-    """Pays another open request for the same subject, as from a second tab."""
-    session = db.find(
-        "SELECT * FROM session WHERE app_id = ? AND subject = ? AND out_trade_no NOT IN (SELECT out_trade_no "
-        "FROM trade"
+def _find_another(db: Database, trade: Row, now: float) -> Row | None:
+    """Another open request for the same subject, as of a second tab."""
+    return db.find(
+        "SELECT * FROM session WHERE app_id = ? AND subject = ? AND coalesce(expires_at > ?, 1)"
+        " AND out_trade_no NOT IN (SELECT out_trade_no FROM trade"
         " WHERE app_id = session.app_id AND status != 'WAIT_BUYER_PAY') ORDER BY created_at DESC, rowid DESC",
         trade["app_id"],
         trade["subject"],
+        now,
     )
-    if session is None:
-        return
-    # If the other request has expired, the second payment fails.
-    with suppress(GatewayError):
-        scan_and_pay(sim, db, session, Buyer(trade["buyer_id"], trade["buyer_logon_id"]))
 
 
 def _event(trade: Row) -> Event:

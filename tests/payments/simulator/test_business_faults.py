@@ -33,6 +33,38 @@ def test_double_pay(simulator: Simulator, shop: Shop) -> None:
     assert {message.fields()["out_trade_no"] for message in shop.wait_for(2)} == {"C1", "C3"}
 
 
+def hits(simulator: Simulator) -> list[int]:
+    return [rule["hits"] for rule in simulator.control("GET", "/faults")["faults"]]
+
+
+def test_double_pay_waits_for_another_open_request(simulator: Simulator, shop: Shop) -> None:
+    """Without one there is nothing to pay twice, and the rule isn't spent."""
+    simulator.open_order("C1", notify_url=shop.url, timeout_express="1m")
+    simulator.advance(61)
+    simulator.fault("double_pay", times=1)
+    simulator.pay_order("C2", notify_url=shop.url)
+    assert hits(simulator) == [0]
+    simulator.open_order("C3", notify_url=shop.url)
+    simulator.pay_order("C4", notify_url=shop.url)
+    assert hits(simulator) == [1]
+    assert {message.fields()["out_trade_no"] for message in shop.wait_for(3)} == {"C2", "C3", "C4"}
+
+
+def test_pay_after_close_waits_for_a_request_that_can_be_paid(
+    simulator: Simulator, sdk: GatewayAliPay, shop: Shop
+) -> None:
+    simulator.open_order("C1", notify_url=shop.url, timeout_express="1m")
+    simulator.advance(61)
+    simulator.fault("pay_after_close", times=1)
+    for unpayable in ("C1", "C9"):
+        assert sdk.api_alipay_trade_close(out_trade_no=unpayable)["sub_code"] == "ACQ.TRADE_NOT_EXIST"
+    assert hits(simulator) == [0]
+    simulator.open_order("C2", notify_url=shop.url)
+    assert sdk.api_alipay_trade_close(out_trade_no="C2")["sub_code"] == "ACQ.TRADE_NOT_EXIST"
+    assert hits(simulator) == [1]
+    assert shop.wait_for(1)[0].fields()["out_trade_no"] == "C2"
+
+
 @pytest.mark.parametrize(("kind", "later"), [("refund_pending", "REFUND_SUCCESS"), ("refund_failed", None)])
 def test_refund_that_does_not_move_at_once(
     simulator: Simulator, sdk: GatewayAliPay, kind: str, later: str | None
