@@ -163,7 +163,7 @@ class NotificationAdmin(UrgentFirst, MoneyAdmin):
 
     @display(description=_("金额"))
     def amount(self, row: Notification) -> str:
-        told = row.form.get("total_amount")
+        told = row.fields.get("total_amount")
         return f"¥{told}" if told else "–"
 
     @display(description=_("字段"))
@@ -171,7 +171,7 @@ class NotificationAdmin(UrgentFirst, MoneyAdmin):
         return format_html_join(
             "",
             gettext("{}：{}") + "<br>",
-            ((name, row.form[name]) for name in sorted(row.form) if name != "sign"),
+            ((name, told) for name, told in sorted(row.fields.items()) if name != "sign"),
         )
 
 

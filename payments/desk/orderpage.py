@@ -63,7 +63,6 @@ def read_order_page(order: Order, offers: Offers) -> OrderPage:
     notifications = list(
         Notification.objects.filter(out_trade_no__in=numbers)
         .select_related("dismissed_by", "payment")
-        .defer("raw_body")
         .order_by("id")[:MAX_ROWS]
     )
     differences = list(

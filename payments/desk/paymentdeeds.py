@@ -37,7 +37,7 @@ def _payment_facts(payment: Payment) -> Sequence[tuple[str, Any]]:
 
 def _notification_facts(row: Notification) -> Sequence[tuple[str, Any]]:
     return [
-        (gettext("通知金额"), f"¥{row.form.get('total_amount', '–')}"),
+        (gettext("通知金额"), f"¥{row.fields.get('total_amount', '–')}"),
         (gettext("应收金额"), yuan(row.payment.amount) if row.payment else "–"),
         (gettext("状态"), row.get_status_display()),
         (gettext("隔离原因"), row.reason or "–"),

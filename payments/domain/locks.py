@@ -42,10 +42,10 @@ _LOCK_RECEIVED = sql.statement(
 # words: applying it verifies them.
 _LOCK_HANDLED = sql.statement(
     """
-    SELECT id FROM payments_notification
+    SELECT id, raw_body FROM payments_notification
     WHERE status IN ({NotificationStatus.APPLIED}, {NotificationStatus.IGNORED}) AND raw_body <> ''
-        AND handled_at < %(before)s AND (%(account_id)s::bigint IS NULL OR payment_id IN (
-        SELECT payment.id FROM payments_payment AS payment
+        AND handled_at < %(before)s AND (%(account_id)s::bigint IS NULL OR out_trade_no IN (
+        SELECT payment.out_trade_no FROM payments_payment AS payment
         JOIN shop_order AS placed ON placed.id = payment.order_id
         WHERE placed.account_id = %(account_id)s::bigint
     ))
@@ -164,12 +164,12 @@ def lock_notification(notification_id: int) -> Notification:
     )
 
 
-def lock_handled_notifications(*, before: datetime, account_id: int | None, limit: int | None) -> list[int]:
-    """Up to `limit` notifications that were handled before a time and are still whole, locked; passes over
-    those that somebody else holds.
+def lock_handled_notifications(
+    *, before: datetime, account_id: int | None, limit: int | None
+) -> list[tuple[int, str]]:
+    """Up to `limit` notifications that were handled before a time and are still whole, locked, each with its
+    text; passes over those that somebody else holds.
 
     `account_id` asks for those about that account's payments alone.
     """
-    return [
-        pk for (pk,) in sql.read(_LOCK_HANDLED, {"before": before, "account_id": account_id, "limit": limit})
-    ]
+    return sql.read(_LOCK_HANDLED, {"before": before, "account_id": account_id, "limit": limit})

@@ -127,7 +127,7 @@ class Notice:
     """A notification with a verified signature.
 
     `facts` are the fields that repeated deliveries share; `facts_key` is their digest. `verified_by` is the
-    fingerprint of the key that verified it; `fields` are the message's own, for people to read.
+    fingerprint of the key that verified it.
     """
 
     provider: str
@@ -135,7 +135,6 @@ class Notice:
     facts: Mapping[str, str]
     status_text: str
     verified_by: str
-    fields: Mapping[str, str]
     report: TradeReport
 
     @property

@@ -1,4 +1,6 @@
+from collections.abc import Mapping
 from typing import ClassVar
+from urllib.parse import parse_qsl
 
 from django.conf import settings
 from django.db import models
@@ -29,8 +31,9 @@ class Notification(Work):
     told_status = models.CharField(
         _("交易状态（统一）"), max_length=16, blank=True, default="", db_default=""
     )
-    form = models.JSONField(_("字段"))
     raw_body = models.TextField(_("原文"))
+    # What is kept of its fields once the text is purged (`payments/domain/upkeep/retention.py`).
+    form = models.JSONField(_("字段"), null=True, blank=True)
     status = models.CharField(
         _("状态"), max_length=16, choices=names_of(NotificationStatus), default=NotificationStatus.RECEIVED
     )
@@ -44,6 +47,7 @@ class Notification(Work):
         models.PROTECT,
         null=True,
         blank=True,
+        db_index=False,  # `out_trade_no` finds them, too
         related_name="notifications",
         verbose_name=pgettext_lazy("one", "支付"),
     )
@@ -118,3 +122,16 @@ class Notification(Work):
 
     def __str__(self) -> str:
         return f"{self.out_trade_no} {self.trade_status}"
+
+    @property
+    def fields(self) -> Mapping[str, str]:
+        """Its fields, for people to read: those of its text, or what was kept of them."""
+        return read_fields(self.raw_body, self.form)
+
+
+def read_fields(raw_body: str, kept: Mapping[str, str] | None) -> Mapping[str, str]:
+    """The fields of a notification that was verified when it was stored, and nothing is verified here.
+
+    `kept`: what stays of them once the text is purged.
+    """
+    return dict(parse_qsl(raw_body, keep_blank_values=True)) or kept or {}

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import parse_qsl
 
 import httpx
 import pytest
@@ -65,16 +66,12 @@ def secrets_of(stack: ShopStack, visit: Visit) -> dict[str, str]:
     hidden = {
         name: value for name, value in stack.env.items() if re.search("PASSWORD|SECRET", name) and value
     }
-    told = stack.rows(
-        "SELECT raw_body, form->>'sign' AS sign, form->>'buyer_logon_id' AS logon, form->>'buyer_id' AS "
-        "buyer FROM payments_notification"
-    )
-    hidden |= {
-        f"{name} of notification {place}": value
-        for place, row in enumerate(told)
-        for name, value in row.items()
-        if value
-    }
+    for place, row in enumerate(stack.rows("SELECT raw_body FROM payments_notification")):
+        hidden[f"text of notification {place}"] = row["raw_body"]
+        fields = dict(parse_qsl(row["raw_body"]))
+        for name in ("sign", "buyer_logon_id", "buyer_id"):
+            if name in fields:
+                hidden[f"{name} of notification {place}"] = fields[name]
     for path in (stack.folder / "simulator").rglob("*.pem"):
         body = [line for line in path.read_text().splitlines() if line and "-----" not in line]
         hidden[path.name] = body[len(body) // 2]

@@ -250,7 +250,6 @@ class MemoryGateway:
             facts=facts,
             status_text=form["trade_status"],
             verified_by=form["sign"],
-            fields=form,
             report=_report_of(form),
         )
 

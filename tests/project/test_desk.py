@@ -158,7 +158,7 @@ def test_pages_offer_no_search_but_the_desks(staff: Client, order: Order) -> Non
 
 
 def test_notification_without_an_amount_shows_none(staff: Client, order: Order) -> None:
-    Notification.objects.update(form={})
+    Notification.objects.update(raw_body="")
     page = staff.get(f"/admin/shop/order/{order.pk}/change/").content.decode()
     assert "¥–" not in page
 
@@ -313,7 +313,7 @@ def test_search_finds_a_purchase_by_the_id_of_its_requests(
     payment = Payment.objects.get(order=order)
     Notification.objects.create(
         business_key="k", notify_id="n", out_trade_no=payment.out_trade_no, trade_status="TRADE_SUCCESS",
-        form={}, raw_body="",
+        raw_body="",
         status="applied", payment=payment, received_at=clock.now(), handled_at=clock.now(),
         request_id="1e" * 16,
     )  # fmt: skip

@@ -33,13 +33,13 @@ UNPROVEN = "unproven"
 _STORE = sql.statement(
     f"""
     INSERT INTO payments_notification (
-        provider, business_key, notify_id, out_trade_no, trade_status, told_status, form, raw_body,
+        provider, business_key, notify_id, out_trade_no, trade_status, told_status, raw_body,
         verified_by, status,
         request_id, received_at, available_at
     )
     VALUES (
         %(provider)s, %(business_key)s, %(notify_id)s, %(out_trade_no)s, %(trade_status)s, %(told_status)s,
-        %(form)s, %(raw_body)s, %(verified_by)s,
+        %(raw_body)s, %(verified_by)s,
         {{NotificationStatus.RECEIVED}}, %(request_id)s, %(now)s, {clock.AT_ONCE}
     )
     ON CONFLICT (business_key) DO NOTHING
@@ -70,7 +70,6 @@ def store_notification(
         "out_trade_no": notice.report.out_trade_no,
         "trade_status": notice.status_text,
         "told_status": notice.report.status.value,
-        "form": sql.jsonb(dict(notice.fields)),
         "raw_body": body.decode(),
         "verified_by": notice.verified_by,
         "request_id": request_id,

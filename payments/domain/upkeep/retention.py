@@ -3,12 +3,14 @@
 The books keep what they are proved by: numbers, amounts, states and times.
 """
 
+import json
 from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
 
 from payments.domain.locks import lock_handled_notifications
+from payments.models.notification import read_fields
 from shop.domain import sql
 
 # What stays of a notification's form: whose money it was, Alipay's account names and channels among them,
@@ -22,10 +24,8 @@ KEPT_FIELDS = (
 )  # fmt: skip
 # The `notification_personal_data` index loses these rows.
 _REDACT = """
-    UPDATE payments_notification
-    SET raw_body = '', form = (SELECT coalesce(jsonb_object_agg(key, value), '{}') FROM jsonb_each(form)
-        WHERE key = ANY(%s))
-    WHERE id = ANY(%s)
+    UPDATE payments_notification AS notification SET raw_body = '', form = kept.form::jsonb
+    FROM unnest(%s::bigint[], %s::text[]) AS kept(id, form) WHERE notification.id = kept.id
 """
 
 
@@ -46,4 +46,10 @@ def redact_notifications_of(account_id: int, *, now: datetime) -> int:
 def _redact(*, before: datetime, account_id: int | None, limit: int | None) -> int:
     with transaction.atomic():
         found = lock_handled_notifications(before=before, account_id=account_id, limit=limit)
-        return sql.write(_REDACT, [list(KEPT_FIELDS), found])
+        ids, bodies = [pk for pk, _ in found], [_kept(body) for _, body in found]
+        return sql.write(_REDACT, [ids, bodies])
+
+
+def _kept(raw_body: str) -> str:
+    fields = read_fields(raw_body, None)
+    return json.dumps({name: fields[name] for name in KEPT_FIELDS if name in fields})

@@ -177,7 +177,6 @@ class AlipayGateway:
             facts=facts,
             status_text=fields["trade_status"],
             verified_by=proven.verified_by,
-            fields=form,
             report=_report(
                 fields,
                 app_id=fields["app_id"],

@@ -49,7 +49,7 @@ def post(client: Client, body: str | bytes, content_type: str = FORM_TYPE) -> tu
 def test_it_works(client: Client, payment: Payment, broker_valkey: redis.Redis) -> None:
     form = notification(payment)
     assert post(client, encoded(form)) == (200, b"success")
-    assert Notification.objects.get().form == form
+    assert Notification.objects.get().fields == form
     assert messages(broker_valkey, "payments") == [("payments.apply_notifications", "{}")]
     apply_notifications()
     payment.refresh_from_db()

@@ -116,7 +116,6 @@ def shop() -> Shop:
             notify_id=key,
             out_trade_no=f"TRADE-{key}",
             trade_status="TRADE_SUCCESS",
-            form={"a": "b"},
             raw_body="a=b",
             status=status,
             reason=reason,

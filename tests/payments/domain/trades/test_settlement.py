@@ -306,7 +306,7 @@ def test_payment_without_a_time_is_paid_now(payment: Payment, gateway: AlipayGat
 def test_encoded_form_is_kept_as_it_came(payment: Payment, gateway: AlipayGateway) -> None:
     form = notification(payment)
     (row,) = tell(gateway, form)
-    assert (row.form, row.raw_body, row.notify_id, row.trade_status) == (
+    assert (row.fields, row.raw_body, row.notify_id, row.trade_status) == (
         form,
         encoded(form),
         form["notify_id"],

@@ -95,25 +95,35 @@ def test_notification_loses_what_is_personal_and_keeps_what_proves(order: Order,
     settings.PERSONAL_DATA_DAYS = 30
     with nothing_changes():
         assert purge_personal_data(now=NOW + timedelta(days=30), limit=10) == 0
-    before = notification().form
+    before = notification().fields
     assert set(BUYERS) <= set(before)
     assert (
         purge_personal_data(now=NOW + timedelta(days=30, seconds=1), limit=10) == Notification.objects.count()
     )
     after = notification()
     assert after.raw_body == ""
-    assert after.form == {name: value for name, value in before.items() if name in KEPT_FIELDS}
-    assert {"trade_no", "out_trade_no", "total_amount", "trade_status"} <= set(after.form)
+    assert after.fields == {name: value for name, value in before.items() if name in KEPT_FIELDS}
+    assert {"trade_no", "out_trade_no", "total_amount", "trade_status"} <= set(after.fields)
     with nothing_changes():
         assert purge_personal_data(now=NOW + timedelta(days=60), limit=10) == 0
     assert_books_are_right()
+
+
+def test_what_an_older_release_stored_twice_is_purged_from_both(order: Order, settings: Settings) -> None:
+    settings.PERSONAL_DATA_DAYS = 30
+    row = notification()
+    Notification.objects.filter(pk=row.pk).update(form=dict(row.fields))
+    assert purge_personal_data(now=NOW + timedelta(days=31), limit=10) == Notification.objects.count()
+    after = notification()
+    assert (after.raw_body, set(BUYERS) & set(after.form or {})) == ("", set())
+    assert after.fields["trade_no"] == row.fields["trade_no"]
 
 
 def test_repeated_delivery_is_still_known_after_the_purge(
     order: Order, gateway: MemoryGateway, settings: Settings
 ) -> None:
     settings.PERSONAL_DATA_DAYS = 1
-    form = notification().form
+    form = notification().fields
     assert purge_personal_data(now=NOW + timedelta(days=2), limit=10)
     with nothing_changes():
         assert not inbox.store_notification(
