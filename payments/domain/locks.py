@@ -44,8 +44,8 @@ _LOCK_HANDLED = sql.statement(
     """
     SELECT id, raw_body FROM payments_notification
     WHERE status IN ({NotificationStatus.APPLIED}, {NotificationStatus.IGNORED}) AND raw_body <> ''
-        AND handled_at < %(before)s AND (%(account_id)s::bigint IS NULL OR out_trade_no IN (
-        SELECT payment.out_trade_no FROM payments_payment AS payment
+        AND handled_at < %(before)s AND (%(account_id)s::bigint IS NULL OR payment_id IN (
+        SELECT payment.id FROM payments_payment AS payment
         JOIN shop_order AS placed ON placed.id = payment.order_id
         WHERE placed.account_id = %(account_id)s::bigint
     ))

@@ -1,4 +1,4 @@
-"""A notification's fields are those of its text, and are stored once; and it costs an index less.
+"""A notification's fields are those of its text, and are stored once; and storing one costs an index less.
 
 What was stored twice before stays, until its text is purged.
 """
@@ -27,6 +27,14 @@ class Migration(migrations.Migration):
                 related_name="notifications",
                 to="payments.payment",
                 verbose_name="支付",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="notification",
+            index=models.Index(
+                condition=models.Q(("payment__isnull", False)),
+                fields=["payment"],
+                name="notification_of_payment",
             ),
         ),
     ]

@@ -47,7 +47,7 @@ class Notification(Work):
         models.PROTECT,
         null=True,
         blank=True,
-        db_index=False,  # `out_trade_no` finds them, too
+        db_index=False,  # `notification_of_payment`, which those that came just now don't enter
         related_name="notifications",
         verbose_name=pgettext_lazy("one", "支付"),
     )
@@ -114,6 +114,9 @@ class Notification(Work):
                 fields=["-received_at"],
                 condition=Q(status=NotificationStatus.QUARANTINED),
                 name="notification_quarantined",
+            ),
+            models.Index(
+                fields=["payment"], condition=Q(payment__isnull=False), name="notification_of_payment"
             ),
             models.Index(
                 fields=["payment"], condition=Q(status=NotificationStatus.ASKED), name="notification_asked"

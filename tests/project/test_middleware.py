@@ -3,9 +3,12 @@
 import re
 
 import pytest
-from django.test import Client
+from django.http import HttpRequest, HttpResponse
+from django.test import Client, RequestFactory
+from django.views.decorators.csrf import csrf_exempt
 from pytest_django import Settings
 
+from project.middleware import CsrfMiddleware
 from tests.clients import refused
 
 
@@ -50,6 +53,33 @@ def test_answers_leave_no_copy(client: Client) -> None:
     assert client.get("/api/v1/orders/")["Cache-Control"] == "no-store"
     assert "no-store" in client.get("/login/")["Cache-Control"]
     assert "no-store" in client.get("/admin/login/")["Cache-Control"]
+
+
+@pytest.mark.parametrize("path", ["/admin/login/", "/cart/", "/api/v1/courses/", "/api/v1/nowhere/"])
+@pytest.mark.parametrize("is_exempt", [False, True])
+def test_form_of_another_site_reaches_only_views_that_are_exempt(
+    rf: RequestFactory, path: str, is_exempt: bool
+) -> None:
+    def view(request: HttpRequest) -> HttpResponse:
+        return HttpResponse("done")
+
+    if is_exempt:
+        view = csrf_exempt(view)
+
+    def handle(request: HttpRequest) -> HttpResponse:
+        """As Django's handler does."""
+        return middleware.process_view(request, view, (), {}) or view(request)
+
+    middleware = CsrfMiddleware(handle)
+    assert middleware(rf.post(path)).status_code == (200 if is_exempt else 403)
+    assert middleware(rf.get(path)).status_code == 200
+
+
+@pytest.mark.django_db
+def test_another_sites_form_logs_nobody_in_at_the_desk_and_the_api_knows_no_such_forms() -> None:
+    stranger, who = Client(enforce_csrf_checks=True), {"username": "x", "password": "y"}
+    assert stranger.post("/admin/login/", who).status_code == 403
+    assert stranger.post("/api/v1/auth/login/", who, content_type="application/json").status_code == 401
 
 
 @pytest.mark.django_db

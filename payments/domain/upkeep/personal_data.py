@@ -15,6 +15,7 @@ from knox.models import AuthToken
 from payments.domain.upkeep import retention
 from payments.errors import AccountInUse, AccountIsStaff
 from payments.models import Notification, Payment, Refund, RefundLine
+from payments.models.notification import read_fields
 from payments.states import NotificationStatus, RefundStatus
 from shop.domain.accounts import tokens
 from shop.domain.checkout import cart, store
@@ -134,6 +135,8 @@ def _rows_of(account: Account) -> dict[str, QuerySet[Any]]:
 
 
 def _shown(row: dict[str, Any]) -> dict[str, Any]:
+    if "raw_body" in row:
+        row |= {"form": read_fields(row["raw_body"], row["form"])}
     return {name: value for name, value in row.items() if name not in _HELD_BACK}
 
 
