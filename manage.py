@@ -4,9 +4,8 @@ import sys
 
 from django.core.management import execute_from_command_line
 
-from worker.memory import collect_seldom
+import worker  # noqa: F401 - first of all that is large: makes garbage collections rare
 
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
-    collect_seldom()
     execute_from_command_line(sys.argv)

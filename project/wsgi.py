@@ -4,9 +4,12 @@
 
 import os
 
-from project.web.counted import Counted, make_application
+import worker  # noqa: F401 - first: makes garbage collections rare
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
+
+from project.web.counted import Counted, make_application
+
 django_application = make_application()
 
 # What follows needs Django's applications.

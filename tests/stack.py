@@ -19,11 +19,7 @@ import redis
 from project.local.postgres import PostgresServer
 from project.local.valkey import ValkeyServer
 from tests.run_folder import run_folder
-from worker.memory import calm_collector, collect_seldom
-
-# Collecting tests imports a lot and drops nothing: with the default thresholds the search for cycles takes
-# two fifths of the time, and later a third of a second in every hundredth test.
-collect_seldom()
+from worker.memory import calm_collector
 
 pytest_plugins = ["tests.nodes.fixtures"]
 FIRST_WORKER_DATABASE = 2  # 0 and 1 belong to a run without parallel processes
@@ -48,7 +44,9 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]
 
 
 def pytest_collection_finish() -> None:
-    """Excludes the imported modules and the collected tests from later collections."""
+    """Excludes the imported modules and the tests from later searches for cycles, each of which would take a
+    third of a second.
+    """
     calm_collector()
 
 

@@ -18,5 +18,5 @@ def calm_collector() -> None:
 
 
 def collect_seldom() -> None:
-    """Makes collections rare. Commands start quicker, and `migrate` saves a fifth of its time."""
+    """Makes collections rare. Every program starts quicker, and `migrate` saves a fifth of its time."""
     gc.set_threshold(YOUNG, MIDDLE, OLD)
