@@ -3,7 +3,6 @@
 import os
 import platform
 import shutil
-import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -13,6 +12,7 @@ import httpx
 
 from project.local import interrupts
 from project.local.api_client import PurchaseError
+from project.local.commands import beside, manage, run
 from project.local.errors import LocalError
 from project.local.options import PORTS, Options, option_of, parse
 from project.local.ports import LOOPBACK, assign_ports
@@ -30,7 +30,7 @@ from project.local.progress import step
 from project.local.purchase import buy_courses
 from project.local.runner import Runner
 from project.local.simulator import Merchant, prepare_simulator
-from project.local.state import ROOT, Secrets, State, write_private
+from project.local.state import Secrets, State, write_private
 from project.local.valkey import ValkeyServer
 from project.local.waiting import wait_until
 
@@ -104,25 +104,17 @@ class Demo:
             mail = state.folder / "mail"
             mail.mkdir(mode=0o700, exist_ok=True)
             env |= {"MAIL_FOLDER": str(mail), "REQUEST_LOG": "true"}
-            with step("Tables"):
-                _manage(env, "migrate", "--verbosity", "0")
-            with step("Courses, coupons and buyers"):
-                _manage(env, "seed_demo")
-            with step("Static files, with digests in their names"):
-                env |= {"STATIC_ROOT": str(state.folder / "static"), "WHITENOISE_USE_FINDERS": "false"}
-                _manage(
-                    env,
-                    "collectstatic",
-                    "--no-input",
-                    "--verbosity",
-                    "0",
-                    "--ignore=rest_framework",
-                    "--ignore=redoc",
-                )
-
+            env |= {"STATIC_ROOT": str(state.folder / "static"), "WHITENOISE_USE_FINDERS": "false"}
+            with step("Tables, and static files with digests in their names"):
+                quiet = ("--no-input", "--verbosity", "0")
+                unused = ("--ignore=rest_framework", "--ignore=redoc")
+                with beside(manage("collectstatic", *quiet, *unused, env=env, log_folder=state.log_folder)):
+                    run(manage("migrate", *quiet, env=env, log_folder=state.log_folder))
+            # No program needs the courses to start.
             runner = stack.enter_context(_make_runner(places, env, state))
-            with step("Web, workers, beat, Flower, simulator"):
-                runner.start()
+            with step("Courses, coupons and buyers, and web, workers, beat, Flower, simulator"):
+                with beside(manage("seed_demo", env=env, log_folder=state.log_folder)):
+                    runner.start()
                 _wait_until_ready(runner, places)
             write_private(state.description_path, _describe(places, secrets, runner))
             stack.callback(state.description_path.unlink, missing_ok=True)
@@ -208,14 +200,6 @@ def _make_runner(places: Places, env: dict[str, str], state: State) -> Runner:
         record_folder=state.folder / "run",
         longest_stop_s=STOP_PROGRAMS_S,
     )
-
-
-def _manage(env: dict[str, str], *args: str) -> None:
-    ended = subprocess.run(
-        [sys.executable, "manage.py", *args], cwd=ROOT, env=env, capture_output=True, text=True, check=False
-    )
-    if ended.returncode != 0:
-        raise LocalError(f"manage.py {' '.join(args)} failed:\n{ended.stdout}{ended.stderr}")
 
 
 def _wait_until_ready(runner: Runner, places: Places) -> None:
