@@ -67,7 +67,8 @@ def _make_once(connection: psycopg.Connection, name: str, template: str, command
     _drop(connection, unfinished)
     _copy(connection, template, unfinished)
     ended = subprocess.run(
-        [sys.executable, "manage.py", *command],
+        # Checks import all pages and have tests of their own, and all parallel processes wait for this.
+        [sys.executable, "manage.py", *command, "--skip-checks"],
         cwd=ROOT,
         env={**os.environ, "DATABASE_URL": _url(unfinished)},
         capture_output=True,

@@ -14,7 +14,6 @@ from celery.signals import (
     task_postrun,
     task_prerun,
     worker_init,
-    worker_process_init,
     worker_process_shutdown,
 )
 from django.conf import settings
@@ -136,9 +135,9 @@ def send_spans(**kwargs: Any) -> None:
     tracing.flush()
 
 
-@worker_process_init.connect
-def collect_seldom(**kwargs: Any) -> None:
-    """Runs in each child of the pool, which executes the tasks."""
+@worker_init.connect
+def calm(**kwargs: Any) -> None:
+    """Runs before the pool's children are forked: they share what is frozen here, and none searches it."""
     calm_collector()
 
 

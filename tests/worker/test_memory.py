@@ -11,6 +11,15 @@ from worker.memory import MIDDLE, OLD, YOUNG, calm_collector
 
 SHOW = "import gc, project.wsgi; print(gc.get_threshold(), gc.get_freeze_count() > 10_000)"
 
+SHOW_WORKER = """
+import gc
+from celery.signals import worker_init
+from worker.celery import app
+app.loader.import_default_modules()
+worker_init.send(sender=None)
+print(gc.get_threshold(), gc.get_freeze_count() > 10_000)
+"""
+
 
 def test_collector_is_calmed_and_still_collects() -> None:
     before = gc.get_threshold()
@@ -29,6 +38,13 @@ def test_collector_is_calmed_and_still_collects() -> None:
 
 def test_web_process_calms_it() -> None:
     ended = subprocess.run([sys.executable, "-c", SHOW], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ended.stdout.strip() == f"{(YOUNG, MIDDLE, OLD)} True"
+
+
+def test_worker_calms_it_before_it_forks() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", SHOW_WORKER], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     assert ended.stdout.strip() == f"{(YOUNG, MIDDLE, OLD)} True"
 
 
