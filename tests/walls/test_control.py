@@ -14,11 +14,18 @@ from project.local.waiting import wait_until
 from tests.walls.attacks import ATTACKS, Crowd
 
 APPLICATION = """
+from pathlib import Path
+
+BEGUN = Path(__file__).with_name("begun")
+
 def application(environ, start_response):
+    with BEGUN.open("ab") as begun:
+        begun.write(b".")
     environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
     start_response("200 OK", [])
     return [b"read"]
 """
+THREADS = 4
 
 
 @pytest.mark.timeout(60)
@@ -35,7 +42,7 @@ def test_without_admission_a_few_connections_stop_everybody(tmp_path: Path) -> N
         "--workers",
         "1",
         "--blocking-threads",
-        "4",
+        str(THREADS),
     )
     child = Child(
         name="web",
@@ -50,6 +57,8 @@ def test_without_admission_a_few_connections_stop_everybody(tmp_path: Path) -> N
         assert httpx.get(f"http://127.0.0.1:{port}/", timeout=20, trust_env=False).text == "read"
         with Crowd(("127.0.0.1", port), ATTACKS["no body"], 8) as crowd:
             assert wait_until(lambda: crowd.opened >= 8, timeout_s=10)
+            # The first request and those that occupy all threads now.
+            assert wait_until(lambda: (tmp_path / "begun").stat().st_size == 1 + THREADS, timeout_s=10)
             with pytest.raises(httpx.ReadTimeout):
                 httpx.get(f"http://127.0.0.1:{port}/", timeout=5, trust_env=False)
     finally:
