@@ -157,7 +157,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
 
 # How many requests one web process works on at a time; each has a database connection.
-WEB_THREADS = env.int("WEB_THREADS", 4)
+WEB_THREADS = env.int("WEB_THREADS", 8)
 # Threads that the server may start in one process; granian reads the same variable. They cost processor time
 # when many are used at once (docs/decisions/0003-granian-wsgi.md), and without a proxy that collects bodies
 # each slow client occupies one.

@@ -75,7 +75,7 @@ def test_share_of_the_threads_is_a_part(name: str, settings: Settings) -> None:
         setattr(settings, name, share)
         told.append([message.id for message in shares_of_threads(None)])
     assert told == [[], ["project.W021"], ["project.E021"]]
-    assert shares_of_threads(None)[0].msg.startswith(f"{name} is 5 and WEB_THREADS is 4")
+    assert shares_of_threads(None)[0].msg.startswith(f"{name} is 9 and WEB_THREADS is 8")
 
 
 def test_waiters_must_fit_into_the_servers_threads(settings: Settings) -> None:
@@ -84,7 +84,7 @@ def test_waiters_must_fit_into_the_servers_threads(settings: Settings) -> None:
     settings.SERVER_THREADS -= 1
     assert [message.msg for message in shares_of_threads(None)] == [
         (
-            "GRANIAN_BLOCKING_THREADS is 7 and WEB_THREADS is 4: requests wait for bodies and for places in "
+            "GRANIAN_BLOCKING_THREADS is 15 and WEB_THREADS is 8: requests wait for bodies and for places in "
             "twice as many threads at least."
         )
     ]
