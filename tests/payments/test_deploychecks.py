@@ -106,7 +106,8 @@ def check(settings: Settings) -> Callable[..., list[CheckMessage]]:
                 OF_DJANGO.get(name, name),
                 int(value) if name in {"CLOCK_OFFSET_S", "MAX_TOKENS"} else typed,
             )
-        return run_checks(include_deployment_checks=is_deployed)
+        found = run_checks(include_deployment_checks=is_deployed)
+        return [message for message in found if not message.is_silenced()]
 
     return run
 

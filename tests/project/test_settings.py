@@ -111,3 +111,11 @@ def test_broker_has_a_database_of_its_own(settings: Settings) -> None:
     settings.CELERY_BROKER_URL = "redis://:a@localhost:6379/0"
     settings.REDIS_URL = "redis://:b@localhost:6379"
     assert [error.id for error in own_broker(None)] == ["project.E002"]
+
+
+@pytest.mark.parametrize("scheme", ["https", "http"])
+def test_cookies_are_for_https_where_the_shop_has_it(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PUBLIC_URL", f"{scheme}://shop.example.com")
+    found = read_settings()
+    names = ("SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE", "LANGUAGE_COOKIE_SECURE")
+    assert {found[name] for name in names} == {scheme == "https"}
