@@ -29,7 +29,8 @@ EXPOSE 8000
 CMD ["granian", "--interface", "wsgi", "project.wsgi:application", "--host", "0.0.0.0", "--port", "8000", "--workers", "2", \
      "--http", "1", "--no-ws", "--respawn-failed-workers", "--workers-kill-timeout", "45", \
      "--backpressure", "4096", "--backlog", "4096", \
-     "--http1-header-read-timeout", "10000", "--http1-buffer-size", "65536"]
+     "--http1-header-read-timeout", "10000", "--http1-buffer-size", "65536", \
+     "--blocking-threads-idle-timeout", "5"]
 
 FROM runtime AS demo
 COPY --from=build /srv /srv

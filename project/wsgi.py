@@ -9,7 +9,9 @@ import worker  # noqa: F401 - first: makes garbage collections rare
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
 
 from project.web.counted import Counted, make_application
+from project.web.scheduling import finish_before_others_start
 
+finish_before_others_start()
 django_application = make_application()
 
 # What follows needs Django's applications.

@@ -29,10 +29,12 @@ class Program:
 
 
 # Connections: as many as descriptors allow for, since a silent one costs little and ends after ten seconds.
+# Threads: a rush starts far more than work at once, and each request wakes the one that has slept longest.
 SERVER_OPTIONS = (
     *("--http", "1", "--no-ws", "--respawn-failed-workers", "--workers-kill-timeout", "45"),
     *("--backpressure", "4096", "--backlog", "4096"),
     *("--http1-header-read-timeout", "10000", "--http1-buffer-size", "65536"),
+    *("--blocking-threads-idle-timeout", "5"),
 )
 
 

@@ -55,7 +55,7 @@ def port_of(url: str) -> int:
 
 
 class Web:
-    """A web process with two places and this database address."""
+    """A web process with four places and this database address."""
 
     def __init__(self, database_url: str, folder: Path, *options: str, **env: str) -> None:
         port = find_free_port()
@@ -290,9 +290,9 @@ def test_a_slow_statement_is_no_silence(database_url: str, tmp_path: Path) -> No
 def test_connections_never_outnumber_places_however_threads_come_and_go(
     database_url: str, tmp_path: Path
 ) -> None:
-    """Granian ends idle threads; bursts with pauses make it start others repeatedly."""
+    """Granian ends threads after five idle seconds; bursts with pauses make it start others repeatedly."""
     with (
-        Web(database_url, tmp_path, "--blocking-threads-idle-timeout", "5") as web,
+        Web(database_url, tmp_path) as web,
         ThreadPoolExecutor(16) as pool,
         psycopg.connect(database_url) as own,
     ):
