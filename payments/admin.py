@@ -163,8 +163,7 @@ class NotificationAdmin(UrgentFirst, MoneyAdmin):
 
     @display(description=_("金额"))
     def amount(self, row: Notification) -> str:
-        told = row.fields.get("total_amount")
-        return f"¥{told}" if told else "–"
+        return yuan(row.told_amount)
 
     @display(description=_("字段"))
     def told(self, row: Notification) -> str:

@@ -27,6 +27,26 @@ class NotificationStatus(TextChoices):
     QUARANTINED = "quarantined", "待人工处理"
 
 
+class NotificationReason(TextChoices):
+    """Why a notification wasn't applied as it came: an outcome (`payments/domain/trades/outcomes.py`), or why
+    there was none.
+    """
+
+    WAITING = "waiting", "尚未支付"
+    ALREADY_APPLIED = "already_applied", "此前已生效"
+    ASKED = "asked", "与记录不符，先查询交易"
+    UNKNOWN_TRADE = "unknown_trade", "没有这笔支付"
+    WRONG_APP = "wrong_app", "应用编号不符"
+    WRONG_SELLER = "wrong_seller", "收款方不符"
+    WRONG_AMOUNT = "wrong_amount", "金额不符"
+    WRONG_TRADE_NO = "wrong_trade_no", "交易号不符"
+    REFUNDED_ELSEWHERE = "refunded_elsewhere", "有来历不明的退款"
+    CONTRADICTED = "contradicted", "查询结果与账目矛盾"
+    # Proven when it came, but not any more: the key that proved it has been removed since.
+    UNPROVEN = "unproven", "验签公钥已更换"
+    ATTEMPTS_EXHAUSTED = "attempts_exhausted", "多次处理失败"
+
+
 class RefundKind(TextChoices):
     ORDER = "order", "订单退款"
     # Money that the order couldn't accept: it came too late, or a second time.

@@ -149,7 +149,7 @@ def _troubles(
             }
     for row in notifications:
         if row.status == NotificationStatus.QUARANTINED:
-            yield gettext("有一条支付通知待人工处理：%(reason)s") % {"reason": row.reason}
+            yield gettext("有一条支付通知待人工处理：%(reason)s") % {"reason": row.get_reason_display()}
     for refund in refunds:
         yield from _troubles_of(refund)
 

@@ -37,10 +37,10 @@ def _payment_facts(payment: Payment) -> Sequence[tuple[str, Any]]:
 
 def _notification_facts(row: Notification) -> Sequence[tuple[str, Any]]:
     return [
-        (gettext("通知金额"), f"¥{row.fields.get('total_amount', '–')}"),
+        (gettext("通知金额"), yuan(row.told_amount)),
         (gettext("应收金额"), yuan(row.payment.amount) if row.payment else "–"),
         (gettext("状态"), row.get_status_display()),
-        (gettext("隔离原因"), row.reason or "–"),
+        (gettext("隔离原因"), row.get_reason_display() or "–"),
         (gettext("商户订单号"), row.out_trade_no),
         (pgettext("one", "订单"), row.payment.order if row.payment else gettext("没有对应的支付")),
     ]

@@ -1,4 +1,5 @@
 from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
 from typing import ClassVar
 from urllib.parse import parse_qsl
 
@@ -9,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from payments.models.payment import Payment
-from payments.states import NotificationStatus
+from payments.states import NotificationReason, NotificationStatus
 from shop.models import Work
 from shop.models.fields import names_of
 from shop.models.work import dead_index, dead_is_not_due, due_index
@@ -37,9 +38,18 @@ class Notification(Work):
     status = models.CharField(
         _("状态"), max_length=16, choices=names_of(NotificationStatus), default=NotificationStatus.RECEIVED
     )
-    reason = models.CharField(_("原因"), max_length=64, blank=True, default="", db_default="")
+    reason = models.CharField(
+        _("原因"), max_length=64, choices=names_of(NotificationReason), blank=True, default="", db_default=""
+    )
     # Why it was first quarantined; later handling doesn't overwrite it.
-    first_reason = models.CharField(_("首次隔离原因"), max_length=64, blank=True, default="", db_default="")
+    first_reason = models.CharField(
+        _("首次隔离原因"),
+        max_length=64,
+        choices=names_of(NotificationReason),
+        blank=True,
+        default="",
+        db_default="",
+    )
     # The fingerprint of the key that verified the signature when it was received.
     verified_by = models.CharField(_("验签公钥"), max_length=64, blank=True, default="", db_default="")
     payment = models.ForeignKey(
@@ -130,6 +140,14 @@ class Notification(Work):
     def fields(self) -> Mapping[str, str]:
         """Its fields, for people to read: those of its text, or what was kept of them."""
         return read_fields(self.raw_body, self.form)
+
+    @property
+    def told_amount(self) -> Decimal | None:
+        """The trade's amount in yuan, as the notification states it; None if it states none."""
+        try:
+            return Decimal(self.fields.get("total_amount", ""))
+        except InvalidOperation:
+            return None
 
 
 def read_fields(raw_body: str, kept: Mapping[str, str] | None) -> Mapping[str, str]:

@@ -108,8 +108,8 @@ def _check_value(name: str, value: Any, default: Any) -> None:
         )
     elif name == "retry_intervals_s":
         is_right = isinstance(value, list) and all(_is_number(item) and item >= 0 for item in value)
-    elif isinstance(default, float):
-        is_right = _is_number(value) and value >= 0
+    elif _is_number(default):
+        is_right = _is_number(value) and value >= 0 and (type(default) is float or type(value) is int)
     else:
         is_right = type(value) is type(default) and value in CHOICES.get(name, (value,))
     if not is_right:

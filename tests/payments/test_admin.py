@@ -76,6 +76,22 @@ def quarantined(order: Order, gateway: MemoryGateway) -> Notification:
     return notification
 
 
+@pytest.mark.parametrize("page", ["list", "row", "deed", "order"])
+def test_reason_of_a_notification_is_told_in_words(gateway: MemoryGateway, page: str) -> None:
+    order = make_order(make_buyer(), make_course("30.00"), now=clock.now())
+    notification = quarantined(order, gateway)
+    row = reverse("admin:payments_notification_change", args=[notification.pk])
+    pages = {
+        "list": reverse("admin:payments_notification_changelist"),
+        "row": row,
+        "deed": row.replace("/change/", "/deeds/dismiss/"),
+        "order": reverse("admin:shop_order_change", args=[order.pk]),
+    }
+    shown = login("change_notification", "view_order").get(pages[page]).content.decode()
+    assert "金额不符" in shown
+    assert "wrong_amount" not in shown
+
+
 def test_quarantined_notification_is_applied_again(gateway: MemoryGateway) -> None:
     notification = quarantined(make_order(make_buyer(), make_course("30.00"), now=clock.now()), gateway)
     assert act(login("change_notification"), "notification", "reapply", notification) == ["已处理 1 条通知。"]

@@ -14,7 +14,7 @@ from payments.domain.trades.settlement import Applied
 from payments.errors import NotificationNotQuarantined, NotificationOrderNotRight
 from payments.gateways.protocol import Gateways, InvalidSignature, TradeReport
 from payments.models import Notification, Payment
-from payments.states import NotificationStatus, PaymentStatus
+from payments.states import NotificationReason, NotificationStatus, PaymentStatus
 from shop import clock
 from shop.domain import sql
 from shop.domain.locks import lock_order
@@ -26,9 +26,6 @@ from shop.tracing import batch_did
 
 Kind = OrderEvent.Kind
 BATCH_SIZE = 64
-# Proven when it came, but not any more: the key that proved it has been removed since.
-UNPROVEN = "unproven"
-
 
 _STORE = sql.statement(
     f"""
@@ -164,9 +161,11 @@ def give_up_notifications(*, now: datetime) -> int:
         buried = Notification.objects.filter(
             pk__in=due_rows.bury_exhausted(Notification, now=now), status=NotificationStatus.RECEIVED
         )
-        buried.filter(first_reason="").update(first_reason="attempts_exhausted")
+        buried.filter(first_reason="").update(first_reason=NotificationReason.ATTEMPTS_EXHAUSTED)
         return buried.update(
-            status=NotificationStatus.QUARANTINED, reason="attempts_exhausted", handled_at=now
+            status=NotificationStatus.QUARANTINED,
+            reason=NotificationReason.ATTEMPTS_EXHAUSTED,
+            handled_at=now,
         )
 
 
@@ -260,12 +259,13 @@ def _verified(gateways: Gateways, provider: str, body: str) -> TradeReport:
 
 
 def _ask_instead(notification_id: int, out_trade_no: str, *, now: datetime) -> None:
+    unproven = NotificationReason.UNPROVEN.value
     payment = lock_attempts([out_trade_no]).get(out_trade_no)
     if payment is None:
-        _close_as([(notification_id, NotificationStatus.QUARANTINED, UNPROVEN, None)], now=now)
+        _close_as([(notification_id, NotificationStatus.QUARANTINED, unproven, None)], now=now)
         return
     settlement.ask_again(payment, at=now)
-    _close_as([(notification_id, NotificationStatus.ASKED, UNPROVEN, payment.pk)], now=now)
+    _close_as([(notification_id, NotificationStatus.ASKED, unproven, payment.pk)], now=now)
 
 
 def _close(ids: Sequence[int], results: Sequence[Applied], *, now: datetime) -> None:

@@ -134,6 +134,8 @@ def test_every_kind_but_one_has_defaults_that_are_allowed(simulator: Simulator) 
         {"return_order": "never"},
         {"retry_intervals_s": ["x"]},
         {"notify_triggers": {"boat": []}},
+        {"service_fee_per_mille": -6},
+        {"service_fee_per_mille": 0.5},
     ],
 )
 def test_invalid_settings_are_refused(simulator: Simulator, change: dict[str, Any]) -> None:

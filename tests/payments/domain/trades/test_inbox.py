@@ -7,12 +7,13 @@ import pytest
 from django.db import transaction
 
 from payments.domain.trades import inbox, polling
-from payments.domain.trades.outcomes import Outcome
+from payments.domain.trades.outcomes import APPLIED, Outcome
 from payments.domain.trades.settlement import Applied
 from payments.gateways import ConfiguredGateways
 from payments.gateways.alipay import AlipayGateway
 from payments.gateways.protocol import InvalidSignature
 from payments.models import Notification, Payment
+from payments.states import NotificationReason
 from shop.errors import StaleState
 from tests.factories import NOW, make_buyer, make_course, make_order
 from tests.payments.alipay_side import key, make_gateway, notification, paid_fields, signed_form
@@ -234,3 +235,10 @@ def test_return_of_a_paid_payment_changes_nothing(payment: Payment, gateway: Ali
 def test_return_of_an_unknown_trade() -> None:
     with nothing_changes():
         assert inbox.note_return(out_trade_no="UNKNOWN", now=NOW) is None
+
+
+def test_every_reason_has_its_words() -> None:
+    beyond_outcomes = {NotificationReason.UNPROVEN, NotificationReason.ATTEMPTS_EXHAUSTED}
+    assert {outcome.value for outcome in set(Outcome) - APPLIED} == {
+        reason.value for reason in set(NotificationReason) - beyond_outcomes
+    }
