@@ -40,6 +40,8 @@ PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
 FILE_BLOCK_BYTES = 64 * 1024
 # A file is sent after its place was given back. Measured: 1 to 3 ms for the largest one.
 FILE_COST_S = 0.002
+# How long a client without a Content-Length is kept waiting for its refusal.
+REFUSAL_S = 0.5
 _PHRASES = {400: "Bad Request", 411: "Length Required", 429: "Too Many Requests", 503: "Service Unavailable"}
 
 
@@ -124,6 +126,7 @@ class Admission:
         the connection.
         """
         if "HTTP_TRANSFER_ENCODING" in environ:
+            self._keep_waiting(environ)
             return errors.LengthRequired()
         declared = int(environ.get("CONTENT_LENGTH") or 0)
         if not 0 < declared <= settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
@@ -142,6 +145,17 @@ class Admission:
             if len(body) == declared
             else errors.InvalidInput(reason="the body is shorter than its Content-Length")
         )
+
+    def _keep_waiting(self, environ: Environ) -> None:
+        """A refusal ends the connection, and a client that opens another one at once would cost more than all
+        buyers do. It waits if threads may still wait for bodies.
+        """
+        if len(self._reading) >= settings.CONNECTION_LIMITS["readers"]:
+            return
+        me = id(environ)
+        self._reading[me] = time.monotonic()
+        time.sleep(REFUSAL_S)
+        del self._reading[me]
 
 
 def client_of(sender: str, forwarded: str) -> str:

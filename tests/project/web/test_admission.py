@@ -103,6 +103,26 @@ def test_chunks_are_refused_unread() -> None:
     assert (status, json.loads(body)["error"]) == ("411 Length Required", "length_required")
 
 
+def test_a_refusal_without_a_length_waits_while_threads_may_wait(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever opens the next connection as soon as one is refused would keep the server busy."""
+    settings.CONNECTION_LIMITS = {**settings.CONNECTION_LIMITS, "readers": 2}
+    slept: list[float] = []
+    application = admit(echo, places=1)
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        assert application.reading() == len(slept)
+        if len(slept) <= 2:  # two of them come while the first one waits
+            assert call(application, HTTP_TRANSFER_ENCODING="chunked")[0] == "411 Length Required"
+
+    monkeypatch.setattr(admission.time, "sleep", sleep)
+    assert call(application, HTTP_TRANSFER_ENCODING="chunked")[0] == "411 Length Required"
+    assert slept == [admission.REFUSAL_S] * 2
+    assert application.reading() == 0
+
+
 def test_a_declared_length_over_the_limit_is_left_unread() -> None:
     unread = Blocking(b"")
     application = admit(
@@ -231,8 +251,9 @@ def test_shares_are_by_the_address_behind_trusted_proxies(
     assert json.loads(inside[0][1])["error"] == "too_many_requests"
 
 
-def test_refusals_count_as_requests() -> None:
+def test_refusals_count_as_requests(settings: Settings) -> None:
     """Otherwise chunks without end would cost their sender nothing."""
+    settings.CONNECTION_LIMITS = {**settings.CONNECTION_LIMITS, "readers": 0}  # none waits for its refusal
     answers: list[str] = []
 
     def nested(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
