@@ -13,6 +13,7 @@ from django.db import connections
 from django.http import FileResponse
 from pytest_django import Settings
 
+from project.local.waiting import wait_until
 from project.web import admission
 from project.web.places import Shares
 
@@ -108,19 +109,23 @@ def test_a_refusal_without_a_length_waits_while_threads_may_wait(
 ) -> None:
     """Whoever opens the next connection as soon as one is refused would keep the server busy."""
     settings.CONNECTION_LIMITS = {**settings.CONNECTION_LIMITS, "readers": 2}
-    slept: list[float] = []
+    monkeypatch.setattr(admission, "REFUSAL_S", 1.0)
     application = admit(echo, places=1)
-
-    def sleep(seconds: float) -> None:
-        slept.append(seconds)
-        assert application.reading() == len(slept)
-        if len(slept) <= 2:  # two of them come while the first one waits
-            assert call(application, HTTP_TRANSFER_ENCODING="chunked")[0] == "411 Length Required"
-
-    monkeypatch.setattr(admission.time, "sleep", sleep)
+    refused: list[str] = []
+    waiting = [
+        threading.Thread(
+            target=lambda: refused.append(call(application, HTTP_TRANSFER_ENCODING="chunked")[0])
+        )
+        for _ in range(2)
+    ]
+    for thread in waiting:
+        thread.start()
+    assert wait_until(lambda: application.reading() == 2, timeout_s=10)
     assert call(application, HTTP_TRANSFER_ENCODING="chunked")[0] == "411 Length Required"
-    assert slept == [admission.REFUSAL_S] * 2
-    assert application.reading() == 0
+    assert (application.reading(), refused) == (2, [])  # the third didn't wait
+    for thread in waiting:
+        thread.join(10)
+    assert (application.reading(), refused) == (0, ["411 Length Required"] * 2)
 
 
 def test_a_declared_length_over_the_limit_is_left_unread() -> None:
