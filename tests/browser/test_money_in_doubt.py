@@ -229,6 +229,60 @@ def test_refund_shows_its_amount_before_and_its_progress_after(
     assert shopper.requests == []  # nothing is left to follow
 
 
+def test_no_refund_can_be_asked_for_before_its_amount_is_shown(
+    shopper: Shopper, buyer: Buyer, shop: ShopStack
+) -> None:
+    order_number, _ = buyer.buy_paid()
+    show_order(shopper, order_number)
+    shopper.page.locator("#refund-form summary").wait_for()
+    shopper.page.route("**/refunds/quote/", lambda route: route.abort())
+    press_both = (
+        "first => { document.querySelector(first).click();"
+        " document.querySelector('#refund-form .form > .button').click(); }"
+    )
+    shopper.requests.clear()
+
+    shopper.page.evaluate(press_both, "#refund-form summary")
+    submit = shopper.button("提交退款申请")
+    expect(submit).to_be_disabled()
+    expect(shopper.button("重新计算金额")).to_be_visible()
+    expect(submit).to_be_disabled()
+
+    shopper.page.unroute("**/refunds/quote/")
+    shopper.page.evaluate(press_both, "#refund-sum button")
+    expect(shopper.page.locator("#refund-sum")).to_contain_text("将退回")
+    shopper.page.evaluate(press_both, "#refund-form [name=line]")
+    shopper.sees("请选择要退的课程。")
+    expect(submit).to_be_disabled()
+    assert f"POST orders/{order_number}/refunds/" not in shopper.requests
+
+    shopper.page.locator("#refund-form [name=line]").check()
+    submit.click()
+    shopper.sees("待审核")
+    assert shopper.requests.count(f"POST orders/{order_number}/refunds/") == 1
+
+
+def test_refund_form_keeps_its_input_while_another_refund_moves_on(
+    shopper: Shopper, buyer: Buyer, shop: ShopStack
+) -> None:
+    courses = buyer.fill_cart(COURSE, "前端三件套")
+    shopper.check_out()
+    order_number = shopper.page.url.rstrip("/").rpartition("/")[2]
+    assert buyer.follow(order_number)["status"] == "awaiting_payment"
+    pay(shop, buyer.open_cashier(order_number))
+    assert buyer.follow(order_number, while_status="awaiting_payment")["status"] == "paid"
+    buyer.api.post(f"orders/{order_number}/refunds/", {"lines": courses[:1], "reason": ""})
+    show_order(shopper, order_number)
+    shopper.page.get_by_text("申请退款", exact=True).click()
+    shopper.page.get_by_label("原因").fill("也学不动了")
+    shop_manage(shop, "approve", one_refund(shop, order_number), why="")
+    shopper.sees("已退款")
+    expect(shopper.page.get_by_label("原因")).to_have_value("也学不动了")
+    expect(shopper.page.get_by_label("原因")).to_be_focused()
+    shopper.button("提交退款申请").click()
+    shopper.sees("待审核")
+
+
 def one_refund(shop: ShopStack, order_number: str, status: str = "requested") -> int:
     return int(
         shop.value(

@@ -81,6 +81,20 @@ def test_order_goes_through_although_the_line_drops(shopper: Shopper, buyer: Buy
     assert count_orders(shop, buyer.account_id) == 1
 
 
+def test_period_chosen_while_another_is_being_saved_is_kept(shopper: Shopper, buyer: Buyer) -> None:
+    [course_id] = buyer.fill_cart(COURSE)
+    shopper.go("/cart/")
+    periods = shopper.page.locator(f"#policy-{course_id}")
+    texts = periods.locator("option").all_text_contents()
+    periods.evaluate(
+        "select => { for (const index of [1, 2]) {"
+        " select.selectedIndex = index; select.dispatchEvent(new Event('change')); } }"
+    )
+    expect(shopper.page.locator(f"#policy-{course_id} ~ .amount")).to_have_text(texts[2].split()[-1])
+    [line] = buyer.api.get("cart/").values()
+    assert periods.input_value() == str(line["choice_policy_id"])
+
+
 def test_two_tabs_make_one_order_and_show_the_same(
     browser: Browser, shopper: Shopper, buyer: Buyer, shop: ShopStack
 ) -> None:

@@ -297,6 +297,7 @@ globalThis.shopCatalogue = {
  "退款申请未通过": "Refund rejected",
  "退款退回": "Returned by a refund",
  "重新结算": "Check out again",
+ "重新计算金额": "Calculate the amount again",
  "重试": "Try again",
  "金额": "Amounts",
  "金额超过支付宝单笔上限": "Above Alipay's limit per payment",

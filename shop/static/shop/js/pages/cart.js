@@ -77,7 +77,13 @@ function policyChoice(line) {
     id, "aria-label": t("《{name}》的有效期", line), disabled: line.flags.includes("offline") || ordered.has(line.id),
     onchange: () => whileBusy(select, async () => {
       try {
-        show(await put(`cart/${line.id}/`, { policy_id: Number(select.value) }));
+        let cart;
+        let sent;
+        do {
+          sent = select.value;
+          cart = await put(`cart/${line.id}/`, { policy_id: Number(sent) });
+        } while (select.value !== sent); // somebody may choose again meanwhile
+        show(cart);
       } catch (error) {
         await load();
         complain(error);

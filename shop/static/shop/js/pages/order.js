@@ -1,10 +1,10 @@
 import { ApiError, NetworkError, pause, request, requireLogin } from "../api.js";
 import { moment, shopNow } from "../clock.js";
-import { announce, button, clearNotices, complain, content, cover, el, empty, facts, link, notify, query, setTabTitle, start, subject } from "../dom.js";
+import { announce, button, clearNotices, complain, content, cover, el, empty, facts, fill, link, notify, query, setTabTitle, start, subject } from "../dom.js";
 import { t } from "../i18n.js";
 import { isZero, shown } from "../money.js";
 import { payment, paymentState } from "../order/payment.js";
-import { hasRefundUnderWay, refundedWord, refundsOf } from "../order/refunds.js";
+import { hasRefundUnderWay, refundedWord, refunds, showRefunds } from "../order/refunds.js";
 import { refusal } from "../order/refusal.js";
 import { buyAgain } from "../purchase.js";
 import { refreshCartCount } from "../site.js";
@@ -115,11 +115,17 @@ async function countCart() {
   await refreshCartCount();
 }
 
+const head = el("div", { class: "part" });
+const side = el("div");
+// It stays in place: moving it would take the focus from somebody who types the reason for a refund.
+const layout = el("div", { class: "split wide-left" }, el("div", {}, head, refunds), side);
+
 function show() {
   countCart();
-  content(el("div", { class: "split wide-left" },
-    el("div", {}, banner(), lines(), REFUNDABLE.has(order.status) ? refundsOf(order, { path, lookAgain, showAgain: show }) : null),
-    order.amounts ? el("div", {}, amounts(), timeline()) : null));
+  fill(head, banner(), lines());
+  fill(side, order.amounts ? [amounts(), timeline()] : null);
+  if (!layout.isConnected) content(layout);
+  if (REFUNDABLE.has(order.status)) showRefunds(order, { path, lookAgain, showAgain: show });
 }
 
 /** The order's status: a word and a sentence. */
