@@ -43,7 +43,7 @@ class Bill(Work):
         verbose_name_plural = pgettext_lazy("many", "对账单")
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["provider", "app_id", "day"], name="bill_once_a_day"),
-            not_negative("trade_total", "refund_total", name="bill_totals_not_negative"),
+            not_negative("refund_total", name="bill_refund_total_not_negative"),
             models.CheckConstraint(
                 condition=Q(status=BillStatus.WAITING, compared_at__isnull=True)
                 | Q(status=BillStatus.COMPARED, compared_at__isnull=False),

@@ -131,13 +131,15 @@ def _read_row(header: Sequence[str], line: str) -> BillRow:
     row = {name: cells[at if at <= middle else at - len(header)] for at, name in enumerate(header)}
     kind = KINDS.get(row[KIND].strip(), BillRowKind.OTHER)
     request_no = row[REQUEST_NO].strip() if kind is BillRowKind.REFUND else ""
+    amount = _amount(row, AMOUNT)
     return BillRow(
         kind=kind,
         trade_no=_number(row, TRADE_NO),
         out_trade_no=_number(row, OUT_TRADE_NO),
         out_request_no=request_no if wire.REFUND_NUMBER.fullmatch(request_no) else "",
         # Refunds are negative in some bills and positive in others: the kind of the row gives the direction.
-        amount=abs(_amount(row, AMOUNT)),
+        # A negative payment is one that the books will differ from.
+        amount=abs(amount) if kind is BillRowKind.REFUND else amount,
         fee=_amount(row, FEE),
     )
 

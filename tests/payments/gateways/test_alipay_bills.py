@@ -97,6 +97,12 @@ def test_kind_of_a_row_gives_the_direction_of_its_money(amount: str) -> None:
     assert row.amount.as_tuple().exponent == -2
 
 
+def test_negative_payment_stays_negative() -> None:
+    """So that the books differ from it."""
+    [row] = read(archive(table([cells("交易", "-20.00")])))
+    assert (row.kind, row.amount) == (BillRowKind.TRADE, Decimal("-20.00"))
+
+
 def test_columns_may_come_in_any_order_and_number() -> None:
     columns = "服务费(元),支付宝交易号,商户订单号,业务类型,商品名称,退款批次号/请求号,新的一列,订单金额(元)"
     [row] = read(archive(table(["-0.01,T1,O1,交易,课程,,x,3.00"], columns=columns)))
