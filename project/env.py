@@ -5,6 +5,7 @@ Every variable can also be given as a file: `X_FILE=/run/secrets/x` goes before 
 
 import re
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 from environs import FileAwareEnv
 from environs.exceptions import EnvValidationError
@@ -47,6 +48,19 @@ def _rate(value: str) -> tuple[int, int]:
     if found is None:
         raise EnvValidationError("a rate is a count and seconds, such as 30/60", [])
     return int(found[1]), int(found[2])
+
+
+@env.parser_for("web_address")
+def _web_address(value: str) -> str:
+    """An address whose parts can be told apart; `ranges.py` checks its scheme and host."""
+    return _understood(value, _split)
+
+
+def _split(url: str) -> None:
+    try:
+        _ = urlsplit(url).port
+    except ValueError:
+        raise ValueError("it isn't an address, such as https://shop.example.com") from None
 
 
 @env.parser_for("redis_url")

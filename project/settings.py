@@ -31,7 +31,7 @@ if len(SECRET_KEY) < 50:
 ALLOWED_HOSTS = env.list("DJANGO_ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"], subcast=str.strip)
 # Where buyers and Alipay reach this shop, without a slash at the end. Links that leave the process start with
 # it.
-PUBLIC_URL = env.str("PUBLIC_URL", "http://127.0.0.1:8000").rstrip("/")
+PUBLIC_URL = env.web_address("PUBLIC_URL", "http://127.0.0.1:8000").rstrip("/")
 CSRF_TRUSTED_ORIGINS = env.list("DJANGO_CSRF_TRUSTED_ORIGINS", [PUBLIC_URL], subcast=str.strip)
 
 # The shop's calendar is China's: coupon dates and Alipay's timestamps are Beijing time. Rows are stored in
@@ -186,7 +186,7 @@ ADDRESS_SHARES: dict[str, Any] = {
     "patience_s": 10.0,
 }
 # Where people report holes, as a URL (mailto: or https:).
-SECURITY_CONTACT = env.str("SECURITY_CONTACT", "")
+SECURITY_CONTACT = env.web_address("SECURITY_CONTACT", "")
 
 AUTH_USER_MODEL = "shop.Account"
 AUTH_PASSWORD_VALIDATORS = [
@@ -239,9 +239,9 @@ SESSION_EXPIRE_AT_BROWSER_CLOSE = True
 STAFF_TOTP = env.bool("STAFF_TOTP", False)
 # Where the desk sends operators who follow an event to the task or the request that caused it. Empty: they
 # see the id alone.
-DESK_FLOWER_URL = env.str("DESK_FLOWER_URL", "").rstrip("/")
+DESK_FLOWER_URL = env.web_address("DESK_FLOWER_URL", "").rstrip("/")
 # With `{id}` in the request id's place: "https://logs.example.com/search?q={id}".
-DESK_LOG_URL = env.str("DESK_LOG_URL", "")
+DESK_LOG_URL = env.web_address("DESK_LOG_URL", "")
 OTP_TOTP_ISSUER = "课程商店"
 # Only the admin has a session. Nothing that another site's page sends carries it, not even a link.
 SESSION_COOKIE_HTTPONLY = True
@@ -402,11 +402,11 @@ LOGIN_PLACES = env.int("LOGIN_PLACES", 2)
 
 # --- Alipay -------------------------------------------------------------------------------------------------
 
-_GATEWAY_URL = env.str("ALIPAY_GATEWAY_URL", "")
+_GATEWAY_URL = env.web_address("ALIPAY_GATEWAY_URL", "")
 ALIPAY = {
     "GATEWAY_URL": _GATEWAY_URL,
     # Where buyers' browsers find it: another address only where a simulator runs in containers.
-    "BUYER_GATEWAY_URL": env.str("ALIPAY_BUYER_GATEWAY_URL", "") or _GATEWAY_URL,
+    "BUYER_GATEWAY_URL": env.web_address("ALIPAY_BUYER_GATEWAY_URL", "") or _GATEWAY_URL,
     "APP_ID": env.str("ALIPAY_APP_ID", ""),
     "SELLER_ID": env.str("ALIPAY_SELLER_ID", ""),
     "APP_PRIVATE_KEY_PATH": env.str("ALIPAY_APP_PRIVATE_KEY_PATH", ""),
@@ -414,8 +414,8 @@ ALIPAY = {
     "PUBLIC_KEY_PATHS": env.list("ALIPAY_PUBLIC_KEY_PATHS", [], subcast=str.strip),
     # Apps that the shop used before. Their attempts are asked about, refunded and verified with these.
     "FORMER_APPS": env.alipay_apps("ALIPAY_FORMER_APPS", ""),
-    "NOTIFY_URL": env.str("ALIPAY_NOTIFY_URL", f"{PUBLIC_URL}/api/v1/payments/alipay/notify/"),
-    "RETURN_URL": env.str("ALIPAY_RETURN_URL", f"{PUBLIC_URL}/api/v1/payments/alipay/return/"),
+    "NOTIFY_URL": env.web_address("ALIPAY_NOTIFY_URL", f"{PUBLIC_URL}/api/v1/payments/alipay/notify/"),
+    "RETURN_URL": env.web_address("ALIPAY_RETURN_URL", f"{PUBLIC_URL}/api/v1/payments/alipay/return/"),
     "TIMEOUT_S": env.int("ALIPAY_TIMEOUT_S", 5),
 }
 

@@ -1,8 +1,8 @@
 """`DATABASE_URL` and `DATABASE_POOLER` as Django's `DATABASES` wants them."""
 
 import os
+import re
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
 
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
@@ -12,6 +12,10 @@ from project.postgres.tls import refuse_unverified
 # A statement that waits for a lock longer than this is a bug or a fault, and is retried by the sweep.
 TIMEOUTS = {"lock_timeout": "2s", "statement_timeout": "10s", "idle_in_transaction_session_timeout": "15s"}
 POOLERS = ("", "session", "transaction")
+# `urlsplit` refuses an IPv6 address that isn't the only host.
+_URL = re.compile(
+    r"(?P<scheme>postgres(?:ql)?)://(?P<login>(?:[^/?#]*@)?)(?P<hosts>[^/?#]*)(?P<rest>.*)", re.IGNORECASE
+)
 # A machine that is gone is noticed while a buyer still waits: a new connection, what was sent on an old one,
 # an answer that doesn't come. An own value in the address goes before each.
 NETWORK = {
@@ -36,12 +40,12 @@ def database_config(url: str, *, pooler: str, may_be_unverified: bool = False) -
     """
     if pooler not in POOLERS:
         raise ImproperlyConfigured('DATABASE_POOLER must be "session", "transaction" or empty.')
-    if urlsplit(url).scheme not in {"postgres", "postgresql"}:
+    if not (parts := _URL.fullmatch(url.strip())):
         raise ImproperlyConfigured(
             "DATABASE_URL must name a PostgreSQL database (postgres://…): the rules about money are its "
             "constraints."
         )
-    config: dict[str, Any] = _parse(url)
+    config = _parse(parts)
     options = {**NETWORK, **config.get("OPTIONS", {})}
     refuse_unverified(options, environment=os.environ, is_meant=may_be_unverified)
     hosts = f"{config['HOST']}{options.get('host', '')}"
@@ -64,18 +68,12 @@ def database_config(url: str, *, pooler: str, may_be_unverified: bool = False) -
     }
 
 
-def _parse(url: str) -> dict[str, Any]:
-    parts = urlsplit(url)
-    hosts, ports = _hosts_of(parts)
-    if len(hosts) > 1:
-        login = parts.netloc.rpartition("@")[0]
-        url = (
-            parts._replace(netloc=f"{login}@" if login else "")
-            .geturl()
-            .replace(":///", f"://{login}@/" if login else ":///", 1)
-        )
+def _parse(parts: re.Match[str]) -> dict[str, Any]:
+    hosts, ports = _hosts_of(parts["hosts"])
+    named = parts["hosts"] if len(hosts) == 1 else ""
+    url = f"{parts['scheme']}://{parts['login']}{named}{parts['rest']}"
     try:
-        config = dict(dj_database_url.parse(url, conn_max_age=600, conn_health_checks=True))
+        config: dict[str, Any] = dict(dj_database_url.parse(url, conn_max_age=600, conn_health_checks=True))
     except (ValueError, dj_database_url.ParseError):
         raise ImproperlyConfigured(
             "DATABASE_URL isn't understood; in a password, /, ?, #, @ and : are written as %2F, %3F, %23, "
@@ -86,10 +84,10 @@ def _parse(url: str) -> dict[str, Any]:
     return config
 
 
-def _hosts_of(parts: SplitResult) -> tuple[list[str], list[str]]:
+def _hosts_of(text: str) -> tuple[list[str], list[str]]:
     """The hosts and ports of an address; psycopg wants them in two lists."""
     named = [
         entry.rpartition(":") if ":" in entry.rpartition("]")[2] else (entry, "", "")
-        for entry in parts.netloc.rpartition("@")[2].split(",")
+        for entry in text.split(",")
     ]
     return [host.strip("[]") for host, _, _ in named], [port or "5432" for _, _, port in named]

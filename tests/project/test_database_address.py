@@ -20,6 +20,8 @@ from project.postgres.address import NETWORK, database_config
             {"HOST": "a,b", "PORT": "5432,5433", "USER": "shop", "PASSWORD": "pw", "NAME": "shop"},
         ),
         ("postgresql://a:1,[::1]:2/shop", {"HOST": "a,::1", "PORT": "1,2", "USER": "", "NAME": "shop"}),
+        ("postgres://u:p@[::1]/shop", {"HOST": "::1", "PORT": "", "USER": "u", "PASSWORD": "p", "NAME": "shop"}),
+        ("postgres://u:p@[::1],b:2/shop", {"HOST": "::1,b", "PORT": "5432,2", "USER": "u", "PASSWORD": "p"}),
         ("postgres:///shop?host=a,b&port=1,2", {"HOST": "", "NAME": "shop"}),
         ("postgres://%2Frun%2Fpostgresql/shop", {"HOST": "/run/postgresql", "PORT": ""}),
     ],
@@ -54,6 +56,8 @@ def test_time_outs_go_with_the_start_only_without_a_pooler(pooler: str, has_opti
         ("sqlite:///x.db", "must name a PostgreSQL database"),
         ("h:5432/shop", "must name a PostgreSQL"),
         ("postgres://u:se/cret@h/x", "%2F"),
+        ("postgres://u:cret@[::1/x", "isn't understood"),
+        ("postgres://u:cret@h:port/x", "isn't understood"),
     ],
 )
 def test_what_is_not_understood_is_refused_without_the_password(url: str, told: str) -> None:

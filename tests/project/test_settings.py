@@ -37,6 +37,20 @@ def read_settings() -> dict[str, Any]:
             )
             for apps in ("1:2:a", "x:2:a:b", "1:x:a:b", "1:2::b", "1:2:a:", ":2:a:b", "1:2:a:b 3", "1,2,a,b")
         ],
+        *[
+            (name, value, f'"{name}" invalid: it isn\'t an address')
+            for name in (
+                "PUBLIC_URL",
+                "SECURITY_CONTACT",
+                "DESK_FLOWER_URL",
+                "DESK_LOG_URL",
+                "ALIPAY_GATEWAY_URL",
+                "ALIPAY_BUYER_GATEWAY_URL",
+                "ALIPAY_NOTIFY_URL",
+                "ALIPAY_RETURN_URL",
+            )
+            for value in ("https://[::1", "https://shop.example.com:port", "https://shop.example.com:99999")
+        ],
         ("CONNECTION_SILENCE_S", "25", "CONNECTION_SILENCE_S must be longer than ORDER_STATUS_WAIT_MAX_S"),
         ("WEB_THREADS", "2", "ORDER_STATUS_WAITERS must be less than WEB_THREADS"),
     ],

@@ -1,6 +1,8 @@
 """PostgreSQL and Valkey from wheels start anywhere, recover from crashes, and leave nothing behind."""
 
+import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -223,11 +225,19 @@ def test_valkey_config_is_private(valkey_server: ValkeyServer, folder: Path) -> 
     assert stat.S_IMODE((folder / "valkey" / "valkey.conf").stat().st_mode) == 0o600
 
 
+def bind_below_the_random_ports(server: socket.socket) -> int:
+    """Listens on a port that no parallel test gets from the kernel once this one leaves it."""
+    for port in random.sample(range(20_000, 30_000), 100):
+        with contextlib.suppress(OSError):
+            server.bind(("127.0.0.1", port))
+            server.listen()
+            return port
+    raise AssertionError("no port is free")
+
+
 def test_taken_port_is_reported_with_the_option_for_another() -> None:
     with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
-        other.listen()
-        port = other.getsockname()[1]
+        port = bind_below_the_random_ports(other)
         assert not is_port_free(port)
         assert choose_port(port) != port
         with pytest.raises(LocalError, match=rf"Port {port} .* taken .* --port N"):
