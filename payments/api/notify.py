@@ -53,8 +53,10 @@ def alipay_notify(request: HttpRequest) -> HttpResponse:
 
 @require_GET
 def alipay_return(request: HttpRequest) -> HttpResponse:
-    """Handles the buyer's return: has the trade queried, since the return proves nothing about the payment,
-    and redirects to the order's page.
+    """Handles the buyer's return: has the trade queried and redirects to the order's page.
+
+    The return itself proves nothing about the payment. Without Alipay's signature, or for an unknown trade,
+    it redirects to the list of orders.
     """
     try:
         out_trade_no = get_gateways().verify_return(request.GET.dict())

@@ -25,7 +25,7 @@ from shop.domain.polling.presence import note_watched
 from shop.errors import OrderNotFound
 from shop.models import Order
 
-# The user agents of phones contain it and others don't (the advice of the HTML standard).
+# Phones have this in their user agent and desktop browsers don't (MDN's advice).
 _PHONE = re.compile("Mobi")
 _CASHIERS = {"page": Product.PAGE, "wap": Product.WAP}
 
@@ -33,8 +33,13 @@ _CASHIERS = {"page": Product.PAGE, "wap": Product.WAP}
 @never_cache
 @require_http_methods(["GET", "POST"])
 def pay(request: HttpRequest, token: str) -> HttpResponse:
-    """Redirects to the cashier for `?product=` or for the buyer's device; to the order's page if the order is
-    paid, closed or being confirmed.
+    """Redirects to the cashier, or to the order's page if the order is paid, closed or being confirmed.
+
+    `?product=` chooses the cashier; without it the buyer's device does. A GET that would close another
+    attempt shows a page with a button instead.
+
+    Raises:
+        OrderNotFound: the token is invalid, or its order doesn't exist.
     """
     order = Order.objects.filter(order_number=read_pay_token(token)).first()
     if order is None:
@@ -62,8 +67,8 @@ def pay(request: HttpRequest, token: str) -> HttpResponse:
     except PaymentConfirming:
         return HttpResponseRedirect(f"{order_page}?pay=confirming")
     if request.method == "POST":
-        # Browsers apply `form-action` of the content security policy, which names no cashier, to the
-        # redirects after a form, too. A page of our own may link there.
+        # Browsers also apply the content security policy's `form-action`, which names no cashier, to the
+        # redirects after a form. A page of our own may link to it.
         return render(
             request, "storefront/pay.html", {"page": "pay", "order": order, "cashier": started.pay_url}
         )
@@ -71,7 +76,7 @@ def pay(request: HttpRequest, token: str) -> HttpResponse:
 
 
 def product_of(request: HttpRequest) -> Product:
-    """The product in the query, or the one for the device, by its client hint or else its user agent."""
+    """The product in the query; otherwise the one for the device, by its client hint or its user agent."""
     wanted = _CASHIERS.get(request.GET.get("product", ""))
     is_phone = (
         request.headers.get("Sec-CH-UA-Mobile") == "?1"

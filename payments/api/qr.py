@@ -6,8 +6,9 @@ import segno
 
 
 def draw_qr(content: str) -> str:
-    """An SVG element with a fixed size, black on white whatever the page's colours are: cameras need the
-    contrast.
+    """The content as a QR code: an SVG element of fixed size.
+
+    It is black on white whatever the page's colours are, since cameras need the contrast.
     """
     drawn = io.BytesIO()
     segno.make_qr(content, error="m").save(

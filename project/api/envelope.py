@@ -1,6 +1,4 @@
-"""The API's envelope: `{"code": 1000, "msg": null, "data": …}` for what worked, the error's own for what
-didn't.
-"""
+"""The API's envelope: `{"code": 1000, "msg": null, "data": …}` for a success; an error has its own."""
 
 import json
 from collections.abc import Mapping
@@ -15,14 +13,14 @@ from shop.errors import SUCCESS_CODE
 
 
 class OutputEncoder(JSONEncoder):
-    """DRF's, which also writes an `Output` that is part of something else."""
+    """DRF's encoder, which also accepts an `Output` nested in other data."""
 
     def default(self, obj: Any) -> Any:
         return as_builtins(obj) if isinstance(obj, Output) else super().default(obj)
 
 
 class EnvelopeRenderer(JSONRenderer):
-    """Wraps what a view returns. An error comes from `project.api.errors` with its envelope on."""
+    """Wraps what a view returns. Errors come from `project.api.errors` in their envelope already."""
 
     charset = None
     encoder_class = OutputEncoder

@@ -1,8 +1,7 @@
-"""Where errors become HTTP: one mapping for the shop's own and for DRF's.
+"""Where errors become HTTP responses: one mapping for the shop's own errors and DRF's.
 
-What isn't anticipated is a 500 with the same envelope.
-
-Below /api/ every answer is JSON; elsewhere people get a page with a way on.
+An unanticipated error is a 500 in the same envelope. Below /api/ every response is JSON; elsewhere people get
+a page with links.
 """
 
 from collections.abc import Mapping
@@ -37,7 +36,7 @@ _DRF: tuple[tuple[type[Exception], type[errors.DomainError]], ...] = (
     (drf.UnsupportedMediaType, errors.UnsupportedMediaType),
     (RequestDataTooBig, errors.BodyTooLarge),
 )
-# What the gateway's proven no means to the buyer. Asking again soon helps with none of them.
+# What each signed refusal by the gateway means to the buyer. Retrying soon helps with none of them.
 _REFUSALS: Mapping[Refusal, type[errors.DomainError]] = {
     Refusal.ALREADY_PAID: payment_errors.PaymentAlreadyMade,
     Refusal.TRADE_FINISHED: payment_errors.PaymentAlreadyMade,
@@ -62,7 +61,7 @@ def body_of(error: errors.DomainError) -> ErrorOutput:
 
 
 def handle_exception(exc: Exception, context: Mapping[str, Any]) -> Response | None:
-    """DRF's hook. None means that the exception isn't anticipated and goes on to be a 500."""
+    """DRF's hook. None for an unanticipated exception, which then becomes a 500."""
     error = _domain_error(exc)
     if error is None:
         return None
@@ -72,6 +71,7 @@ def handle_exception(exc: Exception, context: Mapping[str, Any]) -> Response | N
 
 
 def headers_of(error: errors.DomainError) -> dict[str, str]:
+    """The headers that belong to an error: `Retry-After` or `WWW-Authenticate`, if any."""
     if error.retry_after_s is not None:
         return retry_after(error.retry_after_s)
     match error.status:
@@ -103,7 +103,7 @@ def _dependency_error(exc: valkey.Unreachable | OperationalError | GatewayError)
             log.warning("gateway_refused", refusal=exc.refusal.value, code=exc.code, is_final=exc.is_final)
             return _REFUSALS[exc.refusal](refusal=exc.refusal.value, gateway_code=exc.code)
         case valkey.Full():
-            # Carts and checkouts have no room; orders and payments need none.
+            # Valkey has no room for carts and checkouts. Orders and payments don't need it.
             log.error("valkey_full", error=str(exc), alert=True)
             return errors.ServiceUnavailable()
         case _:
@@ -116,7 +116,7 @@ def _dependency_error(exc: valkey.Unreachable | OperationalError | GatewayError)
 
 
 def answer_plain_view(request: HttpRequest, exc: Exception) -> HttpResponse | None:
-    """What a view outside DRF answers for an exception; None when it isn't anticipated."""
+    """The response to an exception in a view outside DRF; None if the exception isn't anticipated."""
     error = _domain_error(exc)
     return None if error is None else _answer(request, error)
 
@@ -130,7 +130,7 @@ def _answer(request: HttpRequest, error: errors.DomainError) -> HttpResponse:
             status=error.status,
             headers=headers_of(error),
         )
-    # Rendered without the request: no context processor can fail a second time.
+    # Rendered without the request, so no context processor can fail a second time.
     page = render_to_string("storefront/error.html", {"status": error.status, "text": gettext(error.text)})
     return HttpResponse(page, status=error.status, headers=headers_of(error))
 

@@ -13,8 +13,10 @@ from shop.errors import BodyTooLarge
 
 
 class StrictJSONParser(JSONParser):
-    """As DRF's, and refuses what is too large, nested too deeply to be honest, or no text: half of a
-    surrogate pair can't be stored or answered.
+    """DRF's parser, but also refuses a body that is too large, nested too deeply, or contains a lone
+    surrogate.
+
+    Half of a surrogate pair can be neither stored nor sent back.
     """
 
     strict = True
@@ -22,7 +24,8 @@ class StrictJSONParser(JSONParser):
     def parse(
         self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> Any:
-        # DRF reads the stream itself, past Django's own limit. A body without a length arrives empty here.
+        # DRF reads the stream itself and so bypasses Django's own limit. A body without a length is empty
+        # here.
         request = (parser_context or {})["request"]
         if content_length(request.META) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
             raise BodyTooLarge(limit_bytes=settings.DATA_UPLOAD_MAX_MEMORY_SIZE)

@@ -11,9 +11,9 @@ from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.request import Request
 
-# The schema changes with the program only.
+# The schema changes only when the program does.
 _MAX_AGE_S = 300
-# The generator works on state of its whole process: two of them at once fail.
+# The generator uses process-wide state, so two threads must not run it at once.
 _lock = threading.Lock()
 
 
@@ -37,9 +37,9 @@ class SchemaView(SpectacularAPIView):
 
 
 class DocsView(SpectacularSwaggerSplitView):
-    """The schema as a page whose script is a file of its own, as the page's policy asks.
+    """Swagger UI with its script in a file of its own, as the content security policy requires.
 
-    It has a template for GET and nothing to say to OPTIONS.
+    It doesn't answer OPTIONS, since it only has a template for GET.
     """
 
     http_method_names = ("get", "head")
@@ -48,7 +48,7 @@ class DocsView(SpectacularSwaggerSplitView):
 
 @cache
 def _rendered(renderer: Hashable) -> bytes:
-    """The text is kept as well: writing YAML takes longer than collecting what to write."""
+    """The schema as text. It is cached too: writing YAML takes longer than generating the schema."""
     make: Any = renderer
     rendered = make().render(_schema(), make.media_type, {})
     return rendered if isinstance(rendered, bytes) else str(rendered).encode()

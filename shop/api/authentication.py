@@ -35,7 +35,7 @@ def digest_in(request: HttpRequest) -> TokenDigest | None:
     """The digest of the token in the request's header, without looking it up; None if the header is missing
     or malformed.
     """
-    header: str = request.META.get("HTTP_AUTHORIZATION", "")  # `request.headers` would read all of them
+    header: str = request.META.get("HTTP_AUTHORIZATION", "")  # `request.headers` would parse every header
     match header.encode(HTTP_HEADER_ENCODING).split():
         case [scheme, token] if scheme.lower() == b"token":
             with suppress(NotAuthenticated):

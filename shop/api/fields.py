@@ -16,7 +16,7 @@ from rest_framework.request import Request
 
 from shop.errors import InvalidInput
 
-# Eighteen digits, so that the number of digits bounds an id in a pattern; a bigint holds a little more.
+# Eighteen digits, so that a pattern can bound an id by its length; a bigint holds slightly more.
 MAX_ID = 10**18 - 1
 # More 贝里 than any order can use.
 MAX_BEILI = 10**12 - 1
@@ -193,8 +193,9 @@ class PageFilter(Input):
 
 
 def content_length(meta: Mapping[str, Any]) -> int:
-    """The value of `Content-Length`; 0 if it is missing or malformed. Servers refuse a malformed one, so a
-    request that has one has no body either.
+    """The value of `Content-Length`; 0 if it is missing or malformed.
+
+    Servers refuse a malformed one, so a request that arrives with one has no body.
     """
     given = meta.get("CONTENT_LENGTH") or ""
     return int(given) if given.isascii() and given.isdigit() and len(given) < 20 else 0

@@ -1,5 +1,6 @@
-"""How the OpenAPI schema describes our input and output. Exactly the input that the schema allows is
-accepted. Loaded by `urls.py`.
+"""How the OpenAPI schema describes our input and output. Loaded by `urls.py`.
+
+The schema is exact: an input is accepted if and only if the schema allows it.
 """
 
 from inspect import cleandoc

@@ -159,7 +159,7 @@ def order_body(order: Order, *, now: datetime) -> OrderOutput:
 def whole_order_body(
     order: Order, lines: Sequence[OrderLine], events: Sequence[OrderEvent], *, now: datetime
 ) -> OrderOutput:
-    """The same with the order's lines and events given, each in the order of creation."""
+    """As `order_body`, from lines and events that are loaded already, each in order of creation."""
     return OrderOutput(
         order_number=order.order_number,
         status=order.status,

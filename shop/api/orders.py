@@ -100,7 +100,7 @@ class OrderListView(ListAPIView[OrderRequest]):
         history = OrderHistory(
             account_id=account_of(request).pk, status=read_query(request, OrderFilter).get("status")
         )
-        page = self.paginate_queryset(cast("Any", history))  # it has what the paginator needs of a queryset
+        page = self.paginate_queryset(cast("Any", history))  # it has all that the paginator uses
         assert page is not None
         return self.get_paginated_response([summary(listed) for listed in page])
 
@@ -146,7 +146,7 @@ class OrderListView(ListAPIView[OrderRequest]):
 
 
 def _take_ordinary(request: HttpRequest) -> HttpResponse | None:
-    """Authenticates and stores in one statement; None for a request that DRF has to handle."""
+    """Authenticates and stores the request in one statement; None if DRF has to handle it."""
     digest, key, purchase = digest_in(request), _key_in(request), by_reader(request)
     if digest is None or key is None or purchase is None:
         return None
@@ -166,7 +166,7 @@ def _take_ordinary(request: HttpRequest) -> HttpResponse | None:
 
 
 def _key_in(request: HttpRequest | Request) -> str | None:
-    key = request.META.get("HTTP_IDEMPOTENCY_KEY", "")  # `request.headers` would read all of them
+    key = request.META.get("HTTP_IDEMPOTENCY_KEY", "")  # `request.headers` would parse every header
     return key if _KEY.fullmatch(key) else None
 
 
@@ -184,7 +184,7 @@ def _placed(stored: OrderRequest, is_new: bool) -> tuple[PlacedOutput, dict[str,
 
 
 def by_reader(request: HttpRequest) -> Purchase | None:
-    """The purchase in an ordinary request; None if the serializer has to validate the body."""
+    """The purchase in a request that the fast decoder accepts; None if the serializer has to validate it."""
     body = _READER.read(request)
     if body is None or not are_distinct([line.course_id for line in body.course_price_list]):
         return None
@@ -192,7 +192,7 @@ def by_reader(request: HttpRequest) -> Purchase | None:
 
 
 def by_serializer(data: Any) -> Purchase:
-    """The purchase in any other request.
+    """The purchase in parsed JSON.
 
     Raises:
         ValidationError: it isn't valid.

@@ -93,7 +93,7 @@ class OrderView(APIView):
 
 
 def _answer_ordinary(request: HttpRequest, order_number: str) -> HttpResponse | None:
-    """Exactly DRF's response; None for a poll that DRF has to handle or to refuse."""
+    """The same response as DRF's; None for a poll that DRF has to handle or to refuse."""
     digest = digest_in(request)
     if (
         digest is None
@@ -129,9 +129,10 @@ def _headers(answer: Answer) -> dict[str, str]:
 
 
 def read_order(account_id: int, order_number: str, now: datetime) -> Answer | None:
-    """The account's order, read from PostgreSQL.
+    """The account's order read from PostgreSQL, as the body of a response; None if there is no such order.
 
-    The answer is good only until the order expires: then its payment link disappears without a new version.
+    The answer expires with the order: its payment link then disappears, although the order's version stays
+    the same.
     """
     found = find_whole_order(account_id=account_id, order_number=order_number)
     if found is None:

@@ -1,5 +1,4 @@
-"""A fast path for request bodies: a decoder that is generated from the serializer and takes a third of its
-time.
+"""A fast path for request bodies: a decoder generated from the serializer and three times as fast.
 
 The serializer remains the only definition. It validates whatever the decoder doesn't accept, and reports the
 errors.
@@ -27,8 +26,8 @@ from shop.api.fields import (
 )
 from shop.money import MAX_YUAN
 
-# As our own pages and common clients write an amount. The pattern excludes negative ones and any over
-# MAX_YUAN.
+# How our own pages and common clients write an amount. The pattern admits neither a negative amount nor one
+# above MAX_YUAN.
 _YUAN = r"^[0-9]{1,10}\.[0-9]{2}\Z"
 
 
@@ -49,14 +48,14 @@ class Reader:
         return self.decode(request.body)
 
     def decode(self, body: bytes) -> Any | None:
-        """The same for the bytes of a body."""
+        """The decoded body, from its bytes; None if the serializer has to validate it."""
         try:
             return self._decoder.decode(body)
         except (ValueError, RecursionError):  # all of msgspec's errors are ValueErrors
             return None
 
     def filled(self, validated: dict[str, Any]) -> Any:
-        """The same kind of object from data that the serializer validated."""
+        """The object that `read` would return, from data that the serializer has validated."""
         return _fill(self._struct, validated)
 
 

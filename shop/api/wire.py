@@ -1,7 +1,7 @@
 """The building blocks of response bodies.
 
-Each `Output` is the only definition of a body: views fill it in, msgspec encodes it, and OpenAPI describes
-it.
+Each `Output` is the only definition of its body: views fill it in, msgspec encodes it, and the OpenAPI schema
+is generated from it.
 """
 
 from collections.abc import Mapping
