@@ -63,10 +63,10 @@ class ConfiguredGateways:
 
 @cache
 def get_gateways() -> ConfiguredGateways:
-    """The configured gateways; built once per process, since reading the keys takes tens of milliseconds.
+    """The configured gateways. Built once per process, since reading the keys takes tens of milliseconds.
 
     Raises:
-        GatewayNotConfigured: the settings name no app or no keys.
+        GatewayNotConfigured: a setting is missing, or a key file can't be read.
     """
     limits = CallLimits(**_bounds)
     return ConfiguredGateways(
@@ -81,7 +81,7 @@ def bound_calls(*, places: int | None = None, rate: float | None = None) -> None
     """Limits this process to `places` concurrent gateway calls and to `rate` calls per second; None is no
     limit.
 
-    For the entry points of processes: call it before the first gateway call.
+    For the entry points of processes, before the first gateway call.
     """
     _bounds.update(places=places, rate=rate)
 

@@ -1,8 +1,8 @@
 """The limits on a process's gateway calls: a circuit breaker, a bulkhead (how many calls at once) and a rate
 limit.
 
-Each process finds out for itself that a gateway is silent. Nothing is shared between processes: learning what
-the others know costs a few calls, and in return no store has to be asked before a call.
+Each process detects by itself that a gateway is silent. Sharing that would save a few calls, but every call
+would then have to consult a store first.
 """
 
 import threading
@@ -18,7 +18,7 @@ from payments.metrics import GATEWAY_BREAKER_OPEN, GATEWAY_LIMITED
 
 log = structlog.get_logger(__name__)
 
-# This many silences in a row, without an answer in between, are no coincidence.
+# This many calls in a row without an answer are no coincidence.
 OPENS_AFTER = 5
 # How long an open breaker refuses calls before it lets a probe through.
 REST_S = 3
@@ -36,8 +36,8 @@ class Breaker:
     one is answered.
 
     No library fits: pybreaker holds a lock during the call, which serialises calls; circuitbreaker lets all
-    calls through at once after the pause. And code that claims work has to know beforehand how many calls may
-    be started (`free`).
+    calls through at once after the pause. And code that claims work has to know beforehand how many calls it
+    may start (`free`).
     """
 
     def __init__(
@@ -60,9 +60,10 @@ class Breaker:
             return min(wanted, 1) if self._clock() >= self._next_probe_at else 0
 
     def enter(self) -> None:
-        """
+        """Admits one call: always while the breaker is closed, one probe per `rest_s` while it is open.
+
         Raises:
-            GatewayShut: it is open, and this is not the time for a probe.
+            GatewayShut: it is open, and no probe is due.
         """
         with self._lock:
             if self._next_probe_at is None:
@@ -74,6 +75,7 @@ class Breaker:
             self._next_probe_at = now + self._rest_s
 
     def answered(self) -> None:
+        """Notes that a call was answered; closes the breaker."""
         with self._lock:
             was_open, self._silences, self._next_probe_at = self._next_probe_at is not None, 0, None
         if was_open:
@@ -81,6 +83,7 @@ class Breaker:
             log.warning("gateway_answers_again")
 
     def stayed_silent(self) -> None:
+        """Notes a call without an answer; opens the breaker after `opens_after` of them in a row."""
         with self._lock:
             self._silences += 1
             if self._silences < self._opens_after:

@@ -25,7 +25,7 @@ class CallOutcome(StrEnum):
     ANSWERED = "answered"
     # A signed refusal of this request.
     REFUSED = "refused"
-    # A refusal of whatever this shop asks: a wrong key, or an app that is unknown or lacks the permission.
+    # A refusal that any call would get: a wrong key, or an app that is unknown or lacks the permission.
     TURNED_AWAY = "turned_away"
     # An answer that is unsigned or malformed.
     BROKEN = "broken"

@@ -18,7 +18,7 @@ DOUBLES_IN_S = 20
 # Without a limit set by operators, the pace is unlimited again at this multiple of the rate at which a call
 # was rejected.
 FORGOTTEN_AT = 4
-# Any slower, even a single buyer would be refused: a call that holds a place waits at most half a second.
+# At a lower rate even a single buyer would be refused: a call that holds a place waits at most half a second.
 SLOWEST_PER_S = 2.0
 
 
@@ -33,7 +33,7 @@ class Pace:
         self._lock = threading.Lock()
         self._tokens = self._size(rate or 0)
         self._counted_at = clock()
-        # When the rate was cut, to which rate, and at which rate a call was rejected. None without a cut.
+        # When the rate was cut (None without a cut), to which rate, and at which rate a call was rejected.
         self._cut_at: float | None = None
         self._cut_to = self._too_many = 0.0
         self._used = _Used(clock())

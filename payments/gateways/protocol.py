@@ -108,10 +108,11 @@ class TradeReport:
 
 @dataclass(frozen=True, slots=True)
 class BillRow:
-    """A payment received or a refund made on the bill's day. In yuan; `amount` is never negative.
+    """A payment received or a refund made on the bill's day. Amounts are in yuan.
 
-    `fee` is negative if the gateway charged it and positive if it returned it. `out_request_no` is a refund's
-    number; empty if the row has none, or no valid one.
+    A refund's `amount` is never negative; a payment's has the sign that the bill states. `fee` is negative if
+    the gateway charged it and positive if it returned it. `out_request_no` is a refund's number; empty if the
+    row has none, or no valid one.
     """
 
     kind: BillRowKind
@@ -240,8 +241,7 @@ class Gateway(Protocol):
         ...
 
     def refund(self, intent: RefundIntent) -> bool:
-        """Sends a refund. True proves that the money has moved; False proves nothing, and the refund is to be
-        queried.
+        """Sends a refund. True proves that the money has moved; False proves nothing: query the refund.
 
         Raises:
             GatewayUnreachable, GatewayRejected
@@ -249,9 +249,7 @@ class Gateway(Protocol):
         ...
 
     def find_refund(self, out_trade_no: str, out_request_no: str) -> RefundMovement | None:
-        """The refund with this number, whoever made it, with its amount.
-
-        None if the gateway has made no such refund (yet).
+        """The refund with this number and its amount, whoever made it; None if there is no such refund (yet).
 
         Raises:
             GatewayUnreachable, GatewayRejected
@@ -292,7 +290,7 @@ class Gateway(Protocol):
         ...
 
     def verify_return(self, form: Mapping[str, str]) -> str:
-        """Verifies the buyer's return from the cashier; the `out_trade_no` that it names.
+        """Verifies the buyer's return from the cashier; returns the `out_trade_no` that it names.
 
         It doesn't prove a payment.
 

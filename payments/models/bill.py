@@ -31,7 +31,7 @@ class Bill(Work):
         _("状态"), max_length=16, choices=names_of(BillStatus), default=BillStatus.WAITING
     )
     compared_at = models.DateTimeField(_("核对时间"), null=True, blank=True)
-    # Totals for the accountants. Charged fees are negative.
+    # Totals as the bill states them, for the accountants. Charged fees are negative.
     trade_count = models.PositiveIntegerField(_("交易笔数"), default=0)
     trade_total = YuanField(_("交易金额（元）"), default=0)
     refund_count = models.PositiveIntegerField(_("退款笔数"), default=0)

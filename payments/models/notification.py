@@ -57,11 +57,11 @@ class Notification(Work):
         models.PROTECT,
         null=True,
         blank=True,
-        db_index=False,  # `notification_of_payment`, which those that came just now don't enter
+        db_index=False,  # see `notification_of_payment`, which new rows aren't in yet
         related_name="notifications",
         verbose_name=pgettext_lazy("one", "支付"),
     )
-    # Who dismissed it, and with which reason.
+    # Who dismissed it; `note` says why.
     dismissed_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         models.PROTECT,
@@ -138,7 +138,7 @@ class Notification(Work):
 
     @property
     def fields(self) -> Mapping[str, str]:
-        """Its fields, for people to read: those of its text, or what was kept of them."""
+        """Its fields, for people to read: parsed from the text, or what was kept of them."""
         return read_fields(self.raw_body, self.form)
 
     @property
@@ -151,8 +151,8 @@ class Notification(Work):
 
 
 def read_fields(raw_body: str, kept: Mapping[str, str] | None) -> Mapping[str, str]:
-    """The fields of a notification that was verified when it was stored, and nothing is verified here.
+    """The fields of a stored notification, whose signature was verified before it was stored.
 
-    `kept`: what stays of them once the text is purged.
+    `kept` is what remains of the fields once the text is purged.
     """
     return dict(parse_qsl(raw_body, keep_blank_values=True)) or kept or {}

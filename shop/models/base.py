@@ -63,8 +63,8 @@ class SavesChanges(models.Model):
         ]
 
     def _note(self, names: Collection[str] | None) -> None:
-        """Remembers the columns' values in the database (None for all columns), except those that it
-        computes.
+        """Remembers the saved values of the named columns (None: all), except expressions, whose values only
+        the database knows.
         """
         loaded = self._state.__dict__.setdefault("loaded", {})
         for field in self._meta.concrete_fields:

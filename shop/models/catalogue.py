@@ -108,7 +108,7 @@ class Course(SavesChanges):
 class PricePolicy(SavesChanges):
     """One price of a course, for access during `valid_period` days.
 
-    An edit is a new price for orders to come.
+    An edit applies to future orders only.
     """
 
     class Period(models.IntegerChoices):

@@ -37,7 +37,7 @@ class Coupon(SavesChanges):
     claimed_count = models.PositiveIntegerField(_("已领取"), default=0, editable=False)
     open_date = models.DateField(_("领取开始日期"))
     close_date = models.DateField(_("领取结束日期"), help_text=_("当天仍可领取"))
-    # Not claimable: a coupon takes a code (`CouponCode`), or is granted by staff.
+    # Not open for claims: a coupon is redeemed with a code (`CouponCode`), or given by staff.
     is_code_only = models.BooleanField(
         _("仅凭兑换码领取"),
         default=False,

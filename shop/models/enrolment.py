@@ -48,8 +48,8 @@ class Enrolment(SavesChanges):
             models.CheckConstraint(
                 condition=Q(valid_until__gt=F("valid_from")), name="enrolment_grants_time"
             ),
-            # Orders are refused long before that. A date beyond the range of datetime would break every list
-            # that contains it.
+            # Orders are refused long before access ends that late. A date beyond the range of datetime would
+            # break every list that contains it.
             models.CheckConstraint(
                 condition=Q(valid_until__lte=F("created_at") + timedelta(days=36500)),
                 name="enrolment_ends_in_sight",

@@ -15,7 +15,7 @@ def names_of(choices: type[models.Choices]) -> list[tuple[Any, Promise]]:
 
 
 class YuanField(models.DecimalField):  # type: ignore[type-arg] # not subscriptable at run time
-    """Yuan, numeric(12, 2). The tables add a CHECK that it isn't negative."""
+    """Yuan, numeric(12, 2). It may be negative: the tables add `not_negative` where it must not be."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs["max_digits"] = 12

@@ -77,7 +77,7 @@ class LedgerTransfer(models.Model):
         verbose_name=pgettext_lazy("one", "订单"),
     )
     memo = models.CharField(pgettext_lazy("transfer", "说明"), max_length=100, blank=True, default="")
-    # That of the purchase (`Order.trace_id`); empty without an order.
+    # The purchase's id (`Order.trace_id`); empty without an order.
     trace_id = models.CharField(_("追踪编号"), max_length=64, blank=True, default="", db_default="")
     created_at = models.DateTimeField(_("时间"))
 

@@ -55,8 +55,8 @@ class OrderEvent(models.Model):
     )
     kind = models.CharField(_("事件"), max_length=32, choices=names_of(Kind))
     at = models.DateTimeField(_("时间"))
-    # The id of the HTTP request or the Celery task that caused it. For deeds of staff, `details` has who and
-    # why under names that begin with "staff"; see `shop/domain/orders/timeline.py`.
+    # The HTTP request or Celery task that caused it, by its id. For a deed of staff, `details` says who did
+    # it and why, under names that begin with "staff"; see `shop/domain/orders/timeline.py`.
     cause = models.CharField(_("来源"), max_length=100, blank=True, default="")
     details = models.JSONField(_("细节"), default=dict, blank=True)
 

@@ -22,7 +22,8 @@ REFUSE = RunSQL(
 
 
 def allow_moves(table: str, moves: Mapping[str, Collection[str]], *, column: str = "status") -> RunSQL:
-    """`column` only changes as `moves` allow. An update that doesn't change it isn't a move.
+    """`column` only changes from a key of `moves` to one of its values. An update to the same value isn't a
+    move.
 
     When the moves change, call this again in a new migration: it replaces the trigger.
     """

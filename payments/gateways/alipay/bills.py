@@ -47,10 +47,10 @@ _BROKEN = (
 
 
 def read_rows(archive: bytes) -> Iterator[BillRow]:
-    """The rows of the detailed table.
+    """The rows of the detailed table, one by one.
 
     Raises:
-        BillUnreadable: it isn't a complete bill.
+        BillUnreadable: it isn't a complete bill. Rows that were yielded before don't count.
     """
     try:
         with (
@@ -137,8 +137,8 @@ def _read_row(header: Sequence[str], line: str) -> BillRow:
         trade_no=_number(row, TRADE_NO),
         out_trade_no=_number(row, OUT_TRADE_NO),
         out_request_no=request_no if wire.REFUND_NUMBER.fullmatch(request_no) else "",
-        # Refunds are negative in some bills and positive in others: the kind of the row gives the direction.
-        # A negative payment is one that the books will differ from.
+        # Refunds are negative in some bills and positive in others: the row's kind gives the direction. A
+        # payment keeps its sign: a negative one never agrees with the books, so it shows up as a difference.
         amount=abs(amount) if kind is BillRowKind.REFUND else amount,
         fee=_amount(row, FEE),
     )

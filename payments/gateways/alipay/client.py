@@ -33,7 +33,7 @@ from shop.tracing import caller_headers
 
 @contextmanager
 def _logging_left_alone() -> Iterator[None]:
-    """Suppresses the SDK's configuration of logging: on import it closes every handler of the process."""
+    """Keeps the SDK from configuring logging: on import it would close every handler of the process."""
     configure = logging.config.dictConfig
     logging.config.dictConfig = lambda config: None  # noqa: ARG005 - called by that name
     try:
@@ -47,8 +47,8 @@ with _logging_left_alone():
     from alipay.exceptions import AliPayException, AliPayValidationError
 
 MAX_ANSWER_BYTES = 50_000_000  # a day's bill; other answers are a few kilobytes
-# A bill may be large, and nobody waits for it: it gets longer than ALIPAY_TIMEOUT_S. Its link expires after
-# 30 s.
+# Nobody waits for a bill, and it may be large, so its download may take longer than ALIPAY_TIMEOUT_S. Its
+# link expires after 30 s.
 DOWNLOAD_S = 25
 _CODE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 

@@ -15,8 +15,8 @@ import httpx
 
 # A server that can be reached accepts a connection within this time.
 CONNECT_S = 2
-# Shorter than servers and middleboxes keep an idle connection, so that a request rarely meets one that is
-# just being closed.
+# Servers and middleboxes keep idle connections for longer, so a request rarely uses one that is just being
+# closed.
 KEEP_IDLE_S = 15
 
 
@@ -27,7 +27,7 @@ def _trusted() -> ssl.SSLContext:
 
 
 class Connections:
-    """Lends each call a client with a connection of its own: the most recently used one, or a new one.
+    """Lends each call a client with a connection of its own: the most recently used idle one, or a new one.
     Thread-safe.
     """
 

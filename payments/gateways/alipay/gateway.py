@@ -244,7 +244,7 @@ def _must_be_about(answer: Mapping[str, Any], **ids: str) -> None:
     it.
 
     Raises:
-        GatewayUnreachable: it is about others.
+        GatewayUnreachable: an id differs.
     """
     if any(answer.get(name) != value for name, value in ids.items()):
         raise GatewayUnreachable("the answer is about something else")

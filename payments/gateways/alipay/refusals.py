@@ -6,13 +6,13 @@ Alipay's OpenAPI description, without those for sub-merchants and royalties, whi
 
 from payments.gateways.protocol import GatewayRejected, Refusal
 
-# The call may have been carried out: these codes say as little as no answer. The misspelt one is Alipay's
-# own.
+# The outcome is unknown, as without any answer: the call may have been carried out. The misspelt code is
+# Alipay's own.
 UNKNOWN_OUTCOME = frozenset({"ACQ.SYSTEM_ERROR", "AQC.SYSTEM_ERROR"})
 UNKNOWN_TRADE = frozenset({"ACQ.TRADE_NOT_EXIST", "TRADE_NOT_EXIST"})
 
-# Each code with its meaning, and whether it is final for the same request. What people can fix (a balance, a
-# contract, a frozen account) or what passes with time (a daily limit) isn't final.
+# Each code's meaning, and whether it is final for the same request. What people can fix (a balance, a
+# contract, a frozen account) and what passes with time (a daily limit) isn't final.
 _REFUSALS: dict[str, tuple[Refusal, bool]] = {
     # The trade.
     **dict.fromkeys(UNKNOWN_TRADE, (Refusal.UNKNOWN_TRADE, True)),
@@ -106,7 +106,7 @@ def is_limit_of_calls(code: str, sub_code: str) -> bool:
 
 
 def find_rejection(code: str, sub_code: str, text: str) -> GatewayRejected | None:
-    """The refusal that an answer means; None if it leaves the outcome unknown, as 20000 does."""
+    """The refusal that an answer's codes stand for; None if they leave the outcome unknown, as 20000 does."""
     if code in _AT_THE_DOOR:
         return GatewayRejected(_AT_THE_DOOR[code], sub_code or code, text, is_final=False)
     if code == "40004" and sub_code and sub_code not in UNKNOWN_OUTCOME:

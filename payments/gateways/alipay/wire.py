@@ -29,11 +29,11 @@ STATUSES: Final = {
 
 
 def read_form(body: bytes) -> dict[str, str]:
-    """Decodes an ASCII form with UTF-8 values in which each field occurs once: like a strict `parse_qsl`, in
-    half the time.
+    """Decodes an ASCII form with UTF-8 values in which each field occurs once: a strict `parse_qsl`, twice as
+    fast.
 
     Raises:
-        ValueError: the body has another form.
+        ValueError: the body isn't such a form.
     """
     pairs = body.decode("ascii").split("&")
     if len(pairs) > MAX_FIELDS:
@@ -85,7 +85,7 @@ def _cut(text: str) -> str:
 
 
 def yuan(text: str) -> Decimal:
-    """An amount with exactly two places.
+    """An amount in yuan with exactly two decimal places.
 
     Raises:
         ArithmeticError: it isn't a number.
