@@ -1,6 +1,6 @@
 """Payments in the admin.
 
-Rows are read-only. What staff have to decide are deeds: one call into the domain each, with a log entry.
+Rows are read-only. Staff act on them by deeds: each makes one call into the domain and writes a log entry.
 """
 
 from typing import Any, ClassVar
@@ -45,7 +45,7 @@ class RefundLineInline(ReadOnlyInline):
 
 
 class MoneyAdmin(DeedsAdmin):
-    """A table with deeds that may call the gateway, which may be unreachable."""
+    """A table whose deeds may call the gateway, which may be unreachable."""
 
     failures = (GatewayError,)
 

@@ -1,4 +1,4 @@
-"""Enrolments in the admin: extended and revoked."""
+"""Enrolments in the admin, with the deeds that extend or revoke them."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -45,13 +45,13 @@ class AccountForm(EditedFields, AccountFormBase):
 
 
 class PasswordForm(PasswordFormBase):
-    """Django's form, writing only the password: a balance that changes meanwhile isn't overwritten."""
+    """Django's form, writing only the password: a balance that has changed meanwhile isn't overwritten."""
 
     def set_password_and_save(self, user: Account, **options: Any) -> Account:
         super().set_password_and_save(user, **{**options, "commit": False})  # type: ignore[misc] # newer than the stubs
         if options.get("commit", True):
             user.save(update_fields=["password"])
-            # Django notifies validators of a changed password, but not of one that was disabled.
+            # Django notifies password validators (`EndTokens`) of a new password, but not of a disabled one.
             tokens.end_tokens([user.pk])
         return user
 
@@ -129,7 +129,9 @@ class AccountAdmin(WithPermissions, LoggedChanges, IndexedSearch, AccountAdminBa
     def save_model(
         self, request: HttpRequest, obj: Account, form: "ModelForm[Account]", change: bool
     ) -> None:
-        """Disabling an account also revokes its tokens and sessions: enabling it doesn't bring them back."""
+        """Disabling an account also revokes its tokens and sessions, so enabling it again doesn't restore
+        them.
+        """
         if change and "is_active" in form.changed_data and not obj.is_active:
             tokens.disable_accounts([obj.pk])
         super().save_model(request, obj, form, change)

@@ -73,7 +73,7 @@ class WithPermissions(AnyAdminBase):
 
 
 class RowFields(EditedFields):
-    """The same form as a row of a table, where no label belongs to a field: each gets an `aria-label`."""
+    """The same form as a row of a table, where fields have no label: each gets an `aria-label` instead."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -81,7 +81,7 @@ class RowFields(EditedFields):
             field.widget.attrs.setdefault("aria-label", str(field.label or ""))
 
 
-# The constraints of the tables that are edited here; a test compares the names. Most violations are caught by
+# The constraints of the tables that the admin edits; a test compares the names. Most violations are caught by
 # a form's field first.
 CONSTRAINTS_IN_WORDS = {
     "course_status_known": _("没有这种课程状态。"),

@@ -9,7 +9,7 @@ from shop.models import Account
 
 
 def not_oneself(account: Account, act: Act) -> None:
-    """Refuses what staff would do for their own account.
+    """Refuses a deed on the acting staff member's own account.
 
     Raises:
         PermissionRefused

@@ -1,4 +1,4 @@
-"""Forms of what staff do for buyers."""
+"""The forms of staff's deeds for buyers."""
 
 import secrets
 from typing import Any

@@ -37,7 +37,7 @@ def dashboard_context(request: HttpRequest, *, now: datetime) -> dict[str, Any]:
 
 
 def days_context(*, now: datetime) -> dict[str, Any]:
-    """The context of the page's part that counts days. It asks for itself again while `is_counting`."""
+    """The context of the part of the page that counts days; it reloads itself while `is_counting`."""
     days = read_days(now=now)
     return {
         "today": _today(days.figures[-1]),

@@ -1,9 +1,9 @@
-"""The dashboard's figures of days, counted by the hour.
+"""The dashboard's figures per day, counted by the hour.
 
 An order's number begins with its hour, and a payment's with its order's number, so an hour is a range of an
-index that exists anyway. Counts are cached in Valkey. A page counts what is missing, newest first, until its
-time is up, and the next page continues: how long it takes doesn't depend on how much a shop sells in a day.
-While Valkey can't keep a count, there is nothing to continue.
+index that exists anyway. Counts are cached in Valkey. Each request counts missing hours, newest first, within
+a time budget, and the next request continues: how long one takes doesn't depend on how much a shop sells in a
+day. If Valkey can't keep the counts, no request can continue.
 """
 
 import json
@@ -23,7 +23,7 @@ from shop.domain import sql
 
 DAYS = 30
 HOUR = timedelta(hours=1)
-# How long one page counts.
+# The time budget of one request.
 BUDGET_NS = 100 * 1_000_000
 # A count is kept for a tenth of its hour's age, within these limits: old orders rarely change.
 MIN_KEPT, MAX_KEPT = timedelta(seconds=10), timedelta(days=2)
@@ -46,8 +46,9 @@ class DayFigures:
 
 @dataclass(frozen=True, slots=True)
 class Days:
-    """Days, oldest first; None for a day that isn't counted to its end. `is_kept` says whether the next call
-    can continue from here.
+    """Days, oldest first; None for a day that isn't fully counted yet.
+
+    `is_kept` says whether the counts are cached, so that the next call can continue from here.
     """
 
     figures: Sequence[DayFigures | None]
@@ -69,7 +70,8 @@ def read_days(*, now: datetime, days: int = DAYS) -> Days:
         counted = _count(hours[first : first + size])
         is_kept = is_kept and _remember(counted, now=now)
         known |= counted
-        # In a small shop a month takes no longer than an hour; in a large one the budget ends the loop.
+        # Counting a month in a small shop is as fast as counting an hour, so the batches grow; in a large
+        # shop the budget ends the loop.
         if (monotonic_ns() - began) * 8 < BUDGET_NS:
             size *= 4
     by_day = groupby(reversed(hours), key=lambda hour: hour.strftime("%Y%m%d"))
@@ -91,7 +93,7 @@ def _sum_up(day: str, hours: Sequence[Counts | None]) -> DayFigures | None:
     return DayFigures(day=day, orders=total, **numbers)
 
 
-# The requests are counted in their index alone. What isn't an order's status is named in `_sum_up`.
+# Requests are counted by an index-only scan. `_sum_up` names the counts that aren't of an order's status.
 _COUNTS = sql.statement(
     """
     SELECT left(order_number, 10), status, count(*) FROM shop_order
@@ -127,7 +129,7 @@ def _word(hour: datetime) -> str:
 
 
 def _recall(hours: Sequence[datetime]) -> dict[datetime, Counts] | None:
-    """None if Valkey doesn't answer."""
+    """The cached counts of the hours; None if Valkey doesn't answer."""
     try:
         found: Any = valkey.client().mget([valkey.hour_key(_word(hour)) for hour in hours])
     except valkey.Unreachable:
@@ -136,7 +138,7 @@ def _recall(hours: Sequence[datetime]) -> dict[datetime, Counts] | None:
 
 
 def _remember(counted: Mapping[datetime, Counts], *, now: datetime) -> bool:
-    """Whether Valkey kept them: it may be away or full."""
+    """Caches the counts; False if Valkey is unreachable or full."""
     try:
         with valkey.client().pipeline(transaction=False) as pipeline:
             for hour, counts in counted.items():

@@ -1,4 +1,4 @@
-"""What needs a person, counted by partial indexes, and how long the shop takes."""
+"""How many rows need a person, counted through partial indexes, and how long the shop takes to act."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,7 +15,11 @@ from shop.domain import sql
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """How many rows need a person, or are due for the shop itself."""
+    """How many rows need a person.
+
+    `oldest_due_at` is the earliest time at which a row is or becomes due for the shop itself; None if none
+    does.
+    """
 
     refunds_to_approve: int
     refunds_to_explain: int
@@ -99,7 +103,7 @@ _OPENED = sql.statement(
 
 
 def read_latencies() -> tuple[Latency, Latency]:
-    """From accepting a request to deciding it, and from payment at the gateway to access; newest thousand
-    each.
+    """From storing a request to deciding it, and from payment at the gateway to access; over the newest
+    thousand of each.
     """
     return Latency(*sql.read(_CREATED, [])[0]), Latency(*sql.read(_OPENED, [])[0])

@@ -59,8 +59,9 @@ class OptionalWhyForm(DeedForm):
 
 
 def with_why(what: str) -> Callable[[Mapping[str, Any]], str]:
-    """The text of the log entry: the deed, and the reason if one was given. In Chinese like the rest of the
-    log.
+    """A `Deed.log_text`: what was done, and the reason if one was given.
+
+    `what` is in Chinese, like the rest of the log.
     """
 
     def log_text(data: Mapping[str, Any]) -> str:

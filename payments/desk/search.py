@@ -22,19 +22,23 @@ SHORTEST = 3
 # In how many of the newest rows a part of a number, or an id, is searched for.
 PARTS_OF = 500_000
 EVENTS_OF = 200_000
-# A notification is stored as it came: ten times as long as an order.
+# A notification's row holds its whole body and is ten times as long as an order's.
 NOTIFICATIONS_OF = 50_000
 # Digits and upper-case letters, which every collation sorts in this order.
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _NUMBER = re.compile(r"[0-9A-Z]{3,64}")
 _OWN = re.compile(r"(\d{17}[0-9A-Z]{13})([PRSE][0-9A-Z]*)?")
-# Digits alone are a phone number or a part of another number, unless somebody says that they are an id.
+# Digits alone are a phone number or a part of another number, unless the prefix says that they are an id.
 _ID = re.compile(r"(?:request:|task:|(?=.*[A-Za-z]))[A-Za-z0-9._-]{8,64}")
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a search found, newest first; `way` is a text that says by what."""
+    """What a search found, newest first. Each order comes with a text that says what matched.
+
+    `is_exact` means that the searched text is the whole number of an order, or of one of its payments or
+    refunds.
+    """
 
     orders: Sequence[tuple[Order, str]] = ()
     requests: Sequence[OrderRequest] = ()
@@ -44,7 +48,7 @@ class Found:
 
 
 def find(text: str) -> Found:
-    """Finds everything that the text may refer to."""
+    """Everything that the text may refer to. Texts shorter than `SHORTEST` find nothing."""
     text = text.strip()[:100]
     if len(text) < SHORTEST:
         return Found()

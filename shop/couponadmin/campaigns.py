@@ -90,7 +90,8 @@ class CouponAdmin(LoggedChanges, WithDeeds, CouponAdminBase):
     list_select_related = ("course",)
     search_fields = ("name",)
     list_fullwidth = True
-    # A coupon's terms are a promise to those who hold one: read-only once one was claimed.
+    # A coupon's terms are a promise to its holder: they are read-only once a coupon was claimed or codes were
+    # made.
     promised_fields = (
         "coupon_type",
         "money_equivalent_value",

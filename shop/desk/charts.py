@@ -24,7 +24,10 @@ class Series:
 
 
 def stacked_bars(title: str, days: Sequence[str], series: Sequence[Series], *, unit: str = "") -> SafeString:
-    """One bar per day, with the series stacked on top of each other."""
+    """One bar per day, with the series stacked on top of each other: an SVG, its legend and a table.
+
+    `days` are the labels of the bars; each series has one value per day.
+    """
     totals = [sum(one.values[at] or 0 for one in series) for at in range(len(days))]
     top = _round_up(max([*totals, 1]))
     height = HEIGHT - BOTTOM - TOP

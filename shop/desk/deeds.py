@@ -1,5 +1,5 @@
-"""What staff do to rows, all in one form: the page shows the amounts, asks for a reason, makes one call into
-the domain for each row, and logs it.
+"""What staff do to rows, all in the same way: a page shows the amounts and asks for a reason, one call into
+the domain is made for each row, and a log entry is written.
 
 A deed for a single row has its own page; for several rows it is an action of the list. Both run through
 `perform`.
@@ -52,7 +52,8 @@ class Act:
     now: datetime
     cause: str
     data: Mapping[str, Any]
-    # The gateways, for deeds that query one. Without a configuration `find` returns None and `get` raises.
+    # For deeds that query a gateway: `MoneyAdmin` sets both. If none is configured, `find_gateways` returns
+    # None and `get_gateways` raises.
     find_gateways: Callable[[], Any] = lambda: None
     get_gateways: Callable[[], Any] = lambda: None
 
@@ -117,7 +118,7 @@ class Deed:
     facts: Callable[[Any], Sequence[tuple[str, Any]]] = field(default=lambda row: [])
     hint: Words = ""
     is_destructive: bool = False
-    # Whether a list asks for confirmation even if the request didn't say that it wants that.
+    # Whether the list asks for confirmation even if the request doesn't ask it to.
     always_confirms: bool = False
     # Whether the list offers the deed as an action, and if so, whether for one row at a time only.
     is_listed: bool = True
@@ -129,13 +130,16 @@ class Deed:
 
 
 class AskingActionForm(ActionForm):  # type: ignore[misc] # django-unfold has no types
-    """Sent along by lists, so that an action asks for confirmation first."""
+    """The form of a list's actions: its hidden field makes an action ask for confirmation first.
+
+    A script that leaves it out acts at once, unless the deed `always_confirms`.
+    """
 
     ask = forms.BooleanField(required=False, initial=True, widget=forms.HiddenInput())
 
 
 class WithDeeds(AnyAdminBase):
-    """A table with deeds: buttons on a row's page, actions of the list."""
+    """A mixin for a table with deeds: buttons on a row's page, actions of the list."""
 
     change_form_before_template: str | None = "desk/deeds.html"
     deeds: ClassVar[tuple[Deed, ...]] = ()
@@ -179,7 +183,7 @@ class WithDeeds(AnyAdminBase):
         )
 
     def deed_view(self, request: HttpRequest, pk: int, name: str) -> HttpResponse:
-        """The page on which one deed is confirmed for one row."""
+        """The page on which staff confirm one deed for one row."""
         deed = next((one for one in self.deeds if one.name == name), None)
         row = self.get_object(request, str(pk))
         if deed is None or row is None:

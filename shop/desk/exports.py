@@ -70,8 +70,9 @@ def _parts(export: Export, *, since: datetime, until: datetime) -> Iterator[list
 
 
 def _ends(export: Export, *, since: datetime, until: datetime) -> tuple[int, int]:
-    """The ids between which the rows lie, first and end. The range is wider than the period, since near its
-    edges ids and times may be in a different order.
+    """The first id that may be in the period, and the first one after it.
+
+    The range is wider than the period: near its edges, ids and times may be in a different order.
     """
     first = find_first_id(export.model, export.time, since=since)
     return first, find_first_id(export.model, export.time, since=until + 2 * SLACK)

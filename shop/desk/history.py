@@ -18,9 +18,7 @@ _MAX_TEXT = 60
 
 
 def log_language() -> translation.override:
-    """Activates the language of log entries. It doesn't depend on the user: all staff read them, for
-    years.
-    """
+    """Activates the language of log entries: one for all users, since all staff read them, for years."""
     return translation.override(settings.LANGUAGE_CODE)
 
 

@@ -53,8 +53,8 @@ class ReadOnly:
 
 
 class IndexedSearch(AnyAdminBase):
-    """Searches one column after another, each through its index: a single OR across tables would scan all of
-    them.
+    """Searches one column after another, each through its index: a single OR across joined tables would scan
+    them all.
     """
 
     show_facets = ShowFacets.NEVER  # each facet would count the whole table
