@@ -1,1 +1,1 @@
-"""The web process and the wiring: settings, urls, the API's envelope, health, the local runner."""
+"""The web process and the wiring: settings, URLs, the API's envelope, health, the local runner."""

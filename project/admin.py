@@ -11,14 +11,14 @@ from unfold.admin import ModelAdmin
 
 from shop.adminforms import WithPermissions
 
-# A second factor is a secret of its owner; `manage.py staff_totp` makes one.
+# A second factor is its owner's secret; `manage.py staff_totp` creates one.
 admin.site.unregister(TOTPDevice)
 admin.site.unregister(Group)
 
 
 @admin.register(Group)
 class RoleAdmin(WithPermissions, GroupAdmin, ModelAdmin):  # type: ignore[misc] # django-unfold has no types
-    """Roles. `manage.py setup_roles` makes the usual ones."""
+    """Roles. `manage.py setup_roles` creates the usual ones."""
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return _is_superuser(request)

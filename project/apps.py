@@ -9,10 +9,10 @@ from django.utils.translation import gettext_lazy as _
 
 
 class StaffSiteConfig(SimpleAdminConfig):
-    """Django's admin with our own door.
+    """Django's admin with the shop's own login (`project/staffsite.py`).
 
-    Whoever serves pages imports it (`project/urls.py`). Workers, beat and most commands never do: it is a
-    third of what a process has to import.
+    Only processes that serve pages import what is registered in it (`project/urls.py`). Workers, beat and
+    most commands don't: it is a third of what a process would have to import.
     """
 
     default_site = "project.staffsite.StaffSite"
@@ -24,7 +24,7 @@ class StaffSiteConfig(SimpleAdminConfig):
 
 
 def _check_desk(app_configs: Any, **options: Any) -> list[checks.CheckMessage]:
-    """Django's checks of everything in the admin, which is imported for them."""
+    """Django's checks of everything that is registered in the admin; imports it first."""
     admin.autodiscover()
     return check_admin_app(app_configs, **options)
 

@@ -1,4 +1,4 @@
-"""System checks: they refuse configurations that would start but shouldn't."""
+"""System checks that refuse configurations which would start but shouldn't run."""
 
 from ipaddress import ip_network
 from typing import Any
@@ -14,8 +14,8 @@ from shop import broker_address, redis_address
 from shop.checks import CONFIGURATION
 from worker.servers import find_unfit_servers
 
-# 10.0.0.0/8 and fc00::/7 are the largest private ones. Of public ones, no content delivery network lists a
-# wider one than a /13 or a /29.
+# The shortest prefixes that TRUSTED_PROXIES may have. The largest private networks are 10.0.0.0/8 and
+# fc00::/7; no content delivery network lists a public one larger than a /13 (IPv4) or a /29 (IPv6).
 _WIDEST_PRIVATE = 7
 _WIDEST_PUBLIC = {4: 12, 6: 28}
 
@@ -38,7 +38,9 @@ def real_time(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
 @register(Tags.security, deploy=True)
 def allowed_hosts(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """Links in the shop's answers start with a host that it chose, and with its public one."""
+    """Only the shop's own hosts may be allowed, or a request could choose the host of a link. PUBLIC_URL's
+    host must be among them.
+    """
     hosts: list[str] = settings.ALLOWED_HOSTS
     errors: list[CheckMessage] = [
         Error(f"DJANGO_ALLOWED_HOSTS lets {host!r} through: name the shop's hosts.", id="project.E004")
@@ -53,7 +55,7 @@ def allowed_hosts(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
 @register(Tags.security, deploy=True)
 def proxies(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """Limits must count clients, not their proxy and not what clients claim to be."""
+    """Limits must count clients, neither their proxy nor the addresses that clients make up."""
     if settings.BEHIND_HTTPS_PROXY and not settings.TRUSTED_PROXIES:
         return [
             Error(
@@ -75,7 +77,7 @@ def _is_too_wide(network: str) -> bool:
 
 @register(CONFIGURATION)
 def own_broker(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """Anything in the broker's database that isn't a message of ours stops its workers."""
+    """The broker needs a database of its own: anything in it that isn't our message stops the workers."""
     broker, store = (
         broker_address.parse(settings.CELERY_BROKER_URL).redis,
         redis_address.parse(settings.REDIS_URL),
@@ -92,16 +94,16 @@ def own_broker(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
 @register(Tags.database)
 def fit_servers(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """Asks the servers of carts and queues, so only with `--database default`."""
+    """Queries the servers of carts and queues, so it runs only with `--database default`."""
     return [Error(problem, id="project.E008") for problem in find_unfit_servers()]
 
 
 @register(Tags.database)
 def pooler(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """Reports what a pooler in front of PostgreSQL lacks, before a hanging statement does at night."""
+    """Reports what a pooler in front of PostgreSQL lacks, before a statement hangs because of it."""
     try:
         return [
             Error(problem.text, hint=problem.hint, id="project.E009") for problem in find_problems(connection)
         ]
     except DatabaseError:
-        return []  # it can't be asked now
+        return []  # unreachable now, so nothing can be said about it

@@ -1,6 +1,6 @@
-"""How django-unfold shows the admin: names, colours, and the menu by what people do.
+"""django-unfold's settings: names, colours, and a menu by what people do.
 
-Each entry asks for its permission.
+An entry is shown only to users with its permission.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ def _may(*permissions: str) -> Callable[[HttpRequest], bool]:
 
 
 def _list(title: Any, icon: str, table: str, *, query: str = "") -> dict[str, Any]:
-    """A list of the admin, for whoever may look at its table."""
+    """A menu entry for a table's list, shown to users who may view the table."""
     app, model = table.split(".")
     link = reverse_lazy(f"admin:{app}_{model}_changelist")
     return {
@@ -43,7 +43,8 @@ UNFOLD: dict[str, Any] = {
     "SHOW_LANGUAGES": True,
     "LANGUAGES": {"action": reverse_lazy("set-language")},
     "STYLES": [_styles],
-    # Calm: grey and one blue. Each pair of text and ground that is used has a contrast of 4.5 or more.
+    # Calm colours: grey and one blue. Every combination of text and background in use has a contrast ratio of
+    # at least 4.5.
     "COLORS": {
         "primary": {
             "50": "oklch(97% .014 254.6)",

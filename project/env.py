@@ -1,6 +1,6 @@
-"""Reads the environment strictly: an invalid value stops the start and names the variable.
+"""Reads the environment strictly: an invalid value prevents the start, with an error that names the variable.
 
-Every variable can also be given as a file: `X_FILE=/run/secrets/x` goes before `X`.
+Every variable can also be given as a file: `X_FILE=/run/secrets/x` takes precedence over `X`.
 """
 
 import re
@@ -17,7 +17,7 @@ env = FileAwareEnv(strip_whitespace=True)  # a secret written by `echo` ends wit
 
 @env.parser_for("alipay_apps")
 def alipay_apps(text: str) -> list[dict[str, object]]:
-    """Apps of Alipay's, separated by spaces or line breaks:
+    """Alipay apps, separated by spaces or line breaks:
     `APP_ID:SELLER_ID:APP_PRIVATE_KEY_PATH:PUBLIC_KEY_PATH[:PUBLIC_KEY_PATH…]`.
     """
     return [_alipay_app(entry) for entry in text.split()]
@@ -43,7 +43,7 @@ def _alipay_app(entry: str) -> dict[str, object]:
 
 @env.parser_for("rate")
 def _rate(value: str) -> tuple[int, int]:
-    """A rate such as `30/60`: thirty in any window of sixty seconds."""
+    """A rate such as `30/60`, as (count, seconds): thirty in any window of sixty seconds."""
     found = re.fullmatch(r"([1-9][0-9]{0,8})/([1-9][0-9]{0,6})", value)
     if found is None:
         raise EnvValidationError("a rate is a count and seconds, such as 30/60", [])
@@ -65,13 +65,13 @@ def _split(url: str) -> None:
 
 @env.parser_for("redis_url")
 def _redis_url(value: str) -> str:
-    """The address of a Redis or Valkey server, as it stands once it is understood."""
+    """The address of a Redis or Valkey server, unchanged if it can be parsed."""
     return _understood(value, redis_address.parse)
 
 
 @env.parser_for("broker_url")
 def _broker_url(value: str) -> str:
-    """The address of the queues, as it stands once it is understood."""
+    """The address of the queues, unchanged if it can be parsed."""
     return _understood(value, broker_address.parse)
 
 

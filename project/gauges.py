@@ -1,6 +1,8 @@
-"""Gauges of the whole shop, from the database and Valkey, each by an index or an earlier measurement.
+"""Gauges of the whole shop, from the database and Valkey, each read through an index or from a stored
+measurement.
 
-A part that can't be asked is left out and named in `shop_asked`: no number is better than an old one.
+A part that can't be read is left out and has the value 0 in `shop_asked`: no number is better than a stale
+one.
 """
 
 import time
@@ -32,15 +34,15 @@ from worker.tasks import SWEPT
 
 log = structlog.get_logger(__name__)
 
-# Each statement takes milliseconds where all is well; all together less than the time after which Prometheus
-# gives a scrape up.
+# The time limits of one statement and of all parts. A statement normally takes milliseconds; the total stays
+# below Prometheus's timeout for a scrape.
 STATEMENT_MS, ALL_S = 2000, 5
 
 Part = Callable[[datetime], Iterator[Metric]]
 
 
 class ShopCollector(Collector):
-    """All parts, as far as they can be asked in time."""
+    """Collects all parts that can be read in time."""
 
     def collect(self) -> Iterator[Metric]:
         found: dict[str, list[Metric]] = {}
@@ -61,7 +63,10 @@ class ShopCollector(Collector):
 
 
 def _ask(found: dict[str, list[Metric]], *, now: datetime) -> None:
-    """Whoever scrapes holds a place that a buyer could have: what can't be had in time isn't waited for."""
+    """Reads the parts into `found`, by name.
+
+    A scrape occupies a place that a buyer could use, so parts that can't be read in time are skipped.
+    """
     deadline = time.monotonic() + ALL_S
     for name, part in PARTS.items():
         if time.monotonic() >= deadline:
@@ -162,7 +167,7 @@ def jobs(now: datetime) -> Iterator[Metric]:
     taken = dict(Turn.objects.filter(name__in=[job.task for job in JOBS]).values_list("name", "taken_at"))
     for job in JOBS:
         taken_at, due_since = taken.get(job.task), job.due_since(now)
-        # The moment at which it became due again: what it was due by, or an interval after it was sent.
+        # When it became due: an interval after it was last sent, or at its scheduled time.
         due_at = None if taken_at is None else taken_at + job.every if job.every else due_since
         is_due = taken_at is not None and taken_at < due_since
         overdue.add_metric([job.task], (now - due_at).total_seconds() if is_due and due_at is not None else 0)
@@ -192,7 +197,7 @@ PARTS: dict[str, Part] = {
 def valkey_fill() -> Iterator[Metric]:
     """How full the servers are.
 
-    A full one refuses what it is given: carts and checkouts, or wake-ups, which the sweep makes up for.
+    A full server refuses writes: of carts and checkouts, or of wake-ups, which the sweep makes up for.
     """
     fill = GaugeMetricFamily(
         "valkey_memory_used_ratio", "Used memory over the limit; 0 without a limit.", labels=["server"]

@@ -1,4 +1,4 @@
-"""Liveness and readiness: the process answers, and its dependencies are there."""
+"""Liveness and readiness: whether the process responds, and whether its dependencies do."""
 
 import structlog
 from django.db import DatabaseError, connection
@@ -13,33 +13,34 @@ log = structlog.get_logger(__name__)
 
 @require_GET
 def healthz(request: HttpRequest) -> HttpResponse:
-    """The process answers.
+    """The process responds.
 
-    Nothing else is asked, so that a database that is away doesn't get the web process killed.
+    Nothing else is checked, so an unreachable database doesn't get the web process killed.
     """
     return JsonResponse({"status": "ok"})
 
 
 @require_GET
 def readyz(request: HttpRequest) -> HttpResponse:
-    """200 when orders can be taken.
+    """200 if orders can be accepted, else 503.
 
-    That needs a database that writes; Valkey is reported, and needed by carts and checkouts.
+    That requires a database that accepts writes. Valkey's state is only reported: carts and checkouts need
+    it, orders don't.
     """
     states = {"database": _database_state(), "valkey": "ok" if _valkey_answers() else "unreachable"}
     return JsonResponse(states, status=200 if states["database"] == "ok" else 503)
 
 
-# Fails as an order request's own INSERT would, and adds no row.
+# Fails whenever the INSERT of an order request would, and adds no row.
 _WRITE_NOTHING = (
     "INSERT INTO shop_orderrequest (account_id) SELECT account_id FROM shop_orderrequest WHERE false"
 )
 
 
 def _database_state() -> str:
-    """What keeps a request for an order from being stored, if anything.
+    """`ok` if an order request could be stored now, else `unwritable` or `unreachable`.
 
-    No row is written, but all is there that writing one needs.
+    Nothing is written, but PostgreSQL checks that everything needed for writing a row is there.
     """
     try:
         sql.write(_WRITE_NOTHING, [])

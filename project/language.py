@@ -1,6 +1,4 @@
-"""In which language people are answered: Chinese, or English for those who chose it or whose browser asks for
-it.
-"""
+"""The language of a response: Chinese, or English for people who chose it or whose browser asks for it."""
 
 from collections.abc import Callable
 
@@ -14,15 +12,15 @@ from django.views.decorators.http import require_POST
 from django.views.i18n import set_language
 
 _API = "/api/"
-# The API's documentation speaks Chinese only.
+# The API's documentation exists only in Chinese.
 _OTHERS = ("/api/schema/", "/api/docs/")
 
 
 class LanguageMiddleware:
-    """Answers pages in the language of the cookie, else of `Accept-Language`. The API uses that header alone,
-    as it reads no cookies.
+    """Sets the language of pages from the cookie, or else from `Accept-Language`. The API reads no cookies
+    and uses that header alone.
 
-    A request that asks for Chinese or for nothing, as nearly every API request does, costs one look at one
+    An API request that asks for Chinese or for no language, as nearly all do, costs only the lookup of that
     header.
     """
 
@@ -60,10 +58,10 @@ def _preferred(header: str) -> str:
 
 
 def html_language(language: str) -> str:
-    """A language as browsers name it."""
+    """The language's name in HTML and in HTTP headers."""
     return "zh-CN" if language == settings.LANGUAGE_CODE else language
 
 
-# A choice of language is nothing that another site gains by, and a page without a form of ours has no token
-# to send.
+# Another site gains nothing by changing the language, and a page without a form of ours has no CSRF token to
+# send.
 choose_language = csrf_exempt(require_POST(set_language))

@@ -13,7 +13,7 @@ _ALWAYS: list[Any] = [
     structlog.stdlib.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=False),
 ]
-# Applied after these to the lines of libraries.
+# Also applied to the lines of libraries, after these.
 _FOREIGN: list[Any] = [log_lines.name_task, log_lines.hide_links]
 
 
@@ -64,7 +64,7 @@ def django_logging(*, level: str, line_format: str) -> dict[str, Any]:
             # Without Django's own handler, which mails each error to ADMINS, with the whole request.
             "django": {"handlers": [], "level": "INFO"},
             "django.server": {"level": "WARNING"},
-            # They log whole URLs: a signed request, or a bill's.
+            # They log whole URLs, including signed requests and the download links of bills.
             "httpx": {"level": "WARNING"},
             "httpcore": {"level": "WARNING"},
         },

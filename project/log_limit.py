@@ -1,8 +1,8 @@
 """Keeps strangers from flooding the log: repeated lines are counted instead of written.
 
-A refused notification, a path that doesn't exist or a wrong Host header costs whoever sends it nothing and us
-a line. Warnings and errors are therefore written at most `lines` times per `per_s` for each kind; the rest is
-one line with their number.
+A refused notification, an unknown path or a wrong Host header costs its sender nothing and us a line.
+Warnings and errors are therefore written at most `lines` times per `per_s` seconds for each kind; a summary
+line then gives the number of the others.
 """
 
 import logging
@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-# Kinds are events and message templates of the code, a few dozen. Should somebody log composed messages,
-# those share one kind past this.
+# A kind is an event name or a message template in the code; there are a few dozen. If messages with values in
+# them are logged, those beyond this number share one kind.
 _MAX_KINDS = 1000
 
 Kind = tuple[str, str]
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class _Window:
-    """One kind's lines of the current interval."""
+    """One kind's lines in the current interval."""
 
     started_at: float
     written: int = 0
@@ -29,9 +29,9 @@ class _Window:
 
 
 class RepeatLimit(logging.Filter):
-    """For a handler.
+    """A filter for a handler.
 
-    What is below WARNING always passes: it is what the shop does, not what strangers do to it.
+    Lines below WARNING always pass: they are about what the shop does, not about what strangers do to it.
     """
 
     def __init__(self, lines: int, per_s: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -65,7 +65,7 @@ class RepeatLimit(logging.Filter):
         return False
 
     def _take_ended(self) -> list[tuple[Kind, _Window]]:
-        """Forgets the intervals that are over, and returns those of them that have something to tell."""
+        """Removes the windows that have ended; returns those that have left out lines."""
         now = self._clock()
         ended = [
             (kind, window) for kind, window in self._windows.items() if now - window.started_at >= self._per_s
@@ -76,10 +76,11 @@ class RepeatLimit(logging.Filter):
 
 
 def _kind_of(record: logging.LogRecord) -> Kind:
-    """The logger with the exception's class, or with the event (structlog's records carry a dictionary), or
-    with the message's template.
+    """The logger's name, with the exception's class, or else the event (structlog's records carry a
+    dictionary), or else the message's template.
 
-    The text beside an exception is often composed: Django's of a wrong Host header has the header in it.
+    A message logged with an exception often contains values: Django's about a wrong Host header contains the
+    header.
     """
     if record.exc_info and record.exc_info[0]:
         return record.name, record.exc_info[0].__name__

@@ -1,4 +1,4 @@
-"""What other people's log lines lack, and what they reveal."""
+"""Adds what the log lines of libraries lack, and removes what no line may reveal."""
 
 import io
 import logging
@@ -9,21 +9,19 @@ import structlog
 from django.http import HttpRequest
 from structlog.typing import EventDict, ExcInfo, WrappedLogger
 
-# Looked for every two seconds by every worker; the sweep itself says when it has found something.
+# Every worker runs it every two seconds; the sweep itself logs what it has found.
 _TICK = "worker.sweep"
 _QUOTING = frozenset({"event", "exception", "error", "reason", "why"})
 _DETAIL = re.compile(r"(DETAIL: +|CONTEXT: +).*")
 _MAILBOX = re.compile(r"[\w.+%-]+@[\w-]+(\.[\w-]+)+")
-# China's mobile numbers, where no longer number goes on around them.
+# Chinese mobile numbers that aren't part of a longer word or number.
 _PHONE = re.compile(r"(?<![0-9A-Za-z])(\+?86)?1[3-9][0-9]{9}(?![0-9A-Za-z])")
-# A signed link to a payment; a mail's link to a new password.
+# A signed payment link; the link in a mail for resetting a password.
 _KEYS = re.compile(r"^(/pay/|/password/reset/[^/]+/).+")
 
 
 def name_task(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
-    """Celery's own lines about a task come from outside of it: its id and name are taken from what the line
-    says.
-    """
+    """Adds the task's id and name to Celery's own lines about it, which are logged outside the task."""
     record: logging.LogRecord = event["_record"]
     args = event.pop("positional_args", None)
     if record.name.startswith("celery.") and (told := _task_of(record.msg, args)):
@@ -33,8 +31,8 @@ def name_task(logger: WrappedLogger, method: str, event: EventDict) -> EventDict
 
 
 def hide_links(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
-    """Django's lines about refused requests have the path, and some paths are keys: to a payment, to a new
-    password.
+    """Redacts the path in Django's lines about refused requests: payment links and password reset links are
+    secrets.
     """
     record: logging.LogRecord = event["_record"]
     request = getattr(record, "request", None)
@@ -44,13 +42,14 @@ def hide_links(logger: WrappedLogger, method: str, event: EventDict) -> EventDic
 
 
 def public_path(request: HttpRequest) -> str:
-    """The request's path without what only its user may know."""
+    """The request's path without its secret part, if it has one."""
     return _KEYS.sub(r"\1…", request.path)
 
 
 def hide_values(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
-    """Errors quote what they stumbled over: PostgreSQL a whole row, others a mailbox or a number. Last, when
-    tracebacks are text.
+    """Redacts what errors quote: PostgreSQL quotes a whole row, others an e-mail address or a phone number.
+
+    In the JSON format it runs once tracebacks are text; on the console `write_traceback` redacts them.
     """
     for name in _QUOTING.intersection(event):
         if isinstance(event[name], str):
@@ -59,8 +58,8 @@ def hide_values(logger: WrappedLogger, method: str, event: EventDict) -> EventDi
 
 
 def write_traceback(sio: TextIO, exc_info: ExcInfo) -> None:
-    """A plain traceback: the pretty ones print every local variable, secrets among them, and take up to half
-    a minute of CPU.
+    """Writes a plain traceback: the pretty ones print every local variable, secrets among them, and take up
+    to half a minute of CPU.
     """
     plain = io.StringIO()
     structlog.dev.plain_traceback(plain, exc_info)
@@ -82,7 +81,7 @@ class LeaveOutTicks(logging.Filter):
 
 
 def _task_of(message: Any, args: Any) -> tuple[str, str] | None:
-    """The id and the name of the task that a record of Celery's is about."""
+    """The id and the name of the task that one of Celery's records is about; None if it is about no task."""
     if isinstance(args, dict) and "id" in args and "name" in args:
         return str(args["id"]), str(args["name"])
     if isinstance(args, tuple) and len(args) >= 2 and str(message).endswith("%s[%s]"):

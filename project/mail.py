@@ -1,4 +1,4 @@
-"""Mail in a shop that has no way to send any."""
+"""The mail backend of a shop that has no mail server."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,9 @@ log = structlog.get_logger(__name__)
 
 
 class NoMail(BaseEmailBackend):
-    """Says that something wasn't sent, and neither to whom nor what: it may open an account."""
+    """Logs that mail wasn't sent, but neither its recipient nor its content: a link in it may open an
+    account.
+    """
 
     def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
         log.error("mail_not_sent", count=len(email_messages), needs="EMAIL_HOST")

@@ -1,5 +1,5 @@
-"""What every request gets: an id that its log lines and its effects carry, a content security policy, and no
-copy in caches.
+"""What every request gets: an id, which its log lines and its effects carry, a content security policy, and
+`Cache-Control: no-store`.
 """
 
 import re
@@ -21,20 +21,20 @@ from shop.client_address import client_address, client_network
 from shop.request_id import KEY, identify
 
 _SESSION_KEY = re.compile(r"[a-z0-9]{8,40}")
-# Everything comes from this site; images may also come from the addresses that courses name. No script and no
-# style stands in a page.
+# Everything is loaded from this site, except images: courses may refer to them anywhere. No page has inline
+# scripts or styles.
 _POLICY = (
     "default-src 'self'; img-src 'self' https: data:; object-src 'none'; frame-ancestors "
     "'none'; base-uri 'none'; form-action 'self' https:"
 )
-# The API's documentation has styles of its own in the page, and scripts in files only.
+# The API's documentation has inline styles; its scripts are files.
 _POLICY_WITH_STYLES = (
     "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' https: data:; object-src 'none'; "
     "frame-ancestors 'none'; "
     "base-uri 'none'; form-action 'self'"
 )
-# The admin's, too; and Alpine, which its look is made with, compiles the expressions that stand in its pages
-# (docs/threat-model.md). Images are the site's own, so that no page can tell another host anything.
+# The admin also has inline styles, and Alpine, on which its theme is built, compiles expressions in its pages
+# (docs/threat-model.md). Images are loaded from this site only, so no page can leak anything to another host.
 _POLICY_OF_ADMIN = (
     "default-src 'self'; script-src 'self' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; img-src 'self' "
     "data:; object-src 'none'; "
@@ -43,7 +43,9 @@ _POLICY_OF_ADMIN = (
 
 
 class _Session(SessionMiddleware):
-    """Django's, but a cookie that can't be a session's key is none: asking the database for it would fail."""
+    """Django's middleware, but it ignores a cookie that can't be a session's key: looking it up would fail in
+    the database.
+    """
 
     def process_request(self, request: HttpRequest) -> None:
         if not _SESSION_KEY.fullmatch(request.COOKIES.get(settings.SESSION_COOKIE_NAME, "")):
@@ -52,10 +54,11 @@ class _Session(SessionMiddleware):
 
 
 class ForPagesMiddleware(SessionMiddleware, AuthenticationMiddleware, MessageMiddleware):
-    """What keeps a browser's session: the session itself, its login with the second factor, and messages.
+    """The middleware of a browser's session, for pages only: the session, its login, the second factor, and
+    messages.
 
-    The API is spared all four. The parents are there for Django's checks of the admin, which look for them in
-    the settings.
+    The API needs none of the four. This class has parents only because Django's checks of the admin look for
+    them in the settings.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -67,8 +70,9 @@ class ForPagesMiddleware(SessionMiddleware, AuthenticationMiddleware, MessageMid
 
 
 class CsrfMiddleware(CsrfViewMiddleware):
-    """Makes no secret for the API, which took 10 of 180 µs of a poll. A view of the API that weren't exempt
-    would refuse every form.
+    """Creates no CSRF secret for the API, which took 10 of a poll's 180 µs.
+
+    An API view that isn't exempt is still checked, and would refuse every form.
     """
 
     def __call__(self, request: HttpRequest) -> Any:
@@ -76,11 +80,10 @@ class CsrfMiddleware(CsrfViewMiddleware):
 
 
 class WellFormedMiddleware:
-    """Refuses a NUL in the query, which PostgreSQL takes in no text, and a length that is no number.
+    """Refuses a NUL in the query, which PostgreSQL can't store in a text, and a length that isn't a number.
 
-    No address holds a NUL.
-
-    Bodies and forms are read by fields that refuse a NUL themselves; a session's key by `ForPagesMiddleware`.
+    A path with a NUL is answered 404: no URL contains one. Bodies and forms need no check, since their fields
+    refuse a NUL, nor do session keys, which `ForPagesMiddleware` checks.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -96,12 +99,12 @@ class WellFormedMiddleware:
 
 
 class AnswerHeadersMiddleware:
-    """Answers with the request's id, says what a browser may load for a page, and that it keeps no copy of an
-    answer unless the view says otherwise.
+    """Adds to each response the request's id and, unless the view has set them, the content security policy
+    and `Cache-Control: no-store`.
 
-    `project/web/admission.py` has bound the id to the log lines. Under another server (Django's own, the
-    tests' client) it is bound here, and stays bound until the thread's next request: Django writes its line
-    about a refusal when every middleware has ended.
+    `project/web/admission.py` binds the id to the log lines. Under another server (Django's own, the tests'
+    client) it is bound here, and stays bound until the thread's next request: Django logs a refusal only
+    after all middleware has returned.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -123,7 +126,7 @@ class AnswerHeadersMiddleware:
 
 
 class AnticipatedErrorMiddleware:
-    """Answers the shop's own errors where a view outside DRF raises them. DRF's views have their own hook."""
+    """Turns the shop's own errors from views outside DRF into responses. DRF's views have their own hook."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -136,7 +139,7 @@ class AnticipatedErrorMiddleware:
 
 
 def _is_api(request: HttpRequest) -> bool:
-    """The API knows tokens and no session."""
+    """The API has tokens and no sessions."""
     return request.path_info.startswith("/api/v1/")
 
 

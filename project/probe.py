@@ -1,10 +1,10 @@
-"""Exit status 0 when a server on this machine answers 200: `python project/probe.py 8000/readyz`. For health
-checks in containers.
+"""Exit status 0 if a server on this machine answers 200: `python project/probe.py 8000/readyz`. For the
+health checks of containers.
 
-With `--end-unless 8000/healthz` it also ends the container's main process when that address hasn't answered
-three times in a row: Docker restarts what has ended, and leaves alone what only hangs. Asks by the shop's
-public name, which the shop insists on, and needs nothing but the standard library, so that it takes a tenth
-of a second.
+With `--end-unless 8000/healthz` it also ends the container's main process once that address has failed three
+probes in a row: Docker restarts a container whose process has ended, but not one that hangs. A probe carries
+the shop's public host name, since the shop accepts no other, and uses only the standard library, so that it
+takes a tenth of a second.
 """
 
 import argparse
@@ -33,6 +33,7 @@ def main(argv: Sequence[str], *, count: Path = COUNT, main_process: int = MAIN_P
 
 
 def answers(address: str) -> bool:
+    """Whether the server answers 200 at `PORT/PATH`, within `TIMEOUT_S`; prints the status or the error."""
     port, _, path = address.partition("/")
     connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=TIMEOUT_S)
     try:
@@ -50,7 +51,11 @@ def answers(address: str) -> bool:
 
 
 def end_what_is_silent(address: str, count: Path, main_process: int) -> None:
-    """Counts from the first answer on, so that a slow start doesn't count as silence."""
+    """Ends the main process after `PATIENCE` failed probes in a row; `count` is the file that keeps their
+    number.
+
+    Counting starts with the first success, so a slow start isn't taken for a hang.
+    """
     if answers(address):
         count.write_text("0")
         return
@@ -59,7 +64,7 @@ def end_what_is_silent(address: str, count: Path, main_process: int) -> None:
     silent = int(count.read_text() or 0) + 1
     count.write_text(str(silent))
     if silent >= PATIENCE:
-        # granian kills processes of its own that don't end: --workers-kill-timeout
+        # Granian kills workers that don't end: --workers-kill-timeout.
         os.kill(main_process, signal.SIGTERM)
 
 

@@ -1,6 +1,6 @@
-"""What each number and address among the settings may be.
+"""The valid values of the numbers and addresses in the settings.
 
-A value outside stops the start of web and worker, and `manage.py check` names it.
+With any other value web and workers don't start, and `manage.py check` names it.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ from shop.domain.work.due_rows import DRAIN_S
 from worker.policy import GATEWAY_QUEUES, POLICIES
 
 _DAY_S = 86_400
-# As many calls as the gateway is asked about one row at most; see payments/domain/trades/expiry.py and
+# The most gateway calls that one row takes; see payments/domain/trades/expiry.py and
 # payments/domain/refunds/sending.py.
 _CALLS_OF_A_ROW = 4
 _GATEWAY_LIMIT_S = min(policy.time_limit_s for policy in POLICIES.values() if policy.queue in GATEWAY_QUEUES)
@@ -26,9 +26,9 @@ _GATEWAY_LIMIT_S = min(policy.time_limit_s for policy in POLICIES.values() if po
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """A variable's name and bounds, and why it has them.
+    """A variable's name and bounds (inclusive), and why it has them.
 
-    `read` finds its value where the settings have it under another name.
+    `read` returns its value if the settings store it under another name.
     """
 
     name: str
@@ -116,14 +116,15 @@ RANGES = (
         read=lambda: settings.ALIPAY["TIMEOUT_S"],
     ),
 )
-# What is set aside of a web process's threads, and who would stop everybody else if it were all of them.
+# How many of a web process's threads may be occupied at once, and by whom. If it were all of them, everybody
+# else would be blocked.
 _SHARES_OF_THREADS = (
     ("ORDER_STATUS_WAITERS", "buyers who wait for news"),
     ("LOGIN_PLACES", "logins"),
     ("GATEWAY_PLACES", "buyers who wait for Alipay"),
 )
 _HTTP = frozenset({"http", "https"})
-# Name, the schemes that it may have, and whether it may be empty.
+# A variable's name, its allowed schemes, whether it may be empty, and how to read it.
 _ADDRESSES: tuple[tuple[str, frozenset[str], bool, Callable[[], str]], ...] = (
     ("PUBLIC_URL", _HTTP, False, lambda: settings.PUBLIC_URL),
     ("ALIPAY_GATEWAY_URL", _HTTP, True, lambda: settings.ALIPAY["GATEWAY_URL"]),
@@ -132,7 +133,7 @@ _ADDRESSES: tuple[tuple[str, frozenset[str], bool, Callable[[], str]], ...] = (
 )
 # Schemes that name a mailbox and no host.
 _HOSTLESS = frozenset({"mailto"})
-# Addresses that have a reader of their own, which also says what is wrong with one.
+# Addresses with a parser of their own, whose error says what is wrong.
 _READERS: tuple[tuple[str, Callable[[str], object]], ...] = (
     ("REDIS_URL", redis_address.parse),
     ("CELERY_BROKER_URL", broker_address.parse),
@@ -141,7 +142,7 @@ _READERS: tuple[tuple[str, Callable[[str], object]], ...] = (
 
 @register(CONFIGURATION)
 def ranges(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """Every number is one that the shop works with."""
+    """Every number is within its range."""
     return [
         Error(
             f"{one.name} is {one.value:g}; it must be from {one.lowest:g} to {one.highest:g}.",
@@ -155,7 +156,7 @@ def ranges(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
 @register(CONFIGURATION)
 def shares_of_threads(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """Numbers that are right by themselves and wrong together."""
+    """Numbers that are each in range but don't fit together."""
     threads = settings.WEB_THREADS
     found: list[CheckMessage] = []
     for name, who in _SHARES_OF_THREADS:
@@ -178,7 +179,7 @@ def shares_of_threads(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
 @register(CONFIGURATION)
 def addresses(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """Every address says how it is reached, and where."""
+    """Every address has an allowed scheme, and a host unless it names a mailbox."""
     return [Error(problem, id="project.E022") for problem in _find_bad_addresses()]
 
 

@@ -1,4 +1,4 @@
-"""A line for each request, for shops whose proxy writes none (`REQUEST_LOG`). Probes are left out."""
+"""A log line for each request, for shops whose proxy writes none (`REQUEST_LOG`). Probes are left out."""
 
 from collections.abc import Callable
 from time import monotonic
@@ -13,7 +13,7 @@ log = structlog.get_logger(__name__)
 
 
 class RequestLineMiddleware:
-    """In `MIDDLEWARE` only if the shop wants the lines."""
+    """In `MIDDLEWARE` only if `REQUEST_LOG` is on."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response

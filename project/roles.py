@@ -15,14 +15,14 @@ _LOOK = (
     "payments.view_bill", "payments.view_billdifference",
 )  # fmt: skip
 ROLES: dict[str, tuple[str, ...]] = {
-    # Answers buyers: looks at everything, asks for refunds, lets the shop look and try again, ends the logins
-    # of a phone that was lost.
+    # Support: sees everything, requests refunds, cancels orders, moves deadlines, has the gateway queried and
+    # given-up work retried, and ends all logins (of a lost phone, say).
     "客服": (
         *_LOOK, "payments.add_refund", "payments.ask_gateway", "shop.cancel_order", "shop.move_deadline",
         "shop.pick_up_work",
         "shop.end_logins",
     ),
-    # Decides about money, and what is worth money.
+    # Finance: decides about money, and about what is worth money.
     "财务": (
         *_LOOK, "payments.change_refund", "payments.change_notification", "payments.change_payment",
         "payments.ask_gateway", "payments.change_billdifference",
@@ -30,7 +30,7 @@ ROLES: dict[str, tuple[str, ...]] = {
         "shop.grant_access", "shop.revoke_access",
         "admin.view_logentry",
     ),
-    # Looks after what is sold and for how much.
+    # Shop manager: maintains what is sold, and its prices.
     "店长": (
         *_LOOK, "shop.add_category", "shop.change_category", "shop.delete_category", "shop.add_course",
         "shop.change_course",
@@ -42,9 +42,9 @@ ROLES: dict[str, tuple[str, ...]] = {
 
 
 def ensure_roles() -> list[str]:
-    """Makes the roles that are missing and gives each the permissions that it lacks; takes none away.
+    """Creates missing roles and grants each role its missing permissions; revokes none.
 
-    Answers the roles that it made.
+    Returns the names of the roles that it created.
 
     Raises:
         Permission.DoesNotExist: the tables are older than this program.

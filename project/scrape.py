@@ -1,8 +1,8 @@
-"""`/metrics`: what the web processes have counted together, and what the database says of the whole shop.
+"""`/metrics`: what the web processes have counted together, and what the database says about the whole shop.
 
-What the database says is the same whoever is asked. The processes of one service ask it at most once in
-`FRESH_S` seconds, however many scrape, and keep the answer in a file beside their counters; without such a
-folder each scrape asks.
+The database's part is the same for every process. The processes of one service query it at most once per
+`FRESH_S` seconds, however many scrapes there are, and cache it in a file beside their counters; without a
+folder for those, each scrape queries it.
 """
 
 import fcntl
@@ -34,15 +34,15 @@ def _read_shop(folder: Path | None) -> bytes:
     kept = folder / "shop.prom"
     if (answer := _recall(kept)) is not None:
         return answer
-    # Whoever comes meanwhile waits, and gets the same: a later scrape never sees an earlier answer.
+    # Concurrent scrapes wait for this result and share it, so a later scrape never sees older values.
     with (folder / "shop.lock").open("a") as lock:
         return (_recall(kept) or _remember(kept, _ask())) if _is_locked(lock) else b""
 
 
 def _is_locked(lock: IO[str]) -> bool:
-    """Whether nobody else asks any more.
+    """Waits for the lock for up to `PATIENCE_S` seconds; whether it was acquired.
 
-    A database that takes so long holds up one scrape, not the places of all who scrape.
+    So a slow database holds up one scrape, and the others don't occupy places while they wait for it.
     """
     deadline = time.monotonic() + PATIENCE_S
     while True:
@@ -63,7 +63,9 @@ def _ask() -> bytes:
 
 
 def _recall(kept: Path) -> bytes | None:
-    """What is kept, unless it is too old. All processes of a machine share the clock that it is told by."""
+    """The cached result, unless it is too old. The monotonic clock is the same for all processes of a
+    machine.
+    """
     try:
         asked_at, _, answer = kept.read_bytes().partition(b"\n")
     except FileNotFoundError:

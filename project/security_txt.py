@@ -8,8 +8,8 @@ from django.views.decorators.http import require_safe
 
 from shop import clock
 
-# The file must end some day, so that nobody writes to an address that is long dead; a running shop renews it
-# with each answer.
+# The file must have an expiry, so that nobody writes to an address that is long dead; a running shop renews
+# it with each response.
 _VALID_FOR = timedelta(days=90)
 
 

@@ -9,7 +9,7 @@ from shop.request_id import identify
 
 
 class SpanMiddleware:
-    """The first span of the request's trace."""
+    """Records the root span of the request's trace."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response

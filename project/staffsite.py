@@ -40,9 +40,9 @@ View = Callable[..., HttpResponseBase]
 
 
 class StaffLoginForm(AuthenticationForm):  # type: ignore[misc] # django-unfold has no types
-    """Django's, with the shop's own check of the password.
+    """Django's form with the shop's own check of the password.
 
-    Its refusals by a limit are answered as everywhere.
+    A refusal by a rate limit is answered as everywhere else.
     """
 
     def clean(self) -> dict[str, Any]:
@@ -64,7 +64,7 @@ class StaffLoginForm(AuthenticationForm):  # type: ignore[misc] # django-unfold 
 
 
 class StaffTotpForm(OTPAuthenticationFormMixin, StaffLoginForm):  # type: ignore[misc] # django-otp has no types
-    """With a code from an authenticator app. `manage.py staff_totp` enrols one."""
+    """The same with a code from an authenticator app. `manage.py staff_totp` enrols one."""
 
     otp_token = forms.CharField(
         label=_("动态验证码"),
@@ -94,7 +94,7 @@ class StaffTotpForm(OTPAuthenticationFormMixin, StaffLoginForm):  # type: ignore
 
 
 def _refusing_bad_input(view: View) -> View:
-    """Answers 400 where Django's admin lets a value from the address or from a list's checkboxes fail in the
+    """Answers 400 where Django's admin lets a value from the URL or from a list's checkboxes fail in the
     database layer.
     """
 
@@ -145,15 +145,15 @@ class StaffSite(UnfoldAdminSite):  # type: ignore[misc] # django-unfold has no t
         return answer
 
     def days(self, request: HttpRequest) -> HttpResponse:
-        """The dashboard's part that counts days."""
+        """The part of the dashboard that counts days."""
         if not request.user.has_perm("shop.view_order"):
             raise PermissionDenied
         return TemplateResponse(request, "desk/days.html", days_context(now=clock.now()))
 
     def search(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """Finds an order or a buyer by whatever is at hand.
+        """Finds orders and buyers by whatever an operator has at hand.
 
-        An order that is meant beyond doubt is shown at once.
+        A whole number redirects to its order.
         """
         if not request.user.has_perm("shop.view_order"):
             raise PermissionDenied
@@ -176,7 +176,8 @@ class StaffSite(UnfoldAdminSite):  # type: ignore[misc] # django-unfold has no t
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         if "HX-Request" in request.headers:
-            # A part of a page was fetched after the session's end. The page itself shall lead to the login.
+            # htmx fetched a part of a page after the session had ended. Reloading the whole page leads to the
+            # login.
             return HttpResponse(headers={"HX-Refresh": "true"})
         response: HttpResponse = super().login(request, extra_context)
         if request.method == "POST" and response.status_code == 302 and request.user.is_authenticated:

@@ -4,7 +4,7 @@ from whitenoise.storage import CompressedManifestStaticFilesStorage
 
 
 class HashedStorage(CompressedManifestStaticFilesStorage):  # type: ignore[misc] # whitenoise has no types
-    """Files with a digest of their content in the name, gzipped beside it.
+    """Files with a digest of their content in their names, each with a gzipped copy.
 
     Scripts import each other by these names, too.
     """

@@ -1,10 +1,10 @@
-"""The shop's words in other languages: finds them in the source, keeps the catalogues, and compiles them.
+"""The shop's translations: extracts messages from the source, updates the catalogues, and compiles them.
 
-Wants Babel, so developers run it.
+Needs Babel, so only developers run it.
 
-Chinese is the language of the source. `django.po` has the words of the pages, of the desk and of the API's
-messages, `djangojs.po` those of the scripts, whose compiled form is a script that sets `shopCatalogue`. The
-compiled files are in the repository: nothing that runs the shop compiles.
+The source is in Chinese. `django.po` has the messages of the pages, of the desk and of the API, `djangojs.po`
+those of the scripts, whose compiled form is a script that sets `shopCatalogue`. The compiled files are in the
+repository, so running the shop needs no compiler.
 """
 
 import io
@@ -26,7 +26,7 @@ LANGUAGE = "en"
 FOLDER = ROOT / "shop/locale" / LANGUAGE / "LC_MESSAGES"
 SCRIPTS = ROOT / "shop/static/shop/js"
 SCRIPT = SCRIPTS / "locale" / f"{LANGUAGE}.js"
-# Of the buyers' pages, and of the desk.
+# The templates of the buyers' pages and of the desk.
 TEMPLATES = tuple(
     ROOT / path
     for path in (
@@ -36,9 +36,9 @@ TEMPLATES = tuple(
         "project/templates/admin",
     )
 )
-# What stands between a message and its context before it, in compiled catalogues as here.
+# Separates a message from the context before it, here as in compiled catalogues.
 _AFTER_CONTEXT = "\x04"
-# A message, or its forms for one and for many.
+# A message, or its singular and its plural.
 Message = str | tuple[str, str]
 _PYTHON = {
     **DEFAULT_KEYWORDS,
@@ -46,7 +46,7 @@ _PYTHON = {
     "gettext_noop": None,
     "pgettext_lazy": DEFAULT_KEYWORDS["pgettext"],
 }
-# The same whoever runs it, and whenever.
+# Constant, so that the catalogues don't depend on who updates them, or when.
 _HEADER: dict[str, Any] = {
     "project": "course-shop", "version": "1", "msgid_bugs_address": "-", "last_translator": "-",
     "language_team": "-",
@@ -57,8 +57,9 @@ _JAVASCRIPT: dict[str, Any] = {"t": None, "tn": (1, 1)}
 
 
 def main() -> None:
-    """Brings the catalogues up to date with the source, and compiles them; says what has no translation
-    yet.
+    """Updates the catalogues from the source and compiles them; prints the messages without a translation.
+
+    The exit status is 1 if there are any.
     """
     missing = []
     for name, messages in {"django": words_of_pages(), "djangojs": words_of_scripts()}.items():
@@ -74,7 +75,7 @@ def main() -> None:
 
 
 def words_of_pages() -> set[Message]:
-    """What templates, the desk and the API's messages say."""
+    """The messages of the templates, the desk and the API."""
     from shop import errors  # noqa: PLC0415 - wants Django set up
 
     sources = (path for app in ("project", "payments", "shop") for path in (ROOT / app).rglob("*.py"))
@@ -87,12 +88,12 @@ def words_of_pages() -> set[Message]:
 
 
 def templates() -> list[Path]:
-    """Every template that says something."""
+    """Every template that may have messages."""
     return sorted(path for folder in TEMPLATES for path in folder.iterdir())
 
 
 def _names_of_choices() -> Iterator[str]:
-    """What the desk calls the values of columns, and the buyers' pages some of them."""
+    """The names of columns' values, on the desk and in part on the buyers' pages."""
     from django.apps import apps  # noqa: PLC0415 - wants Django set up
     from django.utils import translation  # noqa: PLC0415
 
@@ -107,8 +108,8 @@ def _names_of_choices() -> Iterator[str]:
 
 
 def words_of_scripts() -> set[Message]:
-    """What scripts say, and what the API says to them in Chinese whoever asks: labels, and refusals that a
-    worker has stored.
+    """The messages of the scripts, and those that the API always returns in Chinese, for scripts to
+    translate: labels, and refusals that a worker has stored.
     """
     scripts = (path for path in SCRIPTS.rglob("*.js") if path != SCRIPT)
     return {
@@ -138,7 +139,7 @@ def _labels_of(*choices: Any) -> Iterator[str]:
 def _found(language: str, source: bytes, keywords: dict[str, Any]) -> Iterator[Message]:
     for _, message, _, context in extract(language, io.BytesIO(source), keywords=keywords):
         if isinstance(message, str):
-            # What Django and the theme say in English has catalogues of theirs.
+            # English messages are Django's or the theme's, which have catalogues of their own.
             if not message.isascii():
                 yield f"{context}{_AFTER_CONTEXT}{message}" if context else message
         else:
@@ -146,9 +147,9 @@ def _found(language: str, source: bytes, keywords: dict[str, Any]) -> Iterator[M
 
 
 def _as_python(template: Path) -> bytes:
-    """A template as something that has its words in calls.
+    """A template as Python-like source with its messages in calls, for Babel.
 
-    Babel stumbles over indentation that means nothing.
+    The lines are stripped, since Babel fails on indentation that has no meaning.
     """
     from django.utils.translation.template import templatize  # noqa: PLC0415
 
@@ -167,7 +168,7 @@ def read(name: str) -> Catalog:
 
 
 def updated(known: Catalog, messages: Iterable[Message]) -> Catalog:
-    """The catalogue of just these messages, with the translations that are known."""
+    """A catalogue of exactly these messages, with the translations that are already known."""
     fresh = Catalog(
         locale=LANGUAGE,
         header_comment="# The shop's words. Keys are the Chinese of the source.",
@@ -197,7 +198,7 @@ def message_of(entry: Any) -> Message:
 
 
 def untranslated(catalogue: Catalog) -> list[Any]:
-    """The messages that somebody has to translate yet."""
+    """The messages without a complete translation."""
     return [
         message_of(entry)
         for entry in catalogue
@@ -206,12 +207,12 @@ def untranslated(catalogue: Catalog) -> list[Any]:
 
 
 def forms_of(translation: str | Sequence[str] | None) -> Sequence[str]:
-    """A translation's forms: one, or one for one and one for many."""
+    """A translation's forms: one, or singular and plural."""
     return [translation] if isinstance(translation, str) else translation or [""]
 
 
 def compile_all() -> dict[Path, bytes]:
-    """What is made of the catalogues, by the file that it belongs in."""
+    """The contents of the compiled files, by path."""
     compiled = io.BytesIO()
     write_mo(compiled, read("django"))
     return {FOLDER / "django.mo": compiled.getvalue(), SCRIPT: _script(read("djangojs"))}

@@ -1,4 +1,4 @@
-"""Every address of the web process."""
+"""All URLs of the web process."""
 
 from django.contrib import admin
 from django.urls import include, path
@@ -11,7 +11,8 @@ from project.language import choose_language
 admin.autodiscover()
 
 urlpatterns = [
-    # Before the longest list: a notification comes for every order, and the others lose one comparison.
+    # Before the longest list: every payment causes a notification, and other requests lose only one
+    # comparison.
     path("api/v1/payments/alipay/", include(payment_urls.alipay_urlpatterns)),
     path("api/v1/", include("shop.api.urls")),
     path("api/v1/", include(payment_urls.api_urlpatterns)),

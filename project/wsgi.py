@@ -14,7 +14,7 @@ from project.web.scheduling import finish_before_others_start
 finish_before_others_start()
 django_application = make_application()
 
-# What follows needs Django's applications.
+# The imports below need Django's app registry.
 from django.conf import settings  # noqa: E402
 
 from payments.gateways import bound_calls  # noqa: E402
