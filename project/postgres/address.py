@@ -1,4 +1,4 @@
-"""`DATABASE_URL` and `DATABASE_POOLER` as Django's `DATABASES` wants them."""
+"""Converts `DATABASE_URL` and `DATABASE_POOLER` to Django's `DATABASES`."""
 
 import os
 import re
@@ -16,8 +16,8 @@ POOLERS = ("", "session", "transaction")
 _URL = re.compile(
     r"(?P<scheme>postgres(?:ql)?)://(?P<login>(?:[^/?#]*@)?)(?P<hosts>[^/?#]*)(?P<rest>.*)", re.IGNORECASE
 )
-# A machine that is gone is noticed while a buyer still waits: a new connection, what was sent on an old one,
-# an answer that doesn't come. An own value in the address goes before each.
+# A dead machine is detected while a buyer still waits: when connecting, when data isn't acknowledged, and
+# when no answer comes. Values in the address take precedence.
 NETWORK = {
     "connect_timeout": 2,
     "tcp_user_timeout": 5000,
@@ -28,15 +28,18 @@ NETWORK = {
 
 
 def database_config(url: str, *, pooler: str, may_be_unverified: bool = False) -> dict[str, Any]:
-    """`url` may name several hosts, of which the one that writes is used: `postgres://shop:…@a,b:5433/shop`.
+    """The entry of `DATABASES` for a URL.
 
-    `pooler` says what the address leads to: PostgreSQL itself, or a pooler that gives a connection away for a
-    session or for each transaction. It changes how the time-outs get to the server: with the start of the
-    connection, by a statement after it (most poolers refuse the other way), or not from here at all, since
-    the next transaction may have another server's connection; `checks.py` says what is missing.
-    `may_be_unverified` lets TLS through that nobody verifies.
+    `url` may name several hosts, of which the one that accepts writes is used:
+    `postgres://shop:…@a,b:5433/shop`. `pooler` says what the address leads to: PostgreSQL itself (empty), or
+    a pooler that assigns a server connection for a session or for each transaction. How the server gets the
+    time-outs depends on it: without a pooler they are startup options; with "session" a statement sets them
+    after connecting, since most poolers refuse startup options; with "transaction" they can't be set from
+    here, since the next transaction may run on another server connection, and `checks.py` says if they are
+    missing. `may_be_unverified` permits TLS that doesn't verify the server.
 
-    Raises: ImproperlyConfigured.
+    Raises:
+        ImproperlyConfigured: an argument is invalid, or TLS would be unverified.
     """
     if pooler not in POOLERS:
         raise ImproperlyConfigured('DATABASE_POOLER must be "session", "transaction" or empty.')
@@ -55,10 +58,10 @@ def database_config(url: str, *, pooler: str, may_be_unverified: bool = False) -
         options["options"] = " ".join(
             [str(options.get("options", "")), *(f"-c {name}={value}" for name, value in TIMEOUTS.items())]
         ).strip()
-    # Statements are prepared when they come a second time: a third of PostgreSQL's work for an order is
-    # saved.
+    # Statements are prepared when they are executed for the second time, which saves a third of PostgreSQL's
+    # work for an order.
     options |= {"server_side_binding": True, "prepare_threshold": 2}
-    # A cursor of the server lives in one transaction of one server's connection.
+    # A server-side cursor exists on one server connection only, which a transaction pooler may change.
     return {
         **config,
         "ENGINE": "project.postgres",
@@ -85,7 +88,7 @@ def _parse(parts: re.Match[str]) -> dict[str, Any]:
 
 
 def _hosts_of(text: str) -> tuple[list[str], list[str]]:
-    """The hosts and ports of an address; psycopg wants them in two lists."""
+    """The hosts and the ports of an address, as the two lists that psycopg expects."""
     named = [
         entry.rpartition(":") if ":" in entry.rpartition("]")[2] else (entry, "", "")
         for entry in text.split(",")

@@ -14,12 +14,14 @@ from psycopg.pq import TransactionStatus
 from project.postgres import silence
 from project.postgres.address import TIMEOUTS
 
-# PostgreSQL tells its clients when these change.
+# Parameters that PostgreSQL reports to its clients whenever they change.
 _READ_ONLY_REPORTS = (b"in_hot_standby", b"default_transaction_read_only")
 
 
 class ReadOnlyAsOperational(DatabaseErrorWrapper):
-    """A server that takes no writes is a state of the server, which passes, and no mistake in a statement."""
+    """Turns the error of a write on a read-only server into OperationalError: it is a temporary state of the
+    server, not a mistake in the statement.
+    """
 
     def __exit__(
         self,
@@ -34,7 +36,7 @@ class ReadOnlyAsOperational(DatabaseErrorWrapper):
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """Drops what can't be written through, costs nothing while all is well, and gives up at once while the
+    """Replaces connections that can't write, checks kept ones at almost no cost, and fails at once while the
     server is known to be silent.
     """
 
@@ -43,13 +45,14 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return ReadOnlyAsOperational(self)
 
     def is_usable(self) -> bool:
-        """Django asks a kept connection for `SELECT 1` before its first use in each request, which costs more
-        than some requests' own work.
+        """Whether a kept connection can be used and accepts writes; without a query unless something is
+        suspicious.
 
-        A server that ended the connection has said so: there is something to read where an idle connection
-        has nothing. Only then is it asked, and after an error. A connection to a standby, or to a former
-        primary that came back as one, is replaced before each request until the address leads to a server
-        that writes.
+        Django itself sends `SELECT 1` before a connection's first use in each request, which costs more than
+        some requests' own work. But a server that ends a connection says so: there is something to read on
+        it, while an idle connection has nothing. Only then, or after an error, is the server queried. A
+        connection to a standby, or to a former primary that came back as one, is replaced before each request
+        until the address leads to a server that accepts writes.
         """
         if self.connection is None or silence.is_known():
             return False
@@ -78,7 +81,9 @@ class DatabaseWrapper(base.DatabaseWrapper):
                 cursor.execute(";".join(f"SET {name} = '{value}'" for name, value in TIMEOUTS.items()))
 
     def _writes(self) -> bool:
-        """Asks, which also works through a pooler that doesn't pass PostgreSQL's reports on."""
+        """Whether the server accepts writes, by a query: this also works through a pooler that doesn't pass
+        on PostgreSQL's reports.
+        """
         try:
             with self.connection.cursor() as cursor:
                 return bool(cursor.execute("SHOW transaction_read_only").fetchone() == ("off",))

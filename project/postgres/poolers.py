@@ -1,4 +1,4 @@
-"""What the shop needs of a pooler in front of PostgreSQL, found out by trying it."""
+"""Tests whether a pooler in front of PostgreSQL does what the shop needs."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,16 +12,17 @@ from project.postgres.address import TIMEOUTS
 
 @dataclass(frozen=True)
 class Problem:
-    """What is missing, and what mends it."""
+    """What is missing, and how to fix it."""
 
     text: str
     hint: str
 
 
 def find_problems(connection: Any) -> Iterator[Problem]:
-    """Nothing without a pooler.
+    """The problems of the connection's pooler; none without a pooler.
 
-    Raises: DatabaseError when it can't be asked.
+    Raises:
+        DatabaseError: it doesn't answer.
     """
     if not connection.settings_dict.get("POOLER"):
         return
@@ -54,8 +55,8 @@ def _missing_timeouts(connection: Any) -> list[str]:
 
 
 def _follows_prepared_statements(connection: Any) -> bool:
-    """A pooler that follows them gives them names of its own; otherwise the server has the one that psycopg
-    chose.
+    """Whether the pooler tracks prepared statements: then they have names of its own; otherwise the server
+    has the name that psycopg chose.
     """
     if not psycopg.capabilities.has_send_close_prepared():
         return False

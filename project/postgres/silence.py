@@ -1,8 +1,8 @@
-"""Whether PostgreSQL's machine is known to be silent: connections to it hang without an error.
+"""Whether PostgreSQL is known to be silent: connections to it hang without an error.
 
-The kernel notices a machine that is gone within `tcp_user_timeout`. It doesn't notice a server that is frozen
-while its kernel goes on. So whoever watches (`project/web/database_watch.py`) asks, and until there is an
-answer nobody else waits.
+The kernel detects a dead machine within `tcp_user_timeout`, but not a frozen server whose kernel still runs.
+So the watch (`project/web/database_watch.py`) queries the server, and until it answers, nobody else waits for
+it.
 """
 
 import select
@@ -17,28 +17,30 @@ from psycopg.pq import ConnStatus
 _known, _suspected, _watched = threading.Event(), threading.Event(), threading.Event()
 is_known, is_suspected = _known.is_set, _suspected.is_set
 begin = _known.set
-# Whoever watches says so once, since a suspicion must be looked into.
+# Called once by the watch: without one, nobody would look into a suspicion.
 watch = _watched.set
 
 
 def end() -> None:
-    """The server answers."""
+    """Notes that the server answers."""
     _known.clear()
     _suspected.clear()
 
 
 def suspect() -> None:
-    """A new client was let wait for too long: no other tries until the watch has asked."""
+    """Notes that an attempt to connect timed out: no other is made until the watch has checked the server.
+    Does nothing without a watch.
+    """
     if _watched.is_set():
         _suspected.set()
 
 
-# What belongs to Django's use of a connection and not to where it leads.
+# Parameters about how Django uses a connection, not about where it leads.
 _USE = ("cursor_factory", "context", "prepare_threshold")
 
 
 def answers(conn_params: Mapping[str, Any], *, timeout_s: float) -> bool:
-    """Whether somebody is there who answers in time, be it with an error."""
+    """Whether the server answers within `timeout_s`, if only with an error."""
     params = {name: value for name, value in conn_params.items() if name not in _USE}
     deadline = time.monotonic() + timeout_s
     try:
@@ -53,8 +55,9 @@ def answers(conn_params: Mapping[str, Any], *, timeout_s: float) -> bool:
 
 
 def _answers_a_statement(server: Any, deadline: float) -> bool:
-    """A pooler lets clients in while the server behind it hangs. psycopg itself would wait for an answer
-    without an end.
+    """Whether a statement is answered, too: a pooler lets clients in while the server behind it hangs.
+
+    psycopg itself would wait for ever.
     """
     server.send_query(b"SELECT 1")
     while server.is_busy():

@@ -1,5 +1,6 @@
-"""TLS to PostgreSQL: verified, or refused before the first connection. libpq's own modes in between protect
-against nobody who can answer in its place.
+"""TLS to PostgreSQL: verified, or refused before the first connection.
+
+libpq's modes in between don't protect against anybody who can answer in the server's place.
 """
 
 from collections.abc import Mapping
@@ -15,11 +16,13 @@ _HOW = "sslmode=verify-full&sslrootcert=/path/of/ca.pem (or sslrootcert=system)"
 
 
 def refuse_unverified(options: Mapping[str, Any], *, environment: Mapping[str, str], is_meant: bool) -> None:
-    """`options` are those of the address; libpq reads `environment` (PGSSLMODE, PGSSLROOTCERT) where they say
-    nothing. Without `sslmode` there is no TLS to rely on, as with `redis://`.
+    """Refuses TLS that wouldn't be verified, unless that `is_meant`.
 
-    Raises: ImproperlyConfigured when the address asks for TLS that wouldn't be verified, unless that
-    `is_meant`.
+    `options` are those of the address; libpq reads `environment` (PGSSLMODE, PGSSLROOTCERT) for what they
+    leave out. Without `sslmode` no TLS is promised, as with `redis://`.
+
+    Raises:
+        ImproperlyConfigured: the address asks for TLS that wouldn't be verified, or its options are invalid.
     """
     mode = str(options.get("sslmode") or environment.get("PGSSLMODE") or "")
     authority = str(options.get("sslrootcert") or environment.get("PGSSLROOTCERT") or "")

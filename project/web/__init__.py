@@ -1,1 +1,3 @@
-"""Between the server and Django: complete requests only, bounded in number; no connection blocks others."""
+"""Between the server and Django: lets only complete requests through, a bounded number at a time, and keeps
+stalled connections from blocking others.
+"""

@@ -1,9 +1,9 @@
 """Admits complete requests to Django, a few at a time.
 
-A thread of the server that waits for a client's bytes is not one of the few places in which requests are
-worked on: the body is read first, and only then does the request take a place (`places.py`). Each place owns
-a database connection, so there are as many connections as places, whatever number of threads the server uses.
-`connections.py` ends the waits that take too long.
+A server thread that waits for a client's bytes occupies none of the few places in which requests run: the
+body is read first, and only then does the request take a place (`places.py`). Each place owns a database
+connection, so there are as many connections as places, however many threads the server uses. `connections.py`
+ends waits that take too long.
 """
 
 import time
@@ -30,15 +30,16 @@ Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
 Application = Callable[[Environ, StartResponse], Iterable[bytes]]
 
-# Whether the process lives must be told while all places wait for the database, which it doesn't need.
+# The liveness probe must be answered even while all places wait for the database, which it doesn't need.
 LIVENESS = "/healthz"
 LIVENESS_PATIENCE_S = 0.3
-# Asked by machines of our own, from addresses that no visitor has.
+# Requested by our own machines, from addresses that no visitor has.
 PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
-# Django's pieces of 4 kB cost a turn of the interpreter each: a page's largest script is sent in 25 instead
-# of 388.
+# Each block costs a turn of the interpreter. Django's blocks have 4 kB; with these a page's largest script is
+# sent in 25 instead of 388.
 FILE_BLOCK_BYTES = 64 * 1024
-# A file is sent after its place was given back. Measured: 1 to 3 ms for the largest one.
+# A file is sent after its place was given back, so its cost is charged in advance. Measured: 1 to 3 ms for
+# the largest one.
 FILE_COST_S = 0.002
 # How long a client without a Content-Length is kept waiting for its refusal.
 REFUSAL_S = 0.5
@@ -46,10 +47,11 @@ _PHRASES = {400: "Bad Request", 411: "Length Required", 429: "Too Many Requests"
 
 
 def look_after_connections() -> None:
-    """Lets Django leave the database's connections alone when a request starts and when it ends.
+    """Keeps Django from checking database connections when a request starts and when it ends.
 
-    Admission knows the one that a request uses. Django would look through all of the thread's three times,
-    and through caches and statements that only a debugged shop keeps: a tenth of an ordinary poll.
+    Admission checks the one connection that a request uses. Django would check all of the thread's
+    connections three times, and would clean up caches and the list of statements, which only a process with
+    DEBUG keeps: a tenth of an ordinary poll.
     """
     for signal in (request_started, request_finished):
         signal.disconnect(close_old_connections)
@@ -104,7 +106,7 @@ class Admission:
             finally:
                 response.close()  # type: ignore[attr-defined]  # Django's responses have it; it ends the request
         finally:
-            # What streams a file later must not find the connection, which is another request's by then.
+            # A file that is streamed later must not use the connection, which is another request's by then.
             del connections["default"]
             try:
                 connection.close_if_unusable_or_obsolete()
@@ -112,7 +114,7 @@ class Admission:
                 self.places.give_back(place, cost_s=cost_s)
 
     def reading(self) -> int:
-        """How many threads wait for a body."""
+        """How many threads are waiting for a body."""
         return len(self._reading)
 
     def longest_s(self, now: float) -> float:
@@ -120,10 +122,11 @@ class Admission:
         return self.places.longest_s(now)
 
     def _read_body(self, environ: Environ) -> errors.DomainError | None:
-        """Replaces the body's stream by the whole body; what is wrong with it, if anything.
+        """Replaces the body's stream by the whole body; returns what is wrong with the body, None if nothing
+        is.
 
-        A declared length over the limit is left alone: Django refuses it without reading, and the server ends
-        the connection.
+        A body with a declared length over the limit isn't read: Django refuses it by its length, and the
+        server ends the connection.
         """
         if "HTTP_TRANSFER_ENCODING" in environ:
             self._keep_waiting(environ)
@@ -147,8 +150,10 @@ class Admission:
         )
 
     def _keep_waiting(self, environ: Environ) -> None:
-        """A refusal ends the connection, and a client that opens another one at once would cost more than all
-        buyers do. It waits if threads may still wait for bodies.
+        """Delays a refusal: it ends the connection, and a client that opens another one at once would cost
+        more than all buyers together.
+
+        There is no delay if too many threads are waiting for bodies already.
         """
         if len(self._reading) >= settings.CONNECTION_LIMITS["readers"]:
             return

@@ -1,11 +1,12 @@
 """Closes connections that keep the server waiting.
 
-Granian has a deadline for a request's head and none for its body or for the answer's reader.
+Granian has a deadline for a request's head, but none for its body, nor for a client that doesn't read the
+response.
 
-The kernel knows for each connection when data was last sent on it. A client that was sent nothing for
-`CONNECTION_SILENCE_S` is one whose request is not complete after that time, or who doesn't read; every answer
-of the shop is due earlier. That holds for HTTP of any version and for heads, bodies and answers alike, at any
-pace of dripping.
+The kernel records when data was last sent on each connection. If a client has been sent nothing for
+`CONNECTION_SILENCE_S`, its request is still incomplete or it isn't reading: every complete request is
+answered sooner. The rule holds for all versions of HTTP, and for heads, bodies and responses alike, however
+slowly they drip.
 """
 
 import os
@@ -35,16 +36,17 @@ STUCK_EXIT_STATUS = 70  # <sysexits.h>: EX_SOFTWARE
 
 @dataclass(frozen=True)
 class Limits:
-    """What the keeper holds a web process to."""
+    """The limits that the keeper enforces on a web process."""
 
-    silence_s: float  # a connection that was sent nothing for so long is ended
-    # threads that may wait for bodies; past that the connections that were silent the longest are ended
+    silence_s: float  # a connection that has been sent nothing for this long is closed
+    # threads that may wait for bodies; if there are more, the connections that have been silent the longest
+    # are closed
     readers: float
-    stuck_s: float  # a request that is worked on for so long hangs, and the process is replaced
+    stuck_s: float  # a request that runs for this long hangs, and the process is replaced
 
 
 class ConnectionKeeper(threading.Thread):
-    """Watches one web process: closes what stalls, and ends the process when it can't answer any more."""
+    """Watches one web process: closes stalled connections, and ends the process if a request hangs."""
 
     def __init__(self, admission: Admission, limits: Limits) -> None:
         super().__init__(name="connection-keeper", daemon=True)
@@ -60,7 +62,7 @@ class ConnectionKeeper(threading.Thread):
                 log.critical("web_process_hangs", longest_s=round(self._admission.longest_s(now)))
                 os._exit(STUCK_EXIT_STATUS)  # its threads can't be ended; granian starts another process
             crowd = int(self._admission.reading() - self._limits.readers)
-            # elsewhere the kernel isn't asked like this
+            # other kernels don't report this
             if sys.platform == "linux" and (crowd > 0 or now - looked_at >= _LOOK_EVERY_S):
                 looked_at = now
                 self._end_silent(crowd)
@@ -79,8 +81,8 @@ Peer = tuple[str, int]
 
 
 def inbound_silences() -> Iterator[tuple[float, Peer, int]]:
-    """For each connection that this process has accepted: seconds since data was sent on it, the peer, the
-    descriptor's number.
+    """For each connection that this process has accepted: the seconds since data was last sent on it, its
+    peer, and its file descriptor.
     """
     ports, accepted = set(), []
     for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - names are numbers here, not paths
@@ -104,7 +106,7 @@ def inbound_silences() -> Iterator[tuple[float, Peer, int]]:
 
 
 def _shut(number: int, peer: Peer) -> None:
-    """Ends the connection behind a descriptor, unless the number belongs to another one by now.
+    """Shuts down the connection behind a descriptor, unless the descriptor belongs to another one by now.
 
     The server then closes it.
     """
@@ -120,9 +122,9 @@ def _shut(number: int, peer: Peer) -> None:
 
 
 def _open_copy(number: int) -> socket.socket | None:
-    """The TCP socket behind a descriptor, as a descriptor of its own: the original may be closed at any time.
+    """A duplicate of the TCP socket behind a descriptor: the original may be closed at any time.
 
-    None when it is something else.
+    None if the descriptor isn't a TCP socket's.
     """
     copy = -1
     try:

@@ -1,6 +1,6 @@
 """Counts requests by route, and how long they took.
 
-A route is the pattern that matched: no visitor makes a new series.
+A route is the URL pattern that matched, so visitors can't create new series.
 """
 
 import codecs
@@ -30,12 +30,12 @@ REQUESTS = Histogram(
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
 )
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-# What the parts of the web process tell each other about a request.
+# Keys of the WSGI environ, in which the parts of the web process pass on data about a request.
 BEGAN_AT, ROUTE = "shop.began_at", "shop.route"
 SCRAPED = "/metrics"
-# A file; an address that is nobody's; a request that Django never saw.
+# The routes of a static file, of an unknown URL, and of a request that Django never saw.
 STATIC, UNKNOWN, REFUSED = "(static)", "(unknown)", "(refused)"
-# An order's status that is held open until something changes: it takes as long as it takes.
+# A long poll counts separately: how long it takes depends on when the order changes.
 POLL, LONG_POLL = "api/v1/orders/<number:order_number>/", "api/v1/orders/<number:order_number>/?wait"
 
 
@@ -45,9 +45,9 @@ def _content_type(header: str) -> tuple[str, dict[str, str]]:
 
 
 class _Request(WSGIRequest):
-    """Django's, which reads the few content types that there are once.
+    """Django's request, but it parses each of the few different content types only once.
 
-    It takes a mail parser for what has parameters, as Alipay's forms do.
+    Django parses one with parameters, such as that of Alipay's forms, with Python's e-mail parser.
     """
 
     def _set_content_type_params(self, meta: Environ) -> None:
@@ -60,8 +60,8 @@ class _Request(WSGIRequest):
 
 
 class CountedHandler(WSGIHandler):
-    """Django's handler, which also says which route it took, and lets Prometheus ask by whatever name it
-    knows this machine by.
+    """Django's handler, which also notes the route in the environ, and accepts Prometheus's requests under
+    any host name.
     """
 
     request_class = _Request
@@ -88,7 +88,7 @@ def make_application() -> CountedHandler:
 
 
 class Counted:
-    """A WSGI application around the admission, so that what it refuses counts, too."""
+    """A WSGI application around the admission, so that refused requests count, too."""
 
     def __init__(self, application: Callable[[Environ, Any], Iterable[bytes]]) -> None:
         self._application = application
@@ -113,7 +113,7 @@ class Counted:
 
     def _make_series(self, method: str, route: str, status: str) -> Any:
         if method not in METHODS:
-            return REQUESTS.labels("other", route, status)  # not remembered: there is no end of such words
+            return REQUESTS.labels("other", route, status)  # not kept: clients can make up methods
         series = self._series[method, route, status] = REQUESTS.labels(method, route, status)
         return series
 

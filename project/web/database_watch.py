@@ -1,9 +1,9 @@
 """Frees requests that wait for a PostgreSQL that doesn't answer, and keeps others from starting to wait.
 
-A statement may take ten seconds; a server that doesn't even let a new client in within three is silent. Then
-the connections that wait are shut, which ends their requests with a 503, and every request that needs the
-database gets one at once, until the server answers again. From the first client that wasn't let in, nobody
-else tries to connect meanwhile.
+A statement may take ten seconds, but a server that doesn't let a new client in within three is silent. Then
+the connections that wait are shut down, which ends their requests with a 503, and every request that needs
+the database is answered 503 at once, until the server answers again. As soon as one connection attempt times
+out, no other is made until this watch has checked the server.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from project.web.places import Place, Places
 log = structlog.get_logger(__name__)
 
 TICK_S = 0.5
-# A statement that takes this long makes us ask; nearly all take a hundredth of it.
+# A statement that takes this long makes the watch check the server; nearly all take a hundredth of it.
 SUSPICION_S = 1.5
 ANSWER_S = 3.0
 
@@ -40,10 +40,13 @@ class DatabaseWatch(threading.Thread):
             time.sleep(TICK_S)
             try:
                 self.look(time.monotonic())
-            except Exception:  # whatever it is, the next look may do better, and nobody else watches
+            except Exception:  # the next look may succeed, and nobody else watches
                 log.exception("database_watch_failed")
 
     def look(self, now: float) -> None:
+        """Checks the server if a statement is overdue or an attempt to connect has timed out; while the
+        server is silent, ends what waits for it.
+        """
         if silence.is_known():
             self._shut(self._places.taken_before(now))
             if silence.answers(self._places.all[0].connection.get_connection_params(), timeout_s=ANSWER_S):
@@ -69,13 +72,13 @@ class DatabaseWatch(threading.Thread):
 
 
 def is_in_statement(place: Place) -> bool:
-    """Whether the place's connection waits for an answer of the server just now."""
+    """Whether the place's connection is waiting for an answer of the server right now."""
     connection = place.connection.connection
     return connection is not None and connection.pgconn.transaction_status == TransactionStatus.ACTIVE
 
 
 def _params_of(place: Place) -> dict[str, object]:
-    """How to reach the very server that the place is connected to, where an address names several."""
+    """How to connect to the very server that the place is connected to, in case an address names several."""
     params: dict[str, object] = place.connection.get_connection_params()
     connection = place.connection.connection
     if connection is not None:
@@ -89,7 +92,7 @@ def _params_of(place: Place) -> dict[str, object]:
 
 
 def _shut_socket(place: Place) -> None:
-    """Ends the connection under the thread that waits on it, which then gets an OperationalError."""
+    """Shuts down the connection that a thread is waiting on, which then gets an OperationalError."""
     with contextlib.suppress(Exception):  # closed meanwhile, which is what was wanted
         copy = os.dup(place.connection.connection.pgconn.socket)
         with socket.socket(fileno=copy) as opened:

@@ -1,8 +1,8 @@
 """The places in which requests run, and how many of them each client's address may use.
 
-While one client alone is there, it may use everything. As soon as another one comes, the server's time is
-shared: free places go to the clients in turn, however many requests each of them has sent, and a client that
-has used more than its share waits until the time has made up for it.
+A client that is alone may use everything. Once another one is active, the server's time is shared: free
+places go to the clients in turn, however many requests each of them has sent, and a client that has used more
+than its share waits until enough time has passed.
 """
 
 import itertools
@@ -17,11 +17,11 @@ from django.db import connections
 from shop.errors import ServiceUnavailable, TooManyRequests
 from shop.metrics import LIMITED
 
-# A client that was heard of within this time is there: others leave room for it.
+# A client with a request within this time is active: others leave room for it.
 PRESENT_S = 1.0
-# What a request costs beside its work: its connection, its head, a thread that wakes up.
+# What a request costs besides the time of its own thread: its connection, its head, waking a thread.
 REQUEST_COST_S = 0.0005
-# How often held requests are looked at. Nothing ticks while none is held.
+# How often held requests are checked. Nothing ticks while none is held.
 _TICK_S = 0.01
 _FORGET_S = 10.0
 LIMIT = "requests_of_address"
@@ -29,12 +29,12 @@ LIMIT = "requests_of_address"
 
 @dataclass(frozen=True)
 class Shares:
-    """What one client may use of a web process while others are there."""
+    """What one client may use of a web process while others are active."""
 
     seconds: float  # of processor time in each second
-    burst_s: float  # that it may have used at once
-    waiting: int  # requests that may wait for a place once that is used up
-    waiting_in_all: int  # such requests of all clients together, so that a crowd leaves threads to the others
+    burst_s: float  # of processor time that it may use in one go
+    waiting: int  # its requests that may wait for a place once its share is used up
+    waiting_in_all: int  # the same of all clients together, so that a crowd leaves threads to the others
     patience_s: float  # for how long any request waits for a place
 
 
@@ -95,14 +95,14 @@ class Places:
         threading.Thread(target=self._tick, name="held-requests", daemon=True).start()
 
     def take(self, address: str, *, is_visit: bool = True, patience_s: float | None = None) -> Place:
-        """A place for one request of this client, to be given back by the same thread.
+        """A place for one request of this client. The same thread must give it back.
 
-        For what is no visit, such as a probe, nobody else has to leave room. `patience_s`: other than the
-        usual one.
+        A request that isn't a visit (a probe) doesn't make its client active, so no other client leaves room
+        for it. `patience_s` replaces the one of `Shares`.
 
         Raises:
             TooManyRequests: the client has used its share, and enough requests of such clients wait already.
-            ServiceUnavailable: there was no place for too long.
+            ServiceUnavailable: no place was free in time.
         """
         now = time.monotonic()
         with self._lock:
@@ -128,8 +128,11 @@ class Places:
         return place
 
     def give_back(self, place: Place, *, cost_s: float = 0.0) -> None:
-        """Charges the request to its client, with what it will cost later, and hands the place to whoever
+        """Charges the request's processor time to its client and hands the place to the next request that
         waits.
+
+        `cost_s` is what the request will still cost. Only for the thread that took the place, whose time is
+        charged.
         """
         cost_s += time.thread_time() - place.thread_s + REQUEST_COST_S
         with self._lock:
@@ -142,7 +145,7 @@ class Places:
                 self._hand_out(now)
 
     def taken_before(self, moment: float) -> list[Place]:
-        """The places of requests that have been worked on since then."""
+        """The places that were taken at `moment` or earlier, and are still taken."""
         return [
             place for place in self.all if (taken_at := place.taken_at) is not None and taken_at <= moment
         ]
@@ -163,20 +166,20 @@ class Places:
         return client
 
     def _forget(self, now: float) -> None:
-        """Two at a time, so that what comes can't outnumber what goes."""
+        """Forgets up to two idle clients for each new one, so that their number can't keep growing."""
         for address, client in list(itertools.islice(self._clients.items(), 2)):
             if now - client.used_at > _FORGET_S and not client.at_work and not client.waiting:
                 del self._clients[address]
 
     def _charge(self, client: _Client, now: float, cost_s: float) -> None:
         left_s = max(0.0, client.used_s - (now - client.used_at) * self._shares.seconds)
-        # alone it may use everything, and is soon forgiven
+        # capped: a client that has used everything while it was alone doesn't pay for long
         client.used_s = min(left_s + cost_s, 2 * self._shares.burst_s)
         client.used_at = now
 
     def _is_held(self, client: _Client, others: int, now: float) -> bool:
-        """Whether a request leaves room for other clients: its own has used its share, and this isn't its
-        only request.
+        """Whether a request must leave room for other clients: its own client has used up its share and has
+        other requests (`others` of them), and another active client has used less.
         """
         self._charge(client, now, 0)
         if client.used_s <= self._shares.burst_s or not others:
@@ -189,7 +192,7 @@ class Places:
         return False
 
     def _hand_out(self, now: float) -> None:
-        """Free places to those whose turn it is."""
+        """Hands free places to the clients in turn."""
         held = 0
         while self._free and held < len(self._queue):
             address, client = next(iter(self._queue.items()))
@@ -214,7 +217,7 @@ class Places:
         return place
 
     def _refuse_excess(self, client: _Client) -> None:
-        """Of what came while the client was alone."""
+        """Refuses those of a held client's waiting requests that were accepted only because it was alone."""
         while len(client.waiting) > self._shares.waiting:
             waiter = client.waiting.pop()
             self._waiting -= 1
@@ -241,7 +244,9 @@ class Places:
         return waiter.place
 
     def _watch(self) -> None:
-        """Requests that wait although there is a free place are held, and time will release them."""
+        """Starts the tick if requests wait although a place is free: those are held, and only time releases
+        them.
+        """
         if self._queue and self._free:
             self._is_holding.set()
 
