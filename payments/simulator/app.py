@@ -9,8 +9,9 @@ from payments.simulator.simulation import Simulation
 
 
 def create_app(sim: Simulation, notifier: Notifier, control_token: str = "") -> Flask:
-    """Callers of the control API and the panel must present `control_token`. If it is empty, they are open to
-    this machine only.
+    """Builds the web application.
+
+    The control API and the panel require `control_token`. If it is empty, they are open to this machine only.
     """
     app = Flask(__name__)
     app.config.update(SIMULATION=sim, NOTIFIER=notifier)

@@ -104,12 +104,13 @@ def distort(sim: Simulation, app_id: str, rows: list[BillRow], period: Period) -
 
 
 def _grown(fen: int, difference: int) -> int:
-    """The amount, larger or smaller by the difference; it doesn't change its direction."""
+    """The amount in fen with its size changed by `difference`, down to 0. The sign stays the same."""
     size = max(abs(fen) + difference, 0)
     return -size if fen < 0 else size
 
 
 def build_zip(merchant: Merchant, period: Period, rows: list[BillRow], now: float) -> bytes:
+    """The zip with the detailed and the summary table. `now` is the virtual time of the export."""
     account = merchant.seller_id + ACCOUNT_SUFFIX
     stem = f"{account}_{period.label}_业务明细"
     return _zip_gbk(

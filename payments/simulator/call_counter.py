@@ -14,7 +14,7 @@ class CallCounter:
         self._second, self._count = 0, 0
 
     def is_within(self, per_second: float) -> bool:
-        """Counts a call; whether it is among the first `per_second` of its second."""
+        """Counts a call; returns whether it is among the first `per_second` calls of the current second."""
         with self._lock:
             second = int(self._clock())
             self._count = self._count + 1 if second == self._second else 1

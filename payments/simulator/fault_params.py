@@ -10,7 +10,8 @@ from payments.simulator.money import parse_difference
 MOST_SECONDS = 366 * 86_400
 MOST_COPIES = 50
 MOST_PER_SECOND = 100_000
-# What a notification signs, in alphabetical order, but for its last field: there is nothing to merge into it.
+# The fields that a notification may sign, except the last in alphabetical order: no field follows it that
+# could be merged into it.
 MERGEABLE = frozenset(
     {
         "app_id", "auth_app_id", "body", "buyer_id", "buyer_logon_id", "buyer_pay_amount", "charset",

@@ -26,7 +26,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Fault:
-    """A rule that applies to an event."""
+    """A rule that hit an event."""
 
     kind: str
     params: dict[str, Any]

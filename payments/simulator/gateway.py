@@ -85,9 +85,9 @@ def answer_gateway() -> BaseResponse:
 
 
 def _spared(sim: Simulation, checked: GatewayRequest, fault: Fault | None) -> Fault | None:
-    """The fault, unless it spares this call because the second's limit isn't reached.
+    """The fault; None if it limits calls per second and this call is within the limit.
 
-    Opening the cashier isn't a call.
+    Opening the cashier doesn't count as a call.
     """
     if fault is None or fault.kind != "call_limited" or not (allowed := float(fault.params["per_second"])):
         return fault
@@ -125,7 +125,8 @@ def _answer_call(
 
 
 def _execute(sim: Simulation, checked: GatewayRequest, fault: Fault | None) -> tuple[dict[str, Any], str]:
-    """The answer's contents, or the page to redirect to. The effect is committed when this returns."""
+    """The answer's contents, and the page to redirect to or an empty text. The effect is committed on return.
+    """
     inner: dict[str, Any] = {"code": "10000", "msg": "Success"}
     page = ""
     with sim.store.transaction() as db:

@@ -10,15 +10,17 @@ from payments.simulator.store import Database, Row, dump
 from payments.simulator.times import beijing, format_time, format_time_ms
 
 PLANNING_FAULTS = ("drop", "delay", "reorder")
-# How many virtual seconds after its trade's expiry a notification arrives that was delayed beyond it.
+# A notification that is delayed beyond its trade's expiry is sent this many virtual seconds after it.
 BEYOND_EXPIRY_S = 60.0
 
 
 def record_notification(
     sim: Simulation, db: Database, trade: Row, *, now: float, refund: Row | None = None
 ) -> None:
-    """Queues a notification of a trade's new state, if its product notifies that state and the pay request
-    has a notify_url.
+    """Queues a notification of a trade's new state.
+
+    Does nothing if the trade's product doesn't notify of that state, or if the pay request gave no
+    notify_url.
     """
     if not trade["notify_url"] or trade["status"] not in sim.settings.notify_triggers.get(
         trade["product"], []

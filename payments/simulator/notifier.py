@@ -31,8 +31,9 @@ logger = logging.getLogger(__name__)
 
 
 class Notifier:
-    """Owns the engine thread and the senders. All are daemon threads: a stop must not wait for a shop that
-    hangs.
+    """Owns the engine's thread and the senders.
+
+    All are daemon threads: stopping must not wait for a shop that hangs.
     """
 
     def __init__(self, sim: Simulation) -> None:
@@ -138,8 +139,7 @@ class Notifier:
         with self._sim.store.transaction() as db:
             due = find_next_due(db)
         wait_s = None if due is None else self._sim.clock.real_wait_s(due)
-        # A due notification that wasn't handed over waits for a sender, which wakes the engine when it is
-        # free.
+        # A due notification that wasn't handed over waits until a sender is free, which wakes the engine.
         return LONGEST_SLEEP_S if not wait_s else min(wait_s, LONGEST_SLEEP_S)
 
     def _send_queued(self) -> None:

@@ -70,8 +70,9 @@ def _check_product_code(code: str, product: str, settings: Settings) -> None:
 
 
 def _read_expiry(sim: Simulation, biz: dict[str, Any]) -> tuple[float | None, float | None]:
-    """`time_expire` takes precedence over `timeout_express`. Without either, an order can be paid for 15
-    days.
+    """The expiry or, if only `timeout_express` is given, the timeout in seconds; the other one is None.
+
+    Without either field, an order can be paid within 15 days.
     """
     now = sim.now()
     if biz.get("time_expire"):

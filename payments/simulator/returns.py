@@ -17,7 +17,7 @@ RETURN_METHODS = {
 def return_fields(sim: Simulation, session: Row, trade: Row) -> dict[str, str]:
     """The twelve parameters in Alipay's order.
 
-    They don't contain the trade's status, and prove no payment.
+    The trade's status isn't among them: they prove no payment.
     """
     fields = {
         "charset": session["charset"],

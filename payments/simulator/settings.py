@@ -1,5 +1,5 @@
-"""Settings for what Alipay's documents leave open or contradict each other about. They can be changed while
-the simulator runs.
+"""Settings for behaviour that Alipay's documents leave open or describe inconsistently. They can be changed
+while the simulator runs.
 """
 
 from collections.abc import Mapping
@@ -52,7 +52,7 @@ class Settings:
     default_out_biz_no: str = "out_trade_no"
     # The tolerance for a request's timestamp; 0 checks only its format.
     timestamp_tolerance_s: float = 0.0
-    # Bills are ready at 09:00 the next day; "always" also gives today's so far.
+    # "next_day": bills are ready at 09:00 the next day. "always": also before, with what they have so far.
     bill_ready: str = "next_day"
     bill_link_real_s: float = 30.0
     # For a day without trades, "error" answers NO_BILL_DATA and "file" gives an empty bill.

@@ -17,7 +17,7 @@ def format_time(at: float) -> str:
 
 
 def format_time_ms(at: float) -> str:
-    """With milliseconds, which only gmt_refund in notifications has."""
+    """As `format_time`, with milliseconds, which only gmt_refund in notifications has."""
     moment = beijing(at)
     return f"{moment.strftime(WIRE)}.{moment.microsecond // 1000:03d}"
 

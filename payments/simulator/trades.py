@@ -38,7 +38,8 @@ class PayRequest:
     notify_url: str
     return_url: str
     charset: str
-    # An absolute expiry, or seconds from the session's creation (page) or the trade's (other products).
+    # An absolute expiry, or seconds: from the session's creation for pages, from the trade's for other
+    # products.
     expires_at: float | None
     timeout_s: float | None
 
@@ -212,7 +213,7 @@ def _require_same(trade: Row, total_fen: int, subject: str) -> None:
 
 
 def _find_another(db: Database, trade: Row, now: float) -> Row | None:
-    """Another open request for the same subject, as of a second tab."""
+    """Another open pay request with the same subject, such as a second tab's."""
     return db.find(
         "SELECT * FROM session WHERE app_id = ? AND subject = ? AND coalesce(expires_at > ?, 1)"
         " AND out_trade_no NOT IN (SELECT out_trade_no FROM trade"
