@@ -55,7 +55,7 @@ def allowed_hosts(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
 @register(Tags.security, deploy=True)
 def proxies(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """Limits must count clients, neither their proxy nor the addresses that clients make up."""
+    """Limits must count clients, not their proxy, and not by addresses that clients make up."""
     if settings.BEHIND_HTTPS_PROXY and not settings.TRUSTED_PROXIES:
         return [
             Error(

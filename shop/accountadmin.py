@@ -101,7 +101,7 @@ class AccountAdmin(WithPermissions, LoggedChanges, IndexedSearch, AccountAdminBa
         return not is_out_of_reach and super().has_change_permission(request, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: Account | None = None) -> bool:
-        # Orders and the ledger refer to their buyer for good. To close an account, 有效 is cleared.
+        # Orders and the ledger refer to their buyer for ever. To close an account, staff clear 有效.
         return False
 
     @display(description=_("状态"), label={"active": "success", "closed": "danger"})

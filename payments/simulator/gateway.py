@@ -125,7 +125,8 @@ def _answer_call(
 
 
 def _execute(sim: Simulation, checked: GatewayRequest, fault: Fault | None) -> tuple[dict[str, Any], str]:
-    """The answer's contents, and the page to redirect to or an empty text. The effect is committed on return.
+    """The answer's contents, and the page to redirect to or an empty text. The effect is committed on
+    return.
     """
     inner: dict[str, Any] = {"code": "10000", "msg": "Success"}
     page = ""

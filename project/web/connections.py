@@ -98,7 +98,7 @@ def inbound_silences() -> Iterator[tuple[float, Peer, int]]:
                 info = connection.getsockopt(
                     socket.IPPROTO_TCP, socket.TCP_INFO, _LAST_DATA_SENT_OFFSET + _LAST_DATA_SENT.size
                 )
-            except OSError:  # ended meanwhile, or no TCP
+            except OSError:  # closed meanwhile, or not a TCP socket
                 continue
             (silent_ms,) = _LAST_DATA_SENT.unpack_from(info, _LAST_DATA_SENT_OFFSET)
             accepted.append((local[1], silent_ms / 1000, peer[:2], int(name)))

@@ -118,7 +118,7 @@ class Deed:
     facts: Callable[[Any], Sequence[tuple[str, Any]]] = field(default=lambda row: [])
     hint: Words = ""
     is_destructive: bool = False
-    # Whether the list asks for confirmation even if the request doesn't ask it to.
+    # Whether the list asks for confirmation even if the request doesn't set `ask`.
     always_confirms: bool = False
     # Whether the list offers the deed as an action, and if so, whether for one row at a time only.
     is_listed: bool = True
