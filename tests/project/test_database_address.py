@@ -20,7 +20,10 @@ from project.postgres.address import NETWORK, database_config
             {"HOST": "a,b", "PORT": "5432,5433", "USER": "shop", "PASSWORD": "pw", "NAME": "shop"},
         ),
         ("postgresql://a:1,[::1]:2/shop", {"HOST": "a,::1", "PORT": "1,2", "USER": "", "NAME": "shop"}),
-        ("postgres://u:p@[::1]/shop", {"HOST": "::1", "PORT": "", "USER": "u", "PASSWORD": "p", "NAME": "shop"}),
+        (
+            "postgres://u:p@[::1]/shop",
+            {"HOST": "::1", "PORT": "", "USER": "u", "PASSWORD": "p", "NAME": "shop"},
+        ),
         ("postgres://u:p@[::1],b:2/shop", {"HOST": "::1,b", "PORT": "5432,2", "USER": "u", "PASSWORD": "p"}),
         ("postgres:///shop?host=a,b&port=1,2", {"HOST": "", "NAME": "shop"}),
         ("postgres://%2Frun%2Fpostgresql/shop", {"HOST": "/run/postgresql", "PORT": ""}),
