@@ -1,4 +1,4 @@
-"""Checks that a refusal has changed nothing."""
+"""Checks that a refusal has changed nothing, and undoes what a block has changed."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ from typing import Any
 import redis
 from django.apps import apps
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 
 from shop.models import Measurement
 from shop.wakeup import settle
@@ -61,3 +61,13 @@ def nothing_changes() -> Iterator[None]:
     before = everything()
     yield
     assert everything() == before
+
+
+@contextmanager
+def undone() -> Iterator[None]:
+    """Rolls the block back. Durable transactions inside are accepted, as in a test's own transaction."""
+    block = transaction.atomic()
+    block._from_testcase = True  # type: ignore[attr-defined]
+    with block:
+        yield
+        transaction.set_rollback(True)

@@ -7,6 +7,7 @@ from tests.browser import axe
 from tests.browser.shopper import DESKTOP, PHONE, Shopper
 from tests.journeys.shopping import Buyer, pay, simple_body
 from tests.nodes.shop_stack import ShopStack
+from tests.variants import first_of
 
 COURSE = "Redis 从用到懂"
 
@@ -18,7 +19,7 @@ def findings(shopper: Shopper) -> list[str]:
     return found + axe.findings(shopper.page, scheme="dark", **axe.COLOURS)
 
 
-@pytest.mark.parametrize("shopper", [DESKTOP, PHONE], indirect=True)
+@pytest.mark.parametrize("shopper", first_of(DESKTOP, PHONE), indirect=True)
 def test_axe_finds_nothing_serious(shopper: Shopper, buyer: Buyer, shop: ShopStack) -> None:
     page = shopper.page
     found: list[str] = []

@@ -14,6 +14,7 @@ from tests.browser.operator import Operator
 from tests.browser.shopper import DESKTOP, ENGLISH_DESKTOP, ENGLISH_PHONE, PHONE, Device
 from tests.journeys.shopping import Buyer, control, make_bill_due
 from tests.nodes.shop_stack import ShopStack
+from tests.variants import first_of
 
 LISTS = (
     "shop/order", "payments/payment", "payments/refund", "payments/notification", "shop/orderrequest",
@@ -23,7 +24,7 @@ LISTS = (
 )  # fmt: skip
 
 
-@pytest.fixture(params=[DESKTOP, PHONE], ids=lambda device: device.name)
+@pytest.fixture(params=first_of(DESKTOP, PHONE), ids=lambda device: device.name)
 def operator(browser: Browser, shop: ShopStack, request: pytest.FixtureRequest) -> Iterator[Operator]:
     device: Device = request.param
     with Operator.at_desk(browser, shop, device) as someone:
@@ -31,7 +32,7 @@ def operator(browser: Browser, shop: ShopStack, request: pytest.FixtureRequest) 
         assert someone.errors == []
 
 
-@pytest.fixture(params=[ENGLISH_DESKTOP, ENGLISH_PHONE], ids=lambda device: device.name)
+@pytest.fixture(params=first_of(ENGLISH_PHONE, ENGLISH_DESKTOP), ids=lambda device: device.name)
 def english_operator(browser: Browser, shop: ShopStack, request: pytest.FixtureRequest) -> Iterator[Operator]:
     with Operator.at_desk(browser, shop, request.param) as someone:
         yield someone

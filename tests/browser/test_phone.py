@@ -12,9 +12,10 @@ from playwright.sync_api import Locator, expect
 from tests.browser.shopper import ENGLISH_PHONE, PHONE, Shopper
 from tests.journeys.shopping import Buyer
 from tests.nodes.shop_stack import ShopStack
+from tests.variants import first_of
 
 COURSE = "Redis 从用到懂"
-BOTH_LANGUAGES = pytest.mark.parametrize("shopper", [PHONE, ENGLISH_PHONE], indirect=True)
+BOTH_LANGUAGES = pytest.mark.parametrize("shopper", first_of(PHONE, ENGLISH_PHONE), indirect=True)
 # Typing and reading speed: 80 ms a key, and a second for new content on the screen.
 KEY_MS, READ_MS, AIM_MS = 80, 900, 300
 
@@ -110,7 +111,7 @@ class Newcomer:
         self.page.wait_for_timeout(AIM_MS)
 
 
-@pytest.mark.parametrize("visitor", [PHONE, ENGLISH_PHONE], indirect=True)
+@pytest.mark.parametrize("visitor", first_of(PHONE, ENGLISH_PHONE), indirect=True)
 def test_newcomer_registers_and_buys_on_a_phone_within_a_minute(visitor: Shopper, shop: ShopStack) -> None:
     words = ENGLISH if visitor.page.evaluate("navigator.language") == "en-US" else CHINESE
     someone, page, started = Newcomer(visitor), visitor.page, time.monotonic()

@@ -6,8 +6,9 @@ from playwright.sync_api import Browser, expect
 from tests.browser.shopper import DESKTOP, PHONE, Shopper
 from tests.journeys.shopping import Buyer, count_orders
 from tests.nodes.shop_stack import ShopStack
+from tests.variants import first_of
 
-BOTH = pytest.mark.parametrize("shopper", [DESKTOP, PHONE], indirect=True)
+BOTH = pytest.mark.parametrize("shopper", first_of(DESKTOP, PHONE), indirect=True)
 COURSE = "Redis 从用到懂"
 
 

@@ -11,6 +11,7 @@ from playwright.sync_api import CDPSession, Response, expect
 from project.local.waiting import wait_until
 from tests.browser.shopper import ENGLISH_PHONE, PHONE, Shopper
 from tests.journeys.shopping import Buyer
+from tests.variants import first_of
 
 COURSE = "Redis 从用到懂"
 # Lighthouse's slow 4G: 1.6 Mbit/s down, 0.75 up, 150 ms round trip. `LATENCY_MS=562` is what Chrome's preset
@@ -46,7 +47,7 @@ def slow_down(shopper: Shopper) -> None:
     shopper.page.add_init_script(OBSERVE)
 
 
-@pytest.mark.parametrize("shopper", [PHONE, ENGLISH_PHONE], indirect=True)
+@pytest.mark.parametrize("shopper", first_of(PHONE, ENGLISH_PHONE), indirect=True)
 def test_pages_are_there_soon_and_stay_put(shopper: Shopper, buyer: Buyer) -> None:
     course_id, *_ = buyer.fill_cart(COURSE, "Python 开发入门")
     checkout = buyer.check_out([course_id])["checkout_id"]

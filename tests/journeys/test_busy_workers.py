@@ -16,6 +16,7 @@ from tests.journeys.test_outages import (
     wait_for_order,
 )
 from tests.nodes.shop_stack import ShopStack
+from tests.variants import first_of
 
 pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("journeys"), pytest.mark.timeout(240)]
 
@@ -31,7 +32,7 @@ def kill(shop: ShopStack) -> None:
     shop.broker.kill("SIGKILL")
 
 
-@pytest.mark.parametrize("go_away", [stop, kill])
+@pytest.mark.parametrize("go_away", first_of(kill, stop))
 @pytest.mark.parametrize("ends_while_away", [True, False])
 def test_busy_worker_outlives_its_broker(
     shop: ShopStack, buyer: Buyer, go_away: Callable[[ShopStack], None], ends_while_away: bool

@@ -18,6 +18,7 @@ from project.local.api_client import ApiClient
 from project.local.waiting import wait_until
 from tests.journeys.shopping import PATIENCE_S, Buyer, pay, simple_body
 from tests.nodes.shop_stack import ShopStack
+from tests.variants import first_of
 
 pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("logs"), pytest.mark.timeout(240)]
 
@@ -30,7 +31,7 @@ PASSWORD, OTHER_PASSWORD, WRONG = (
 COURSE = "Redis 从用到懂"
 
 
-@pytest.fixture(params=["INFO", "DEBUG"])
+@pytest.fixture(params=first_of("DEBUG", "INFO"))
 def shop(request: pytest.FixtureRequest, start_shop: Callable[..., ShopStack]) -> ShopStack:
     return start_shop(
         LOG_LEVEL=request.param,

@@ -13,6 +13,7 @@ from shop.domain.polling.answer_cache import REMEMBERED_S
 from tests.journeys.shopping import PATIENCE_S, Buyer, account_locked, simple_body
 from tests.journeys.test_outages import is_waiting_for_lock, wait_for_order
 from tests.nodes.shop_stack import ShopStack
+from tests.variants import first_of
 
 pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("journeys"), pytest.mark.timeout(240)]
 
@@ -25,7 +26,7 @@ def stopped(shop: ShopStack) -> None:
     shop.broker.kill("SIGTERM")
 
 
-@pytest.mark.parametrize("go_away", [killed, stopped])
+@pytest.mark.parametrize("go_away", first_of(killed, stopped))
 def test_status_is_never_taken_back(
     shop: ShopStack, buyer: Buyer, go_away: Callable[[ShopStack], None]
 ) -> None:

@@ -15,6 +15,7 @@ from pytest_django import Settings
 from payments.deploychecks import SIMULATOR_APP_ID, SIMULATOR_EXPONENT, SIMULATOR_SELLER_ID, simulator
 from payments.simulator.simulation import Simulation
 from project.local.state import ROOT
+from tests.variants import first_of
 
 LIVE = "https://openapi.alipay.com/gateway.do"
 SIMULATOR = "http://simulator:8100/gateway.do"
@@ -274,13 +275,13 @@ def test_key_files_are_for_few(keys: Path, check: Check, name: str, mode: int, i
 
 @pytest.mark.parametrize(
     "program",
-    [
+    first_of(
         "import project.wsgi",
         (
             "from worker.celery import app, refuse_mistakes_of_worker; app.loader.import_default_modules(); "
             "refuse_mistakes_of_worker()"
         ),
-    ],
+    ),
 )
 def test_no_process_serves_with_a_simulator_by_accident(simulated: Path, program: str) -> None:
     env = {

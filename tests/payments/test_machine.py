@@ -93,6 +93,7 @@ def test_no_interleaving_loses_money(transactional_db: None) -> None:
     )
 
 
+@pytest.mark.variant
 @pytest.mark.timeout(900)  # a busy machine may be ten times slower
 def test_weighted_interleavings_lose_no_money(transactional_db: None) -> None:
     assert run_episodes(seed=1, steps=int(os.environ.get("MONEY_MACHINE_STEPS", "1200"))) >= 1200

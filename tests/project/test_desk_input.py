@@ -101,7 +101,7 @@ def few_pages_written(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(TemplateResponse, "render", render_new)
 
 
-@pytest.mark.usefixtures("few_pages_written")
+@pytest.mark.usefixtures("few_pages_written", "quick_sessions")
 @pytest.mark.parametrize("model_admin", model_admins(), ids=str)
 def test_lists(staff: Client, model_admin: ModelAdmin[Any]) -> None:
     meta = model_admin.model._meta
@@ -114,6 +114,7 @@ def test_lists(staff: Client, model_admin: ModelAdmin[Any]) -> None:
     assert bad == []
 
 
+@pytest.mark.usefixtures("quick_sessions")
 @pytest.mark.parametrize("model_admin", model_admins(), ids=str)
 def test_actions(staff: Client, model_admin: ModelAdmin[Any]) -> None:
     meta = model_admin.model._meta

@@ -28,6 +28,7 @@ from project.local.waiting import wait_until
 from tests.databases import copy_demo_database, drop_database
 from tests.forwarder import Forwarder
 from tests.nodes.shop_stack import LIMITLESS
+from tests.variants import first_of
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("failover")]
 
@@ -244,7 +245,7 @@ def cut_off(server: PostgresServer) -> Iterator[None]:
 needs_nft = pytest.mark.skipif(shutil.which("nft") is None, reason="nft is missing: apt-get install nftables")
 
 
-@pytest.mark.parametrize("warmed", [8, 0])
+@pytest.mark.parametrize("warmed", first_of(8, 0))
 @pytest.mark.parametrize("silence", [frozen, pytest.param(cut_off, marks=needs_nft)])
 def test_silent_server_costs_at_most_six_seconds(
     warmed: int,

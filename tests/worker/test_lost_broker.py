@@ -19,6 +19,7 @@ from kombu.transport.redis import Channel
 from project.local.waiting import wait_until
 from tests.nodes.shop_nodes import ValkeyNode, WorkerNode
 from tests.worker.test_draining import broker, client, finished, runs, start_worker
+from tests.variants import first_of
 from worker import lost_broker
 
 __all__ = ["broker", "client", "start_worker"]
@@ -45,7 +46,7 @@ def assert_goes_on(worker: WorkerNode, client: Celery, tmp_path: Path) -> None:
     assert "Unrecoverable error" not in worker.logs()
 
 
-@pytest.mark.parametrize("signal", ["SIGTERM", "SIGKILL"])
+@pytest.mark.parametrize("signal", first_of("SIGKILL", "SIGTERM"))
 def test_broker_that_comes_back_while_the_task_is_under_way(
     start_worker: Start, client: Celery, broker: ValkeyNode, tmp_path: Path, signal: str
 ) -> None:

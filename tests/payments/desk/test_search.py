@@ -2,11 +2,12 @@
 
 import pytest
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from payments.desk import search
-from payments.models import Notification
-from shop.models import Order
+from payments.models import Notification, Payment
+from shop.models import Account, Order, OrderEvent
 from tests.factories import make_buyer, make_course, make_order
 from tests.payments.memorygateway import MemoryGateway
 from tests.payments.order_scenario import pay
@@ -55,3 +56,27 @@ def test_only_the_newest_notifications_are_searched(order: Order, monkeypatch: p
     Notification.objects.update(request_id=ID)
     monkeypatch.setattr(search, "NOTIFICATIONS_OF", 0)
     assert found_by(ID) == []
+
+
+def test_page_finds_what_it_says(order: Order, client: Client) -> None:
+    client.force_login(Account.objects.create(username="operator", is_staff=True, is_superuser=True))
+    payment = Payment.objects.get(order=order)
+    OrderEvent.objects.create(order=order, kind="paid", at=order.created_at, cause=f"task:{ID}", details={})
+    Account.objects.filter(pk=order.account_id).update(phone="13900001111", email="nami@example.com")
+    account = Account.objects.get(pk=order.account_id)
+    other = make_order(make_buyer(), make_course("30.00"))
+    assert (
+        client.get("/admin/search/", {"q": payment.out_trade_no})["Location"]
+        == f"/admin/shop/order/{order.pk}/change/"
+    )
+    for text in (
+        order.order_number[:20], order.order_number[-8:], order.order_number[9:24].lower(),
+        str(payment.trade_no), ID, f"task:{ID}", account.username, "NAMI@exam", "1390000",
+    ):  # fmt: skip
+        found = client.get("/admin/search/", {"q": text}).context["found"]
+        assert order.pk in [one.pk for one, _way in found.orders], text
+    for text in (payment.trade_no, ID, "1390000"):
+        found = client.get("/admin/search/", {"q": text}).context["found"]
+        assert other.pk not in [one.pk for one, _way in found.orders], text
+    assert client.get("/admin/search/", {"q": "' OR 1=1 --"}).status_code == 200
+    assert client.get("/admin/search/", {"q": "无此人"}).context["found"].orders == []

@@ -18,6 +18,7 @@ from tests.clients import Api
 from tests.factories import make_buyer, make_course, make_order
 from tests.shopping import V1
 from tests.unchanged import nothing_changes
+from tests.variants import first_of
 
 pytestmark = pytest.mark.django_db
 
@@ -153,7 +154,8 @@ def patterns(resolver: URLResolver, prefix: str = "/") -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("junk", ["%00", "a%00", "%ED%A0%80", "%FF", "%2e%2e"])
+@pytest.mark.usefixtures("quick_sessions")
+@pytest.mark.parametrize("junk", [*first_of("a%00", "%00"), *first_of("%ED%A0%80", "%FF"), "%2e%2e"])
 def test_no_url_causes_a_500(junk: str) -> None:
     import re
 

@@ -7,8 +7,7 @@ may be late, or in the answer to a query, which is current.
 """
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -29,7 +28,7 @@ from tests.factories import NOW, make_buyer, make_course, make_order, make_recor
 from tests.payments.domain.conftest import Clock
 from tests.payments.memorygateway import APP_ID, MemoryGateway
 from tests.payments.order_scenario import approve, ask_refund, assert_books_are_right, send, start
-from tests.unchanged import everything
+from tests.unchanged import everything, undone
 
 pytestmark = pytest.mark.django_db
 
@@ -433,16 +432,6 @@ def make_scene(gateway: MemoryGateway, clock: Clock) -> Callable[[str], Scene]:
         return scene
 
     return make
-
-
-@contextmanager
-def undone() -> Iterator[None]:
-    """Rolls the block back. Durable transactions inside are accepted, as in a test's own transaction."""
-    block = transaction.atomic()
-    block._from_testcase = True  # type: ignore[attr-defined]
-    with block:
-        yield
-        transaction.set_rollback(True)
 
 
 def apply(report: TradeReport, *, now: datetime = LATER) -> Outcome:

@@ -3,6 +3,7 @@
 Triggers and constraints that forbid it are disabled.
 """
 
+from collections.abc import Iterator
 from datetime import timedelta
 from io import StringIO
 from typing import Any
@@ -10,9 +11,8 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 from django.db import connection
+from pytest_django import DjangoDbBlocker
 
-from payments.domain.upkeep.audit import run
-from payments.domain.upkeep.audit.rule import Rule
 from payments.domain.upkeep.audit.run import RULES, run_audit
 from payments.gateways.protocol import TradeStatus
 from payments.models import Payment
@@ -24,7 +24,7 @@ from tests.factories import NOW, make_buyer, make_course, make_order, make_recor
 from tests.payments.domain.conftest import Clock
 from tests.payments.memorygateway import MemoryGateway
 from tests.payments.order_scenario import approve, ask, ask_refund, notify, pay, send, start
-from tests.unchanged import MODELS
+from tests.unchanged import MODELS, undone
 
 pytestmark = pytest.mark.django_db
 
@@ -244,20 +244,18 @@ BREAKS: dict[str, tuple[list[str], set[str]]] = {
 }
 
 
-@pytest.fixture
-def gateway(clock: Clock) -> MemoryGateway:
-    return MemoryGateway(clock)
+@pytest.fixture(scope="module", autouse=True)
+def _shop(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """A shop with one order of every kind, at the same moment for all tests. Each undoes what it breaks."""
+    with django_db_blocker.unblock(), pytest.MonkeyPatch.context() as patch, undone():
+        patch.setattr(shop_clock, "now", lambda: NOW)
+        make_shop(MemoryGateway(Clock()))
+        yield
 
 
-@pytest.fixture(autouse=True)
-def _clock_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shop_clock, "now", lambda: NOW)
-
-
-@pytest.fixture(autouse=True)
-def shop(gateway: MemoryGateway) -> None:
-    """One order of every kind: paid, a degree that hasn't started, waiting with an attempt, expired with late
-    money on its way back, refunded, and a request.
+def make_shop(gateway: MemoryGateway) -> None:
+    """Orders: paid, a degree that hasn't started, waiting with an attempt, expired with late money on its way
+    back, refunded; and a request.
     """
     paid_buyer, waiting_buyer = make_buyer(beili=5), make_buyer(beili=5)
     pay(
@@ -329,19 +327,3 @@ def test_broken_rule_is_named_with_its_row(name: str) -> None:
     assert found[name].rule.says in text
     assert "  ".join(f"{column}={value}" for column, value in found[name].rows[0].items()) in text
     assert f"{len(found)} of {len(RULES)} rules are broken." in text
-
-
-@pytest.mark.django_db(transaction=True)
-def test_rule_may_take_longer_than_an_ordinary_statement(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    slow = Rule("slow", "", "SELECT slept FROM (SELECT pg_sleep(0.3)::text AS slept) AS s WHERE slept <> ''")
-    monkeypatch.setattr(run, "RULES", [slow])
-    with connection.cursor() as cursor:
-        cursor.execute("SET statement_timeout = '100ms'")
-        try:
-            [verdict] = run_audit(now=NOW)
-            cursor.execute("SHOW statement_timeout")
-            assert (verdict.broken_count, cursor.fetchone()) == (0, ("100ms",))
-        finally:
-            cursor.execute("RESET statement_timeout")
