@@ -18,8 +18,8 @@ from kombu.transport.redis import Channel
 
 from project.local.waiting import wait_until
 from tests.nodes.shop_nodes import ValkeyNode, WorkerNode
-from tests.worker.test_draining import broker, client, finished, runs, start_worker
 from tests.variants import first_of
+from tests.worker.test_draining import broker, client, finished, runs, start_worker
 from worker import lost_broker
 
 __all__ = ["broker", "client", "start_worker"]
