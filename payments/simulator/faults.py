@@ -46,6 +46,11 @@ class Faults:
             # Most runs have no rules, and then no query is made.
             self._count = len(db.list("SELECT fault_id FROM fault"))
 
+    @property
+    def has_rules(self) -> bool:
+        """Whether any rule is set, even one that is spent."""
+        return self._count > 0
+
     def add(self, rule: Mapping[str, Any]) -> Row:
         """Stores a rule and returns it. Raises ValueError with the reason if it is invalid."""
         columns = _checked(rule, self._settings.current.seed)
@@ -87,7 +92,7 @@ class Faults:
         return self._hits(category, event, frozenset(kinds), only_first=False)
 
     def _hits(self, category: str, event: Event, kinds: frozenset[str], *, only_first: bool) -> list[Fault]:
-        if self._count == 0:
+        if not self.has_rules:
             return []
         hits = []
         with self._store.transaction() as db:

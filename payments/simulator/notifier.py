@@ -163,10 +163,12 @@ class Notifier:
         event = Event(
             app_id=row["app_id"], out_trade_no=row["out_trade_no"], trade_status=row["trade_status"]
         )
-        faults = sim.faults.take_all("notification", event, frozenset(MUTATIONS) | COPIES | REPLAY)
+        older = self._find_older(row) if sim.faults.has_rules else None
+        kinds = frozenset(MUTATIONS) | COPIES | (REPLAY if older else frozenset())
+        faults = sim.faults.take_all("notification", event, kinds)
         attempt = row["attempts"] + 1
-        if any(fault.kind in REPLAY for fault in faults):
-            self._replay_older(row, attempt)
+        if older and any(fault.kind in REPLAY for fault in faults):
+            self.replay(older)
         outcomes = self._send_copies(row, faults, attempt)
         is_accepted = any(outcome.is_accepted for outcome in outcomes)
         intervals = sim.settings.retry_intervals_s
@@ -227,17 +229,15 @@ class Notifier:
         record_delivery(self._sim, row, dispatch, message, outcome)
         return outcome
 
-    def _replay_older(self, row: Row, attempt: int) -> None:
-        """Sends the bytes of the merchant's last accepted delivery of another notification again."""
+    def _find_older(self, row: Row) -> Row | None:
+        """The merchant's last accepted delivery of another notification."""
         with self._sim.store.transaction() as db:
-            old = db.find(
+            return db.find(
                 "SELECT delivery.* FROM delivery JOIN notification USING (notify_id)"
                 " WHERE app_id = ? AND notify_id != ? AND is_accepted = 1 ORDER BY delivery_id DESC",
                 row["app_id"],
                 row["notify_id"],
             )
-        if old is not None:
-            self.replay(old)
 
     def replay(self, old: Row) -> Outcome:
         """Posts the bytes of a logged delivery to its URL again."""

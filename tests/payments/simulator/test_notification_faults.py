@@ -141,6 +141,16 @@ def test_replay_old(simulator: Simulator, shop: Shop) -> None:
     assert new.fields()["out_trade_no"] == "C2"
 
 
+def test_replay_old_waits_for_an_old_one(simulator: Simulator, shop: Shop) -> None:
+    simulator.fault("replay_old")
+    simulator.pay_order("C1", notify_url=shop.url)
+    [first] = shop.wait_for(1)
+    simulator.pay_order("C2", notify_url=shop.url)
+    _, replayed, new = shop.wait_for(3)
+    assert replayed.body == first.body
+    assert new.fields()["out_trade_no"] == "C2"
+
+
 def test_a_faulty_delivery_is_retried_properly(simulator: Simulator, sdk: GatewayAliPay, shop: Shop) -> None:
     shop.answers = [(200, b"fail")]
     notify(simulator, shop, "wrong_key")
