@@ -18,12 +18,11 @@ from payments import accountadmin, billadmin, enrolmentadmin  # noqa: F401 - reg
 from payments.desk import orderadmin  # noqa: F401 - registers itself
 from payments.desk.paymentdeeds import NOTIFICATION_DEEDS, PAYMENT_DEEDS
 from payments.desk.refunddeeds import REFUND_DEEDS
-from payments.gateways import find_gateways, get_gateways
 from payments.gateways.protocol import GatewayError
 from payments.models import Notification, Payment, Refund, RefundLine
 from payments.states import NotificationStatus, PaymentStatus, RefundKind, RefundStatus
 from shop.desk.columns import OrderColumn
-from shop.desk.deeds import Act, DeedsAdmin, UrgentFirst
+from shop.desk.deeds import DeedsAdmin, UrgentFirst
 from shop.desk.display import yuan
 from shop.desk.filters import DEAD, SinceFilter, choose
 from shop.desk.readonly import ReadOnlyInline
@@ -48,12 +47,6 @@ class MoneyAdmin(DeedsAdmin):
     """A table whose deeds may call the gateway, which may be unreachable."""
 
     failures = (GatewayError,)
-
-    def act(self, request: HttpRequest, data: Any) -> Act:
-        act = super().act(request, data)
-        return Act(
-            act.staff, act.now, act.cause, act.data, find_gateways=find_gateways, get_gateways=get_gateways
-        )
 
     def describe_failure(self, error: Exception) -> str:
         return gettext("支付渠道没有给出结果，未作任何更改（%(error)s）。") % {"error": error}

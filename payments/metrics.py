@@ -10,7 +10,7 @@ NOTIFICATIONS = Counter(
 # Buckets up to the longest that a call may take (ALIPAY_TIMEOUT_S).
 GATEWAY_CALLS = Histogram(
     "gateway_call_seconds",
-    "Calls of the payment gateway by method and by what came of them.",
+    "Calls to the payment gateway by method and outcome.",
     ["method", "outcome"],
     buckets=(0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 7),
 )
@@ -19,6 +19,4 @@ GATEWAY_BREAKER_OPEN = Gauge(
     "Processes that have stopped calling the gateway because it is silent.",
     multiprocess_mode="livesum",
 )
-GATEWAY_LIMITED = Counter(
-    "gateway_limited_total", "Calls that the payment gateway turned away because there were too many."
-)
+GATEWAY_LIMITED = Counter("gateway_limited_total", "Calls that the payment gateway rejected as too many.")

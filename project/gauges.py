@@ -52,9 +52,7 @@ class ShopCollector(Collector):
                 _ask(found, now=clock.database_now())
         except DatabaseError as error:
             log.warning("metrics_without_database", error=str(error))
-        asked = GaugeMetricFamily(
-            "shop_asked", "1 if the numbers of this part could be had.", labels=["part"]
-        )
+        asked = GaugeMetricFamily("shop_asked", "1 if this part could be read, else 0.", labels=["part"])
         for name in PARTS:
             asked.add_metric([name], 1 if name in found else 0)
             yield from found.get(name, ())
@@ -79,12 +77,12 @@ def _ask(found: dict[str, list[Metric]], *, now: datetime) -> None:
 
 
 def work_rows(now: datetime) -> Iterator[Metric]:
-    due = GaugeMetricFamily("work_due_rows", "Rows that wait for a worker.", labels=["table"])
+    due = GaugeMetricFamily("work_due_rows", "Rows that are due and wait for a worker.", labels=["table"])
     oldest = GaugeMetricFamily(
-        "work_oldest_due_seconds", "How long the oldest of them has been due.", labels=["table"]
+        "work_oldest_due_seconds", "How long the oldest due row has been due.", labels=["table"]
     )
     dead = GaugeMetricFamily(
-        "work_dead_rows", "Rows that were given up and wait for people.", labels=["table"]
+        "work_dead_rows", "Rows that the shop has given up and that wait for staff.", labels=["table"]
     )
     for swept in SWEPT:
         table = [due_rows.table_of(swept.model)]
@@ -97,7 +95,7 @@ def work_rows(now: datetime) -> Iterator[Metric]:
 
 def people(now: datetime) -> Iterator[Metric]:
     waiting = GaugeMetricFamily(
-        "waiting_for_people", "What waits for people on the desk's dashboard.", labels=["what"]
+        "waiting_for_people", "What waits for staff on the desk's dashboard.", labels=["what"]
     )
     counts = count_waiting()
     for what in ("refunds_to_approve", "refunds_to_explain", "refunds_failed", "notifications_quarantined"):
@@ -124,9 +122,11 @@ def orders(now: datetime) -> Iterator[Metric]:
 
 def money(now: datetime) -> Iterator[Metric]:
     fen = CounterMetricFamily(
-        "ledger_fen", "What was booked from one book to another, in fen.", labels=["debit", "credit"]
+        "ledger_fen",
+        "Amounts booked from one account of the ledger to another, in fen.",
+        labels=["debit", "credit"],
     )
-    beili = CounterMetricFamily("ledger_beili", "The same of 贝里.", labels=["debit", "credit"])
+    beili = CounterMetricFamily("ledger_beili", "The same in 贝里.", labels=["debit", "credit"])
     for kind, amount in totals.read_totals(totals.LEDGER).items():
         currency, debit, credit = kind.split(":")
         if currency == "CNY":
@@ -139,7 +139,7 @@ def money(now: datetime) -> Iterator[Metric]:
 def bills(now: datetime) -> Iterator[Metric]:
     yield GaugeMetricFamily(
         "bill_differences",
-        "Differences between the gateway's bills and the books that wait for people.",
+        "Differences between the gateway's bills and the books that wait for staff.",
         value=BillDifference.objects.filter(status=DifferenceStatus.OPEN).count(),
     )
 
@@ -148,7 +148,9 @@ def audit(now: datetime) -> Iterator[Metric]:
     broken = GaugeMetricFamily(
         "audit_broken_rows", "Rows that broke a rule of the books at the last audit.", labels=["rule"]
     )
-    age = GaugeMetricFamily("audit_age_seconds", "How long ago that was. Nothing before the first one.")
+    age = GaugeMetricFamily(
+        "audit_age_seconds", "How long ago the last audit was. Absent before the first one."
+    )
     found = find_verdicts()
     if found is not None:
         verdicts, taken_at = found
@@ -161,7 +163,7 @@ def audit(now: datetime) -> Iterator[Metric]:
 def jobs(now: datetime) -> Iterator[Metric]:
     overdue = GaugeMetricFamily(
         "beat_job_overdue_seconds",
-        "For how long beat should have sent a job that it hasn't.",
+        "How long beat's job has been overdue.",
         labels=["name"],
     )
     taken = dict(Turn.objects.filter(name__in=[job.task for job in JOBS]).values_list("name", "taken_at"))
@@ -177,12 +179,12 @@ def jobs(now: datetime) -> Iterator[Metric]:
 def gateway(now: datetime) -> Iterator[Metric]:
     since = find_silent_since()
     silent = GaugeMetricFamily(
-        "gateway_silent_seconds", "For how long a worker has known the gateway as silent."
+        "gateway_silent_seconds", "How long the gateway has been silent, as seen by a worker."
     )
     silent.add_metric([], (now - since).total_seconds() if since else 0)
     turned_away = GaugeMetricFamily(
         "gateway_turned_away_rows",
-        "Rows that the gateway turned away time and again, for key, app or contract.",
+        "Rows whose calls the gateway keeps refusing because of a key, an app or a contract.",
     )
     turned_away.add_metric([], count_turned_away())
     yield from (silent, turned_away)

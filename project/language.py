@@ -13,7 +13,7 @@ from django.views.i18n import set_language
 
 _API = "/api/"
 # The API's documentation exists only in Chinese.
-_OTHERS = ("/api/schema/", "/api/docs/")
+_DOCUMENTATION = ("/api/schema/", "/api/docs/")
 
 
 class LanguageMiddleware:
@@ -30,8 +30,6 @@ class LanguageMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if request.path_info.startswith(_API):
             return self._answer_program(request)
-        if request.path_info.startswith(_OTHERS):
-            return self.get_response(request)
         language = translation.get_language_from_request(request)
         with translation.override(language):
             response = self.get_response(request)
@@ -42,7 +40,7 @@ class LanguageMiddleware:
     def _answer_program(self, request: HttpRequest) -> HttpResponse:
         wanted = request.META.get("HTTP_ACCEPT_LANGUAGE", "")
         language = settings.LANGUAGE_CODE if not wanted or wanted.startswith("zh") else _preferred(wanted)
-        if language == settings.LANGUAGE_CODE or request.path_info.startswith(_OTHERS):
+        if language == settings.LANGUAGE_CODE or request.path_info.startswith(_DOCUMENTATION):
             return self.get_response(request)
         with translation.override(language):
             return self.get_response(request)

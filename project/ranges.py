@@ -163,7 +163,7 @@ def shares_of_threads(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
         share = getattr(settings, name)
         told = f"{name} is {share} and WEB_THREADS is {threads}"
         if share > threads:
-            found.append(Error(f"{told}: there aren't so many.", id="project.E021"))
+            found.append(Error(f"{told}: it can't be larger.", id="project.E021"))
         elif share == threads:
             found.append(Warning(f"{told}: {who} can stop everybody else.", id="project.W021"))
     if 2 * threads > settings.SERVER_THREADS:

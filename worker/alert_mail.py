@@ -104,7 +104,7 @@ def _gateway_silent(now: datetime) -> Iterator[str]:
 def _gateway_turns_away(now: datetime) -> Iterator[str]:
     count = count_turned_away()
     if count:
-        yield f"Alipay turns {count} calls away time and again: key, app or contract"
+        yield f"Alipay keeps refusing calls for {count} rows: a key, an app or a contract is wrong"
 
 
 CAUSES = (

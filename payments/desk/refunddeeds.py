@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from payments.desk.forms import courses_field, offer_lines, with_why
 from payments.domain.refunds import deciding, explaining
 from payments.domain.upkeep import repair
+from payments.gateways import find_gateways, get_gateways
 from payments.models import Refund
 from payments.states import RefundKind, RefundStatus
 from payments.tasks import send_refunds
@@ -89,14 +90,14 @@ def _approve(refund: Refund, act: Act) -> object:
 
 
 def _reject(refund: Refund, act: Act) -> object:
-    gateways = act.find_gateways()
+    gateways = find_gateways()
     return deciding.reject_refund(
         refund.pk, gateways=gateways, staff=act.staff, why=act.why, now=act.now, cause=act.cause
     )
 
 
 def _pay_elsewhere(refund: Refund, act: Act) -> object:
-    reference, gateways = act.data["number"], act.find_gateways()
+    reference, gateways = act.data["number"], find_gateways()
     return deciding.mark_refund_paid_elsewhere(
         refund.pk, gateways=gateways, reference=reference, staff=act.staff, now=act.now, cause=act.cause
     )
@@ -116,7 +117,7 @@ def _explain_as_goodwill(refund: Refund, act: Act) -> object:
 
 
 def _dismiss_external(refund: Refund, act: Act) -> object:
-    gateways = act.get_gateways()
+    gateways = get_gateways()
     return explaining.dismiss_external_refund(
         refund.pk, gateways=gateways, staff=act.staff, why=act.why, now=act.now, cause=act.cause
     )

@@ -25,7 +25,7 @@ Environ = dict[str, Any]
 
 REQUESTS = Histogram(
     "http_request_seconds",
-    "Requests by method, route and status, from the moment when the body is there.",
+    "Requests by method, route and status, timed from when the body has been read.",
     ["method", "route", "status"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
 )

@@ -52,10 +52,6 @@ class Act:
     now: datetime
     cause: str
     data: Mapping[str, Any]
-    # For deeds that query a gateway: `MoneyAdmin` sets both. If none is configured, `find_gateways` returns
-    # None and `get_gateways` raises.
-    find_gateways: Callable[[], Any] = lambda: None
-    get_gateways: Callable[[], Any] = lambda: None
 
     @property
     def why(self) -> str:

@@ -10,6 +10,7 @@ from django.test import Client
 from django.urls import reverse
 
 from payments import admin as payments_admin
+from payments.desk import refunddeeds
 from payments.gateways import ConfiguredGateways
 from payments.models import Notification, Payment, Refund
 from payments.states import Explanation, NotificationStatus, RefundStatus
@@ -176,7 +177,7 @@ def test_refund_decided_before_is_refused(order: Order, gateway: MemoryGateway) 
 def asked(gateway: MemoryGateway, monkeypatch: pytest.MonkeyPatch) -> MemoryGateway:
     """The gateway that the deeds query."""
     for name in ("get_gateways", "find_gateways"):
-        monkeypatch.setattr(payments_admin, name, lambda: ConfiguredGateways(gateway))
+        monkeypatch.setattr(refunddeeds, name, lambda: ConfiguredGateways(gateway))
     return gateway
 
 

@@ -190,7 +190,7 @@ class AlipayClient(AliPay):  # type: ignore[misc] # the SDK has no types
                 for chunk in answer.iter_raw():
                     received += chunk
                     if time.monotonic() > deadline:
-                        raise TimeoutError("the answer drips in too slowly")
+                        raise TimeoutError("the answer arrives too slowly")
                     if len(received) > MAX_ANSWER_BYTES:
                         raise ValueError("the answer is too large")
         return bytes(received)
