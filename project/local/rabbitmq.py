@@ -14,6 +14,9 @@ from project.local.tls import Certificate
 from project.local.waiting import wait_until
 
 START_TIMEOUT_S = 90
+START_ATTEMPTS = 3
+# Erlang's own port was free when it was chosen, and another program has taken it since.
+PORT_IS_TAKEN = "dist_port_already_used"
 # The server itself: what lies in /usr/sbin wants to be root or a user of its own.
 BINARIES = (Path("/usr/lib/rabbitmq/bin/rabbitmq-server"),)
 USER = "shop"
@@ -59,14 +62,13 @@ class RabbitServer:
             raise LocalError("RabbitMQ is missing: apt-get install rabbitmq-server")
         self.folder.mkdir(parents=True, exist_ok=True)
         self._mapper_port = find_free_port()
-        self._distribution_port = find_free_port()
-        env = {
+        self._env = {
             **os.environ,
             "HOME": str(self.folder),
             "ERL_EPMD_PORT": str(self._mapper_port),
             "ERL_EPMD_ADDRESS": LOOPBACK,
             "RABBITMQ_NODENAME": f"shop{self._mapper_port}@localhost",
-            "RABBITMQ_DIST_PORT": str(self._distribution_port),
+            "RABBITMQ_DIST_PORT": str(find_free_port()),
             "RABBITMQ_MNESIA_BASE": str(self.folder / "data"),
             "RABBITMQ_LOG_BASE": str(self.folder / "log"),
             "RABBITMQ_CONFIG_FILE": str(self.folder / "rabbitmq.conf"),
@@ -82,7 +84,7 @@ class RabbitServer:
             cwd=self.folder,
             log_path=self.folder / "epmd.log",
         )
-        self.child = Child(name="rabbitmq", argv=[str(binary)], env=env, cwd=self.folder, log_path=log)
+        self.child = Child(name="rabbitmq", argv=[str(binary)], env=self._env, cwd=self.folder, log_path=log)
 
     def start(self) -> None:
         """Raises: LocalError when it doesn't come up, with the end of its log."""
@@ -104,14 +106,17 @@ class RabbitServer:
         (self.folder / "plugins").write_text("[].\n")
         if not self._mapper.is_running():
             self._mapper.start()
-        self.child.start()
-        if (
-            not wait_until(lambda: not self.child.is_running() or self._is_ready(), timeout_s=START_TIMEOUT_S)
-            or not self.child.is_running()
-        ):
-            raise LocalError(
-                f"RabbitMQ did not start. The end of {self.child.log_path}:\n{self.child.log_tail()}"
-            )
+        for _ in range(START_ATTEMPTS):
+            self.child.start()
+            wait_until(lambda: not self.child.is_running() or self._is_ready(), timeout_s=START_TIMEOUT_S)
+            if self.child.is_running() and self._is_ready():
+                return
+            tail = self.child.log_tail()
+            self.child.kill()
+            if PORT_IS_TAKEN not in tail:
+                break
+            self._env["RABBITMQ_DIST_PORT"] = str(find_free_port())
+        raise LocalError(f"RabbitMQ did not start. The end of {self.child.log_path}:\n{tail}")
 
     def stop(self) -> None:
         self.child.stop(20)

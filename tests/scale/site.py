@@ -203,7 +203,9 @@ def open_site(folder: Path) -> Iterator[Site]:
             secret_key=secrets.token_urlsafe(64),
             demo_password=secrets.token_urlsafe(12),
         )
-        site = Site(folder, postgres, {**env, **LIMITLESS}, front_port, web_ports, simulator_port)
+        # Workers log at INFO that they are ready.
+        env |= {**LIMITLESS, "LOG_LEVEL": "INFO"}
+        site = Site(folder, postgres, env, front_port, web_ports, simulator_port)
         site.manage("migrate", "--verbosity", "0")
         site.manage("seed_demo")
         yield site
