@@ -12,7 +12,8 @@ from project.postgres.tls import refuse_unverified
 # A statement that waits for a lock longer than this is a bug or a fault, and is retried by the sweep.
 TIMEOUTS = {"lock_timeout": "2s", "statement_timeout": "10s", "idle_in_transaction_session_timeout": "15s"}
 POOLERS = ("", "session", "transaction")
-# `urlsplit` refuses an IPv6 address that isn't the only host.
+# `urlsplit` can't be used: since Python's fix of CVE-2025-0938 it refuses an IPv6 address that isn't the only
+# host.
 _URL = re.compile(
     r"(?P<scheme>postgres(?:ql)?)://(?P<login>(?:[^/?#]*@)?)(?P<hosts>[^/?#]*)(?P<rest>.*)", re.IGNORECASE
 )
