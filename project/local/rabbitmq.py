@@ -108,8 +108,10 @@ class RabbitServer:
             self._mapper.start()
         for _ in range(START_ATTEMPTS):
             self.child.start()
-            wait_until(lambda: not self.child.is_running() or self._is_ready(), timeout_s=START_TIMEOUT_S)
-            if self.child.is_running() and self._is_ready():
+            if (
+                wait_until(lambda: not self.child.is_running() or self._is_ready(), timeout_s=START_TIMEOUT_S)
+                and self.child.is_running()
+            ):
                 return
             tail = self.child.log_tail()
             self.child.kill()
